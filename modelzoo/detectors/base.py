@@ -1,0 +1,203 @@
+"""The contract that every detector fulfils."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import torch
+from PIL import Image
+
+from modelzoo.detectors.config import DetectorConfig
+from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.preprocessing import Prepared, Preprocessing
+
+Progress = Callable[[float, str], None]
+"""Told the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""
+
+HELD_OUT = "held_out_scores"
+
+
+def no_progress(fraction: float, sentence: str) -> None:
+    """Listens to nothing."""
+
+
+class ImageSource(Protocol):
+    """A sequence of images that is read in batches, as often as needed."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
+        """uint8 [b,3,H,W] RGB tensors of at most `size` images, in the order of `indices` (default: all, in order)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Raw results of a batch: no clamping, no normalisation, no threshold.
+
+    Attributes:
+        scores: float32 [B], larger is more anomalous: the maximum of the map.
+        maps: float32 [B,H,W] in model pixels, smoothed.
+    """
+
+    scores: np.ndarray
+    maps: np.ndarray
+
+
+def resolve_device(device: str) -> str:
+    """`auto` becomes `cuda` when there is one, else `cpu`.
+
+    Raises:
+        DetectorError: for any other word, and for `cuda` on a machine without it.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise DetectorError(f"device={device!r} is not valid: choose from auto, cpu, cuda.")
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise DetectorError("device=cuda was asked for, but PyTorch sees no CUDA device here; use device=auto or cpu.")
+    if device == "auto":
+        return "cuda" if available else "cpu"
+    return device
+
+
+class Detector(ABC):
+    """Learns from good images, then gives every image a score and a map of where it differs.
+
+    A subclass names its `algorithm` and `config_class` and fills in `_fit`, `_maps`, `_tensors` and
+    `_restore_tensors`; everything else is the same for all.
+
+    Attributes:
+        config: the options, frozen.
+        device: "cpu" or "cuda".
+        preprocessing: brings a decoded image to the model's input; give it to the image source.
+        backbone_info: {"name", "source", "sha256"} of the pretrained weights, or None where there are none.
+        history: what was measured while training, one dict per epoch; empty where nothing is iterated.
+        n_train: number of good images given to `fit`; 0 before.
+    """
+
+    algorithm: ClassVar[str]
+    config_class: ClassVar[type[DetectorConfig]]
+
+    def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
+        self.config = config
+        self.device = device
+        self.preprocessing = Preprocessing(*config.image_size)
+        self.backbone_info: dict[str, str] | None = None
+        self.history: list[dict[str, float]] = []
+        self.n_train = 0
+        self._held_out = np.empty(0, dtype=np.float64)
+
+    def fit(self, source: ImageSource, *, progress: Progress = no_progress) -> Self:
+        """Learn what good parts look like.
+
+        Args:
+            source: good images only, at least two.
+            progress: called often; an exception that it raises ends the fit and reaches the caller unchanged.
+
+        Raises:
+            TooFewImages: with fewer than two images.
+            WeightsError: when the backbone's weights cannot be had.
+            DetectorError: when an image or an option does not fit.
+        """
+        if len(source) < 2:
+            raise TooFewImages(f"Training needs at least 2 good images, there are {len(source)}.")
+        self._held_out = self._fit(source, progress).astype(np.float64)
+        self.n_train = len(source)
+        progress(1.0, f"fitted on {len(source)} good images")
+        return self
+
+    def score(self, images: torch.Tensor) -> Scored:
+        """Score a batch.
+
+        Args:
+            images: uint8 [B,3,H,W], RGB, H and W as in `config.image_size`, on any device.
+
+        Raises:
+            DetectorError: when the detector is not fitted or the images have another shape or dtype.
+        """
+        self._require_fitted()
+        expected = (3, *self.config.image_size)
+        if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise DetectorError(
+                f"Expected uint8 images of shape [B, {', '.join(map(str, expected))}], "
+                f"got {images.dtype} {list(images.shape)}."
+            )
+        with torch.inference_mode():
+            maps = self._maps(images.to(self.device)).float().cpu().numpy()
+        return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
+
+    @property
+    def held_out_scores(self) -> np.ndarray:
+        """Scores, float64 [n], of good images by models that have not seen them: what new good parts will score."""
+        self._require_fitted()
+        return self._held_out
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """An RGB image brought to the model's input, with the way back to its own pixels."""
+        return self.preprocessing.prepare(image)
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """An RGB image brought to the model's input: uint8 [3,H,W]."""
+        return self.prepare(image).pixels
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the tensors, JSON-safe; `restore` takes it back."""
+        return {
+            "algorithm": self.algorithm,
+            "config": self.config.as_dict(),
+            "preprocessing": self.preprocessing.describe(),
+            "backbone": self.backbone_info,
+            "n_train": self.n_train,
+            "history": self.history,
+        }
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All tensors, on the CPU, contiguous; together with `describe` they are the whole model."""
+        self._require_fitted()
+        tensors = {**self._tensors(), HELD_OUT: torch.from_numpy(self._held_out)}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], state: Mapping[str, torch.Tensor], device: str = "cpu") -> Self:
+        """Rebuild a fitted detector from `describe` and `state`. It scores as the original did.
+
+        Raises:
+            DetectorError, KeyError, TypeError, ValueError, RuntimeError: when the two do not belong together;
+            `artifacts.load` turns them into one `ArtifactError`.
+        """
+        detector = cls(cls.config_class(**description["config"]), resolve_device(device))
+        detector.backbone_info = description["backbone"]
+        detector.history = list(description["history"])
+        detector.n_train = int(description["n_train"])
+        tensors = dict(state)
+        detector._held_out = tensors.pop(HELD_OUT).numpy().astype(np.float64)
+        detector._restore_tensors(tensors)
+        return detector.to(detector.device)
+
+    @abstractmethod
+    def to(self, device: str) -> Self:
+        """Move the model to "cpu", "cuda" or "auto"; returns self."""
+
+    @abstractmethod
+    def _fit(self, source: ImageSource, progress: Progress) -> np.ndarray:
+        """Learn; returns the held-out scores, float [n]."""
+
+    @abstractmethod
+    def _maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Smoothed anomaly maps, float32 [B,H,W], of uint8 [B,3,H,W] on `self.device`."""
+
+    @abstractmethod
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        """The fitted model's tensors."""
+
+    @abstractmethod
+    def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        """The inverse of `_tensors`, given `config` and `backbone_info`."""
+
+    def _require_fitted(self) -> None:
+        if self.n_train == 0:
+            raise DetectorError(f"This {self.algorithm} detector is not fitted yet.")

@@ -1,0 +1,100 @@
+"""Options of a detector: a frozen dataclass whose fields carry their own documentation and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, get_args, get_origin, get_type_hints
+
+from modelzoo.detectors.errors import DetectorError
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] | None = None,
+) -> Any:
+    """A dataclass field with its meaning (`help`), inclusive limits and, for words, the allowed `choices`."""
+    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+
+
+@dataclass(frozen=True)
+class DetectorConfig:
+    """What every detector has in common. Values are checked and brought to their declared type on construction.
+
+    Raises:
+        DetectorError: names the option, the value that was given and what is allowed.
+    """
+
+    image_size: tuple[int, int] = option(
+        (256, 256), "height and width of the model's input in pixels; one number means a square", low=32, high=2048
+    )
+    batch_size: int = option(16, "images that go through the network at once", low=1, high=1024)
+    sigma: float = option(4.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
+    seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = _converted(field.name, getattr(self, field.name), hints[field.name])
+            _check_limits(field.name, value, field.metadata)
+            object.__setattr__(self, field.name, value)
+        if int(4 * self.sigma + 0.5) >= min(self.image_size):
+            raise DetectorError(f"sigma={self.sigma} blurs wider than an image of {self.image_size} pixels.")
+
+    @classmethod
+    def from_options(cls, algorithm: str, options: Mapping[str, Any]) -> Self:
+        """Build the configuration of `algorithm`; an option it does not have is an error, never ignored."""
+        known = cls.names()
+        for name in options:
+            if name not in known:
+                raise DetectorError(f"{algorithm} has no option {name!r}; it has {', '.join(sorted(known))}.")
+        return cls(**options)
+
+    @classmethod
+    def names(cls) -> set[str]:
+        """The names of all options."""
+        return {field.name for field in dataclasses.fields(cls)}
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe copy; `type(self)(**config.as_dict())` gives an equal configuration."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _converted(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the type `hint`. Only harmless conversions: int to float, list to tuple, one number to a pair."""
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        if inner is int and _is_number(value):
+            value = (value, value)
+        pair = get_args(hint)[-1] is not Ellipsis
+        if isinstance(value, (list, tuple)) and (len(value) == 2 if pair else len(value) > 0):
+            return tuple(_converted(name, item, inner) for item in value)
+    elif hint is bool or hint is str:
+        if isinstance(value, hint):
+            return value
+    elif _is_number(value) and math.isfinite(value) and hint(value) == value:
+        return hint(value)
+    wanted = getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
+    raise DetectorError(f"{name}={value!r} is not valid: expected {wanted}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_limits(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    low, high, choices = metadata.get("low"), metadata.get("high"), metadata.get("choices")
+    for item in value if isinstance(value, tuple) else (value,):
+        if low is not None and item < low:
+            raise DetectorError(f"{name}={item!r} is not valid: the least is {low}.")
+        if high is not None and item > high:
+            raise DetectorError(f"{name}={item!r} is not valid: the most is {high}.")
+        if choices is not None and item not in choices:
+            raise DetectorError(f"{name}={item!r} is not valid: choose from {', '.join(choices)}.")

@@ -1,0 +1,25 @@
+"""Errors that the detectors raise. Each message is one or more sentences that a person can act on."""
+
+
+class DetectorError(Exception):
+    """Anything that a detector refuses: a wrong option, a wrong input, a missing device."""
+
+
+class WeightsError(DetectorError):
+    """The pretrained weights of a backbone cannot be had, or are not what they claim to be."""
+
+
+class ArtifactError(DetectorError):
+    """A stored model is missing, damaged, tampered with, or was made by another version of the format."""
+
+
+class TooFewImages(DetectorError):  # noqa: N818 - the name says what happened, as the callers' code reads
+    """There are not enough good images for what was asked."""
+
+
+class NotComparable(DetectorError):  # noqa: N818 - an outcome of an inspection, not a fault of the program
+    """This image cannot be compared with the good ones, so no score of it would mean anything."""
+
+
+class TrainingCancelled(DetectorError):  # noqa: N818 - raised by the caller's progress function to stop a fit
+    """The caller asked for the training to stop."""
