@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import reverse
+from django.utils.html import format_html
+
+from inspection.models import BatchRun, Inspection, InspectionRequest
+from records.admin import ReadOnlyAdmin
+
+
+@admin.register(Inspection)
+class InspectionAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "page", "is_defective", "score", "threshold_value", "model_version", "station", "operator"]
+    list_filter = ["is_defective", "source", "model_version__category"]
+    list_select_related = ["model_version__category", "operator"]
+    search_fields = ["filename", "serial_number", "lot", "part_number", "asset__sha256"]
+    date_hierarchy = "created_at"
+    show_full_result_count = False
+
+    @admin.display(description="image")
+    def page(self, inspection: Inspection) -> str:
+        return format_html('<a href="{}">{}</a>', reverse("inspection", args=[inspection.pk]), inspection.filename)
+
+
+@admin.register(InspectionRequest)
+class InspectionRequestAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "filename", "status", "batch", "source", "attempt", "error_code"]
+    list_filter = ["status", "source"]
+    list_select_related = ["batch"]
+    search_fields = ["filename", "id"]
+    show_full_result_count = False
+
+
+@admin.register(BatchRun)
+class BatchRunAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "name", "status", "deployment", "requested_by", "finished_at"]
+    list_filter = ["status"]
+    list_select_related = ["deployment__model_version__category", "requested_by"]

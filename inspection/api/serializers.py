@@ -1,0 +1,158 @@
+"""Shapes of what the API takes and gives; the OpenAPI schema is made from these."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from inspection.models import BatchRun, InspectionRequest
+from inspection.selectors import MAP_FORMS
+
+
+def _text(limit: int = 100) -> serializers.CharField:
+    return serializers.CharField(required=False, allow_blank=True, max_length=limit, default="")
+
+
+class LoadModelInput(serializers.Serializer):
+    model_version = serializers.CharField(
+        required=False, default="latest", max_length=20, help_text="an id, or 'latest'"
+    )
+    category = _text()
+    algorithm = _text(32)
+    threshold = serializers.FloatField(
+        required=False, allow_null=True, default=None, help_text="becomes a new threshold revision of the version"
+    )
+    device = serializers.ChoiceField(choices=["auto", "cpu", "cuda"], required=False, allow_null=True, default=None)
+
+    def validate_threshold(self, value: float | None) -> float | None:
+        if value is not None and not abs(value) < 1e300:
+            raise serializers.ValidationError("must be a finite number.")
+        return value
+
+
+class PartInput(serializers.Serializer):
+    category = _text()
+    station = _text()
+    part_number = _text()
+    lot = _text()
+    serial_number = _text()
+    anomaly_map = serializers.ChoiceField(choices=list(MAP_FORMS), required=False, default="full")
+
+
+class TestImageInput(PartInput):
+    image = serializers.FileField(allow_empty_file=True, max_length=None, help_text="PNG or JPEG")
+
+
+class BatchTestInput(PartInput):
+    images = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), required=False, default=list, help_text="files"
+    )
+    archive = serializers.FileField(required=False, default=None, help_text="a zip of images")
+    dataset = _text()
+    wait = serializers.FloatField(
+        required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
+    )
+    anomaly_map = serializers.ChoiceField(choices=["url", "none"], required=False, default="url")
+
+
+class DeploymentOutput(serializers.Serializer):
+    deployment_id = serializers.IntegerField()
+    category = serializers.CharField()
+    model_version = serializers.IntegerField()
+    version_number = serializers.IntegerField()
+    algorithm = serializers.CharField()
+    backbone = serializers.CharField(allow_null=True)
+    device = serializers.CharField()
+    worker = serializers.CharField()
+    threshold = serializers.FloatField()
+    threshold_revision = serializers.IntegerField()
+    image_size = serializers.JSONField()
+    loaded_at = serializers.DateTimeField(allow_null=True)
+    loaded_by = serializers.CharField(allow_null=True)
+
+
+class WorkerOutput(serializers.Serializer):
+    name = serializers.CharField()
+    queues = serializers.ListField(child=serializers.CharField())
+
+
+class StatusOutput(serializers.Serializer):
+    model_loaded = serializers.BooleanField()
+    model = DeploymentOutput(allow_null=True)
+    deployments = DeploymentOutput(many=True)
+    device = serializers.CharField()
+    threshold = serializers.FloatField(allow_null=True)
+    workers = WorkerOutput(many=True)
+    queues = serializers.DictField(child=serializers.IntegerField(allow_null=True))
+    broker = serializers.CharField()
+    versions = serializers.DictField(child=serializers.CharField())
+    uptime_seconds = serializers.FloatField()
+
+
+class InspectionOutput(serializers.Serializer):
+    reconstruction_error = serializers.FloatField(help_text="the image score, for every algorithm")
+    is_defective = serializers.BooleanField()
+    threshold = serializers.FloatField()
+    confidence = serializers.FloatField(help_text="|score - threshold|")
+    anomaly_map = serializers.JSONField(help_text="nested list [H][W], an address, or null: as asked for")
+    inspection_id = serializers.UUIDField()
+    score = serializers.FloatField()
+    algorithm = serializers.CharField()
+    model_version = serializers.IntegerField()
+    category = serializers.CharField()
+    threshold_revision = serializers.IntegerField()
+    filename = serializers.CharField()
+    image_sha256 = serializers.CharField()
+    image_url = serializers.CharField()
+    overlay_url = serializers.CharField()
+    page_url = serializers.CharField()
+    station = serializers.CharField(allow_blank=True)
+    part_number = serializers.CharField(allow_blank=True)
+    lot = serializers.CharField(allow_blank=True)
+    serial_number = serializers.CharField(allow_blank=True)
+    device = serializers.CharField()
+    worker = serializers.CharField()
+    timings = serializers.DictField(child=serializers.FloatField())
+    created_at = serializers.DateTimeField()
+
+
+class BatchItemOutput(InspectionOutput):
+    """The fields of a record are there when `status` is done, `code` and `detail` when it is failed."""
+
+    position = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        for name, field in fields.items():
+            field.required = name in ("position", "status", "filename")
+        return fields
+
+
+class BatchOutput(serializers.Serializer):
+    batch_id = serializers.UUIDField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(choices=BatchRun.Status.choices)
+    url = serializers.CharField()
+    model_version = serializers.IntegerField()
+    category = serializers.CharField()
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    good = serializers.IntegerField()
+    defective = serializers.IntegerField()
+    progress = serializers.FloatField()
+    created_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField(allow_null=True)
+    results = BatchItemOutput(many=True)
+
+
+class ProblemOutput(serializers.Serializer):
+    """RFC 9457."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()

@@ -1,0 +1,76 @@
+"""`manage.py inspect IMAGE...`: judge images from the command line, recorded like any other inspection."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from inspection import services
+from inspection.selectors import inspection_document
+from modelzoo.models import ModelVersion
+from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+
+
+class Command(ProductCommand):
+    help = "Judge images with a model version, in this process; each becomes a permanent record."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+        parser.add_argument("--model-version", default="", help="an id or latest (default: what is loaded, else latest)")
+        parser.add_argument("--category", default="")
+        parser.add_argument("--station", default="")
+        parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        version = self._version(options)
+        documents: list[dict[str, Any]] = []
+        failed = 0
+        for path in options["images"]:
+            try:
+                documents.append(self._one(path, version, options))
+            except UserError as error:
+                failed += 1
+                documents.append({"filename": str(path), "code": error.code, "detail": error.detail})
+                self.say(f"{path}: {error.detail}")
+        if options["json"]:
+            self.answer({"results": documents})
+        if failed:
+            raise UserError(f"{failed} of {len(options['images'])} images were not judged; the others are recorded.")
+
+    def _version(self, options: dict[str, Any]) -> ModelVersion:
+        if options["model_version"]:
+            return find_version(wanted=options["model_version"], category=options["category"])
+        try:
+            return deployment_in_force(options["category"]).model_version
+        except NoModelLoaded:
+            return find_version(category=options["category"])
+
+    def _one(self, path: Path, version: ModelVersion, options: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if path.stat().st_size > settings.MAX_FILE_SIZE:
+                raise UserError(f"larger than MAX_FILE_SIZE ({settings.MAX_FILE_SIZE:,} bytes).", code="file_too_large")
+            data = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot be read ({error.strerror}).", code="unreadable") from error
+        done = services.inspect_here(
+            data=data,
+            filename=path.name,
+            version=version,
+            source="command",
+            actor=None,
+            part=services.PartContext(station=options["station"]),
+            device=options["device"],
+        )
+        document = inspection_document(done, anomaly_map="url")
+        if not options["json"]:
+            verdict = "DEFECTIVE" if done.is_defective else "good"
+            self.stdout.write(
+                f"{path}: {verdict}, score {done.score:.6g}, threshold {done.threshold_value:.6g}, inspection {done.pk}"
+            )
+        return document

@@ -1,0 +1,208 @@
+"""Reads: records, batches and the state of the line, in the shapes that API and pages show."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
+from django.urls import reverse
+
+from inspection.models import BatchRun, Inspection, InspectionRequest
+from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
+from modelzoo.models import Deployment
+from modelzoo.selectors import active_deployments, threshold_in_force
+from mvtec_site import broker
+from mvtec_site.celery import QUEUES
+from mvtec_site.errors import NotFound, UserError
+from mvtec_site.version import library_versions
+from records.images import open_rgb, thumbnail
+from records.selectors import gate_limits
+
+_STARTED = time.time()
+MAP_FORMS = ("full", "url", "none")
+
+
+def inspections() -> QuerySet[Inspection]:
+    """Records with what every view of them names, newest first."""
+    return Inspection.objects.select_related(
+        "model_version__category", "threshold", "asset", "map", "operator", "request"
+    ).order_by("-created_at", "-id")
+
+
+def find_inspection(inspection_id: uuid.UUID) -> Inspection:
+    found = inspections().filter(pk=inspection_id).first()
+    if found is None:
+        raise NotFound(f"There is no inspection {inspection_id}.", code="inspection_not_found")
+    return found
+
+
+def check_map_form(wanted: str) -> str:
+    if wanted not in MAP_FORMS:
+        raise UserError(f"anomaly_map must be one of {', '.join(MAP_FORMS)}.", code="invalid")
+    return wanted
+
+
+def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> dict[str, Any]:
+    """One record as the API answers it: the seed's fields first, then what makes it a record."""
+    shown: Any = None
+    if anomaly_map == "full":
+        shown = decode_map(inspection.map.read(), inspection.map_maximum).tolist()
+    elif anomaly_map == "url":
+        shown = reverse("inspection-map", args=[inspection.pk])
+    version = inspection.model_version
+    return {
+        "reconstruction_error": inspection.score,
+        "is_defective": inspection.is_defective,
+        "threshold": inspection.threshold_value,
+        "confidence": inspection.confidence,
+        "anomaly_map": shown,
+        "inspection_id": str(inspection.pk),
+        "score": inspection.score,
+        "algorithm": version.algorithm,
+        "model_version": version.pk,
+        "category": version.category.name,
+        "threshold_revision": inspection.threshold.revision,
+        "filename": inspection.filename,
+        "image_sha256": inspection.asset.sha256,
+        "image_url": reverse("inspection-image", args=[inspection.pk]),
+        "overlay_url": reverse("inspection-overlay", args=[inspection.pk]),
+        "page_url": reverse("inspection", args=[inspection.pk]),
+        "station": inspection.station,
+        "part_number": inspection.part_number,
+        "lot": inspection.lot,
+        "serial_number": inspection.serial_number,
+        "device": inspection.device,
+        "worker": inspection.worker,
+        "timings": inspection.timings,
+        "created_at": inspection.created_at.isoformat(),
+    }
+
+
+# ---------------------------------------------------------------- pictures of a record
+@dataclass(frozen=True)
+class Picture:
+    data: bytes
+    media_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def original(inspection: Inspection) -> Picture:
+    """The bytes that were judged, as they were sent."""
+    return Picture(inspection.asset.read(), inspection.asset.content_type)
+
+
+def small(inspection: Inspection) -> Picture:
+    return Picture(thumbnail(open_rgb(inspection.asset.read(), gate_limits())), "image/jpeg")
+
+
+def raw_map(inspection: Inspection) -> Picture:
+    """The anomaly map as it is kept: 16-bit PNG; the header names the value of its highest level."""
+    return Picture(inspection.map.read(), MEDIA_TYPE, {"X-Map-Maximum": repr(inspection.map_maximum)})
+
+
+def heat(inspection: Inspection) -> Picture:
+    """The map as a transparent layer over the image, on the scale of the threshold that was in force."""
+    layer = render_heat(
+        decode_map(inspection.map.read(), inspection.map_maximum),
+        threshold=inspection.threshold_value,
+        width=inspection.asset.width,
+        height=inspection.asset.height,
+    )
+    return Picture(layer, MEDIA_TYPE)
+
+
+# ---------------------------------------------------------------- batches
+def find_batch(batch_id: uuid.UUID) -> BatchRun:
+    found = BatchRun.objects.select_related("deployment__model_version__category").filter(pk=batch_id).first()
+    if found is None:
+        raise NotFound(f"There is no batch {batch_id}.", code="batch_not_found")
+    return found
+
+
+def batch_counts(batch: BatchRun) -> dict[str, int]:
+    """How far a batch is. `good` and `defective` are the verdicts, `failed` what could not be judged."""
+    status = InspectionRequest.Status
+    return dict(
+        InspectionRequest.objects.filter(batch=batch).aggregate(
+            total=Count("pk"),
+            done=Count("pk", filter=Q(status=status.DONE)),
+            failed=Count("pk", filter=Q(status=status.FAILED)),
+            good=Count("pk", filter=Q(inspection__is_defective=False)),
+            defective=Count("pk", filter=Q(inspection__is_defective=True)),
+        )
+    )
+
+
+def batch_document(batch: BatchRun, *, anomaly_map: str = "url") -> dict[str, Any]:
+    """A batch with its progress and, item by item, the record or the reason why there is none."""
+    counts = batch_counts(batch)
+    items = (
+        InspectionRequest.objects.filter(batch=batch)
+        .select_related(*(f"inspection__{name}" for name in ("model_version__category", "threshold", "asset", "map")))
+        .order_by("position")
+    )
+    results = []
+    for item in items:
+        result: dict[str, Any] = {"position": item.position, "filename": item.filename, "status": item.status}
+        if item.status == InspectionRequest.Status.DONE:
+            result |= inspection_document(item.inspection, anomaly_map=anomaly_map)
+        elif item.status == InspectionRequest.Status.FAILED:
+            result |= {"code": item.error_code, "detail": item.error}
+        results.append(result)
+    return {
+        "batch_id": str(batch.pk),
+        "name": batch.name,
+        "status": batch.status,
+        "url": reverse("batch", args=[batch.pk]),
+        "model_version": batch.deployment.model_version_id,
+        "category": batch.deployment.model_version.category.name,
+        **counts,
+        "progress": (counts["done"] + counts["failed"]) / counts["total"],
+        "created_at": batch.created_at.isoformat(),
+        "finished_at": batch.finished_at.isoformat() if batch.finished_at else None,
+        "results": results,
+    }
+
+
+# ---------------------------------------------------------------- the line
+def deployment_document(deployment: Deployment) -> dict[str, Any]:
+    version = deployment.model_version
+    threshold = threshold_in_force(version.pk)
+    return {
+        "deployment_id": deployment.pk,
+        "category": version.category.name,
+        "model_version": version.pk,
+        "version_number": version.number,
+        "algorithm": version.algorithm,
+        "backbone": version.backbone or None,
+        "device": deployment.device,
+        "worker": deployment.worker,
+        "threshold": threshold.value,
+        "threshold_revision": threshold.revision,
+        "image_size": version.config.get("image_size"),
+        "loaded_at": deployment.activated_at.isoformat() if deployment.activated_at else None,
+        "loaded_by": deployment.requested_by.get_username() if deployment.requested_by else None,
+    }
+
+
+def line_status() -> dict[str, Any]:
+    """What is loaded, who works, what waits."""
+    loaded = [deployment_document(deployment) for deployment in active_deployments()]
+    workers = broker.live_workers()
+    queues = broker.queue_depths(QUEUES)
+    return {
+        "model_loaded": bool(loaded),
+        "model": loaded[0] if loaded else None,
+        "deployments": loaded,
+        "device": loaded[0]["device"] if loaded else settings.DEVICE,
+        "threshold": loaded[0]["threshold"] if loaded else None,
+        "workers": [{"name": name, "queues": served} for name, served in workers.items()],
+        "queues": queues,
+        "broker": "reachable" if None not in queues.values() else "unreachable",
+        "versions": library_versions(),
+        "uptime_seconds": round(time.time() - _STARTED, 1),
+    }

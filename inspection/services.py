@@ -1,0 +1,497 @@
+"""Writes: asking for inspections, judging, batches, and picking up what a killed worker left.
+
+All roads lead through `InspectionRequest`: a single image is one request, a batch is many with a position. A worker
+claims, scores and writes the record, its audit event and the end of the request in one transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from inspection.models import BatchRun, Inspection, InspectionRequest
+from modelzoo import runtime
+from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
+from modelzoo.maps import encode_map
+from modelzoo.models import Deployment, ModelVersion
+from modelzoo.selectors import threshold_in_force
+from modelzoo.services import activate, fail_deployment
+from mvtec_site import broker
+from mvtec_site.errors import Unavailable, UserError
+from mvtec_site.version import code_version
+from records.images import ImageRejected
+from records.models import Asset
+from records.services import Actor, audit, receive_image, store_bytes
+
+log = logging.getLogger(__name__)
+_SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
+
+
+@dataclass(frozen=True)
+class PartContext:
+    """What the caller says about the part: kept as given."""
+
+    station: str = ""
+    part_number: str = ""
+    lot: str = ""
+    serial_number: str = ""
+
+
+class NoWorker(Unavailable):
+    code = "no_worker"
+
+
+def _lease(seconds: float | None = None) -> Any:
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS if seconds is None else seconds)
+
+
+# ---------------------------------------------------------------- one image
+def inspect_image(
+    *,
+    data: bytes,
+    filename: str,
+    deployment: Deployment,
+    source: str,
+    actor: Actor,
+    part: PartContext | None = None,
+    timeout: float | None = None,
+) -> Inspection:
+    """Gate an image, keep it, have a worker judge it, and return the record that the worker wrote.
+
+    Raises `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in time (the image is kept, no record is
+    written, now or later), or the error that judging ended in.
+    """
+    asset, gated = receive_image(data=data, filename=filename, actor=actor)
+    patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
+    request = request_inspection(
+        asset=asset,
+        filename=gated.clean_name,
+        version=deployment.model_version,
+        deployment=deployment,
+        source=source,
+        actor=actor,
+        part=part or PartContext(),
+        patience=patience,
+    )
+    return await_inspection(request=request, timeout=patience)
+
+
+def inspect_here(
+    *, data: bytes, filename: str, version: ModelVersion, source: str, actor: Actor, part: PartContext, device: str = ""
+) -> Inspection:
+    """The same as `inspect_image`, judged in this process by a version that need not be in force."""
+    asset, gated = receive_image(data=data, filename=filename, actor=actor)
+    request = request_inspection(
+        asset=asset,
+        filename=gated.clean_name,
+        version=version,
+        deployment=None,
+        source=source,
+        actor=actor,
+        part=part,
+        patience=settings.LOAD_TIMEOUT,
+    )
+    judge_request(request_id=request.pk, worker=worker_name(None), device=device)
+    return await_inspection(request=request, timeout=0.0)
+
+
+@transaction.atomic
+def request_inspection(
+    *,
+    asset: Asset,
+    filename: str,
+    version: ModelVersion,
+    deployment: Deployment | None,
+    source: str,
+    actor: Actor,
+    part: PartContext,
+    patience: float,
+) -> InspectionRequest:
+    """Write the request down and, where a deployment shall judge it, call a worker once it is committed."""
+    from inspection.tasks import judge
+
+    request = InspectionRequest.objects.create(
+        asset=asset,
+        model_version=version,
+        deployment=deployment,
+        filename=filename,
+        source=source,
+        operator_id=actor.pk if actor else None,
+        # When its caller has long gone and no worker came, the sweep closes it.
+        lease_expires_at=_lease(patience + settings.LEASE_SECONDS),
+        **vars(part),
+    )
+    if deployment:
+        transaction.on_commit(lambda: broker.publish(judge, request.pk))
+    return request
+
+
+def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspection:
+    """The record, once a worker wrote it. Gives the request up when none does in time."""
+
+    def settled() -> bool:
+        request.refresh_from_db(fields=["status", "error_code", "error"])
+        return request.status not in InspectionRequest.OPEN
+
+    if not broker.wait_until(settled, topic=str(request.pk), timeout=timeout) and _expire(request):
+        raise NoWorker(
+            f"No worker judged the image within {timeout:g} seconds. The image is kept, no inspection was recorded. "
+            "Start a worker (make run starts one), then send the image again.",
+            request_id=str(request.pk),
+        )
+    request.refresh_from_db()
+    if request.status == InspectionRequest.Status.DONE:
+        return Inspection.objects.select_related(
+            "model_version__category", "threshold", "map", "asset", "request"
+        ).get(request=request)
+    raise UserError(request.error, code=request.error_code, status=runtime.ModelUnusable.status)
+
+
+@transaction.atomic
+def _expire(request: InspectionRequest) -> bool:
+    """Give a request up, so that no worker judges it later. False when one just did."""
+    ended = InspectionRequest.objects.filter(pk=request.pk, status__in=InspectionRequest.OPEN).update(
+        status=InspectionRequest.Status.EXPIRED, claim=None, lease_expires_at=None
+    )
+    if ended:
+        audit(
+            kind="inspection.unanswered",
+            subject=request,
+            actor=request.operator,
+            after={"filename": request.filename},
+        )
+    return bool(ended)
+
+
+def judge_request(*, request_id: uuid.UUID, worker: str, redelivered: bool = False, device: str = "") -> None:
+    """Claim one request and judge it; in the worker. A request that is not to be had is somebody else's or over.
+
+    `redelivered`: the broker gives the message back because the worker that began it died; its claim is taken over.
+    """
+    token = uuid.uuid4()
+    takeable = InspectionRequest.OPEN if redelivered else (InspectionRequest.Status.QUEUED,)
+    claimed = InspectionRequest.objects.filter(pk=request_id, batch__isnull=True, status__in=takeable).update(status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1)
+    if claimed:
+        request = _with_everything().get(pk=request_id)
+        _judge([request], worker=worker, claim=token, device=device)
+    broker.notify(str(request_id))
+
+
+def _with_everything() -> Any:
+    return InspectionRequest.objects.select_related("asset", "operator", "deployment", "model_version__category")
+
+
+def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UUID, device: str = "") -> None:
+    """Score requests of one version together and write each one's end. An image's fault is that image's alone."""
+    version, deployment = requests[0].model_version, requests[0].deployment
+    try:
+        held = runtime.hold(version, device or (deployment.device_requested if deployment else ""))
+        images = [_asset_bytes(request) for request in requests]
+        results = runtime.score(held, images)
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
+        if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
+            for request in requests:
+                _judge([request], worker=worker, claim=claim)
+            return
+        for request in requests:
+            _fail(request, error, claim=claim)
+        return
+    for request, scored in zip(requests, results, strict=True):
+        try:
+            _record(request, scored, held=held, worker=worker, claim=claim)
+        except Exception as error:  # noqa: BLE001
+            _fail(request, error, claim=claim)
+
+
+def _asset_bytes(request: InspectionRequest) -> bytes:
+    assert request.asset is not None, "a constraint of the database: only failed requests lack an image"
+    return request.asset.read()
+
+
+def _record(
+    request: InspectionRequest, scored: runtime.Scored, *, held: runtime.Held, worker: str, claim: uuid.UUID
+) -> None:
+    """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
+    began = time.perf_counter()
+    data, maximum = encode_map(scored.map)
+    height, width = scored.map.shape
+    stored = store_bytes(data=data, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height)
+    version = request.model_version
+    timings = scored.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
+    with transaction.atomic():
+        mine = InspectionRequest.objects.filter(
+            pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING
+        ).update(status=InspectionRequest.Status.DONE, claim=None, lease_expires_at=None)
+        if not mine:
+            log.warning("Request %s was taken away while it was judged; nothing was written.", request.pk)
+            return
+        threshold = threshold_in_force(version.pk)
+        inspection = Inspection.objects.create(
+            request=request,
+            asset=request.asset,
+            deployment=request.deployment,
+            model_version=version,
+            threshold=threshold,
+            threshold_value=threshold.value,
+            score=scored.score,
+            is_defective=scored.score > threshold.value,
+            map=stored,
+            map_maximum=maximum,
+            filename=request.filename,
+            source=request.source,
+            station=request.station,
+            part_number=request.part_number,
+            lot=request.lot,
+            serial_number=request.serial_number,
+            operator=request.operator,
+            timings=timings,
+            device=held.device,
+            worker=worker,
+            code_version=code_version(),
+            backbone_sha256=version.backbone_sha256,
+            created_at=timezone.now(),
+        )
+        audit(
+            kind="inspection.recorded",
+            subject=inspection,
+            actor=request.operator,
+            after={
+                "image": request.asset.sha256 if request.asset else None,
+                "model_version": version.pk,
+                "threshold": threshold.pk,
+                "score": scored.score,
+                "is_defective": inspection.is_defective,
+                "map": stored.sha256,
+            },
+        )
+
+
+def _fail(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
+    """Close a request with the reason. Nothing of it was recorded as an inspection."""
+    if isinstance(error, UserError):
+        code, sentence = error.code, error.detail
+    else:
+        log.exception("Judging request %s failed.", request.pk, exc_info=error)
+        code, sentence = "inspection_failed", f"The image could not be judged ({type(error).__name__}: {error})."
+    with transaction.atomic():
+        ended = InspectionRequest.objects.filter(
+            pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING
+        ).update(
+            status=InspectionRequest.Status.FAILED,
+            error_code=code,
+            error=sentence,
+            claim=None,
+            lease_expires_at=None,
+        )
+        if ended:
+            audit(
+                kind="inspection.failed",
+                subject=request,
+                actor=request.operator,
+                after={"code": code, "error": sentence[:500], "filename": request.filename},
+            )
+
+
+def sweep_requests() -> None:
+    """Close single requests that no worker finished and nobody waits for any more."""
+    stale = InspectionRequest.objects.filter(
+        batch__isnull=True, status__in=InspectionRequest.OPEN, lease_expires_at__lt=timezone.now()
+    ).select_related("operator")
+    for request in stale:
+        _expire(request)
+
+
+# ---------------------------------------------------------------- many images
+@dataclass
+class BatchItem:
+    """One image of a batch to be: either kept already (`asset`) or refused (`refusal`)."""
+
+    filename: str
+    asset: Asset | None = None
+    refusal: UserError | None = None
+    part: PartContext = field(default_factory=PartContext)
+
+
+def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor) -> list[BatchItem]:
+    """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others."""
+    items = []
+    for name, data in files:
+        try:
+            asset, gated = receive_image(data=data, filename=name, actor=actor)
+            items.append(BatchItem(filename=gated.clean_name, asset=asset))
+        except ImageRejected as refusal:
+            items.append(BatchItem(filename=name[-300:], refusal=refusal))
+    return items
+
+
+@transaction.atomic
+def request_batch(
+    *, items: Sequence[BatchItem], name: str, deployment: Deployment, source: str, actor: Actor
+) -> BatchRun:
+    """Write a batch and its items down and call a worker once it is committed."""
+    if not items:
+        raise UserError("The batch has no images. Send files, a zip, or the name of a data set.", code="empty_batch")
+    batch = BatchRun.objects.create(
+        deployment=deployment, name=name[:200], requested_by_id=actor.pk if actor else None, lease_expires_at=_lease()
+    )
+    InspectionRequest.objects.bulk_create(
+        [
+            InspectionRequest(
+                batch=batch,
+                position=position,
+                asset=item.asset,
+                model_version=deployment.model_version,
+                deployment=deployment,
+                filename=item.filename,
+                source=source,
+                operator_id=batch.requested_by_id,
+                status=InspectionRequest.Status.FAILED if item.refusal else InspectionRequest.Status.QUEUED,
+                error_code=item.refusal.code if item.refusal else "",
+                error=item.refusal.detail if item.refusal else "",
+                **vars(item.part),
+            )
+            for position, item in enumerate(items)
+        ],
+        batch_size=500,
+    )
+    audit(
+        kind="batch.requested",
+        subject=batch,
+        actor=actor,
+        after={"name": batch.name, "images": len(items), "deployment": deployment.pk},
+    )
+    transaction.on_commit(lambda: _publish_batch(batch.pk))
+    return batch
+
+
+def _publish_batch(batch_id: uuid.UUID) -> bool:
+    from inspection.tasks import work_on_batch
+
+    return broker.publish(work_on_batch, batch_id)
+
+
+def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
+    """Judge one slice of a batch, then hand it on; in the worker.
+
+    The batch is claimed by one conditional UPDATE, so a doubled message finds nothing to do. Items that a killed
+    worker had begun are tried again one by one, so that an image which kills workers takes no neighbour with it.
+    """
+    token = uuid.uuid4()
+    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
+    claimed = BatchRun.objects.filter(free, pk=batch_id, status__in=BatchRun.OPEN).update(
+        status=BatchRun.Status.RUNNING, claim=token, lease_expires_at=_lease()
+    )
+    if not claimed:
+        return
+    BatchRun.objects.filter(pk=batch_id, started_at__isnull=True).update(started_at=timezone.now())
+    until = time.monotonic() + _SLICE_SECONDS
+    while slice_ := _claim_slice(batch_id, token):
+        _judge(slice_, worker=worker, claim=token)
+        still_mine = BatchRun.objects.filter(pk=batch_id, claim=token).update(lease_expires_at=_lease())
+        broker.notify(str(batch_id))
+        if not still_mine:
+            return
+        if time.monotonic() >= until:
+            BatchRun.objects.filter(pk=batch_id, claim=token).update(claim=None)
+            _publish_batch(batch_id)
+            return
+    _finish_batch(batch_id, token)
+    broker.notify(str(batch_id))
+
+
+def _claim_slice(batch_id: uuid.UUID, token: uuid.UUID) -> list[InspectionRequest]:
+    """The next images, marked as begun. Only the holder of the batch's claim gets any."""
+    with transaction.atomic():
+        held = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token).exists()
+        if not held:
+            return []
+        # What is `running` under another token belonged to a worker that lost the batch.
+        open_items = InspectionRequest.objects.filter(batch_id=batch_id, status__in=InspectionRequest.OPEN)
+        items = list(open_items.order_by("position").values_list("pk", "attempt")[: settings.BATCH_SIZE])
+        begun = [pk for pk, attempt in items if attempt > 0]
+        chosen = begun[:1] or [pk for pk, _ in items]
+        InspectionRequest.objects.filter(pk__in=chosen).update(
+            status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1
+        )
+    requests = list(_with_everything().filter(pk__in=chosen).order_by("position"))
+    if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
+        hopeless = UserError(
+            f"The worker died {settings.MAX_ATTEMPTS} times while it judged this image.", code="worker_died"
+        )
+        _fail(requests[0], hopeless, claim=token)
+        return _claim_slice(batch_id, token)
+    return requests
+
+
+@transaction.atomic
+def _finish_batch(batch_id: uuid.UUID, token: uuid.UUID) -> None:
+    ended = BatchRun.objects.filter(pk=batch_id, claim=token).update(
+        status=BatchRun.Status.FINISHED, claim=None, lease_expires_at=None, finished_at=timezone.now()
+    )
+    if ended:
+        batch = BatchRun.objects.select_related("requested_by").get(pk=batch_id)
+        failed = batch.items.filter(status=InspectionRequest.Status.FAILED).count()
+        audit(kind="batch.finished", subject=batch, actor=batch.requested_by, after={"failed": failed})
+
+
+def sweep_batches() -> None:
+    """Call a worker again for batches that nobody gave a sign of life for."""
+    now = timezone.now()
+    for batch in BatchRun.objects.filter(status__in=BatchRun.OPEN, lease_expires_at__lt=now):
+        if batch.claim is None:
+            BatchRun.objects.filter(pk=batch.pk, claim__isnull=True).update(lease_expires_at=_lease())
+        _publish_batch(batch.pk)
+
+
+# ---------------------------------------------------------------- loading a model
+def await_deployment(*, deployment: Deployment, timeout: float | None = None) -> Deployment:
+    """Call a worker to load the model and wait until it serves. What served before stays when this fails."""
+    from inspection.tasks import load
+
+    patience = settings.LOAD_TIMEOUT if timeout is None else timeout
+    broker.publish(load, deployment.pk)
+
+    def settled() -> bool:
+        deployment.refresh_from_db()
+        return deployment.status != Deployment.Status.LOADING
+
+    if not broker.wait_until(settled, topic=f"deployment-{deployment.pk}", timeout=patience):
+        fail_deployment(
+            deployment=deployment,
+            code=NoWorker.code,
+            error=f"No worker loaded {deployment.model_version} within {patience:g} seconds. "
+            "What was in force stays in force. Start a worker (make run starts one), then load it again.",
+        )
+        deployment.refresh_from_db()
+    if deployment.status == Deployment.Status.FAILED:
+        status = NoWorker.status if deployment.error_code == NoWorker.code else runtime.ModelUnusable.status
+        raise UserError(deployment.error, code=deployment.error_code, status=status)
+    return deployment
+
+
+def load_deployment(*, deployment_id: int, worker: str) -> None:
+    """Load a model because it was asked for, then put it in force; in the worker."""
+    deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
+    if deployment.status == Deployment.Status.LOADING:
+        try:
+            held = runtime.hold(deployment.model_version, deployment.device_requested)
+        except UserError as error:
+            fail_deployment(deployment=deployment, code=error.code, error=error.detail)
+        else:
+            activate(deployment=deployment, device=held.device, worker=worker)
+    broker.notify(f"deployment-{deployment_id}")
+
+
+def worker_name(hostname: str | None) -> str:
+    return (hostname or platform.node())[:100]

@@ -1,0 +1,52 @@
+"""Tasks of the `inference` queue. Each carries an id; the row decides what is to be done."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from celery import Task, shared_task
+
+from inspection import services
+from modelzoo import runtime
+from modelzoo.selectors import active_deployments
+from mvtec_site.errors import UserError
+from records.context import acting
+
+log = logging.getLogger(__name__)
+
+
+def _name(task: Task) -> str:
+    return services.worker_name(task.request.hostname)
+
+
+@shared_task(bind=True)
+def judge(self: Task, request_id: str) -> None:
+    with acting("worker"):
+        services.judge_request(
+            request_id=uuid.UUID(request_id),
+            worker=_name(self),
+            redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
+        )
+
+
+@shared_task(bind=True)
+def work_on_batch(self: Task, batch_id: str) -> None:
+    with acting("worker"):
+        services.work_on_batch(batch_id=uuid.UUID(batch_id), worker=_name(self))
+
+
+@shared_task(bind=True)
+def load(self: Task, deployment_id: str) -> None:
+    with acting("worker"):
+        services.load_deployment(deployment_id=int(deployment_id), worker=_name(self))
+
+
+@shared_task(bind=True)
+def warm(self: Task) -> None:
+    """At the start of a worker: hold what is in force, so that the first image does not wait for it."""
+    for deployment in active_deployments():
+        try:
+            runtime.hold(deployment.model_version, deployment.device_requested)
+        except UserError as error:
+            log.error("Worker %s cannot hold %s: %s", _name(self), deployment.model_version, error)

@@ -1,0 +1,61 @@
+"""Anomaly maps as files and as pictures. NumPy and OpenCV only: the web serves these without torch."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MEDIA_TYPE = "image/png"
+_LEVELS = 65535
+
+
+def encode_map(anomaly_map: NDArray[np.float32]) -> tuple[bytes, float]:
+    """An anomaly map [H, W] (values >= 0) as 16-bit PNG and the value of its highest level.
+
+    A value is kept to 1/131070 of the map's maximum. Raises ValueError for values that are not finite.
+    """
+    maximum = float(anomaly_map.max())
+    if not np.isfinite(anomaly_map).all():
+        raise ValueError("an anomaly map must be finite")
+    scale = _LEVELS / maximum if maximum > 0 else 0.0
+    levels = np.rint(np.clip(anomaly_map, 0, None).astype(np.float64) * scale).astype(np.uint16)
+    done, data = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise ValueError(f"a map of shape {anomaly_map.shape} cannot be written as PNG")
+    return data.tobytes(), maximum
+
+
+def decode_map(data: bytes, maximum: float) -> NDArray[np.float32]:
+    """The anomaly map [H, W] float32 that `encode_map` wrote."""
+    levels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if levels is None or levels.dtype != np.uint16 or levels.ndim != 2:
+        raise ValueError("not an anomaly map written by this system")
+    return (levels.astype(np.float64) * (maximum / _LEVELS)).astype(np.float32)
+
+
+def render_heat(
+    anomaly_map: NDArray[np.float32], *, threshold: float, width: int, height: int, largest: int = 1024
+) -> bytes:
+    """The map as a transparent PNG that lies on the image, at most `largest` pixels wide or high.
+
+    The scale hangs on the threshold alone, never on the picture, so two pictures can be compared: clear below half
+    the threshold, inferno from there to twice the threshold, a line where the threshold is crossed.
+    """
+    factor = min(1.0, largest / max(width, height))
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    values = cv2.resize(anomaly_map, size, interpolation=cv2.INTER_LINEAR)
+    reference = max(threshold, np.finfo(np.float32).tiny)
+    relative = values / np.float32(reference)
+    place = np.clip((relative - 0.5) / 1.5, 0.0, 1.0)
+    heat = cv2.applyColorMap((place * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
+    alpha = (np.clip((relative - 0.5) / 0.5, 0.0, 1.0) * 190).astype(np.uint8)
+    layer = np.dstack([heat, alpha])
+    contours, _ = cv2.findContours((relative > 1).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    thick = max(1, round(max(size) / 300))
+    cv2.drawContours(layer, contours, -1, (0, 0, 0, 255), thick + 2, cv2.LINE_AA)
+    cv2.drawContours(layer, contours, -1, (255, 255, 255, 255), thick, cv2.LINE_AA)
+    done, data = cv2.imencode(".png", layer, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    if not done:
+        raise ValueError("the overlay cannot be written as PNG")
+    return data.tobytes()

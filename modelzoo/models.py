@@ -1,0 +1,158 @@
+"""Categories, trained model versions, threshold revisions, deployments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+_LARGEST = sys.float_info.max
+
+
+def finite(field: str) -> Q:
+    """A condition that only finite numbers meet (PostgreSQL keeps NaN and infinities in a double)."""
+    return Q(**{f"{field}__gte": -_LARGEST, f"{field}__lte": _LARGEST})
+
+
+class Category(models.Model):
+    """A kind of part that is inspected: screw, cookie, solar cell."""
+
+    name = models.SlugField(max_length=100, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        verbose_name_plural = "categories"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ModelVersion(models.Model):
+    """A trained detector: what it is made of, where its artifact lies, how well it does."""
+
+    class Stage(models.TextChoices):
+        CANDIDATE = "candidate"
+        PRODUCTION = "production"
+        ARCHIVED = "archived"
+
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    algorithm = models.CharField(max_length=32)
+    stage = models.CharField(max_length=16, choices=Stage.choices, default=Stage.CANDIDATE)
+    artifact = models.CharField(max_length=200, help_text="folder below MODEL_PATH")
+    artifact_sha256 = models.CharField(max_length=64, unique=True)
+    artifact_bytes = models.PositiveBigIntegerField()
+    config = models.JSONField()
+    backbone = models.CharField(max_length=64, blank=True)
+    backbone_sha256 = models.CharField(max_length=64, blank=True)
+    dataset_name = models.CharField(max_length=100)
+    dataset_snapshot = models.CharField(max_length=64)
+    seed = models.BigIntegerField()
+    versions = models.JSONField(help_text="of the code and the libraries that trained it")
+    held_out_scores = models.JSONField(help_text="scores of good images that the model had not seen")
+    metrics = models.JSONField(default=dict, blank=True, help_text="of the evaluation at the end of training")
+    created_at = models.DateTimeField(auto_now_add=True)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["category", "number"], name="version_number_is_unique_in_category"),
+            models.UniqueConstraint(
+                fields=["category"], condition=Q(stage="production"), name="one_production_version_per_category"
+            ),
+            models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
+            models.CheckConstraint(
+                condition=Q(stage__in=["candidate", "production", "archived"]), name="version_stage_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(artifact_sha256__regex=r"^[0-9a-f]{64}$"), name="version_artifact_sha256_is_hex"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.category.name} v{self.number} ({self.algorithm})"
+
+    @property
+    def artifact_path(self) -> Path:
+        return Path(settings.MODEL_PATH) / self.artifact
+
+
+class Threshold(models.Model):
+    """One revision of the threshold of a model version. Append-only: the highest revision is in force."""
+
+    class Method(models.TextChoices):
+        PERCENTILE = "percentile"
+        MANUAL = "manual"
+
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="thresholds")
+    revision = models.PositiveIntegerField()
+    value = models.FloatField()
+    method = models.CharField(max_length=16, choices=Method.choices)
+    parameters = models.JSONField(default=dict, blank=True)
+    reason = models.CharField(max_length=500)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # also serves "the revision in force of this version"
+            models.UniqueConstraint(fields=["model_version", "revision"], name="threshold_revision_is_unique"),
+            models.CheckConstraint(condition=finite("value"), name="threshold_is_finite"),
+            models.CheckConstraint(condition=Q(revision__gte=1), name="threshold_revision_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.value:.6g} (revision {self.revision} of {self.model_version})"
+
+
+class Deployment(models.Model):
+    """The recorded act of loading a model version for its category: which one judged, since when, by whom."""
+
+    class Status(models.TextChoices):
+        LOADING = "loading"
+        ACTIVE = "active"
+        REPLACED = "replaced"
+        FAILED = "failed"
+
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="deployments")
+    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.LOADING)
+    device_requested = models.CharField(max_length=16)
+    device = models.CharField(max_length=16, blank=True)
+    worker = models.CharField(max_length=100, blank=True)
+    error_code = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    requested_at = models.DateTimeField(auto_now_add=True)
+    activated_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["category"], condition=Q(status="active"), name="one_active_deployment_per_category"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["loading", "active", "replaced", "failed"]), name="deployment_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["active", "replaced"]) | Q(activated_at__isnull=False),
+                name="deployment_in_force_has_a_start",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_version} on {self.device or self.device_requested}: {self.status}"

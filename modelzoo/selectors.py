@@ -1,0 +1,69 @@
+"""Reads: which version, threshold and deployment is meant or in force."""
+
+from __future__ import annotations
+
+from modelzoo.models import Deployment, ModelVersion, Threshold
+from mvtec_site.errors import NotFound, UserError
+
+_WITH = ("category",)
+
+
+def find_version(*, wanted: str | int = "latest", category: str = "", algorithm: str = "") -> ModelVersion:
+    """A version by id, or the latest of a category and algorithm.
+
+    Raises `NotFound` with what there is, and `UserError` for a word that names no version.
+    """
+    versions = ModelVersion.objects.select_related(*_WITH)
+    if str(wanted) != "latest":
+        if not str(wanted).isdecimal() or len(str(wanted)) > 18:
+            raise UserError(f"model_version must be an id or 'latest', not {str(wanted)[:50]!r}.", code="invalid")
+        found = versions.filter(pk=int(wanted)).first()
+        if found is None:
+            raise NotFound(f"There is no model version {wanted}.", code="model_version_not_found")
+        if category and found.category.name != category:
+            raise UserError(f"Model version {wanted} is for {found.category.name}, not {category}.", code="invalid")
+        if algorithm and found.algorithm != algorithm:
+            raise UserError(f"Model version {wanted} is a {found.algorithm}, not a {algorithm}.", code="invalid")
+        return found
+    if category:
+        versions = versions.filter(category__name=category)
+    if algorithm:
+        versions = versions.filter(algorithm=algorithm)
+    latest = versions.exclude(stage=ModelVersion.Stage.ARCHIVED).order_by("-id").first()
+    if latest is None:
+        what = " ".join(word for word in (algorithm, "model version") if word)
+        where = f" for {category}" if category else ""
+        raise NotFound(
+            f"There is no {what}{where} yet. Train one with manage.py train.", code="model_version_not_found"
+        )
+    return latest
+
+
+def threshold_in_force(version_id: int) -> Threshold:
+    return Threshold.objects.filter(model_version_id=version_id).order_by("-revision")[0]
+
+
+def active_deployments() -> list[Deployment]:
+    """What serves each category, the one loaded last first."""
+    return list(
+        Deployment.objects.filter(status=Deployment.Status.ACTIVE)
+        .select_related("category", "model_version__category", "requested_by")
+        .order_by("-activated_at", "-id")
+    )
+
+
+def deployment_in_force(category: str = "") -> Deployment:
+    """What judges an image: the category's deployment, or the one loaded last where no category is named."""
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("model_version__category")
+    if category:
+        active = active.filter(category__name=category)
+    found = active.order_by("-activated_at", "-id").first()
+    if found is None:
+        where = f" for {category}" if category else ""
+        raise NoModelLoaded(f"No model is loaded{where}. Load one with POST /api/load_model, then send the image again.")
+    return found
+
+
+class NoModelLoaded(UserError):
+    code = "no_model_loaded"
+    status = 409  # type: ignore[assignment]

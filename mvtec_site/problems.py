@@ -1,0 +1,87 @@
+"""RFC 9457 problem documents: every error of the API has one shape and a stable `code`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFilesSent
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from mvtec_site.errors import UserError
+
+log = logging.getLogger(__name__)
+MEDIA_TYPE = "application/problem+json"
+
+
+def document(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
+    """The members of a problem document; `type` is a relative reference into the documentation."""
+    return {
+        "type": f"/docs/problems#{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "code": code,
+        "detail": detail,
+        **extra,
+    }
+
+
+def describe(error: Exception) -> tuple[int, str, str, dict[str, Any]] | None:
+    """Status, code, sentence and extra members of an error we know; None for a defect of ours."""
+    if isinstance(error, UserError):
+        return error.status, error.code, error.detail, error.extra
+    if isinstance(error, TooManyFilesSent):
+        return 413, "too_many_files", "More files than one request may carry (BATCH_MAX_FILES). Send a zip.", {}
+    if isinstance(error, RequestDataTooBig):
+        return 413, "request_too_large", "The fields of this request are larger than is allowed.", {}
+    if isinstance(error, Http404):
+        return 404, "not_found", "There is nothing at this address.", {}
+    if isinstance(error, PermissionDenied):
+        return 403, "permission_denied", "You may not do this.", {}
+    if isinstance(error, OperationalError):
+        log.exception("The database failed.")
+        return 503, "database_unavailable", "The database does not answer. Nothing was kept; try again.", {}
+    if isinstance(error, exceptions.ValidationError):
+        return 400, "invalid", _first_sentence(error.detail), {"errors": error.detail}
+    if isinstance(error, exceptions.APIException):
+        return error.status_code, str(error.get_codes()), str(error.detail), {}
+    return None
+
+
+def _first_sentence(detail: Any) -> str:
+    """'field: message' of the first thing that is wrong, for people; `errors` carries all of them."""
+    if isinstance(detail, Mapping):
+        field, inner = next(iter(detail.items()))
+        return f"{field}: {_first_sentence(inner)}"
+    if isinstance(detail, list):
+        return _first_sentence(detail[0])
+    return str(detail)
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
+    """DRF's hook. An unknown error is left to Django, which logs it and calls `server_error`."""
+    known = describe(error)
+    if known is None:
+        return None
+    status, code, detail, extra = known
+    headers = {}
+    if isinstance(error, exceptions.APIException):
+        if getattr(error, "auth_header", None):
+            headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
+        if getattr(error, "wait", None):
+            headers["Retry-After"] = str(int(error.wait))  # type: ignore[attr-defined]
+    return Response(document(status, code, detail, **extra), status=status, headers=headers, content_type=MEDIA_TYPE)
+
+
+def response(status: int, code: str, detail: str) -> JsonResponse:
+    """The same document outside of DRF."""
+    return JsonResponse(document(status, code, detail), status=status, content_type=MEDIA_TYPE)
+
+
+def is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")

@@ -1,0 +1,277 @@
+"""Django settings. Every value that an installation may want to change comes from the environment (see env.py)."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from mvtec_site.env import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment()
+ENV = env  # settings in capitals are reachable through django.conf
+
+# ---------------------------------------------------------------- where everything is kept
+VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var", "folder of all state: database, images, artifacts, broker, logs")
+MODEL_PATH = env.path("MODEL_PATH", VAR_DIR / "artifacts", "folder of the trained artifacts")
+
+
+def _own_secret_key() -> str:
+    """The installation's own key, made at the first start and readable by its owner only."""
+    path = VAR_DIR / "secret_key"
+    try:
+        if not path.exists():
+            VAR_DIR.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f".secret_key.{secrets.token_hex(4)}")
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_urlsafe(64))
+            # A hard link fails when another process was first, so that all of them read one and the same key.
+            try:
+                path.hardlink_to(fresh)
+            except FileExistsError:
+                pass
+            fresh.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"VAR_DIR must be a folder that can be written; {VAR_DIR} cannot ({error.strerror or error}). "
+            "Nothing was changed. Set VAR_DIR to another folder or mend its permissions."
+        ) from None
+
+
+# ---------------------------------------------------------------- Django itself
+DEBUG = env.flag("DEBUG", False, "detailed error pages; never on a line")
+SECRET_KEY = env.text("SECRET_KEY", "", "signing key; made and kept in VAR_DIR when unset", secret=True)
+SECRET_KEY = SECRET_KEY or _own_secret_key()
+HTTPS = env.flag("HTTPS", False, "served behind TLS: redirects, HSTS and secure cookies")
+ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"), "host names we answer to"))
+CSRF_TRUSTED_ORIGINS = list(env.words("CSRF_TRUSTED_ORIGINS", (), "origins (scheme and host) that may post forms"))
+TIME_ZONE = env.text("TIME_ZONE", "UTC", "time zone of the pages; records are kept in UTC")
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "how much is logged")
+
+ROOT_URLCONF = "mvtec_site.urls"
+WSGI_APPLICATION = "mvtec_site.wsgi.application"
+ASGI_APPLICATION = "mvtec_site.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en"
+USE_TZ = True
+USE_I18N = False
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_htmx",
+    "template_partials",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "mvtec_site",
+    "accounts",
+    "records",
+    "modelzoo",
+    "training",
+    "inspection",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "records.context.RequestContextMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# ---------------------------------------------------------------- database
+DATABASE_URL = env.text("DATABASE_URL", "", "PostgreSQL as postgresql://user:password@host/name", secret=True)
+
+
+def _database() -> dict[str, Any]:
+    if not DATABASE_URL:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": VAR_DIR / "db.sqlite3",
+            "OPTIONS": {
+                # A transaction that will write takes the write lock at once: two writers queue instead of failing.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 30,
+                # synchronous=FULL: a record that was answered for survives a power cut.
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+            },
+        }
+    try:
+        config: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL)
+    except Exception as error:  # noqa: BLE001 - whatever the parser stumbles over, the variable is to blame
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read ({error}).") from None
+    if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
+    return config | {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+
+
+DATABASES = {"default": _database()}
+
+# ---------------------------------------------------------------- files
+STORAGES = {
+    "default": {
+        "BACKEND": "records.storage.DurableFileSystemStorage",
+        "OPTIONS": {"location": VAR_DIR / "media"},
+    },
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", VAR_DIR / "static", "folder that collectstatic fills")
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served from the app folders as they are: a fresh clone needs no collectstatic, and compose runs it for the gzip files.
+WHITENOISE_USE_FINDERS = True
+
+# ---------------------------------------------------------------- what may be uploaded
+MAX_FILE_SIZE = env.integer("MAX_FILE_SIZE", 16 * 1024**2, "largest image, bytes", low=1024, high=1024**3)
+ALLOWED_EXTENSIONS = tuple(
+    word.lower().lstrip(".") for word in env.words("ALLOWED_EXTENSIONS", ("png", "jpg", "jpeg"), "kinds of image")
+)
+if not set(ALLOWED_EXTENSIONS) <= {"png", "jpg", "jpeg"}:
+    raise ImproperlyConfigured("ALLOWED_EXTENSIONS may name png, jpg and jpeg only: other formats are not read.")
+MAX_IMAGE_PIXELS = env.integer(
+    "MAX_IMAGE_PIXELS", 64_000_000, "most pixels an image may have", low=4096, high=1_000_000_000
+)
+SIXTEEN_BIT = env.choice(
+    "SIXTEEN_BIT", "refuse", ("refuse", "full", "12bit"), "16-bit images: refuse, or how their values map to 8 bit"
+)
+BATCH_MAX_FILES = env.integer("BATCH_MAX_FILES", 200, "most files in one batch request", low=1, high=5000)
+BATCH_MAX_ZIP_FILES = env.integer("BATCH_MAX_ZIP_FILES", 5000, "most images in one zip", low=1, high=100_000)
+BATCH_MAX_BYTES = env.integer(
+    "BATCH_MAX_BYTES", 2 * 1024**3, "most bytes of one batch, unpacked", low=1024**2, high=1024**4
+)
+# Django counts files while it parses, before any view runs; one more than allowed tells "too many" from "just enough".
+DATA_UPLOAD_MAX_NUMBER_FILES = BATCH_MAX_FILES
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # fields of a form; files are not counted here
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024**2
+FILE_UPLOAD_TEMP_DIR = None
+
+# ---------------------------------------------------------------- detection: the seed's names and defaults
+IMAGE_SIZE = env.integer("IMAGE_SIZE", 256, "side of the square a model sees, pixels", low=32, high=2048)
+BATCH_SIZE = env.integer("BATCH_SIZE", 16, "images per step in training and in batches", low=1, high=1024)
+LEARNING_RATE = env.real("LEARNING_RATE", 1e-4, "Adam's learning rate (autoencoder)", low=1e-8, high=1.0)
+EPOCHS = env.integer("EPOCHS", 50, "passes over the training images (autoencoder)", low=1, high=100_000)
+LATENT_DIM = env.integer("LATENT_DIM", 512, "bottleneck of the autoencoder", low=1, high=8192)
+THRESHOLD_PERCENTILE = env.real(
+    "THRESHOLD_PERCENTILE", 90.0, "percentile of held-out good scores for the first threshold", low=1.0, high=100.0
+)
+DEVICE = env.choice("DEVICE", "auto", ("auto", "cpu", "cuda"), "where models run")
+
+# ---------------------------------------------------------------- broker and workers
+REDIS_URL = env.text("REDIS_URL", "", "broker as redis://host:6379/0; unset: an own Valkey in VAR_DIR", secret=True)
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+ANSWER_TIMEOUT = env.real("ANSWER_TIMEOUT", 30.0, "seconds an API call waits for a worker", low=0.1, high=600.0)
+LOAD_TIMEOUT = env.real("LOAD_TIMEOUT", 120.0, "seconds load_model waits for the worker", low=0.1, high=3600.0)
+LEASE_SECONDS = env.real("LEASE_SECONDS", 30.0, "a job without a sign of life for this long is redone", low=2, high=3600)
+MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, "how often a job whose worker died is tried", low=1, high=100)
+
+CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
+# ---------------------------------------------------------------- signing in
+CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "line"
+LOGOUT_REDIRECT_URL = "login"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# ---------------------------------------------------------------- security headers
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "object-src": [NONE],
+        "frame-ancestors": [NONE],
+        "base-uri": [SELF],
+        "form-action": [SELF],
+    }
+}
+
+# ---------------------------------------------------------------- REST API
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "accounts.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "mvtec_site.problems.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MVTec anomaly detection",
+    "DESCRIPTION": "Judge images, keep the record, ask it later. Errors are RFC 9457 problem documents with a code.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "RunStatusEnum": "training.models.TrainingRun.Status",
+        "BatchStatusEnum": "inspection.models.BatchRun.Status",
+        "RequestStatusEnum": "inspection.models.InspectionRequest.Status",
+        "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
+    },
+}
+
+# ---------------------------------------------------------------- logging
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"django.request": {"level": "ERROR"}},
+}
+SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,0 +1,211 @@
+"""Runs the embedded size of the system: broker, web server and workers as child processes of one parent.
+
+Whatever dies is started again; whoever stops the parent stops all. A lock on VAR_DIR keeps a second parent away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from django.conf import settings
+
+from mvtec_site import broker
+from mvtec_site.errors import Conflict, Unavailable
+from mvtec_site.processes import die_with_parent
+
+log = logging.getLogger(__name__)
+_STOP_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
+_LONGEST_PAUSE = 30.0
+
+
+@dataclass
+class _Child:
+    name: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    pause: float = 1.0
+    due_at: float = 0.0
+
+    def start(self, log_file: IO[bytes]) -> None:
+        self.started_at = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            stdout=log_file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            cwd=settings.BASE_DIR,
+            # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
+            start_new_session=True,
+            preexec_fn=die_with_parent,
+        )
+
+    def died(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+
+class Supervisor:
+    """`with Supervisor(host, port):` runs everything for the length of the block; `wait` blocks until a signal.
+
+    Raises `Conflict` when another one runs on the same VAR_DIR or the port is taken, `Unavailable` when a part does
+    not come up; then whatever was started is stopped again.
+    """
+
+    def __init__(self, host: str, port: int, *, say: Callable[[str], None] = lambda sentence: None) -> None:
+        self.host, self.port = host, port
+        self._say = say
+        self._stop = threading.Event()
+        self._logs = Path(settings.VAR_DIR) / "logs"
+        self._lock_file: IO[str] | None = None
+        self._children: list[_Child] = []
+
+    # ------------------------------------------------------------ life
+    def __enter__(self) -> Supervisor:
+        self._take_lock()
+        self._require_free_port()
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._children = self._plan()
+        try:
+            if broker.is_embedded():
+                broker.dismiss_orphan()
+            for child in self._children:
+                child.start(self._log(child.name))
+                if child.name == "broker":
+                    self._wait_for("the broker", broker.is_reachable)
+            self._wait_for("the web server", self._web_answers)
+            self._wait_for("the workers", self._workers_answer)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def wait(self) -> None:
+        """Until SIGINT or SIGTERM; meanwhile whatever dies is started again.
+
+        Not in a thread: children started with `die_with_parent` would die with the thread that started them.
+        """
+
+        def stop(signum: int, frame: FrameType | None) -> None:
+            self._stop.set()
+
+        for which in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(which, stop)
+        while not self._stop.wait(0.5):
+            self._revive()
+        self._say("Stopping web server, workers and broker ...")
+
+    def _end(self) -> None:
+        # The broker goes last: workers finish what they hold and acknowledge it.
+        for group in ([c for c in self._children if c.name != "broker"], [c for c in self._children[:1]]):
+            self._stop_children(group)
+        if self._lock_file:
+            self._lock_file.close()
+
+    def _stop_children(self, children: list[_Child]) -> None:
+        running = [child for child in children if child.process and child.process.poll() is None]
+        for child in running:
+            assert child.process
+            child.process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for child in running:
+            assert child.process
+            try:
+                child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.process.pid, signal.SIGKILL)
+                child.process.wait()
+
+    def _revive(self) -> None:
+        """Start again what died; later and later when it keeps dying."""
+        for child in self._children:
+            if not child.died():
+                continue
+            now = time.monotonic()
+            if not child.due_at:
+                lived = now - child.started_at
+                child.pause = 1.0 if lived > _LONGEST_PAUSE else min(child.pause * 2, _LONGEST_PAUSE)
+                child.due_at = now + child.pause
+                self._say(f"{child.name} died and is started again. Its log: {self._logs / child.name}.log")
+            elif now >= child.due_at:
+                child.due_at = 0.0
+                child.start(self._log(child.name))
+
+    # ------------------------------------------------------------ parts
+    def _plan(self) -> list[_Child]:
+        python = sys.executable
+        celery = [python, "-m", "celery", "-A", "mvtec_site", "worker", "--loglevel", settings.LOG_LEVEL]
+        celery += ["--without-gossip", "--without-mingle"]
+        children = [
+            _Child(
+                "web",
+                [python, "-m", "gunicorn", "mvtec_site.wsgi:application", "--bind", f"{self.host}:{self.port}"]
+                + ["--worker-class", "gthread", "--threads", "16", "--timeout", "0", "--graceful-timeout", "10"]
+                + ["--access-logfile", str(self._logs / "access.log"), "--no-control-socket"],
+            ),
+            _Child("inference", [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"]),
+            _Child("training", [*celery, "-Q", "training", "-n", "training@%h", "--pool", "solo"]),
+            _Child("beat", [python, "-m", "celery", "-A", "mvtec_site", "beat", "--loglevel", "WARNING"]),
+        ]
+        if broker.is_embedded():
+            children.insert(0, _Child("broker", broker.embedded_command()))
+        return children
+
+    def _log(self, name: str) -> IO[bytes]:
+        return (self._logs / f"{name}.log").open("ab")
+
+    def _take_lock(self) -> None:
+        path = Path(settings.VAR_DIR) / "run.lock"
+        self._lock_file = path.open("w")
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Conflict(
+                f"Something runs on {settings.VAR_DIR} already. Stop it first, or set VAR_DIR to another folder."
+            ) from None
+
+    def _require_free_port(self) -> None:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except OSError as error:
+                raise Conflict(
+                    f"{self.host}:{self.port} cannot be listened on ({error.strerror}). Choose another with --port."
+                ) from None
+
+    def _web_answers(self) -> bool:
+        with suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
+            return True
+        return False
+
+    def _workers_answer(self) -> bool:
+        served = {queue for queues in broker.live_workers().values() for queue in queues}
+        return {"inference", "training"} <= served
+
+    def _wait_for(self, what: str, ready: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not ready():
+            dead = next((child for child in self._children if child.died()), None)
+            if dead or time.monotonic() > deadline:
+                name = dead.name if dead else what
+                raise Unavailable(f"{name} did not come up. The logs in {self._logs} say why.")
+            time.sleep(0.1)

@@ -1,0 +1,15 @@
+"""The sweep: whatever a killed worker, a lost message or an absent broker left behind is published again."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from inspection.services import sweep_batches, sweep_requests
+from training.services import sweep_runs
+
+
+@shared_task(acks_late=False)
+def sweep() -> None:
+    sweep_runs()
+    sweep_batches()
+    sweep_requests()

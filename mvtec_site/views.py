@@ -1,0 +1,77 @@
+"""Health checks and the answers for what is not there."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+
+from mvtec_site import broker, problems
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> HttpResponse:
+    """The process answers."""
+    return HttpResponse("ok\n", content_type="text/plain")
+
+
+@login_not_required
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Database and broker answer, and somebody works on the inference queue; 503 names what does not."""
+    try:
+        connection.ensure_connection()
+        database = True
+    except DatabaseError:
+        database = False
+    workers = broker.live_workers()
+    state = {
+        "database": database,
+        "broker": broker.is_reachable(),
+        "inference_worker": any("inference" in queues for queues in workers.values()),
+        "training_worker": any("training" in queues for queues in workers.values()),
+    }
+    return JsonResponse(state, status=200 if all(state.values()) else 503)
+
+
+@login_not_required
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if problems.is_api(request):
+        return problems.response(404, "not_found", "There is nothing at this address.")
+    return render(request, "problem.html", {"title": "Nothing here", "detail": "This address leads nowhere."}, status=404)
+
+
+@login_not_required
+def server_error(request: HttpRequest) -> HttpResponse:
+    """A defect of ours. The log has the traceback under the request id that the answer carries."""
+    detail = "Something went wrong on our side. What was recorded before stays recorded; the log says more."
+    if problems.is_api(request):
+        return problems.response(500, "internal_error", detail)
+    return render(request, "problem.html", {"title": "Our fault", "detail": detail}, status=500)
+
+
+@login_not_required
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if problems.is_api(request):
+        known = problems.describe(exception) if exception else None
+        if known:
+            return problems.response(*known[:3])
+        return problems.response(400, "bad_request", "This request cannot be read.")
+    return render(
+        request, "problem.html", {"title": "Cannot be read", "detail": "This request cannot be read."}, status=400
+    )
+
+
+@login_not_required
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    if problems.is_api(request):
+        return problems.response(403, "permission_denied", "You may not do this.")
+    return render(request, "problem.html", {"title": "Not for you", "detail": "You may not do this."}, status=403)
+
+
+@login_not_required
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    detail = "The form is out of date. Nothing was kept; load the page again and repeat."
+    if problems.is_api(request):
+        return problems.response(403, "csrf_failed", detail)
+    return render(request, "problem.html", {"title": "Out of date", "detail": detail}, status=403)

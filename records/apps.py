@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+
+
+class RecordsConfig(AppConfig):
+    """What every other app stands on: stored files (assets) and the audit chain."""
+
+    name = "records"

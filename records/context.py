@@ -1,0 +1,52 @@
+"""Who is acting, from where: what an audit event says beside what was done."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+
+
+@dataclass(frozen=True)
+class Context:
+    source: str  # web, api, command, worker, admin
+    request_id: str
+    address: str = ""
+
+
+_current: ContextVar[Context | None] = ContextVar("records_context", default=None)
+
+
+def current() -> Context:
+    """The context in force; code outside of a request, command or task counts as `system`."""
+    return _current.get() or Context(source="system", request_id="")
+
+
+@contextmanager
+def acting(source: str, request_id: str = "", address: str = "") -> Iterator[None]:
+    token = _current.set(Context(source, request_id or uuid.uuid4().hex, address))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+class RequestContextMiddleware:
+    """Gives each request an id (the caller's `X-Request-ID` when it is a plain word) and echoes it."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        wanted = request.headers.get("X-Request-ID", "")
+        request_id = wanted if re.fullmatch(r"[\w.:-]{1,64}", wanted) else uuid.uuid4().hex
+        source = next((s for s in ("api", "admin") if request.path.startswith(f"/{s}/")), "web")
+        with acting(source, request_id, request.META.get("REMOTE_ADDR", "")):
+            response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        return response

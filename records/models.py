@@ -1,0 +1,114 @@
+"""Assets (bytes stored once, named by their content) and the audit chain."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.conf import settings
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.db.models import Q
+
+GENESIS = "0" * 64
+
+
+def asset_name(sha256: str, extension: str) -> str:
+    """Path of an asset in the storage; two levels of folders keep each below a few thousand names."""
+    return f"assets/{sha256[:2]}/{sha256[2:4]}/{sha256}.{extension}"
+
+
+class Asset(models.Model):
+    """One stored file: an image as it was sent, a mask, an anomaly map. Never changed after it was written."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    size_bytes = models.PositiveBigIntegerField()
+    content_type = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()  # after EXIF orientation
+    height = models.PositiveIntegerField()
+    file = models.FileField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="asset_sha256_is_hex"),
+            models.CheckConstraint(condition=Q(size_bytes__gt=0), name="asset_is_not_empty"),
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="asset_has_pixels"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} ({self.width} x {self.height})"
+
+    def read(self) -> bytes:
+        with self.file.storage.open(self.file.name) as stored:
+            return bytes(stored.read())
+
+
+class AuditEvent(models.Model):
+    """One act that changed state. Each event carries the hash of the one before: an edit, removal or insertion shows.
+
+    `before` and `after` are kept as the very text that was hashed, so that no database's idea of a number or of the
+    order of keys can break the chain.
+    """
+
+    sequence = models.PositiveBigIntegerField(primary_key=True)
+    at = models.DateTimeField()
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    actor_name = models.CharField(max_length=150)
+    kind = models.CharField(max_length=64)
+    object_type = models.CharField(max_length=64)
+    object_id = models.CharField(max_length=64)
+    before = models.TextField()
+    after = models.TextField()
+    source = models.CharField(max_length=16)
+    request_id = models.CharField(max_length=64)
+    address = models.CharField(max_length=64)
+    previous_hash = models.CharField(max_length=64)
+    hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        ordering = ["-sequence"]
+        indexes = [
+            # "everything that happened to this object", on object pages
+            models.Index(fields=["object_type", "object_id", "sequence"], name="audit_by_object"),
+            # "everything of this kind" and "everything this person did", filters of the audit page
+            models.Index(fields=["kind", "sequence"], name="audit_by_kind"),
+            models.Index(fields=["actor_name", "sequence"], name="audit_by_actor"),
+        ]
+        constraints = [
+            # Two events with one predecessor would be a fork.
+            models.UniqueConstraint(fields=["previous_hash"], name="audit_chain_does_not_fork"),
+            models.CheckConstraint(condition=Q(sequence__gte=1), name="audit_sequence_from_one"),
+        ]
+
+    def __str__(self) -> str:
+        return f"#{self.sequence} {self.kind} {self.object_type} {self.object_id}"
+
+    def computed_hash(self) -> str:
+        """SHA-256 over everything the event says, in a fixed order and spelling."""
+        parts = [
+            self.sequence,
+            self.at.isoformat(timespec="microseconds"),
+            self.actor_id,
+            self.actor_name,
+            self.kind,
+            self.object_type,
+            self.object_id,
+            self.before,
+            self.after,
+            self.source,
+            self.request_id,
+            self.address,
+            self.previous_hash,
+        ]
+        return hashlib.sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+
+def canonical(value: Any) -> str:
+    """The text of a JSON value that is hashed and kept: sorted keys, no blanks, no NaN."""
+    return json.dumps(
+        value, cls=DjangoJSONEncoder, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )

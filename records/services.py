@@ -1,0 +1,124 @@
+"""Writes: storing bytes once, appending to the audit chain."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from records.context import current
+from records.images import GatedImage, ImageRejected, inspect_upload
+from records.models import GENESIS, Asset, AuditEvent, asset_name, canonical
+from records.selectors import gate_limits
+
+# Any constant will do, as long as nobody else uses it: the chain has one end, and one writer at a time extends it.
+_CHAIN_LOCK = 0x6D767463
+
+Actor = AbstractBaseUser | AnonymousUser | None
+
+
+def audit(
+    *,
+    kind: str,
+    subject: models.Model | tuple[str, str],
+    actor: Actor,
+    before: Any = None,
+    after: Any = None,
+) -> AuditEvent:
+    """Append one event to the chain, inside the caller's transaction.
+
+    `subject` is the row that changed, or (type, id) where there is none. Call it last in a transaction: on
+    PostgreSQL the end of the chain stays locked until the transaction ends (SQLite has one writer anyway).
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("An audit event belongs in the transaction of the change that it reports.")
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN_LOCK])
+    last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
+    context = current()
+    object_type, object_id = (
+        (subject._meta.label_lower, str(subject.pk)) if isinstance(subject, models.Model) else subject
+    )
+    user = actor if actor is not None and actor.pk is not None else None
+    event = AuditEvent(
+        sequence=last.sequence + 1 if last else 1,
+        at=timezone.now(),
+        actor_id=user.pk if user else None,
+        actor_name=user.get_username() if user else context.source,
+        kind=kind,
+        object_type=object_type,
+        object_id=object_id,
+        before=canonical(before),
+        after=canonical(after),
+        source=context.source,
+        request_id=context.request_id,
+        address=context.address,
+        previous_hash=last.hash if last else GENESIS,
+    )
+    event.hash = event.computed_hash()
+    event.save(force_insert=True)
+    return event
+
+
+def store_bytes(
+    *, data: bytes, extension: str, content_type: str, width: int, height: int, sha256: str | None = None
+) -> Asset:
+    """Keep bytes under their content's name. The same bytes twice are one file and one row.
+
+    Raises `records.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
+    """
+    digest = sha256 or hashlib.sha256(data).hexdigest()
+    found = Asset.objects.filter(sha256=digest).first()
+    if found:
+        return found
+    # The file goes first: a row always has its file; a file without a row is a whole file that nobody points at.
+    name = default_storage.save(asset_name(digest, extension), ContentFile(data))
+    asset, _ = Asset.objects.get_or_create(
+        sha256=digest,
+        defaults={
+            "size_bytes": len(data),
+            "content_type": content_type,
+            "width": width,
+            "height": height,
+            "file": name,
+        },
+    )
+    return asset
+
+
+def store_image(*, data: bytes, gated: GatedImage) -> Asset:
+    """Keep an image that passed the gate, as it was sent."""
+    return store_bytes(
+        data=data,
+        sha256=gated.sha256,
+        extension="png" if gated.format == "PNG" else "jpg",
+        content_type=f"image/{gated.format.lower()}",
+        width=gated.width,
+        height=gated.height,
+    )
+
+
+def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, GatedImage]:
+    """Gate an upload and keep it. A refused one leaves an audit event and nothing else."""
+    try:
+        gated = inspect_upload(data, filename, gate_limits())
+    except ImageRejected as refusal:
+        report_refusal(filename=filename, size=len(data), refusal=refusal, actor=actor)
+        raise
+    return store_image(data=data, gated=gated), gated
+
+
+def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: Actor) -> None:
+    with transaction.atomic():
+        audit(
+            kind="image.refused",
+            subject=("upload", ""),
+            actor=actor,
+            after={"filename": filename[-150:], "size_bytes": size, "code": refusal.code, "reason": refusal.detail},
+        )

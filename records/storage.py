@@ -1,0 +1,60 @@
+"""File storage that either has a whole file or none: written under a temporary name, fsynced, renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from http import HTTPStatus
+from pathlib import Path
+
+from django.core.files import File
+from django.core.files.storage import FileSystemStorage
+from django.utils.deconstruct import deconstructible
+
+from mvtec_site.errors import UserError
+
+
+class StorageFailed(UserError):
+    code = "storage_failed"
+    status = HTTPStatus.INSUFFICIENT_STORAGE
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable (a rename is only then safe from a power cut)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@deconstructible
+class DurableFileSystemStorage(FileSystemStorage):
+    """Names come from the content, so a name that exists already holds the same bytes and is left alone."""
+
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+        return name
+
+    def _save(self, name: str, content: File) -> str:
+        target = Path(self.path(name))
+        if target.exists():
+            return name
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as out:
+                for chunk in content.chunks():
+                    out.write(chunk)
+                out.flush()
+                os.fsync(out.fileno())
+            temporary.replace(target)
+            fsync_folder(target.parent)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise StorageFailed(
+                f"The file could not be stored ({error.strerror or error}). Nothing was kept. "
+                "Free space in VAR_DIR or mend its permissions, then send it again."
+            ) from error
+        return name

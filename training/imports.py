@@ -1,0 +1,66 @@
+"""From a path (folder, zip, tar) to data set snapshots: what `import_dataset`, `train` and uploads share."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from mvtec_site.errors import UserError
+from records.selectors import gate_limits
+from records.services import Actor
+from training.archives import ArchiveLimits, extract, is_archive
+from training.layout import CategoryScan, ScanProgress, scan
+from training.models import Dataset
+from training.services import import_scan
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A snapshot, whether it is new, and what the scan saw."""
+
+    dataset: Dataset
+    created: bool
+    scan: CategoryScan
+
+
+def import_path(
+    path: Path, *, actor: Actor, name: str = "", progress: ScanProgress | None = None
+) -> list[Imported]:
+    """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
+
+    Raises `UserError` (rejected layout, archive or name); what was imported before the error stays.
+    """
+    if not path.exists():
+        raise UserError(f"There is nothing at {path}.", code="not_found")
+    if is_archive(path):
+        # Beside the state, not in /tmp: that may be small, and the files are moved on to the same disk.
+        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix="import-") as folder:
+            root = extract(path, Path(folder) / _stem(path), ArchiveLimits())
+            return _import_folder(root, path, actor, name, progress)
+    if not path.is_dir():
+        raise UserError(f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset")
+    return _import_folder(path, path, actor, name, progress)
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0] or "archive"
+
+
+def _import_folder(
+    root: Path, source: Path, actor: Actor, name: str, progress: ScanProgress | None
+) -> list[Imported]:
+    found = scan(root, gate_limits(), progress=progress)
+    if name and len(found) > 1:
+        names = ", ".join(item.name for item in found)
+        raise UserError(f"--name fits one category; {source} has {len(found)}: {names}.", code="several_categories")
+    imported = []
+    for item in found:
+        dataset, created = import_scan(
+            scan=item, name=name or item.name, source=str(source.resolve()), actor=actor
+        )
+        imported.append(Imported(dataset, created, item))
+    return imported

@@ -1,0 +1,33 @@
+"""`manage.py execute_run RUN CLAIM`: the work of a run that a worker claimed (started by `training.tasks`)."""
+
+from __future__ import annotations
+
+import uuid
+from argparse import ArgumentParser
+from typing import Any
+
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import Conflict, UserError
+from training.services import Claim, ClaimLost
+
+
+class Command(ProductCommand):
+    help = "Do the work of a claimed training run. Workers start this; people use `train`."
+    requires_migrations_current = False
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("run", type=int)
+        parser.add_argument("claim", type=uuid.UUID)
+
+    def perform(self, **options: Any) -> None:
+        from modelzoo.detectors.errors import TrainingCancelled
+        from training.runner import execute, progress_bar
+
+        try:
+            with progress_bar(quiet=False) as echo:
+                version = execute(Claim(options["run"], options["claim"]), echo=echo)
+        except ClaimLost:
+            raise Conflict(f"Training run {options['run']} belongs to somebody else by now. Nothing was kept.") from None
+        except TrainingCancelled as error:
+            raise UserError(str(error)) from error
+        self.say(f"Model version {version.pk}: {version}")

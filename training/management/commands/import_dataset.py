@@ -1,0 +1,68 @@
+"""`manage.py import_dataset PATH`: keep a folder or archive in MVTec layout as data set snapshots."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mvtec_site.commands import ProductCommand
+from training.imports import Imported, import_path
+
+_SHOWN = 20
+
+
+class Command(ProductCommand):
+    help = "Import a folder, .zip or .tar.xz in MVTec layout; images are validated, hashed and kept."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("path", type=Path)
+        parser.add_argument("--name", default="", help="name of the data set (default: the folder's)")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        with tqdm(unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+
+            def move(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            imported = import_path(options["path"], actor=None, name=options["name"], progress=move)
+        if options["json"]:
+            self.answer([self._document(item) for item in imported])
+            return
+        for item in imported:
+            self._tell(item)
+
+    def _document(self, item: Imported) -> dict[str, Any]:
+        images = item.dataset.images.values_list("split", "defect_type")
+        return {
+            "id": item.dataset.pk,
+            "name": item.dataset.name,
+            "snapshot": item.dataset.snapshot,
+            "created": item.created,
+            "images": {
+                f"{split}/{defect}": count for (split, defect), count in sorted(Counter(images).items())
+            },
+            "masks": item.dataset.images.filter(mask__isnull=False).count(),
+            "skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in item.scan.skipped],
+            "warnings": list(item.scan.warnings),
+        }
+
+    def _tell(self, item: Imported) -> None:
+        document = self._document(item)
+        state = "imported" if item.created else "unchanged since its last import"
+        self.say(f"{item.dataset.name} (snapshot {item.dataset.snapshot[:12]}): {state}")
+        for group, count in document["images"].items():
+            self.say(f"  {group:<30} {count}")
+        self.say(f"  {'masks':<30} {document['masks']}")
+        for skipped in document["skipped"][:_SHOWN]:
+            self.say(f"  skipped {skipped['path']}: {skipped['reason']}")
+        if len(document["skipped"]) > _SHOWN:
+            self.say(f"  ... and {len(document['skipped']) - _SHOWN} more; --json names them all")
+        for warning in document["warnings"]:
+            self.say(f"  note: {warning}")

@@ -1,0 +1,156 @@
+"""`manage.py train`: train a detector on a data set, here or on a worker."""
+
+from __future__ import annotations
+
+import platform
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from modelzoo.models import ModelVersion
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+from training import services
+from training.imports import import_path
+from training.models import Dataset, TrainingRun
+from training.selectors import latest_dataset
+
+# Options of the command that are options of a detector, where the detector has them.
+_DETECTOR_OPTIONS = {
+    "backbone": "auto",
+    "epochs": settings.EPOCHS,
+    "batch_size": settings.BATCH_SIZE,
+    "image_size": settings.IMAGE_SIZE,
+    "latent_dim": settings.LATENT_DIM,
+    "learning_rate": settings.LEARNING_RATE,
+    "skip_connections": False,
+    "device": settings.DEVICE,
+}
+
+
+class Command(ProductCommand):
+    help = "Train a detector on the good images of a data set; the result is a model version with a first threshold."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        default = _DETECTOR_OPTIONS
+        parser.add_argument("--model", required=True, help="padim or autoencoder")
+        parser.add_argument("--dataset", required=True, help="name of an imported data set, or a path to import")
+        parser.add_argument("--backbone", help=f"pretrained network of padim (default {default['backbone']})")
+        parser.add_argument("--epochs", type=int, help=f"of the autoencoder (default EPOCHS={default['epochs']})")
+        parser.add_argument("--batch-size", type=int, help=f"(default BATCH_SIZE={default['batch_size']})")
+        parser.add_argument("--image-size", type=int, help=f"side in pixels (default IMAGE_SIZE={default['image_size']})")
+        parser.add_argument("--latent-dim", type=int, help=f"of the autoencoder (default {default['latent_dim']})")
+        parser.add_argument("--learning-rate", type=float, help=f"of the autoencoder (default {default['learning_rate']})")
+        parser.add_argument("--skip-connections", action="store_true", default=None, help="in the autoencoder")
+        parser.add_argument("--percentile", type=float, default=settings.THRESHOLD_PERCENTILE, help="of the threshold")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--device", choices=["auto", "cpu", "cuda"])
+        parser.add_argument("--queue", action="store_true", help="let a worker do it")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        from modelzoo.detectors.errors import DetectorError
+        from modelzoo.detectors.registry import create, options_for
+
+        if not 1.0 <= options["percentile"] <= 100.0:
+            raise UserError("--percentile must be from 1 to 100.")
+        try:
+            known = options_for(options["model"])
+            given = {name: options[name] for name in _DETECTOR_OPTIONS if options[name] is not None}
+            foreign = sorted(set(given) - known - {"device"})
+            if foreign:
+                names = ", ".join("--" + name.replace("_", "-") for name in foreign)
+                raise UserError(f"{options['model']} has no {names}.")
+            chosen = {k: v for k, v in (_DETECTOR_OPTIONS | given).items() if k in known or k == "device"}
+            create(options["model"], seed=options["seed"], **chosen)  # a wrong value is told before anything is written
+        except DetectorError as error:
+            raise UserError(str(error)) from error
+        dataset = self._dataset(options["dataset"])
+        run = services.request_run(
+            dataset=dataset,
+            algorithm=options["model"],
+            options=chosen,
+            percentile=options["percentile"],
+            seed=options["seed"],
+            actor=None,
+        )
+        if options["queue"]:
+            self._queue(run, options)
+        else:
+            self._run_here(run, options)
+
+    def _dataset(self, wanted: str) -> Dataset:
+        path = Path(wanted)
+        if not path.exists() and ("/" in wanted or path.suffix):
+            raise UserError(f"There is nothing at {wanted}.")
+        if path.exists() and not Dataset.objects.filter(name=wanted).exists():
+            imported = import_path(path, actor=None)
+            if len(imported) > 1:
+                names = ", ".join(item.dataset.name for item in imported)
+                raise UserError(f"{wanted} has several categories ({names}). They are imported; name one of them.")
+            return imported[0].dataset
+        return latest_dataset(wanted)
+
+    def _queue(self, run: TrainingRun, options: dict[str, Any]) -> None:
+        sent = services.publish_run(run=run)
+        if options["json"]:
+            self.answer({"training_run": run.pk, "status": run.status, "published": sent})
+        self.say(
+            f"Training run {run.pk} is queued."
+            if sent
+            else f"Training run {run.pk} is written down; no broker answers, so it begins when workers start (make run)."
+        )
+
+    def _run_here(self, run: TrainingRun, options: dict[str, Any]) -> None:
+        from modelzoo.detectors.errors import TrainingCancelled
+        from training.runner import execute, progress_bar
+
+        claim = services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")
+        if claim is None:
+            raise UserError(f"Training run {run.pk} was taken by a worker.", code="conflict")
+        try:
+            with progress_bar(quiet=options["json"]) as echo:
+                version = execute(claim, echo=echo)
+        except TrainingCancelled as error:
+            raise UserError(str(error)) from error
+        if options["json"]:
+            self.answer(describe(version, run))
+        else:
+            self._summary(version, run)
+
+    def _summary(self, version: ModelVersion, run: TrainingRun) -> None:
+        threshold = version.thresholds.get(revision=1)
+        self.say(f"Model version {version.pk}: {version} on {run.dataset}")
+        self.say(f"  artifact   {version.artifact_path} ({version.artifact_bytes / 1e6:.1f} MB)")
+        self.say(f"  sha256     {version.artifact_sha256}")
+        if version.backbone:
+            self.say(f"  backbone   {version.backbone}, weights {version.backbone_sha256[:16]}")
+        self.say(f"  threshold  {threshold.value:.6g} ({run.percentile:g}th percentile of held-out good images)")
+        image = version.metrics.get("image")
+        if image and image["auroc"] is not None:
+            self.say(f"  image      AUROC {image['auroc']:.4f}, AUPR {image['aupr']:.4f}, F1 {image['f1']:.4f}")
+
+
+def describe(version: ModelVersion, run: TrainingRun) -> dict[str, Any]:
+    threshold = version.thresholds.get(revision=1)
+    return {
+        "training_run": run.pk,
+        "model_version": version.pk,
+        "category": version.category.name,
+        "number": version.number,
+        "algorithm": version.algorithm,
+        "dataset": run.dataset.name,
+        "dataset_snapshot": run.dataset.snapshot,
+        "artifact": str(version.artifact_path),
+        "artifact_sha256": version.artifact_sha256,
+        "artifact_bytes": version.artifact_bytes,
+        "backbone": version.backbone or None,
+        "backbone_sha256": version.backbone_sha256 or None,
+        "threshold": threshold.value,
+        "threshold_parameters": threshold.parameters,
+        "seed": version.seed,
+        "config": version.config,
+        **version.metrics,
+    }

@@ -1,0 +1,269 @@
+"""The work of a training run: decode, fit, calibrate, evaluate, write the artifact, hand it over.
+
+Runs in a process of its own (`manage.py train` or `execute_run`). A thread renews the lease while the work goes on
+and hears of cancellations; the work itself notices at its next step.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from PIL import Image
+
+from modelzoo.detectors import artifacts, registry
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.calibration import percentile_threshold
+from modelzoo.detectors.errors import DetectorError, TrainingCancelled
+from modelzoo.detectors.metrics import Evaluation as Tally
+from modelzoo.detectors.source import FileImageSource
+from modelzoo.models import ModelVersion
+from mvtec_site.errors import UserError
+from mvtec_site.version import library_versions
+from records.images import open_rgb
+from records.models import Asset
+from records.selectors import gate_limits
+from training import services
+from training.models import DatasetImage, TrainingRun
+from training.selectors import images_of
+from training.services import Claim, ClaimLost
+
+Progress = Callable[[float, str], None]
+# Shares of a run's progress bar.
+_FIT, _EVALUATE = 0.8, 0.18
+
+
+class RunFailed(UserError):
+    code = "training_failed"
+
+
+@dataclass
+class _Report:
+    fraction: float = 0.0
+    sentence: str = "starting"
+    lines: str = ""
+
+
+class Lifeline:
+    """Keeps a claim alive from a thread, carries progress to the row, and brings cancellations back."""
+
+    def __init__(self, claim: Claim, echo: Progress) -> None:
+        self._claim = claim
+        self._echo = echo
+        self._report = _Report()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._cancelled = threading.Event()
+        self._lost = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lifeline", daemon=True)
+
+    def __enter__(self) -> Lifeline:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        if not self._lost.is_set():
+            self._renew()
+
+    def progress(self, fraction: float, sentence: str) -> None:
+        """Called by the work. Raises `TrainingCancelled` or `ClaimLost` when it should stop."""
+        if self._lost.is_set():
+            raise ClaimLost
+        if self._cancelled.is_set():
+            raise TrainingCancelled("The run was cancelled.")
+        with self._lock:
+            if sentence != self._report.sentence:
+                self._report.lines += f"{timezone.now():%H:%M:%S} {fraction:4.0%} {sentence}\n"
+            self._report.fraction, self._report.sentence = fraction, sentence
+        self._echo(fraction, sentence)
+
+    def share(self, start: float, length: float) -> Progress:
+        """A progress function for a part of the work."""
+        return lambda fraction, sentence: self.progress(start + length * min(1.0, fraction), sentence)
+
+    def _keep(self) -> None:
+        try:
+            while not self._stop.wait(min(1.0, settings.LEASE_SECONDS / 4)):
+                self._renew()
+        finally:
+            connection.close()
+
+    def _renew(self) -> None:
+        with self._lock:
+            report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
+        try:
+            if services.renew(
+                claim=self._claim, progress=report.fraction, message=report.sentence, lines=report.lines
+            ):
+                self._cancelled.set()
+        except ClaimLost:
+            self._lost.set()
+            self._stop.set()
+
+
+def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -> ModelVersion:
+    """Do the work of a claimed run and return its version.
+
+    Raises `RunFailed` (the row says why), `TrainingCancelled`, `KeyboardInterrupt` (the row is closed as cancelled)
+    or `ClaimLost` (nothing is written). In every case but success no artifact and no version stays.
+    """
+    run = TrainingRun.objects.select_related("dataset__category").get(pk=claim.run_id)
+    status = TrainingRun.Status
+    try:
+        return _work(run, claim, echo)
+    except (TrainingCancelled, KeyboardInterrupt):
+        services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. Nothing was kept.")
+        raise
+    except ClaimLost:
+        services.discard_artifacts(run_id=run.pk)
+        raise
+    except (DetectorError, UserError, OSError, MemoryError) as error:
+        sentence = str(error) or type(error).__name__
+        services.end_run(
+            run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=f"{sentence}"
+        )
+        raise RunFailed(sentence) from error
+    except BaseException as error:
+        services.end_run(
+            run_id=run.pk,
+            claim=claim,
+            status=status.FAILED,
+            code="internal_error",
+            error=f"{type(error).__name__}: {error}",
+        )
+        raise
+
+
+def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
+    versions = library_versions()
+    with Lifeline(claim, echo) as lifeline:
+        began = time.monotonic()
+        detector = registry.create(run.algorithm, seed=run.seed, **run.options)
+        images = images_of(run.dataset, DatasetImage.Split.TRAIN)
+        detector.fit(source_of(images, detector), progress=lifeline.share(0.0, _FIT))
+        held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
+        threshold = percentile_threshold(held_out, run.percentile)
+        fitted = time.monotonic()
+        metrics = None
+        tests = images_of(run.dataset, DatasetImage.Split.TEST)
+        if tests:
+            metrics = evaluate_images(detector, tests, threshold, progress=lifeline.share(_FIT, _EVALUATE))
+        lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
+        folder = Path(run.dataset.category.name) / f"run-{run.pk}-{run.attempt}"
+        info = artifacts.save(
+            detector,
+            settings.MODEL_PATH / folder,
+            metadata={
+                "training_run": run.pk,
+                "dataset": run.dataset.name,
+                "dataset_snapshot": run.dataset.snapshot,
+                "seed": run.seed,
+                "threshold_percentile": run.percentile,
+                "versions": versions,
+                "metrics": metrics,
+                "fit_seconds": round(fitted - began, 2),
+            },
+        )
+        lifeline.progress(_FIT + _EVALUATE, "registering the version")
+    backbone = detector.backbone_info or {"name": "", "sha256": ""}
+    return services.finish_run(
+        claim=claim,
+        version_fields={
+            "artifact": str(folder),
+            "artifact_sha256": info.sha256,
+            "artifact_bytes": info.size_bytes,
+            "config": detector.describe()["config"],
+            "backbone": backbone["name"],
+            "backbone_sha256": backbone["sha256"],
+            "held_out_scores": [float(value) for value in held_out],
+        },
+        threshold=threshold,
+        threshold_parameters={
+            "percentile": run.percentile,
+            "scores": "held-out good images",
+            "n": len(held_out),
+        },
+        metrics=metrics,
+        history=detector.history,
+        versions=versions,
+    )
+
+
+def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource:
+    """Images of a data set as a detector reads them, decoded by the rules of the upload gate."""
+    limits = gate_limits()
+    return FileImageSource(
+        [Path(image.asset.file.path) for image in images],
+        detector.preprocessing,
+        open_image=lambda path: open_rgb(path, limits),
+    )
+
+
+def _mask_of(asset: Asset) -> np.ndarray:
+    """A ground-truth mask as bool [H, W]."""
+    with Image.open(BytesIO(asset.read())) as mask:
+        return np.asarray(mask.convert("L")) > 127
+
+
+def _scored(
+    detector: Detector, images: list[DatasetImage], batch_size: int
+) -> Iterator[tuple[DatasetImage, float, np.ndarray]]:
+    waiting = iter(images)
+    for batch in source_of(images, detector).batches(batch_size):
+        result = detector.score(batch)
+        for score, anomaly_map in zip(result.scores, result.maps, strict=True):
+            yield next(waiting), float(score), anomaly_map
+
+
+def evaluate_images(
+    detector: Detector, images: list[DatasetImage], threshold: float, *, progress: Progress
+) -> dict[str, Any]:
+    """All figures of a detector on labelled images (see `modelzoo.detectors.metrics`), in one pass."""
+    tally = Tally(threshold)
+    for done, (image, score, anomaly_map) in enumerate(_scored(detector, images, settings.BATCH_SIZE), start=1):
+        # A good image counts as all good in the pixel figures; a defective one without a mask is left out of them.
+        mask = _mask_of(image.mask) if image.mask else None
+        tally.add(score, image.is_defective, image.defect_type, anomaly_map=anomaly_map, mask=mask)
+        progress(done / len(images), f"evaluated {done} of {len(images)} test images")
+    return tally.result()
+
+
+@contextmanager
+def progress_bar(*, quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal, a line for each tenth elsewhere, nothing when `quiet`."""
+    import sys
+
+    from tqdm import tqdm
+
+    if quiet:
+        yield lambda fraction, sentence: None
+        return
+    if not sys.stderr.isatty():
+        last = [-1]
+
+        def tell(fraction: float, sentence: str) -> None:
+            if int(fraction * 10) > last[0]:
+                last[0] = int(fraction * 10)
+                print(f"{fraction:4.0%} {sentence}", file=sys.stderr, flush=True)  # noqa: T201
+
+        yield tell
+        return
+    with tqdm(total=100, bar_format="{l_bar}{bar}| {elapsed} {desc}", file=sys.stderr) as bar:
+
+        def move(fraction: float, sentence: str) -> None:
+            bar.set_description_str(sentence[:60], refresh=False)
+            bar.update(fraction * 100 - bar.n)
+
+        yield move

@@ -1,0 +1,44 @@
+"""Reads: data sets, their images, runs."""
+
+from __future__ import annotations
+
+from django.db.models import Count, Q, QuerySet
+
+from mvtec_site.errors import NotFound
+from training.models import Dataset, DatasetImage, TrainingRun
+
+
+def latest_dataset(name: str) -> Dataset:
+    """The newest snapshot of a data set. Raises `NotFound` naming those there are."""
+    found = Dataset.objects.select_related("category").filter(name=name).order_by("-id").first()
+    if found is None:
+        names = sorted(set(Dataset.objects.values_list("name", flat=True)))
+        known = f"There are: {', '.join(names[:20])}." if names else "None was imported yet."
+        raise NotFound(
+            f"There is no data set named {name[:100]!r}. {known} Import one with manage.py import_dataset PATH.",
+            code="dataset_not_found",
+        )
+    return found
+
+
+def with_counts(datasets: QuerySet[Dataset]) -> QuerySet[Dataset]:
+    return datasets.annotate(
+        train_images=Count("images", filter=Q(images__split="train")),
+        test_images=Count("images", filter=Q(images__split="test")),
+        defective_images=Count("images", filter=Q(images__is_defective=True)),
+        masks=Count("images__mask"),
+    )
+
+
+def images_of(dataset: Dataset, split: str) -> list[DatasetImage]:
+    """Images of one split in a fixed order, files and masks loaded along."""
+    return list(
+        DatasetImage.objects.filter(dataset=dataset, split=split).select_related("asset", "mask").order_by("path")
+    )
+
+
+def find_run(run_id: int) -> TrainingRun:
+    run = TrainingRun.objects.select_related("dataset__category", "model_version").filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")
+    return run

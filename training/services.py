@@ -1,0 +1,361 @@
+"""Writes: importing snapshots, and the life of a training run from request to version."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.text import slugify
+
+from modelzoo import services as modelzoo
+from modelzoo.models import ModelVersion, Threshold
+from mvtec_site import broker
+from mvtec_site.errors import Conflict, NotFound, UserError
+from records.images import inspect_upload
+from records.models import Asset
+from records.selectors import gate_limits
+from records.services import Actor, audit, store_image
+from training.layout import CategoryScan, Entry
+from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
+
+log = logging.getLogger(__name__)
+_LOG_CHARACTERS = 100_000
+_REPORTED = 200  # skipped files kept by name in a data set's report
+
+
+# ---------------------------------------------------------------- data sets
+def _asset_of(path: Path) -> Asset:
+    """The stored form of a file that the scan accepted (read again: the folder is not ours and may change)."""
+    data = path.read_bytes()
+    return store_image(data=data, gated=inspect_upload(data, path.name, gate_limits()))
+
+
+def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> tuple[Dataset, bool]:
+    """Keep one category as a snapshot. Returns (data set, whether it is new); the same content is the same row."""
+    slug = slugify(name)
+    if not slug:
+        raise UserError(f"{name!r} cannot name a data set; use letters, digits, - and _.", code="invalid_name")
+    found = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
+    if found:
+        return found, False
+    files = {sha: path for entry in scan.entries for sha, path in _files_of(entry)}
+    assets = {sha: _asset_of(path) for sha, path in files.items()}
+    changed = [str(files[sha]) for sha, asset in assets.items() if asset.sha256 != sha]
+    if changed:
+        raise Conflict(f"{changed[0]} changed while it was imported. Nothing was kept; import again.")
+    with transaction.atomic():
+        category = modelzoo.ensure_category(name=slug)
+        try:
+            with transaction.atomic():
+                dataset = Dataset.objects.create(
+                    name=slug,
+                    category=category,
+                    snapshot=scan.snapshot,
+                    source=source[:500],
+                    report={
+                        "skipped": [[s.path, s.reason] for s in scan.skipped[:_REPORTED]],
+                        "skipped_count": len(scan.skipped),
+                        "warnings": list(scan.warnings),
+                    },
+                    created_by_id=actor.pk if actor else None,
+                )
+        except IntegrityError:  # the same import ran beside this one and was first
+            return Dataset.objects.get(name=slug, snapshot=scan.snapshot), False
+        DatasetImage.objects.bulk_create(
+            [
+                DatasetImage(
+                    dataset=dataset,
+                    path=entry.path,
+                    asset=assets[entry.sha256],
+                    split=entry.split,
+                    is_defective=entry.is_defective,
+                    defect_type=entry.defect_type,
+                    mask=assets[entry.mask_sha256] if entry.mask_sha256 else None,
+                )
+                for entry in scan.entries
+            ],
+            batch_size=500,
+        )
+        audit(
+            kind="dataset.imported",
+            subject=dataset,
+            actor=actor,
+            after={"name": slug, "snapshot": scan.snapshot, "images": len(scan.entries), "source": source[:500]},
+        )
+    return dataset, True
+
+
+def _files_of(entry: Entry) -> Iterable[tuple[str, Path]]:
+    yield entry.sha256, entry.absolute_path
+    if entry.mask_sha256 and entry.mask_path:
+        yield entry.mask_sha256, entry.mask_path
+
+
+# ---------------------------------------------------------------- the life of a training run
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on a run; lost when the lease runs out and somebody else takes it."""
+
+    run_id: int
+    token: uuid.UUID
+
+
+class ClaimLost(Exception):
+    """Somebody else works on this run now. Stop, and write nothing."""
+
+
+def _lease() -> Any:
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+@transaction.atomic
+def request_run(
+    *, dataset: Dataset, algorithm: str, options: dict[str, Any], percentile: float, seed: int, actor: Actor
+) -> TrainingRun:
+    """Write a run down. It is worked on by whoever claims it: `publish_run` calls a worker."""
+    run = TrainingRun.objects.create(
+        dataset=dataset,
+        algorithm=algorithm,
+        options=options,
+        percentile=percentile,
+        seed=seed,
+        requested_by_id=actor.pk if actor else None,
+        # A command that trains in its own process claims within moments; the sweep leaves it that long.
+        lease_expires_at=_lease(),
+    )
+    audit(
+        kind="training_run.requested",
+        subject=run,
+        actor=actor,
+        after={"dataset": str(dataset), "algorithm": algorithm, "options": options, "seed": seed},
+    )
+    return run
+
+
+def publish_run(*, run: TrainingRun) -> bool:
+    from training.tasks import supervise
+
+    return broker.publish(supervise, run.pk)
+
+
+def claim_run(*, run_id: int, worker: str) -> Claim | None:
+    """Take a run that is queued or whose lease ran out, by one conditional UPDATE. None when it is not to be had."""
+    now = timezone.now()
+    token = uuid.uuid4()
+    takeable = Q(status=TrainingRun.Status.QUEUED) | Q(status=TrainingRun.Status.RUNNING, lease_expires_at__lt=now)
+    taken = TrainingRun.objects.filter(
+        takeable, pk=run_id, attempt__lt=settings.MAX_ATTEMPTS, cancel_requested=False
+    ).update(
+        status=TrainingRun.Status.RUNNING,
+        claim=token,
+        lease_expires_at=_lease(),
+        attempt=F("attempt") + 1,
+        worker=worker,
+        started_at=now,
+        progress=0.0,
+        message="starting",
+    )
+    if not taken:
+        return None
+    discard_artifacts(run_id=run_id)
+    return Claim(run_id, token)
+
+
+def renew(*, claim: Claim, progress: float, message: str, history: list[Any] | None = None, lines: str = "") -> bool:
+    """Prolong the lease and tell how far the run is. Returns whether a cancellation was asked for.
+
+    Raises `ClaimLost` when the run is somebody else's by now.
+    """
+    mine = TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, status=TrainingRun.Status.RUNNING)
+    changes: dict[str, Any] = {
+        "lease_expires_at": _lease(),
+        "progress": min(1.0, max(0.0, progress)),
+        "message": message[:300],
+    }
+    if history is not None:
+        changes["history"] = history
+    with transaction.atomic():
+        run = mine.select_for_update().only("log", "cancel_requested").first()
+        if run is None:
+            raise ClaimLost
+        if lines:
+            changes["log"] = (run.log + lines)[-_LOG_CHARACTERS:]
+        mine.update(**changes)
+    return run.cancel_requested
+
+
+@transaction.atomic
+def finish_run(
+    *,
+    claim: Claim,
+    version_fields: dict[str, Any],
+    threshold: float,
+    threshold_parameters: dict[str, Any],
+    metrics: dict[str, Any] | None,
+    history: list[Any],
+    versions: dict[str, str],
+) -> ModelVersion:
+    """Version, threshold, evaluation and the end of the run in one transaction, if the claim still holds."""
+    run = (
+        TrainingRun.objects.select_for_update(of=("self",))
+        .select_related("dataset__category", "requested_by")
+        .filter(pk=claim.run_id, claim=claim.token, status=TrainingRun.Status.RUNNING)
+        .first()
+    )
+    if run is None:
+        raise ClaimLost
+    version = modelzoo.register_version(
+        category=run.dataset.category,
+        actor=run.requested_by,
+        algorithm=run.algorithm,
+        dataset_name=run.dataset.name,
+        dataset_snapshot=run.dataset.snapshot,
+        seed=run.seed,
+        versions=versions,
+        metrics=metrics or {},
+        **version_fields,
+    )
+    first = modelzoo.set_threshold(
+        version=version,
+        value=threshold,
+        method=Threshold.Method.PERCENTILE,
+        parameters=threshold_parameters,
+        reason="first threshold, set by the training run",
+        actor=run.requested_by,
+    )
+    if metrics:
+        record_evaluation(
+            version=version, dataset=run.dataset, threshold=first, metrics=metrics, actor=run.requested_by
+        )
+    run.status, run.model_version, run.finished_at = TrainingRun.Status.SUCCEEDED, version, timezone.now()
+    run.progress, run.message, run.history, run.versions = 1.0, "done", history, versions
+    run.claim = run.lease_expires_at = None
+    run.save()
+    audit(
+        kind="training_run.succeeded",
+        subject=run,
+        actor=run.requested_by,
+        after={"model_version": version.pk, "attempt": run.attempt},
+    )
+    return version
+
+
+@transaction.atomic
+def end_run(*, run_id: int, status: str, code: str = "", error: str = "", claim: Claim | None = None) -> bool:
+    """Close a run as failed or cancelled. With a claim only its holder can; without, anybody may end an open run."""
+    runs = TrainingRun.objects.filter(pk=run_id, status__in=TrainingRun.OPEN)
+    if claim:
+        runs = runs.filter(claim=claim.token)
+    changed = runs.update(
+        status=status,
+        error_code=code,
+        error=error,
+        message=(error or status)[:300],
+        finished_at=timezone.now(),
+        claim=None,
+        lease_expires_at=None,
+    )
+    if not changed:
+        return False
+    run = TrainingRun.objects.select_related("requested_by").get(pk=run_id)
+    audit(
+        kind=f"training_run.{status}",
+        subject=run,
+        actor=run.requested_by,
+        after={"code": code, "error": error[:500], "attempt": run.attempt},
+    )
+    transaction.on_commit(lambda: discard_artifacts(run_id=run_id))
+    return True
+
+
+def release_run(*, claim: Claim) -> None:
+    """Give a run back unfinished (the worker is told to stop): the sweep hands it to the next one."""
+    TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, status=TrainingRun.Status.RUNNING).update(
+        status=TrainingRun.Status.QUEUED,
+        claim=None,
+        lease_expires_at=timezone.now(),
+        attempt=F("attempt") - 1,  # nothing went wrong with it
+        message="given back by a worker that was stopped",
+    )
+
+
+@transaction.atomic
+def cancel_run(*, run_id: int, actor: Actor) -> TrainingRun:
+    """Ask a run to stop. A queued one ends at once, a running one at its next step."""
+    run = TrainingRun.objects.select_for_update().filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")
+    if run.status not in TrainingRun.OPEN:
+        raise Conflict(f"Training run {run_id} has already {run.status}.", code="training_run_is_over")
+    if not run.cancel_requested:
+        run.cancel_requested = True
+        run.save(update_fields=["cancel_requested"])
+        audit(kind="training_run.cancel_requested", subject=run, actor=actor)
+    if run.status == TrainingRun.Status.QUEUED:
+        end_run(run_id=run_id, status=TrainingRun.Status.CANCELLED)
+        run.refresh_from_db()
+    return run
+
+
+def discard_artifacts(*, run_id: int) -> None:
+    """Remove what earlier attempts of a run left in MODEL_PATH and no version owns."""
+    root = Path(settings.MODEL_PATH)
+    for folder in root.glob(f"*/run-{run_id}-*"):
+        if not ModelVersion.objects.filter(artifact=str(folder.relative_to(root))).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep_runs() -> None:
+    """Publish again what is queued or orphaned, and close what cannot be helped."""
+    now = timezone.now()
+    stale = TrainingRun.objects.filter(status__in=TrainingRun.OPEN, lease_expires_at__lt=now)
+    for run in stale:
+        if run.cancel_requested:
+            end_run(run_id=run.pk, status=TrainingRun.Status.CANCELLED)
+        elif run.attempt >= settings.MAX_ATTEMPTS:
+            end_run(
+                run_id=run.pk,
+                status=TrainingRun.Status.FAILED,
+                code="worker_died",
+                error=f"The worker died {run.attempt} times during this run. Its log says how far it came.",
+            )
+        else:
+            # Published at most once a lease: the row is not claimed by this, only not looked at again too soon.
+            if run.status == TrainingRun.Status.QUEUED:
+                TrainingRun.objects.filter(pk=run.pk, status=TrainingRun.Status.QUEUED).update(
+                    lease_expires_at=_lease()
+                )
+            publish_run(run=run)
+
+
+# ---------------------------------------------------------------- evaluations
+@transaction.atomic
+def record_evaluation(
+    *, version: ModelVersion, dataset: Dataset, threshold: Threshold, metrics: dict[str, Any], actor: Actor
+) -> Evaluation:
+    evaluation = Evaluation.objects.create(
+        model_version=version,
+        dataset=dataset,
+        threshold=threshold,
+        metrics=metrics,
+        created_by_id=actor.pk if actor else None,
+    )
+    audit(
+        kind="evaluation.recorded",
+        subject=evaluation,
+        actor=actor,
+        after={"model_version": version.pk, "dataset": str(dataset), "auroc": metrics["image"]["auroc"]},
+    )
+    return evaluation
+
+
