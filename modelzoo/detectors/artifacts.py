@@ -29,7 +29,7 @@ FORMAT = "visual-anomaly-detector"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 TENSORS = "model.safetensors"
-LIBRARIES = ("torch", "torchvision", "numpy", "pillow", "safetensors")
+LIBRARIES = ("torch", "numpy", "pillow", "safetensors")
 
 
 @dataclass(frozen=True)

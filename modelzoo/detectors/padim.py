@@ -27,6 +27,8 @@ from modelzoo.detectors.weights import BACKBONE_NAMES
 
 # Positions that are factorised together: bounds the temporary matrices to some 10 MB each.
 CHUNK = 256
+# On a CPU larger batches make the backbone no faster, and their activations leave the cache.
+CPU_BATCH = 4
 # When all good images are alike their variance is 0; the floor must still be positive.
 LEAST_FLOOR = 1e-6
 
@@ -62,14 +64,14 @@ class Moments:
         self.fourths = shift.new_zeros(positions, dtype=torch.float64)  # [P] of |y|^4
 
     def add(self, features: torch.Tensor) -> None:
-        """Take in float32 [P,C,B]."""
-        y = features - self.shift[:, :, None]
-        norms = y.square().sum(1)  # [P,B]
-        self.n += y.shape[2]
-        self.sum += y.sum(2)
-        self.products.baddbmm_(y, y.transpose(1, 2))
+        """Take in float32 [P,B,C]."""
+        y = features - self.shift[:, None]
+        norms = torch.linalg.vector_norm(y, dim=2).square()  # [P,B]
+        self.n += y.shape[1]
+        self.sum += y.sum(1)
+        self.products.baddbmm_(y.transpose(1, 2), y)
         self.squares += norms.sum(1, dtype=torch.float64)
-        self.cubes += (y * norms[:, None, :]).sum(2)
+        self.cubes += torch.bmm(norms[:, None], y)[:, 0]
         self.fourths += norms.double().square().sum(1)
 
     @property
@@ -111,12 +113,12 @@ class Gaussians:
     """A Gaussian per position, ready to measure distances.
 
     The covariance is M = (1 - r) S + (r v + f) I, with the empirical covariance S, its shrinkage r, the position's
-    own mean variance v and the common floor f. With M = L L^T the Mahalanobis distance of x is |L^-1 (x - mean)|.
-    L^-1 is kept times sqrt(f): its norm is then at most 1, so that half precision holds it well.
+    own mean variance v and the common floor f. With M = U^T U the Mahalanobis distance of x is |(x - mean) U^-1|.
+    U^-1 is kept times sqrt(f): its norm is then at most 1, so that half precision holds it well.
 
     Attributes:
         mean: float32 [P,C].
-        whitening: float32 [P,C,C], lower triangular, sqrt(f) L^-1, rounded to what half precision holds.
+        whitening: float32 [P,C,C], upper triangular, sqrt(f) U^-1, rounded to what half precision holds.
         floor: f, in the squared unit of the features.
     """
 
@@ -141,18 +143,18 @@ class Gaussians:
             weight = (1 - shrinkage[positions]) / (moments.n - left_out)
             covariance = weight[:, None, None] * moments.scatter(positions)
             covariance += diagonal[positions, None, None] * identity
-            factor = torch.linalg.cholesky(covariance)
-            inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False)
+            factor = torch.linalg.cholesky(covariance, upper=True)
+            inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=True)
             whitening[positions] = (inverse * lift**0.5).half().float()
         return cls(moments.mean, whitening, lift)
 
     def whitened(self, features: torch.Tensor) -> torch.Tensor:
-        """float32 [P,C,B]: L^-1 (x - mean) of features [P,C,B]."""
-        return torch.bmm(self.whitening, (features - self.mean[:, :, None]) * self.floor**-0.5)
+        """float32 [P,B,C]: sqrt(f) times the whitened deviations of features [P,B,C]."""
+        return torch.bmm(features - self.mean[:, None], self.whitening)
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
-        """Mahalanobis distances, float32 [B,P], of features [P,C,B]."""
-        return torch.linalg.vector_norm(self.whitened(features), dim=1).T
+        """Mahalanobis distances, float32 [B,P], of features [P,B,C]."""
+        return torch.linalg.vector_norm(self.whitened(features), dim=2).T * self.floor**-0.5
 
     def to(self, device: str) -> None:
         """Move to a device."""
@@ -175,9 +177,9 @@ class LeftOut:
         self.gaussians = Gaussians.estimate(moments, floor, left_out=block)
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
-        """float32 [B,P] of features [P,C,B], all of them part of the moments, B at most the block."""
+        """float32 [B,P] of features [P,B,C], all of them part of the moments, B at most the block."""
         whitened = self.gaussians.whitened(features)
-        gram = torch.bmm(whitened.transpose(1, 2), whitened).double()
+        gram = torch.bmm(whitened, whitened.transpose(1, 2)).double() / self.gaussians.floor
         size = gram.shape[1]
         identity = torch.eye(size, dtype=torch.float64, device=gram.device)
         z = identity + 1 / (self.n - size)
@@ -214,7 +216,7 @@ class Padim(Detector):
             moments: Moments | None = None
             for batch in source.batches(config.batch_size):
                 features = self._features(batch.to(self.device))
-                moments = moments or Moments(features.mean(2))
+                moments = moments or Moments(features.mean(1))
                 moments.add(features)
                 progress(0.45 * moments.n / n, f"learning from image {moments.n} of {n}")
             if moments is None:
@@ -244,13 +246,17 @@ class Padim(Detector):
         return self._smoothing(distances.reshape(-1, *self.grid))
 
     def _features(self, images: torch.Tensor) -> torch.Tensor:
-        """The selected features, float32 [P,C,B], of uint8 [B,3,H,W]."""
+        """The selected features, float32 [P,B,C], of uint8 [B,3,H,W]."""
+        parts = images.split(CPU_BATCH) if self.device == "cpu" else (images,)
+        return torch.cat([self._described(part) for part in parts], dim=1)
+
+    def _described(self, images: torch.Tensor) -> torch.Tensor:
         chosen, first = [], 0
         for features in self._backbone(images):
             channels = self._selection[(self._selection >= first) & (self._selection < first + features.shape[1])]
             chosen.append(_resampled(features[:, channels - first], self.grid))
             first += features.shape[1]
-        return torch.cat(chosen, dim=1).flatten(2).permute(2, 1, 0).contiguous()
+        return torch.cat(chosen, dim=1).flatten(2).permute(2, 0, 1)
 
     def _draw_features(self) -> torch.Tensor:
         blank = torch.zeros(1, 3, *self.config.image_size, dtype=torch.uint8, device=self.device)
@@ -310,8 +316,8 @@ def _resampled(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
 
 
 def _triangle(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row and column indices of a lower triangle, row by row: how the whitening is packed."""
-    rows, columns = torch.tril_indices(size, size)
+    """Row and column indices of an upper triangle, row by row: how the whitening is packed."""
+    rows, columns = torch.triu_indices(size, size)
     return rows, columns
 
 
