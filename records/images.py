@@ -1,0 +1,337 @@
+"""The upload gate: which bytes count as an image here, and how they become the 8-bit RGB pixels that are scored.
+
+One set of rules for everything that is ever judged or learnt from; what passes `inspect_upload` can be opened by
+`open_rgb`, with the same width and height.
+
+* PNG and JPEG only, by content *and* by extension. A PNG named .jpg is refused: its name would be untrue in every
+  record, and other programs choose their decoder by it.
+* Size in bytes is looked at before anything is parsed, size in pixels before anything is decoded.
+* One picture per file: APNG, animated GIF and multi-picture JPEG (MPO) are refused.
+* The EXIF orientation is applied. Grey, bilevel and palette images become RGB.
+* Alpha is dropped when every pixel is opaque and refused otherwise: nobody knows the colour behind.
+* CMYK is refused: without a colour profile it has no single meaning as RGB.
+* 16-bit grey is refused unless the number of significant bits is given (`GateLimits.sixteen_bit`); 16-bit colour is
+  always refused, because the decoder would silently keep the high bytes only.
+
+Pure functions without state: safe to call from many threads. Pillow's process-wide settings are never changed
+(`ImageFile.LOAD_TRUNCATED_IMAGES` must stay False, as it is by default). The file classes are called directly: the
+pixel limit of `PIL.Image.open` is a warning, and making warnings errors is a matter of the whole process, not of a
+thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
+
+from mvtec_site.errors import UserError
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_JPEG = b"\xff\xd8\xff"
+_GIF = (b"GIF87a", b"GIF89a")
+_EXTENSIONS = {"PNG": ("png",), "JPEG": ("jpg", "jpeg")}
+_SMALLEST_SIDE = 16  # pixels; below this there is nothing to look at
+_NAME_CHARACTERS = 150
+# A progressive JPEG is decoded once per scan: 16 MiB hold 160,000 scans of 100 bytes, an hour of work for a large
+# image. Cameras write one scan, encoders of progressive files about ten. Counted without parsing: in coded data a
+# 0xFF is always stuffed, so this pair is a marker or, rarely, a coincidence within metadata.
+_START_OF_SCAN = b"\xff\xda"
+_MOST_SCANS = 100
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class GateLimits:
+    """What the gate lets through.
+
+    Attributes:
+        max_bytes: largest file, bytes.
+        extensions: allowed file name extensions, lower case, without the dot.
+        max_pixels: largest width x height.
+        sixteen_bit: 16-bit grey images are refused (`refuse`), scaled from 0..65535 (`full`) or from 0..4095
+            (`12bit`, where a larger value is refused) to 0..255.
+    """
+
+    max_bytes: int = 16 * 1024**2
+    extensions: tuple[str, ...] = ("png", "jpg", "jpeg")
+    max_pixels: int = 64_000_000
+    sixteen_bit: Literal["refuse", "full", "12bit"] = "refuse"
+
+
+@dataclass(frozen=True)
+class GatedImage:
+    """What is known about an image that passed the gate.
+
+    `sha256` is that of the original bytes, `width` and `height` are in pixels after the EXIF orientation was applied,
+    `format` is PNG or JPEG, `mode` is Pillow's name for the pixel layout in the file (L, RGB, P, I;16, ...).
+    """
+
+    sha256: str
+    width: int
+    height: int
+    format: str
+    mode: str
+    size_bytes: int
+    extension: str
+    clean_name: str
+
+
+class ImageRejected(UserError):  # noqa: N818 - says what happened, like its family
+    """The bytes are not an image that can be judged here.
+
+    Codes: `empty_file` (400), `file_too_large` (413), `extension_not_allowed` (415), `not_an_image` (415),
+    `format_mismatch` (415), `multi_frame` (415), `unsupported_mode` (415), `too_many_pixels` (413),
+    `too_many_scans` (413), `image_too_small` (422), `truncated_image` (422: cut off, damaged or not decodable).
+    """
+
+    code = "not_an_image"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+def inspect_upload(data: bytes, filename: str, limits: GateLimits) -> GatedImage:
+    """Check a file completely, down to its last pixel, without keeping anything.
+
+    Args:
+        data: the bytes as they were sent.
+        filename: what the client calls it; only its extension is believed, and only where the content agrees.
+        limits: what is let through.
+
+    Raises:
+        ImageRejected: with the code of the first rule that the file breaks.
+    """
+    _check_size(len(data), limits)
+    name = clean_name(filename)
+    extension = Path(name).suffix[1:].lower()
+    if extension not in limits.extensions:
+        raise ImageRejected(
+            f"Files of this kind ({f'.{extension}' if extension else 'no extension'}) are not accepted; "
+            f"send {_listed(limits)}.",
+            code="extension_not_allowed",
+        )
+    file_format, mode, image = _decode(data, limits, extension)
+    return GatedImage(
+        sha256=hashlib.sha256(data).hexdigest(),
+        width=image.width,
+        height=image.height,
+        format=file_format,
+        mode=mode,
+        size_bytes=len(data),
+        extension=extension,
+        clean_name=name,
+    )
+
+
+def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
+    """The pixels that are scored: mode RGB, 8 bits, EXIF orientation applied.
+
+    Takes the bytes, or the path of a file of ours whose name says nothing (the extension is not looked at).
+
+    Raises:
+        ImageRejected: by the rules of `inspect_upload`, extension aside.
+        OSError: the path cannot be read.
+    """
+    content = read_bounded(data, limits) if isinstance(data, Path) else data
+    _check_size(len(content), limits)
+    return _decode(content, limits)[2]
+
+
+def read_bounded(path: Path, limits: GateLimits) -> bytes:
+    """Read a file of at most `limits.max_bytes`, whatever its size was said to be.
+
+    Raises:
+        ImageRejected: `file_too_large`.
+        OSError: the path cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(limits.max_bytes + 1)
+    if len(data) > limits.max_bytes:
+        _check_size(max(len(data), path.stat().st_size), limits)
+    return data
+
+
+def thumbnail(image: Image.Image, size: int = 160) -> bytes:
+    """A JPEG of at most size x size pixels with the image's aspect ratio; never enlarged."""
+    small = image.convert("RGB")
+    small.thumbnail((size, size), Image.Resampling.LANCZOS)
+    out = BytesIO()
+    small.save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def clean_name(filename: str) -> str:
+    """A name that is safe to store and to show: the last component, printable, at most 150 characters.
+
+    Control and formatting characters go (also those that reverse the direction of writing, and lone surrogates, which
+    no database stores); a long name loses the end of its stem, never its extension.
+    """
+    last = filename.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+    name = printable.strip()
+    if len(name) > _NAME_CHARACTERS:
+        suffix = Path(name).suffix[:20]
+        name = name[: _NAME_CHARACTERS - len(suffix)].rstrip() + suffix
+    return name if name.strip(". ") else "unnamed"
+
+
+def _check_size(size: int, limits: GateLimits) -> None:
+    if size == 0:
+        raise ImageRejected("The file is empty (0 bytes).", code="empty_file", status=HTTPStatus.BAD_REQUEST)
+    if size > limits.max_bytes:
+        raise ImageRejected(
+            f"The file has {size / 1024**2:.1f} MiB; at most {limits.max_bytes / 1024**2:g} MiB are accepted.",
+            code="file_too_large",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            size_bytes=size,
+            max_bytes=limits.max_bytes,
+        )
+
+
+def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tuple[str, str, Image.Image]:
+    """Format, mode in the file, and the upright 8-bit RGB image. An `extension` has to agree with the content."""
+    file_format = _sniff(data, limits)
+    if extension is not None and extension not in _EXTENSIONS[file_format]:
+        raise ImageRejected(
+            f"The name ends in .{extension} but the content is {file_format}. Name it .{_EXTENSIONS[file_format][0]}.",
+            code="format_mismatch",
+        )
+    try:
+        with _parse(data, file_format) as unverified:
+            _check_header(unverified, data, limits)
+            unverified.verify()
+        _check_end(data, file_format)
+        with _parse(data, file_format) as opened:  # a verified image is spent
+            opened.load()
+            return file_format, opened.mode, _to_rgb(_upright(opened), limits)
+    except (ImageRejected, MemoryError):  # a machine without memory is no fault of the image
+        raise
+    except Exception as error:  # decoders raise nearly anything on hostile input
+        raise ImageRejected(
+            f"The {file_format} file is cut off or damaged and cannot be decoded ({error}). Send it again.",
+            code="truncated_image",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+        ) from error
+
+
+def _sniff(data: bytes, limits: GateLimits) -> str:
+    if data.startswith(_PNG):
+        return "PNG"
+    if data.startswith(_JPEG):
+        return "JPEG"
+    if data.startswith(_GIF) and _is_animated_gif(data):
+        raise ImageRejected("The content is an animated GIF; send one still PNG or JPEG.", code="multi_frame")
+    raise ImageRejected(f"The content is not an image of an accepted kind; send {_listed(limits)}.")
+
+
+def _is_animated_gif(data: bytes) -> bool:
+    try:
+        with GifImagePlugin.GifImageFile(BytesIO(data)) as gif:
+            return bool(gif.is_animated)
+    except Exception:  # noqa: BLE001 - it is refused either way; this only chooses the words
+        return False
+
+
+def _parse(data: bytes, file_format: str) -> ImageFile.ImageFile:
+    """Read the headers; no pixel is decoded."""
+    if file_format == "PNG":
+        return PngImagePlugin.PngImageFile(BytesIO(data))
+    return JpegImagePlugin.jpeg_factory(BytesIO(data))  # an MpoImageFile where there are several pictures
+
+
+def _check_end(data: bytes, file_format: str) -> None:
+    """Pillow does not miss the last four bytes of a PNG; an upload that lost them was cut off all the same."""
+    if file_format == "PNG" and _PNG_END not in data:
+        raise EOFError("the end of the file is missing")
+
+
+def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -> None:
+    """What can be refused before a single pixel is decoded."""
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise ImageRejected(
+            f"The image has {width} x {height} pixels; at most {limits.max_pixels / 1e6:g} million are accepted.",
+            code="too_many_pixels",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            width=width,
+            height=height,
+        )
+    if min(width, height) < _SMALLEST_SIDE:
+        raise ImageRejected(
+            f"The image has {width} x {height} pixels; each side needs at least {_SMALLEST_SIDE}.",
+            code="image_too_small",
+            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            width=width,
+            height=height,
+        )
+    if getattr(image, "n_frames", 1) > 1:
+        raise ImageRejected("The file holds several pictures; send one still image.", code="multi_frame")
+    if image.mode in ("CMYK", "YCCK"):
+        raise ImageRejected(
+            "The image is CMYK, which has no single meaning as RGB; convert it to RGB.", code="unsupported_mode"
+        )
+    if image.format == "JPEG" and data.count(_START_OF_SCAN) > _MOST_SCANS:
+        raise ImageRejected(
+            f"The JPEG file has more than {_MOST_SCANS} scans; save it as an ordinary JPEG or PNG.",
+            code="too_many_scans",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
+    # Only the decoder's raw mode tells 16-bit colour: Pillow shows it as 8-bit RGB, having dropped the low bytes.
+    sixteen_bit = image.format == "PNG" and bool(image.tile) and "16" in str(image.tile[0].args)
+    if sixteen_bit and (limits.sixteen_bit == "refuse" or image.mode != "I;16"):
+        what = "16-bit grey, and how many of the bits are used is unknown" if image.mode == "I;16" else "16-bit colour"
+        raise ImageRejected(f"The image is {what}; convert it to 8 bits per channel.", code="unsupported_mode")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation. Unlike `ImageOps.exif_transpose` it never writes metadata anew, which can fail."""
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image, limits: GateLimits) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema() != (255, 255):
+            raise ImageRejected(
+                "The image has transparent pixels, and nobody knows the colour behind them; save it without "
+                "transparency.",
+                code="unsupported_mode",
+            )
+    if image.mode == "I;16":
+        image = _eight_bit(image, limits)
+    if image.mode not in ("1", "L", "P", "RGB", "RGBA"):
+        raise ImageRejected(f"Pixels in the layout {image.mode} are not supported.", code="unsupported_mode")
+    return image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image, limits: GateLimits) -> Image.Image:
+    """16-bit grey scaled to 8 bits, rounded to the nearest."""
+    white = 4095 if limits.sixteen_bit == "12bit" else 65535
+    values = np.asarray(image, dtype=np.uint16)
+    brightest = int(values.max())
+    if brightest > white:
+        raise ImageRejected(
+            f"The image holds the value {brightest}, but 12-bit images end at {white}.", code="unsupported_mode"
+        )
+    return Image.fromarray(((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8))
+
+
+def _listed(limits: GateLimits) -> str:
+    return ", ".join(f".{extension}" for extension in limits.extensions)

@@ -1,0 +1,220 @@
+"""Files for tests, as bytes: good images of many kinds, and every way in which an upload can be bad."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from functools import lru_cache
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+# ---------------------------------------------------------------- building blocks
+def pixels(width: int = 64, height: int = 48, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Smooth uint8 texture with a little noise; (H, W) for one channel, else (H, W, channels). Seeds differ."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[0:height, 0:width]
+    waves = [127 + 60 * np.sin(x / rng.uniform(3, 9)) + 50 * np.cos(y / rng.uniform(3, 9)) for _ in range(channels)]
+    noisy = np.stack(waves, axis=-1) + rng.normal(0, 3, (height, width, channels))
+    array = noisy.clip(0, 255).astype(np.uint8)
+    return array[..., 0] if channels == 1 else array
+
+
+def encode(image: Image.Image | np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
+    out = BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(out, kind, **options)
+    return out.getvalue()
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    """One PNG chunk with its checksum."""
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+
+def raw_png(width: int, height: int, bit_depth: int, color_type: int, rows: bytes, extra: bytes = b"") -> bytes:
+    """A PNG from filtered rows, for what Pillow does not write. `extra` are chunks between IHDR and IDAT."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bit_depth, color_type, 0, 0, 0))
+    return SIGNATURE + header + extra + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+
+
+# ---------------------------------------------------------------- good images
+def png(width: int = 64, height: int = 48, seed: int = 0) -> bytes:
+    return encode(pixels(width, height, 3, seed))
+
+
+def grey_png(width: int = 64, height: int = 48, seed: int = 0) -> bytes:
+    return encode(pixels(width, height, 1, seed))
+
+
+def jpeg(width: int = 64, height: int = 48, seed: int = 0, **options: Any) -> bytes:
+    return encode(pixels(width, height, 3, seed), "JPEG", quality=90, **options)
+
+
+def palette_png() -> bytes:
+    return encode(Image.fromarray(pixels()).quantize(32))
+
+
+def bilevel_png() -> bytes:
+    return encode(Image.fromarray(pixels(channels=1)).convert("1"))
+
+
+def opaque_rgba_png() -> bytes:
+    image = Image.fromarray(pixels())
+    image.putalpha(255)
+    return encode(image)
+
+
+def rotated_jpeg(orientation: int = 6, width: int = 64, height: int = 48) -> bytes:
+    """Stored as width x height, to be shown turned as the EXIF orientation (1 to 8) says."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return jpeg(width, height, exif=exif)
+
+
+def mask_png(width: int = 64, height: int = 48, value: int = 255) -> bytes:
+    """A ground-truth mask: a rectangle of `value` on black."""
+    mask = np.zeros((height, width), np.uint8)
+    mask[height // 4 : height // 2, width // 4 : width // 2] = value
+    return encode(mask)
+
+
+# ---------------------------------------------------------------- bad files
+def zero_bytes() -> bytes:
+    return b""
+
+
+def text() -> bytes:
+    return b"This is not an image, whatever its name says.\n" * 10
+
+
+def elf() -> bytes:
+    """The head of a Linux executable."""
+    return b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, 62, 1) + bytes(4096)
+
+
+def truncated_png() -> bytes:
+    data = png()
+    return data[: len(data) // 2]
+
+
+def truncated_jpeg() -> bytes:
+    data = jpeg(256, 256)
+    return data[: len(data) // 2]
+
+
+def headless_png() -> bytes:
+    """The signature and nothing else."""
+    return SIGNATURE
+
+
+def broken_checksum_png() -> bytes:
+    data = bytearray(png())
+    data[-20] ^= 0xFF
+    return bytes(data)
+
+
+def oversized_file(size: int = 17 * 1024**2) -> bytes:
+    """A valid PNG with padding behind it, 17 MiB in all."""
+    data = png()
+    return data + bytes(size - len(data))
+
+
+@lru_cache(maxsize=1)
+def decompression_bomb_png() -> bytes:
+    """20,000 x 20,000 pixels in about 50 kB."""
+    return raw_png(20_000, 20_000, 1, 0, bytes(20_000 * (1 + 2500)))
+
+
+def bomb_header_png(width: int = 2**31 - 1, height: int = 2**31 - 1) -> bytes:
+    """Claims an absurd size, has no pixels to speak of."""
+    return raw_png(width, height, 8, 2, b"\0")
+
+
+@lru_cache(maxsize=1)
+def text_bomb_png() -> bytes:
+    """A compressed text chunk that unfolds to 64 MiB, in an otherwise good image."""
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(64 * 1024**2), 9))
+    data = png()
+    return data[:33] + bomb + data[33:]
+
+
+def many_scans_jpeg(scans: int = 500) -> bytes:
+    """A progressive JPEG whose last scan is repeated: each costs a pass over the image."""
+    data = encode(Image.new("RGB", (256, 256), (90, 90, 90)), "JPEG", progressive=True)
+    return data[:-2] + data[data.rfind(b"\xff\xda") : -2] * scans + data[-2:]
+
+
+def animated_gif() -> bytes:
+    frames = [Image.fromarray(pixels(seed=seed)).quantize(16) for seed in range(3)]
+    return encode(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=100)
+
+
+def still_gif() -> bytes:
+    return encode(Image.fromarray(pixels()).quantize(16), "GIF")
+
+
+def apng() -> bytes:
+    frames = [Image.fromarray(pixels(seed=seed)) for seed in range(3)]
+    return encode(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=100)
+
+
+def mpo_jpeg() -> bytes:
+    """Two pictures in one JPEG, as some telephones and stereo cameras write."""
+    return encode(Image.fromarray(pixels()), "MPO", save_all=True, append_images=[Image.fromarray(pixels(seed=1))])
+
+
+def cmyk_jpeg() -> bytes:
+    return encode(Image.fromarray(pixels()).convert("CMYK"), "JPEG")
+
+
+def sixteen_bit_png(peak: int = 65535, width: int = 64, height: int = 48) -> bytes:
+    """16-bit grey ramp from 0 to `peak`."""
+    return encode(np.linspace(0, peak, width * height).round().astype(np.uint16).reshape(height, width))
+
+
+def sixteen_bit_rgb_png() -> bytes:
+    row = b"\0" + struct.pack(">3H", 1000, 30000, 60000) * 64
+    return raw_png(64, 48, 16, 2, row * 48)
+
+
+def sixteen_bit_grey_alpha_png() -> bytes:
+    row = b"\0" + struct.pack(">2H", 30000, 65535) * 64
+    return raw_png(64, 48, 16, 4, row * 48)
+
+
+def transparent_rgba_png() -> bytes:
+    image = Image.fromarray(pixels()).convert("RGBA")
+    image.putpixel((3, 3), (0, 0, 0, 128))
+    return encode(image)
+
+
+def transparent_palette_png() -> bytes:
+    return encode(Image.fromarray(pixels()).quantize(32), transparency=int(palette_index()))
+
+
+def palette_index() -> int:
+    """A palette entry that `transparent_palette_png` uses for at least one pixel."""
+    return int(np.asarray(Image.fromarray(pixels()).quantize(32))[0, 0])
+
+
+def colour_key_png() -> bytes:
+    """RGB with one colour declared transparent (tRNS), and present."""
+    array = pixels()
+    return encode(array, transparency=tuple(int(v) for v in array[0, 0]))
+
+
+def tiny_png() -> bytes:
+    return encode(Image.new("RGB", (1, 1), (1, 2, 3)))
+
+
+def bmp() -> bytes:
+    return encode(pixels(), "BMP")
+
+
+def tiff() -> bytes:
+    return encode(pixels(), "TIFF")
