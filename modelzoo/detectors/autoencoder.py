@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -58,16 +59,17 @@ class ReconstructionNetwork(nn.Module):
         super().__init__()
         self.skip_connections = skip_connections
         self.grid = (size[0] // 16, size[1] // 16)
-        self.down = nn.ModuleList(_down(a, b) for a, b in zip((3, *WIDTHS), WIDTHS, strict=False))
+        self.down = nn.ModuleList(_down(a, b) for a, b in pairwise((3, *WIDTHS)))
         numbers = SQUEEZED * self.grid[0] * self.grid[1]
         self.squeeze = nn.Conv2d(WIDTHS[-1], SQUEEZED, 1)
         self.encode = nn.Linear(numbers, latent_dim)
         self.decode = nn.Linear(latent_dim, numbers)
         self.widen = nn.Conv2d(SQUEEZED, WIDTHS[-1], 1)
-        outputs = (*reversed(WIDTHS[:-1]), WIDTHS[0])
         factor = 2 if skip_connections else 1
-        self.up = nn.ModuleList(_up(factor * a, b) for a, b in zip(reversed(WIDTHS), outputs, strict=True))
-        self.paint = nn.Conv2d(WIDTHS[0], 3, 3, padding=1)
+        rising = list(reversed(WIDTHS))
+        self.up = nn.ModuleList(_up(factor * a, b) for a, b in pairwise(rising))
+        # The last block paints the image itself: features at full size would cost more than all the rest.
+        self.up.append(nn.Sequential(nn.ConvTranspose2d(factor * WIDTHS[0], 3, 4, 2, 1), nn.Sigmoid()))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """RGB in 0..1, [B,3,H,W], to its reconstruction in 0..1, of the same shape."""
@@ -80,7 +82,7 @@ class ReconstructionNetwork(nn.Module):
         x = self.widen(x.contiguous(memory_format=torch.channels_last))
         for block, skipped in zip(self.up, reversed(encoded), strict=True):
             x = block(torch.cat((x, skipped), dim=1) if self.skip_connections else x)
-        return torch.sigmoid(self.paint(x))
+        return x
 
 
 def _down(inputs: int, outputs: int) -> nn.Sequential:
@@ -177,10 +179,12 @@ class ConvAutoencoder(Detector):
         return (self._network(originals) - originals).square().mean(1)
 
     def _autocast(self) -> AbstractContextManager[None]:
-        """bfloat16 where the processor computes in it; only in training: scores must not depend on the machine."""
-        cpu_has_it = self.device == "cpu" and torch.cpu._is_avx512_bf16_supported()
-        gpu_has_it = self.device == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.autocast(self.device, torch.bfloat16, enabled=cpu_has_it or gpu_has_it)
+        """bfloat16 on a GPU that has it, and only in training: scores must not depend on the machine.
+
+        On a CPU with AVX-512 bfloat16 one step of this small network took 0.7 s against 0.5 s in float32.
+        """
+        enabled = self.device == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.autocast(self.device, torch.bfloat16, enabled=enabled)
 
     def _sentence(self, epoch: int) -> str:
         sentence = f"epoch {epoch} of {self.config.epochs}"
