@@ -1,0 +1,107 @@
+"""Options are checked, and nothing is ignored silently."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from modelzoo.detectors import registry
+from modelzoo.detectors.base import resolve_device
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.padim import Padim
+
+
+def test_names_and_options_of_both_detectors():
+    assert {"padim", "autoencoder"} <= set(registry.names())
+    assert {"backbone", "image_size", "batch_size", "seed", "device", "n_features"} <= registry.options_for("padim")
+    assert "epochs" not in registry.options_for("padim")
+    assert {"epochs", "latent_dim", "learning_rate", "skip_connections", "seed", "device"} <= registry.options_for(
+        "autoencoder"
+    )
+
+
+def test_create_converts_harmlessly_and_keeps_the_rest_at_its_default():
+    detector = registry.create("padim", image_size=128, sigma=2, layers=["layer1"], n_features=8, device="cpu")
+    assert detector.config.image_size == (128, 128)
+    assert isinstance(detector.config.sigma, float)
+    assert isinstance(detector, Padim)
+    assert detector.config.layers == ("layer1",)
+    assert detector.config.batch_size == 16
+    assert registry.create("padim", image_size=(64, 96)).config.image_size == (64, 96)
+
+
+def test_seed_document_defaults():
+    config = registry.create("autoencoder").config.as_dict()
+    expected = {"image_size": [256, 256], "batch_size": 16, "learning_rate": 1e-4, "epochs": 50, "latent_dim": 512}
+    assert expected.items() <= config.items()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "said"),
+    [
+        ("yolo", {}, "yolo"),
+        ("padim", {"epochs": 3}, "epochs"),
+        ("autoencoder", {"backbone": "resnet18"}, "backbone"),
+        ("padim", {"n_features": 0}, "n_features"),
+        ("padim", {"n_features": 1.5}, "n_features"),
+        ("padim", {"n_features": True}, "n_features"),
+        ("padim", {"n_features": "100"}, "n_features"),
+        ("padim", {"backbone": "resnet19"}, "resnet19"),
+        ("padim", {"layers": ["layer9"]}, "layer9"),
+        ("padim", {"layers": []}, "layers"),
+        ("padim", {"image_size": 16}, "image_size"),
+        ("padim", {"image_size": (64, 64, 64)}, "image_size"),
+        ("padim", {"sigma": float("nan")}, "sigma"),
+        ("padim", {"image_size": 32, "sigma": 8}, "sigma"),
+        ("padim", {"seed": -1}, "seed"),
+        ("padim", {"device": "tpu"}, "tpu"),
+        ("autoencoder", {"image_size": 100}, "16"),
+        ("autoencoder", {"learning_rate": 0}, "learning_rate"),
+        ("autoencoder", {"skip_connections": 1}, "skip_connections"),
+        ("autoencoder", {"latent_dim": None}, "latent_dim"),
+    ],
+)
+def test_a_wrong_option_is_an_error_that_names_it(algorithm, options, said):
+    with pytest.raises(DetectorError, match=said):
+        registry.create(algorithm, **options)
+
+
+def test_a_name_cannot_be_registered_twice():
+    with pytest.raises(DetectorError, match="padim"):
+        registry.register(Padim)
+
+
+def test_config_survives_its_dictionary():
+    config = registry.create("padim", image_size=(64, 96), layers=["layer2", "layer3"]).config
+    assert type(config)(**config.as_dict()) == config
+
+
+def test_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == "cpu"
+    assert resolve_device("cpu") == "cpu"
+    with pytest.raises(DetectorError, match="cuda"):
+        resolve_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolve_device("auto") == "cuda"
+
+
+def test_web_code_can_import_the_light_modules_without_torch():
+    code = (
+        "import sys, modelzoo.detectors, modelzoo.detectors.errors, modelzoo.detectors.calibration, "
+        "modelzoo.detectors.metrics; print('torch' in sys.modules, 'django' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "False"]
+
+
+def test_the_detectors_import_neither_django_nor_torchvision():
+    code = (
+        "import sys, modelzoo.detectors.registry, modelzoo.detectors.artifacts, modelzoo.detectors.source; "
+        "print('django' in sys.modules, 'torchvision' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["False", "False"]
