@@ -10,7 +10,16 @@ from records.admin import ReadOnlyAdmin
 
 @admin.register(Inspection)
 class InspectionAdmin(ReadOnlyAdmin):
-    list_display = ["created_at", "page", "is_defective", "score", "threshold_value", "model_version", "station", "operator"]
+    list_display = [
+        "created_at",
+        "page",
+        "is_defective",
+        "score",
+        "threshold_value",
+        "model_version",
+        "station",
+        "operator",
+    ]
     list_filter = ["is_defective", "source", "model_version__category"]
     list_select_related = ["model_version__category", "operator"]
     search_fields = ["filename", "serial_number", "lot", "part_number", "asset__sha256"]

@@ -73,9 +73,7 @@ class InspectionRequest(models.Model):
     asset = models.ForeignKey(Asset, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="requests")
     # None where a version is tried by hand (`manage.py inspect`) without serving its category.
-    deployment = models.ForeignKey(
-        Deployment, null=True, blank=True, on_delete=models.PROTECT, related_name="requests"
-    )
+    deployment = models.ForeignKey(Deployment, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
     batch = models.ForeignKey(
         BatchRun, null=True, blank=True, on_delete=models.PROTECT, related_name="items", db_index=False
     )
@@ -119,9 +117,7 @@ class InspectionRequest(models.Model):
             models.CheckConstraint(
                 condition=Q(status="failed") | Q(asset__isnull=False), name="only_failed_requests_lack_an_image"
             ),
-            models.CheckConstraint(
-                condition=~Q(status="failed") | ~Q(error_code=""), name="failed_request_says_why"
-            ),
+            models.CheckConstraint(condition=~Q(status="failed") | ~Q(error_code=""), name="failed_request_says_why"),
         ]
 
     def __str__(self) -> str:

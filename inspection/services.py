@@ -152,9 +152,9 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
         )
     request.refresh_from_db()
     if request.status == InspectionRequest.Status.DONE:
-        return Inspection.objects.select_related(
-            "model_version__category", "threshold", "map", "asset", "request"
-        ).get(request=request)
+        return Inspection.objects.select_related("model_version__category", "threshold", "map", "asset", "request").get(
+            request=request
+        )
     raise UserError(request.error, code=request.error_code, status=runtime.ModelUnusable.status)
 
 
@@ -181,7 +181,9 @@ def judge_request(*, request_id: uuid.UUID, worker: str, redelivered: bool = Fal
     """
     token = uuid.uuid4()
     takeable = InspectionRequest.OPEN if redelivered else (InspectionRequest.Status.QUEUED,)
-    claimed = InspectionRequest.objects.filter(pk=request_id, batch__isnull=True, status__in=takeable).update(status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1)
+    claimed = InspectionRequest.objects.filter(pk=request_id, batch__isnull=True, status__in=takeable).update(
+        status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1
+    )
     if claimed:
         request = _with_everything().get(pk=request_id)
         _judge([request], worker=worker, claim=token, device=device)

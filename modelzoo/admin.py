@@ -62,6 +62,15 @@ class ThresholdAdmin(ReadOnlyAdmin):
 
 @admin.register(Deployment)
 class DeploymentAdmin(ReadOnlyAdmin):
-    list_display = ["category", "model_version", "status", "device", "worker", "requested_by", "activated_at", "ended_at"]
+    list_display = [
+        "category",
+        "model_version",
+        "status",
+        "device",
+        "worker",
+        "requested_by",
+        "activated_at",
+        "ended_at",
+    ]
     list_filter = ["status", "category"]
     list_select_related = ["category", "model_version__category", "requested_by"]

@@ -60,7 +60,9 @@ def deployment_in_force(category: str = "") -> Deployment:
     found = active.order_by("-activated_at", "-id").first()
     if found is None:
         where = f" for {category}" if category else ""
-        raise NoModelLoaded(f"No model is loaded{where}. Load one with POST /api/load_model, then send the image again.")
+        raise NoModelLoaded(
+            f"No model is loaded{where}. Load one with POST /api/load_model, then send the image again."
+        )
     return found
 
 

@@ -28,9 +28,7 @@ def register_version(*, category: Category, actor: Actor, **fields: Any) -> Mode
     """A new candidate with the next free number of its category. `fields` are those of `ModelVersion`."""
     Category.objects.select_for_update().get(pk=category.pk)  # two trainings that end together number one by one
     last = ModelVersion.objects.filter(category=category).aggregate(last=Max("number"))["last"] or 0
-    version = ModelVersion.objects.create(
-        category=category, number=last + 1, created_by_id=_actor_id(actor), **fields
-    )
+    version = ModelVersion.objects.create(category=category, number=last + 1, created_by_id=_actor_id(actor), **fields)
     audit(
         kind="model_version.registered",
         subject=version,

@@ -197,7 +197,9 @@ if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
 ANSWER_TIMEOUT = env.real("ANSWER_TIMEOUT", 30.0, "seconds an API call waits for a worker", low=0.1, high=600.0)
 LOAD_TIMEOUT = env.real("LOAD_TIMEOUT", 120.0, "seconds load_model waits for the worker", low=0.1, high=3600.0)
-LEASE_SECONDS = env.real("LEASE_SECONDS", 30.0, "a job without a sign of life for this long is redone", low=2, high=3600)
+LEASE_SECONDS = env.real(
+    "LEASE_SECONDS", 30.0, "a job without a sign of life for this long is redone", low=2, high=3600
+)
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, "how often a job whose worker died is tried", low=1, high=100)
 
 CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"

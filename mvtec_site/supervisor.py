@@ -114,7 +114,7 @@ class Supervisor:
 
     def _end(self) -> None:
         # The broker goes last: workers finish what they hold and acknowledge it.
-        for group in ([c for c in self._children if c.name != "broker"], [c for c in self._children[:1]]):
+        for group in ([c for c in self._children if c.name != "broker"], self._children):
             self._stop_children(group)
         if self._lock_file:
             self._lock_file.close()
@@ -157,9 +157,11 @@ class Supervisor:
         children = [
             _Child(
                 "web",
-                [python, "-m", "gunicorn", "mvtec_site.wsgi:application", "--bind", f"{self.host}:{self.port}"]
-                + ["--worker-class", "gthread", "--threads", "16", "--timeout", "0", "--graceful-timeout", "10"]
-                + ["--access-logfile", str(self._logs / "access.log"), "--no-control-socket"],
+                [
+                    *(python, "-m", "gunicorn", "mvtec_site.wsgi:application", "--bind", f"{self.host}:{self.port}"),
+                    *("--worker-class", "gthread", "--threads", "16", "--timeout", "0", "--graceful-timeout", "10"),
+                    *("--access-logfile", str(self._logs / "access.log"), "--no-control-socket"),
+                ],
             ),
             _Child("inference", [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"]),
             _Child("training", [*celery, "-Q", "training", "-n", "training@%h", "--pool", "solo"]),

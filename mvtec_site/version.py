@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +15,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 @functools.lru_cache(maxsize=1)
 def code_version() -> str:
     """`0.1.0+abc1234` in a checkout (with `.dirty` when files differ from the commit), `0.1.0` in an image."""
+    named = os.environ.get("CODE_VERSION")
+    if named:
+        return f"{VERSION}+{named}"
     if not (_ROOT / ".git").exists():
         return VERSION
     try:

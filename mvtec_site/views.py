@@ -38,7 +38,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     if problems.is_api(request):
         return problems.response(404, "not_found", "There is nothing at this address.")
-    return render(request, "problem.html", {"title": "Nothing here", "detail": "This address leads nowhere."}, status=404)
+    return render(
+        request, "problem.html", {"title": "Nothing here", "detail": "This address leads nowhere."}, status=404
+    )
 
 
 @login_not_required

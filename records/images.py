@@ -94,13 +94,16 @@ class GatedImage:
     clean_name: str
 
 
-class ImageRejected(UserError):  # noqa: N818 - says what happened, like its family
+class ImageRejected(UserError):
     """The bytes are not an image that can be judged here.
 
     Codes: `empty_file` (400), `file_too_large` (413), `extension_not_allowed` (415), `not_an_image` (415),
     `format_mismatch` (415), `multi_frame` (415), `unsupported_mode` (415), `too_many_pixels` (413),
     `too_many_scans` (413), `image_too_small` (422), `truncated_image` (422: cut off, damaged or not decodable).
     """
+
+    TOO_LARGE = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    UNREADABLE = HTTPStatus.UNPROCESSABLE_ENTITY
 
     code = "not_an_image"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
@@ -198,7 +201,7 @@ def _check_size(size: int, limits: GateLimits) -> None:
         raise ImageRejected(
             f"The file has {size / 1024**2:.1f} MiB; at most {limits.max_bytes / 1024**2:g} MiB are accepted.",
             code="file_too_large",
-            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            status=ImageRejected.TOO_LARGE,
             size_bytes=size,
             max_bytes=limits.max_bytes,
         )
@@ -226,7 +229,7 @@ def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tu
         raise ImageRejected(
             f"The {file_format} file is cut off or damaged and cannot be decoded ({error}). Send it again.",
             code="truncated_image",
-            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            status=ImageRejected.UNREADABLE,
         ) from error
 
 
@@ -268,7 +271,7 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -
         raise ImageRejected(
             f"The image has {width} x {height} pixels; at most {limits.max_pixels / 1e6:g} million are accepted.",
             code="too_many_pixels",
-            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            status=ImageRejected.TOO_LARGE,
             width=width,
             height=height,
         )
@@ -276,7 +279,7 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -
         raise ImageRejected(
             f"The image has {width} x {height} pixels; each side needs at least {_SMALLEST_SIDE}.",
             code="image_too_small",
-            status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            status=ImageRejected.UNREADABLE,
             width=width,
             height=height,
         )
@@ -290,7 +293,7 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -
         raise ImageRejected(
             f"The JPEG file has more than {_MOST_SCANS} scans; save it as an ordinary JPEG or PNG.",
             code="too_many_scans",
-            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            status=ImageRejected.TOO_LARGE,
         )
     # Only the decoder's raw mode tells 16-bit colour: Pillow shows it as 8-bit RGB, having dropped the low bytes.
     sixteen_bit = image.format == "PNG" and bool(image.tile) and "16" in str(image.tile[0].args)

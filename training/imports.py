@@ -26,9 +26,7 @@ class Imported:
     scan: CategoryScan
 
 
-def import_path(
-    path: Path, *, actor: Actor, name: str = "", progress: ScanProgress | None = None
-) -> list[Imported]:
+def import_path(path: Path, *, actor: Actor, name: str = "", progress: ScanProgress | None = None) -> list[Imported]:
     """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
 
     Raises `UserError` (rejected layout, archive or name); what was imported before the error stays.
@@ -42,7 +40,9 @@ def import_path(
             root = extract(path, Path(folder) / _stem(path), ArchiveLimits())
             return _import_folder(root, path, actor, name, progress)
     if not path.is_dir():
-        raise UserError(f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset")
+        raise UserError(
+            f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
+        )
     return _import_folder(path, path, actor, name, progress)
 
 
@@ -50,17 +50,13 @@ def _stem(path: Path) -> str:
     return path.name.split(".")[0] or "archive"
 
 
-def _import_folder(
-    root: Path, source: Path, actor: Actor, name: str, progress: ScanProgress | None
-) -> list[Imported]:
+def _import_folder(root: Path, source: Path, actor: Actor, name: str, progress: ScanProgress | None) -> list[Imported]:
     found = scan(root, gate_limits(), progress=progress)
     if name and len(found) > 1:
         names = ", ".join(item.name for item in found)
         raise UserError(f"--name fits one category; {source} has {len(found)}: {names}.", code="several_categories")
     imported = []
     for item in found:
-        dataset, created = import_scan(
-            scan=item, name=name or item.name, source=str(source.resolve()), actor=actor
-        )
+        dataset, created = import_scan(scan=item, name=name or item.name, source=str(source.resolve()), actor=actor)
         imported.append(Imported(dataset, created, item))
     return imported

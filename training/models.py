@@ -58,7 +58,9 @@ class DatasetImage(models.Model):
             models.CheckConstraint(
                 condition=~Q(split="train") | Q(is_defective=False), name="training_images_are_good"
             ),
-            models.CheckConstraint(condition=Q(mask__isnull=True) | Q(is_defective=True), name="only_defects_have_masks"),
+            models.CheckConstraint(
+                condition=Q(mask__isnull=True) | Q(is_defective=True), name="only_defects_have_masks"
+            ),
         ]
 
     def __str__(self) -> str:

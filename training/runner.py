@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
@@ -26,6 +28,7 @@ from modelzoo.detectors.base import Detector
 from modelzoo.detectors.calibration import percentile_threshold
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.metrics import Evaluation as Tally
+from modelzoo.detectors.preprocessing import Prepared
 from modelzoo.detectors.source import FileImageSource
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import UserError
@@ -104,9 +107,7 @@ class Lifeline:
         with self._lock:
             report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
         try:
-            if services.renew(
-                claim=self._claim, progress=report.fraction, message=report.sentence, lines=report.lines
-            ):
+            if services.renew(claim=self._claim, progress=report.fraction, message=report.sentence, lines=report.lines):
                 self._cancelled.set()
         except ClaimLost:
             self._lost.set()
@@ -131,9 +132,7 @@ def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -
         raise
     except (DetectorError, UserError, OSError, MemoryError) as error:
         sentence = str(error) or type(error).__name__
-        services.end_run(
-            run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=f"{sentence}"
-        )
+        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=f"{sentence}")
         raise RunFailed(sentence) from error
     except BaseException as error:
         services.end_run(
@@ -220,11 +219,21 @@ def _mask_of(asset: Asset) -> np.ndarray:
 def _scored(
     detector: Detector, images: list[DatasetImage], batch_size: int
 ) -> Iterator[tuple[DatasetImage, float, np.ndarray]]:
-    waiting = iter(images)
-    for batch in source_of(images, detector).batches(batch_size):
-        result = detector.score(batch)
-        for score, anomaly_map in zip(result.scores, result.maps, strict=True):
-            yield next(waiting), float(score), anomaly_map
+    """Each image with its score and its anomaly map in the image's own pixels; decoded beside the scoring."""
+    limits = gate_limits()
+
+    def prepare(image: DatasetImage) -> tuple[DatasetImage, Prepared]:
+        return image, detector.prepare(open_rgb(image.asset.read(), limits))
+
+    with ThreadPoolExecutor(2) as pool:
+        chunks = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
+        ahead = pool.map(prepare, chunks[0]) if chunks else iter(())
+        for following in [*chunks[1:], []]:
+            ready = list(ahead)
+            ahead = pool.map(prepare, following)
+            result = detector.score(torch.stack([prepared.pixels for _, prepared in ready]))
+            for (image, prepared), score, anomaly_map in zip(ready, result.scores, result.maps, strict=True):
+                yield image, float(score), prepared.frame.to_original(anomaly_map)
 
 
 def evaluate_images(

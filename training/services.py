@@ -357,5 +357,3 @@ def record_evaluation(
         after={"model_version": version.pk, "dataset": str(dataset), "auroc": metrics["image"]["auroc"]},
     )
     return evaluation
-
-

@@ -28,7 +28,7 @@ def supervise(run_id: str) -> None:
     if claim is None:
         return
     command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "execute_run", run_id, str(claim.token)]
-    process = subprocess.Popen(command, preexec_fn=die_with_parent)  # noqa: PLW1509 - the pool is solo: no threads hold locks
+    process = subprocess.Popen(command, preexec_fn=die_with_parent)
     while True:
         try:
             code = process.wait(timeout=1)

@@ -67,9 +67,7 @@ class LoadModelView(APIView):
     )
     def post(self, request: Request) -> Response:
         given = _parsed(shapes.LoadModelInput, request)
-        version = find_version(
-            wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"]
-        )
+        version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
         deployment = request_deployment(version=version, device=given["device"] or settings.DEVICE, actor=request.user)
         deployment = services.await_deployment(deployment=deployment)
         if given["threshold"] is not None:
@@ -116,9 +114,7 @@ class TestImageView(APIView):
 
 
 def _part(given: dict[str, Any]) -> services.PartContext:
-    return services.PartContext(
-        **{name: given[name] for name in ("station", "part_number", "lot", "serial_number")}
-    )
+    return services.PartContext(**{name: given[name] for name in ("station", "part_number", "lot", "serial_number")})
 
 
 class BatchTestView(APIView):
@@ -141,9 +137,7 @@ class BatchTestView(APIView):
         given = dict(serializer.validated_data)
         deployment = deployment_in_force(given["category"])
         name, items = _batch_items(given, request.user)
-        batch = services.request_batch(
-            items=items, name=name, deployment=deployment, source="api", actor=request.user
-        )
+        batch = services.request_batch(items=items, name=name, deployment=deployment, source="api", actor=request.user)
         finished = _await_batch(batch, given["wait"])
         document = selectors.batch_document(batch, anomaly_map=given["anomaly_map"])
         return Response(document, status=200 if finished else 202, headers={"Location": document["url"]})
@@ -205,9 +199,7 @@ class InspectionView(APIView):
     @extend_schema(responses={200: shapes.InspectionOutput, **_PROBLEMS}, operation_id="inspection")
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
         form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
-        return Response(
-            selectors.inspection_document(selectors.find_inspection(inspection_id), anomaly_map=form)
-        )
+        return Response(selectors.inspection_document(selectors.find_inspection(inspection_id), anomaly_map=form))
 
 
 # ---------------------------------------------------------------- pictures of a record

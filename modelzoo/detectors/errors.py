@@ -13,13 +13,13 @@ class ArtifactError(DetectorError):
     """A stored model is missing, damaged, tampered with, or was made by another version of the format."""
 
 
-class TooFewImages(DetectorError):  # noqa: N818 - the name says what happened, as the callers' code reads
+class TooFewImages(DetectorError):
     """There are not enough good images for what was asked."""
 
 
-class NotComparable(DetectorError):  # noqa: N818 - an outcome of an inspection, not a fault of the program
+class NotComparable(DetectorError):
     """This image cannot be compared with the good ones, so no score of it would mean anything."""
 
 
-class TrainingCancelled(DetectorError):  # noqa: N818 - raised by the caller's progress function to stop a fit
+class TrainingCancelled(DetectorError):
     """The caller asked for the training to stop."""

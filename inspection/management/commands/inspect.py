@@ -21,7 +21,9 @@ class Command(ProductCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-        parser.add_argument("--model-version", default="", help="an id or latest (default: what is loaded, else latest)")
+        parser.add_argument(
+            "--model-version", default="", help="an id or latest (default: what is loaded, else latest)"
+        )
         parser.add_argument("--category", default="")
         parser.add_argument("--station", default="")
         parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")

@@ -39,7 +39,9 @@ class Command(ProductCommand):
             head = {"model_version": version.pk, "dataset": dataset.name, "dataset_snapshot": dataset.snapshot}
             self.answer(head | metrics)
         else:
-            self.stdout.write(f"{version} on {dataset}, threshold {threshold.value:.6g} (revision {threshold.revision})")
+            self.stdout.write(
+                f"{version} on {dataset}, threshold {threshold.value:.6g} (revision {threshold.revision})"
+            )
             self.stdout.write(as_text(metrics))
 
 

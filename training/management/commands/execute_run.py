@@ -27,7 +27,9 @@ class Command(ProductCommand):
             with progress_bar(quiet=False) as echo:
                 version = execute(Claim(options["run"], options["claim"]), echo=echo)
         except ClaimLost:
-            raise Conflict(f"Training run {options['run']} belongs to somebody else by now. Nothing was kept.") from None
+            raise Conflict(
+                f"Training run {options['run']} belongs to somebody else by now. Nothing was kept."
+            ) from None
         except TrainingCancelled as error:
             raise UserError(str(error)) from error
         self.say(f"Model version {version.pk}: {version}")

@@ -45,9 +45,7 @@ class Command(ProductCommand):
             "name": item.dataset.name,
             "snapshot": item.dataset.snapshot,
             "created": item.created,
-            "images": {
-                f"{split}/{defect}": count for (split, defect), count in sorted(Counter(images).items())
-            },
+            "images": {f"{split}/{defect}": count for (split, defect), count in sorted(Counter(images).items())},
             "masks": item.dataset.images.filter(mask__isnull=False).count(),
             "skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in item.scan.skipped],
             "warnings": list(item.scan.warnings),

@@ -40,9 +40,13 @@ class Command(ProductCommand):
         parser.add_argument("--backbone", help=f"pretrained network of padim (default {default['backbone']})")
         parser.add_argument("--epochs", type=int, help=f"of the autoencoder (default EPOCHS={default['epochs']})")
         parser.add_argument("--batch-size", type=int, help=f"(default BATCH_SIZE={default['batch_size']})")
-        parser.add_argument("--image-size", type=int, help=f"side in pixels (default IMAGE_SIZE={default['image_size']})")
+        parser.add_argument(
+            "--image-size", type=int, help=f"side in pixels (default IMAGE_SIZE={default['image_size']})"
+        )
         parser.add_argument("--latent-dim", type=int, help=f"of the autoencoder (default {default['latent_dim']})")
-        parser.add_argument("--learning-rate", type=float, help=f"of the autoencoder (default {default['learning_rate']})")
+        parser.add_argument(
+            "--learning-rate", type=float, help=f"of the autoencoder (default {default['learning_rate']})"
+        )
         parser.add_argument("--skip-connections", action="store_true", default=None, help="in the autoencoder")
         parser.add_argument("--percentile", type=float, default=settings.THRESHOLD_PERCENTILE, help="of the threshold")
         parser.add_argument("--seed", type=int, default=0)
@@ -100,7 +104,7 @@ class Command(ProductCommand):
         self.say(
             f"Training run {run.pk} is queued."
             if sent
-            else f"Training run {run.pk} is written down; no broker answers, so it begins when workers start (make run)."
+            else f"Training run {run.pk} is written down. No broker answers: it begins when workers start (make run)."
         )
 
     def _run_here(self, run: TrainingRun, options: dict[str, Any]) -> None:

@@ -1,0 +1,25 @@
+# One image for web and workers; what a container does is its command (see docker-compose.yml).
+FROM python:3.11-slim-bookworm
+
+# TORCH=cpu takes the small CPU-only build; anything else the CUDA build from PyPI.
+ARG TORCH=cuda
+ARG CODE_VERSION=
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/mvtec CODE_VERSION=$CODE_VERSION
+
+WORKDIR /app
+COPY requirements.txt .
+RUN if [ "$TORCH" = cpu ]; then \
+      pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu \
+        $(sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requirements.txt); \
+    fi \
+ && pip install --no-cache-dir -r requirements.txt
+
+COPY . .
+RUN useradd --system --uid 10001 --home-dir "$VAR_DIR" mvtec \
+ && mkdir -p "$VAR_DIR" && chown mvtec "$VAR_DIR" \
+ && SECRET_KEY=build VAR_DIR=/tmp/build STATIC_ROOT=/app/collected python manage.py collectstatic --noinput -v 0
+ENV STATIC_ROOT=/app/collected
+USER mvtec
+VOLUME ["/var/lib/mvtec"]
+EXPOSE 8000
+CMD ["gunicorn", "mvtec_site.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "0", "--no-control-socket"]
