@@ -150,7 +150,7 @@ class ConvAutoencoder(Detector):
                 loss.backward()
                 optimizer.step()
                 schedule.step()
-                losses.append((float(loss), len(batch)))
+                losses.append((loss.item(), len(batch)))
                 step += 1
             held_out_loss = self._held_out_loss(source.batches(config.batch_size, held_out))
             train_loss = sum(loss * n for loss, n in losses) / len(training)
