@@ -1,0 +1,468 @@
+"""Reading a folder in MVTec layout: which images there are, what is known about them, and what is wrong.
+
+    <category>/train/good/*.png
+    <category>/test/good/*.png
+    <category>/test/<defect type>/*.png
+    <category>/ground_truth/<defect type>/<stem>_mask.png
+
+(Bergmann et al., "MVTec AD", CVPR 2019.) The given folder is a category, holds many of them, or wraps either. Other
+folders, such as `validation/`, are noted and left alone. Nothing is written, nothing outside the folder is read.
+
+A broken image costs itself and is reported; a mask that does not fit its image stops the scan, because figures
+computed from it would be wrong without anybody noticing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from mvtec_site.errors import UserError
+from records.images import GatedImage, GateLimits, ImageRejected, inspect_upload, open_rgb, read_bounded
+
+GOOD = "good"
+Split = Literal["train", "test"]
+ScanProgress = Callable[[int, int], None]  # images looked at, of how many
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_WRAPPERS = 3  # folders around the data set that are looked through
+_LONGEST_PATH, _LONGEST_DEFECT_TYPE = 300, 100  # characters that a record keeps
+_WORKERS = 4  # decoding threads; each may hold the largest image that is allowed
+_MASK_SUFFIX = "_mask"
+_MASK_DARK, _MASK_BRIGHT, _MASK_BLURRED = 32, 223, 0.05
+
+
+class DatasetRejected(UserError):
+    """The folder cannot become a data set; nothing was written.
+
+    Codes: `not_mvtec_layout`, `unreadable_folder`, `no_good_images`, `too_few_good_images`, `mask_mismatch`
+    (all 422).
+    """
+
+    code = "not_mvtec_layout"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a category. `width` and `height` are in pixels, upright; `defect_type` is `good` for good parts.
+
+    `path` is relative to the category, with forward slashes. The hashes are sha256 of the files' bytes. `mask_path` is
+    absolute; both mask fields are None where there is no mask.
+    """
+
+    path: str
+    absolute_path: Path
+    sha256: str
+    width: int
+    height: int
+    size_bytes: int
+    format: str
+    split: Split
+    is_defective: bool
+    defect_type: str
+    mask_path: Path | None = None
+    mask_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that is not part of the data set. `code` is the gate's, or one of `unreadable`, `not_a_file`,
+    `outside_folder`, `bad_name`, `leak`, `contradiction`."""
+
+    path: str
+    reason: str
+    code: str
+
+
+@dataclass(frozen=True)
+class CategoryScan:
+    """What one category holds. The same images with the same labels have the same `snapshot`, wherever they lie."""
+
+    name: str
+    entries: tuple[Entry, ...]
+    skipped: tuple[Skipped, ...]
+    warnings: tuple[str, ...]
+    snapshot: str
+
+
+def scan(root: Path, limits: GateLimits, *, progress: ScanProgress | None = None) -> list[CategoryScan]:
+    """Read every category below a folder.
+
+    Args:
+        root: a category, a folder of categories, or a folder that wraps one of these.
+        limits: of the upload gate, which every image and every mask has to pass.
+        progress: called with (images looked at, images in all), from this thread.
+
+    Returns:
+        The categories by name; entries by path.
+
+    Raises:
+        DatasetRejected: the layout, a category without enough good images, or a mask that does not fit.
+    """
+    root = root.resolve()
+    folders, aside = _find_categories(root)
+    listings = [_Listing(folder, root) for folder in folders]
+    for listing in listings:
+        listing.read()
+    total, done = sum(len(listing.candidates) for listing in listings), 0
+    scans = []
+    for listing in listings:
+        checked: list[_Checked] = []
+        for result in _concurrently(lambda candidate: _check(candidate, limits), listing.candidates):
+            checked.append(result)
+            done += 1
+            if progress:
+                progress(done, total)
+        scans.append(_assemble(listing, checked, aside, limits))
+    return scans
+
+
+def open_mask(mask: bytes | Path, limits: GateLimits) -> np.ndarray:
+    """The defective pixels of a ground-truth mask, by the one rule that the scan checks masks with.
+
+    Where the mask has at most two grey levels, everything that is not black is defective (0/255 and 0/1 alike). Where
+    it has more, as after lossy compression or resizing, a pixel is defective above 127, if at most 5 % of the pixels
+    lie between 32 and 223 and some lie above: anything softer is no mask.
+
+    Args:
+        mask: the bytes of the file, or its path.
+        limits: of the upload gate.
+
+    Returns:
+        bool [H, W], upright.
+
+    Raises:
+        ImageRejected: it is not an image that passes the gate.
+        DatasetRejected: `mask_mismatch`, it is coloured, cannot be binarised, or is black all over.
+    """
+    rgb = np.asarray(open_rgb(mask, limits))
+    grey = rgb[..., 0]
+    if not (rgb == grey[..., None]).all():
+        raise DatasetRejected("it is coloured", code="mask_mismatch")
+    levels = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
+    if not levels.any():
+        raise DatasetRejected("it is black all over", code="mask_mismatch")
+    if len(levels) <= 2:
+        return grey > 0
+    blurred = ((grey >= _MASK_DARK) & (grey <= _MASK_BRIGHT)).mean()
+    if levels[-1] <= _MASK_BRIGHT or blurred > _MASK_BLURRED:
+        raise DatasetRejected(
+            f"it has {len(levels)} grey levels from {levels[0]} to {levels[-1]} and cannot be made black and white",
+            code="mask_mismatch",
+        )
+    return grey > 127
+
+
+# ---------------------------------------------------------------- finding
+def _find_categories(root: Path) -> tuple[list[Path], list[str]]:
+    """The folders of the categories, and the names of other folders beside them."""
+    here = root
+    for _ in range(_WRAPPERS):
+        if _is_category(here):
+            return [here], []
+        folders = [path for path in _visible(here) if path.is_dir() and _is_inside(path, root)]
+        categories = [folder for folder in folders if _is_category(folder)]
+        if categories:
+            return categories, [folder.name for folder in folders if folder not in categories]
+        if len(folders) != 1:
+            break
+        here = folders[0]
+    found = ", ".join(path.name + "/" * path.is_dir() for path in _visible(here)[:8]) or "nothing"
+    raise DatasetRejected(
+        f"{here} is not in MVTec layout: expected train/good/ and test/<defect type>/ (or folders that have them), "
+        f"found {found}."
+    )
+
+
+def _is_category(folder: Path) -> bool:
+    return (folder / "train").is_dir() or (folder / "test").is_dir()
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder, by name, without hidden files and the junk of operating systems."""
+    junk = ("Thumbs.db", "desktop.ini", "__MACOSX")
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in junk)
+    except OSError as error:
+        raise DatasetRejected(
+            f"The folder {folder} cannot be read ({error.strerror or error}).", code="unreadable_folder"
+        ) from error
+
+
+def _is_inside(path: Path, root: Path) -> bool:
+    """Whether a path, links followed, stays within the folder. A link that leads nowhere or in a circle does not."""
+    try:
+        return path.resolve(strict=True).is_relative_to(root)
+    except (OSError, RuntimeError):
+        return False
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A file that may be an image of the category."""
+
+    path: str
+    absolute_path: Path
+    split: Split
+    defect_type: str
+
+
+@dataclass
+class _Listing:
+    """The files of one category, before any is opened."""
+
+    folder: Path
+    root: Path
+    candidates: list[_Candidate] = field(default_factory=list)
+    masks: dict[tuple[str, str], Path] = field(default_factory=dict)  # by defect type and stem of the image
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    stray_masks: int = 0
+
+    def read(self) -> None:
+        for path in self._folders(self.folder):
+            if path.name == "train":
+                self._read_train(path)
+            elif path.name == "test":
+                for folder in self._folders(path):
+                    self._read_images(folder, "test")
+            elif path.name == "ground_truth":
+                for folder in self._folders(path):
+                    self._read_masks(folder)
+            else:
+                self.warnings.append(f"{path.name}/ is not part of the layout and was not read.")
+
+    def relative(self, path: Path) -> str:
+        """The path as records keep it; bytes that are no UTF-8 are spelt out."""
+        return path.relative_to(self.folder).as_posix().encode("utf-8", "backslashreplace").decode()
+
+    def _read_train(self, train: Path) -> None:
+        for folder in self._folders(train):
+            if folder.name == GOOD:
+                self._read_images(folder, "train")
+            else:
+                self.warnings.append(f"train/{folder.name}/ was not read: only train/good/ is learnt from.")
+
+    def _folders(self, parent: Path) -> Iterator[Path]:
+        """Folders within; a link that leads outside is reported, a loose file at the top is a readme or the like."""
+        for path in _visible(parent):
+            if path.is_symlink() and not _is_inside(path, self.root):
+                self._skip(path, "outside_folder", "It is a link that leads outside the folder.")
+            elif path.is_dir():
+                yield path
+            elif parent != self.folder:
+                self._skip(path, "not_a_file", f"Files directly in {parent.name}/ belong to no class.")
+
+    def _read_images(self, folder: Path, split: Split) -> None:
+        for path in _visible(folder):
+            relative = path.relative_to(self.folder).as_posix()
+            if not _is_inside(path, self.root):
+                self._skip(path, "outside_folder", "It is a link that leads outside the folder, or nowhere.")
+            elif not path.is_file():
+                self._skip(path, "not_a_file", "It is not a file; images lie directly in the folder of their class.")
+            elif self.relative(path) != relative:
+                self._skip(path, "bad_name", "Its name is not valid UTF-8.")
+            elif len(relative) > _LONGEST_PATH or len(folder.name) > _LONGEST_DEFECT_TYPE:
+                self._skip(path, "bad_name", f"Its path is too long (at most {_LONGEST_PATH} characters).")
+            else:
+                self.candidates.append(_Candidate(relative, path, split, folder.name))
+
+    def _read_masks(self, folder: Path) -> None:
+        for path in _visible(folder):
+            stem = path.stem.removesuffix(_MASK_SUFFIX)
+            key = (folder.name, stem)
+            if stem != path.stem and key not in self.masks and path.is_file() and _is_inside(path, self.root):
+                self.masks[key] = path
+            else:
+                self.stray_masks += 1
+
+    def _skip(self, path: Path, code: str, reason: str) -> None:
+        self.skipped.append(Skipped(self.relative(path), reason, code))
+
+
+# ---------------------------------------------------------------- checking
+@dataclass(frozen=True)
+class _Checked:
+    """A candidate and what the gate said: exactly one of `image` and `refusal` is there."""
+
+    candidate: _Candidate
+    image: GatedImage | None = None
+    refusal: Skipped | None = None
+
+
+def _check(candidate: _Candidate, limits: GateLimits) -> _Checked:
+    try:
+        data = read_bounded(candidate.absolute_path, limits)
+        return _Checked(candidate, image=inspect_upload(data, candidate.absolute_path.name, limits))
+    except ImageRejected as refusal:
+        return _Checked(candidate, refusal=Skipped(candidate.path, refusal.detail, refusal.code))
+    except OSError as error:
+        reason = f"It cannot be read ({error.strerror or error})."
+        return _Checked(candidate, refusal=Skipped(candidate.path, reason, "unreadable"))
+
+
+def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Results in order (Pillow releases the interpreter lock while it decodes); stops early when one raises."""
+    pool = ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1))
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limits: GateLimits) -> CategoryScan:
+    skipped = listing.skipped + [result.refusal for result in checked if result.refusal]
+    read = [(result.candidate, result.image) for result in checked if result.image]
+    _check_good_images(listing, checked, read)
+    kept, doubted = _without_leaks(read)
+    fitted = _concurrently(lambda pair: _with_mask(*pair, listing=listing, limits=limits), kept)
+    entries = tuple(sorted(fitted, key=lambda entry: entry.path))
+    return CategoryScan(
+        name=listing.folder.name,
+        entries=entries,
+        skipped=tuple(sorted(skipped + doubted, key=lambda item: item.path)),
+        warnings=(*_beside(aside), *listing.warnings, *_doubts(listing, entries)),
+        snapshot=_snapshot(entries),
+    )
+
+
+def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tuple[_Candidate, GatedImage]]) -> None:
+    name = listing.folder.name
+    given = [result for result in checked if result.candidate.split == "train"]
+    good = sum(candidate.split == "train" for candidate, _ in read)
+    if not given:
+        raise DatasetRejected(
+            f"{name} has no images in train/good/: a detector is trained on good parts only.", code="no_good_images"
+        )
+    if good < 2:
+        refusal = next((result.refusal for result in given if result.refusal), None)
+        why = f" {refusal.path} was refused: {refusal.reason}" if refusal else ""
+        raise DatasetRejected(
+            f"{name} has {good} readable of {len(given)} images in train/good/; at least 2 are needed.{why}",
+            code="too_few_good_images",
+            readable=good,
+            found=len(given),
+        )
+
+
+def _without_leaks(
+    read: list[tuple[_Candidate, GatedImage]],
+) -> tuple[list[tuple[_Candidate, GatedImage]], list[Skipped]]:
+    """Leave out test images that are also training images, and those that are called both good and defective."""
+    learnt = {image.sha256: candidate.path for candidate, image in read if candidate.split == "train"}
+    labels: dict[str, set[bool]] = defaultdict(set)
+    for candidate, image in read:
+        if candidate.split == "test":
+            labels[image.sha256].add(candidate.defect_type == GOOD)
+    kept, doubted = [], []
+    for candidate, image in read:
+        if candidate.split == "train":
+            kept.append((candidate, image))
+        elif image.sha256 in learnt:
+            reason = f"It is byte for byte the training image {learnt[image.sha256]}."
+            doubted.append(Skipped(candidate.path, reason, "leak"))
+        elif len(labels[image.sha256]) == 2:
+            reason = "The same bytes are called good and defective in test/."
+            doubted.append(Skipped(candidate.path, reason, "contradiction"))
+        else:
+            kept.append((candidate, image))
+    return kept, doubted
+
+
+def _with_mask(candidate: _Candidate, image: GatedImage, *, listing: _Listing, limits: GateLimits) -> Entry:
+    is_defective = candidate.defect_type != GOOD
+    key = (candidate.defect_type, candidate.absolute_path.stem)
+    mask_path = listing.masks.get(key) if is_defective else None
+    return Entry(
+        path=candidate.path,
+        absolute_path=candidate.absolute_path,
+        sha256=image.sha256,
+        width=image.width,
+        height=image.height,
+        size_bytes=image.size_bytes,
+        format=image.format,
+        split=candidate.split,
+        is_defective=is_defective,
+        defect_type=candidate.defect_type,
+        mask_path=mask_path,
+        mask_sha256=_checked_mask(mask_path, candidate, image, listing, limits) if mask_path else None,
+    )
+
+
+def _checked_mask(path: Path, candidate: _Candidate, image: GatedImage, listing: _Listing, limits: GateLimits) -> str:
+    """The hash of a mask that fits its image. Raises `DatasetRejected` for any other."""
+    name = f"{listing.folder.name}/{listing.relative(path)}"
+
+    def unfit(why: str, **sizes: list[int]) -> DatasetRejected:
+        owner = f"{candidate.path} ({image.width} x {image.height})"
+        detail = f"The mask {name} does not fit its image {owner}: {why}. Nothing was imported."
+        return DatasetRejected(detail, code="mask_mismatch", mask=name, image=candidate.path, **sizes)
+
+    try:
+        data = read_bounded(path, limits)
+        gated = inspect_upload(data, path.name, limits)
+    except ImageRejected as refusal:
+        raise unfit(f"it cannot be read. {refusal.detail.rstrip('.')}") from refusal
+    except OSError as error:
+        raise unfit(f"it cannot be read ({error.strerror or error})") from error
+    if (gated.width, gated.height) != (image.width, image.height):
+        raise unfit(
+            f"it has {gated.width} x {gated.height} pixels",
+            mask_size=[gated.width, gated.height],
+            image_size=[image.width, image.height],
+        )
+    try:
+        open_mask(data, limits)
+    except DatasetRejected as problem:
+        raise unfit(problem.detail) from problem
+    return gated.sha256
+
+
+# ---------------------------------------------------------------- reporting
+def _beside(aside: list[str]) -> Iterator[str]:
+    if aside:
+        yield f"Beside the categories, not read: {', '.join(f'{name}/' for name in aside)}."
+
+
+def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
+    """What is legitimate, and yet worth a look."""
+    unmasked = sum(entry.is_defective and entry.mask_path is None for entry in entries)
+    if unmasked:
+        yield f"{unmasked} defective test images have no mask; pixel figures leave them out."
+    owners = {
+        (candidate.defect_type, candidate.absolute_path.stem)
+        for candidate in listing.candidates
+        if candidate.defect_type != GOOD
+    }
+    unowned = listing.stray_masks + len(listing.masks.keys() - owners)
+    if unowned:
+        yield f"{unowned} files in ground_truth/ belong to no defective test image."
+    shared = sum(n - 1 for path, n in Counter(entry.mask_path for entry in entries).items() if path and n > 1)
+    if shared:
+        yield f"{shared} test images share a mask with another one of the same name and another extension."
+    twice = sum(n - 1 for n in Counter((entry.split, entry.sha256) for entry in entries).values())
+    if twice:
+        yield f"{twice} images are byte for byte copies of another one in the same split."
+    if not any(entry.split == "test" for entry in entries):
+        yield "There are no test images: detectors can be trained, not evaluated."
+
+
+def _snapshot(entries: tuple[Entry, ...]) -> str:
+    """sha256 over what the images are and how they are labelled; not over where they lie or when they were written."""
+    facts = sorted(
+        [entry.path, entry.sha256, entry.split, entry.is_defective, entry.defect_type, entry.mask_sha256]
+        for entry in entries
+    )
+    return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()
