@@ -118,7 +118,7 @@ class Gaussians:
 
     Attributes:
         mean: float32 [P,C].
-        whitening: float32 [P,C,C], upper triangular, sqrt(f) U^-1, rounded to what half precision holds.
+        whitening: float32 [P,C,C], upper triangular, sqrt(f) U^-1.
         floor: f, in the squared unit of the features.
     """
 
@@ -145,8 +145,14 @@ class Gaussians:
             covariance += diagonal[positions, None, None] * identity
             factor = torch.linalg.cholesky(covariance, upper=True)
             inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=True)
-            whitening[positions] = (inverse * lift**0.5).half().float()
+            whitening[positions] = inverse * lift**0.5
         return cls(moments.mean, whitening, lift)
+
+    def compact(self) -> Gaussians:
+        """Round the whitening to half precision, in place: what is stored is then what has been scored with."""
+        for positions in _chunks(len(self.whitening)):
+            self.whitening[positions] = self.whitening[positions].half()
+        return self
 
     def whitened(self, features: torch.Tensor) -> torch.Tensor:
         """float32 [P,B,C]: sqrt(f) times the whitened deviations of features [P,B,C]."""
@@ -224,7 +230,7 @@ class Padim(Detector):
             progress(0.45, "estimating the held-out model")
             scores = self._held_out_scores(source, moments, progress)
             progress(0.95, "estimating the model")
-            self._gaussians = Gaussians.estimate(moments, config.floor)
+            self._gaussians = Gaussians.estimate(moments, config.floor).compact()
         return scores
 
     def _held_out_scores(self, source: ImageSource, moments: Moments, progress: Progress) -> np.ndarray:
