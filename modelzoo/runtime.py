@@ -108,3 +108,9 @@ def score(held: Held, images: Sequence[bytes]) -> list[Scored]:
         Scored(float(value), anomaly_map, dict(timings))
         for value, anomaly_map in zip(result.scores, result.maps, strict=True)
     ]
+
+
+def forget() -> None:
+    """Drop every model held in this process."""
+    with _lock:
+        _held.clear()

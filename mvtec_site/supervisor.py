@@ -50,6 +50,7 @@ class _Child:
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             cwd=settings.BASE_DIR,
+            env=_environment(),
             # A session of its own: Ctrl-C reaches the parent alone, which then stops its children in order.
             start_new_session=True,
             preexec_fn=die_with_parent,
@@ -57,6 +58,12 @@ class _Child:
 
     def died(self) -> bool:
         return self.process is not None and self.process.poll() is not None
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with relative paths made absolute: the children start in another folder."""
+    paths = {e.name: str(e.value) for e in settings.ENV.entries.values() if isinstance(e.value, Path)}
+    return os.environ | paths
 
 
 class Supervisor:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ import torch
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
-from PIL import Image
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector
@@ -34,9 +32,9 @@ from modelzoo.models import ModelVersion
 from mvtec_site.errors import UserError
 from mvtec_site.version import library_versions
 from records.images import open_rgb
-from records.models import Asset
 from records.selectors import gate_limits
 from training import services
+from training.layout import open_mask
 from training.models import DatasetImage, TrainingRun
 from training.selectors import images_of
 from training.services import Claim, ClaimLost
@@ -210,12 +208,6 @@ def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource
     )
 
 
-def _mask_of(asset: Asset) -> np.ndarray:
-    """A ground-truth mask as bool [H, W]."""
-    with Image.open(BytesIO(asset.read())) as mask:
-        return np.asarray(mask.convert("L")) > 127
-
-
 def _scored(
     detector: Detector, images: list[DatasetImage], batch_size: int
 ) -> Iterator[tuple[DatasetImage, float, np.ndarray]]:
@@ -240,10 +232,10 @@ def evaluate_images(
     detector: Detector, images: list[DatasetImage], threshold: float, *, progress: Progress
 ) -> dict[str, Any]:
     """All figures of a detector on labelled images (see `modelzoo.detectors.metrics`), in one pass."""
-    tally = Tally(threshold)
+    tally, limits = Tally(threshold), gate_limits()
     for done, (image, score, anomaly_map) in enumerate(_scored(detector, images, settings.BATCH_SIZE), start=1):
         # A good image counts as all good in the pixel figures; a defective one without a mask is left out of them.
-        mask = _mask_of(image.mask) if image.mask else None
+        mask = open_mask(image.mask.read(), limits) if image.mask else None
         tally.add(score, image.is_defective, image.defect_type, anomaly_map=anomaly_map, mask=mask)
         progress(done / len(images), f"evaluated {done} of {len(images)} test images")
     return tally.result()

@@ -1,0 +1,141 @@
+"""Fixtures for everybody. What each test stands on is real: database, files, detector; see tests/stack for the rest."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.auth.models import User
+from django.test import Client
+
+from tests import parts
+from tests.environment import SHARED
+
+_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL only what touches a database runs: the rest cannot come out differently."""
+    if config.getoption("--database") != "postgresql":
+        return
+    chosen = [
+        item
+        for item in items
+        if item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+    items[:] = chosen
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the development data folder ../shared is not here")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path: Path, settings: Any) -> None:
+    """Files of one test never meet another's."""
+    settings.MODEL_PATH = tmp_path / "artifacts"
+    settings.STORAGES = settings.STORAGES | {
+        "default": settings.STORAGES["default"] | {"OPTIONS": {"location": tmp_path / "media"}}
+    }
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create_user("olga", password="a-long-password")
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    return User.objects.create_superuser("admin", password="a-long-password")
+
+
+@pytest.fixture
+def signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture(scope="session")
+def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PaDiM that was really fitted on made-up parts, as an artifact; shared by all tests, copied by `version`."""
+    from modelzoo.detectors import artifacts, registry
+    from modelzoo.detectors.source import FileImageSource
+    from records.images import GateLimits, open_rgb
+
+    root = parts.write_dataset(tmp_path_factory.mktemp("parts") / "disc", good=0, bad=0)
+    detector = registry.create("padim", backbone="efficientnet_lite0", image_size=64, n_features=20, device="cpu")
+    files = sorted((root / "train" / "good").glob("*.png"))
+    source = FileImageSource(files, detector.preprocessing, open_image=lambda path: open_rgb(path, GateLimits()))
+    detector.fit(source)
+    target = tmp_path_factory.mktemp("artifact") / "padim"
+    artifacts.save(detector, target, metadata={})
+    return target
+
+
+@pytest.fixture
+def version(db: None, trained_artifact: Path) -> Any:
+    """A registered model version with its first threshold."""
+    import hashlib
+
+    from modelzoo.detectors import artifacts
+    from modelzoo.services import ensure_category, register_version, set_threshold
+
+    target = Path(django_settings.MODEL_PATH) / "disc" / "run-0-1"
+    shutil.copytree(trained_artifact, target)
+    manifest = (target / "manifest.json").read_bytes()
+    detector = artifacts.load(target)
+    held_out = [float(score) for score in detector.held_out_scores]
+    backbone = detector.backbone_info
+    assert backbone
+    made = register_version(
+        category=ensure_category(name="disc"),
+        actor=None,
+        algorithm="padim",
+        artifact="disc/run-0-1",
+        artifact_sha256=hashlib.sha256(manifest).hexdigest(),
+        artifact_bytes=sum(file.stat().st_size for file in target.iterdir()),
+        config=detector.describe()["config"],
+        backbone=backbone["name"],
+        backbone_sha256=backbone["sha256"],
+        dataset_name="disc",
+        dataset_snapshot="0" * 64,
+        seed=0,
+        versions={},
+        held_out_scores=held_out,
+    )
+    set_threshold(version=made, value=max(held_out) * 1.2, method="percentile", reason="test", actor=None)
+    return made
+
+
+@pytest.fixture
+def deployment(version: Any) -> Any:
+    """The version in force, as if a worker had loaded it."""
+    from modelzoo.services import activate, request_deployment
+
+    asked = request_deployment(version=version, device="cpu", actor=None)
+    assert activate(deployment=asked, device="cpu", worker="test")
+    asked.refresh_from_db()
+    return asked
+
+
+@pytest.fixture
+def dataset_folder(tmp_path: Path) -> Path:
+    return parts.write_dataset(tmp_path / "disc")
+
+
+@pytest.fixture(autouse=True)
+def _forget_models() -> Iterator[None]:
+    """No test may profit from a model that another one left in memory."""
+    yield
+    from modelzoo import runtime
+
+    runtime.forget()

