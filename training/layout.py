@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -405,7 +405,7 @@ def _checked_mask(path: Path, candidate: _Candidate, image: GatedImage, listing:
     """The hash of a mask that fits its image. Raises `DatasetRejected` for any other."""
     name = f"{listing.folder.name}/{listing.relative(path)}"
 
-    def unfit(why: str, **sizes: list[int]) -> DatasetRejected:
+    def unfit(why: str, **sizes: Any) -> DatasetRejected:
         owner = f"{candidate.path} ({image.width} x {image.height})"
         detail = f"The mask {name} does not fit its image {owner}: {why}. Nothing was imported."
         return DatasetRejected(detail, code="mask_mismatch", mask=name, image=candidate.path, **sizes)
