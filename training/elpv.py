@@ -9,17 +9,19 @@ What becomes of them:
   and 2/3, on which the raters were not sure, are left out.
 * The split goes by module. Cells are numbered module by module (60 cells, sometimes 48, 54 or 72), and those of one
   module look alike, so a random split would test on the neighbours of what was learnt. A cut at one number is no
-  better: the last modules are of makes that occur nowhere else, and no detector can know a product it never saw (PaDiM's AUROC is 0.58 there, for false alarms on new makes). So: of
-  every make with several modules, the good cells of the last module are for the test; all other good cells are for
-  training. That is the question a factory asks, a new module of a known product. Module borders and makes (`MODULES`)
-  were read off the images: the layout of busbars and solder joints, brightness, the dark frame.
+  better: the last modules are of makes that occur nowhere else, and no detector can know a product it never saw
+  (PaDiM's AUROC is 0.58 there, for false alarms on the new makes). So: of every make with several modules, the good
+  cells of the last module are for the test; all other good cells are for training. That is the question a factory
+  asks, a new module of a known product. Module borders and makes (`MODULES`) were read off the images: the layout of
+  busbars and solder joints, brightness, the dark frame.
 * That makes 342 good cells for training, 246 good and 313 defective ones for the test. No module has good cells on
   both sides. Defective cells of all modules are in the test, also of modules whose good cells are learnt from and of
   makes without good test cells, as on a production line.
 * A test cell with the very pixels of a training cell would be left out. There is none in version 1.0.0: no two of the
   2,624 images have the same pixels. Near-duplicates were looked for across the sides too (correlation of the fine
   structure that a cell does not share with its module, in all four mirrorings): at most 0.86, as between ordinary
-  neighbours in one module, reached by cells at the same place of two modules. Nothing hints at one cell photographed twice.
+  neighbours in one module, reached by cells at the same place of two modules. Nothing hints at a cell
+  that was photographed twice.
 
 What to know before quoting a figure: the defects are dark, so the mean grey level alone separates this test with an
 AUROC of 0.84.
