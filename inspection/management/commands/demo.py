@@ -93,7 +93,7 @@ class Command(ProductCommand):
         else:
             self.say("[2/5] Training PaDiM on the good cells ...")
             call_command("train", dataset=NAME, stderr=self.stderr, stdout=self.stdout, **_TRAINING)
-            found = wanted[0]
+            found = wanted.all()[0]  # asked again: the first answer is remembered
         image = found.metrics["image"]
         self.say(f"[3/5] Evaluated on {found.metrics['n']} test images: image AUROC {image['auroc']:.4f}.")
         return found
