@@ -118,6 +118,14 @@ def broken_checksum_png() -> bytes:
     return bytes(data)
 
 
+def broken_text_checksum_png() -> bytes:
+    """All pixels are right, but a chunk behind them was damaged on the way."""
+    data = png()
+    damaged = bytearray(chunk(b"tEXt", b"Comment\0station 4"))
+    damaged[-1] ^= 0xFF
+    return data[:-12] + bytes(damaged) + data[-12:]
+
+
 def oversized_file(size: int = 17 * 1024**2) -> bytes:
     """A valid PNG with padding behind it, 17 MiB in all."""
     data = png()

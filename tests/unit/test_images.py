@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import tracemalloc
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from records.images import GateLimits, ImageRejected, clean_name, inspect_upload
 from tests.unit import badfiles
 
 LIMITS = GateLimits()
-REFUSED = [
+REFUSED: list[tuple[Callable[[], bytes], str, str, int]] = [
     (badfiles.zero_bytes, "a.png", "empty_file", 400),
     (badfiles.oversized_file, "a.png", "file_too_large", 413),
     (badfiles.png, "a.bmp", "extension_not_allowed", 415),
@@ -37,6 +40,7 @@ REFUSED = [
     (badfiles.truncated_jpeg, "a.jpeg", "truncated_image", 422),
     (badfiles.headless_png, "a.png", "truncated_image", 422),
     (badfiles.broken_checksum_png, "a.png", "truncated_image", 422),
+    (badfiles.broken_text_checksum_png, "a.png", "truncated_image", 422),
     (badfiles.text_bomb_png, "a.png", "truncated_image", 422),
     (badfiles.decompression_bomb_png, "a.png", "too_many_pixels", 413),
     (badfiles.bomb_header_png, "a.png", "too_many_pixels", 413),
@@ -207,6 +211,20 @@ def test_paths_are_read_up_to_the_limit_and_whatever_their_name(tmp_path):
     assert refusal.value.extra["size_bytes"] == path.stat().st_size
     with pytest.raises(FileNotFoundError):
         read_bounded(tmp_path / "absent", LIMITS)
+
+
+def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path):
+    path = tmp_path / "large.png"
+    path.touch()
+    os.truncate(path, 64 * 1024**2)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageRejected) as refusal:
+            read_bounded(path, GateLimits(max_bytes=1000))
+        assert tracemalloc.get_traced_memory()[1] < 1024**2
+    finally:
+        tracemalloc.stop()
+    assert refusal.value.extra["size_bytes"] == 64 * 1024**2
 
 
 # ---------------------------------------------------------------- fuzzing
