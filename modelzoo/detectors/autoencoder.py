@@ -115,14 +115,12 @@ class ConvAutoencoder(Detector):
         config = self.config
         cached = CachedImageSource(source)
         cached.fill(config.batch_size, lambda done: progress(0.05 * done / len(source), f"reading image {done}"))
-        order = torch.randperm(len(source), generator=torch.Generator().manual_seed(config.seed)).tolist()
+        order = torch.randperm(len(source)).tolist()
         n_held_out = max(1, round(config.held_out_fraction * len(source)))
         held_out, training = sorted(order[:n_held_out]), order[n_held_out:]
-        devices = [torch.cuda.current_device()] if self.device == "cuda" else []
-        with torch.random.fork_rng(devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            torch.manual_seed(config.seed)
-            self._network = self._new_network()
-            self.to(self.device)
+        self._network = self._new_network()
+        self.to(self.device)
+        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             self._train(cached, training, held_out, progress)
         with torch.inference_mode():
             batches = cached.batches(config.batch_size, held_out)

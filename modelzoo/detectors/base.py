@@ -105,7 +105,10 @@ class Detector(ABC):
         """
         if len(source) < 2:
             raise TooFewImages(f"Training needs at least 2 good images, there are {len(source)}.")
-        self._held_out = self._fit(source, progress).astype(np.float64)
+        devices = [torch.cuda.current_device()] if self.device == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(self.config.seed)
+            self._held_out = self._fit(source, progress).astype(np.float64)
         self.n_train = len(source)
         progress(1.0, f"fitted on {len(source)} good images")
         return self
@@ -175,7 +178,9 @@ class Detector(ABC):
         detector.n_train = int(description["n_train"])
         tensors = dict(state)
         detector._held_out = tensors.pop(HELD_OUT).numpy().astype(np.float64)
-        detector._restore_tensors(tensors)
+        # Building a network draws initial weights, which the stored ones replace.
+        with torch.random.fork_rng([]):
+            detector._restore_tensors(tensors)
         return detector.to(detector.device)
 
     @abstractmethod
@@ -184,7 +189,7 @@ class Detector(ABC):
 
     @abstractmethod
     def _fit(self, source: ImageSource, progress: Progress) -> np.ndarray:
-        """Learn; returns the held-out scores, float [n]."""
+        """Learn, with the random state seeded; returns the held-out scores, float [n]."""
 
     @abstractmethod
     def _maps(self, images: torch.Tensor) -> torch.Tensor:

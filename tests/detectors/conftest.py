@@ -29,7 +29,7 @@ class TensorSource:
 
     def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
         order = torch.arange(len(self)) if indices is None else torch.as_tensor(list(indices), dtype=torch.long)
-        for chunk in order.split(size):
+        for chunk in order.split(size) if len(order) else ():
             self.reads[chunk] += 1
             yield self.images[chunk]
 
