@@ -7,13 +7,13 @@ number notices any change to any byte.
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ FORMAT = "visual-anomaly-detector"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 TENSORS = "model.safetensors"
-LIBRARIES = ("torch", "numpy", "pillow", "safetensors")
+LIBRARIES = ("numpy", "pillow", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def save(detector: Detector, directory: Path, metadata: Mapping[str, Any]) -> Ar
         "detector": detector.describe(),
         "tensors": {name: _shape_of(tensor) for name, tensor in sorted(state.items())},
         "files": {TENSORS: {"sha256": hashlib.sha256(tensors).hexdigest(), "size_bytes": len(tensors)}},
-        "libraries": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        # PyTorch's own word for its version also tells the build (cpu, cu130, ...).
+        "libraries": {"torch": str(torch.__version__), **{name: version(name) for name in LIBRARIES}},
         "metadata": dict(metadata),
     }
     try:
