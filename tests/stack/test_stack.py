@@ -233,7 +233,7 @@ def test_training_on_the_queue(stack: Stack) -> None:
 
 def test_without_a_worker_the_caller_is_told(tmp_path: Path) -> None:
     """Web server and broker alone: a 503 that says what was kept, and no record, now or later."""
-    with new_stack(ANSWER_TIMEOUT="1", LOAD_TIMEOUT="1") as stack:
+    with new_stack(ANSWER_TIMEOUT="1", LOAD_TIMEOUT="15") as stack:
         folder = parts.write_dataset(tmp_path / "disc", good=0, bad=0)
         words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
         stack.json("train", "--model", "padim", "--dataset", str(folder), *words)

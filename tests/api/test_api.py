@@ -1,0 +1,235 @@
+"""The API's contract that needs no worker: who may come in, what is refused, in which form."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from drf_spectacular.validation import validate_schema
+
+from accounts.models import ApiToken
+from accounts.services import issue_token, revoke_token
+from inspection.models import BatchRun, InspectionRequest
+from modelzoo.models import Deployment
+from records.models import Asset, AuditEvent
+from tests import parts
+from tests.unit import badfiles
+
+pytestmark = pytest.mark.django_db
+
+PATHS = [("post", "/api/load_model"), ("get", "/api/status"), ("post", "/api/test_image"), ("post", "/api/batch_test")]
+
+
+def problem(response: Any, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+    document = response.json()
+    assert set(document) >= {"type", "title", "status", "code", "detail"}
+    assert (document["status"], document["code"]) == (status, code)
+    return dict(document)
+
+
+def upload(data: bytes, name: str = "a.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, data, "image/png")
+
+
+# ---------------------------------------------------------------- who may come in
+@pytest.mark.parametrize(("method", "path"), PATHS)
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_nobody_comes_in_unknown(client: Client, method: str, path: str, slash: str) -> None:
+    response = getattr(client, method)(path + slash)
+    problem(response, 401, "not_authenticated")
+    assert response["WWW-Authenticate"] == "Bearer"
+
+
+def test_a_token_comes_in_until_it_is_revoked(client: Client, user: User) -> None:
+    token, plain = issue_token(user=user, name="line 1", actor=user)
+    headers = {"Authorization": f"Bearer {plain}"}
+    assert client.get("/api/status", headers=headers).status_code == 200
+    token.refresh_from_db()
+    assert token.last_used_at
+    assert plain not in str(ApiToken.objects.values())
+    revoke_token(token=token, actor=user)
+    problem(client.get("/api/status", headers=headers), 401, "authentication_failed")
+
+
+@pytest.mark.parametrize("change", ["expired", "inactive user"])
+def test_a_token_that_is_over(client: Client, user: User, change: str) -> None:
+    _, plain = issue_token(user=user, name="x", actor=None, expires_at=timezone.now() + timedelta(hours=1))
+    if change == "expired":
+        ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    else:
+        User.objects.update(is_active=False)
+    problem(client.get("/api/status", headers={"Authorization": f"Bearer {plain}"}), 401, "authentication_failed")
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer a b", "Bearer \xff", "Token nonsense"])
+def test_broken_authorization_headers(client: Client, header: str) -> None:
+    problem(client.get("/api/status", headers={"Authorization": header}), 401, "authentication_failed")
+
+
+def test_a_session_needs_the_csrf_token(user: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(user)
+    problem(client.post("/api/load_model"), 403, "permission_denied")
+
+
+def test_pages_ask_to_sign_in(client: Client) -> None:
+    for path in ("/", "/inspect", "/admin/", "/inspections/00000000-0000-0000-0000-000000000000/"):
+        assert client.get(path).status_code == 302, path
+
+
+# ---------------------------------------------------------------- what is refused
+REFUSED = [
+    (badfiles.zero_bytes, "a.png", 400, "empty_file"),
+    (badfiles.text, "a.png", 415, "not_an_image"),
+    (badfiles.elf, "a.png", 415, "not_an_image"),
+    (badfiles.truncated_png, "a.png", 422, "truncated_image"),
+    (badfiles.truncated_jpeg, "a.jpg", 422, "truncated_image"),
+    (badfiles.oversized_file, "a.png", 413, "file_too_large"),
+    (badfiles.bomb_header_png, "a.png", 413, "too_many_pixels"),
+    (badfiles.animated_gif, "a.png", 415, "multi_frame"),
+    (badfiles.animated_gif, "a.gif", 415, "extension_not_allowed"),
+    (badfiles.apng, "a.png", 415, "multi_frame"),
+    (badfiles.cmyk_jpeg, "a.jpg", 415, "unsupported_mode"),
+    (badfiles.sixteen_bit_png, "a.png", 415, "unsupported_mode"),
+    (badfiles.jpeg, "a.png", 415, "format_mismatch"),
+]
+
+
+@pytest.mark.parametrize(("make", "name", "status", "code"), REFUSED, ids=[f"{m.__name__}-{n}" for m, n, *_ in REFUSED])
+def test_bad_images_are_refused_and_leave_an_audit_event_only(
+    signed_in: Client, deployment: Deployment, make: Any, name: str, status: int, code: str
+) -> None:
+    events = AuditEvent.objects.count()
+    response = signed_in.post("/api/test_image", {"image": upload(make(), name)})
+    problem(response, status, code)
+    assert not Asset.objects.exists()
+    assert not InspectionRequest.objects.exists()
+    new = AuditEvent.objects.order_by("sequence")[events:]
+    assert [(event.kind, event.actor_name, event.source) for event in new] == [("image.refused", "olga", "api")]
+
+
+def test_requests_that_make_no_sense(signed_in: Client, deployment: Deployment) -> None:
+    problem(signed_in.post("/api/test_image"), 400, "invalid")
+    problem(signed_in.post("/api/test_image", {"image": "text"}), 400, "invalid")
+    problem(signed_in.get("/api/test_image"), 405, "method_not_allowed")
+    problem(signed_in.post("/api/test_image", "{}", content_type="application/json"), 415, "unsupported_media_type")
+    problem(signed_in.post("/api/load_model", "{", content_type="application/json"), 400, "parse_error")
+    problem(signed_in.post("/api/load_model", "[1]", content_type="application/json"), 400, "invalid")
+    problem(signed_in.get("/api/nothing"), 404, "not_found")
+    problem(signed_in.get("/api/inspections/00000000-0000-0000-0000-000000000000"), 404, "inspection_not_found")
+    problem(signed_in.get("/api/batches/00000000-0000-0000-0000-000000000000"), 404, "batch_not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"model_version": "999"}, 404, "model_version_not_found"),
+        ({"model_version": "../etc"}, 400, "invalid"),
+        ({"model_version": "9" * 20}, 400, "invalid"),
+        ({"category": "no-such"}, 404, "model_version_not_found"),
+        ({"algorithm": "magic"}, 404, "model_version_not_found"),
+        ({"threshold": "NaN"}, 400, "invalid"),
+        ({"threshold": 1e308}, 400, "invalid"),
+        ({"device": "tpu"}, 400, "invalid"),
+    ],
+)
+def test_load_model_refuses(
+    signed_in: Client, deployment: Deployment, body: dict[str, Any], status: int, code: str
+) -> None:
+    problem(signed_in.post("/api/load_model", body, content_type="application/json"), status, code)
+    deployment.refresh_from_db()
+    assert deployment.status == Deployment.Status.ACTIVE
+    assert Deployment.objects.count() == 1
+
+
+def test_loading_without_a_worker_changes_nothing(signed_in: Client, deployment: Deployment, settings: Any) -> None:
+    settings.LOAD_TIMEOUT = 0.2
+    problem(signed_in.post("/api/load_model", {}, content_type="application/json"), 503, "no_worker")
+    deployment.refresh_from_db()
+    assert deployment.status == Deployment.Status.ACTIVE
+    assert Deployment.objects.latest("id").status == Deployment.Status.FAILED
+
+
+def test_without_a_model_there_is_no_verdict(signed_in: Client) -> None:
+    document = problem(signed_in.post("/api/test_image", {"image": upload(parts.png(1))}), 409, "no_model_loaded")
+    assert "load_model" in document["detail"]
+    assert not Asset.objects.exists()
+
+
+def test_without_a_worker_there_is_no_verdict(signed_in: Client, deployment: Deployment, settings: Any) -> None:
+    settings.ANSWER_TIMEOUT = 0.2
+    problem(signed_in.post("/api/test_image", {"image": upload(parts.png(1))}), 503, "no_worker")
+    assert InspectionRequest.objects.get().status == InspectionRequest.Status.EXPIRED
+
+
+def test_five_hundred_files_are_too_many(signed_in: Client, deployment: Deployment) -> None:
+    files = [upload(b"x", f"{index}.png") for index in range(500)]
+    problem(signed_in.post("/api/batch_test", {"images": files}), 413, "too_many_files")
+    assert not BatchRun.objects.exists()
+
+
+def test_batches_that_make_no_sense(signed_in: Client, deployment: Deployment) -> None:
+    problem(signed_in.post("/api/batch_test"), 400, "invalid")
+    both = {"images": [upload(parts.png(1))], "dataset": "disc"}
+    problem(signed_in.post("/api/batch_test", both), 400, "invalid")
+    problem(signed_in.post("/api/batch_test", {"dataset": "nope"}), 404, "dataset_not_found")
+    junk = SimpleUploadedFile("a.zip", b"PK\x03\x04 nothing", "application/zip")
+    response = signed_in.post("/api/batch_test", {"archive": junk})
+    assert 400 <= response.status_code < 500
+    assert response["Content-Type"] == "application/problem+json"
+    assert not BatchRun.objects.exists()
+
+
+def test_a_batch_is_written_down_even_when_no_broker_answers(signed_in: Client, deployment: Deployment) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.png", parts.png(1))
+        archive.writestr("b.png", b"junk")
+    file = SimpleUploadedFile("two.zip", packed.getvalue(), "application/zip")
+    response = signed_in.post("/api/batch_test", {"archive": file, "lot": "L9"})
+    assert response.status_code == 202, response.content
+    document = response.json()
+    assert (document["status"], document["total"], document["failed"], document["done"]) == ("queued", 2, 1, 0)
+    assert signed_in.get(response["Location"]).json() == document
+    assert set(BatchRun.objects.get().items.values_list("lot", flat=True)) == {"L9"}
+
+
+def test_status_without_a_broker_says_so(signed_in: Client) -> None:
+    document = signed_in.get("/api/status").json()
+    assert document["broker"] == "unreachable"
+    assert document["workers"] == []
+    assert document["model_loaded"] is False
+
+
+def test_the_request_id_is_echoed_and_recorded(signed_in: Client, deployment: Deployment) -> None:
+    response = signed_in.post(
+        "/api/test_image", {"image": upload(b"junk")}, headers={"X-Request-ID": "cam-7:000123"}
+    )
+    assert response["X-Request-ID"] == "cam-7:000123"
+    assert AuditEvent.objects.latest("sequence").request_id == "cam-7:000123"
+    odd = signed_in.get("/api/status", headers={"X-Request-ID": "a b\x7f" * 50})
+    assert len(odd["X-Request-ID"]) == 32
+
+
+def test_the_schema_is_valid_and_names_the_four_endpoints(signed_in: Client) -> None:
+    response = signed_in.get("/api/schema?format=json")
+    schema = response.json()
+    validate_schema(schema)
+    paths = {path.rstrip("/") for path in schema["paths"]}
+    assert {path for _, path in PATHS} <= paths
+
+
+def test_swagger_is_served_from_here(signed_in: Client) -> None:
+    page = signed_in.get("/api/docs").content.decode()
+    assert "swagger" in page
+    assert "cdn" not in page
+    assert 'src="http' not in page

@@ -1,0 +1,21 @@
+"""`manage.py demo --exit`: the newcomer's first command, with everything real."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stack.conftest import free_port, new_stack
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+
+def test_the_demo_twice() -> None:
+    pytest.importorskip("elpv_dataset", reason="the wheel elpv-dataset is not installed")
+    with new_stack() as stack:
+        first = stack.manage("demo", "--exit", "--port", str(free_port()))
+        assert "16 judged, 0 failed" in first.stdout
+        figures = stack.json("evaluate")
+        assert figures["image"]["auroc"] >= 0.75
+        again = stack.manage("demo", "--exit", "--port", str(free_port()))
+        assert "is here already" in again.stderr
+        assert "is trained already" in again.stderr
