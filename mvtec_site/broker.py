@@ -19,6 +19,8 @@ import redis
 from celery import Task
 from django.conf import settings
 from kombu.exceptions import OperationalError
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,10 @@ def celery_url() -> str:
 @functools.lru_cache(maxsize=1)
 def client() -> redis.Redis:
     """One client (a pool of connections) for each process."""
-    return redis.Redis.from_url(url(), socket_connect_timeout=2, health_check_interval=30)
+    # One retry at once: a connection that went stale is renewed, an absent broker is told without a wait.
+    return redis.Redis.from_url(
+        url(), socket_connect_timeout=2, health_check_interval=30, retry=Retry(NoBackoff(), retries=1)
+    )
 
 
 def is_reachable() -> bool:
@@ -66,9 +71,10 @@ def is_reachable() -> bool:
 def publish(task: Task, *ids: object) -> bool:
     """Send a task that carries ids only. False when no broker answers: the row stays queued for the sweep."""
     try:
+        client().ping()  # fails at once, where the transport would try for seconds
         task.apply_async(args=[str(value) for value in ids], retry=False)
     except (OperationalError, redis.RedisError) as error:
-        log.warning("No broker at %s (%s): %s%r waits for the sweep.", url(), error, task.name, ids)
+        log.warning("No broker answers (%s): %s%r waits for the sweep.", error, task.name, ids)
         return False
     return True
 
@@ -163,7 +169,7 @@ def embedded_command() -> list[str]:
 
 def dismiss_orphan() -> None:
     """Stop a server that a killed supervisor left behind at our socket (the caller holds the lock of VAR_DIR)."""
-    orphan = redis.Redis.from_url(url(), socket_connect_timeout=1)
+    orphan = redis.Redis.from_url(url(), socket_connect_timeout=1, retry=Retry(NoBackoff(), retries=0))
     try:
         with contextlib.suppress(redis.RedisError):
             orphan.shutdown(save=True)

@@ -36,6 +36,7 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue=INFERENCE,
     task_queues=[Queue(name) for name in QUEUES],
+    task_routes={"training.tasks.*": {"queue": TRAINING}},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
@@ -44,7 +45,7 @@ app.conf.update(
     task_time_limit=None,
     timezone="UTC",
     beat_schedule={
-        "sweep": {"task": "mvtec_site.tasks.sweep", "schedule": 5.0, "options": {"queue": TRAINING, "expires": 5.0}},
+        "sweep": {"task": "mvtec_site.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
     },
     beat_schedule_filename=str(settings.VAR_DIR / "broker" / "beat"),
 )
@@ -79,8 +80,6 @@ def _announce(sender: Any, **_: Any) -> None:
     _sign_of_life.start(sender.hostname, queues)
     if INFERENCE in queues:
         app.send_task("inspection.tasks.warm", queue=INFERENCE)
-    if TRAINING in queues:
-        app.send_task("mvtec_site.tasks.sweep", queue=TRAINING)
 
 
 @signals.worker_shutting_down.connect

@@ -184,7 +184,7 @@ FILE_UPLOAD_TEMP_DIR = None
 IMAGE_SIZE = env.integer("IMAGE_SIZE", 256, "side of the square a model sees, pixels", low=32, high=2048)
 BATCH_SIZE = env.integer("BATCH_SIZE", 16, "images per step in training and in batches", low=1, high=1024)
 LEARNING_RATE = env.real("LEARNING_RATE", 1e-4, "Adam's learning rate (autoencoder)", low=1e-8, high=1.0)
-EPOCHS = env.integer("EPOCHS", 50, "passes over the training images (autoencoder)", low=1, high=100_000)
+EPOCHS = env.integer("EPOCHS", 50, "passes over the training images (autoencoder)", low=1, high=10_000)
 LATENT_DIM = env.integer("LATENT_DIM", 512, "bottleneck of the autoencoder", low=1, high=8192)
 THRESHOLD_PERCENTILE = env.real(
     "THRESHOLD_PERCENTILE", 90.0, "percentile of held-out good scores for the first threshold", low=1.0, high=100.0
@@ -256,6 +256,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Judge images, keep the record, ask it later. Errors are RFC 9457 problem documents with a code.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,

@@ -84,9 +84,7 @@ def test_a_form_without_scripts_says_what_is_wrong(signed_in: Client, deployment
 
 
 def test_htmx_gets_the_partial_alone(signed_in: Client, deployment: Deployment) -> None:
-    answer = signed_in.post(
-        "/inspect", {"image": SimpleUploadedFile("a.png", b"junk")}, headers={"HX-Request": "true"}
-    )
+    answer = signed_in.post("/inspect", {"image": SimpleUploadedFile("a.png", b"junk")}, headers={"HX-Request": "true"})
     assert answer.status_code == 200
     text = answer.content.decode()
     assert text.strip().startswith('<div id="result"')

@@ -6,6 +6,7 @@ and hears of cancellations; the work itself notices at its next step.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from django.conf import settings
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from modelzoo.detectors import artifacts, registry
@@ -39,6 +40,7 @@ from training.models import DatasetImage, TrainingRun
 from training.selectors import images_of
 from training.services import Claim, ClaimLost
 
+log = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
 # Shares of a run's progress bar.
 _FIT, _EVALUATE = 0.8, 0.18
@@ -110,6 +112,11 @@ class Lifeline:
         except ClaimLost:
             self._lost.set()
             self._stop.set()
+        except OperationalError as error:
+            # A database that is busy or away for a moment costs this beat, not the run: the lease covers several.
+            log.warning("The lease of run %s could not be renewed: %s", self._claim.run_id, error)
+            with self._lock:
+                self._report.lines = report.lines + self._report.lines
 
 
 def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -> ModelVersion:

@@ -13,7 +13,6 @@ from celery import shared_task
 from celery.worker import state
 from django.conf import settings
 
-from mvtec_site.celery import TRAINING
 from mvtec_site.processes import die_with_parent
 from training import services
 from training.models import TrainingRun
@@ -21,7 +20,7 @@ from training.models import TrainingRun
 _STOP_SECONDS = 20
 
 
-@shared_task(acks_late=False, queue=TRAINING)
+@shared_task(acks_late=False)
 def supervise(run_id: str) -> None:
     """Claim a run and see its subprocess to the end. A run that is not to be had is somebody else's: nothing to do."""
     claim = services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")

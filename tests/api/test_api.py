@@ -211,9 +211,7 @@ def test_status_without_a_broker_says_so(signed_in: Client) -> None:
 
 
 def test_the_request_id_is_echoed_and_recorded(signed_in: Client, deployment: Deployment) -> None:
-    response = signed_in.post(
-        "/api/test_image", {"image": upload(b"junk")}, headers={"X-Request-ID": "cam-7:000123"}
-    )
+    response = signed_in.post("/api/test_image", {"image": upload(b"junk")}, headers={"X-Request-ID": "cam-7:000123"})
     assert response["X-Request-ID"] == "cam-7:000123"
     assert AuditEvent.objects.latest("sequence").request_id == "cam-7:000123"
     odd = signed_in.get("/api/status", headers={"X-Request-ID": "a b\x7f" * 50})

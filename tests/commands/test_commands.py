@@ -32,15 +32,15 @@ pytestmark = pytest.mark.django_db
 SMALL = {"image_size": 64, "backbone": "efficientnet_lite0"}
 
 
-def run(name: str, *words: Any, **options: Any) -> Any:
+def run(command: str, *words: Any, **options: Any) -> Any:
     out = io.StringIO()
-    call_command(name, *map(str, words), json=True, stdout=out, stderr=io.StringIO(), **options)
+    call_command(command, *map(str, words), json=True, stdout=out, stderr=io.StringIO(), **options)
     return json.loads(out.getvalue())
 
 
-def fails(name: str, *words: Any, match: str, **options: Any) -> None:
+def fails(command: str, *words: Any, match: str, **options: Any) -> None:
     with pytest.raises(CommandError, match=match):
-        call_command(name, *map(str, words), stdout=io.StringIO(), stderr=io.StringIO(), **options)
+        call_command(command, *map(str, words), stdout=io.StringIO(), stderr=io.StringIO(), **options)
 
 
 # ---------------------------------------------------------------- import_dataset
@@ -178,9 +178,7 @@ def test_the_autoencoder_with_the_original_systems_options(dataset_folder: Path)
         ({"model": "padim", "dataset": "/nope/nope"}, "nothing at"),
     ],
 )
-def test_train_refuses_before_anything_is_written(
-    dataset_folder: Path, options: dict[str, Any], match: str
-) -> None:
+def test_train_refuses_before_anything_is_written(dataset_folder: Path, options: dict[str, Any], match: str) -> None:
     fails("train", match=match, **{"dataset": str(dataset_folder)} | options)
     assert not TrainingRun.objects.exists()
 
@@ -241,7 +239,7 @@ def manage(var_dir: Path, *words: str) -> subprocess.Popen[str]:
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_cancelled_run_and_no_artifact(tmp_path: Path) -> None:
     folder = parts.write_dataset(tmp_path / "disc", train=40)
-    words = ("--model", "autoencoder", "--dataset", str(folder), "--image-size", "64", "--epochs", "100000")
+    words = ("--model", "autoencoder", "--dataset", str(folder), "--image-size", "64", "--epochs", "10000")
     process = manage(tmp_path / "var", "train", *words)
     log = ""
     assert process.stderr
@@ -249,14 +247,14 @@ def test_ctrl_c_leaves_a_cancelled_run_and_no_artifact(tmp_path: Path) -> None:
         line = process.stderr.readline()
         assert line, log
         log += line
-        if time.monotonic() < 0:
-            break
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, log + errors
     assert "Traceback" not in errors
-    script = "from training.models import TrainingRun as R; print(R.objects.get().status, R.objects.get().model_version)"
+    script = (
+        "from training.models import TrainingRun as R; print(R.objects.get().status, R.objects.get().model_version)"
+    )
     shown = manage(tmp_path / "var", "shell", "--verbosity", "0", "--command", script).communicate(timeout=60)[0]
     assert shown.split() == ["cancelled", "None"]
     assert not [path for path in (tmp_path / "var/artifacts").rglob("*") if path.is_file()]
@@ -272,7 +270,9 @@ def test_scores_of_a_reloaded_autoencoder_are_bit_equal_in_a_new_process(tmp_pat
     assert out, errors
     scores = []
     for _ in range(2):
-        shown, errors = manage(var_dir, "inspect", str(folder / "test/scratch/000.png"), "--json").communicate(timeout=60)
+        shown, errors = manage(var_dir, "inspect", str(folder / "test/scratch/000.png"), "--json").communicate(
+            timeout=60
+        )
         assert shown, errors
         scores.append(json.loads(shown)["results"][0]["score"])
     assert scores[0] == scores[1]
