@@ -42,7 +42,7 @@ run: $(VENV)/.product
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --database postgresql -m "database and not slow_stack"
+	$(BIN)/python -m pytest --database postgresql
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -30,7 +30,7 @@ from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
 from mvtec_site.errors import Unavailable, UserError
 from mvtec_site.version import code_version
-from records.images import ImageRejected
+from records.images import ImageRejected, clean_name
 from records.models import Asset
 from records.services import Actor, audit, receive_image, store_bytes
 
@@ -199,7 +199,7 @@ def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UU
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
         held = runtime.hold(version, device or (deployment.device_requested if deployment else ""))
-        images = [_asset_bytes(request) for request in requests]
+        images = [_asset_of(request).read() for request in requests]
         results = runtime.score(held, images)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
@@ -216,9 +216,9 @@ def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UU
             _fail(request, error, claim=claim)
 
 
-def _asset_bytes(request: InspectionRequest) -> bytes:
+def _asset_of(request: InspectionRequest) -> Asset:
     assert request.asset is not None, "a constraint of the database: only failed requests lack an image"
-    return request.asset.read()
+    return request.asset
 
 
 def _record(
@@ -226,6 +226,7 @@ def _record(
 ) -> None:
     """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
     began = time.perf_counter()
+    asset = _asset_of(request)
     data, maximum = encode_map(scored.map)
     height, width = scored.map.shape
     stored = store_bytes(data=data, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height)
@@ -241,7 +242,7 @@ def _record(
         threshold = threshold_in_force(version.pk)
         inspection = Inspection.objects.create(
             request=request,
-            asset=request.asset,
+            asset=asset,
             deployment=request.deployment,
             model_version=version,
             threshold=threshold,
@@ -269,7 +270,7 @@ def _record(
             subject=inspection,
             actor=request.operator,
             after={
-                "image": request.asset.sha256 if request.asset else None,
+                "image": asset.sha256,
                 "model_version": version.pk,
                 "threshold": threshold.pk,
                 "score": scored.score,
@@ -333,7 +334,7 @@ def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor) -> list[B
             asset, gated = receive_image(data=data, filename=name, actor=actor)
             items.append(BatchItem(filename=gated.clean_name, asset=asset))
         except ImageRejected as refusal:
-            items.append(BatchItem(filename=name[-300:], refusal=refusal))
+            items.append(BatchItem(filename=clean_name(name), refusal=refusal))
     return items
 
 

@@ -10,14 +10,14 @@ from records.admin import ReadOnlyAdmin, ReadOnlyInline
 
 class ThresholdInline(ReadOnlyInline):
     model = Threshold
-    fields = ["revision", "value", "method", "reason", "author", "created_at"]
-    readonly_fields = fields
+    fields = ("revision", "value", "method", "reason", "author", "created_at")
+    readonly_fields = ("revision", "value", "method", "reason", "author", "created_at")
 
 
 class DeploymentInline(ReadOnlyInline):
     model = Deployment
-    fields = ["status", "device", "worker", "requested_by", "activated_at", "ended_at"]
-    readonly_fields = fields
+    fields = ("status", "device", "worker", "requested_by", "activated_at", "ended_at")
+    readonly_fields = ("status", "device", "worker", "requested_by", "activated_at", "ended_at")
 
 
 @admin.register(Category)

@@ -72,7 +72,7 @@ def publish(task: Task, *ids: object) -> bool:
     """Send a task that carries ids only. False when no broker answers: the row stays queued for the sweep."""
     try:
         client().ping()  # fails at once, where the transport would try for seconds
-        task.apply_async(args=[str(value) for value in ids], retry=False)
+        task.apply_async(args=tuple(str(value) for value in ids), retry=False)
     except (OperationalError, redis.RedisError) as error:
         log.warning("No broker answers (%s): %s%r waits for the sweep.", error, task.name, ids)
         return False
@@ -136,7 +136,7 @@ def live_workers() -> dict[str, list[str]]:
 def queue_depths(names: list[str]) -> dict[str, int | None]:
     """Messages that wait in each queue; None when the broker does not answer."""
     try:
-        return {name: int(client().llen(name)) for name in names}  # type: ignore[arg-type]
+        return {name: int(client().llen(name)) for name in names}
     except redis.RedisError:
         return dict.fromkeys(names)
 

@@ -34,6 +34,7 @@ from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugi
 
 from mvtec_site.errors import UserError
 
+SixteenBit = Literal["refuse", "full", "12bit"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _JPEG = b"\xff\xd8\xff"
@@ -73,7 +74,7 @@ class GateLimits:
     max_bytes: int = 16 * 1024**2
     extensions: tuple[str, ...] = ("png", "jpg", "jpeg")
     max_pixels: int = 64_000_000
-    sixteen_bit: Literal["refuse", "full", "12bit"] = "refuse"
+    sixteen_bit: SixteenBit = "refuse"
 
 
 @dataclass(frozen=True)

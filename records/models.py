@@ -41,7 +41,7 @@ class Asset(models.Model):
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
 
     def read(self) -> bytes:
-        with self.file.storage.open(self.file.name) as stored:
+        with self.file.storage.open(str(self.file.name)) as stored:
             return bytes(stored.read())
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from django.conf import settings
 
-from records.images import GateLimits
+from records.images import GateLimits, SixteenBit
 from records.models import GENESIS, AuditEvent
 
 
@@ -15,7 +16,7 @@ def gate_limits() -> GateLimits:
         max_bytes=settings.MAX_FILE_SIZE,
         extensions=tuple(settings.ALLOWED_EXTENSIONS),
         max_pixels=settings.MAX_IMAGE_PIXELS,
-        sixteen_bit=settings.SIXTEEN_BIT,
+        sixteen_bit=cast(SixteenBit, settings.SIXTEEN_BIT),
     )
 
 

@@ -12,7 +12,7 @@ from django.db import connection, models, transaction
 from django.utils import timezone
 
 from records.context import current
-from records.images import GatedImage, ImageRejected, inspect_upload
+from records.images import GatedImage, ImageRejected, clean_name, inspect_upload
 from records.models import GENESIS, Asset, AuditEvent, asset_name, canonical
 from records.selectors import gate_limits
 
@@ -120,5 +120,10 @@ def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: A
             kind="image.refused",
             subject=("upload", ""),
             actor=actor,
-            after={"filename": filename[-150:], "size_bytes": size, "code": refusal.code, "reason": refusal.detail},
+            after={
+                "filename": clean_name(filename),
+                "size_bytes": size,
+                "code": refusal.code,
+                "reason": refusal.detail,
+            },
         )

@@ -25,15 +25,15 @@ class DatasetAdmin(ReadOnlyAdmin):
 
     @admin.display(description="training images")
     def train_images(self, dataset: Dataset) -> int:
-        return dataset.train_images  # type: ignore[attr-defined,no-any-return]
+        return dataset.train_images  # type: ignore[attr-defined]
 
     @admin.display(description="test images")
     def test_images(self, dataset: Dataset) -> int:
-        return dataset.test_images  # type: ignore[attr-defined,no-any-return]
+        return dataset.test_images  # type: ignore[attr-defined]
 
     @admin.display(description="masks")
     def masks(self, dataset: Dataset) -> int:
-        return dataset.masks  # type: ignore[attr-defined,no-any-return]
+        return dataset.masks  # type: ignore[attr-defined]
 
 
 @admin.register(DatasetImage)

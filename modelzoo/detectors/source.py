@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -68,8 +68,11 @@ class FileImageSource:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
-        """uint8 [b,3,H,W] tensors of at most `size` images, in the order of `indices` (default: all, in order)."""
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Generator[torch.Tensor, None, None]:
+        """uint8 [b,3,H,W] tensors of at most `size` images, in the order of `indices` (default: all, in order).
+
+        Closing the generator stops the decoding.
+        """
         waiting = iter(range(len(self)) if indices is None else indices)
         pool = ThreadPoolExecutor(self.workers)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.detectors.conftest import TensorSource, textured, with_defect
 
 # Small and quick; height and width differ, so that nobody mixes them up.
 SIZE = (64, 96)
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "padim": {"backbone": "efficientnet_lite0", "n_features": 20, "sigma": 2},
     "autoencoder": {"epochs": 15, "latent_dim": 16, "learning_rate": 3e-3, "batch_size": 8, "sigma": 2},
 }

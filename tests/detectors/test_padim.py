@@ -230,6 +230,7 @@ class TestScrew:
         detector = screw_detector
         artifacts.save(detector, tmp_path / "model", {})
         restored = artifacts.load(tmp_path / "model")
+        assert isinstance(restored, Padim)
         good = sorted((SCREW / "train" / "good").glob("*.png"))
         tests = sorted((SCREW / "test").glob("*/000.png"))[:5]
         some = slice(0, None, 37)

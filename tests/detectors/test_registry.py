@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -105,3 +106,13 @@ def test_the_detectors_import_neither_django_nor_torchvision():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(("given", "in_force"), [(None, "passive"), ("active", "active")])
+def test_threads_sleep_while_they_wait_unless_someone_decides_otherwise(given, in_force):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if given:
+        environment["OMP_WAIT_POLICY"] = given
+    code = "import os, modelzoo.detectors; print(os.environ['OMP_WAIT_POLICY'])"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert answer.stdout.strip() == in_force

@@ -150,7 +150,8 @@ def test_killed_in_the_middle_of_a_batch_every_image_is_judged_exactly_once(tmp_
         assert len({row["inspection_id"] for row in final["results"]}) == count
         counted = stack.manage(
             *("shell", "--verbosity", "0", "--command"),
-            "from inspection.models import Inspection as I; print(I.objects.count(), I.objects.values('request').distinct().count())",
+            "from inspection.models import Inspection as I;"
+            "print(I.objects.count(), I.objects.values('request').distinct().count())",
         )
         assert counted.stdout.split() == [str(count), str(count)]
         assert stack.json("verify_audit")["broken_at"] is None
@@ -188,7 +189,9 @@ def test_a_dead_worker_is_started_again(stack: Stack) -> None:
         load(client)
         assert stack.kill("-Q inference")
         answer = wait_for(
-            lambda: (found := judge(client, 4, anomaly_map="none")).status_code == 200 and found, 120, stack.log.read_text
+            lambda: (found := judge(client, 4, anomaly_map="none")).status_code == 200 and found,
+            120,
+            stack.log.read_text,
         )
     assert answer.json()["is_defective"] is False
 

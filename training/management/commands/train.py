@@ -18,7 +18,7 @@ from training.models import Dataset, TrainingRun
 from training.selectors import latest_dataset
 
 # Options of the command that are options of a detector, where the detector has them.
-_DETECTOR_OPTIONS = {
+_DETECTOR_OPTIONS: dict[str, Any] = {
     "backbone": "auto",
     "epochs": settings.EPOCHS,
     "batch_size": settings.BATCH_SIZE,
