@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
@@ -44,8 +45,9 @@ def _line_context(request: HttpRequest) -> dict[str, object]:
 
 @require_GET
 def line_status(request: HttpRequest) -> HttpResponse:
-    """The status strip and the latest list alone, for htmx to ask again."""
-    return render(request, "line.html#live", _line_context(request))
+    """The status strip and the last inspections alone, for htmx to ask again."""
+    context = _line_context(request)
+    return HttpResponse("".join(render_to_string(f"line.html#{part}", context, request) for part in ("live", "latest")))
 
 
 @require_POST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelzoo.detectors.calibration import conformal_threshold, p_value, percentile_threshold
@@ -21,12 +21,14 @@ def interpolated(scores: list[float], percentile: float) -> float:
     return ordered[low] + (position - low) * (ordered[high] - ordered[low])
 
 
+@settings(deadline=None)
 @given(st.lists(finite, min_size=1, max_size=50), st.floats(0, 100))
 def test_percentile_interpolates_between_order_statistics(scores, percentile):
     expected = interpolated(scores, percentile)
     assert percentile_threshold(scores, percentile) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 99))
 def test_conformal_promise_is_exact_in_ranks(n, percent):
     """Of n + 1 exchangeable scores each is as likely to be the new one; count how often it would be rejected."""
@@ -48,6 +50,7 @@ def test_conformal_needs_enough_images_and_says_how_many():
     assert conformal_threshold(np.arange(99.0), 0.01) == 98.0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=40), st.integers(-1, 21))
 def test_p_value_counts_the_part_among_the_good_ones(good, score):
     rank = sum(other >= score for other in [*good, score])

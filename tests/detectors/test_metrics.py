@@ -26,6 +26,7 @@ def evaluated(pairs, threshold=4.0):
     return evaluation.result()
 
 
+@settings(deadline=None)
 @given(labelled, st.integers(-4, 13))
 def test_image_figures_agree_with_scikit_learn(pairs, threshold):
     scores, labels = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
@@ -58,6 +59,7 @@ def test_image_figures_agree_with_scikit_learn(pairs, threshold):
         assert image["auroc"] is None
 
 
+@settings(deadline=None)
 @given(labelled, st.integers(-4, 13))
 def test_every_result_is_json(pairs, threshold):
     result = evaluated(pairs, threshold)
@@ -141,6 +143,7 @@ def test_good_parts_without_a_mask_count_and_defective_ones_do_not():
     assert evaluation.result()["pixel"] == alone
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=30))
 def test_bins_keep_the_order_and_are_narrow(values):
     histogram = PixelHistogram()
