@@ -283,3 +283,12 @@ def test_commands_named_in_the_docs_exist() -> None:
     """`run` and `demo` have tests of their own in tests/stack, `show_config` in tests/test_settings.py."""
     names = {path.stem for path in ROOT.glob("*/management/commands/*.py")}
     assert {"run", "demo", "show_config", "import_dataset", "train", "evaluate", "inspect"} <= names
+
+
+def test_benchmark_measures_every_batch_size(version: ModelVersion) -> None:
+    document = run("benchmark", "speed", rounds=1)
+    assert [row["batch"] for row in document["rows"]] == [1, 8, 16]
+    for row in document["rows"]:
+        assert row["model_ms"] > 0
+        assert row["images_per_second"] == pytest.approx(1000 / row["bytes_to_verdict_ms"], rel=0.01)
+        assert row["peak_mb"] > 100
