@@ -246,13 +246,13 @@ def test_ctrl_c_leaves_a_cancelled_run_and_no_artifact(tmp_path: Path) -> None:
     assert "%" in log, log + process.stderr.read()
     time.sleep(3)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=180)
     assert process.returncode == 130, log + errors
     assert "Traceback" not in errors
     script = (
         "from training.models import TrainingRun as R; print(R.objects.get().status, R.objects.get().model_version)"
     )
-    shown = manage(tmp_path / "var", "shell", "--verbosity", "0", "--command", script).communicate(timeout=60)[0]
+    shown = manage(tmp_path / "var", "shell", "--verbosity", "0", "--command", script).communicate(timeout=180)[0]
     assert shown.split() == ["cancelled", "None"]
     assert not [path for path in (tmp_path / "var/artifacts").rglob("*") if path.is_file()]
 
@@ -263,7 +263,7 @@ def test_scores_of_a_reloaded_autoencoder_are_bit_equal_in_a_new_process(tmp_pat
     folder = parts.write_dataset(tmp_path / "disc")
     var_dir = tmp_path / "var"
     words = ("--model", "autoencoder", "--dataset", str(folder), "--image-size", "64", "--epochs", "2", "--json")
-    out, errors = manage(var_dir, "train", *words).communicate(timeout=120)
+    out, errors = manage(var_dir, "train", *words).communicate(timeout=180)
     assert out, errors
     scores = []
     for _ in range(2):
