@@ -7,6 +7,7 @@ and hears of cancellations; the work itself notices at its next step.
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -68,20 +70,43 @@ class Lifeline:
         self._stop = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
+        self._interrupted = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lifeline", daemon=True)
 
     def __enter__(self) -> Lifeline:
         self._thread.start()
+        self._listen()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._unlisten()
         self._stop.set()
         self._thread.join()
         if not self._lost.is_set():
             self._renew()
 
+    def _listen(self) -> None:
+        """Ctrl-C is heard at the next step, a second one at once.
+
+        Raised wherever the work happens to be, a KeyboardInterrupt can end up in a callback that swallows it.
+        """
+        self._previous = signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._interrupt)
+
+    def _unlisten(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
+        self._interrupted.set()
+
     def progress(self, fraction: float, sentence: str) -> None:
-        """Called by the work. Raises `TrainingCancelled` or `ClaimLost` when it should stop."""
+        """Called by the work. Raises `TrainingCancelled`, `KeyboardInterrupt` or `ClaimLost` when it should stop."""
+        if self._interrupted.is_set():
+            raise KeyboardInterrupt
         if self._lost.is_set():
             raise ClaimLost
         if self._cancelled.is_set():
