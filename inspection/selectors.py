@@ -40,9 +40,9 @@ def find_inspection(inspection_id: uuid.UUID) -> Inspection:
     return found
 
 
-def check_map_form(wanted: str) -> str:
-    if wanted not in MAP_FORMS:
-        raise UserError(f"anomaly_map must be one of {', '.join(MAP_FORMS)}.", code="invalid")
+def check_map_form(wanted: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
+    if wanted not in allowed:
+        raise UserError(f"anomaly_map must be one of {', '.join(allowed)}.", code="invalid")
     return wanted
 
 

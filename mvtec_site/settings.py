@@ -175,11 +175,10 @@ BATCH_MAX_ZIP_FILES = env.integer("BATCH_MAX_ZIP_FILES", 5000, "most images in o
 BATCH_MAX_BYTES = env.integer(
     "BATCH_MAX_BYTES", 2 * 1024**3, "most bytes of one batch, unpacked", low=1024**2, high=1024**4
 )
-# Django counts files while it parses, before any view runs; one more than allowed tells "too many" from "just enough".
+# Django counts files while it parses, before any view runs.
 DATA_UPLOAD_MAX_NUMBER_FILES = BATCH_MAX_FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # fields of a form; files are not counted here
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024**2
-FILE_UPLOAD_TEMP_DIR = None
 
 # ---------------------------------------------------------------- detection: the seed's names and defaults
 IMAGE_SIZE = env.integer("IMAGE_SIZE", 256, "side of the square a model sees, pixels", low=32, high=2048)

@@ -310,7 +310,8 @@ def cancel_run(*, run_id: int, actor: Actor) -> TrainingRun:
 def discard_artifacts(*, run_id: int) -> None:
     """Remove what earlier attempts of a run left in MODEL_PATH and no version owns."""
     root = Path(settings.MODEL_PATH)
-    for folder in root.glob(f"*/run-{run_id}-*"):
+    # A killed process leaves the folder under its temporary, hidden name.
+    for folder in [*root.glob(f"*/run-{run_id}-*"), *root.glob(f"*/.run-{run_id}-*")]:
         if not ModelVersion.objects.filter(artifact=str(folder.relative_to(root))).exists():
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -189,7 +189,8 @@ class BatchView(APIView):
 
     @extend_schema(responses={200: shapes.BatchOutput, **_PROBLEMS}, operation_id="batch")
     def get(self, request: Request, batch_id: uuid.UUID) -> Response:
-        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
+        # Never the maps themselves: a batch may have thousands.
+        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=("url", "none"))
         return Response(selectors.batch_document(selectors.find_batch(batch_id), anomaly_map=form))
 
 

@@ -200,6 +200,7 @@ def test_a_batch_is_written_down_even_when_no_broker_answers(signed_in: Client, 
     document = response.json()
     assert (document["status"], document["total"], document["failed"], document["done"]) == ("queued", 2, 1, 0)
     assert signed_in.get(response["Location"]).json() == document
+    problem(signed_in.get(response["Location"], {"anomaly_map": "full"}), 400, "invalid")
     assert set(BatchRun.objects.get().items.values_list("lot", flat=True)) == {"L9"}
 
 

@@ -292,3 +292,13 @@ def test_benchmark_measures_every_batch_size(version: ModelVersion) -> None:
         assert row["model_ms"] > 0
         assert row["images_per_second"] == pytest.approx(1000 / row["bytes_to_verdict_ms"], rel=0.01)
         assert row["peak_mb"] > 100
+
+
+def test_what_a_killed_attempt_left_is_removed_and_a_registered_artifact_stays(version: ModelVersion) -> None:
+    from training.services import discard_artifacts
+
+    root = version.artifact_path.parent
+    for name in ("run-0-2", ".run-0-1.partial-ab12", "run-01-1"):
+        (root / name).mkdir()
+    discard_artifacts(run_id=0)
+    assert {path.name for path in root.iterdir()} == {"run-0-1", "run-01-1"}

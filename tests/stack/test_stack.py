@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from tests import parts
-from tests.environment import ROOT
 from tests.stack.conftest import Stack, new_stack, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -284,4 +283,3 @@ def test_the_code_version_is_recorded(client: httpx.Client) -> None:
     versions = client.get("/api/status").json()["versions"]
     assert versions["torch"].startswith("2.")
     assert versions["code"].startswith("0.1.0")
-    assert (ROOT / "manage.py").exists()
