@@ -18,7 +18,16 @@ class TooFewImages(DetectorError):
 
 
 class NotComparable(DetectorError):
-    """This image cannot be compared with the good ones, so no score of it would mean anything."""
+    """This image cannot be compared with the good ones, so no score of it would mean anything.
+
+    Attributes:
+        reason: a word for programs: no_background, no_part_found, several_parts, part_touches_border, unusual_shape,
+            pose_ambiguous.
+    """
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
 
 
 class TrainingCancelled(DetectorError):
