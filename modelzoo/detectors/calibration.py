@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.intervals import Interval, proportion_interval
+from modelzoo.detectors.ranking import Ranking
 
 Scores = Sequence[float] | np.ndarray
 
@@ -52,6 +54,74 @@ def conformal_threshold(scores: Scores, false_reject_rate: float) -> float:
     return float(values[n - above])
 
 
+def best_f1_threshold(scores: Scores, labels: Sequence[bool] | np.ndarray) -> float:
+    """The threshold with the best F1 on labelled parts; it lies halfway between the two scores that it separates.
+
+    F1 depends on the share of defective parts, so it is the best for a mix like this one.
+
+    Args:
+        scores: of parts that the model has not seen, [n].
+        labels: [n], true where the part is defective.
+
+    Raises:
+        TooFewImages: without good or without defective parts.
+        DetectorError: for scores that are not finite, or labels that do not belong to them.
+    """
+    _, threshold = _labelled(scores, labels).best_f1()
+    assert threshold is not None  # there are defective parts
+    return threshold
+
+
+def cost_threshold(
+    scores: Scores,
+    labels: Sequence[bool] | np.ndarray,
+    *,
+    cost_false_reject: float,
+    cost_escape: float,
+    prevalence: float | None = None,
+) -> float:
+    """The threshold with the least expected cost per part on labelled parts; of equals the one that rejects least.
+
+    The cost is (1 - prevalence) * cost_false_reject * false-reject rate + prevalence * cost_escape * escape rate.
+
+    Args:
+        scores, labels: as in `best_f1_threshold`.
+        cost_false_reject: of rejecting a good part, more than 0, in any unit.
+        cost_escape: of accepting a defective one, more than 0, in the same unit.
+        prevalence: the share of defective parts on the line, between 0 and 1; that of `labels` by default, which is
+            seldom the line's, since defective parts are collected on purpose.
+
+    Raises:
+        TooFewImages: without good or without defective parts.
+        DetectorError: for costs or a prevalence out of range, and as in `best_f1_threshold`.
+    """
+    for name, value in (("cost_false_reject", cost_false_reject), ("cost_escape", cost_escape)):
+        if not 0 < value < math.inf:
+            raise DetectorError(f"{name}={value!r} is not valid: it is more than 0.")
+    ranking = _labelled(scores, labels)
+    share = ranking.n_positive / (ranking.n_positive + ranking.n_negative) if prevalence is None else prevalence
+    if not 0 < share < 1:
+        raise DetectorError(f"prevalence={prevalence!r} is not valid: it lies between 0 and 1.")
+    rejected = np.concatenate([[0.0], np.cumsum(ranking.negatives) / ranking.n_negative])
+    caught = np.concatenate([[0.0], np.cumsum(ranking.positives) / ranking.n_positive])
+    cost = (1 - share) * cost_false_reject * rejected + share * cost_escape * (1 - caught)
+    return ranking.cut(int(np.argmin(cost)))
+
+
+def false_reject_rate_interval(held_out_scores: Scores, threshold: float) -> Interval:
+    """Where the share of good parts that score above a threshold lies, [low, high] at 95 % (Clopper-Pearson).
+
+    It holds for a threshold that was not chosen from these very scores.
+
+    Raises:
+        DetectorError: for no scores, or scores that are not finite.
+    """
+    values = _good(held_out_scores)
+    interval = proportion_interval(int((values > threshold).sum()), len(values))
+    assert interval is not None  # there are scores
+    return interval
+
+
 def p_value(score: float, held_out_scores: Scores) -> float:
     """The share of good parts at least as anomalous as this one, the part itself included: (1 + #{s >= score})/(n+1).
 
@@ -73,3 +143,17 @@ def _good(scores: Scores) -> np.ndarray:
     if not np.isfinite(values).all():
         raise DetectorError("Some scores of good images are not finite numbers.")
     return values
+
+
+def _labelled(scores: Scores, labels: Sequence[bool] | np.ndarray) -> Ranking:
+    values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
+    if values.ndim != 1 or values.shape != defective.shape:
+        raise DetectorError(f"There are {values.size} scores and {defective.size} labels; each score has one label.")
+    if not np.isfinite(values).all():
+        raise DetectorError("Some scores are not finite numbers.")
+    if defective.all() or not defective.any():
+        raise TooFewImages(
+            f"There are {np.count_nonzero(~defective)} good and {np.count_nonzero(defective)} defective parts; "
+            "this threshold needs at least one of each. Label some, or choose a threshold from good parts alone."
+        )
+    return Ranking.of(values, defective)

@@ -6,6 +6,8 @@ Every figure is taken on raw scores. What was tuned on the evaluated images says
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,76 +15,13 @@ import cv2
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.intervals import LEVEL, RESAMPLES, bootstrap_intervals, proportion_interval
+from modelzoo.detectors.pixels import PixelHistogram
+from modelzoo.detectors.ranking import Ranking
+from modelzoo.detectors.shortcuts import shortcut_audit
 
-# Anomaly values are counted by the 20 leading bits of their float32 representation: sign, exponent and 11 bits of
-# mantissa, which is a bin width of at most 2^-11 = 0.05 % of the value, whatever its range.
-KEY_BITS = 20
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """Positives and negatives at each distinct value, from the largest value down.
-
-    Attributes:
-        values: float64 [n], strictly descending.
-        positives, negatives: int64 [n], how many of each have that value.
-    """
-
-    values: np.ndarray
-    positives: np.ndarray
-    negatives: np.ndarray
-
-    @classmethod
-    def of(cls, scores: np.ndarray, labels: np.ndarray) -> Ranking:
-        """From single scores [n] and boolean labels [n]."""
-        values, where = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-        positives = np.bincount(where[labels], minlength=len(values))
-        negatives = np.bincount(where[~labels], minlength=len(values))
-        return cls(values[::-1], positives[::-1], negatives[::-1])
-
-    @property
-    def n_positive(self) -> int:
-        return int(self.positives.sum())
-
-    @property
-    def n_negative(self) -> int:
-        return int(self.negatives.sum())
-
-    def auroc(self) -> float | None:
-        """Probability that a positive lies above a negative, ties counting one half; None without both."""
-        if not (self.n_positive and self.n_negative):
-            return None
-        above = np.cumsum(self.positives) - self.positives / 2
-        return float((above * self.negatives).sum() / (self.n_positive * self.n_negative))
-
-    def auroc_uncertainty(self) -> float | None:
-        """How far `auroc` can be from that of values which were not binned: half the share of tied pairs."""
-        if not (self.n_positive and self.n_negative):
-            return None
-        tied = (self.positives / self.n_positive) * (self.negatives / self.n_negative)
-        return float(tied.sum() / 2)
-
-    def aupr(self) -> float | None:
-        """Average precision: precision at each value weighted by the recall it adds; None without positives."""
-        if not self.n_positive:
-            return None
-        hits = np.cumsum(self.positives)
-        precision = hits / (hits + np.cumsum(self.negatives))
-        return float((precision * self.positives).sum() / self.n_positive)
-
-    def best_f1(self) -> tuple[float, float] | tuple[None, None]:
-        """The largest F1 over all thresholds, and a threshold t that gives it by the rule value > t."""
-        hits, chosen = np.cumsum(self.positives), np.cumsum(self.positives + self.negatives)
-        return self._best(2 * hits / (chosen + self.n_positive)) if self.n_positive else (None, None)
-
-    def best_iou(self) -> tuple[float, float] | tuple[None, None]:
-        """The largest intersection over union over all thresholds, and a threshold that gives it."""
-        hits, false = np.cumsum(self.positives), np.cumsum(self.negatives)
-        return self._best(hits / (self.n_positive + false)) if self.n_positive else (None, None)
-
-    def _best(self, quality: np.ndarray) -> tuple[float, float]:
-        best = int(np.argmax(quality))
-        return float(quality[best]), math.nextafter(float(self.values[best]), -math.inf)
+_HISTOGRAM_BINS = 40
+Statistics = Mapping[str, float]
 
 
 @dataclass
@@ -120,45 +59,31 @@ class Confusion:
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
 
-class PixelHistogram:
-    """Counts of anomaly values of defective and of good pixels: 16 MiB, however many pixels are added."""
+@dataclass(frozen=True)
+class _Image:
+    """What is kept of an image: a score of infinity stands for one that could not be compared."""
 
-    def __init__(self) -> None:
-        self.counts = np.zeros((2, 1 << KEY_BITS), dtype=np.int64)
-
-    def add(self, values: np.ndarray, mask: np.ndarray) -> None:
-        """Count float32 [H,W] values by boolean [H,W] mask."""
-        # Adding 0 turns -0.0, whose bits differ, into 0.0.
-        bits = (values.astype(np.float32) + np.float32(0)).view(np.uint32)
-        # The bits of floats in an order that integers share: negative ones are reversed, positive ones go above.
-        ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
-        keys = ordered >> np.uint32(32 - KEY_BITS)
-        for row, part in enumerate((keys[~mask], keys[mask])):
-            if part.size:
-                low = int(part.min())
-                counted = np.bincount(part - np.uint32(low))
-                self.counts[row, low : low + len(counted)] += counted
-
-    def ranking(self) -> Ranking:
-        """Of the bins that are not empty; a value is the lower end of its bin."""
-        keys = np.flatnonzero(self.counts.any(axis=0))[::-1]
-        ordered = keys.astype(np.uint32) << np.uint32(32 - KEY_BITS)
-        bits = np.where(ordered >> 31, ordered & np.uint32(0x7FFFFFFF), ~ordered)
-        values = bits.astype(np.uint32).view(np.float32).astype(np.float64)
-        return Ranking(values, self.counts[1, keys], self.counts[0, keys])
+    score: float
+    defect: str | None
+    raw: Statistics | None
+    prepared: Statistics | None
 
 
 @dataclass
 class Evaluation:
-    """Collects one evaluated image after another; memory grows by one number per image.
+    """Collects one evaluated image after another; memory grows by a few numbers per image.
+
+    A part that could not be compared (`errors.NotComparable`) is never counted as accepted, since a person has to
+    look at it: it ranks above every score, and it counts as rejected, whether it is good or defective. It has no
+    pixels, so the pixel figures are those of the comparable parts.
 
     Attributes:
         threshold: the deployed one; defective is score > threshold. It also serves as the pixel threshold.
     """
 
     threshold: float
-    _scores: list[float] = field(default_factory=list)
-    _defects: list[str | None] = field(default_factory=list)
+    _images: list[_Image] = field(default_factory=list)
+    _reasons: Counter[str] = field(default_factory=Counter)
     _pixels: PixelHistogram = field(default_factory=PixelHistogram)
     _pixel_confusion: Confusion = field(default_factory=Confusion)
     _masked_images: int = 0
@@ -174,6 +99,9 @@ class Evaluation:
         defect_type: str | None = None,
         anomaly_map: np.ndarray | None = None,
         mask: np.ndarray | None = None,
+        *,
+        raw: Statistics | None = None,
+        prepared: Statistics | None = None,
     ) -> None:
         """Take in one image.
 
@@ -184,6 +112,8 @@ class Evaluation:
             anomaly_map: float [h,w], raw. With a mask of another size it is brought to the mask's, bilinearly.
             mask: [H,W], defective pixels are not 0. A good part without one counts as all good at the size of its
                 map, so give maps in the original image's size; a defective part without one leaves pixels out.
+            raw, prepared: statistics (`shortcuts`) of the image as it came and of the pixels that the model saw, for
+                the shortcut audit, which is made of the images that have them.
 
         Raises:
             DetectorError: for values that are not finite or arrays that are not two-dimensional.
@@ -192,8 +122,14 @@ class Evaluation:
             raise DetectorError(f"The score {score!r} is not a finite number.")
         if anomaly_map is not None:
             self._add_pixels(np.asarray(anomaly_map, dtype=np.float32), is_defective, mask)
-        self._scores.append(float(score))
-        self._defects.append((defect_type or "defective") if is_defective else None)
+        self._images.append(_Image(float(score), _kind(is_defective, defect_type), raw, prepared))
+
+    def add_not_comparable(
+        self, is_defective: bool, defect_type: str | None = None, *, reason: str, raw: Statistics | None = None
+    ) -> None:
+        """Take in an image that has no score; `reason` is that of the `NotComparable` error."""
+        self._images.append(_Image(math.inf, _kind(is_defective, defect_type), raw, None))
+        self._reasons[reason] += 1
 
     def _add_pixels(self, anomaly_map: np.ndarray, is_defective: bool, mask: np.ndarray | None) -> None:
         if mask is None and is_defective:
@@ -215,19 +151,51 @@ class Evaluation:
         Keys: n, n_good, n_defective, threshold;
         image: auroc, aupr (average precision), accuracy, precision, recall, f1, false_reject_rate, confusion at the
         threshold; best_f1 and its optimal_threshold (both tuned on these images); trivial_f1 (of calling every image
-        defective);
+        defective); intervals: level, method, and [low, high] of auroc, aupr, f1 (bootstrap), recall and
+        false_reject_rate (Clopper-Pearson); roc_curve [false-positive rate, true-positive rate] and pr_curve [recall,
+        precision], thinned;
         pixel, None without any mask of a defect: auroc with auroc_uncertainty (from counting in bins), aupr, iou at
-        the image threshold, best_iou with best_iou_threshold (both tuned on these images), images_with_mask;
-        per_defect: per kind n, recall at the threshold, auroc against all good ones, mean_score.
+        the image threshold, best_iou with best_iou_threshold (both tuned on these images), images_with_mask, regions,
+        aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`), roc_curve, pr_curve;
+        per_defect: per kind n, recall at the threshold with recall_interval, auroc against all good ones, mean_score
+        (of those that could be compared);
+        histogram: edges [k+1] of the scores, counts [k] of good and defective; None without a score;
+        not_comparable: how many good and defective, and reasons, a count for each;
+        shortcut_audit: see `shortcuts.shortcut_audit`; None without statistics.
         """
-        scores = np.array(self._scores, dtype=np.float64)
-        defective = np.array([defect is not None for defect in self._defects], dtype=bool)
+        scores = np.array([image.score for image in self._images], dtype=np.float64)
+        defective = np.array([image.defect is not None for image in self._images], dtype=bool)
         ranking = Ranking.of(scores, defective)
-        best_f1, optimal_threshold = ranking.best_f1()
-        kinds = sorted({defect for defect in self._defects if defect is not None})
+        kinds = sorted({image.defect for image in self._images if image.defect is not None})
+        return {
+            "n": len(scores),
+            "n_good": ranking.n_negative,
+            "n_defective": ranking.n_positive,
+            "threshold": self.threshold,
+            "image": self._image_result(ranking, scores, defective),
+            "pixel": self._pixel_result() if self._masked_images else None,
+            "per_defect": {kind: self._defect_result(kind, scores, defective) for kind in kinds},
+            "histogram": self._histogram(scores, defective),
+            "not_comparable": {
+                "good": int(np.isinf(scores[~defective]).sum()),
+                "defective": int(np.isinf(scores[defective]).sum()),
+                "reasons": dict(sorted(self._reasons.items())),
+            },
+            "shortcut_audit": shortcut_audit(
+                scores, defective, [image.raw for image in self._images], [image.prepared for image in self._images]
+            ),
+        }
+
+    def _image_result(self, ranking: Ranking, scores: np.ndarray, defective: np.ndarray) -> dict[str, Any]:
         confusion = Confusion()
         confusion.add(scores > self.threshold, defective)
-        image = {
+        best_f1, optimal_threshold = ranking.best_f1()
+        compared = scores[np.isfinite(scores)]
+        if optimal_threshold is not None:
+            # Where only the parts that could not be compared are best rejected, so does every larger threshold.
+            optimal_threshold = min(optimal_threshold, float(compared.max())) if compared.size else None
+        both = ranking.n_positive and ranking.n_negative
+        return {
             "auroc": ranking.auroc(),
             "aupr": ranking.aupr(),
             **confusion.result(),
@@ -237,15 +205,16 @@ class Evaluation:
             "trivial_f1": _ratio(2 * ranking.n_positive, ranking.n_positive + len(scores))
             if ranking.n_positive
             else None,
-        }
-        return {
-            "n": len(scores),
-            "n_good": ranking.n_negative,
-            "n_defective": ranking.n_positive,
-            "threshold": self.threshold,
-            "image": image,
-            "pixel": self._pixel_result() if self._masked_images else None,
-            "per_defect": {kind: self._defect_result(kind, scores, defective) for kind in kinds},
+            "intervals": {
+                "level": LEVEL,
+                "method": f"auroc, aupr, f1: percentile bootstrap, {RESAMPLES} stratified resamples; "
+                "recall, false_reject_rate: Clopper-Pearson",
+                **bootstrap_intervals(ranking, self.threshold),
+                "recall": proportion_interval(confusion.tp, ranking.n_positive),
+                "false_reject_rate": proportion_interval(confusion.fp, ranking.n_negative),
+            },
+            "roc_curve": ranking.roc() if both else None,
+            "pr_curve": ranking.precision_recall() if both else None,
         }
 
     def _pixel_result(self) -> dict[str, Any]:
@@ -259,17 +228,38 @@ class Evaluation:
             "best_iou": best_iou,
             "best_iou_threshold": best_iou_threshold,
             "images_with_mask": self._masked_images,
+            "regions": self._pixels.regions,
+            **self._pixels.region_overlap(),
+            "roc_curve": ranking.roc() if ranking.n_negative else None,
+            "pr_curve": ranking.precision_recall(),
         }
 
     def _defect_result(self, kind: str, scores: np.ndarray, defective: np.ndarray) -> dict[str, Any]:
-        of_kind = np.array([defect == kind for defect in self._defects], dtype=bool)
-        compared = of_kind | ~defective
+        of_kind = np.array([image.defect == kind for image in self._images], dtype=bool)
+        shown = of_kind | ~defective
+        compared = scores[of_kind & np.isfinite(scores)]
+        n, caught = int(of_kind.sum()), int((scores[of_kind] > self.threshold).sum())
         return {
-            "n": int(of_kind.sum()),
-            "recall": float((scores[of_kind] > self.threshold).mean()),
-            "auroc": Ranking.of(scores[compared], of_kind[compared]).auroc(),
-            "mean_score": float(scores[of_kind].mean()),
+            "n": n,
+            "recall": caught / n,
+            "recall_interval": proportion_interval(caught, n),
+            "auroc": Ranking.of(scores[shown], of_kind[shown]).auroc(),
+            "mean_score": float(compared.mean()) if compared.size else None,
         }
+
+    def _histogram(self, scores: np.ndarray, defective: np.ndarray) -> dict[str, Any] | None:
+        """Common bins, wide enough that the threshold lies among them."""
+        compared = np.isfinite(scores)
+        if not compared.any():
+            return None
+        span = np.append(scores[compared], self.threshold)
+        edges = np.histogram_bin_edges(span, bins=_HISTOGRAM_BINS)
+        good, bad = (np.histogram(scores[compared & kind], edges)[0] for kind in (~defective, defective))
+        return {"edges": edges.tolist(), "good": good.tolist(), "defective": bad.tolist()}
+
+
+def _kind(is_defective: bool, defect_type: str | None) -> str | None:
+    return (defect_type or "defective") if is_defective else None
 
 
 def _ratio(part: int, whole: int) -> float | None:

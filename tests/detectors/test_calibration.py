@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import f1_score
 
-from modelzoo.detectors.calibration import conformal_threshold, p_value, percentile_threshold
+from modelzoo.detectors.calibration import (
+    best_f1_threshold,
+    conformal_threshold,
+    cost_threshold,
+    false_reject_rate_interval,
+    p_value,
+    percentile_threshold,
+)
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -88,3 +97,88 @@ def test_useless_percentiles_are_refused(percentile):
 def test_a_score_that_is_no_number_has_no_p_value():
     with pytest.raises(DetectorError):
         p_value(float("nan"), [1.0])
+
+
+@pytest.mark.parametrize(("n", "rate"), [(20, 0.1), (64, 0.05), (33, 0.25)])
+def test_conformal_promise_holds_on_average_over_splits(n, rate):
+    """Scores with heavy tails, drawn once; thousands of random splits into calibration and new parts."""
+    generator = np.random.default_rng(n)
+    everyone = generator.standard_cauchy((4000, n + 50))
+    rejected = [(row[n:] > conformal_threshold(row[:n], rate)).mean() for row in everyone]
+    error = 3 * np.std(rejected) / np.sqrt(len(rejected))
+    assert rate - 1 / (n + 1) - error < np.mean(rejected) < rate + error
+    # The percentile of the same scores breaks it, which is why there is a conformal threshold.
+    naive = [(row[n:] > percentile_threshold(row[:n], 100 * (1 - rate))).mean() for row in everyone]
+    assert np.mean(naive) > rate + error
+
+
+labelled = st.lists(st.tuples(st.integers(-3, 12), st.booleans()), min_size=2, max_size=40).filter(
+    lambda pairs: len({label for _, label in pairs}) == 2
+)
+
+
+def candidates(scores: np.ndarray) -> np.ndarray:
+    """Every threshold that decides differently: below all, and at each score."""
+    return np.append(scores.min() - 1, np.unique(scores))
+
+
+@settings(deadline=None, max_examples=40)
+@given(labelled)
+def test_best_f1_threshold_is_the_best_of_all(pairs):
+    scores, labels = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
+    best = max(f1_score(labels, scores > value) for value in candidates(scores))
+    assert f1_score(labels, scores > best_f1_threshold(scores, labels)) == pytest.approx(best)
+
+
+@settings(deadline=None, max_examples=40)
+@given(labelled, st.floats(0.01, 100), st.one_of(st.none(), st.floats(0.001, 0.999)))
+def test_cost_threshold_is_the_cheapest_of_all(pairs, ratio, prevalence):
+    scores, labels = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
+    share = labels.mean() if prevalence is None else prevalence
+
+    def cost(threshold):
+        rejected = scores > threshold
+        return (1 - share) * 2.0 * rejected[~labels].mean() + share * 2.0 * ratio * (~rejected[labels]).mean()
+
+    found = cost_threshold(scores, labels, cost_false_reject=2.0, cost_escape=2.0 * ratio, prevalence=prevalence)
+    assert cost(found) == pytest.approx(min(map(cost, candidates(scores))))
+
+
+def test_labelled_thresholds_lie_halfway_and_follow_the_cost():
+    scores, labels = [1.0, 2.0, 3.0, 5.0, 6.0, 7.0], [False, False, True, False, True, True]
+    assert best_f1_threshold(scores, labels) == 2.5
+    assert cost_threshold(scores, labels, cost_false_reject=100, cost_escape=1) == 5.5
+    assert cost_threshold(scores, labels, cost_false_reject=1, cost_escape=100) == 2.5
+    # On a line where defects are rare, an escape must cost much before a good part is rejected for it.
+    assert cost_threshold(scores, labels, cost_false_reject=1, cost_escape=2, prevalence=0.01) == 5.5
+
+
+def test_labelled_thresholds_need_both_kinds_and_matching_labels():
+    def by_cost(scores, labels):
+        return cost_threshold(scores, labels, cost_false_reject=1, cost_escape=1)
+
+    for call in (best_f1_threshold, by_cost):
+        with pytest.raises(TooFewImages, match="2 good and 0 defective"):
+            call([1.0, 2.0], [False, False])
+        with pytest.raises(TooFewImages):
+            call([], [])
+        with pytest.raises(DetectorError, match="each score has one label"):
+            call([1.0, 2.0], [True])
+        with pytest.raises(DetectorError, match="not finite"):
+            call([1.0, float("nan")], [True, False])
+
+
+@pytest.mark.parametrize(
+    "options", [{"cost_escape": 0}, {"cost_false_reject": float("inf")}, {"prevalence": 0.0}, {"prevalence": 1.5}]
+)
+def test_useless_costs_are_refused(options):
+    with pytest.raises(DetectorError, match=next(iter(options))):
+        cost_threshold([1.0, 2.0], [False, True], **{"cost_false_reject": 1.0, "cost_escape": 1.0, **options})
+
+
+@pytest.mark.parametrize(("n", "above"), [(1, 0), (20, 0), (20, 3), (64, 64)])
+def test_the_interval_of_the_false_reject_rate_is_exact(n, above):
+    scores = np.arange(n, dtype=float)
+    reference = binomtest(above, n).proportion_ci(method="exact")
+    found = false_reject_rate_interval(scores, n - above - 0.5)
+    assert found == pytest.approx([reference.low, reference.high], abs=1e-6)

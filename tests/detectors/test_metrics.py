@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
 import cv2
 import numpy as np
 import pytest
+import scipy.ndimage
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.metrics import Evaluation, PixelHistogram, Ranking
+from modelzoo.detectors.metrics import Evaluation
+from modelzoo.detectors.pixels import PixelHistogram
+from modelzoo.detectors.ranking import Ranking, thinned
 
 # Few distinct values, so that ties are common.
 labelled = st.lists(st.tuples(st.integers(-3, 12), st.booleans()), min_size=1, max_size=60)
@@ -81,6 +86,7 @@ def test_per_defect_compares_each_kind_with_all_good_parts():
     assert result["per_defect"]["crack"] == {
         "n": 2,
         "recall": 0.5,
+        "recall_interval": pytest.approx(list(scipy.stats.binomtest(1, 2).proportion_ci(method="exact")), abs=1e-6),
         "auroc": pytest.approx(sk.roc_auc_score([0, 0, 0, 1, 1], [0.1, 0.2, 0.6, 0.4, 0.9])),
         "mean_score": pytest.approx(0.65),
     }
@@ -161,11 +167,11 @@ def test_bins_keep_the_order_and_are_narrow(values):
 
 def test_memory_for_pixels_does_not_grow():
     histogram = PixelHistogram()
-    before = histogram.counts.nbytes
+    before = histogram.counts.nbytes + histogram.overlap.nbytes
     generator = np.random.default_rng(0)
     for _ in range(5):
         histogram.add(generator.random((64, 64), dtype=np.float32), generator.random((64, 64)) < 0.5)
-    assert histogram.counts.nbytes == before == 16 * 2**20
+    assert histogram.counts.nbytes + histogram.overlap.nbytes == before == 24 * 2**20
     assert histogram.counts.sum() == 5 * 64 * 64
 
 
@@ -185,3 +191,194 @@ def test_values_that_are_not_finite_are_refused(value):
     with pytest.raises(DetectorError):
         evaluation.add(1.0, True, "dent", np.zeros((2, 2, 3)), np.zeros((2, 2)))
     assert evaluation.result()["n"] == 0
+
+
+# ---------------------------------------------------------------- per-region overlap
+def brute_force_aupro(maps, masks, limit=0.3):
+    """At every distinct value: each region's share above it, one by one; trapezoids cut at the limit."""
+    regions = []
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        labels, count = scipy.ndimage.label(mask, structure=np.ones((3, 3)))
+        regions += [anomaly_map[labels == number] for number in range(1, count + 1)]
+    good = maps[~masks]
+    points = [(0.0, 0.0)]
+    for value in np.unique(maps)[::-1]:
+        points.append(((good >= value).mean(), np.mean([(region >= value).mean() for region in regions])))
+    area = 0.0
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
+        if x0 < limit < x1:
+            x1, y1 = limit, y0 + (y1 - y0) * (limit - x0) / (x1 - x0)
+        if x1 <= limit:
+            area += (x1 - x0) * (y0 + y1) / 2
+    return area / limit, len(regions)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([4, 200]), st.floats(0.02, 0.4))
+def test_region_overlap_agrees_with_brute_force(seed, levels, density):
+    generator = np.random.default_rng(seed)
+    masks = generator.random((3, 12, 15)) < density
+    masks[0] = False
+    masks[1, 0, 0] = True
+    # Few levels make ties; they are whole numbers, which lie in bins of their own.
+    maps = generator.integers(0, levels, (3, 12, 15)).astype(np.float32) + levels // 4 * masks
+    evaluation = Evaluation(1.0)
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        evaluation.add(1.0, bool(mask.any()), "hole", anomaly_map, mask)
+    pixel = evaluation.result()["pixel"]
+    area, regions = brute_force_aupro(maps, masks)
+    assert pixel["aupro"] == pytest.approx(area)
+    assert pixel["regions"] == regions
+    assert pixel["pro_curve"][0] == [0, 0]
+    assert pixel["pro_curve"][-1][0] == 0.3
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1.0, 1e5]))
+def test_region_overlap_of_any_values_is_within_its_uncertainty(seed, scale):
+    generator = np.random.default_rng(seed)
+    masks = generator.random((2, 16, 16)) < 0.1
+    maps = (scale * (generator.gamma(2, size=masks.shape) + masks)).astype(np.float32)
+    histogram = PixelHistogram()
+    for anomaly_map, mask in zip(maps, masks, strict=True):
+        histogram.add(anomaly_map, mask)
+    found = histogram.region_overlap()
+    area, _ = brute_force_aupro(maps, masks)
+    assert abs(found["aupro"] - area) <= found["aupro_uncertainty"] + 1e-12
+    assert found["aupro_uncertainty"] < 0.02
+
+
+def test_a_small_region_weighs_as_much_as_a_large_one():
+    mask = np.zeros((20, 20), dtype=bool)
+    mask[2:12, 2:12] = True
+    mask[15, 15] = mask[16, 16] = True  # they touch at a corner: one region
+    evaluation = Evaluation(0.5)
+    evaluation.add(1.0, True, "dent", mask.astype(np.float32) * (np.arange(20) > 13)[:, None], mask)
+    pixel = evaluation.result()["pixel"]
+    assert pixel["regions"] == 2
+    # The small one is found at once, the large one only together with all good pixels.
+    assert pixel["pro_curve"][1] == [0, 0.5]
+    assert pixel["aupro"] == pytest.approx(0.5 + 0.5 * 0.3 / 2)
+
+
+def test_no_good_pixel_means_no_overlap_figure():
+    evaluation = Evaluation(0.5)
+    evaluation.add(1.0, True, "dent", np.ones((4, 4)), np.ones((4, 4)))
+    pixel = evaluation.result()["pixel"]
+    assert pixel["aupro"] is pixel["pro_curve"] is pixel["roc_curve"] is None
+    assert pixel["regions"] == 1
+
+
+# ---------------------------------------------------------------- intervals
+@pytest.mark.parametrize(("n_good", "n_bad"), [(40, 120), (300, 30)])
+def test_bootstrap_intervals_agree_with_resampling_image_by_image(n_good, n_bad):
+    generator = np.random.default_rng(3)
+    good, bad = generator.normal(0, 1, n_good).round(1), generator.normal(1.3, 1, n_bad).round(1)
+    evaluation = Evaluation(0.7)
+    for kind, scores in ((False, good), (True, bad)):
+        for score in scores:
+            evaluation.add(score, kind)
+    found = evaluation.result()["image"]["intervals"]
+    labels = np.repeat([False, True], [n_good, n_bad])
+    rows = []
+    for _ in range(400):
+        scores = np.concatenate([generator.choice(good, n_good), generator.choice(bad, n_bad)])
+        figures = sk.roc_auc_score(labels, scores), sk.average_precision_score(labels, scores)
+        rows.append((*figures, sk.f1_score(labels, scores > 0.7)))
+    expected = np.quantile(rows, [0.025, 0.975], axis=0).T
+    for name, row in zip(("auroc", "aupr", "f1"), expected, strict=True):
+        assert found[name] == pytest.approx(row.tolist(), abs=0.02), name
+    for name, scores in (("recall", bad), ("false_reject_rate", good)):
+        reference = scipy.stats.binomtest(int((scores > 0.7).sum()), len(scores)).proportion_ci(method="exact")
+        assert found[name] == pytest.approx([reference.low, reference.high], abs=1e-6)
+
+
+def test_the_same_images_give_the_same_interval():
+    pairs = [(score, score % 3 == 0) for score in range(12)]
+    assert evaluated(pairs)["image"]["intervals"] == evaluated(pairs)["image"]["intervals"]
+
+
+# ---------------------------------------------------------------- curves and histogram
+def test_curves_hold_every_point_of_scikit_learn_when_they_are_short():
+    pairs = [(1, False), (2, True), (2, False), (3, False), (4, True), (5, True), (6, True)]
+    image = evaluated(pairs)["image"]
+    scores, labels = np.array(pairs, dtype=float).T
+    false, true, _ = sk.roc_curve(labels, scores, drop_intermediate=False)
+    assert np.array(image["roc_curve"]) == pytest.approx(np.stack([false, true], axis=1), abs=1e-6)
+    precision, recall, _ = sk.precision_recall_curve(labels, scores)
+    # scikit-learn goes from the loosest threshold up and adds the point (0, 1), which no threshold gives.
+    assert np.array(image["pr_curve"]) == pytest.approx(np.stack([recall, precision], axis=1)[-2::-1], abs=1e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(201, 3000))
+def test_thinning_keeps_the_ends_and_strays_little(seed, size):
+    generator = np.random.default_rng(seed)
+    x, y = np.sort(generator.beta(0.3, 0.3, (2, size)), axis=1)
+    points = np.array(thinned(x, y))
+    assert len(points) <= 200
+    assert points[[0, -1]] == pytest.approx(np.stack([x, y], axis=1)[[0, -1]], abs=1e-6)
+    everyone = np.stack([x, y], axis=1)
+    distance = np.abs(everyone[:, None] - points[None]).sum(-1).min(1)
+    assert distance.max() <= 2 / 199 + 2e-6
+
+
+def test_histogram_counts_every_image_and_holds_the_threshold():
+    histogram = evaluated([(1, False), (2, False), (9, True), (5, True)], threshold=11.0)["histogram"]
+    assert sum(histogram["good"]) == sum(histogram["defective"]) == 2
+    assert histogram["edges"][0] == 1
+    assert histogram["edges"][-1] == 11
+    assert len(histogram["edges"]) == len(histogram["good"]) + 1 == len(histogram["defective"]) + 1
+    assert evaluated([])["histogram"] is None
+
+
+def test_a_large_evaluation_stays_a_small_document():
+    generator = np.random.default_rng(0)
+    evaluation = Evaluation(1.0)
+    statistics = dict.fromkeys("abcdefghijk", 1 / 3)
+    for index in range(3000):
+        mask = (generator.random((4, 4)) < 0.3) * (index % 2)
+        values = generator.random((4, 4))
+        evaluation.add(
+            generator.random(), bool(index % 2), f"kind {index % 40}", values, mask, raw=statistics, prepared=statistics
+        )
+    assert len(json.dumps(evaluation.result())) < 60_000
+
+
+# ---------------------------------------------------------------- parts that could not be compared
+def test_a_part_that_could_not_be_compared_is_never_accepted():
+    evaluation, written_out = Evaluation(4.0), Evaluation(4.0)
+    for tally in (evaluation, written_out):
+        for score in (1, 2, 5):
+            tally.add(score, False)
+        for score in (3, 6, 7):
+            tally.add(score, True, "dent")
+    evaluation.add_not_comparable(False, reason="no_part_found")
+    evaluation.add_not_comparable(True, "dent", reason="several_parts")
+    evaluation.add_not_comparable(True, "dent", reason="no_part_found")
+    # The same by hand: a score that no other reaches.
+    for defective in (False, True, True):
+        written_out.add(1e9, defective, "dent")
+    found, expected = evaluation.result(), written_out.result()
+    assert found["not_comparable"] == {"good": 1, "defective": 2, "reasons": {"no_part_found": 2, "several_parts": 1}}
+    assert found["image"] == expected["image"]
+    assert found["image"]["confusion"] == {"tp": 4, "fp": 2, "tn": 2, "fn": 1}
+    row = found["per_defect"]["dent"]
+    assert (row["n"], row["recall"], row["auroc"]) == (5, 0.8, expected["per_defect"]["dent"]["auroc"])
+    assert row["mean_score"] == pytest.approx(16 / 3)
+    assert sum(found["histogram"]["good"]) == sum(found["histogram"]["defective"]) == 3
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_thresholds_stay_finite_when_only_the_incomparable_are_best_rejected():
+    evaluation = Evaluation(4.0)
+    evaluation.add(1.0, False)
+    evaluation.add(2.0, False)
+    evaluation.add_not_comparable(True, reason="no_part_found")
+    image = evaluation.result()["image"]
+    assert (image["best_f1"], image["optimal_threshold"]) == (1.0, 2.0)
+    assert image["auroc"] == 1.0
+    alone = Evaluation(4.0)
+    alone.add_not_comparable(True, reason="no_part_found")
+    image = alone.result()["image"]
+    assert (image["recall"], image["optimal_threshold"]) == (1.0, None)
