@@ -11,15 +11,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import numpy as np
-import torch
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
@@ -28,8 +25,6 @@ from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.calibration import percentile_threshold
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
-from modelzoo.detectors.metrics import Evaluation as Tally
-from modelzoo.detectors.preprocessing import Prepared
 from modelzoo.detectors.source import FileImageSource
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import UserError
@@ -37,7 +32,7 @@ from mvtec_site.version import library_versions
 from records.images import open_rgb
 from records.selectors import gate_limits
 from training import services
-from training.layout import open_mask
+from training.evaluation import evaluate_images
 from training.models import DatasetImage, TrainingRun
 from training.selectors import images_of
 from training.services import Claim, ClaimLost
@@ -238,39 +233,6 @@ def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource
         detector.preprocessing,
         open_image=lambda path: open_rgb(path, limits),
     )
-
-
-def _scored(
-    detector: Detector, images: list[DatasetImage], batch_size: int
-) -> Iterator[tuple[DatasetImage, float, np.ndarray]]:
-    """Each image with its score and its anomaly map in the image's own pixels; decoded beside the scoring."""
-    limits = gate_limits()
-
-    def prepare(image: DatasetImage) -> tuple[DatasetImage, Prepared]:
-        return image, detector.prepare(open_rgb(image.asset.read(), limits))
-
-    with ThreadPoolExecutor(2) as pool:
-        chunks = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
-        ahead = pool.map(prepare, chunks[0]) if chunks else iter(())
-        for following in [*chunks[1:], []]:
-            ready = list(ahead)
-            ahead = pool.map(prepare, following)
-            result = detector.score(torch.stack([prepared.pixels for _, prepared in ready]))
-            for (image, prepared), score, anomaly_map in zip(ready, result.scores, result.maps, strict=True):
-                yield image, float(score), prepared.frame.to_original(anomaly_map)
-
-
-def evaluate_images(
-    detector: Detector, images: list[DatasetImage], threshold: float, *, progress: Progress
-) -> dict[str, Any]:
-    """All figures of a detector on labelled images (see `modelzoo.detectors.metrics`), in one pass."""
-    tally, limits = Tally(threshold), gate_limits()
-    for done, (image, score, anomaly_map) in enumerate(_scored(detector, images, settings.BATCH_SIZE), start=1):
-        # A good image counts as all good in the pixel figures; a defective one without a mask is left out of them.
-        mask = open_mask(image.mask.read(), limits) if image.mask else None
-        tally.add(score, image.is_defective, image.defect_type, anomaly_map=anomaly_map, mask=mask)
-        progress(done / len(images), f"evaluated {done} of {len(images)} test images")
-    return tally.result()
 
 
 @contextmanager

@@ -23,7 +23,8 @@ class Command(ProductCommand):
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
-        from training.runner import evaluate_images, progress_bar
+        from training.evaluation import evaluate_images
+        from training.runner import progress_bar
 
         version = find_version(wanted=options["model_version"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)

@@ -1,0 +1,122 @@
+"""Evaluating a detector on the labelled images of a data set: decode beside the scoring, keep numbers, not pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from django.conf import settings
+
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.errors import NotComparable
+from modelzoo.detectors.metrics import Evaluation
+from modelzoo.detectors.preprocessing import Prepared
+from modelzoo.detectors.shortcuts import image_statistics, pixel_statistics
+from records.images import open_rgb
+from records.selectors import gate_limits
+from training.layout import open_mask
+from training.models import DatasetImage
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One image as a detector sees it.
+
+    Attributes:
+        score, map: raw score and anomaly map, float32 [H,W] in the image's own pixels; None where the part could not
+            be compared.
+        reason: why it could not be, else empty.
+        raw, prepared: statistics (`shortcuts`) of the image as it came and of the model's input.
+    """
+
+    image: DatasetImage
+    score: float | None
+    map: np.ndarray | None
+    reason: str
+    raw: dict[str, float]
+    prepared: dict[str, float] | None
+
+
+@dataclass(frozen=True)
+class _Ready:
+    image: DatasetImage
+    raw: dict[str, float]
+    prepared: Prepared | None
+    seen: dict[str, float] | None
+    reason: str
+
+
+def judge(detector: Detector, images: list[DatasetImage]) -> Iterator[Judged]:
+    """Each image scored, in the order given; the next batch is decoded while this one is scored."""
+    limits = gate_limits()
+
+    def prepare(image: DatasetImage) -> _Ready:
+        data = image.asset.read()
+        rgb = open_rgb(data, limits)
+        raw = image_statistics(rgb, len(data))
+        try:
+            prepared = detector.prepare(rgb)
+        except NotComparable as error:
+            return _Ready(image, raw, None, None, error.reason)
+        return _Ready(image, raw, prepared, pixel_statistics(prepared.pixels.permute(1, 2, 0).numpy()), "")
+
+    size = settings.BATCH_SIZE
+    with ThreadPoolExecutor(2) as pool:
+        chunks = [images[start : start + size] for start in range(0, len(images), size)]
+        ahead = pool.map(prepare, chunks[0]) if chunks else iter(())
+        for following in [*chunks[1:], []]:
+            ready = list(ahead)
+            ahead = pool.map(prepare, following)
+            pixels = [row.prepared.pixels for row in ready if row.prepared]
+            result = detector.score(torch.stack(pixels)) if pixels else None
+            place = 0
+            for row in ready:
+                if row.prepared is None or result is None:
+                    yield Judged(row.image, None, None, row.reason, row.raw, None)
+                    continue
+                anomaly_map = row.prepared.frame.to_original(result.maps[place])
+                yield Judged(row.image, float(result.scores[place]), anomaly_map, "", row.raw, row.seen)
+                place += 1
+
+
+def evaluate_images(
+    detector: Detector,
+    images: list[DatasetImage],
+    threshold: float,
+    *,
+    progress: Progress,
+    each: Callable[[DatasetImage, float | None], None] | None = None,
+) -> dict[str, Any]:
+    """All figures of a detector on labelled images (see `modelzoo.detectors.metrics`), in one pass.
+
+    Args:
+        progress: told the share done after every image.
+        each: told every image with its score, None where it could not be compared.
+    """
+    tally, limits = Evaluation(threshold), gate_limits()
+    for done, judged in enumerate(judge(detector, images), start=1):
+        image = judged.image
+        if judged.score is None:
+            tally.add_not_comparable(image.is_defective, image.defect_type, reason=judged.reason, raw=judged.raw)
+        else:
+            # A good image counts as all good in the pixel figures; a defective one without a mask is left out of them.
+            mask = open_mask(image.mask.read(), limits) if image.mask else None
+            tally.add(
+                judged.score,
+                image.is_defective,
+                image.defect_type,
+                anomaly_map=judged.map,
+                mask=mask,
+                raw=judged.raw,
+                prepared=judged.prepared,
+            )
+        if each:
+            each(image, judged.score)
+        progress(done / len(images), f"evaluated {done} of {len(images)} test images")
+    return tally.result()
