@@ -26,7 +26,7 @@ from modelzoo.detectors.errors import ArtifactError, DetectorError
 from modelzoo.detectors.registry import detector_class
 
 FORMAT = "visual-anomaly-detector"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 TENSORS = "model.safetensors"
 LIBRARIES = ("numpy", "pillow", "safetensors")

@@ -13,12 +13,17 @@ from PIL import Image
 
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.preprocessing import Prepared, Preprocessing
+from modelzoo.detectors.preprocessing import Originals, Prepared, Preprocessing
 
 Progress = Callable[[float, str], None]
 """Told the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""
 
 HELD_OUT = "held_out_scores"
+PREPROCESSING = "preprocessing."
+# Share of the progress bar that deciding on and fitting the preprocessing takes.
+PREPROCESSING_SHARE = 0.2
+# A data set of which more images than the rest cannot be prepared is not one of good parts.
+LEAST_USABLE = 0.9
 
 
 def no_progress(fraction: float, sentence: str) -> None:
@@ -33,6 +38,22 @@ class ImageSource(Protocol):
     def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
         """uint8 [b,3,H,W] RGB tensors of at most `size` images, in the order of `indices` (default: all, in order)."""
         ...
+
+
+class Subset:
+    """Some images of another source, as if there were no others."""
+
+    def __init__(self, source: ImageSource, indices: Sequence[int]) -> None:
+        self.source = source
+        self.indices = indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
+        """As the source that was given."""
+        chosen = self.indices if indices is None else [self.indices[index] for index in indices]
+        return self.source.batches(size, chosen)
 
 
 @dataclass(frozen=True)
@@ -85,7 +106,9 @@ class Detector(ABC):
     def __init__(self, config: DetectorConfig, device: str = "cpu") -> None:
         self.config = config
         self.device = device
-        self.preprocessing = Preprocessing(*config.image_size)
+        self.preprocessing = Preprocessing(
+            *config.image_size, illumination=config.illumination, align=config.align, region=config.region
+        )
         self.backbone_info: dict[str, str] | None = None
         self.history: list[dict[str, float]] = []
         self.n_train = 0
@@ -106,24 +129,50 @@ class Detector(ABC):
         if len(source) < 2:
             raise TooFewImages(f"Training needs at least 2 good images, there are {len(source)}.")
         devices = [torch.cuda.current_device()] if self.device == "cuda" else []
+        source = self._fit_preprocessing(source, progress)
+        start = 0.0 if self.preprocessing.is_plain else PREPROCESSING_SHARE
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.config.seed)
-            self._held_out = self._fit(source, progress).astype(np.float64)
+            self._held_out = self._fit(
+                source, lambda done, sentence: progress(start + (1 - start) * done, sentence)
+            ).astype(np.float64)
         self.n_train = len(source)
         progress(1.0, f"fitted on {len(source)} good images")
         return self
+
+    def _fit_preprocessing(self, source: ImageSource, progress: Progress) -> ImageSource:
+        """Learn illumination and pose, and leave out the images that cannot be compared."""
+        if not isinstance(source, Originals):
+            # Pixels that are ready: there is nothing left to decide.
+            return source
+        progress(0.0, "deciding on illumination and pose")
+        preprocessing = self.preprocessing.fit(source)
+        if preprocessing.is_plain:
+            return source
+        usable = []
+        for index, fits in enumerate(preprocessing.comparable(source)):
+            progress(PREPROCESSING_SHARE * index / len(source), f"aligning image {index + 1} of {len(source)}")
+            if fits:
+                usable.append(index)
+        if len(usable) < max(2, LEAST_USABLE * len(source)):
+            raise DetectorError(
+                f"{len(source) - len(usable)} of {len(source)} good images cannot be compared with the others "
+                f"({', '.join(sorted({str(item['reason']) for item in preprocessing.excluded}))}). "
+                "Take them out, or train without alignment and illumination."
+            )
+        return source if len(usable) == len(source) else Subset(source, usable)
 
     def score(self, images: torch.Tensor) -> Scored:
         """Score a batch.
 
         Args:
-            images: uint8 [B,3,H,W], RGB, H and W as in `config.image_size`, on any device.
+            images: uint8 [B,3,H,W], RGB, H and W as in `input_size`, on any device.
 
         Raises:
             DetectorError: when the detector is not fitted or the images have another shape or dtype.
         """
         self._require_fitted()
-        expected = (3, *self.config.image_size)
+        expected = (3, *self.input_size)
         if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != expected:
             raise DetectorError(
                 f"Expected uint8 images of shape [B, {', '.join(map(str, expected))}], "
@@ -134,13 +183,22 @@ class Detector(ABC):
         return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
 
     @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the model's input; under pose alignment known once the preprocessing is fitted."""
+        return self.preprocessing.size
+
+    @property
     def held_out_scores(self) -> np.ndarray:
         """Scores, float64 [n], of good images by models that have not seen them: what new good parts will score."""
         self._require_fitted()
         return self._held_out
 
     def prepare(self, image: Image.Image) -> Prepared:
-        """An RGB image brought to the model's input, with the way back to its own pixels."""
+        """An RGB image brought to the model's input, with the way back to its own pixels.
+
+        Raises:
+            NotComparable: when the part cannot be found or aligned, so that no score of it would mean anything.
+        """
         return self.preprocessing.prepare(image)
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
@@ -162,6 +220,7 @@ class Detector(ABC):
         """All tensors, on the CPU, contiguous; together with `describe` they are the whole model."""
         self._require_fitted()
         tensors = {**self._tensors(), HELD_OUT: torch.from_numpy(self._held_out)}
+        tensors |= {PREPROCESSING + name: tensor for name, tensor in self.preprocessing.tensors().items()}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     @classmethod
@@ -177,6 +236,10 @@ class Detector(ABC):
         detector.history = list(description["history"])
         detector.n_train = int(description["n_train"])
         tensors = dict(state)
+        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREPROCESSING)}
+        detector.preprocessing = Preprocessing.restore(
+            description["preprocessing"], {name.removeprefix(PREPROCESSING): tensor for name, tensor in own.items()}
+        )
         detector._held_out = tensors.pop(HELD_OUT).numpy().astype(np.float64)
         # Building a network draws initial weights, which the stored ones replace.
         with torch.random.fork_rng([]):

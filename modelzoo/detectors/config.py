@@ -10,6 +10,9 @@ from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from modelzoo.detectors.errors import DetectorError
 
+ILLUMINATION = ("auto", "none", "flatfield")
+ALIGN = ("auto", "none", "pose")
+
 
 def option(
     default: Any,
@@ -34,6 +37,13 @@ class DetectorConfig:
     image_size: tuple[int, int] = option(
         (256, 256), "height and width of the model's input in pixels; one number means a square", low=32, high=2048
     )
+    illumination: str = option(
+        "auto", "takes the lamp out: divides by the background, or decides from the good images", choices=ILLUMINATION
+    )
+    align: str = option("auto", "turns and crops to the part, or decides from the good images", choices=ALIGN)
+    region: tuple[float, float, float, float] = option(
+        (0, 0, 1, 1), "left, top, right, bottom of what is looked at, as shares of the image", low=0, high=1
+    )
     batch_size: int = option(16, "images that go through the network at once", low=1, high=1024)
     sigma: float = option(4.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
     seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
@@ -44,6 +54,11 @@ class DetectorConfig:
             value = _converted(field.name, getattr(self, field.name), hints[field.name])
             _check_limits(field.name, value, field.metadata)
             object.__setattr__(self, field.name, value)
+        left, top, right, bottom = self.region
+        if left >= right or top >= bottom:
+            raise DetectorError(
+                f"region={self.region!r} is not valid: left, top, right, bottom, the first two smaller than the others."
+            )
         if int(4 * self.sigma + 0.5) >= min(self.image_size):
             raise DetectorError(f"sigma={self.sigma} blurs wider than an image of {self.image_size} pixels.")
 
@@ -70,11 +85,11 @@ class DetectorConfig:
 def _converted(name: str, value: Any, hint: Any) -> Any:
     """`value` as the type `hint`. Only harmless conversions: int to float, list to tuple, one number to a pair."""
     if get_origin(hint) is tuple:
-        inner = get_args(hint)[0]
+        inner, *others = get_args(hint)
         if inner is int and _is_number(value):
             value = (value, value)
-        pair = get_args(hint)[-1] is not Ellipsis
-        if isinstance(value, (list, tuple)) and (len(value) == 2 if pair else len(value) > 0):
+        right_length = (lambda n: n > 0) if others == [Ellipsis] else (lambda n: n == len(others) + 1)
+        if isinstance(value, (list, tuple)) and right_length(len(value)):
             return tuple(_converted(name, item, inner) for item in value)
     elif hint is bool or hint is str:
         if isinstance(value, hint):

@@ -1,16 +1,43 @@
-"""From a decoded image to the model's input, and from the model's pixels back to the image's."""
+"""From a decoded image to the model's input, and from the model's pixels back to the image's.
+
+Illumination, pose and region are learned from good images alone, stored in the artifact, and applied in one go: the
+picture is resampled once, whatever is done to it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
 from PIL import Image
 
-from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.alignment import PoseAlignment
+from modelzoo.detectors.decisions import Examined, decide_illumination, decide_pose
+from modelzoo.detectors.errors import DetectorError, NotComparable
+from modelzoo.detectors.illumination import Background, FlatField
+
+T = TypeVar("T")
+
+# Longer side of the pictures in which background and part are looked for.
+PICTURE_SIDE = 256
+# Good images from which the preprocessing is learned, evenly spaced over all of them.
+EXAMINED = 96
+TENSOR_PREFIX = "alignment."
+
+
+@runtime_checkable
+class Originals(Protocol):
+    """Decoded images of any size, mode RGB."""
+
+    def __len__(self) -> int: ...
+
+    def map(self, function: Callable[[Image.Image], T], indices: Sequence[int] | None = None) -> Iterable[T]:
+        """`function` of each image, in the order of `indices` (default: all, in order)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -19,24 +46,37 @@ class Frame:
 
     Attributes:
         height, width: size of the original image in pixels.
+        box: left, top, right, bottom of the region that was looked at, in its pixels.
+        matrix: float64 [2,3], coordinates of the original image to the model's, or None where the region was only
+            resized.
     """
 
     height: int
     width: int
+    box: tuple[int, int, int, int]
+    matrix: np.ndarray | None = None
 
     def to_original(self, anomaly_map: np.ndarray) -> np.ndarray:
         """An anomaly map in model pixels, float32 [h,w], brought to the original image's pixels: float32 [H,W].
 
-        Bilinear with half-pixel centres; values keep their unit and never leave the range of the input.
+        Bilinear with half-pixel centres; values keep their unit and never leave the range of the input, except that
+        pixels which were not looked at are 0.
         """
         if anomaly_map.ndim != 2:
             raise DetectorError(f"An anomaly map has two dimensions, this one has shape {anomaly_map.shape}.")
-        resized = cv2.resize(
-            np.ascontiguousarray(anomaly_map, dtype=np.float32),
-            (self.width, self.height),
-            interpolation=cv2.INTER_LINEAR,
-        )
-        return np.asarray(resized, dtype=np.float32)
+        source = np.ascontiguousarray(anomaly_map, dtype=np.float32)
+        if self.matrix is not None:
+            warped = cv2.warpAffine(
+                source, self.matrix, (self.width, self.height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            )
+            return np.asarray(warped, dtype=np.float32)
+        left, top, right, bottom = self.box
+        resized = cv2.resize(source, (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        if (left, top, right, bottom) == (0, 0, self.width, self.height):
+            return np.asarray(resized, dtype=np.float32)
+        whole = np.zeros((self.height, self.width), dtype=np.float32)
+        whole[top:bottom, left:right] = resized
+        return whole
 
 
 @dataclass(frozen=True)
@@ -53,28 +93,228 @@ class Prepared:
 
 
 class Preprocessing:
-    """Resizes to the model's input, `height` x `width` pixels, with an antialiasing filter.
+    """Region of interest, illumination, pose and size, in this order.
 
-    The aspect ratio is not kept: the whole image is compared, and all images of one station have the same shape.
+    Args:
+        height, width: of the model's input. Under pose alignment a square only says how many pixels: they are laid
+            out in the part's own aspect ratio. Without it the picture is resized with an antialiasing filter and its
+            aspect ratio is not kept: all images of one station have the same shape.
+        illumination: auto, none or flatfield.
+        align: auto, none or pose.
+        region: left, top, right, bottom of what is looked at, as shares of the image (0..1).
+
+    Attributes:
+        flat_field, alignment: what was learned; None where it is not applied.
+        decisions: what was chosen and why, JSON-safe; empty before `fit`.
+        excluded: good images that could not be compared: their index and the reason.
     """
 
-    def __init__(self, height: int, width: int) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        *,
+        illumination: str = "none",
+        align: str = "none",
+        region: tuple[float, float, float, float] = (0, 0, 1, 1),
+    ) -> None:
         self.height = height
         self.width = width
+        self.illumination = illumination
+        self.align = align
+        self.region = region
+        self.flat_field: FlatField | None = None
+        self.alignment: PoseAlignment | None = None
+        self.decisions: dict[str, Any] = {}
+        self.excluded: list[dict[str, Any]] = []
 
-    def prepare(self, image: Image.Image) -> Prepared:
-        """Resize an RGB image (Pillow's bilinear filter widens with the reduction, which is the antialiasing).
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the model's input; under pose alignment known after `fit`."""
+        return self.alignment.size if self.alignment is not None else (self.height, self.width)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether images are only cropped and resized, which every image can be."""
+        return self.flat_field is None and self.alignment is None
+
+    def fit(self, images: Originals) -> Self:
+        """Decide and learn from good images.
 
         Raises:
-            DetectorError: when the image is not in mode RGB; conversions are the caller's decision.
+            DetectorError: when flatfield or pose was asked for and the good images do not allow it.
+        """
+        if self.illumination == self.align == "none":
+            self.decisions = {"illumination": _asked("none"), "align": _asked("none")}
+            return self
+        chosen = np.unique(np.linspace(0, len(images) - 1, min(EXAMINED, len(images))).round().astype(int)).tolist()
+        examined = Examined(list(images.map(self._picture, chosen)))
+        self.flat_field, illumination = decide_illumination(examined, self.illumination)
+        self.alignment, align = decide_pose(examined, self.align, (self.height, self.width))
+        self.decisions = {"illumination": illumination, "align": align}
+        return self
+
+    def comparable(self, images: Originals) -> Iterator[bool]:
+        """Whether each good image can be prepared; those that cannot are noted in `excluded`."""
+
+        def reason(image: Image.Image) -> str:
+            try:
+                self.prepare(image)
+            except NotComparable as error:
+                return error.reason
+            return ""
+
+        self.excluded = []
+        for index, why in enumerate(images.map(reason)):
+            if why:
+                self.excluded.append({"image": index, "reason": why})
+            yield not why
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """Bring an RGB image to the model's input.
+
+        Raises:
+            NotComparable: when its background, part or pose cannot be found.
+            DetectorError: when it is not in mode RGB; conversions are the caller's decision.
         """
         if image.mode != "RGB":
             raise DetectorError(f"The detector expects an RGB image, not one in mode {image.mode}.")
-        frame = Frame(height=image.height, width=image.width)
-        resized = image.resize((self.width, self.height), Image.Resampling.BILINEAR)
-        pixels = torch.from_numpy(np.array(resized, dtype=np.uint8)).permute(2, 0, 1).contiguous()
-        return Prepared(pixels, frame)
+        box = self._box(image)
+        frame = Frame(image.height, image.width, box)
+        image = image.crop(box) if box != (0, 0, image.width, image.height) else image
+        height, width = self.size
+        if self.is_plain:
+            pixels = _resized(image, width, height)
+        else:
+            picture = _small(image)
+            background = Background.of(picture)
+            if self.flat_field is not None:
+                self.flat_field.check(background)
+            if self.alignment is None:
+                values = _resized(image, width, height).astype(np.float32)
+                pixels = self._evened(values, background.surface(width, height))
+            else:
+                pixels, matrix = self._aligned(image, picture, background, self.alignment)
+                to_model = np.linalg.inv(_translation(box[0], box[1]) @ matrix)
+                frame = replace(frame, matrix=to_model[:2])
+        return Prepared(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), frame)
+
+    def _aligned(
+        self, image: Image.Image, picture: np.ndarray, background: Background, alignment: PoseAlignment
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The part, uint8 [h,w,3], and the transformation of its coordinates to the image's."""
+        pose = alignment.locate(picture, background)
+        height, width = alignment.size
+        small_h, small_w = picture.shape[:2]
+        matrix = _rescaling(image.width / small_w, image.height / small_h) @ pose.matrix
+        pixels = np.asarray(image)
+        # What is shrunk more than by half is averaged first: the warp looks at four neighbours only.
+        shrink = 1 / max(1.0, alignment.scale * max(image.size) / max(picture.shape[:2]))
+        to_source = matrix
+        if shrink < 1:
+            size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
+            pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+            to_source = _rescaling(size[0] / image.width, size[1] / image.height) @ matrix
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        values = cv2.warpAffine(pixels, to_source[:2], (width, height), flags=flags).astype(np.float32)
+        # Where each pixel lies in the picture, -1..1 over its edges.
+        columns, rows = np.arange(width)[None, :], np.arange(height)[:, None]
+        (a, b, c), (d, e, f) = pose.matrix[:2]
+        x = (a * columns + b * rows + c + 0.5) / small_w * 2 - 1
+        y = (d * columns + e * rows + f + 0.5) / small_h * 2 - 1
+        visible = alignment.visible(pose, inside=(np.abs(x) <= 1) & (np.abs(y) <= 1))
+        surface = background.at(np.clip(x, -1, 1), np.clip(y, -1, 1))
+        return self._evened(values, surface, visible[..., None]), matrix
+
+    def _evened(self, values: np.ndarray, surface: np.ndarray, visible: np.ndarray | float = 1.0) -> np.ndarray:
+        """uint8 [h,w,3]: the lamp taken out, and the plain background in place of what is not looked at."""
+        if self.flat_field is not None:
+            values = self.flat_field.transform(values, surface)
+            surface = self.flat_field.level.astype(np.float32)
+        values = surface + visible * (values - surface)
+        return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+
+    def _picture(self, image: Image.Image) -> np.ndarray:
+        box = self._box(image)
+        return _small(image.crop(box))
+
+    def _box(self, image: Image.Image) -> tuple[int, int, int, int]:
+        left, top, right, bottom = self.region
+        box = (
+            round(left * image.width),
+            round(top * image.height),
+            round(right * image.width),
+            round(bottom * image.height),
+        )
+        if box[2] - box[0] < 8 or box[3] - box[1] < 8:
+            raise DetectorError(f"The region {self.region} of an image of {image.width}x{image.height} is too small.")
+        return box
 
     def describe(self) -> dict[str, Any]:
-        """JSON-safe description for the artifact's manifest."""
-        return {"resize": {"height": self.height, "width": self.width, "filter": "bilinear, antialiased"}}
+        """JSON-safe description for the artifact's manifest; with `tensors` it is everything."""
+        return {
+            "height": self.height,
+            "width": self.width,
+            "illumination": self.illumination,
+            "align": self.align,
+            "region": list(self.region),
+            "flat_field": self.flat_field.describe() if self.flat_field else None,
+            "alignment": self.alignment.describe() if self.alignment else None,
+            "decisions": self.decisions,
+            "excluded": self.excluded,
+        }
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """The arrays that belong to the description."""
+        arrays = self.alignment.tensors() if self.alignment else {}
+        return {TENSOR_PREFIX + name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Self:
+        """The inverse of `describe` and `tensors`."""
+        made = cls(
+            int(description["height"]),
+            int(description["width"]),
+            illumination=description["illumination"],
+            align=description["align"],
+            region=tuple(description["region"]),
+        )
+        if description["flat_field"] is not None:
+            made.flat_field = FlatField.restore(description["flat_field"])
+        if description["alignment"] is not None:
+            arrays = {
+                name.removeprefix(TENSOR_PREFIX): tensor.numpy()
+                for name, tensor in tensors.items()
+                if name.startswith(TENSOR_PREFIX)
+            }
+            made.alignment = PoseAlignment.restore(description["alignment"], arrays)
+        made.decisions = dict(description["decisions"])
+        made.excluded = list(description["excluded"])
+        return made
+
+
+def _asked(chosen: str) -> dict[str, Any]:
+    return {"chosen": chosen, "because": "it was asked for"}
+
+
+def _resized(image: Image.Image, width: int, height: int) -> np.ndarray:
+    """uint8 [height,width,3]. Pillow's bilinear filter widens with the reduction, which is the antialiasing."""
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def _small(image: Image.Image) -> np.ndarray:
+    """float32 [h,w,3] in grey levels, the longer side `PICTURE_SIDE`."""
+    factor = PICTURE_SIDE / max(image.size)
+    size = (max(8, round(image.width * factor)), max(8, round(image.height * factor)))
+    pixels = np.asarray(image)
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), dtype=np.float32)
+
+
+def _rescaling(x: float, y: float) -> np.ndarray:
+    """Coordinates of pixel centres in a picture that is enlarged by these factors."""
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def _translation(x: float, y: float) -> np.ndarray:
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])

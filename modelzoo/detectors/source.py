@@ -2,43 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from modelzoo.detectors.base import ImageSource
-from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.preprocessing import Preprocessing
 
-
-def open_rgb(path: Path) -> Image.Image:
-    """Decode a file to 8-bit RGB with the EXIF orientation applied.
-
-    Grey and bilevel images are replicated into three channels, palettes are looked up, an alpha channel is dropped
-    when it is opaque everywhere. What has no single meaning as 8-bit RGB is refused rather than guessed: real
-    transparency, CMYK, 16-bit and floating-point images.
-
-    Raises:
-        DetectorError: names the file and the reason.
-    """
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DetectorError(f"{path.name} cannot be read as an image: {error}") from error
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise DetectorError(f"{path.name} has transparent pixels; there is no defined colour behind them.")
-    elif image.mode not in ("1", "L", "P", "RGB"):
-        raise DetectorError(f"{path.name} is in mode {image.mode}, which has no defined conversion to 8-bit RGB.")
-    return image.convert("RGB")
+T = TypeVar("T")
 
 
 class FileImageSource:
@@ -47,8 +25,8 @@ class FileImageSource:
     Args:
         paths: the files, in the order in which `batches` yields them.
         preprocessing: that of the detector which will see the images (`detector.preprocessing`).
-        open_image: how a file becomes an RGB image; the product passes its upload gate, so that training and
-            inspection decode by the same rules.
+        open_image: how a file becomes an RGB image. The product passes its upload gate, so that training and
+            inspection decode by the same rules; it raises an error that names the file.
         workers: decoding threads (Pillow releases the interpreter lock while it decodes and resizes).
     """
 
@@ -57,7 +35,7 @@ class FileImageSource:
         paths: Sequence[Path],
         preprocessing: Preprocessing,
         *,
-        open_image: Callable[[Path], Image.Image] = open_rgb,
+        open_image: Callable[[Path], Image.Image],
         workers: int = 2,
     ) -> None:
         self.paths = [Path(path) for path in paths]
@@ -73,21 +51,32 @@ class FileImageSource:
 
         Closing the generator stops the decoding.
         """
+        prepared = self.map(lambda image: self.preprocessing.prepare(image).pixels, indices, ahead=2 * size)
+        with contextlib.closing(prepared):
+            while batch := list(islice(prepared, size)):
+                yield torch.stack(batch)
+
+    def map(
+        self, function: Callable[[Image.Image], T], indices: Sequence[int] | None = None, *, ahead: int = 16
+    ) -> Generator[T, None, None]:
+        """`function` of each decoded image, in order, worked out by the threads, at most `ahead` images early.
+
+        Closing the generator stops the decoding.
+        """
         waiting = iter(range(len(self)) if indices is None else indices)
         pool = ThreadPoolExecutor(self.workers)
+
+        def work(index: int) -> T:
+            return function(self.open_image(self.paths[index]))
+
         try:
-            ahead: deque[Future[torch.Tensor]] = deque(
-                pool.submit(self._pixels, index) for index in islice(waiting, 2 * size)
-            )
-            while ahead:
-                batch = [ahead.popleft().result() for _ in range(min(size, len(ahead)))]
-                ahead.extend(pool.submit(self._pixels, index) for index in islice(waiting, len(batch)))
-                yield torch.stack(batch)
+            under_way = deque(pool.submit(work, index) for index in islice(waiting, ahead))
+            while under_way:
+                done = under_way.popleft().result()
+                under_way.extend(pool.submit(work, index) for index in islice(waiting, 1))
+                yield done
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-    def _pixels(self, index: int) -> torch.Tensor:
-        return self.preprocessing.prepare(self.open_image(self.paths[index])).pixels
 
 
 class CachedImageSource:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCREW = SHARED / "data" / "mvtec" / "screw"
@@ -15,6 +16,11 @@ RESNET18 = SHARED / "weights" / "resnet18-imagenet1k-v1-conv1-layer3.safetensors
 
 needs_screw = pytest.mark.skipif(not SCREW.is_dir(), reason="../shared/data/mvtec/screw is not on this machine")
 needs_resnet18 = pytest.mark.skipif(not RESNET18.is_file(), reason="../shared/weights has no ResNet-18 here")
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Decode a file of the development data; the product's own decoder is the upload gate."""
+    return Image.open(path).convert("RGB")
 
 
 class TensorSource:

@@ -1,4 +1,4 @@
-"""Reading files: order, laziness, the rule for RGB, and what happens to files that are no images."""
+"""Reading files: order, laziness, and the way to the model's input and back."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.preprocessing import Frame, Preprocessing
-from modelzoo.detectors.source import CachedImageSource, FileImageSource, open_rgb
-from tests.detectors.conftest import TensorSource
+from modelzoo.detectors.source import CachedImageSource, FileImageSource
+from tests.detectors.conftest import TensorSource, open_rgb
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def values(batches) -> list[list[int]]:
 
 
 def test_batches_come_in_order(files):
-    source = FileImageSource(files, Preprocessing(32, 48))
+    source = FileImageSource(files, Preprocessing(32, 48), open_image=open_rgb)
     assert len(source) == 11
     assert values(source.batches(4)) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
     assert values(source.batches(2, [7, 0, 7])) == [[7, 0], [7]]
@@ -56,45 +56,20 @@ def test_decoding_is_lazy_and_stops_with_its_reader(files):
     assert threading.active_count() < 10
 
 
-def test_a_broken_file_is_named(files):
-    files[3].write_bytes(b"not an image")
+def test_an_error_of_the_decoder_reaches_the_reader(files):
+    def refusing(path: Path) -> Image.Image:
+        if path.name == "03.png":
+            raise DetectorError(f"{path.name} is no image.")
+        return open_rgb(path)
+
     with pytest.raises(DetectorError, match=r"03\.png"):
-        list(FileImageSource(files, Preprocessing(32, 32)).batches(4))
+        list(FileImageSource(files, Preprocessing(32, 32), open_image=refusing).batches(4))
 
 
-def test_truncated_and_missing_files_are_named(files, tmp_path):
-    noise = tmp_path / "noise.png"
-    Image.effect_noise((200, 200), 50).save(noise)
-    noise.write_bytes(noise.read_bytes()[:2000])
-    for path in (noise, tmp_path / "missing.png"):
-        with pytest.raises(DetectorError, match=path.name):
-            open_rgb(path)
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA"])
-def test_modes_with_a_defined_meaning(tmp_path, mode):
-    path = tmp_path / "image.png"
-    Image.new("L", (20, 20), 255).convert(mode).save(path)
-    image = open_rgb(path)
-    assert image.mode == "RGB"
-    assert (np.array(image) == 255).all()
-
-
-def test_what_has_no_meaning_as_rgb_is_refused(tmp_path):
-    Image.new("RGBA", (20, 20), (1, 2, 3, 128)).save(tmp_path / "transparent.png")
-    Image.fromarray(np.full((20, 20), 40000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    Image.new("CMYK", (20, 20)).save(tmp_path / "print.jpg")
-    for name, said in (("transparent.png", "transparent"), ("deep.png", "mode I"), ("print.jpg", "mode CMYK")):
-        with pytest.raises(DetectorError, match=said):
-            open_rgb(tmp_path / name)
-
-
-def test_exif_orientation_is_applied(tmp_path):
-    image = Image.new("RGB", (40, 20))
-    exif = image.getexif()
-    exif[0x0112] = 6
-    image.save(tmp_path / "turned.jpg", exif=exif)
-    assert open_rgb(tmp_path / "turned.jpg").size == (20, 40)
+def test_any_function_can_be_mapped_over_the_originals(files):
+    source = FileImageSource(files, Preprocessing(32, 32), open_image=open_rgb)
+    assert list(source.map(lambda image: image.size, [3, 3])) == [(50, 40)] * 2
+    assert [pixel // 10 for pixel, _, _ in source.map(lambda image: image.getpixel((0, 0)))] == list(range(11))
 
 
 def test_resizing_is_antialiased():
@@ -125,7 +100,7 @@ def test_a_frame_leads_back_to_the_place_in_the_original():
     assert 30 <= row < 40
     assert 200 <= column < 220
     with pytest.raises(DetectorError, match="two dimensions"):
-        Frame(5, 5).to_original(np.zeros((1, 2, 3)))
+        Frame(5, 5, (0, 0, 5, 5)).to_original(np.zeros((1, 2, 3)))
 
 
 def test_the_cache_gives_the_same_batches_and_reads_once():

@@ -1,0 +1,152 @@
+"""Which preprocessing suits a product, decided from good images alone, with the evidence.
+
+The measure: take the mean of all other good pictures, and ask how much of what one good picture shows it leaves
+unexplained. Alignment is worth while when it brings that down clearly; a part that a fixture holds, a texture and a
+picture filled by its part are explained as well without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from modelzoo.detectors.alignment import LEAST_SHARE, Parts, PoseAlignment, foreground
+from modelzoo.detectors.errors import DetectorError, NotComparable
+from modelzoo.detectors.illumination import DARKEST, Background, FlatField
+
+# Pictures are compared at this size: what fine texture does is not the question.
+COMPARED_SIDE = 64
+# Alignment has to explain at least a fifth of what stays unexplained without it.
+WORTH_WHILE = 0.8
+# A lamp that moves brightness by less, between pictures or across one, is not worth correcting.
+LEAST_CHANGE, LEAST_SLOPE = 0.01, 0.03
+FEWEST = 4
+
+
+class Examined:
+    """Good pictures with what was found in them.
+
+    Args:
+        pictures: float32 [h,w,3] in grey levels.
+    """
+
+    def __init__(self, pictures: Sequence[np.ndarray]) -> None:
+        self.pictures = pictures
+        self.backgrounds = [Background.of(picture) for picture in pictures]
+
+    @cached_property
+    def parts(self) -> Parts:
+        return Parts.find(self.pictures, self.backgrounds)
+
+    @property
+    def both(self) -> tuple[Sequence[np.ndarray], Sequence[Background]]:
+        return self.pictures, self.backgrounds
+
+
+def unexplained(views: Sequence[np.ndarray]) -> float:
+    """Share of the variance of pictures [h,w,...] that the mean of the other pictures leaves unexplained, each pixel
+    at its place: 0 when all are alike, about 1 when the place says nothing."""
+    stack = np.stack(views).astype(np.float64)
+    n = len(stack)
+    # Leaving one picture out of the mean enlarges its distance from it by n / (n - 1).
+    residual = ((stack - stack.mean(axis=0)) * (n / (n - 1))) ** 2
+    total = (stack - stack.mean(axis=(0, 1, 2))) ** 2
+    return float(residual.sum() / max(float(total.sum()), 1e-9))
+
+
+def decide_illumination(examined: Examined, wanted: str) -> tuple[FlatField | None, dict[str, Any]]:
+    """Flat field or none, and why.
+
+    Raises:
+        DetectorError: when it was asked for and there is no background to correct by.
+    """
+    if wanted == "none":
+        return None, {"chosen": "none", "because": "it was asked for"}
+    backgrounds, parts = examined.backgrounds, examined.parts
+    evidence: dict[str, Any] = {"images_examined": len(backgrounds), "part_before_background": parts.share}
+    obstacle = ""
+    if parts.share < LEAST_SHARE:
+        obstacle = f"a part before an even background was found in {parts.share:.0%} of the good images only"
+    else:
+        levels = np.array([background.level for background in backgrounds])
+        slopes = [_slope(background) for background in backgrounds]
+        evidence |= {
+            "background_level": levels.mean(axis=0).round(2).tolist(),
+            "change_between_images": float((levels.std(axis=0) / np.maximum(levels.mean(axis=0), 1)).max()),
+            "slope_across_an_image": float(np.median(slopes)),
+        }
+        if levels.min() < DARKEST:
+            obstacle = "the background is too dark to tell the lamp by"
+    if obstacle:
+        if wanted == "flatfield":
+            raise DetectorError(f"A flat field cannot be fitted: {obstacle}. Use illumination none or auto.")
+        return None, {"chosen": "none", "because": obstacle, **evidence}
+    flat_field = FlatField.fit(backgrounds)
+    if wanted == "flatfield":
+        return flat_field, {"chosen": "flatfield", "because": "it was asked for", **evidence}
+    change, slope = evidence["change_between_images"], evidence["slope_across_an_image"]
+    if len(backgrounds) < FEWEST:
+        return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
+    if change < LEAST_CHANGE and slope < LEAST_SLOPE:
+        because = f"the lamp is steady: it changes by {change:.1%} between images and {slope:.1%} across one"
+        return None, {"chosen": "none", "because": because, **evidence}
+    because = f"there is a background, and the lamp changes by {change:.1%} between images and {slope:.1%} across one"
+    return flat_field, {"chosen": "flatfield", "because": because, **evidence}
+
+
+def decide_pose(
+    examined: Examined, wanted: str, image_size: tuple[int, int]
+) -> tuple[PoseAlignment | None, dict[str, Any]]:
+    """Pose alignment or none, and why.
+
+    Raises:
+        DetectorError: when it was asked for and the good images do not allow it.
+    """
+    if wanted == "none":
+        return None, {"chosen": "none", "because": "it was asked for"}
+    evidence: dict[str, Any] = {"images_examined": len(examined.pictures)}
+    try:
+        alignment, seen = PoseAlignment.fit(examined.pictures, examined.backgrounds, examined.parts, image_size)
+    except DetectorError as error:
+        if wanted == "pose":
+            raise DetectorError(f"The parts cannot be aligned: {error} Use align none or auto.") from error
+        return None, {"chosen": "none", "because": str(error), **evidence}
+    evidence |= seen
+    if wanted == "pose":
+        return alignment, {"chosen": "pose", "because": "it was asked for", **evidence}
+    if len(examined.pictures) < FEWEST:
+        return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
+    before = unexplained([_reduced(foreground(*pair)) for pair in zip(*examined.both, strict=True)])
+    aligned = []
+    for picture, background in zip(*examined.both, strict=True):
+        try:
+            aligned.append(_reduced(alignment.seen(picture, background)))
+        except NotComparable:
+            continue
+    evidence["aligned"] = len(aligned) / len(examined.pictures)
+    if evidence["aligned"] < LEAST_SHARE:
+        because = f"only {evidence['aligned']:.0%} of the good images could be aligned"
+        return None, {"chosen": "none", "because": because, **evidence}
+    after = unexplained(aligned)
+    evidence |= {"unexplained_without": before, "unexplained_with": after}
+    told = f"other good parts leave {before:.0%} of a picture unexplained without alignment and {after:.0%} with it"
+    if after > WORTH_WHILE * before:
+        return None, {"chosen": "none", "because": told, **evidence}
+    return alignment, {"chosen": "pose", "because": told, **evidence}
+
+
+def _slope(background: Background) -> float:
+    """How much the background changes across one picture, as a share of its level."""
+    surface = background.surface(8, 8)
+    spread = surface.max(axis=(0, 1)) - surface.min(axis=(0, 1))
+    return float((spread / np.maximum(background.level, 1)).max())
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    factor = COMPARED_SIDE / max(picture.shape[:2])
+    size = (max(4, round(picture.shape[1] * factor)), max(4, round(picture.shape[0] * factor)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.float32)

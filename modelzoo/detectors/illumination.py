@@ -1,0 +1,144 @@
+"""Illumination: what the background says about the lamp, and how to take the lamp out of a picture.
+
+A smooth surface is fitted to the background of every single picture. Dividing by it is flat-field correction, ordinary
+practice in machine vision: what remains is the part, not how bright the lamp was that day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from modelzoo.detectors.errors import NotComparable
+
+# The surface is fitted on a picture whose longer side has this many pixels: it is smooth, more would tell nothing new.
+FIT_SIDE = 96
+ROUNDS = 10
+# A pixel belongs to the background when it lies within so many standard deviations, or so many grey levels, of it.
+REACH = 3.5
+LEAST_REACH = 2.5
+# Exponents of x and y of the surface, the plane first: the first rounds fit only that, to the rim of the picture.
+TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
+PLANE = 3
+# What a background is: it fills the rim and is even enough. Otherwise the part fills the frame, or is a texture.
+LEAST_RIM = 0.8
+MOST_NOISE = 0.08
+# Darker than this (of 255) a background says nothing about the lamp.
+DARKEST = 16.0
+
+
+@dataclass(frozen=True)
+class Background:
+    """The surface that the background of one picture lies on.
+
+    Attributes:
+        coefficients: float64 [6,3], of the terms in x and y (-1..1 over the picture), grey levels, per channel.
+        noise: float64 [3], robust standard deviation of the background around it, grey levels.
+        rim: share of the picture's rim that lies on it, 0..1.
+    """
+
+    coefficients: np.ndarray
+    noise: np.ndarray
+    rim: float
+
+    @classmethod
+    def of(cls, picture: np.ndarray) -> Background:
+        """Fit to float32 [h,w,3] in grey levels (0..255), starting from the rim, dropping what does not lie on it."""
+        factor = FIT_SIDE / max(picture.shape[:2])
+        size = (max(8, round(picture.shape[1] * factor)), max(8, round(picture.shape[0] * factor)))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float64)
+        height, width = small.shape[:2]
+        terms = _terms(_axis(width)[None, :], _axis(height)[:, None]).reshape(-1, len(TERMS))
+        values = small.reshape(-1, 3)
+        rim = np.ones((height, width), dtype=bool)
+        depth = max(2, min(height, width) // 16)
+        rim[depth:-depth, depth:-depth] = False
+        chosen = rim.ravel()
+        for step in range(ROUNDS):
+            used = PLANE if step < 2 else len(TERMS)
+            basis = terms[chosen, :used]
+            # A trace of ridge: few background pixels must not let the surface swing under the part.
+            gram = basis.T @ basis + 1e-6 * len(terms) * np.eye(used)
+            solved = np.linalg.solve(gram, basis.T @ values[chosen])
+            residuals = values - terms[:, :used] @ solved
+            noise = 1.4826 * np.median(np.abs(residuals[chosen]), axis=0)
+            near = (np.abs(residuals) < np.maximum(REACH * noise, LEAST_REACH)).all(axis=1)
+            if near.sum() < 4 * len(TERMS):
+                break
+            if used == len(TERMS) and (near == chosen).all():
+                break
+            chosen = near
+        coefficients = np.zeros((len(TERMS), 3))
+        coefficients[: len(solved)] = solved
+        return cls(coefficients, noise, float(near[rim.ravel()].mean()))
+
+    @property
+    def level(self) -> np.ndarray:
+        """float64 [3], its mean over the picture, grey levels."""
+        mean = np.array([1, 0, 0, 1 / 3, 0, 1 / 3])  # of each term over the square -1..1
+        return np.asarray(mean @ self.coefficients)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it deserves the name: it fills the rim and is even."""
+        return self.rim >= LEAST_RIM and bool((self.noise <= np.maximum(MOST_NOISE * self.level, LEAST_REACH)).all())
+
+    def surface(self, width: int, height: int) -> np.ndarray:
+        """float32 [height,width,3], grey levels, over the whole picture in that many pixels."""
+        terms = _terms(_axis(width)[None, :], _axis(height)[:, None])
+        return np.asarray(terms @ self.coefficients, dtype=np.float32)
+
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """float32 [...,3], grey levels, at positions of -1..1 over the picture."""
+        return np.asarray(_terms(x, y) @ self.coefficients, dtype=np.float32)
+
+
+class FlatField:
+    """Brings the background of every picture to the brightness that the good pictures' backgrounds have on average.
+
+    Attributes:
+        level: float64 [3], that brightness per channel, grey levels.
+    """
+
+    def __init__(self, level: np.ndarray) -> None:
+        self.level = np.asarray(level, dtype=np.float64)
+
+    @classmethod
+    def fit(cls, backgrounds: Sequence[Background]) -> Self:
+        """From the backgrounds of good pictures."""
+        return cls(np.median([background.level for background in backgrounds], axis=0))
+
+    def transform(self, pixels: np.ndarray, surface: np.ndarray) -> np.ndarray:
+        """float32 [h,w,3] pixels divided by their background, float32 [h,w,3], and lifted to the common level."""
+        return np.asarray(pixels * (self.level.astype(np.float32) / np.maximum(surface, 1.0)), dtype=np.float32)
+
+    def check(self, background: Background) -> None:
+        """Raises NotComparable when a picture shows no background to correct it by."""
+        if not background.is_one or background.level.min() < DARKEST / 2:
+            raise NotComparable(
+                "no_background",
+                "The background that the lamp is corrected by cannot be seen: "
+                f"only {background.rim:.0%} of the picture's rim is even.",
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-safe; `restore` takes it back."""
+        return {"level": self.level.tolist()}
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any]) -> Self:
+        """The inverse of `describe`."""
+        return cls(np.array(description["level"], dtype=np.float64))
+
+
+def _axis(n: int) -> np.ndarray:
+    """Pixel centres of n pixels, float64 [n], in -1..1 over the picture's edges."""
+    return (np.arange(n) + 0.5) / n * 2 - 1
+
+
+def _terms(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.stack([np.broadcast_to(x**i * y**j, np.broadcast_shapes(x.shape, y.shape)) for i, j in TERMS], axis=-1)
