@@ -47,6 +47,9 @@ class ModelVersion(models.Model):
     artifact_sha256 = models.CharField(max_length=64, unique=True)
     artifact_bytes = models.PositiveBigIntegerField()
     config = models.JSONField()
+    preprocessing = models.JSONField(
+        default=dict, blank=True, help_text="what was decided about illumination and pose, why, and what was left out"
+    )
     backbone = models.CharField(max_length=64, blank=True)
     backbone_sha256 = models.CharField(max_length=64, blank=True)
     dataset_name = models.CharField(max_length=100)
@@ -89,6 +92,9 @@ class Threshold(models.Model):
 
     class Method(models.TextChoices):
         PERCENTILE = "percentile"
+        CONFORMAL = "conformal"
+        BEST_F1 = "best_f1"
+        COST = "cost"
         MANUAL = "manual"
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="thresholds")

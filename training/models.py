@@ -82,7 +82,7 @@ class TrainingRun(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
     algorithm = models.CharField(max_length=32)
     options = models.JSONField(help_text="of the detector, frozen when the run was requested")
-    percentile = models.FloatField()
+    calibration = models.JSONField(help_text="the rule of the first threshold, with its number")
     seed = models.BigIntegerField()
     versions = models.JSONField(default=dict)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)

@@ -23,10 +23,10 @@ from django.utils import timezone
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector
-from modelzoo.detectors.calibration import percentile_threshold
+from modelzoo.detectors.calibration import conformal_threshold, percentile_threshold
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.source import FileImageSource
-from modelzoo.models import ModelVersion
+from modelzoo.models import ModelVersion, Threshold
 from mvtec_site.errors import UserError
 from mvtec_site.version import library_versions
 from records.images import open_rgb
@@ -178,7 +178,7 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
         images = images_of(run.dataset, DatasetImage.Split.TRAIN)
         detector.fit(source_of(images, detector), progress=lifeline.share(0.0, _FIT))
         held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
-        threshold = percentile_threshold(held_out, run.percentile)
+        threshold = _first_threshold(run.calibration, held_out)
         fitted = time.monotonic()
         metrics = None
         tests = images_of(run.dataset, DatasetImage.Split.TEST)
@@ -194,7 +194,7 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
                 "dataset": run.dataset.name,
                 "dataset_snapshot": run.dataset.snapshot,
                 "seed": run.seed,
-                "threshold_percentile": run.percentile,
+                "calibration": run.calibration,
                 "versions": versions,
                 "metrics": metrics,
                 "fit_seconds": round(fitted - began, 2),
@@ -209,13 +209,15 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
             "artifact_sha256": info.sha256,
             "artifact_bytes": info.size_bytes,
             "config": detector.describe()["config"],
+            "preprocessing": _explained(detector, images),
             "backbone": backbone["name"],
             "backbone_sha256": backbone["sha256"],
             "held_out_scores": [float(value) for value in held_out],
         },
         threshold=threshold,
+        threshold_method=run.calibration["method"],
         threshold_parameters={
-            "percentile": run.percentile,
+            **{name: value for name, value in run.calibration.items() if name != "method"},
             "scores": "held-out good images",
             "n": len(held_out),
         },
@@ -223,6 +225,23 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
         history=detector.history,
         versions=versions,
     )
+
+
+def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float:
+    if calibration["method"] == Threshold.Method.CONFORMAL:
+        return conformal_threshold(held_out, calibration["false_reject_rate"])
+    return percentile_threshold(held_out, calibration["percentile"])
+
+
+def _explained(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
+    """What was decided about the preprocessing, for the record: no arrays, and images by their names."""
+    preprocessing = detector.preprocessing
+    return {
+        **preprocessing.decisions,
+        "region": list(preprocessing.region),
+        "input_size": list(detector.input_size),
+        "excluded": [{"image": images[row["image"]].path, "reason": row["reason"]} for row in preprocessing.excluded],
+    }
 
 
 def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from modelzoo import services as modelzoo
-from modelzoo.models import ModelVersion, Threshold
+from modelzoo.models import ModelVersion
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, NotFound, UserError
 from records.images import inspect_upload
@@ -120,14 +120,23 @@ def _lease() -> Any:
 
 @transaction.atomic
 def request_run(
-    *, dataset: Dataset, algorithm: str, options: dict[str, Any], percentile: float, seed: int, actor: Actor
+    *,
+    dataset: Dataset,
+    algorithm: str,
+    options: dict[str, Any],
+    calibration: dict[str, Any],
+    seed: int,
+    actor: Actor,
 ) -> TrainingRun:
-    """Write a run down. It is worked on by whoever claims it: `publish_run` calls a worker."""
+    """Write a run down. It is worked on by whoever claims it: `publish_run` calls a worker.
+
+    `calibration` is {"method": "percentile", "percentile": 90} or {"method": "conformal", "false_reject_rate": 0.1}.
+    """
     run = TrainingRun.objects.create(
         dataset=dataset,
         algorithm=algorithm,
         options=options,
-        percentile=percentile,
+        calibration=calibration,
         seed=seed,
         requested_by_id=actor.pk if actor else None,
         # A command that trains in its own process claims within moments; the sweep leaves it that long.
@@ -200,6 +209,7 @@ def finish_run(
     claim: Claim,
     version_fields: dict[str, Any],
     threshold: float,
+    threshold_method: str,
     threshold_parameters: dict[str, Any],
     metrics: dict[str, Any] | None,
     history: list[Any],
@@ -228,7 +238,7 @@ def finish_run(
     first = modelzoo.set_threshold(
         version=version,
         value=threshold,
-        method=Threshold.Method.PERCENTILE,
+        method=threshold_method,
         parameters=threshold_parameters,
         reason="first threshold, set by the training run",
         actor=run.requested_by,
