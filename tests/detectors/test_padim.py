@@ -15,17 +15,20 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from torch.nn import functional
 
 from modelzoo.detectors import artifacts, registry
-from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.errors import DetectorError, TooFewImages, TrainingCancelled
+from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments
 from modelzoo.detectors.metrics import Evaluation
-from modelzoo.detectors.padim import Gaussians, LeftOut, Moments, Padim
+from modelzoo.detectors.padim import Padim
+from modelzoo.detectors.reduction import PrincipalComponents, Projection, random_projection
 from modelzoo.detectors.smoothing import Smoothing
-from modelzoo.detectors.source import FileImageSource, open_rgb
+from modelzoo.detectors.source import FileImageSource
 from tests.detectors.conftest import (
     RESNET18,
     SCREW,
     TensorSource,
     needs_resnet18,
     needs_screw,
+    open_rgb,
     textured,
     with_defect,
 )
@@ -112,6 +115,22 @@ def test_left_out_distances_are_those_of_a_model_fitted_without_the_block(blocks
         np.testing.assert_allclose(ours, oracle_distances(rest, out, lift, shrinkage, target), rtol=3e-3)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 40), st.integers(1, 20), st.integers(2, 20), st.integers(0, 2**32 - 1))
+def test_moments_go_on_from_a_stored_model(n, more, channels, seed):
+    """What a model rounded to half precision still tells of its moments, and what becomes of them with new images."""
+    data = correlated(n + more, 3, channels, seed)
+    whole = moments_of(data)
+    moments = Gaussians.estimate(moments_of(data[:, :n]), 0.5).compact().moments()
+    moments.add(torch.from_numpy(data[:, n:]))
+    assert moments.n == n + more
+    np.testing.assert_allclose(moments.mean.numpy(), whole.mean.numpy(), rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(moments.variances().numpy(), whole.variances().numpy(), rtol=1e-4)
+    new = torch.from_numpy(correlated(5, 3, channels, seed + 1))
+    ours = Gaussians.estimate(moments, 0.5).distances(new).numpy()
+    np.testing.assert_allclose(ours, Gaussians.estimate(whole, 0.5).distances(new).numpy(), rtol=0.02)
+
+
 def test_identical_images_give_finite_distances():
     data = np.full((2, 6, 3), 5.0, dtype=np.float32)
     gaussians = Gaussians.estimate(moments_of(data), 0.5)
@@ -127,6 +146,11 @@ def test_smoothing_is_interpolation_then_a_gaussian_filter(height, width, sigma,
     upsampled = functional.interpolate(maps[:, None].double(), (36, 50), mode="bilinear", align_corners=False)[:, 0]
     expected = [ndimage.gaussian_filter(m, sigma, mode="mirror", truncate=4) if sigma else m for m in upsampled.numpy()]
     np.testing.assert_allclose(ours, np.array(expected), atol=1e-5)
+
+
+def by_position(detector: Padim, images: torch.Tensor) -> torch.Tensor:
+    """Features [P,B,C]."""
+    return detector._features(images).flatten(2).permute(2, 0, 1)
 
 
 def small(**options) -> Padim:
@@ -164,12 +188,101 @@ def test_held_out_scores_are_those_of_new_parts_and_training_scores_are_not():
 
 def test_the_selection_depends_on_the_seed_and_is_stored():
     def selection(seed):
-        return small(seed=seed).fit(TensorSource(textured(4, 64, 96))).state()["selection"]
+        return small(seed=seed).fit(TensorSource(textured(4, 64, 96))).state()["reduction"]
 
     first = selection(0)
     assert torch.equal(first, selection(0))
     assert not torch.equal(first, selection(1))
     assert len(set(first.tolist())) == 24
+
+
+def test_principal_components_are_those_of_the_whole():
+    """Against the singular vectors of all features at once: the same subspace, in the same order."""
+    generator = torch.Generator().manual_seed(0)
+    layers = [
+        torch.randn(10, 5, 8, 6, generator=generator) * torch.tensor([9.0, 1, 4, 0.5, 0.1])[:, None, None] + 30,
+        torch.randn(10, 3, 4, 3, generator=generator) * torch.tensor([2.0, 0.3, 6])[:, None, None] - 7,
+    ]
+    components = PrincipalComponents()
+    for first in range(0, 10, 3):
+        components.add([features[first : first + 3] for features in layers], (8, 6))
+    joined = torch.cat([layers[0], functional.interpolate(layers[1], (8, 6), mode="nearest")], dim=1)
+    rows = joined.permute(0, 2, 3, 1).reshape(-1, 8).double().numpy()
+    expected = np.linalg.svd(rows - rows.mean(0), full_matrices=False)[2][:4]
+    ours = components.projection(4).tensor.numpy().T
+    np.testing.assert_allclose(np.abs((ours * expected).sum(1)), 1, atol=1e-3)
+
+
+def test_projecting_each_layer_is_projecting_what_they_make_together():
+    projection = random_projection(8, 3, seed=1)
+    np.testing.assert_allclose(projection.tensor.T @ projection.tensor, torch.eye(3), atol=1e-6)
+    layers = [torch.randn(2, 5, 8, 6), torch.randn(2, 3, 4, 3)]
+    joined = torch.cat([layers[0], functional.interpolate(layers[1], (8, 6), mode="nearest")], dim=1)
+    expected = torch.einsum("bdhw,dc->bchw", joined, projection.tensor)
+    np.testing.assert_allclose(Projection(projection.tensor)(layers, (8, 6)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("reduction", ["random", "orthogonal", "pca"])
+def test_every_reduction_finds_the_defect_after_a_restart(reduction):
+    detector = small(reduction=reduction, n_features=12).fit(TensorSource(textured(16, 64, 96)))
+    again = Padim.restore(detector.describe(), detector.state())
+    good = textured(4, 64, 96, seed=3)
+    assert again.score(with_defect(good)).scores.min() > again.score(good).scores.max()
+    np.testing.assert_array_equal(again.score(good).maps, detector.score(good).maps)
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["fresh", "stored"])
+def test_partial_fit_is_a_fit_on_everything(stored):
+    images = textured(40, 64, 96)
+    first = small().fit(TensorSource(images[:24]))
+    detector = Padim.restore(first.describe(), first.state()) if stored else first
+    old = detector.held_out_scores
+    source = TensorSource(images[24:])
+    assert detector.partial_fit(source) is detector
+    assert source.reads.tolist() == [2] * 16
+    whole = small().fit(TensorSource(images))
+    assert detector.n_train == whole.n_train == 40
+    good = textured(8, 64, 96, seed=3)
+    for new in (good, with_defect(good)):
+        np.testing.assert_allclose(detector.score(new).maps, whole.score(new).maps, rtol=0.01)
+    np.testing.assert_array_equal(detector.held_out_scores[:24], old)
+    # Left out in other blocks than those of the whole, hence not the same numbers.
+    np.testing.assert_allclose(detector.held_out_scores[24:], whole.held_out_scores[24:], rtol=0.1)
+    again = Padim.restore(detector.describe(), detector.state())
+    np.testing.assert_array_equal(again.score(good).maps, detector.score(good).maps)
+
+
+def test_image_by_image_is_as_good_as_at_once():
+    images = textured(24, 64, 96)
+    detector = small().fit(TensorSource(images[:12]))
+    for image in images[12:]:
+        detector.partial_fit(TensorSource(image[None]))
+    new = textured(8, 64, 96, seed=3)
+    whole = small().fit(TensorSource(images))
+    np.testing.assert_allclose(detector.score(new).maps, whole.score(new).maps, rtol=0.02)
+
+
+def test_a_partial_fit_that_is_stopped_leaves_the_model_as_it_was():
+    detector = small().fit(TensorSource(textured(8, 64, 96)))
+    new = textured(2, 64, 96, seed=3)
+    before, held_out = detector.score(new).maps, detector.held_out_scores
+
+    def stop(fraction: float, sentence: str) -> None:
+        if fraction > 0.9:
+            raise TrainingCancelled("enough")
+
+    with pytest.raises(TrainingCancelled):
+        detector.partial_fit(TensorSource(textured(8, 64, 96, seed=1)), progress=stop)
+    with pytest.raises(TooFewImages, match="as it was"):
+        detector.partial_fit(TensorSource(textured(0, 64, 96)))
+    assert detector.n_train == 8
+    np.testing.assert_array_equal(detector.score(new).maps, before)
+    np.testing.assert_array_equal(detector.held_out_scores, held_out)
+
+
+def test_an_unfitted_detector_has_nothing_to_go_on_from():
+    with pytest.raises(DetectorError, match="not fitted"):
+        small().partial_fit(TensorSource(textured(4, 64, 96)))
 
 
 def test_each_image_is_read_twice_however_many_there_are():
@@ -197,9 +310,9 @@ def test_two_images_are_enough():
 def screw_detector():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BACKBONE_WEIGHTS_DIR", str(RESNET18.parent))
-        detector = registry.create("padim", device="cpu")
+        detector = registry.create("padim", device="cpu", align="none", illumination="none")
         good = sorted((SCREW / "train" / "good").glob("*.png"))
-        return detector.fit(FileImageSource(good, detector.preprocessing))
+        return detector.fit(FileImageSource(good, detector.preprocessing, open_image=open_rgb))
 
 
 @needs_screw
@@ -235,10 +348,10 @@ class TestScrew:
         tests = sorted((SCREW / "test").glob("*/000.png"))[:5]
         some = slice(0, None, 37)
         with torch.inference_mode():
-            streams = FileImageSource(good, detector.preprocessing).batches(16)
-            data = torch.cat([detector._features(batch)[some] for batch in streams], dim=1)
-            images = next(FileImageSource(tests, detector.preprocessing).batches(5))
-            new = detector._features(images)
+            streams = FileImageSource(good, detector.preprocessing, open_image=open_rgb).batches(16)
+            data = torch.cat([by_position(detector, batch)[some] for batch in streams], dim=1)
+            images = next(FileImageSource(tests, detector.preprocessing, open_image=open_rgb).batches(5))
+            new = by_position(detector, images)
             ours = [model._gaussians.distances(new).T[some].numpy() for model in (detector, restored)]
         mean_variance = float(detector.state()["floor"]) / detector.config.floor
         assert mean_variance == pytest.approx(float(data.double().var(1, unbiased=False).mean()), rel=0.1)

@@ -1,0 +1,241 @@
+"""Gaussians per position, from streamed moments: estimating them, measuring with them, leaving images out, going on.
+
+Shapes: B images, P positions of the grid, C features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+# Positions that are factorised together: bounds the temporary matrices to some 10 MB each.
+CHUNK = 256
+# When all good images are alike their variance is 0; the floor must still be positive.
+LEAST_FLOOR = 1e-6
+# Beyond this shrinkage the rounding of the whitening, divided by what is left, would be larger than the covariance.
+MOST_SHRINKAGE = 0.99
+
+
+class Moments:
+    """Streaming sums per position, enough for the mean, the covariance and Ledoit & Wolf's shrinkage.
+
+    Args:
+        shift: float32 [P,C], a point near the mean. It is subtracted from all data, which keeps float32 sums exact
+            enough: what is summed is of the size of the deviations, not of the features.
+    """
+
+    def __init__(self, shift: torch.Tensor) -> None:
+        positions, channels = shift.shape
+        self.n = 0
+        self.shift = shift
+        self.sum = torch.zeros_like(shift)  # [P,C] of y, the shifted data
+        self.products = shift.new_zeros(positions, channels, channels)  # [P,C,C] of y y^T
+        self.squares = shift.new_zeros(positions, dtype=torch.float64)  # [P] of |y|^2
+        self.cubes = torch.zeros_like(shift)  # [P,C] of |y|^2 y
+        self.fourths = shift.new_zeros(positions, dtype=torch.float64)  # [P] of |y|^4
+
+    def add(self, features: torch.Tensor) -> None:
+        """Take in float32 [P,B,C]."""
+        y = features - self.shift[:, None]
+        norms = torch.linalg.vector_norm(y, dim=2).square()  # [P,B]
+        self.n += y.shape[1]
+        self.sum += y.sum(1)
+        self.products.baddbmm_(y.transpose(1, 2), y)
+        self.squares += norms.sum(1, dtype=torch.float64)
+        self.cubes += torch.bmm(norms[:, None], y)[:, 0]
+        self.fourths += norms.double().square().sum(1)
+
+    @property
+    def mean(self) -> torch.Tensor:
+        """float32 [P,C]."""
+        return self.shift + self.sum / self.n
+
+    def central_cubes(self) -> torch.Tensor:
+        """float32 [P,C], the sum of |x - mean|^2 (x - mean)."""
+        mean = self.sum / self.n
+        turned = torch.bmm(self.products, mean[:, :, None])[:, :, 0]
+        return self.cubes - 2 * turned + (2 * self.n * mean.square().sum(1) - self.squares.float())[:, None] * mean
+
+    def central_fourths(self) -> torch.Tensor:
+        """float64 [P], the sum of |x - mean|^4."""
+        n, mean = self.n, self.sum.double() / self.n
+        mean_square = mean.square().sum(1)
+        quadratic = torch.empty_like(self.squares)  # sum over the data of (mean . y)^2
+        for positions in _chunks(len(mean)):
+            m = mean[positions]
+            quadratic[positions] = torch.einsum("pi,pij,pj->p", m, self.products[positions].double(), m)
+        fourths = self.fourths + 4 * quadratic + n * mean_square.square() + 2 * mean_square * self.squares
+        return fourths - 4 * (mean * self.cubes).sum(1) - 4 * n * mean_square.square()
+
+    def scatter(self, positions: slice) -> torch.Tensor:
+        """float32 [p,C,C], the sum of (x - mean)(x - mean)^T at some positions."""
+        total = self.sum[positions]
+        return self.products[positions] - total[:, :, None] * total[:, None, :] / self.n
+
+    def variances(self) -> torch.Tensor:
+        """float64 [P], the mean over the features of each position's variance (divided by n)."""
+        channels = self.sum.shape[1]
+        return (self.squares - self.sum.double().square().sum(1) / self.n).clamp_min(0) / (self.n * channels)
+
+    def shrinkage(self) -> torch.Tensor:
+        """float32 [P] in 0..1: Ledoit & Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
+        matrices", the weight of the identity that minimises the expected squared error."""
+        n, channels = self.n, self.sum.shape[1]
+        squared_norm = torch.empty_like(self.squares)  # |S|^2 (Frobenius)
+        for positions in _chunks(len(squared_norm)):
+            squared_norm[positions] = (self.scatter(positions).double() / n).square().sum((1, 2))
+        beta = (self.central_fourths() / n - squared_norm) / n
+        delta = squared_norm - channels * self.variances().square()
+        return torch.where(delta > 0, (beta / delta.clamp_min(1e-300)).clamp(0, 1), 1.0).float()
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What the mean and the whitening do not tell: with it, more images can be taken in later.
+
+    Attributes:
+        variances: float64 [P], see `Moments.variances`.
+        shrinkage: float32 [P], see `Moments.shrinkage`.
+        cubes: float16 [P,C], the sum of |x - mean|^2 (x - mean) in units of n variance^1.5. Only the next shrinkage
+            reads them, so half precision is plenty.
+        fourths: float64 [P], the sum of |x - mean|^4.
+    """
+
+    variances: torch.Tensor
+    shrinkage: torch.Tensor
+    cubes: torch.Tensor
+    fourths: torch.Tensor
+
+    @classmethod
+    def of(cls, moments: Moments) -> Rest:
+        """From the moments."""
+        variances = moments.variances()
+        cubes = moments.central_cubes() / _cubic_unit(moments.n, variances)
+        return cls(variances, moments.shrinkage(), cubes.half(), moments.central_fourths())
+
+    def to(self, device: str) -> Rest:
+        """A copy on another device."""
+        return Rest(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+class Gaussians:
+    """A Gaussian per position, ready to measure distances.
+
+    The covariance is M = (1 - r) S + (r v + f) I, with the empirical covariance S, its shrinkage r, the position's
+    own mean variance v and the common floor f. With M = U^T U the Mahalanobis distance of x is |(x - mean) U^-1|.
+    U^-1 is kept times sqrt(f): its norm is then at most 1, so that half precision holds it well.
+
+    Attributes:
+        n: number of images behind it.
+        mean: float32 [P,C].
+        whitening: float32 [P,C,C], upper triangular, sqrt(f) U^-1.
+        floor: f, in the squared unit of the features.
+        rest: what else is needed to go on from here.
+    """
+
+    def __init__(self, n: int, mean: torch.Tensor, whitening: torch.Tensor, floor: float, rest: Rest) -> None:
+        self.n = n
+        self.mean = mean
+        self.whitening = whitening
+        self.floor = floor
+        self.rest = rest
+
+    @classmethod
+    def estimate(cls, moments: Moments, floor: float, *, left_out: int = 0) -> Gaussians:
+        """From moments; `floor` is a fraction of the mean variance over all positions.
+
+        With `left_out` = b the scatter is divided by n - b: the matrix from which `LeftOut` subtracts b images.
+        """
+        rest = Rest.of(moments)
+        lift = max(floor * float(rest.variances.mean()), LEAST_FLOOR)
+        diagonal = rest.shrinkage * rest.variances.float() + lift
+        whitening = torch.empty_like(moments.products)
+        identity = torch.eye(whitening.shape[1], device=whitening.device)
+        for positions in _chunks(len(whitening)):
+            weight = (1 - rest.shrinkage[positions]) / (moments.n - left_out)
+            covariance = weight[:, None, None] * moments.scatter(positions)
+            covariance += diagonal[positions, None, None] * identity
+            factor = torch.linalg.cholesky(covariance, upper=True)
+            inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=True)
+            whitening[positions] = inverse * lift**0.5
+        return cls(moments.n, moments.mean, whitening, lift, rest)
+
+    def moments(self) -> Moments:
+        """The moments that this was estimated from, about the mean, as far as half precision tells.
+
+        S is M less what was added to it, divided by 1 - r. Where nearly all of S was shrunk away nothing of it can be
+        told any more, and S = v I, which the shrinkage took for the best guess, stands in for it.
+        """
+        rest, channels = self.rest, self.mean.shape[1]
+        moments = Moments(self.mean)
+        moments.n = self.n
+        moments.squares += self.n * channels * rest.variances
+        moments.cubes += rest.cubes.float() * _cubic_unit(self.n, rest.variances)
+        moments.fourths += rest.fourths
+        variances = rest.variances.float()
+        kept = torch.where(rest.shrinkage < MOST_SHRINKAGE, 1 / (1 - rest.shrinkage).clamp_min(1e-6), 0.0)
+        identity = torch.eye(channels, device=self.mean.device)
+        for positions in _chunks(len(self.mean)):
+            factor = torch.linalg.solve_triangular(
+                self.whitening[positions], self.floor**0.5 * identity.expand_as(self.whitening[positions]), upper=True
+            )
+            spherical = variances[positions, None, None] * identity
+            shape = torch.bmm(factor.transpose(1, 2), factor) - self.floor * identity - spherical
+            moments.products[positions] = self.n * (spherical + kept[positions, None, None] * shape)
+        return moments
+
+    def compact(self) -> Gaussians:
+        """Round the whitening to half precision, in place: what is stored is then what has been scored with."""
+        for positions in _chunks(len(self.whitening)):
+            self.whitening[positions] = self.whitening[positions].half()
+        return self
+
+    def whitened(self, features: torch.Tensor) -> torch.Tensor:
+        """float32 [P,B,C]: sqrt(f) times the whitened deviations of features [P,B,C]."""
+        return torch.bmm(features - self.mean[:, None], self.whitening)
+
+    def distances(self, features: torch.Tensor) -> torch.Tensor:
+        """Mahalanobis distances, float32 [B,P], of features [P,B,C]."""
+        return torch.linalg.vector_norm(self.whitened(features), dim=2).T * self.floor**-0.5
+
+    def to(self, device: str) -> None:
+        """Move to a device."""
+        self.mean, self.whitening, self.rest = self.mean.to(device), self.whitening.to(device), self.rest.to(device)
+
+
+class LeftOut:
+    """Distances of training images by the model that was never shown them, without fitting it.
+
+    Removing the b images D = [x_1 - m, ..., x_b - m] of n from a scatter T leaves T - D Z D^T, and the images deviate
+    from the new mean by D Z, where Z = I + 11^T / (n - b). With M = a T + c I and the Gram matrix G = D^T M^-1 D of
+    the whitened deviations, Woodbury's identity gives the squared distances as the diagonal of Z G (I - a Z G)^-1 Z.
+    The shrinkage and the floor stay those of all images; everything else is exact.
+    """
+
+    def __init__(self, moments: Moments, floor: float, block: int) -> None:
+        self.n = moments.n
+        self.block = block
+        self.gaussians = Gaussians.estimate(moments, floor, left_out=block)
+        self.weight = ((1 - self.gaussians.rest.shrinkage) / (moments.n - block)).double()
+
+    def distances(self, features: torch.Tensor) -> torch.Tensor:
+        """float32 [B,P] of features [P,B,C], all of them part of the moments, B at most the block."""
+        whitened = self.gaussians.whitened(features)
+        gram = torch.bmm(whitened, whitened.transpose(1, 2)).double() / self.gaussians.floor
+        size = gram.shape[1]
+        identity = torch.eye(size, dtype=torch.float64, device=gram.device)
+        z = identity + 1 / (self.n - size)
+        zg = z @ gram
+        inner = identity - self.weight[:, None, None] * zg
+        squared = (zg @ torch.linalg.solve(inner, z.expand_as(inner))).diagonal(dim1=1, dim2=2)
+        return squared.clamp_min(0).sqrt().T.float()
+
+
+def _chunks(positions: int) -> list[slice]:
+    return [slice(first, first + CHUNK) for first in range(0, positions, CHUNK)]
+
+
+def _cubic_unit(n: int, variances: torch.Tensor) -> torch.Tensor:
+    """float32 [P,1], never 0: the unit in which `Rest` keeps the cubes."""
+    return (n * variances.clamp_min(1e-12) ** 1.5).float()[:, None]

@@ -1,0 +1,111 @@
+"""What PaDiM and PatchCore share: a pretrained network describes patches on a grid, and each patch has a distance."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+
+from modelzoo.detectors.backbones import LAYERS, Backbone
+from modelzoo.detectors.base import Detector, ImageSource, Progress, resolve_device
+from modelzoo.detectors.config import DetectorConfig, option
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.smoothing import Size, Smoothing
+from modelzoo.detectors.weights import BACKBONE_NAMES
+
+# On a CPU larger batches make the backbone no faster, and their activations leave the cache.
+CPU_BATCH = 4
+BACKBONE_PREFIX = "backbone."
+
+
+@dataclass(frozen=True)
+class PatchConfig(DetectorConfig):
+    """Options of every detector that compares patches of pretrained features."""
+
+    backbone: str = option("resnet18", "pretrained network that describes the patches", choices=BACKBONE_NAMES)
+    layers: tuple[str, ...] = option(LAYERS, "layers whose features are joined", choices=LAYERS)
+
+
+class PatchDetector(Detector):
+    """A detector on the features of a frozen network. A subclass says how the layers become one description per patch.
+
+    Shapes: B images, P = h w patches of the grid, C features.
+    """
+
+    config: PatchConfig
+
+    def __init__(self, config: PatchConfig, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self._backbone: Backbone
+        self._smoothing: Smoothing
+
+    @property
+    @abstractmethod
+    def grid(self) -> Size:
+        """Patches per column and row; known once `input_size` is."""
+
+    @abstractmethod
+    def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
+        """float32 [B,C,h,w] on the grid, of the chosen layers' feature maps."""
+
+    def _load_backbone(self, progress: Progress) -> None:
+        """The published network and the smoothing for the input size that the preprocessing has decided on."""
+        progress(0.0, "loading the backbone")
+        self._backbone, weights = Backbone.pretrained(self.config.backbone, self.config.layers)
+        self.backbone_info = weights.info()
+        self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma)
+        self._backbone.to(self.device)
+        self._smoothing.to(self.device)
+
+    def _channels(self) -> int:
+        """Number of channels of the chosen layers together."""
+        blank = torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=self.device)
+        return sum(features.shape[1] for features in self._backbone(blank))
+
+    def _layers(self, images: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+        """Feature maps of uint8 [B,3,H,W], a few images at a time."""
+        for part in images.split(CPU_BATCH) if self.device == "cpu" else (images,):
+            yield self._backbone(part)
+
+    def _features(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 [B,C,h,w] of uint8 [B,3,H,W]."""
+        return torch.cat([self._describe_patches(layers) for layers in self._layers(images)])
+
+    def _stream(
+        self, source: ImageSource, size: int, indices: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Of each batch: how many images there have been with it, and its features, float32 [B,C,h,w]."""
+        seen = 0
+        for batch in source.batches(size, indices):
+            seen += len(batch)
+            yield seen, self._features(batch.to(self.device))
+
+    def _smooth(self, distances: torch.Tensor) -> torch.Tensor:
+        """float32 [B,P] to smoothed maps [B,H,W]."""
+        return self._smoothing(distances.reshape(-1, *self.grid))
+
+    def to(self, device: str) -> Self:
+        self.device = resolve_device(device)
+        self._backbone.to(self.device)
+        self._smoothing.to(self.device)
+        self._move_model()
+        return self
+
+    @abstractmethod
+    def _move_model(self) -> None:
+        """Move what was learned to `self.device`."""
+
+    def _backbone_tensors(self) -> dict[str, torch.Tensor]:
+        return {BACKBONE_PREFIX + name: tensor for name, tensor in self._backbone.state_dict().items()}
+
+    def _restore_backbone(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Takes the backbone's tensors out of `tensors`."""
+        if self.backbone_info is None:
+            raise DetectorError(f"A {self.algorithm} model must name its backbone.")
+        names = [name for name in tensors if name.startswith(BACKBONE_PREFIX)]
+        weights = {name.removeprefix(BACKBONE_PREFIX): tensors.pop(name) for name in names}
+        self._backbone = Backbone.from_state(self.backbone_info["name"], self.config.layers, weights)
+        self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma)

@@ -1,0 +1,114 @@
+"""From the channels of several layers to the few features per position that PaDiM keeps.
+
+Shapes: B images, D channels of all layers, C features, [h,w] the grid.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch.nn import functional
+
+from modelzoo.detectors.smoothing import Size
+
+RANDOM, ORTHOGONAL, PCA = "random", "orthogonal", "pca"
+REDUCTIONS = (RANDOM, ORTHOGONAL, PCA)
+
+
+class Reduction(ABC):
+    """Makes C features of D channels.
+
+    Attributes:
+        tensor: the whole of it, as it is stored.
+    """
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+
+    @abstractmethod
+    def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
+        """float32 [B,C,h,w] of feature maps [B,d,*,*], D channels in all."""
+
+    def to(self, device: str) -> Self:
+        """Move to a device; returns self."""
+        self.tensor = self.tensor.to(device)
+        return self
+
+
+class Selection(Reduction):
+    """Some channels as they are: the paper's reduction, and the quickest. `tensor`: int64 [C], ascending."""
+
+    def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
+        chosen, first = [], 0
+        for features in layers:
+            channels = self.tensor[(self.tensor >= first) & (self.tensor < first + features.shape[1])]
+            chosen.append(resampled(features[:, channels - first], grid))
+            first += features.shape[1]
+        return torch.cat(chosen, dim=1)
+
+
+class Projection(Reduction):
+    """Linear combinations of all channels. `tensor`: float32 [D,C] with orthonormal columns."""
+
+    def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
+        # Projecting and resampling are both linear; each layer is projected where it has fewest positions.
+        parts = self.tensor.split([features.shape[1] for features in layers])
+        projected = [
+            resampled(functional.conv2d(features, part.T[:, :, None, None]), grid)
+            for features, part in zip(layers, parts, strict=True)
+        ]
+        return torch.stack(projected).sum(0)
+
+
+def random_selection(available: int, wanted: int, seed: int) -> Selection:
+    """`wanted` of `available` channels, drawn."""
+    generator = torch.Generator().manual_seed(seed)
+    return Selection(torch.randperm(available, generator=generator)[:wanted].sort().values)
+
+
+def random_projection(available: int, wanted: int, seed: int) -> Projection:
+    """A random semi-orthogonal matrix, as in later work on PaDiM (Kim et al. 2021, "Semi-orthogonal embedding for
+    efficient unsupervised anomaly segmentation"): every channel has its say, and distances are kept on average."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randn(available, wanted, generator=generator, dtype=torch.float64)
+    return Projection(torch.linalg.qr(drawn).Q.float())
+
+
+class PrincipalComponents:
+    """Streaming covariance of all channels, over images and positions alike, and its largest components."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.shift: torch.Tensor  # float32 [1,D], a point near the mean: keeps the sums of products small
+        self.sum: torch.Tensor  # float64 [D]
+        self.products: torch.Tensor  # float64 [D,D]
+
+    def add(self, layers: list[torch.Tensor], grid: Size) -> None:
+        """Take in feature maps [B,d,*,*], resampled to the grid."""
+        joined = torch.cat([resampled(features, grid) for features in layers], dim=1)
+        rows = joined.flatten(2).transpose(1, 2).flatten(0, 1)
+        if self.n == 0:
+            self.shift = rows.mean(0, keepdim=True)
+            self.sum = torch.zeros_like(self.shift[0], dtype=torch.float64)
+            self.products = self.sum.new_zeros(len(self.sum), len(self.sum))
+        y = rows - self.shift
+        self.n += len(y)
+        self.sum += y.sum(0, dtype=torch.float64)
+        self.products += (y.T @ y).double()
+
+    def projection(self, wanted: int) -> Projection:
+        """On the `wanted` directions in which the features vary most."""
+        covariance = self.products / self.n - torch.outer(self.sum, self.sum) / self.n**2
+        _, vectors = torch.linalg.eigh(covariance)  # ascending
+        return Projection(vectors[:, -wanted:].flip(1).float().contiguous())
+
+
+def resampled(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+    """Features [B,C,h,w] on the grid: averaged where they are finer, repeated where they are coarser."""
+    if tuple(features.shape[2:]) == grid:
+        return features
+    if features.shape[2] > grid[0]:
+        return functional.adaptive_avg_pool2d(features, grid)
+    return functional.interpolate(features, grid, mode="nearest")
