@@ -156,7 +156,7 @@ class Evaluation:
         precision], thinned;
         pixel, None without any mask of a defect: auroc with auroc_uncertainty (from counting in bins), aupr, iou at
         the image threshold, best_iou with best_iou_threshold (both tuned on these images), images_with_mask, regions,
-        aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`), roc_curve, pr_curve;
+        aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`), pr_curve;
         per_defect: per kind n, recall at the threshold with recall_interval, auroc against all good ones, mean_score
         (of those that could be compared);
         histogram: edges [k+1] of the scores, counts [k] of good and defective; None without a score;
@@ -230,7 +230,6 @@ class Evaluation:
             "images_with_mask": self._masked_images,
             "regions": self._pixels.regions,
             **self._pixels.region_overlap(),
-            "roc_curve": ranking.roc() if ranking.n_negative else None,
             "pr_curve": ranking.precision_recall(),
         }
 

@@ -265,7 +265,7 @@ def test_no_good_pixel_means_no_overlap_figure():
     evaluation = Evaluation(0.5)
     evaluation.add(1.0, True, "dent", np.ones((4, 4)), np.ones((4, 4)))
     pixel = evaluation.result()["pixel"]
-    assert pixel["aupro"] is pixel["pro_curve"] is pixel["roc_curve"] is None
+    assert pixel["aupro"] is pixel["pro_curve"] is None
     assert pixel["regions"] == 1
 
 

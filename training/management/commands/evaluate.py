@@ -1,14 +1,18 @@
-"""`manage.py evaluate`: figures of a model version on the test split of a data set."""
+"""`manage.py evaluate`: figures of a model version on the test split of a data set, and a report for people."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from modelzoo.runtime import hold
 from modelzoo.selectors import find_version, threshold_in_force
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
+from training.models import DatasetImage
+from training.report import page
+from training.report.words import figure_range, percent, percent_range, shortcut_sentences
 from training.selectors import images_of, latest_dataset
 from training.services import record_evaluation
 
@@ -20,12 +24,17 @@ class Command(ProductCommand):
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
         parser.add_argument("--dataset", default="", help="name of a data set (default: the one it was trained on)")
         parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")
+        parser.add_argument("--report", type=Path, metavar="PATH", help="also write a self-contained HTML report")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
         from training.evaluation import evaluate_images
+        from training.report import pictures
         from training.runner import progress_bar
 
+        target = Path(options["report"]) if options.get("report") else None
+        if target:
+            page.check_target(target)
         version = find_version(wanted=options["model_version"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)
         images = images_of(dataset, "test")
@@ -33,17 +42,37 @@ class Command(ProductCommand):
             raise UserError(f"{dataset} has no test images.", code="no_test_images")
         threshold = threshold_in_force(version.pk)
         held = hold(version, options["device"])
+        scored: list[tuple[DatasetImage, float | None]] = []
         with progress_bar(quiet=options["json"]) as echo:
-            metrics = evaluate_images(held.detector, images, threshold.value, progress=echo)
-        record_evaluation(version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None)
+            metrics = evaluate_images(
+                held.detector,
+                images,
+                threshold.value,
+                progress=echo,
+                each=lambda image, score: scored.append((image, score)),
+            )
+        evaluation = record_evaluation(
+            version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
+        )
+        if target:
+            html = page.render(
+                version=version,
+                dataset=dataset,
+                threshold=threshold,
+                evaluation=evaluation,
+                pictures=pictures.show(held.detector, pictures.choose(scored), threshold.value),
+            )
+            page.write(target, html)
         if options["json"]:
             head = {"model_version": version.pk, "dataset": dataset.name, "dataset_snapshot": dataset.snapshot}
-            self.answer(head | metrics)
+            self.answer(head | metrics | ({"report": str(target)} if target else {}))
         else:
             self.stdout.write(
                 f"{version} on {dataset}, threshold {threshold.value:.6g} (revision {threshold.revision})"
             )
             self.stdout.write(as_text(metrics))
+            if target:
+                self.stdout.write(f"Report: {target}")
 
 
 def as_text(metrics: dict[str, Any]) -> str:
@@ -54,12 +83,24 @@ def as_text(metrics: dict[str, Any]) -> str:
             return "-"
         return f"{value:.4f}" if isinstance(value, float) else str(value)
 
-    lines = [f"{metrics['n']} test images"]
+    intervals = metrics["image"]["intervals"]
+    lines = [f"{metrics['n']} test images (in brackets: 95 % intervals)"]
     for group in ("image", "pixel"):
         for name, value in (metrics[group] or {}).items():
             if isinstance(value, int | float | str) or value is None:
-                lines.append(f"  {group + '.' + name:<26} {shown(value)}")
+                within = f"  ({figure_range(intervals[name])})" if group == "image" and intervals.get(name) else ""
+                lines.append(f"  {group + '.' + name:<26} {shown(value)}{within}")
     lines.append("  by defect type (recall at the threshold in force)")
     for name, row in metrics["per_defect"].items():
-        lines.append(f"    {name:<24} {shown(row['recall'])}  of {row['n']}")
+        share, within = percent(row["recall"]), percent_range(row["recall_interval"])
+        lines.append(f"    {name:<24} {share:>7}  of {row['n']}  ({within})")
+    left_out = metrics["not_comparable"]
+    if left_out["reasons"]:
+        why = ", ".join(f"{reason} {count}" for reason, count in left_out["reasons"].items())
+        lines.append(
+            f"  not comparable, counted as rejected: {left_out['good']} good, {left_out['defective']} defective ({why})"
+        )
+    warned = metrics["shortcut_audit"] and metrics["shortcut_audit"]["warning"]
+    lines.append("  shortcut audit: WARNING" if warned else "  shortcut audit")
+    lines += [f"    {sentence}" for sentence in shortcut_sentences(metrics["shortcut_audit"])]
     return "\n".join(lines)

@@ -1,0 +1,127 @@
+"""The few test images that a person wants to see: where the detector errs, or nearly does, and typical defects."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from operator import itemgetter
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from modelzoo.detectors.base import Detector
+from modelzoo.maps import render_heat
+from records.images import open_rgb
+from records.selectors import gate_limits
+from training.evaluation import Judged, judge
+from training.layout import open_mask
+from training.models import DatasetImage
+
+EACH = 4  # pictures in a group
+_LARGEST = 320  # pixels
+_MARKED = (255, 229, 0, 255)  # BGRA: the annotated defect
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pictures under one heading; before `show` only the images are known."""
+
+    title: str
+    images: list[DatasetImage]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image as it is embedded.
+
+    Attributes:
+        photo, heat: data URIs, at most 320 pixels; heat lies on the photo, and is empty where there is no map.
+        score: None where the part could not be compared.
+    """
+
+    path: str
+    kind: str
+    is_defective: bool
+    score: float | None
+    is_rejected: bool
+    photo: str
+    heat: str
+
+    @property
+    def is_right(self) -> bool:
+        return self.is_defective == self.is_rejected
+
+    @property
+    def outcome(self) -> str:
+        if self.is_defective:
+            return "caught" if self.is_rejected else "escape"
+        return "false reject" if self.is_rejected else "accepted"
+
+
+def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
+    """At most four groups of four: they say where the detector is weak, not where it shines."""
+    rows = list(scored)
+    compared = sorted((row for row in rows if row[1] is not None), key=itemgetter(1))
+    good = [image for image, _ in compared if not image.is_defective]
+    bad = [image for image, _ in compared if image.is_defective]
+    typical = []
+    for kind, count in sorted(
+        Counter(image.defect_type for image in bad).items(), key=lambda item: (-item[1], item[0])
+    ):
+        middle = [image for image in bad if image.defect_type == kind][count // 2]
+        if middle not in bad[:EACH]:
+            typical.append(middle)
+    groups = [
+        Group("Good parts with the highest scores", good[::-1][:EACH]),
+        Group("Defective parts with the lowest scores", bad[:EACH]),
+        Group("Typical defects, the middle score of their kind", typical[:EACH]),
+        Group("Could not be compared", [image for image, score in rows if score is None][:EACH]),
+    ]
+    return [group for group in groups if group.images]
+
+
+def show(detector: Detector, groups: list[Group], threshold: float) -> list[tuple[str, list[Picture]]]:
+    """The groups with their pictures; the images are scored once more, so that no map had to be kept until now."""
+    return [(group.title, [_picture(row, threshold) for row in judge(detector, group.images)]) for group in groups]
+
+
+def _picture(judged: Judged, threshold: float) -> Picture:
+    image = judged.image
+    photo = open_rgb(image.asset.read(), gate_limits())
+    width, height = photo.size
+    heat = ""
+    if judged.map is not None:
+        overlay = render_heat(judged.map, threshold=threshold, width=width, height=height, largest=_LARGEST)
+        heat = _uri("png", _marked(overlay, image) if image.mask else overlay)
+    photo.thumbnail((_LARGEST, _LARGEST))
+    jpeg = BytesIO()
+    photo.save(jpeg, "JPEG", quality=85)
+    return Picture(
+        path=image.path,
+        kind=image.defect_type,
+        is_defective=image.is_defective,
+        score=judged.score,
+        is_rejected=judged.score is None or judged.score > threshold,
+        photo=_uri("jpeg", jpeg.getvalue()),
+        heat=heat,
+    )
+
+
+def _marked(overlay: bytes, image: DatasetImage) -> bytes:
+    """The overlay with the outline of the annotated defect."""
+    assert image.mask is not None
+    layer = np.array(cv2.imdecode(np.frombuffer(overlay, np.uint8), cv2.IMREAD_UNCHANGED))
+    truth = Image.fromarray(open_mask(image.mask.read(), gate_limits())).convert("L")
+    # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
+    reduced = np.array(truth.resize(layer.shape[1::-1], Image.Resampling.BOX)) > 0
+    contours, _ = cv2.findContours(reduced.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(layer, contours, -1, _MARKED, 1, cv2.LINE_AA)
+    return cv2.imencode(".png", layer)[1].tobytes()
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

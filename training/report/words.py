@@ -1,0 +1,108 @@
+"""Figures as sentences: what the report and the terminal say about how far they can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_STATISTICS = {
+    "mean": "mean grey level",
+    "standard_deviation": "spread of the grey levels",
+    "median": "median grey level",
+    "dark_level": "darkest grey level",
+    "bright_level": "brightest grey level",
+    "noise": "noise",
+    "corners": "grey level of the corners",
+    "saturation": "colour saturation",
+    "file_size": "file size",
+    "area": "image size",
+}
+_PLACES = {"raw": "the files", "prepared": "the model's input"}
+
+
+def statistic(name: str) -> str:
+    """A statistic of the shortcut audit in words."""
+    return _STATISTICS.get(name, name)
+
+
+def percent(share: float | None) -> str:
+    """0.0975 as "9.8 %"."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def percent_range(interval: list[float] | None) -> str:
+    """[0.027, 0.231] as "2.7 to 23.1 %"."""
+    return "-" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
+
+
+def figure(value: float | None) -> str:
+    """An area or a score of quality with three digits."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def figure_range(interval: list[float] | None) -> str:
+    """[0.68, 0.84] as "0.680 to 0.840"."""
+    return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
+    """How a threshold came about, from its method and the parameters that its revision keeps."""
+    if method == "percentile" and {"percentile", "scores", "n"} <= set(parameters):
+        return f"Percentile {parameters['percentile']:g} of the scores of {parameters['n']} {parameters['scores']}"
+    named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items())
+    return f"{method.capitalize()}: {named}" if named else method.capitalize()
+
+
+def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
+    """What the shortcut audit found, the verdict first."""
+    if audit is None:
+        return ["No shortcut audit: it needs good and defective images."]
+    raw, prepared = audit["raw"], audit["prepared"]
+    said: list[str] = []
+    if not audit["warning"]:
+        place = audit["worst_input"]
+        said.append(
+            f"No shortcut found: the trivial statistic that separates best is the {_worst(place, audit[place])}, "
+            f"{_beside(audit[place])}."
+        )
+    for place, section in (("prepared", prepared), ("raw", raw)):
+        if section and section["warning"]:
+            said.append(
+                f"The {_worst(place, section)} alone tells good from defective as well as the "
+                f"detector, or nearly so: {_beside(section)}."
+            )
+    if prepared and prepared["warning"]:
+        said.append("The model could have gone by it. Do not quote the detector's figure without this sentence.")
+    elif audit["warning"] and prepared:
+        said.append(
+            "The model's input does not carry it: there the trivial statistic that separates best is the "
+            f"{statistic(prepared['worst'])}, {_beside(prepared)}."
+        )
+    said.append(_matched(audit["worst_input"], audit[audit["worst_input"]]))
+    if audit["worst_input"] == "raw" and prepared and not prepared["warning"]:
+        said.append(_matched("prepared", prepared))
+    return said
+
+
+def _worst(place: str, section: dict[str, Any]) -> str:
+    return f"{statistic(section['worst'])} of {_PLACES[place]}"
+
+
+def _beside(section: dict[str, Any]) -> str:
+    side = section["statistics"][section["worst"]]["defective_are"]
+    return (
+        f"AUROC {figure(section['worst_auroc'])} ({side} on defective parts) "
+        f"against the detector's {figure(section['detector_auroc'])}"
+    )
+
+
+def _matched(place: str, section: dict[str, Any]) -> str:
+    matched, name = section["matched"], _worst(place, section)
+    if matched["auroc"] is None:
+        return (
+            f"The detector cannot be judged without the {name}: {matched['reason']} "
+            f"({matched['n_good']} good, {matched['n_defective']} defective)."
+        )
+    return (
+        f"Among parts alike in the {name} ({matched['n_good']} good, {matched['n_defective']} defective) "
+        f"the detector has AUROC {figure(matched['auroc'])}."
+    )
