@@ -8,6 +8,7 @@ from modelzoo.detectors.autoencoder import ConvAutoencoder
 from modelzoo.detectors.base import Detector, resolve_device
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.padim import Padim
+from modelzoo.detectors.patchcore import PatchCore
 
 D = TypeVar("D", bound=type[Detector])
 
@@ -56,4 +57,5 @@ def create(algorithm: str, *, device: str = "auto", **options: Any) -> Detector:
 
 
 register(Padim)
+register(PatchCore)
 register(ConvAutoencoder)

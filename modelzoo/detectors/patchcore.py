@@ -1,0 +1,189 @@
+"""PatchCore: how far each patch lies from the nearest patch of any good part.
+
+Roth et al. 2022, "Towards Total Recall in Industrial Anomaly Detection". A patch may be compared with patches from
+anywhere in the image, so that parts need not lie still. Departures from the paper, each for a reason: the coreset is
+chosen among at most `memory_limit` patches, as many from every image, so that neither memory nor time explodes with
+the number of images; the re-weighting scales the whole map, so that the score remains its maximum; and held-out
+scores come from memories that are chosen anew without the images that they judge.
+
+Shapes: B images, P = h w patches, C features, L candidates, M rows of the memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from modelzoo.detectors.backbones import LAYERS
+from modelzoo.detectors.base import ImageSource, Progress
+from modelzoo.detectors.config import option
+from modelzoo.detectors.coreset import GREEDY, SAMPLINGS, choose, projected
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.neighbours import Memory
+from modelzoo.detectors.patches import PatchConfig, PatchDetector
+from modelzoo.detectors.smoothing import Size
+
+STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}  # pixels per position; borders are rounded up
+
+
+@dataclass(frozen=True)
+class PatchCoreConfig(PatchConfig):
+    """Options of PatchCore."""
+
+    layers: tuple[str, ...] = option(("layer2", "layer3"), "layers whose features are joined", choices=LAYERS)
+    neighbourhood: int = option(3, "side of the square of positions that a patch averages over, odd", low=1, high=15)
+    coreset: float = option(0.1, "share of the candidate patches that the memory keeps", low=1e-4, high=1)
+    memory_limit: int = option(65536, "candidate patches at most, drawn evenly from all images", low=64, high=2**22)
+    sampling: str = option(
+        GREEDY, "how they are chosen: the farthest next, or at random (quick, worse)", choices=SAMPLINGS
+    )
+    projection: int = option(64, "dimensions of the random projection in which they are chosen", low=1, high=4096)
+    probes: int = option(
+        8, "cells of the memory that are searched for each patch; 0 searches all of it, which is exact", low=0
+    )
+    neighbours: int = option(9, "rows that the re-weighting of the score looks at; 1 turns it off", low=1, high=1000)
+    folds: int = option(5, "parts of the good images, each scored without itself for the held-out scores", low=2)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.neighbourhood % 2 == 0:
+            raise DetectorError(f"neighbourhood={self.neighbourhood} is not valid: it must be odd.")
+
+
+class PatchCore(PatchDetector):
+    """PatchCore behind the common contract. The image score is the maximum of the smoothed, re-weighted map."""
+
+    algorithm: ClassVar[str] = "patchcore"
+    config_class: ClassVar[type[PatchCoreConfig]] = PatchCoreConfig
+    config: PatchCoreConfig
+
+    def __init__(self, config: PatchCoreConfig, device: str = "cpu") -> None:
+        super().__init__(config, device)
+        self._memory: Memory
+
+    @property
+    def grid(self) -> Size:
+        """That of the finest layer."""
+        stride = min(STRIDES[layer] for layer in self.config.layers)
+        height, width = self.input_size
+        return -(-height // stride), -(-width // stride)
+
+    def _fit(self, source: ImageSource, progress: Progress) -> np.ndarray:
+        self._load_backbone(progress)
+        with torch.inference_mode():
+            candidates, images = self._candidates(source, progress)
+            generator = torch.Generator().manual_seed(self.config.seed)
+            points = projected(candidates, self.config.projection, generator)
+            n, folds = len(source), min(self.config.folds, len(source))
+            bounds = [n * fold // folds for fold in range(folds + 1)]
+            scores: list[np.ndarray] = []
+            for fold, (first, end) in enumerate(pairwise(bounds)):
+                share = 0.65 / folds
+                step = _Part(progress, 0.2 + share * fold, share, f"held-out part {fold + 1} of {folds}")
+                kept = ((images < first) | (images >= end)).nonzero()[:, 0]
+                memory = self._remember(candidates[kept], points[kept], generator, step)
+                for _, features in self._stream(source, self.config.batch_size, range(first, end)):
+                    scores.append(self._scored(features, memory).amax((1, 2)).cpu().numpy())
+                    step(1.0)
+            self._memory = self._remember(candidates, points, generator, _Part(progress, 0.85, 0.15, "all images"))
+        return np.concatenate(scores)
+
+    def _candidates(self, source: ImageSource, progress: Progress) -> tuple[torch.Tensor, torch.Tensor]:
+        """Patches, float16 [L,C], drawn from the images, and the index of the image of each, int64 [L]."""
+        n, patches = len(source), self.grid[0] * self.grid[1]
+        limit = min(self.config.memory_limit, n * patches)
+        generator = torch.Generator().manual_seed(self.config.seed)
+        rows: list[torch.Tensor] = []
+        images: list[torch.Tensor] = []
+        index = 0
+        for seen, features in self._stream(source, self.config.batch_size):
+            for described in _rows(features):
+                quota = limit * (index + 1) // n - limit * index // n
+                drawn = torch.randperm(patches, generator=generator)[:quota].to(self.device)
+                rows.append(described[drawn].half())
+                images.append(torch.full((quota,), index, device=self.device))
+                index += 1
+            progress(0.2 * seen / n, f"describing image {seen} of {n}")
+        return torch.cat(rows), torch.cat(images)
+
+    def _remember(
+        self, candidates: torch.Tensor, points: torch.Tensor, generator: torch.Generator, step: _Part
+    ) -> Memory:
+        """The memory of candidates [L,C], chosen by their projections [L,d]."""
+        config = self.config
+        wanted = max(1, round(config.coreset * len(candidates)))
+        chosen = choose(config.sampling, points, wanted, generator, lambda done: step(0.8 * done / wanted))
+        rows = candidates[chosen].float()
+        memory = Memory.in_cells(rows, generator) if config.probes else Memory.exact(rows)
+        step(0.8)
+        return memory
+
+    def _scored(self, features: torch.Tensor, memory: Memory) -> torch.Tensor:
+        """Smoothed maps, float32 [B,H,W], of features [B,C,h,w]."""
+        described = _rows(features)
+        count, patches, channels = described.shape
+        flat, indices = memory.nearest(described.reshape(-1, channels), max(1, self.config.probes))
+        distances = flat.reshape(count, patches)
+        neighbours = min(self.config.neighbours, len(memory.rows))
+        if neighbours > 1 and count:
+            worst = distances.argmax(1)
+            image = torch.arange(count, device=worst.device)
+            nearest = indices.reshape(count, patches)[image, worst]
+            distances = distances * memory.weights(described[image, worst], nearest, neighbours)[:, None]
+        return self._smooth(distances)
+
+    def _maps(self, images: torch.Tensor) -> torch.Tensor:
+        return self._scored(self._features(images), self._memory)
+
+    def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
+        side = self.config.neighbourhood
+        joined = []
+        for features in layers:
+            # Beyond the border there is nothing to average, rather than zeros.
+            pooled = functional.avg_pool2d(features, side, 1, side // 2, count_include_pad=False)
+            if tuple(pooled.shape[2:]) != self.grid:
+                pooled = functional.interpolate(pooled, self.grid, mode="bilinear", align_corners=False)
+            joined.append(pooled)
+        return torch.cat(joined, dim=1)
+
+    def _move_model(self) -> None:
+        self._memory.to(self.device)
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        memory = self._memory
+        return {
+            **self._backbone_tensors(),
+            "memory": memory.rows.half(),
+            "sizes": memory.sizes,
+            "centres": memory.centres,
+        }
+
+    def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
+        self._restore_backbone(tensors)
+        rows, sizes, centres = tensors["memory"], tensors["sizes"], tensors["centres"]
+        if rows.shape[1:] != (self._channels(),) or len(sizes) != len(centres) or int(sizes.sum()) != len(rows):
+            raise DetectorError("The tensors do not have the shapes that the options ask for.")
+        self._memory = Memory(rows.float(), sizes, centres)
+
+
+class _Part:
+    """Reports the progress of one part of the work, which takes `share` of the whole from `start` on."""
+
+    def __init__(self, progress: Progress, start: float, share: float, name: str) -> None:
+        self.progress = progress
+        self.start = start
+        self.share = share
+        self.name = name
+
+    def __call__(self, fraction: float) -> None:
+        self.progress(self.start + self.share * fraction, f"choosing what to remember: {self.name}")
+
+
+def _rows(features: torch.Tensor) -> torch.Tensor:
+    """Features [B,C,h,w] as one description per patch, [B,P,C]."""
+    return features.flatten(2).transpose(1, 2).contiguous()
