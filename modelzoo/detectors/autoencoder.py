@@ -3,103 +3,48 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Iterator
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from torch import nn
-from torch.nn import functional
 
+from modelzoo.detectors import distributed
 from modelzoo.detectors.base import Detector, ImageSource, Progress, resolve_device
-from modelzoo.detectors.config import DetectorConfig, option
+from modelzoo.detectors.config import DetectorConfig
+from modelzoo.detectors.corruption import corrupted
+from modelzoo.detectors.distributed import Group
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.reconstruction import (
+    AutoencoderConfig,
+    ReconstructionNetwork,
+    Trainer,
+    new_network,
+    reconstruction_loss,
+    unit_range,
+)
+from modelzoo.detectors.residuals import Moments, Usual
 from modelzoo.detectors.smoothing import Smoothing
 from modelzoo.detectors.source import CachedImageSource
 
-WIDTHS = (32, 64, 128, 256)
-SQUEEZED = 32
-WARM_UP = 0.1
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig(DetectorConfig):
-    """Options of the autoencoder."""
-
-    latent_dim: int = option(512, "numbers that the bottleneck keeps of an image", low=1, high=8192)
-    epochs: int = option(50, "passes over the training images", low=1, high=10_000)
-    learning_rate: float = option(1e-4, "highest step size of Adam", low=1e-7, high=1.0)
-    skip_connections: bool = option(False, "hand the encoder's features to the decoder past the bottleneck")
-    held_out_fraction: float = option(0.2, "share of the good images kept out of the training", low=0.01, high=0.5)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if any(side % 16 for side in self.image_size):
-            raise DetectorError(
-                f"image_size={self.image_size} is not valid: four halvings need multiples of 16 pixels."
-            )
-
-
-class ReconstructionNetwork(nn.Module):
-    """Four blocks down to 1/16 of the size, a vector of `latent_dim` numbers, four blocks up again.
-
-    The bottleneck is a vector, not a grid: a defect must not pass through it by its position. A 1x1 convolution to
-    32 channels before the dense layers keeps those at a few million weights.
-
-    Args:
-        size: (height, width) of the input in pixels, multiples of 16.
-        latent_dim: length of the bottleneck's vector.
-        skip_connections: concatenate each encoder block's output to the decoder's features of the same size.
-    """
-
-    def __init__(self, size: tuple[int, int], latent_dim: int, skip_connections: bool) -> None:
-        super().__init__()
-        self.skip_connections = skip_connections
-        self.grid = (size[0] // 16, size[1] // 16)
-        self.down = nn.ModuleList(_down(a, b) for a, b in pairwise((3, *WIDTHS)))
-        numbers = SQUEEZED * self.grid[0] * self.grid[1]
-        self.squeeze = nn.Conv2d(WIDTHS[-1], SQUEEZED, 1)
-        self.encode = nn.Linear(numbers, latent_dim)
-        self.decode = nn.Linear(latent_dim, numbers)
-        self.widen = nn.Conv2d(SQUEEZED, WIDTHS[-1], 1)
-        factor = 2 if skip_connections else 1
-        rising = list(reversed(WIDTHS))
-        self.up = nn.ModuleList(_up(factor * a, b) for a, b in pairwise(rising))
-        # The last block paints the image itself: features at full size would cost more than all the rest.
-        self.up.append(nn.Sequential(nn.ConvTranspose2d(factor * WIDTHS[0], 3, 4, 2, 1), nn.Sigmoid()))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """RGB in 0..1, [B,3,H,W], to its reconstruction in 0..1, of the same shape."""
-        encoded = []
-        for block in self.down:
-            x = block(x)
-            encoded.append(x)
-        latent = self.encode(functional.relu(self.squeeze(x)).flatten(1))
-        x = functional.relu(self.decode(latent)).unflatten(1, (SQUEEZED, *self.grid))
-        x = self.widen(x.contiguous(memory_format=torch.channels_last))
-        for block, skipped in zip(self.up, reversed(encoded), strict=True):
-            x = block(torch.cat((x, skipped), dim=1) if self.skip_connections else x)
-        return x
-
-
-def _down(inputs: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 4, 2, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
-
-
-def _up(inputs: int, outputs: int) -> nn.Sequential:
-    convolution = nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+# Held-out images come in runs: neighbours in the list can be sister parts, nearly the same image twice.
+RUNS = 4
+# Shares of the progress.
+_READ, _TRAIN = 0.05, 0.9
 
 
 class ConvAutoencoder(Detector):
     """The autoencoder behind the common contract.
 
-    The anomaly map is the squared difference between an image and its reconstruction (RGB in 0..1, mean over the
-    channels), smoothed; the image score is its maximum. A part of the good images, drawn by the seed, is kept out of
-    the training: the checkpoint with the least loss on them is kept, and their scores are the held-out scores.
+    The residual is the absolute difference between an image and its reconstruction (RGB in 0..1, mean over the
+    channels), smoothed; the anomaly map says by how many of its usual spreads it lies above what is usual for good
+    images at that position; the image score is the map's maximum.
+
+    Some runs of the good images are kept out of the training. The weights of the epoch with the least loss on them
+    are kept, and what is usual is learned from them. The held-out scores are cross-fitted: each run is scored with
+    what is usual in the other runs. The choice of the epoch is the one thing that its images had a part in.
+
+    Under `torchrun` this is the leader's side; the other processes call `follow`.
     """
 
     algorithm: ClassVar[str] = "autoencoder"
@@ -108,81 +53,104 @@ class ConvAutoencoder(Detector):
 
     def __init__(self, config: AutoencoderConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
-        self._smoothing = Smoothing(config.image_size, config.image_size, config.sigma)
         self._network: ReconstructionNetwork
+        self._usual: Usual
+        self._smoothing: Smoothing
 
     def _fit(self, source: ImageSource, progress: Progress) -> np.ndarray:
         config = self.config
-        cached = CachedImageSource(source)
-        cached.fill(config.batch_size, lambda done: progress(0.05 * done / len(source), f"reading image {done}"))
-        order = torch.randperm(len(source)).tolist()
-        n_held_out = max(1, round(config.held_out_fraction * len(source)))
-        held_out, training = sorted(order[:n_held_out]), order[n_held_out:]
-        self._network = self._new_network()
-        self.to(self.device)
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-            self._train(cached, training, held_out, progress)
+        with distributed.joined(self.device) as group:
+            cached = CachedImageSource(source)
+            cached.fill(config.batch_size, lambda done: progress(_READ * done / len(source), f"reading image {done}"))
+            runs = held_out_runs(len(source), config.held_out_fraction)
+            self._train(cached, runs, progress, group)
+        progress(_READ + _TRAIN, "learning what is usual at each position")
+        self._smoothing = self._new_smoothing()
+        self._smoothing.to(self.device)
         with torch.inference_mode():
-            batches = cached.batches(config.batch_size, held_out)
-            return np.concatenate([self._maps(b.to(self.device)).amax((1, 2)).cpu().numpy() for b in batches])
+            return self._learn_usual(cached, runs)
 
-    def _train(self, source: ImageSource, training: list[int], held_out: list[int], progress: Progress) -> None:
-        config, network = self.config, self._network
-        steps_per_epoch = math.ceil(len(training) / config.batch_size)
+    def _train(self, source: ImageSource, runs: list[list[int]], progress: Progress, group: Group) -> None:
+        config = self.config
+        held_out = [index for run in runs for index in run]
+        training = sorted(set(range(len(source))) - set(held_out))
+        batch_size = min(config.batch_size, len(training))
+        if batch_size < group.size:
+            raise DetectorError(f"{group.size} processes cannot share batches of {batch_size} images; start fewer.")
+        steps_per_epoch = math.ceil(len(training) / batch_size)
         total = steps_per_epoch * config.epochs
-        optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, total))
+        size = config.network_size(self.input_size)
+        group.send_task({"config": config.as_dict(), "size": size, "total_steps": total})
+        trainer = Trainer(config, size, total, group)
+        self._network = trainer.network
         self.history = []
-        best_loss, best = math.inf, network.state_dict()
-        step = 0
+        best_loss, best_epoch, best = math.inf, 0, self._network.state_dict()
         for epoch in range(1, config.epochs + 1):
-            network.train()
-            order = [training[i] for i in torch.randperm(len(training)).tolist()]
-            losses = []
-            for batch in source.batches(config.batch_size, order):
-                progress(0.05 + 0.95 * step / total, self._sentence(epoch))
-                images = _unit_range(batch.to(self.device))
-                with self._autocast():
-                    loss = functional.mse_loss(network(images).float(), images)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                losses.append((loss.item(), len(batch)))
-                step += 1
-            held_out_loss = self._held_out_loss(source.batches(config.batch_size, held_out))
-            train_loss = sum(loss * n for loss, n in losses) / len(training)
+            losses: list[float] = []
+            for batch in source.batches(batch_size, epoch_order(training, batch_size)):
+                done = ((epoch - 1) * steps_per_epoch + len(losses)) / total
+                progress(_READ + _TRAIN * done, self._sentence(epoch))
+                pair = torch.stack((corrupted(batch, config.training_corruption), batch))
+                group.send(pair)
+                losses.append(trainer.step(pair))
+            train_loss = sum(losses) / len(losses)
+            held_out_loss = self._held_out_loss(source.batches(batch_size, held_out))
             if not math.isfinite(train_loss + held_out_loss):
                 raise DetectorError(f"The training diverged in epoch {epoch}; lower the learning rate.")
             self.history.append({"epoch": epoch, "train_loss": train_loss, "held_out_loss": held_out_loss})
             if held_out_loss < best_loss:
-                best_loss = held_out_loss
-                best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        network.load_state_dict(best)
-        network.eval()
+                best_loss, best_epoch = held_out_loss, epoch
+                best = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+            elif epoch - best_epoch >= config.patience:
+                break
+        group.send_end()
+        self._network.load_state_dict(best)
+        self._network.eval()
 
     def _held_out_loss(self, batches: Iterable[torch.Tensor]) -> float:
-        """Mean squared error per number, in full precision, as the score will be."""
+        """The training's loss per image, in full precision, under the same damage in every epoch."""
+        config = self.config
         self._network.eval()
-        with torch.inference_mode():
-            sums = [(float(self._residuals(batch.to(self.device)).sum()), batch[:, 0].numel()) for batch in batches]
-        return sum(value for value, _ in sums) / sum(pixels for _, pixels in sums)
+        losses = []
+        with torch.inference_mode(), torch.random.fork_rng([]):
+            torch.manual_seed(config.seed)
+            for batch in batches:
+                damaged, clean = (
+                    unit_range(images.to(self.device), config.network_size(self.input_size))
+                    for images in (corrupted(batch, config.training_corruption), batch)
+                )
+                losses += reconstruction_loss(self._network(damaged), clean, config.loss).tolist()
+        return sum(losses) / len(losses)
+
+    def _learn_usual(self, source: ImageSource, runs: list[list[int]]) -> np.ndarray:
+        """Sets what is usual from all held-out images; returns the cross-fitted score of each."""
+        blur = Smoothing(self.input_size, self.input_size, self.config.sigma)
+        total = Moments(self.input_size)
+        parts = [Moments(self.input_size) for _ in runs]
+        for run, part in zip(runs, parts, strict=True):
+            for residuals in self._residuals_of(source, run):
+                part.add(residuals)
+                total.add(residuals)
+        self._usual = total.usual(blur).to(self.device)
+        scores = []
+        for run, part in zip(runs, parts, strict=True):
+            # A single image has no others to be compared with.
+            others = total.without(part) if len(runs) > 1 else total
+            usual = others.usual(blur).to(self.device)
+            scores += [usual.deviations(residuals).amax((1, 2)).cpu() for residuals in self._residuals_of(source, run)]
+        return torch.cat(scores).numpy()
+
+    def _residuals_of(self, source: ImageSource, indices: list[int]) -> Iterator[torch.Tensor]:
+        for batch in source.batches(self.config.batch_size, indices):
+            yield self._residuals(batch.to(self.device))
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
-        return self._smoothing(self._residuals(images))
+        return self._usual.deviations(self._residuals(images))
 
     def _residuals(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 [B,H,W]: squared error, mean over the channels, of uint8 [B,3,H,W]."""
-        originals = _unit_range(images)
-        return (self._network(originals) - originals).square().mean(1)
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        """bfloat16 on a GPU that has it, and only in training: scores must not depend on the machine.
-
-        On a CPU with AVX-512 bfloat16 one step of this small network took 0.7 s against 0.5 s in float32.
-        """
-        enabled = self.device == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.autocast(self.device, torch.bfloat16, enabled=enabled)
+        """float32 [B,H,W]: smoothed absolute difference, mean over the channels, of uint8 [B,3,H,W]."""
+        originals = unit_range(images, self.config.network_size(self.input_size))
+        return self._smoothing((self._network(originals) - originals).abs().mean(1))
 
     def _sentence(self, epoch: int) -> str:
         sentence = f"epoch {epoch} of {self.config.epochs}"
@@ -191,35 +159,62 @@ class ConvAutoencoder(Detector):
             sentence += f", loss {last['train_loss']:.5f}, held-out loss {last['held_out_loss']:.5f}"
         return sentence
 
-    def _new_network(self) -> ReconstructionNetwork:
-        config = self.config
-        network = ReconstructionNetwork(config.image_size, config.latent_dim, config.skip_connections)
-        return network.to(memory_format=torch.channels_last)
+    def _new_smoothing(self) -> Smoothing:
+        return Smoothing(self.config.network_size(self.input_size), self.input_size, self.config.sigma)
 
     def to(self, device: str) -> Self:
         self.device = resolve_device(device)
-        self._smoothing.to(self.device)
-        if hasattr(self, "_network"):
+        if self.n_train:
             self._network.to(self.device)
+            self._smoothing.to(self.device)
+            self._usual = self._usual.to(self.device)
         return self
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        return dict(self._network.state_dict())
+        network = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
+        return network | {"usual.mean": self._usual.mean, "usual.spread": self._usual.spread}
 
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        self._network = self._new_network()
-        self._network.load_state_dict(tensors)
+        self._usual = Usual(tensors.pop("usual.mean"), tensors.pop("usual.spread"))
+        self._smoothing = self._new_smoothing()
+        self._network = new_network(self.config, self.config.network_size(self.input_size))
+        self._network.load_state_dict({name.removeprefix("network."): value for name, value in tensors.items()})
         self._network.eval()
 
 
-def _unit_range(images: torch.Tensor) -> torch.Tensor:
-    """uint8 to float32 in 0..1, in the memory layout that convolutions are fastest with."""
-    return (images.float() / 255).contiguous(memory_format=torch.channels_last)
+def follow(device: str = "auto") -> None:
+    """What every process but the leader does under `torchrun`: lends its processor until the training ends.
+
+    Raises:
+        DetectorError: when the device or the leader's options are not to be had here.
+        RuntimeError: when the leader is gone before its training ended.
+    """
+    device = resolve_device(device)
+    with distributed.joined(device) as group:
+        task = group.receive_task()
+        config = AutoencoderConfig(**task["config"])
+        trainer = Trainer(config, (task["size"][0], task["size"][1]), task["total_steps"], group)
+        while (pair := group.receive()) is not None:
+            trainer.step(pair)
 
 
-def _rate(step: int, total: int) -> float:
-    """Share of the highest learning rate: a linear warm-up over the first tenth, then a cosine down to 0."""
-    warm_up = max(1, round(WARM_UP * total))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
+def held_out_runs(n: int, fraction: float) -> list[list[int]]:
+    """Up to four runs of consecutive indices of `n` images, spread over the list, their places drawn at random.
+
+    Together they are `fraction` of the images, at least one and never all of them.
+    """
+    wanted = max(1, round(fraction * n))
+    count = min(RUNS, wanted)
+    stretches = [[int(index) for index in stretch] for stretch in np.array_split(np.arange(n), count)]
+    runs = []
+    for number, stretch in enumerate(stretches):
+        length = (wanted * (number + 1)) // count - (wanted * number) // count
+        start = int(torch.randint(len(stretch) - length + 1, ()))
+        runs.append(stretch[start : start + length])
+    return runs
+
+
+def epoch_order(training: list[int], batch_size: int) -> list[int]:
+    """All images in random order, the first ones again at the end, so that every batch is full."""
+    order = [training[index] for index in torch.randperm(len(training)).tolist()]
+    return order + order[: -len(order) % batch_size]

@@ -1,4 +1,4 @@
-"""The autoencoder's own promises: the best checkpoint, the map's definition, both kinds of decoder."""
+"""The autoencoder's own promises: the best checkpoint, the map's definition, both kinds of decoder, what it may see."""
 
 from __future__ import annotations
 
@@ -10,10 +10,24 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+from torch import nn
 
 from modelzoo.detectors import artifacts, registry
-from modelzoo.detectors.autoencoder import ConvAutoencoder, ReconstructionNetwork, _rate
+from modelzoo.detectors.autoencoder import ConvAutoencoder, epoch_order, held_out_runs
+from modelzoo.detectors.corruption import corrupted
+from modelzoo.detectors.distributed import Group
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.reconstruction import (
+    AutoencoderConfig,
+    ReconstructionNetwork,
+    Trainer,
+    rate,
+    reconstruction_loss,
+    training_precision,
+)
+from modelzoo.detectors.residuals import FLOOR, Moments
+from modelzoo.detectors.smoothing import Smoothing
+from modelzoo.detectors.ssim import ssim
 from tests.detectors.conftest import TensorSource, textured
 
 
@@ -24,9 +38,16 @@ def quick(**options) -> ConvAutoencoder:
     return detector
 
 
+def held_out_of(n: int, seed: int = 0) -> list[list[int]]:
+    """The runs that a fit of `n` images with this seed keeps out."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        return held_out_runs(n, 0.2)
+
+
 @pytest.fixture(scope="module")
 def fitted():
-    return quick().fit(TensorSource(textured(20)))
+    return quick(image_size=(64, 96)).fit(TensorSource(textured(20, 64, 96)))
 
 
 @pytest.mark.parametrize("skip_connections", [False, True])
@@ -49,34 +70,84 @@ def test_without_skip_connections_everything_passes_the_bottleneck():
         assert torch.equal(first, second) is not depends
 
 
-def test_the_map_is_the_blurred_squared_residual(fitted):
-    images = textured(2, seed=3)
+def blurred_residuals(detector: ConvAutoencoder, images: torch.Tensor) -> np.ndarray:
+    """float64 [B,H,W] by another road: areas averaged by hand, OpenCV-free enlarging, scipy's blur."""
+    n, _, height, width = images.shape
+    small = images.double().reshape(n, 3, height // 2, 2, width // 2, 2).mean((3, 5)) / 255
     with torch.inference_mode():
-        original = images.float() / 255
-        residual = (fitted._network(original) - original).square().mean(1).numpy()
-    expected = [ndimage.gaussian_filter(m, fitted.config.sigma, mode="mirror", truncate=4) for m in residual]
-    np.testing.assert_allclose(fitted.score(images).maps, expected, rtol=1e-4, atol=1e-7)
+        residual = (detector._network(small.float()) - small).abs().mean(1, keepdim=True)
+    large = nn.Upsample(scale_factor=2, mode="bilinear")(residual)[:, 0].numpy()
+    return np.stack([ndimage.gaussian_filter(m, detector.config.sigma, mode="mirror", truncate=4) for m in large])
 
 
-@pytest.mark.parametrize("skip_connections", [False, True])
-def test_training_lowers_the_loss_and_the_best_epoch_is_kept(skip_connections):
+def test_the_map_says_how_far_the_blurred_residual_lies_above_what_is_usual_there(fitted):
+    """Half the resolution, blurred absolute residuals, minus the held-out images' mean, in their floored spread."""
+    train, images = textured(20, 64, 96), textured(2, 64, 96, seed=3)
+    held_out = [index for run in held_out_of(20) for index in run]
+    usual = blurred_residuals(fitted, train[held_out])
+    mean = usual.mean(0)
+    variance = (((usual - mean) ** 2).sum(0) + mean.mean() ** 2) / len(usual)
+    spread = np.sqrt(ndimage.gaussian_filter(variance, fitted.config.sigma, mode="mirror", truncate=4))
+    expected = (blurred_residuals(fitted, images) - mean) / (spread + FLOOR * spread.mean() + 1e-4)
+    np.testing.assert_allclose(fitted.score(images).maps, expected.clip(min=0), rtol=1e-3, atol=1e-3)
+    assert (expected < 0).any()
+    assert (expected > 0).any()
+
+
+def test_held_out_scores_are_cross_fitted(fitted):
+    """Each run of held-out images is scored with what is usual in the other runs alone."""
+    train, runs = textured(20, 64, 96), held_out_of(20)
+    assert len(runs) == 4
+    scores = []
+    for run in runs:
+        others = Moments((64, 96))
+        with torch.inference_mode():
+            others.add(fitted._residuals(train[[index for other in runs if other is not run for index in other]]))
+            usual = others.usual(Smoothing((64, 96), (64, 96), fitted.config.sigma))
+            scores += usual.deviations(fitted._residuals(train[run])).amax((1, 2)).tolist()
+    np.testing.assert_allclose(fitted.held_out_scores, scores, rtol=1e-4)
+    in_sample = fitted.score(train[[index for run in runs for index in run]]).scores
+    assert fitted.held_out_scores.mean() > in_sample.mean()
+
+
+def test_a_position_that_always_differs_is_forgiven():
+    """Where good parts are redrawn badly, the same residual counts for less."""
+    torch.manual_seed(0)
+    residuals = 0.01 * torch.rand(30, 24, 24)
+    residuals[:, :, 12:] *= 8
+    moments = Moments((24, 24))
+    moments.add(residuals)
+    usual = moments.usual(Smoothing((24, 24), (24, 24), 1.0))
+    deviations = usual.deviations(torch.full((1, 24, 24), 0.1))[0]
+    assert deviations[:, :8].min() > 3 * deviations[:, 16:].max()
+    assert usual.deviations(torch.zeros(1, 24, 24)).eq(0).all()
+
+
+def test_one_image_does_not_claim_that_nothing_varies():
+    moments = Moments((16, 16))
+    moments.add(torch.full((1, 16, 16), 0.02))
+    usual = moments.usual(Smoothing((16, 16), (16, 16), 1.0))
+    assert float(usual.spread.min()) > 0.02
+    blank = Moments((16, 16))
+    blank.add(torch.zeros(3, 16, 16))
+    assert float(blank.usual(Smoothing((16, 16), (16, 16), 1.0)).spread.min()) > 0
+
+
+@pytest.mark.parametrize(("skip_connections", "corruption"), [(False, "none"), (True, "stain"), (False, "mask")])
+def test_training_lowers_the_loss_and_the_best_epoch_is_kept(skip_connections, corruption):
     # A step size high enough that the last epoch need not be the best.
-    detector = quick(skip_connections=skip_connections, epochs=8).fit(TensorSource(textured(20)))
+    options = {"skip_connections": skip_connections, "corruption": corruption, "epochs": 8}
+    detector = quick(**options).fit(TensorSource(textured(20)))
     losses = [epoch["held_out_loss"] for epoch in detector.history]
-    assert len(losses) == 8
     assert [epoch["epoch"] for epoch in detector.history] == list(range(1, 9))
     assert detector.history[-1]["train_loss"] < detector.history[0]["train_loss"]
-    held_out = torch.randperm(20, generator=torch.Generator().manual_seed(0))[:4].sort().values
-    images = textured(20)[held_out]
-    with torch.inference_mode():
-        kept = float(detector._residuals(images).mean())
-    assert kept == pytest.approx(min(losses), rel=1e-4)
-    np.testing.assert_allclose(detector.held_out_scores, detector.score(images).scores, rtol=1e-5)
+    images = textured(20)[[index for run in held_out_of(20) for index in run]]
+    assert detector._held_out_loss([images]) == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_a_worse_last_epoch_does_not_replace_a_better_one(monkeypatch):
-    detector = quick(epochs=3)
-    values = iter([3.0, 1.0, 2.0])
+def test_a_worse_epoch_does_not_replace_a_better_one_and_patience_ends_the_training(monkeypatch):
+    detector = quick(epochs=30, patience=2)
+    values = iter([3.0, 1.0, 2.0, 1.5])
     states = []
 
     def pretended(batches):
@@ -86,21 +157,42 @@ def test_a_worse_last_epoch_does_not_replace_a_better_one(monkeypatch):
 
     monkeypatch.setattr(detector, "_held_out_loss", pretended)
     detector.fit(TensorSource(textured(10)))
+    assert [epoch["held_out_loss"] for epoch in detector.history] == [3.0, 1.0, 2.0, 1.5]
     final = detector._network.state_dict()
     assert all(torch.equal(final[name], tensor) for name, tensor in states[1].items())
-    assert any(not torch.equal(final[name], tensor) for name, tensor in states[2].items())
+    assert any(not torch.equal(final[name], tensor) for name, tensor in states[3].items())
 
 
-def test_held_out_images_are_never_trained_on(monkeypatch):
+def test_held_out_images_are_never_trained_on():
     """Make the held-out images absurd: the training loss must not notice them."""
     images = textured(20)
-    held_out = torch.randperm(20, generator=torch.Generator().manual_seed(0))[:4]
     spoiled = images.clone()
-    spoiled[held_out] = 255
+    spoiled[[index for run in held_out_of(20) for index in run]] = 255
     clean, dirty = (quick(epochs=2).fit(TensorSource(x)) for x in (images, spoiled))
     for a, b in zip(clean.history, dirty.history, strict=True):
         assert a["train_loss"] == b["train_loss"]
         assert b["held_out_loss"] > a["held_out_loss"]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 7, 20, 101])
+def test_held_out_images_come_in_separate_runs(n):
+    for seed in range(20):
+        runs = held_out_of(n, seed)
+        flat = [index for run in runs for index in run]
+        assert len(flat) == max(1, round(0.2 * n))
+        assert flat == sorted(set(flat))
+        assert 0 <= flat[0] <= flat[-1] < n
+        assert all(run == list(range(run[0], run[-1] + 1)) for run in runs)
+    assert n < 20 or held_out_of(n, 0) != held_out_of(n, 1)
+
+
+def test_every_batch_of_an_epoch_is_full_and_no_image_is_left_out():
+    torch.manual_seed(0)
+    order = epoch_order(list(range(10, 27)), 5)
+    assert len(order) == 20
+    assert set(order) == set(range(10, 27))
+    assert max(order.count(index) for index in order) == 2
+    assert order != epoch_order(list(range(10, 27)), 5)
 
 
 def test_each_image_is_decoded_once_however_many_epochs_there_are():
@@ -118,7 +210,7 @@ def test_divergence_is_a_sentence(monkeypatch):
 
 @pytest.mark.parametrize("total", [1, 2, 10, 1000])
 def test_learning_rate_warms_up_and_falls(total):
-    rates = [_rate(step, total) for step in range(total)]
+    rates = [rate(step, total) for step in range(total)]
     assert max(rates) == 1.0
     assert min(rates) > 0
     peak = rates.index(1.0)
@@ -126,12 +218,109 @@ def test_learning_rate_warms_up_and_falls(total):
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
 
 
+def test_stains_change_some_blobs_and_leave_the_rest_alone():
+    torch.manual_seed(0)
+    images = textured(40, 64, 96)
+    stained = corrupted(images, "stain")
+    assert stained.dtype == torch.uint8
+    # The soft edge fades to less than a grey level; what lies outside stays as it was.
+    difference = (stained.int() - images.int()).abs().amax(1)
+    changed = (difference > 8).float().mean((1, 2))
+    assert 0.01 < float(changed.mean()) < 0.2
+    assert float((difference <= 1).float().mean()) > 0.5
+    assert not torch.equal(stained, corrupted(images, "stain"))
+    # Blobs hang together: a changed pixel's right neighbour is nearly always changed too.
+    marked = difference > 8
+    assert float((marked[:, :, 1:] & marked[:, :, :-1]).sum() / marked[:, :, :-1].sum()) > 0.8
+
+
+def test_masks_hide_about_a_quarter():
+    torch.manual_seed(0)
+    images = textured(40, 64, 96)
+    result = corrupted(images, "mask")
+    hidden = (result == 127).all(1)
+    assert 0.2 < float(hidden.float().mean()) < 0.3
+    assert torch.equal(result, torch.where(hidden[:, None], 127, images))
+    assert torch.equal(corrupted(images, "none"), images)
+
+
+def test_auto_corruption_follows_the_skip_connections():
+    for skip_connections, expected in ((False, "none"), (True, "stain")):
+        assert AutoencoderConfig(skip_connections=skip_connections).training_corruption == expected
+        assert AutoencoderConfig(skip_connections=skip_connections, corruption="mask").training_corruption == "mask"
+
+
+def test_similarity_is_that_of_the_paper():
+    """Against the formula written out with scipy's Gaussian filter, windows that leave the image cut off."""
+    generator = np.random.default_rng(0)
+    a = ndimage.gaussian_filter(generator.random((2, 3, 30, 40)), (0, 0, 1, 1))
+    b = np.clip(a + generator.normal(0, 0.1, a.shape), 0, 1)
+
+    def mean(x):
+        return ndimage.gaussian_filter(x, (0, 0, 1.5, 1.5), truncate=5 / 1.5)
+
+    va, vb, vab = mean(a * a) - mean(a) ** 2, mean(b * b) - mean(b) ** 2, mean(a * b) - mean(a) * mean(b)
+    full = (2 * mean(a) * mean(b) + 1e-4) * (2 * vab + 9e-4)
+    full /= (mean(a) ** 2 + mean(b) ** 2 + 1e-4) * (va + vb + 9e-4)
+    expected = full[:, :, 5:-5, 5:-5].mean((1, 2, 3))
+    one, other = torch.from_numpy(a), torch.from_numpy(b)
+    np.testing.assert_allclose(ssim(one, other).numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(ssim(one, one).numpy(), 1, rtol=1e-9)
+    mse = (one - other).square().mean((1, 2, 3))
+    torch.testing.assert_close(reconstruction_loss(one, other, "mse"), mse)
+    torch.testing.assert_close(reconstruction_loss(one, other, "ssim+mse"), mse + 0.01 * (1 - torch.tensor(expected)))
+
+
+def test_the_structural_loss_trains_and_is_what_the_history_shows():
+    detector = quick(loss="ssim+mse", epochs=4).fit(TensorSource(textured(10)))
+    plain = quick(loss="mse", epochs=4).fit(TensorSource(textured(10)))
+    assert detector.history[-1]["held_out_loss"] < detector.history[0]["held_out_loss"]
+    assert detector.history[0]["train_loss"] > plain.history[0]["train_loss"]
+
+
+def one_step(**options) -> tuple[list[float], dict[str, torch.Tensor]]:
+    config = AutoencoderConfig(image_size=(32, 48), latent_dim=8, **options)
+    torch.manual_seed(0)
+    trainer = Trainer(config, (32, 48), 4, Group(0, 1, "cpu"))
+    batch = textured(4, 32, 48)
+    losses = [trainer.step(torch.stack((batch, batch))) for _ in range(3)]
+    return losses, trainer.network.state_dict()
+
+
+def test_gradient_checkpointing_changes_no_number():
+    plain, state = one_step()
+    checkpointed, same = one_step(gradient_checkpointing=True)
+    assert checkpointed == plain
+    for name, tensor in state.items():
+        assert torch.equal(same[name], tensor) or name.endswith("num_batches_tracked"), name
+
+
+def test_low_precision_trains_nearly_the_same():
+    full, _ = one_step()
+    half, state = one_step(precision="bf16")
+    assert half != full
+    assert half == pytest.approx(full, rel=0.02)
+    assert all(tensor.dtype != torch.bfloat16 for tensor in state.values())
+
+
+def test_precision_that_is_not_to_be_had_is_a_sentence():
+    assert training_precision("auto", "cpu") is torch.float32
+    with pytest.raises(DetectorError, match="fp16 needs a CUDA device"):
+        quick(precision="fp16").fit(TensorSource(textured(4)))
+
+
+def test_the_network_works_at_its_own_resolution():
+    for resolution, expected in ((0.5, (80, 208)), (1.0, (160, 416)), (0.1, (32, 48))):
+        assert AutoencoderConfig(resolution=resolution).network_size((160, 416)) == expected
+    assert quick(resolution=1.0).fit(TensorSource(textured(4))).score(textured(1)).maps.shape == (1, 64, 64)
+
+
 AGAIN = """
 import sys, torch
 from modelzoo.detectors import artifacts
 from tests.detectors.conftest import textured
 torch.set_num_threads(int(sys.argv[2]))
-print(artifacts.load(__import__("pathlib").Path(sys.argv[1])).score(textured(3, seed=4)).scores.tobytes().hex())
+print(artifacts.load(__import__("pathlib").Path(sys.argv[1])).score(textured(3, 64, 96, seed=4)).scores.tobytes().hex())
 """
 
 
@@ -139,5 +328,5 @@ def test_a_new_process_scores_bit_for_bit_the_same(fitted, tmp_path):
     info = artifacts.save(fitted, tmp_path / "model", {"run": 1})
     command = [sys.executable, "-c", AGAIN, str(info.path), str(torch.get_num_threads())]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert answer.stdout.strip() == fitted.score(textured(3, seed=4)).scores.tobytes().hex()
+    assert answer.stdout.strip() == fitted.score(textured(3, 64, 96, seed=4)).scores.tobytes().hex()
     assert json.loads((info.path / "manifest.json").read_text())["metadata"] == {"run": 1}

@@ -1,0 +1,68 @@
+"""What residuals are usual at each position, and how far others lie above that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from modelzoo.detectors.smoothing import Smoothing
+
+# Added to every position's spread, as a share of the mean spread: positions that hardly vary must not blow up.
+FLOOR = 0.5
+# Weight of the global level in each position's variance, in images: it decides only where images are very few.
+PRIOR = 1.0
+# Spread that even perfectly redrawn images are given: a fortieth of a grey level.
+LEAST_SPREAD = 1e-4
+
+
+@dataclass(frozen=True)
+class Usual:
+    """Residuals of good images at each position.
+
+    Attributes:
+        mean, spread: float32 [H,W]; the spread is a standard deviation with its floor, above 0 everywhere.
+    """
+
+    mean: torch.Tensor
+    spread: torch.Tensor
+
+    def deviations(self, maps: torch.Tensor) -> torch.Tensor:
+        """Smoothed residuals, float32 [B,H,W], in spreads above the mean; 0 where they are not above it."""
+        return ((maps - self.mean) / self.spread).clamp(min=0)
+
+    def to(self, device: str) -> Usual:
+        return Usual(self.mean.to(device), self.spread.to(device))
+
+
+class Moments:
+    """Count, sum and sum of squares of maps per position; two of them add and subtract exactly enough to cross-fit."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.count = 0
+        self.sums = torch.zeros(size, dtype=torch.float64)
+        self.squares = torch.zeros(size, dtype=torch.float64)
+
+    def add(self, maps: torch.Tensor) -> None:
+        """Take in float32 [B,H,W] of any device."""
+        values = maps.double().cpu()
+        self.count += len(values)
+        self.sums += values.sum(0)
+        self.squares += values.square().sum(0)
+
+    def without(self, other: Moments) -> Moments:
+        """What is left when the maps of `other` are taken away."""
+        left = Moments((self.sums.shape[0], self.sums.shape[1]))
+        left.count = self.count - other.count
+        left.sums = self.sums - other.sums
+        left.squares = self.squares - other.squares
+        return left
+
+    def usual(self, blur: Smoothing) -> Usual:
+        """Mean and spread per position; `blur` calms the variance, which few images tell only roughly."""
+        mean = self.sums / self.count
+        # The pretended image, off by the mean residual, keeps one or two images from claiming to vary by nothing.
+        scatter = (self.squares - self.count * mean.square()).clamp(min=0) + PRIOR * mean.mean().square()
+        variance = scatter / (self.count - 1 + PRIOR)
+        spread = blur(variance.float()[None])[0].sqrt()
+        return Usual(mean.float(), spread + FLOOR * spread.mean() + LEAST_SPREAD)
