@@ -47,9 +47,18 @@ def figure_range(interval: list[float] | None) -> str:
 def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
     """How a threshold came about, from its method and the parameters that its revision keeps."""
     if method == "percentile" and {"percentile", "scores", "n"} <= set(parameters):
-        return f"Percentile {parameters['percentile']:g} of the scores of {parameters['n']} {parameters['scores']}"
+        return f"Percentile {parameters['percentile']:g} of the scores of {parameters['n']} {parameters['scores']}."
+    if method == "conformal" and {"false_reject_rate", "scores", "n"} <= set(parameters):
+        return (
+            f"Split-conformal, from {parameters['n']} {parameters['scores']}: on average it rejects at most "
+            f"{100 * parameters['false_reject_rate']:g} % of new good parts."
+        )
     named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items())
-    return f"{method.capitalize()}: {named}" if named else method.capitalize()
+    said = "Set by hand" if method == "manual" else method
+    said += f": {named}." if named else "."
+    if method in ("best_f1", "cost"):
+        said += " Chosen with labelled parts: where these images were among them, the figures at it are too good."
+    return said
 
 
 def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:

@@ -1,0 +1,273 @@
+"""The report: what it says follows from the figures, and it is one file that stands alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import stat
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.errors import NotComparable
+from modelzoo.models import ModelVersion
+from mvtec_site.errors import UserError
+from training.models import DatasetImage, Evaluation
+from training.report import charts, page, words
+from training.report.pictures import choose
+
+
+class Page(HTMLParser):
+    """Text without markup, and every address that the page would load."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "poster")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+# ---------------------------------------------------------------- the command
+@pytest.fixture
+def evaluated(version: ModelVersion, dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Calls the command on four good and four defective parts; one of each cannot be compared."""
+    call_command("import_dataset", str(dataset_folder), json=True, stdout=io.StringIO())
+    prepare, turned_away = Detector.prepare, []
+
+    def picky(self: Detector, image: Image.Image) -> Any:
+        if bytes(image.tobytes()) in turned_away:
+            raise NotComparable("no_part_found", "There is no part in this picture.")
+        return prepare(self, image)
+
+    for name in ("good/001.png", "scratch/002.png"):
+        turned_away.append(Image.open(dataset_folder / "test" / name).convert("RGB").tobytes())
+    monkeypatch.setattr(Detector, "prepare", picky)
+
+    def call(*words: str, **options: Any) -> str:
+        out = io.StringIO()
+        call_command("evaluate", *words, stdout=out, stderr=io.StringIO(), **options)
+        return out.getvalue()
+
+    return call
+
+
+@pytest.mark.django_db
+def test_a_report_is_one_file_that_says_what_the_figures_say(evaluated: Any, tmp_path: Path) -> None:
+    target = tmp_path / "screw report.html"
+    target.write_text("an older one")
+    figures = json.loads(evaluated("--report", str(target), json=True))
+    assert figures["report"] == str(target)
+    assert figures["not_comparable"] == {"good": 1, "defective": 1, "reasons": {"no_part_found": 2}}
+    assert Evaluation.objects.get().metrics["image"] == figures["image"]
+    assert [path.name for path in tmp_path.glob("*report*")] == ["screw report.html"]
+    assert stat.S_IMODE(target.stat().st_mode) & 0o400
+
+    shown = Page(target.read_text())
+    assert not [address for address in shown.loads if not address.startswith("data:image/")]
+    assert not {"script", "link", "iframe"} & set(shown.tags)
+    style = target.read_text().split("<body")[0]
+    assert "@import" not in style
+    assert "url(" not in style
+    counts = figures["image"]["confusion"]
+    assert (counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]) == (4, 4)
+    assert f"Catches {counts['tp']} of 4 defective parts" in shown.text
+    assert f"rejects {counts['fp']} of 4 good ones" in shown.text
+    assert "1 good and 1 defective parts could not be compared (no_part_found 2)" in shown.text
+    assert f"scratch {counts['tp']} of 4 {words.percent(figures['per_defect']['scratch']['recall'])}" in shown.text
+    version = ModelVersion.objects.get()
+    for identity in (version.artifact_sha256, version.backbone_sha256, figures["dataset_snapshot"]):
+        assert identity in shown.text
+    # Two plots of images, two of pixels, one histogram.
+    assert shown.tags.count("svg") == 5
+
+
+@pytest.mark.django_db
+def test_pictures_are_few_small_and_readable(evaluated: Any, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    evaluated("--report", str(target))
+    images = [
+        Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"base64,([^\"]+)", target.read_text())
+    ]
+    # Three good and three defective parts with a map each (no kind has a middle that is not among the lowest), and
+    # two that could not be compared, without.
+    assert len(images) == 14
+    assert all(max(image.size) <= 320 for image in images)
+    assert {image.format for image in images} == {"JPEG", "PNG"}
+
+
+@pytest.mark.django_db
+def test_without_a_report_nothing_is_written_and_the_terminal_says_the_same(evaluated: Any, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    text = evaluated()
+    assert sorted(tmp_path.iterdir()) == before
+    assert "not comparable, counted as rejected: 1 good, 1 defective (no_part_found 2)" in text
+    assert re.search(r"shortcut audit(: WARNING)?\n +\w+", text)
+    assert re.search(r"image.auroc +\d\.\d+  \(\d\.\d+ to \d\.\d+\)", text)
+
+
+@pytest.mark.django_db
+def test_a_place_that_cannot_hold_a_report_is_refused_before_the_work(evaluated: Any, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"is a folder\. Name a file"):
+        evaluated("--report", str(tmp_path))
+    with pytest.raises(CommandError, match=r"There is no folder .*missing\. Create it"):
+        evaluated("--report", str(tmp_path / "missing" / "report.html"))
+    assert not Evaluation.objects.exists()
+
+
+def test_a_report_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "report.html"
+    target.write_text("the old one")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(page.os, "fsync", full)
+    with pytest.raises(UserError, match=r"No space left on device\. The evaluation itself is kept"):
+        page.write(target, "the new one")
+    assert target.read_text() == "the old one"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+# ---------------------------------------------------------------- words
+def section(auroc: float, detector: float, *, matched: float | None = 0.9, side: str = "higher") -> dict[str, Any]:
+    reason = "" if matched else "too few good and defective parts are alike in it"
+    return {
+        "statistics": {"mean": {"auroc": auroc, "defective_are": side}},
+        "worst": "mean",
+        "worst_auroc": auroc,
+        "detector_auroc": detector,
+        "warning": auroc >= detector - 0.02,
+        "matched": {"auroc": matched, "reason": reason, "n_good": 30, "n_defective": 50},
+    }
+
+
+def said(raw: dict[str, Any] | None, prepared: dict[str, Any] | None) -> str:
+    sections = {"raw": raw, "prepared": prepared}
+    worst = max((name for name in sections if sections[name]), key=lambda name: sections[name]["worst_auroc"])  # type: ignore[index]
+    warning = any(part and part["warning"] for part in sections.values())
+    return " ".join(words.shortcut_sentences({**sections, "worst_input": worst, "warning": warning}))
+
+
+def test_a_lamp_that_the_model_could_not_see_is_told_apart_from_one_that_it_could() -> None:
+    unseen = said(section(1.0, 0.97, matched=None), section(0.8, 0.97, matched=0.96))
+    assert "mean grey level of the files alone tells good from defective" in unseen
+    assert "The model's input does not carry it" in unseen
+    assert "cannot be judged without the mean grey level of the files: too few" in unseen
+    assert (
+        "alike in the mean grey level of the model's input (30 good, 50 defective) the detector has AUROC 0.960"
+        in unseen
+    )
+    assert "could have gone by it" not in unseen
+    seen = said(section(1.0, 0.97, matched=None), section(0.99, 0.97))
+    assert "The model could have gone by it" in seen
+    assert "does not carry it" not in seen
+    none = said(section(0.7, 0.97, side="lower"), section(0.6, 0.97))
+    assert none.startswith("No shortcut found")
+    assert "AUROC 0.700 (lower on defective parts) against the detector's 0.970" in none
+    assert words.shortcut_sentences(None)[0].startswith("No shortcut audit")
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters", "expected"),
+    [
+        (
+            "percentile",
+            {"percentile": 90.0, "scores": "held-out good images", "n": 320},
+            "Percentile 90 of the scores of 320",
+        ),
+        (
+            "conformal",
+            {"false_reject_rate": 0.1, "scores": "held-out good images", "n": 64},
+            "at most 10 % of new good parts",
+        ),
+        ("best_f1", {"n": 12}, "best_f1: n 12. Chosen with labelled parts"),
+        ("manual", {}, "Set by hand"),
+    ],
+)
+def test_where_a_threshold_comes_from(method: str, parameters: dict[str, Any], expected: str) -> None:
+    assert expected in words.threshold_origin(method, parameters)
+
+
+# ---------------------------------------------------------------- charts
+@settings(deadline=None, max_examples=50)
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
+def test_round_values_lie_inside_evenly_and_are_few(low: float, relative: float) -> None:
+    width = relative * max(abs(low), 1e-3)
+    values = charts.round_values(low, low + width)
+    assert 2 <= len(values) <= 7
+    slack = 1e-6 * width
+    assert all(low - slack <= value <= low + width + slack for value in values)
+    assert np.ptp(np.diff(values)) <= slack
+
+
+def numbers(path: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?[\d.]+", path)]
+
+
+def test_a_curve_is_drawn_where_its_points_are() -> None:
+    plot = charts.curve(
+        "ROC",
+        [[0, 0], [0.15, 0.5], [0.3, 1]],
+        x_label="x",
+        y_label="y",
+        note="",
+        x_end=0.3,
+        at_threshold=(0.15, 0.5),
+    )
+    assert plot is not None
+    drawn = {shape.kind: numbers(shape.path) for shape in plot.shapes}
+    assert drawn["curve"] == [0, 100, 50, 50, 100, 0]
+    assert drawn["dot"][:2] == [50, 50]
+    assert charts.curve("ROC", None, x_label="", y_label="", note="") is None
+
+
+def test_histogram_bars_stand_on_the_middle_line() -> None:
+    plot = charts.histogram({"edges": [0, 1, 2, 3, 4], "good": [4, 2, 0, 0], "defective": [0, 0, 1, 0]}, 3.0)
+    assert plot is not None
+    drawn = {shape.kind: numbers(shape.path) for shape in plot.shapes}
+    assert drawn["good"] == [0, 50, 2, 25, 50, 25, 50, 26, 50, 50]
+    assert drawn["defect"] == [50, 50, 62, 75, 50]
+    assert [(mark.at, mark.label) for mark in plot.marks] == [(75, "threshold 3")]
+    assert charts.histogram(None, 3.0) is None
+
+
+# ---------------------------------------------------------------- pictures
+def test_the_weakest_images_are_chosen_and_none_twice() -> None:
+    def image(name: str, kind: str) -> DatasetImage:
+        return DatasetImage(pk=hash((name, kind)), path=f"{kind}/{name}", is_defective=kind != "good", defect_type=kind)
+
+    scored: list[tuple[DatasetImage, float | None]] = [(image(str(index), "good"), float(index)) for index in range(9)]
+    scored += [(image(str(index), "scratch"), 10.0 + index) for index in range(9)]
+    scored += [(image(str(index), "dent"), 30.0 + index) for index in range(3)]
+    scored += [(image(str(index), "good"), None) for index in range(20, 26)]
+    groups = {group.title.split()[0]: [image.path for image in group.images] for group in choose(scored)}
+    assert groups == {
+        "Good": ["good/8", "good/7", "good/6", "good/5"],
+        "Defective": ["scratch/0", "scratch/1", "scratch/2", "scratch/3"],
+        "Typical": ["scratch/4", "dent/1"],
+        "Could": ["good/20", "good/21", "good/22", "good/23"],
+    }
+    assert choose([]) == []
