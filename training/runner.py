@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from typing import Any
 
 import numpy as np
 from django.conf import settings

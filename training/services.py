@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from modelzoo import services as modelzoo
-from modelzoo.models import ModelVersion
+from modelzoo.models import ModelVersion, Threshold
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, NotFound, UserError
 from records.images import inspect_upload
