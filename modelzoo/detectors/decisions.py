@@ -20,8 +20,8 @@ from modelzoo.detectors.illumination import DARKEST, Background, FlatField
 
 # Pictures are compared at this size: what fine texture does is not the question.
 COMPARED_SIDE = 64
-# Alignment has to explain at least a fifth of what stays unexplained without it.
-WORTH_WHILE = 0.8
+# Alignment has to explain at least a tenth of the picture, and a fifth of what stays unexplained without it.
+LEAST_GAIN, WORTH_WHILE = 0.1, 0.8
 # A lamp that moves brightness by less, between pictures or across one, is not worth correcting.
 LEAST_CHANGE, LEAST_SLOPE = 0.01, 0.03
 FEWEST = 4
@@ -134,7 +134,7 @@ def decide_pose(
     after = unexplained(aligned)
     evidence |= {"unexplained_without": before, "unexplained_with": after}
     told = f"other good parts leave {before:.0%} of a picture unexplained without alignment and {after:.0%} with it"
-    if after > WORTH_WHILE * before:
+    if after > min(WORTH_WHILE * before, before - LEAST_GAIN):
         return None, {"chosen": "none", "because": told, **evidence}
     return alignment, {"chosen": "pose", "because": told, **evidence}
 
