@@ -13,14 +13,14 @@ class InspectionAdmin(ReadOnlyAdmin):
     list_display = [
         "created_at",
         "page",
-        "is_defective",
+        "outcome",
         "score",
         "threshold_value",
         "model_version",
         "station",
         "operator",
     ]
-    list_filter = ["is_defective", "source", "model_version__category"]
+    list_filter = ["outcome", "source", "model_version__category"]
     list_select_related = ["model_version__category", "operator"]
     search_fields = ["filename", "serial_number", "lot", "part_number", "asset__sha256"]
     date_hierarchy = "created_at"

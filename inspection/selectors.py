@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
+from numpy.typing import NDArray
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
@@ -47,11 +50,14 @@ def check_map_form(wanted: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
 
 
 def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> dict[str, Any]:
-    """One record as the API answers it: the seed's fields first, then what makes it a record."""
+    """One record as the API answers it: the seed's fields first, then what makes it a record.
+
+    What is not comparable has no verdict, no score and no map: these are null, and `reason` and `explanation` are not.
+    """
     shown: Any = None
-    if anomaly_map == "full":
-        shown = decode_map(inspection.map.read(), inspection.map_maximum).tolist()
-    elif anomaly_map == "url":
+    if inspection.map is not None and anomaly_map == "full":
+        shown = _numbers(inspection)
+    elif inspection.map is not None and anomaly_map == "url":
         shown = reverse("inspection-map", args=[inspection.pk])
     version = inspection.model_version
     return {
@@ -61,7 +67,14 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
         "confidence": inspection.confidence,
         "anomaly_map": shown,
         "inspection_id": str(inspection.pk),
+        "outcome": inspection.outcome,
+        "reason": inspection.reason,
+        "explanation": inspection.explanation,
         "score": inspection.score,
+        "p_value": inspection.p_value,
+        "regions": inspection.regions,
+        "region_count": inspection.region_count,
+        "largest_region_px": inspection.largest_region_px,
         "algorithm": version.algorithm,
         "model_version": version.pk,
         "category": version.category.name,
@@ -69,7 +82,7 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
         "filename": inspection.filename,
         "image_sha256": inspection.asset.sha256,
         "image_url": reverse("inspection-image", args=[inspection.pk]),
-        "overlay_url": reverse("inspection-overlay", args=[inspection.pk]),
+        "overlay_url": reverse("inspection-overlay", args=[inspection.pk]) if inspection.map is not None else None,
         "page_url": reverse("inspection", args=[inspection.pk]),
         "station": inspection.station,
         "part_number": inspection.part_number,
@@ -80,6 +93,13 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
         "timings": inspection.timings,
         "created_at": inspection.created_at.isoformat(),
     }
+
+
+def _numbers(inspection: Inspection) -> list[list[float]]:
+    """The map as nested lists [H][W]. Seven digits of its maximum: it is kept to less, and the rest would be noise."""
+    values = _map_of(inspection)
+    digits = 6 - math.floor(math.log10(values.max())) if values.max() > 0 else 0
+    return values.astype(np.float64).round(digits).tolist()
 
 
 # ---------------------------------------------------------------- pictures of a record
@@ -99,15 +119,28 @@ def small(inspection: Inspection) -> Picture:
     return Picture(thumbnail(open_rgb(inspection.asset.read(), gate_limits())), "image/jpeg")
 
 
+def _map_of(inspection: Inspection) -> NDArray[np.float32]:
+    """The anomaly map [h, w] as it is kept: it lies over the whole image, pixel for pixel or reduced."""
+    if inspection.map is None or inspection.map_maximum is None:
+        raise _no_map(inspection)
+    return decode_map(inspection.map.read(), inspection.map_maximum)
+
+
+def _no_map(inspection: Inspection) -> NotFound:
+    return NotFound(f"Inspection {inspection.pk} has no anomaly map: {inspection.explanation}", code="no_map")
+
+
 def raw_map(inspection: Inspection) -> Picture:
     """The anomaly map as it is kept: 16-bit PNG; the header names the value of its highest level."""
+    if inspection.map is None:
+        raise _no_map(inspection)
     return Picture(inspection.map.read(), MEDIA_TYPE, {"X-Map-Maximum": repr(inspection.map_maximum)})
 
 
 def heat(inspection: Inspection) -> Picture:
     """The map as a transparent layer over the image, on the scale of the threshold that was in force."""
     layer = render_heat(
-        decode_map(inspection.map.read(), inspection.map_maximum),
+        _map_of(inspection),
         threshold=inspection.threshold_value,
         width=inspection.asset.width,
         height=inspection.asset.height,
@@ -124,15 +157,16 @@ def find_batch(batch_id: uuid.UUID) -> BatchRun:
 
 
 def batch_counts(batch: BatchRun) -> dict[str, int]:
-    """How far a batch is. `good` and `defective` are the verdicts, `failed` what could not be judged."""
-    status = InspectionRequest.Status
+    """How far a batch is. What is done is good, defective or not comparable; `failed` is what has no record."""
+    status, outcome = InspectionRequest.Status, Inspection.Outcome
     return dict(
         InspectionRequest.objects.filter(batch=batch).aggregate(
             total=Count("pk"),
             done=Count("pk", filter=Q(status=status.DONE)),
             failed=Count("pk", filter=Q(status=status.FAILED)),
-            good=Count("pk", filter=Q(inspection__is_defective=False)),
-            defective=Count("pk", filter=Q(inspection__is_defective=True)),
+            good=Count("pk", filter=Q(inspection__outcome=outcome.GOOD)),
+            defective=Count("pk", filter=Q(inspection__outcome=outcome.DEFECTIVE)),
+            not_comparable=Count("pk", filter=Q(inspection__outcome=outcome.NOT_COMPARABLE)),
         )
     )
 

@@ -10,8 +10,8 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -22,8 +22,10 @@ from django.utils import timezone
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
+from modelzoo.detectors.calibration import p_value
+from modelzoo.detectors.regions import defect_regions
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
-from modelzoo.maps import encode_map
+from modelzoo.maps import encode_map, reduce_map
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import activate, fail_deployment
@@ -36,6 +38,7 @@ from records.services import Actor, audit, receive_image, store_bytes
 
 log = logging.getLogger(__name__)
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
+_REGIONS_LISTED = 50  # of each record; their number and the largest are kept whatever it is
 
 
 @dataclass(frozen=True)
@@ -209,9 +212,9 @@ def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UU
         for request in requests:
             _fail(request, error, claim=claim)
         return
-    for request, scored in zip(requests, results, strict=True):
+    for request, result in zip(requests, results, strict=True):
         try:
-            _record(request, scored, held=held, worker=worker, claim=claim)
+            _record(request, result, held=held, worker=worker, claim=claim)
         except Exception as error:  # noqa: BLE001
             _fail(request, error, claim=claim)
 
@@ -222,16 +225,18 @@ def _asset_of(request: InspectionRequest) -> Asset:
 
 
 def _record(
-    request: InspectionRequest, scored: runtime.Scored, *, held: runtime.Held, worker: str, claim: uuid.UUID
+    request: InspectionRequest,
+    result: runtime.Scored | runtime.Incomparable,
+    *,
+    held: runtime.Held,
+    worker: str,
+    claim: uuid.UUID,
 ) -> None:
     """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
+    asset, version = _asset_of(request), request.model_version
     began = time.perf_counter()
-    asset = _asset_of(request)
-    data, maximum = encode_map(scored.map)
-    height, width = scored.map.shape
-    stored = store_bytes(data=data, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height)
-    version = request.model_version
-    timings = scored.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
+    verdict = _weigh(result, version)
+    timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
     with transaction.atomic():
         mine = InspectionRequest.objects.filter(
             pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING
@@ -247,10 +252,7 @@ def _record(
             model_version=version,
             threshold=threshold,
             threshold_value=threshold.value,
-            score=scored.score,
-            is_defective=scored.score > threshold.value,
-            map=stored,
-            map_maximum=maximum,
+            **verdict(threshold.value),
             filename=request.filename,
             source=request.source,
             station=request.station,
@@ -273,11 +275,44 @@ def _record(
                 "image": asset.sha256,
                 "model_version": version.pk,
                 "threshold": threshold.pk,
-                "score": scored.score,
-                "is_defective": inspection.is_defective,
-                "map": stored.sha256,
+                "outcome": inspection.outcome,
+                "reason": inspection.reason,
+                "score": inspection.score,
+                "p_value": inspection.p_value,
+                "regions": inspection.region_count,
+                "map": inspection.map.sha256 if inspection.map else None,
             },
         )
+
+
+def _weigh(result: runtime.Scored | runtime.Incomparable, version: ModelVersion) -> Callable[[float], dict[str, Any]]:
+    """What the record will say at a threshold. What takes long is done by now: the map is made and kept."""
+    if isinstance(result, runtime.Incomparable):
+        said = {"reason": result.reason, "explanation": result.explanation}
+        return lambda threshold: {"outcome": Inspection.Outcome.NOT_COMPARABLE, **said}
+    score, whole = result.score, result.map()
+    reduced = reduce_map(whole)
+    data, maximum = encode_map(reduced)
+    height, width = reduced.shape
+    stored = store_bytes(data=data, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height)
+    known = {
+        "score": score,
+        "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
+        "map": stored,
+        "map_maximum": maximum,
+    }
+
+    def verdict(threshold: float) -> dict[str, Any]:
+        defective = score > threshold
+        regions = defect_regions(whole, threshold) if defective else []
+        return known | {
+            "outcome": Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
+            "regions": [asdict(region) for region in regions[:_REGIONS_LISTED]],
+            "region_count": len(regions),
+            "largest_region_px": max((region.area_px for region in regions), default=0),
+        }
+
+    return verdict
 
 
 def _fail(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
@@ -445,7 +480,13 @@ def _finish_batch(batch_id: uuid.UUID, token: uuid.UUID) -> None:
     if ended:
         batch = BatchRun.objects.select_related("requested_by").get(pk=batch_id)
         failed = batch.items.filter(status=InspectionRequest.Status.FAILED).count()
-        audit(kind="batch.finished", subject=batch, actor=batch.requested_by, after={"failed": failed})
+        odd = batch.items.filter(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE).count()
+        audit(
+            kind="batch.finished",
+            subject=batch,
+            actor=batch.requested_by,
+            after={"failed": failed, "not_comparable": odd},
+        )
 
 
 def sweep_batches() -> None:

@@ -8,6 +8,24 @@ from numpy.typing import NDArray
 
 MEDIA_TYPE = "image/png"
 _LEVELS = 65535
+_LONGEST = 512  # pixels; a map is smooth, and a record is kept for good
+
+
+def reduce_map(anomaly_map: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A map [H, W] of an image's own pixels as it is kept: [h, w], the longer side at most 512, the aspect ratio kept.
+
+    Each pixel of the result is the highest value of the block that it stands for, so that no place which crosses the
+    threshold is lost. Every pixel belongs to exactly one block. A small map stays as it is.
+    """
+    height, width = anomaly_map.shape
+    factor = min(1.0, _LONGEST / max(height, width))
+    rows = _starts(height, max(1, round(height * factor)))
+    columns = _starts(width, max(1, round(width * factor)))
+    return np.asarray(np.maximum.reduceat(np.maximum.reduceat(anomaly_map, rows, axis=0), columns, axis=1))
+
+
+def _starts(length: int, blocks: int) -> NDArray[np.int64]:
+    return np.arange(blocks) * length // blocks
 
 
 def encode_map(anomaly_map: NDArray[np.float32]) -> tuple[bytes, float]:

@@ -24,6 +24,8 @@ from records.selectors import gate_limits
 
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
+    from modelzoo.detectors.errors import NotComparable
+    from modelzoo.detectors.preprocessing import Frame, Prepared
 
 # A line runs one model; two more cover a change of product. Each holds some 60 to 300 MB.
 _MODELS_HELD = 3
@@ -47,10 +49,35 @@ class Held:
 
 @dataclass(frozen=True)
 class Scored:
-    """Raw score and anomaly map [H, W] float32 in model pixels, with the milliseconds that each step took."""
+    """Raw score, and the anomaly map [h, w] float32 in model pixels with the way back to the image's.
+
+    `timings`: milliseconds that each step took.
+    """
 
     score: float
-    map: NDArray[np.float32]
+    model_map: NDArray[np.float32]
+    frame: Frame
+    timings: dict[str, float]
+
+    def map(self) -> NDArray[np.float32]:
+        """The anomaly map [H, W] float32 in the original image's pixels; its maximum is the score.
+
+        Made when it is asked for: a batch of large images would not fit into memory at once. Resampling flattens a
+        peak a little; the highest pixel gets the score back, so that what crosses the threshold does so here too.
+        """
+        warped = self.frame.to_original(self.model_map)
+        highest = np.unravel_index(int(warped.argmax()), warped.shape)
+        if warped[highest] > 0:  # else the peak lies outside the image, where no pixel can have it
+            warped[highest] = self.score
+        return warped
+
+
+@dataclass(frozen=True)
+class Incomparable:
+    """An image without a score: it cannot be compared with the good parts. `reason` is for programs."""
+
+    reason: str
+    explanation: str
     timings: dict[str, float]
 
 
@@ -89,25 +116,44 @@ def hold(version: ModelVersion, device: str = "") -> Held:
         return _held[key]
 
 
-def score(held: Held, images: Sequence[bytes]) -> list[Scored]:
-    """Score images that passed the gate. Timings are shared evenly by the images of one call."""
+def score(held: Held, images: Sequence[bytes]) -> list[Scored | Incomparable]:
+    """Score images that passed the gate, in their order. One that cannot be compared leaves the others alone.
+
+    Timings are shared evenly by the images that took part in a step.
+    """
     import torch
 
-    limits = gate_limits()
     with held.lock:
         began = time.perf_counter()
-        prepared = torch.stack([held.detector.preprocess(open_rgb(data, limits)) for data in images])
-        decoded = time.perf_counter()
-        result = held.detector.score(prepared)
-        scored = time.perf_counter()
-    timings = {
-        "decode_ms": round((decoded - began) * 1000 / len(images), 3),
-        "model_ms": round((scored - decoded) * 1000 / len(images), 3),
-    }
-    return [
-        Scored(float(value), anomaly_map, dict(timings))
-        for value, anomaly_map in zip(result.scores, result.maps, strict=True)
-    ]
+        prepared = [_prepare(held.detector, data) for data in images]
+        decode_ms = _share(began, len(images))
+        ready = [item.pixels for item in prepared if not isinstance(item, Exception)]
+        began = time.perf_counter()
+        result = held.detector.score(torch.stack(ready)) if ready else None
+        model_ms = _share(began, len(ready))
+    values = iter(zip(result.scores, result.maps, strict=True)) if result else iter(())
+    found: list[Scored | Incomparable] = []
+    for item in prepared:
+        if isinstance(item, Exception):
+            found.append(Incomparable(item.reason, str(item), {"decode_ms": decode_ms}))
+        else:
+            value, model_map = next(values)
+            timings = {"decode_ms": decode_ms, "model_ms": model_ms}
+            found.append(Scored(float(value), model_map, item.frame, timings))
+    return found
+
+
+def _prepare(detector: Detector, data: bytes) -> Prepared | NotComparable:
+    from modelzoo.detectors.errors import NotComparable
+
+    try:
+        return detector.prepare(open_rgb(data, gate_limits()))
+    except NotComparable as error:
+        return error
+
+
+def _share(began: float, images: int) -> float:
+    return round((time.perf_counter() - began) * 1000 / max(1, images), 3)
 
 
 def forget() -> None:

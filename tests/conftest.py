@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
 from django.test import Client
+from PIL import Image
 
 from tests import parts
 from tests.environment import SHARED
@@ -125,6 +127,23 @@ def deployment(version: Any) -> Any:
     assert activate(deployment=asked, device="cpu", worker="test")
     asked.refresh_from_db()
     return asked
+
+
+@pytest.fixture
+def blank(monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """A picture without a part, which every detector refuses to compare, as pose alignment does."""
+    from modelzoo.detectors.base import Detector
+    from modelzoo.detectors.errors import NotComparable
+
+    real = Detector.prepare
+
+    def prepare(self: Detector, image: Image.Image) -> Any:
+        if not np.ptp(np.asarray(image), axis=(0, 1)).any():
+            raise NotComparable("no_part_found", "No part can be told from the background.")
+        return real(self, image)
+
+    monkeypatch.setattr(Detector, "prepare", prepare)
+    return parts.encode(Image.new("RGB", (parts.SIDE, parts.SIDE), (40, 42, 45)))
 
 
 @pytest.fixture

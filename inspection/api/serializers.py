@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from inspection.models import BatchRun, InspectionRequest
+from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.selectors import MAP_FORMS
 
 
@@ -88,14 +88,40 @@ class StatusOutput(serializers.Serializer):
     uptime_seconds = serializers.FloatField()
 
 
+class RegionOutput(serializers.Serializer):
+    """A connected place above the threshold, in pixels of the image; its peak is in the unit of the score."""
+
+    x = serializers.IntegerField(help_text="left edge of its box")
+    y = serializers.IntegerField(help_text="upper edge of its box")
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    area_px = serializers.IntegerField()
+    peak = serializers.FloatField()
+    peak_x = serializers.IntegerField()
+    peak_y = serializers.IntegerField()
+
+
 class InspectionOutput(serializers.Serializer):
-    reconstruction_error = serializers.FloatField(help_text="the image score, for every algorithm")
-    is_defective = serializers.BooleanField()
+    reconstruction_error = serializers.FloatField(
+        allow_null=True, help_text="the image score, for every algorithm; null when not comparable"
+    )
+    is_defective = serializers.BooleanField(allow_null=True, help_text="null when not comparable: no verdict")
     threshold = serializers.FloatField()
-    confidence = serializers.FloatField(help_text="|score - threshold|")
-    anomaly_map = serializers.JSONField(help_text="nested list [H][W], an address, or null: as asked for")
+    confidence = serializers.FloatField(allow_null=True, help_text="|score - threshold|")
+    anomaly_map = serializers.JSONField(
+        help_text="nested list [H][W] over the whole image, longer side at most 512; an address; or null"
+    )
     inspection_id = serializers.UUIDField()
-    score = serializers.FloatField()
+    outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    reason = serializers.CharField(allow_blank=True, help_text="why it is not comparable, a word for programs")
+    explanation = serializers.CharField(allow_blank=True, help_text="the same as a sentence")
+    score = serializers.FloatField(allow_null=True)
+    p_value = serializers.FloatField(
+        allow_null=True, help_text="share of good parts at least as anomalous, this one included: small is suspicious"
+    )
+    regions = RegionOutput(many=True, allow_null=True, help_text="above the threshold, highest first, at most 50")
+    region_count = serializers.IntegerField(allow_null=True)
+    largest_region_px = serializers.IntegerField(allow_null=True)
     algorithm = serializers.CharField()
     model_version = serializers.IntegerField()
     category = serializers.CharField()
@@ -103,7 +129,7 @@ class InspectionOutput(serializers.Serializer):
     filename = serializers.CharField()
     image_sha256 = serializers.CharField()
     image_url = serializers.CharField()
-    overlay_url = serializers.CharField()
+    overlay_url = serializers.CharField(allow_null=True)
     page_url = serializers.CharField()
     station = serializers.CharField(allow_blank=True)
     part_number = serializers.CharField(allow_blank=True)
@@ -142,6 +168,7 @@ class BatchOutput(serializers.Serializer):
     failed = serializers.IntegerField()
     good = serializers.IntegerField()
     defective = serializers.IntegerField()
+    not_comparable = serializers.IntegerField()
     progress = serializers.FloatField()
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)

@@ -1,20 +1,57 @@
-"""Small helpers of the pages' drawings."""
+"""Small helpers of the pages' drawings and wordings."""
 
 from __future__ import annotations
 
 from django import template
 
 from inspection.models import Inspection
+from modelzoo.models import ModelVersion
 
 register = template.Library()
 _LENGTH = 200.0
+# What a version's preprocessing decided, as (name, its words).
+_STEPS = {
+    "illumination": ("illumination", {"flatfield": "flat field", "none": "as it came"}),
+    "align": ("pose", {"pose": "aligned", "none": "as it lay"}),
+}
 
 
 @register.filter
 def bar_length(inspection: Inspection) -> str:
     """Length of the score's bar, 0 to 200; the threshold stands at 100, twice the threshold and more at 200."""
+    assert inspection.score is not None, "the bar is drawn for what was scored"
     if inspection.threshold_value <= 0:
         share = 1.0 if inspection.is_defective else 0.5
     else:
         share = min(1.0, max(0.0, inspection.score / inspection.threshold_value / 2))
     return f"{share * _LENGTH:.1f}"
+
+
+@register.filter
+def region_boxes(inspection: Inspection) -> list[dict[str, int]]:
+    """Boxes around the defect regions to draw over the image, in its pixels.
+
+    They stand off by a hundredth of the image, so that a spot of three pixels can be seen as well. `text` is the size
+    of the number at the box and `baseline` where it stands: above the box, or below where there is no room.
+    """
+    width, height = inspection.asset.width, inspection.asset.height
+    off, text = max(1, max(width, height) // 100), max(3, max(width, height) // 28)
+    boxes = []
+    for region in inspection.regions or []:
+        x, y = max(0, region["x"] - off), max(0, region["y"] - off)
+        right = min(width, region["x"] + region["width"] + off)
+        bottom = min(height, region["y"] + region["height"] + off)
+        baseline = y - off if y - off >= text else min(height - 1, bottom + off + text)
+        boxes.append({"x": x, "y": y, "width": right - x, "height": bottom - y, "text": text, "baseline": baseline})
+    return boxes
+
+
+@register.filter
+def preprocessing_steps(version: ModelVersion) -> list[dict[str, str]]:
+    """What is done to an image before the model sees it, and why; nothing for versions older than the decisions."""
+    steps = []
+    for key, (name, words) in _STEPS.items():
+        if decided := version.preprocessing.get(key):
+            chosen = decided["chosen"]
+            steps.append({"name": name, "chosen": words.get(chosen, chosen), "because": decided["because"]})
+    return steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -14,10 +15,14 @@ from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
+from PIL import Image
+from scipy import ndimage
 
 from inspection import selectors, services
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.preprocessing import Frame, Prepared
 from modelzoo.maps import decode_map
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
@@ -42,13 +47,29 @@ def inspect(version: ModelVersion, *, defective: bool = False, seed: int = 7, **
     )
 
 
+def score_of(record: Inspection) -> float:
+    assert record.score is not None
+    return record.score
+
+
+def kept_map(record: Inspection) -> np.ndarray:
+    assert record.map is not None
+    assert record.map_maximum is not None
+    return decode_map(record.map.read(), record.map_maximum)
+
+
+def regions_of(record: Inspection) -> list[dict[str, Any]]:
+    assert record.regions is not None
+    return list(record.regions)
+
+
 def test_a_good_and_a_defective_part(version: ModelVersion) -> None:
     good, bad = inspect(version), inspect(version, defective=True)
     assert not good.is_defective
     assert bad.is_defective
     for record in (good, bad):
         assert record.threshold == version.thresholds.get()
-        assert record.confidence == abs(record.score - record.threshold_value)
+        assert record.confidence == abs(score_of(record) - record.threshold_value)
         assert record.backbone_sha256 == version.backbone_sha256
         assert record.timings["model_ms"] > 0
 
@@ -56,14 +77,15 @@ def test_a_good_and_a_defective_part(version: ModelVersion) -> None:
 def test_the_record_keeps_image_and_map(version: ModelVersion) -> None:
     record = inspect(version, defective=True, lot="L7", serial_number="S1", station="east")
     assert record.asset.read() == parts.png(7, defective=True)
-    restored = decode_map(record.map.read(), record.map_maximum)
-    assert restored.shape == (64, 64)
+    restored = kept_map(record)
+    assert restored.shape == (parts.SIDE, parts.SIDE), "the image's pixels, not the model's"
     assert restored.max() == pytest.approx(record.score, rel=1e-6)
     held = runtime.hold(version)
     [scored] = runtime.score(held, [parts.png(7, defective=True)])
-    assert np.abs(restored - scored.map).max() <= record.map_maximum / 65535
+    assert isinstance(scored, runtime.Scored)
+    assert np.abs(restored - scored.map()).max() <= score_of(record) / 65535
     document = selectors.inspection_document(record, anomaly_map="full")
-    assert np.allclose(document["anomaly_map"], restored)
+    assert np.abs(np.array(document["anomaly_map"]) - restored).max() <= score_of(record) * 1e-6
     assert (document["lot"], document["serial_number"], document["station"]) == ("L7", "S1", "east")
 
 
@@ -77,7 +99,7 @@ def test_the_same_image_is_stored_once(version: ModelVersion) -> None:
 def test_a_new_threshold_judges_the_next_image_and_leaves_the_past(version: ModelVersion) -> None:
     before = inspect(version)
     raised = set_threshold(
-        version=version, value=before.score / 2, method=Threshold.Method.MANUAL, reason="test", actor=None
+        version=version, value=score_of(before) / 2, method=Threshold.Method.MANUAL, reason="test", actor=None
     )
     after = inspect(version)
     before.refresh_from_db()
@@ -96,7 +118,7 @@ def test_a_threshold_must_be_finite(version: ModelVersion, value: float) -> None
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE inspection_inspection SET score = 0, is_defective = 'f'",
+        "UPDATE inspection_inspection SET score = 0, outcome = 'good'",
         "DELETE FROM inspection_inspection",
         "UPDATE modelzoo_threshold SET value = 0",
         "DELETE FROM modelzoo_threshold",
@@ -125,14 +147,160 @@ def test_a_record_cannot_name_another_models_threshold(version: ModelVersion) ->
         record.save(force_insert=True)
 
 
-def test_a_verdict_that_contradicts_its_score_is_refused(version: ModelVersion) -> None:
-    record = inspect(version)
-    request = InspectionRequest.objects.create(
-        asset=record.asset, model_version=version, filename="b.png", source="web", status="running"
+ODD = {"outcome": "not_comparable", "reason": "several_parts", "explanation": "There are two."}
+NO_MAP = {"map_id": None, "map_maximum": None}
+NOTHING = {"score": None, "p_value": None, "regions": None, "region_count": None, "largest_region_px": None} | NO_MAP
+
+CONTRADICTIONS: list[tuple[str, dict[str, Any]]] = [
+    ("outcome_is_known", {"outcome": "fine"}),
+    ("verdict_follows_from_score", {"outcome": "defective", "region_count": 1}),
+    ("verdict_follows_from_score", {"score": None}),
+    ("verdict_follows_from_score", ODD | NOTHING | {"score": 1.0}),
+    ("what_is_not_comparable_says_why", ODD | NOTHING | {"reason": ""}),
+    ("what_is_not_comparable_says_why", ODD | NOTHING | {"explanation": ""}),
+    ("what_is_not_comparable_says_why", {"reason": "several_parts"}),
+    ("what_was_scored_has_a_map", NO_MAP),
+    ("what_was_scored_has_a_map", ODD | NOTHING | {"map_maximum": 1.0}),
+    ("p_value_is_a_probability", {"p_value": 0.0}),
+    ("p_value_is_a_probability", {"p_value": 1.5}),
+    ("p_value_is_a_probability", ODD | NOTHING | {"p_value": 0.5}),
+    ("regions_are_those_of_a_defect", {"region_count": 1}),
+    ("regions_are_those_of_a_defect", {"region_count": None}),
+    ("regions_are_those_of_a_defect", ODD | NOTHING | {"region_count": 0}),
+    ("regions_are_those_of_a_defect", ODD | NOTHING | {"regions": [], "region_count": 0, "largest_region_px": 0}),
+]
+
+
+def test_a_record_that_contradicts_itself_is_refused(version: ModelVersion) -> None:
+    record = again(inspect(version))
+    consistent = {field.attname: getattr(record, field.attname) for field in Inspection._meta.concrete_fields}
+    for constraint, changes in CONTRADICTIONS:
+        with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+            Inspection(**consistent | changes).save(force_insert=True)
+    Inspection(**consistent).save(force_insert=True)
+
+
+def again(record: Inspection) -> Inspection:
+    """The same record for another request, not saved."""
+    record.request = InspectionRequest.objects.create(
+        asset=record.asset, model_version=record.model_version, filename="b.png", source="web", status="running"
     )
-    record.pk, record.request, record.is_defective = uuid.uuid4(), request, True
-    with pytest.raises(IntegrityError, match="verdict_follows_from_score"), transaction.atomic():
-        record.save(force_insert=True)
+    record.pk = uuid.uuid4()
+    return record
+
+
+def test_a_record_older_than_regions_and_p_value_is_accepted(version: ModelVersion) -> None:
+    record = again(inspect(version))
+    record.p_value = record.regions = record.region_count = record.largest_region_px = None
+    record.save(force_insert=True)
+    assert selectors.inspection_document(record)["regions"] is None
+    assert record.among_good_parts == ""
+
+
+# ---------------------------------------------------------------- where a part stands and where its defects lie
+def test_regions_are_found_in_the_pixels_of_the_image(version: ModelVersion) -> None:
+    record = inspect(version, defective=True)
+    [scored] = runtime.score(runtime.hold(version), [parts.png(7, defective=True)])
+    assert isinstance(scored, runtime.Scored)
+    labels, count = ndimage.label(scored.map() > record.threshold_value, structure=np.ones((3, 3)))
+    assert record.region_count == count == len(regions_of(record))
+    areas = ndimage.sum_labels(np.ones_like(labels), labels, range(1, count + 1))
+    assert sorted(region["area_px"] for region in regions_of(record)) == sorted(areas)
+    assert record.largest_region_px == areas.max()
+    first = regions_of(record)[0]
+    assert first["peak"] == record.score
+    # The scratch is where the part was scratched (tests/parts.py), as far as the map's blur allows.
+    mask = np.asarray(parts.part(7, defective=True)[1]) > 0
+    rows, columns = np.nonzero(mask)
+    assert rows.min() - 12 <= first["peak_y"] <= rows.max() + 12
+    assert columns.min() - 12 <= first["peak_x"] <= columns.max() + 12
+
+
+def test_a_good_part_has_no_regions(version: ModelVersion) -> None:
+    record = inspect(version)
+    assert (record.regions, record.region_count, record.largest_region_px) == ([], 0, 0)
+
+
+def test_of_many_regions_fifty_are_listed_and_all_are_counted(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spots = np.zeros((96, 96), np.float32)
+    spots[::8, ::8] = 1000 + np.arange(144, dtype=np.float32).reshape(12, 12)
+    spots[90:92, 90:93] = 500
+    monkeypatch.setattr(runtime.Scored, "map", lambda self: spots)
+    record = inspect(version, defective=True)
+    assert (record.region_count, len(regions_of(record)), record.largest_region_px) == (145, 50, 6)
+    assert [region["peak"] for region in regions_of(record)] == [1143.0 - index for index in range(50)]
+
+
+def test_the_map_of_a_turned_part_lies_on_the_image(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter turn and a shift, which can be undone by hand, pixel for pixel."""
+    original = Detector.prepare
+
+    def turned(self: Detector, image: Image.Image) -> Prepared:
+        # Original (x, y) is the model's (y - 20, 63 - (x - 10)): columns 10..73 and rows 20..83 are looked at.
+        matrix = np.array([[0.0, 1.0, -20.0], [-1.0, 0.0, 73.0]])
+        return Prepared(original(self, image).pixels, Frame(96, 96, (0, 0, 96, 96), matrix))
+
+    monkeypatch.setattr(Detector, "prepare", turned)
+    [scored] = runtime.score(runtime.hold(version), [parts.png(7, defective=True)])
+    assert isinstance(scored, runtime.Scored)
+    expected = np.zeros((96, 96), np.float32)
+    expected[20:84, 10:74] = np.rot90(scored.model_map, k=-1)
+    assert np.abs(scored.map() - expected).max() <= 1e-4 * scored.score
+    record = inspect(version, defective=True)
+    assert np.abs(kept_map(record) - expected).max() <= 2e-4 * scored.score
+
+
+def test_the_p_value_counts_good_parts_that_score_as_high(version: ModelVersion) -> None:
+    record = inspect(version)
+    held_out = version.held_out_scores
+    assert record.p_value == (1 + sum(other >= score_of(record) for other in held_out)) / (len(held_out) + 1)
+
+
+@pytest.mark.parametrize(
+    ("n", "as_high", "words"),
+    [
+        (64, 0, "above all 64 held-out good parts"),
+        (64, 1, "higher than 96 % of good parts"),  # 63 of 65, and not 98
+        (64, 64, "above none of 64 held-out good parts"),
+        (320, 1, "higher than 99.3 % of good parts"),
+        (999, 5, "higher than 99.4 % of good parts"),
+    ],
+)
+def test_the_place_among_good_parts_claims_no_more_than_they_tell(n: int, as_high: int, words: str) -> None:
+    record = Inspection(
+        outcome="good", p_value=(1 + as_high) / (n + 1), model_version=ModelVersion(held_out_scores=[1.0] * n)
+    )
+    assert record.among_good_parts == words
+
+
+# ---------------------------------------------------------------- what cannot be compared
+def test_what_cannot_be_compared_is_recorded_without_a_verdict(version: ModelVersion, blank: bytes) -> None:
+    record = services.inspect_here(
+        data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
+    )
+    record.refresh_from_db()
+    assert record.outcome == Inspection.Outcome.NOT_COMPARABLE
+    assert record.is_defective is None
+    assert (record.score, record.confidence, record.p_value, record.map, record.regions) == (None,) * 5
+    assert (record.reason, record.explanation) == ("no_part_found", "No part can be told from the background.")
+    assert "Lay one part in the middle" in record.what_next
+    assert record.asset.read() == blank
+    assert "decode_ms" in record.timings
+    assert "model_ms" not in record.timings
+    assert str(record) == "empty.png: not comparable"
+    event = AuditEvent.objects.latest("sequence")
+    assert event.kind == "inspection.recorded"
+    after = json.loads(event.after)
+    assert (after["outcome"], after["reason"]) == ("not_comparable", "no_part_found")
+    assert (after["score"], after["map"]) == (None, None)
+
+
+def test_an_unknown_reason_has_an_advice_too(version: ModelVersion) -> None:
+    record = Inspection(outcome="not_comparable", reason="fog")
+    assert record.what_next.startswith("Lay the part as the good parts lay")
+    assert Inspection(outcome="good").what_next == ""
 
 
 def test_a_refused_image_leaves_an_audit_event_and_nothing_else(version: ModelVersion, user: User) -> None:
@@ -353,6 +521,44 @@ def test_an_image_that_fails_to_be_scored_fails_alone(deployment: Any, monkeypat
     monkeypatch.setattr(runtime, "score", fail_on_poison)
     work(batch)
     assert list(batch.items.order_by("position").values_list("status", flat=True)) == ["done", "done", "failed", "done"]
+
+
+def test_in_a_batch_what_cannot_be_compared_leaves_the_others_alone(
+    deployment: Any, blank: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = runtime.score, []
+
+    def counted(held: runtime.Held, data: list[bytes]) -> Any:
+        calls.append(len(data))
+        return real(held, data)
+
+    monkeypatch.setattr(runtime, "score", counted)
+    alone = {
+        name: inspect(deployment.model_version, defective=index % 2 == 1, seed=index).score
+        for index, (name, _) in enumerate(images(4))
+    }
+    calls.clear()
+    batch = make_batch(deployment, [*images(2), ("blank.png", blank), *images(4)[2:], ("also.png", blank)])
+    work(batch)
+    assert calls == [6], "judged together, not one by one"
+    document = selectors.batch_document(batch)
+    counts = ("total", "done", "failed", "good", "defective", "not_comparable")
+    assert [document[name] for name in counts] == [6, 6, 0, 2, 2, 2]
+    for row in document["results"]:
+        if row["filename"] in alone:
+            assert row["score"] == pytest.approx(alone[row["filename"]], rel=1e-4)
+        else:
+            assert (row["status"], row["outcome"], row["is_defective"]) == ("done", "not_comparable", None)
+            assert row["reason"] == "no_part_found"
+    event = AuditEvent.objects.get(kind="batch.finished")
+    assert json.loads(event.after) == {"failed": 0, "not_comparable": 2}
+
+
+def test_a_batch_of_which_nothing_can_be_compared(deployment: Any, blank: bytes) -> None:
+    batch = make_batch(deployment, [("a.png", blank), ("b.png", blank)])
+    work(batch)
+    document = selectors.batch_document(batch)
+    assert (document["status"], document["not_comparable"], document["failed"]) == ("finished", 2, 0)
 
 
 def test_an_empty_batch_is_refused(deployment: Any) -> None:

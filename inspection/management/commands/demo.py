@@ -170,11 +170,11 @@ class Command(ProductCommand):
         out(f"                 (calling every image defective: F1 {image['trivial_f1']:.4f})")
         out(f"  threshold      {threshold.value:.4f}   ({threshold.method}, revision {threshold.revision})")
         out("")
-        out("  image            truth      verdict    score     record")
+        out("  image            truth      verdict         score     record")
         for row in single:
             out(
-                f"  {row['filename']:<16} {self._word(row['truth']):<10} {self._word(row['is_defective']):<10} "
-                f"{row['score']:<9.3f} {row['inspection_id']}"
+                f"  {row['filename']:<16} {self._word(row['truth']):<10} {row['outcome'].replace('_', ' '):<15} "
+                f"{'-' if row['score'] is None else format(row['score'], '.3f'):<9} {row['inspection_id']}"
             )
         done = [row for row in batch["results"] if row["status"] == "done"]
         right = sum(row["is_defective"] == row["truth"] for row in done)

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from inspection import services
+from inspection.models import Inspection
 from inspection.selectors import inspection_document
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
@@ -17,7 +18,10 @@ from mvtec_site.errors import UserError
 
 
 class Command(ProductCommand):
-    help = "Judge images with a model version, in this process; each becomes a permanent record."
+    help = (
+        "Judge images with a model version, in this process; each becomes a permanent record. Exit status 0 when every "
+        "image has one, whatever its outcome: good, defective or not comparable; 1 when an image has none."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
@@ -71,8 +75,17 @@ class Command(ProductCommand):
         )
         document = inspection_document(done, anomaly_map="url")
         if not options["json"]:
-            verdict = "DEFECTIVE" if done.is_defective else "good"
-            self.stdout.write(
-                f"{path}: {verdict}, score {done.score:.6g}, threshold {done.threshold_value:.6g}, inspection {done.pk}"
-            )
+            self.stdout.write(f"{path}: {self._sentence(done)}, inspection {done.pk}")
         return document
+
+    def _sentence(self, done: Inspection) -> str:
+        if done.score is None:
+            return f"NOT COMPARABLE: {done.explanation} {done.what_next}"
+        verdict = "DEFECTIVE" if done.is_defective else "good"
+        said = f"{verdict}, score {done.score:.6g}, threshold {done.threshold_value:.6g}"
+        if done.among_good_parts:
+            said += f", {done.among_good_parts}"
+        if done.region_count:
+            plural = "" if done.region_count == 1 else "s"
+            said += f", {done.region_count} region{plural}, largest {done.largest_region_px} px"
+        return said
