@@ -129,6 +129,23 @@ def test_without_a_report_nothing_is_written_and_the_terminal_says_the_same(eval
 
 
 @pytest.mark.django_db
+def test_when_nothing_can_be_compared_everything_is_rejected(
+    evaluated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Detector, image: Image.Image) -> Any:
+        raise NotComparable("no_part_found", "There is no part in this picture.")
+
+    monkeypatch.setattr(Detector, "prepare", refuse)
+    target = tmp_path / "report.html"
+    figures = json.loads(evaluated("--report", str(target), json=True))
+    assert figures["image"]["confusion"] == {"tp": 4, "fp": 4, "tn": 0, "fn": 0}
+    assert figures["image"]["auroc"] == 0.5
+    assert figures["pixel"] is figures["histogram"] is figures["image"]["optimal_threshold"] is None
+    assert figures["shortcut_audit"]["prepared"] is None
+    assert "rejects 4 of 4 good ones" in Page(target.read_text()).text
+
+
+@pytest.mark.django_db
 def test_a_place_that_cannot_hold_a_report_is_refused_before_the_work(evaluated: Any, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"is a folder\. Name a file"):
         evaluated("--report", str(tmp_path))
