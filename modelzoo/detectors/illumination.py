@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Self
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 from modelzoo.detectors.errors import NotComparable
 
 # The surface is fitted on a picture whose longer side has this many pixels: it is smooth, more would tell nothing new.
-FIT_SIDE = 96
+FIT_SIDE = 64
 ROUNDS = 10
 # A pixel belongs to the background when it lies within so many standard deviations, or so many grey levels, of it.
 REACH = 3.5
@@ -52,8 +53,10 @@ class Background:
         size = (max(8, round(picture.shape[1] * factor)), max(8, round(picture.shape[0] * factor)))
         small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float64)
         height, width = small.shape[:2]
-        terms = _terms(_axis(width)[None, :], _axis(height)[:, None]).reshape(-1, len(TERMS))
+        terms = _grid(width, height).reshape(-1, len(TERMS))
         values = small.reshape(-1, 3)
+        if (values[:, :1] == values).all():
+            values = values[:, :1]  # a grey picture is fitted once
         rim = np.ones((height, width), dtype=bool)
         depth = max(2, min(height, width) // 16)
         rim[depth:-depth, depth:-depth] = False
@@ -74,7 +77,7 @@ class Background:
             chosen = near
         coefficients = np.zeros((len(TERMS), 3))
         coefficients[: len(solved)] = solved
-        return cls(coefficients, noise, float(near[rim.ravel()].mean()))
+        return cls(coefficients, np.broadcast_to(noise, 3), float(near[rim.ravel()].mean()))
 
     @property
     def level(self) -> np.ndarray:
@@ -89,8 +92,7 @@ class Background:
 
     def surface(self, width: int, height: int) -> np.ndarray:
         """float32 [height,width,3], grey levels, over the whole picture in that many pixels."""
-        terms = _terms(_axis(width)[None, :], _axis(height)[:, None])
-        return np.asarray(terms @ self.coefficients, dtype=np.float32)
+        return np.asarray(_grid(width, height) @ self.coefficients, dtype=np.float32)
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """float32 [...,3], grey levels, at positions of -1..1 over the picture."""
@@ -138,6 +140,12 @@ class FlatField:
 def _axis(n: int) -> np.ndarray:
     """Pixel centres of n pixels, float64 [n], in -1..1 over the picture's edges."""
     return (np.arange(n) + 0.5) / n * 2 - 1
+
+
+@lru_cache(maxsize=8)
+def _grid(width: int, height: int) -> np.ndarray:
+    """The terms at all pixels of a picture, float64 [height,width,6]; asked for again with every picture."""
+    return _terms(_axis(width)[None, :], _axis(height)[:, None])
 
 
 def _terms(x: np.ndarray, y: np.ndarray) -> np.ndarray:
