@@ -17,7 +17,6 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
-from torch.distributed.nn.functional import all_reduce
 
 # Followers wait while the leader decodes and aligns; torchrun itself ends them when the leader dies.
 PATIENCE = timedelta(days=1)
@@ -100,6 +99,27 @@ def joined(device: str) -> Iterator[Group]:
         distributed.destroy_process_group()
 
 
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes; so is its gradient, since each process's value reaches every loss."""
+
+    @staticmethod
+    def forward(ctx: Any, value: torch.Tensor) -> torch.Tensor:
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.contiguous().clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def _added_up(value: torch.Tensor) -> torch.Tensor:
+    total: torch.Tensor = _Sum.apply(value)
+    return total
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation whose statistics are those of the batch of all processes together.
 
@@ -113,10 +133,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         values = x.float()
-        count = all_reduce(values.new_tensor(values[:, 0].numel()))
-        mean = all_reduce(values.sum((0, 2, 3))) / count
+        count = _added_up(values.new_tensor(values[:, 0].numel()))
+        mean = _added_up(values.sum((0, 2, 3))) / count
         centred = values - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = _added_up(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)

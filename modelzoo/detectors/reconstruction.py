@@ -39,7 +39,7 @@ class AutoencoderConfig(DetectorConfig):
     patience: int = option(
         10, "epochs without a better held-out loss after which the training ends", low=1, high=10_000
     )
-    learning_rate: float = option(1e-3, "highest step size of Adam", low=1e-7, high=1.0)
+    learning_rate: float = option(1e-4, "highest step size of Adam", low=1e-7, high=1.0)
     skip_connections: bool = option(False, "hand the encoder's features to the decoder past the bottleneck")
     corruption: str = option(
         "auto", "damage that the training takes out again; auto: stain with skip connections", choices=CORRUPTIONS
@@ -170,7 +170,7 @@ class Trainer:
         self.trained: nn.Module = self.network
         if group.size > 1:
             # Gradients are averaged; the buffers are equal already, see SharedBatchNorm.
-            self.trained = DistributedDataParallel(self.network, broadcast_buffers=False)
+            self.trained = DistributedDataParallel(self.network, forward_sync_buffers=False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: rate(step, total_steps))
         self.scaler = torch.amp.GradScaler(group.device, enabled=self.precision is torch.float16)

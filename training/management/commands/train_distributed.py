@@ -1,0 +1,37 @@
+"""`torchrun --nproc-per-node 2 manage.py train_distributed --model autoencoder ...`: one training, by all processes."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mvtec_site.errors import UserError
+from training.management.commands.train import Command as TrainCommand
+
+
+class Command(TrainCommand):
+    help = (
+        "Train the autoencoder by several processes together; the options are those of train. Start it with torchrun: "
+        "its first process does what train does, the others only lend their processor or GPU."
+    )
+    # Only the first process touches the database.
+    requires_migrations_current = os.environ.get("RANK", "0") == "0"
+
+    def perform(self, **options: Any) -> None:
+        from modelzoo.detectors.autoencoder import follow
+        from modelzoo.detectors.errors import DetectorError
+
+        rank = os.environ.get("RANK")
+        if rank is None:
+            raise UserError("Start this with torchrun --nproc-per-node 2 manage.py train_distributed, or use train.")
+        if options["model"] != "autoencoder":
+            raise UserError(f"{options['model']} is not trained by several processes; use train.")
+        if options["queue"]:
+            raise UserError("A worker trains in one process; leave --queue out, or use train.")
+        if rank == "0":
+            super().perform(**options)
+            return
+        try:
+            follow(options["device"] or "auto")
+        except DetectorError as error:
+            raise UserError(str(error)) from error
