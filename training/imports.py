@@ -14,6 +14,7 @@ from records.services import Actor
 from training.archives import ArchiveLimits, extract, is_archive
 from training.layout import CategoryScan, ScanProgress, scan
 from training.models import Dataset
+from training.selectors import latest_dataset
 from training.services import import_scan
 
 
@@ -44,6 +45,23 @@ def import_path(path: Path, *, actor: Actor, name: str = "", progress: ScanProgr
             f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
         )
     return _import_folder(path, path, actor, name, progress)
+
+
+def find_dataset(wanted: str) -> Dataset:
+    """The newest snapshot of that name; a path is imported first.
+
+    Raises `UserError` when there is neither, or when a path has several categories.
+    """
+    path = Path(wanted)
+    if not path.exists() and ("/" in wanted or path.suffix):
+        raise UserError(f"There is nothing at {wanted}.")
+    if not path.exists() or Dataset.objects.filter(name=wanted).exists():
+        return latest_dataset(wanted)
+    imported = import_path(path, actor=None)
+    if len(imported) > 1:
+        names = ", ".join(item.dataset.name for item in imported)
+        raise UserError(f"{wanted} has several categories ({names}). They are imported; name one of them.")
+    return imported[0].dataset
 
 
 def _stem(path: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -14,9 +13,8 @@ from modelzoo.models import ModelVersion, Threshold
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
 from training import services
-from training.imports import import_path
-from training.models import Dataset, TrainingRun
-from training.selectors import latest_dataset
+from training.imports import find_dataset
+from training.models import TrainingRun
 
 # Options of the command that are options of a detector, where the detector has them.
 _DETECTOR_OPTIONS: dict[str, Any] = {
@@ -105,7 +103,7 @@ class Command(ProductCommand):
             create(options["model"], seed=options["seed"], **chosen)
         except DetectorError as error:
             raise UserError(str(error)) from error
-        dataset = self._dataset(options["dataset"])
+        dataset = find_dataset(options["dataset"])
         run = services.request_run(
             dataset=dataset,
             algorithm=options["model"],
@@ -118,18 +116,6 @@ class Command(ProductCommand):
             self._queue(run, options)
         else:
             self._run_here(run, options)
-
-    def _dataset(self, wanted: str) -> Dataset:
-        path = Path(wanted)
-        if not path.exists() and ("/" in wanted or path.suffix):
-            raise UserError(f"There is nothing at {wanted}.")
-        if path.exists() and not Dataset.objects.filter(name=wanted).exists():
-            imported = import_path(path, actor=None)
-            if len(imported) > 1:
-                names = ", ".join(item.dataset.name for item in imported)
-                raise UserError(f"{wanted} has several categories ({names}). They are imported; name one of them.")
-            return imported[0].dataset
-        return latest_dataset(wanted)
 
     def _queue(self, run: TrainingRun, options: dict[str, Any]) -> None:
         sent = services.publish_run(run=run)

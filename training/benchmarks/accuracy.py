@@ -1,0 +1,146 @@
+"""The table of the README: every detector on every data set, over several seeds, with what speaks against it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+
+from modelzoo.detectors.calibration import percentile_threshold
+from mvtec_site.errors import UserError
+from training.benchmarks.runs import Contestant
+from training.evaluation import evaluate_images
+from training.models import Dataset, DatasetImage
+from training.runner import source_of
+from training.selectors import images_of
+
+Told = Callable[[str], None]
+# Columns of the table: heading and where the figure lies in an evaluation.
+FIGURES = {
+    "image AUROC": ("image", "auroc"),
+    "AUPR": ("image", "aupr"),
+    "best F1": ("image", "best_f1"),
+    "F1": ("image", "f1"),
+    "false rejects": ("image", "false_reject_rate"),
+    "recall": ("image", "recall"),
+    "pixel AUROC": ("pixel", "auroc"),
+    "AUPRO": ("pixel", "aupro"),
+}
+
+
+def measure(
+    datasets: Sequence[Dataset],
+    contestants: Sequence[Contestant],
+    seeds: Sequence[int],
+    defaults: Mapping[str, Any],
+    *,
+    tell: Told,
+) -> list[dict[str, Any]]:
+    """One row per data set and detector. Thresholds come from held-out good images, never from the test images."""
+    rows = []
+    for dataset in datasets:
+        tests = images_of(dataset, DatasetImage.Split.TEST)
+        if not tests:
+            raise UserError(f"{dataset} has no test images.", code="no_test_images")
+        for contestant in contestants:
+            runs = []
+            for seed in seeds:
+                tell(f"{dataset.name}, {contestant.name}, seed {seed}")
+                runs.append(_run(dataset, tests, contestant, seed, defaults))
+            rows.append(_row(dataset, contestant, runs))
+    return rows
+
+
+def _run(
+    dataset: Dataset, tests: list[DatasetImage], contestant: Contestant, seed: int, defaults: Mapping[str, Any]
+) -> dict[str, Any]:
+    detector = contestant.detector(seed=seed, defaults=defaults)
+    began = time.monotonic()
+    detector.fit(source_of(images_of(dataset, DatasetImage.Split.TRAIN), detector))
+    fitted = time.monotonic() - began
+    threshold = percentile_threshold(np.asarray(detector.held_out_scores), settings.THRESHOLD_PERCENTILE)
+    metrics = evaluate_images(detector, tests, threshold, progress=lambda fraction, sentence: None)
+    return {
+        "seed": seed,
+        "fit_seconds": round(fitted, 1),
+        "backbone": detector.backbone_info,
+        "illumination": detector.preprocessing.decisions.get("illumination", {}).get("chosen", "none"),
+        "align": detector.preprocessing.decisions.get("align", {}).get("chosen", "none"),
+        "input_size": list(detector.input_size),
+        "n": metrics["n"],
+        "not_comparable": metrics["not_comparable"],
+        "trivial_f1": metrics["image"]["trivial_f1"],
+        "shortcut_audit": metrics["shortcut_audit"],
+        "figures": {name: (metrics[group] or {}).get(key) for name, (group, key) in FIGURES.items()},
+    }
+
+
+def _row(dataset: Dataset, contestant: Contestant, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    first = runs[0]
+    return {
+        "dataset": dataset.name,
+        "dataset_snapshot": dataset.snapshot,
+        "detector": contestant.name,
+        "backbone": first["backbone"],
+        "illumination": first["illumination"],
+        "align": first["align"],
+        "input_size": first["input_size"],
+        "threshold": f"{settings.THRESHOLD_PERCENTILE:g}th percentile of held-out good images",
+        "trivial_f1": first["trivial_f1"],
+        "figures": {name: _spread(run["figures"][name] for run in runs) for name in FIGURES},
+        "fit_seconds": _spread(run["fit_seconds"] for run in runs),
+        "runs": runs,
+    }
+
+
+def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
+    """Median, least and greatest over the seeds; None where a figure is not defined."""
+    known = [value for value in values if value is not None]
+    return {"median": statistics.median(known), "least": min(known), "most": max(known)} if known else None
+
+
+def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table for the README: median (least to greatest) over the seeds."""
+    headings = ["data set", "detector", "preprocessing", *FIGURES, "calling all defective: F1"]
+    headings += ["best trivial statistic: file / model's input", "fit"]
+    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    for row in rows:
+        cells = [row["dataset"], row["detector"] + _weights(row), _preprocessing(row)]
+        cells += [_cell(row["figures"][name]) for name in FIGURES]
+        cells += [_number(row["trivial_f1"]), _shortcut(row["runs"][0]["shortcut_audit"])]
+        cells += [f"{row['fit_seconds']['median']:.0f} s"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(spread: Mapping[str, float] | None) -> str:
+    if spread is None:
+        return "-"
+    if _number(spread["least"]) == _number(spread["most"]):
+        return _number(spread["median"])
+    return f"{_number(spread['median'])} ({_number(spread['least'])}-{_number(spread['most'])})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _weights(row: Mapping[str, Any]) -> str:
+    backbone = row["backbone"]
+    return f" ({backbone['name']} `{backbone['sha256'][:8]}`)" if backbone else ""
+
+
+def _preprocessing(row: Mapping[str, Any]) -> str:
+    height, width = row["input_size"]
+    return f"{row['illumination']}, {row['align']}, {height}x{width}"
+
+
+def _shortcut(audit: Mapping[str, Any]) -> str:
+    return " / ".join(
+        f"{audit[seen]['worst']} {_number(audit[seen]['worst_auroc'])}" if audit.get(seen) else "-"
+        for seen in ("raw", "prepared")
+    )

@@ -1,0 +1,58 @@
+"""Detectors fitted on data sets for a benchmark: by the product's own code, without leaving versions behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelzoo.detectors import registry
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.errors import DetectorError
+from mvtec_site.errors import UserError
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A detector with its options, as it is named on the command line: `autoencoder:skip_connections=true,epochs=25`.
+
+    Attributes:
+        name: the text that was given.
+        algorithm: of the registry.
+        options: what was given, beside the defaults.
+    """
+
+    name: str
+    algorithm: str
+    options: Mapping[str, Any]
+
+    @classmethod
+    def parse(cls, text: str) -> Contestant:
+        """Raises `UserError` for what is not of that form, or is no detector or option."""
+        algorithm, _, rest = text.partition(":")
+        options: dict[str, Any] = {}
+        for pair in filter(None, rest.split(",")):
+            name, equals, value = pair.partition("=")
+            if not equals:
+                raise UserError(f"{pair!r} in {text!r} is not of the form name=value.")
+            options[name] = _value(value)
+        contestant = cls(text, algorithm, options)
+        contestant.detector(seed=0, defaults={})
+        return contestant
+
+    def detector(self, *, seed: int, defaults: Mapping[str, Any]) -> Detector:
+        """Unfitted; `defaults` apply where the detector has such an option."""
+        try:
+            known = registry.options_for(self.algorithm)
+            chosen = {name: value for name, value in defaults.items() if name in known} | dict(self.options)
+            return registry.create(self.algorithm, **(chosen | {"seed": seed}))
+        except DetectorError as error:
+            raise UserError(str(error)) from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

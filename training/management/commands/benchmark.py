@@ -1,0 +1,112 @@
+"""`manage.py benchmark accuracy|calibration|speed`: figures of detectors, measured by the product's own code."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from modelzoo.selectors import find_version
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+from training.imports import find_dataset
+
+
+class Command(ProductCommand):
+    help = "Measure detectors. Nothing is kept: no versions, no records."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        whats = parser.add_subparsers(dest="what", required=True)
+        accuracy = whats.add_parser("accuracy", help="every detector on every data set, over several seeds")
+        accuracy.add_argument("--datasets", nargs="+", required=True, help="names of imported data sets, or paths")
+        accuracy.add_argument(
+            "--detectors", nargs="+", required=True, help="padim, or with options: padim:align=none,floor=1"
+        )
+        accuracy.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default 3)")
+        accuracy.add_argument("--markdown", type=Path, help="write the table there")
+        self._common(accuracy)
+        calibration = whats.add_parser("calibration", help="does a threshold keep its promised false-reject rate?")
+        calibration.add_argument("--dataset", required=True, help="name of an imported data set, or a path")
+        calibration.add_argument("--detector", default="padim", help="as for accuracy (default padim)")
+        calibration.add_argument("--splits", type=int, default=30, help="random splits (default 30)")
+        calibration.add_argument("--false-reject-rate", type=float, default=0.1, help="asked for (default 0.1)")
+        self._common(calibration)
+        speed = whats.add_parser("speed", help="the model alone, and image bytes to score")
+        speed.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        speed.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")
+        speed.add_argument("--rounds", type=int, default=9, help="the median of this many is reported")
+        self.json_option(speed)
+
+    def _common(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--backbone", default="auto", help="pretrained network (default auto)")
+        parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        getattr(self, options["what"])(options)
+
+    def accuracy(self, options: dict[str, Any]) -> None:
+        from training.benchmarks import accuracy
+        from training.benchmarks.runs import Contestant
+
+        if options["seeds"] < 1:
+            raise UserError("--seeds must be at least 1.")
+        target: Path | None = options["markdown"]
+        if target and not target.parent.is_dir():
+            raise UserError(f"There is no folder {target.parent} to write {target.name} to.")
+        contestants = [Contestant.parse(text) for text in options["detectors"]]
+        datasets = [find_dataset(name) for name in options["datasets"]]
+        rows = accuracy.measure(datasets, contestants, range(options["seeds"]), _defaults(options), tell=self.say)
+        table = accuracy.as_markdown(rows)
+        if target:
+            target.write_text(table)
+            target.with_suffix(".json").write_text(json.dumps(rows, indent=1, allow_nan=False))
+        if options["json"]:
+            self.answer({"rows": rows})
+        else:
+            self.stdout.write(table)
+
+    def calibration(self, options: dict[str, Any]) -> None:
+        from training.benchmarks import calibration
+        from training.benchmarks.runs import Contestant
+
+        if options["splits"] < 1 or not 0 < options["false_reject_rate"] < 1:
+            raise UserError("--splits must be at least 1, and --false-reject-rate lie between 0 and 1.")
+        document = calibration.measure(
+            find_dataset(options["dataset"]),
+            Contestant.parse(options["detector"]),
+            _defaults(options),
+            splits=options["splits"],
+            rate=options["false_reject_rate"],
+            tell=self.say,
+        )
+        if options["json"]:
+            self.answer(document)
+        else:
+            self.stdout.write(calibration.as_text(document))
+
+    def speed(self, options: dict[str, Any]) -> None:
+        from training.benchmarks import speed
+
+        version = find_version(wanted=options["model_version"])
+        document = speed.measure(version, options["device"], options["rounds"])
+        if options["json"]:
+            self.answer(document)
+        else:
+            self.stdout.write(f"{version}, {speed.as_text(document)}")
+
+
+def _defaults(options: dict[str, Any]) -> dict[str, Any]:
+    """What `train` starts from, so that a benchmark measures what the product would do."""
+    return {
+        "backbone": options["backbone"],
+        "device": options["device"],
+        "image_size": settings.IMAGE_SIZE,
+        "batch_size": settings.BATCH_SIZE,
+        "epochs": settings.EPOCHS,
+        "latent_dim": settings.LATENT_DIM,
+        "learning_rate": settings.LEARNING_RATE,
+    }

@@ -1,0 +1,112 @@
+"""`manage.py calibrate`: a new threshold revision of a model version, by a rule."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+import numpy as np
+
+from modelzoo.models import ModelVersion, Threshold
+from modelzoo.runtime import hold
+from modelzoo.selectors import find_version, threshold_in_force
+from modelzoo.services import set_threshold
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+from training.imports import find_dataset
+from training.models import DatasetImage
+from training.selectors import images_of, latest_dataset
+
+
+class Command(ProductCommand):
+    help = (
+        "Set the threshold of a model version by a rule: from good images it has not seen, or, where labelled defects "
+        "exist, by F1 or cost on them. What was judged before keeps its verdict."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        rule = parser.add_mutually_exclusive_group(required=True)
+        rule.add_argument("--percentile", type=float, help="of the held-out good scores (0..100)")
+        rule.add_argument(
+            "--false-reject-rate", type=float, help="conformal: new good parts are rejected with at most this chance"
+        )
+        rule.add_argument("--best-f1", action="store_true", help="on labelled images")
+        rule.add_argument(
+            "--cost",
+            type=float,
+            nargs=2,
+            metavar=("FALSE_REJECT", "ESCAPE"),
+            help="on labelled images: what a rejected good part and a passed defective part cost",
+        )
+        parser.add_argument(
+            "--prevalence", type=float, help="with --cost: share of defective parts on the line (default: as labelled)"
+        )
+        parser.add_argument("--dataset", default="", help="labelled images (default: the version's own data set)")
+        parser.add_argument("--reason", default="", help="kept with the revision")
+        parser.add_argument("--dry-run", action="store_true", help="tell the threshold and keep nothing")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        from modelzoo.detectors.errors import DetectorError
+
+        version = find_version(wanted=options["model_version"])
+        if options["prevalence"] is not None and options["cost"] is None:
+            raise UserError("--prevalence belongs to --cost.")
+        try:
+            value, method, parameters = self._threshold(version, options)
+        except DetectorError as error:
+            raise UserError(f"{error} The threshold in force stays.") from error
+        before = threshold_in_force(version.pk)
+        answer: dict[str, Any] = {
+            "model_version": version.pk,
+            "method": method,
+            "threshold": value,
+            "parameters": parameters,
+            "before": before.value,
+        }
+        if not options["dry_run"]:
+            reason = options["reason"] or f"manage.py calibrate, {method}"
+            made = set_threshold(
+                version=version, value=value, method=method, parameters=parameters, reason=reason, actor=None
+            )
+            answer["revision"] = made.revision
+        if options["json"]:
+            self.answer(answer)
+        else:
+            kept = f"kept as revision {answer['revision']}" if "revision" in answer else "not kept (--dry-run)"
+            self.stdout.write(f"{version}: {value:.6g} by {method} (was {before.value:.6g}), {kept}")
+
+    def _threshold(self, version: ModelVersion, options: dict[str, Any]) -> tuple[float, str, dict[str, Any]]:
+        from modelzoo.detectors import calibration
+
+        held_out = np.asarray(version.held_out_scores, dtype=np.float64)
+        origin = {"scores": "held-out good images", "n": len(held_out)}
+        if options["percentile"] is not None:
+            value = calibration.percentile_threshold(held_out, options["percentile"])
+            return value, Threshold.Method.PERCENTILE, {"percentile": options["percentile"], **origin}
+        if (rate := options["false_reject_rate"]) is not None:
+            value = calibration.conformal_threshold(held_out, rate)
+            return value, Threshold.Method.CONFORMAL, {"false_reject_rate": rate, **origin}
+        scores, labels, origin = self._labelled(version, options["dataset"])
+        if options["best_f1"]:
+            return calibration.best_f1_threshold(scores, labels), Threshold.Method.BEST_F1, origin
+        false_reject, escape = options["cost"]
+        value = calibration.cost_threshold(
+            scores, labels, cost_false_reject=false_reject, cost_escape=escape, prevalence=options["prevalence"]
+        )
+        costs = {"cost_false_reject": false_reject, "cost_escape": escape, "prevalence": options["prevalence"]}
+        return value, Threshold.Method.COST, {**costs, **origin}
+
+    def _labelled(self, version: ModelVersion, wanted: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+        """Scores and labels of the labelled images that can be compared."""
+        from training.evaluation import judge
+
+        dataset = find_dataset(wanted) if wanted else latest_dataset(version.dataset_name)
+        images = images_of(dataset, DatasetImage.Split.TEST)
+        judged = [row for row in judge(hold(version).detector, images) if row.score is not None]
+        labels = np.array([row.image.is_defective for row in judged], dtype=bool)
+        if not labels.any() or labels.all():
+            raise UserError(f"{dataset} has no labelled images of both kinds.", code="no_labelled_images")
+        origin = {"scores": f"labelled images of {dataset.name}", "snapshot": dataset.snapshot, "n": len(labels)}
+        return np.array([row.score for row in judged]), labels, origin
