@@ -8,11 +8,12 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from modelzoo.detectors import distributed
 from modelzoo.detectors.base import Detector, ImageSource, Progress, resolve_device
 from modelzoo.detectors.config import DetectorConfig
-from modelzoo.detectors.corruption import corrupted
+from modelzoo.detectors.corruption import GREY, corrupted, turns
 from modelzoo.detectors.distributed import Group
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.reconstruction import (
@@ -149,8 +150,19 @@ class ConvAutoencoder(Detector):
 
     def _residuals(self, images: torch.Tensor) -> torch.Tensor:
         """float32 [B,H,W]: smoothed absolute difference, mean over the channels, of uint8 [B,3,H,W]."""
-        originals = unit_range(images, self.config.network_size(self.input_size))
-        return self._smoothing((self._network(originals) - originals).abs().mean(1))
+        size = self.config.network_size(self.input_size)
+        return self._smoothing((self._redrawn(images) - unit_range(images, size)).abs().mean(1))
+
+    def _redrawn(self, images: torch.Tensor) -> torch.Tensor:
+        """float32 [B,3,h,w] in 0..1, at the network's size; after training with masks from what is around a square."""
+        size = self.config.network_size(self.input_size)
+        if self.config.training_corruption != "mask":
+            return self._network(unit_range(images, size))
+        result = torch.zeros(len(images), 3, *size, device=images.device)
+        for hidden in turns(*self.input_size).to(images.device):
+            share = functional.interpolate(hidden[None].float(), size, mode="area")
+            result += share * self._network(unit_range(images.masked_fill(hidden, GREY), size))
+        return result
 
     def _sentence(self, epoch: int) -> str:
         sentence = f"epoch {epoch} of {self.config.epochs}"

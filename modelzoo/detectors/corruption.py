@@ -1,8 +1,12 @@
 """Damage for training: a network that must take it out again cannot learn to copy its input.
 
-With skip connections that is what an undisturbed autoencoder learns, defects included. Stain-shaped noise is from
-Collin and De Vleeschouwer 2021, "Improved anomaly detection by training an autoencoder with skip connections on images
-corrupted with stain-shaped noise".
+With skip connections that is what an undisturbed autoencoder learns, defects included. Two kinds:
+
+- Stains, from Collin and De Vleeschouwer 2021, "Improved anomaly detection by training an autoencoder with skip
+  connections on images corrupted with stain-shaped noise". The score is taken without damage.
+- Masks, after Zavrtanik, Kristan and Skocaj 2021, "Reconstruction by inpainting for visual anomaly detection": a
+  quarter of the squares of a grid is hidden. At scoring each square is hidden once and only the hidden ones are
+  compared, so that skip connections cannot copy a defect: it is not in what they see.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ STAIN_SHARE = 0.8
 STAIN_AXES = (0.04, 0.3)
 STAIN_OPACITY = (0.2, 1.0)
 RAGGEDNESS = 0.8
-# Masks: the side of a square as a share of the shorter side, and how many of the squares are hidden.
+# Masks: the side of a square as a share of the shorter side, in how many turns all squares are hidden, with what grey.
 MASK_SIDE = 0.1
-MASK_SHARE = 0.25
-MASK_GREY = 127
+TURNS = 4
+GREY = 127
 
 
 def corrupted(images: torch.Tensor, kind: str) -> torch.Tensor:
@@ -65,9 +69,25 @@ def _ragged(n: int, height: int, width: int) -> torch.Tensor:
 
 
 def masked(images: torch.Tensor) -> torch.Tensor:
-    """A quarter of the squares of a grid, drawn per image, replaced by grey."""
+    """A quarter of the squares of a grid, drawn for each image, replaced by grey."""
     n, height, width = len(images), *images.shape[2:]
+    rows, columns, _ = _grid(height, width)
+    return images.masked_fill(_enlarged(torch.rand(n, 1, rows, columns) < 1 / TURNS, height, width), GREY)
+
+
+def turns(height: int, width: int) -> torch.Tensor:
+    """bool [4,1,height,width]: four masks like those of `masked` that hide every pixel once; always the same."""
+    rows, columns, _ = _grid(height, width)
+    order = torch.randperm(rows * columns, generator=torch.Generator().manual_seed(0)).view(1, rows, columns)
+    return _enlarged(torch.stack([order % TURNS == turn for turn in range(TURNS)]), height, width)
+
+
+def _grid(height: int, width: int) -> tuple[int, int, int]:
+    """Rows, columns and side in pixels of the squares."""
     side = max(4, round(MASK_SIDE * min(height, width)))
-    hidden = torch.rand(n, 1, math.ceil(height / side), math.ceil(width / side)) < MASK_SHARE
-    hidden = hidden.repeat_interleave(side, 2).repeat_interleave(side, 3)[:, :, :height, :width]
-    return images.masked_fill(hidden, MASK_GREY)
+    return math.ceil(height / side), math.ceil(width / side), side
+
+
+def _enlarged(squares: torch.Tensor, height: int, width: int) -> torch.Tensor:
+    side = _grid(height, width)[2]
+    return squares.repeat_interleave(side, -2).repeat_interleave(side, -1)[..., :height, :width]

@@ -11,7 +11,7 @@ from modelzoo.detectors.smoothing import Smoothing
 # Added to every position's spread, as a share of the mean spread: positions that hardly vary must not blow up.
 FLOOR = 0.5
 # Weight of the global level in each position's variance, in images: it decides only where images are very few.
-PRIOR = 1.0
+PRIOR = 0.1
 # Spread that even perfectly redrawn images are given: a fortieth of a grey level.
 LEAST_SPREAD = 1e-4
 
@@ -61,7 +61,7 @@ class Moments:
     def usual(self, blur: Smoothing) -> Usual:
         """Mean and spread per position; `blur` calms the variance, which few images tell only roughly."""
         mean = self.sums / self.count
-        # The pretended image, off by the mean residual, keeps one or two images from claiming to vary by nothing.
+        # A tenth of a pretended image, off by the mean residual, keeps one or two from claiming to vary by nothing.
         scatter = (self.squares - self.count * mean.square()).clamp(min=0) + PRIOR * mean.mean().square()
         variance = scatter / (self.count - 1 + PRIOR)
         spread = blur(variance.float()[None])[0].sqrt()

@@ -14,7 +14,7 @@ from torch import nn
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.autoencoder import ConvAutoencoder, epoch_order, held_out_runs
-from modelzoo.detectors.corruption import corrupted
+from modelzoo.detectors.corruption import corrupted, turns
 from modelzoo.detectors.distributed import Group
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.reconstruction import (
@@ -25,7 +25,7 @@ from modelzoo.detectors.reconstruction import (
     reconstruction_loss,
     training_precision,
 )
-from modelzoo.detectors.residuals import FLOOR, Moments
+from modelzoo.detectors.residuals import FLOOR, PRIOR, Moments
 from modelzoo.detectors.smoothing import Smoothing
 from modelzoo.detectors.ssim import ssim
 from tests.detectors.conftest import TensorSource, textured
@@ -86,7 +86,7 @@ def test_the_map_says_how_far_the_blurred_residual_lies_above_what_is_usual_ther
     held_out = [index for run in held_out_of(20) for index in run]
     usual = blurred_residuals(fitted, train[held_out])
     mean = usual.mean(0)
-    variance = (((usual - mean) ** 2).sum(0) + mean.mean() ** 2) / len(usual)
+    variance = (((usual - mean) ** 2).sum(0) + PRIOR * mean.mean() ** 2) / (len(usual) - 1 + PRIOR)
     spread = np.sqrt(ndimage.gaussian_filter(variance, fitted.config.sigma, mode="mirror", truncate=4))
     expected = (blurred_residuals(fitted, images) - mean) / (spread + FLOOR * spread.mean() + 1e-4)
     np.testing.assert_allclose(fitted.score(images).maps, expected.clip(min=0), rtol=1e-3, atol=1e-3)
@@ -242,6 +242,31 @@ def test_masks_hide_about_a_quarter():
     assert 0.2 < float(hidden.float().mean()) < 0.3
     assert torch.equal(result, torch.where(hidden[:, None], 127, images))
     assert torch.equal(corrupted(images, "none"), images)
+
+
+def test_every_pixel_is_hidden_in_one_turn():
+    masks = turns(64, 100)
+    assert masks.shape == (4, 1, 64, 100)
+    assert masks.sum(0).eq(1).all()
+    assert masks.float().mean((1, 2, 3)).sub(0.25).abs().max() < 0.03
+    assert torch.equal(masks, turns(64, 100))
+
+
+def test_a_masked_network_never_sees_what_it_is_compared_with():
+    """Whatever a square shows, it is redrawn alike, skip connections or not; what is around it does matter."""
+    detector = quick(corruption="mask", skip_connections=True, resolution=1.0, epochs=2)
+    detector.fit(TensorSource(textured(8)))
+    images = textured(1)
+    # Squares of 6 pixels, a tenth of 64.
+    inside = (slice(None), slice(None), slice(12, 18), slice(24, 30))
+    changed = images.clone()
+    changed[inside] = 250
+    with torch.inference_mode():
+        before, after = detector._redrawn(images), detector._redrawn(changed)
+    assert torch.equal(before[inside], after[inside])
+    assert not torch.equal(before, after)
+    scored = detector.score(torch.cat((images, changed)))
+    assert scored.scores[1] > scored.scores[0]
 
 
 def test_auto_corruption_follows_the_skip_connections():
