@@ -173,6 +173,11 @@ def test_the_autoencoder_with_the_original_systems_options(dataset_folder: Path)
         ({"model": "padim", "image_size": 3}, "image_size"),
         ({"model": "autoencoder", "learning_rate": -1.0}, "learning_rate"),
         ({"model": "padim", "percentile": 0.0}, "percentile"),
+        ({"model": "padim", "false_reject_rate": 1.0}, "false-reject-rate"),
+        ({"model": "padim", "option": ["floor"]}, "NAME=VALUE"),
+        ({"model": "padim", "option": ["wings=2"]}, "wings"),
+        ({"model": "padim", "option": ["seed=2"]}, "--seed"),
+        ({"model": "padim", "region": [0.5, 0.0, 0.5, 1.0]}, "region"),
         ({"model": "padim", "device": "cuda"}, "cuda"),
         ({"model": "padim", "dataset": "nope"}, "no data set named"),
         ({"model": "padim", "dataset": "/nope/nope"}, "nothing at"),
@@ -283,6 +288,30 @@ def test_commands_named_in_the_docs_exist() -> None:
     """`run` and `demo` have tests of their own in tests/stack, `show_config` in tests/test_settings.py."""
     names = {path.stem for path in ROOT.glob("*/management/commands/*.py")}
     assert {"run", "demo", "show_config", "import_dataset", "train", "evaluate", "inspect"} <= names
+
+
+def test_what_was_decided_about_the_preprocessing_is_kept_with_the_version(dataset_folder: Path) -> None:
+    trained = run(
+        "train",
+        model="padim",
+        dataset=str(dataset_folder),
+        align="none",
+        region=[0.1, 0.1, 0.9, 1.0],
+        option=["floor=1", 'layers=["layer2"]', "n_features=8"],
+        false_reject_rate=0.2,
+        **SMALL | {"image_size": [64, 96]},
+    )
+    assert trained["threshold_parameters"] == {"false_reject_rate": 0.2, "scores": "held-out good images", "n": 12}
+    version = ModelVersion.objects.get()
+    assert version.thresholds.get().method == "conformal"
+    assert version.thresholds.get().value == sorted(version.held_out_scores)[10]  # the 11th of 12: ceil(13 * 0.8)
+    assert (version.config["floor"], version.config["layers"]) == (1.0, ["layer2"])
+    assert version.preprocessing == trained["preprocessing"]
+    assert version.preprocessing["align"] == {"chosen": "none", "because": "it was asked for"}
+    assert version.preprocessing["illumination"]["because"]
+    assert version.preprocessing["region"] == [0.1, 0.1, 0.9, 1.0]
+    assert version.preprocessing["input_size"] == [64, 96]
+    assert TrainingRun.objects.get().calibration == {"method": "conformal", "false_reject_rate": 0.2}
 
 
 def test_benchmark_measures_every_batch_size(version: ModelVersion) -> None:
