@@ -87,6 +87,7 @@ class Evaluation:
     _pixels: PixelHistogram = field(default_factory=PixelHistogram)
     _pixel_confusion: Confusion = field(default_factory=Confusion)
     _masked_images: int = 0
+    _peaks_in_defect: int = 0
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
@@ -143,7 +144,9 @@ class Evaluation:
             anomaly_map = cv2.resize(anomaly_map, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
         self._pixels.add(anomaly_map, truth)
         self._pixel_confusion.add(anomaly_map > self.threshold, truth)
-        self._masked_images += bool(truth.any())
+        if truth.any():
+            self._masked_images += 1
+            self._peaks_in_defect += bool(truth.flat[np.argmax(anomaly_map)])
 
     def result(self) -> dict[str, Any]:
         """All figures, nested, JSON-safe: None where a figure is not defined, for example without defective parts.
@@ -155,8 +158,9 @@ class Evaluation:
         false_reject_rate (Clopper-Pearson); roc_curve [false-positive rate, true-positive rate] and pr_curve [recall,
         precision], thinned;
         pixel, None without any mask of a defect: auroc with auroc_uncertainty (from counting in bins), aupr, iou at
-        the image threshold, best_iou with best_iou_threshold (both tuned on these images), images_with_mask, regions,
-        aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`), pr_curve;
+        the image threshold, best_iou with best_iou_threshold (both tuned on these images), images_with_mask,
+        peak_in_defect (share of them whose map is highest inside the mask: the others are caught, if at all, for
+        another reason), regions, aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`), pr_curve;
         per_defect: per kind n, recall at the threshold with recall_interval, auroc against all good ones, mean_score
         (of those that could be compared);
         histogram: edges [k+1] of the scores, counts [k] of good and defective; None without a score;
@@ -192,7 +196,7 @@ class Evaluation:
         best_f1, optimal_threshold = ranking.best_f1()
         compared = scores[np.isfinite(scores)]
         if optimal_threshold is not None:
-            # Where only the parts that could not be compared are best rejected, so does every larger threshold.
+            # Infinite where it is best to reject only what could not be compared; the largest score does the same.
             optimal_threshold = min(optimal_threshold, float(compared.max())) if compared.size else None
         both = ranking.n_positive and ranking.n_negative
         return {
@@ -228,6 +232,7 @@ class Evaluation:
             "best_iou": best_iou,
             "best_iou_threshold": best_iou_threshold,
             "images_with_mask": self._masked_images,
+            "peak_in_defect": self._peaks_in_defect / self._masked_images,
             "regions": self._pixels.regions,
             **self._pixels.region_overlap(),
             "pr_curve": ranking.precision_recall(),

@@ -261,6 +261,18 @@ def test_a_small_region_weighs_as_much_as_a_large_one():
     assert pixel["aupro"] == pytest.approx(0.5 + 0.5 * 0.3 / 2)
 
 
+def test_a_peak_beside_the_defect_is_counted_as_such():
+    mask = np.zeros((8, 8), dtype=bool)
+    mask[2:4, 2:4] = True
+    evaluation = Evaluation(0.5)
+    for y, x in ((2, 3), (3, 3), (4, 3)):
+        anomaly_map = np.zeros((8, 8))
+        anomaly_map[y, x] = 1
+        evaluation.add(1.0, True, "dent", anomaly_map, mask)
+    evaluation.add(0.1, False, None, np.zeros((8, 8)))
+    assert evaluation.result()["pixel"]["peak_in_defect"] == pytest.approx(2 / 3)
+
+
 def test_no_good_pixel_means_no_overlap_figure():
     evaluation = Evaluation(0.5)
     evaluation.add(1.0, True, "dent", np.ones((4, 4)), np.ones((4, 4)))

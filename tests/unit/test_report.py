@@ -192,7 +192,7 @@ def test_a_lamp_that_the_model_could_not_see_is_told_apart_from_one_that_it_coul
     unseen = said(section(1.0, 0.97, matched=None), section(0.8, 0.97, matched=0.96))
     assert "mean grey level of the files alone tells good from defective" in unseen
     assert "The model's input does not carry it" in unseen
-    assert "cannot be judged without the mean grey level of the files: too few" in unseen
+    assert "cannot be judged on parts alike in the mean grey level of the files: there are too few" in unseen
     assert (
         "alike in the mean grey level of the model's input (30 good, 50 defective) the detector has AUROC 0.960"
         in unseen

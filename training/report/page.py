@@ -139,6 +139,7 @@ def _figures(metrics: dict[str, Any]) -> list[dict[str, str]]:
         rows += [
             ("Pixel AUROC", pixel["auroc"], None, "a defective pixel lies above a good one"),
             ("AUPRO", pixel["aupro"], None, "per-region overlap up to 0.3 false-positive rate; small defects count"),
+            ("Peak in the defect", pixel["peak_in_defect"], None, "the map is highest inside the annotated defect"),
             ("Pixel AUPR", pixel["aupr"], None, "average precision over pixels"),
             ("IoU at the threshold", pixel["iou"], None, "overlap of the marked with the annotated pixels"),
             ("Best IoU", pixel["best_iou"], None, "with the threshold tuned on these very images: an upper bound"),

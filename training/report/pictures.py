@@ -93,11 +93,11 @@ def _picture(judged: Judged, threshold: float) -> Picture:
     image = judged.image
     photo = open_rgb(image.asset.read(), gate_limits())
     width, height = photo.size
+    photo.thumbnail((_LARGEST, _LARGEST))
     heat = ""
     if judged.map is not None:
-        overlay = render_heat(judged.map, threshold=threshold, width=width, height=height, largest=_LARGEST)
-        heat = _uri("png", _marked(overlay, image) if image.mask else overlay)
-    photo.thumbnail((_LARGEST, _LARGEST))
+        overlay = render_heat(judged.map, threshold=threshold, width=width, height=height)
+        heat = _uri("png", _reduced(overlay, image, photo.size))
     jpeg = BytesIO()
     photo.save(jpeg, "JPEG", quality=85)
     return Picture(
@@ -111,15 +111,16 @@ def _picture(judged: Judged, threshold: float) -> Picture:
     )
 
 
-def _marked(overlay: bytes, image: DatasetImage) -> bytes:
-    """The overlay with the outline of the annotated defect."""
-    assert image.mask is not None
-    layer = np.array(cv2.imdecode(np.frombuffer(overlay, np.uint8), cv2.IMREAD_UNCHANGED))
-    truth = Image.fromarray(open_mask(image.mask.read(), gate_limits())).convert("L")
-    # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
-    reduced = np.array(truth.resize(layer.shape[1::-1], Image.Resampling.BOX)) > 0
-    contours, _ = cv2.findContours(reduced.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(layer, contours, -1, _MARKED, 1, cv2.LINE_AA)
+def _reduced(overlay: bytes, image: DatasetImage, size: tuple[int, int]) -> bytes:
+    """The overlay at `size` (width, height), with the outline of the annotated defect where there is one."""
+    layer = cv2.imdecode(np.frombuffer(overlay, np.uint8), cv2.IMREAD_UNCHANGED)
+    layer = cv2.resize(np.asarray(layer), size, interpolation=cv2.INTER_AREA)
+    if image.mask:
+        truth = Image.fromarray(open_mask(image.mask.read(), gate_limits())).convert("L")
+        # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
+        marked = (np.array(truth.resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
+        contours, _ = cv2.findContours(marked, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(layer, contours, -1, _MARKED, 1, cv2.LINE_AA)
     return cv2.imencode(".png", layer)[1].tobytes()
 
 

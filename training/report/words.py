@@ -108,7 +108,7 @@ def _matched(place: str, section: dict[str, Any]) -> str:
     matched, name = section["matched"], _worst(place, section)
     if matched["auroc"] is None:
         return (
-            f"The detector cannot be judged without the {name}: {matched['reason']} "
+            f"The detector cannot be judged on parts alike in the {name}: there are too few "
             f"({matched['n_good']} good, {matched['n_defective']} defective)."
         )
     return (
