@@ -160,7 +160,8 @@ class Evaluation:
         pixel, None without any mask of a defect: auroc with auroc_uncertainty (from counting in bins), aupr, iou at
         the image threshold, best_iou with best_iou_threshold (both tuned on these images), images_with_mask,
         peak_in_defect (share of them whose map is highest inside the mask: the others are caught, if at all, for
-        another reason), regions, aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`), pr_curve;
+        another reason), regions, aupro with aupro_uncertainty and pro_curve (see `PixelHistogram.region_overlap`),
+        pr_curve;
         per_defect: per kind n, recall at the threshold with recall_interval, auroc against all good ones, mean_score
         (of those that could be compared);
         histogram: edges [k+1] of the scores, counts [k] of good and defective; None without a score;
