@@ -236,7 +236,9 @@ def _record(
     asset, version = _asset_of(request), request.model_version
     began = time.perf_counter()
     verdict = _weigh(result, version)
-    timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
+    timings = dict(result.timings)
+    if isinstance(result, runtime.Scored):
+        timings["map_ms"] = round((time.perf_counter() - began) * 1000, 3)
     with transaction.atomic():
         mine = InspectionRequest.objects.filter(
             pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
@@ -33,10 +34,12 @@ def _line_context(request: HttpRequest) -> dict[str, object]:
             shown = selectors.find_inspection(uuid.UUID(wanted))
         except (ValueError, NotFound):
             shown = None
+    latest = list(selectors.inspections()[:_LATEST])
     return {
         "status": selectors.line_status(),
         "deployments": active_deployments(),
-        "latest": selectors.inspections()[:_LATEST],
+        "latest": latest,
+        "counts": Counter(inspection.outcome for inspection in latest),
         "shown": shown,
         "accept": ",".join(f".{extension}" for extension in settings.ALLOWED_EXTENSIONS),
         "max_megabytes": settings.MAX_FILE_SIZE // 1024**2,

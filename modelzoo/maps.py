@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 MEDIA_TYPE = "image/png"
 _LEVELS = 65535
+_LAYER = (512, 1024)  # pixels; a thin line needs some, a screen shows no more
 _LONGEST = 512  # pixels; a map is smooth, and a record is kept for good
 
 
@@ -52,15 +53,14 @@ def decode_map(data: bytes, maximum: float) -> NDArray[np.float32]:
     return (levels.astype(np.float64) * (maximum / _LEVELS)).astype(np.float32)
 
 
-def render_heat(
-    anomaly_map: NDArray[np.float32], *, threshold: float, width: int, height: int, largest: int = 1024
-) -> bytes:
-    """The map as a transparent PNG that lies on the image, at most `largest` pixels wide or high.
+def render_heat(anomaly_map: NDArray[np.float32], *, threshold: float, width: int, height: int) -> bytes:
+    """The map as a transparent PNG that lies on the image; its longer side has 512 to 1024 pixels.
 
     The scale hangs on the threshold alone, never on the picture, so two pictures can be compared: clear below half
     the threshold, inferno from there to twice the threshold, a line where the threshold is crossed.
     """
-    factor = min(1.0, largest / max(width, height))
+    longer = max(width, height)
+    factor = min(max(longer, _LAYER[0]), _LAYER[1]) / longer
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     values = cv2.resize(anomaly_map, size, interpolation=cv2.INTER_LINEAR)
     relative = np.asarray(values, dtype=np.float32) / max(threshold, 1e-30)

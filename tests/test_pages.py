@@ -15,6 +15,8 @@ from django.urls import reverse
 from inspection import services
 from inspection.models import Inspection
 from modelzoo.models import Deployment, ModelVersion
+from mvtec_site.templatetags.pages import region_boxes
+from records.models import Asset
 from tests import parts
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +48,70 @@ def test_the_line_shows_what_is_loaded_and_the_last_inspections(signed_in: Clien
     assert reverse("inspection-thumbnail", args=[record.pk]) in page
     opened = signed_in.get("/", {"inspection": str(record.pk)}).content.decode()
     assert reverse("inspection-overlay", args=[record.pk]) in opened
+
+
+@pytest.fixture
+def odd(version: ModelVersion, deployment: Deployment, blank: bytes) -> Inspection:
+    return services.inspect_here(
+        data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
+    )
+
+
+def test_a_defective_part_shows_its_regions_and_its_place(signed_in: Client, record: Inspection) -> None:
+    page = signed_in.get(reverse("inspection", args=[record.pk])).content.decode()
+    assert record.regions
+    assert page.count('<rect class="under"') == len(record.regions) == record.region_count
+    assert f"<strong>{record.largest_region_px}</strong> px" in page
+    assert "above all 12 held-out good parts" in page
+    first = record.regions[0]
+    assert f"{first['peak_x']}, {first['peak_y']}" in page
+    assert re.search(rf"{first['width']} .{{1,7}} {first['height']}\b", page)
+
+
+def test_what_cannot_be_compared_looks_like_neither_verdict(signed_in: Client, odd: Inspection) -> None:
+    for path in (reverse("inspection", args=[odd.pk]), f"{reverse('line')}?inspection={odd.pk}"):
+        page = signed_in.get(path).content.decode()
+        assert "NOT COMPARABLE" in page
+        assert "DEFECT<" not in page
+        assert "GOOD<" not in page
+        assert "No part can be told from the background." in page
+        assert "Lay one part in the middle" in page
+        assert reverse("inspection-image", args=[odd.pk]) in page
+        for gone in (
+            reverse("inspection-overlay", args=[odd.pk]),
+            reverse("inspection-map", args=[odd.pk]),
+            "show-map",
+        ):
+            assert gone not in page
+        assert "None" not in page
+    assert "no score" in signed_in.get(reverse("line-status")).content.decode()
+
+
+def test_the_inspection_page_says_how_the_image_was_prepared(signed_in: Client, record: Inspection) -> None:
+    address = reverse("inspection", args=[record.pk])
+    ModelVersion.objects.update(preprocessing={})
+    assert "illumination" not in signed_in.get(address).content.decode()
+    ModelVersion.objects.update(
+        preprocessing={
+            "illumination": {"chosen": "flatfield", "because": "the lamp <i>drifts</i>"},
+            "align": {"chosen": "pose", "because": "it was asked for"},
+        }
+    )
+    page = signed_in.get(address).content.decode()
+    assert "illumination: <strong>flat field</strong>" in page
+    assert "pose: <strong>aligned</strong>" in page
+    assert "the lamp &lt;i&gt;drifts" in page
+
+
+def test_boxes_stay_inside_the_image_and_numbers_can_be_read() -> None:
+    corners = [(0, 0), (0, 99), (199, 0), (199, 99), (100, 50)]
+    regions = [{"x": x, "y": y, "width": 1, "height": 1} for x, y in corners]
+    boxes = region_boxes(Inspection(asset=Asset(width=200, height=100), regions=regions))
+    for (x, y), box in zip(corners, boxes, strict=True):
+        assert 0 <= box["x"] <= x < box["x"] + box["width"] <= 200
+        assert 0 <= box["y"] <= y < box["y"] + box["height"] <= 100
+        assert box["text"] <= box["baseline"] <= 100
+        assert 0 <= box["left"] <= 200 - box["text"]
 
 
 @pytest.mark.parametrize("wanted", ["x", "00000000-0000-0000-0000-000000000000", "' OR 1=1"])

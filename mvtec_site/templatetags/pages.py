@@ -32,7 +32,7 @@ def region_boxes(inspection: Inspection) -> list[dict[str, int]]:
     """Boxes around the defect regions to draw over the image, in its pixels.
 
     They stand off by a hundredth of the image, so that a spot of three pixels can be seen as well. `text` is the size
-    of the number at the box and `baseline` where it stands: above the box, or below where there is no room.
+    of the number at the box; it stands at `left`, `baseline`: above the box, or below where there is no room.
     """
     width, height = inspection.asset.width, inspection.asset.height
     off, text = max(1, max(width, height) // 100), max(3, max(width, height) // 28)
@@ -42,7 +42,9 @@ def region_boxes(inspection: Inspection) -> list[dict[str, int]]:
         right = min(width, region["x"] + region["width"] + off)
         bottom = min(height, region["y"] + region["height"] + off)
         baseline = y - off if y - off >= text else min(height - 1, bottom + off + text)
-        boxes.append({"x": x, "y": y, "width": right - x, "height": bottom - y, "text": text, "baseline": baseline})
+        left = max(0, min(x, width - 3 * text // 2))
+        box = {"x": x, "y": y, "width": right - x, "height": bottom - y}
+        boxes.append(box | {"text": text, "left": left, "baseline": baseline})
     return boxes
 
 

@@ -7,9 +7,11 @@ import zipfile
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from drf_spectacular.validation import validate_schema
@@ -18,6 +20,7 @@ from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
 from inspection.models import BatchRun, InspectionRequest
 from modelzoo.models import Deployment
+from mvtec_site import broker
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.unit import badfiles
@@ -169,6 +172,77 @@ def test_without_a_worker_there_is_no_verdict(signed_in: Client, deployment: Dep
     settings.ANSWER_TIMEOUT = 0.2
     problem(signed_in.post("/api/test_image", {"image": upload(parts.png(1))}), 503, "no_worker")
     assert InspectionRequest.objects.get().status == InspectionRequest.Status.EXPIRED
+
+
+# ---------------------------------------------------------------- what a verdict says, and what is none
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker inside this process: what would be sent to the broker is done at once."""
+
+    def judge_at_once(task: Any, *words: Any) -> bool:
+        task.apply(args=[str(word) for word in words])
+        return True
+
+    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(transaction, "on_commit", lambda send: send())
+
+
+def test_a_defective_part_says_where(signed_in: Client, deployment: Deployment, worker: None) -> None:
+    response = signed_in.post("/api/test_image", {"image": upload(parts.png(7, defective=True))})
+    assert response.status_code == 200, response.content
+    document = response.json()
+    assert (document["outcome"], document["is_defective"]) == ("defective", True)
+    assert (document["reason"], document["explanation"]) == ("", "")
+    assert 0 < document["p_value"] <= 1
+    assert document["score"] == document["reconstruction_error"] > document["threshold"]
+    anomaly_map = np.array(document["anomaly_map"])
+    assert anomaly_map.shape == (parts.SIDE, parts.SIDE)
+    assert anomaly_map.max() == pytest.approx(document["score"], rel=1e-6)
+    assert document["region_count"] == len(document["regions"])
+    assert document["largest_region_px"] == max(region["area_px"] for region in document["regions"])
+    for region in document["regions"]:
+        box = np.s_[region["y"] : region["y"] + region["height"], region["x"] : region["x"] + region["width"]]
+        assert anomaly_map[box].max() == pytest.approx(region["peak"], rel=1e-4)
+        assert anomaly_map[region["peak_y"], region["peak_x"]] == pytest.approx(region["peak"], rel=1e-4)
+    good = signed_in.post("/api/test_image", {"image": upload(parts.png(7)), "anomaly_map": "none"}).json()
+    assert (good["outcome"], good["regions"], good["region_count"]) == ("good", [], 0)
+    assert good["p_value"] > document["p_value"]
+
+
+def test_what_cannot_be_compared_is_an_answer_and_never_good(
+    signed_in: Client, deployment: Deployment, worker: None, blank: bytes
+) -> None:
+    for form in ("full", "url", "none"):
+        response = signed_in.post("/api/test_image", {"image": upload(blank), "anomaly_map": form})
+        assert response.status_code == 200, response.content
+        document = response.json()
+        assert (document["outcome"], document["reason"]) == ("not_comparable", "no_part_found")
+        assert document["explanation"] == "No part can be told from the background."
+        nothing = ["is_defective", "score", "reconstruction_error", "confidence", "p_value", "anomaly_map"]
+        nothing += ["regions", "region_count", "largest_region_px", "overlay_url"]
+        assert {name: document[name] for name in nothing} == dict.fromkeys(nothing)
+        assert document["threshold"] > 0
+    address = f"/api/inspections/{document['inspection_id']}"
+    assert signed_in.get(address).json()["outcome"] == "not_comparable"
+    assert signed_in.get(f"{address}/image").content == blank
+    assert signed_in.get(f"{address}/thumbnail").status_code == 200
+    for picture in ("map", "overlay"):
+        problem(signed_in.get(f"{address}/{picture}"), 404, "no_map")
+
+
+def test_a_batch_counts_what_cannot_be_compared(
+    signed_in: Client, deployment: Deployment, worker: None, blank: bytes
+) -> None:
+    files = [
+        upload(parts.png(1)),
+        upload(blank, "b.png"),
+        upload(b"junk", "c.png"),
+        upload(parts.png(2, defective=True)),
+    ]
+    document = signed_in.post("/api/batch_test", {"images": files, "wait": "5"}).json()
+    counts = ("total", "done", "good", "defective", "not_comparable", "failed")
+    assert [document[name] for name in counts] == [4, 3, 1, 1, 1, 1]
+    assert [row.get("outcome") for row in document["results"]] == ["good", "not_comparable", None, "defective"]
 
 
 def test_five_hundred_files_are_too_many(signed_in: Client, deployment: Deployment) -> None:

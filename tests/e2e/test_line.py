@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests import parts
 from tests.stack.conftest import Stack, new_stack, wait_for
@@ -30,7 +32,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
     with new_stack() as made:
         folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
+        words = ("--image-size", "64", "--backbone", "efficientnet_lite0", "--illumination", "flatfield")
         made.json("train", "--model", "padim", "--dataset", str(folder), *words)
         made.start()
         with made.client() as client:
@@ -61,7 +63,9 @@ def page(browser: Any, stack: Stack, complaints: list[str]) -> Iterator[Any]:
     made.on("pageerror", lambda error: complaints.append(str(error)))
     made.on(
         "request",
-        lambda request: request.url.startswith((stack.address, "data:", "blob:")) or complaints.append(request.url),
+        lambda request: (
+            None if request.url.startswith((stack.address, "data:", "blob:")) else complaints.append(request.url)
+        ),
     )
     sign_in(made, stack)
     yield made
@@ -83,9 +87,9 @@ def drop(page: Any, name: str, data: bytes) -> None:
 
 def test_a_dropped_image_gets_its_verdict_and_its_map(page: Any) -> None:
     drop(page, "scratched.png", parts.png(1, defective=True))
-    page.wait_for_selector(".verdict.defect")
+    page.wait_for_selector(".verdict.defective")
     assert "scratched.png" in page.inner_text("#result h1")
-    heat = page.locator("#result .heat")
+    heat = page.locator("#result img.heat")
     wait_for(lambda: heat.evaluate("image => image.naturalWidth > 0"), 10)
     page.locator("body").press(" ")
     wait_for(lambda: heat.evaluate("image => getComputedStyle(image).opacity === '0'"), 10)
@@ -96,6 +100,36 @@ def test_a_dropped_image_gets_its_verdict_and_its_map(page: Any) -> None:
     address = page.url
     page.goto(address)
     assert "fine.png" in page.inner_text("#result h1")
+
+
+def test_regions_are_drawn_on_the_image_and_vanish_with_the_map(page: Any) -> None:
+    drop(page, "scratched.png", parts.png(6, defective=True))
+    page.wait_for_selector(".verdict.defective")
+    assert "above all 12 held-out good parts" in page.inner_text("#result")
+    image = page.locator("#result .stack img").first.bounding_box()
+    boxes = page.locator("#result .regions rect.under")
+    assert boxes.count() >= 1
+    for index in range(boxes.count()):
+        box = boxes.nth(index).bounding_box()
+        assert box["x"] >= image["x"] - 3
+        assert box["y"] >= image["y"] - 3
+        assert box["x"] + box["width"] <= image["x"] + image["width"] + 3
+        assert box["y"] + box["height"] <= image["y"] + image["height"] + 3
+    page.locator("body").press(" ")
+    regions = page.locator("#result .regions")
+    wait_for(lambda: regions.evaluate("drawn => getComputedStyle(drawn).opacity === '0'"), 10)
+
+
+def test_what_cannot_be_compared_says_what_to_do_next(page: Any) -> None:
+    stripes = Image.fromarray(np.where(np.arange(96) % 16 < 8, 40, 200).astype(np.uint8)[None].repeat(96, 0))
+    drop(page, "stripes.png", parts.encode(stripes.convert("RGB")))
+    page.wait_for_selector(".verdict.not_comparable")
+    assert "NOT COMPARABLE" in page.inner_text("#result")
+    assert "Clear the place around the part" in page.inner_text("#result")
+    assert page.locator("#result .heat").count() == 0
+    page.wait_for_selector("#latest .badge.not_comparable")
+    drop(page, "fine.png", parts.png(8))
+    page.wait_for_selector(".verdict.good")
 
 
 def test_a_broken_image_is_a_sentence_and_the_next_one_works(page: Any) -> None:
@@ -113,7 +147,7 @@ def test_without_scripts_the_form_does_it(browser: Any, stack: Stack, tmp_path: 
     sign_in(page, stack)
     page.set_input_files("#image", str(image))
     page.click("#upload button")
-    page.wait_for_selector(".verdict.defect")
+    page.wait_for_selector(".verdict.defective")
     page.click("dl.facts a[href^='/inspections/']")
     assert "SHA-256" in page.inner_text("main")
     context.close()
@@ -135,6 +169,6 @@ def test_nothing_is_wider_than_the_screen(browser: Any, stack: Stack, width: int
     page = context.new_page()
     sign_in(page, stack)
     drop(page, "a-very-long-name-" * 8 + ".png", parts.png(5, defective=True))
-    page.wait_for_selector(".verdict.defect")
+    page.wait_for_selector(".verdict.defective")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
