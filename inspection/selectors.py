@@ -218,6 +218,11 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
         "threshold": threshold.value,
         "threshold_revision": threshold.revision,
         "image_size": version.config.get("image_size"),
+        "preprocessing": {
+            step: version.preprocessing[step]["chosen"]
+            for step in ("illumination", "align")
+            if step in version.preprocessing
+        },
         "loaded_at": deployment.activated_at.isoformat() if deployment.activated_at else None,
         "loaded_by": deployment.requested_by.get_username() if deployment.requested_by else None,
     }

@@ -66,6 +66,9 @@ class DeploymentOutput(serializers.Serializer):
     threshold = serializers.FloatField()
     threshold_revision = serializers.IntegerField()
     image_size = serializers.JSONField()
+    preprocessing = serializers.DictField(
+        child=serializers.CharField(), help_text="illumination: flatfield or none; align: pose or none"
+    )
     loaded_at = serializers.DateTimeField(allow_null=True)
     loaded_by = serializers.CharField(allow_null=True)
 

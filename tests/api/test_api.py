@@ -285,6 +285,14 @@ def test_status_without_a_broker_says_so(signed_in: Client) -> None:
     assert document["model_loaded"] is False
 
 
+def test_status_says_how_images_are_prepared(signed_in: Client, deployment: Deployment) -> None:
+    version = deployment.model_version
+    version.preprocessing = {"illumination": {"chosen": "flatfield", "because": "x"}, "align": {"chosen": "none"}}
+    version.save(update_fields=["preprocessing"])
+    model = signed_in.get("/api/status").json()["model"]
+    assert model["preprocessing"] == {"illumination": "flatfield", "align": "none"}
+
+
 def test_the_request_id_is_echoed_and_recorded(signed_in: Client, deployment: Deployment) -> None:
     response = signed_in.post("/api/test_image", {"image": upload(b"junk")}, headers={"X-Request-ID": "cam-7:000123"})
     assert response["X-Request-ID"] == "cam-7:000123"

@@ -6,6 +6,7 @@ import errno
 import json
 import uuid
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.storage import default_storage
+from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 from PIL import Image
@@ -295,6 +297,23 @@ def test_what_cannot_be_compared_is_recorded_without_a_verdict(version: ModelVer
     after = json.loads(event.after)
     assert (after["outcome"], after["reason"]) == ("not_comparable", "no_part_found")
     assert (after["score"], after["map"]) == (None, None)
+
+
+def test_the_command_says_so_and_ends_well(version: ModelVersion, blank: bytes, tmp_path: Path) -> None:
+    """Every image has its record, so the exit status is that of a success; the verdict is in the output."""
+    empty, scratched = tmp_path / "empty.png", tmp_path / "scratched.png"
+    empty.write_bytes(blank)
+    scratched.write_bytes(parts.png(7, defective=True))
+    out = StringIO()
+    call_command("inspect", empty, scratched, stdout=out)
+    first, second = out.getvalue().splitlines()
+    assert "NOT COMPARABLE: No part can be told from the background. Lay one part" in first
+    assert "DEFECTIVE, score" in second
+    assert "above all 12 held-out good parts, 1 region, largest" in second
+    out = StringIO()
+    call_command("inspect", empty, "--json", stdout=out)
+    [row] = json.loads(out.getvalue())["results"]
+    assert (row["outcome"], row["is_defective"], row["score"]) == ("not_comparable", None, None)
 
 
 def test_an_unknown_reason_has_an_advice_too(version: ModelVersion) -> None:
