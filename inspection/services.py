@@ -22,8 +22,6 @@ from django.utils import timezone
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
-from modelzoo.detectors.calibration import p_value
-from modelzoo.detectors.regions import defect_regions
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
 from modelzoo.models import Deployment, ModelVersion
@@ -289,6 +287,9 @@ def _record(
 
 def _weigh(result: runtime.Scored | runtime.Incomparable, version: ModelVersion) -> Callable[[float], dict[str, Any]]:
     """What the record will say at a threshold. What takes long is done by now: the map is made and kept."""
+    from modelzoo.detectors.calibration import p_value
+    from modelzoo.detectors.regions import defect_regions
+
     if isinstance(result, runtime.Incomparable):
         said = {"reason": result.reason, "explanation": result.explanation}
         return lambda threshold: {"outcome": Inspection.Outcome.NOT_COMPARABLE, **said}
