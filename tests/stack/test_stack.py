@@ -53,8 +53,8 @@ def test_the_whole_way(stack: Stack, client: httpx.Client) -> None:
     for record in (good, bad):
         assert record["reconstruction_error"] == record["score"]
         assert record["confidence"] == abs(record["score"] - record["threshold"])
-        assert len(record["anomaly_map"]) == 64
-        assert {len(row) for row in record["anomaly_map"]} == {64}
+        assert len(record["anomaly_map"]) == parts.SIDE
+        assert {len(row) for row in record["anomaly_map"]} == {parts.SIDE}
         assert max(max(row) for row in record["anomaly_map"]) == pytest.approx(record["score"], rel=1e-6)
     again = client.get(f"/api/inspections/{bad['inspection_id']}", params={"anomaly_map": "full"}).json()
     assert {k: v for k, v in again.items() if k != "created_at"} == {k: v for k, v in bad.items() if k != "created_at"}
