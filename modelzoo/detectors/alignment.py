@@ -27,9 +27,10 @@ from modelzoo.detectors.illumination import Background
 
 # Sides of aligned pictures are multiples of this, which every backbone and the autoencoder can halve.
 STEP = 32
-# Free space around the part and reach of the region around it, as shares of the part's length.
+# Free space around the part, and how far around it one looks, as shares of the picture's width. The reach only covers
+# what the outline may be wrong by: dust and shadows beside a part are not its defects.
 MARGIN = 0.05
-REACH = 0.03
+REACH = 0.005
 # The region reaches to where this share of the good parts was seen.
 LEAST_SEEN = 0.05
 # A part covers so much of the picture, and its length is so many times its width.

@@ -90,6 +90,14 @@ class Background:
         """Whether it deserves the name: it fills the rim and is even."""
         return self.rim >= LEAST_RIM and bool((self.noise <= np.maximum(MOST_NOISE * self.level, LEAST_REACH)).all())
 
+    def why_not(self) -> str:
+        """What is wrong with it, in words."""
+        if self.rim < LEAST_RIM:
+            return f"only {self.rim:.0%} of the picture's rim shows an even background"
+        if not self.is_one:
+            return f"the background is uneven, by {self.noise.max():.0f} grey levels"
+        return f"the background is too dark, at {self.level.min():.0f} of 255 grey levels"
+
     def surface(self, width: int, height: int) -> np.ndarray:
         """float32 [height,width,3], grey levels, over the whole picture in that many pixels."""
         return np.asarray(_grid(width, height) @ self.coefficients, dtype=np.float32)
@@ -121,11 +129,7 @@ class FlatField:
     def check(self, background: Background) -> None:
         """Raises NotComparable when a picture shows no background to correct it by."""
         if not background.is_one or background.level.min() < DARKEST / 2:
-            raise NotComparable(
-                "no_background",
-                "The background that the lamp is corrected by cannot be seen: "
-                f"only {background.rim:.0%} of the picture's rim is even.",
-            )
+            raise NotComparable("no_background", f"The lamp cannot be corrected: {background.why_not()}.")
 
     def describe(self) -> dict[str, Any]:
         """JSON-safe; `restore` takes it back."""

@@ -38,9 +38,9 @@ def nail(
         corners = cv2.transform(outline[None].astype(np.float64), pose)
         cv2.fillPoly(picture, [np.round(corners * 16).astype(np.int32)], grey, cv2.LINE_AA, 4)
     columns = np.linspace(-1, 1, SIDE)[None, :]
-    picture = cv2.GaussianBlur(picture, (0, 0), 0.7) * lamp * (1 + slope * columns)
-    picture += np.random.default_rng(seed).normal(0, 1.5, picture.shape)
-    return Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8)).convert("RGB")
+    lit = cv2.GaussianBlur(picture, (0, 0), 0.7) * lamp * (1 + slope * columns)
+    lit = lit + np.random.default_rng(seed).normal(0, 1.5, lit.shape)
+    return Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8)).convert("RGB")
 
 
 class Pictures:
