@@ -8,12 +8,11 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from modelzoo.detectors import distributed
 from modelzoo.detectors.base import Detector, ImageSource, Progress, resolve_device
 from modelzoo.detectors.config import DetectorConfig
-from modelzoo.detectors.corruption import GREY, corrupted, turns
+from modelzoo.detectors.corruption import hidden_turns, stained
 from modelzoo.detectors.distributed import Group
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.reconstruction import (
@@ -91,7 +90,7 @@ class ConvAutoencoder(Detector):
             for batch in source.batches(batch_size, epoch_order(training, batch_size)):
                 done = ((epoch - 1) * steps_per_epoch + len(losses)) / total
                 progress(_READ + _TRAIN * done, self._sentence(epoch))
-                pair = torch.stack((corrupted(batch, config.training_corruption), batch))
+                pair = torch.stack((self._damaged(batch), batch))
                 group.send(pair)
                 losses.append(trainer.step(pair))
             train_loss = sum(losses) / len(losses)
@@ -118,10 +117,13 @@ class ConvAutoencoder(Detector):
             for batch in batches:
                 damaged, clean = (
                     unit_range(images.to(self.device), config.network_size(self.input_size))
-                    for images in (corrupted(batch, config.training_corruption), batch)
+                    for images in (self._damaged(batch), batch)
                 )
-                losses += reconstruction_loss(self._network(damaged), clean, config.loss).tolist()
+                losses += reconstruction_loss(self._redrawn(damaged), clean, config.loss).tolist()
         return sum(losses) / len(losses)
+
+    def _damaged(self, batch: torch.Tensor) -> torch.Tensor:
+        return stained(batch) if self.config.training_corruption == "stain" else batch
 
     def _learn_usual(self, source: ImageSource, runs: list[list[int]]) -> np.ndarray:
         """Sets what is usual from all held-out images; returns the cross-fitted score of each."""
@@ -150,19 +152,18 @@ class ConvAutoencoder(Detector):
 
     def _residuals(self, images: torch.Tensor) -> torch.Tensor:
         """float32 [B,H,W]: smoothed absolute difference, mean over the channels, of uint8 [B,3,H,W]."""
-        size = self.config.network_size(self.input_size)
-        return self._smoothing((self._redrawn(images) - unit_range(images, size)).abs().mean(1))
+        originals = unit_range(images, self.config.network_size(self.input_size))
+        return self._smoothing((self._redrawn(originals) - originals).abs().mean(1))
 
-    def _redrawn(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 [B,3,h,w] in 0..1, at the network's size; after training with masks from what is around a square."""
-        size = self.config.network_size(self.input_size)
+    def _redrawn(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Reconstruction, float32 [B,3,h,w]; under masks the mean of the turns in which a square was hidden."""
         if self.config.training_corruption != "mask":
-            return self._network(unit_range(images, size))
-        result = torch.zeros(len(images), 3, *size, device=images.device)
-        for hidden in turns(*self.input_size).to(images.device):
-            share = functional.interpolate(hidden[None].float(), size, mode="area")
-            result += share * self._network(unit_range(images.masked_fill(hidden, GREY), size))
-        return result
+            return self._network(inputs)
+        turns = hidden_turns(self.config.network_size(self.input_size)).to(inputs.device)
+        result = torch.zeros_like(inputs)
+        for hidden in turns:
+            result += hidden * self._network(inputs, hidden[None])
+        return result / turns.sum(0)
 
     def _sentence(self, epoch: int) -> str:
         sentence = f"epoch {epoch} of {self.config.epochs}"

@@ -1,12 +1,11 @@
-"""Damage for training: a network that must take it out again cannot learn to copy its input.
-
-With skip connections that is what an undisturbed autoencoder learns, defects included. Two kinds:
+"""What keeps an autoencoder with skip connections from copying its input, defects included.
 
 - Stains, from Collin and De Vleeschouwer 2021, "Improved anomaly detection by training an autoencoder with skip
-  connections on images corrupted with stain-shaped noise". The score is taken without damage.
-- Masks, after Zavrtanik, Kristan and Skocaj 2021, "Reconstruction by inpainting for visual anomaly detection": a
-  quarter of the squares of a grid is hidden. At scoring each square is hidden once and only the hidden ones are
-  compared, so that skip connections cannot copy a defect: it is not in what they see.
+  connections on images corrupted with stain-shaped noise": blobs that the training takes out again. Scores are taken
+  without them.
+- Masks, after Zavrtanik, Kristan and Skocaj 2021, "Reconstruction by inpainting for visual anomaly detection": three
+  quarters of the squares of a grid are hidden, here from the skip connections alone. At scoring each square is hidden
+  in three of four turns and only its hidden turns count, so no skip connection can copy what is compared.
 """
 
 from __future__ import annotations
@@ -24,19 +23,10 @@ STAIN_SHARE = 0.8
 STAIN_AXES = (0.04, 0.3)
 STAIN_OPACITY = (0.2, 1.0)
 RAGGEDNESS = 0.8
-# Masks: the side of a square as a share of the shorter side, in how many turns all squares are hidden, with what grey.
-MASK_SIDE = 0.1
+# Masks: the side of a square in the network's pixels, one cell of its coarsest grid, and in how many turns all of them
+# are seen once.
+SIDE = 16
 TURNS = 4
-GREY = 127
-
-
-def corrupted(images: torch.Tensor, kind: str) -> torch.Tensor:
-    """Damaged copies of uint8 [B,3,H,W], drawn with PyTorch's global random state; `none` gives the images back."""
-    if kind == "stain":
-        return stained(images)
-    if kind == "mask":
-        return masked(images)
-    return images
 
 
 def stained(images: torch.Tensor) -> torch.Tensor:
@@ -68,26 +58,18 @@ def _ragged(n: int, height: int, width: int) -> torch.Tensor:
     return functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
 
 
-def masked(images: torch.Tensor) -> torch.Tensor:
-    """A quarter of the squares of a grid, drawn for each image, replaced by grey."""
-    n, height, width = len(images), *images.shape[2:]
-    rows, columns, _ = _grid(height, width)
-    return images.masked_fill(_enlarged(torch.rand(n, 1, rows, columns) < 1 / TURNS, height, width), GREY)
+def hidden_squares(n: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """float32 [n,1,H,W], 1 where hidden: three quarters of the squares, drawn for each image."""
+    draws = torch.rand(n, 1, size[0] // SIDE, size[1] // SIDE, generator=generator)
+    return _enlarged(draws >= 1 / TURNS)
 
 
-def turns(height: int, width: int) -> torch.Tensor:
-    """bool [4,1,height,width]: four masks like those of `masked` that hide every pixel once; always the same."""
-    rows, columns, _ = _grid(height, width)
+def hidden_turns(size: tuple[int, int]) -> torch.Tensor:
+    """float32 [4,1,H,W]: four masks like those of `hidden_squares` that hide every square in three; always the same."""
+    rows, columns = size[0] // SIDE, size[1] // SIDE
     order = torch.randperm(rows * columns, generator=torch.Generator().manual_seed(0)).view(1, rows, columns)
-    return _enlarged(torch.stack([order % TURNS == turn for turn in range(TURNS)]), height, width)
+    return _enlarged(torch.stack([order % TURNS != turn for turn in range(TURNS)]))
 
 
-def _grid(height: int, width: int) -> tuple[int, int, int]:
-    """Rows, columns and side in pixels of the squares."""
-    side = max(4, round(MASK_SIDE * min(height, width)))
-    return math.ceil(height / side), math.ceil(width / side), side
-
-
-def _enlarged(squares: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    side = _grid(height, width)[2]
-    return squares.repeat_interleave(side, -2).repeat_interleave(side, -1)[..., :height, :width]
+def _enlarged(squares: torch.Tensor) -> torch.Tensor:
+    return squares.float().repeat_interleave(SIDE, -2).repeat_interleave(SIDE, -1)

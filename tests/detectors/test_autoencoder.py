@@ -14,7 +14,7 @@ from torch import nn
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.autoencoder import ConvAutoencoder, epoch_order, held_out_runs
-from modelzoo.detectors.corruption import corrupted, turns
+from modelzoo.detectors.corruption import hidden_squares, hidden_turns, stained
 from modelzoo.detectors.distributed import Group
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.reconstruction import (
@@ -133,7 +133,7 @@ def test_one_image_does_not_claim_that_nothing_varies():
     assert float(blank.usual(Smoothing((16, 16), (16, 16), 1.0)).spread.min()) > 0
 
 
-@pytest.mark.parametrize(("skip_connections", "corruption"), [(False, "none"), (True, "stain"), (False, "mask")])
+@pytest.mark.parametrize(("skip_connections", "corruption"), [(False, "none"), (False, "stain"), (True, "mask")])
 def test_training_lowers_the_loss_and_the_best_epoch_is_kept(skip_connections, corruption):
     # A step size high enough that the last epoch need not be the best.
     options = {"skip_connections": skip_connections, "corruption": corruption, "epochs": 8}
@@ -221,58 +221,67 @@ def test_learning_rate_warms_up_and_falls(total):
 def test_stains_change_some_blobs_and_leave_the_rest_alone():
     torch.manual_seed(0)
     images = textured(40, 64, 96)
-    stained = corrupted(images, "stain")
-    assert stained.dtype == torch.uint8
+    result = stained(images)
+    assert result.dtype == torch.uint8
     # The soft edge fades to less than a grey level; what lies outside stays as it was.
-    difference = (stained.int() - images.int()).abs().amax(1)
+    difference = (result.int() - images.int()).abs().amax(1)
     changed = (difference > 8).float().mean((1, 2))
     assert 0.01 < float(changed.mean()) < 0.2
     assert float((difference <= 1).float().mean()) > 0.5
-    assert not torch.equal(stained, corrupted(images, "stain"))
+    assert not torch.equal(result, stained(images))
     # Blobs hang together: a changed pixel's right neighbour is nearly always changed too.
     marked = difference > 8
     assert float((marked[:, :, 1:] & marked[:, :, :-1]).sum() / marked[:, :, :-1].sum()) > 0.8
 
 
-def test_masks_hide_about_a_quarter():
+def test_masks_hide_three_quarters_of_the_squares():
+    generator = torch.Generator().manual_seed(0)
+    drawn = hidden_squares(200, (48, 80), generator)
+    assert drawn.shape == (200, 1, 48, 80)
+    assert 0.7 < float(drawn.mean()) < 0.8
+    assert not torch.equal(drawn, hidden_squares(200, (48, 80), generator))
+    turns = hidden_turns((48, 80))
+    assert turns.sum(0).eq(3).all()
+    assert torch.equal(turns, hidden_turns((48, 80)))
+    for masks in (drawn, turns):
+        squares = masks.unflatten(-2, (3, 16)).unflatten(-1, (5, 16))
+        assert torch.equal(squares.amin((-3, -1)), squares.amax((-3, -1)))
+
+
+def test_what_is_hidden_passes_no_skip_connection():
+    """With the bottleneck cut, the output depends on what is seen and on nothing that is hidden."""
     torch.manual_seed(0)
-    images = textured(40, 64, 96)
-    result = corrupted(images, "mask")
-    hidden = (result == 127).all(1)
-    assert 0.2 < float(hidden.float().mean()) < 0.3
-    assert torch.equal(result, torch.where(hidden[:, None], 127, images))
-    assert torch.equal(corrupted(images, "none"), images)
-
-
-def test_every_pixel_is_hidden_in_one_turn():
-    masks = turns(64, 100)
-    assert masks.shape == (4, 1, 64, 100)
-    assert masks.sum(0).eq(1).all()
-    assert masks.float().mean((1, 2, 3)).sub(0.25).abs().max() < 0.03
-    assert torch.equal(masks, turns(64, 100))
-
-
-def test_a_masked_network_never_sees_what_it_is_compared_with():
-    """Whatever a square shows, it is redrawn alike, skip connections or not; what is around it does matter."""
-    detector = quick(corruption="mask", skip_connections=True, resolution=1.0, epochs=2)
-    detector.fit(TensorSource(textured(8)))
-    images = textured(1)
-    # Squares of 6 pixels, a tenth of 64.
-    inside = (slice(None), slice(None), slice(12, 18), slice(24, 30))
-    changed = images.clone()
-    changed[inside] = 250
+    network = ReconstructionNetwork((64, 96), 7, skip_connections=True).eval()
+    torch.nn.init.zeros_(network.decode.weight)
+    hidden = hidden_turns((64, 96))[:1]
+    image, other = torch.rand(2, 1, 3, 64, 96)
     with torch.inference_mode():
-        before, after = detector._redrawn(images), detector._redrawn(changed)
-    assert torch.equal(before[inside], after[inside])
-    assert not torch.equal(before, after)
-    scored = detector.score(torch.cat((images, changed)))
-    assert scored.scores[1] > scored.scores[0]
+        before = network(image, hidden)
+        assert torch.equal(network(torch.where(hidden > 0, other, image), hidden), before)
+        assert not torch.equal(network(torch.where(hidden > 0, image, other), hidden), before)
+        assert not torch.equal(network(torch.where(hidden > 0, other, image)), network(image))
+
+
+def test_only_hidden_turns_are_compared():
+    """The reconstruction is put together from four passes, each counted where its squares were hidden."""
+    detector = quick(skip_connections=True, resolution=1.0, epochs=2).fit(TensorSource(textured(8)))
+    image = textured(1, seed=5).float() / 255
+    turns = hidden_turns((64, 64)).bool()
+    with torch.inference_mode():
+        passes = [detector._network(image, turn[None].float())[0] for turn in turns]
+        redrawn = detector._redrawn(image)[0]
+    for row, column in ((0, 0), (20, 50), (63, 17)):
+        values = [one[:, row, column] for one, turn in zip(passes, turns, strict=True) if turn[0, row, column]]
+        assert len(values) == 3
+        torch.testing.assert_close(redrawn[:, row, column], torch.stack(values).mean(0))
 
 
 def test_auto_corruption_follows_the_skip_connections():
-    for skip_connections, expected in ((False, "none"), (True, "stain")):
+    for skip_connections, expected in ((False, "none"), (True, "mask")):
         assert AutoencoderConfig(skip_connections=skip_connections).training_corruption == expected
-        assert AutoencoderConfig(skip_connections=skip_connections, corruption="mask").training_corruption == "mask"
+        assert AutoencoderConfig(skip_connections=skip_connections, corruption="stain").training_corruption == "stain"
+    with pytest.raises(DetectorError, match="skip connections"):
+        AutoencoderConfig(corruption="mask")
 
 
 def test_similarity_is_that_of_the_paper():

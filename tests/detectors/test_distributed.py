@@ -18,7 +18,7 @@ from modelzoo.detectors.errors import DetectorError
 from tests.detectors.conftest import TensorSource, textured
 from tests.environment import ROOT
 
-# Damage, skip connections, batches that two processes cannot halve, and a last batch that is filled up.
+# Masks, skip connections, batches that two processes cannot halve, and a last batch that is filled up.
 OPTIONS = {
     "image_size": (64, 96),
     "epochs": 3,
