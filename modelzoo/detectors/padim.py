@@ -74,8 +74,9 @@ class Padim(PatchDetector):
         """Take in more good images, whether the model was just fitted or comes from an artifact.
 
         The moments go on from those that the model tells: the whitening has half precision, so distances differ from
-        those of a model fitted on everything at once by some tenths of a percent. Reduction, preprocessing and
-        backbone stay as they are. The held-out scores so far stay (each is by a model that had not seen the image,
+        those of a model fitted on everything at once by some tenths of a percent; by more only where a first handful
+        of images told so little that their correlations were shrunk away. Reduction, preprocessing and backbone stay
+        as they are. The held-out scores so far stay (each is by a model that had not seen the image,
         and only had fewer others), and those of the new images, left out of the new model, are added.
 
         Args:
@@ -194,8 +195,8 @@ class Padim(PatchDetector):
 
 
 def _by_position(features: torch.Tensor) -> torch.Tensor:
-    """Features [B,C,h,w] as [P,B,C]."""
-    return features.flatten(2).permute(2, 0, 1)
+    """Features [B,C,h,w] as [P,B,C], laid out like that: the matrices of a position lie together."""
+    return features.flatten(2).permute(2, 0, 1).contiguous()
 
 
 def _triangle(size: int) -> tuple[torch.Tensor, torch.Tensor]:

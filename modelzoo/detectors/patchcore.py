@@ -37,8 +37,8 @@ class PatchCoreConfig(PatchConfig):
 
     layers: tuple[str, ...] = option(("layer2", "layer3"), "layers whose features are joined", choices=LAYERS)
     neighbourhood: int = option(3, "side of the square of positions that a patch averages over, odd", low=1, high=15)
-    coreset: float = option(0.1, "share of the candidate patches that the memory keeps", low=1e-4, high=1)
-    memory_limit: int = option(65536, "candidate patches at most, drawn evenly from all images", low=64, high=2**22)
+    coreset: float = option(0.05, "share of the candidate patches that the memory keeps", low=1e-4, high=1)
+    memory_limit: int = option(131072, "candidate patches at most, drawn evenly from all images", low=64, high=2**22)
     sampling: str = option(
         GREEDY, "how they are chosen: the farthest next, or at random (quick, worse)", choices=SAMPLINGS
     )
@@ -86,11 +86,13 @@ class PatchCore(PatchDetector):
                 share = 0.65 / folds
                 step = _Part(progress, 0.2 + share * fold, share, f"held-out part {fold + 1} of {folds}")
                 kept = ((images < first) | (images >= end)).nonzero()[:, 0]
-                memory = self._remember(candidates[kept], points[kept], generator, step)
+                memory = self._remember(candidates, points, kept, generator, step)
                 for _, features in self._stream(source, self.config.batch_size, range(first, end)):
                     scores.append(self._scored(features, memory).amax((1, 2)).cpu().numpy())
                     step(1.0)
-            self._memory = self._remember(candidates, points, generator, _Part(progress, 0.85, 0.15, "all images"))
+            everything = torch.arange(len(candidates), device=candidates.device)
+            step = _Part(progress, 0.85, 0.15, "all images")
+            self._memory = self._remember(candidates, points, everything, generator, step)
         return np.concatenate(scores)
 
     def _candidates(self, source: ImageSource, progress: Progress) -> tuple[torch.Tensor, torch.Tensor]:
@@ -112,13 +114,18 @@ class PatchCore(PatchDetector):
         return torch.cat(rows), torch.cat(images)
 
     def _remember(
-        self, candidates: torch.Tensor, points: torch.Tensor, generator: torch.Generator, step: _Part
+        self,
+        candidates: torch.Tensor,
+        points: torch.Tensor,
+        kept: torch.Tensor,
+        generator: torch.Generator,
+        step: _Part,
     ) -> Memory:
-        """The memory of candidates [L,C], chosen by their projections [L,d]."""
+        """The memory of some candidates [L,C], `kept` int64 [l], chosen by their projections [L,d]."""
         config = self.config
-        wanted = max(1, round(config.coreset * len(candidates)))
-        chosen = choose(config.sampling, points, wanted, generator, lambda done: step(0.8 * done / wanted))
-        rows = candidates[chosen].float()
+        wanted = max(1, round(config.coreset * len(kept)))
+        chosen = choose(config.sampling, points[kept], wanted, generator, lambda done: step(0.8 * done / wanted))
+        rows = candidates[kept[chosen]].float()
         memory = Memory.in_cells(rows, generator) if config.probes else Memory.exact(rows)
         step(0.8)
         return memory

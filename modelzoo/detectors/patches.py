@@ -27,6 +27,8 @@ class PatchConfig(DetectorConfig):
 
     backbone: str = option("resnet18", "pretrained network that describes the patches", choices=BACKBONE_NAMES)
     layers: tuple[str, ...] = option(LAYERS, "layers whose features are joined", choices=LAYERS)
+    # As wide as a position of the second layer: one patch alone is noise. Better than 4 on screws, cookies and cells.
+    sigma: float = option(8.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
 
 
 class PatchDetector(Detector):

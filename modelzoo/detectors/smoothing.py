@@ -32,11 +32,12 @@ class Smoothing:
 def _axis_matrix(n: int, m: int, sigma: float) -> torch.Tensor:
     """float32 [m,n]: linear interpolation from n to m samples with half-pixel centres, then blurring.
 
-    The blur's kernel is cut at 4 sigma, normalised, and mirrored at the borders without repeating the edge sample.
+    The blur's kernel is cut at 4 sigma, or where the axis ends, normalised, and mirrored at the borders without
+    repeating the edge sample.
     """
     upsample = functional.interpolate(torch.eye(n, dtype=torch.float64)[None], m, mode="linear", align_corners=False)
     matrix = upsample[0].T
-    radius = int(4 * sigma + 0.5)
+    radius = min(int(4 * sigma + 0.5), m - 1)
     if radius:
         offsets = torch.arange(-radius, radius + 1, dtype=torch.float64)
         kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from sklearn.covariance import ledoit_wolf_shrinkage
@@ -32,6 +32,11 @@ from tests.detectors.conftest import (
     textured,
     with_defect,
 )
+
+
+def test_a_blur_wider_than_the_axis_is_cut_to_it():
+    smoothed = Smoothing((4, 12), (32, 96), 16)(torch.full((1, 4, 12), 3.0))
+    torch.testing.assert_close(smoothed, torch.full((1, 32, 96), 3.0))
 
 
 def correlated(n: int, positions: int, channels: int, seed: int) -> np.ndarray:
@@ -120,8 +125,10 @@ def test_left_out_distances_are_those_of_a_model_fitted_without_the_block(blocks
 def test_moments_go_on_from_a_stored_model(n, more, channels, seed):
     """What a model rounded to half precision still tells of its moments, and what becomes of them with new images."""
     data = correlated(n + more, 3, channels, seed)
-    whole = moments_of(data)
-    moments = Gaussians.estimate(moments_of(data[:, :n]), 0.5).compact().moments()
+    whole, gaussians = moments_of(data), Gaussians.estimate(moments_of(data[:, :n]), 0.5)
+    # What the shrinkage took away entirely no model can tell; the next test is about that.
+    assume(gaussians.rest.shrinkage.max() < 0.9)
+    moments = gaussians.compact().moments()
     moments.add(torch.from_numpy(data[:, n:]))
     assert moments.n == n + more
     np.testing.assert_allclose(moments.mean.numpy(), whole.mean.numpy(), rtol=1e-5, atol=1e-4)
@@ -129,6 +136,17 @@ def test_moments_go_on_from_a_stored_model(n, more, channels, seed):
     new = torch.from_numpy(correlated(5, 3, channels, seed + 1))
     ours = Gaussians.estimate(moments, 0.5).distances(new).numpy()
     np.testing.assert_allclose(ours, Gaussians.estimate(whole, 0.5).distances(new).numpy(), rtol=0.02)
+
+
+def test_where_all_was_shrunk_away_the_variance_goes_on():
+    data = correlated(3, 4, 6, seed=0)
+    moments = moments_of(data)
+    gaussians = Gaussians.estimate(moments, 0.5)
+    gaussians.rest.shrinkage.fill_(1)
+    told = gaussians.moments()
+    spherical = 3 * moments.variances()[:, None, None].float() * torch.eye(6)
+    torch.testing.assert_close(told.scatter(slice(0, 4)), spherical)
+    torch.testing.assert_close(told.variances(), moments.variances(), rtol=1e-4, atol=0)
 
 
 def test_identical_images_give_finite_distances():
