@@ -328,7 +328,7 @@ def test_two_images_are_enough():
 def screw_detector():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BACKBONE_WEIGHTS_DIR", str(RESNET18.parent))
-        detector = registry.create("padim", device="cpu", align="none", illumination="none")
+        detector = registry.create("padim", device="cpu", align="none", illumination="none", sigma=4)
         good = sorted((SCREW / "train" / "good").glob("*.png"))
         return detector.fit(FileImageSource(good, detector.preprocessing, open_image=open_rgb))
 
