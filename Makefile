@@ -41,7 +41,7 @@ run: $(VENV)/.product
 	$(BIN)/python manage.py run --port $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 	$(BIN)/python -m pytest --database postgresql
 
 lint: $(VENV)/.dev

@@ -23,7 +23,12 @@ atexit.register(shutil.rmtree, VAR_DIR, ignore_errors=True)
 
 for _name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BACKBONE_WEIGHTS_DIR", "MODEL_PATH"):
     os.environ.pop(_name, None)
-os.environ |= {"VAR_DIR": str(VAR_DIR), "OMP_NUM_THREADS": "2", "LOG_LEVEL": "WARNING", "BACKBONE_DOWNLOAD": "0"}
+os.environ |= {
+    "VAR_DIR": str(VAR_DIR),
+    "OMP_NUM_THREADS": "1" if "PYTEST_XDIST_WORKER" in os.environ else "2",
+    "LOG_LEVEL": "WARNING",
+    "BACKBONE_DOWNLOAD": "0",
+}
 
 
 def wanted_database() -> str:
