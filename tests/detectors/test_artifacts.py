@@ -64,7 +64,7 @@ def test_what_is_saved_explains_itself(detector, info):
     assert (preprocessing["height"], preprocessing["width"], preprocessing["region"]) == (32, 32, [0, 0, 1, 1])
     assert manifest["metadata"] == {"run": 7, "dataset": "abc"}
     assert manifest["libraries"]["torch"] == torch.__version__
-    assert manifest["tensors"]["selection"] == {"shape": [8], "dtype": "int64"}
+    assert manifest["tensors"]["reduction"] == {"shape": [8], "dtype": "int64"}
     assert manifest["tensors"].keys() == detector.state().keys()
 
 
@@ -191,7 +191,7 @@ def test_a_manifest_that_is_none_is_refused(info, text):
         artifacts.load(info.path)
 
 
-@pytest.mark.parametrize("name", ["selection", "mean", "whitening", "floor", "held_out_scores"])
+@pytest.mark.parametrize("name", ["reduction", "mean", "whitening", "floor", "held_out_scores"])
 def test_tensors_of_the_wrong_shape_or_missing_are_refused(detector, info, name):
     state = detector.state()
     rewrite_tensors(info, {other: tensor for other, tensor in state.items() if other != name})
