@@ -10,6 +10,9 @@ MEDIA_TYPE = "image/png"
 _LEVELS = 65535
 _LAYER = (512, 1024)  # pixels; a thin line needs some, a screen shows no more
 _LONGEST = 512  # pixels; a map is smooth, and a record is kept for good
+# The filter that suits a smooth picture is worth more than the levels of compression above the first: in half the time
+# of level 3 with the default filters the file becomes a little smaller.
+_SMOOTH = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
 
 
 def reduce_map(anomaly_map: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -20,13 +23,24 @@ def reduce_map(anomaly_map: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     height, width = anomaly_map.shape
     factor = min(1.0, _LONGEST / max(height, width))
-    rows = _starts(height, max(1, round(height * factor)))
-    columns = _starts(width, max(1, round(width * factor)))
-    return np.asarray(np.maximum.reduceat(np.maximum.reduceat(anomaly_map, rows, axis=0), columns, axis=1))
+    if factor == 1.0:
+        return anomaly_map
+    lower = _highest_of_blocks(anomaly_map, max(1, round(height * factor)))
+    turned = _highest_of_blocks(cv2.transpose(lower), max(1, round(width * factor)))
+    return np.asarray(cv2.transpose(turned), dtype=np.float32)
 
 
-def _starts(length: int, blocks: int) -> NDArray[np.int64]:
-    return np.arange(blocks) * length // blocks
+def _highest_of_blocks(values: NDArray[np.float32], blocks: int) -> NDArray[np.float32]:
+    """The highest value [blocks, n] of each of `blocks` groups of neighbouring rows [m, n].
+
+    Whole rows are compared, the second of every group with the first and so on: ten times as fast as `reduceat`.
+    """
+    bounds = np.arange(blocks + 1) * len(values) // blocks
+    starts, last = bounds[:-1], bounds[1:] - 1
+    highest = values[starts]
+    for step in range(1, int((last - starts).max()) + 1):
+        np.maximum(highest, values[np.minimum(starts + step, last)], out=highest)
+    return highest
 
 
 def encode_map(anomaly_map: NDArray[np.float32]) -> tuple[bytes, float]:
@@ -38,8 +52,9 @@ def encode_map(anomaly_map: NDArray[np.float32]) -> tuple[bytes, float]:
     if not np.isfinite(anomaly_map).all():
         raise ValueError("an anomaly map must be finite")
     scale = _LEVELS / maximum if maximum > 0 else 0.0
-    levels = np.rint(np.clip(anomaly_map, 0, None).astype(np.float64) * scale).astype(np.uint16)
-    done, data = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 3])
+    levels = np.multiply(anomaly_map, scale, dtype=np.float64)
+    levels = np.rint(np.maximum(levels, 0, out=levels), out=levels).astype(np.uint16)
+    done, data = cv2.imencode(".png", levels, _SMOOTH)
     if not done:
         raise ValueError(f"a map of shape {anomaly_map.shape} cannot be written as PNG")
     return data.tobytes(), maximum
