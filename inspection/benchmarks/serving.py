@@ -1,0 +1,257 @@
+"""How fast the embedded system judges over HTTP, beside the bare work that no serving can do without.
+
+Everything is measured in turns in one run: figures of two runs on a busy machine cannot be compared.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.db import connection
+
+from modelzoo import runtime
+from modelzoo.models import ModelVersion
+from mvtec_site.errors import Unavailable, UserError
+from records.images import open_rgb
+from records.selectors import gate_limits
+
+_START_SECONDS = 90.0
+
+
+def measure(
+    version: ModelVersion,
+    images: Sequence[tuple[str, bytes]],
+    *,
+    clients: Sequence[int],
+    rounds: int,
+    requests: int,
+    anomaly_map: str,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Figures of one version on a system of its own, which is gone afterwards.
+
+    Args:
+        images: names and bytes; every measurement goes through all of them, again and again.
+        clients: numbers of callers who each send one image after the other over a connection that stays open.
+        requests: images of each caller in each round.
+    """
+    held = runtime.hold(version)
+    files = [data for _, data in images]
+    rows: list[dict[str, Any]] = []
+    tell("Starting web server, workers and broker on a copy of the database ...")
+    with _own_system(version) as callers:
+        _post(callers(1)[0], images[0], anomaly_map)
+        for number in range(rounds + 1):
+            row: dict[str, Any] = _bare(held, files, requests)
+            for count in clients:
+                row[f"clients_{count}"] = _serve(callers(count), images, requests, anomaly_map)
+            if number:  # the first one warms up
+                rows.append(row)
+                tell(f"round {number} of {rounds}")
+    return _summary(version, rows, clients, anomaly_map)
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """The figures as lines for a terminal."""
+    lines = [
+        f"model {document['model_ms']:.2f} ms, decode {document['decode_ms']:.2f} ms, prepare "
+        f"{document['prepare_ms']:.2f} ms; bare loop {document['loop_images_per_second']:.1f} images/s",
+    ]
+    lines += [
+        f"{row['clients']:>2} client(s): p50 {row['p50_ms']:7.2f} ms ({row['p50_over_model_and_decode']:.2f} x model "
+        f"and decode), p95 {row['p95_ms']:7.2f} ms, {row['images_per_second']:6.1f} images/s "
+        f"({row['share_of_loop']:.0%} of the bare loop)"
+        for row in document["rows"]
+    ]
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- the bare work
+def _bare(held: runtime.Held, files: Sequence[bytes], repeats: int) -> dict[str, Any]:
+    """Milliseconds of one image's steps, and images per second of a loop that has both hands free."""
+    import torch
+
+    chosen = [files[index % len(files)] for index in range(repeats)]
+    decoded = [open_rgb(data, gate_limits()) for data in files]
+    prepared = [held.detector.prepare(image).pixels[None] for image in decoded]
+    cores = torch.get_num_threads()
+    batch = [chosen[start : start + settings.BATCH_SIZE] for start in range(0, len(chosen), settings.BATCH_SIZE)]
+    return {
+        "model_ms": _median_ms(lambda index: held.detector.score(prepared[index % len(files)]), repeats),
+        "decode_ms": _median_ms(lambda index: open_rgb(chosen[index], gate_limits()), repeats),
+        "prepare_ms": _median_ms(lambda index: held.detector.prepare(decoded[index % len(files)]), repeats),
+        "loop": max(
+            _per_second(len(chosen), lambda: [runtime.score(held, [data]) for data in chosen]),
+            _per_second(len(chosen), lambda: [runtime.score(held, part) for part in batch]),
+        ),
+        "cores": cores,
+    }
+
+
+def _median_ms(call: Callable[[int], object], repeats: int) -> float:
+    times = []
+    for index in range(repeats):
+        began = time.perf_counter()
+        call(index)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1000
+
+
+def _per_second(count: int, call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return count / (time.perf_counter() - began)
+
+
+# ---------------------------------------------------------------- over HTTP
+def _serve(
+    callers: Sequence[httpx.Client], images: Sequence[tuple[str, bytes]], requests: int, anomaly_map: str
+) -> dict[str, Any]:
+    def call(number: int) -> list[float]:
+        times = []
+        for index in range(requests):
+            began = time.perf_counter()
+            _post(callers[number], images[(number + index) % len(images)], anomaly_map)
+            times.append(time.perf_counter() - began)
+        return times
+
+    with ThreadPoolExecutor(len(callers)) as pool:
+        began = time.perf_counter()
+        times = [seconds for of_one in pool.map(call, range(len(callers))) for seconds in of_one]
+        wall = time.perf_counter() - began
+    return {"times_ms": [seconds * 1000 for seconds in times], "images_per_second": len(times) / wall}
+
+
+def _post(client: httpx.Client, image: tuple[str, bytes], anomaly_map: str) -> None:
+    answer = client.post("/api/test_image", files={"image": image}, data={"anomaly_map": anomaly_map})
+    if answer.is_error:
+        raise Unavailable(f"POST /api/test_image answered {answer.status_code}: {answer.text[:500]}")
+
+
+@contextmanager
+def _own_system(version: ModelVersion) -> Iterator[Callable[[int], list[httpx.Client]]]:
+    """A running embedded system with the version in force; gives a function that makes callers of it."""
+    if connection.vendor != "sqlite":
+        raise UserError("The embedded system is measured, which keeps its records in SQLite: unset DATABASE_URL.")
+    with ExitStack() as ending:
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="mvtec-b-")))
+        _copy_database(folder / "db.sqlite3")
+        port = _free_port()
+        environment = os.environ | {
+            "VAR_DIR": str(folder),
+            "MODEL_PATH": str(settings.MODEL_PATH),
+            "REDIS_URL": "",
+            "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(12),
+        }
+        name = f"benchmark-{secrets.token_hex(4)}"
+        _manage(environment, "createsuperuser", "--noinput", "--username", name, "--email", "benchmark@localhost")
+        token = _manage(environment, "create_token", name, "benchmark").strip()
+        with (folder / "run.log").open("wb") as log:
+            words = [sys.executable, "manage.py", "run", "--port", str(port)]
+            process = subprocess.Popen(words, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
+        ending.callback(process.wait)
+        ending.callback(process.terminate)
+
+        def callers(count: int) -> list[httpx.Client]:
+            while len(open_ones) < count:
+                headers = {"Authorization": f"Bearer {token}"}
+                client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=120)
+                open_ones.append(ending.enter_context(client))
+            return open_ones[:count]
+
+        open_ones: list[httpx.Client] = []
+        _await_ready(callers(1)[0], process, folder / "run.log")
+        loaded = callers(1)[0].post("/api/load_model", json={"model_version": str(version.pk)})
+        if loaded.is_error:
+            raise Unavailable(f"The model was not loaded: {loaded.text[:500]}")
+        yield callers
+
+
+def _copy_database(target: Path) -> None:
+    connection.ensure_connection()
+    copy = sqlite3.connect(target)
+    with copy:
+        connection.connection.backup(copy)
+    copy.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _manage(environment: dict[str, str], *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *words], cwd=settings.BASE_DIR, env=environment, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise Unavailable(f"manage.py {words[0]} failed: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            if client.get("/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise Unavailable(f"The system did not come up: {log.read_text()[-500:]}")
+
+
+# ---------------------------------------------------------------- what comes out
+def _summary(
+    version: ModelVersion, rows: Sequence[dict[str, Any]], clients: Sequence[int], anomaly_map: str
+) -> dict[str, Any]:
+    """Medians over the rounds; ratios are formed within a round first."""
+    served = []
+    for count in clients:
+        found = [row[f"clients_{count}"] for row in rows]
+        p50 = [statistics.median(row["times_ms"]) for row in found]
+        times = sorted(value for row in found for value in row["times_ms"])
+        served.append(
+            {
+                "clients": count,
+                "p50_ms": round(statistics.median(times), 3),
+                "p95_ms": round(times[min(len(times) - 1, int(len(times) * 0.95))], 3),
+                "images_per_second": _median(row["images_per_second"] for row in found),
+                "p50_over_model_and_decode": _median(
+                    value / (row["model_ms"] + row["decode_ms"]) for value, row in zip(p50, rows, strict=True)
+                ),
+                "share_of_loop": _median(
+                    of_round["images_per_second"] / row["loop"] for of_round, row in zip(found, rows, strict=True)
+                ),
+            }
+        )
+    return {
+        "model_version": version.pk,
+        "detector": version.algorithm,
+        "anomaly_map": anomaly_map,
+        "cores": rows[0]["cores"],
+        "rounds": len(rows),
+        **{name: _median(row[name] for row in rows) for name in ("model_ms", "decode_ms", "prepare_ms")},
+        "loop_images_per_second": _median(row["loop"] for row in rows),
+        "rows": served,
+    }
+
+
+def _median(values: Iterator[float]) -> float:
+    return round(statistics.median(values), 3)
