@@ -25,21 +25,20 @@ def reduce_map(anomaly_map: NDArray[np.float32]) -> NDArray[np.float32]:
     factor = min(1.0, _LONGEST / max(height, width))
     if factor == 1.0:
         return anomaly_map
-    lower = _highest_of_blocks(anomaly_map, max(1, round(height * factor)))
-    turned = _highest_of_blocks(cv2.transpose(lower), max(1, round(width * factor)))
-    return np.asarray(cv2.transpose(turned), dtype=np.float32)
+    lower = _highest_of_blocks(anomaly_map, max(1, round(height * factor)), axis=0)
+    return _highest_of_blocks(lower, max(1, round(width * factor)), axis=1)
 
 
-def _highest_of_blocks(values: NDArray[np.float32], blocks: int) -> NDArray[np.float32]:
-    """The highest value [blocks, n] of each of `blocks` groups of neighbouring rows [m, n].
+def _highest_of_blocks(values: NDArray[np.float32], blocks: int, axis: int) -> NDArray[np.float32]:
+    """The highest value of each of `blocks` groups of neighbouring rows (axis 0) or columns (axis 1).
 
-    Whole rows are compared, the second of every group with the first and so on: ten times as fast as `reduceat`.
+    All first members are compared with all second ones and so on: far faster than `reduceat`, group by group.
     """
-    bounds = np.arange(blocks + 1) * len(values) // blocks
+    bounds = np.arange(blocks + 1) * values.shape[axis] // blocks
     starts, last = bounds[:-1], bounds[1:] - 1
-    highest = values[starts]
+    highest = values.take(starts, axis)
     for step in range(1, int((last - starts).max()) + 1):
-        np.maximum(highest, values[np.minimum(starts + step, last)], out=highest)
+        np.maximum(highest, values.take(np.minimum(starts + step, last), axis), out=highest)
     return highest
 
 
