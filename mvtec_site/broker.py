@@ -79,30 +79,31 @@ def publish(task: Task, *ids: object) -> bool:
     return True
 
 
-def notify(topic: str) -> None:
-    """Tell whoever waits for `topic` to look at its row. Never fails: the row already says everything."""
+def notify(*topics: str) -> None:
+    """Tell whoever waits for the topics to look at their rows. Never fails: the rows already say everything."""
     with contextlib.suppress(redis.RedisError):
-        pipeline = client().pipeline()
-        pipeline.lpush(f"notice:{topic}", 1)
-        pipeline.expire(f"notice:{topic}", _NOTICE_SECONDS)
+        pipeline = client().pipeline(transaction=False)
+        for topic in topics:
+            pipeline.lpush(f"notice:{topic}", 1)
+            pipeline.expire(f"notice:{topic}", _NOTICE_SECONDS)
         pipeline.execute()
 
 
 def wait_until(settled: Callable[[], bool], *, topic: str, timeout: float) -> bool:
     """Wait until `settled()` is true, at most `timeout` seconds; woken by `notify(topic)`. Returns whether it is.
 
-    The row is looked at again at least every two seconds, so that a lost notice delays and never deceives.
+    The row is looked at after a notice, which is kept until it is read, and at least every two seconds, so that a lost
+    notice delays and never deceives.
     """
     deadline = time.monotonic() + timeout
-    while not settled():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
+    while (left := deadline - time.monotonic()) > 0:
         try:
             client().blpop([f"notice:{topic}"], timeout=min(2.0, max(0.05, left)))
         except redis.RedisError:
             time.sleep(min(0.2, left))
-    return True
+        if settled():
+            return True
+    return settled()
 
 
 # ---------------------------------------------------------------- who is alive
