@@ -91,6 +91,7 @@ class InspectionRequest(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     attempt = models.PositiveIntegerField(default=0)
     claim = models.UUIDField(null=True, blank=True)
+    worker = models.CharField(max_length=100, blank=True)  # who claimed it last
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
@@ -104,6 +105,12 @@ class InspectionRequest(models.Model):
                 fields=["lease_expires_at"],
                 condition=Q(status__in=["queued", "running"], batch__isnull=True),
                 name="open_requests_by_lease",
+            ),
+            # what else waits for this model, at every image that is judged
+            models.Index(
+                fields=["deployment", "created_at"],
+                condition=Q(status="queued", batch__isnull=True),
+                name="queued_requests_by_model",
             ),
         ]
         constraints = [

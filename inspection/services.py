@@ -1,7 +1,8 @@
 """Writes: asking for inspections, judging, batches, and picking up what a killed worker left.
 
 All roads lead through `InspectionRequest`: a single image is one request, a batch is many with a position. A worker
-claims, scores and writes the record, its audit event and the end of the request in one transaction.
+claims, scores and writes the record, its audit event and the end of the request in one transaction. Single images that
+wait for the same model are judged together; what each of them ends in is its own.
 """
 
 from __future__ import annotations
@@ -10,29 +11,32 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
+from PIL import Image
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
-from modelzoo.models import Deployment, ModelVersion
+from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
 from mvtec_site.errors import Unavailable, UserError
 from mvtec_site.version import code_version
-from records.images import ImageRejected, clean_name
+from records import handover
+from records.images import ImageRejected, as_rgb, clean_name
 from records.models import Asset
-from records.services import Actor, audit, receive_image, store_bytes
+from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, receive_image
 
 log = logging.getLogger(__name__)
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
@@ -73,18 +77,21 @@ def inspect_image(
     Raises `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in time (the image is kept, no record is
     written, now or later), or the error that judging ended in.
     """
-    asset, gated = receive_image(data=data, filename=filename, actor=actor)
+    gated, pixels = gate_image(data=data, filename=filename, actor=actor)
+    filed = file_image(data=data, gated=gated)
+    handover.lay_down(gated.sha256, pixels)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
-    request = request_inspection(
-        asset=asset,
-        filename=gated.clean_name,
-        version=deployment.model_version,
-        deployment=deployment,
-        source=source,
-        actor=actor,
-        part=part or PartContext(),
-        patience=patience,
-    )
+    with transaction.atomic():
+        request = request_inspection(
+            asset=enter_asset(filed),
+            filename=gated.clean_name,
+            version=deployment.model_version,
+            deployment=deployment,
+            source=source,
+            actor=actor,
+            part=part or PartContext(),
+            patience=patience,
+        )
     return await_inspection(request=request, timeout=patience)
 
 
@@ -151,11 +158,9 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
             "Start a worker (make run starts one), then send the image again.",
             request_id=str(request.pk),
         )
-    request.refresh_from_db()
     if request.status == InspectionRequest.Status.DONE:
-        return Inspection.objects.select_related("model_version__category", "threshold", "map", "asset", "request").get(
-            request=request
-        )
+        shown = Inspection.objects.select_related("model_version__category", "threshold", "map", "asset", "request")
+        return shown.defer("model_version__metrics").get(request=request)
     raise UserError(request.error, code=request.error_code, status=runtime.ModelUnusable.status)
 
 
@@ -176,23 +181,84 @@ def _expire(request: InspectionRequest) -> bool:
 
 
 def judge_request(*, request_id: uuid.UUID, worker: str, redelivered: bool = False, device: str = "") -> None:
-    """Claim one request and judge it; in the worker. A request that is not to be had is somebody else's or over.
+    """Claim one request, and others that wait for the same model, and judge them together; in the worker.
 
-    `redelivered`: the broker gives the message back because the worker that began it died; its claim is taken over.
+    A request that is not to be had is somebody else's or over: often it was judged with another one, and its message
+    only comes after. `redelivered`: the broker gives the message back because the worker that began it died.
     """
-    token = uuid.uuid4()
-    takeable = InspectionRequest.OPEN if redelivered else (InspectionRequest.Status.QUEUED,)
-    claimed = InspectionRequest.objects.filter(pk=request_id, batch__isnull=True, status__in=takeable).update(
-        status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1
+    if redelivered:
+        _give_back_neighbours(request_id)
+    claim = uuid.uuid4()
+    requests = _claim_waiting(request_id, claim=claim, worker=worker)
+    if requests:
+        _judge(requests, worker=worker, claim=claim, device=device)
+        broker.notify(*(str(request.pk) for request in requests))
+
+
+def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> list[InspectionRequest]:
+    """The request and those that wait with it, claimed; empty when it is not to be had.
+
+    It comes last: it is written last, so that while anything of the claim is open, its redelivered message tells so.
+    What was begun before is judged alone: an image that kills workers takes others with it once at most.
+    """
+    waiting = InspectionRequest.objects.filter(batch__isnull=True, status=InspectionRequest.Status.QUEUED)
+    found = waiting.filter(pk=request_id).values_list("deployment_id", "attempt").first()
+    if found is None:
+        return []
+    deployment_id, attempt = found
+    chosen = [request_id]
+    if deployment_id is not None and attempt == 0:
+        neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
+        chosen += _gathered(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
+    waiting.filter(pk__in=chosen).update(
+        status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
-    if claimed:
-        request = _with_everything().get(pk=request_id)
-        _judge([request], worker=worker, claim=token, device=device)
-    broker.notify(str(request_id))
+    claimed = list(_with_everything().filter(pk__in=chosen, claim=claim))
+    return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
+
+
+def _gathered(waiting: QuerySet[InspectionRequest], most: int) -> list[uuid.UUID]:
+    """Those that wait longest, once they are enough or the time that one may be kept waiting is over."""
+    until = time.monotonic() + settings.INFERENCE_BATCH_WAIT_MS / 1000
+    while True:
+        found = list(waiting.order_by("created_at").values_list("pk", flat=True)[:most]) if most else []
+        left = until - time.monotonic()
+        if len(found) == most or left <= 0:
+            return found
+        time.sleep(min(left, 0.002))
+
+
+def _give_back_neighbours(request_id: uuid.UUID) -> None:
+    """Put a request that a dead worker had begun back into the queue, and what it had claimed with it."""
+    running = InspectionRequest.objects.filter(batch__isnull=True, status=InspectionRequest.Status.RUNNING)
+    claim = running.filter(pk=request_id).values_list("claim", flat=True).first()
+    if claim is not None:
+        _give_back(running.filter(claim=claim), published=request_id)
+
+
+def give_back_claims_of(*, worker: str) -> None:
+    """Put back what a worker of this name had begun when it was killed; called when it starts anew.
+
+    One that lives after all loses nothing but its work: without its claim it writes nothing.
+    """
+    running = InspectionRequest.objects.filter(batch__isnull=True, status=InspectionRequest.Status.RUNNING)
+    _give_back(running.filter(worker=worker))
+
+
+def _give_back(begun: QuerySet[InspectionRequest], *, published: uuid.UUID | None = None) -> None:
+    """Their messages may be gone, so each gets another one, except the one whose message is in hand."""
+    from inspection.tasks import judge
+
+    chosen = list(begun.values_list("pk", "claim"))
+    for pk, claim in chosen:
+        freed = begun.filter(pk=pk, claim=claim).update(status=InspectionRequest.Status.QUEUED, claim=None)
+        if freed and pk != published:
+            broker.publish(judge, pk)
 
 
 def _with_everything() -> Any:
-    return InspectionRequest.objects.select_related("asset", "operator", "deployment", "model_version__category")
+    # Not the model version: it is one for all that are judged together, and long.
+    return InspectionRequest.objects.select_related("asset", "operator", "deployment")
 
 
 def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UUID, device: str = "") -> None:
@@ -200,21 +266,32 @@ def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UU
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
         held = runtime.hold(version, device or (deployment.device_requested if deployment else ""))
-        images = [_asset_of(request).read() for request in requests]
-        results = runtime.score(held, images)
+        results = runtime.score(held, [_image_of(request) for request in requests])
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
             for request in requests:
-                _judge([request], worker=worker, claim=claim)
+                _judge([request], worker=worker, claim=claim, device=device)
             return
         for request in requests:
             _fail(request, error, claim=claim)
         return
-    for request, result in zip(requests, results, strict=True):
-        try:
-            _record(request, result, held=held, worker=worker, claim=claim)
-        except Exception as error:  # noqa: BLE001
-            _fail(request, error, claim=claim)
+    while True:
+        threshold = threshold_in_force(version.pk)
+        weigh = partial(_weigh, version=version, threshold=threshold.value)
+        verdicts = [_with_map_filed(weighed) for weighed in runtime.in_threads(weigh, results)]
+        with transaction.atomic():
+            if threshold_in_force(version.pk) != threshold:
+                continue  # a new one was set meanwhile, and it is in force now
+            for request, verdict in zip(requests, verdicts, strict=True):
+                _conclude(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
+        return
+
+
+def _image_of(request: InspectionRequest) -> bytes | Image.Image:
+    """The pixels that the gate decoded, where they can be had, else the stored file."""
+    asset = _asset_of(request)
+    pixels = handover.pick_up(asset.sha256) if request.batch_id is None else None
+    return asset.read() if pixels is None else as_rgb(pixels)
 
 
 def _asset_of(request: InspectionRequest) -> Asset:
@@ -222,100 +299,146 @@ def _asset_of(request: InspectionRequest) -> Asset:
     return request.asset
 
 
-def _record(
-    request: InspectionRequest,
-    result: runtime.Scored | runtime.Incomparable,
-    *,
-    held: runtime.Held,
-    worker: str,
-    claim: uuid.UUID,
-) -> None:
-    """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
-    asset, version = _asset_of(request), request.model_version
-    began = time.perf_counter()
-    verdict = _weigh(result, version)
-    timings = dict(result.timings)
-    if isinstance(result, runtime.Scored):
-        timings["map_ms"] = round((time.perf_counter() - began) * 1000, 3)
-    with transaction.atomic():
-        mine = InspectionRequest.objects.filter(
-            pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING
-        ).update(status=InspectionRequest.Status.DONE, claim=None, lease_expires_at=None)
-        if not mine:
-            log.warning("Request %s was taken away while it was judged; nothing was written.", request.pk)
-            return
-        threshold = threshold_in_force(version.pk)
-        inspection = Inspection.objects.create(
-            request=request,
-            asset=asset,
-            deployment=request.deployment,
-            model_version=version,
-            threshold=threshold,
-            threshold_value=threshold.value,
-            **verdict(threshold.value),
-            filename=request.filename,
-            source=request.source,
-            station=request.station,
-            part_number=request.part_number,
-            lot=request.lot,
-            serial_number=request.serial_number,
-            operator=request.operator,
-            timings=timings,
-            device=held.device,
-            worker=worker,
-            code_version=code_version(),
-            backbone_sha256=version.backbone_sha256,
-            created_at=timezone.now(),
-        )
-        audit(
-            kind="inspection.recorded",
-            subject=inspection,
-            actor=request.operator,
-            after={
-                "image": asset.sha256,
-                "model_version": version.pk,
-                "threshold": threshold.pk,
-                "outcome": inspection.outcome,
-                "reason": inspection.reason,
-                "score": inspection.score,
-                "p_value": inspection.p_value,
-                "regions": inspection.region_count,
-                "map": inspection.map.sha256 if inspection.map else None,
-            },
-        )
+@dataclass(frozen=True)
+class _Weighed:
+    """What the record will say at a threshold, and the anomaly map as a file, if there is one."""
+
+    says: dict[str, Any]
+    timings: dict[str, float]
+    map_png: bytes = b""
+    map_size: tuple[int, int] = (0, 0)  # width, height
+    map: Asset | None = None
 
 
-def _weigh(result: runtime.Scored | runtime.Incomparable, version: ModelVersion) -> Callable[[float], dict[str, Any]]:
-    """What the record will say at a threshold. What takes long is done by now: the map is made and kept."""
+def _weigh(
+    result: runtime.Scored | runtime.Incomparable, *, version: ModelVersion, threshold: float
+) -> _Weighed | Exception:
+    """What the record will say, or what went wrong with this image. Touches no database: it runs in threads.
+
+    One whole map for each thread is in memory at once, however many images were scored together.
+    """
     from modelzoo.detectors.calibration import p_value
     from modelzoo.detectors.regions import defect_regions
 
     if isinstance(result, runtime.Incomparable):
-        said = {"reason": result.reason, "explanation": result.explanation}
-        return lambda threshold: {"outcome": Inspection.Outcome.NOT_COMPARABLE, **said}
-    score, whole = result.score, result.map()
-    reduced = reduce_map(whole)
-    data, maximum = encode_map(reduced)
-    height, width = reduced.shape
-    stored = store_bytes(data=data, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height)
-    known = {
-        "score": score,
-        "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
-        "map": stored,
-        "map_maximum": maximum,
-    }
-
-    def verdict(threshold: float) -> dict[str, Any]:
+        outcome = Inspection.Outcome.NOT_COMPARABLE
+        return _Weighed(
+            {"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings
+        )
+    try:
+        began = time.perf_counter()
+        score, whole = result.score, result.map()
+        reduced = reduce_map(whole)
+        data, maximum = encode_map(reduced)
+        height, width = reduced.shape
         defective = score > threshold
         regions = defect_regions(whole, threshold) if defective else []
-        return known | {
+        says = {
             "outcome": Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
+            "score": score,
+            "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
+            "map_maximum": maximum,
             "regions": [asdict(region) for region in regions[:_REGIONS_LISTED]],
             "region_count": len(regions),
             "largest_region_px": max((region.area_px for region in regions), default=0),
         }
+        timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
+        return _Weighed(says, timings, data, (width, height))
+    except Exception as error:  # noqa: BLE001 - it ends this request and no other
+        return error
 
-    return verdict
+
+def _with_map_filed(weighed: _Weighed | Exception) -> _Weighed | Exception:
+    """With the anomaly map's file in place; its row is a matter of the transaction that writes the record."""
+    if isinstance(weighed, Exception) or not weighed.map_png:
+        return weighed
+    width, height = weighed.map_size
+    try:
+        filed = file_bytes(
+            data=weighed.map_png, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height
+        )
+    except Exception as error:  # noqa: BLE001 - it ends this request and no other
+        return error
+    return replace(weighed, map=filed)
+
+
+def _conclude(
+    request: InspectionRequest,
+    verdict: _Weighed | Exception,
+    *,
+    threshold: Threshold,
+    held: runtime.Held,
+    version: ModelVersion,
+    worker: str,
+    claim: uuid.UUID,
+) -> None:
+    """Write how a request ended: its record, or the reason why there is none."""
+    if isinstance(verdict, Exception):
+        return _fail(request, verdict, claim=claim)
+    try:
+        _record(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
+    except Exception as error:  # noqa: BLE001
+        _fail(request, error, claim=claim)
+
+
+@transaction.atomic
+def _record(
+    request: InspectionRequest,
+    weighed: _Weighed,
+    *,
+    threshold: Threshold,
+    held: runtime.Held,
+    version: ModelVersion,
+    worker: str,
+    claim: uuid.UUID,
+) -> None:
+    """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
+    asset = _asset_of(request)
+    mine = InspectionRequest.objects.filter(pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING).update(
+        status=InspectionRequest.Status.DONE, claim=None, lease_expires_at=None
+    )
+    if not mine:
+        log.warning("Request %s was taken away while it was judged; nothing was written.", request.pk)
+        return
+    inspection = Inspection.objects.create(
+        request=request,
+        asset=asset,
+        deployment=request.deployment,
+        model_version=version,
+        threshold=threshold,
+        threshold_value=threshold.value,
+        **weighed.says,
+        map=enter_asset(weighed.map) if weighed.map else None,
+        filename=request.filename,
+        source=request.source,
+        station=request.station,
+        part_number=request.part_number,
+        lot=request.lot,
+        serial_number=request.serial_number,
+        operator=request.operator,
+        timings=weighed.timings,
+        device=held.device,
+        worker=worker,
+        code_version=code_version(),
+        backbone_sha256=version.backbone_sha256,
+        created_at=timezone.now(),
+    )
+    audit(
+        kind="inspection.recorded",
+        subject=inspection,
+        actor=request.operator,
+        after={
+            "image": asset.sha256,
+            "model_version": version.pk,
+            "threshold": threshold.pk,
+            "outcome": inspection.outcome,
+            "reason": inspection.reason,
+            "score": inspection.score,
+            "p_value": inspection.p_value,
+            "regions": inspection.region_count,
+            "map": inspection.map.sha256 if inspection.map else None,
+        },
+    )
 
 
 def _fail(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
@@ -346,6 +469,7 @@ def _fail(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> 
 
 def sweep_requests() -> None:
     """Close single requests that no worker finished and nobody waits for any more."""
+    handover.sweep(settings.LEASE_SECONDS + settings.ANSWER_TIMEOUT)
     stale = InspectionRequest.objects.filter(
         batch__isnull=True, status__in=InspectionRequest.OPEN, lease_expires_at__lt=timezone.now()
     ).select_related("operator")

@@ -55,6 +55,7 @@ def active_deployments() -> list[Deployment]:
 def deployment_in_force(category: str = "") -> Deployment:
     """What judges an image: the category's deployment, or the one loaded last where no category is named."""
     active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("model_version__category")
+    active = active.defer("model_version__metrics", "model_version__held_out_scores")  # long, and asked at every image
     if category:
         active = active.filter(category__name=category)
     found = active.order_by("-activated_at", "-id").first()

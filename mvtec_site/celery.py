@@ -79,7 +79,20 @@ def _announce(sender: Any, **_: Any) -> None:
     queues = [queue.name for queue in sender.task_consumer.queues]
     _sign_of_life.start(sender.hostname, queues)
     if INFERENCE in queues:
+        _give_back_claims(sender.hostname)
         app.send_task("inspection.tasks.warm", queue=INFERENCE)
+
+
+def _give_back_claims(hostname: str) -> None:
+    """What a predecessor of the same name had begun when it was killed goes back into the queue."""
+    from django.db import connection
+
+    from inspection.services import give_back_claims_of, worker_name
+
+    try:
+        give_back_claims_of(worker=worker_name(hostname))
+    finally:
+        connection.close()  # the processes of the pool are forked from this one
 
 
 @signals.worker_shutting_down.connect

@@ -131,6 +131,7 @@ def _database() -> dict[str, Any]:
                 # synchronous=FULL: a record that was answered for survives a power cut.
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
             },
+            "CONN_MAX_AGE": 60,
         }
     try:
         config: dict[str, Any] = environ.Env.db_url_config(DATABASE_URL)
@@ -195,6 +196,12 @@ DEVICE = env.choice("DEVICE", "auto", ("auto", "cpu", "cuda"), "where models run
 REDIS_URL = env.text("REDIS_URL", "", "broker as redis://host:6379/0; unset: an own Valkey in VAR_DIR", secret=True)
 if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
     raise ImproperlyConfigured("REDIS_URL must begin with redis://, rediss:// or unix://.")
+INFERENCE_BATCH_SIZE = env.integer(
+    "INFERENCE_BATCH_SIZE", 8, "single images that wait for the same model are judged together, up to", low=1, high=256
+)
+INFERENCE_BATCH_WAIT_MS = env.real(
+    "INFERENCE_BATCH_WAIT_MS", 0.0, "milliseconds a worker waits for more of them; worth it on a GPU", low=0, high=1000
+)
 ANSWER_TIMEOUT = env.real("ANSWER_TIMEOUT", 30.0, "seconds an API call waits for a worker", low=0.1, high=600.0)
 LOAD_TIMEOUT = env.real("LOAD_TIMEOUT", 120.0, "seconds load_model waits for the worker", low=0.1, high=3600.0)
 LEASE_SECONDS = env.real(

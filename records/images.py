@@ -1,7 +1,8 @@
 """The upload gate: which bytes count as an image here, and how they become the 8-bit RGB pixels that are scored.
 
 One set of rules for everything that is ever judged or learnt from; what passes `inspect_upload` can be opened by
-`open_rgb`, with the same width and height.
+`open_rgb`, with the same width and height. `pass_gate` gives the pixels of the decoding that proved the image good, so
+that nobody has to decode it again.
 
 * PNG and JPEG only, by content *and* by extension. A PNG named .jpg is refused: its name would be untrue in every
   record, and other programs choose their decoder by it.
@@ -111,7 +112,14 @@ class ImageRejected(UserError):
 
 
 def inspect_upload(data: bytes, filename: str, limits: GateLimits) -> GatedImage:
-    """Check a file completely, down to its last pixel, without keeping anything.
+    """Check a file completely, down to its last pixel, without keeping anything. As `pass_gate`, without the pixels."""
+    return pass_gate(data, filename, limits)[0]
+
+
+def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImage, Image.Image]:
+    """Check a file completely, down to its last pixel: what is known of it, and its pixels in mode L or RGB.
+
+    `as_rgb` of the pixels is what `open_rgb` makes of the file.
 
     Args:
         data: the bytes as they were sent.
@@ -131,7 +139,7 @@ def inspect_upload(data: bytes, filename: str, limits: GateLimits) -> GatedImage
             code="extension_not_allowed",
         )
     file_format, mode, image = _decode(data, limits, extension)
-    return GatedImage(
+    gated = GatedImage(
         sha256=hashlib.sha256(data).hexdigest(),
         width=image.width,
         height=image.height,
@@ -141,6 +149,12 @@ def inspect_upload(data: bytes, filename: str, limits: GateLimits) -> GatedImage
         extension=extension,
         clean_name=name,
     )
+    return gated, image
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The pixels that are scored, of those that `pass_gate` gives."""
+    return image.convert("RGB")
 
 
 def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
@@ -154,7 +168,7 @@ def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
     """
     content = read_bounded(data, limits) if isinstance(data, Path) else data
     _check_size(len(content), limits)
-    return _decode(content, limits)[2]
+    return as_rgb(_decode(content, limits)[2])
 
 
 def read_bounded(path: Path, limits: GateLimits) -> bytes:
@@ -209,7 +223,7 @@ def _check_size(size: int, limits: GateLimits) -> None:
 
 
 def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tuple[str, str, Image.Image]:
-    """Format, mode in the file, and the upright 8-bit RGB image. An `extension` has to agree with the content."""
+    """Format, mode in the file, and the upright image as L or RGB. An `extension` has to agree with the content."""
     file_format = _sniff(data, limits)
     if extension is not None and extension not in _EXTENSIONS[file_format]:
         raise ImageRejected(
@@ -223,7 +237,7 @@ def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tu
         _check_end(data, file_format)
         with _parse(data, file_format) as opened:  # a verified image is spent
             opened.load()
-            return file_format, opened.mode, _to_rgb(_upright(opened), limits)
+            return file_format, opened.mode, _plain(_upright(opened), limits)
     except (ImageRejected, MemoryError):  # a machine without memory is no fault of the image
         raise
     except Exception as error:  # decoders raise nearly anything on hostile input
@@ -309,7 +323,8 @@ def _upright(image: Image.Image) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _to_rgb(image: Image.Image, limits: GateLimits) -> Image.Image:
+def _plain(image: Image.Image, limits: GateLimits) -> Image.Image:
+    """Grey as L, a third of the bytes, everything else as RGB."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
@@ -322,7 +337,7 @@ def _to_rgb(image: Image.Image, limits: GateLimits) -> Image.Image:
         image = _eight_bit(image, limits)
     if image.mode not in ("1", "L", "P", "RGB", "RGBA"):
         raise ImageRejected(f"Pixels in the layout {image.mode} are not supported.", code="unsupported_mode")
-    return image.convert("RGB")
+    return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
 def _eight_bit(image: Image.Image, limits: GateLimits) -> Image.Image:

@@ -8,11 +8,12 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.db import connection, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
+from PIL import Image
 
 from records.context import current
-from records.images import GatedImage, ImageRejected, clean_name, inspect_upload
+from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import GENESIS, Asset, AuditEvent, asset_name, canonical
 from records.selectors import gate_limits
 
@@ -66,11 +67,12 @@ def audit(
     return event
 
 
-def store_bytes(
+def file_bytes(
     *, data: bytes, extension: str, content_type: str, width: int, height: int, sha256: str | None = None
 ) -> Asset:
-    """Keep bytes under their content's name. The same bytes twice are one file and one row.
+    """The asset of these bytes, whose file is in place; `enter_asset` gives it its row, if it has none yet.
 
+    Apart, because a disk takes its time: nobody should wait for it inside a transaction that others wait for.
     Raises `records.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
     """
     digest = sha256 or hashlib.sha256(data).hexdigest()
@@ -79,22 +81,24 @@ def store_bytes(
         return found
     # The file goes first: a row always has its file; a file without a row is a whole file that nobody points at.
     name = default_storage.save(asset_name(digest, extension), ContentFile(data))
-    asset, _ = Asset.objects.get_or_create(
-        sha256=digest,
-        defaults={
-            "size_bytes": len(data),
-            "content_type": content_type,
-            "width": width,
-            "height": height,
-            "file": name,
-        },
-    )
-    return asset
+    return Asset(sha256=digest, size_bytes=len(data), content_type=content_type, width=width, height=height, file=name)
 
 
-def store_image(*, data: bytes, gated: GatedImage) -> Asset:
-    """Keep an image that passed the gate, as it was sent."""
-    return store_bytes(
+def enter_asset(asset: Asset) -> Asset:
+    """The row of an asset whose file is in place. The same bytes twice are one file and one row."""
+    if asset.pk is not None:
+        return asset
+    try:
+        with transaction.atomic():
+            asset.save(force_insert=True)
+        return asset
+    except IntegrityError:  # somebody was faster with the same bytes
+        return Asset.objects.get(sha256=asset.sha256)
+
+
+def file_image(*, data: bytes, gated: GatedImage) -> Asset:
+    """As `file_bytes`, of an image that passed the gate, as it was sent."""
+    return file_bytes(
         data=data,
         sha256=gated.sha256,
         extension="png" if gated.format == "PNG" else "jpg",
@@ -104,13 +108,23 @@ def store_image(*, data: bytes, gated: GatedImage) -> Asset:
     )
 
 
-def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, GatedImage]:
-    """Gate an upload and keep it. A refused one leaves an audit event and nothing else."""
+def store_image(*, data: bytes, gated: GatedImage) -> Asset:
+    """Keep an image that passed the gate, as it was sent."""
+    return enter_asset(file_image(data=data, gated=gated))
+
+
+def gate_image(*, data: bytes, filename: str, actor: Actor) -> tuple[GatedImage, Image.Image]:
+    """Gate an upload and keep nothing yet. A refused one leaves an audit event and nothing else."""
     try:
-        gated = inspect_upload(data, filename, gate_limits())
+        return pass_gate(data, filename, gate_limits())
     except ImageRejected as refusal:
         report_refusal(filename=filename, size=len(data), refusal=refusal, actor=actor)
         raise
+
+
+def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, GatedImage]:
+    """Gate an upload and keep it. A refused one leaves an audit event and nothing else."""
+    gated, _ = gate_image(data=data, filename=filename, actor=actor)
     return store_image(data=data, gated=gated), gated
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,41 @@ def test_killed_in_the_middle_of_a_batch_every_image_is_judged_exactly_once(tmp_
         )
         assert counted.stdout.split() == [str(count), str(count)]
         assert stack.json("verify_audit")["broken_at"] is None
+
+
+@pytest.mark.parametrize("which", ["child", "worker"])
+def test_killed_while_callers_wait_every_image_is_judged_exactly_once(stack: Stack, which: str) -> None:
+    """What was claimed together comes back together: by the redelivered message, or when the worker starts anew."""
+    callers, each = 4, 10
+    with stack.client() as client:
+        load(client)
+    answered: list[str] = []
+
+    def call(number: int) -> None:
+        with stack.client() as client:
+            for index in range(each):
+                answer = judge(client, 10_000 + number * each + index, anomaly_map="none", lot=f"killed {which}")
+                assert answer.status_code == 200, answer.text
+                answered.append(answer.json()["inspection_id"])
+
+    def inference() -> list[psutil.Process]:
+        """The worker, then the process that judges."""
+        found = [process for process in stack.children() if "-Q inference" in " ".join(process.cmdline())]
+        return sorted(found, key=lambda process: process.ppid() in {other.pid for other in found})
+
+    with ThreadPoolExecutor(callers) as pool:
+        under_way = [pool.submit(call, number) for number in range(callers)]
+        wait_for(lambda: len(answered) >= callers, 60, stack.log.read_text)
+        for victim in inference()[::-1][: 1 if which == "child" else 2]:
+            victim.kill()
+        for one in under_way:
+            one.result(timeout=120)
+    assert len(set(answered)) == callers * each
+    counted = stack.manage(
+        *("shell", "--verbosity", "0", "--command"),
+        f"from inspection.models import Inspection as I; print(I.objects.filter(lot='killed {which}').count())",
+    )
+    assert counted.stdout.split() == [str(callers * each)]
 
 
 def test_a_model_is_remembered_across_a_restart(stack: Stack) -> None:

@@ -1,0 +1,72 @@
+"""Decoded pixels on their way from the gate to the worker, so that an image is decoded once and not twice.
+
+A file for each image, named by the hash of the file that was sent and taken away by the first who picks it up. It is a
+shortcut and never the truth: whoever finds none, or one that is not whole, decodes the stored image, with the same
+result. Nothing is synced to the disk; a checksum tells what a crash left half-written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import struct
+import time
+import zlib
+from pathlib import Path
+
+from django.conf import settings
+from PIL import Image
+
+_HEADER = struct.Struct(">4sIII")  # mode, width, height, checksum of the pixels
+_LARGEST = 32 * 1024**2  # bytes; for larger images the folder could take gigabytes, and their model dwarfs the rest
+
+
+def lay_down(sha256: str, pixels: Image.Image) -> None:
+    """Leave the pixels of an image for the worker. Never fails: the worker can do without."""
+    content = pixels.tobytes()
+    if len(content) > _LARGEST:
+        return
+    target = _path(sha256)
+    temporary = target.with_name(f"{target.name}.{secrets.token_hex(6)}")
+    header = _HEADER.pack(pixels.mode.encode(), pixels.width, pixels.height, zlib.crc32(content))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with temporary.open("wb") as out:
+            out.write(header)
+            out.write(content)
+        temporary.replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def pick_up(sha256: str) -> Image.Image | None:
+    """The pixels of an image, in mode L or RGB, if they were left here; then they are no longer."""
+    path = _path(sha256)
+    try:
+        data = path.read_bytes()
+        path.unlink()
+        mode, width, height, checksum = _HEADER.unpack_from(data)
+        content = memoryview(data)[_HEADER.size :]
+        if zlib.crc32(content) != checksum:
+            return None
+        return Image.frombytes(mode.rstrip(b"\0").decode(), (width, height), content)
+    except (OSError, struct.error, ValueError):
+        return None
+
+
+def sweep(seconds: float) -> None:
+    """Remove what nobody picked up for so long."""
+    with contextlib.suppress(OSError):
+        for path in _folder().iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < time.time() - seconds:
+                    path.unlink()
+
+
+def _folder() -> Path:
+    return Path(settings.VAR_DIR) / "handover"
+
+
+def _path(sha256: str) -> Path:
+    return _folder() / sha256
