@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from modelzoo.detectors import distributed
-from modelzoo.detectors.base import Detector, ImageSource, Progress, resolve_device
+from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, resolve_device
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.corruption import hidden_turns, stained
 from modelzoo.detectors.distributed import Group
@@ -147,13 +147,25 @@ class ConvAutoencoder(Detector):
         for batch in source.batches(self.config.batch_size, indices):
             yield self._residuals(batch.to(self.device))
 
+    def scorer(self, precision: str) -> Scorer:
+        if precision == FP32:
+            return self._maps
+
+        def half(images: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(self.device, torch.bfloat16):
+                return self._maps(images)
+
+        return half
+
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
         return self._usual.deviations(self._residuals(images))
 
     def _residuals(self, images: torch.Tensor) -> torch.Tensor:
         """float32 [B,H,W]: smoothed absolute difference, mean over the channels, of uint8 [B,3,H,W]."""
         originals = unit_range(images, self.config.network_size(self.input_size))
-        return self._smoothing((self._redrawn(originals) - originals).abs().mean(1))
+        differences = (self._redrawn(originals).float() - originals).abs().mean(1)
+        with torch.autocast(self.device, enabled=False):
+            return self._smoothing(differences)
 
     def _redrawn(self, inputs: torch.Tensor) -> torch.Tensor:
         """Reconstruction, float32 [B,3,h,w]; under masks the mean of the turns in which a square was hidden."""

@@ -182,19 +182,23 @@ class Backbone(nn.Module):
     Args:
         name: a key of `ARCHITECTURES`.
         layers: which of layer1, layer2, layer3 to return; what lies deeper is not computed.
+        folded: built for the weights of a folded network.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, name: str, layers: tuple[str, ...]) -> None:
+    def __init__(self, name: str, layers: tuple[str, ...], *, folded: bool = False) -> None:
         super().__init__()
         architecture = ARCHITECTURES[name]
+        self.name = name
         self.layers = layers
         self.network = architecture.build()
         self.register_buffer("mean", torch.tensor(architecture.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(architecture.std).view(1, 3, 1, 1) * 255, persistent=False)
         self.eval().requires_grad_(False)
+        if folded:
+            self._fold()
 
     @classmethod
     def pretrained(cls, name: str, layers: tuple[str, ...]) -> tuple[Backbone, Weights]:
@@ -211,16 +215,24 @@ class Backbone(nn.Module):
     @classmethod
     def from_state(cls, name: str, layers: tuple[str, ...], state: Mapping[str, torch.Tensor]) -> Backbone:
         """Rebuild from the `state_dict` of a folded backbone; a KeyError or RuntimeError when they do not match."""
-        backbone = cls(name, layers)._fold()
+        backbone = cls(name, layers, folded=True)
         backbone.load_state_dict(state)
         return backbone
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
         """uint8 [B,3,H,W] to one float32 [B,C,h,w] per wanted layer, in the order of `layers`."""
-        x = ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return self.chosen(self.network(self.normalised(images, torch.float32)))
+
+    def normalised(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """The network's input, [B,3,H,W] channels last, of uint8 [B,3,H,W]."""
+        x = images.contiguous(memory_format=torch.channels_last).float()
+        return x.sub_(self.mean).div_(self.std).to(dtype)
+
+    def chosen(self, features: Iterator[torch.Tensor]) -> list[torch.Tensor]:
+        """The wanted layers, in the order of `layers`, of the outputs of layer1, layer2, layer3; no layer in vain."""
         found: dict[str, torch.Tensor] = {}
-        for layer, features in zip(LAYERS, self.network(x), strict=True):
-            found[layer] = features
+        for layer, output in zip(LAYERS, features, strict=True):
+            found[layer] = output
             if all(wanted in found for wanted in self.layers):
                 break
         return [found[layer] for layer in self.layers]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -18,7 +19,17 @@ from modelzoo.detectors.preprocessing import Originals, Prepared, Preprocessing
 Progress = Callable[[float, str], None]
 """Told the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""
 
+Scorer = Callable[[torch.Tensor], torch.Tensor]
+"""uint8 [B,3,H,W] on the detector's device to smoothed anomaly maps, float32 [B,H,W], there too."""
+
+FP32, BF16 = "fp32", "bf16"
+PRECISIONS = (FP32, BF16)
+"""What the network may be computed in; fp32 is the reference, in which a model is fitted and calibrated."""
+
 HELD_OUT = "held_out_scores"
+PROBE = "probe"
+# Good training images kept with the model: what other precisions are compared on and int8 is calibrated with.
+PROBES = 16
 PREPROCESSING = "preprocessing."
 # Share of the progress bar that deciding on and fitting the preprocessing takes.
 PREPROCESSING_SHARE = 0.2
@@ -54,6 +65,31 @@ class Subset:
         """As the source that was given."""
         chosen = self.indices if indices is None else [self.indices[index] for index in indices]
         return self.source.batches(size, chosen)
+
+
+class Probed:
+    """Another source whose images are kept as they pass: up to `PROBES` of them, spread evenly over the list."""
+
+    def __init__(self, source: ImageSource) -> None:
+        self.source = source
+        wanted = np.linspace(0, len(source) - 1, PROBES).round().astype(int).tolist()
+        self._kept: dict[int, torch.Tensor | None] = dict.fromkeys(wanted)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
+        """As the source that was given."""
+        order = iter(range(len(self)) if indices is None else indices)
+        for batch in self.source.batches(size, indices):
+            for index, image in zip(islice(order, len(batch)), batch, strict=True):
+                if index in self._kept and self._kept[index] is None:
+                    self._kept[index] = image.clone()
+            yield batch
+
+    def images(self) -> torch.Tensor:
+        """uint8 [n,3,H,W], those that passed."""
+        return torch.stack([image for image in self._kept.values() if image is not None])
 
 
 @dataclass(frozen=True)
@@ -113,6 +149,7 @@ class Detector(ABC):
         self.history: list[dict[str, float]] = []
         self.n_train = 0
         self._held_out = np.empty(0, dtype=np.float64)
+        self._probe = torch.empty(0, dtype=torch.uint8)
 
     def fit(self, source: ImageSource, *, progress: Progress = no_progress) -> Self:
         """Learn what good parts look like.
@@ -130,12 +167,14 @@ class Detector(ABC):
             raise TooFewImages(f"Training needs at least 2 good images, there are {len(source)}.")
         devices = [torch.cuda.current_device()] if self.device == "cuda" else []
         source = self._fit_preprocessing(source, progress)
+        probed = Probed(source)
         start = 0.0 if self.preprocessing.is_plain else PREPROCESSING_SHARE
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.config.seed)
             self._held_out = self._fit(
-                source, lambda done, sentence: progress(start + (1 - start) * done, sentence)
+                probed, lambda done, sentence: progress(start + (1 - start) * done, sentence)
             ).astype(np.float64)
+        self._probe = probed.images()
         self.n_train = len(source)
         progress(1.0, f"fitted on {len(source)} good images")
         return self
@@ -171,6 +210,13 @@ class Detector(ABC):
         Raises:
             DetectorError: when the detector is not fitted or the images have another shape or dtype.
         """
+        self.check(images)
+        with torch.inference_mode():
+            maps = self._maps(images.to(self.device)).cpu().numpy()
+        return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
+
+    def check(self, images: torch.Tensor) -> None:
+        """Raises DetectorError as `score` does."""
         self._require_fitted()
         expected = (3, *self.input_size)
         if images.dtype != torch.uint8 or images.ndim != 4 or tuple(images.shape[1:]) != expected:
@@ -178,9 +224,14 @@ class Detector(ABC):
                 f"Expected uint8 images of shape [B, {', '.join(map(str, expected))}], "
                 f"got {images.dtype} {list(images.shape)}."
             )
-        with torch.inference_mode():
-            maps = self._maps(images.to(self.device)).float().cpu().numpy()
-        return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
+
+    @abstractmethod
+    def scorer(self, precision: str) -> Scorer:
+        """The same in one of `PRECISIONS`: only the network's precision differs. For `torch.inference_mode`."""
+
+    def portable_maps(self, images: torch.Tensor) -> torch.Tensor:
+        """`_maps` of operations that other runtimes have too; equal up to rounding."""
+        return self._maps(images)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -192,6 +243,12 @@ class Detector(ABC):
         """Scores, float64 [n], of good images by models that have not seen them: what new good parts will score."""
         self._require_fitted()
         return self._held_out
+
+    @property
+    def probe(self) -> torch.Tensor:
+        """uint8 [n,3,H,W]: up to 16 good training images as the model sees them, spread evenly over the list."""
+        self._require_fitted()
+        return self._probe
 
     def prepare(self, image: Image.Image) -> Prepared:
         """An RGB image brought to the model's input, with the way back to its own pixels.
@@ -219,7 +276,7 @@ class Detector(ABC):
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors, on the CPU, contiguous; together with `describe` they are the whole model."""
         self._require_fitted()
-        tensors = {**self._tensors(), HELD_OUT: torch.from_numpy(self._held_out)}
+        tensors = {**self._tensors(), HELD_OUT: torch.from_numpy(self._held_out), PROBE: self._probe}
         tensors |= {PREPROCESSING + name: tensor for name, tensor in self.preprocessing.tensors().items()}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -241,6 +298,9 @@ class Detector(ABC):
             description["preprocessing"], {name.removeprefix(PREPROCESSING): tensor for name, tensor in own.items()}
         )
         detector._held_out = tensors.pop(HELD_OUT).numpy().astype(np.float64)
+        detector._probe = tensors.pop(PROBE)
+        if detector._probe.dtype != torch.uint8 or detector._probe.shape[1:] != (3, *detector.input_size):
+            raise DetectorError("The probe images do not have the model's input size.")
         # Building a network draws initial weights, which the stored ones replace.
         with torch.random.fork_rng([]):
             detector._restore_tensors(tensors)

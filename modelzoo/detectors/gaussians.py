@@ -5,7 +5,9 @@ Shapes: B images, P positions of the grid, C features.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -119,6 +121,71 @@ class Rest:
         return Rest(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
 
+class UpperTriangular:
+    """Upper triangular matrices [P,C,C], each kept as four blocks of columns without the rows that are 0 in all of
+    them: five eighths of the numbers, and reading them is what a single image waits for.
+
+    Attributes:
+        blocks: float32 [P,end,end-start] of the columns start to end.
+    """
+
+    def __init__(self, blocks: list[torch.Tensor]) -> None:
+        self.blocks = blocks
+
+    @classmethod
+    def empty(cls, positions: int, channels: int, device: torch.device | str = "cpu") -> UpperTriangular:
+        """Memory for as many matrices, its values not set."""
+        cuts = _column_cuts(channels)
+        return cls([torch.empty(positions, end, end - start, device=device) for start, end in cuts])
+
+    @property
+    def channels(self) -> int:
+        return self.blocks[-1].shape[1]
+
+    def put(self, positions: slice, matrices: torch.Tensor) -> None:
+        """Set some of them to float32 [p,C,C]."""
+        for block, (start, end) in zip(self.blocks, _column_cuts(self.channels), strict=True):
+            block[positions] = matrices[:, :end, start:end]
+
+    def get(self, positions: slice) -> torch.Tensor:
+        """Some of them, float32 [p,C,C]."""
+        channels = self.channels
+        matrices = self.blocks[-1].new_zeros(len(self.blocks[-1][positions]), channels, channels)
+        for block, (start, end) in zip(self.blocks, _column_cuts(channels), strict=True):
+            matrices[:, :end, start:end] = block[positions]
+        return matrices
+
+    def products(self, rows: torch.Tensor) -> Iterator[torch.Tensor]:
+        """rows, float32 [P,B,C], times the matrices: the columns [P,B,c] of the result, block after block."""
+        for block in self.blocks:
+            yield torch.bmm(rows[:, :, : block.shape[1]], block)
+
+    def round_to_half(self) -> None:
+        """Keep float32, but only values that half precision has."""
+        for block in self.blocks:
+            block.copy_(block.half())
+
+    def packed(self) -> torch.Tensor:
+        """float16 [P,C(C+1)/2]: each triangle row by row."""
+        rows, columns = _triangle(self.channels)
+        return torch.cat([self.get(part)[:, rows, columns].half() for part in _chunks(len(self.blocks[-1]))])
+
+    @classmethod
+    def unpacked(cls, packed: torch.Tensor, channels: int) -> UpperTriangular:
+        """The inverse of `packed`."""
+        made = cls.empty(len(packed), channels)
+        rows, columns = _triangle(channels)
+        for part in _chunks(len(packed)):
+            matrices = torch.zeros(len(packed[part]), channels, channels)
+            matrices[:, rows, columns] = packed[part].float()
+            made.put(part, matrices)
+        return made
+
+    def to(self, device: str) -> UpperTriangular:
+        """On another device."""
+        return UpperTriangular([block.to(device) for block in self.blocks])
+
+
 class Gaussians:
     """A Gaussian per position, ready to measure distances.
 
@@ -129,12 +196,12 @@ class Gaussians:
     Attributes:
         n: number of images behind it.
         mean: float32 [P,C].
-        whitening: float32 [P,C,C], upper triangular, sqrt(f) U^-1.
+        whitening: sqrt(f) U^-1.
         floor: f, in the squared unit of the features.
         rest: what else is needed to go on from here.
     """
 
-    def __init__(self, n: int, mean: torch.Tensor, whitening: torch.Tensor, floor: float, rest: Rest) -> None:
+    def __init__(self, n: int, mean: torch.Tensor, whitening: UpperTriangular, floor: float, rest: Rest) -> None:
         self.n = n
         self.mean = mean
         self.whitening = whitening
@@ -150,15 +217,16 @@ class Gaussians:
         rest = Rest.of(moments)
         lift = max(floor * float(rest.variances.mean()), LEAST_FLOOR)
         diagonal = rest.shrinkage * rest.variances.float() + lift
-        whitening = torch.empty_like(moments.products)
-        identity = torch.eye(whitening.shape[1], device=whitening.device)
-        for positions in _chunks(len(whitening)):
+        count, channels = moments.sum.shape
+        whitening = UpperTriangular.empty(count, channels, moments.sum.device)
+        identity = torch.eye(channels, device=moments.sum.device)
+        for positions in _chunks(count):
             weight = (1 - rest.shrinkage[positions]) / (moments.n - left_out)
             covariance = weight[:, None, None] * moments.scatter(positions)
             covariance += diagonal[positions, None, None] * identity
             factor = torch.linalg.cholesky(covariance, upper=True)
             inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=True)
-            whitening[positions] = inverse * lift**0.5
+            whitening.put(positions, inverse * lift**0.5)
         return cls(moments.n, moments.mean, whitening, lift, rest)
 
     def moments(self) -> Moments:
@@ -177,8 +245,9 @@ class Gaussians:
         kept = torch.where(rest.shrinkage < MOST_SHRINKAGE, 1 / (1 - rest.shrinkage).clamp_min(1e-6), 0.0)
         identity = torch.eye(channels, device=self.mean.device)
         for positions in _chunks(len(self.mean)):
+            whitening = self.whitening.get(positions)
             factor = torch.linalg.solve_triangular(
-                self.whitening[positions], self.floor**0.5 * identity.expand_as(self.whitening[positions]), upper=True
+                whitening, self.floor**0.5 * identity.expand_as(whitening), upper=True
             )
             spherical = variances[positions, None, None] * identity
             shape = torch.bmm(factor.transpose(1, 2), factor) - self.floor * identity - spherical
@@ -187,17 +256,19 @@ class Gaussians:
 
     def compact(self) -> Gaussians:
         """Round the whitening to half precision, in place: what is stored is then what has been scored with."""
-        for positions in _chunks(len(self.whitening)):
-            self.whitening[positions] = self.whitening[positions].half()
+        self.whitening.round_to_half()
         return self
 
     def whitened(self, features: torch.Tensor) -> torch.Tensor:
         """float32 [P,B,C]: sqrt(f) times the whitened deviations of features [P,B,C]."""
-        return torch.bmm(features - self.mean[:, None], self.whitening)
+        return torch.cat(list(self.whitening.products(features - self.mean[:, None])), dim=2)
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """Mahalanobis distances, float32 [B,P], of features [P,B,C]."""
-        return torch.linalg.vector_norm(self.whitened(features), dim=2).T * self.floor**-0.5
+        squared = features.new_zeros(features.shape[:2])
+        for product in self.whitening.products(features - self.mean[:, None]):
+            squared += product.square().sum(2)
+        return squared.T.sqrt() * self.floor**-0.5
 
     def to(self, device: str) -> None:
         """Move to a device."""
@@ -230,6 +301,18 @@ class LeftOut:
         inner = identity - self.weight[:, None, None] * zg
         squared = (zg @ torch.linalg.solve(inner, z.expand_as(inner))).diagonal(dim1=1, dim2=2)
         return squared.clamp_min(0).sqrt().T.float()
+
+
+def _column_cuts(channels: int) -> list[tuple[int, int]]:
+    """Up to four runs of columns, first and end."""
+    bounds = [channels * part // 4 for part in range(5)]
+    return [(start, end) for start, end in pairwise(bounds) if end > start]
+
+
+def _triangle(size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row and column indices of an upper triangle, row by row."""
+    rows, columns = torch.triu_indices(size, size)
+    return rows, columns
 
 
 def _chunks(positions: int) -> list[slice]:

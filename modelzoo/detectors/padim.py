@@ -21,7 +21,7 @@ import torch
 from modelzoo.detectors.base import ImageSource, Progress, no_progress
 from modelzoo.detectors.config import option
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments, Rest
+from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments, Rest, UpperTriangular
 from modelzoo.detectors.patches import PatchConfig, PatchDetector
 from modelzoo.detectors.reduction import (
     ORTHOGONAL,
@@ -138,8 +138,8 @@ class Padim(PatchDetector):
             progress(0.5 + 0.45 * seen / len(source), f"scoring held-out image {seen} of {len(source)}")
         return np.array(scores)
 
-    def _maps(self, images: torch.Tensor) -> torch.Tensor:
-        return self._smooth(self._gaussians.distances(_by_position(self._features(images))))
+    def _measured(self, features: torch.Tensor) -> torch.Tensor:
+        return self._smooth(self._gaussians.distances(_by_position(features)))
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
         return self._reduction(layers, self.grid)
@@ -155,7 +155,7 @@ class Padim(PatchDetector):
             components = PrincipalComponents()
             seen = 0
             for batch in source.batches(config.batch_size):
-                for layers in self._layers(batch.to(self.device)):
+                for layers in self._layers(batch.to(self.device), self._network):
                     components.add(layers, self.grid)
                 seen += len(batch)
                 progress(0.2 * seen / len(source), f"principal components: image {seen} of {len(source)}")
@@ -168,13 +168,12 @@ class Padim(PatchDetector):
         self._gaussians.to(self.device)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        rows, columns = _triangle(self.config.n_features)
         gaussians = self._gaussians
         return {
             **self._backbone_tensors(),
             "reduction": self._reduction.tensor,
             "mean": gaussians.mean,
-            "whitening": gaussians.whitening[:, rows, columns].half(),
+            "whitening": gaussians.whitening.packed(),
             "floor": torch.tensor(gaussians.floor, dtype=torch.float64),
             **vars(gaussians.rest),
         }
@@ -182,24 +181,16 @@ class Padim(PatchDetector):
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         self._restore_backbone(tensors)
         positions, channels = self.grid[0] * self.grid[1], self.config.n_features
-        rows, columns = _triangle(channels)
         reduction, mean, packed = tensors["reduction"], tensors["mean"], tensors["whitening"]
         found = (reduction.shape[-1], *mean.shape, *packed.shape)
-        if found != (channels, positions, channels, positions, len(rows)):
+        if found != (channels, positions, channels, positions, channels * (channels + 1) // 2):
             raise DetectorError("The tensors do not have the shapes that the options ask for.")
         self._reduction = Selection(reduction) if self.config.reduction == RANDOM else Projection(reduction)
-        whitening = torch.zeros(positions, channels, channels)
-        whitening[:, rows, columns] = packed.float()
+        whitening = UpperTriangular.unpacked(packed, channels)
         rest = Rest(**{name: tensors[name] for name in Rest.__dataclass_fields__})
         self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), rest)
 
 
 def _by_position(features: torch.Tensor) -> torch.Tensor:
-    """Features [B,C,h,w] as [P,B,C], laid out like that: the matrices of a position lie together."""
-    return features.flatten(2).permute(2, 0, 1).contiguous()
-
-
-def _triangle(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row and column indices of an upper triangle, row by row: how the whitening is packed."""
-    rows, columns = torch.triu_indices(size, size)
-    return rows, columns
+    """Features [B,C,h,w] as [P,B,C]."""
+    return features.permute(2, 3, 0, 1).flatten(0, 1)

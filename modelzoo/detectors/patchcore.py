@@ -144,15 +144,15 @@ class PatchCore(PatchDetector):
             distances = distances * memory.weights(described[image, worst], nearest, neighbours)[:, None]
         return self._smooth(distances)
 
-    def _maps(self, images: torch.Tensor) -> torch.Tensor:
-        return self._scored(self._features(images), self._memory)
+    def _measured(self, features: torch.Tensor) -> torch.Tensor:
+        return self._scored(features, self._memory)
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
         side = self.config.neighbourhood
         joined = []
         for features in layers:
             # Beyond the border there is nothing to average, rather than zeros.
-            pooled = functional.avg_pool2d(features, side, 1, side // 2, count_include_pad=False)
+            pooled = functional.avg_pool2d(features.float(), side, 1, side // 2, count_include_pad=False)
             if tuple(pooled.shape[2:]) != self.grid:
                 pooled = functional.interpolate(pooled, self.grid, mode="bilinear", align_corners=False)
             joined.append(pooled)

@@ -10,9 +10,10 @@ from typing import Self
 import torch
 
 from modelzoo.detectors.backbones import LAYERS, Backbone
-from modelzoo.detectors.base import Detector, ImageSource, Progress, resolve_device
+from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, resolve_device
 from modelzoo.detectors.config import DetectorConfig, option
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.fused import Features, quickest
 from modelzoo.detectors.smoothing import Size, Smoothing
 from modelzoo.detectors.weights import BACKBONE_NAMES
 
@@ -42,6 +43,7 @@ class PatchDetector(Detector):
     def __init__(self, config: PatchConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
         self._backbone: Backbone
+        self._network: Features  # the backbone as it is computed quickest, in float32
         self._smoothing: Smoothing
 
     @property
@@ -51,7 +53,7 @@ class PatchDetector(Detector):
 
     @abstractmethod
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
-        """float32 [B,C,h,w] on the grid, of the chosen layers' feature maps."""
+        """float32 [B,C,h,w] on the grid, of the chosen layers' feature maps in any precision."""
 
     def _load_backbone(self, progress: Progress) -> None:
         """The published network and the smoothing for the input size that the preprocessing has decided on."""
@@ -59,7 +61,12 @@ class PatchDetector(Detector):
         self._backbone, weights = Backbone.pretrained(self.config.backbone, self.config.layers)
         self.backbone_info = weights.info()
         self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma)
+        self._place()
+
+    def _place(self) -> None:
+        """Bring network and smoothing to `self.device`."""
         self._backbone.to(self.device)
+        self._network = quickest(self._backbone, torch.float32)
         self._smoothing.to(self.device)
 
     def _channels(self) -> int:
@@ -67,14 +74,28 @@ class PatchDetector(Detector):
         blank = torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=self.device)
         return sum(features.shape[1] for features in self._backbone(blank))
 
-    def _layers(self, images: torch.Tensor) -> Iterator[list[torch.Tensor]]:
+    def scorer(self, precision: str) -> Scorer:
+        if precision == FP32:
+            return self._maps
+        network = quickest(self._backbone, torch.bfloat16)
+        return lambda images: self._measured(self._features(images, network))
+
+    def _maps(self, images: torch.Tensor) -> torch.Tensor:
+        return self._measured(self._features(images))
+
+    @abstractmethod
+    def _measured(self, features: torch.Tensor) -> torch.Tensor:
+        """Smoothed maps, float32 [B,H,W], of what `_describe_patches` gave."""
+
+    def _layers(self, images: torch.Tensor, network: Features) -> Iterator[list[torch.Tensor]]:
         """Feature maps of uint8 [B,3,H,W], a few images at a time."""
         for part in images.split(CPU_BATCH) if self.device == "cpu" else (images,):
-            yield self._backbone(part)
+            yield network(part)
 
-    def _features(self, images: torch.Tensor) -> torch.Tensor:
-        """float32 [B,C,h,w] of uint8 [B,3,H,W]."""
-        return torch.cat([self._describe_patches(layers) for layers in self._layers(images)])
+    def _features(self, images: torch.Tensor, network: Features | None = None) -> torch.Tensor:
+        """float32 [B,C,h,w] of uint8 [B,3,H,W], by the float32 network unless another is given."""
+        parts = [self._describe_patches(layers) for layers in self._layers(images, network or self._network)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _stream(
         self, source: ImageSource, size: int, indices: Sequence[int] | None = None
@@ -91,8 +112,7 @@ class PatchDetector(Detector):
 
     def to(self, device: str) -> Self:
         self.device = resolve_device(device)
-        self._backbone.to(self.device)
-        self._smoothing.to(self.device)
+        self._place()
         self._move_model()
         return self
 

@@ -6,6 +6,7 @@ Shapes: B images, D channels of all layers, C features, [h,w] the grid.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from itertools import accumulate, pairwise
 from typing import Self
 
 import torch
@@ -29,7 +30,7 @@ class Reduction(ABC):
 
     @abstractmethod
     def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
-        """float32 [B,C,h,w] of feature maps [B,d,*,*], D channels in all."""
+        """float32 [B,C,h,w] of feature maps [B,d,*,*] in any precision, D channels in all."""
 
     def to(self, device: str) -> Self:
         """Move to a device; returns self."""
@@ -40,13 +41,31 @@ class Reduction(ABC):
 class Selection(Reduction):
     """Some channels as they are: the paper's reduction, and the quickest. `tensor`: int64 [C], ascending."""
 
+    def __init__(self, tensor: torch.Tensor) -> None:
+        super().__init__(tensor)
+        self._of_layers: list[torch.Tensor] = []
+
     def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
-        chosen, first = [], 0
-        for features in layers:
-            channels = self.tensor[(self.tensor >= first) & (self.tensor < first + features.shape[1])]
-            chosen.append(resampled(features[:, channels - first], grid))
-            first += features.shape[1]
-        return torch.cat(chosen, dim=1)
+        if len(self._of_layers) != len(layers):
+            self._of_layers = self._split([features.shape[1] for features in layers])
+        joined = layers[0].new_empty(len(layers[0]), *grid, len(self.tensor), dtype=torch.float32)
+        first = 0
+        for features, channels in zip(layers, self._of_layers, strict=True):
+            end = first + len(channels)
+            # Channels lie last in memory: chosen there, before anything is resampled, a position is one short copy.
+            chosen = features.permute(0, 2, 3, 1).index_select(3, channels)
+            _write_resampled(chosen, joined[..., first:end])
+            first = end
+        return joined.permute(0, 3, 1, 2)
+
+    def _split(self, widths: list[int]) -> list[torch.Tensor]:
+        """Which channels of each layer, layers of these widths one after the other."""
+        bounds = list(accumulate(widths, initial=0))
+        return [self.tensor[(self.tensor >= first) & (self.tensor < end)] - first for first, end in pairwise(bounds)]
+
+    def to(self, device: str) -> Self:
+        self._of_layers = []
+        return super().to(device)
 
 
 class Projection(Reduction):
@@ -56,7 +75,7 @@ class Projection(Reduction):
         # Projecting and resampling are both linear; each layer is projected where it has fewest positions.
         parts = self.tensor.split([features.shape[1] for features in layers])
         projected = [
-            resampled(functional.conv2d(features, part.T[:, :, None, None]), grid)
+            resampled(functional.conv2d(features.float(), part.T[:, :, None, None]), grid)
             for features, part in zip(layers, parts, strict=True)
         ]
         return torch.stack(projected).sum(0)
@@ -112,3 +131,13 @@ def resampled(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     if features.shape[2] > grid[0]:
         return functional.adaptive_avg_pool2d(features, grid)
     return functional.interpolate(features, grid, mode="nearest")
+
+
+def _write_resampled(chosen: torch.Tensor, target: torch.Tensor) -> None:
+    """`resampled` of features [B,h,w,c] in any precision, written to float32 [B,H,W,c]."""
+    (height, width), grid = chosen.shape[1:3], target.shape[1:3]
+    rows, columns = grid[0] // height, grid[1] // width
+    if (height * rows, width * columns) == tuple(grid):
+        target.unflatten(2, (width, columns)).unflatten(1, (height, rows))[:] = chosen[:, :, None, :, None]
+    else:
+        target[:] = resampled(chosen.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)

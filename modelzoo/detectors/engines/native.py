@@ -1,0 +1,61 @@
+"""PyTorch itself, and PyTorch's compiler."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import torch
+
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.engines.base import BF16, COMPILED, FP32, TORCH, Engine, EngineUnavailable
+
+
+class TorchEngine(Engine):
+    """The detector's own pass. On a GPU images travel from pinned memory while the last batch is still computed."""
+
+    runtime = TORCH
+
+    def __init__(self, detector: Detector, precision: str) -> None:
+        super().__init__(detector, precision)
+        self.scorer = detector.scorer(precision)
+
+    @classmethod
+    def precisions(cls, detector: Detector) -> tuple[str, ...]:
+        return (FP32, BF16) if _has_bf16(detector.device) else (FP32,)
+
+    def maps(self, images: torch.Tensor) -> np.ndarray:
+        try:
+            with torch.inference_mode():
+                if self.detector.device == "cuda":
+                    images = images.pin_memory().to("cuda", non_blocking=True)
+                return np.asarray(self.scorer(images).cpu().numpy())
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise MemoryError(str(error)) from error
+
+
+class CompiledEngine(TorchEngine):
+    """The same pass through `torch.compile`: fused by the compiler that is on the machine, replayed as a CUDA graph."""
+
+    runtime = COMPILED
+
+    def __init__(self, detector: Detector, precision: str) -> None:
+        super().__init__(detector, precision)
+        if detector.device == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
+            raise EngineUnavailable("torch.compile needs a C++ compiler on this machine; use runtime torch.")
+        mode = "reduce-overhead" if detector.device == "cuda" else "default"
+        pass_ = detector.portable_maps
+
+        def computed(images: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(detector.device, torch.bfloat16, enabled=precision == BF16):
+                return pass_(images)
+
+        self.scorer = torch.compile(computed, mode=mode, dynamic=False)
+
+
+def _has_bf16(device: str) -> bool:
+    """Whether bfloat16 is computed by the hardware; emulated it would be slower than float32."""
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -1,0 +1,128 @@
+"""Choosing how a model is run on this machine: by a quick measurement, and never at the price of its verdicts."""
+
+from __future__ import annotations
+
+import math
+import time
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+
+from modelzoo.detectors.base import Detector, Scored
+from modelzoo.detectors.engines.base import (
+    AUTO,
+    COMPILED,
+    ONNXRUNTIME,
+    OPENVINO,
+    PRECISIONS,
+    TORCH,
+    Engine,
+    EngineUnavailable,
+)
+from modelzoo.detectors.errors import DetectorError
+
+# Named by module, so that a runtime's library is imported only where that runtime is asked for.
+_ENGINES = {
+    TORCH: "modelzoo.detectors.engines.native:TorchEngine",
+    COMPILED: "modelzoo.detectors.engines.native:CompiledEngine",
+    ONNXRUNTIME: "modelzoo.detectors.engines.onnxruntime:OnnxRuntimeEngine",
+    OPENVINO: "modelzoo.detectors.engines.openvino:OpenVinoEngine",
+}
+RUNTIMES = tuple(_ENGINES)
+# `auto` takes a quicker precision only while it moves no probe's score by more than this share of the spread that good
+# parts have among themselves: then it moves no verdict that a second photograph of the part would not move as well.
+MOST_MOVED = 0.2
+ROUNDS = 5
+
+
+class Scorer:
+    """A fitted detector with the engine that was chosen for it. It scores as `Detector.score` does.
+
+    A batch that does not fit into the device's memory is cut in halves, and later ones are cut to what fitted.
+
+    Attributes:
+        choice: what was chosen and why, JSON-safe: runtime, precision, and for `auto` what each precision took and
+            how far it moved the probes' scores.
+    """
+
+    def __init__(self, detector: Detector, engine: Engine, choice: dict[str, Any]) -> None:
+        self.detector = detector
+        self.engine = engine
+        self.choice = choice
+        self._most = 0  # images at once; 0 while nothing was too much
+
+    def score(self, images: torch.Tensor) -> Scored:
+        """As `Detector.score`.
+
+        Raises:
+            DetectorError: for images of another shape or dtype.
+            MemoryError: when not even one image fits.
+        """
+        self.detector.check(images)
+        parts = [self._maps(part) for part in images.split(self._most or max(1, len(images)))]
+        maps = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
+
+    def _maps(self, images: torch.Tensor) -> np.ndarray:
+        if not len(images):
+            return np.empty((0, *self.detector.input_size), np.float32)
+        try:
+            return self.engine.maps(images)
+        except MemoryError:
+            if len(images) == 1:
+                raise
+        self._most = (len(images) + 1) // 2
+        return np.concatenate([self._maps(half) for half in images.split(self._most)])
+
+
+def open_scorer(detector: Detector, *, runtime: str = TORCH, precision: str = AUTO) -> Scorer:
+    """The detector in a runtime and precision; `auto` measures which precision is quickest here.
+
+    Raises:
+        DetectorError: for a runtime or precision that there is not.
+        EngineUnavailable: when it is not to be had on this machine or for this detector.
+    """
+    if runtime not in _ENGINES:
+        raise DetectorError(f"There is no runtime {runtime!r}; there are {', '.join(RUNTIMES)}.")
+    if precision not in (AUTO, *PRECISIONS):
+        raise DetectorError(f"There is no precision {precision!r}; there are {', '.join((AUTO, *PRECISIONS))}.")
+    module, _, name = _ENGINES[runtime].partition(":")
+    engine_class: type[Engine] = getattr(import_module(module), name)
+    offered = engine_class.precisions(detector)
+    if precision == AUTO:
+        return _quickest(detector, engine_class, offered)
+    if precision not in offered:
+        raise EngineUnavailable(
+            f"Precision {precision} is not to be had with runtime {runtime} for {detector.algorithm} here; "
+            f"there is {', '.join(offered)}."
+        )
+    engine = engine_class(detector, precision)
+    return Scorer(detector, engine, {"runtime": runtime, "precision": precision, "because": "it was asked for"})
+
+
+def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...]) -> Scorer:
+    probe, spread = detector.probe, float(np.std(detector.held_out_scores))
+    engines = [engine_class(detector, precision) for precision in offered]
+    scores = [engine.maps(probe).max(axis=(1, 2)) for engine in engines]
+    moved = [float(np.abs(of - scores[0]).max()) / spread if spread > 0 else 0.0 for of in scores]
+    times = [math.inf] * len(engines)
+    # Turn by turn, and the least counts: what else the machine does meanwhile then decides nothing.
+    for _ in range(ROUNDS):
+        for index, engine in enumerate(engines):
+            began = time.perf_counter()
+            engine.maps(probe[:1])
+            times[index] = min(times[index], (time.perf_counter() - began) * 1000)
+    allowed = [index for index, far in enumerate(moved) if index == 0 or far <= MOST_MOVED]
+    best = min(allowed, key=times.__getitem__)
+    choice = {
+        "runtime": engine_class.runtime,
+        "precision": offered[best],
+        "because": "it was the quickest here that keeps the scores",
+        "measured": [
+            {"precision": precision, "ms": round(ms, 3), "moved": round(far, 4)}
+            for precision, ms, far in zip(offered, times, moved, strict=True)
+        ],
+    }
+    return Scorer(detector, engines[best], choice)
