@@ -304,7 +304,7 @@ class _Weighed:
     """What the record will say at a threshold, and the anomaly map as a file, if there is one."""
 
     says: dict[str, Any]
-    timings: dict[str, float]
+    timings: dict[str, float | str]
     map_png: bytes = b""
     map_size: tuple[int, int] = (0, 0)  # width, height
     map: Asset | None = None

@@ -30,6 +30,7 @@ from records.selectors import gate_limits
 
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
+    from modelzoo.detectors.engines.selection import Scorer
     from modelzoo.detectors.errors import NotComparable
     from modelzoo.detectors.preprocessing import Frame, Prepared
 
@@ -51,9 +52,13 @@ class ModelUnusable(UserError):
 
 @dataclass(frozen=True)
 class Held:
-    """A model in memory, ready to score. A detector is not thread-safe: `lock` lets one caller in at a time."""
+    """A model in memory, ready to score: `scorer` runs `detector` the way that was chosen for this machine.
+
+    A scorer is not thread-safe: `lock` lets one caller in at a time.
+    """
 
     detector: Detector
+    scorer: Scorer
     device: str
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -62,13 +67,13 @@ class Held:
 class Scored:
     """Raw score, and the anomaly map [h, w] float32 in model pixels with the way back to the image's.
 
-    `timings`: milliseconds that each step took.
+    `timings`: milliseconds that each step took, and the runtime and precision that the model was run in.
     """
 
     score: float
     model_map: NDArray[np.float32]
     frame: Frame
-    timings: dict[str, float]
+    timings: dict[str, float | str]
 
     def map(self) -> NDArray[np.float32]:
         """The anomaly map [H, W] float32 in the original image's pixels; its maximum is the score.
@@ -89,39 +94,50 @@ class Incomparable:
 
     reason: str
     explanation: str
-    timings: dict[str, float]
+    timings: dict[str, float | str]
 
 
-_held: OrderedDict[tuple[str, str], Held] = OrderedDict()
+_held: OrderedDict[tuple[str, str, str, str], Held] = OrderedDict()
 _lock = threading.Lock()
 
 
-def hold(version: ModelVersion, device: str = "") -> Held:
+def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precision: str = "") -> Held:
     """The version's model in this process, loaded from its artifact unless it is here already.
 
-    Raises `ModelUnusable` with the reason; the hash recorded at training must match what lies on the disk.
+    What is not given is as the settings say. Raises `ModelUnusable` with the reason; the hash recorded at training
+    must match what lies on the disk.
     """
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.base import resolve_device
+    from modelzoo.detectors.engines.base import EngineUnavailable
+    from modelzoo.detectors.engines.selection import open_scorer
     from modelzoo.detectors.errors import DetectorError
+
+    runtime, precision = runtime or settings.RUNTIME, precision or settings.PRECISION
 
     try:
         chosen = resolve_device(device or settings.DEVICE)
     except DetectorError as error:
         raise ModelUnusable(str(error), code="device_unavailable") from error
-    key = (version.artifact_sha256, chosen)
+    key = (version.artifact_sha256, chosen, runtime, precision)
     with _lock:
         if key in _held:
             _held.move_to_end(key)
             return _held[key]
         try:
             detector = artifacts.load(version.artifact_path, expected_sha256=version.artifact_sha256, device=chosen)
+            scorer = open_scorer(detector, runtime=runtime, precision=precision)
+        except EngineUnavailable as error:
+            raise ModelUnusable(
+                f"{version} cannot be run that way: {error} What was in force stays in force.",
+                code="runtime_unavailable",
+            ) from error
         except (DetectorError, OSError) as error:
             raise ModelUnusable(
                 f"{version} cannot be loaded: {error} What was in force stays in force. "
                 "Restore the artifact from a backup or load another version."
             ) from error
-        _held[key] = Held(detector, chosen)
+        _held[key] = Held(detector, scorer, chosen)
         while len(_held) > _MODELS_HELD:
             _held.popitem(last=False)
         return _held[key]
@@ -163,17 +179,18 @@ def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, f
     ready = [item.pixels for item, _ in prepared if not isinstance(item, Exception)]
     with held.lock:
         began = time.perf_counter()
-        result = held.detector.score(torch.stack(ready)) if ready else None
+        result = held.scorer.score(torch.stack(ready)) if ready else None
         model_ms = _ms_since(began) / max(1, len(ready))
     values = iter(zip(result.scores, result.maps, strict=True)) if result else iter(())
     found: list[Scored | Incomparable] = []
     for item, decode_ms in prepared:
-        timings = {"decode_ms": round(decode_ms, 3)}
+        timings: dict[str, float | str] = {"decode_ms": round(decode_ms, 3)}
         if isinstance(item, Exception):
             found.append(Incomparable(item.reason, str(item), timings))
         else:
             value, model_map = next(values)
             timings["model_ms"] = round(model_ms, 3)
+            timings |= {name: held.scorer.choice[name] for name in ("runtime", "precision")}
             found.append(Scored(float(value), model_map, item.frame, timings))
     return found
 

@@ -191,6 +191,12 @@ THRESHOLD_PERCENTILE = env.real(
     "THRESHOLD_PERCENTILE", 90.0, "percentile of held-out good scores for the first threshold", low=1.0, high=100.0
 )
 DEVICE = env.choice("DEVICE", "auto", ("auto", "cpu", "cuda"), "where models run")
+RUNTIME = env.choice(
+    "RUNTIME", "torch", ("torch", "compile", "onnxruntime", "openvino"), "what runs them; all but torch are extras"
+)
+PRECISION = env.choice(
+    "PRECISION", "auto", ("auto", "fp32", "bf16", "int8"), "of the network; auto measures when a model is loaded"
+)
 
 # ---------------------------------------------------------------- broker and workers
 REDIS_URL = env.text("REDIS_URL", "", "broker as redis://host:6379/0; unset: an own Valkey in VAR_DIR", secret=True)
