@@ -5,6 +5,8 @@ FROM python:3.11-slim-bookworm
 ARG TORCH=cuda
 ARG CODE_VERSION=
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/mvtec CODE_VERSION=$CODE_VERSION
+# glibc would give the memory of an image back after every image, only to ask for it again (docs/operations.md).
+ENV MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
 
 WORKDIR /app
 COPY requirements.txt .
