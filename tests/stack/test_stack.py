@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from PIL import Image
 
 from tests import parts
 from tests.stack.conftest import Stack, new_stack, wait_for
@@ -299,6 +300,36 @@ def test_two_stacks_never_meet(stack: Stack) -> None:
             answer = client.get("/api/status", headers={"Authorization": f"Bearer {stack.token}"})
             assert answer.status_code == 401
         assert other.stop() == []
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+def test_serving_is_measured_on_a_system_of_its_own(stack: Stack, tmp_path: Path, kind: str) -> None:
+    image = tmp_path / f"part.{kind}"
+    Image.open(io.BytesIO(parts.png(1))).save(image)
+    words = ("--image", str(image), "--clients", "1", "2", "--rounds", "1", "--requests", "3")
+    if stack.environment["DATABASE_URL"]:
+        done = stack.manage("benchmark_serving", *words, check=False)
+        assert done.returncode != 0
+        assert "unset DATABASE_URL" in done.stderr
+        return
+    count = "from inspection.models import Inspection as I; print(I.objects.count())"
+    before = stack.manage("shell", "-v0", "-c", count).stdout
+    document = stack.json("benchmark_serving", *words)
+    assert stack.manage("shell", "-v0", "-c", count).stdout == before, "nothing of it is kept"
+    assert [row["clients"] for row in document["rows"]] == [1, 2]
+    for row in document["rows"]:
+        assert min(row["p50_ms"], row["p95_ms"], row["images_per_second"], row["share_of_loop"]) > 0
+    assert min(document["model_ms"], document["decode_ms"], document["prepare_ms"]) > 0
+    text = stack.manage("benchmark_serving", *words).stdout
+    assert "2 client(s): p50" in text
+
+
+def test_a_benchmark_of_nothing_is_refused(stack: Stack) -> None:
+    done = stack.manage("benchmark_serving", "--image", "absent.png", check=False)
+    assert done.returncode != 0
+    assert "absent.png cannot be read" in done.stderr
+    done = stack.manage("benchmark_serving", "--image", "absent.png", "--rounds", "0", check=False)
+    assert "must be at least 1" in done.stderr
 
 
 def test_health_needs_no_login_and_everything_else_does(stack: Stack) -> None:
