@@ -140,7 +140,9 @@ class InspectionOutput(serializers.Serializer):
     serial_number = serializers.CharField(allow_blank=True)
     device = serializers.CharField()
     worker = serializers.CharField()
-    timings = serializers.DictField(child=serializers.FloatField())
+    timings = serializers.DictField(
+        child=serializers.JSONField(), help_text="milliseconds of each step; how the model ran (runtime, precision)"
+    )
     created_at = serializers.DateTimeField()
 
 

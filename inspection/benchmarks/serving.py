@@ -94,7 +94,7 @@ def _bare(held: runtime.Held, files: Sequence[bytes], repeats: int) -> dict[str,
     cores = torch.get_num_threads()
     batch = [chosen[start : start + settings.BATCH_SIZE] for start in range(0, len(chosen), settings.BATCH_SIZE)]
     return {
-        "model_ms": _median_ms(lambda index: held.detector.score(prepared[index % len(files)]), repeats),
+        "model_ms": _median_ms(lambda index: held.scorer.score(prepared[index % len(files)]), repeats),
         "decode_ms": _median_ms(lambda index: open_rgb(chosen[index], gate_limits()), repeats),
         "prepare_ms": _median_ms(lambda index: held.detector.prepare(decoded[index % len(files)]), repeats),
         "loop": max(
