@@ -6,7 +6,7 @@
 #   make run              web server, workers and broker until Ctrl-C
 #   make test             the whole suite, on SQLite and on PostgreSQL
 #   make lint             formatting, lint, types
-#   make bench            how fast it is here
+#   make bench            how fast it is here; PEER_PYTHON=.../bin/python compares with anomalib
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -52,4 +52,4 @@ lint: $(VENV)/.dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
 bench: $(VENV)/.dev
-	$(BIN)/python manage.py benchmark speed
+	$(BIN)/python manage.py benchmark speed $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))

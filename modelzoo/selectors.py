@@ -39,6 +39,12 @@ def find_version(*, wanted: str | int = "latest", category: str = "", algorithm:
     return latest
 
 
+def newest_of_each_algorithm() -> list[ModelVersion]:
+    """The newest version of each algorithm that is not archived, by name of the algorithm."""
+    versions = ModelVersion.objects.select_related(*_WITH).exclude(stage=ModelVersion.Stage.ARCHIVED)
+    return list({version.algorithm: version for version in versions.order_by("algorithm", "id")}.values())
+
+
 def threshold_in_force(version_id: int) -> Threshold:
     return Threshold.objects.filter(model_version_id=version_id).order_by("-revision")[0]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from django.conf import settings
+from PIL import Image
 
-from modelzoo.detectors.base import Detector
+from modelzoo.detectors.base import Scored
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.metrics import Evaluation
 from modelzoo.detectors.preprocessing import Prepared
@@ -52,7 +53,19 @@ class _Ready:
     reason: str
 
 
-def judge(detector: Detector, images: list[DatasetImage]) -> Iterator[Judged]:
+class Judging(Protocol):
+    """What evaluations need: a detector, or one in the runtime and precision of a `Scorer`."""
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """As `Detector.prepare`."""
+        ...
+
+    def score(self, images: torch.Tensor) -> Scored:
+        """As `Detector.score`."""
+        ...
+
+
+def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
     """Each image scored, in the order given; the next batch is decoded while this one is scored."""
     limits = gate_limits()
 
@@ -86,7 +99,7 @@ def judge(detector: Detector, images: list[DatasetImage]) -> Iterator[Judged]:
 
 
 def evaluate_images(
-    detector: Detector,
+    detector: Judging,
     images: list[DatasetImage],
     threshold: float,
     *,

@@ -1,80 +1,228 @@
-"""How fast a trained version is: the model alone, and image bytes to score."""
+"""How fast trained versions are here: each runtime and precision in a process of its own, all taking turns.
+
+The figures are medians over rounds in which every side is asked once; only ratios within one document mean something.
+"""
 
 from __future__ import annotations
 
-import resource
 import statistics
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-from modelzoo import runtime
 from modelzoo.models import ModelVersion
+from mvtec_site.errors import UserError
+from training.benchmarks.protocol import Side, SideFailed
+from training.models import Dataset
+from training.selectors import images_of
 
-_BATCHES = (1, 8, 16)
-_SIDE = 512  # pixels of the images that are decoded, as a camera's crop
+BATCHES = (1, 8, 16)
+# What the peer is measured at, and everybody's papers are.
+REFERENCE_SIZE = {"height": 256, "width": 256}
+CONTENDER = [sys.executable, "-m", "training.benchmarks.contender"]
+PEER = "training.benchmarks.peers.anomalib_padim"
 
 
-def measure(version: ModelVersion, device: str, rounds: int) -> dict[str, Any]:
-    """Figures of one version on this machine; compare those of one run only."""
-    began = time.perf_counter()
-    held = runtime.hold(version, device)
-    load_seconds = time.perf_counter() - began
+@dataclass
+class _Entry:
+    """A version in one runtime and precision, and what was measured of it."""
+
+    version: ModelVersion
+    side: Side
+    found: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+
+
+def measure(
+    versions: Sequence[ModelVersion],
+    *,
+    runtimes: Sequence[str],
+    precisions: Sequence[str],
+    device: str,
+    rounds: int,
+    threads: int,
+    accuracy: bool,
+    peer_python: str,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """One document: `rows`, the `reference`, what was `unavailable`, and with a peer its figures and the ratios.
+
+    Raises `UserError` when nothing can be measured, or the peer was asked for and does not run.
+    """
+    unavailable: list[dict[str, str]] = []
+    fits: dict[str, Any] = {}
+    with ExitStack() as open_sides:
+        entries: list[_Entry] = []
+        for version in versions:
+            for runtime in runtimes:
+                for precision in precisions:
+                    name = f"{version.algorithm} {runtime} {precision}"
+                    tell(f"loading {name}")
+                    command = [*CONTENDER, "model", str(version.pk), "--runtime", runtime]
+                    command += ["--precision", precision, "--device", device]
+                    try:
+                        side = open_sides.enter_context(Side(command, threads=threads))
+                    except SideFailed as error:
+                        unavailable.append({"name": name, "because": str(error)})
+                        continue
+                    entries.append(_Entry(version, side))
+        if not entries:
+            raise UserError("Nothing could be measured: " + "; ".join(row["because"] for row in unavailable))
+        plain = open_sides.enter_context(Side([*CONTENDER, "plain"], threads=threads))
+        peer = None
+        if peer_python:
+            fits = _fits(versions, peer_python, threads, open_sides, tell)
+            peer = fits.pop("side")
+        others: dict[str, list[float]] = {}
+        for turn in range(rounds):
+            tell(f"round {turn + 1} of {rounds}")
+            for batch in BATCHES:
+                for entry in entries:
+                    for what in ("model", "bytes"):
+                        entry.found.setdefault((what, batch), []).append(entry.side.ask(what, batch=batch)["ms"])
+                answer = plain.ask("model", batch=batch, **REFERENCE_SIZE)
+                others.setdefault(f"plain {batch}", []).append(answer["ms"])
+                if peer is not None:
+                    for of in ("model", "backbone"):
+                        answer = peer.ask("model", of=of, batch=batch, **REFERENCE_SIZE)
+                        others.setdefault(f"{of} {batch}", []).append(answer["ms"])
+        rows = [row for entry in entries for row in _rows(entry, accuracy, tell)]
+    document: dict[str, Any] = {
+        "threads": threads,
+        "rounds": rounds,
+        "rows": rows,
+        "unavailable": unavailable,
+        "reference": {
+            "name": "torchvision ResNet-18 up to layer3, fp32, 256x256",
+            "model_ms": {str(batch): _median(others[f"plain {batch}"]) for batch in BATCHES},
+        },
+    }
+    if peer is not None:
+        document["peer"] = {
+            **fits["peer"],
+            "model_ms": {str(batch): _median(others[f"model {batch}"]) for batch in BATCHES},
+            "backbone_ms": {str(batch): _median(others[f"backbone {batch}"]) for batch in BATCHES},
+        }
+        document["fit"] = fits["ours"]
+        document["ratios"] = _ratios(document)
+    return document
+
+
+def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    hello = entry.side.hello
+    figures: dict[str, Any] = {}
+    if accuracy:
+        tell(f"evaluating {entry.version.algorithm} {hello['runtime']} {hello['precision']}")
+        figures = entry.side.ask("auroc")
+    peak = entry.side.ask("peak")["mb"]
+    rows = []
+    for batch in BATCHES:
+        whole = _median(entry.found["bytes", batch])
+        rows.append(
+            {
+                "detector": entry.version.algorithm,
+                "model_version": entry.version.pk,
+                "runtime": hello["runtime"],
+                "precision": hello["precision"],
+                "input_size": hello["input_size"],
+                "batch": batch,
+                "model_ms": _median(entry.found["model", batch]),
+                "bytes_to_verdict_ms": whole,
+                "images_per_second": round(1000 / whole, 2),
+                "peak_mb": peak,
+                "artifact_mb": hello["artifact_mb"],
+                "load_seconds": hello["load_seconds"],
+                **figures,
+            }
+        )
+    return rows
+
+
+def _fits(
+    versions: Sequence[ModelVersion], python: str, threads: int, open_sides: ExitStack, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """The peer and our PaDiM fitted on the same images, one after the other; the peer stays open as `side`."""
+    from modelzoo.detectors.weights import resolve_weights
+
+    padim = next((version for version in versions if version.algorithm == "padim"), None)
+    dataset = Dataset.objects.filter(snapshot=padim.dataset_snapshot).first() if padim else None
+    if padim is None or dataset is None:
+        raise UserError("The peer is a PaDiM: train a version of it on a data set that is here, then compare.")
+    options = "padim" if padim.preprocessing["align"]["chosen"] == "pose" else "padim:align=none,illumination=none"
+    tell(f"fitting {options}")
+    command = [*CONTENDER, "fit", "--dataset", dataset.name, "--detector", options, "--backbone", "resnet18"]
+    with Side(command, threads=threads) as side:
+        ours = {"detector": options, **side.hello, **side.ask("fit")}
+    folder = Path(open_sides.enter_context(tempfile.TemporaryDirectory(prefix="peer-")))
+    for split in ("train", "test"):
+        for image in images_of(dataset, split):
+            link = folder / dataset.name / image.path
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(image.asset.file.path)
+    tell("fitting the peer")
+    command = [python, "-m", PEER, "--category", str(folder / dataset.name)]
+    command += ["--weights", str(resolve_weights("resnet18").path)]
+    try:
+        peer = open_sides.enter_context(Side(command, threads=threads))
+    except (SideFailed, OSError) as error:
+        raise UserError(f"The peer does not run with {python}: {error}") from error
+    return {"ours": ours, "peer": peer.hello, "side": peer}
+
+
+def _ratios(document: dict[str, Any]) -> dict[str, Any]:
+    """How many times quicker than the peer and than a plain backbone, by detector, runtime, precision and batch."""
+    peer, plain, ours = document["peer"], document["reference"], document["fit"]
     return {
-        "model_version": version.pk,
-        "artifact_mb": round(version.artifact_bytes / 1e6, 1),
-        "load_seconds": round(load_seconds, 3),
-        "rows": [_row(version, held, batch, max(1, rounds)) for batch in _BATCHES],
+        "fit_times_faster": round(peer["fit"]["seconds"] / ours["seconds"], 2),
+        "fit_share_of_memory": round(ours["peak_mb"] / peer["fit"]["peak_mb"], 2),
+        "model": [
+            {
+                **{name: row[name] for name in ("detector", "runtime", "precision", "batch")},
+                "times_faster_than_peer": round(peer["model_ms"][str(row["batch"])] / row["model_ms"], 2),
+                "times_faster_than_plain_backbone": round(plain["model_ms"][str(row["batch"])] / row["model_ms"], 2),
+            }
+            for row in document["rows"]
+        ],
     }
 
 
 def as_text(document: dict[str, Any]) -> str:
     """The figures as lines for a terminal."""
-    lines = [f"artifact {document['artifact_mb']} MB, loaded in {document['load_seconds']:.2f} s"]
-    lines += [
-        f"  batch {row['batch']:>2}: model {row['model_ms']:7.2f} ms/image, bytes to score "
-        f"{row['bytes_to_verdict_ms']:7.2f} ms/image, {row['images_per_second']:6.1f} images/s, "
-        f"peak {row['peak_mb']:.0f} MB"
+    lines = [
+        f"{row['detector']:<12} {row['runtime']:<12} {row['precision']:<5} batch {row['batch']:>2}: "
+        f"model {row['model_ms']:7.2f} ms/image, bytes to score {row['bytes_to_verdict_ms']:7.2f} ms/image, "
+        f"{row['images_per_second']:6.1f} images/s, peak {row['peak_mb']:.0f} MB, loaded in {row['load_seconds']:.2f} s"
+        + (f", AUROC {row['auroc']:.4f}" if row.get("auroc") is not None else "")
         for row in document["rows"]
     ]
+    reference = document["reference"]
+    lines.append(f"{reference['name']}: " + _of_batches(reference["model_ms"]))
+    if "peer" in document:
+        peer, ratios = document["peer"], document["ratios"]
+        lines.append(
+            f"{peer['name']}: {_of_batches(peer['model_ms'])}; its backbone {_of_batches(peer['backbone_ms'])}"
+        )
+        lines.append(
+            f"fit: {document['fit']['seconds']} s and {document['fit']['peak_mb']:.0f} MB, the peer "
+            f"{peer['fit']['seconds']} s and {peer['fit']['peak_mb']:.0f} MB: {ratios['fit_times_faster']} times "
+            f"faster with {ratios['fit_share_of_memory']:.0%} of the memory"
+        )
+        lines += [
+            f"{row['detector']} {row['runtime']} {row['precision']} batch {row['batch']}: "
+            f"{row['times_faster_than_peer']} times faster than the peer, "
+            f"{row['times_faster_than_plain_backbone']} times faster than the plain backbone"
+            for row in ratios["model"]
+        ]
+    lines += [f"not measured: {row['name']}: {row['because']}" for row in document["unavailable"]]
     return "\n".join(lines)
 
 
-def _row(version: ModelVersion, held: runtime.Held, batch: int, rounds: int) -> dict[str, Any]:
-    import torch
-
-    random = np.random.default_rng(0)
-    height, width = held.detector.input_size
-    pixels = torch.from_numpy(random.integers(0, 256, (batch, 3, height, width), dtype=np.uint8))
-    # Smooth, so that the PNG is neither trivial nor incompressible.
-    pictures = [cv2.GaussianBlur(random.integers(0, 256, (_SIDE, _SIDE, 3), np.uint8), (9, 9), 0) for _ in range(batch)]
-    encoded = [cv2.imencode(".png", picture)[1].tobytes() for picture in pictures]
-    model = _median_ms(lambda: held.detector.score(pixels), rounds) / batch
-    whole = _median_ms(lambda: runtime.score(held, encoded), rounds) / batch
-    # Kilobytes on Linux, bytes on macOS.
-    unit = 1024**2 if sys.platform == "darwin" else 1024
-    return {
-        "detector": version.algorithm,
-        "runtime": "torch",
-        "precision": "fp32",
-        "batch": batch,
-        "model_ms": round(model, 3),
-        "bytes_to_verdict_ms": round(whole, 3),
-        "images_per_second": round(1000 / whole, 2),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1),
-    }
+def _of_batches(figures: dict[str, float]) -> str:
+    return ", ".join(f"{value:.2f} ms at batch {batch}" for batch, value in figures.items())
 
 
-def _median_ms(call: Callable[[], object], rounds: int) -> float:
-    """Median of `rounds` calls in milliseconds, after two that only warm up."""
-    times = []
-    for index in range(rounds + 2):
-        began = time.perf_counter()
-        call()
-        if index >= 2:
-            times.append(time.perf_counter() - began)
-    return statistics.median(times) * 1000
+def _median(values: Sequence[float]) -> float:
+    return round(statistics.median(values), 3)

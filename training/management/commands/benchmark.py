@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from modelzoo.selectors import find_version
+from modelzoo.models import ModelVersion
+from modelzoo.selectors import find_version, newest_of_each_algorithm
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
 from training.imports import find_dataset
+
+RUNTIMES = ["torch", "compile", "onnxruntime", "openvino"]
+PRECISIONS = ["auto", "fp32", "bf16", "int8"]
 
 
 class Command(ProductCommand):
@@ -34,10 +39,17 @@ class Command(ProductCommand):
         calibration.add_argument("--splits", type=int, default=30, help="random splits (default 30)")
         calibration.add_argument("--false-reject-rate", type=float, default=0.1, help="asked for (default 0.1)")
         self._common(calibration)
-        speed = whats.add_parser("speed", help="the model alone, and image bytes to score")
-        speed.add_argument("--model-version", default="latest", help="an id, or latest (default)")
-        speed.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")
-        speed.add_argument("--rounds", type=int, default=9, help="the median of this many is reported")
+        speed = whats.add_parser("speed", help="the model alone, image bytes to score, load time, memory")
+        speed.add_argument(
+            "--model-version", nargs="+", default=[], help="ids; default: the newest version of each algorithm"
+        )
+        speed.add_argument("--runtimes", nargs="+", default=["torch"], choices=RUNTIMES, help="default torch")
+        speed.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=PRECISIONS)
+        speed.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
+        speed.add_argument("--rounds", type=int, default=7, help="the median of this many is reported (default 7)")
+        speed.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side (default: all cores)")
+        speed.add_argument("--accuracy", action="store_true", help="evaluate each runtime and precision as well")
+        speed.add_argument("--peer-python", default="", help="python of a virtual environment with anomalib")
         self.json_option(speed)
 
     def _common(self, parser: ArgumentParser) -> None:
@@ -91,12 +103,33 @@ class Command(ProductCommand):
     def speed(self, options: dict[str, Any]) -> None:
         from training.benchmarks import speed
 
-        version = find_version(wanted=options["model_version"])
-        document = speed.measure(version, options["device"], options["rounds"])
+        if min(options["rounds"], options["threads"]) < 1:
+            raise UserError("--rounds and --threads must be at least 1.")
+        document = speed.measure(
+            _versions(options["model_version"]),
+            runtimes=options["runtimes"],
+            precisions=options["precisions"],
+            device=options["device"],
+            rounds=options["rounds"],
+            threads=options["threads"],
+            accuracy=options["accuracy"],
+            peer_python=options["peer_python"],
+            tell=self.say,
+        )
         if options["json"]:
             self.answer(document)
         else:
-            self.stdout.write(f"{version}, {speed.as_text(document)}")
+            self.stdout.write(speed.as_text(document))
+
+
+def _versions(wanted: list[str]) -> list[ModelVersion]:
+    """Those that were named, or the newest of each algorithm."""
+    if wanted:
+        return [find_version(wanted=one) for one in wanted]
+    newest = newest_of_each_algorithm()
+    if not newest:
+        raise UserError("There is no model version yet. Train one with manage.py train.")
+    return newest
 
 
 def _defaults(options: dict[str, Any]) -> dict[str, Any]:

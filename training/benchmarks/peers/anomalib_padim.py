@@ -1,0 +1,67 @@
+"""anomalib's PaDiM as the other side of a speed comparison: same images, same weights, same threads.
+
+python3.11 -m venv peer && peer/bin/pip install torch==2.14.1 torchvision==0.29.1 anomalib==2.7.0 safetensors
+make bench PEER_PYTHON=peer/bin/python
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from anomalib.data import Folder
+from anomalib.engine import Engine
+from anomalib.models import Padim
+from safetensors.torch import load_file
+
+from training.benchmarks.protocol import Answers, milliseconds, peak_mb, serve
+
+
+def start() -> tuple[dict[str, Any], Answers]:
+    """Fits at once, since only a fitted model can be measured."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--category", type=Path, required=True, help="folder in MVTec layout")
+    parser.add_argument("--weights", type=Path, required=True, help="safetensors with torchvision's names")
+    given = parser.parse_args()
+    threads = int(os.environ["OMP_NUM_THREADS"])
+    torch.set_num_threads(threads)
+    model = Padim(backbone="resnet18", layers=["layer1", "layer2", "layer3"], pre_trained=False, n_features=100)
+    backbone = model.model.feature_extractor.feature_extractor
+    missing, _ = backbone.load_state_dict(load_file(given.weights), strict=False)
+    if missing:
+        raise ValueError(f"{given.weights} lacks {missing}")
+    defects = sorted(f"test/{path.name}" for path in (given.category / "test").iterdir() if path.name != "good")
+    data = Folder(
+        name=given.category.name,
+        root=given.category,
+        normal_dir="train/good",
+        abnormal_dir=defects,
+        normal_test_dir="test/good",
+        train_batch_size=32,
+        eval_batch_size=32,
+        num_workers=threads,
+        val_split_mode="same_as_test",
+        test_split_mode="from_dir",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(accelerator="cpu", devices=1, logger=False, default_root_dir=folder)
+        began = time.perf_counter()
+        engine.fit(model, datamodule=data)
+        fit = {"seconds": round(time.perf_counter() - began, 2), "peak_mb": peak_mb()}
+    parts = {"model": model.model.eval(), "backbone": backbone}
+
+    def measure(of: str, batch: int, height: int, width: int) -> dict[str, Any]:
+        images = torch.rand(batch, 3, height, width)
+        with torch.inference_mode():
+            return {"ms": milliseconds(lambda: parts[of](images)) / batch}
+
+    return {"name": "anomalib PaDiM resnet18", "fit": fit}, {"model": measure}
+
+
+if __name__ == "__main__":
+    serve(start)

@@ -1,0 +1,115 @@
+"""How the sides of a speed comparison are talked to: one JSON document a line, over standard input and output.
+
+Each side is a process of its own and measures when it is asked, so that all take turns and a slow minute of the machine
+meets all alike. Nothing but the standard library is imported here: peers run it in virtual environments of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).resolve().parents[2]
+Answers = Mapping[str, Callable[..., dict[str, Any]]]
+
+
+class SideFailed(Exception):
+    """A side could not start or ended; says what it wrote last."""
+
+
+class Side:
+    """A process that answers `measure` requests; its first line says what it is."""
+
+    def __init__(self, command: list[str], *, threads: int) -> None:
+        environment = os.environ | {
+            "OMP_NUM_THREADS": str(threads),
+            "OMP_WAIT_POLICY": "passive",  # a side that waits must not keep the cores of the one that is measured
+            "PYTHONPATH": str(ROOT),
+        }
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            self.hello = self._read()
+        except SideFailed:
+            self._process.wait()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process.wait()
+
+    def ask(self, measure: str, **given: Any) -> dict[str, Any]:
+        """One measurement. Raises `SideFailed` when the process is gone."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps({"measure": measure, **given}) + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise SideFailed(f"It ended before it was asked for {measure}.") from error
+        return self._read()
+
+    def _read(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        answer: dict[str, Any] = json.loads(line) if line else {"failed": "It ended without an answer; see above."}
+        if "failed" in answer:
+            raise SideFailed(answer["failed"])
+        return answer
+
+
+def serve(start: Callable[[], tuple[dict[str, Any], Answers]]) -> None:
+    """The other end: say what `start` returns first, then answer until nobody asks any more.
+
+    What is printed meanwhile goes to standard error: standard output is for the answers alone.
+    """
+    out = sys.stdout
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            hello, answers = start()
+            print(json.dumps(hello), file=out, flush=True)
+            for line in sys.stdin:
+                request = json.loads(line)
+                answer = answers[request.pop("measure")](**request)
+                print(json.dumps(answer), file=out, flush=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the asking side has to be told
+            print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), file=out, flush=True)
+
+
+def milliseconds(call: Callable[[], object], repeats: int = 3) -> float:
+    """Median of a few calls after one that only warms up."""
+    call()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) * 1000
+
+
+def peak_mb() -> float:
+    """Most memory that this process has had resident, in MB."""
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 1024**2 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
