@@ -83,22 +83,29 @@ class Memory:
         self._squares = self._squares.to(device)
 
     def _search(self, queries: torch.Tensor, probes: int) -> torch.Tensor:
-        probed = _squared(queries, self.centres).topk(min(probes, len(self.centres)), dim=1, largest=False).indices
-        best = torch.full((len(queries),), torch.inf, device=queries.device)
-        found = torch.zeros(len(queries), dtype=torch.int64, device=queries.device)
-        first = 0
-        for cell, size in enumerate(self.sizes.tolist()):
-            rows = slice(first, first + size)
-            asking = (probed == cell).any(1).nonzero()[:, 0]
-            if size and len(asking):
+        """Index of the nearest row, int64 [Q], among those of the `probes` nearest cells."""
+        probes = min(probes, len(self.centres))
+        cells = _squared(queries, self.centres).topk(probes, dim=1, largest=False).indices.flatten()
+        # All questions to a cell together: one product each.
+        order = cells.argsort(stable=True)
+        asking = order // probes
+        counts = cells.bincount(minlength=len(self.centres)).tolist()
+        least, found = queries.new_empty(len(order)), torch.empty_like(order)
+        done = first = 0
+        for count, size in zip(counts, self.sizes.tolist(), strict=True):
+            part, rows = slice(done, done + count), slice(first, first + size)
+            if count and size:
                 # |q - m|^2 less |q|^2, which does not change the order
-                distances = torch.addmm(self._squares[rows], queries[asking], self.rows[rows].T, alpha=-2)
-                least, where = distances.min(1)
-                closer = least < best[asking]
-                best[asking[closer]] = least[closer]
-                found[asking[closer]] = where[closer] + first
-            first += size
-        return found
+                distances = torch.addmm(self._squares[rows], queries[asking[part]], self.rows[rows].T, alpha=-2)
+                least[part], where = distances.min(1)
+                found[part] = where + first
+            else:
+                least[part] = torch.inf
+            done, first = done + count, first + size
+        back = torch.empty_like(order)
+        back[order] = torch.arange(len(order), device=order.device)
+        back = back.view(-1, probes)
+        return found[back.gather(1, least[back].argmin(1, keepdim=True))[:, 0]]
 
 
 def _squared(queries: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

@@ -12,11 +12,13 @@ Shapes: B images, P positions of the grid, C features.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from modelzoo.detectors.base import ImageSource, Progress, no_progress
 from modelzoo.detectors.config import option
@@ -36,6 +38,7 @@ from modelzoo.detectors.reduction import (
     random_selection,
 )
 from modelzoo.detectors.smoothing import Size
+from modelzoo.detectors.spool import Spool
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,7 @@ class Padim(PatchDetector):
         if len(source) == 0:
             raise TooFewImages("There is no new image to learn from; the model is as it was.")
         with torch.inference_mode():
-            moments = self._gaussians.moments()
-            self._accumulate(moments, source, progress)
-            progress(0.45, "estimating the held-out model")
-            scores = self._held_out_scores(source, moments, progress)
-            progress(0.95, "estimating the model")
+            moments, scores = self._learn(self._gaussians.moments(), source, progress)
             gaussians = Gaussians.estimate(moments, self.config.floor).compact()
         self._gaussians = gaussians
         self._held_out = np.concatenate([self._held_out, scores.astype(np.float64)])
@@ -108,38 +107,62 @@ class Padim(PatchDetector):
         self._load_backbone(progress)
         with torch.inference_mode():
             self._reduction = self._new_reduction(source, progress)
-            moments = self._accumulate(None, source, progress)
-            progress(0.45, "estimating the held-out model")
-            scores = self._held_out_scores(source, moments, progress)
-            progress(0.95, "estimating the model")
+            moments, scores = self._learn(None, source, progress)
             self._gaussians = Gaussians.estimate(moments, self.config.floor).compact()
         return scores
 
-    def _accumulate(self, moments: Moments | None, source: ImageSource, progress: Progress) -> Moments:
-        """Add all images to the moments, or to new ones where there are none yet."""
-        for seen, features in self._stream(source, self.config.batch_size):
-            positions = _by_position(features)
-            moments = moments or Moments(positions.mean(1))
-            moments.add(positions)
-            progress(0.2 + 0.25 * seen / len(source), f"learning from image {seen} of {len(source)}")
-        if moments is None:
-            raise DetectorError("The image source is empty.")
-        return moments
+    def _learn(self, moments: Moments | None, source: ImageSource, progress: Progress) -> tuple[Moments, np.ndarray]:
+        """The moments, or new ones, with all images taken in, and the held-out scores of these images, float [n].
 
-    def _held_out_scores(self, source: ImageSource, moments: Moments, progress: Progress) -> np.ndarray:
+        Images are decoded and described once: their features wait on the disk for the model that scores them.
+        """
+        with Spool() as spool:
+            for seen, features in self._stream(source, self.config.batch_size):
+                positions = _by_position(features)
+                moments = moments or Moments(positions.mean(1))
+                moments.add(positions)
+                spool.add(features.permute(0, 2, 3, 1))
+                progress(0.2 + 0.3 * seen / len(source), f"learning from image {seen} of {len(source)}")
+            if moments is None:
+                raise DetectorError("The image source is empty.")
+            progress(0.5, "estimating the held-out model")
+            scores = self._held_out_scores(source, moments, spool, progress)
+        progress(0.95, "estimating the model")
+        return moments, scores
+
+    def _held_out_scores(self, source: ImageSource, moments: Moments, spool: Spool, progress: Progress) -> np.ndarray:
         """Of the images of the source, all of them part of the moments: float [n]."""
         # At least five parts, so that a small set is not halved to judge itself.
         block = min(self.config.held_out_block, max(1, moments.n // 5))
         left_out = LeftOut(moments, self.config.floor, block)
         scores: list[float] = []
-        for seen, features in self._stream(source, block):
+        for features in self._again(source, spool, block):
             distances = left_out.distances(_by_position(features))
             scores += self._smooth(distances).amax((1, 2)).tolist()
+            seen = len(scores)
             progress(0.5 + 0.45 * seen / len(source), f"scoring held-out image {seen} of {len(source)}")
         return np.array(scores)
 
+    def _again(self, source: ImageSource, spool: Spool, size: int) -> Iterator[torch.Tensor]:
+        """Features of all images once more, [b,C,h,w], from the spool if it holds them."""
+        if spool.complete:
+            for rows in spool.batches(size):
+                yield rows.to(self.device).permute(0, 3, 1, 2)
+        else:
+            for _, features in self._stream(source, size):
+                yield features
+
     def _measured(self, features: torch.Tensor) -> torch.Tensor:
         return self._smooth(self._gaussians.distances(_by_position(features)))
+
+    def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
+        layers = self._portable_layers(images, precision)
+        reduction = self._reduction
+        if isinstance(reduction, Selection):
+            # The same as a convolution by ones and zeros, which every runtime lays out as it likes.
+            chosen = functional.one_hot(reduction.tensor, sum(features.shape[1] for features in layers))
+            reduction = Projection(chosen.T.float())
+        return self._measured(reduction(layers, self.grid))
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
         return self._reduction(layers, self.grid)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from modelzoo.detectors.base import Detector, Scored
 from modelzoo.detectors.engines.base import (
@@ -22,6 +23,7 @@ from modelzoo.detectors.engines.base import (
     EngineUnavailable,
 )
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.preprocessing import Prepared
 
 # Named by module, so that a runtime's library is imported only where that runtime is asked for.
 _ENGINES = {
@@ -52,6 +54,10 @@ class Scorer:
         self.engine = engine
         self.choice = choice
         self._most = 0  # images at once; 0 while nothing was too much
+
+    def prepare(self, image: Image.Image) -> Prepared:
+        """As `Detector.prepare`."""
+        return self.detector.prepare(image)
 
     def score(self, images: torch.Tensor) -> Scored:
         """As `Detector.score`.
