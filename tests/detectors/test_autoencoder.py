@@ -32,7 +32,7 @@ from tests.detectors.conftest import TensorSource, textured
 
 
 def quick(**options) -> ConvAutoencoder:
-    options = {"image_size": 64, "epochs": 6, "latent_dim": 16, "learning_rate": 3e-3, "batch_size": 8} | options
+    options = {"image_size": 64, "epochs": 6, "latent_dim": 16, "learning_rate": 3e-4, "batch_size": 8} | options
     detector = registry.create("autoencoder", device="cpu", **options)
     assert isinstance(detector, ConvAutoencoder)
     return detector
@@ -211,9 +211,11 @@ def test_divergence_is_a_sentence(monkeypatch):
 @pytest.mark.parametrize("total", [1, 2, 10, 1000])
 def test_learning_rate_warms_up_and_falls(total):
     rates = [rate(step, total) for step in range(total)]
-    assert max(rates) == 1.0
+    assert rates[0] == 1
+    assert max(rates) <= 10
     assert min(rates) > 0
-    peak = rates.index(1.0)
+    peak = rates.index(max(rates))
+    assert total < 10 or max(rates) == 10
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
     assert rates[peak:] == sorted(rates[peak:], reverse=True)
 

@@ -20,7 +20,7 @@ SIZE = (64, 96)
 QUICK: dict[str, dict[str, Any]] = {
     "padim": {"backbone": "efficientnet_lite0", "n_features": 20, "sigma": 2},
     "patchcore": {"backbone": "efficientnet_lite0", "sigma": 2},
-    "autoencoder": {"epochs": 15, "latent_dim": 16, "learning_rate": 3e-3, "batch_size": 8, "sigma": 2},
+    "autoencoder": {"epochs": 15, "latent_dim": 16, "learning_rate": 3e-4, "batch_size": 8, "sigma": 2},
 }
 
 

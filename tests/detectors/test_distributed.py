@@ -23,7 +23,7 @@ OPTIONS = {
     "image_size": (64, 96),
     "epochs": 3,
     "latent_dim": 16,
-    "learning_rate": 3e-3,
+    "learning_rate": 3e-4,
     "batch_size": 5,
     "skip_connections": True,
     "gradient_checkpointing": True,
