@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from modelzoo.models import ModelVersion, Threshold
 from tests import parts
 from tests.commands.test_commands import fails, run
+from training.benchmarks import speed
 from training.models import TrainingRun
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +119,66 @@ def test_a_dry_run_keeps_nothing(version: ModelVersion) -> None:
 def test_calibrate_says_what_is_wrong(version: ModelVersion, options: dict[str, object], said: str) -> None:
     fails("calibrate", match=said, **options)
     assert Threshold.objects.count() == 1
+
+
+def test_speed_measures_every_batch_size_of_every_precision(dataset_folder: Path) -> None:
+    trained = run("train", dataset=str(dataset_folder), model="padim", image_size=64, backbone="efficientnet_lite0", option=["n_features=12"])
+    document = run("benchmark", "speed", rounds=1, threads=1, accuracy=True, precisions=["fp32", "int8"])
+    rows = document["rows"]
+    assert [row["batch"] for row in rows] == [1, 8, 16]
+    for row in rows:
+        assert (row["detector"], row["runtime"], row["precision"]) == ("padim", "torch", "fp32")
+        assert row["model_version"] == trained["model_version"]
+        assert row["model_ms"] > 0
+        assert row["images_per_second"] == pytest.approx(1000 / row["bytes_to_verdict_ms"], rel=0.01)
+        assert row["peak_mb"] > 100
+        assert row["auroc"] == pytest.approx(ModelVersion.objects.get().metrics["image"]["auroc"])
+    assert set(document["reference"]["model_ms"]) == {"1", "8", "16"}
+    # PyTorch itself offers no int8: said, not hidden.
+    assert [row["name"] for row in document["unavailable"]] == ["padim torch int8"]
+    assert "int8" in document["unavailable"][0]["because"]
+    assert "fp32  batch  1" in speed.as_text(document)
+
+
+STAND_IN = """
+from training.benchmarks.protocol import serve
+hello = {"name": "stand-in", "fit": {"seconds": 1000.0, "peak_mb": 1e6}}
+serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if of == "model" else 1e4}}))
+"""
+
+
+def test_a_peer_takes_its_turns(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in speaks for the peer, which is not installed here: the protocol, its folder of images, the ratios."""
+    run("train", dataset=str(dataset_folder), model="padim", image_size=64, backbone="efficientnet_lite0", option=["n_features=12"])
+    seen: list[list[str]] = []
+
+    def stand_in(python: str, category: Path) -> list[str]:
+        seen.append(sorted(str(path.relative_to(category)) for path in category.rglob("*.png") if path.stat().st_size))
+        return [python, "-c", STAND_IN]
+
+    monkeypatch.setattr(speed, "_peer_command", stand_in)
+    document = run("benchmark", "speed", rounds=1, threads=1, precisions=["fp32"], peer_python=sys.executable)
+    assert {name.split("/")[0] for name in seen[0]} == {"train", "test"}
+    assert document["peer"]["model_ms"]["1"] == 1e5
+    assert document["fit"]["seconds"] > 0
+    assert document["ratios"]["fit_times_faster"] > 1
+    assert all(row["times_faster_than_peer"] > 1 for row in document["ratios"]["model"])
+    assert "times faster than the peer" in speed.as_text(document)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "no model version yet"),
+        ({"rounds": 0}, "at least 1"),
+        ({"model_version": ["77"]}, "77"),
+    ],
+)
+def test_speed_says_what_is_wrong(db: None, options: dict[str, object], said: str) -> None:
+    fails("benchmark", "speed", match=said, **options)
+
+
+def test_a_peer_that_does_not_run_is_said(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("train", dataset=str(dataset_folder), model="padim", image_size=64, backbone="efficientnet_lite0", option=["n_features=12"])
+    monkeypatch.setattr(speed, "_peer_command", lambda python, category: [python, "-c", "raise SystemExit(3)"])
+    fails("benchmark", "speed", rounds=1, threads=1, precisions=["fp32"], peer_python=sys.executable, match="The peer")

@@ -314,15 +314,6 @@ def test_what_was_decided_about_the_preprocessing_is_kept_with_the_version(datas
     assert TrainingRun.objects.get().calibration == {"method": "conformal", "false_reject_rate": 0.2}
 
 
-def test_benchmark_measures_every_batch_size(version: ModelVersion) -> None:
-    document = run("benchmark", "speed", rounds=1)
-    assert [row["batch"] for row in document["rows"]] == [1, 8, 16]
-    for row in document["rows"]:
-        assert row["model_ms"] > 0
-        assert row["images_per_second"] == pytest.approx(1000 / row["bytes_to_verdict_ms"], rel=0.01)
-        assert row["peak_mb"] > 100
-
-
 def test_what_a_killed_attempt_left_is_removed_and_a_registered_artifact_stays(version: ModelVersion) -> None:
     from training.services import discard_artifacts
 

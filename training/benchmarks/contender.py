@@ -1,8 +1,12 @@
-"""Our side of a speed comparison: `python -m training.benchmarks.contender model|plain|fit ...`, see `protocol`."""
+"""Our side of a speed comparison: `python -m training.benchmarks.contender model|plain|fit ...`, see `protocol`.
+
+It reads artifacts and image files, not the database: what is measured is what a worker does between the two.
+"""
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import tempfile
 import time
@@ -16,66 +20,47 @@ import django
 from training.benchmarks.protocol import Answers, milliseconds, peak_mb, serve
 
 
-def model(version_id: int, runtime: str, precision: str, device: str) -> tuple[dict[str, Any], Answers]:
-    """A trained version in one runtime and precision."""
+def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str) -> tuple[dict[str, Any], Answers]:
+    """A trained detector in one runtime and precision."""
+    import numpy as np
     import torch
 
     from modelzoo import runtime as bridge
-    from modelzoo.selectors import find_version
+    from modelzoo.detectors import artifacts
+    from modelzoo.detectors.base import resolve_device
+    from modelzoo.detectors.engines.selection import open_scorer
+    from modelzoo.detectors.ranking import Ranking
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    torch.zeros(1).exp()
-    version = find_version(wanted=version_id)
+    device = resolve_device(device)
     began = time.perf_counter()
-    held = bridge.hold(version, device, runtime=runtime, precision=precision)
-    probe = held.detector.probe
-    held.scorer.score(probe[:1])
+    detector = artifacts.load(artifact, expected_sha256=sha256, device=device)
+    scorer = open_scorer(detector, runtime=runtime, precision=precision)
+    scorer.score(detector.probe[:1])
     loaded = time.perf_counter() - began
-
-    def tensors(batch: int) -> torch.Tensor:
-        return probe[torch.arange(batch) % len(probe)]
+    held = bridge.Held(detector, scorer, device)
 
     def model_only(batch: int) -> dict[str, Any]:
-        images = tensors(batch)
-        return {"ms": milliseconds(lambda: held.scorer.score(images)) / batch}
+        images = detector.probe[torch.arange(batch) % len(detector.probe)]
+        return {"ms": milliseconds(lambda: scorer.score(images)) / batch}
 
-    def bytes_to_verdict(batch: int) -> dict[str, Any]:
-        files = [image.asset.read() for image in _test_images(version, batch)]
-        return {"ms": milliseconds(lambda: bridge.score(held, files)) / len(files)}
+    def bytes_to_verdict(files: list[str]) -> dict[str, Any]:
+        images = [Path(file).read_bytes() for file in files]
+        return {"ms": milliseconds(lambda: bridge.score(held, images)) / len(images)}
 
-    def auroc() -> dict[str, Any]:
-        from training.evaluation import evaluate_images
-
-        images = _test_images(version)
-        metrics = evaluate_images(held.scorer, images, 0.0, progress=lambda fraction, sentence: None)
-        return {"auroc": metrics["image"]["auroc"], "pixel_auroc": (metrics["pixel"] or {}).get("auroc")}
+    def auroc(files: list[str], defective: list[bool]) -> dict[str, Any]:
+        results = bridge.score(held, [Path(file).read_bytes() for file in files])
+        # A part that cannot be compared is rejected whatever the threshold.
+        scores = [result.score if isinstance(result, bridge.Scored) else math.inf for result in results]
+        return {"auroc": Ranking.of(np.array(scores), np.array(defective)).auroc()}
 
     hello = {
-        "runtime": held.scorer.choice["runtime"],
-        "precision": held.scorer.choice["precision"],
-        "input_size": list(held.detector.input_size),
+        "runtime": scorer.choice["runtime"],
+        "precision": scorer.choice["precision"],
+        "input_size": list(detector.input_size),
         "load_seconds": round(loaded, 3),
-        "artifact_mb": round(version.artifact_bytes / 1e6, 1),
     }
-    return hello, {
-        "model": model_only,
-        "bytes": bytes_to_verdict,
-        "auroc": auroc,
-        "peak": lambda: {"mb": peak_mb()},
-    }
-
-
-def _test_images(version: Any, at_most: int | None = None) -> list[Any]:
-    from mvtec_site.errors import UserError
-    from training.models import Dataset
-    from training.selectors import images_of
-
-    dataset = Dataset.objects.filter(snapshot=version.dataset_snapshot).first()
-    images = images_of(dataset, "test") if dataset else []
-    if not images:
-        raise UserError(f"{version} has no test images here to be measured with.")
-    count = at_most or len(images)
-    return [images[index % len(images)] for index in range(count)]
+    return hello, {"model": model_only, "bytes": bytes_to_verdict, "auroc": auroc, "peak": lambda: {"mb": peak_mb()}}
 
 
 def plain() -> tuple[dict[str, Any], Answers]:
@@ -96,37 +81,39 @@ def plain() -> tuple[dict[str, Any], Answers]:
     return {"runtime": "torchvision"}, {"model": measure}
 
 
-def fit(dataset: str, detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
-    """The whole of a training, from files to an artifact on the disk, once."""
+def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
+    """The whole of a training, from files to an artifact on the disk."""
     from modelzoo.detectors import artifacts
+    from modelzoo.detectors.source import FileImageSource
+    from records.images import open_rgb
+    from records.selectors import gate_limits
     from training.benchmarks.runs import Contestant
-    from training.runner import source_of
-    from training.selectors import images_of, latest_dataset
 
-    made = Contestant.parse(detector).detector(seed=0, defaults={"backbone": backbone})
-    images = images_of(latest_dataset(dataset), "train")
+    limits = gate_limits()
 
-    def measure() -> dict[str, Any]:
+    def measure(files: list[str]) -> dict[str, Any]:
         began = time.perf_counter()
-        made.fit(source_of(images, made))
+        made = Contestant.parse(detector).detector(seed=0, defaults={"backbone": backbone})
+        paths = [Path(file) for file in files]
+        made.fit(FileImageSource(paths, made.preprocessing, open_image=lambda path: open_rgb(path, limits)))
         with tempfile.TemporaryDirectory() as folder:
             info = artifacts.save(made, Path(folder) / "model", {})
         seconds = time.perf_counter() - began
         return {"seconds": round(seconds, 2), "peak_mb": peak_mb(), "artifact_mb": round(info.size_bytes / 1e6, 1)}
 
-    return {"images": len(images)}, {"fit": measure}
+    return {"detector": detector}, {"fit": measure}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     whats = parser.add_subparsers(dest="what", required=True)
     of_model = whats.add_parser("model")
-    of_model.add_argument("version_id", type=int)
-    for name in ("runtime", "precision", "device"):
+    of_model.add_argument("--artifact", type=Path, required=True)
+    for name in ("sha256", "runtime", "precision", "device"):
         of_model.add_argument(f"--{name}", required=True)
     whats.add_parser("plain")
     of_fit = whats.add_parser("fit")
-    for name in ("dataset", "detector", "backbone"):
+    for name in ("detector", "backbone"):
         of_fit.add_argument(f"--{name}", required=True)
     given = vars(parser.parse_args())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import UserError
 from training.benchmarks.protocol import Side, SideFailed
-from training.models import Dataset
+from training.models import Dataset, DatasetImage
 from training.selectors import images_of
 
 BATCHES = (1, 8, 16)
@@ -33,7 +33,12 @@ class _Entry:
 
     version: ModelVersion
     side: Side
+    tests: list[DatasetImage]
     found: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+
+    def add(self, what: str, batch: int, answer: dict[str, Any]) -> None:
+        """Note milliseconds per image."""
+        self.found.setdefault((what, batch), []).append(answer["ms"])
 
 
 def measure(
@@ -57,18 +62,20 @@ def measure(
     with ExitStack() as open_sides:
         entries: list[_Entry] = []
         for version in versions:
+            tests = _test_images(version)
             for runtime in runtimes:
                 for precision in precisions:
                     name = f"{version.algorithm} {runtime} {precision}"
                     tell(f"loading {name}")
-                    command = [*CONTENDER, "model", str(version.pk), "--runtime", runtime]
-                    command += ["--precision", precision, "--device", device]
+                    command = [*CONTENDER, "model", "--artifact", str(version.artifact_path)]
+                    command += ["--sha256", version.artifact_sha256]
+                    command += ["--runtime", runtime, "--precision", precision, "--device", device]
                     try:
                         side = open_sides.enter_context(Side(command, threads=threads))
                     except SideFailed as error:
                         unavailable.append({"name": name, "because": str(error)})
                         continue
-                    entries.append(_Entry(version, side))
+                    entries.append(_Entry(version, side, tests))
         if not entries:
             raise UserError("Nothing could be measured: " + "; ".join(row["because"] for row in unavailable))
         plain = open_sides.enter_context(Side([*CONTENDER, "plain"], threads=threads))
@@ -81,8 +88,9 @@ def measure(
             tell(f"round {turn + 1} of {rounds}")
             for batch in BATCHES:
                 for entry in entries:
-                    for what in ("model", "bytes"):
-                        entry.found.setdefault((what, batch), []).append(entry.side.ask(what, batch=batch)["ms"])
+                    entry.add("model", batch, entry.side.ask("model", batch=batch))
+                    files = _files(entry.tests[index % len(entry.tests)] for index in range(batch))
+                    entry.add("bytes", batch, entry.side.ask("bytes", files=files))
                 answer = plain.ask("model", batch=batch, **REFERENCE_SIZE)
                 others.setdefault(f"plain {batch}", []).append(answer["ms"])
                 if peer is not None:
@@ -116,7 +124,8 @@ def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[di
     figures: dict[str, Any] = {}
     if accuracy:
         tell(f"evaluating {entry.version.algorithm} {hello['runtime']} {hello['precision']}")
-        figures = entry.side.ask("auroc")
+        defective = [image.is_defective for image in entry.tests]
+        figures = entry.side.ask("auroc", files=_files(entry.tests), defective=defective)
     peak = entry.side.ask("peak")["mb"]
     rows = []
     for batch in BATCHES:
@@ -133,7 +142,7 @@ def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[di
                 "bytes_to_verdict_ms": whole,
                 "images_per_second": round(1000 / whole, 2),
                 "peak_mb": peak,
-                "artifact_mb": hello["artifact_mb"],
+                "artifact_mb": round(entry.version.artifact_bytes / 1e6, 1),
                 "load_seconds": hello["load_seconds"],
                 **figures,
             }
@@ -141,21 +150,34 @@ def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[di
     return rows
 
 
+def _test_images(version: ModelVersion) -> list[DatasetImage]:
+    dataset = Dataset.objects.filter(snapshot=version.dataset_snapshot).first()
+    images = images_of(dataset, "test") if dataset else []
+    if not images:
+        raise UserError(
+            f"{version} has no test images here to be measured with; import its data set with a test split."
+        )
+    return images
+
+
+def _files(images: Iterable[DatasetImage]) -> list[str]:
+    return [image.asset.file.path for image in images]
+
+
 def _fits(
     versions: Sequence[ModelVersion], python: str, threads: int, open_sides: ExitStack, tell: Callable[[str], None]
 ) -> dict[str, Any]:
     """The peer and our PaDiM fitted on the same images, one after the other; the peer stays open as `side`."""
-    from modelzoo.detectors.weights import resolve_weights
-
     padim = next((version for version in versions if version.algorithm == "padim"), None)
     dataset = Dataset.objects.filter(snapshot=padim.dataset_snapshot).first() if padim else None
     if padim is None or dataset is None:
-        raise UserError("The peer is a PaDiM: train a version of it on a data set that is here, then compare.")
+        raise UserError("The peer is a PaDiM with ResNet-18: train such a version on a data set that is here first.")
     options = "padim" if padim.preprocessing["align"]["chosen"] == "pose" else "padim:align=none,illumination=none"
     tell(f"fitting {options}")
-    command = [*CONTENDER, "fit", "--dataset", dataset.name, "--detector", options, "--backbone", "resnet18"]
+    command = [*CONTENDER, "fit", "--detector", options, "--backbone", padim.backbone]
     with Side(command, threads=threads) as side:
-        ours = {"detector": options, **side.hello, **side.ask("fit")}
+        training = images_of(dataset, "train")
+        ours = {**side.hello, "images": len(training), **side.ask("fit", files=_files(training))}
     folder = Path(open_sides.enter_context(tempfile.TemporaryDirectory(prefix="peer-")))
     for split in ("train", "test"):
         for image in images_of(dataset, split):
@@ -163,13 +185,19 @@ def _fits(
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(image.asset.file.path)
     tell("fitting the peer")
-    command = [python, "-m", PEER, "--category", str(folder / dataset.name)]
-    command += ["--weights", str(resolve_weights("resnet18").path)]
     try:
-        peer = open_sides.enter_context(Side(command, threads=threads))
+        peer = open_sides.enter_context(Side(_peer_command(python, folder / dataset.name), threads=threads))
     except (SideFailed, OSError) as error:
         raise UserError(f"The peer does not run with {python}: {error}") from error
     return {"ours": ours, "peer": peer.hello, "side": peer}
+
+
+def _peer_command(python: str, category: Path) -> list[str]:
+    """What starts the peer on a folder in MVTec layout, with the weights of our ResNet-18."""
+    from modelzoo.detectors.weights import resolve_weights
+
+    weights = resolve_weights("resnet18").path
+    return [python, "-m", PEER, "--category", str(category), "--weights", str(weights)]
 
 
 def _ratios(document: dict[str, Any]) -> dict[str, Any]:
