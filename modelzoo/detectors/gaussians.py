@@ -13,6 +13,7 @@ import torch
 
 # Positions that are factorised together: bounds the temporary matrices to some 10 MB each.
 CHUNK = 256
+EVERYWHERE = slice(None)
 # When all good images are alike their variance is 0; the floor must still be positive.
 LEAST_FLOOR = 1e-6
 # Beyond this shrinkage the rounding of the whitening, divided by what is left, would be larger than the covariance.
@@ -32,7 +33,7 @@ class Moments:
         self.n = 0
         self.shift = shift
         self.sum = torch.zeros_like(shift)  # [P,C] of y, the shifted data
-        self.products = shift.new_zeros(positions, channels, channels)  # [P,C,C] of y y^T
+        self.products = UpperTriangular.zeros(positions, channels, shift.device)  # [P,C,C] of y y^T, their upper halves
         self.squares = shift.new_zeros(positions, dtype=torch.float64)  # [P] of |y|^2
         self.cubes = torch.zeros_like(shift)  # [P,C] of |y|^2 y
         self.fourths = shift.new_zeros(positions, dtype=torch.float64)  # [P] of |y|^4
@@ -43,7 +44,7 @@ class Moments:
         norms = torch.linalg.vector_norm(y, dim=2).square()  # [P,B]
         self.n += y.shape[1]
         self.sum += y.sum(1)
-        self.products.baddbmm_(y.transpose(1, 2), y)
+        self.products.add_squares(y)
         self.squares += norms.sum(1, dtype=torch.float64)
         self.cubes += torch.bmm(norms[:, None], y)[:, 0]
         self.fourths += norms.double().square().sum(1)
@@ -56,7 +57,9 @@ class Moments:
     def central_cubes(self) -> torch.Tensor:
         """float32 [P,C], the sum of |x - mean|^2 (x - mean)."""
         mean = self.sum / self.n
-        turned = torch.bmm(self.products, mean[:, :, None])[:, :, 0]
+        turned = torch.empty_like(mean)
+        for positions in _chunks(len(mean)):
+            turned[positions] = torch.bmm(self.products.symmetric(positions), mean[positions, :, None])[:, :, 0]
         return self.cubes - 2 * turned + (2 * self.n * mean.square().sum(1) - self.squares.float())[:, None] * mean
 
     def central_fourths(self) -> torch.Tensor:
@@ -66,14 +69,14 @@ class Moments:
         quadratic = torch.empty_like(self.squares)  # sum over the data of (mean . y)^2
         for positions in _chunks(len(mean)):
             m = mean[positions]
-            quadratic[positions] = torch.einsum("pi,pij,pj->p", m, self.products[positions].double(), m)
+            quadratic[positions] = torch.einsum("pi,pij,pj->p", m, self.products.symmetric(positions).double(), m)
         fourths = self.fourths + 4 * quadratic + n * mean_square.square() + 2 * mean_square * self.squares
         return fourths - 4 * (mean * self.cubes).sum(1) - 4 * n * mean_square.square()
 
     def scatter(self, positions: slice) -> torch.Tensor:
         """float32 [p,C,C], the sum of (x - mean)(x - mean)^T at some positions."""
         total = self.sum[positions]
-        return self.products[positions] - total[:, :, None] * total[:, None, :] / self.n
+        return self.products.symmetric(positions) - total[:, :, None] * total[:, None, :] / self.n
 
     def variances(self) -> torch.Tensor:
         """float64 [P], the mean over the features of each position's variance (divided by n)."""
@@ -138,6 +141,14 @@ class UpperTriangular:
         cuts = _column_cuts(channels)
         return cls([torch.empty(positions, end, end - start, device=device) for start, end in cuts])
 
+    @classmethod
+    def zeros(cls, positions: int, channels: int, device: torch.device | str = "cpu") -> UpperTriangular:
+        """As many matrices of zeros."""
+        made = cls.empty(positions, channels, device)
+        for block in made.blocks:
+            block.zero_()
+        return made
+
     @property
     def channels(self) -> int:
         return self.blocks[-1].shape[1]
@@ -155,10 +166,21 @@ class UpperTriangular:
             matrices[:, :end, start:end] = block[positions]
         return matrices
 
-    def products(self, rows: torch.Tensor) -> Iterator[torch.Tensor]:
-        """rows, float32 [P,B,C], times the matrices: the columns [P,B,c] of the result, block after block."""
+    def symmetric(self, positions: slice) -> torch.Tensor:
+        """The symmetric matrices that some of them are the upper halves of, float32 [p,C,C]."""
+        upper = self.get(positions).triu()
+        return upper + upper.triu(1).transpose(1, 2)
+
+    def add_squares(self, rows: torch.Tensor) -> None:
+        """Add the upper halves of rows^T rows, of float32 [P,B,C]."""
+        columns = rows.transpose(1, 2)
+        for block, (start, end) in zip(self.blocks, _column_cuts(self.channels), strict=True):
+            block.baddbmm_(columns[:, :end], rows[:, :, start:end])
+
+    def products(self, rows: torch.Tensor, positions: slice = EVERYWHERE) -> Iterator[torch.Tensor]:
+        """rows, float32 [p,B,C], times the matrices of these positions: columns [p,B,c] of the result, in blocks."""
         for block in self.blocks:
-            yield torch.bmm(rows[:, :, : block.shape[1]], block)
+            yield torch.bmm(rows[:, :, : block.shape[1]], block[positions])
 
     def round_to_half(self) -> None:
         """Keep float32, but only values that half precision has."""
@@ -251,7 +273,7 @@ class Gaussians:
             )
             spherical = variances[positions, None, None] * identity
             shape = torch.bmm(factor.transpose(1, 2), factor) - self.floor * identity - spherical
-            moments.products[positions] = self.n * (spherical + kept[positions, None, None] * shape)
+            moments.products.put(positions, self.n * (spherical + kept[positions, None, None] * shape))
         return moments
 
     def compact(self) -> Gaussians:
@@ -259,9 +281,10 @@ class Gaussians:
         self.whitening.round_to_half()
         return self
 
-    def whitened(self, features: torch.Tensor) -> torch.Tensor:
-        """float32 [P,B,C]: sqrt(f) times the whitened deviations of features [P,B,C]."""
-        return torch.cat(list(self.whitening.products(features - self.mean[:, None])), dim=2)
+    def whitened(self, features: torch.Tensor, positions: slice = EVERYWHERE) -> torch.Tensor:
+        """float32 [p,B,C]: sqrt(f) times the whitened deviations of features [P,B,C] at these positions."""
+        deviations = features[positions] - self.mean[positions, None]
+        return torch.cat(list(self.whitening.products(deviations, positions)), dim=2)
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """Mahalanobis distances, float32 [B,P], of features [P,B,C]."""
@@ -292,14 +315,16 @@ class LeftOut:
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """float32 [B,P] of features [P,B,C], all of them part of the moments, B at most the block."""
-        whitened = self.gaussians.whitened(features)
-        gram = torch.bmm(whitened, whitened.transpose(1, 2)).double() / self.gaussians.floor
-        size = gram.shape[1]
-        identity = torch.eye(size, dtype=torch.float64, device=gram.device)
+        size = features.shape[1]
+        identity = torch.eye(size, dtype=torch.float64, device=features.device)
         z = identity + 1 / (self.n - size)
-        zg = z @ gram
-        inner = identity - self.weight[:, None, None] * zg
-        squared = (zg @ torch.linalg.solve(inner, z.expand_as(inner))).diagonal(dim1=1, dim2=2)
+        squared = features.new_empty(features.shape[:2], dtype=torch.float64)
+        for part in _chunks(len(features)):
+            whitened = self.gaussians.whitened(features, part)
+            gram = torch.bmm(whitened, whitened.transpose(1, 2)).double() / self.gaussians.floor
+            zg = z @ gram
+            inner = identity - self.weight[part, None, None] * zg
+            squared[part] = (zg @ torch.linalg.solve(inner, z.expand_as(inner))).diagonal(dim1=1, dim2=2)
         return squared.clamp_min(0).sqrt().T.float()
 
 
