@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
 import torch
+from torch import nn
 
 from modelzoo.detectors import distributed
-from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, resolve_device
+from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.corruption import hidden_turns, stained
 from modelzoo.detectors.distributed import Group
@@ -54,6 +56,7 @@ class ConvAutoencoder(Detector):
     def __init__(self, config: AutoencoderConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
         self._network: ReconstructionNetwork
+        self._turns: torch.Tensor  # see `hidden_turns`; read under masks only
         self._usual: Usual
         self._smoothing: Smoothing
 
@@ -83,6 +86,7 @@ class ConvAutoencoder(Detector):
         group.send_task({"config": config.as_dict(), "size": size, "total_steps": total})
         trainer = Trainer(config, size, total, group)
         self._network = trainer.network
+        self._turns = hidden_turns(size).to(self.device)
         self.history = []
         best_loss, best_epoch, best = math.inf, 0, self._network.state_dict()
         for epoch in range(1, config.epochs + 1):
@@ -148,34 +152,33 @@ class ConvAutoencoder(Detector):
             yield self._residuals(batch.to(self.device))
 
     def scorer(self, precision: str) -> Scorer:
-        if precision == FP32:
-            return self._maps
-
-        def half(images: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(self.device, torch.bfloat16):
-                return self._maps(images)
-
-        return half
+        return self._maps if precision == FP32 else partial(self.portable_maps, precision=torch.bfloat16)
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
-        return self._usual.deviations(self._residuals(images))
+        return self.portable_maps(images)
 
-    def _residuals(self, images: torch.Tensor) -> torch.Tensor:
+    @property
+    def network(self) -> nn.Module:
+        return self._network
+
+    def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
+        return self._usual.deviations(self._residuals(images, precision))
+
+    def _residuals(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
         """float32 [B,H,W]: smoothed absolute difference, mean over the channels, of uint8 [B,3,H,W]."""
         originals = unit_range(images, self.config.network_size(self.input_size))
-        differences = (self._redrawn(originals).float() - originals).abs().mean(1)
-        with torch.autocast(self.device, enabled=False):
-            return self._smoothing(differences)
+        with reduced(self.device, precision):
+            redrawn = self._redrawn(originals)
+        return self._smoothing((redrawn.float() - originals).abs().mean(1))
 
     def _redrawn(self, inputs: torch.Tensor) -> torch.Tensor:
         """Reconstruction, float32 [B,3,h,w]; under masks the mean of the turns in which a square was hidden."""
         if self.config.training_corruption != "mask":
             return self._network(inputs)
-        turns = hidden_turns(self.config.network_size(self.input_size)).to(inputs.device)
         result = torch.zeros_like(inputs)
-        for hidden in turns:
+        for hidden in self._turns:
             result += hidden * self._network(inputs, hidden[None])
-        return result / turns.sum(0)
+        return result / self._turns.sum(0)
 
     def _sentence(self, epoch: int) -> str:
         sentence = f"epoch {epoch} of {self.config.epochs}"
@@ -191,6 +194,7 @@ class ConvAutoencoder(Detector):
         self.device = resolve_device(device)
         if self.n_train:
             self._network.to(self.device)
+            self._turns = self._turns.to(self.device)
             self._smoothing.to(self.device)
             self._usual = self._usual.to(self.device)
         return self
@@ -202,7 +206,9 @@ class ConvAutoencoder(Detector):
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         self._usual = Usual(tensors.pop("usual.mean"), tensors.pop("usual.spread"))
         self._smoothing = self._new_smoothing()
-        self._network = new_network(self.config, self.config.network_size(self.input_size))
+        size = self.config.network_size(self.input_size)
+        self._turns = hidden_turns(size)
+        self._network = new_network(self.config, size)
         self._network.load_state_dict({name.removeprefix("network."): value for name, value in tensors.items()})
         self._network.eval()
 

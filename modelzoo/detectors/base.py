@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, ClassVar, Protocol, Self
@@ -11,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
@@ -121,6 +123,11 @@ def resolve_device(device: str) -> str:
     return device
 
 
+def reduced(device: str, precision: torch.dtype) -> AbstractContextManager[Any]:
+    """In it a network is computed in this precision; for float32 there is nothing to do, and nothing for a tracer."""
+    return nullcontext() if precision is torch.float32 else torch.autocast(device, precision)
+
+
 class Detector(ABC):
     """Learns from good images, then gives every image a score and a map of where it differs.
 
@@ -229,9 +236,19 @@ class Detector(ABC):
     def scorer(self, precision: str) -> Scorer:
         """The same in one of `PRECISIONS`: only the network's precision differs. For `torch.inference_mode`."""
 
-    def portable_maps(self, images: torch.Tensor) -> torch.Tensor:
-        """`_maps` of operations that other runtimes have too; equal up to rounding."""
-        return self._maps(images)
+    @property
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The part with the convolutions, which may be computed in less than float32."""
+
+    @abstractmethod
+    def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
+        """`_maps` of operations that compilers and other runtimes have too; equal up to rounding.
+
+        Args:
+            images: uint8 [B,3,H,W] on `self.device`.
+            precision: of the network; what comes after it is float32.
+        """
 
     @property
     def input_size(self) -> tuple[int, int]:

@@ -147,6 +147,27 @@ class PatchCore(PatchDetector):
     def _measured(self, features: torch.Tensor) -> torch.Tensor:
         return self._scored(features, self._memory)
 
+    def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
+        """Differs from the detector where its search in cells misses the nearest row: here all of them are searched.
+
+        A distance is then smaller, by as much as the search in cells has missed.
+        """
+        described = _rows(self._describe_patches(self._portable_layers(images, precision)))
+        rows = self._memory.rows
+        squares = rows.square().sum(1)
+        nearest = (squares - 2 * described @ rows.T).argmin(2)  # [B,P]; |q - m|^2 less |q|^2 does not change the order
+        distances = torch.linalg.vector_norm(described - rows[nearest], dim=2)
+        neighbours = min(self.config.neighbours, len(rows))
+        if neighbours > 1:
+            worst = distances.argmax(1, keepdim=True)
+            query = described.gather(1, worst[:, :, None].expand(-1, -1, described.shape[2]))  # [B,1,C]
+            found = rows[nearest.gather(1, worst)]
+            around = (squares - 2 * (found @ rows.T)[:, 0]).topk(neighbours, dim=1, largest=False).indices
+            spread = torch.linalg.vector_norm(query - rows[around], dim=2).logsumexp(1)
+            weights = 1 - torch.exp(torch.linalg.vector_norm(query - found, dim=2)[:, 0] - spread)
+            distances = distances * weights[:, None]
+        return self._smooth(distances)
+
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
         side = self.config.neighbourhood
         joined = []

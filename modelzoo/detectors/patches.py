@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Self
 
 import torch
+from torch import nn
 
 from modelzoo.detectors.backbones import LAYERS, Backbone
-from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, resolve_device
+from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
 from modelzoo.detectors.config import DetectorConfig, option
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.fused import Features, quickest
@@ -82,6 +83,19 @@ class PatchDetector(Detector):
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
         return self._measured(self._features(images))
+
+    @property
+    def network(self) -> nn.Module:
+        return self._backbone
+
+    def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
+        return self._measured(self._describe_patches(self._portable_layers(images, precision)))
+
+    def _portable_layers(self, images: torch.Tensor, precision: torch.dtype) -> list[torch.Tensor]:
+        """Feature maps of uint8 [B,3,H,W], float32, all images at once."""
+        with reduced(self.device, precision):
+            layers: list[torch.Tensor] = self._backbone(images)
+        return [features.float() for features in layers]
 
     @abstractmethod
     def _measured(self, features: torch.Tensor) -> torch.Tensor:

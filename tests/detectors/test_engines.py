@@ -64,7 +64,7 @@ class _Careless(TorchEngine):
     def precisions(cls, detector):
         return (FP32, "int8")
 
-    def __init__(self, detector, precision):
+    def __init__(self, detector, precision, cache=None):
         super().__init__(detector, FP32)
         self.precision = precision
 

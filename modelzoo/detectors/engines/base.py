@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,9 @@ from modelzoo.detectors.errors import DetectorError
 AUTO = "auto"
 FP32, BF16, INT8 = "fp32", "bf16", "int8"
 PRECISIONS = (FP32, BF16, INT8)
+# Of the spread that good parts have among themselves: a precision that moves the score of a good part farther is
+# refused, even when it was asked for.
+MOST_TOLERATED = 1.0
 TORCH, COMPILED, ONNXRUNTIME, OPENVINO = "torch", "compile", "onnxruntime", "openvino"
 
 
@@ -27,6 +31,8 @@ class Engine(ABC):
     Args:
         detector: fitted, on its device; it is not changed.
         precision: one of `precisions(detector)`.
+        cache: a folder for this very model, where an engine that has to build something first may keep it; it is
+            made when it is needed. None keeps nothing.
 
     Raises:
         EngineUnavailable: when a library is missing, or the detector cannot be run that way.
@@ -34,7 +40,7 @@ class Engine(ABC):
 
     runtime: ClassVar[str]
 
-    def __init__(self, detector: Detector, precision: str) -> None:
+    def __init__(self, detector: Detector, precision: str, cache: Path | None = None) -> None:
         self.detector = detector
         self.precision = precision
 
@@ -50,3 +56,17 @@ class Engine(ABC):
         Raises:
             MemoryError: when so many images at once do not fit into the device's memory; fewer may.
         """
+
+
+def moved_by(detector: Detector, scores: np.ndarray) -> float:
+    """How far other scores of its probe, float32 [n], lie from the detector's, in spreads of its held-out scores."""
+    spread = float(np.std(detector.held_out_scores))
+    return float(np.abs(scores - detector.score(detector.probe).scores).max()) / spread if spread > 0 else 0.0
+
+
+def too_far(precision: str, moved: float) -> str:
+    """Why a precision is refused that moves scores by more than `MOST_TOLERATED`."""
+    return (
+        f"In {precision} the score of a good part moves by {moved:.1f} times the spread that good parts have, more "
+        f"than {MOST_TOLERATED:g}: the threshold would no longer mean what it does."
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,8 +18,8 @@ class TorchEngine(Engine):
 
     runtime = TORCH
 
-    def __init__(self, detector: Detector, precision: str) -> None:
-        super().__init__(detector, precision)
+    def __init__(self, detector: Detector, precision: str, cache: Path | None = None) -> None:
+        super().__init__(detector, precision, cache)
         self.scorer = detector.scorer(precision)
 
     @classmethod
@@ -36,22 +38,20 @@ class TorchEngine(Engine):
 
 
 class CompiledEngine(TorchEngine):
-    """The same pass through `torch.compile`: fused by the compiler that is on the machine, replayed as a CUDA graph."""
+    """The portable pass through `torch.compile`: fused by the compiler that is on the machine, on a GPU replayed as a
+    CUDA graph. It is compiled here and now, for one image and for several, so that no image waits for it."""
 
     runtime = COMPILED
 
-    def __init__(self, detector: Detector, precision: str) -> None:
-        super().__init__(detector, precision)
+    def __init__(self, detector: Detector, precision: str, cache: Path | None = None) -> None:
+        super().__init__(detector, precision, cache)
         if detector.device == "cpu" and not (shutil.which("g++") or shutil.which("clang++")):
             raise EngineUnavailable("torch.compile needs a C++ compiler on this machine; use runtime torch.")
         mode = "reduce-overhead" if detector.device == "cuda" else "default"
-        pass_ = detector.portable_maps
-
-        def computed(images: torch.Tensor) -> torch.Tensor:
-            with torch.autocast(detector.device, torch.bfloat16, enabled=precision == BF16):
-                return pass_(images)
-
-        self.scorer = torch.compile(computed, mode=mode, dynamic=False)
+        dtype = torch.bfloat16 if precision == BF16 else torch.float32
+        self.scorer = torch.compile(partial(detector.portable_maps, precision=dtype), mode=mode)
+        for images in (detector.probe[:1], detector.probe[:2]):
+            self.maps(images)
 
 
 def _has_bf16(device: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,16 @@ from modelzoo.detectors.base import Detector, Scored
 from modelzoo.detectors.engines.base import (
     AUTO,
     COMPILED,
+    FP32,
+    MOST_TOLERATED,
     ONNXRUNTIME,
     OPENVINO,
     PRECISIONS,
     TORCH,
     Engine,
     EngineUnavailable,
+    moved_by,
+    too_far,
 )
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.preprocessing import Prepared
@@ -83,12 +88,18 @@ class Scorer:
         return np.concatenate([self._maps(half) for half in images.split(self._most)])
 
 
-def open_scorer(detector: Detector, *, runtime: str = TORCH, precision: str = AUTO) -> Scorer:
+def open_scorer(
+    detector: Detector, *, runtime: str = TORCH, precision: str = AUTO, cache: Path | None = None
+) -> Scorer:
     """The detector in a runtime and precision; `auto` measures which precision is quickest here.
+
+    Args:
+        cache: a folder for this very model, in which engines keep what they have built; None keeps nothing.
 
     Raises:
         DetectorError: for a runtime or precision that there is not.
-        EngineUnavailable: when it is not to be had on this machine or for this detector.
+        EngineUnavailable: when it is not to be had on this machine or for this detector, or moves the scores of good
+            parts too far.
     """
     if runtime not in _ENGINES:
         raise DetectorError(f"There is no runtime {runtime!r}; there are {', '.join(RUNTIMES)}.")
@@ -98,19 +109,25 @@ def open_scorer(detector: Detector, *, runtime: str = TORCH, precision: str = AU
     engine_class: type[Engine] = getattr(import_module(module), name)
     offered = engine_class.precisions(detector)
     if precision == AUTO:
-        return _quickest(detector, engine_class, offered)
+        return _quickest(detector, engine_class, offered, cache)
     if precision not in offered:
         raise EngineUnavailable(
             f"Precision {precision} is not to be had with runtime {runtime} for {detector.algorithm} here; "
             f"there is {', '.join(offered)}."
         )
-    engine = engine_class(detector, precision)
-    return Scorer(detector, engine, {"runtime": runtime, "precision": precision, "because": "it was asked for"})
+    engine = engine_class(detector, precision, cache)
+    choice: dict[str, Any] = {"runtime": runtime, "precision": precision, "because": "it was asked for"}
+    if (runtime, precision) != (TORCH, FP32):
+        moved = moved_by(detector, engine.maps(detector.probe).max(axis=(1, 2)))
+        if not moved <= MOST_TOLERATED:
+            raise EngineUnavailable(f"{too_far(precision, moved)} Use fp32 or auto.")
+        choice["moved"] = round(moved, 4)
+    return Scorer(detector, engine, choice)
 
 
-def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...]) -> Scorer:
+def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
     probe, spread = detector.probe, float(np.std(detector.held_out_scores))
-    engines = [engine_class(detector, precision) for precision in offered]
+    engines = [engine_class(detector, precision, cache) for precision in offered]
     scores = [engine.maps(probe).max(axis=(1, 2)) for engine in engines]
     moved = [float(np.abs(of - scores[0]).max()) / spread if spread > 0 else 0.0 for of in scores]
     times = [math.inf] * len(engines)

@@ -1,0 +1,285 @@
+"""The complete detector as an ONNX file, in float32 or with its network quantised to 8 bits.
+
+The file holds everything from the model's input to map and score. Its head (distances, smoothing) is float32 always:
+it costs little, and its rounding would move scores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from modelzoo.detectors.base import Detector
+from modelzoo.detectors.engines.base import FP32, INT8, MOST_TOLERATED, EngineUnavailable, moved_by, too_far
+from modelzoo.detectors.engines.portable import NETWORK, Portable
+from modelzoo.detectors.errors import DetectorError
+
+MODEL, DESCRIPTION = "model.onnx", "model.json"
+PRECISIONS = (FP32, INT8)
+INPUT, OUTPUTS = "images", ("maps", "scores")
+LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
+# Of a map's largest value: how far float32 may lie from PyTorch's, by the order of summation.
+TOLERANCE = 1e-3
+# A whole model is one protobuf message, which ends at 2 GiB.
+MOST_BYTES = 2**31 - 2**20
+# Constants of at least as many numbers are kept in half precision where that loses nothing.
+LARGE = 2**16
+_QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+class ExportRefused(DetectorError):
+    """What was exported does not score as the detector does, so it was not kept."""
+
+
+def library(name: str, package: str) -> Any:
+    """An optional library.
+
+    Raises:
+        EngineUnavailable: naming the package that provides it.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise EngineUnavailable(
+            f"This needs the package {package}, which is not installed here: pip install {package} "
+            "(requirements-accelerators.txt has them all)."
+        ) from error
+
+
+def onnx_model(detector: Detector, precision: str, cache: Path | None = None) -> bytes:
+    """The model as a serialised ONNX message.
+
+    Args:
+        precision: one of `PRECISIONS`. INT8 is calibrated on `detector.probe`.
+        cache: a folder for this very model. What was built is kept there and read the next time, unless it is
+            damaged or other versions of the libraries made it. None builds anew.
+
+    Raises:
+        EngineUnavailable: when a library is missing or the model is too large for one file.
+        OSError: when the folder cannot be written.
+    """
+    if cache is None:
+        return _build(detector, precision)
+    made_by = "-".join(f"{name}{_version(name)}" for name in LIBRARIES)
+    path = cache / f"{precision}-{made_by}.onnx"
+    kept = _read_sealed(path)
+    if kept is None:
+        kept = _build(detector, precision)
+        _write_sealed(path, kept)
+    return kept
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export on the disk: its folder, what the description says, and the bytes of the model."""
+
+    directory: Path
+    description: dict[str, Any]
+    size_bytes: int
+
+
+def export(detector: Detector, directory: Path, precision: str, source: Mapping[str, Any]) -> Exported:
+    """Write `model.onnx` and `model.json` to a new folder, if the model scores the probe images as it should.
+
+    Args:
+        directory: must not exist; its parents are created. It is there whole or not at all.
+        precision: one of `PRECISIONS`.
+        source: where the model comes from, JSON-safe: the artifact's hash, ...
+
+    Raises:
+        ExportRefused: when the scores are others.
+        EngineUnavailable: when a library is missing or the model is too large.
+        DetectorError: when the folder exists or cannot be written, or there is no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise DetectorError(f"There is no ONNX export in {precision!r}; there is {', '.join(PRECISIONS)}.")
+    if directory.exists():
+        raise DetectorError(f"{directory} exists already; name a new folder.")
+    model = onnx_model(detector, precision)
+    parity = compare(detector, model, precision)
+    height, width = detector.input_size
+    description = {
+        "algorithm": detector.algorithm,
+        "precision": precision,
+        "source": dict(source),
+        "input": {"name": INPUT, "dtype": "uint8", "shape": ["batch", 3, height, width], "channels": "RGB"},
+        "outputs": {
+            "maps": {"dtype": "float32", "shape": ["batch", height, width]},
+            "scores": {"dtype": "float32", "shape": ["batch"], "is": "the maximum of the map"},
+        },
+        "inside": "normalisation, network, distances, smoothing, score",
+        "outside": "Decoding, flat field and pose are not in the graph; what `preprocessing` says has to be done "
+        "before it, as the product does it. The threshold is not inside either: it has revisions.",
+        "preprocessing": detector.preprocessing.describe(),
+        "parity": parity,
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "files": {MODEL: {"sha256": hashlib.sha256(model).hexdigest(), "size_bytes": len(model)}},
+    }
+    partial = directory.parent / f".{directory.name}.partial-{secrets.token_hex(4)}"
+    try:
+        partial.mkdir(parents=True)
+        (partial / MODEL).write_bytes(model)
+        (partial / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False))
+        partial.rename(directory)
+    except OSError as error:
+        raise DetectorError(f"The export could not be written to {directory}: {error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Exported(directory, description, len(model))
+
+
+def compare(detector: Detector, model: bytes, precision: str) -> dict[str, float | int]:
+    """How far an ONNX model lies from the detector on its probe images.
+
+    Returns:
+        images: their number; map_difference: largest difference from the same module in PyTorch, as a share of the
+        largest value; moved: largest difference of a score from the detector's, in spreads of the held-out scores.
+
+    Raises:
+        ExportRefused: when that is more than rounding (fp32) or than the spread of good parts.
+    """
+    runtime = library("onnxruntime", "onnxruntime")
+    probe = detector.probe
+    session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    maps, scores = session.run(OUTPUTS, {INPUT: probe.numpy()})
+    with torch.inference_mode():
+        wanted = Portable(detector)(probe.to(detector.device))[0].cpu().numpy()
+    difference = float(np.abs(maps - wanted).max() / max(float(wanted.max()), 1e-30))
+    moved = moved_by(detector, scores)
+    found = {"images": len(probe), "map_difference": difference, "moved": moved}
+    if precision == FP32 and not difference <= TOLERANCE:
+        raise ExportRefused(
+            f"The exported model's maps differ from the detector's by {difference:.2g} of their largest value, more "
+            f"than {TOLERANCE:g}. Nothing was written."
+        )
+    if not moved <= MOST_TOLERATED:
+        raise ExportRefused(f"{too_far(precision, moved)} Nothing was written; use fp32.")
+    return found
+
+
+def _build(detector: Detector, precision: str) -> bytes:
+    onnx, _ = library("onnx", "onnx"), library("onnxscript", "onnxscript")
+    with _quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            Portable(detector).eval(),
+            (detector.probe[:2].to(detector.device),),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    _halve_constants(onnx, model)
+    if model.ByteSize() > MOST_BYTES:
+        raise EngineUnavailable(
+            f"This model has {model.ByteSize() / 1e9:.1f} GB, more than an ONNX file can hold; train it with fewer "
+            "features or a smaller image size, or run it with torch."
+        )
+    if precision == INT8:
+        model = _quantised(onnx, model, detector)
+    return bytes(model.SerializeToString())
+
+
+def _halve_constants(onnx: Any, model: Any) -> None:
+    """Keep large float32 constants in half precision where every value has one: the same numbers in half the file."""
+    for constant in model.graph.initializer:
+        if constant.data_type != onnx.TensorProto.FLOAT or np.prod(constant.dims) < LARGE:
+            continue
+        values = onnx.numpy_helper.to_array(constant)
+        with np.errstate(over="ignore"):
+            half = values.astype(np.float16)
+        if np.array_equal(half.astype(np.float32), values):
+            name = constant.name
+            constant.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.half"))
+            cast = onnx.helper.make_node("Cast", [f"{name}.half"], [name], f"{name}.float", to=onnx.TensorProto.FLOAT)
+            model.graph.node.insert(0, cast)
+
+
+def _quantised(onnx: Any, model: Any, detector: Detector) -> Any:
+    """Weights and activations of the network's convolutions and matrix products as 8-bit integers (QDQ)."""
+    quantization = library("onnxruntime.quantization", "onnxruntime")
+    weights = {constant.name for constant in model.graph.initializer if constant.name.startswith(NETWORK)}
+    chosen = [node.name for node in model.graph.node if node.op_type in _QUANTISED and weights & set(node.input)]
+    images = iter(detector.probe.numpy()[:, None])
+
+    class Probe(quantization.CalibrationDataReader):  # type: ignore[name-defined]
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(images, None)
+            return None if image is None else {INPUT: image}
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        target = Path(folder) / MODEL
+        quantization.quantize_static(
+            model,
+            target,
+            Probe(),
+            quant_format=quantization.QuantFormat.QDQ,
+            nodes_to_quantize=chosen,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+        )
+        return onnx.load(target)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters tell a great deal about themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _read_sealed(path: Path) -> bytes | None:
+    """What `_write_sealed` wrote, or None when it is not there or not what it was."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    seal, content = data[:32], data[32:]
+    return content if hashlib.sha256(content).digest() == seal else None
+
+
+def _write_sealed(path: Path, content: bytes) -> None:
+    """Content after its own hash, in its place whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with partial.open("xb") as file:
+            file.write(hashlib.sha256(content).digest())
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
