@@ -100,11 +100,17 @@ class Background:
 
     def surface(self, width: int, height: int) -> np.ndarray:
         """float32 [height,width,3], grey levels, over the whole picture in that many pixels."""
-        return np.asarray(_grid(width, height) @ self.coefficients, dtype=np.float32)
+        return self.at(*_places(width, height))
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """float32 [...,3], grey levels, at positions of -1..1 over the picture."""
-        return np.asarray(_terms(x, y) @ self.coefficients, dtype=np.float32)
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        # A grey picture has the same surface in every channel.
+        grey = (self.coefficients[:, :1] == self.coefficients).all()
+        channels = []
+        for one, along_x, along_y, xx, xy, yy in self.coefficients.T[: 1 if grey else 3].astype(np.float32):
+            channels.append(one + x * (along_x + xx * x + xy * y) + y * (along_y + yy * y))
+        return np.broadcast_to(np.stack(channels, axis=-1), (*channels[0].shape, 3))
 
 
 class FlatField:
@@ -144,6 +150,12 @@ class FlatField:
 def _axis(n: int) -> np.ndarray:
     """Pixel centres of n pixels, float64 [n], in -1..1 over the picture's edges."""
     return (np.arange(n) + 0.5) / n * 2 - 1
+
+
+@lru_cache(maxsize=8)
+def _places(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """x, float32 [1,width], and y, float32 [height,1], of all pixels of a picture."""
+    return _axis(width)[None, :].astype(np.float32), _axis(height)[:, None].astype(np.float32)
 
 
 @lru_cache(maxsize=8)

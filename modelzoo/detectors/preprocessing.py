@@ -186,7 +186,8 @@ class Preprocessing:
         if self.is_plain:
             pixels = _resized(image, width, height)
         else:
-            picture = _small(image)
+            pixels = _pixels(image)
+            picture = _small(pixels)
             background = Background.of(picture)
             if self.flat_field is not None:
                 self.flat_field.check(background)
@@ -194,29 +195,29 @@ class Preprocessing:
                 values = _resized(image, width, height).astype(np.float32)
                 pixels = self._evened(values, background.surface(width, height))
             else:
-                pixels, matrix = self._aligned(image, picture, background, self.alignment)
+                pixels, matrix = self._aligned(pixels, picture, background, self.alignment)
                 to_model = np.linalg.inv(_translation(box[0], box[1]) @ matrix)
                 frame = replace(frame, matrix=to_model[:2])
-        return Prepared(torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), frame)
+        return Prepared(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), frame)
 
     def _aligned(
-        self, image: Image.Image, picture: np.ndarray, background: Background, alignment: PoseAlignment
+        self, pixels: np.ndarray, picture: np.ndarray, background: Background, alignment: PoseAlignment
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The part, uint8 [h,w,3], and the transformation of its coordinates to the image's."""
+        """The part in an image's `_pixels`, uint8 [h,w,3], and the transformation of its coordinates to the image's."""
         pose = alignment.locate(picture, background)
         height, width = alignment.size
         small_h, small_w = picture.shape[:2]
-        matrix = _rescaling(image.width / small_w, image.height / small_h) @ pose.matrix
-        pixels = np.asarray(image)
+        whole_h, whole_w = pixels.shape[:2]
+        matrix = _rescaling(whole_w / small_w, whole_h / small_h) @ pose.matrix
         # What is shrunk more than by half is averaged first: the warp looks at four neighbours only.
-        shrink = 1 / max(1.0, alignment.scale * max(image.size) / max(picture.shape[:2]))
+        shrink = 1 / max(1.0, alignment.scale * max(whole_w, whole_h) / max(small_w, small_h))
         to_source = matrix
         if shrink < 1:
-            size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
+            size = (max(1, round(whole_w * shrink)), max(1, round(whole_h * shrink)))
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-            to_source = _rescaling(size[0] / image.width, size[1] / image.height) @ matrix
+            to_source = _rescaling(size[0] / whole_w, size[1] / whole_h) @ matrix
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        values = cv2.warpAffine(pixels, to_source[:2], (width, height), flags=flags).astype(np.float32)
+        values = _in_colour(cv2.warpAffine(pixels, to_source[:2], (width, height), flags=flags)).astype(np.float32)
         # Where each pixel lies in the picture, -1..1 over its edges.
         columns, rows = np.arange(width)[None, :], np.arange(height)[:, None]
         (a, b, c), (d, e, f) = pose.matrix[:2]
@@ -236,7 +237,7 @@ class Preprocessing:
 
     def _picture(self, image: Image.Image) -> np.ndarray:
         box = self._box(image)
-        return _small(image.crop(box))
+        return _small(_pixels(image.crop(box)))
 
     def _box(self, image: Image.Image) -> tuple[int, int, int, int]:
         left, top, right, bottom = self.region
@@ -302,13 +303,26 @@ def _resized(image: Image.Image, width: int, height: int) -> np.ndarray:
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
-def _small(image: Image.Image) -> np.ndarray:
-    """float32 [h,w,3] in grey levels, the longer side `PICTURE_SIDE`."""
-    factor = PICTURE_SIDE / max(image.size)
-    size = (max(8, round(image.width * factor)), max(8, round(image.height * factor)))
+def _pixels(image: Image.Image) -> np.ndarray:
+    """uint8 [h,w,3] of an RGB image, or [h,w] where all three channels are the same: a third of the work."""
     pixels = np.asarray(image)
+    red = np.ascontiguousarray(pixels[..., 0])
+    grey = bool((red == pixels[..., 1]).all() and (red == pixels[..., 2]).all())
+    return red if grey else pixels
+
+
+def _in_colour(pixels: np.ndarray) -> np.ndarray:
+    """[h,w,3] of [h,w] or [h,w,3]."""
+    return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
+
+
+def _small(pixels: np.ndarray) -> np.ndarray:
+    """float32 [h,w,3] in grey levels of `_pixels`, the longer side `PICTURE_SIDE`."""
+    height, width = pixels.shape[:2]
+    factor = PICTURE_SIDE / max(height, width)
+    size = (max(8, round(width * factor)), max(8, round(height * factor)))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(pixels, size, interpolation=interpolation), dtype=np.float32)
+    return _in_colour(cv2.resize(pixels, size, interpolation=interpolation)).astype(np.float32)
 
 
 def _rescaling(x: float, y: float) -> np.ndarray:

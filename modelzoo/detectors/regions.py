@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,25 @@ def defect_regions(anomaly_map: np.ndarray, threshold: float) -> list[Region]:
     """
     if anomaly_map.ndim != 2:
         raise ValueError(f"an anomaly map has two dimensions, this one has shape {anomaly_map.shape}")
-    # In double precision, as the score is compared: a threshold rounded to float32 could contradict the verdict.
-    above = anomaly_map > np.float64(threshold)
-    if not above.any():
+    above = (anomaly_map > _largest_not_above(threshold, anomaly_map.dtype)).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(above)
+    if not width:
         return []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(above.view(np.uint8), connectivity=8)
-    rows, columns = np.nonzero(above)
-    values = anomaly_map[rows, columns]
-    owners: NDArray[np.int32] = labels[rows, columns].astype(np.int32)
-    peaks = np.full(count, -np.inf, dtype=anomaly_map.dtype)
-    np.maximum.at(peaks, owners, values)
-    highest = np.flatnonzero(values == peaks[owners])
-    _, first = np.unique(owners[highest], return_index=True)  # `nonzero` goes in reading order
+    inner = slice(top, top + height), slice(left, left + width)
+    values = anomaly_map[inner]
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(above[inner]), connectivity=8)
     found = []
-    for place in highest[first]:
-        x, y, width, height, area = (int(number) for number in stats[owners[place]])
-        found.append(Region(x, y, width, height, area, float(values[place]), int(columns[place]), int(rows[place])))
+    for label, (x, y, width, height, area) in enumerate(stats[1:].tolist(), start=1):
+        box = slice(y, y + height), slice(x, x + width)
+        inside = np.where(labels[box] == label, values[box], -np.inf)
+        row, column = divmod(int(inside.argmax()), width)
+        peak = float(inside[row, column])
+        found.append(Region(left + x, top + y, width, height, area, peak, left + x + column, top + y + row))
     return sorted(found, key=lambda region: (-region.peak, region.peak_y, region.peak_x))
+
+
+def _largest_not_above(threshold: float, dtype: np.dtype[Any]) -> np.floating[Any]:
+    """The largest number of a floating type that is not above the threshold: values compare with it as with the
+    threshold itself, which rounding could lift over a value that lies above it."""
+    rounded = dtype.type(threshold)
+    return np.nextafter(rounded, dtype.type(-np.inf)) if float(rounded) > threshold else rounded
