@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from modelzoo.detectors import preprocessing
 from modelzoo.detectors.decisions import unexplained
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.illumination import Background
@@ -103,6 +104,16 @@ def test_the_same_part_looks_the_same_in_every_pose_and_light(aligned, angle):
     assert (reference - turned).abs().mean() < 4
     # The lamp alone would make a difference of 36 on the background.
     assert (reference - turned)[0, 0].mean().abs() < 2
+
+
+def test_a_grey_picture_is_prepared_as_one_in_colour_would_be(aligned, monkeypatch):
+    [image] = lying_anywhere(1, seed=5)
+    grey = image.convert("L").convert("RGB")
+    quick = aligned.prepare(grey)
+    monkeypatch.setattr(preprocessing, "_pixels", np.asarray)
+    whole = aligned.prepare(grey)
+    assert torch.equal(quick.pixels, whole.pixels)
+    np.testing.assert_array_equal(quick.frame.matrix, whole.frame.matrix)
 
 
 @pytest.mark.parametrize("shape", [(SIDE, SIDE), (3 * SIDE, 3 * SIDE)])

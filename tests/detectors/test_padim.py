@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import DetectorError, TooFewImages, TrainingCancelled
-from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments
+from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments, UpperTriangular
 from modelzoo.detectors.metrics import Evaluation
 from modelzoo.detectors.padim import Padim
 from modelzoo.detectors.reduction import PrincipalComponents, Projection, random_projection
@@ -407,3 +407,20 @@ def test_peak_memory_does_not_grow_with_the_number_of_images():
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert peak(1000) <= 1.1 * peak(100)
+
+
+@given(st.integers(1, 13), st.integers(1, 300), st.integers(1, 5))
+@settings(max_examples=40, deadline=None)
+def test_triangular_matrices_are_as_good_as_whole_ones(channels, positions, rows):
+    generator = torch.Generator().manual_seed(channels * 1000 + positions)
+    whole = torch.randn(positions, channels, channels, generator=generator).triu()
+    kept = UpperTriangular.empty(positions, channels)
+    kept.put(slice(None), whole)
+    x = torch.randn(positions, rows, channels, generator=generator)
+    torch.testing.assert_close(torch.cat(list(kept.products(x)), dim=2), x @ whole, rtol=1e-4, atol=1e-5)
+    assert torch.equal(kept.get(slice(None)), whole)
+    assert torch.equal(UpperTriangular.unpacked(kept.packed(), channels).get(slice(None)), whole.half().float())
+    squares = UpperTriangular.zeros(positions, channels)
+    squares.add_squares(x)
+    squares.add_squares(x)
+    torch.testing.assert_close(squares.symmetric(slice(None)), 2 * x.transpose(1, 2) @ x, rtol=1e-4, atol=1e-4)
