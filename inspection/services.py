@@ -11,7 +11,7 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from functools import partial
@@ -96,9 +96,19 @@ def inspect_image(
 
 
 def inspect_here(
-    *, data: bytes, filename: str, version: ModelVersion, source: str, actor: Actor, part: PartContext, device: str = ""
+    *,
+    data: bytes,
+    filename: str,
+    version: ModelVersion,
+    source: str,
+    actor: Actor,
+    part: PartContext,
+    how: Mapping[str, str] | None = None,
 ) -> Inspection:
-    """The same as `inspect_image`, judged in this process by a version that need not be in force."""
+    """The same as `inspect_image`, judged in this process by a version that need not be in force.
+
+    `how`: device, runtime and precision, see `runtime.hold`.
+    """
     asset, gated = receive_image(data=data, filename=filename, actor=actor)
     request = request_inspection(
         asset=asset,
@@ -110,7 +120,7 @@ def inspect_here(
         part=part,
         patience=settings.LOAD_TIMEOUT,
     )
-    judge_request(request_id=request.pk, worker=worker_name(None), device=device)
+    judge_request(request_id=request.pk, worker=worker_name(None), how=how)
     return await_inspection(request=request, timeout=0.0)
 
 
@@ -180,7 +190,9 @@ def _expire(request: InspectionRequest) -> bool:
     return bool(ended)
 
 
-def judge_request(*, request_id: uuid.UUID, worker: str, redelivered: bool = False, device: str = "") -> None:
+def judge_request(
+    *, request_id: uuid.UUID, worker: str, redelivered: bool = False, how: Mapping[str, str] | None = None
+) -> None:
     """Claim one request, and others that wait for the same model, and judge them together; in the worker.
 
     A request that is not to be had is somebody else's or over: often it was judged with another one, and its message
@@ -191,7 +203,7 @@ def judge_request(*, request_id: uuid.UUID, worker: str, redelivered: bool = Fal
     claim = uuid.uuid4()
     requests = _claim_waiting(request_id, claim=claim, worker=worker)
     if requests:
-        _judge(requests, worker=worker, claim=claim, device=device)
+        _judge(requests, worker=worker, claim=claim, how=how)
         broker.notify(*(str(request.pk) for request in requests))
 
 
@@ -261,16 +273,18 @@ def _with_everything() -> Any:
     return InspectionRequest.objects.select_related("asset", "operator", "deployment")
 
 
-def _judge(requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UUID, device: str = "") -> None:
+def _judge(
+    requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UUID, how: Mapping[str, str] | None = None
+) -> None:
     """Score requests of one version together and write each one's end. An image's fault is that image's alone."""
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
-        held = runtime.hold(version, device or (deployment.device_requested if deployment else ""))
+        held = runtime.hold(version, **(how or (deployment.how if deployment else {})))
         results = runtime.score(held, [_image_of(request) for request in requests])
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
             for request in requests:
-                _judge([request], worker=worker, claim=claim, device=device)
+                _judge([request], worker=worker, claim=claim, how=how)
             return
         for request in requests:
             _fail(request, error, claim=claim)
@@ -656,11 +670,11 @@ def load_deployment(*, deployment_id: int, worker: str) -> None:
     deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
     if deployment.status == Deployment.Status.LOADING:
         try:
-            held = runtime.hold(deployment.model_version, deployment.device_requested)
+            held = runtime.hold(deployment.model_version, **deployment.how)
         except UserError as error:
             fail_deployment(deployment=deployment, code=error.code, error=error.detail)
         else:
-            activate(deployment=deployment, device=held.device, worker=worker)
+            activate(deployment=deployment, device=held.device, worker=worker, choice=held.scorer.choice)
     broker.notify(f"deployment-{deployment_id}")
 
 

@@ -16,8 +16,18 @@ class ThresholdInline(ReadOnlyInline):
 
 class DeploymentInline(ReadOnlyInline):
     model = Deployment
-    fields = ("status", "device", "worker", "requested_by", "activated_at", "ended_at")
-    readonly_fields = ("status", "device", "worker", "requested_by", "activated_at", "ended_at")
+    fields = (
+        "status",
+        "device",
+        "runtime",
+        "precision",
+        "precision_chosen",
+        "worker",
+        "requested_by",
+        "activated_at",
+        "ended_at",
+    )
+    readonly_fields = fields
 
 
 @admin.register(Category)
@@ -67,10 +77,13 @@ class DeploymentAdmin(ReadOnlyAdmin):
         "model_version",
         "status",
         "device",
+        "runtime",
+        "precision",
+        "precision_chosen",
         "worker",
         "requested_by",
         "activated_at",
         "ended_at",
     ]
-    list_filter = ["status", "category"]
+    list_filter = ["status", "category", "runtime", "precision_chosen"]
     list_select_related = ["category", "model_version__category", "requested_by"]

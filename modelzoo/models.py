@@ -124,6 +124,18 @@ class Threshold(models.Model):
 class Deployment(models.Model):
     """The recorded act of loading a model version for its category: which one judged, since when, by whom."""
 
+    class Runtime(models.TextChoices):
+        TORCH = "torch"
+        COMPILE = "compile", "torch.compile"
+        ONNXRUNTIME = "onnxruntime", "ONNX Runtime"
+        OPENVINO = "openvino", "OpenVINO"
+
+    class Precision(models.TextChoices):
+        AUTO = "auto"
+        FP32 = "fp32"
+        BF16 = "bf16"
+        INT8 = "int8"
+
     class Status(models.TextChoices):
         LOADING = "loading"
         ACTIVE = "active"
@@ -135,6 +147,14 @@ class Deployment(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.LOADING)
     device_requested = models.CharField(max_length=16)
     device = models.CharField(max_length=16, blank=True)
+    runtime = models.CharField(max_length=16, choices=Runtime.choices, default=Runtime.TORCH)
+    precision = models.CharField(
+        max_length=8, choices=Precision.choices, default=Precision.AUTO, help_text="what was asked for"
+    )
+    precision_chosen = models.CharField(
+        max_length=8, blank=True, help_text="what it runs in; empty in deployments older than it"
+    )
+    choice = models.JSONField(default=dict, blank=True, help_text="why, and what was measured")
     worker = models.CharField(max_length=100, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
@@ -158,7 +178,27 @@ class Deployment(models.Model):
                 condition=~Q(status__in=["active", "replaced"]) | Q(activated_at__isnull=False),
                 name="deployment_in_force_has_a_start",
             ),
+            models.CheckConstraint(
+                condition=Q(runtime__in=["torch", "compile", "onnxruntime", "openvino"]),
+                name="deployment_runtime_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(precision__in=["auto", "fp32", "bf16", "int8"]), name="deployment_precision_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(precision_chosen="")
+                | (
+                    Q(precision_chosen__in=["fp32", "bf16", "int8"])
+                    & (Q(precision="auto") | Q(precision=models.F("precision_chosen")))
+                ),
+                name="deployment_has_the_precision_it_asked_for",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.model_version} on {self.device or self.device_requested}: {self.status}"
+
+    @property
+    def how(self) -> dict[str, str]:
+        """Device, runtime and precision that were asked for, as `modelzoo.runtime.hold` takes them."""
+        return {"device": self.device_requested, "runtime": self.runtime, "precision": self.precision}

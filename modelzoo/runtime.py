@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -126,7 +127,8 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
             return _held[key]
         try:
             detector = artifacts.load(version.artifact_path, expected_sha256=version.artifact_sha256, device=chosen)
-            scorer = open_scorer(detector, runtime=runtime, precision=precision)
+            built = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
+            scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=built)
         except EngineUnavailable as error:
             raise ModelUnusable(
                 f"{version} cannot be run that way: {error} What was in force stays in force.",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
@@ -79,26 +81,37 @@ def set_threshold(
 
 
 @transaction.atomic
-def request_deployment(*, version: ModelVersion, device: str, actor: Actor) -> Deployment:
-    """Ask for a version to be loaded. It serves its category once a worker holds it (`activate`)."""
+def request_deployment(
+    *, version: ModelVersion, device: str, actor: Actor, runtime: str = "", precision: str = ""
+) -> Deployment:
+    """Ask for a version to be loaded. It serves its category once a worker holds it (`activate`).
+
+    `runtime` and `precision`: as the settings say, where they are not given.
+    """
     deployment = Deployment.objects.create(
         category=version.category,
         model_version=version,
         device_requested=device,
+        runtime=runtime or settings.RUNTIME,
+        precision=precision or settings.PRECISION,
         requested_by_id=_actor_id(actor),
     )
     audit(
         kind="deployment.requested",
         subject=deployment,
         actor=actor,
-        after={"model_version": version.pk, "category": version.category.name, "device": device},
+        after={"model_version": version.pk, "category": version.category.name, **deployment.how},
     )
     return deployment
 
 
 @transaction.atomic
-def activate(*, deployment: Deployment, device: str, worker: str) -> bool:
-    """A worker holds the model: it replaces what served the category. False when nobody waits for it any more."""
+def activate(*, deployment: Deployment, device: str, worker: str, choice: Mapping[str, Any] | None = None) -> bool:
+    """A worker holds the model: it replaces what served the category. False when nobody waits for it any more.
+
+    `choice`: the precision that the worker runs it in and why, see `modelzoo.detectors.engines.selection.Scorer`.
+    """
+    chosen = dict(choice or {})
     Category.objects.select_for_update().get(pk=deployment.category_id)
     now = timezone.now()
     before = Deployment.objects.filter(category_id=deployment.category_id, status=Deployment.Status.ACTIVE).first()
@@ -106,7 +119,12 @@ def activate(*, deployment: Deployment, device: str, worker: str) -> bool:
         before.status, before.ended_at = Deployment.Status.REPLACED, now
         before.save(update_fields=["status", "ended_at"])
     claimed = Deployment.objects.filter(pk=deployment.pk, status=Deployment.Status.LOADING).update(
-        status=Deployment.Status.ACTIVE, device=device, worker=worker, activated_at=now
+        status=Deployment.Status.ACTIVE,
+        device=device,
+        precision_chosen=chosen.get("precision", ""),
+        choice=chosen,
+        worker=worker,
+        activated_at=now,
     )
     if not claimed:
         transaction.set_rollback(True)
@@ -116,7 +134,7 @@ def activate(*, deployment: Deployment, device: str, worker: str) -> bool:
         subject=deployment,
         actor=deployment.requested_by,
         before=before and {"deployment": before.pk, "model_version": before.model_version_id},
-        after={"model_version": deployment.model_version_id, "device": device, "worker": worker},
+        after={"model_version": deployment.model_version_id, "device": device, "worker": worker, "choice": chosen},
     )
     return True
 

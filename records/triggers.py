@@ -5,9 +5,11 @@ They stand below the application: a shell, an admin tool and a defect of ours ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.migrations.operations import RunPython
+from django.db.migrations.operations.base import Operation
 
 Schema = Any  # SchemaEditor classes of the two backends share no public base
 
@@ -73,3 +75,21 @@ def refuse_insert_unless(table: str, name: str, condition: str, message: str) ->
             schema.execute(f"DROP TRIGGER {name}", params=None)
 
     return RunPython(forward, backward)
+
+
+def with_triggers_elsewhere(operations: list[Operation]) -> list[Operation]:
+    """Operations on a table that triggers of other tables name in their conditions.
+
+    SQLite alters a table by writing it anew under another name; renaming it back, it would check those triggers at the
+    moment when the table is not there. Its older way of renaming leaves them alone.
+    """
+
+    def set_to(value: str) -> Callable[[object, Schema], None]:
+        def switch(apps: object, schema: Schema) -> None:
+            if schema.connection.vendor == "sqlite":
+                schema.execute(f"PRAGMA legacy_alter_table = {value}", params=None)
+
+        return switch
+
+    on, off = set_to("ON"), set_to("OFF")
+    return [RunPython(on, off), *operations, RunPython(off, on)]

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.selectors import MAP_FORMS
+from modelzoo.models import Deployment
 
 
 def _text(limit: int = 100) -> serializers.CharField:
@@ -22,6 +23,16 @@ class LoadModelInput(serializers.Serializer):
         required=False, allow_null=True, default=None, help_text="becomes a new threshold revision of the version"
     )
     device = serializers.ChoiceField(choices=["auto", "cpu", "cuda"], required=False, allow_null=True, default=None)
+    runtime = serializers.ChoiceField(
+        choices=Deployment.Runtime.choices, required=False, allow_null=True, default=None, help_text="default: RUNTIME"
+    )
+    precision = serializers.ChoiceField(
+        choices=Deployment.Precision.choices,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="of the network; auto measures; default: PRECISION",
+    )
 
     def validate_threshold(self, value: float | None) -> float | None:
         if value is not None and not abs(value) < 1e300:
@@ -62,6 +73,9 @@ class DeploymentOutput(serializers.Serializer):
     algorithm = serializers.CharField()
     backbone = serializers.CharField(allow_null=True)
     device = serializers.CharField()
+    runtime = serializers.CharField()
+    precision = serializers.CharField(help_text="what was asked for")
+    precision_chosen = serializers.CharField(allow_blank=True, help_text="what the model runs in")
     worker = serializers.CharField()
     threshold = serializers.FloatField()
     threshold_revision = serializers.IntegerField()

@@ -68,7 +68,13 @@ class LoadModelView(APIView):
     def post(self, request: Request) -> Response:
         given = _parsed(shapes.LoadModelInput, request)
         version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
-        deployment = request_deployment(version=version, device=given["device"] or settings.DEVICE, actor=request.user)
+        deployment = request_deployment(
+            version=version,
+            device=given["device"] or settings.DEVICE,
+            runtime=given["runtime"] or "",
+            precision=given["precision"] or "",
+            actor=request.user,
+        )
         deployment = services.await_deployment(deployment=deployment)
         if given["threshold"] is not None:
             set_threshold(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import sys
 import zipfile
 from datetime import timedelta
 from typing import Any
@@ -143,6 +145,10 @@ def test_requests_that_make_no_sense(signed_in: Client, deployment: Deployment) 
         ({"threshold": "NaN"}, 400, "invalid"),
         ({"threshold": 1e308}, 400, "invalid"),
         ({"device": "tpu"}, 400, "invalid"),
+        ({"runtime": "abacus"}, 400, "invalid"),
+        ({"runtime": ["torch"]}, 400, "invalid"),
+        ({"precision": "fp8"}, 400, "invalid"),
+        ({"precision": 16}, 400, "invalid"),
     ],
 )
 def test_load_model_refuses(
@@ -185,6 +191,60 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(broker, "publish", judge_at_once)
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
+
+
+def test_a_model_runs_the_way_it_was_loaded(signed_in: Client, deployment: Deployment, worker: None) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    body = {"runtime": "onnxruntime", "precision": "fp32"}
+    response = signed_in.post("/api/load_model", body, content_type="application/json")
+    assert response.status_code == 200, response.content
+    assert (body | {"precision_chosen": "fp32"}).items() <= response.json().items()
+    assert signed_in.get("/api/status").json()["model"]["runtime"] == "onnxruntime"
+    made = Deployment.objects.latest("id")
+    assert made.choice["because"] == "it was asked for"
+    told = AuditEvent.objects.filter(kind__startswith="deployment.").order_by("sequence")
+    events = {event.kind: json.loads(event.after) for event in told}
+    assert body.items() <= events["deployment.requested"].items()
+    assert events["deployment.activated"]["choice"] == made.choice
+    judged = signed_in.post("/api/test_image", {"image": upload(parts.png(7))}).json()
+    assert (judged["timings"]["runtime"], judged["timings"]["precision"]) == ("onnxruntime", "fp32")
+
+
+def test_auto_is_chosen_by_the_worker(signed_in: Client, deployment: Deployment, worker: None) -> None:
+    document = signed_in.post("/api/load_model", {"precision": "auto"}, content_type="application/json").json()
+    assert (document["runtime"], document["precision"]) == ("torch", "auto")
+    assert document["precision_chosen"] in ("fp32", "bf16")
+    assert {row["precision"] for row in Deployment.objects.latest("id").choice["measured"]} >= {"fp32"}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"runtime": "torch", "precision": "int8"}, "int8 is not to be had"),
+        ({"runtime": "onnxruntime"}, "pip install onnxruntime"),
+        ({"runtime": "openvino", "precision": "bf16"}, "pip install openvino"),
+    ],
+)
+def test_what_is_not_to_be_had_changes_nothing(
+    signed_in: Client,
+    deployment: Deployment,
+    worker: None,
+    monkeypatch: pytest.MonkeyPatch,
+    body: dict[str, str],
+    says: str,
+) -> None:
+    for name in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
+    response = signed_in.post("/api/load_model", body, content_type="application/json")
+    document = problem(response, 409, "runtime_unavailable")
+    assert says in document["detail"]
+    assert "stays in force" in document["detail"]
+    deployment.refresh_from_db()
+    assert deployment.status == Deployment.Status.ACTIVE
+    assert Deployment.objects.latest("id").error_code == "runtime_unavailable"
+    judged = signed_in.post("/api/test_image", {"image": upload(parts.png(7))}).json()
+    assert judged["timings"]["runtime"] == "torch"
 
 
 def test_a_defective_part_says_where(signed_in: Client, deployment: Deployment, worker: None) -> None:

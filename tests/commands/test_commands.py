@@ -314,6 +314,59 @@ def test_what_was_decided_about_the_preprocessing_is_kept_with_the_version(datas
     assert TrainingRun.objects.get().calibration == {"method": "conformal", "false_reject_rate": 0.2}
 
 
+def test_export(version: ModelVersion, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    document = run("export", output=tmp_path / "out")
+    assert document["source"] == {
+        "category": "disc",
+        "model_version": version.pk,
+        "number": 1,
+        "artifact_sha256": version.artifact_sha256,
+    }
+    assert json.loads((tmp_path / "out" / "model.json").read_text())["precision"] == "fp32"
+    assert (tmp_path / "out" / "model.onnx").stat().st_size == document["size_bytes"]
+    before = sorted(tmp_path.rglob("*.onnx"))
+    fails("export", output=tmp_path / "out", match="exists already")
+    (tmp_path / "file").write_text("")
+    fails("export", output=tmp_path / "file" / "below", match="could not be written")
+    fails("export", output=tmp_path / "new", model_version="99", match="no model version 99")
+    fails("export", output=tmp_path / "new", model_version="../x", match="must be an id")
+    fails("export", "--output", tmp_path / "new", "--format", "pickle", match="invalid choice")
+    fails("export", "--output", tmp_path / "new", "--precision", "fp8", match="invalid choice")
+    fails("export", match="output")
+    (version.artifact_path / "manifest.json").write_text("{}")
+    fails("export", output=tmp_path / "new", match="was not exported: manifest.json")
+    assert sorted(tmp_path.rglob("*.onnx")) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_export_without_the_library_names_it(
+    version: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    fails("export", output=tmp_path / "new", match="pip install onnxscript")
+
+
+def test_commands_run_a_model_as_they_are_told(version: ModelVersion, dataset_folder: Path) -> None:
+    pytest.importorskip("openvino")
+    run("import_dataset", dataset_folder)
+    plain = run("evaluate")
+    assert plain["run_in"] == {"runtime": "torch", "precision": "fp32"}
+    figures = run("evaluate", runtime="openvino", precision="fp32")
+    assert figures["run_in"] == {"runtime": "openvino", "precision": "fp32"}
+    assert figures["image"]["auroc"] == pytest.approx(plain["image"]["auroc"])
+    image = dataset_folder / "test/scratch/000.png"
+    [judged] = run("inspect", image, runtime="openvino", precision="fp32")["results"]
+    assert judged["is_defective"] is True
+    assert judged["timings"]["runtime"] == "openvino"
+    for command, words in (("inspect", [image]), ("evaluate", [])):
+        fails(command, *words, "--runtime", "abacus", match="invalid choice")
+        fails(command, *words, "--precision", "fp8", match="invalid choice")
+    fails("inspect", image, runtime="torch", precision="int8", match="1 of 1")
+    fails("evaluate", runtime="torch", precision="int8", match="int8 is not to be had")
+
+
 def test_what_a_killed_attempt_left_is_removed_and_a_registered_artifact_stays(version: ModelVersion) -> None:
     from training.services import discard_artifacts
 

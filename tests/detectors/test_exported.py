@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ pytest.importorskip("openvino")
 
 # The second is one that pose alignment could choose: not all layers divide it evenly.
 SIZES = [(64, 96), (80, 112)]
-VARIANTS = {
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "padim": ("padim", {}),
     "padim orthogonal, odd": ("padim", {"reduction": "orthogonal", "patch_size": 5}),
     "patchcore": ("patchcore", {}),
@@ -81,7 +82,8 @@ def cache(padim, tmp_path_factory):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_runtime_gives_the_detectors_maps(variant, size, tmp_path):
     detector = fit(variant, size)
-    images = torch.cat([textured(3, *size, seed=2), with_defect(textured(2, *size, seed=3))])
+    height, width = size
+    images = torch.cat([textured(3, height, width, seed=2), with_defect(textured(2, height, width, seed=3))])
     expected = detector.score(images)
     for runtime in (ONNXRUNTIME, OPENVINO):
         scorer = open_scorer(detector, runtime=runtime, precision=FP32, cache=tmp_path)
@@ -190,8 +192,7 @@ def test_a_damaged_file_is_built_again(padim, tmp_path, monkeypatch, damage):
     if damage == "a folder":
         path.unlink()
         path.mkdir()
-        with pytest.raises(OSError, match="irectory"):
-            onnx_model(padim, FP32, tmp_path)
+        assert onnx_model(padim, FP32, tmp_path) == b"built"
         return
     path.write_bytes({"cut": data[:-1], "flipped": data[:-1] + b"?", "emptied": b""}[damage])
     assert onnx_model(padim, FP32, tmp_path) == b"built"
@@ -225,8 +226,7 @@ def test_without_onnxruntime_openvino_has_no_int8(padim, monkeypatch):
 
 
 def test_providers_best_first(monkeypatch):
-    import onnxruntime
-
+    onnxruntime = pytest.importorskip("onnxruntime")
     assert providers("cpu") == ["CPUExecutionProvider"]
     known = ["AzureExecutionProvider", "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
@@ -234,6 +234,14 @@ def test_providers_best_first(monkeypatch):
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known[:2])
     with pytest.raises(EngineUnavailable, match="onnxruntime-gpu"):
         providers("cuda")
+
+
+@pytest.mark.parametrize("runtime", [ONNXRUNTIME, OPENVINO])
+@pytest.mark.parametrize("precision", [FP32, AUTO])
+def test_a_library_that_fails_is_told_as_such(padim, monkeypatch, runtime, precision):
+    monkeypatch.setattr(exporting, "_build", lambda *_: b"junk")
+    with pytest.raises(EngineUnavailable, match=f"Runtime {runtime} fails with this model"):
+        open_scorer(padim, runtime=runtime, precision=precision)
 
 
 def test_a_model_too_large_for_a_file_says_so(padim, monkeypatch):

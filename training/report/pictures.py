@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from modelzoo.detectors.base import Detector
 from modelzoo.maps import render_heat
 from records.images import open_rgb
 from records.selectors import gate_limits
-from training.evaluation import Judged, judge
+from training.evaluation import Judged, Judging, judge
 from training.layout import open_mask
 from training.models import DatasetImage
 
@@ -84,7 +83,7 @@ def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
     return [group for group in groups if group.images]
 
 
-def show(detector: Detector, groups: list[Group], threshold: float) -> list[tuple[str, list[Picture]]]:
+def show(detector: Judging, groups: list[Group], threshold: float) -> list[tuple[str, list[Picture]]]:
     """The groups with their pictures; the images are scored once more, so that no map had to be kept until now."""
     return [(group.title, [_picture(row, threshold) for row in judge(detector, group.images)]) for group in groups]
 

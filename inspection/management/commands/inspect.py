@@ -11,6 +11,7 @@ from django.conf import settings
 from inspection import services
 from inspection.models import Inspection
 from inspection.selectors import inspection_document
+from modelzoo.how import how, how_options
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
 from mvtec_site.commands import ProductCommand
@@ -30,7 +31,7 @@ class Command(ProductCommand):
         )
         parser.add_argument("--category", default="")
         parser.add_argument("--station", default="")
-        parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")
+        how_options(parser)
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -71,7 +72,7 @@ class Command(ProductCommand):
             source="command",
             actor=None,
             part=services.PartContext(station=options["station"]),
-            device=options["device"],
+            how=how(options),
         )
         document = inspection_document(done, anomaly_map="url")
         if not options["json"]:

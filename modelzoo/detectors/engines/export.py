@@ -30,6 +30,8 @@ from modelzoo.detectors.engines.base import FP32, INT8, MOST_TOLERATED, EngineUn
 from modelzoo.detectors.engines.portable import NETWORK, Portable
 from modelzoo.detectors.errors import DetectorError
 
+log = logging.getLogger(__name__)
+
 MODEL, DESCRIPTION = "model.onnx", "model.json"
 PRECISIONS = (FP32, INT8)
 INPUT, OUTPUTS = "images", ("maps", "scores")
@@ -68,11 +70,11 @@ def onnx_model(detector: Detector, precision: str, cache: Path | None = None) ->
     Args:
         precision: one of `PRECISIONS`. INT8 is calibrated on `detector.probe`.
         cache: a folder for this very model. What was built is kept there and read the next time, unless it is
-            damaged or other versions of the libraries made it. None builds anew.
+            damaged or other versions of the libraries made it; where nothing can be written it is built each time. None
+            builds anew.
 
     Raises:
         EngineUnavailable: when a library is missing or the model is too large for one file.
-        OSError: when the folder cannot be written.
     """
     if cache is None:
         return _build(detector, precision)
@@ -81,7 +83,10 @@ def onnx_model(detector: Detector, precision: str, cache: Path | None = None) ->
     kept = _read_sealed(path)
     if kept is None:
         kept = _build(detector, precision)
-        _write_sealed(path, kept)
+        try:
+            _write_sealed(path, kept)
+        except OSError as error:
+            log.warning("The model for other runtimes could not be kept in %s (%s).", cache, error)
     return kept
 
 

@@ -115,7 +115,7 @@ def open_scorer(
             f"Precision {precision} is not to be had with runtime {runtime} for {detector.algorithm} here; "
             f"there is {', '.join(offered)}."
         )
-    engine = engine_class(detector, precision, cache)
+    engine = _opened(engine_class, detector, precision, cache)
     choice: dict[str, Any] = {"runtime": runtime, "precision": precision, "because": "it was asked for"}
     if (runtime, precision) != (TORCH, FP32):
         moved = moved_by(detector, engine.maps(detector.probe).max(axis=(1, 2)))
@@ -125,9 +125,24 @@ def open_scorer(
     return Scorer(detector, engine, choice)
 
 
+def _opened(engine_class: type[Engine], detector: Detector, precision: str, cache: Path | None) -> Engine:
+    try:
+        return engine_class(detector, precision, cache)
+    except (DetectorError, MemoryError):
+        raise
+    except Exception as error:
+        # Exporters, compilers and runtimes have no common class of errors.
+        if engine_class.runtime == TORCH:
+            raise
+        raise EngineUnavailable(
+            f"Runtime {engine_class.runtime} fails with this model ({type(error).__name__}: {str(error)[:300]}); "
+            "use runtime torch."
+        ) from error
+
+
 def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
     probe, spread = detector.probe, float(np.std(detector.held_out_scores))
-    engines = [engine_class(detector, precision, cache) for precision in offered]
+    engines = [_opened(engine_class, detector, precision, cache) for precision in offered]
     scores = [engine.maps(probe).max(axis=(1, 2)) for engine in engines]
     moved = [float(np.abs(of - scores[0]).max()) / spread if spread > 0 else 0.0 for of in scores]
     times = [math.inf] * len(engines)

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from modelzoo.how import how, how_options
 from modelzoo.runtime import hold
 from modelzoo.selectors import find_version, threshold_in_force
 from mvtec_site.commands import ProductCommand
@@ -23,7 +24,8 @@ class Command(ProductCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
         parser.add_argument("--dataset", default="", help="name of a data set (default: the one it was trained on)")
-        parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="")
+        # The reference, unless another way is asked for: figures are compared over machines and years.
+        how_options(parser, runtime="torch", precision="fp32")
         parser.add_argument("--report", type=Path, metavar="PATH", help="also write a self-contained HTML report")
         self.json_option(parser)
 
@@ -41,16 +43,17 @@ class Command(ProductCommand):
         if not images:
             raise UserError(f"{dataset} has no test images.", code="no_test_images")
         threshold = threshold_in_force(version.pk)
-        held = hold(version, options["device"])
+        held = hold(version, **how(options))
         scored: list[tuple[DatasetImage, float | None]] = []
         with progress_bar(quiet=options["json"]) as echo:
             metrics = evaluate_images(
-                held.detector,
+                held.scorer,
                 images,
                 threshold.value,
                 progress=echo,
                 each=lambda image, score: scored.append((image, score)),
             )
+        metrics["run_in"] = {name: held.scorer.choice[name] for name in ("runtime", "precision")}
         evaluation = record_evaluation(
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
@@ -60,7 +63,7 @@ class Command(ProductCommand):
                 dataset=dataset,
                 threshold=threshold,
                 evaluation=evaluation,
-                pictures=pictures.show(held.detector, pictures.choose(scored), threshold.value),
+                pictures=pictures.show(held.scorer, pictures.choose(scored), threshold.value),
             )
             page.write(target, html)
         if options["json"]:
@@ -68,7 +71,8 @@ class Command(ProductCommand):
             self.answer(head | metrics | ({"report": str(target)} if target else {}))
         else:
             self.stdout.write(
-                f"{version} on {dataset}, threshold {threshold.value:.6g} (revision {threshold.revision})"
+                f"{version} on {dataset}, threshold {threshold.value:.6g} (revision {threshold.revision}), "
+                f"{' '.join(metrics['run_in'].values())}"
             )
             self.stdout.write(as_text(metrics))
             if target:
