@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,8 +122,14 @@ def test_calibrate_says_what_is_wrong(version: ModelVersion, options: dict[str, 
     assert Threshold.objects.count() == 1
 
 
+def train_small(folder: Path) -> dict[str, Any]:
+    options = {"image_size": 64, "backbone": "efficientnet_lite0", "option": ["n_features=12"]}
+    answer: dict[str, Any] = run("train", dataset=str(folder), model="padim", **options)
+    return answer
+
+
 def test_speed_measures_every_batch_size_of_every_precision(dataset_folder: Path) -> None:
-    trained = run("train", dataset=str(dataset_folder), model="padim", image_size=64, backbone="efficientnet_lite0", option=["n_features=12"])
+    trained = train_small(dataset_folder)
     document = run("benchmark", "speed", rounds=1, threads=1, accuracy=True, precisions=["fp32", "int8"])
     rows = document["rows"]
     assert [row["batch"] for row in rows] == [1, 8, 16]
@@ -149,7 +156,7 @@ serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if o
 
 def test_a_peer_takes_its_turns(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stand-in speaks for the peer, which is not installed here: the protocol, its folder of images, the ratios."""
-    run("train", dataset=str(dataset_folder), model="padim", image_size=64, backbone="efficientnet_lite0", option=["n_features=12"])
+    train_small(dataset_folder)
     seen: list[list[str]] = []
 
     def stand_in(python: str, category: Path) -> list[str]:
@@ -179,6 +186,6 @@ def test_speed_says_what_is_wrong(db: None, options: dict[str, object], said: st
 
 
 def test_a_peer_that_does_not_run_is_said(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("train", dataset=str(dataset_folder), model="padim", image_size=64, backbone="efficientnet_lite0", option=["n_features=12"])
+    train_small(dataset_folder)
     monkeypatch.setattr(speed, "_peer_command", lambda python, category: [python, "-c", "raise SystemExit(3)"])
     fails("benchmark", "speed", rounds=1, threads=1, precisions=["fp32"], peer_python=sys.executable, match="The peer")

@@ -288,3 +288,15 @@ def test_the_weakest_images_are_chosen_and_none_twice() -> None:
         "Could": ["good/20", "good/21", "good/22", "good/23"],
     }
     assert choose([]) == []
+
+
+def test_a_report_can_leave_the_pictures_out(evaluated: Any, tmp_path: Path) -> None:
+    evaluated("--report", str(tmp_path / "whole.html"))
+    evaluated("--report", str(tmp_path / "confidential.html"), "--without-pictures")
+    whole, confidential = ((tmp_path / f"{name}.html").read_text() for name in ("whole", "confidential"))
+    assert "data:image/" in whole
+    assert "Where it errs" in whole
+    assert "data:image/" not in confidential
+    assert "Where it errs" not in confidential
+    with pytest.raises(CommandError, match="--report"):
+        evaluated("--without-pictures")

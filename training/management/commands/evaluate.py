@@ -27,6 +27,11 @@ class Command(ProductCommand):
         # The reference, unless another way is asked for: figures are compared over machines and years.
         how_options(parser, runtime="torch", precision="fp32")
         parser.add_argument("--report", type=Path, metavar="PATH", help="also write a self-contained HTML report")
+        parser.add_argument(
+            "--without-pictures",
+            action="store_true",
+            help="leave the images out of the report: parts stay confidential",
+        )
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -35,6 +40,8 @@ class Command(ProductCommand):
         from training.runner import progress_bar
 
         target = Path(options["report"]) if options.get("report") else None
+        if options["without_pictures"] and not target:
+            raise UserError("--without-pictures says what a report shows; name one with --report.")
         if target:
             page.check_target(target)
         version = find_version(wanted=options["model_version"])
@@ -57,13 +64,17 @@ class Command(ProductCommand):
         evaluation = record_evaluation(
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
+
+        def shown() -> list[tuple[str, list[pictures.Picture]]]:
+            return pictures.show(held.scorer, pictures.choose(scored), threshold.value)
+
         if target:
             html = page.render(
                 version=version,
                 dataset=dataset,
                 threshold=threshold,
                 evaluation=evaluation,
-                pictures=pictures.show(held.scorer, pictures.choose(scored), threshold.value),
+                pictures=[] if options["without_pictures"] else shown(),
             )
             page.write(target, html)
         if options["json"]:
