@@ -84,11 +84,11 @@ def test_auto_never_takes_a_precision_that_changes_the_scores(fitted, monkeypatc
     assert refused["moved"] > MOST_MOVED
 
 
-class _Small:
+class _Small(TorchEngine):
     """An engine whose device holds two images."""
 
     def __init__(self, detector):
-        self.detector = detector
+        super().__init__(detector, FP32)
         self.asked: list[int] = []
 
     def maps(self, images):
@@ -109,12 +109,12 @@ def test_a_batch_that_does_not_fit_is_cut_and_the_size_remembered(fitted):
 
 
 def test_one_image_that_does_not_fit_is_an_error(fitted):
-    class Full:
+    class Full(TorchEngine):
         def maps(self, images):
             raise MemoryError("out of memory")
 
     with pytest.raises(MemoryError):
-        Scorer(fitted, Full(), {}).score(textured(2, *SIZE))
+        Scorer(fitted, Full(fitted, FP32), {}).score(textured(2, *SIZE))
 
 
 def test_cuda_running_out_of_memory_is_told_as_such(fitted):

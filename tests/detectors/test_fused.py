@@ -15,7 +15,7 @@ def made_up(name: str, layers: tuple[str, ...] = LAYERS) -> Backbone:
         torch.manual_seed(0)
         backbone = Backbone(name, layers, folded=True)
         for module in backbone.network.modules():
-            if isinstance(module, torch.nn.Conv2d):
+            if isinstance(module, torch.nn.Conv2d) and module.bias is not None:
                 fan_in = module.weight[0].numel()
                 module.weight.normal_(0, (1.5 / fan_in) ** 0.5)
                 module.bias.normal_(0, 0.1)
