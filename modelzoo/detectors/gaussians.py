@@ -129,7 +129,8 @@ class UpperTriangular:
     them: five eighths of the numbers, and reading them is what a single image waits for.
 
     Attributes:
-        blocks: float32 [P,end,end-start] of the columns start to end.
+        blocks: float32 [P,end-start,end] of the columns start to end, each column one row of memory: a product with
+            one vector then reads them in order.
     """
 
     def __init__(self, blocks: list[torch.Tensor]) -> None:
@@ -139,7 +140,7 @@ class UpperTriangular:
     def empty(cls, positions: int, channels: int, device: torch.device | str = "cpu") -> UpperTriangular:
         """Memory for as many matrices, its values not set."""
         cuts = _column_cuts(channels)
-        return cls([torch.empty(positions, end, end - start, device=device) for start, end in cuts])
+        return cls([torch.empty(positions, end - start, end, device=device) for start, end in cuts])
 
     @classmethod
     def zeros(cls, positions: int, channels: int, device: torch.device | str = "cpu") -> UpperTriangular:
@@ -151,19 +152,19 @@ class UpperTriangular:
 
     @property
     def channels(self) -> int:
-        return self.blocks[-1].shape[1]
+        return self.blocks[-1].shape[2]
 
     def put(self, positions: slice, matrices: torch.Tensor) -> None:
         """Set some of them to float32 [p,C,C]."""
         for block, (start, end) in zip(self.blocks, _column_cuts(self.channels), strict=True):
-            block[positions] = matrices[:, :end, start:end]
+            block[positions] = matrices[:, :end, start:end].transpose(1, 2)
 
     def get(self, positions: slice) -> torch.Tensor:
         """Some of them, float32 [p,C,C]."""
         channels = self.channels
         matrices = self.blocks[-1].new_zeros(len(self.blocks[-1][positions]), channels, channels)
         for block, (start, end) in zip(self.blocks, _column_cuts(channels), strict=True):
-            matrices[:, :end, start:end] = block[positions]
+            matrices[:, :end, start:end] = block[positions].transpose(1, 2)
         return matrices
 
     def symmetric(self, positions: slice) -> torch.Tensor:
@@ -175,12 +176,13 @@ class UpperTriangular:
         """Add the upper halves of rows^T rows, of float32 [P,B,C]."""
         columns = rows.transpose(1, 2)
         for block, (start, end) in zip(self.blocks, _column_cuts(self.channels), strict=True):
-            block.baddbmm_(columns[:, :end], rows[:, :, start:end])
+            block.baddbmm_(columns[:, start:end], rows[:, :, :end])
 
     def products(self, rows: torch.Tensor, positions: slice = EVERYWHERE) -> Iterator[torch.Tensor]:
-        """rows, float32 [p,B,C], times the matrices of these positions: columns [p,B,c] of the result, in blocks."""
+        """rows, float32 [p,B,C], times the matrices of these positions: columns of the result, [p,c,B], in blocks."""
+        vectors = rows.transpose(1, 2)
         for block in self.blocks:
-            yield torch.bmm(rows[:, :, : block.shape[1]], block[positions])
+            yield torch.bmm(block[positions], vectors[:, : block.shape[2]])
 
     def round_to_half(self) -> None:
         """Keep float32, but only values that half precision has."""
@@ -284,13 +286,13 @@ class Gaussians:
     def whitened(self, features: torch.Tensor, positions: slice = EVERYWHERE) -> torch.Tensor:
         """float32 [p,B,C]: sqrt(f) times the whitened deviations of features [P,B,C] at these positions."""
         deviations = features[positions] - self.mean[positions, None]
-        return torch.cat(list(self.whitening.products(deviations, positions)), dim=2)
+        return torch.cat(list(self.whitening.products(deviations, positions)), dim=1).transpose(1, 2)
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """Mahalanobis distances, float32 [B,P], of features [P,B,C]."""
         squared = features.new_zeros(features.shape[:2])
         for product in self.whitening.products(features - self.mean[:, None]):
-            squared += product.square().sum(2)
+            squared += product.square().sum(1)
         return squared.T.sqrt() * self.floor**-0.5
 
     def to(self, device: str) -> None:

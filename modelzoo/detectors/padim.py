@@ -117,18 +117,23 @@ class Padim(PatchDetector):
         Images are decoded and described once: their features wait on the disk for the model that scores them.
         """
         with Spool() as spool:
-            for seen, features in self._stream(source, self.config.batch_size):
-                positions = _by_position(features)
-                moments = moments or Moments(positions.mean(1))
-                moments.add(positions)
-                spool.add(features.permute(0, 2, 3, 1))
-                progress(0.2 + 0.3 * seen / len(source), f"learning from image {seen} of {len(source)}")
-            if moments is None:
-                raise DetectorError("The image source is empty.")
+            moments = self._accumulate(moments, source, spool, progress)
             progress(0.5, "estimating the held-out model")
             scores = self._held_out_scores(source, moments, spool, progress)
         progress(0.95, "estimating the model")
         return moments, scores
+
+    def _accumulate(self, moments: Moments | None, source: ImageSource, spool: Spool, progress: Progress) -> Moments:
+        """Take all images in, and put their features into the spool."""
+        for seen, features in self._stream(source, self.config.batch_size):
+            positions = _by_position(features)
+            moments = moments or Moments(positions.mean(1))
+            moments.add(positions)
+            spool.add(features.permute(0, 2, 3, 1))
+            progress(0.2 + 0.3 * seen / len(source), f"learning from image {seen} of {len(source)}")
+        if moments is None:
+            raise DetectorError("The image source is empty.")
+        return moments
 
     def _held_out_scores(self, source: ImageSource, moments: Moments, spool: Spool, progress: Progress) -> np.ndarray:
         """Of the images of the source, all of them part of the moments: float [n]."""

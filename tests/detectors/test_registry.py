@@ -108,11 +108,19 @@ def test_the_detectors_import_neither_django_nor_torchvision():
     assert answer.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize(("given", "in_force"), [(None, "passive"), ("active", "active")])
-def test_threads_sleep_while_they_wait_unless_someone_decides_otherwise(given, in_force):
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+@pytest.mark.parametrize(
+    ("name", "given", "in_force"),
+    [
+        ("OMP_WAIT_POLICY", None, "passive"),
+        ("OMP_WAIT_POLICY", "active", "active"),
+        ("GOMP_SPINCOUNT", None, "10000"),
+        ("GOMP_SPINCOUNT", "7", "7"),
+    ],
+)
+def test_threads_sleep_while_they_wait_unless_someone_decides_otherwise(name, given, in_force):
+    environment = {other: value for other, value in os.environ.items() if other != name}
     if given:
-        environment["OMP_WAIT_POLICY"] = given
-    code = "import os, modelzoo.detectors; print(os.environ['OMP_WAIT_POLICY'])"
+        environment[name] = given
+    code = f"import os, modelzoo.detectors; print(os.environ[{name!r}])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert answer.stdout.strip() == in_force

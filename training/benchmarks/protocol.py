@@ -31,11 +31,9 @@ class Side:
     """A process that answers `measure` requests; its first line says what it is."""
 
     def __init__(self, command: list[str], *, threads: int) -> None:
-        environment = os.environ | {
-            "OMP_NUM_THREADS": str(threads),
-            "OMP_WAIT_POLICY": "passive",  # a side that waits must not keep the cores of the one that is measured
-            "PYTHONPATH": str(ROOT),
-        }
+        environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(ROOT)}
+        # As workers run: threads that wait a moment for the next operation. They sleep before another side's turn.
+        environment.pop("OMP_WAIT_POLICY", None)
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -97,8 +95,9 @@ def serve(start: Callable[[], tuple[dict[str, Any], Answers]]) -> None:
             print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), file=out, flush=True)
 
 
-def milliseconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Median of a few calls after one that only warms up."""
+def milliseconds(call: Callable[[], object], repeats: int = 7) -> float:
+    """Median of a few calls after two that only bring memory and threads back from the other sides' turns."""
+    call()
     call()
     times = []
     for _ in range(repeats):
