@@ -58,10 +58,14 @@ class Engine(ABC):
         """
 
 
-def moved_by(detector: Detector, scores: np.ndarray) -> float:
-    """How far other scores of its probe, float32 [n], lie from the detector's, in spreads of its held-out scores."""
+def moved_by(detector: Detector, scores: np.ndarray, reference: np.ndarray | None = None) -> float:
+    """How far other scores of its probe, float32 [n], lie from the reference, in spreads of its held-out scores.
+
+    The reference is the detector itself, unless scores of its probe are given that were taken already.
+    """
+    reference = detector.score(detector.probe).scores if reference is None else reference
     spread = float(np.std(detector.held_out_scores))
-    return float(np.abs(scores - detector.score(detector.probe).scores).max()) / spread if spread > 0 else 0.0
+    return float(np.abs(scores - reference).max()) / spread if spread > 0 else 0.0
 
 
 def too_far(precision: str, moved: float) -> str:

@@ -14,7 +14,7 @@ from modelzoo.detectors.engines.base import BF16, COMPILED, FP32, TORCH, Engine,
 
 
 class TorchEngine(Engine):
-    """The detector's own pass. On a GPU images travel from pinned memory while the last batch is still computed."""
+    """The detector's own pass. On a GPU images travel from pinned memory."""
 
     runtime = TORCH
 

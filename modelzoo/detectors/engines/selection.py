@@ -141,10 +141,10 @@ def _opened(engine_class: type[Engine], detector: Detector, precision: str, cach
 
 
 def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
-    probe, spread = detector.probe, float(np.std(detector.held_out_scores))
+    probe = detector.probe
     engines = [_opened(engine_class, detector, precision, cache) for precision in offered]
     scores = [engine.maps(probe).max(axis=(1, 2)) for engine in engines]
-    moved = [float(np.abs(of - scores[0]).max()) / spread if spread > 0 else 0.0 for of in scores]
+    moved = [moved_by(detector, of, scores[0]) for of in scores]
     times = [math.inf] * len(engines)
     # Turn by turn, and the least counts: what else the machine does meanwhile then decides nothing.
     for _ in range(ROUNDS):

@@ -10,14 +10,11 @@ from typing import Any
 
 from django.conf import settings
 
-from modelzoo.models import ModelVersion
+from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import find_version, newest_of_each_algorithm
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
 from training.imports import find_dataset
-
-RUNTIMES = ["torch", "compile", "onnxruntime", "openvino"]
-PRECISIONS = ["auto", "fp32", "bf16", "int8"]
 
 
 class Command(ProductCommand):
@@ -43,8 +40,10 @@ class Command(ProductCommand):
         speed.add_argument(
             "--model-version", nargs="+", default=[], help="ids; default: the newest version of each algorithm"
         )
-        speed.add_argument("--runtimes", nargs="+", default=["torch"], choices=RUNTIMES, help="default torch")
-        speed.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=PRECISIONS)
+        speed.add_argument(
+            "--runtimes", nargs="+", default=["torch"], choices=Deployment.Runtime.values, help="default torch"
+        )
+        speed.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=Deployment.Precision.values)
         speed.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
         speed.add_argument("--rounds", type=int, default=7, help="the median of this many is reported (default 7)")
         speed.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side (default: all cores)")
