@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts.roles import Scope
+
 
 def digest_of(plain: str) -> str:
     """What is kept of a token. Tokens are 256 random bits, so a plain hash cannot be searched."""
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def scopes_text(scopes: Iterable[str]) -> str:
+    """Scopes as they are kept: each once, in alphabetical order."""
+    return " ".join(sorted({str(scope) for scope in scopes}))
+
+
+ALL_SCOPES = scopes_text(Scope)
 
 
 class ApiToken(models.Model):
@@ -22,6 +33,7 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=12, editable=False)  # first characters, to recognise it in a list
+    scopes = models.CharField(max_length=40, help_text="what it is for: inspect, manage, read, with a blank between")
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -33,10 +45,18 @@ class ApiToken(models.Model):
             models.UniqueConstraint(
                 fields=["user", "name"], condition=Q(revoked_at__isnull=True), name="token_name_is_unique_while_valid"
             ),
+            models.CheckConstraint(
+                condition=Q(scopes__regex=r"^(inspect( manage)?( read)?|manage( read)?|read)$"),
+                name="token_scopes_are_known",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.name} ({self.hint}...)"
+
+    @property
+    def scope_list(self) -> list[str]:
+        return self.scopes.split()
 
     @property
     def is_valid(self) -> bool:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from modelzoo.models import Deployment, ModelVersion, Threshold, finite
+from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
 from records.models import Asset
 
 
@@ -20,6 +20,7 @@ class BatchRun(models.Model):
         QUEUED = "queued"
         RUNNING = "running"
         FINISHED = "finished"
+        CANCELLED = "cancelled"
 
     OPEN = (Status.QUEUED, Status.RUNNING)
 
@@ -27,8 +28,12 @@ class BatchRun(models.Model):
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="batches")
     name = models.CharField(max_length=200)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    cancel_requested = models.BooleanField(default=False)
     claim = models.UUIDField(null=True, blank=True)
     lease_expires_at = models.DateTimeField(null=True, blank=True)
+    # The same key from the same caller (whose id stands before it) is the same batch. Null: none, which repeats.
+    idempotency_key = models.CharField(max_length=230, null=True, blank=True)  # noqa: DJ001
+    fingerprint = models.CharField(max_length=64, blank=True)
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -46,11 +51,14 @@ class BatchRun(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(status__in=["queued", "running", "finished"]), name="batch_status_is_known"
+                condition=Q(status__in=["queued", "running", "finished", "cancelled"]), name="batch_status_is_known"
             ),
             models.CheckConstraint(
-                condition=~Q(status="finished") | Q(finished_at__isnull=False), name="finished_batch_has_an_end"
+                condition=~Q(status__in=["finished", "cancelled"]) | Q(finished_at__isnull=False),
+                name="finished_batch_has_an_end",
             ),
+            # also serves "the batch of this key"
+            models.UniqueConstraint(fields=["idempotency_key"], name="batch_key_is_unique"),
         ]
 
     def __str__(self) -> str:
@@ -66,6 +74,7 @@ class InspectionRequest(models.Model):
         DONE = "done"
         FAILED = "failed"
         EXPIRED = "expired"  # nobody judged it while its caller waited
+        CANCELLED = "cancelled"  # its batch was called off before it was judged
 
     OPEN = (Status.QUEUED, Status.RUNNING)
 
@@ -95,6 +104,9 @@ class InspectionRequest(models.Model):
     lease_expires_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
+    # The same key from the same caller (whose id stands before it) is the same request, so the same record.
+    idempotency_key = models.CharField(max_length=230, null=True, blank=True)  # noqa: DJ001
+    fingerprint = models.CharField(max_length=64, blank=True, help_text="of what was asked for with that key")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -119,9 +131,11 @@ class InspectionRequest(models.Model):
                 fields=["batch", "position"], condition=Q(batch__isnull=False), name="batch_position_is_unique"
             ),
             models.CheckConstraint(
-                condition=Q(status__in=["queued", "running", "done", "failed", "expired"]),
+                condition=Q(status__in=["queued", "running", "done", "failed", "expired", "cancelled"]),
                 name="request_status_is_known",
             ),
+            # also serves "the request of this key"
+            models.UniqueConstraint(fields=["idempotency_key"], name="request_key_is_unique"),
             models.CheckConstraint(
                 condition=Q(status="failed") | Q(asset__isnull=False), name="only_failed_requests_lack_an_image"
             ),
@@ -164,6 +178,8 @@ class Inspection(models.Model):
         Deployment, null=True, blank=True, on_delete=models.PROTECT, related_name="inspections"
     )
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="inspections")
+    # That of the model version, kept here so that the history of one category can be asked for in order.
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="inspections")
     threshold = models.ForeignKey(Threshold, on_delete=models.PROTECT, related_name="inspections")
     threshold_value = models.FloatField()
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
@@ -279,3 +295,68 @@ class Inspection(models.Model):
             return ""
         first = _WHAT_NEXT.get(self.reason, _WHAT_NEXT[""])
         return f"{first} Then inspect it again. If that does not help, put the part aside: nothing has judged it."
+
+
+class Review(models.Model):
+    """What a person said about a record after looking at it. Append-only: a later review stands beside, not instead.
+
+    Database triggers refuse UPDATE and DELETE.
+    """
+
+    class Verdict(models.TextChoices):
+        GOOD = "good"
+        DEFECTIVE = "defective"
+
+    inspection = models.ForeignKey(Inspection, on_delete=models.PROTECT, related_name="reviews", db_index=False)
+    number = models.PositiveIntegerField(help_text="of the reviews of this record, from 1")
+    verdict = models.CharField(max_length=16, choices=Verdict.choices)
+    # None where the model gave no verdict to agree with.
+    agrees = models.BooleanField(null=True, help_text="with the verdict of the record")
+    defect_type = models.CharField(max_length=100, blank=True)
+    comment = models.TextField(blank=True, max_length=2000)
+    regions = models.JSONField(default=list, blank=True, help_text="where it is: x, y, width, height in image pixels")
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reviews")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            # also serves "the reviews of this record, in order"
+            models.UniqueConstraint(fields=["inspection", "number"], name="review_number_is_unique"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="review_number_from_one"),
+            models.CheckConstraint(condition=Q(verdict__in=["good", "defective"]), name="review_verdict_is_known"),
+            models.CheckConstraint(
+                condition=Q(verdict="defective") | Q(defect_type="", regions=[]),
+                name="only_defects_have_a_type_and_place",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"review {self.number} of {self.inspection_id}: {self.verdict}"
+
+
+class Standing(models.Model):
+    """Where a reviewed record stands now: its last review, at hand for filters. Derived from the reviews alone."""
+
+    inspection = models.OneToOneField(Inspection, on_delete=models.PROTECT, related_name="standing", primary_key=True)
+    last_review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=16, choices=Review.Verdict.choices)
+    defect_type = models.CharField(max_length=100, blank=True)
+    reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
+    overruled = models.BooleanField(help_text="the last review and the model's verdict differ")
+    contested = models.BooleanField(help_text="its reviews differ among themselves")
+    reviews = models.PositiveIntegerField(help_text="how many there are")
+    inspected_at = models.DateTimeField(help_text="when the record was written, for the history's order")
+
+    class Meta:
+        ordering = ["-inspected_at", "-inspection"]
+        indexes = [
+            # "what this person reviewed", "what was overruled", "what is contested": filters of the history
+            models.Index(fields=["reviewer", "-inspected_at"], name="standings_by_reviewer"),
+            models.Index(fields=["-inspected_at"], condition=Q(overruled=True), name="standings_overruled"),
+            models.Index(fields=["-inspected_at"], condition=Q(contested=True), name="standings_contested"),
+            models.Index(fields=["verdict", "-inspected_at"], name="standings_by_verdict"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.inspection_id}: {self.verdict} after {self.reviews}"

@@ -23,6 +23,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from PIL import Image
 
+from accounts.roles import Right, require
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
@@ -77,6 +78,7 @@ def inspect_image(
     Raises `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in time (the image is kept, no record is
     written, now or later), or the error that judging ended in.
     """
+    require(actor, Right.INSPECT)
     gated, pixels = gate_image(data=data, filename=filename, actor=actor)
     filed = file_image(data=data, gated=gated)
     handover.lay_down(gated.sha256, pixels)
@@ -419,6 +421,7 @@ def _record(
         asset=asset,
         deployment=request.deployment,
         model_version=version,
+        category_id=version.category_id,
         threshold=threshold,
         threshold_value=threshold.value,
         **weighed.says,
@@ -519,6 +522,7 @@ def request_batch(
     *, items: Sequence[BatchItem], name: str, deployment: Deployment, source: str, actor: Actor
 ) -> BatchRun:
     """Write a batch and its items down and call a worker once it is committed."""
+    require(actor, Right.INSPECT)
     if not items:
         raise UserError("The batch has no images. Send files, a zip, or the name of a data set.", code="empty_batch")
     batch = BatchRun.objects.create(

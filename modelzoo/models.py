@@ -102,6 +102,9 @@ class Threshold(models.Model):
     value = models.FloatField()
     method = models.CharField(max_length=16, choices=Method.choices)
     parameters = models.JSONField(default=dict, blank=True)
+    evidence = models.JSONField(
+        default=dict, blank=True, help_text="what was known when it was set: figures, and what they were taken from"
+    )
     reason = models.CharField(max_length=500)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
+from accounts.roles import Right, require
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from mvtec_site.errors import UserError
 from records.services import Actor, audit
@@ -46,7 +47,6 @@ def register_version(*, category: Category, actor: Actor, **fields: Any) -> Mode
     return version
 
 
-@transaction.atomic
 def set_threshold(
     *,
     version: ModelVersion,
@@ -55,8 +55,39 @@ def set_threshold(
     reason: str,
     actor: Actor,
     parameters: dict[str, Any] | None = None,
+    evidence: dict[str, Any] | None = None,
 ) -> Threshold:
-    """Append a threshold revision; it is in force for the next image. Verdicts of the past keep theirs."""
+    """Set the threshold of a version: a new revision, in force for the next image, on every worker.
+
+    Raises `Forbidden`, and `UserError` for a number that is not finite or a missing reason. Verdicts of the past keep
+    the revision that they were made with.
+    """
+    require(actor, Right.TUNE)
+    if not reason.strip():
+        raise UserError("A threshold needs a reason: what will somebody ask in a year?", code="reason_missing")
+    return append_threshold(
+        version=version,
+        value=value,
+        method=method,
+        reason=reason.strip(),
+        actor=actor,
+        parameters=parameters,
+        evidence=evidence,
+    )
+
+
+@transaction.atomic
+def append_threshold(
+    *,
+    version: ModelVersion,
+    value: float,
+    method: str,
+    reason: str,
+    actor: Actor,
+    parameters: dict[str, Any] | None = None,
+    evidence: dict[str, Any] | None = None,
+) -> Threshold:
+    """The revision itself, whoever may have decided it: `set_threshold` for people, a training run for its first."""
     if not math.isfinite(value):
         raise UserError("A threshold must be a finite number.", code="threshold_not_finite")
     ModelVersion.objects.select_for_update().get(pk=version.pk)
@@ -67,6 +98,7 @@ def set_threshold(
         value=value,
         method=method,
         parameters=parameters or {},
+        evidence=evidence or {},
         reason=reason,
         author_id=_actor_id(actor),
     )
@@ -86,8 +118,9 @@ def request_deployment(
 ) -> Deployment:
     """Ask for a version to be loaded. It serves its category once a worker holds it (`activate`).
 
-    `runtime` and `precision`: as the settings say, where they are not given.
+    `runtime` and `precision`: as the settings say, where they are not given. Raises `Forbidden`.
     """
+    require(actor, Right.DEPLOY)
     deployment = Deployment.objects.create(
         category=version.category,
         model_version=version,

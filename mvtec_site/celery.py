@@ -49,7 +49,7 @@ app.conf.update(
     },
     beat_schedule_filename=str(settings.VAR_DIR / "broker" / "beat"),
 )
-app.autodiscover_tasks(["mvtec_site", "training", "inspection"])
+app.autodiscover_tasks(["mvtec_site", "training", "inspection", "tuning", "retention"])
 
 
 class _SignOfLife:

@@ -83,6 +83,8 @@ INSTALLED_APPS = [
     "modelzoo",
     "training",
     "inspection",
+    "tuning",
+    "retention",
 ]
 
 MIDDLEWARE = [
@@ -215,7 +217,6 @@ LEASE_SECONDS = env.real(
 )
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, "how often a job whose worker died is tried", low=1, high=100)
 
-CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
 # ---------------------------------------------------------------- signing in
 CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
 LOGIN_URL = "login"
@@ -253,7 +254,7 @@ REST_FRAMEWORK = {
         "accounts.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.api.permissions.HasRight"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.JSONParser",
@@ -278,6 +279,8 @@ SPECTACULAR_SETTINGS = {
         "BatchStatusEnum": "inspection.models.BatchRun.Status",
         "RequestStatusEnum": "inspection.models.InspectionRequest.Status",
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
+        "OutcomeEnum": "inspection.models.Inspection.Outcome",
+        "ReviewVerdictEnum": "inspection.models.Review.Verdict",
     },
 }
 

@@ -17,7 +17,10 @@ urlpatterns = [
     # DRF decides who may read these: a token is as good as a session.
     path("api/schema", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
-    path("api/", include("inspection.api.urls")),
+    *(
+        path("api/", include(f"{app}.api.urls"))
+        for app in ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
+    ),
     path("", include("inspection.urls")),
 ]
 

@@ -29,6 +29,9 @@ class Asset(models.Model):
     height = models.PositiveIntegerField()
     file = models.FileField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
+    discarded_at = models.DateTimeField(
+        null=True, blank=True, help_text="when retention removed the file; the row and its hash stay"
+    )
 
     class Meta:
         constraints = [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from django.conf import settings as django_settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from PIL import Image
 
@@ -49,9 +49,32 @@ def _own_folders(tmp_path: Path, settings: Any) -> None:
     }
 
 
+def person(name: str, *roles: str) -> User:
+    """A user with roles. The groups are made where a test that emptied the database took them away."""
+    user = User.objects.create_user(name, password="a-long-password")
+    user.groups.set([Group.objects.get_or_create(name=role)[0] for role in roles])
+    return user
+
+
 @pytest.fixture
 def user(db: None) -> User:
-    return User.objects.create_user("olga", password="a-long-password")
+    """An engineer: may do what the tests of the line, of models and of training do."""
+    return person("olga", "engineer")
+
+
+@pytest.fixture
+def operator(db: None) -> User:
+    return person("otto", "operator")
+
+
+@pytest.fixture
+def auditor(db: None) -> User:
+    return person("audrey", "auditor")
+
+
+@pytest.fixture
+def administrator(db: None) -> User:
+    return person("ada", "admin")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tests.environment import ROOT
 
-APPS = ("records", "accounts", "modelzoo", "training", "inspection")
+APPS = ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
 # An app may import those to its left, itself and mvtec_site.
 ORDER = {name: set(APPS[: index + 1]) for index, name in enumerate(APPS)}
 ORDER["records"] = {"records"}

@@ -17,6 +17,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.text import slugify
 
+from accounts.roles import Right, require
 from modelzoo import services as modelzoo
 from modelzoo.models import ModelVersion, Threshold
 from mvtec_site import broker
@@ -42,6 +43,7 @@ def _asset_of(path: Path) -> Asset:
 
 def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> tuple[Dataset, bool]:
     """Keep one category as a snapshot. Returns (data set, whether it is new); the same content is the same row."""
+    require(actor, Right.TRAIN)
     slug = slugify(name)
     if not slug:
         raise UserError(f"{name!r} cannot name a data set; use letters, digits, - and _.", code="invalid_name")
@@ -131,7 +133,9 @@ def request_run(
     """Write a run down. It is worked on by whoever claims it: `publish_run` calls a worker.
 
     `calibration` is {"method": "percentile", "percentile": 90} or {"method": "conformal", "false_reject_rate": 0.1}.
+    Raises `Forbidden`.
     """
+    require(actor, Right.TRAIN)
     run = TrainingRun.objects.create(
         dataset=dataset,
         algorithm=algorithm,
@@ -235,7 +239,7 @@ def finish_run(
         metrics=metrics or {},
         **version_fields,
     )
-    first = modelzoo.set_threshold(
+    first = modelzoo.append_threshold(
         version=version,
         value=threshold,
         method=threshold_method,
@@ -302,6 +306,7 @@ def release_run(*, claim: Claim) -> None:
 @transaction.atomic
 def cancel_run(*, run_id: int, actor: Actor) -> TrainingRun:
     """Ask a run to stop. A queued one ends at once, a running one at its next step."""
+    require(actor, Right.TRAIN)
     run = TrainingRun.objects.select_for_update().filter(pk=run_id).first()
     if run is None:
         raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")

@@ -9,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts.models import ApiToken
+from accounts.roles import narrow
 from accounts.selectors import valid_token
 from accounts.services import note_use
 
@@ -24,6 +25,7 @@ class TokenAuthentication(BaseAuthentication):
         if token is None:
             raise AuthenticationFailed("This token is unknown, revoked or expired.")
         note_use(token=token)
+        narrow(token.user, token.scope_list)
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -8,18 +8,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpResponse
-from django.utils.decorators import method_decorator
-from django.utils.http import parse_etags
-from django.views.decorators.cache import cache_control
+from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework.negotiation import DefaultContentNegotiation
+from drf_spectacular.utils import extend_schema
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from accounts.roles import Right
 from inspection import selectors, services
 from inspection.api import serializers as shapes
 from inspection.models import BatchRun, Inspection
@@ -27,20 +23,14 @@ from modelzoo.models import Threshold
 from modelzoo.selectors import deployment_in_force, find_version
 from modelzoo.services import request_deployment, set_threshold
 from mvtec_site import broker
+from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
 from mvtec_site.errors import UserError
 from records.images import ImageRejected
 from records.services import report_refusal
 from training.archives import ArchiveLimits, iter_images
 from training.selectors import images_of, latest_dataset
 
-_PROBLEM = OpenApiResponse(shapes.ProblemOutput, description="RFC 9457 problem document")
-_PROBLEMS = dict.fromkeys([400, 401, 403, 404, 409, 413, 415, 503], _PROBLEM)
-
-
-def _parsed(shape: type[Any], request: Request) -> dict[str, Any]:
-    serializer = shape(data=request.data)
-    serializer.is_valid(raise_exception=True)
-    return dict(serializer.validated_data)
+_PROBLEMS = problems(409, 413, 415, 422, 507)
 
 
 def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
@@ -57,16 +47,17 @@ def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
     return file.read()
 
 
-class LoadModelView(APIView):
+class LoadModelView(ApiView):
     """Load a model version on the workers and put it in force for its category."""
 
+    rights = {"POST": Right.DEPLOY}
     parser_classes = [JSONParser, FormParser, MultiPartParser]
 
     @extend_schema(
         request=shapes.LoadModelInput, responses={200: shapes.DeploymentOutput, **_PROBLEMS}, operation_id="load_model"
     )
     def post(self, request: Request) -> Response:
-        given = _parsed(shapes.LoadModelInput, request)
+        given = parsed(shapes.LoadModelInput, request.data)
         version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
         deployment = request_deployment(
             version=version,
@@ -87,17 +78,20 @@ class LoadModelView(APIView):
         return Response(selectors.deployment_document(deployment))
 
 
-class StatusView(APIView):
+class StatusView(ApiView):
     """What is loaded, who works, what waits."""
 
-    @extend_schema(responses={200: shapes.StatusOutput, 401: _PROBLEM}, operation_id="status")
+    rights = {"GET": (Right.READ, Right.INSPECT)}
+
+    @extend_schema(responses={200: shapes.StatusOutput, **problems()}, operation_id="status")
     def get(self, request: Request) -> Response:
         return Response(selectors.line_status())
 
 
-class TestImageView(APIView):
+class TestImageView(ApiView):
     """Judge one image. The record is written before it is answered."""
 
+    rights = {"POST": Right.INSPECT}
     parser_classes = [MultiPartParser]
 
     @extend_schema(
@@ -106,7 +100,7 @@ class TestImageView(APIView):
         operation_id="test_image",
     )
     def post(self, request: Request) -> Response:
-        given = _parsed(shapes.TestImageInput, request)
+        given = parsed(shapes.TestImageInput, request.data)
         data = read_upload(given["image"], actor=request.user)
         inspection = services.inspect_image(
             data=data,
@@ -123,9 +117,10 @@ def _part(given: dict[str, Any]) -> services.PartContext:
     return services.PartContext(**{name: given[name] for name in ("station", "part_number", "lot", "serial_number")})
 
 
-class BatchTestView(APIView):
+class BatchTestView(ApiView):
     """Judge many images: files, a zip, or the test split of a data set by name."""
 
+    rights = {"POST": Right.INSPECT}
     parser_classes = [MultiPartParser, JSONParser]
 
     @extend_schema(
@@ -138,9 +133,7 @@ class BatchTestView(APIView):
         if isinstance(request.data, dict) and hasattr(request.data, "getlist"):
             data = {name: request.data.get(name) for name in request.data}
             data["images"] = request.data.getlist("images") + request.data.getlist("image")
-        serializer = shapes.BatchTestInput(data=data)
-        serializer.is_valid(raise_exception=True)
-        given = dict(serializer.validated_data)
+        given = parsed(shapes.BatchTestInput, data)
         deployment = deployment_in_force(given["category"])
         name, items = _batch_items(given, request.user)
         batch = services.request_batch(items=items, name=name, deployment=deployment, source="api", actor=request.user)
@@ -190,8 +183,10 @@ def _await_batch(batch: BatchRun, seconds: float) -> bool:
     return broker.wait_until(settled, topic=str(batch.pk), timeout=seconds)
 
 
-class BatchView(APIView):
+class BatchView(ApiView):
     """Progress and results of a batch."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT)}
 
     @extend_schema(responses={200: shapes.BatchOutput, **_PROBLEMS}, operation_id="batch")
     def get(self, request: Request, batch_id: uuid.UUID) -> Response:
@@ -200,8 +195,10 @@ class BatchView(APIView):
         return Response(selectors.batch_document(selectors.find_batch(batch_id), anomaly_map=form))
 
 
-class InspectionView(APIView):
+class InspectionView(ApiView):
     """One record."""
+
+    rights = {"GET": Right.READ}
 
     @extend_schema(responses={200: shapes.InspectionOutput, **_PROBLEMS}, operation_id="inspection")
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
@@ -210,32 +207,25 @@ class InspectionView(APIView):
 
 
 # ---------------------------------------------------------------- pictures of a record
-class _OneForm(DefaultContentNegotiation):
-    """A picture has one form; what an <img> says it would accept does not matter."""
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        return renderers[0], renderers[0].media_type
-
-
-@method_decorator(cache_control(private=True, max_age=31_536_000, immutable=True), name="get")
-class PictureView(APIView):
+class PictureView(ApiView):
     """A picture of a record. It never changes: the address is the identity, and browsers may keep it for good."""
 
-    content_negotiation_class = _OneForm
+    rights = {"GET": Right.READ}
+    content_negotiation_class = OneForm
 
     @abstractmethod
     def picture(self, inspection: Inspection) -> selectors.Picture:
         """Which one."""
 
-    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY, 304: None, 401: _PROBLEM, 404: _PROBLEM})
-    def get(self, request: Request, inspection_id: uuid.UUID) -> HttpResponse:
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY, 304: None, **problems(410)})
+    def get(self, request: Request, inspection_id: uuid.UUID) -> HttpResponseBase:
         inspection = selectors.find_inspection(inspection_id)
-        etag = f'"{inspection_id}"'
-        if etag in parse_etags(request.headers.get("If-None-Match", "")):
-            return HttpResponse(status=304, headers={"ETag": etag})
-        found = self.picture(inspection)
-        headers = {"ETag": etag, "X-Content-Type-Options": "nosniff"} | found.headers
-        return HttpResponse(found.data, content_type=found.media_type, headers=headers)
+
+        def picture() -> HttpResponse:
+            found = self.picture(inspection)
+            return HttpResponse(found.data, content_type=found.media_type, headers=found.headers)
+
+        return immutable(request, f"{type(self).__name__}:{inspection_id}", picture)
 
 
 class ImageView(PictureView):

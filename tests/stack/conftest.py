@@ -155,7 +155,8 @@ def new_stack(**environment: str) -> Iterator[Stack]:
             "--verbosity",
             "0",
             "--command",
-            "from django.contrib.auth.models import User; User.objects.create_user('ina', password='a-long-password')",
+            "from django.contrib.auth.models import Group, User; "
+            "User.objects.create_user('ina', password='a-long-password').groups.add(Group.objects.get(name='engineer'))",
         )
         made.token = made.manage("create_token", "ina", "suite").stdout.strip()
         try:

@@ -1,0 +1,5 @@
+"""`/api/` of accounts. Every path works with and without a trailing slash."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

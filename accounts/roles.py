@@ -1,0 +1,110 @@
+"""Who may do what: rights, the roles that bundle them, and the scopes that narrow a token down.
+
+A role is one of Django's groups of the same name (made by a migration). What a role may do stands here, in code, so
+that no installation can drift away from it unseen. Services call `require`; pages and views ask `may`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from mvtec_site.errors import UserError
+
+
+class Right(StrEnum):
+    """One thing that somebody may do."""
+
+    INSPECT = "inspect"  # have images judged, singly and in batches
+    READ = "read"  # see records, models, thresholds, data sets, runs
+    REVIEW = "review"  # confirm or overrule a verdict
+    EXPORT = "export"  # take records out, many at a time
+    TRAIN = "train"  # import data sets, start and cancel training
+    TUNE = "tune"  # set thresholds, score the past again
+    DEPLOY = "deploy"  # load, promote, roll back and archive model versions
+    AUDIT = "audit"  # see the audit log
+    ADMINISTER = "administer"  # users, their tokens, retention
+
+
+class Role(StrEnum):
+    OPERATOR = "operator"
+    ENGINEER = "engineer"
+    AUDITOR = "auditor"
+    ADMIN = "admin"
+
+
+_OPERATOR = frozenset({Right.INSPECT, Right.READ, Right.REVIEW})
+RIGHTS: dict[str, frozenset[Right]] = {
+    Role.OPERATOR: _OPERATOR,
+    Role.ENGINEER: _OPERATOR | {Right.EXPORT, Right.TRAIN, Right.TUNE, Right.DEPLOY},
+    Role.AUDITOR: frozenset({Right.READ, Right.EXPORT, Right.AUDIT}),
+    Role.ADMIN: frozenset(Right),
+}
+
+
+class Scope(StrEnum):
+    """What a token is for. It never gives more than its user has."""
+
+    INSPECT = "inspect"
+    READ = "read"
+    MANAGE = "manage"
+
+
+SCOPES: dict[str, frozenset[Right]] = {
+    Scope.INSPECT: frozenset({Right.INSPECT}),
+    Scope.READ: frozenset({Right.READ, Right.EXPORT, Right.AUDIT}),
+    Scope.MANAGE: frozenset({Right.REVIEW, Right.TRAIN, Right.TUNE, Right.DEPLOY, Right.ADMINISTER}),
+}
+
+# None: the system itself, or somebody at the server's own command line.
+Someone = AbstractBaseUser | AnonymousUser | None
+
+
+class Forbidden(UserError):
+    code = "permission_denied"
+    status = 403  # type: ignore[assignment]
+
+
+def rights_of(someone: Someone) -> frozenset[Right]:
+    """What somebody may do: the rights of the roles, within the scopes of the token that was shown.
+
+    Asked once for each object that stands for a user (a request has its own), and remembered there.
+    """
+    if someone is None:
+        return frozenset(Right)
+    if not getattr(someone, "is_active", False) or someone.pk is None:
+        return frozenset()
+    known: frozenset[Right] | None = getattr(someone, "_rights", None)
+    if known is None:
+        known = frozenset(Right) if someone.is_superuser else _of_groups(someone)  # type: ignore[union-attr]
+        someone._rights = known  # type: ignore[union-attr]
+    return known
+
+
+def _of_groups(user: Any) -> frozenset[Right]:
+    names = user.groups.values_list("name", flat=True)
+    return frozenset().union(*(RIGHTS.get(name, frozenset()) for name in names))
+
+
+def narrow(user: AbstractBaseUser, scopes: list[str]) -> None:
+    """Let this object of a user do no more than the scopes allow, wherever it is passed on to."""
+    allowed = frozenset().union(*(SCOPES.get(scope, frozenset()) for scope in scopes))
+    user._rights = rights_of(user) & allowed  # type: ignore[attr-defined]
+
+
+def may(someone: Someone, *rights: Right) -> bool:
+    """Whether somebody has one of these rights."""
+    return not rights_of(someone).isdisjoint(rights)
+
+
+def require(someone: Someone, right: Right) -> None:
+    """Raises `Forbidden`, naming the right and the roles that have it."""
+    if not may(someone, right):
+        roles = ", ".join(role for role, rights in RIGHTS.items() if right in rights)
+        raise Forbidden(
+            f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must "
+            "include). Nothing was changed. Ask an admin for it.",
+            right=str(right),
+        )

@@ -1,0 +1,1 @@
+"""What-if over stored scores, and scoring a past period again with another model."""
