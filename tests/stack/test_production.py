@@ -83,8 +83,10 @@ def test_every_service_does_its_part(environment: dict[str, str], tmp_path: Path
         script = "from training.models import TrainingRun as R; r = R.objects.get(); print(r.status, r.error)"
         wait_for(lambda: "succeeded" in manage(environment, "shell", "-v0", "-c", script), 120)
 
-        add = "from django.contrib.auth.models import Group, User; "
-"User.objects.create_user('ina', password='a-long-password').groups.add(Group.objects.get(name='engineer'))"
+        add = (
+            "from django.contrib.auth.models import Group, User; "
+            "User.objects.create_user('ina', password='a-long-password').groups.add(Group.objects.get(name='engineer'))"
+        )
         manage(environment, "shell", "-v0", "-c", add)
         token = manage(environment, "create_token", "ina", "suite").strip()
         address = f"http://127.0.0.1:{ports['inference-api']}"
