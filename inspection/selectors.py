@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.urls import reverse
 from numpy.typing import NDArray
 
-from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.models import Inspection
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, threshold_in_force
@@ -146,60 +146,6 @@ def heat(inspection: Inspection) -> Picture:
         height=inspection.asset.height,
     )
     return Picture(layer, MEDIA_TYPE)
-
-
-# ---------------------------------------------------------------- batches
-def find_batch(batch_id: uuid.UUID) -> BatchRun:
-    found = BatchRun.objects.select_related("deployment__model_version__category").filter(pk=batch_id).first()
-    if found is None:
-        raise NotFound(f"There is no batch {batch_id}.", code="batch_not_found")
-    return found
-
-
-def batch_counts(batch: BatchRun) -> dict[str, int]:
-    """How far a batch is. What is done is good, defective or not comparable; `failed` is what has no record."""
-    status, outcome = InspectionRequest.Status, Inspection.Outcome
-    return dict(
-        InspectionRequest.objects.filter(batch=batch).aggregate(
-            total=Count("pk"),
-            done=Count("pk", filter=Q(status=status.DONE)),
-            failed=Count("pk", filter=Q(status=status.FAILED)),
-            good=Count("pk", filter=Q(inspection__outcome=outcome.GOOD)),
-            defective=Count("pk", filter=Q(inspection__outcome=outcome.DEFECTIVE)),
-            not_comparable=Count("pk", filter=Q(inspection__outcome=outcome.NOT_COMPARABLE)),
-        )
-    )
-
-
-def batch_document(batch: BatchRun, *, anomaly_map: str = "url") -> dict[str, Any]:
-    """A batch with its progress and, item by item, the record or the reason why there is none."""
-    counts = batch_counts(batch)
-    items = (
-        InspectionRequest.objects.filter(batch=batch)
-        .select_related(*(f"inspection__{name}" for name in ("model_version__category", "threshold", "asset", "map")))
-        .order_by("position")
-    )
-    results = []
-    for item in items:
-        result: dict[str, Any] = {"position": item.position, "filename": item.filename, "status": item.status}
-        if item.status == InspectionRequest.Status.DONE:
-            result |= inspection_document(item.inspection, anomaly_map=anomaly_map)
-        elif item.status == InspectionRequest.Status.FAILED:
-            result |= {"code": item.error_code, "detail": item.error}
-        results.append(result)
-    return {
-        "batch_id": str(batch.pk),
-        "name": batch.name,
-        "status": batch.status,
-        "url": reverse("batch", args=[batch.pk]),
-        "model_version": batch.deployment.model_version_id,
-        "category": batch.deployment.model_version.category.name,
-        **counts,
-        "progress": (counts["done"] + counts["failed"]) / counts["total"],
-        "created_at": batch.created_at.isoformat(),
-        "finished_at": batch.finished_at.isoformat() if batch.finished_at else None,
-        "results": results,
-    }
 
 
 # ---------------------------------------------------------------- the line

@@ -1,8 +1,8 @@
-"""Writes: asking for inspections, judging, batches, and picking up what a killed worker left.
+"""Writes: asking for inspections, judging, and picking up what a killed worker left.
 
-All roads lead through `InspectionRequest`: a single image is one request, a batch is many with a position. A worker
-claims, scores and writes the record, its audit event and the end of the request in one transaction. Single images that
-wait for the same model are judged together; what each of them ends in is its own.
+All roads lead through `InspectionRequest`: a single image is one request, a batch (`inspection.batches`) is many. A
+worker claims, scores and writes the record, its audit event and the end of the request in one transaction. Single
+images that wait for the same model are judged together; what each of them ends in is its own.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from PIL import Image
 
 from accounts.roles import Right, require
-from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.models import Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
@@ -35,12 +35,11 @@ from mvtec_site import broker
 from mvtec_site.errors import Unavailable, UserError
 from mvtec_site.version import code_version
 from records import handover
-from records.images import ImageRejected, as_rgb, clean_name
+from records.images import as_rgb
 from records.models import Asset
 from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, receive_image
 
 log = logging.getLogger(__name__)
-_SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
 _REGIONS_LISTED = 50  # of each record; their number and the largest are kept whatever it is
 
 
@@ -58,7 +57,7 @@ class NoWorker(Unavailable):
     code = "no_worker"
 
 
-def _lease(seconds: float | None = None) -> Any:
+def lease(seconds: float | None = None) -> Any:
     return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS if seconds is None else seconds)
 
 
@@ -149,7 +148,7 @@ def request_inspection(
         source=source,
         operator_id=actor.pk if actor else None,
         # When its caller has long gone and no worker came, the sweep closes it.
-        lease_expires_at=_lease(patience + settings.LEASE_SECONDS),
+        lease_expires_at=lease(patience + settings.LEASE_SECONDS),
         **vars(part),
     )
     if deployment:
@@ -205,7 +204,7 @@ def judge_request(
     claim = uuid.uuid4()
     requests = _claim_waiting(request_id, claim=claim, worker=worker)
     if requests:
-        _judge(requests, worker=worker, claim=claim, how=how)
+        judge_claimed(requests, worker=worker, claim=claim, how=how)
         broker.notify(*(str(request.pk) for request in requests))
 
 
@@ -227,7 +226,7 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     waiting.filter(pk__in=chosen).update(
         status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
-    claimed = list(_with_everything().filter(pk__in=chosen, claim=claim))
+    claimed = list(with_everything().filter(pk__in=chosen, claim=claim))
     return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
 
 
@@ -270,12 +269,12 @@ def _give_back(begun: QuerySet[InspectionRequest], *, published: uuid.UUID | Non
             broker.publish(judge, pk)
 
 
-def _with_everything() -> Any:
+def with_everything() -> Any:
     # Not the model version: it is one for all that are judged together, and long.
     return InspectionRequest.objects.select_related("asset", "operator", "deployment")
 
 
-def _judge(
+def judge_claimed(
     requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UUID, how: Mapping[str, str] | None = None
 ) -> None:
     """Score requests of one version together and write each one's end. An image's fault is that image's alone."""
@@ -286,10 +285,10 @@ def _judge(
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
             for request in requests:
-                _judge([request], worker=worker, claim=claim, how=how)
+                judge_claimed([request], worker=worker, claim=claim, how=how)
             return
         for request in requests:
-            _fail(request, error, claim=claim)
+            fail_request(request, error, claim=claim)
         return
     while True:
         threshold = threshold_in_force(version.pk)
@@ -390,11 +389,11 @@ def _conclude(
 ) -> None:
     """Write how a request ended: its record, or the reason why there is none."""
     if isinstance(verdict, Exception):
-        return _fail(request, verdict, claim=claim)
+        return fail_request(request, verdict, claim=claim)
     try:
         _record(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
     except Exception as error:  # noqa: BLE001
-        _fail(request, error, claim=claim)
+        fail_request(request, error, claim=claim)
 
 
 @transaction.atomic
@@ -458,7 +457,7 @@ def _record(
     )
 
 
-def _fail(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
+def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
     """Close a request with the reason. Nothing of it was recorded as an inspection."""
     if isinstance(error, UserError):
         code, sentence = error.code, error.detail
@@ -492,155 +491,6 @@ def sweep_requests() -> None:
     ).select_related("operator")
     for request in stale:
         _expire(request)
-
-
-# ---------------------------------------------------------------- many images
-@dataclass
-class BatchItem:
-    """One image of a batch to be: either kept already (`asset`) or refused (`refusal`)."""
-
-    filename: str
-    asset: Asset | None = None
-    refusal: UserError | None = None
-    part: PartContext = field(default_factory=PartContext)
-
-
-def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor) -> list[BatchItem]:
-    """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others."""
-    items = []
-    for name, data in files:
-        try:
-            asset, gated = receive_image(data=data, filename=name, actor=actor)
-            items.append(BatchItem(filename=gated.clean_name, asset=asset))
-        except ImageRejected as refusal:
-            items.append(BatchItem(filename=clean_name(name), refusal=refusal))
-    return items
-
-
-@transaction.atomic
-def request_batch(
-    *, items: Sequence[BatchItem], name: str, deployment: Deployment, source: str, actor: Actor
-) -> BatchRun:
-    """Write a batch and its items down and call a worker once it is committed."""
-    require(actor, Right.INSPECT)
-    if not items:
-        raise UserError("The batch has no images. Send files, a zip, or the name of a data set.", code="empty_batch")
-    batch = BatchRun.objects.create(
-        deployment=deployment, name=name[:200], requested_by_id=actor.pk if actor else None, lease_expires_at=_lease()
-    )
-    InspectionRequest.objects.bulk_create(
-        [
-            InspectionRequest(
-                batch=batch,
-                position=position,
-                asset=item.asset,
-                model_version=deployment.model_version,
-                deployment=deployment,
-                filename=item.filename,
-                source=source,
-                operator_id=batch.requested_by_id,
-                status=InspectionRequest.Status.FAILED if item.refusal else InspectionRequest.Status.QUEUED,
-                error_code=item.refusal.code if item.refusal else "",
-                error=item.refusal.detail if item.refusal else "",
-                **vars(item.part),
-            )
-            for position, item in enumerate(items)
-        ],
-        batch_size=500,
-    )
-    audit(
-        kind="batch.requested",
-        subject=batch,
-        actor=actor,
-        after={"name": batch.name, "images": len(items), "deployment": deployment.pk},
-    )
-    transaction.on_commit(lambda: _publish_batch(batch.pk))
-    return batch
-
-
-def _publish_batch(batch_id: uuid.UUID) -> bool:
-    from inspection.tasks import work_on_batch
-
-    return broker.publish(work_on_batch, batch_id)
-
-
-def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
-    """Judge one slice of a batch, then hand it on; in the worker.
-
-    The batch is claimed by one conditional UPDATE, so a doubled message finds nothing to do. Items that a killed
-    worker had begun are tried again one by one, so that an image which kills workers takes no neighbour with it.
-    """
-    token = uuid.uuid4()
-    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
-    claimed = BatchRun.objects.filter(free, pk=batch_id, status__in=BatchRun.OPEN).update(
-        status=BatchRun.Status.RUNNING, claim=token, lease_expires_at=_lease()
-    )
-    if not claimed:
-        return
-    BatchRun.objects.filter(pk=batch_id, started_at__isnull=True).update(started_at=timezone.now())
-    until = time.monotonic() + _SLICE_SECONDS
-    while slice_ := _claim_slice(batch_id, token):
-        _judge(slice_, worker=worker, claim=token)
-        still_mine = BatchRun.objects.filter(pk=batch_id, claim=token).update(lease_expires_at=_lease())
-        broker.notify(str(batch_id))
-        if not still_mine:
-            return
-        if time.monotonic() >= until:
-            BatchRun.objects.filter(pk=batch_id, claim=token).update(claim=None)
-            _publish_batch(batch_id)
-            return
-    _finish_batch(batch_id, token)
-    broker.notify(str(batch_id))
-
-
-def _claim_slice(batch_id: uuid.UUID, token: uuid.UUID) -> list[InspectionRequest]:
-    """The next images, marked as begun. Only the holder of the batch's claim gets any."""
-    with transaction.atomic():
-        held = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token).exists()
-        if not held:
-            return []
-        # What is `running` under another token belonged to a worker that lost the batch.
-        open_items = InspectionRequest.objects.filter(batch_id=batch_id, status__in=InspectionRequest.OPEN)
-        items = list(open_items.order_by("position").values_list("pk", "attempt")[: settings.BATCH_SIZE])
-        begun = [pk for pk, attempt in items if attempt > 0]
-        chosen = begun[:1] or [pk for pk, _ in items]
-        InspectionRequest.objects.filter(pk__in=chosen).update(
-            status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1
-        )
-    requests = list(_with_everything().filter(pk__in=chosen).order_by("position"))
-    if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
-        hopeless = UserError(
-            f"The worker died {settings.MAX_ATTEMPTS} times while it judged this image.", code="worker_died"
-        )
-        _fail(requests[0], hopeless, claim=token)
-        return _claim_slice(batch_id, token)
-    return requests
-
-
-@transaction.atomic
-def _finish_batch(batch_id: uuid.UUID, token: uuid.UUID) -> None:
-    ended = BatchRun.objects.filter(pk=batch_id, claim=token).update(
-        status=BatchRun.Status.FINISHED, claim=None, lease_expires_at=None, finished_at=timezone.now()
-    )
-    if ended:
-        batch = BatchRun.objects.select_related("requested_by").get(pk=batch_id)
-        failed = batch.items.filter(status=InspectionRequest.Status.FAILED).count()
-        odd = batch.items.filter(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE).count()
-        audit(
-            kind="batch.finished",
-            subject=batch,
-            actor=batch.requested_by,
-            after={"failed": failed, "not_comparable": odd},
-        )
-
-
-def sweep_batches() -> None:
-    """Call a worker again for batches that nobody gave a sign of life for."""
-    now = timezone.now()
-    for batch in BatchRun.objects.filter(status__in=BatchRun.OPEN, lease_expires_at__lt=now):
-        if batch.claim is None:
-            BatchRun.objects.filter(pk=batch.pk, claim__isnull=True).update(lease_expires_at=_lease())
-        _publish_batch(batch.pk)
 
 
 # ---------------------------------------------------------------- loading a model

@@ -7,7 +7,7 @@ import uuid
 
 from celery import Task, shared_task
 
-from inspection import services
+from inspection import batches, services
 from modelzoo import runtime
 from modelzoo.selectors import active_deployments
 from mvtec_site.errors import UserError
@@ -33,7 +33,7 @@ def judge(self: Task, request_id: str) -> None:
 @shared_task(bind=True)
 def work_on_batch(self: Task, batch_id: str) -> None:
     with acting("worker"):
-        services.work_on_batch(batch_id=uuid.UUID(batch_id), worker=_name(self))
+        batches.work_on_batch(batch_id=uuid.UUID(batch_id), worker=_name(self))
 
 
 @shared_task(bind=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inspection.services import sweep_batches, sweep_requests
+from inspection.batches import sweep_batches
+from inspection.services import sweep_requests
 from training.services import sweep_runs
 
 

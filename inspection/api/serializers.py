@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.models import Inspection
 from inspection.selectors import MAP_FORMS
 from modelzoo.models import Deployment
 
 
-def _text(limit: int = 100) -> serializers.CharField:
+def text_field(limit: int = 100) -> serializers.CharField:
     return serializers.CharField(required=False, allow_blank=True, max_length=limit, default="")
 
 
@@ -17,8 +17,8 @@ class LoadModelInput(serializers.Serializer):
     model_version = serializers.CharField(
         required=False, default="latest", max_length=20, help_text="an id, or 'latest'"
     )
-    category = _text()
-    algorithm = _text(32)
+    category = text_field()
+    algorithm = text_field(32)
     threshold = serializers.FloatField(
         required=False, allow_null=True, default=None, help_text="becomes a new threshold revision of the version"
     )
@@ -41,28 +41,16 @@ class LoadModelInput(serializers.Serializer):
 
 
 class PartInput(serializers.Serializer):
-    category = _text()
-    station = _text()
-    part_number = _text()
-    lot = _text()
-    serial_number = _text()
+    category = text_field()
+    station = text_field()
+    part_number = text_field()
+    lot = text_field()
+    serial_number = text_field()
     anomaly_map = serializers.ChoiceField(choices=list(MAP_FORMS), required=False, default="full")
 
 
 class TestImageInput(PartInput):
     image = serializers.FileField(allow_empty_file=True, max_length=None, help_text="PNG or JPEG")
-
-
-class BatchTestInput(PartInput):
-    images = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True), required=False, default=list, help_text="files"
-    )
-    archive = serializers.FileField(required=False, default=None, help_text="a zip of images")
-    dataset = _text()
-    wait = serializers.FloatField(
-        required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
-    )
-    anomaly_map = serializers.ChoiceField(choices=["url", "none"], required=False, default="url")
 
 
 class DeploymentOutput(serializers.Serializer):
@@ -158,37 +146,3 @@ class InspectionOutput(serializers.Serializer):
         child=serializers.JSONField(), help_text="milliseconds of each step; how the model ran (runtime, precision)"
     )
     created_at = serializers.DateTimeField()
-
-
-class BatchItemOutput(InspectionOutput):
-    """The fields of a record are there when `status` is done, `code` and `detail` when it is failed."""
-
-    position = serializers.IntegerField()
-    status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
-    code = serializers.CharField()
-    detail = serializers.CharField()
-
-    def get_fields(self) -> dict[str, serializers.Field]:
-        fields = super().get_fields()
-        for name, field in fields.items():
-            field.required = name in ("position", "status", "filename")
-        return fields
-
-
-class BatchOutput(serializers.Serializer):
-    batch_id = serializers.UUIDField()
-    name = serializers.CharField()
-    status = serializers.ChoiceField(choices=BatchRun.Status.choices)
-    url = serializers.CharField()
-    model_version = serializers.IntegerField()
-    category = serializers.CharField()
-    total = serializers.IntegerField()
-    done = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    good = serializers.IntegerField()
-    defective = serializers.IntegerField()
-    not_comparable = serializers.IntegerField()
-    progress = serializers.FloatField()
-    created_at = serializers.DateTimeField()
-    finished_at = serializers.DateTimeField(allow_null=True)
-    results = BatchItemOutput(many=True)

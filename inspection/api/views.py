@@ -1,4 +1,4 @@
-"""The four endpoints of the original system, and the batches they start. Each parses, calls one service, answers."""
+"""The endpoints of the original system for single images, and one record. Each parses, calls one service, answers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,13 @@ from rest_framework.response import Response
 from accounts.roles import Right
 from inspection import selectors, services
 from inspection.api import serializers as shapes
-from inspection.models import BatchRun, Inspection
+from inspection.models import Inspection
 from modelzoo.models import Threshold
 from modelzoo.selectors import deployment_in_force, find_version
 from modelzoo.services import request_deployment, set_threshold
-from mvtec_site import broker
 from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
-from mvtec_site.errors import UserError
 from records.images import ImageRejected
 from records.services import report_refusal
-from training.archives import ArchiveLimits, iter_images
-from training.selectors import images_of, latest_dataset
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
 
@@ -108,91 +104,13 @@ class TestImageView(ApiView):
             deployment=deployment_in_force(given["category"]),
             source="api",
             actor=request.user,
-            part=_part(given),
+            part=part_of(given),
         )
         return Response(selectors.inspection_document(inspection, anomaly_map=given["anomaly_map"]))
 
 
-def _part(given: dict[str, Any]) -> services.PartContext:
+def part_of(given: dict[str, Any]) -> services.PartContext:
     return services.PartContext(**{name: given[name] for name in ("station", "part_number", "lot", "serial_number")})
-
-
-class BatchTestView(ApiView):
-    """Judge many images: files, a zip, or the test split of a data set by name."""
-
-    rights = {"POST": Right.INSPECT}
-    parser_classes = [MultiPartParser, JSONParser]
-
-    @extend_schema(
-        request={"multipart/form-data": shapes.BatchTestInput},
-        responses={200: shapes.BatchOutput, 202: shapes.BatchOutput, **_PROBLEMS},
-        operation_id="batch_test",
-    )
-    def post(self, request: Request) -> Response:
-        data = request.data.copy() if hasattr(request.data, "copy") else request.data
-        if isinstance(request.data, dict) and hasattr(request.data, "getlist"):
-            data = {name: request.data.get(name) for name in request.data}
-            data["images"] = request.data.getlist("images") + request.data.getlist("image")
-        given = parsed(shapes.BatchTestInput, data)
-        deployment = deployment_in_force(given["category"])
-        name, items = _batch_items(given, request.user)
-        batch = services.request_batch(items=items, name=name, deployment=deployment, source="api", actor=request.user)
-        finished = _await_batch(batch, given["wait"])
-        document = selectors.batch_document(batch, anomaly_map=given["anomaly_map"])
-        return Response(document, status=200 if finished else 202, headers={"Location": document["url"]})
-
-
-def _batch_items(given: dict[str, Any], actor: Any) -> tuple[str, list[services.BatchItem]]:
-    """The one of the three forms that was sent."""
-    part = _part(given)
-    forms = [name for name in ("images", "archive", "dataset") if given[name]]
-    if len(forms) != 1:
-        raise UserError("Send exactly one of: images (files), archive (a zip), dataset (a name).", code="invalid")
-    if forms == ["dataset"]:
-        dataset = latest_dataset(given["dataset"])
-        images = images_of(dataset, "test")
-        return f"{dataset} test", [
-            services.BatchItem(filename=image.path, asset=image.asset, part=part) for image in images
-        ]
-    if forms == ["archive"]:
-        limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
-        items = services.receive_items(files=iter_images(given["archive"], limits), actor=actor)
-        return str(given["archive"].name), _with_part(items, part)
-    files = given["images"]
-    if len(files) > settings.BATCH_MAX_FILES:
-        raise UserError(
-            f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",
-            code="too_many_files",
-            status=ImageRejected.TOO_LARGE,
-        )
-    items = services.receive_items(files=((file.name, file.read()) for file in files), actor=actor)
-    return f"{len(files)} files", _with_part(items, part)
-
-
-def _with_part(items: list[services.BatchItem], part: services.PartContext) -> list[services.BatchItem]:
-    for item in items:
-        item.part = part
-    return items
-
-
-def _await_batch(batch: BatchRun, seconds: float) -> bool:
-    def settled() -> bool:
-        batch.refresh_from_db(fields=["status", "finished_at"])
-        return batch.status == BatchRun.Status.FINISHED
-
-    return broker.wait_until(settled, topic=str(batch.pk), timeout=seconds)
-
-
-class BatchView(ApiView):
-    """Progress and results of a batch."""
-
-    rights = {"GET": (Right.READ, Right.INSPECT)}
-
-    @extend_schema(responses={200: shapes.BatchOutput, **_PROBLEMS}, operation_id="batch")
-    def get(self, request: Request, batch_id: uuid.UUID) -> Response:
-        # Never the maps themselves: a batch may have thousands.
-        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=("url", "none"))
-        return Response(selectors.batch_document(selectors.find_batch(batch_id), anomaly_map=form))
 
 
 class InspectionView(ApiView):

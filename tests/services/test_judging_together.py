@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from inspection import services
+from inspection import batches, services
 from inspection.models import Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.services import request_deployment, set_threshold
@@ -115,8 +115,8 @@ def test_a_worker_may_wait_for_company(
 def test_other_models_and_batches_are_left_alone(deployment: Any, scored: list[int]) -> None:
     other = request_deployment(version=deployment.model_version, device="cpu", actor=None)
     requests = [wait(deployment, 0), wait(other, 1)]
-    batch = services.request_batch(
-        items=services.receive_items(files=[("2.png", parts.png(2))], actor=None),
+    batch = batches.request_batch(
+        items=batches.receive_items(files=[("2.png", parts.png(2))], actor=None),
         name="test",
         deployment=deployment,
         source="api",
