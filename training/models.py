@@ -80,6 +80,10 @@ class TrainingRun(models.Model):
     OPEN = (Status.QUEUED, Status.RUNNING)
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
+    # Where the run does not begin anew, but lets a trained version learn from more good images.
+    base_version = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="extensions"
+    )
     algorithm = models.CharField(max_length=32)
     options = models.JSONField(help_text="of the detector, frozen when the run was requested")
     calibration = models.JSONField(help_text="the rule of the first threshold, with its number")
