@@ -1,0 +1,300 @@
+"""Reads: the history of inspections: which records are meant, in which order, and as tables to take away."""
+
+from __future__ import annotations
+
+import math
+import re
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, NoReturn
+
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from inspection.models import Inspection, Review
+from modelzoo.models import Category, ModelVersion, Threshold
+from mvtec_site.errors import UserError
+
+_LARGEST_ID = 2**63 - 1
+_LAST_CHARACTER = "\U0010ffff"
+
+
+# ---------------------------------------------------------------- which records
+@dataclass(frozen=True)
+class Filters:
+    """Which records are meant; what is None or empty asks for nothing. One set for pages, exports, what-if, rescoring.
+
+    Things are held as what they are and not by name: the database finds records by their number, in order.
+    """
+
+    since: datetime | None = None  # included
+    until: datetime | None = None  # not included
+    category: Category | None = None
+    outcome: tuple[str, ...] = ()  # one of them
+    score_min: float | None = None
+    score_max: float | None = None
+    model_version: int | None = None
+    threshold: int | None = None  # its id
+    threshold_revision: tuple[int, tuple[int, ...]] | None = None  # the number, and the ids of all that bear it
+    station: str = ""
+    lot: str = ""
+    part_number: str = ""
+    source: str = ""
+    operator: User | None = None
+    serial_number: str = ""
+    serial: str = ""  # how a serial number begins
+    batch: uuid.UUID | None = None
+    image_sha256: str = ""
+    reviewed: bool | None = None
+    # What was never reviewed is neither overruled nor not overruled, and so on.
+    overruled: bool | None = None
+    contested: bool | None = None
+    review_verdict: str = ""
+    reviewer: User | None = None  # of the review that stands
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Filters:
+        """What `as_dict` froze."""
+        return parse_filters(document)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was asked for as plain JSON, without what was not."""
+        given = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: _plain(name, value) for name, value in given if value not in (None, "", ())}
+
+    @property
+    def of_reviewed(self) -> bool:
+        """Whether only reviewed records are meant: their standings hold the same order, and are far fewer."""
+        told = (self.overruled, self.contested, self.reviewer, self.review_verdict or None)
+        return self.reviewed is True or any(value is not None for value in told)
+
+    def apply(self, queryset: QuerySet[Inspection]) -> QuerySet[Inspection]:
+        """The records of a queryset that are meant."""
+        conditions: dict[str, Any] = {
+            "created_at__gte": self.since,
+            "created_at__lt": self.until,
+            "category": self.category and self.category.pk,
+            "outcome__in": self.outcome,
+            "score__gte": self.score_min,
+            "score__lte": self.score_max,
+            "model_version": self.model_version,
+            "threshold": self.threshold,
+            "threshold__in": self.threshold_revision and self.threshold_revision[1],
+            "station": self.station,
+            "lot": self.lot,
+            "part_number": self.part_number,
+            "source": self.source,
+            "operator": self.operator and self.operator.pk,
+            "serial_number": self.serial_number,
+            "request__batch": self.batch,
+            "asset__sha256": self.image_sha256,
+            "standing__isnull": None if self.reviewed is None else not self.reviewed,
+            "standing__overruled": self.overruled,
+            "standing__contested": self.contested,
+            "standing__verdict": self.review_verdict,
+            "standing__reviewer": self.reviewer and self.reviewer.pk,
+        }
+        conditions |= _begins_with("serial_number", self.serial)
+        return queryset.filter(**{name: value for name, value in conditions.items() if value not in (None, "", ())})
+
+
+def _begins_with(field: str, prefix: str) -> dict[str, str]:
+    """The same on both databases, and by an index on both: SQLite's LIKE knows no case and therefore no index."""
+    if not prefix:
+        return {}
+    if connection.vendor == "sqlite":
+        return {f"{field}__gte": prefix, f"{field}__lt": prefix + _LAST_CHARACTER}
+    return {f"{field}__startswith": prefix}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if name == "threshold_revision":
+        return value[0]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return list(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, int | float) else str(value)
+
+
+# ---------------------------------------------------------------- what was asked for
+def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = ()) -> Filters:
+    """What a query string or a JSON object asks for. An empty value asks for nothing, as forms send it.
+
+    `beside`: names that mean something else to the caller. Raises `UserError` with the code `invalid_filter` for names
+    and values that are none of ours: a record that is left out because of a typing error would be a wrong answer.
+    """
+    found: dict[str, Any] = {}
+    for name in params:
+        if name in beside:
+            continue
+        if name not in _PARSERS:
+            refuse(str(name)[:100], f"is no filter. There are: {', '.join(_PARSERS)}")
+        texts = _texts(name, params.getlist(name) if hasattr(params, "getlist") else params[name])
+        if not texts:
+            continue
+        if name == "outcome":
+            found[name] = tuple(sorted({_outcome(name, text) for text in texts}))
+        elif len(texts) > 1:
+            refuse(name, "is given more than once; only outcome may be")
+        else:
+            found[name] = _PARSERS[name](name, texts[0])
+    if "threshold_revision" in found:
+        found["threshold_revision"] = _revisions(found["threshold_revision"], found.get("model_version"))
+    return Filters(**found)
+
+
+def refuse(name: str, why: str) -> NoReturn:
+    raise UserError(f"{name} {why}. Nothing was looked up.", code="invalid_filter", parameter=name)
+
+
+def _texts(name: str, value: Any) -> list[str]:
+    """The values that were given, as texts, without the empty ones."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    texts = []
+    for one in values:
+        if isinstance(one, bool):
+            texts.append("yes" if one else "no")
+        elif isinstance(one, str | int | float):
+            texts.append(str(one))
+        elif one is not None:
+            refuse(name, "must be a text or a number")
+    if any(re.search("[\0\ud800-\udfff]", text) for text in texts):
+        refuse(name, "must not contain NUL characters or halves of characters")
+    return [text for text in texts if text]
+
+
+def _text(limit: int) -> Callable[[str, str], str]:
+    def parse(name: str, text: str) -> str:
+        return text if len(text) <= limit else refuse(name, f"must have at most {limit} characters")
+
+    return parse
+
+
+def _moment(*, end_of_day: bool) -> Callable[[str, str], datetime]:
+    """A moment, or a day: from its beginning, to its end. Without an offset it is of the system's time zone."""
+
+    def parse(name: str, text: str) -> datetime:
+        # An unescaped + in an address arrives as a blank.
+        text = re.sub(r"^(.*T.*) (\d\d:?\d\d)$", r"\1+\2", text)
+        try:
+            day = parse_date(text)
+            if day is not None:
+                moment = datetime.combine(day + timedelta(days=1) if end_of_day else day, time.min)
+            else:
+                moment = parse_datetime(text) or refuse(name, _NO_MOMENT)
+            if timezone.is_naive(moment):
+                moment = timezone.make_aware(moment)
+            return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            refuse(name, _NO_MOMENT)
+
+    return parse
+
+
+_NO_MOMENT = "must be a day (2026-11-24) or a moment (2026-11-24T08:00:00+01:00)"
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    return value if math.isfinite(value) else refuse(name, "must be a finite number")
+
+
+def _whole(name: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not 0 < int(text) <= _LARGEST_ID:
+        refuse(name, "must be a whole number from 1")
+    return int(text)
+
+
+def _yes_no(name: str, text: str) -> bool:
+    known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    return known[text] if text in known else refuse(name, "must be yes or no")
+
+
+def _outcome(name: str, text: str) -> str:
+    return text if text in Inspection.Outcome.values else refuse(name, f"must be {_or(Inspection.Outcome.values)}")
+
+
+def _verdict(name: str, text: str) -> str:
+    return text if text in Review.Verdict.values else refuse(name, f"must be {_or(Review.Verdict.values)}")
+
+
+def _or(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _uuid(name: str, text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        refuse(name, "must be a UUID")
+
+
+def _sha256(name: str, text: str) -> str:
+    return text if re.fullmatch(r"[0-9a-f]{64}", text) else refuse(name, "must be a SHA-256 in 64 small hex digits")
+
+
+def _category(name: str, text: str) -> Category:
+    return Category.objects.filter(name=text).first() or refuse(name, f"names no category: {text[:100]}")
+
+
+def _user(name: str, text: str) -> User:
+    return User.objects.filter(username=text).first() or refuse(name, f"names nobody: {text[:150]}")
+
+
+def _version(name: str, text: str) -> int:
+    number = _whole(name, text)
+    return number if ModelVersion.objects.filter(pk=number).exists() else refuse(name, f"{number} is unknown")
+
+
+def _threshold(name: str, text: str) -> int:
+    number = _whole(name, text)
+    return number if Threshold.objects.filter(pk=number).exists() else refuse(name, f"{number} is unknown")
+
+
+def _revisions(revision: int, version: int | None) -> tuple[int, tuple[int, ...]]:
+    """All that bear this number, of one model version where one is named."""
+    found = Threshold.objects.filter(revision=revision)
+    if version is not None:
+        found = found.filter(model_version=version)
+    return revision, tuple(found.order_by("pk").values_list("pk", flat=True)) or refuse(
+        "threshold_revision", f"{revision} is unknown"
+    )
+
+
+_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "since": _moment(end_of_day=False),
+    "until": _moment(end_of_day=True),
+    "category": _category,
+    "outcome": _outcome,
+    "score_min": _number,
+    "score_max": _number,
+    "model_version": _version,
+    "threshold": _threshold,
+    "threshold_revision": _whole,
+    "station": _text(100),
+    "lot": _text(100),
+    "part_number": _text(100),
+    "source": _text(16),
+    "operator": _user,
+    "serial_number": _text(100),
+    "serial": _text(100),
+    "batch": _uuid,
+    "image_sha256": _sha256,
+    "reviewed": _yes_no,
+    "overruled": _yes_no,
+    "contested": _yes_no,
+    "review_verdict": _verdict,
+    "reviewer": _user,
+}
+FILTER_NAMES = tuple(_PARSERS)
