@@ -38,9 +38,10 @@ class ProblemOutput(serializers.Serializer):
 _PROBLEM = OpenApiResponse(ProblemOutput, description="RFC 9457 problem document")
 
 
-def problems(*statuses: int) -> dict[int, OpenApiResponse]:
-    """For `extend_schema(responses=...)`: the errors that a view answers; who comes in unknown is always told so."""
-    return dict.fromkeys(sorted({400, 401, 403, 404, 405, 406, 429, 503, *statuses}), _PROBLEM)
+def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    """For `extend_schema(responses=...)`: the errors that a view answers, and those that every view may answer."""
+    every = {400, 401, 403, 404, 405, 406, 429, 503, *statuses}
+    return {(status, "application/problem+json"): _PROBLEM for status in sorted(every)}
 
 
 class ApiView(APIView):
