@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -74,6 +74,23 @@ class Entry:
     defect_type: str
     mask_path: Path | None = None
     mask_sha256: str | None = None
+
+
+class Labelled(Protocol):
+    """What a snapshot is made of, wherever the image comes from: attributes as those of `Entry`."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def split(self) -> Split: ...
+    @property
+    def is_defective(self) -> bool: ...
+    @property
+    def defect_type(self) -> str: ...
+    @property
+    def mask_sha256(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -334,7 +351,7 @@ def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limi
         entries=entries,
         skipped=tuple(sorted(skipped + doubted, key=lambda item: item.path)),
         warnings=(*_beside(aside), *listing.warnings, *_doubts(listing, entries)),
-        snapshot=_snapshot(entries),
+        snapshot=snapshot_of(entries),
     )
 
 
@@ -459,10 +476,10 @@ def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
         yield "There are no test images: detectors can be trained, not evaluated."
 
 
-def _snapshot(entries: tuple[Entry, ...]) -> str:
+def snapshot_of(images: Iterable[Labelled]) -> str:
     """sha256 over what the images are and how they are labelled; not over where they lie or when they were written."""
     facts = sorted(
-        [entry.path, entry.sha256, entry.split, entry.is_defective, entry.defect_type, entry.mask_sha256]
-        for entry in entries
+        [image.path, image.sha256, image.split, image.is_defective, image.defect_type, image.mask_sha256]
+        for image in images
     )
     return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()

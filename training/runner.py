@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,9 +24,10 @@ from django.db import OperationalError, connection
 from django.utils import timezone
 
 from modelzoo.detectors import artifacts, registry
-from modelzoo.detectors.base import Detector
+from modelzoo.detectors.base import Detector, Subset
 from modelzoo.detectors.calibration import conformal_threshold, percentile_threshold
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
+from modelzoo.detectors.padim import Padim
 from modelzoo.detectors.source import FileImageSource
 from modelzoo.models import ModelVersion, Threshold
 from mvtec_site.errors import UserError
@@ -35,7 +37,7 @@ from records.selectors import gate_limits
 from training import services
 from training.evaluation import evaluate_images
 from training.models import DatasetImage, TrainingRun
-from training.selectors import images_of
+from training.selectors import images_of, learnt_by
 from training.services import Claim, ClaimLost
 
 log = logging.getLogger(__name__)
@@ -146,7 +148,7 @@ def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -
     Raises `RunFailed` (the row says why), `TrainingCancelled`, `KeyboardInterrupt` (the row is closed as cancelled)
     or `ClaimLost` (nothing is written). In every case but success no artifact and no version stays.
     """
-    run = TrainingRun.objects.select_related("dataset__category").get(pk=claim.run_id)
+    run = TrainingRun.objects.select_related("dataset__category", "base_version").get(pk=claim.run_id)
     status = TrainingRun.Status
     try:
         return _work(run, claim, echo)
@@ -175,14 +177,12 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
     versions = library_versions()
     with Lifeline(claim, echo) as lifeline:
         began = time.monotonic()
-        detector = registry.create(run.algorithm, seed=run.seed, **run.options)
-        images = images_of(run.dataset, DatasetImage.Split.TRAIN)
-        detector.fit(source_of(images, detector), progress=lifeline.share(0.0, _FIT))
+        fit = _fit_anew if run.base_version is None else _extend
+        detector, images, tests = fit(run, lifeline.share(0.0, _FIT))
         held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
         threshold = _first_threshold(run.calibration, held_out)
         fitted = time.monotonic()
         metrics = None
-        tests = images_of(run.dataset, DatasetImage.Split.TEST)
         if tests:
             metrics = evaluate_images(detector, tests, threshold, progress=lifeline.share(_FIT, _EVALUATE))
         lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
@@ -194,6 +194,8 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
                 "training_run": run.pk,
                 "dataset": run.dataset.name,
                 "dataset_snapshot": run.dataset.snapshot,
+                "base_version": run.base_version_id,
+                "base_artifact_sha256": run.base_version.artifact_sha256 if run.base_version else None,
                 "seed": run.seed,
                 "calibration": run.calibration,
                 "versions": versions,
@@ -221,11 +223,44 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
             **{name: value for name, value in run.calibration.items() if name != "method"},
             "scores": "held-out good images",
             "n": len(held_out),
+            **({"n_new": len(held_out) - len(run.base_version.held_out_scores)} if run.base_version else {}),
         },
         metrics=metrics,
         history=detector.history,
         versions=versions,
     )
+
+
+Fitted = tuple[Detector, list[DatasetImage], list[DatasetImage]]
+"""The detector, the images it was fitted on in this run, and those left to evaluate it on."""
+
+
+def _fit_anew(run: TrainingRun, progress: Progress) -> Fitted:
+    detector = registry.create(run.algorithm, seed=run.seed, **run.options)
+    images = images_of(run.dataset, DatasetImage.Split.TRAIN)
+    detector.fit(source_of(images, detector), progress=progress)
+    return detector, images, images_of(run.dataset, DatasetImage.Split.TEST)
+
+
+def _extend(run: TrainingRun, progress: Progress) -> Fitted:
+    """Let the base version learn from what it has not learnt yet. Images that it cannot compare are left out.
+
+    Its held-out scores stay, those of the new images join them, each by a model that had not seen the image: the
+    threshold is set from all of them.
+    """
+    base = run.base_version
+    assert base is not None
+    detector = artifacts.load(base.artifact_path, base.artifact_sha256, run.options["device"])
+    assert isinstance(detector, Padim), "services.EXTENDABLE"
+    learnt = learnt_by(base)
+    images = [image for image in images_of(run.dataset, DatasetImage.Split.TRAIN) if image.asset_id not in learnt]
+    source = source_of(images, detector)
+    preprocessing = detector.preprocessing
+    fitting = repeat(True, len(source)) if preprocessing.is_plain else preprocessing.comparable(source)
+    usable = [index for index, fits in enumerate(fitting) if fits]
+    detector.partial_fit(Subset(source, usable), progress=progress)
+    tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in learnt]
+    return detector, images, tests
 
 
 def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db.models import Count, Q, QuerySet
 
+from modelzoo.models import ModelVersion
 from mvtec_site.errors import NotFound
 from training.models import Dataset, DatasetImage, TrainingRun
 
@@ -35,6 +36,24 @@ def images_of(dataset: Dataset, split: str) -> list[DatasetImage]:
     return list(
         DatasetImage.objects.filter(dataset=dataset, split=split).select_related("asset", "mask").order_by("path")
     )
+
+
+def learnt_by(version: ModelVersion) -> set[int]:
+    """Ids of the assets that a version was fitted on, those of the versions that it extends included.
+
+    Empty for what was fitted on a data set that is not, or no longer, here.
+    """
+    learnt: set[int] = set()
+    step: ModelVersion | None = version
+    while step is not None:
+        learnt |= set(
+            DatasetImage.objects.filter(
+                dataset__name=step.dataset_name, dataset__snapshot=step.dataset_snapshot, split=DatasetImage.Split.TRAIN
+            ).values_list("asset_id", flat=True)
+        )
+        run = TrainingRun.objects.select_related("base_version").filter(model_version=step).first()
+        step = run.base_version if run else None
+    return learnt
 
 
 def find_run(run_id: int) -> TrainingRun:

@@ -19,7 +19,7 @@ from django.utils.text import slugify
 
 from accounts.roles import Right, require
 from modelzoo import services as modelzoo
-from modelzoo.models import ModelVersion, Threshold
+from modelzoo.models import Category, ModelVersion, Threshold
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, NotFound, UserError
 from records.images import inspect_upload
@@ -28,10 +28,14 @@ from records.selectors import gate_limits
 from records.services import Actor, audit, store_image
 from training.layout import CategoryScan, Entry
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
+from training.selectors import images_of, learnt_by
 
 log = logging.getLogger(__name__)
 _LOG_CHARACTERS = 100_000
-_REPORTED = 200  # skipped files kept by name in a data set's report
+_LONGEST_NAME = 100
+# Detectors with a `partial_fit`. Named here, because the web process asks and does without torch.
+EXTENDABLE = ("padim",)
+REPORTED = 200  # skipped files kept by name in a data set's report
 
 
 # ---------------------------------------------------------------- data sets
@@ -44,9 +48,7 @@ def _asset_of(path: Path) -> Asset:
 def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> tuple[Dataset, bool]:
     """Keep one category as a snapshot. Returns (data set, whether it is new); the same content is the same row."""
     require(actor, Right.TRAIN)
-    slug = slugify(name)
-    if not slug:
-        raise UserError(f"{name!r} cannot name a data set; use letters, digits, - and _.", code="invalid_name")
+    slug = slug_of(name)
     found = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
     if found:
         return found, False
@@ -55,45 +57,84 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
     changed = [str(files[sha]) for sha, asset in assets.items() if asset.sha256 != sha]
     if changed:
         raise Conflict(f"{changed[0]} changed while it was imported. Nothing was kept; import again.")
+    images = [
+        DatasetImage(
+            path=entry.path,
+            asset=assets[entry.sha256],
+            split=entry.split,
+            is_defective=entry.is_defective,
+            defect_type=entry.defect_type,
+            mask=assets[entry.mask_sha256] if entry.mask_sha256 else None,
+        )
+        for entry in scan.entries
+    ]
+    report = {
+        "skipped": [[s.path, s.reason] for s in scan.skipped[:REPORTED]],
+        "skipped_count": len(scan.skipped),
+        "warnings": list(scan.warnings),
+    }
     with transaction.atomic():
-        category = modelzoo.ensure_category(name=slug)
-        try:
-            with transaction.atomic():
-                dataset = Dataset.objects.create(
-                    name=slug,
-                    category=category,
-                    snapshot=scan.snapshot,
-                    source=source[:500],
-                    report={
-                        "skipped": [[s.path, s.reason] for s in scan.skipped[:_REPORTED]],
-                        "skipped_count": len(scan.skipped),
-                        "warnings": list(scan.warnings),
-                    },
-                    created_by_id=actor.pk if actor else None,
-                )
-        except IntegrityError:  # the same import ran beside this one and was first
-            return Dataset.objects.get(name=slug, snapshot=scan.snapshot), False
-        DatasetImage.objects.bulk_create(
-            [
-                DatasetImage(
-                    dataset=dataset,
-                    path=entry.path,
-                    asset=assets[entry.sha256],
-                    split=entry.split,
-                    is_defective=entry.is_defective,
-                    defect_type=entry.defect_type,
-                    mask=assets[entry.mask_sha256] if entry.mask_sha256 else None,
-                )
-                for entry in scan.entries
-            ],
-            batch_size=500,
-        )
-        audit(
+        return keep_snapshot(
             kind="dataset.imported",
-            subject=dataset,
+            name=slug,
+            category=modelzoo.ensure_category(name=slug),
+            snapshot=scan.snapshot,
+            source=source,
+            report=report,
+            images=images,
             actor=actor,
-            after={"name": slug, "snapshot": scan.snapshot, "images": len(scan.entries), "source": source[:500]},
         )
+
+
+def slug_of(name: str) -> str:
+    """What a data set of this name is called. Raises `UserError` where nothing is left of it, or too much."""
+    slug = slugify(name)
+    if not 0 < len(slug) <= _LONGEST_NAME:
+        raise UserError(
+            f"{name[:_LONGEST_NAME]!r} cannot name a data set; use letters, digits, - and _, at most {_LONGEST_NAME}.",
+            code="invalid_name",
+        )
+    return slug
+
+
+@transaction.atomic
+def keep_snapshot(
+    *,
+    kind: str,
+    name: str,
+    category: Category,
+    snapshot: str,
+    source: str,
+    report: dict[str, Any],
+    images: list[DatasetImage],
+    actor: Actor,
+) -> tuple[Dataset, bool]:
+    """The rows of a snapshot, whose files are in place. Returns (data set, whether it is new).
+
+    `images` are not saved yet and belong to no data set. `kind` is that of the audit event. Raises `Forbidden`.
+    """
+    require(actor, Right.TRAIN)
+    try:
+        with transaction.atomic():
+            dataset = Dataset.objects.create(
+                name=name,
+                category=category,
+                snapshot=snapshot,
+                source=source[:500],
+                report=report,
+                created_by_id=actor.pk if actor else None,
+            )
+    except IntegrityError:  # the same content is there, perhaps since a moment ago
+        return Dataset.objects.select_related("category").get(name=name, snapshot=snapshot), False
+    for image in images:
+        image.dataset = dataset
+    DatasetImage.objects.bulk_create(images, batch_size=500)
+    audit(
+        kind=kind,
+        subject=dataset,
+        actor=actor,
+        after={"name": name, "snapshot": snapshot, "images": len(images), "source": source[:500]},
+    )
     return dataset, True
 
 
@@ -153,6 +194,56 @@ def request_run(
         after={"dataset": str(dataset), "algorithm": algorithm, "options": options, "seed": seed},
     )
     return run
+
+
+@transaction.atomic
+def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) -> TrainingRun:
+    """Write a run down that lets a version learn from the good training images of a data set; it becomes a new version.
+
+    What the version is made of stays: options, seed, the rule of the threshold. Raises `Forbidden`, and `Conflict`
+    where the detector cannot learn more, the data set is of another category, or there is nothing new in it.
+    """
+    require(actor, Right.TRAIN)
+    if version.algorithm not in EXTENDABLE:
+        raise Conflict(
+            f"{version} cannot learn from more images once it is trained; {', '.join(EXTENDABLE)} can. Nothing was "
+            "changed. Train anew on a data set that has all of them.",
+            code="not_extendable",
+        )
+    if dataset.category_id != version.category_id:
+        raise Conflict(
+            f"{dataset} shows {dataset.category.name}, and {version} judges {version.category.name}. Nothing was "
+            "changed.",
+            code="other_category",
+        )
+    seen = learnt_by(version)
+    if not any(image.asset_id not in seen for image in images_of(dataset, DatasetImage.Split.TRAIN)):
+        raise Conflict(
+            f"{dataset} has no good training image that {version} has not learnt from yet. Nothing was changed.",
+            code="nothing_to_learn",
+        )
+    made_by = TrainingRun.objects.filter(model_version=version).first()
+    run = TrainingRun.objects.create(
+        dataset=dataset,
+        base_version=version,
+        algorithm=version.algorithm,
+        options={name: value for name, value in version.config.items() if name != "seed"} | {"device": settings.DEVICE},
+        calibration=made_by.calibration if made_by else _usual_calibration(),
+        seed=version.seed,
+        requested_by_id=actor.pk if actor else None,
+        lease_expires_at=_lease(),
+    )
+    audit(
+        kind="training_run.requested",
+        subject=run,
+        actor=actor,
+        after={"dataset": str(dataset), "algorithm": run.algorithm, "base_version": version.pk},
+    )
+    return run
+
+
+def _usual_calibration() -> dict[str, Any]:
+    return {"method": Threshold.Method.PERCENTILE, "percentile": settings.THRESHOLD_PERCENTILE}
 
 
 def publish_run(*, run: TrainingRun) -> bool:
