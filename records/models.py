@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -11,12 +12,21 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
+from mvtec_site.errors import UserError
+
 GENESIS = "0" * 64
 
 
 def asset_name(sha256: str, extension: str) -> str:
     """Path of an asset in the storage; two levels of folders keep each below a few thousand names."""
     return f"assets/{sha256[:2]}/{sha256[2:4]}/{sha256}.{extension}"
+
+
+class Discarded(UserError):
+    """The file is gone, by the rules of retention; the record of it is not."""
+
+    code = "image_discarded"
+    status = HTTPStatus.GONE
 
 
 class Asset(models.Model):
@@ -32,6 +42,8 @@ class Asset(models.Model):
     discarded_at = models.DateTimeField(
         null=True, blank=True, help_text="when retention removed the file; the row and its hash stay"
     )
+    # Name and bytes that just came in for an asset that is there already; see records.services.enter_asset.
+    received_again: tuple[str, bytes] | None = None
 
     class Meta:
         constraints = [
@@ -44,6 +56,14 @@ class Asset(models.Model):
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
 
     def read(self) -> bytes:
+        """The bytes. Raises `Discarded` where retention removed the file."""
+        if self.discarded_at is not None:
+            raise Discarded(
+                f"The file {self.sha256[:12]} was removed by retention on {self.discarded_at:%Y-%m-%d %H:%M} UTC. Its "
+                "record and its hash are kept. Whoever still has the file can send it again.",
+                sha256=self.sha256,
+                discarded_at=self.discarded_at.isoformat(),
+            )
         with self.file.storage.open(str(self.file.name)) as stored:
             return bytes(stored.read())
 

@@ -36,11 +36,7 @@ def audit(
     `subject` is the row that changed, or (type, id) where there is none. Call it last in a transaction: on
     PostgreSQL the end of the chain stays locked until the transaction ends (SQLite has one writer anyway).
     """
-    if not connection.in_atomic_block:
-        raise RuntimeError("An audit event belongs in the transaction of the change that it reports.")
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN_LOCK])
+    hold_chain()
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     context = current()
     object_type, object_id = (
@@ -67,6 +63,19 @@ def audit(
     return event
 
 
+def hold_chain() -> None:
+    """Keep the end of the chain until the caller's transaction ends, as `audit` does.
+
+    By itself only where rows are locked before the event is written that others lock after theirs: whoever holds the
+    chain may then wait for nobody who waits for it.
+    """
+    if not connection.in_atomic_block:
+        raise RuntimeError("An audit event belongs in the transaction of the change that it reports.")
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN_LOCK])
+
+
 def file_bytes(
     *, data: bytes, extension: str, content_type: str, width: int, height: int, sha256: str | None = None
 ) -> Asset:
@@ -76,24 +85,58 @@ def file_bytes(
     Raises `records.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
     """
     digest = sha256 or hashlib.sha256(data).hexdigest()
+    name = asset_name(digest, extension)
     found = Asset.objects.filter(sha256=digest).first()
     if found:
+        found.received_again = (name, data)
         return found
     # The file goes first: a row always has its file; a file without a row is a whole file that nobody points at.
-    name = default_storage.save(asset_name(digest, extension), ContentFile(data))
+    name = default_storage.save(name, ContentFile(data))
     return Asset(sha256=digest, size_bytes=len(data), content_type=content_type, width=width, height=height, file=name)
 
 
 def enter_asset(asset: Asset) -> Asset:
     """The row of an asset whose file is in place. The same bytes twice are one file and one row."""
     if asset.pk is not None:
-        return asset
+        return _with_its_file(asset)
     try:
         with transaction.atomic():
             asset.save(force_insert=True)
         return asset
     except IntegrityError:  # somebody was faster with the same bytes
         return Asset.objects.get(sha256=asset.sha256)
+
+
+@transaction.atomic
+def _with_its_file(asset: Asset) -> Asset:
+    """An asset whose bytes were received again. If retention had removed its file, it has it back from here on.
+
+    Until the caller's transaction ends retention cannot take it away: then it finds the new use. The lock is the one
+    that a foreign key takes, so those who use the same picture do not wait for each other.
+    """
+    name, data = asset.received_again or ("", b"")
+    asset.received_again = None
+    lock = " FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT discarded_at FROM records_asset WHERE id = %s{lock}", [asset.pk])
+        [discarded_at] = cursor.fetchone()
+    if discarded_at is None or not data:
+        return asset
+    hold_chain()
+    asset.refresh_from_db()
+    if asset.discarded_at is None:  # somebody was faster with the same bytes
+        return asset
+    before = asset.discarded_at
+    asset.file, asset.discarded_at = default_storage.save(name, ContentFile(data)), None
+    asset.save(update_fields=["file", "discarded_at"])
+    audit(
+        kind="asset.received_again",
+        subject=asset,
+        actor=None,
+        before={"discarded_at": before},
+        after={"sha256": asset.sha256, "size_bytes": len(data)},
+    )
+    return asset
 
 
 def file_image(*, data: bytes, gated: GatedImage) -> Asset:
