@@ -36,7 +36,7 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue=INFERENCE,
     task_queues=[Queue(name) for name in QUEUES],
-    task_routes={"training.tasks.*": {"queue": TRAINING}},
+    task_routes={"training.tasks.*": {"queue": TRAINING}, "records.tasks.*": {"queue": TRAINING}},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
@@ -46,10 +46,11 @@ app.conf.update(
     timezone="UTC",
     beat_schedule={
         "sweep": {"task": "mvtec_site.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
+        "checkpoint": {"task": "records.tasks.checkpoint", "schedule": settings.AUDIT_CHECKPOINT_HOURS * 3600},
     },
     beat_schedule_filename=str(settings.VAR_DIR / "broker" / "beat"),
 )
-app.autodiscover_tasks(["mvtec_site", "training", "inspection", "tuning", "retention"])
+app.autodiscover_tasks(["mvtec_site", "records", "training", "inspection", "tuning", "retention"])
 
 
 class _SignOfLife:

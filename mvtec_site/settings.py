@@ -112,6 +112,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "mvtec_site.frame.frame",
+                "accounts.web.rights",
             ],
         },
     }
@@ -216,6 +218,15 @@ LEASE_SECONDS = env.real(
     "LEASE_SECONDS", 30.0, "a job without a sign of life for this long is redone", low=2, high=3600
 )
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, "how often a job whose worker died is tried", low=1, high=100)
+
+# ---------------------------------------------------------------- audit
+AUDIT_SIGNING_KEY = env.path(
+    "AUDIT_SIGNING_KEY", VAR_DIR / "audit_key.pem", "private Ed25519 key (PEM) that signs checkpoints; made when unset"
+)
+AUDIT_CHECKPOINT_HOURS = env.real(
+    "AUDIT_CHECKPOINT_HOURS", 24.0, "hours between two signed checkpoints of the audit chain", low=0.01, high=8784
+)
+AUDIT_CHECKPOINT_DIR = env.text("AUDIT_CHECKPOINT_DIR", "", "folder that each checkpoint is also written to, if any")
 
 # ---------------------------------------------------------------- signing in
 CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
