@@ -25,7 +25,8 @@ class Right(StrEnum):
     TUNE = "tune"  # set thresholds, score the past again
     DEPLOY = "deploy"  # load, promote, roll back and archive model versions
     AUDIT = "audit"  # see the audit log
-    ADMINISTER = "administer"  # users, their tokens, retention
+    ISSUE = "issue"  # issue and revoke tokens of one's own
+    ADMINISTER = "administer"  # users, everybody's tokens, retention
 
 
 class Role(StrEnum):
@@ -35,11 +36,11 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_OPERATOR = frozenset({Right.INSPECT, Right.READ, Right.REVIEW})
+_OPERATOR = frozenset({Right.INSPECT, Right.READ, Right.REVIEW, Right.ISSUE})
 RIGHTS: dict[str, frozenset[Right]] = {
     Role.OPERATOR: _OPERATOR,
     Role.ENGINEER: _OPERATOR | {Right.EXPORT, Right.TRAIN, Right.TUNE, Right.DEPLOY},
-    Role.AUDITOR: frozenset({Right.READ, Right.EXPORT, Right.AUDIT}),
+    Role.AUDITOR: frozenset({Right.READ, Right.EXPORT, Right.AUDIT, Right.ISSUE}),
     Role.ADMIN: frozenset(Right),
 }
 
@@ -55,7 +56,7 @@ class Scope(StrEnum):
 SCOPES: dict[str, frozenset[Right]] = {
     Scope.INSPECT: frozenset({Right.INSPECT}),
     Scope.READ: frozenset({Right.READ, Right.EXPORT, Right.AUDIT}),
-    Scope.MANAGE: frozenset({Right.REVIEW, Right.TRAIN, Right.TUNE, Right.DEPLOY, Right.ADMINISTER}),
+    Scope.MANAGE: frozenset({Right.REVIEW, Right.TRAIN, Right.TUNE, Right.DEPLOY, Right.ISSUE, Right.ADMINISTER}),
 }
 
 # None: the system itself, or somebody at the server's own command line.
@@ -99,12 +100,17 @@ def may(someone: Someone, *rights: Right) -> bool:
     return not rights_of(someone).isdisjoint(rights)
 
 
+def forbidden(right: Right) -> Forbidden:
+    """The refusal, naming the right and the roles that have it."""
+    roles = ", ".join(role for role, rights in RIGHTS.items() if right in rights)
+    return Forbidden(
+        f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must include). "
+        "Nothing was changed. Ask an admin for it.",
+        right=str(right),
+    )
+
+
 def require(someone: Someone, right: Right) -> None:
-    """Raises `Forbidden`, naming the right and the roles that have it."""
+    """Raises `Forbidden`."""
     if not may(someone, right):
-        roles = ", ".join(role for role, rights in RIGHTS.items() if right in rights)
-        raise Forbidden(
-            f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must "
-            "include). Nothing was changed. Ask an admin for it.",
-            right=str(right),
-        )
+        raise forbidden(right)

@@ -12,6 +12,8 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
+from accounts.roles import Right
+from accounts.web import needs
 from inspection import selectors, services
 from inspection.api.views import read_upload
 from modelzoo.selectors import active_deployments, deployment_in_force
@@ -21,6 +23,7 @@ _LATEST = 24
 
 
 @require_GET
+@needs(Right.READ)
 def line(request: HttpRequest) -> HttpResponse:
     """What is loaded, a place to drop an image, the last inspections; `?inspection=` opens one."""
     return render(request, "line.html", _line_context(request))
@@ -47,6 +50,7 @@ def _line_context(request: HttpRequest) -> dict[str, object]:
 
 
 @require_GET
+@needs(Right.READ)
 def line_status(request: HttpRequest) -> HttpResponse:
     """The status strip and the last inspections alone, for htmx to ask again."""
     context = _line_context(request)
@@ -54,6 +58,7 @@ def line_status(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@needs(Right.INSPECT)
 def inspect(request: HttpRequest) -> HttpResponse:
     """Judge an uploaded image. htmx gets the verdict as a partial, a plain form the page with it opened."""
     file = request.FILES.get("image")
@@ -83,6 +88,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
 
 
 @require_GET
+@needs(Right.READ)
 def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """The permanent page of one record."""
     try:

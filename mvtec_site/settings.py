@@ -180,6 +180,11 @@ BATCH_MAX_ZIP_FILES = env.integer("BATCH_MAX_ZIP_FILES", 5000, "most images in o
 BATCH_MAX_BYTES = env.integer(
     "BATCH_MAX_BYTES", 2 * 1024**3, "most bytes of one batch, unpacked", low=1024**2, high=1024**4
 )
+BATCH_ROOTS = tuple(
+    Path(word).expanduser() for word in env.words("BATCH_ROOTS", (), "server folders that batches may read, by commas")
+)
+if not all(root.is_absolute() for root in BATCH_ROOTS):
+    raise ImproperlyConfigured("BATCH_ROOTS must name folders by their absolute paths, separated by commas.")
 # Django counts files while it parses, before any view runs.
 DATA_UPLOAD_MAX_NUMBER_FILES = BATCH_MAX_FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # fields of a form; files are not counted here

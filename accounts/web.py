@@ -1,0 +1,43 @@
+"""What pages ask: who may open them, and what of them is shown to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.utils.functional import SimpleLazyObject
+
+from accounts.roles import Right, forbidden, may, rights_of
+
+View = Callable[..., HttpResponseBase]
+
+
+def needs(*rights: Right) -> Callable[[View], View]:
+    """For a page (or the `dispatch` of one, with `method_decorator`): who has none of the rights is told so, with 403."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            return view(request, *args, **kwargs) if may(request.user, *rights) else refusal(request, rights[0])
+
+        return guarded
+
+    return decorate
+
+
+def refusal(request: HttpRequest, right: Right) -> HttpResponse:
+    """The page that says what is missing. Who may not even see the line is offered to sign in as somebody else."""
+    context = {
+        "title": "Not for you",
+        "detail": forbidden(right).detail,
+        "sign_out": not may(request.user, Right.READ),
+    }
+    return render(request, "problem.html", context, status=403)
+
+
+def rights(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: templates ask `{% if may.inspect %}`. Looked up when the first template does."""
+    return {"may": SimpleLazyObject(lambda: dict.fromkeys(map(str, rights_of(request.user)), True))}
