@@ -1,0 +1,166 @@
+"""Geometry of the pages' charts, drawn on the server as SVG: `{% chart %}` shows one, with its numbers as a table.
+
+Everything is in percent of the plotting area, so that a chart fits any width while its text keeps its size.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A label at `at` percent of an axis."""
+
+    at: float
+    label: str
+
+    @property
+    def anchor(self) -> str:
+        """How the label lies around its place, so that none is cut off at an edge."""
+        return "start" if self.at < 4 else "end" if self.at > 96 else "middle"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line from top to bottom at `at` percent, with its label; `kind` names its style."""
+
+    at: float
+    label: str
+    kind: str = "threshold"
+
+    @property
+    def anchor(self) -> str:
+        return "end" if self.at > 60 else "start"
+
+    @property
+    def label_at(self) -> float:
+        return self.at - 1 if self.at > 60 else self.at + 1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An SVG path in a 100 x 100 box, y downwards; `kind` names its style (good, defective, unreviewed, curve ...)."""
+
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One chart. `name` is what a screen reader says of it; `rows` are its numbers, under `columns`."""
+
+    name: str
+    shapes: list[Shape]
+    x_ticks: list[Tick] = field(default_factory=list)
+    y_ticks: list[Tick] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    x_label: str = ""
+    y_label: str = ""
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    legend: list[tuple[str, str]] = field(default_factory=list)  # (kind, words)
+
+
+def round_values(low: float, high: float, most: int = 7) -> list[float]:
+    """At most `most` multiples of 1, 2 or 5 times a power of ten in low..high (low < high)."""
+    power = 10.0 ** math.floor(math.log10((high - low) / most))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (power * factor) <= most - 1)
+    return [round(index * step, 12) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def share(value: float, low: float, high: float) -> float:
+    """Where a value lies between low and high, in percent, kept inside."""
+    return min(100.0, max(0.0, 100 * (value - low) / (high - low))) if high > low else 50.0
+
+
+def histogram(
+    name: str,
+    edges: Sequence[float],
+    series: Mapping[str, tuple[str, Sequence[int]]],
+    *,
+    marks: Sequence[tuple[float, str, str]] = (),
+    x_label: str = "anomaly score",
+) -> Chart:
+    """Counts of several kinds in the same bins, stacked.
+
+    Args:
+        edges: n + 1 ascending bin edges.
+        series: kind to (words, n counts), from the bottom up.
+        marks: (value, label, kind) of lines across, such as thresholds.
+    """
+    low, high = float(edges[0]), float(edges[-1])
+    totals = [sum(counts[index] for _, counts in series.values()) for index in range(len(edges) - 1)]
+    tallest = max(totals, default=0) or 1
+    base = [0] * len(totals)
+    shapes = []
+    for kind, (_, counts) in series.items():
+        path = ""
+        for index, count in enumerate(counts):
+            if not count:
+                continue
+            left, right = share(edges[index], low, high), share(edges[index + 1], low, high)
+            bottom, top = 100 - 96 * base[index] / tallest, 100 - 96 * (base[index] + count) / tallest
+            path += f"M{left:.2f} {bottom:.2f}V{top:.2f}H{right:.2f}V{bottom:.2f}Z"
+            base[index] += count
+        shapes.append(Shape(kind, path))
+    return Chart(
+        name=name,
+        shapes=shapes,
+        x_ticks=[Tick(share(value, low, high), f"{value:g}") for value in round_values(low, high)]
+        if high > low
+        else [],
+        y_ticks=[Tick(100, "0"), Tick(4, f"{tallest:,}")],
+        marks=[Mark(share(value, low, high), label, kind) for value, label, kind in marks],
+        x_label=x_label,
+        y_label="inspections",
+        columns=["from", "to", *(words for words, _ in series.values())],
+        rows=[
+            [f"{edges[index]:.4g}", f"{edges[index + 1]:.4g}", *(str(counts[index]) for _, counts in series.values())]
+            for index in range(len(totals))
+            if totals[index]
+        ],
+        legend=[(kind, words) for kind, (words, _) in series.items()],
+    )
+
+
+def line(
+    name: str,
+    points: Mapping[str, tuple[str, Sequence[tuple[float, float]]]],
+    *,
+    x_label: str,
+    y_label: str,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    marks: Sequence[tuple[float, str, str]] = (),
+) -> Chart:
+    """Curves over one x axis; `points`: kind to (words, [(x, y)])."""
+    every = [point for _, curve in points.values() for point in curve]
+    left, right = x_range or (min((x for x, _ in every), default=0), max((x for x, _ in every), default=1))
+    low, high = y_range or (min((y for _, y in every), default=0), max((y for _, y in every), default=1))
+    if high <= low:
+        high = low + 1
+    if right <= left:
+        right = left + 1
+    shapes = [
+        Shape(
+            f"curve {kind}",
+            "M" + "L".join(f"{share(x, left, right):.2f} {100 - share(y, low, high):.2f}" for x, y in curve),
+        )
+        for kind, (_, curve) in points.items()
+        if curve
+    ]
+    return Chart(
+        name=name,
+        shapes=shapes,
+        x_ticks=[Tick(share(value, left, right), f"{value:g}") for value in round_values(left, right)],
+        y_ticks=[Tick(100 - share(value, low, high), f"{value:g}") for value in round_values(low, high, 5)],
+        marks=[Mark(share(value, left, right), label, kind) for value, label, kind in marks],
+        x_label=x_label,
+        y_label=y_label,
+        columns=["", x_label, y_label],
+        rows=[[words, f"{x:.6g}", f"{y:.6g}"] for words, curve in points.values() for x, y in curve],
+        legend=[(f"curve {kind}", words) for kind, (words, _) in points.items()] if len(points) > 1 else [],
+    )
