@@ -205,7 +205,12 @@ def batch_document(batch: BatchRun, *, anomaly_map: str = "url") -> dict[str, An
     counts = batch_counts(batch)
     items = (
         InspectionRequest.objects.filter(batch=batch)
-        .select_related(*(f"inspection__{name}" for name in ("model_version__category", "threshold", "asset", "map")))
+        .select_related(
+            *(
+                f"inspection__{name}"
+                for name in ("model_version__category", "threshold", "asset", "map", "standing__reviewer")
+            )
+        )
         .order_by("position")
     )
     results = []

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from numpy.typing import NDArray
 
-from inspection.models import Inspection
+from inspection.models import Inspection, Standing
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, threshold_in_force
@@ -32,7 +32,7 @@ MAP_FORMS = ("full", "url", "none")
 def inspections() -> QuerySet[Inspection]:
     """Records with what every view of them names, newest first."""
     return Inspection.objects.select_related(
-        "model_version__category", "threshold", "asset", "map", "operator", "request"
+        "model_version__category", "threshold", "asset", "map", "operator", "request", "standing__reviewer"
     ).order_by("-created_at", "-id")
 
 
@@ -92,6 +92,23 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
         "worker": inspection.worker,
         "timings": inspection.timings,
         "created_at": inspection.created_at.isoformat(),
+        "review": standing_document(inspection),
+    }
+
+
+def standing_document(inspection: Inspection) -> dict[str, Any] | None:
+    """Where a record stands after what people said of it, None where nobody did.
+
+    No query of its own where `standing__reviewer` was fetched along.
+    """
+    standing: Standing | None = getattr(inspection, "standing", None)
+    return standing and {
+        "verdict": standing.verdict,
+        "reviewer": standing.reviewer.get_username(),
+        "defect_type": standing.defect_type,
+        "overruled": standing.overruled,
+        "contested": standing.contested,
+        "reviews": standing.reviews,
     }
 
 

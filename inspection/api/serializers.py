@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from inspection.models import Inspection
+from inspection.models import Inspection, Review
 from inspection.selectors import MAP_FORMS
 from modelzoo.models import Deployment
 
@@ -106,6 +106,17 @@ class RegionOutput(serializers.Serializer):
     peak_y = serializers.IntegerField()
 
 
+class StandingOutput(serializers.Serializer):
+    """Where a record stands after its last review."""
+
+    verdict = serializers.ChoiceField(choices=Review.Verdict.choices)
+    reviewer = serializers.CharField()
+    defect_type = serializers.CharField(allow_blank=True)
+    overruled = serializers.BooleanField(help_text="the last review and the model's verdict differ")
+    contested = serializers.BooleanField(help_text="its reviews differ among themselves")
+    reviews = serializers.IntegerField(help_text="how many there are")
+
+
 class InspectionOutput(serializers.Serializer):
     reconstruction_error = serializers.FloatField(
         allow_null=True, help_text="the image score, for every algorithm; null when not comparable"
@@ -146,3 +157,4 @@ class InspectionOutput(serializers.Serializer):
         child=serializers.JSONField(), help_text="milliseconds of each step; how the model ran (runtime, precision)"
     )
     created_at = serializers.DateTimeField()
+    review = StandingOutput(allow_null=True, help_text="null where nobody reviewed it")
