@@ -77,6 +77,7 @@ class InspectionRequest(models.Model):
         CANCELLED = "cancelled"  # its batch was called off before it was judged
 
     OPEN = (Status.QUEUED, Status.RUNNING)
+    WITHOUT_RECORD = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # Refused files of a batch have no asset: they were never kept.
@@ -211,6 +212,9 @@ class Inspection(models.Model):
     code_version = models.CharField(max_length=64)
     backbone_sha256 = models.CharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
+
+    # Not kept: whether this answer repeats an earlier one, because it was asked for with the same idempotency key.
+    replayed = False
 
     class Meta:
         ordering = ["-created_at", "-id"]

@@ -7,6 +7,7 @@ images that wait for the same model are judged together; what each of them ends 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import platform
 import time
@@ -18,12 +19,13 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 from PIL import Image
 
 from accounts.roles import Right, require
+from inspection.idempotency import check_same, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
@@ -71,29 +73,77 @@ def inspect_image(
     actor: Actor,
     part: PartContext | None = None,
     timeout: float | None = None,
+    category: str = "",
+    idempotency_key: str | None = None,
 ) -> Inspection:
     """Gate an image, keep it, have a worker judge it, and return the record that the worker wrote.
 
+    With an `idempotency_key` the same caller gets the same record for the same request (the image, what is said about
+    the part, and `category` as the caller named it), whenever and however often it is repeated; a record that was
+    asked for before is `replayed`. What ended without a record is tried anew.
+
     Raises `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in time (the image is kept, no record is
-    written, now or later), or the error that judging ended in.
+    written, now or later), `KeyReused`, or the error that judging ended in.
     """
     require(actor, Right.INSPECT)
+    patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
+    part = part or PartContext()
+    key, asked_for = own_key(idempotency_key, actor=actor), ""
+    if key is not None:
+        asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(part))
+        known = InspectionRequest.objects.filter(idempotency_key=key).first()
+        if known and known.status not in InspectionRequest.WITHOUT_RECORD:
+            return _replay(known, asked_for=asked_for, patience=patience)
     gated, pixels = gate_image(data=data, filename=filename, actor=actor)
     filed = file_image(data=data, gated=gated)
     handover.lay_down(gated.sha256, pixels)
-    patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
-    with transaction.atomic():
-        request = request_inspection(
-            asset=enter_asset(filed),
-            filename=gated.clean_name,
-            version=deployment.model_version,
-            deployment=deployment,
-            source=source,
-            actor=actor,
-            part=part or PartContext(),
-            patience=patience,
-        )
+    try:
+        with transaction.atomic():
+            if key is not None:
+                # What ended without a record gives its key up to what is tried now.
+                ended = InspectionRequest.objects.filter(
+                    idempotency_key=key, status__in=InspectionRequest.WITHOUT_RECORD
+                )
+                ended.update(idempotency_key=None)
+            request = request_inspection(
+                asset=enter_asset(filed),
+                filename=gated.clean_name,
+                version=deployment.model_version,
+                deployment=deployment,
+                source=source,
+                actor=actor,
+                part=part,
+                patience=patience,
+                idempotency_key=key,
+                asked_for=asked_for,
+            )
+    except IntegrityError:
+        # Somebody was faster with the same key: there is one request, and both wait for it.
+        faster = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
+        if faster is None:
+            raise
+        return _replay(faster, asked_for=asked_for, patience=patience)
     return await_inspection(request=request, timeout=patience)
+
+
+def _replay(known: InspectionRequest, *, asked_for: str, patience: float) -> Inspection:
+    """The record of a request that was made before, waited for where it is not there yet."""
+    from inspection.tasks import judge
+
+    check_same(kept=known.fingerprint, asked_for=asked_for)
+    if known.status in InspectionRequest.OPEN:
+        # Whoever waited first does not give up what is still waited for (see `_expire`).
+        longer = max(known.lease_expires_at or timezone.now(), lease(patience + settings.LEASE_SECONDS))
+        waiting = InspectionRequest.objects.filter(pk=known.pk, status__in=InspectionRequest.OPEN)
+        if waiting.update(lease_expires_at=longer):
+            known.lease_expires_at = longer
+    if known.status == InspectionRequest.Status.QUEUED:
+        # Its message may be gone: a broker was restarted, or its caller was killed before it was sent. A doubled
+        # message finds nothing to do.
+        broker.publish(judge, known.pk)
+    inspection = await_inspection(request=known, timeout=patience)
+    inspection.replayed = True
+    return inspection
 
 
 def inspect_here(
@@ -136,6 +186,8 @@ def request_inspection(
     actor: Actor,
     part: PartContext,
     patience: float,
+    idempotency_key: str | None = None,
+    asked_for: str = "",
 ) -> InspectionRequest:
     """Write the request down and, where a deployment shall judge it, call a worker once it is committed."""
     from inspection.tasks import judge
@@ -149,6 +201,8 @@ def request_inspection(
         operator_id=actor.pk if actor else None,
         # When its caller has long gone and no worker came, the sweep closes it.
         lease_expires_at=lease(patience + settings.LEASE_SECONDS),
+        idempotency_key=idempotency_key,
+        fingerprint=asked_for,
         **vars(part),
     )
     if deployment:
@@ -163,24 +217,31 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
         request.refresh_from_db(fields=["status", "error_code", "error"])
         return request.status not in InspectionRequest.OPEN
 
-    if not broker.wait_until(settled, topic=str(request.pk), timeout=timeout) and _expire(request):
-        raise NoWorker(
-            f"No worker judged the image within {timeout:g} seconds. The image is kept, no inspection was recorded. "
-            "Start a worker (make run starts one), then send the image again.",
-            request_id=str(request.pk),
-        )
+    in_time = broker.wait_until(settled, topic=str(request.pk), timeout=timeout)
+    if not in_time and not _expire(request):
+        settled()  # it just was, or somebody with the same key waits on
+    if request.idempotency_key:
+        broker.notify(str(request.pk))  # a notice wakes one, and others may wait for the same
     if request.status == InspectionRequest.Status.DONE:
-        shown = Inspection.objects.select_related("model_version__category", "threshold", "map", "asset", "request")
+        shown = Inspection.objects.select_related(
+            "model_version__category", "threshold", "map", "asset", "request", "standing__reviewer"
+        )
         return shown.defer("model_version__metrics").get(request=request)
-    raise UserError(request.error, code=request.error_code, status=runtime.ModelUnusable.status)
+    if request.status == InspectionRequest.Status.FAILED:
+        raise UserError(request.error, code=request.error_code, status=runtime.ModelUnusable.status)
+    raise NoWorker(
+        f"No worker judged the image within {timeout:g} seconds. The image is kept, no inspection was recorded. "
+        "Start a worker (make run starts one), then send the image again.",
+        request_id=str(request.pk),
+    )
 
 
 @transaction.atomic
 def _expire(request: InspectionRequest) -> bool:
-    """Give a request up, so that no worker judges it later. False when one just did."""
-    ended = InspectionRequest.objects.filter(pk=request.pk, status__in=InspectionRequest.OPEN).update(
-        status=InspectionRequest.Status.EXPIRED, claim=None, lease_expires_at=None
-    )
+    """Give a request up, so that no worker judges it later. False when one just did, or others wait longer for it."""
+    ended = InspectionRequest.objects.filter(
+        pk=request.pk, status__in=InspectionRequest.OPEN, lease_expires_at=request.lease_expires_at
+    ).update(status=InspectionRequest.Status.EXPIRED, claim=None, lease_expires_at=None)
     if ended:
         audit(
             kind="inspection.unanswered",

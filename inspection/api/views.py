@@ -18,10 +18,11 @@ from rest_framework.response import Response
 from accounts.roles import Right
 from inspection import selectors, services
 from inspection.api import serializers as shapes
+from inspection.api.idempotency import KEY, REPLAY
+from inspection.idempotency import HEADER, REPLAYED
 from inspection.models import Inspection
-from modelzoo.models import Threshold
 from modelzoo.selectors import deployment_in_force, find_version
-from modelzoo.services import request_deployment, set_threshold
+from modelzoo.services import request_deployment
 from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
 from records.images import ImageRejected
 from records.services import report_refusal
@@ -57,20 +58,14 @@ class LoadModelView(ApiView):
         version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
         deployment = request_deployment(
             version=version,
-            device=given["device"] or settings.DEVICE,
+            device=given["device"] or "",
             runtime=given["runtime"] or "",
             precision=given["precision"] or "",
+            threshold=given["threshold"],
+            threshold_reason="given with load_model",
             actor=request.user,
         )
         deployment = services.await_deployment(deployment=deployment)
-        if given["threshold"] is not None:
-            set_threshold(
-                version=version,
-                value=given["threshold"],
-                method=Threshold.Method.MANUAL,
-                reason="given with load_model",
-                actor=request.user,
-            )
         return Response(selectors.deployment_document(deployment))
 
 
@@ -93,6 +88,7 @@ class TestImageView(ApiView):
     @extend_schema(
         request={"multipart/form-data": shapes.TestImageInput},
         responses={200: shapes.InspectionOutput, **_PROBLEMS},
+        parameters=[KEY, REPLAY],
         operation_id="test_image",
     )
     def post(self, request: Request) -> Response:
@@ -105,8 +101,11 @@ class TestImageView(ApiView):
             source="api",
             actor=request.user,
             part=part_of(given),
+            category=given["category"],
+            idempotency_key=request.headers.get(HEADER),
         )
-        return Response(selectors.inspection_document(inspection, anomaly_map=given["anomaly_map"]))
+        document = selectors.inspection_document(inspection, anomaly_map=given["anomaly_map"])
+        return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)
 
 
 def part_of(given: dict[str, Any]) -> services.PartContext:
