@@ -32,7 +32,11 @@ class Category(models.Model):
 
 
 class ModelVersion(models.Model):
-    """A trained detector: what it is made of, where its artifact lies, how well it does."""
+    """A trained detector: what it is made of, where its artifact lies, how well it does.
+
+    `production` is the version whose deployment is active, and no other: `services.activate` moves both at once. What
+    it replaced is `archived`, as is a candidate that somebody put aside.
+    """
 
     class Stage(models.TextChoices):
         CANDIDATE = "candidate"
@@ -145,8 +149,19 @@ class Deployment(models.Model):
         REPLACED = "replaced"
         FAILED = "failed"
 
+    class Kind(models.TextChoices):
+        LOAD = "load"
+        PROMOTION = "promotion"
+        ROLLBACK = "rollback"
+
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="deployments")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.LOAD)
+    reason = models.CharField(max_length=500, blank=True)
+    threshold_value = models.FloatField(
+        null=True, blank=True, help_text="becomes the version's next threshold revision when it is put in force"
+    )
+    threshold_reason = models.CharField(max_length=500, blank=True)
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.LOADING)
     device_requested = models.CharField(max_length=16)
     device = models.CharField(max_length=16, blank=True)
@@ -195,6 +210,15 @@ class Deployment(models.Model):
                     & (Q(precision="auto") | Q(precision=models.F("precision_chosen")))
                 ),
                 name="deployment_has_the_precision_it_asked_for",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="load") | (Q(kind__in=["promotion", "rollback"]) & ~Q(reason="")),
+                name="deployment_kind_is_known_and_has_its_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(threshold_value__isnull=True, threshold_reason="")
+                | (Q(threshold_value__isnull=False) & finite("threshold_value") & ~Q(threshold_reason="")),
+                name="deployment_threshold_is_finite_and_has_its_reason",
             ),
         ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from modelzoo.models import Deployment, ModelVersion, Threshold
-from mvtec_site.errors import NotFound, UserError
+from django.db.models import Q
+
+from modelzoo.models import Category, Deployment, ModelVersion, Threshold
+from mvtec_site.errors import Conflict, NotFound, UserError
 
 _WITH = ("category",)
 
 
 def find_version(*, wanted: str | int = "latest", category: str = "", algorithm: str = "") -> ModelVersion:
-    """A version by id, or the latest of a category and algorithm.
+    """A version by id, or the latest of a category and algorithm: one that is not archived, else one that has served.
 
     Raises `NotFound` with what there is, and `UserError` for a word that names no version.
     """
@@ -29,7 +31,10 @@ def find_version(*, wanted: str | int = "latest", category: str = "", algorithm:
         versions = versions.filter(category__name=category)
     if algorithm:
         versions = versions.filter(algorithm=algorithm)
+    served = Q(deployments__activated_at__isnull=False)
     latest = versions.exclude(stage=ModelVersion.Stage.ARCHIVED).order_by("-id").first()
+    # Whoever goes back and forth between algorithms archives each in turn; what a person put aside never served.
+    latest = latest or versions.filter(served).order_by("-id").first()
     if latest is None:
         what = " ".join(word for word in (algorithm, "model version") if word)
         where = f" for {category}" if category else ""
@@ -71,6 +76,30 @@ def deployment_in_force(category: str = "") -> Deployment:
             f"No model is loaded{where}. Load one with POST /api/load_model, then send the image again."
         )
     return found
+
+
+def rollback_target(category: Category) -> Deployment:
+    """What served a category before its present version. A second rollback goes one step further back, not forth again.
+
+    Raises `NoModelLoaded`, and `Conflict` where no other version served before.
+    """
+    present = deployment_in_force(category.name)
+    served = Deployment.objects.filter(category=category, activated_at__isnull=False)
+    path: list[Deployment] = []  # how the present version came about
+    for step in served.select_related("model_version__category").order_by("id"):
+        if step.kind == Deployment.Kind.ROLLBACK:
+            while path and path[-1].model_version_id != step.model_version_id:
+                path.pop()
+        if path and path[-1].model_version_id == step.model_version_id:
+            path.pop()  # loaded again, perhaps in another way
+        path.append(step)
+    if len(path) < 2:
+        raise Conflict(
+            f"No other version served {category.name} before {present.model_version}. Nothing was changed. Promote the "
+            "version that you want.",
+            code="nothing_to_roll_back_to",
+        )
+    return path[-2]
 
 
 class NoModelLoaded(UserError):

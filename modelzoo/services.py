@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
@@ -13,7 +14,9 @@ from django.utils import timezone
 
 from accounts.roles import Right, require
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from mvtec_site.errors import UserError
+from modelzoo.selectors import rollback_target
+from mvtec_site import broker
+from mvtec_site.errors import Conflict, UserError
 from records.services import Actor, audit
 
 
@@ -29,7 +32,7 @@ def ensure_category(*, name: str) -> Category:
 @transaction.atomic
 def register_version(*, category: Category, actor: Actor, **fields: Any) -> ModelVersion:
     """A new candidate with the next free number of its category. `fields` are those of `ModelVersion`."""
-    Category.objects.select_for_update().get(pk=category.pk)  # two trainings that end together number one by one
+    _locked(category.pk)  # two trainings that end together number one by one
     last = ModelVersion.objects.filter(category=category).aggregate(last=Max("number"))["last"] or 0
     version = ModelVersion.objects.create(category=category, number=last + 1, created_by_id=_actor_id(actor), **fields)
     audit(
@@ -63,17 +66,20 @@ def set_threshold(
     the revision that they were made with.
     """
     require(actor, Right.TUNE)
-    if not reason.strip():
-        raise UserError("A threshold needs a reason: what will somebody ask in a year?", code="reason_missing")
     return append_threshold(
         version=version,
         value=value,
         method=method,
-        reason=reason.strip(),
+        reason=_reason(reason, "A threshold"),
         actor=actor,
         parameters=parameters,
         evidence=evidence,
     )
+
+
+def _check_finite(threshold: float) -> None:
+    if not math.isfinite(threshold):
+        raise UserError("A threshold must be a finite number.", code="threshold_not_finite")
 
 
 @transaction.atomic
@@ -88,9 +94,8 @@ def append_threshold(
     evidence: dict[str, Any] | None = None,
 ) -> Threshold:
     """The revision itself, whoever may have decided it: `set_threshold` for people, a training run for its first."""
-    if not math.isfinite(value):
-        raise UserError("A threshold must be a finite number.", code="threshold_not_finite")
-    ModelVersion.objects.select_for_update().get(pk=version.pk)
+    _check_finite(value)
+    ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
     last = version.thresholds.order_by("-revision").first()
     threshold = Threshold.objects.create(
         model_version=version,
@@ -112,19 +117,55 @@ def append_threshold(
     return threshold
 
 
+# ---------------------------------------------------------------- what serves a category
+def _locked(category_id: int) -> Category:
+    """The category, and in it one change of what serves it at a time.
+
+    Without touching its key, so that records which name it are written meanwhile (here and for a version's row).
+    """
+    return Category.objects.select_for_update(no_key=True).get(pk=category_id)
+
+
+def _reason(given: str, what: str) -> str:
+    if not given.strip():
+        raise UserError(f"{what} needs a reason: what will somebody ask in a year?", code="reason_missing")
+    return given.strip()
+
+
 @transaction.atomic
 def request_deployment(
-    *, version: ModelVersion, device: str, actor: Actor, runtime: str = "", precision: str = ""
+    *,
+    version: ModelVersion,
+    actor: Actor,
+    device: str = "",
+    runtime: str = "",
+    precision: str = "",
+    kind: str = Deployment.Kind.LOAD,
+    reason: str = "",
+    threshold: float | None = None,
+    threshold_reason: str = "",
 ) -> Deployment:
     """Ask for a version to be loaded. It serves its category once a worker holds it (`activate`).
 
-    `runtime` and `precision`: as the settings say, where they are not given. Raises `Forbidden`.
+    Of several that are asked for, the last one wins, whichever is loaded first. `device`, `runtime` and `precision`:
+    as the settings say, where they are not given. `threshold` becomes the version's next revision in the moment when it
+    is put in force, for a reason of its own: no image meets the version with the one before. Raises `Forbidden`, and
+    `UserError` for a threshold that is not finite or has no reason.
     """
     require(actor, Right.DEPLOY)
+    if threshold is not None:
+        require(actor, Right.TUNE)
+        threshold_reason = _reason(threshold_reason, "A threshold")
+        _check_finite(threshold)
+    _locked(version.category_id)  # so that the order of the ids is the order of the requests
     deployment = Deployment.objects.create(
         category=version.category,
         model_version=version,
-        device_requested=device,
+        kind=kind,
+        reason=reason,
+        threshold_value=threshold,
+        threshold_reason=threshold_reason if threshold is not None else "",
+        device_requested=device or settings.DEVICE,
         runtime=runtime or settings.RUNTIME,
         precision=precision or settings.PRECISION,
         requested_by_id=_actor_id(actor),
@@ -133,21 +174,122 @@ def request_deployment(
         kind="deployment.requested",
         subject=deployment,
         actor=actor,
-        after={"model_version": version.pk, "category": version.category.name, **deployment.how},
+        after={
+            "model_version": version.pk,
+            "category": version.category.name,
+            "kind": kind,
+            "reason": reason,
+            **({"threshold": threshold, "threshold_reason": threshold_reason} if threshold is not None else {}),
+            **deployment.how,
+        },
     )
     return deployment
 
 
 @transaction.atomic
-def activate(*, deployment: Deployment, device: str, worker: str, choice: Mapping[str, Any] | None = None) -> bool:
-    """A worker holds the model: it replaces what served the category. False when nobody waits for it any more.
+def request_promotion(
+    *, version: ModelVersion, reason: str, actor: Actor, device: str = "", runtime: str = "", precision: str = ""
+) -> Deployment:
+    """Ask for a version to become the one in production of its category.
 
-    `choice`: the precision that the worker runs it in and why, see `modelzoo.detectors.engines.selection.Scorer`.
+    Raises `Forbidden`, `Conflict` where it is in production already, and `UserError` for a missing reason.
+    """
+    require(actor, Right.DEPLOY)
+    reason = _reason(reason, "A promotion")
+    _locked(version.category_id)
+    version.refresh_from_db(fields=["stage"])
+    if version.stage == ModelVersion.Stage.PRODUCTION:
+        raise Conflict(
+            f"{version} is in production already. Nothing was changed. To run it another way, load it with the device, "
+            "runtime or precision that you want.",
+            code="already_in_production",
+        )
+    return request_deployment(
+        version=version,
+        actor=actor,
+        kind=Deployment.Kind.PROMOTION,
+        reason=reason,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+    )
+
+
+@transaction.atomic
+def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deployment:
+    """Ask for the version that served a category before the present one, run the way it was run then.
+
+    Raises `Forbidden`, `NoModelLoaded`, `Conflict` where none served before, and `UserError` for a missing reason.
+    """
+    require(actor, Right.DEPLOY)
+    reason = _reason(reason, "A rollback")
+    _locked(category.pk)
+    before = rollback_target(category)
+    return request_deployment(
+        version=before.model_version,
+        actor=actor,
+        kind=Deployment.Kind.ROLLBACK,
+        reason=reason,
+        device=before.device_requested,
+        runtime=before.runtime,
+        precision=before.precision,
+    )
+
+
+@transaction.atomic
+def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> ModelVersion:
+    """Put a candidate aside: `latest` no longer means it. It can still be promoted by its id.
+
+    Raises `Forbidden`, `Conflict` for a version in production or archived, and `UserError` for a missing reason.
+    """
+    require(actor, Right.DEPLOY)
+    reason = _reason(reason, "Archiving")
+    _locked(version.category_id)
+    version.refresh_from_db(fields=["stage"])
+    if version.stage == ModelVersion.Stage.PRODUCTION:
+        raise Conflict(
+            f"{version} is in production, and {version.category.name} would be judged by nothing. Nothing was changed. "
+            "Promote another version or roll back; that archives this one.",
+            code="in_production",
+        )
+    if version.stage == ModelVersion.Stage.ARCHIVED:
+        raise Conflict(f"{version} is archived already. Nothing was changed.", code="already_archived")
+    _restage(version, ModelVersion.Stage.ARCHIVED, reason=reason, actor=actor)
+    return version
+
+
+def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor) -> None:
+    before, version.stage = version.stage, stage
+    version.save(update_fields=["stage"])
+    audit(
+        kind=f"model_version.{'promoted' if stage == ModelVersion.Stage.PRODUCTION else stage}",
+        subject=version,
+        actor=actor,
+        before={"stage": before},
+        after={"stage": stage, "reason": reason},
+    )
+
+
+@transaction.atomic
+def activate(*, deployment: Deployment, device: str, worker: str, choice: Mapping[str, Any] | None = None) -> bool:
+    """A worker holds the model: it replaces what served the category, and the stages of both versions follow.
+
+    False when nobody waits for it any more, or when one that was asked for later serves already: then it has failed as
+    `superseded`. `choice`: the precision that the worker runs it in and why, see
+    `modelzoo.detectors.engines.selection.Scorer`.
     """
     chosen = dict(choice or {})
-    Category.objects.select_for_update().get(pk=deployment.category_id)
-    now = timezone.now()
+    _locked(deployment.category_id)
     before = Deployment.objects.filter(category_id=deployment.category_id, status=Deployment.Status.ACTIVE).first()
+    if before and before.pk > deployment.pk:
+        fail_deployment(
+            deployment=deployment,
+            code="superseded",
+            error=f"While {deployment.model_version} was being loaded, another version was asked for and put in force "
+            f"(deployment {before.pk}); the last request wins. That one stays in force.",
+        )
+        return False
+    now = timezone.now()
     if before:
         before.status, before.ended_at = Deployment.Status.REPLACED, now
         before.save(update_fields=["status", "ended_at"])
@@ -162,14 +304,42 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     if not claimed:
         transaction.set_rollback(True)
         return False
+    _follow(deployment)
     audit(
         kind="deployment.activated",
         subject=deployment,
         actor=deployment.requested_by,
         before=before and {"deployment": before.pk, "model_version": before.model_version_id},
-        after={"model_version": deployment.model_version_id, "device": device, "worker": worker, "choice": chosen},
+        after={
+            "model_version": deployment.model_version_id,
+            "kind": deployment.kind,
+            "reason": deployment.reason,
+            "device": device,
+            "worker": worker,
+            "choice": chosen,
+        },
     )
     return True
+
+
+def _follow(deployment: Deployment) -> None:
+    """What else becomes true with a deployment: the stages of versions, and the threshold that came with it."""
+    stage, actor = ModelVersion.Stage, deployment.requested_by
+    reason = deployment.reason or f"deployment {deployment.pk}"
+    version = ModelVersion.objects.select_related("category").get(pk=deployment.model_version_id)
+    served = ModelVersion.objects.filter(category_id=deployment.category_id, stage=stage.PRODUCTION)
+    for other in served.exclude(pk=version.pk):
+        _restage(other, stage.ARCHIVED, reason=reason, actor=actor)
+    if version.stage != stage.PRODUCTION:
+        _restage(version, stage.PRODUCTION, reason=reason, actor=actor)
+    if deployment.threshold_value is not None:
+        append_threshold(
+            version=version,
+            value=deployment.threshold_value,
+            method=Threshold.Method.MANUAL,
+            reason=deployment.threshold_reason,
+            actor=actor,
+        )
 
 
 @transaction.atomic
@@ -185,3 +355,19 @@ def fail_deployment(*, deployment: Deployment, code: str, error: str) -> None:
             actor=deployment.requested_by,
             after={"code": code, "error": error},
         )
+
+
+def call_worker(*, deployment: Deployment) -> bool:
+    """Have a worker load it, and do not wait for it. Without a broker it fails at once, as `no_worker`: returns False.
+
+    By the name of its task, which stands in an app that builds on this one.
+    """
+    sent = broker.publish(current_app.signature("inspection.tasks.load"), deployment.pk)
+    if not sent:
+        fail_deployment(
+            deployment=deployment,
+            code="no_worker",
+            error="No broker answers, so no worker was called. What was in force stays in force. Start the line "
+            "(make run), then ask again.",
+        )
+    return sent
