@@ -1,8 +1,7 @@
-"""Assets (bytes stored once, named by their content) and the audit chain."""
+"""Assets (bytes stored once, named by their content), the audit chain and its checkpoints."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from http import HTTPStatus
 from typing import Any
@@ -13,8 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from mvtec_site.errors import UserError
-
-GENESIS = "0" * 64
+from records.chain import HASHED, hash_of
 
 
 def asset_name(sha256: str, extension: str) -> str:
@@ -100,6 +98,11 @@ class AuditEvent(models.Model):
             # "everything of this kind" and "everything this person did", filters of the audit page
             models.Index(fields=["kind", "sequence"], name="audit_by_kind"),
             models.Index(fields=["actor_name", "sequence"], name="audit_by_actor"),
+            # "everything that came in this way", where it is a rare one, and "everything that this request did"
+            models.Index(fields=["source", "sequence"], name="audit_by_source"),
+            models.Index(fields=["request_id", "sequence"], name="audit_by_request"),
+            # "everything from then until then", newest first
+            models.Index(fields=["at", "sequence"], name="audit_by_time"),
         ]
         constraints = [
             # Two events with one predecessor would be a fork.
@@ -112,22 +115,34 @@ class AuditEvent(models.Model):
 
     def computed_hash(self) -> str:
         """SHA-256 over everything the event says, in a fixed order and spelling."""
-        parts = [
-            self.sequence,
-            self.at.isoformat(timespec="microseconds"),
-            self.actor_id,
-            self.actor_name,
-            self.kind,
-            self.object_type,
-            self.object_id,
-            self.before,
-            self.after,
-            self.source,
-            self.request_id,
-            self.address,
-            self.previous_hash,
+        said = {name: getattr(self, name) for name in HASHED}
+        said["at"] = self.at.isoformat(timespec="microseconds")
+        return hash_of(list(said.values()))
+
+
+class AuditCheckpoint(models.Model):
+    """What the chain was at one event, signed. Append-only, and worth most where a copy of it is kept elsewhere.
+
+    The event it names is the one that reports it, so that what it covers includes itself.
+    """
+
+    sequence = models.PositiveBigIntegerField(primary_key=True)
+    head = models.CharField(max_length=64, help_text="hash of that event")
+    events = models.PositiveBigIntegerField(help_text="how many there were, the one named included")
+    at = models.DateTimeField()
+    key_id = models.CharField(max_length=16, help_text="of the key that signed it")
+    signature = models.CharField(max_length=88, help_text="Ed25519, base64")
+
+    class Meta:
+        ordering = ["-sequence"]
+        constraints = [
+            models.CheckConstraint(condition=Q(sequence__gte=1), name="checkpoint_sequence_from_one"),
+            models.CheckConstraint(condition=Q(head__regex=r"^[0-9a-f]{64}$"), name="checkpoint_head_is_hex"),
+            models.CheckConstraint(condition=Q(events=models.F("sequence")), name="checkpoint_counts_every_event"),
         ]
-        return hashlib.sha256(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()
+
+    def __str__(self) -> str:
+        return f"checkpoint at event {self.sequence}"
 
 
 def canonical(value: Any) -> str:

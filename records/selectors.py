@@ -1,14 +1,25 @@
-"""Reads: limits of the gate, verification of the audit chain."""
+"""Reads: limits of the gate, the audit log, verification of its chain."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
 
 from django.conf import settings
+from django.db.models import QuerySet
 
+from mvtec_site.errors import NotFound, UserError
+from records.chain import HASHED, ChainReport, Event, walk
+from records.checkpoints import Checkpoint, as_said
 from records.images import GateLimits, SixteenBit
-from records.models import GENESIS, AuditEvent
+from records.models import AuditCheckpoint, AuditEvent
+from records.signing import known_keys
+
+_LARGEST = 2**63 - 1
+_CHUNK = 5000
 
 
 def gate_limits() -> GateLimits:
@@ -20,25 +31,111 @@ def gate_limits() -> GateLimits:
     )
 
 
-@dataclass(frozen=True)
-class ChainReport:
-    """What a walk over the chain found. `broken_at` is the first event that does not fit, None when all do."""
+# ---------------------------------------------------------------- the audit log
+def filter_events(
+    *,
+    actor: str = "",
+    kind: str = "",
+    object_type: str = "",
+    object_id: str = "",
+    source: str = "",
+    request_id: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> QuerySet[AuditEvent]:
+    """Events that meet every filter given; `until` itself is not among them."""
+    if object_id and not object_type:
+        raise UserError("object_id needs object_type beside it: ids repeat between types.", code="object_type_missing")
+    wanted: dict[str, Any] = {
+        "actor_name": actor,
+        "kind": kind,
+        "object_type": object_type,
+        "object_id": object_id,
+        "source": source,
+        "request_id": request_id,
+        "at__gte": since,
+        "at__lt": until,
+    }
+    return AuditEvent.objects.filter(**{name: value for name, value in wanted.items() if value})
 
-    events: int
-    head: str
-    broken_at: int | None = None
-    reason: str = ""
+
+def find_event(sequence: int) -> AuditEvent:
+    event = AuditEvent.objects.filter(sequence=sequence).first() if sequence <= _LARGEST else None
+    if event is None:
+        raise NotFound(f"There is no audit event {sequence}.")
+    return event
 
 
-def verify_chain() -> ChainReport:
-    """Recompute the whole chain in order of sequence, in constant memory."""
-    expected, head, count = 1, GENESIS, 0
-    for event in AuditEvent.objects.order_by("sequence").iterator(chunk_size=2000):
-        if event.sequence != expected:
-            return ChainReport(count, head, expected, f"event {expected} is missing")
-        if event.previous_hash != head:
-            return ChainReport(count, head, event.sequence, "does not follow the event before it")
-        if event.computed_hash() != event.hash:
-            return ChainReport(count, head, event.sequence, "its content was changed after it was written")
-        expected, head, count = expected + 1, event.hash, count + 1
-    return ChainReport(count, head)
+def find_checkpoint(sequence: int) -> AuditCheckpoint:
+    row = AuditCheckpoint.objects.filter(sequence=sequence).first() if sequence <= _LARGEST else None
+    if row is None:
+        raise NotFound(f"There is no checkpoint at event {sequence}.")
+    return row
+
+
+def stream_events(events: QuerySet[AuditEvent], *, last: int | None = None) -> Iterator[Event]:
+    """Events as they are hashed, oldest first, in constant memory and without holding the database open between."""
+    rows = events.order_by("sequence").values_list(*HASHED, "hash")
+    if last is not None:
+        rows = rows.filter(sequence__lte=last)
+    reached = 0
+    while chunk := list(rows.filter(sequence__gt=reached)[:_CHUNK]):
+        for row in chunk:
+            yield Event(row[0], row[1].isoformat(timespec="microseconds"), *row[2:])
+        reached = chunk[-1][0]
+
+
+def changes_of(before: Any, after: Any, field: str = "") -> list[dict[str, Any]]:
+    """What differs between two JSON values, for people; `field` names the place, with dots between."""
+    if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
+        old, new = before or {}, after or {}
+        inner = [changes_of(old.get(key), new.get(key), f"{field}.{key}" if field else key) for key in old | new]
+        return [change for changes in inner for change in changes]
+    return [] if before == after else [{"field": field, "before": before, "after": after}]
+
+
+# ---------------------------------------------------------------- verification
+def verify_chain(*, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[Path] = ()) -> ChainReport:
+    """Recompute the whole chain and compare it with every checkpoint, those kept here and those kept elsewhere.
+
+    A checkpoint that bears no valid signature counts as the break, at the event that it names.
+    """
+    kept = [as_said(row) for row in AuditCheckpoint.objects.order_by("sequence")]
+    seals, forged = sealed([*kept, *elsewhere], public_keys)
+    events = stream_events(AuditEvent.objects.all())
+    report = walk(events, seals=seals, kept_checkpoints={seal.sequence for seal in kept})
+    return first_of(report, forged)
+
+
+def verify_export(
+    events: Iterable[Event],
+    *,
+    excerpt: bool = False,
+    elsewhere: Iterable[Checkpoint] = (),
+    public_keys: Iterable[Path] = (),
+) -> ChainReport:
+    """The same of exported events, without a database. `excerpt`: the export was filtered, so each is judged alone."""
+    seals, forged = sealed(elsewhere, public_keys)
+    return first_of(walk(events, seals=seals, whole=False, excerpt=excerpt), forged)
+
+
+def sealed(
+    checkpoints: Iterable[Checkpoint], public_keys: Iterable[Path]
+) -> tuple[dict[int, list[Checkpoint]], list[tuple[int, str]]]:
+    """Genuine checkpoints by the event that they name, and what is wrong with the others."""
+    keys = known_keys(public_keys)
+    genuine: dict[int, list[Checkpoint]] = defaultdict(list)
+    forged = []
+    for checkpoint in checkpoints:
+        if wrong := checkpoint.check_signature(keys):
+            forged.append((checkpoint.sequence, wrong))
+        else:
+            genuine[checkpoint.sequence].append(checkpoint)
+    return genuine, forged
+
+
+def first_of(report: ChainReport, forged: list[tuple[int, str]]) -> ChainReport:
+    """The report with the earliest of what was found."""
+    if not forged or (report.broken_at is not None and report.broken_at <= min(forged)[0]):
+        return report
+    return report.broken(*min(forged))

@@ -1,7 +1,8 @@
-"""Writes: storing bytes once, appending to the audit chain."""
+"""Writes: storing bytes once, appending to the audit chain, sealing it."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from typing import Any
 
@@ -12,10 +13,14 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 from PIL import Image
 
+from mvtec_site.errors import Conflict
+from records.chain import CHECKPOINT_MADE, GENESIS
+from records.checkpoints import as_said
 from records.context import current
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
-from records.models import GENESIS, Asset, AuditEvent, asset_name, canonical
+from records.models import Asset, AuditCheckpoint, AuditEvent, asset_name, canonical
 from records.selectors import gate_limits
+from records.signing import key_id, own_key
 
 # Any constant will do, as long as nobody else uses it: the chain has one end, and one writer at a time extends it.
 _CHAIN_LOCK = 0x6D767463
@@ -184,3 +189,40 @@ def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: A
                 "reason": refusal.detail,
             },
         )
+
+
+@transaction.atomic
+def make_checkpoint(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
+    """A checkpoint of the chain as it is now, or the last one and False when nothing happened since.
+
+    Who may is asked by the caller: rights are known further up. Raises `Conflict` when the chain no longer holds what
+    the last checkpoint saw, and `KeyUnusable`.
+    """
+    private = own_key()
+    hold_chain()
+    last = AuditEvent.objects.order_by("-sequence").only("sequence").first()
+    newest = AuditCheckpoint.objects.order_by("-sequence").first()
+    if newest:
+        seen = AuditEvent.objects.filter(sequence=newest.sequence, hash=newest.head).exists()
+        if not seen:
+            raise Conflict(
+                f"The chain no longer holds the event {newest.sequence} that the last checkpoint saw. None was "
+                "made. Keep the database as it is and run manage.py verify_audit."
+            )
+        if last and last.sequence == newest.sequence:
+            return newest, False
+    sequence = last.sequence + 1 if last else 1
+    identity = key_id(private.public_key())
+    event = audit(
+        kind=CHECKPOINT_MADE,
+        subject=(AuditCheckpoint._meta.label_lower, str(sequence)),
+        actor=actor,
+        before=newest and {"sequence": newest.sequence, "head": newest.head},
+        after={"sequence": sequence, "key_id": identity},
+    )
+    row = AuditCheckpoint(
+        sequence=event.sequence, head=event.hash, events=event.sequence, at=timezone.now(), key_id=identity
+    )
+    row.signature = base64.b64encode(private.sign(as_said(row).signed_text())).decode()
+    row.save(force_insert=True)
+    return row, True

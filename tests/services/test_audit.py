@@ -6,8 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 
+from records.chain import GENESIS
 from records.context import acting
-from records.models import GENESIS, AuditEvent
+from records.models import AuditEvent
 from records.selectors import verify_chain
 from records.services import audit
 from tests.triggers import without_triggers

@@ -1,0 +1,118 @@
+"""Signed checkpoints of the audit chain: what they say, what is signed, and the small files kept elsewhere.
+
+Who rewrites the whole chain can make every hash fit again, but not what a checkpoint said, once that is kept where he
+cannot reach. Each checkpoint covers the event that reports it, and there is none when nothing happened since the last.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from mvtec_site.errors import UserError
+from records.models import AuditCheckpoint
+from records.signing import is_signed
+
+FORMAT = "mvtec-audit-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as its file says it. `signature` is base64 of Ed25519 over `signed_text`."""
+
+    sequence: int
+    head: str
+    events: int
+    at: str
+    key_id: str
+    signature: str = ""
+    origin: str = "kept here"
+
+    @property
+    def name(self) -> str:
+        return f"the checkpoint of {self.at} ({self.origin})"
+
+    @property
+    def filename(self) -> str:
+        return f"audit-checkpoint-{self.sequence:012}.json"
+
+    def signed_text(self) -> bytes:
+        """Lines of `name: value` in this order, in UTF-8, each ended by a line feed."""
+        said = (FORMAT, *(f"{name}: {getattr(self, name)}" for name in ("sequence", "head", "events", "at", "key_id")))
+        return "".join(f"{line}\n" for line in said).encode()
+
+    def document(self) -> dict[str, Any]:
+        said = asdict(self)
+        del said["origin"]
+        return {"format": FORMAT, **said}
+
+    def check_signature(self, keys: dict[str, Ed25519PublicKey]) -> str:
+        """What is wrong with it; empty when it is genuine."""
+        key = keys.get(self.key_id)
+        if key is None:
+            return f"{self.name} is signed by the key {self.key_id}, which is not known here (--public-key FILE)"
+        try:
+            signature = base64.b64decode(self.signature, validate=True)
+        except ValueError:
+            signature = b""
+        return "" if is_signed(self.signed_text(), signature, key) else f"{self.name} bears no valid signature"
+
+
+def as_said(row: AuditCheckpoint) -> Checkpoint:
+    return Checkpoint(
+        sequence=row.sequence,
+        head=row.head,
+        events=row.events,
+        at=_spelled(row.at),
+        key_id=row.key_id,
+        signature=row.signature,
+    )
+
+
+def _spelled(at: datetime) -> str:
+    return at.isoformat(timespec="microseconds")
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write its file, whole or not at all. The same one again changes nothing."""
+    text = json.dumps(checkpoint.document(), indent=1) + "\n"
+    try:
+        if path.exists() and path.read_text() == text:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        raise UserError(
+            f"The checkpoint could not be written to {path} ({error.strerror or error}). It is kept in the database; "
+            "mend the folder and run manage.py audit_checkpoint --output again.",
+            code="checkpoint_not_written",
+        ) from error
+
+
+def read_checkpoints(files: Iterable[Path]) -> list[Checkpoint]:
+    """Checkpoints that were kept elsewhere. Raises `UserError` for a file that is none."""
+    return [_read(path) for path in files]
+
+
+def _read(path: Path) -> Checkpoint:
+    try:
+        said = json.loads(path.read_text())
+        if said.pop("format") != FORMAT:
+            raise ValueError("another format")
+        checkpoint = Checkpoint(**said, origin=str(path))
+        shape = {name: type(value) for name, value in asdict(checkpoint).items()}
+        if shape != dict.fromkeys(shape, str) | {"sequence": int, "events": int} or checkpoint.sequence < 1:
+            raise ValueError("a value of another kind")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path} is no checkpoint of an audit chain ({error}). Nothing was checked.") from error
+    return checkpoint

@@ -1,0 +1,132 @@
+"""The key that signs checkpoints of the audit chain, and the public keys that they are checked with.
+
+The private key (Ed25519) is made at first use in VAR_DIR, readable by its owner only, or given by AUDIT_SIGNING_KEY.
+The public keys of all keys that were ever used stay in VAR_DIR/audit_public_keys, so that a new key makes no earlier
+checkpoint unreadable. Whoever keeps checkpoints elsewhere keeps the public key there too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from django.conf import settings
+
+from mvtec_site.errors import UserError
+
+
+class KeyUnusable(UserError):
+    code = "signing_key_unusable"
+
+
+def public_key_folder() -> Path:
+    return Path(settings.VAR_DIR) / "audit_public_keys"
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the key's 32 bytes."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+def pem(key: Ed25519PublicKey) -> str:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def own_key() -> Ed25519PrivateKey:
+    """The installation's private key, made when there is none yet. Its public key is filed for good."""
+    path = Path(settings.AUDIT_SIGNING_KEY)
+    if not path.exists() and path == Path(settings.VAR_DIR) / "audit_key.pem":
+        _make(path)
+    key = _read_private(path)
+    file_public_key(key.public_key())
+    return key
+
+
+def own_public_key() -> Ed25519PublicKey | None:
+    """None as long as nothing was ever signed here."""
+    path = Path(settings.AUDIT_SIGNING_KEY)
+    return _read_private(path).public_key() if path.exists() else None
+
+
+def known_keys(files: Iterable[Path] = ()) -> dict[str, Ed25519PublicKey]:
+    """By key id: our own, those used here earlier, and those of the files."""
+    own = own_public_key()
+    keys = [own] if own else []
+    keys += [read_public(path) for path in [*sorted(public_key_folder().glob("*.pem")), *files]]
+    return {key_id(key): key for key in keys}
+
+
+def read_public(path: Path) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(path.read_bytes())
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable(f"{path} is no public key in PEM form ({error}). Nothing was checked.") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyUnusable(f"{path} holds a key of another kind than Ed25519. Nothing was checked.")
+    return key
+
+
+def file_public_key(key: Ed25519PublicKey) -> None:
+    path = public_key_folder() / f"{key_id(key)}.pem"
+    if not path.exists():
+        _write(path, pem(key), mode=0o644)
+
+
+def is_signed(text: bytes, signature: bytes, key: Ed25519PublicKey) -> bool:
+    try:
+        key.verify(signature, text)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _make(path: Path) -> None:
+    fresh = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    _write(path, fresh.decode(), mode=0o600)
+
+
+def _write(path: Path, text: str, *, mode: int) -> None:
+    """A whole file or none, and the first writer's when two write at once."""
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.touch(mode=mode)
+        fresh.write_text(text)
+        # A hard link fails when another process was first, so that all of them read one and the same key.
+        try:
+            path.hardlink_to(fresh)
+        except FileExistsError:
+            pass
+        fresh.unlink()
+    except OSError as error:
+        raise KeyUnusable(
+            f"The key that signs checkpoints cannot be kept at {path} ({error.strerror or error}). No checkpoint was "
+            "made. Mend the folder's permissions, or name a key file with AUDIT_SIGNING_KEY."
+        ) from error
+
+
+def _read_private(path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable(
+            f"AUDIT_SIGNING_KEY ({path}) is no unencrypted private key in PEM form ({error}). No checkpoint was made. "
+            "Make one with: openssl genpkey -algorithm ed25519 -out FILE"
+        ) from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyUnusable(
+            f"AUDIT_SIGNING_KEY ({path}) holds a key of another kind than Ed25519. No checkpoint was made."
+        )
+    return key
