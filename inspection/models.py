@@ -41,6 +41,9 @@ class BatchRun(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    # Not kept: whether this answer repeats an earlier one, because it was asked for with the same idempotency key.
+    replayed = False
+
     class Meta:
         ordering = ["-created_at"]
         indexes = [

@@ -336,17 +336,26 @@ def with_everything() -> Any:
 
 
 def judge_claimed(
-    requests: Sequence[InspectionRequest], *, worker: str, claim: uuid.UUID, how: Mapping[str, str] | None = None
+    requests: Sequence[InspectionRequest],
+    *,
+    worker: str,
+    claim: uuid.UUID,
+    how: Mapping[str, str] | None = None,
+    pixels: Mapping[uuid.UUID, Image.Image] | None = None,
 ) -> None:
-    """Score requests of one version together and write each one's end. An image's fault is that image's alone."""
+    """Score requests of one version together and write each one's end. An image's fault is that image's alone.
+
+    `pixels`: of the requests whose images the caller has just had through the gate, by their ids.
+    """
+    pixels = pixels or {}
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
         held = runtime.hold(version, **(how or (deployment.how if deployment else {})))
-        results = runtime.score(held, [_image_of(request) for request in requests])
+        results = runtime.score(held, [_image_of(request, pixels.get(request.pk)) for request in requests])
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
             for request in requests:
-                judge_claimed([request], worker=worker, claim=claim, how=how)
+                judge_claimed([request], worker=worker, claim=claim, how=how, pixels=pixels)
             return
         for request in requests:
             fail_request(request, error, claim=claim)
@@ -363,15 +372,16 @@ def judge_claimed(
         return
 
 
-def _image_of(request: InspectionRequest) -> bytes | Image.Image:
+def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes | Image.Image:
     """The pixels that the gate decoded, where they can be had, else the stored file."""
     asset = _asset_of(request)
-    pixels = handover.pick_up(asset.sha256) if request.batch_id is None else None
+    if request.batch_id is None:
+        pixels = handover.pick_up(asset.sha256)
     return asset.read() if pixels is None else as_rgb(pixels)
 
 
 def _asset_of(request: InspectionRequest) -> Asset:
-    assert request.asset is not None, "a constraint of the database: only failed requests lack an image"
+    assert request.asset is not None, "a constraint of the database: what is judged has an image"
     return request.asset
 
 
