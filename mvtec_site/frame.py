@@ -1,4 +1,4 @@
-"""What stands around every page: where one can go, and what the signed-in person may do."""
+"""What stands around every page: where the signed-in person can go."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.functional import SimpleLazyObject
 
-from accounts.roles import Right, rights_of
+from accounts.roles import Right, Someone, may
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,17 @@ PLACES = (Place("line", "Line", (Right.READ,)),)
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context of every template: `rights` (names, for `{% if "tune" in rights %}`) and `places` of the rail."""
+    """Context of every template: the `places` of the rail that this person may go to."""
     user = getattr(request, "user", None)
-    if user is None or not user.is_authenticated:
-        return {"rights": frozenset(), "places": []}
-    rights = rights_of(user)
-    places = []
+    return {"places": SimpleLazyObject(lambda: _places(request, user)) if user is not None else []}
+
+
+def _places(request: HttpRequest, user: Someone) -> list[dict[str, Any]]:
+    found = []
     for place in PLACES:
-        if rights.isdisjoint(place.rights):
+        if not may(user, *place.rights):
             continue
         address = reverse(place.name)
         here = request.path == address or (address != "/" and request.path.startswith(address))
-        places.append({"name": place.name, "words": place.words, "address": address, "here": here})
-    return {"rights": rights, "places": places}
+        found.append({"name": place.name, "words": place.words, "address": address, "here": here})
+    return found

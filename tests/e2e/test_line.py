@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,77 +11,10 @@ import pytest
 from PIL import Image
 
 from tests import parts
-from tests.stack.conftest import Stack, new_stack, wait_for
+from tests.e2e.conftest import drop
+from tests.stack.conftest import wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-DROP = """async ([name, bytes]) => {
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
-  document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
-}"""
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    with new_stack() as made:
-        folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0", "--illumination", "flatfield")
-        made.json("train", "--model", "padim", "--dataset", str(folder), *words)
-        made.start()
-        with made.client() as client:
-            assert client.post("/api/load_model", json={}).status_code == 200
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def complaints() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def page(browser: Any, stack: Stack, complaints: list[str]) -> Iterator[Any]:
-    context = browser.new_context()
-    made = context.new_page()
-    made.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    made.on("pageerror", lambda error: complaints.append(str(error)))
-    made.on(
-        "request",
-        lambda request: (
-            None if request.url.startswith((stack.address, "data:", "blob:")) else complaints.append(request.url)
-        ),
-    )
-    sign_in(made, stack)
-    yield made
-    context.close()
-    assert complaints == []
-
-
-def sign_in(page: Any, stack: Stack) -> None:
-    page.goto(stack.address)
-    page.fill("#id_username", "ina")
-    page.fill("#id_password", "a-long-password")
-    page.click("button.primary")
-    page.wait_for_selector("#upload")
-
-
-def drop(page: Any, name: str, data: bytes) -> None:
-    page.evaluate(DROP, [name, list(data)])
 
 
 def test_a_dropped_image_gets_its_verdict_and_its_map(page: Any) -> None:
@@ -139,36 +71,30 @@ def test_a_broken_image_is_a_sentence_and_the_next_one_works(page: Any) -> None:
     page.wait_for_selector(".verdict.good")
 
 
-def test_without_scripts_the_form_does_it(browser: Any, stack: Stack, tmp_path: Path) -> None:
+def test_without_scripts_the_form_does_it(visit: Callable[..., Any], tmp_path: Path) -> None:
     image = tmp_path / "plain.png"
     image.write_bytes(parts.png(4, defective=True))
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    sign_in(page, stack)
+    page = visit("otto", java_script_enabled=False)
     page.set_input_files("#image", str(image))
     page.click("#upload button")
     page.wait_for_selector(".verdict.defective")
     page.click("dl.facts a[href^='/inspections/']")
     assert "SHA-256" in page.inner_text("main")
-    context.close()
 
 
 def test_the_keyboard_reaches_everything(page: Any) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent").startswith("Skip")
     seen = set()
-    for _ in range(12):
+    for _ in range(20):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
     assert {"image", "Inspect", "Sign out"} <= seen
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_nothing_is_wider_than_the_screen(browser: Any, stack: Stack, width: int) -> None:
-    context = browser.new_context(viewport={"width": width, "height": 900})
-    page = context.new_page()
-    sign_in(page, stack)
+def test_nothing_is_wider_than_the_screen(visit: Callable[..., Any], width: int) -> None:
+    page = visit(viewport={"width": width, "height": 900})
     drop(page, "a-very-long-name-" * 8 + ".png", parts.png(5, defective=True))
     page.wait_for_selector(".verdict.defective")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    context.close()

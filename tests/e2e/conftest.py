@@ -1,0 +1,123 @@
+"""A running system with people of every role, and the distribution's Chromium to use it as they would."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests import parts
+from tests.stack.conftest import Stack, new_stack
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync"]
+PASSWORD = "a-long-password"
+PEOPLE = {"otto": "operator", "ina": "engineer", "audrey": "auditor", "ada": "admin"}
+_DROP = """async ([name, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
+  document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+}"""
+
+
+def make_people(stack: Stack) -> None:
+    names = {name: role for name, role in PEOPLE.items() if name != "ina"}  # the stack has her already
+    script = f"from tests.conftest import person; [person(*pair) for pair in {names!r}.items()]"
+    stack.manage("shell", "--verbosity", "0", "--command", script)
+
+
+@pytest.fixture(scope="package")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Shared by all browser tests: a detector for discs in force, people of every role."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    with new_stack() as made:
+        folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
+        words = ("--image-size", "64", "--backbone", "efficientnet_lite0", "--illumination", "flatfield")
+        made.json("train", "--model", "padim", "--dataset", str(folder), *words)
+        make_people(made)
+        made.start()
+        with made.client() as client:
+            assert client.post("/api/load_model", json={}).status_code == 200
+        yield made
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser complained of, and requests that left the origin. Must be empty at the end of a test."""
+    return []
+
+
+@pytest.fixture
+def visit(browser: Any, stack: Stack, complaints: list[str]) -> Iterator[Callable[..., Any]]:
+    """`visit("ina", "/models/", ...)`: a page of that person, signed in; options are those of a browser context."""
+    contexts = []
+
+    def go(person: str = "ina", path: str = "/", **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: _stays_here(request.url, stack, complaints))
+        sign_in(page, stack, person)
+        if path != "/":
+            page.goto(stack.address + path)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _stays_here(address: str, stack: Stack, complaints: list[str]) -> None:
+    if not address.startswith((stack.address, "data:", "blob:")):
+        complaints.append(f"left the origin: {address}")
+
+
+@pytest.fixture
+def page(visit: Callable[..., Any]) -> Any:
+    """The line, as the engineer sees it."""
+    return visit("ina")
+
+
+def sign_in(page: Any, stack: Stack, person: str = "ina") -> None:
+    page.goto(stack.address + "/login/")
+    page.fill("#id_username", person)
+    page.fill("#id_password", PASSWORD)
+    with page.expect_navigation():
+        page.click("button.primary")
+
+
+def drop(page: Any, name: str, data: bytes) -> None:
+    """Drop a file anywhere on the page."""
+    page.evaluate(_DROP, [name, list(data)])
+
+
+def violations(page: Any) -> list[str]:
+    """Serious and critical findings of axe-core on the page as it is now."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{item['id']}: {item['help']} ({node['html'][:120]})"
+        for item in found
+        if item["impact"] in ("serious", "critical")
+        for node in item["nodes"]
+    ]
