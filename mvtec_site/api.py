@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.http import parse_etags
-from drf_spectacular.utils import OpenApiResponse
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
 from accounts.roles import Right
@@ -62,29 +67,122 @@ def parsed(shape: type[serializers.Serializer], data: Any) -> dict[str, Any]:
     return dict(serializer.validated_data)
 
 
-class Page(CursorPagination):
-    """`?limit=` rows after `?cursor=`, newest first; the cursor is opaque, and adding rows moves no page."""
+_PAGE_SIZE, _LARGEST_PAGE = 50, 500
+PAGE_PARAMETERS = [
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": _LARGEST_PAGE, "default": _PAGE_SIZE},
+        description="rows of a page",
+    ),
+    OpenApiParameter("cursor", str, description="where a page begins: taken from `next` or `previous` of another"),
+]
 
-    page_size = 50
-    max_page_size = 500
-    page_size_query_param = "limit"
-    ordering = "-id"
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        try:
-            return super().paginate_queryset(queryset, request, view)
-        except (ValueError, TypeError, ValidationError) as error:
-            raise UserError("This cursor is not one of ours. Begin again without it.", code="invalid_cursor") from error
+@dataclass(frozen=True)
+class Page:
+    """Rows after or before a cursor, in the order that was asked for, and the addresses of the pages beside it."""
+
+    rows: list[Any]
+    next: str | None
+    previous: str | None
+
+    def response(self, documents: Iterable[Any]) -> Response:
+        return Response({"next": self.next, "previous": self.previous, "results": list(documents)})
+
+
+def read_page(queryset: QuerySet, request: Request, *, ordering: tuple[str, ...] = ("-id",)) -> Page:
+    """`?limit=` rows beside `?cursor=`. The cursor is opaque and holds the last row's own values of the ordering, which
+    together must be unique: no page is moved by rows that come or go, and none is found by counting."""
+    limit = _limit(request)
+    cursor = request.query_params.get("cursor", "")
+    backwards, values = _decoded(cursor, queryset.model, ordering) if cursor else (False, None)
+    wanted = tuple(_opposite(name) for name in ordering) if backwards else ordering
+    if values is not None:
+        queryset = queryset.filter(_beyond(wanted, values))
+    found = list(queryset.order_by(*wanted)[: limit + 1])
+    more, rows = len(found) > limit, found[:limit]
+    if backwards:
+        rows.reverse()
+    # On the side that was come from there is a page, at least that of the row that was come from.
+    after, before = (True, more) if backwards else (more, values is not None)
+
+    def address(row: Any, *, backwards: bool) -> str:
+        position = _encoded(backwards, [_value(row, name) for name in ordering])
+        return replace_query_param(request.build_absolute_uri(), "cursor", position)
+
+    return Page(
+        rows,
+        next=address(rows[-1], backwards=False) if rows and after else None,
+        previous=address(rows[0], backwards=True) if rows and before else None,
+    )
 
 
 def page_response(
     queryset: QuerySet, request: Request, document: Callable[[Any], Any], *, ordering: tuple[str, ...] = ("-id",)
 ) -> Response:
     """One page of rows, each as `document` shows it: `{"next": ..., "previous": ..., "results": [...]}`."""
-    page = Page()
-    page.ordering = ordering  # type: ignore[assignment]
-    rows = page.paginate_queryset(queryset, request) or []
-    return page.get_paginated_response([document(row) for row in rows])
+    page = read_page(queryset, request, ordering=ordering)
+    return page.response(document(row) for row in page.rows)
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(_PAGE_SIZE))
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= _LARGEST_PAGE:
+        raise UserError(f"limit must be a whole number from 1 to {_LARGEST_PAGE}.", code="invalid")
+    return int(text)
+
+
+def _opposite(name: str) -> str:
+    return name[1:] if name.startswith("-") else f"-{name}"
+
+
+def _value(row: Any, name: str) -> Any:
+    for part in name.removeprefix("-").split("__"):
+        row = getattr(row, part)
+    return row
+
+
+def _beyond(ordering: tuple[str, ...], values: list[Any]) -> Q:
+    """What comes after a row. The first of the ordering bounds all of it, so that an index on it leads there."""
+    (name, *others), (value, *rest) = ordering, values
+    field, side = name.removeprefix("-"), "lt" if name.startswith("-") else "gt"
+    strictly = Q(**{f"{field}__{side}": value})
+    if not others:
+        return strictly
+    return Q(**{f"{field}__{side}e": value}) & (strictly | _beyond(tuple(others), rest))
+
+
+def _encoded(backwards: bool, values: list[Any]) -> str:
+    text = json.dumps(
+        [int(backwards), *(value.isoformat() if hasattr(value, "isoformat") else str(value) for value in values)]
+    )
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str, model: type[Model], ordering: tuple[str, ...]) -> tuple[bool, list[Any]]:
+    try:
+        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        backwards, *texts = found
+        if backwards not in (0, 1) or len(texts) != len(ordering) or not all(isinstance(text, str) for text in texts):
+            raise ValueError("another ordering")
+        return bool(backwards), [_read(model, name, text) for name, text in zip(ordering, texts, strict=True)]
+    except (ValueError, TypeError, OverflowError, ValidationError, RecursionError) as error:
+        raise UserError("This cursor is not one of ours. Begin again without it.", code="invalid_cursor") from error
+
+
+def _read(model: type[Model], name: str, text: str) -> Any:
+    """A value of a field that `name` leads to, from its text; bounded, so that the database can take it."""
+    *path, last = name.removeprefix("-").split("__")
+    for step in path:
+        model = model._meta.get_field(step).related_model  # type: ignore[assignment,union-attr]
+    value = model._meta.get_field(last).to_python(text)  # type: ignore[union-attr]
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ValueError("too large")
+    if isinstance(value, datetime):
+        value = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("no text that a database takes")
+    return value
 
 
 def page_output(item: type[serializers.Serializer]) -> type[serializers.Serializer]:
