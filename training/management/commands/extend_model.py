@@ -1,0 +1,32 @@
+"""`manage.py extend_model`: let a trained version learn from more good images; the result is a new version."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from modelzoo.selectors import find_version
+from training import services
+from training.imports import find_dataset
+from training.management.runs import RunCommand
+
+
+class Command(RunCommand):
+    help = (
+        "Let a version learn from the good training images of a data set that it has not learnt from yet, such as the "
+        "wrongly rejected ones of dataset_from_reviews. The result is a new candidate; the version stays as it is."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        parser.add_argument("--dataset", required=True, help="name of a data set of the same category")
+        parser.add_argument("--queue", action="store_true", help="let a worker do it")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        run = services.request_extension(
+            version=find_version(wanted=options["model_version"]),
+            dataset=find_dataset(options["dataset"]),
+            actor=None,
+        )
+        self.carry_out(run, queue=options["queue"], as_json=options["json"])
