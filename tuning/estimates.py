@@ -1,0 +1,189 @@
+"""What counts of verdicts and truths tell about a threshold, and how sure one can be. Numbers only, no database.
+
+Positive means defective, and the rule is score > threshold. Parts that cannot be compared have no score: they are
+stopped at any threshold and stand outside of everything here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from modelzoo.detectors.intervals import LEVEL, Interval, proportion_interval
+from modelzoo.detectors.ranking import Ranking
+
+GOOD, DEFECTIVE = "good", "defective"
+STRATA = (GOOD, DEFECTIVE)
+# decision at the threshold and truth -> its place in the confusion matrix
+_PLACES = {(True, DEFECTIVE): "tp", (True, GOOD): "fp", (False, GOOD): "tn", (False, DEFECTIVE): "fn"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """So many reviewed parts that are alike."""
+
+    recorded: str  # the model's verdict in the record
+    truth: str  # the verdict of the last review
+    defect_type: str
+    above: bool  # whether the score lies above the threshold in question
+    count: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of rejecting a good part and of letting a defective one pass, in one unit."""
+
+    false_reject: float
+    escape: float
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """An estimated number and the bounds that hold it."""
+
+    value: float
+    low: float
+    high: float
+
+    def __add__(self, other: Bounded) -> Bounded:
+        return Bounded(self.value + other.value, self.low + other.low, self.high + other.high)
+
+    def times(self, factor: float) -> Bounded:
+        return Bounded(self.value * factor, self.low * factor, self.high * factor)
+
+    def document(self) -> dict[str, Any]:
+        return {"value": self.value, "interval": [self.low, self.high]}
+
+
+# ---------------------------------------------------------------- the reviewed parts alone
+def confusion_of(seen: Iterable[Seen]) -> Counter[str]:
+    counts = Counter({"tp": 0, "fp": 0, "tn": 0, "fn": 0})
+    for part in seen:
+        counts[_PLACES[part.above, part.truth]] += part.count
+    return counts
+
+
+def rates_of(confusion: Mapping[str, int]) -> dict[str, Any]:
+    """Precision, recall, F1, false-reject and escape rate of the parts that were looked at.
+
+    Each is a proportion and has the exact interval of one (Clopper and Pearson). So has F1: it is 2 j / (1 + j), which
+    grows with j, where j = tp / (tp + fp + fn).
+    """
+    tp, fp, tn, fn = (confusion[name] for name in ("tp", "fp", "tn", "fn"))
+    jaccard = _rate(tp, tp + fp + fn)
+    return {
+        "precision": _rate(tp, tp + fp),
+        "recall": _rate(tp, tp + fn),
+        "f1": {
+            "value": None if tp + fn == 0 else 2 * tp / (2 * tp + fp + fn),
+            "interval": jaccard["interval"] and tp + fn and [2 * j / (1 + j) for j in jaccard["interval"]] or None,
+        },
+        "false_reject_rate": _rate(fp, fp + tn),
+        "escape_rate": _rate(fn, tp + fn),
+    }
+
+
+def _rate(count: int, total: int) -> dict[str, Any]:
+    return {"value": count / total if total else None, "interval": proportion_interval(count, total)}
+
+
+def recall_by_type(seen: Iterable[Seen]) -> list[dict[str, Any]]:
+    """Of each type of defect how many lie above the threshold; the most frequent first."""
+    total: Counter[str] = Counter()
+    found: Counter[str] = Counter()
+    for part in seen:
+        if part.truth == DEFECTIVE:
+            total[part.defect_type] += part.count
+            found[part.defect_type] += part.count * part.above
+    ranked = sorted(total, key=lambda name: (-total[name], name))
+    return [
+        {"defect_type": name, "total": total[name], "found": found[name], "recall": _rate(found[name], total[name])}
+        for name in ranked
+    ]
+
+
+# ---------------------------------------------------------------- all parts, by way of the reviewed ones
+@dataclass(frozen=True)
+class Estimate:
+    """The confusion matrix of all scored parts, as far as the reviewed ones tell.
+
+    Reviews are no random sample: mostly what the model called defective is looked at. So the reviewed parts of each
+    verdict stand for all parts of that verdict (a stratified estimate). That is right as far as, within one verdict,
+    it does not depend on the part whether somebody looks at it.
+
+    The bounds hold together at 95 %: each share that they are made of has its exact interval at a level so high that
+    all of them hold at once (Bonferroni). They are wide where few were reviewed, and that is the truth.
+    """
+
+    cells: Mapping[str, Bounded]
+
+    @classmethod
+    def of(cls, seen: Iterable[Seen], totals: Mapping[str, int]) -> Estimate | None:
+        """`totals`: the scored parts of each verdict. None where parts of a verdict exist and nobody looked at any."""
+        counts: dict[str, Counter[str]] = {verdict: Counter() for verdict in STRATA}
+        for part in seen:
+            counts[part.recorded][_PLACES[part.above, part.truth]] += part.count
+        if any(totals[verdict] and not counts[verdict].total() for verdict in STRATA) or not any(totals.values()):
+            return None
+        level = 1 - (1 - LEVEL) / (len(STRATA) * len(_PLACES))
+        cells = dict.fromkeys(_PLACES.values(), Bounded(0.0, 0.0, 0.0))
+        for verdict, of_verdict in counts.items():
+            reviewed = of_verdict.total()
+            for place in cells if reviewed else ():
+                bounds = proportion_interval(of_verdict[place], reviewed, level) or [0.0, 1.0]
+                share = Bounded(of_verdict[place] / reviewed, *bounds)
+                cells[place] += share.times(totals[verdict])
+        return cls(cells)
+
+    def rates(self) -> dict[str, Any]:
+        tp, fp, tn, fn = (self.cells[name] for name in ("tp", "fp", "tn", "fn"))
+        f1 = _share(tp.times(2), fp + fn)
+        return {
+            "precision": _share(tp, fp),
+            "recall": _share(tp, fn),
+            "f1": f1 if tp.value + fn.value else {"value": None, "interval": f1["interval"]},
+            "false_reject_rate": _share(fp, tn),
+            "escape_rate": _share(fn, tp),
+        }
+
+    def cost(self, costs: Costs) -> Bounded:
+        return self.cells["fp"].times(costs.false_reject) + self.cells["fn"].times(costs.escape)
+
+
+def _share(part: Bounded, rest: Bounded) -> dict[str, Any]:
+    """part / (part + rest), which grows with the one and falls with the other."""
+    total = part.value + rest.value
+    low = part.low / (part.low + rest.high) if part.low + rest.high else 0.0
+    high = part.high / (part.high + rest.low) if part.high + rest.low else 1.0
+    return {"value": part.value / total if total else None, "interval": [low, high]}
+
+
+# ---------------------------------------------------------------- thresholds that suggest themselves
+def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float | None:
+    """The threshold with the least cost on labelled parts [n] that stand for so many each; None without any.
+
+    Of equals the highest, which rejects least.
+    """
+    if len(scores) == 0:
+        return None
+    values, where = np.unique(scores, return_inverse=True)
+    positives = np.bincount(where, weights * defective, len(values))[::-1]
+    negatives = np.bincount(where, weights * ~defective, len(values))[::-1]
+    rejected = np.concatenate([[0.0], np.cumsum(negatives)])
+    caught = np.concatenate([[0.0], np.cumsum(positives)])
+    cost = costs.false_reject * rejected + costs.escape * (positives.sum() - caught)
+    return Ranking(values[::-1], positives, negatives).cut(int(np.argmin(cost)))
+
+
+def weights_of(recorded: Iterable[str], totals: Mapping[str, int]) -> np.ndarray:
+    """How many scored parts of its verdict each reviewed part stands for."""
+    verdicts = list(recorded)
+    reviewed = Counter(verdicts)
+    return np.array([totals[verdict] / reviewed[verdict] for verdict in verdicts], dtype=np.float64)
+
+
+__all__ = ["DEFECTIVE", "GOOD", "STRATA", "Bounded", "Costs", "Estimate", "Interval", "Seen"]
