@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from modelzoo.detectors.errors import WeightsError
+from modelzoo.detectors.options import LAYERS
 from modelzoo.detectors.weights import Weights, read_weights, resolve_weights
 
-LAYERS = ("layer1", "layer2", "layer3")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.options import DEVICES
 from modelzoo.detectors.preprocessing import Originals, Prepared, Preprocessing
 
 Progress = Callable[[float, str], None]
@@ -113,8 +114,8 @@ def resolve_device(device: str) -> str:
     Raises:
         DetectorError: for any other word, and for `cuda` on a machine without it.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise DetectorError(f"device={device!r} is not valid: choose from auto, cpu, cuda.")
+    if device not in DEVICES:
+        raise DetectorError(f"device={device!r} is not valid: choose from {', '.join(DEVICES)}.")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise DetectorError("device=cuda was asked for, but PyTorch sees no CUDA device here; use device=auto or cpu.")

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-GREEDY, RANDOM = "greedy", "random"
-SAMPLINGS = (GREEDY, RANDOM)
+from modelzoo.detectors.options import RANDOM
+
 # Steps between two calls of `each`.
 STRIDE = 256
 
@@ -18,7 +18,7 @@ def choose(
     """Indices, int64 [m] on the device of the points, of at most `wanted` of the points, float32 [n,d].
 
     Args:
-        sampling: one of `SAMPLINGS`.
+        sampling: one of `options.SAMPLINGS`.
         generator: on the CPU; what is drawn is the same on every device.
         each: told now and then how many have been chosen; it may raise to stop.
     """

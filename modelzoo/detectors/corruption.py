@@ -15,8 +15,6 @@ import math
 import torch
 from torch.nn import functional
 
-CORRUPTIONS = ("auto", "none", "stain", "mask")
-
 # Stains: how many, their half-axes as a share of the shorter side, how opaque, how ragged.
 STAINS = 2
 STAIN_SHARE = 0.8

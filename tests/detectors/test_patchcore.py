@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from modelzoo.detectors import registry
-from modelzoo.detectors.coreset import GREEDY, RANDOM, choose, projected
+from modelzoo.detectors.coreset import choose, projected
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.neighbours import Memory
+from modelzoo.detectors.options import GREEDY, RANDOM
 from modelzoo.detectors.patchcore import PatchCore
 from modelzoo.detectors.smoothing import Smoothing
 from tests.detectors.conftest import TensorSource, textured, with_defect

@@ -9,10 +9,11 @@ import sys
 import pytest
 import torch
 
-from modelzoo.detectors import registry
+from modelzoo.detectors import options, registry
 from modelzoo.detectors.base import resolve_device
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.padim import Padim
+from modelzoo.detectors.weights import PUBLISHED
 
 
 def test_names_and_options_of_both_detectors():
@@ -22,6 +23,13 @@ def test_names_and_options_of_both_detectors():
     assert {"epochs", "latent_dim", "learning_rate", "skip_connections", "seed", "device"} <= registry.options_for(
         "autoencoder"
     )
+
+
+def test_the_options_that_the_web_checks_are_those_of_the_detectors():
+    assert {name: registry.detector_class(name).config_class for name in registry.names()} == options.CONFIGS
+    assert {options.AUTO, *PUBLISHED} == set(options.BACKBONE_NAMES)
+    with pytest.raises(DetectorError, match="no detector called 'yolo'; there are autoencoder, padim, patchcore"):
+        options.config_class("yolo")
 
 
 def test_create_converts_harmlessly_and_keeps_the_rest_at_its_default():
@@ -93,7 +101,7 @@ def test_devices(monkeypatch):
 def test_web_code_can_import_the_light_modules_without_torch():
     code = (
         "import sys, modelzoo.detectors, modelzoo.detectors.errors, modelzoo.detectors.calibration, "
-        "modelzoo.detectors.metrics; print('torch' in sys.modules, 'django' in sys.modules)"
+        "modelzoo.detectors.metrics, modelzoo.detectors.options; print('torch' in sys.modules, 'django' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]

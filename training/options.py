@@ -1,0 +1,79 @@
+"""What a training run is asked for: options and calibration rule, completed by the settings, checked without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from modelzoo.models import Threshold
+from mvtec_site.errors import UserError
+
+
+def usual_options() -> dict[str, Any]:
+    """What the settings say of options that several detectors have; each takes those that it knows."""
+    return {
+        "backbone": "auto",
+        "epochs": settings.EPOCHS,
+        "batch_size": settings.BATCH_SIZE,
+        "image_size": settings.IMAGE_SIZE,
+        "illumination": "auto",
+        "align": "auto",
+        "region": [0, 0, 1, 1],
+        "latent_dim": settings.LATENT_DIM,
+        "learning_rate": settings.LEARNING_RATE,
+        "skip_connections": False,
+        "device": settings.DEVICE,
+    }
+
+
+def known_options(algorithm: str) -> set[str]:
+    """The names of an algorithm's options; the seed is not one of them, it has its own place. Raises `UserError`."""
+    from modelzoo.detectors.errors import DetectorError
+    from modelzoo.detectors.options import config_class
+
+    try:
+        return (config_class(algorithm).names() - {"seed"}) | {"device"}
+    except DetectorError as error:
+        raise UserError(str(error), code="unknown_algorithm") from error
+
+
+def frozen_options(*, algorithm: str, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """The options of a run: those given, else as the settings say, else the detector's own.
+
+    Raises `UserError` for an unknown algorithm, an option that it does not have, or a value that is not allowed. What
+    only a worker can know (whether it has a GPU, or the weights of the backbone) the run itself tells.
+    """
+    from modelzoo.detectors.errors import DetectorError
+    from modelzoo.detectors.options import DEVICES, config_class
+
+    known = known_options(algorithm)
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise UserError(
+            f"{algorithm} has no option {unknown[0][:50]!r}; it has {', '.join(sorted(known))}.", code="invalid_options"
+        )
+    chosen = {name: value for name, value in usual_options().items() if name in known} | dict(given)
+    if chosen["device"] not in DEVICES:
+        raise UserError(
+            f"device={chosen['device']!r} is not valid: choose from {', '.join(DEVICES)}.", code="invalid_options"
+        )
+    try:
+        options = {name: value for name, value in chosen.items() if name != "device"}
+        config_class(algorithm).from_options(algorithm, options | {"seed": seed})
+    except DetectorError as error:
+        raise UserError(str(error), code="invalid_options") from error
+    return chosen
+
+
+def threshold_rule(*, percentile: float | None = None, false_reject_rate: float | None = None) -> dict[str, Any]:
+    """The rule of a run's first threshold: conformal where a rate is given, else a percentile. Raises `UserError`."""
+    if false_reject_rate is not None:
+        if not 0 < false_reject_rate < 1:
+            raise UserError("The false-reject-rate must lie between 0 and 1.", code="invalid_calibration")
+        return {"method": Threshold.Method.CONFORMAL, "false_reject_rate": false_reject_rate}
+    chosen = settings.THRESHOLD_PERCENTILE if percentile is None else percentile
+    if not 1.0 <= chosen <= 100.0:
+        raise UserError("The percentile must be from 1 to 100.", code="invalid_calibration")
+    return {"method": Threshold.Method.PERCENTILE, "percentile": chosen}
