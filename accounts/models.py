@@ -1,4 +1,4 @@
-"""API tokens. People are Django's own users."""
+"""API tokens, and the tries to sign in that failed. People are Django's own users."""
 
 from __future__ import annotations
 
@@ -61,3 +61,37 @@ class ApiToken(models.Model):
     @property
     def is_valid(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class FailedSignIns(models.Model):
+    """Tries to sign in by one user name, or from one address, that did not succeed; forgotten when they are old.
+
+    Kept by the name that was typed, whether a user has it or not: what is refused tells nobody who exists.
+    """
+
+    class Kind(models.TextChoices):
+        USER = "user", "user name"
+        ADDRESS = "address", "address"
+
+    kind = models.CharField(max_length=8, choices=Kind)
+    name = models.CharField(max_length=150)
+    failures = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0, help_text="tries during the lock-out that no event reports yet")
+    since = models.DateTimeField()
+    locked_until = models.DateTimeField(null=True, blank=True)
+    reported_at = models.DateTimeField(null=True, blank=True, help_text="when the lock-out was last told in the audit")
+    forget_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "failed sign-ins"
+        indexes = [
+            # "what is old", removed whenever a try fails
+            models.Index(fields=["forget_at"], name="failed_sign_ins_by_age"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "name"], name="failed_sign_ins_are_counted_once"),
+            models.CheckConstraint(condition=Q(kind__in=["user", "address"]), name="failed_sign_ins_kind_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.failures} from {self.kind} {self.name}"

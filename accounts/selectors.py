@@ -1,11 +1,103 @@
-"""Reads: which token a key belongs to."""
+"""Reads: which token a key belongs to, what is told of users and tokens."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+
 from accounts.models import ApiToken, digest_of
+from accounts.roles import Right, Someone, may, require, rights_of
+from mvtec_site.errors import NotFound
+
+
+class TokenNotFound(NotFound):
+    code = "token_not_found"
+
+
+class UserNotFound(NotFound):
+    code = "user_not_found"
+
+
+EVERYBODY = "*"  # no user name may be spelt so
 
 
 def valid_token(plain: str) -> ApiToken | None:
     """The token of this key, unless it is unknown, revoked, expired or its user is switched off."""
     token = ApiToken.objects.select_related("user").filter(digest=digest_of(plain)).first()
     return token if token and token.is_valid and token.user.is_active else None
+
+
+def find_user(username: str) -> User:
+    """Raises `UserNotFound`."""
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise UserNotFound(f"There is no user named {username!r}.")
+    return user
+
+
+def tokens_of(someone: User, *, of: str = "") -> QuerySet[ApiToken]:
+    """One's own tokens, revoked ones too; for an admin also those `of` a user, or of everybody (`*`)."""
+    tokens = ApiToken.objects.select_related("user")
+    if not of or of == someone.username:
+        return tokens.filter(user=someone)
+    require(someone, Right.ADMINISTER)
+    return tokens if of == EVERYBODY else tokens.filter(user=find_user(of))
+
+
+def find_token(token_id: int, *, seen_by: Someone) -> ApiToken:
+    """Raises `TokenNotFound`, also for tokens of others, except to an admin."""
+    tokens = ApiToken.objects.select_related("user").filter(pk=token_id)
+    if seen_by is not None and not may(seen_by, Right.ADMINISTER):
+        tokens = tokens.filter(user_id=seen_by.pk)
+    token = tokens.first()
+    if token is None:
+        raise TokenNotFound("There is no such token.")
+    return token
+
+
+def token_document(token: ApiToken) -> dict[str, Any]:
+    """Everything about a token but its key."""
+    return {
+        "id": token.pk,
+        "user": token.user.username,
+        "name": token.name,
+        "hint": token.hint,
+        "scopes": token.scope_list,
+        "is_valid": token.is_valid,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "revoked_at": token.revoked_at,
+        "last_used_at": token.last_used_at,
+    }
+
+
+def roles_of(user: User) -> list[str]:
+    return sorted(user.groups.values_list("name", flat=True))
+
+
+def me_document(user: User, token: ApiToken | None) -> dict[str, Any]:
+    """Who is asking, and what they may do here and now."""
+    return {
+        "username": user.username,
+        "roles": roles_of(user),
+        "is_superuser": user.is_superuser,
+        "rights": sorted(rights_of(user)),
+        "token": token
+        and {"id": token.pk, "name": token.name, "scopes": token.scope_list, "expires_at": token.expires_at},
+    }
+
+
+def user_document(user: User) -> dict[str, Any]:
+    """What the audit tells of a user: never the password, not even its hash."""
+    return {
+        "username": user.username,
+        "roles": roles_of(user),
+        "is_active": user.is_active,
+        "is_superuser": user.is_superuser,
+        "is_staff": user.is_staff,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "email": user.email,
+    }

@@ -16,7 +16,7 @@ View = Callable[..., HttpResponseBase]
 
 
 def needs(*rights: Right) -> Callable[[View], View]:
-    """For a page (or the `dispatch` of one, with `method_decorator`): who has none of the rights is told so, with 403."""
+    """For a page, or the `dispatch` of one with `method_decorator`: 403 to those who have none of these rights."""
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.http import parse_etags
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -59,6 +59,16 @@ class ApiView(APIView):
     rights: ClassVar[Mapping[str, Right | tuple[Right, ...]]]
     hidden: ClassVar[bool] = False
 
+    def perform_authentication(self, request: Request) -> None:
+        """Who it is, and whether they come too often: those who are refused are counted too."""
+        try:
+            super().perform_authentication(request)
+        finally:
+            super().check_throttles(request)
+
+    def check_throttles(self, request: Request) -> None:
+        """Done already, before anybody was refused."""
+
 
 def parsed(shape: type[serializers.Serializer], data: Any) -> dict[str, Any]:
     """The validated input; raises DRF's ValidationError, which is answered as a problem with `errors`."""
@@ -90,15 +100,15 @@ class Page:
         return Response({"next": self.next, "previous": self.previous, "results": list(documents)})
 
 
-def read_page(queryset: QuerySet, request: Request, *, ordering: tuple[str, ...] = ("-id",)) -> Page:
+def read_page(queryset: QuerySet, request: Request | HttpRequest, *, ordering: tuple[str, ...] = ("-id",)) -> Page:
     """`?limit=` rows beside `?cursor=`. The cursor is opaque and holds the last row's own values of the ordering, which
     together must be unique: no page is moved by rows that come or go, and none is found by counting."""
     limit = _limit(request)
-    cursor = request.query_params.get("cursor", "")
+    cursor = request.GET.get("cursor", "")
     backwards, values = _decoded(cursor, queryset.model, ordering) if cursor else (False, None)
     wanted = tuple(_opposite(name) for name in ordering) if backwards else ordering
     if values is not None:
-        queryset = queryset.filter(_beyond(wanted, values))
+        queryset = queryset.filter(beyond(wanted, values))
     found = list(queryset.order_by(*wanted)[: limit + 1])
     more, rows = len(found) > limit, found[:limit]
     if backwards:
@@ -107,7 +117,7 @@ def read_page(queryset: QuerySet, request: Request, *, ordering: tuple[str, ...]
     after, before = (True, more) if backwards else (more, values is not None)
 
     def address(row: Any, *, backwards: bool) -> str:
-        position = _encoded(backwards, [_value(row, name) for name in ordering])
+        position = _encoded(backwards, [value_of(row, name) for name in ordering])
         return replace_query_param(request.build_absolute_uri(), "cursor", position)
 
     return Page(
@@ -125,8 +135,8 @@ def page_response(
     return page.response(document(row) for row in page.rows)
 
 
-def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(_PAGE_SIZE))
+def _limit(request: Request | HttpRequest) -> int:
+    text = request.GET.get("limit", str(_PAGE_SIZE))
     if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= _LARGEST_PAGE:
         raise UserError(f"limit must be a whole number from 1 to {_LARGEST_PAGE}.", code="invalid")
     return int(text)
@@ -136,20 +146,21 @@ def _opposite(name: str) -> str:
     return name[1:] if name.startswith("-") else f"-{name}"
 
 
-def _value(row: Any, name: str) -> Any:
+def value_of(row: Any, name: str) -> Any:
+    """What a row has under a name of an ordering."""
     for part in name.removeprefix("-").split("__"):
         row = getattr(row, part)
     return row
 
 
-def _beyond(ordering: tuple[str, ...], values: list[Any]) -> Q:
+def beyond(ordering: tuple[str, ...], values: list[Any]) -> Q:
     """What comes after a row. The first of the ordering bounds all of it, so that an index on it leads there."""
     (name, *others), (value, *rest) = ordering, values
     field, side = name.removeprefix("-"), "lt" if name.startswith("-") else "gt"
     strictly = Q(**{f"{field}__{side}": value})
     if not others:
         return strictly
-    return Q(**{f"{field}__{side}e": value}) & (strictly | _beyond(tuple(others), rest))
+    return Q(**{f"{field}__{side}e": value}) & (strictly | beyond(tuple(others), rest))
 
 
 def _encoded(backwards: bool, values: list[Any]) -> str:

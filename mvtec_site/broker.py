@@ -61,6 +61,14 @@ def client() -> redis.Redis:
     )
 
 
+@functools.lru_cache(maxsize=1)
+def quick_client() -> redis.Redis:
+    """One that would rather fail than keep a request waiting, for what can be done without."""
+    # Once more at once over a connection that went stale, but not where the broker was too slow already.
+    retry = Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,))
+    return redis.Redis.from_url(url(), socket_connect_timeout=0.2, socket_timeout=0.2, retry=retry)
+
+
 def is_reachable() -> bool:
     try:
         return bool(client().ping())

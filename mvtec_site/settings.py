@@ -63,7 +63,7 @@ USE_TZ = True
 USE_I18N = False
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "accounts.config.AdministrationConfig",  # django.contrib.admin, entered through our own door
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -233,11 +233,28 @@ AUDIT_CHECKPOINT_HOURS = env.real(
 )
 AUDIT_CHECKPOINT_DIR = env.text("AUDIT_CHECKPOINT_DIR", "", "folder that each checkpoint is also written to, if any")
 
+# ---------------------------------------------------------------- retention
+ORPHAN_DAYS = env.integer(
+    "ORPHAN_DAYS", 30, "days that an image is kept that led to no record; 0: for ever", low=0, high=36_500
+)
+RETENTION_HOUR = env.integer("RETENTION_HOUR", 3, "hour (UTC) at which retention runs each day", low=0, high=23)
+
 # ---------------------------------------------------------------- signing in
 CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "line"
 LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = ["accounts.backends.RoleBackend"]
+LOGIN_FAILURES = env.integer(
+    "LOGIN_FAILURES", 5, "failed sign-ins of one user name before it is locked out", low=1, high=1000
+)
+LOGIN_FAILURES_ADDRESS = env.integer(
+    "LOGIN_FAILURES_ADDRESS", 50, "failed sign-ins from one address before it is locked out", low=1, high=100_000
+)
+LOGIN_WINDOW = env.real("LOGIN_WINDOW", 15.0, "minutes they are counted in, and a lock-out lasts", low=0.1, high=1440)
+PROXIES = env.integer(
+    "PROXIES", 0, "reverse proxies in front, whose X-Forwarded-For is believed; 0: the peer's address", low=0, high=10
+)
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
@@ -265,12 +282,23 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # ---------------------------------------------------------------- REST API
+# Requests a minute of each caller, by what they are for: a runaway program is stopped before it stops the line.
+THROTTLES = {
+    kind: env.integer(f"THROTTLE_{kind.upper()}", default, f"requests a minute {help}; 0: no limit", low=0, high=10**6)
+    for kind, default, help in (
+        ("inspect", 6000, "of one caller that have images judged"),
+        ("read", 3000, "of one caller that read"),
+        ("manage", 120, "of one caller that change something else"),
+        ("anonymous", 60, "from one address by nobody known"),
+    )
+}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.api.permissions.HasRight"],
+    "DEFAULT_THROTTLE_CLASSES": ["accounts.api.throttles.RequestsPerMinute"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
         "rest_framework.parsers.JSONParser",
@@ -292,6 +320,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "RunStatusEnum": "training.models.TrainingRun.Status",
+        "RetentionRunStatusEnum": "retention.models.RetentionRun.Status",
         "BatchStatusEnum": "inspection.models.BatchRun.Status",
         "RequestStatusEnum": "inspection.models.InspectionRequest.Status",
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import uuid
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 
@@ -36,6 +38,18 @@ def acting(source: str, request_id: str = "", address: str = "") -> Iterator[Non
         _current.reset(token)
 
 
+def address_of(request: HttpRequest) -> str:
+    """Where a request comes from: what the last proxy of ours (`PROXIES`) saw, else the peer itself."""
+    peer = request.META.get("REMOTE_ADDR", "")
+    seen = [word.strip() for word in request.headers.get("X-Forwarded-For", "").split(",")]
+    if not settings.PROXIES or len(seen) < settings.PROXIES:
+        return peer
+    try:
+        return str(ipaddress.ip_address(seen[-settings.PROXIES]))
+    except ValueError:
+        return peer
+
+
 class RequestContextMiddleware:
     """Gives each request an id (the caller's `X-Request-ID` when it is a plain word) and echoes it."""
 
@@ -46,7 +60,7 @@ class RequestContextMiddleware:
         wanted = request.headers.get("X-Request-ID", "")
         request_id = wanted if re.fullmatch(r"[\w.:-]{1,64}", wanted) else uuid.uuid4().hex
         source = next((s for s in ("api", "admin") if request.path.startswith(f"/{s}/")), "web")
-        with acting(source, request_id, request.META.get("REMOTE_ADDR", "")):
+        with acting(source, request_id, address_of(request)):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id
         return response

@@ -1,0 +1,82 @@
+"""How many requests a minute a caller may make: counted in the broker, for all web processes together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import redis
+from django.conf import settings
+from rest_framework.exceptions import Throttled
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+
+from accounts.models import ApiToken
+from accounts.roles import SCOPES, Right, Scope, may
+from mvtec_site import broker
+from records.context import current
+
+log = logging.getLogger(__name__)
+_WINDOW = 60
+_ANONYMOUS = "anonymous"
+
+# After a broker that did not answer, this process lets everybody through for so long without asking again.
+_REST_SECONDS = 5.0
+_WARN_SECONDS = 60.0
+
+
+class RequestsPerMinute(BaseThrottle):
+    """A fixed window of a minute for each caller and kind of request. Without a broker nobody is held up."""
+
+    _asks_again_at = 0.0
+    _warns_again_at = 0.0
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Raises `Throttled`, which says what the limit is and when the next minute begins."""
+        kind = kind_of(request, view)
+        limit = settings.THROTTLES[kind]
+        if not limit or self._count(f"{kind}:{caller(request)}") <= limit:
+            return True
+        raise Throttled(
+            wait=_WINDOW - time.time() % _WINDOW,
+            detail=f"More than {limit} requests in this minute ({kind}). This one was not carried out.",
+        )
+
+    def _count(self, name: str) -> int:
+        """Which request of this minute this is; 0 when nobody counts."""
+        cls = type(self)
+        if time.monotonic() < cls._asks_again_at:
+            return 0
+        key = f"throttle:{name}:{int(time.time() // _WINDOW)}"
+        try:
+            pipeline = broker.quick_client().pipeline(transaction=False)
+            pipeline.incr(key)
+            pipeline.expire(key, 2 * _WINDOW)
+            return int(pipeline.execute()[0])
+        except redis.RedisError as error:
+            cls._asks_again_at = time.monotonic() + _REST_SECONDS
+            if time.monotonic() >= cls._warns_again_at:
+                cls._warns_again_at = time.monotonic() + _WARN_SECONDS
+                log.warning("Requests are not counted, nobody is throttled: the broker does not answer (%s).", error)
+            return 0
+
+
+def caller(request: Request) -> str:
+    """A token, a user, or an address: stations that share a user have limits of their own with tokens of their own."""
+    if isinstance(request.auth, ApiToken):
+        return f"token-{request.auth.pk}"
+    if request.user and request.user.is_authenticated:
+        return f"user-{request.user.pk}"
+    return current().address or "unknown"
+
+
+def kind_of(request: Request, view: Any) -> str:
+    """The scope that has the right which the request needs; of several rights the first that the caller has."""
+    if not (request.user and request.user.is_authenticated):
+        return _ANONYMOUS
+    method = "GET" if request.method in ("HEAD", "OPTIONS") else request.method
+    needed = getattr(view, "rights", {}).get(method, Right.READ)
+    any_of = needed if isinstance(needed, tuple) else (needed,)
+    right = next((right for right in any_of if may(request.user, right)), any_of[0])
+    return next(scope for scope in Scope if right in SCOPES[scope])
