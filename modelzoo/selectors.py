@@ -10,6 +10,16 @@ from mvtec_site.errors import Conflict, NotFound, UserError
 _WITH = ("category",)
 
 
+def find_category(name: str) -> Category:
+    """Raises `NotFound` naming those there are."""
+    found = None if "\0" in name else Category.objects.filter(name=name).first()
+    if found is None:
+        names = ", ".join(Category.objects.order_by("name").values_list("name", flat=True)[:20])
+        known = f"There are: {names}." if names else "There is none yet."
+        raise NotFound(f"There is no category named {name[:100]!r}. {known}", code="category_not_found")
+    return found
+
+
 def find_version(*, wanted: str | int = "latest", category: str = "", algorithm: str = "") -> ModelVersion:
     """A version by id, or the latest of a category and algorithm: one that is not archived, else one that has served.
 
