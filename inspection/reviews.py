@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.roles import Right, require
+from inspection.attested import said_of_review
 from inspection.models import Inspection, Review, Standing
 from mvtec_site.errors import Conflict, UserError
 from records.models import Asset
@@ -168,13 +169,7 @@ def _audit(act: _Act, actor: Actor) -> None:
             "reviews": before.reviews,
         },
         after={
-            "inspection": review.inspection_id,
-            "number": review.number,
-            "verdict": review.verdict,
-            "agrees": review.agrees,
-            "defect_type": review.defect_type,
-            "comment": review.comment,
-            "regions": review.regions,
+            **said_of_review(review),
             "overruled": act.after.overruled,
             "contested": act.after.contested,
         },

@@ -25,6 +25,7 @@ from django.utils import timezone
 from PIL import Image
 
 from accounts.roles import Right, require
+from inspection.attested import said_of_inspection
 from inspection.idempotency import check_same, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from modelzoo import runtime
@@ -514,17 +515,7 @@ def _record(
         kind="inspection.recorded",
         subject=inspection,
         actor=request.operator,
-        after={
-            "image": asset.sha256,
-            "model_version": version.pk,
-            "threshold": threshold.pk,
-            "outcome": inspection.outcome,
-            "reason": inspection.reason,
-            "score": inspection.score,
-            "p_value": inspection.p_value,
-            "regions": inspection.region_count,
-            "map": inspection.map.sha256 if inspection.map else None,
-        },
+        after=said_of_inspection(inspection),
     )
 
 

@@ -5,3 +5,9 @@ class ModelzooConfig(AppConfig):
     """Detectors, their trained versions, thresholds and deployments."""
 
     name = "modelzoo"
+
+    def ready(self) -> None:
+        from modelzoo.attested import THRESHOLDS
+        from records.attest import register
+
+        register(THRESHOLDS)

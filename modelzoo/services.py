@@ -13,6 +13,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from accounts.roles import Right, require
+from modelzoo.attested import said_of_threshold
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import rollback_target
 from mvtec_site import broker
@@ -112,7 +113,7 @@ def append_threshold(
         subject=version,
         actor=actor,
         before=last and {"revision": last.revision, "value": last.value},
-        after={"revision": threshold.revision, "value": value, "method": method, "reason": reason},
+        after=said_of_threshold(threshold),
     )
     return threshold
 

@@ -226,3 +226,11 @@ def make_checkpoint(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     row.signature = base64.b64encode(private.sign(as_said(row).signed_text())).decode()
     row.save(force_insert=True)
     return row, True
+
+
+@transaction.atomic
+def note_export(*, filters: dict[str, str], actor: Actor) -> AuditEvent:
+    """Say in the log that it is about to be taken out, before it is. Who may is asked by the caller."""
+    return audit(
+        kind="audit.exported", subject=(AuditEvent._meta.label_lower, ""), actor=actor, after={"filters": filters}
+    )

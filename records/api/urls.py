@@ -1,5 +1,15 @@
 """`/api/` of records. Every path works with and without a trailing slash."""
 
-from django.urls import URLPattern
+from django.urls import re_path
 
-urlpatterns: list[URLPattern] = []
+from records.api import views
+
+_SEQUENCE = r"(?P<sequence>[0-9]{1,20})"
+
+urlpatterns = [
+    re_path(r"^audit-events/?$", views.AuditEventsView.as_view(), name="api-audit-events"),
+    re_path(r"^audit-events/export/?$", views.AuditExportView.as_view(), name="api-audit-export"),
+    re_path(rf"^audit-events/{_SEQUENCE}/?$", views.AuditEventView.as_view(), name="api-audit-event"),
+    re_path(r"^audit-checkpoints/?$", views.AuditCheckpointsView.as_view(), name="api-audit-checkpoints"),
+    re_path(rf"^audit-checkpoints/{_SEQUENCE}/?$", views.AuditCheckpointView.as_view(), name="api-audit-checkpoint"),
+]

@@ -3,24 +3,73 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict
-from records.selectors import verify_chain
+from mvtec_site.errors import Conflict, UserError
+from records.attest import verify_records
+from records.checkpoints import Checkpoint, read_checkpoints
+from records.export import read_events
+from records.selectors import verify_chain, verify_export
 
 
 class Command(ProductCommand):
-    help = "Recompute the audit chain. Exit code 1 and the first broken event when it was tampered with."
+    help = (
+        "Recompute the audit chain and compare it with every checkpoint. Exit code 1 and the first broken event when "
+        "it was tampered with."
+    )
+    requires_migrations_current = False  # an exported file needs no database
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         self.json_option(parser)
+        parser.add_argument(
+            "--checkpoint", type=Path, action="append", default=[], help="a checkpoint kept elsewhere; may be repeated"
+        )
+        parser.add_argument(
+            "--public-key", type=Path, action="append", default=[], help="a public key (PEM) to check signatures with"
+        )
+        parser.add_argument("--records", action="store_true", help="also compare the rows with what their events say")
+        parser.add_argument("--file", type=Path, help="verify an exported file, without the database")
+        parser.add_argument(
+            "--excerpt", action="store_true", help="the file was filtered: events may be missing, each is judged alone"
+        )
 
     def perform(self, **options: Any) -> None:
-        report = verify_chain()
+        file, records = options["file"], options["records"]
+        if file and records:
+            raise UserError("--records compares the database and --file an exported file: choose one of them.")
+        if options["excerpt"] and not file:
+            raise UserError("--excerpt says something about an exported file: name it with --file.")
+        seals = read_checkpoints(options["checkpoint"])
+        report = self._of_file(file, seals, options) if file else self._of_database(seals, options)
+        if records and report.broken_at is None:
+            agreed, mismatch = verify_records()
+            report = replace(report, records=agreed)
+            if mismatch:
+                report = replace(report, broken_at=mismatch.event, reason=mismatch.reason)
         if options["json"]:
             self.answer(asdict(report))
         if report.broken_at is not None:
             raise Conflict(f"The chain is broken at event {report.broken_at}: {report.reason}.")
+        if report.reason:
+            raise Conflict(f"The chain is unbroken, but {report.reason}.")
         self.say(f"{report.events} events, unbroken. Head: {report.head}")
+        if report.first != 1:
+            self.say(f"The file begins with event {report.first}; what came before is not in it.")
+        if report.gaps:
+            self.say(f"Events are left out in {report.gaps} places.")
+        if report.checkpoints:
+            self.say(f"{report.checkpoints} checkpoints agree with it.")
+        if report.records is not None:
+            self.say(f"{report.records} rows say what their events say.")
+
+    def _of_database(self, seals: list[Checkpoint], options: dict[str, Any]) -> Any:
+        self._require_current_database()
+        return verify_chain(elsewhere=seals, public_keys=options["public_key"])
+
+    def _of_file(self, file: Path, seals: list[Checkpoint], options: dict[str, Any]) -> Any:
+        return verify_export(
+            read_events(file), excerpt=options["excerpt"], elsewhere=seals, public_keys=options["public_key"]
+        )

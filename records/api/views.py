@@ -1,0 +1,168 @@
+"""The audit log and its checkpoints. Who may not read them is told that nothing is there."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from mvtec_site.api import ApiView, OneForm, Right, page_output, page_response, parsed, problems
+from records import selectors, services
+from records.api import serializers as shapes
+from records.checkpoints import as_said
+from records.export import MEDIA_TYPE, lines_of
+from records.models import AuditCheckpoint, AuditEvent
+
+_NUMBER = OpenApiParameter("sequence", OpenApiTypes.INT64, OpenApiParameter.PATH)
+_PAGE = [
+    OpenApiParameter("cursor", str, description="from `next` or `previous` of another page"),
+    OpenApiParameter("limit", int, description="rows of a page, at most 500"),
+]
+_CHECKPOINT = OpenApiExample(
+    "a checkpoint",
+    value={
+        "format": "mvtec-audit-checkpoint-1",
+        "sequence": 41872,
+        "head": "5b1e...",
+        "events": 41872,
+        "at": "2026-11-25T03:00:00.118213+00:00",
+        "key_id": "9f2c1a7be0d34c55",
+        "signature": "kP3x...",
+    },
+    response_only=True,
+)
+
+
+def _given(request: Request) -> dict[str, Any]:
+    return parsed(shapes.AuditFilters, request.query_params)
+
+
+def event_document(event: AuditEvent) -> dict[str, Any]:
+    return {
+        "sequence": event.sequence,
+        "at": event.at,
+        "actor": event.actor_name,
+        "actor_id": event.actor_id,
+        "kind": event.kind,
+        "object_type": event.object_type,
+        "object_id": event.object_id,
+        "before": json.loads(event.before),
+        "after": json.loads(event.after),
+        "source": event.source,
+        "request_id": event.request_id,
+        "address": event.address,
+        "previous_hash": event.previous_hash,
+        "hash": event.hash,
+        "url": f"/api/audit-events/{event.sequence}",
+    }
+
+
+def checkpoint_document(row: AuditCheckpoint) -> dict[str, Any]:
+    return as_said(row).document()
+
+
+class AuditEventsView(ApiView):
+    """Everything that changed state, newest first."""
+
+    rights = {"GET": Right.AUDIT}
+    hidden = True
+
+    @extend_schema(
+        parameters=[shapes.AuditFilters, *_PAGE],
+        responses={200: page_output(shapes.AuditEventOutput), **problems()},
+        operation_id="audit_events",
+    )
+    def get(self, request: Request) -> Response:
+        given = _given(request)
+        # A period is found through the index on time, whose order is that of the chain but for a clock set back.
+        ordering = ("-at", "-sequence") if given["since"] or given["until"] else ("-sequence",)
+        return page_response(selectors.filter_events(**given), request, event_document, ordering=ordering)
+
+
+class AuditEventView(ApiView):
+    """One event, with what changed as a list."""
+
+    rights = {"GET": Right.AUDIT}
+    hidden = True
+
+    @extend_schema(
+        parameters=[_NUMBER],
+        responses={200: shapes.AuditEventDetailOutput, **problems()},
+        operation_id="audit_event",
+    )
+    def get(self, request: Request, sequence: str) -> Response:
+        document = event_document(selectors.find_event(int(sequence)))
+        return Response(document | {"changes": selectors.changes_of(document["before"], document["after"])})
+
+
+class AuditExportView(ApiView):
+    """Events as JSON Lines, oldest first, with all that is needed to verify them elsewhere (docs/audit.md).
+
+    The export is itself an event, written before the first line is sent, and the last line where the filters let it in.
+    """
+
+    rights = {"GET": Right.AUDIT}
+    hidden = True
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[shapes.AuditFilters],
+        responses={(200, MEDIA_TYPE): OpenApiTypes.STR, **problems()},
+        operation_id="audit_export",
+    )
+    def get(self, request: Request) -> StreamingHttpResponse:
+        wanted = selectors.filter_events(**_given(request))
+        named = {
+            name: request.query_params[name] for name in shapes.AuditFilters().fields if request.query_params.get(name)
+        }
+        event = services.note_export(filters=named, actor=request.user)
+        lines = lines_of(selectors.stream_events(wanted, last=event.sequence))
+        response = StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
+        response["Content-Disposition"] = f'attachment; filename="audit-{event.sequence}.jsonl"'
+        response["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+class AuditCheckpointsView(ApiView):
+    """Signed checkpoints of the chain, newest first; the public key is had by `audit_checkpoint --public-key`."""
+
+    rights = {"GET": Right.AUDIT, "POST": Right.ADMINISTER}
+    hidden = True
+
+    @extend_schema(
+        parameters=_PAGE,
+        responses={200: page_output(shapes.CheckpointOutput), **problems()},
+        operation_id="audit_checkpoints",
+    )
+    def get(self, request: Request) -> Response:
+        return page_response(AuditCheckpoint.objects.all(), request, checkpoint_document, ordering=("-sequence",))
+
+    @extend_schema(
+        request=None,
+        responses={200: shapes.CheckpointOutput, 201: shapes.CheckpointOutput, **problems(409)},
+        examples=[_CHECKPOINT],
+        operation_id="make_audit_checkpoint",
+        description="Seal the chain as it is now: 201. 200 with the last checkpoint when nothing happened since.",
+    )
+    def post(self, request: Request) -> Response:
+        row, made = services.make_checkpoint(actor=request.user)
+        location = f"/api/audit-checkpoints/{row.sequence}"
+        return Response(checkpoint_document(row), status=201 if made else 200, headers={"Location": location})
+
+
+class AuditCheckpointView(ApiView):
+    """One checkpoint, by the event that it names."""
+
+    rights = {"GET": Right.AUDIT}
+    hidden = True
+
+    @extend_schema(
+        parameters=[_NUMBER], responses={200: shapes.CheckpointOutput, **problems()}, operation_id="audit_checkpoint"
+    )
+    def get(self, request: Request, sequence: str) -> Response:
+        return Response(checkpoint_document(selectors.find_checkpoint(int(sequence))))

@@ -1,0 +1,164 @@
+"""Whether rows still say what their audit events said when they were written.
+
+Triggers refuse changes; whoever takes them away can still not change the chain unseen. So each app names the rows that
+an event vouches for (in `ready`), and `verify_audit --records` compares the two, in both directions: a row that was
+edited or removed differs from its event, and one that was slipped in has none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from records.models import AuditEvent, canonical
+
+T = TypeVar("T")
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Attested:
+    """Rows of one kind, and what the event of each says about it.
+
+    `kind` and `object_type` are those of the events, `object_id` the field of the row that their `object_id` names.
+    `said` gives what `after` must say about a row; `by` names which of that tells the row from others of one object.
+    """
+
+    kind: str
+    object_type: str
+    rows: Callable[[], QuerySet[Any]]
+    said: Callable[[Any], dict[str, Any]]
+    object_id: str = "pk"
+    by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first thing that does not agree. `event` is None for a row that no event reports."""
+
+    event: int | None
+    reason: str
+
+
+_registered: dict[str, Attested] = {}
+
+
+def register(attested: Attested) -> None:
+    _registered[attested.kind] = attested
+
+
+def fingerprint(row: Model) -> str:
+    """SHA-256 over every field of a row, as the database gives them back.
+
+    Fields without a value are left out, so that a column added later leaves the fingerprints of earlier rows alone.
+    """
+    fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return hashlib.sha256(
+        canonical({name: _plain(value) for name, value in fields.items() if value is not None}).encode()
+    ).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """Spelled in one way, whichever database it comes from: one has no negative zero, or writes 1e22 in digits."""
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, int | float):
+        return float(value) + 0.0
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def verify_records() -> tuple[int, Mismatch | None]:
+    """Compare all rows that events vouch for: how many agree, and the first that does not, in order of the chain."""
+    agreed = 0
+    found: list[Mismatch] = []
+    for attested in _registered.values():
+        compared, mismatch = _against_events(attested)
+        agreed += compared
+        if mismatch is None and attested.rows().count() != compared:
+            mismatch = _without_event(attested)
+        if mismatch:
+            found.append(mismatch)
+    return agreed, min(found, key=lambda mismatch: mismatch.event or 2**63, default=None)
+
+
+def _against_events(attested: Attested) -> tuple[int, Mismatch | None]:
+    """Walk the events, oldest first, and look up the row of each."""
+    agreed = 0
+    for events in _in_chunks(_events(attested)):
+        rows = _rows_of(attested, {object_id for _, object_id, _ in events})
+        for sequence, object_id, after in events:
+            told = json.loads(after)
+            row = rows.get(_key(attested, object_id, told))
+            if row is None:
+                return agreed, Mismatch(sequence, f"the row of {attested.object_type} {object_id} is gone")
+            # An event of an earlier release says less; what it says is compared.
+            differing = sorted(name for name in told.keys() & row.keys() if told[name] != row[name])
+            if differing:
+                return agreed, Mismatch(
+                    sequence,
+                    f"{attested.object_type} {object_id} was changed behind the application: {_first(differing)} says "
+                    f"{row[_first(differing)]!r}, and the event says {told[_first(differing)]!r}",
+                )
+            agreed += 1
+    return agreed, None
+
+
+def _first(differing: list[str]) -> str:
+    """What a person can read rather than the fingerprint, where something of that differs too."""
+    return next((name for name in differing if name != "row"), differing[0])
+
+
+def _without_event(attested: Attested) -> Mismatch | None:
+    """There are more rows than events: walk the rows and find the first that none reports."""
+    for rows in _in_chunks(attested.rows().order_by("pk").iterator(chunk_size=_CHUNK)):
+        ids = {str(_value(row, attested.object_id)) for row in rows}
+        events = AuditEvent.objects.filter(
+            kind=attested.kind, object_type=attested.object_type, object_id__in=ids
+        ).values_list("object_id", "after")
+        known = {_key(attested, object_id, json.loads(after)) for object_id, after in events}
+        for row in rows:
+            object_id = str(_value(row, attested.object_id))
+            if _key(attested, object_id, attested.said(row)) not in known:
+                return Mismatch(None, f"no event reports {row._meta.label_lower} {row.pk} ({row})")
+    return None
+
+
+def _events(attested: Attested) -> Iterator[tuple[int, str, str]]:
+    events = AuditEvent.objects.filter(kind=attested.kind, object_type=attested.object_type).order_by("sequence")
+    return events.values_list("sequence", "object_id", "after").iterator(chunk_size=_CHUNK)
+
+
+def _rows_of(attested: Attested, ids: set[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """What the events of these objects must say, by what tells them apart."""
+    found = {}
+    for row in attested.rows().filter(**{f"{attested.object_id}__in": ids}):
+        said = json.loads(canonical(attested.said(row)))
+        found[_key(attested, str(_value(row, attested.object_id)), said)] = said
+    return found
+
+
+def _key(attested: Attested, object_id: str, said: dict[str, Any]) -> tuple[Any, ...]:
+    return (object_id, *(said.get(name) for name in attested.by))
+
+
+def _value(row: Model, field: str) -> Any:
+    return row.pk if field == "pk" else getattr(row, field)
+
+
+def _in_chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk

@@ -1,0 +1,44 @@
+"""`manage.py audit_checkpoint`: seal the audit chain as it is now, and write the seal to be kept elsewhere."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from mvtec_site.commands import ProductCommand
+from records.checkpoints import as_said, write_checkpoint
+from records.services import make_checkpoint
+from records.signing import own_key, pem
+
+
+class Command(ProductCommand):
+    help = "Make a signed checkpoint of the audit chain, unless nothing happened since the last one."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        self.json_option(parser)
+        parser.add_argument("--output", type=Path, help="file, or folder, to write the checkpoint to")
+        parser.add_argument(
+            "--public-key",
+            action="store_true",
+            help="print the public key that checkpoints are checked with; only that",
+        )
+
+    def perform(self, **options: Any) -> None:
+        if options["public_key"]:
+            self.stdout.write(pem(own_key().public_key()), ending="")
+            return
+        row, made = make_checkpoint(actor=None)
+        checkpoint = as_said(row)
+        target: Path | None = options["output"]
+        if target:
+            path = target / checkpoint.filename if target.is_dir() else target
+            write_checkpoint(checkpoint, path)
+            self.say(f"Written to {path}.")
+        if options["json"]:
+            self.answer(checkpoint.document() | {"made": made})
+        self.say(
+            f"Checkpoint at event {row.sequence}."
+            if made
+            else f"Nothing happened since the checkpoint at event {row.sequence}."
+        )

@@ -1,0 +1,57 @@
+"""`manage.py export_audit`: the audit log as JSON Lines, which `verify_audit --file` verifies without the database."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.timezone import is_naive, make_aware
+
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+from records.export import lines_of
+from records.selectors import filter_events, stream_events
+from records.services import note_export
+
+FILTERS = ("actor", "kind", "object_type", "object_id", "source", "request_id", "since", "until")
+
+
+class Command(ProductCommand):
+    help = "Write audit events as JSON Lines, oldest first, with all that is needed to recompute their hashes."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--output", type=Path, help="file to write; standard output without it")
+        for name in FILTERS:
+            parser.add_argument(f"--{name.replace('_', '-')}", default="", help="only such events (ISO 8601 for times)")
+
+    def perform(self, **options: Any) -> None:
+        given = {name: options[name] for name in FILTERS if options[name]}
+        times = {name: _moment(name, given[name]) for name in ("since", "until") if name in given}
+        wanted = filter_events(**(given | times))
+        event = note_export(filters=given, actor=None)
+        lines = lines_of(stream_events(wanted, last=event.sequence))
+        output: Path | None = options["output"]
+        if output is None:
+            self.stdout.writelines(lines)
+            return
+        count = 0
+        try:
+            with output.open("w", encoding="utf-8") as out:
+                for count, line in enumerate(lines, 1):  # noqa: B007 - counted for the sentence below
+                    out.write(line)
+        except OSError as error:
+            raise UserError(f"{output} cannot be written ({error.strerror or error}). It is not complete.") from error
+        self.say(f"{count} events written to {output}.")
+
+
+def _moment(name: str, text: str) -> Any:
+    """A date, or a date and time, in the system's time zone where it names none."""
+    try:
+        found = parse_datetime(text) or parse_datetime(f"{parse_date(text)}T00:00:00")
+    except ValueError:
+        found = None
+    if found is None:
+        raise UserError(f"--{name} {text!r} is no date and time in ISO 8601, such as 2026-11-25T14:00:00Z.")
+    return make_aware(found) if is_naive(found) else found
