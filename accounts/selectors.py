@@ -33,17 +33,25 @@ def find_user(username: str) -> User:
     """Raises `UserNotFound`."""
     user = User.objects.filter(username=username).first()
     if user is None:
-        raise UserNotFound(f"There is no user named {username!r}.")
+        raise UserNotFound(f"There is no user named {username!r}; make one with manage.py create_user.")
     return user
+
+
+def token_owner(username: str, *, asked_by: User) -> User:
+    """Whose token is meant: one's own, where no other user is named. Only an admin is told whether another exists."""
+    if not username or username == asked_by.username:
+        return asked_by
+    require(asked_by, Right.ADMINISTER)
+    return find_user(username)
 
 
 def tokens_of(someone: User, *, of: str = "") -> QuerySet[ApiToken]:
     """One's own tokens, revoked ones too; for an admin also those `of` a user, or of everybody (`*`)."""
     tokens = ApiToken.objects.select_related("user")
-    if not of or of == someone.username:
-        return tokens.filter(user=someone)
-    require(someone, Right.ADMINISTER)
-    return tokens if of == EVERYBODY else tokens.filter(user=find_user(of))
+    if of == EVERYBODY:
+        require(someone, Right.ADMINISTER)
+        return tokens
+    return tokens.filter(user=token_owner(of, asked_by=someone))
 
 
 def find_token(token_id: int, *, seen_by: Someone) -> ApiToken:

@@ -326,6 +326,8 @@ SPECTACULAR_SETTINGS = {
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
+        "ScopeEnum": "accounts.roles.Scope",
+        "RightEnum": "accounts.roles.Right",
     },
 }
 

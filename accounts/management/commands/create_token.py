@@ -1,32 +1,50 @@
-"""`manage.py create_token USER NAME`: an API token, shown once."""
+"""`manage.py create_token USER NAME --scope inspect`: an API token, shown once."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
+from accounts.roles import Scope
+from accounts.selectors import find_user, token_document
 from accounts.services import issue_token
+from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
-from records.context import acting
+
+_MOST_DAYS = 36500
 
 
-class Command(BaseCommand):
+class Command(ProductCommand):
     help = "Issue an API token for a user. The key is printed once and cannot be had again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="user name")
         parser.add_argument("name", help="what the token is for")
+        parser.add_argument(
+            "--scope",
+            dest="scopes",
+            action="append",
+            choices=list(Scope),
+            help="what it may do, of what its user may; may be given several times (default: everything)",
+        )
+        parser.add_argument("--days", type=int, help="days until it expires (default: never)")
+        self.json_option(parser)
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        user = User.objects.filter(username=options["user"]).first()
-        if user is None:
-            raise CommandError(f"There is no user named {options['user']!r}; make one with manage.py createsuperuser.")
-        try:
-            with acting("command"):
-                _, plain = issue_token(user=user, name=options["name"], actor=None)
-        except UserError as error:
-            raise CommandError(error.detail) from error
-        self.stdout.write(plain)
+    def perform(self, **options: Any) -> None:
+        days = options["days"]
+        if days is not None and not 1 <= days <= _MOST_DAYS:
+            raise UserError(f"--days must be from 1 to {_MOST_DAYS}. No token was issued.")
+        token, key = issue_token(
+            user=find_user(options["user"]),
+            name=options["name"],
+            scopes=options["scopes"] or tuple(Scope),
+            expires_at=None if days is None else timezone.now() + timedelta(days=days),
+            actor=None,
+        )
+        if options["json"]:
+            self.answer({**token_document(token), "key": key})
+        else:
+            self.stdout.write(key)

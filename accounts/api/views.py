@@ -1,0 +1,90 @@
+"""Who one is, and the tokens of one's programs. Each view parses, calls one service, answers."""
+
+from __future__ import annotations
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import selectors, services
+from accounts.api import serializers as shapes
+from accounts.models import ApiToken
+from accounts.roles import Right
+from mvtec_site.api import ApiView, page_response, parsed, problems
+
+_ID = OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+
+
+def shown_token(request: Request) -> ApiToken | None:
+    """The token that the request came with; None in a session."""
+    return request.auth if isinstance(request.auth, ApiToken) else None
+
+
+class MeView(ApiView):
+    """Who is asking, with which roles, rights and token."""
+
+    rights = {"GET": tuple(Right)}
+
+    @extend_schema(responses={200: shapes.MeOutput, **problems()}, operation_id="me")
+    def get(self, request: Request) -> Response:
+        return Response(selectors.me_document(request.user, shown_token(request)))
+
+
+class TokensView(ApiView):
+    """API tokens, one's own; an admin sees and issues those of others too."""
+
+    rights = {"GET": Right.READ, "POST": Right.ISSUE}
+
+    @extend_schema(
+        parameters=[
+            shapes.TokenListInput,
+            OpenApiParameter("cursor", str, description="where the page begins, from `next` or `previous`"),
+            OpenApiParameter("limit", int, description="rows of a page, at most 500"),
+        ],
+        responses={200: shapes.TokenPageOutput, **problems()},
+        operation_id="tokens",
+    )
+    def get(self, request: Request) -> Response:
+        of = parsed(shapes.TokenListInput, request.query_params)["user"]
+        return page_response(selectors.tokens_of(request.user, of=of), request, selectors.token_document)
+
+    @extend_schema(
+        request=shapes.IssueTokenInput,
+        responses={201: shapes.IssuedTokenOutput, **problems(409)},
+        operation_id="issue_token",
+        examples=[
+            OpenApiExample(
+                "a camera station, for a year",
+                value={"name": "station 4", "scopes": ["inspect"], "expires_in_days": 365},
+                request_only=True,
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        given = parsed(shapes.IssueTokenInput, request.data)
+        token, key = services.issue_token(
+            user=selectors.token_owner(given["user"], asked_by=request.user),
+            name=given["name"],
+            scopes=given["scopes"],
+            expires_at=given["expires_at"],
+            actor=request.user,
+            through=shown_token(request),
+        )
+        return Response({**selectors.token_document(token), "key": key}, status=201)
+
+
+class TokenView(ApiView):
+    """One token. Deleting revokes it: the row stays, the key is of no more use."""
+
+    rights = {"GET": Right.READ, "DELETE": Right.ISSUE}
+
+    @extend_schema(parameters=[_ID], responses={200: shapes.TokenOutput, **problems()}, operation_id="token")
+    def get(self, request: Request, token_id: str) -> Response:
+        return Response(selectors.token_document(selectors.find_token(int(token_id), seen_by=request.user)))
+
+    @extend_schema(parameters=[_ID], responses={204: None, **problems()}, operation_id="revoke_token")
+    def delete(self, request: Request, token_id: str) -> Response:
+        token = selectors.find_token(int(token_id), seen_by=request.user)
+        services.revoke_token(token=token, actor=request.user)
+        return Response(status=204)

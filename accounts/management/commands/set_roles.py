@@ -1,0 +1,29 @@
+"""`manage.py set_roles NAME --role engineer`: what a user may do from now on."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from accounts.roles import Role
+from accounts.selectors import find_user, user_document
+from accounts.services import set_roles
+from mvtec_site.commands import ProductCommand
+
+
+class Command(ProductCommand):
+    help = "Give a user exactly these roles, in force at the next request; none takes all of them away."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="user name")
+        parser.add_argument(
+            "--role", dest="roles", action="append", default=[], choices=list(Role), help="may be given several times"
+        )
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        user = find_user(options["name"])
+        set_roles(user=user, roles=options["roles"], actor=None)
+        if options["json"]:
+            self.answer(user_document(user))
+        self.say(f"{user.username}: {', '.join(sorted(set(options['roles']))) or 'no role'}.")

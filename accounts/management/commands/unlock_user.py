@@ -1,0 +1,23 @@
+"""`manage.py unlock_user NAME`: end a lock-out before its time."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from accounts.models import FailedSignIns
+from accounts.sign_in import unlock
+from mvtec_site.commands import ProductCommand
+
+
+class Command(ProductCommand):
+    help = "Forget the failed sign-ins of a user name, or with --address of an address: it may try again at once."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="user name, as it was typed; with --address an address")
+        parser.add_argument("--address", action="store_true", help="NAME is an address that is locked out")
+
+    def perform(self, **options: Any) -> None:
+        kind = FailedSignIns.Kind.ADDRESS if options["address"] else FailedSignIns.Kind.USER
+        forgotten = unlock(kind=kind, name=options["name"], actor=None)
+        self.say(f"{forgotten.failures} failed sign-ins of {forgotten.name} are forgotten.")
