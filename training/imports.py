@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.utils.text import slugify
 
+from accounts.roles import Right, require
 from mvtec_site.errors import UserError
+from records.images import clean_name
 from records.selectors import gate_limits
 from records.services import Actor
 from training.archives import ArchiveLimits, extract, is_archive
@@ -34,17 +40,47 @@ def import_path(path: Path, *, actor: Actor, name: str = "", progress: ScanProgr
     """
     if not path.exists():
         raise UserError(f"There is nothing at {path}.", code="not_found")
+    source = str(path.resolve())
     if is_archive(path):
-        # Beside the state, not in /tmp: that may be small, and the files are moved on to the same disk.
-        settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix="import-") as folder:
-            root = extract(path, Path(folder) / _stem(path), ArchiveLimits())
-            return _import_folder(root, path, actor, name, progress)
+        with _own_folder() as folder:
+            root = extract(path, folder / _stem(path.name), ArchiveLimits())
+            return _import_folder(root, source, actor, name, progress)
     if not path.is_dir():
         raise UserError(
             f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
         )
-    return _import_folder(path, path, actor, name, progress)
+    return _import_folder(path, source, actor, name, progress)
+
+
+def import_upload(file: UploadedFile, *, actor: Actor, name: str = "") -> list[Imported]:
+    """As `import_path`, of an archive that was sent.
+
+    Raises `Forbidden`, and `UserError` as that does; what is no archive is one, too.
+    """
+    require(actor, Right.TRAIN)  # before it is unpacked
+    sent = clean_name(file.name or "")
+    with _own_folder() as folder:
+        archive = _on_disk(file, folder / "upload")
+        root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits())
+        return _import_folder(root, sent, actor, name, None)
+
+
+def _on_disk(file: UploadedFile, path: Path) -> Path:
+    """Where Django has put a large upload already, else `path`, to which a small one is written."""
+    if isinstance(file, TemporaryUploadedFile):
+        return Path(file.temporary_file_path())
+    with path.open("wb") as out:
+        for chunk in file.chunks():
+            out.write(chunk)
+    return path
+
+
+@contextmanager
+def _own_folder() -> Iterator[Path]:
+    """Beside the state, not in /tmp: that may be small, and the files are moved on to the same disk."""
+    settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix="import-") as folder:
+        yield Path(folder)
 
 
 def find_dataset(wanted: str) -> Dataset:
@@ -64,17 +100,18 @@ def find_dataset(wanted: str) -> Dataset:
     return imported[0].dataset
 
 
-def _stem(path: Path) -> str:
-    return path.name.split(".")[0] or "archive"
+def _stem(filename: str) -> str:
+    """For a folder, whatever the file was called; a data set is named by its slug anyway."""
+    return slugify(filename.split(".")[0]) or "archive"
 
 
-def _import_folder(root: Path, source: Path, actor: Actor, name: str, progress: ScanProgress | None) -> list[Imported]:
+def _import_folder(root: Path, source: str, actor: Actor, name: str, progress: ScanProgress | None) -> list[Imported]:
     found = scan(root, gate_limits(), progress=progress)
     if name and len(found) > 1:
         names = ", ".join(item.name for item in found)
-        raise UserError(f"--name fits one category; {source} has {len(found)}: {names}.", code="several_categories")
+        raise UserError(f"A name fits one category; {source} has {len(found)}: {names}.", code="several_categories")
     imported = []
     for item in found:
-        dataset, created = import_scan(scan=item, name=name or item.name, source=str(source.resolve()), actor=actor)
+        dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)
         imported.append(Imported(dataset, created, item))
     return imported

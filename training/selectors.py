@@ -8,6 +8,8 @@ from modelzoo.models import ModelVersion
 from mvtec_site.errors import NotFound
 from training.models import Dataset, DatasetImage, TrainingRun
 
+_LONGEST_ID = 18  # digits that every database's integer holds
+
 
 def latest_dataset(name: str) -> Dataset:
     """The newest snapshot of a data set. Raises `NotFound` naming those there are."""
@@ -19,6 +21,28 @@ def latest_dataset(name: str) -> Dataset:
             f"There is no data set named {name[:100]!r}. {known} Import one with manage.py import_dataset PATH.",
             code="dataset_not_found",
         )
+    return found
+
+
+def wanted_dataset(wanted: str) -> Dataset:
+    """A data set by its name (then its newest snapshot) or its id. Raises `NotFound` naming those there are."""
+    found = Dataset.objects.select_related("category").filter(name=wanted).order_by("-id").first()
+    if found is None and wanted.isascii() and wanted.isdecimal() and len(wanted) <= _LONGEST_ID:
+        found = Dataset.objects.select_related("category").filter(pk=int(wanted)).first()
+    return found or latest_dataset(wanted)
+
+
+def dataset_with_counts(dataset_id: int) -> Dataset:
+    found = with_counts(Dataset.objects.select_related("category", "created_by")).filter(pk=dataset_id).first()
+    if found is None:
+        raise NotFound(f"There is no data set {dataset_id}.", code="dataset_not_found")
+    return found
+
+
+def find_image(image_id: int) -> DatasetImage:
+    found = DatasetImage.objects.select_related("asset", "mask").filter(pk=image_id).first()
+    if found is None:
+        raise NotFound(f"There is no image {image_id} of a data set.", code="dataset_image_not_found")
     return found
 
 
@@ -57,7 +81,8 @@ def learnt_by(version: ModelVersion) -> set[int]:
 
 
 def find_run(run_id: int) -> TrainingRun:
-    run = TrainingRun.objects.select_related("dataset__category", "model_version").filter(pk=run_id).first()
+    named = ("dataset__category", "model_version", "requested_by")
+    run = TrainingRun.objects.select_related(*named).filter(pk=run_id).first()
     if run is None:
         raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")
     return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +28,7 @@ from records.selectors import gate_limits
 from records.services import Actor, audit, store_image
 from training.layout import CategoryScan, Entry
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
+from training.options import frozen_options, threshold_rule
 from training.selectors import images_of, learnt_by
 
 log = logging.getLogger(__name__)
@@ -228,7 +229,7 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
         base_version=version,
         algorithm=version.algorithm,
         options={name: value for name, value in version.config.items() if name != "seed"} | {"device": settings.DEVICE},
-        calibration=made_by.calibration if made_by else _usual_calibration(),
+        calibration=made_by.calibration if made_by else threshold_rule(),
         seed=version.seed,
         requested_by_id=actor.pk if actor else None,
         lease_expires_at=_lease(),
@@ -242,8 +243,30 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
     return run
 
 
-def _usual_calibration() -> dict[str, Any]:
-    return {"method": Threshold.Method.PERCENTILE, "percentile": settings.THRESHOLD_PERCENTILE}
+@transaction.atomic
+def queue_run(
+    *,
+    dataset: Dataset,
+    algorithm: str,
+    options: Mapping[str, Any],
+    calibration: dict[str, Any],
+    seed: int,
+    actor: Actor,
+) -> TrainingRun:
+    """Write a run down for a worker, who is called once it is committed. `options`: those that are not as usual.
+
+    Raises `Forbidden`, and `UserError` for an algorithm, an option or a value that there is not.
+    """
+    run = request_run(
+        dataset=dataset,
+        algorithm=algorithm,
+        options=frozen_options(algorithm=algorithm, given=options, seed=seed),
+        calibration=calibration,
+        seed=seed,
+        actor=actor,
+    )
+    transaction.on_commit(lambda: publish_run(run=run))
+    return run
 
 
 def publish_run(*, run: TrainingRun) -> bool:
@@ -289,11 +312,13 @@ def renew(*, claim: Claim, progress: float, message: str, history: list[Any] | N
     if history is not None:
         changes["history"] = history
     with transaction.atomic():
-        run = mine.select_for_update().only("log", "cancel_requested").first()
+        run = mine.select_for_update().only("log", "log_start", "cancel_requested").first()
         if run is None:
             raise ClaimLost
         if lines:
-            changes["log"] = (run.log + lines)[-_LOG_CHARACTERS:]
+            whole = run.log + lines
+            changes["log"] = whole[-_LOG_CHARACTERS:]
+            changes["log_start"] = run.log_start + len(whole) - len(changes["log"])
         mine.update(**changes)
     return run.cancel_requested
 
