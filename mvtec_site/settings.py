@@ -326,8 +326,6 @@ SPECTACULAR_SETTINGS = {
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
-        "ScopeEnum": "accounts.roles.Scope",
-        "RightEnum": "accounts.roles.Right",
     },
 }
 
