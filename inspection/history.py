@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, NoReturn
@@ -16,8 +16,10 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from inspection import selectors
 from inspection.models import Inspection, Review
 from modelzoo.models import Category, ModelVersion, Threshold
+from mvtec_site.api import beyond, value_of
 from mvtec_site.errors import UserError
 
 _LARGEST_ID = 2**63 - 1
@@ -72,6 +74,13 @@ class Filters:
         """Whether only reviewed records are meant: their standings hold the same order, and are far fewer."""
         told = (self.overruled, self.contested, self.reviewer, self.review_verdict or None)
         return self.reviewed is True or any(value is not None for value in told)
+
+    @property
+    def ordering(self) -> tuple[str, str]:
+        """Newest first, by the rows that lead there fastest."""
+        if self.of_reviewed:
+            return "-standing__inspected_at", "-standing__inspection_id"
+        return "-created_at", "-id"
 
     def apply(self, queryset: QuerySet[Inspection]) -> QuerySet[Inspection]:
         """The records of a queryset that are meant."""
@@ -298,3 +307,60 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "reviewer": _user,
 }
 FILTER_NAMES = tuple(_PARSERS)
+
+
+# ---------------------------------------------------------------- in which order
+_CHUNK = 1000
+
+
+def keys(filters: Filters) -> QuerySet[Inspection]:
+    """The records that are meant, with no more than what orders them: `filters.ordering`.
+
+    Apart from all else that is shown of them, so that a database can find them in an index and never has to join
+    what it then leaves out.
+    """
+    found = filters.apply(Inspection.objects.order_by(*filters.ordering))
+    if filters.of_reviewed:
+        return found.select_related("standing").only("standing__inspected_at")
+    return found.only("created_at")
+
+
+def of_keys(rows: Iterable[Inspection], records: QuerySet[Inspection]) -> list[Inspection]:
+    """The records of such rows out of a queryset that fetches what is wanted of them, in their order."""
+    wanted = [row.pk for row in rows]
+    found = {record.pk: record for record in records.filter(pk__in=wanted).order_by()}
+    return [found[pk] for pk in wanted]
+
+
+def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
+    """All keys, newest first, a chunk at a time, with a query for each: nothing is held open between them.
+
+    No record is missed or met twice: those that are written meanwhile are newer than where this began.
+    """
+    found = keys(filters)
+    rows = list(found[:_CHUNK])
+    while rows:
+        yield rows
+        last = [value_of(rows[-1], name) for name in filters.ordering]
+        rows = list(found.filter(beyond(filters.ordering, last))[:_CHUNK]) if len(rows) == _CHUNK else []
+
+
+# ---------------------------------------------------------------- as a list
+# Long, and shown by the record's own page.
+_NOT_LISTED = ("regions", "timings")
+_LONG_OF_VERSION = ("config", "preprocessing", "versions", "metrics", "held_out_scores")
+
+
+def listed(rows: Iterable[Inspection]) -> list[dict[str, Any]]:
+    """The rows of a page: the record without what only its own page shows, and where it came from."""
+    records = selectors.inspections().defer(*_NOT_LISTED, *(f"model_version__{name}" for name in _LONG_OF_VERSION))
+    return [_listed(record) for record in of_keys(rows, records)]
+
+
+def _listed(record: Inspection) -> dict[str, Any]:
+    batch = record.request.batch_id
+    return selectors.listed_document(record) | {
+        "source": record.source,
+        "operator": record.operator.get_username() if record.operator else None,
+        "batch_id": str(batch) if batch else None,
+    }

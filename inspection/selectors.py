@@ -54,25 +54,29 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
 
     What is not comparable has no verdict, no score and no map: these are null, and `reason` and `explanation` are not.
     """
-    shown: Any = None
-    if inspection.map is not None and anomaly_map == "full":
-        shown = _numbers(inspection)
-    elif inspection.map is not None and anomaly_map == "url":
-        shown = reverse("inspection-map", args=[inspection.pk])
+    document = listed_document(inspection) | {"regions": inspection.regions, "timings": inspection.timings}
+    if anomaly_map == "none":
+        document["anomaly_map"] = None
+    elif anomaly_map == "full" and inspection.map is not None:
+        document["anomaly_map"] = _numbers(inspection)
+    return document
+
+
+def listed_document(inspection: Inspection) -> dict[str, Any]:
+    """The same for lists: without regions and timings, which are long, and with the map's address."""
     version = inspection.model_version
     return {
         "reconstruction_error": inspection.score,
         "is_defective": inspection.is_defective,
         "threshold": inspection.threshold_value,
         "confidence": inspection.confidence,
-        "anomaly_map": shown,
+        "anomaly_map": reverse("inspection-map", args=[inspection.pk]) if inspection.map is not None else None,
         "inspection_id": str(inspection.pk),
         "outcome": inspection.outcome,
         "reason": inspection.reason,
         "explanation": inspection.explanation,
         "score": inspection.score,
         "p_value": inspection.p_value,
-        "regions": inspection.regions,
         "region_count": inspection.region_count,
         "largest_region_px": inspection.largest_region_px,
         "algorithm": version.algorithm,
@@ -90,7 +94,6 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
         "serial_number": inspection.serial_number,
         "device": inspection.device,
         "worker": inspection.worker,
-        "timings": inspection.timings,
         "created_at": inspection.created_at.isoformat(),
         "review": standing_document(inspection),
     }
@@ -102,7 +105,9 @@ def standing_document(inspection: Inspection) -> dict[str, Any] | None:
     No query of its own where `standing__reviewer` was fetched along.
     """
     standing: Standing | None = getattr(inspection, "standing", None)
-    return standing and {
+    if standing is None:
+        return None
+    return {
         "verdict": standing.verdict,
         "reviewer": standing.reviewer.get_username(),
         "defect_type": standing.defect_type,

@@ -185,7 +185,7 @@ def _read(model: type[Model], name: str, text: str) -> Any:
     """A value of a field that `name` leads to, from its text; bounded, so that the database can take it."""
     *path, last = name.removeprefix("-").split("__")
     for step in path:
-        model = model._meta.get_field(step).related_model  # type: ignore[assignment,union-attr]
+        model = model._meta.get_field(step).related_model  # type: ignore[assignment]
     value = model._meta.get_field(last).to_python(text)  # type: ignore[union-attr]
     if isinstance(value, int) and abs(value) >= 2**63:
         raise ValueError("too large")

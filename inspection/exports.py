@@ -1,0 +1,189 @@
+"""Writes: taking records out as tables. That it was done is in the audit log before the first line leaves.
+
+All forms are made a chunk at a time, so that a table of millions of lines takes no more memory than a small one.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.roles import Right, require
+from inspection.history import Filters, in_chunks
+from inspection.models import Inspection
+from mvtec_site.errors import UserError
+from records.services import Actor, audit
+
+# The columns' names and where a record has what stands there. Names stay what they are; new ones come at the end.
+COLUMNS = {
+    "inspection_id": "pk",
+    "created_at": "created_at",
+    "category": "category__name",
+    "model_version": "model_version",
+    "version_number": "model_version__number",
+    "algorithm": "model_version__algorithm",
+    "threshold_id": "threshold",
+    "threshold_revision": "threshold__revision",
+    "threshold": "threshold_value",
+    "outcome": "outcome",
+    "score": "score",
+    "p_value": "p_value",
+    "reason": "reason",
+    "explanation": "explanation",
+    "region_count": "region_count",
+    "largest_region_px": "largest_region_px",
+    "station": "station",
+    "lot": "lot",
+    "part_number": "part_number",
+    "serial_number": "serial_number",
+    "filename": "filename",
+    "image_sha256": "asset__sha256",
+    "source": "source",
+    "operator": "operator__username",
+    "batch_id": "request__batch",
+    "device": "device",
+    "worker": "worker",
+    "code_version": "code_version",
+    "backbone_sha256": "backbone_sha256",
+    "review_verdict": "standing__verdict",
+    "review_defect_type": "standing__defect_type",
+    "reviewer": "standing__reviewer__username",
+    "overruled": "standing__overruled",
+    "contested": "standing__contested",
+    "reviews": "standing__reviews",
+}
+_SHEET_ROWS = 1_048_576  # with the line of names
+_PART = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Export:
+    """A table on its way: what a browser calls it, and its bytes, which are made while they are read."""
+
+    filename: str
+    media_type: str
+    content: Iterator[bytes]
+
+
+def export_inspections(*, filters: Filters, form: str, actor: Actor) -> Export:
+    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`."""
+    require(actor, Right.EXPORT)
+    if form not in FORMS:
+        raise UserError(f"format must be one of {', '.join(FORMS)}. Nothing was exported.", code="invalid")
+    media_type, write = FORMS[form]
+    with transaction.atomic():
+        audit(
+            kind="inspections.exported",
+            subject=("inspection.history", ""),
+            actor=actor,
+            after={"format": form, "filters": filters.as_dict()},
+        )
+    name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}.{form}"
+    return Export(name, media_type, write(_rows(filters)))
+
+
+def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
+    """One tuple a record, in the order of the columns, of plain values."""
+    for chunk in in_chunks(filters):
+        records = Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by()
+        found = {values[0]: values for values in records.values_list(*COLUMNS.values())}
+        for row in chunk:
+            yield tuple(_plain(value) for value in found[row.pk])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def _csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for row in rows:
+        writer.writerow([_harmless(value) for value in row])
+        if text.tell() > _PART:
+            yield _taken(text)
+    yield _taken(text)
+
+
+# As a spreadsheet reads it, blanks before it do not count.
+_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
+
+
+def _harmless(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula, and run, gets an apostrophe before it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def _jsonl(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    text = io.StringIO()
+    for row in rows:
+        json.dump(dict(zip(COLUMNS, row, strict=True)), text, ensure_ascii=False, separators=(",", ":"))
+        text.write("\n")
+        if text.tell() > _PART:
+            yield _taken(text)
+    yield _taken(text)
+
+
+def _taken(text: io.StringIO) -> bytes:
+    """What was written so far; the buffer is empty again."""
+    written = text.getvalue().encode()
+    text.seek(0)
+    text.truncate()
+    return written
+
+
+def _xlsx(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+    """A workbook can be read only when it is whole: it is written to a file that nobody else sees, then sent.
+
+    Its texts are texts and never formulas or links, whatever they begin with.
+    """
+    import xlsxwriter
+
+    with tempfile.TemporaryFile() as file, tempfile.TemporaryDirectory() as folder:
+        options = {
+            "constant_memory": True,
+            "tmpdir": folder,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "nan_inf_to_errors": True,
+        }
+        with xlsxwriter.Workbook(file, options) as book:
+            sheet, line = _new_sheet(book), 1
+            for row in rows:
+                if line == _SHEET_ROWS:
+                    sheet, line = _new_sheet(book), 1
+                sheet.write_row(line, 0, row)
+                line += 1
+        file.seek(0)
+        while part := file.read(_PART):
+            yield part
+
+
+def _new_sheet(book: Any) -> Any:
+    sheet = book.add_worksheet()
+    sheet.freeze_panes(1, 0)
+    sheet.write_row(0, 0, COLUMNS)
+    return sheet
+
+
+FORMS: dict[str, tuple[str, Callable[[Iterator[tuple[Any, ...]]], Iterator[bytes]]]] = {
+    "csv": ("text/csv; charset=utf-8", _csv),
+    "jsonl": ("application/x-ndjson", _jsonl),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
+}
