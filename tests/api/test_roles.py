@@ -1,0 +1,181 @@
+"""Every role, endpoint and method in one table, written by hand: what the views declare is checked against it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.contrib.admindocs.views import simplify_regex
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.roles import SCOPES, Right, Role, Scope
+from accounts.services import issue_token
+from mvtec_site.api import ApiView
+
+# ---------------------------------------------------------------- who asks
+# The last three are tokens of an engineer, with one scope each; "no role" is signed in and has none.
+CALLERS = ("nobody", "no role", "operator", "engineer", "auditor", "admin", "inspect", "read", "manage")
+
+SIGNED_IN = {"operator", "engineer", "auditor", "admin", "inspect", "read", "manage"}
+READERS = {"operator", "engineer", "auditor", "admin", "read"}
+LOOKERS = READERS | {"inspect"}  # readers, and whoever waits for a verdict
+INSPECTORS = {"operator", "engineer", "admin", "inspect"}
+REVIEWERS = {"operator", "engineer", "admin", "manage"}
+ISSUERS = {"operator", "engineer", "auditor", "admin", "manage"}
+EXPORTERS = {"engineer", "auditor", "admin", "read"}
+ENGINEERS = {"engineer", "admin", "manage"}
+AUDITORS = {"auditor", "admin"}
+ADMINS = {"admin"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Who may use which method. Everybody else than `visible_to` is told that there is nothing."""
+
+    methods: dict[str, set[str]]
+    visible_to: set[str] = field(default_factory=lambda: set(CALLERS))
+
+
+def row(**methods: set[str]) -> Row:
+    return Row(methods)
+
+
+def hidden(**methods: set[str]) -> Row:
+    return Row(methods, visible_to=methods["GET"])
+
+
+TABLE: dict[str, Row] = {
+    # accounts
+    "me": row(GET=SIGNED_IN),
+    "tokens": row(GET=READERS, POST=ISSUERS),
+    "tokens/<token_id>": row(GET=READERS, DELETE=ISSUERS),
+    # inspection: the seed's four
+    "load_model": row(POST=ENGINEERS),
+    "status": row(GET=LOOKERS),
+    "test_image": row(POST=INSPECTORS),
+    "batch_test": row(POST=INSPECTORS),
+}
+
+
+# ---------------------------------------------------------------- what there is
+def endpoints() -> Iterator[tuple[str, URLPattern]]:
+    """Every address under /api/, spelt for people, with its pattern."""
+
+    def walk(resolver: URLResolver, before: str) -> Iterator[tuple[str, URLPattern]]:
+        for entry in resolver.url_patterns:
+            path = before + str(entry.pattern)
+            if isinstance(entry, URLResolver):
+                yield from walk(entry, path)
+            elif path.startswith("api/"):
+                yield simplify_regex(path.removeprefix("api/")).strip("/"), entry
+
+    yield from walk(get_resolver(), "")
+
+
+# Swagger and the schema itself are not ours; the schema shows no more than this table.
+_DOCUMENTATION = {"schema", "docs"}
+ENDPOINTS = {name: pattern for name, pattern in endpoints() if name not in _DOCUMENTATION}
+VIEWS: dict[str, type[ApiView]] = {name: pattern.callback.view_class for name, pattern in ENDPOINTS.items()}  # type: ignore[attr-defined]
+# Something that each kind of argument may be; nothing in the database answers to it.
+_VALUES = ("00000000-0000-0000-0000-000000000000", "999999", "nothing")
+
+
+def address(name: str) -> str:
+    """An address that leads to the endpoint and to no object."""
+    arguments = re.findall(r"<\w+>", name)
+    pattern = ENDPOINTS[name].pattern
+    for values in itertools.product(_VALUES, repeat=len(arguments)):
+        path = name
+        for argument, value in zip(arguments, values, strict=True):
+            path = path.replace(argument, value)
+        if pattern.match(path):
+            return f"/api/{path}"
+    raise AssertionError(f"no value fits the arguments of {name}")
+
+
+def methods_of(view: type[ApiView]) -> set[str]:
+    return {name.upper() for name in view.http_method_names if hasattr(view, name)} - {"OPTIONS", "HEAD"}
+
+
+# ---------------------------------------------------------------- the table is whole
+def test_the_table_has_every_endpoint_and_nothing_else() -> None:
+    assert set(TABLE) == set(ENDPOINTS)
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_every_endpoint_declares_rights_for_its_methods(name: str) -> None:
+    view = VIEWS[name]
+    assert issubclass(view, ApiView)
+    assert set(view.rights) == methods_of(view)
+    if name in TABLE:
+        assert set(TABLE[name].methods) == methods_of(view)
+    declared = [rights if isinstance(rights, tuple) else (rights,) for rights in view.rights.values()]
+    assert all(isinstance(right, Right) for rights in declared for right in rights)
+
+
+def test_every_right_belongs_to_one_scope() -> None:
+    """A token is for what its scopes say, and each request is counted as one kind."""
+    assert sorted(itertools.chain(*SCOPES.values())) == sorted(Right)
+
+
+# ---------------------------------------------------------------- every caller, endpoint and method
+@pytest.fixture
+def callers(db: None) -> dict[str, Client]:
+    found: dict[str, Client] = {"nobody": Client()}
+    people = {}
+    for name in ("no role", *Role):
+        people[name] = User.objects.create(username=str(name).replace(" ", "-"))
+        if name in set(Role):
+            people[name].groups.add(Group.objects.get_or_create(name=name)[0])
+        found[name] = Client()
+        found[name].force_login(people[name])
+    for scope in Scope:
+        _, key = issue_token(user=people[Role.ENGINEER], name=scope, scopes=[scope], actor=None)
+        found[scope] = Client(headers={"Authorization": f"Bearer {key}"})
+    return found
+
+
+def outcome(response: Any) -> str:
+    """How a request was received: unknown, refused, hidden (nothing is told to be there), or let in."""
+    if response.status_code == 401:
+        return "unknown"
+    if response.status_code == 403:
+        return "refused"
+    # What HasRight says to hide something; an object that is not there has a code of its own.
+    if response.status_code == 404 and response.json()["code"] == "not_found":
+        return "hidden"
+    return "let in"
+
+
+def expected(row: Row, method: str, caller: str) -> str:
+    if caller == "nobody":
+        return "unknown"
+    if caller in row.methods[method]:
+        return "let in"
+    return "refused" if caller in row.visible_to else "hidden"
+
+
+CASES = [(name, method) for name, row in TABLE.items() for method in row.methods]
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_every_caller_at_every_endpoint(callers: dict[str, Client], settings: Any, name: str, method: str) -> None:
+    settings.ANSWER_TIMEOUT = settings.LOAD_TIMEOUT = 0.1
+    path = address(name)
+    found = {caller: outcome(client.generic(method, path)) for caller, client in callers.items()}
+    assert found == {caller: expected(TABLE[name], method, caller) for caller in CALLERS}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_other_methods_are_not_allowed(callers: dict[str, Client], name: str) -> None:
+    path = address(name)
+    for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - set(TABLE[name].methods):
+        response = callers["admin"].generic(method, path)
+        assert response.status_code == 405, (method, response.content)
+        assert callers["nobody"].generic(method, path).status_code == 401
