@@ -113,7 +113,7 @@ def _csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
     for row in rows:
-        writer.writerow([_harmless(value) for value in row])
+        writer.writerow([harmless(value) for value in row])
         if text.tell() > _PART:
             yield _taken(text)
     yield _taken(text)
@@ -123,7 +123,7 @@ def _csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
 _FORMULA = re.compile(r"\s*[=+\-@\t\r]")
 
 
-def _harmless(value: Any) -> Any:
+def harmless(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula, and run, gets an apostrophe before it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
