@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
-from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.models import BatchRun, Inspection, InspectionRequest, Review, Standing
 from records.admin import ReadOnlyAdmin
 
 
@@ -45,3 +45,21 @@ class BatchRunAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "name", "status", "deployment", "requested_by", "finished_at"]
     list_filter = ["status"]
     list_select_related = ["deployment__model_version__category", "requested_by"]
+
+
+@admin.register(Review)
+class ReviewAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "inspection", "number", "verdict", "agrees", "defect_type", "reviewer"]
+    list_filter = ["verdict", "agrees", "inspection__category"]
+    list_select_related = ["inspection", "reviewer"]
+    search_fields = ["inspection__id", "defect_type", "comment", "reviewer__username"]
+    raw_id_fields = ["inspection"]
+    show_full_result_count = False
+
+
+@admin.register(Standing)
+class StandingAdmin(ReadOnlyAdmin):
+    list_display = ["inspected_at", "inspection", "verdict", "overruled", "contested", "reviews", "reviewer"]
+    list_filter = ["verdict", "overruled", "contested"]
+    list_select_related = ["inspection", "reviewer"]
+    show_full_result_count = False

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from inspection.api import batches, views
+from inspection.api import batches, history, reviews, views
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
@@ -12,7 +12,18 @@ urlpatterns = [
     re_path(r"^test_image/?$", views.TestImageView.as_view(), name="test-image"),
     re_path(r"^batch_test/?$", batches.BatchTestView.as_view(), name="batch-test"),
     re_path(rf"^batches/(?P<batch_id>{_UUID})/?$", batches.BatchView.as_view(), name="batch"),
+    re_path(r"^inspections/?$", history.HistoryView.as_view(), name="api-inspections"),
+    re_path(r"^inspections/export/?$", history.ExportView.as_view(), name="inspections-export"),
     re_path(rf"^inspections/(?P<inspection_id>{_UUID})/?$", views.InspectionView.as_view(), name="api-inspection"),
+    re_path(
+        rf"^inspections/(?P<inspection_id>{_UUID})/reviews/?$",
+        reviews.InspectionReviewsView.as_view(),
+        name="inspection-reviews",
+    ),
+    re_path(r"^reviews/?$", reviews.ReviewsView.as_view(), name="reviews"),
+    re_path(r"^reviews/(?P<review_id>[0-9]{1,18})/?$", reviews.ReviewView.as_view(), name="review"),
+    re_path(r"^reviews/agreement/?$", reviews.AgreementView.as_view(), name="agreement"),
+    re_path(r"^datasets/from-reviews/?$", reviews.FromReviewsView.as_view(), name="dataset-from-reviews"),
     *(
         re_path(rf"^inspections/(?P<inspection_id>{_UUID})/{name}/?$", view.as_view(), name=f"inspection-{name}")
         for name, view in {

@@ -1,0 +1,73 @@
+"""`manage.py dataset_from_reviews NAME --category C`: reviewed images as a labelled data set."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from inspection import reviewed_data
+from inspection.history import parse_filters
+from modelzoo.selectors import find_category
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+
+
+class Command(ProductCommand):
+    help = "Make a data set of what people said about records: to evaluate on, and to learn from with extend_model."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="of the data set")
+        parser.add_argument("--category", required=True, help="what the parts are")
+        parser.add_argument(
+            "--filter",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help="of the history: since=2026-11-01, lot=L7, model_version=3, overruled=yes; can be repeated",
+        )
+        parser.add_argument(
+            "--test-share",
+            type=float,
+            default=reviewed_data.TEST_SHARE,
+            help=f"of the good parts that are held back for testing (default {reviewed_data.TEST_SHARE:g})",
+        )
+        parser.add_argument(
+            "--only-overruled-good",
+            action="store_true",
+            help="of the good parts only those that the model had rejected",
+        )
+        parser.add_argument(
+            "--include-contested", action="store_true", help="also where reviews differ: the last counts"
+        )
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        dataset, created = reviewed_data.dataset_from_reviews(
+            name=options["name"],
+            category=find_category(options["category"]),
+            choice=reviewed_data.Choice(
+                filters=parse_filters(dict(_filter(text) for text in options["filter"])),
+                test_share=options["test_share"],
+                include_confirmed_good=not options["only_overruled_good"],
+                include_contested=options["include_contested"],
+            ),
+            actor=None,
+        )
+        made = reviewed_data.made_document(dataset, created=created)
+        if options["json"]:
+            self.answer(made)
+            return
+        self.say(
+            f"{dataset}{'' if created else ' (as it was)'}: {made['train_images']} training images, "
+            f"{made['test_images']} test images, {made['defective_images']} of them defective, "
+            f"{made['masks']} with a mask."
+        )
+        for warning in made["warnings"]:
+            self.say(f"  {warning}")
+
+
+def _filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"--filter {text!r} is not of the form NAME=VALUE.")
+    return name, value
