@@ -14,6 +14,7 @@ import threading
 from typing import Any
 
 from celery import Celery, signals
+from celery.schedules import crontab
 from django.conf import settings
 from kombu import Queue
 
@@ -36,7 +37,7 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue=INFERENCE,
     task_queues=[Queue(name) for name in QUEUES],
-    task_routes={"training.tasks.*": {"queue": TRAINING}, "records.tasks.*": {"queue": TRAINING}},
+    task_routes={f"{name}.tasks.*": {"queue": TRAINING} for name in ("training", "records", "retention")},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
@@ -47,6 +48,7 @@ app.conf.update(
     beat_schedule={
         "sweep": {"task": "mvtec_site.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
         "checkpoint": {"task": "records.tasks.checkpoint", "schedule": settings.AUDIT_CHECKPOINT_HOURS * 3600},
+        "retention": {"task": "retention.tasks.daily", "schedule": crontab(hour=settings.RETENTION_HOUR, minute=0)},
     },
     beat_schedule_filename=str(settings.VAR_DIR / "broker" / "beat"),
 )

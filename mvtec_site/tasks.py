@@ -6,6 +6,7 @@ from celery import shared_task
 
 from inspection.batches import sweep_batches
 from inspection.services import sweep_requests
+from retention.services import sweep_retention
 from training.services import sweep_runs
 
 
@@ -14,3 +15,4 @@ def sweep() -> None:
     sweep_runs()
     sweep_batches()
     sweep_requests()
+    sweep_retention()

@@ -1,0 +1,128 @@
+"""How long files are kept, and the runs that remove them. For admins; auditors may look."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from accounts.roles import Right
+from modelzoo.models import Category
+from mvtec_site.api import ApiView, page_output, page_response, parsed, problems
+from mvtec_site.errors import NotFound
+from retention import selectors, services
+from retention.api import serializers as shapes
+
+_READ = (Right.ADMINISTER, Right.AUDIT)
+
+
+class RetentionPoliciesView(ApiView):
+    """Every revision of every policy; a new one is in force at once."""
+
+    rights = {"GET": _READ, "POST": Right.ADMINISTER}
+    hidden = True
+
+    @extend_schema(
+        parameters=[shapes.RetentionPolicyQuery],
+        responses={200: page_output(shapes.RetentionPolicyOutput), **problems()},
+        operation_id="retention_policies",
+    )
+    def get(self, request: Request) -> Response:
+        wanted = parsed(shapes.RetentionPolicyQuery, request.query_params)
+        found = selectors.policies_in_force() if wanted["in_force"] else selectors.policies()
+        if "category" in wanted:
+            found = found.filter(category__name=wanted["category"])
+        return page_response(found, request, selectors.policy_document)
+
+    @extend_schema(
+        request=shapes.RetentionPolicyInput,
+        responses={201: shapes.RetentionPolicyOutput, **problems(409, 413, 415)},
+        operation_id="set_retention_policy",
+        examples=[
+            OpenApiExample(
+                "one good part in a hundred after 90 days",
+                request_only=True,
+                value={
+                    "category": "screw",
+                    "good_after_days": 90,
+                    "good_keep_every": 100,
+                    "reason": "storage; agreed with quality on 3 May",
+                },
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        given = parsed(shapes.RetentionPolicyInput, request.data)
+        name = given.pop("category")
+        category = Category.objects.filter(name=name).first()
+        if category is None:
+            raise NotFound(f"There is no category {name!r}.", code="category_not_found")
+        policy = services.set_policy(category=category, actor=request.user, **given)
+        return Response(
+            selectors.policy_document(selectors.find_policy(policy.pk)),
+            status=201,
+            headers={"Location": reverse("retention-policy", args=[policy.pk])},
+        )
+
+
+class RetentionPolicyView(ApiView):
+    """One revision."""
+
+    rights = {"GET": _READ}
+    hidden = True
+
+    @extend_schema(responses={200: shapes.RetentionPolicyOutput, **problems()}, operation_id="retention_policy")
+    def get(self, request: Request, policy_id: int) -> Response:
+        return Response(selectors.policy_document(selectors.find_policy(policy_id)))
+
+
+class RetentionRunsView(ApiView):
+    """What was removed, and what would be. A real run needs a dry run of the same revision before it."""
+
+    rights = {"GET": _READ, "POST": Right.ADMINISTER}
+    hidden = True
+
+    @extend_schema(
+        parameters=[shapes.RetentionRunQuery],
+        responses={200: page_output(shapes.RetentionRunOutput), **problems()},
+        operation_id="retention_runs",
+    )
+    def get(self, request: Request) -> Response:
+        wanted = parsed(shapes.RetentionRunQuery, request.query_params)
+        found = selectors.runs_that_took(wanted["sha256"]) if "sha256" in wanted else selectors.runs()
+        if "category" in wanted:
+            found = found.filter(policy__category__name=wanted["category"])
+        if wanted["dry_run"] is not None:
+            found = found.filter(dry_run=wanted["dry_run"])
+        return page_response(found, request, selectors.run_document)
+
+    @extend_schema(
+        request=shapes.RetentionRunInput,
+        responses={202: shapes.RetentionRunOutput, **problems(409, 413, 415)},
+        operation_id="start_retention_run",
+        examples=[
+            OpenApiExample("what would go", request_only=True, value={"category": "screw", "dry_run": True}),
+            OpenApiExample("files that belong to nobody", request_only=True, value={"dry_run": True}),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        given = parsed(shapes.RetentionRunInput, request.data)
+        policy = selectors.policy_of(given["category"]) if given["category"] else None
+        run = services.request_run(policy=policy, dry_run=given["dry_run"], actor=request.user)
+        return Response(
+            selectors.run_document(selectors.find_run(run.pk)),
+            status=202,
+            headers={"Location": reverse("retention-run", args=[run.pk])},
+        )
+
+
+class RetentionRunView(ApiView):
+    """Progress and result of a run."""
+
+    rights = {"GET": _READ}
+    hidden = True
+
+    @extend_schema(responses={200: shapes.RetentionRunOutput, **problems()}, operation_id="retention_run")
+    def get(self, request: Request, run_id: int) -> Response:
+        return Response(selectors.run_document(selectors.find_run(run_id)))

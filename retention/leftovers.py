@@ -1,0 +1,116 @@
+"""Files and folders that no row refers to, left behind by what was killed or by models that are no longer used."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+
+from modelzoo.models import Deployment, ModelVersion
+from records.models import Asset
+
+FOLDERS = 256  # first-level folders of the storage, see records.models.asset_name
+_AGE = timedelta(days=1)  # nothing that is still worked on is older
+# Folders that imports and demos unpack into, and artifacts that were half-written, by their names.
+_UNPACKED = ("import-*", "upload-*", "demo-*")
+_HALF_WRITTEN = ".*.partial-*"
+
+
+@dataclass(frozen=True)
+class Leftover:
+    path: Path
+    size_bytes: int
+    changed_at: datetime
+
+    @property
+    def name(self) -> str:
+        """Below VAR_DIR, where it lies there."""
+        with contextlib.suppress(ValueError):
+            return str(self.path.relative_to(settings.VAR_DIR))
+        return str(self.path)
+
+    def remove(self) -> bool:
+        """Remove it, unless somebody used it just now: whoever stores the same bytes again touches the file first.
+
+        It is moved aside for that, so that it is either still there when it is touched, or written anew.
+        """
+        if self.path.is_dir():
+            shutil.rmtree(self.path, ignore_errors=True)
+            return True
+        aside = self.path.with_name(f".gone.{self.path.name}")
+        try:
+            self.path.rename(aside)
+        except FileNotFoundError:
+            return False
+        if _changed(aside) != self.changed_at:
+            aside.rename(self.path)
+            return False
+        aside.unlink()
+        return True
+
+
+def in_var_dir(now: datetime) -> Iterator[Leftover]:
+    """What unpacking and training left, and engines that were built for models nobody loads any more."""
+    root = Path(settings.VAR_DIR)
+    models = Path(settings.MODEL_PATH)
+    found = itertools.chain(
+        *(root.glob(pattern) for pattern in _UNPACKED), models.rglob(_HALF_WRITTEN), _old_engines(root / "engines")
+    )
+    for path in found:
+        if (leftover := _old(path, now)) is not None:
+            yield leftover
+
+
+def _old_engines(folder: Path) -> Iterator[Path]:
+    """They are built again when such a model is loaded after all."""
+    served = Deployment.objects.filter(status__in=[Deployment.Status.LOADING, Deployment.Status.ACTIVE])
+    kept = ModelVersion.objects.exclude(stage=ModelVersion.Stage.ARCHIVED) | ModelVersion.objects.filter(
+        pk__in=served.values("model_version")
+    )
+    wanted = set(kept.values_list("artifact_sha256", flat=True))
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if path.is_dir() and path.name not in wanted)
+
+
+def in_storage(number: int, now: datetime) -> Iterator[Leftover]:
+    """Stored files of one first-level folder that no asset names, where the storage is a folder of this machine."""
+    try:
+        folder = Path(default_storage.path(f"assets/{number:02x}"))
+    except NotImplementedError:
+        return
+    if not folder.is_dir():
+        return
+    low, high = f"{number:02x}", f"{number:02x}g"
+    wanted = set(
+        Asset.objects.filter(sha256__gte=low, sha256__lt=high).exclude(file="").values_list("sha256", flat=True)
+    )
+    for path in folder.glob("*/*"):
+        if path.stem not in wanted and (leftover := _old(path, now)) is not None:
+            yield leftover
+
+
+def _old(path: Path, now: datetime) -> Leftover | None:
+    with contextlib.suppress(FileNotFoundError):
+        changed = _changed(path)
+        if changed < now - _AGE:
+            return Leftover(path, _size(path), changed)
+    return None
+
+
+def _changed(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return path.stat().st_size
+    inside = (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    return sum(file.stat().st_size for file in inside if file.exists())

@@ -1,0 +1,71 @@
+"""`manage.py apply_retention`: remove the files that the policies let go, or (`--dry-run`) say what would go."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from tqdm import tqdm
+
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import Conflict, UserError
+from records.models import Asset
+from retention import selectors
+from retention.models import RetentionRun
+from retention.services import request_run, work_on_run
+
+_COLUMNS = ("subject", "images", "maps", "orphans", "leftovers", "bytes", "oldest")
+
+
+class Command(ProductCommand):
+    help = "Remove the files that the retention policies let go. Records stay. Look first: --dry-run."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--category", help="only the files of this one (default: all, and what belongs to nobody)")
+        parser.add_argument("--dry-run", action="store_true", help="remove nothing; say what would go")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        if options["category"]:
+            rules: list[Any] = [selectors.policy_of(options["category"])]
+        else:
+            rules = [*selectors.policies_in_force(), None]
+        done = [self._carry_out(rule, options["dry_run"]) for rule in rules]
+        if options["json"]:
+            self.answer([selectors.run_document(run) for run in done])
+        else:
+            self._show(done)
+        failed = [run for run in done if run.status == RetentionRun.Status.FAILED]
+        if failed:
+            raise UserError(failed[0].error, code=failed[0].error_code)
+
+    def _carry_out(self, rule: Any, dry_run: bool) -> RetentionRun:
+        run = request_run(policy=rule, dry_run=dry_run, actor=None, here=True)
+        last = Asset.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+        with tqdm(total=last, desc=run.subject, unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+            taken = work_on_run(run_id=run.pk, seconds=None, progress=lambda now: bar.update(now.last_asset - bar.n))
+        if not taken:
+            raise Conflict(f"Another run is under way. A worker carries run {run.pk} out after it.")
+        return selectors.find_run(run.pk)
+
+    def _show(self, done: list[RetentionRun]) -> None:
+        rows = [
+            (
+                run.subject,
+                *(f"{count:,}" for count in (run.images, run.maps, run.orphans, run.leftovers)),
+                filesizeformat(run.size_bytes).replace("\xa0", " "),
+                f"{run.oldest:%Y-%m-%d}" if run.oldest else "",
+            )
+            for run in done
+        ]
+        widths = [max(len(str(row[i])) for row in (_COLUMNS, *rows)) for i in range(len(_COLUMNS))]
+        for row in (_COLUMNS, *rows):
+            self.stdout.write(
+                "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            )
+        for run in done:
+            for example in run.examples[:3]:
+                self.stdout.write(f"  e.g. {example['what']} {example['name']}")
+        self.stdout.write("Nothing was removed." if done[0].dry_run else "Removed. The records are kept.")

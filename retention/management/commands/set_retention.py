@@ -1,0 +1,54 @@
+"""`manage.py set_retention CATEGORY`: how long the files of a category are kept, from now on."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from modelzoo.models import Category
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import NotFound, UserError
+from retention.models import RetentionPolicy
+from retention.selectors import policy_document
+from retention.services import set_policy
+
+
+class Command(ProductCommand):
+    help = "Set the retention policy of a category; without any days it keeps everything. Nothing is removed yet."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("category")
+        parser.add_argument("--good-after-days", type=int, help="then images of good parts may go (default: never)")
+        parser.add_argument(
+            "--good-keep-every", type=int, default=0, help="of those, one in so many stays (default 0: none)"
+        )
+        parser.add_argument(
+            "--maps-after-days", type=int, help="then maps of good parts may go (default: with their images)"
+        )
+        parser.add_argument(
+            "--defective-after-days", type=int, help="the same for all that was not judged good (default: never)"
+        )
+        parser.add_argument(
+            "--reviewed-too", action="store_true", help="what a person looked at is not kept for that alone"
+        )
+        parser.add_argument("--reason", required=True)
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        category = Category.objects.filter(name=options["category"]).first()
+        if category is None:
+            raise NotFound(f"There is no category {options['category']!r}.", code="category_not_found")
+        names = ("good_after_days", "good_keep_every", "maps_after_days", "defective_after_days", "reason")
+        rule = {name: options[name] for name in names} | {"keep_reviewed": not options["reviewed_too"]}
+        try:
+            RetentionPolicy(category=category, revision=1, **rule).clean_fields(exclude=["author"])
+        except ValidationError as error:
+            name, sentences = next(iter(error.message_dict.items()))
+            raise UserError(f"--{name.replace('_', '-')}: {sentences[0]}", code="invalid") from error
+        policy = set_policy(category=category, actor=None, **rule)
+        if options["json"]:
+            self.answer(policy_document(policy))
+            return
+        self.say(f"{policy} is in force. See what it would do: manage.py apply_retention --dry-run")

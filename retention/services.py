@@ -1,0 +1,418 @@
+"""Writes: policies, and the runs that carry them out.
+
+A file goes in two steps. In one transaction it is marked as discarded and the audit chain says so; once that is
+committed it is deleted and its name is emptied. A crash in between leaves a name on a discarded row: the next run
+begins by deleting those.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.roles import Right, require
+from inspection.models import Inspection
+from modelzoo.models import Category
+from mvtec_site import broker
+from mvtec_site.errors import Conflict, UserError
+from records.models import Asset
+from records.services import Actor, audit, hold_chain
+from retention import leftovers, selectors
+from retention.models import RetentionPolicy, RetentionRun
+
+log = logging.getLogger(__name__)
+Progress = Callable[[RetentionRun], None]
+
+_WINDOW = 2000  # files looked at in one query
+_AT_ONCE = 200  # files discarded in one transaction: nobody else writes to the audit chain meanwhile
+_LINES = 500  # of one audit event
+_EXAMPLES = 10
+_SLICE_SECONDS = 20.0  # a run lets other work of its queue pass at least this often
+
+
+def _actor_id(actor: Actor) -> int | None:
+    return actor.pk if actor is not None else None
+
+
+def _lease() -> Any:
+    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
+
+
+# ---------------------------------------------------------------- policies
+@transaction.atomic
+def set_policy(
+    *,
+    category: Category,
+    reason: str,
+    actor: Actor,
+    good_after_days: int | None = None,
+    good_keep_every: int = 0,
+    maps_after_days: int | None = None,
+    defective_after_days: int | None = None,
+    keep_reviewed: bool = True,
+) -> RetentionPolicy:
+    """A new revision of a category's policy, in force at once. Without any days it keeps everything.
+
+    Raises `Forbidden`, and `UserError` for a missing reason. What is gone stays gone.
+    """
+    require(actor, Right.ADMINISTER)
+    if not reason.strip():
+        raise UserError("A retention policy needs a reason: what will somebody ask in a year?", code="reason_missing")
+    Category.objects.select_for_update().get(pk=category.pk)
+    last = selectors.policy_in_force(category)
+    policy = RetentionPolicy.objects.create(
+        category=category,
+        revision=last.revision + 1 if last else 1,
+        good_after_days=good_after_days,
+        good_keep_every=good_keep_every,
+        maps_after_days=maps_after_days,
+        defective_after_days=defective_after_days,
+        keep_reviewed=keep_reviewed,
+        reason=reason.strip(),
+        author_id=_actor_id(actor),
+    )
+    audit(
+        kind="retention_policy.set",
+        subject=category,
+        actor=actor,
+        before=_rule(last) if last else None,
+        after=_rule(policy),
+    )
+    return policy
+
+
+def _rule(policy: RetentionPolicy) -> dict[str, Any]:
+    """What a policy says, without who and when: the event has those."""
+    document = selectors.policy_document(policy)
+    return {name: value for name, value in document.items() if name not in ("id", "category", "author", "created_at")}
+
+
+# ---------------------------------------------------------------- asking for runs
+@transaction.atomic
+def request_run(*, policy: RetentionPolicy | None, dry_run: bool, actor: Actor, here: bool = False) -> RetentionRun:
+    """Write a run down, of a category's policy or (without one) of what belongs to nobody, and call a worker for it.
+
+    `here`: the caller, at the server's command line, carries it out. Anybody else needs a dry run of the same rule
+    before a real one. Raises `Forbidden`, `Conflict` where that is missing, the policy is no longer in force, or such
+    a run is under way.
+    """
+    require(actor, Right.ADMINISTER)
+    orphan_days = None if policy else settings.ORPHAN_DAYS
+    if policy and selectors.policy_in_force(policy.category) != policy:
+        raise Conflict(
+            f"Revision {policy.revision} is no longer in force. Nothing was changed. Look at the one that is.",
+            code="retention_policy_replaced",
+        )
+    if not here and not dry_run and not selectors.was_rehearsed(policy=policy, orphan_days=orphan_days):
+        raise Conflict(
+            f"No dry run of {policy or 'what belongs to nobody'} has finished. Nothing was removed. Make one, look at "
+            "what would go, then ask again.",
+            code="dry_run_missing",
+        )
+    if RetentionRun.objects.filter(policy=policy, status__in=RetentionRun.OPEN).exists():
+        raise Conflict("Such a run is under way. Nothing was changed. Wait for its end.", code="retention_run_open")
+    run = RetentionRun.objects.create(
+        policy=policy,
+        orphan_days=orphan_days,
+        dry_run=dry_run,
+        lease_expires_at=_lease(),
+        requested_by_id=_actor_id(actor),
+    )
+    audit(kind="retention_run.requested", subject=run, actor=actor, after=_about(run))
+    if not here:
+        transaction.on_commit(publish_next)
+    return run
+
+
+def request_daily_runs() -> list[RetentionRun]:
+    """A run of every policy in force, and one of what belongs to nobody; nothing where there is no policy.
+
+    A rule that was never rehearsed is rehearsed first and carried out the day after: there is a day to look at it.
+    """
+    in_force = list(selectors.policies_in_force())
+    asked = []
+    for policy in [*in_force, None] if in_force else []:
+        orphan_days = None if policy else settings.ORPHAN_DAYS
+        dry_run = not selectors.was_rehearsed(policy=policy, orphan_days=orphan_days)
+        try:
+            asked.append(request_run(policy=policy, dry_run=dry_run, actor=None))
+        except Conflict as conflict:
+            log.info("%s: %s", policy or "what belongs to nobody", conflict.detail)
+    return asked
+
+
+def publish_next() -> None:
+    """Call a worker for the run that waits longest."""
+    from retention.tasks import work
+
+    waiting = RetentionRun.objects.filter(status=RetentionRun.Status.QUEUED).order_by("pk").first()
+    if waiting:
+        broker.publish(work, waiting.pk)
+
+
+def sweep_retention() -> None:
+    """Call a worker again for runs that nobody gave a sign of life for."""
+    from retention.tasks import work
+
+    stale = RetentionRun.objects.filter(status__in=RetentionRun.OPEN, lease_expires_at__lt=timezone.now())
+    for run in stale.order_by("pk"):
+        if run.claim is None:
+            RetentionRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=_lease())
+        broker.publish(work, run.pk)
+
+
+# ---------------------------------------------------------------- carrying a run out
+def work_on_run(*, run_id: int, seconds: float | None = _SLICE_SECONDS, progress: Progress | None = None) -> bool:
+    """Carry a run on, for so many seconds or to its end. False where it is not to be had: over, or others run.
+
+    What is done is committed step by step together with how far the run is: whoever comes next goes on from there.
+    """
+    from retention.tasks import work
+
+    claim = uuid.uuid4()
+    if not _claim(run_id, claim):
+        return False
+    until = None if seconds is None else time.monotonic() + seconds
+    run = selectors.find_run(run_id)
+    try:
+        if not run.dry_run:
+            _delete_pending()
+        while _step(run, claim):
+            if progress:
+                progress(run)
+            if until is not None and time.monotonic() >= until:
+                RetentionRun.objects.filter(pk=run_id, claim=claim).update(claim=None)
+                broker.publish(work, run_id)
+                return True
+    except _Lost:
+        log.warning("Retention run %s was taken over by another worker.", run_id)
+        return False
+    except (UserError, OSError) as error:
+        _fail(run, claim, error)
+    else:
+        _finish(run, claim)
+    publish_next()
+    return True
+
+
+class _Lost(Exception):
+    """The claim is no longer ours."""
+
+
+def _claim(run_id: int, claim: uuid.UUID) -> bool:
+    """Two never run at once: the database refuses a second running row."""
+    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
+    try:
+        with transaction.atomic():
+            claimed = RetentionRun.objects.filter(free, pk=run_id, status__in=RetentionRun.OPEN).update(
+                status=RetentionRun.Status.RUNNING, claim=claim, lease_expires_at=_lease()
+            )
+    except IntegrityError:
+        return False
+    if claimed:
+        RetentionRun.objects.filter(pk=run_id, started_at__isnull=True).update(started_at=timezone.now())
+    return bool(claimed)
+
+
+def _keep(run: RetentionRun, claim: uuid.UUID, *fields: str) -> None:
+    """Write down how far a run is, and renew its lease; raises `_Lost` where it is somebody else's by now."""
+    said = {name: getattr(run, name) for name in fields}
+    if not RetentionRun.objects.filter(pk=run.pk, claim=claim).update(**said, lease_expires_at=_lease()):
+        raise _Lost
+
+
+_COUNTS = ("images", "maps", "orphans", "leftovers", "size_bytes", "oldest", "examples", "first_sha256", "last_sha256")
+
+
+def _step(run: RetentionRun, claim: uuid.UUID) -> bool:
+    """The next window of files, or the next folder of the storage. False when there is nothing more to look at."""
+    ids = list(
+        selectors.live_assets().filter(pk__gt=run.last_asset).order_by("pk").values_list("pk", flat=True)[:_WINDOW]
+    )
+    if ids:
+        chosen = list(_may_go(run).filter(pk__gt=run.last_asset, pk__lte=ids[-1]).order_by("pk"))
+        if run.dry_run:
+            _count(run, chosen)
+        else:
+            for begin in range(0, len(chosen), _AT_ONCE):
+                _discard(run, claim, [asset.pk for asset in chosen[begin : begin + _AT_ONCE]])
+        run.last_asset = ids[-1]
+        _keep(run, claim, "last_asset", *_COUNTS)
+        return True
+    if run.policy is not None or run.folders_done >= leftovers.FOLDERS:
+        return False
+    if run.folders_done == 0:
+        _take_leftovers(run, leftovers.in_var_dir(run.created_at))
+    _take_leftovers(run, leftovers.in_storage(run.folders_done, run.created_at))
+    run.folders_done += 1
+    _keep(run, claim, "folders_done", *_COUNTS)
+    return True
+
+
+def _may_go(run: RetentionRun) -> Any:
+    assets = selectors.discardable(now=run.created_at, orphan_days=settings.ORPHAN_DAYS)
+    if run.policy is not None:
+        return selectors.of_category(assets, run.policy.category_id)
+    if not run.orphan_days:
+        return assets.none()
+    return selectors.of_nobody(assets, run.before(run.orphan_days))
+
+
+def _what(run: RetentionRun, asset: Any) -> str:
+    if run.policy is None:
+        return "orphan"
+    return "image" if asset.is_image else "map"
+
+
+def _count(run: RetentionRun, assets: Sequence[Any]) -> None:
+    for asset in assets:
+        what = _what(run, asset)
+        setattr(run, f"{what}s", getattr(run, f"{what}s") + 1)
+        run.first_sha256 = min(run.first_sha256 or asset.sha256, asset.sha256)
+        run.last_sha256 = max(run.last_sha256, asset.sha256)
+        run.oldest = min(run.oldest or asset.created_at, asset.created_at)
+        run.size_bytes += asset.size_bytes
+        _exemplify(run, what, asset.sha256, asset.size_bytes)
+
+
+def _exemplify(run: RetentionRun, what: str, name: str, size: int) -> None:
+    if len(run.examples) < _EXAMPLES:
+        run.examples = [*run.examples, {"what": what, "name": name, "size_bytes": size}]
+
+
+@transaction.atomic
+def _discard(run: RetentionRun, claim: uuid.UUID, ids: Sequence[int]) -> None:
+    """Mark files as discarded, with the audit events that name them; they are deleted once that is committed.
+
+    They are locked first and judged again then: nobody can begin to use one any more, and who began before is seen.
+    What somebody uses at this moment is not waited for. The chain comes before the files: see `hold_chain`.
+    """
+    hold_chain()
+    if run.policy is not None and selectors.policy_in_force(run.policy.category) != run.policy:
+        raise Conflict(
+            f"Revision {run.policy.revision} was replaced while it was carried out; the rest is kept.",
+            code="retention_policy_replaced",
+        )
+    free = Asset.objects.select_for_update(skip_locked=True).filter(pk__in=ids)
+    locked = list(free.values_list("pk", flat=True))
+    chosen = list(_may_go(run).filter(pk__in=locked).order_by("pk"))
+    if not chosen:
+        return
+    taken = [asset.pk for asset in chosen]
+    Asset.objects.filter(pk__in=taken).update(discarded_at=timezone.now())
+    _count(run, chosen)
+    run.last_asset = ids[-1]
+    _keep(run, claim, "last_asset", *_COUNTS)
+    _report(run, chosen)
+    transaction.on_commit(partial(_delete_files, taken))
+
+
+def _report(run: RetentionRun, assets: Sequence[Any]) -> None:
+    """Audit events with a line for each file and record it belonged to, so that one can be asked for by either."""
+    lines: list[dict[str, Any]] = []
+
+    def write() -> None:
+        audit(kind=selectors.DISCARDED, subject=run, actor=run.requested_by, after=_about(run) | {"files": list(lines)})
+        lines.clear()
+
+    for asset in assets:
+        what = _what(run, asset)
+        records = Inspection.objects.filter(**{"map" if what == "map" else "asset": asset.pk})
+        named = False
+        for record in records.order_by().values_list("pk", flat=True).iterator(chunk_size=_LINES):
+            lines.append({"sha256": asset.sha256, "what": what, "inspection": str(record)})
+            named = True
+            if len(lines) == _LINES:
+                write()
+        if not named:
+            lines.append({"sha256": asset.sha256, "what": what, "inspection": None})
+        if len(lines) == _LINES:
+            write()
+    if lines:
+        write()
+
+
+@transaction.atomic
+def _delete_files(ids: Sequence[int]) -> None:
+    """Delete the files of discarded assets and empty their names. One that came back in the meantime stays."""
+    locked = Asset.objects.select_for_update(skip_locked=True).filter(pk__in=ids, discarded_at__isnull=False)
+    gone = []
+    for asset in locked.exclude(file=""):
+        asset.file.storage.delete(str(asset.file.name))
+        gone.append(asset.pk)
+    Asset.objects.filter(pk__in=gone).update(file="")
+
+
+def _delete_pending() -> None:
+    """Files whose assets were discarded before a crash."""
+    pending = Asset.objects.filter(discarded_at__isnull=False).exclude(file="").order_by("pk")
+    last = 0
+    while ids := list(pending.filter(pk__gt=last).values_list("pk", flat=True)[:_AT_ONCE]):
+        _delete_files(ids)
+        last = ids[-1]
+
+
+def _take_leftovers(run: RetentionRun, found: Iterable[leftovers.Leftover]) -> None:
+    for leftover in found:
+        if not run.dry_run and not leftover.remove():
+            continue
+        run.leftovers += 1
+        run.size_bytes += leftover.size_bytes
+        run.oldest = min(run.oldest or leftover.changed_at, leftover.changed_at)
+        _exemplify(run, "leftover", leftover.name, leftover.size_bytes)
+
+
+@transaction.atomic
+def _finish(run: RetentionRun, claim: uuid.UUID) -> None:
+    ended = RetentionRun.objects.filter(pk=run.pk, claim=claim).update(
+        status=RetentionRun.Status.FINISHED, claim=None, lease_expires_at=None, finished_at=timezone.now()
+    )
+    if ended:
+        audit(kind="retention_run.finished", subject=run, actor=run.requested_by, after=_about(run) | _found(run))
+
+
+@transaction.atomic
+def _fail(run: RetentionRun, claim: uuid.UUID, error: Exception) -> None:
+    """End a run with the reason. What it did until then stays done, and is in the audit log."""
+    if isinstance(error, UserError):
+        code, sentence = error.code, error.detail
+    else:
+        log.exception("Retention run %s failed.", run.pk, exc_info=error)
+        code, sentence = "storage_failed", f"A file could not be removed ({error}). The next run tries again."
+    ended = RetentionRun.objects.filter(pk=run.pk, claim=claim).update(
+        status=RetentionRun.Status.FAILED,
+        error_code=code,
+        error=sentence,
+        claim=None,
+        lease_expires_at=None,
+        finished_at=timezone.now(),
+    )
+    if ended:
+        after = _about(run) | _found(run) | {"code": code, "error": sentence}
+        audit(kind="retention_run.failed", subject=run, actor=run.requested_by, after=after)
+
+
+def _about(run: RetentionRun) -> dict[str, Any]:
+    """What a run is, as every one of its events says it."""
+    if run.policy is None:
+        return {"category": None, "orphan_days": run.orphan_days, "dry_run": run.dry_run}
+    return {
+        "category": run.policy.category.name,
+        "policy_revision": run.policy.revision,
+        "dry_run": run.dry_run,
+    }
+
+
+def _found(run: RetentionRun) -> dict[str, Any]:
+    names = ("images", "maps", "orphans", "leftovers", "size_bytes", "first_sha256", "last_sha256")
+    return {name: getattr(run, name) for name in names}
