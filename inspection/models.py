@@ -181,10 +181,13 @@ class Inspection(models.Model):
     deployment = models.ForeignKey(
         Deployment, null=True, blank=True, on_delete=models.PROTECT, related_name="inspections"
     )
-    model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="inspections")
+    # Those without an index of their own are in one with the time.
+    model_version = models.ForeignKey(
+        ModelVersion, on_delete=models.PROTECT, related_name="inspections", db_index=False
+    )
     # That of the model version, kept here so that the history of one category can be asked for in order.
-    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="inspections")
-    threshold = models.ForeignKey(Threshold, on_delete=models.PROTECT, related_name="inspections")
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="inspections", db_index=False)
+    threshold = models.ForeignKey(Threshold, on_delete=models.PROTECT, related_name="inspections", db_index=False)
     threshold_value = models.FloatField()
     outcome = models.CharField(max_length=16, choices=Outcome.choices)
     score = models.FloatField(null=True, blank=True)
@@ -207,7 +210,7 @@ class Inspection(models.Model):
     lot = models.CharField(max_length=100, blank=True)
     serial_number = models.CharField(max_length=100, blank=True)
     operator = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     timings = models.JSONField(help_text="milliseconds of each step")
     device = models.CharField(max_length=16)
@@ -222,8 +225,26 @@ class Inspection(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
-            # "the last inspections": line view and history, newest first
-            models.Index(fields=["-created_at", "-id"], name="inspections_newest_first"),
+            # "the last inspections": line view and history, newest first. Behind the order stands what is filtered by, so
+            # that a combination which matches little or nothing is found out here, and no record is read for it.
+            models.Index(
+                fields=[
+                    *("-created_at", "-id", "category", "model_version", "threshold", "outcome", "score"),
+                    *("station", "lot", "part_number", "source", "operator"),
+                ],
+                name="inspections_newest_first",
+            ),
+            # One filter of the history each, in its order, so that a page of it is read off the index.
+            models.Index(fields=["category", "-created_at", "-id"], name="inspections_by_category"),
+            models.Index(fields=["outcome", "-created_at", "-id"], name="inspections_by_outcome"),
+            models.Index(fields=["model_version", "-created_at", "-id"], name="inspections_by_version"),
+            models.Index(fields=["threshold", "-created_at", "-id"], name="inspections_by_threshold"),
+            models.Index(fields=["station", "-created_at", "-id"], name="inspections_by_station"),
+            models.Index(fields=["lot", "-created_at", "-id"], name="inspections_by_lot"),
+            models.Index(fields=["part_number", "-created_at", "-id"], name="inspections_by_part"),
+            models.Index(fields=["operator", "-created_at", "-id"], name="inspections_by_operator"),
+            # a serial number, or how it begins (the class of operators makes PostgreSQL's LIKE use it)
+            models.Index(fields=["serial_number"], opclasses=["varchar_pattern_ops"], name="inspections_by_serial"),
         ]
         constraints = [
             models.CheckConstraint(condition=finite("score"), name="score_is_finite"),
@@ -358,6 +379,8 @@ class Standing(models.Model):
     class Meta:
         ordering = ["-inspected_at", "-inspection"]
         indexes = [
+            # "what was reviewed", newest first, and what is asked of it besides
+            models.Index(fields=["-inspected_at", "-inspection"], name="standings_newest_first"),
             # "what this person reviewed", "what was overruled", "what is contested": filters of the history
             models.Index(fields=["reviewer", "-inspected_at"], name="standings_by_reviewer"),
             models.Index(fields=["-inspected_at"], condition=Q(overruled=True), name="standings_overruled"),
