@@ -322,6 +322,7 @@ SPECTACULAR_SETTINGS = {
         "RunStatusEnum": "training.models.TrainingRun.Status",
         "RetentionRunStatusEnum": "retention.models.RetentionRun.Status",
         "BatchStatusEnum": "inspection.models.BatchRun.Status",
+        "RescoringStatusEnum": "tuning.models.RescoringRun.Status",
         "RequestStatusEnum": "inspection.models.InspectionRequest.Status",
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",

@@ -8,6 +8,7 @@ from inspection.batches import sweep_batches
 from inspection.services import sweep_requests
 from retention.services import sweep_retention
 from training.services import sweep_runs
+from tuning.services import sweep_rescorings
 
 
 @shared_task(acks_late=False)
@@ -15,4 +16,5 @@ def sweep() -> None:
     sweep_runs()
     sweep_batches()
     sweep_requests()
+    sweep_rescorings()
     sweep_retention()

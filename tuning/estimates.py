@@ -7,13 +7,14 @@ stopped at any threshold and stand outside of everything here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from modelzoo.detectors.intervals import LEVEL, Interval, proportion_interval
+from modelzoo.detectors.errors import TooFewImages
+from modelzoo.detectors.intervals import LEVEL, proportion_interval
 from modelzoo.detectors.ranking import Ranking
 
 GOOD, DEFECTIVE = "good", "defective"
@@ -68,23 +69,23 @@ def confusion_of(seen: Iterable[Seen]) -> Counter[str]:
 
 
 def rates_of(confusion: Mapping[str, int]) -> dict[str, Any]:
-    """Precision, recall, F1, false-reject and escape rate of the parts that were looked at.
-
-    Each is a proportion and has the exact interval of one (Clopper and Pearson). So has F1: it is 2 j / (1 + j), which
-    grows with j, where j = tp / (tp + fp + fn).
-    """
+    """Precision, recall, F1, false-reject and escape rate of the parts that were looked at, with exact intervals."""
     tp, fp, tn, fn = (confusion[name] for name in ("tp", "fp", "tn", "fn"))
-    jaccard = _rate(tp, tp + fp + fn)
     return {
         "precision": _rate(tp, tp + fp),
         "recall": _rate(tp, tp + fn),
-        "f1": {
-            "value": None if tp + fn == 0 else 2 * tp / (2 * tp + fp + fn),
-            "interval": jaccard["interval"] and tp + fn and [2 * j / (1 + j) for j in jaccard["interval"]] or None,
-        },
+        "f1": _f1(tp, fp, fn),
         "false_reject_rate": _rate(fp, fp + tn),
         "escape_rate": _rate(fn, tp + fn),
     }
+
+
+def _f1(tp: int, fp: int, fn: int) -> dict[str, Any]:
+    """F1 is 2 j / (1 + j), which grows with j = tp / (tp + fp + fn): a proportion, which has an exact interval."""
+    bounds = proportion_interval(tp, tp + fp + fn)
+    if bounds is None or tp + fn == 0:
+        return {"value": None, "interval": None}
+    return {"value": 2 * tp / (2 * tp + fp + fn), "interval": [2 * j / (1 + j) for j in bounds]}
 
 
 def _rate(count: int, total: int) -> dict[str, Any]:
@@ -163,13 +164,22 @@ def _share(part: Bounded, rest: Bounded) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- thresholds that suggest themselves
-def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float | None:
-    """The threshold with the least cost on labelled parts [n] that stand for so many each; None without any.
+def weights_of(recorded: Sequence[str], totals: Mapping[str, int] | None) -> np.ndarray:
+    """How many scored parts of its verdict each reviewed part stands for; without totals each for itself."""
+    if totals is None:
+        return np.ones(len(recorded))
+    reviewed = Counter(recorded)
+    return np.array([totals[verdict] / reviewed[verdict] for verdict in recorded], dtype=np.float64)
 
-    Of equals the highest, which rejects least.
+
+def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float:
+    """The threshold with the least cost on labelled parts [n] that stand for so many each; of equals the highest.
+
+    Raises:
+        TooFewImages: without any part.
     """
     if len(scores) == 0:
-        return None
+        raise TooFewImages("There are no reviewed parts. Review some, or choose a threshold from good parts alone.")
     values, where = np.unique(scores, return_inverse=True)
     positives = np.bincount(where, weights * defective, len(values))[::-1]
     negatives = np.bincount(where, weights * ~defective, len(values))[::-1]
@@ -177,13 +187,3 @@ def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.
     caught = np.concatenate([[0.0], np.cumsum(positives)])
     cost = costs.false_reject * rejected + costs.escape * (positives.sum() - caught)
     return Ranking(values[::-1], positives, negatives).cut(int(np.argmin(cost)))
-
-
-def weights_of(recorded: Iterable[str], totals: Mapping[str, int]) -> np.ndarray:
-    """How many scored parts of its verdict each reviewed part stands for."""
-    verdicts = list(recorded)
-    reviewed = Counter(verdicts)
-    return np.array([totals[verdict] / reviewed[verdict] for verdict in verdicts], dtype=np.float64)
-
-
-__all__ = ["DEFECTIVE", "GOOD", "STRATA", "Bounded", "Costs", "Estimate", "Interval", "Seen"]

@@ -1,4 +1,4 @@
-"""Scoring a past period again with another model version: what was asked for, and results kept apart from the record."""
+"""Scoring a past period again with another model version; the results are kept apart from the record."""
 
 from __future__ import annotations
 
@@ -110,12 +110,8 @@ class RescoringRun(models.Model):
 
     @property
     def how(self) -> dict[str, str]:
-        """Device, runtime and precision, as `modelzoo.runtime.hold` takes them."""
-        return {
-            "device": self.device_requested,
-            "runtime": self.runtime,
-            "precision": self.precision_chosen or self.precision,
-        }
+        """Device, runtime and precision that were asked for, as `modelzoo.runtime.hold` takes them."""
+        return {"device": self.device_requested, "runtime": self.runtime, "precision": self.precision}
 
 
 class Rescored(models.Model):

@@ -1,5 +1,15 @@
 """`/api/` of tuning. Every path works with and without a trailing slash."""
 
-from django.urls import URLPattern
+from django.urls import re_path
 
-urlpatterns: list[URLPattern] = []
+from tuning.api import views
+
+_UUID = r"(?P<run_id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})"
+
+urlpatterns = [
+    re_path(r"^what-if/?$", views.WhatIfView.as_view(), name="what-if"),
+    re_path(r"^rescorings/?$", views.RescoringsView.as_view(), name="rescorings"),
+    re_path(rf"^rescorings/{_UUID}/?$", views.RescoringView.as_view(), name="rescoring"),
+    re_path(rf"^rescorings/{_UUID}/results/?$", views.RescoringResultsView.as_view(), name="rescoring-results"),
+    re_path(rf"^rescorings/{_UUID}/cancel/?$", views.CancelRescoringView.as_view(), name="cancel-rescoring"),
+]

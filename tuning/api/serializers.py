@@ -1,0 +1,331 @@
+"""Shapes of what the API takes and gives; the OpenAPI schema is made from these."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from inspection.models import Inspection, Review
+from modelzoo.models import Deployment, Threshold
+from mvtec_site.api import page_output
+from tuning.models import RescoringRun
+from tuning.selectors import MOST_BINS
+
+_LARGEST = 1e300  # of a threshold or a score
+_DEAREST = 1e12
+
+
+def _finite(value: float | None) -> None:
+    if value is not None and not abs(value) <= _LARGEST:
+        raise serializers.ValidationError("must be a finite number.")
+
+
+def _score(text: str, **options: object) -> serializers.FloatField:
+    return serializers.FloatField(
+        required=False, allow_null=True, default=None, validators=[_finite], help_text=text, **options
+    )
+
+
+# ---------------------------------------------------------------- what if
+class WhatIfInput(serializers.Serializer):
+    """Beside the filters, which are those of the history."""
+
+    threshold = _score("of the model version's own scores; default: the one in force")
+    compare = serializers.BooleanField(required=False, default=False, help_text="tell the same of the one in force")
+    cost_false_reject = serializers.FloatField(
+        required=False, allow_null=True, default=None, min_value=0, max_value=_DEAREST, help_text="of a good part"
+    )
+    cost_escape = serializers.FloatField(
+        required=False, allow_null=True, default=None, min_value=0, max_value=_DEAREST, help_text="in the same unit"
+    )
+    bins = serializers.IntegerField(
+        required=False, default=0, min_value=0, max_value=MOST_BINS, help_text="of the curve, at most; 0: none"
+    )
+    curve_from = _score("score at which the curve begins; default: the lowest")
+    curve_to = _score("score at which it ends; default: the highest")
+    presets = serializers.BooleanField(required=False, default=False, help_text="thresholds that suggest themselves")
+    percentile = serializers.FloatField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=0,
+        max_value=100,
+        help_text="of the good parts held out of training, for a preset; default: THRESHOLD_PERCENTILE",
+    )
+    false_reject_rate = serializers.FloatField(
+        required=False, default=0.05, help_text="promised by a preset; between 0 and 1, without them"
+    )
+
+    def validate_false_reject_rate(self, value: float) -> float:
+        if not 0 < value < 1:
+            raise serializers.ValidationError("lies between 0 and 1.")
+        return value
+
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
+        if (attrs["cost_false_reject"] is None) != (attrs["cost_escape"] is None):
+            raise serializers.ValidationError("Give both costs or none: only their ratio decides.")
+        return attrs
+
+
+class FigureOutput(serializers.Serializer):
+    value = serializers.FloatField(allow_null=True, help_text="null of nothing")
+    interval = serializers.ListField(child=serializers.FloatField(), allow_null=True, help_text="[low, high] at 95 %")
+
+
+class VerdictsOutput(serializers.Serializer):
+    good = serializers.IntegerField()
+    defective = serializers.IntegerField()
+    not_comparable = serializers.IntegerField()
+
+
+class MovesOutput(serializers.Serializer):
+    to_defective = serializers.IntegerField()
+    to_good = serializers.IntegerField()
+
+
+class WhatIfConfusionOutput(serializers.Serializer):
+    tp = serializers.IntegerField(help_text="defective, and called so")
+    fp = serializers.IntegerField(help_text="good, and called defective: false rejects")
+    tn = serializers.IntegerField(help_text="good, and called so")
+    fn = serializers.IntegerField(help_text="defective, and called good: escapes")
+
+
+class EstimatedConfusionOutput(serializers.Serializer):
+    tp = FigureOutput()
+    fp = FigureOutput()
+    tn = FigureOutput()
+    fn = FigureOutput()
+
+
+class RatesOutput(serializers.Serializer):
+    precision = FigureOutput()
+    recall = FigureOutput()
+    f1 = FigureOutput()
+    false_reject_rate = FigureOutput(help_text="share of the good parts that are called defective")
+    escape_rate = FigureOutput(help_text="share of the defective parts that are called good")
+
+
+class TypeRecallOutput(serializers.Serializer):
+    defect_type = serializers.CharField(allow_blank=True)
+    total = serializers.IntegerField()
+    found = serializers.IntegerField()
+    recall = FigureOutput()
+
+
+class OfReviewedOutput(RatesOutput):
+    total = serializers.IntegerField()
+    confusion = WhatIfConfusionOutput()
+    defect_types = TypeRecallOutput(many=True)
+    cost = serializers.FloatField(allow_null=True)
+
+
+class EstimateOutput(RatesOutput):
+    confusion = EstimatedConfusionOutput()
+    cost = FigureOutput(allow_null=True)
+
+
+class PerDayOutput(serializers.Serializer):
+    inspections = serializers.FloatField()
+    rejected = serializers.FloatField(help_text="called defective")
+    not_comparable = serializers.FloatField()
+    false_rejects = FigureOutput(allow_null=True)
+    escapes = FigureOutput(allow_null=True)
+    cost = FigureOutput(allow_null=True)
+
+
+class AtThresholdOutput(serializers.Serializer):
+    threshold = serializers.FloatField()
+    verdicts = VerdictsOutput()
+    changes = MovesOutput(help_text="against the verdicts of the records")
+    reviewed = OfReviewedOutput(help_text="of the reviewed records alone, which are no random sample")
+    estimate = EstimateOutput(
+        allow_null=True,
+        help_text="of all scored records: the reviewed ones of each recorded verdict stand for all of it; null where "
+        "none of a verdict was reviewed",
+    )
+    per_day = PerDayOutput()
+
+
+class ForceOutput(serializers.Serializer):
+    revision = serializers.IntegerField()
+    value = serializers.FloatField()
+
+
+class PeriodOutput(serializers.Serializer):
+    first = serializers.DateTimeField(allow_null=True)
+    last = serializers.DateTimeField(allow_null=True)
+    days = serializers.FloatField(allow_null=True, help_text="from the first record to the last, at least 1")
+
+
+class CoverageOutput(serializers.Serializer):
+    recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    total = serializers.IntegerField()
+    reviewed = serializers.IntegerField()
+    share = serializers.FloatField(allow_null=True)
+
+
+class BesideOutput(serializers.Serializer):
+    inspection_id = serializers.UUIDField()
+    score = serializers.FloatField()
+    recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    review = serializers.ChoiceField(choices=Review.Verdict.choices, allow_null=True)
+    filename = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    page_url = serializers.CharField()
+
+
+class BorderlineOutput(serializers.Serializer):
+    above = BesideOutput(many=True, help_text="the next ones that would be defective, nearest first")
+    below = BesideOutput(many=True, help_text="the next ones that would be good, nearest first")
+
+
+class SeriesOutput(serializers.Serializer):
+    recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    review = serializers.ChoiceField(choices=Review.Verdict.choices, allow_null=True, help_text="null: unreviewed")
+    counts = serializers.ListField(
+        child=serializers.IntegerField(), help_text="between each threshold and the next, that one included"
+    )
+    above = serializers.ListField(child=serializers.IntegerField(), help_text="above each threshold")
+
+
+class CurveOutput(serializers.Serializer):
+    thresholds = serializers.ListField(child=serializers.FloatField(), help_text="evenly spaced, ascending")
+    series = SeriesOutput(many=True)
+
+
+class PresetOutput(serializers.Serializer):
+    method = serializers.ChoiceField(choices=Threshold.Method.choices)
+    parameters = serializers.DictField(child=serializers.JSONField(), help_text="and what it was taken from")
+    threshold = serializers.FloatField(allow_null=True)
+    unavailable = serializers.CharField(allow_blank=True, help_text="why there is none")
+
+
+class WhatIfOutput(serializers.Serializer):
+    model_version = serializers.IntegerField()
+    version_number = serializers.IntegerField()
+    category = serializers.CharField()
+    filters = serializers.DictField(child=serializers.JSONField())
+    threshold_in_force = ForceOutput()
+    total = serializers.IntegerField(help_text="records that meet the filters")
+    recorded = VerdictsOutput(help_text="as they were judged")
+    period = PeriodOutput()
+    coverage = CoverageOutput(many=True, help_text="how many of each recorded verdict were reviewed")
+    unreviewed = serializers.IntegerField()
+    asked = AtThresholdOutput()
+    in_force = AtThresholdOutput(allow_null=True, help_text="with compare")
+    against_in_force = MovesOutput(help_text="how many the asked threshold judges otherwise than the one in force")
+    borderline = BorderlineOutput()
+    curve = CurveOutput(allow_null=True, help_text="with bins")
+    presets = PresetOutput(many=True, allow_null=True)
+    notes = serializers.ListField(child=serializers.CharField(), help_text="what the figures do not tell, for people")
+
+
+# ---------------------------------------------------------------- scoring the past again
+class RescoringInput(serializers.Serializer):
+    model_version = serializers.CharField(max_length=20, help_text="an id, or 'latest'")
+    category = serializers.CharField(
+        required=False, allow_blank=True, max_length=100, default="", help_text="of which the latest is meant"
+    )
+    filters = serializers.DictField(
+        child=serializers.JSONField(allow_null=True),
+        required=False,
+        default=dict,
+        help_text="which records: the filters of the history, by name",
+    )
+    reason = serializers.CharField(max_length=500)
+    device = serializers.ChoiceField(choices=["auto", "cpu", "cuda"], required=False, allow_null=True, default=None)
+    runtime = serializers.ChoiceField(
+        choices=Deployment.Runtime.choices, required=False, allow_null=True, default=None, help_text="default: RUNTIME"
+    )
+    precision = serializers.ChoiceField(
+        choices=Deployment.Precision.choices,
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="default: PRECISION",
+    )
+
+
+class RescoringOutput(serializers.Serializer):
+    rescoring_id = serializers.UUIDField()
+    url = serializers.CharField()
+    results_url = serializers.CharField()
+    status = serializers.ChoiceField(choices=RescoringRun.Status.choices)
+    model_version = serializers.IntegerField()
+    version_number = serializers.IntegerField()
+    category = serializers.CharField()
+    threshold = serializers.FloatField(help_text="in force when the run was asked for")
+    threshold_revision = serializers.IntegerField()
+    device = serializers.CharField()
+    runtime = serializers.CharField()
+    precision = serializers.CharField(help_text="what was asked for")
+    precision_chosen = serializers.CharField(allow_blank=True, help_text="what all of the run is scored in")
+    filters = serializers.DictField(child=serializers.JSONField())
+    reason = serializers.CharField()
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    changed = serializers.IntegerField(help_text="of those done: the outcome is not that of the record")
+    progress = serializers.FloatField()
+    error_code = serializers.CharField(allow_blank=True)
+    error = serializers.CharField(allow_blank=True)
+    requested_by = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+class VerdictPairOutput(serializers.Serializer):
+    recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    rescored = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    count = serializers.IntegerField()
+
+
+class FailureOutput(serializers.Serializer):
+    code = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class AgainstReviewsOutput(serializers.Serializer):
+    total = serializers.IntegerField()
+    right_before = serializers.IntegerField()
+    right_after = serializers.IntegerField()
+    became_right = serializers.IntegerField()
+    became_wrong = serializers.IntegerField(help_text="not comparable included: it agrees with no review")
+
+
+class SummaryOutput(serializers.Serializer):
+    verdicts = VerdictPairOutput(many=True)
+    failures = FailureOutput(many=True)
+    reviewed = AgainstReviewsOutput()
+    rank_correlation = serializers.FloatField(allow_null=True, help_text="Spearman's, of the scores; at the end")
+
+
+class RescoringDetailOutput(RescoringOutput):
+    summary = SummaryOutput()
+
+
+class RecordedOutput(serializers.Serializer):
+    model_version = serializers.IntegerField()
+    outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    score = serializers.FloatField(allow_null=True)
+    threshold = serializers.FloatField()
+    p_value = serializers.FloatField(allow_null=True)
+
+
+class RescoredOutput(serializers.Serializer):
+    inspection_id = serializers.UUIDField()
+    inspection_url = serializers.CharField()
+    filename = serializers.CharField()
+    created_at = serializers.DateTimeField(help_text="of the record")
+    recorded = RecordedOutput()
+    outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices, allow_null=True)
+    score = serializers.FloatField(allow_null=True)
+    p_value = serializers.FloatField(allow_null=True)
+    reason = serializers.CharField(allow_blank=True, help_text="why it is not comparable")
+    error_code = serializers.CharField(allow_blank=True, help_text="why there is no outcome")
+    changed = serializers.BooleanField()
+    review = serializers.ChoiceField(choices=Review.Verdict.choices, allow_null=True)
+
+
+RescoringPageOutput = page_output(RescoringOutput)
+RescoredPageOutput = page_output(RescoredOutput)

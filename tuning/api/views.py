@@ -1,0 +1,152 @@
+"""What-if over stored scores, and scoring the past again."""
+
+from __future__ import annotations
+
+import uuid
+
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.roles import Right
+from inspection.api.history import FILTER_PARAMETERS
+from inspection.history import parse_filters
+from modelzoo.selectors import find_version
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
+from mvtec_site.errors import UserError
+from tuning import selectors, services
+from tuning.api import serializers as shapes
+from tuning.estimates import Costs
+
+_OWN = tuple(shapes.WhatIfInput().fields)
+
+
+class WhatIfView(ApiView):
+    """What any threshold would have done to the records that the filters mean, from their stored scores alone.
+
+    `threshold` is the value that is asked about; which revision judged is `threshold_revision`. The records must be of
+    one model version.
+    """
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[shapes.WhatIfInput, *(one for one in FILTER_PARAMETERS if one.name not in _OWN)],
+        responses={200: shapes.WhatIfOutput, **problems()},
+        operation_id="what_if",
+    )
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        # An empty value asks for nothing, as with the filters.
+        given = parsed(shapes.WhatIfInput, {name: query[name] for name in _OWN if query.get(name)})
+        filters = parse_filters(query, beside=_OWN)
+        costs = None
+        if given["cost_escape"] is not None:
+            costs = Costs(given["cost_false_reject"], given["cost_escape"])
+        return Response(
+            selectors.what_if(
+                filters,
+                threshold=given["threshold"],
+                costs=costs,
+                compare=given["compare"],
+                bins=given["bins"],
+                shown=(given["curve_from"], given["curve_to"]),
+                presets=given["presets"],
+                percentile=given["percentile"],
+                false_reject_rate=given["false_reject_rate"],
+            )
+        )
+
+
+class RescoringsView(ApiView):
+    """Runs that score records of the past again with another model version. The records stay what they are."""
+
+    rights = {"GET": Right.READ, "POST": Right.TUNE}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=PAGE_PARAMETERS,
+        responses={200: shapes.RescoringPageOutput, **problems()},
+        operation_id="rescorings",
+    )
+    def get(self, request: Request) -> Response:
+        runs = selectors.rescorings()
+        return page_response(runs, request, selectors.rescoring_document, ordering=("-created_at", "-id"))
+
+    @extend_schema(
+        request=shapes.RescoringInput,
+        responses={202: shapes.RescoringOutput, **problems(415)},
+        operation_id="create_rescoring",
+        examples=[
+            OpenApiExample(
+                "last month, with the candidate",
+                request_only=True,
+                value={
+                    "model_version": "7",
+                    "filters": {"since": "2026-10-01", "until": "2026-10-31", "station": "east"},
+                    "reason": "Would version 7 have caught the scratches that the customer sent back?",
+                },
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        given = parsed(shapes.RescoringInput, request.data)
+        run = services.request_rescoring(
+            version=find_version(wanted=given["model_version"], category=given["category"]),
+            filters=parse_filters(given["filters"]),
+            reason=given["reason"],
+            actor=request.user,
+            how={name: given[name] or "" for name in ("device", "runtime", "precision")},
+        )
+        document = selectors.rescoring_document(run)
+        return Response(document, status=202, headers={"Location": document["url"]})
+
+
+class RescoringView(ApiView):
+    """How far a run is, and its verdicts against those of the records and of the reviews."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(responses={200: shapes.RescoringDetailOutput, **problems()}, operation_id="rescoring")
+    def get(self, request: Request, run_id: uuid.UUID) -> Response:
+        run = selectors.find_rescoring(run_id)
+        return Response(selectors.rescoring_document(run) | {"summary": selectors.rescoring_summary(run)})
+
+
+class RescoringResultsView(ApiView):
+    """Record by record, the last ones first."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter(
+                "changed", {"type": "string", "enum": ["yes", "no"]}, description="whether the outcome is another one"
+            ),
+            *PAGE_PARAMETERS,
+        ],
+        responses={200: shapes.RescoredPageOutput, **problems()},
+        operation_id="rescoring_results",
+    )
+    def get(self, request: Request, run_id: uuid.UUID) -> Response:
+        wanted = request.query_params.get("changed", "")
+        if wanted not in ("", "yes", "no"):
+            raise UserError("changed must be yes or no.", code="invalid")
+        run = selectors.find_rescoring(run_id)
+        results = selectors.rescored(run, changed=wanted == "yes" if wanted else None)
+        return page_response(results, request, selectors.rescored_document)
+
+
+class CancelRescoringView(ApiView):
+    """End a run now; the results that are there stay."""
+
+    rights = {"POST": Right.TUNE}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        request=None, responses={200: shapes.RescoringOutput, **problems(409)}, operation_id="cancel_rescoring"
+    )
+    def post(self, request: Request, run_id: uuid.UUID) -> Response:
+        run = services.cancel_rescoring(run=selectors.find_rescoring(run_id), actor=request.user)
+        return Response(selectors.rescoring_document(run))

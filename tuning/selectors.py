@@ -1,0 +1,561 @@
+"""Reads: what any threshold would have done to stored scores, and how far a rescoring is and what it came to.
+
+A threshold belongs to one model version, so only scores of one version are ever put side by side.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, Max, Min, OuterRef, Q, QuerySet
+from django.db.models.functions import Ceil, Greatest, Least
+from django.urls import reverse
+
+from inspection.history import Filters
+from inspection.models import Inspection
+from modelzoo.models import ModelVersion, Threshold
+from modelzoo.selectors import threshold_in_force
+from mvtec_site.errors import NotFound, UserError
+from tuning import estimates
+from tuning.estimates import DEFECTIVE, GOOD, Costs, Estimate, Seen
+from tuning.models import Rescored, RescoringRun
+
+NEAREST = 10  # records shown on each side of the threshold
+MOST_BINS = 500
+_ODD = "not_comparable"
+
+
+class SeveralModels(UserError):
+    code = "several_models"
+
+
+# ---------------------------------------------------------------- which scores
+def version_meant(filters: Filters) -> ModelVersion:
+    """The one model version that the filters mean, by name or because no other one judged any of these records."""
+    versions = ModelVersion.objects.select_related("category").defer("metrics")
+    if filters.model_version is not None:
+        return versions.get(pk=filters.model_version)
+    judged = filters.apply(Inspection.objects.filter(model_version=OuterRef("pk"))).order_by()
+    found = list(versions.filter(Exists(judged)).order_by("pk"))
+    if not found:
+        raise UserError("No record meets these filters, so there are no scores to look at.", code="no_records")
+    if len(found) > 1:
+        names = ", ".join(f"{version.pk} ({version})" for version in found)
+        raise SeveralModels(
+            f"These records were judged by several model versions, whose scores cannot be compared: {names}. "
+            "Name one of them as model_version.",
+            model_versions=[version.pk for version in found],
+        )
+    return found[0]
+
+
+def _meant(filters: Filters, version: ModelVersion) -> QuerySet[Inspection]:
+    return filters.apply(Inspection.objects.filter(model_version=version)).order_by()
+
+
+def _reviewed(meant: QuerySet[Inspection], first: datetime | None, last: datetime | None) -> QuerySet[Inspection]:
+    """Those with a review. The period says nothing new, but lets the database begin with the few that were reviewed."""
+    if first is None or last is None:
+        return meant.none()
+    return meant.filter(
+        standing__verdict__in=(GOOD, DEFECTIVE), standing__inspected_at__gte=first, standing__inspected_at__lte=last
+    )
+
+
+# ---------------------------------------------------------------- what if
+@dataclass(frozen=True)
+class _Group:
+    """So many records that are alike: above or not at each of the thresholds in question; None without a score."""
+
+    recorded: str
+    above: tuple[bool | None, ...]
+    count: int
+    truth: str = ""
+    defect_type: str = ""
+
+
+@dataclass(frozen=True)
+class _Counted:
+    everything: list[_Group]
+    reviewed: list[_Group]
+    first: datetime | None
+    last: datetime | None
+
+    @property
+    def recorded(self) -> Counter[str]:
+        return _summed(self.everything, lambda group: group.recorded)
+
+    @property
+    def days(self) -> float:
+        """From the first record to the last one; one day at least."""
+        span = self.last - self.first if self.last and self.first else timedelta(0)
+        return max(1.0, span / timedelta(days=1))
+
+
+def _summed(groups: Iterable[_Group], key: Callable[[_Group], Any]) -> Counter[Any]:
+    counts: Counter[Any] = Counter()
+    for group in groups:
+        counts[key(group)] += group.count
+    return counts
+
+
+def _count(meant: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Counted:
+    """One pass over all records, and one over those with a review, whatever is to be known about the thresholds."""
+    names = [f"above_{index}" for index in range(len(thresholds))]
+    above = {
+        name: ExpressionWrapper(Q(score__gt=value), output_field=BooleanField())
+        for name, value in zip(names, thresholds, strict=True)
+    }
+    rows = list(
+        meant.annotate(**above)
+        .values("outcome", *names)
+        .annotate(count=Count("*"), first=Min("created_at"), last=Max("created_at"))
+    )
+    first = min((row["first"] for row in rows), default=None)
+    last = max((row["last"] for row in rows), default=None)
+    looked_at = (
+        _reviewed(meant, first, last)
+        .annotate(**above)
+        .values("outcome", "standing__verdict", "standing__defect_type", *names)
+        .annotate(count=Count("*"))
+    )
+
+    def sides(row: dict[str, Any]) -> tuple[bool | None, ...]:
+        return tuple(None if row["outcome"] == _ODD else bool(row[name]) for name in names)
+
+    return _Counted(
+        [_Group(row["outcome"], sides(row), row["count"]) for row in rows],
+        [
+            _Group(row["outcome"], sides(row), row["count"], row["standing__verdict"], row["standing__defect_type"])
+            for row in looked_at
+        ],
+        first,
+        last,
+    )
+
+
+def what_if(
+    filters: Filters,
+    *,
+    threshold: float | None = None,
+    costs: Costs | None = None,
+    compare: bool = False,
+    bins: int = 0,
+    shown: tuple[float | None, float | None] = (None, None),
+    presets: bool = False,
+    percentile: float | None = None,
+    false_reject_rate: float = 0.05,
+) -> dict[str, Any]:
+    """What a threshold would have said about the records that the filters mean, from their stored scores alone.
+
+    Args:
+        threshold: of the version's own scores; the one in force by default.
+        compare: tell the same about the threshold in force.
+        bins: of the curve, at most; 0: no curve. `shown`: the scores between which it lies, all by default.
+        presets: thresholds that suggest themselves: by `percentile` and `false_reject_rate` of the good parts held out
+            of training, by F1 and by cost over the reviewed records.
+
+    Raises `SeveralModels`, and `UserError` where no record says which version is meant.
+    """
+    version = version_meant(filters)
+    in_force = threshold_in_force(version.pk)
+    asked = in_force.value if threshold is None else threshold
+    meant = _meant(filters, version)
+    counted = _count(meant, (asked, in_force.value))
+    estimate = _estimate(counted, 0)
+    moved = _summed(counted.everything, lambda group: group.above)
+    return {
+        "model_version": version.pk,
+        "version_number": version.number,
+        "category": version.category.name,
+        "filters": filters.as_dict(),
+        "threshold_in_force": {"revision": in_force.revision, "value": in_force.value},
+        "total": counted.recorded.total(),
+        "recorded": _verdicts(counted.recorded),
+        "period": {
+            "first": counted.first.isoformat() if counted.first else None,
+            "last": counted.last.isoformat() if counted.last else None,
+            "days": counted.days if counted.first else None,
+        },
+        "coverage": _coverage(counted),
+        "unreviewed": counted.recorded.total() - sum(group.count for group in counted.reviewed),
+        "asked": _figures(counted, 0, asked, estimate, costs),
+        "in_force": _figures(counted, 1, in_force.value, _estimate(counted, 1), costs) if compare else None,
+        "against_in_force": {"to_defective": moved[True, False], "to_good": moved[False, True]},
+        "borderline": {
+            "above": [_beside(row) for row in _nearest(meant.filter(score__gt=asked).order_by("score"))],
+            "below": [_beside(row) for row in _nearest(meant.filter(score__lte=asked).order_by("-score"))],
+        },
+        "curve": _curve(meant, counted, bins, shown) if bins else None,
+        "presets": _presets(
+            version,
+            meant,
+            counted,
+            costs,
+            percentile=settings.THRESHOLD_PERCENTILE if percentile is None else percentile,
+            false_reject_rate=false_reject_rate,
+        )
+        if presets
+        else None,
+        "notes": _notes(filters, counted, estimate),
+    }
+
+
+def _verdicts(counts: Counter[str]) -> dict[str, int]:
+    return {outcome: counts[outcome] for outcome in (GOOD, DEFECTIVE, _ODD)}
+
+
+def _coverage(counted: _Counted) -> list[dict[str, Any]]:
+    """How many records of each verdict somebody looked at: reviews are no random sample."""
+    reviewed = _summed(counted.reviewed, lambda group: group.recorded)
+    return [
+        {
+            "recorded": outcome,
+            "total": total,
+            "reviewed": reviewed[outcome],
+            "share": reviewed[outcome] / total if total else None,
+        }
+        for outcome, total in _verdicts(counted.recorded).items()
+    ]
+
+
+def _seen(counted: _Counted, index: int) -> list[Seen]:
+    """The reviewed records with a score, by the side of the threshold on which they lie."""
+    return [
+        Seen(group.recorded, group.truth, group.defect_type, bool(group.above[index]), group.count)
+        for group in counted.reviewed
+        if group.recorded != _ODD
+    ]
+
+
+def _estimate(counted: _Counted, index: int) -> Estimate | None:
+    return Estimate.of(_seen(counted, index), {verdict: counted.recorded[verdict] for verdict in estimates.STRATA})
+
+
+def _figures(
+    counted: _Counted, index: int, threshold: float, estimate: Estimate | None, costs: Costs | None
+) -> dict[str, Any]:
+    """Everything about one of the thresholds that were counted at."""
+    sides = _summed(counted.everything, lambda group: group.above[index])
+    moves = _summed(counted.everything, lambda group: (group.recorded, group.above[index]))
+    seen = _seen(counted, index)
+    confusion = estimates.confusion_of(seen)
+    cost = estimate.cost(costs) if estimate and costs else None
+    return {
+        "threshold": threshold,
+        "verdicts": {GOOD: sides[False], DEFECTIVE: sides[True], _ODD: sides[None]},
+        "changes": {"to_defective": moves[GOOD, True], "to_good": moves[DEFECTIVE, False]},
+        "reviewed": {
+            "total": confusion.total(),
+            "confusion": dict(confusion),
+            **estimates.rates_of(confusion),
+            "defect_types": estimates.recall_by_type(seen),
+            "cost": confusion["fp"] * costs.false_reject + confusion["fn"] * costs.escape if costs else None,
+        },
+        "estimate": estimate
+        and {
+            "confusion": {name: cell.document() for name, cell in estimate.cells.items()},
+            **estimate.rates(),
+            "cost": cost and cost.document(),
+        },
+        "per_day": {
+            "inspections": counted.recorded.total() / counted.days,
+            "rejected": sides[True] / counted.days,
+            "not_comparable": sides[None] / counted.days,
+            "false_rejects": estimate and estimate.cells["fp"].times(1 / counted.days).document(),
+            "escapes": estimate and estimate.cells["fn"].times(1 / counted.days).document(),
+            "cost": cost and cost.times(1 / counted.days).document(),
+        },
+    }
+
+
+def _nearest(meant: QuerySet[Inspection]) -> QuerySet[Inspection, dict[str, Any]]:
+    return meant.values("id", "score", "outcome", "filename", "created_at", "standing__verdict")[:NEAREST]
+
+
+def _beside(row: dict[str, Any]) -> dict[str, Any]:
+    """A record next to the threshold."""
+    return {
+        "inspection_id": str(row["id"]),
+        "score": row["score"],
+        "recorded": row["outcome"],
+        "review": row["standing__verdict"],
+        "filename": row["filename"],
+        "created_at": row["created_at"].isoformat(),
+        "page_url": reverse("inspection", args=[row["id"]]),
+    }
+
+
+def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> list[str]:
+    """What must be known so that nobody reads more out of the figures than is in them."""
+    notes = []
+    of_good, of_defective, _ = _coverage(counted)
+    if filters.of_reviewed:
+        notes.append(
+            "The filters ask for what reviews said, so these figures tell nothing about parts outside of them."
+        )
+    elif of_good["total"] and of_defective["total"] and of_good["share"] < of_defective["share"]:
+        notes.append(
+            f"Of the parts that were called good {of_good['share']:.1%} were reviewed, of those called defective "
+            f"{of_defective['share']:.1%}. Recall over the reviewed alone is therefore too high, and so is the "
+            "false-reject rate; the estimate weighs them by these shares."
+        )
+    if estimate is None and counted.recorded[GOOD] + counted.recorded[DEFECTIVE]:
+        unseen = " and ".join(
+            row["recorded"] for row in (of_good, of_defective) if row["total"] and not row["reviewed"]
+        )
+        notes.append(
+            f"None of the parts that were called {unseen} was reviewed, so nothing can be estimated about all parts. "
+            "Review some of them, taken at random."
+        )
+    if counted.recorded[_ODD]:
+        notes.append(
+            f"{counted.recorded[_ODD]} parts could not be compared. They have no score and are stopped at any "
+            "threshold; rates and costs are without them."
+        )
+    return notes
+
+
+# ---------------------------------------------------------------- the curve
+def _curve(
+    meant: QuerySet[Inspection], counted: _Counted, bins: int, shown: tuple[float | None, float | None]
+) -> dict[str, Any] | None:
+    """How many records of each kind lie in and above each of some thresholds: enough to draw any of them at once.
+
+    The thresholds are multiples of a power of two, so that a score is divided by their distance without rounding and
+    falls on exactly the side of each on which `score > threshold` puts it. A bin includes its upper end.
+    """
+    scored = counted.recorded[GOOD] + counted.recorded[DEFECTIVE]
+    if not scored:
+        return None
+    ends = meant.aggregate(low=Min("score"), high=Max("score"))
+    low, high = (ends[name] if given is None else given for name, given in zip(("low", "high"), shown, strict=True))
+    if low > high:
+        raise UserError("The curve must begin at a lower score than it ends at.", code="invalid")
+    width = _power_of_two(low, high, bins)
+    first, last = math.ceil(low / width) - 1, math.ceil(high / width)
+    place = Greatest(Least(Ceil(F("score") / width), float(last + 1)), float(first))
+    placed = meant.filter(score__isnull=False).annotate(place=place)
+    everything = placed.values_list("outcome", "place").annotate(count=Count("*"))
+    looked_at = (
+        _reviewed(placed, counted.first, counted.last)
+        .values_list("outcome", "place", "standing__verdict")
+        .annotate(count=Count("*"))
+    )
+    counts: dict[tuple[str, str | None], Counter[int]] = {
+        (recorded, truth): Counter() for recorded in estimates.STRATA for truth in (GOOD, DEFECTIVE, None)
+    }
+    for recorded, at, count in everything:
+        counts[recorded, None][int(at)] += count
+    for recorded, at, truth, count in looked_at:
+        counts[recorded, truth][int(at)] += count
+        counts[recorded, None][int(at)] -= count
+    places = range(first + 1, last + 1)
+    return {
+        "thresholds": [index * width for index in range(first, last + 1)],
+        "series": [
+            {
+                "recorded": recorded,
+                "review": truth,
+                "counts": [of_kind[index] for index in places],
+                "above": list(accumulate((of_kind[index] for index in (last + 1, *reversed(places))), initial=0))[
+                    :0:-1
+                ],
+            }
+            for (recorded, truth), of_kind in counts.items()
+        ],
+    }
+
+
+def _power_of_two(low: float, high: float, bins: int) -> float:
+    """The smallest one of which `bins` reach from the one to the other; where they are one, a small part of it."""
+    mantissa, exponent = math.frexp(high / bins - low / bins)
+    if mantissa == 0:
+        return math.ldexp(1.0, math.frexp(high or 1.0)[1] - 8)
+    return math.ldexp(1.0, exponent - (mantissa == 0.5))
+
+
+# ---------------------------------------------------------------- thresholds that suggest themselves
+def _presets(
+    version: ModelVersion,
+    meant: QuerySet[Inspection],
+    counted: _Counted,
+    costs: Costs | None,
+    *,
+    percentile: float,
+    false_reject_rate: float,
+) -> list[dict[str, Any]]:
+    """By the methods of threshold revisions; where one is not to be had, why not."""
+    from modelzoo.detectors.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
+    from modelzoo.detectors.errors import DetectorError
+
+    held_out = version.held_out_scores
+    rows = list(
+        _reviewed(meant, counted.first, counted.last)
+        .filter(score__isnull=False)
+        .values_list("score", "outcome", "standing__verdict")
+    )
+    scores = np.array([score for score, _, _ in rows], dtype=np.float64)
+    defective = np.array([truth == DEFECTIVE for _, _, truth in rows], dtype=bool)
+    estimable = _estimate(counted, 0) is not None
+    weights = estimates.weights_of([recorded for _, recorded, _ in rows], counted.recorded if estimable else None)
+    method = Threshold.Method
+    of_good = {"scores": "held-out good images", "n": len(held_out)}
+    of_reviewed = {"scores": "reviewed records", "n": len(rows)}
+    wanted: list[tuple[str, dict[str, Any], Callable[[], float]]] = [
+        (method.PERCENTILE, {"percentile": percentile, **of_good}, lambda: percentile_threshold(held_out, percentile)),
+        (
+            method.CONFORMAL,
+            {"false_reject_rate": false_reject_rate, **of_good},
+            lambda: conformal_threshold(held_out, false_reject_rate),
+        ),
+        (method.BEST_F1, of_reviewed, lambda: best_f1_threshold(scores, defective)),
+    ]
+    if costs:
+        told = {"cost_false_reject": costs.false_reject, "cost_escape": costs.escape, "weighted": estimable}
+        wanted.append(
+            (
+                method.COST,
+                {**told, **of_reviewed},
+                lambda: estimates.least_cost_threshold(scores, defective, weights, costs),
+            )
+        )
+    presets = []
+    for name, parameters, find in wanted:
+        try:
+            value, why = find(), ""
+        except DetectorError as error:
+            value, why = None, str(error)
+        presets.append({"method": str(name), "parameters": parameters, "threshold": value, "unavailable": why})
+    return presets
+
+
+# ---------------------------------------------------------------- scoring the past again
+def rescorings() -> QuerySet[RescoringRun]:
+    return RescoringRun.objects.select_related("model_version__category", "threshold", "requested_by").defer(
+        "model_version__metrics", "model_version__held_out_scores"
+    )
+
+
+def find_rescoring(run_id: uuid.UUID) -> RescoringRun:
+    found = rescorings().filter(pk=run_id).first()
+    if found is None:
+        raise NotFound(f"There is no rescoring {run_id}.", code="rescoring_not_found")
+    return found
+
+
+def rescoring_document(run: RescoringRun) -> dict[str, Any]:
+    """What was asked for and how far it is."""
+    version = run.model_version
+    return {
+        "rescoring_id": str(run.pk),
+        "url": reverse("rescoring", args=[run.pk]),
+        "results_url": reverse("rescoring-results", args=[run.pk]),
+        "status": run.status,
+        "model_version": version.pk,
+        "version_number": version.number,
+        "category": version.category.name,
+        "threshold": run.threshold.value,
+        "threshold_revision": run.threshold.revision,
+        "device": run.device_requested,
+        "runtime": run.runtime,
+        "precision": run.precision,
+        "precision_chosen": run.precision_chosen,
+        "filters": run.filters,
+        "reason": run.reason,
+        "total": run.total,
+        "done": run.done,
+        "failed": run.failed,
+        "changed": run.changed,
+        "progress": min(1.0, (run.done + run.failed) / run.total) if run.total else 1.0,
+        "error_code": run.error_code,
+        "error": run.error,
+        "requested_by": run.requested_by.get_username() if run.requested_by else None,
+        "created_at": run.created_at.isoformat(),
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "finished_at": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+def rescoring_summary(run: RescoringRun) -> dict[str, Any]:
+    """The verdicts of the records against the new ones, and against what people said who looked at the parts.
+
+    What is not comparable agrees with no review. Reviews may come later than the run: this is as of now.
+    """
+    groups = list(
+        Rescored.objects.filter(run=run)
+        .order_by()
+        .values("outcome", "error_code", "inspection__outcome", "inspection__standing__verdict")
+        .annotate(count=Count("*"))
+    )
+    verdicts: Counter[tuple[str, str]] = Counter()
+    failures: Counter[str] = Counter()
+    judged: Counter[tuple[bool, bool]] = Counter()
+    for group in groups:
+        before, after, truth = group["inspection__outcome"], group["outcome"], group["inspection__standing__verdict"]
+        if group["error_code"]:
+            failures[group["error_code"]] += group["count"]
+            continue
+        verdicts[before, after] += group["count"]
+        if truth:
+            judged[before == truth, after == truth] += group["count"]
+    outcomes = Inspection.Outcome.values
+    return {
+        "verdicts": [
+            {"recorded": before, "rescored": after, "count": verdicts[before, after]}
+            for before in outcomes
+            for after in outcomes
+        ],
+        "failures": [{"code": code, "count": count} for code, count in sorted(failures.items())],
+        "reviewed": {
+            "total": judged.total(),
+            "right_before": judged[True, True] + judged[True, False],
+            "right_after": judged[True, True] + judged[False, True],
+            "became_right": judged[False, True],
+            "became_wrong": judged[True, False],
+        },
+        "rank_correlation": run.rank_correlation,
+    }
+
+
+def rescored(run: RescoringRun, *, changed: bool | None = None) -> QuerySet[Rescored]:
+    """The results of a run; `changed`: those whose outcome is, or is not, that of the record."""
+    results = Rescored.objects.filter(run=run).select_related("inspection__standing")
+    if changed is None:
+        return results
+    same = Q(outcome=F("inspection__outcome"))
+    return results.filter(~same, error_code="") if changed else results.filter(same)
+
+
+def rescored_document(result: Rescored) -> dict[str, Any]:
+    record = result.inspection
+    standing = getattr(record, "standing", None)
+    return {
+        "inspection_id": str(record.pk),
+        "inspection_url": reverse("api-inspection", args=[record.pk]),
+        "filename": record.filename,
+        "created_at": record.created_at.isoformat(),
+        "recorded": {
+            "model_version": record.model_version_id,
+            "outcome": record.outcome,
+            "score": record.score,
+            "threshold": record.threshold_value,
+            "p_value": record.p_value,
+        },
+        "outcome": result.outcome or None,
+        "score": result.score,
+        "p_value": result.p_value,
+        "reason": result.reason,
+        "error_code": result.error_code,
+        "changed": bool(result.outcome) and result.outcome != record.outcome,
+        "review": standing.verdict if standing else None,
+    }

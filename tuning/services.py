@@ -1,0 +1,363 @@
+"""Writes: scoring records of the past again, in slices, under a lease; what a killed worker left is taken up.
+
+A run goes through its records in the order in which they were written. What a slice came to and the place that it
+reached are written in one transaction, by the holder of the claim only: a worker that lost it writes nothing, and the
+next one begins where the last slice ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts.roles import Right, require
+from inspection.history import Filters
+from inspection.models import Inspection
+from inspection.services import lease
+from modelzoo import runtime
+from modelzoo.models import ModelVersion
+from modelzoo.selectors import threshold_in_force
+from mvtec_site import broker
+from mvtec_site.errors import Conflict, UserError
+from records.services import Actor, audit
+from tuning.models import Rescored, RescoringRun
+
+log = logging.getLogger(__name__)
+_SLICE_SECONDS = 2.0  # a run lets single images pass at least this often
+_Status = RescoringRun.Status
+
+
+# ---------------------------------------------------------------- asking for one
+@transaction.atomic
+def request_rescoring(
+    *, version: ModelVersion, filters: Filters, reason: str, actor: Actor, how: Mapping[str, str] | None = None
+) -> RescoringRun:
+    """Write down which records shall be scored again with a version, and call a worker once that is committed.
+
+    The records are those of the version's category that the filters mean and that are there now. The threshold is the
+    one in force now. `how`: device, runtime and precision, as the settings say where they are not given.
+
+    Raises `Forbidden`, and `UserError` for a missing reason or where there is nothing to score.
+    """
+    require(actor, Right.TUNE)
+    if not reason.strip():
+        raise UserError("A rescoring needs a reason: what will somebody ask in a year?", code="reason_missing")
+    frozen = _frozen(filters, version)
+    total = frozen.apply(Inspection.objects.all()).count()
+    if not total:
+        raise UserError(
+            f"No record of {version.category.name} meets these filters, so there is nothing to score again.",
+            code="no_records",
+        )
+    asked = {name: value for name, value in (how or {}).items() if value}
+    run = RescoringRun.objects.create(
+        model_version=version,
+        threshold=threshold_in_force(version.pk),
+        device_requested=asked.get("device", settings.DEVICE),
+        runtime=asked.get("runtime", settings.RUNTIME),
+        precision=asked.get("precision", settings.PRECISION),
+        filters=frozen.as_dict(),
+        reason=reason.strip(),
+        total=total,
+        requested_by_id=actor.pk if actor else None,
+        lease_expires_at=lease(),
+    )
+    audit(
+        kind="rescoring.requested",
+        subject=run,
+        actor=actor,
+        after={
+            "model_version": version.pk,
+            "threshold": run.threshold_id,
+            "filters": run.filters,
+            "records": total,
+            "reason": run.reason,
+            **run.how,
+        },
+    )
+    transaction.on_commit(lambda: _publish(run.pk))
+    return run
+
+
+def _frozen(filters: Filters, version: ModelVersion) -> Filters:
+    """The same filters, of the version's category, and of nothing that is written from now on."""
+    if filters.category not in (None, version.category):
+        raise UserError(
+            f"{version} cannot score records of {filters.category}: it was trained on {version.category.name}.",
+            code="invalid",
+        )
+    now = timezone.now()
+    return replace(filters, category=version.category, until=min(filters.until or now, now))
+
+
+def _publish(run_id: uuid.UUID) -> bool:
+    from tuning.tasks import work_on_rescoring
+
+    return broker.publish(work_on_rescoring, run_id)
+
+
+@transaction.atomic
+def cancel_rescoring(*, run: RescoringRun, actor: Actor) -> RescoringRun:
+    """End a run now. Results that are written stay; a worker that is at it loses its claim and writes nothing more.
+
+    Raises `Forbidden`, and `Conflict` where the run is over.
+    """
+    require(actor, Right.TUNE)
+    if not _end(run.pk, Q(), _Status.CANCELLED, actor=actor):
+        run.refresh_from_db(fields=["status"])
+        raise Conflict(f"This rescoring is {run.status} already. Nothing was changed.", code="rescoring_over")
+    run.refresh_from_db()
+    return run
+
+
+# ---------------------------------------------------------------- working on it
+def work_on_rescoring(*, run_id: uuid.UUID, worker: str) -> None:
+    """Score some slices of a run, then hand it on; in the worker.
+
+    The run is claimed by one conditional UPDATE, so a doubled message finds nothing to do.
+    """
+    token = uuid.uuid4()
+    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
+    claimed = RescoringRun.objects.filter(free, pk=run_id, status__in=RescoringRun.OPEN).update(
+        status=_Status.RUNNING, claim=token, worker=worker, lease_expires_at=lease()
+    )
+    if not claimed:
+        return
+    RescoringRun.objects.filter(pk=run_id, started_at__isnull=True).update(started_at=timezone.now())
+    until = time.monotonic() + _SLICE_SECONDS
+    try:
+        while records := _begin_slice(run_id, token):
+            still_mine = _score_slice(run_id, token, records)
+            broker.notify(_topic(run_id))
+            if not still_mine:
+                return
+            if time.monotonic() >= until:
+                RescoringRun.objects.filter(pk=run_id, claim=token).update(claim=None)
+                _publish(run_id)
+                return
+        _finish(run_id, token)
+    except UserError as error:  # the model cannot be loaded, or the filters name what is not there any more
+        _end(run_id, Q(claim=token), _Status.FAILED, error=error)
+    broker.notify(_topic(run_id))
+
+
+def _topic(run_id: uuid.UUID) -> str:
+    return f"rescoring-{run_id}"
+
+
+@transaction.atomic
+def _begin_slice(run_id: uuid.UUID, token: uuid.UUID) -> list[Inspection]:
+    """The next records, marked as begun. Only the holder of the run's claim gets any.
+
+    What a dead worker had begun is tried one by one, so that an image which kills workers takes no other with it; the
+    one that did so too often gets its result here: none.
+    """
+    run = RescoringRun.objects.select_for_update().filter(pk=run_id, claim=token).first()
+    if run is None:
+        return []
+    if run.attempt >= settings.MAX_ATTEMPTS:
+        for hopeless in _next_records(run)[:1]:
+            _keep(run, [Rescored(run=run, inspection=hopeless, error_code="worker_died")], hopeless)
+    records = list(_next_records(run)[: 1 if run.begun else settings.BATCH_SIZE])
+    run.begun = run.begun or len(records)
+    run.attempt += 1
+    run.save(update_fields=["begun", "attempt"])
+    return records
+
+
+def _next_records(run: RescoringRun) -> QuerySet[Inspection]:
+    records = Filters.from_dict(run.filters).apply(Inspection.objects.select_related("asset"))
+    if run.reached_at is not None:
+        later = Q(created_at__gt=run.reached_at) | Q(created_at=run.reached_at, id__gt=run.reached_id)
+        records = records.filter(later, created_at__gte=run.reached_at)
+    return records.order_by("created_at", "id")
+
+
+def _score_slice(run_id: uuid.UUID, token: uuid.UUID, records: Sequence[Inspection]) -> bool:
+    """Score records and keep what came of it. False when the run is somebody else's by now, and nothing was written."""
+    run = RescoringRun.objects.select_related("model_version", "threshold").get(pk=run_id)
+    held = _held(run)
+    RescoringRun.objects.filter(pk=run_id, claim=token).update(
+        precision_chosen=held.scorer.choice["precision"], lease_expires_at=lease()
+    )
+    results = _scored(run, held, records)
+    with transaction.atomic():
+        mine = RescoringRun.objects.select_for_update().filter(pk=run_id, claim=token).first()
+        if mine is None:
+            log.warning("Rescoring %s was taken away while it was worked on; nothing was written.", run_id)
+            return False
+        _keep(mine, results, records[-1])
+    return True
+
+
+def _held(run: RescoringRun) -> runtime.Held:
+    """The model, in the precision that the first worker chose: the scores of a run can be compared with each other."""
+    held = runtime.hold(run.model_version, **run.how)
+    if run.precision_chosen in ("", held.scorer.choice["precision"]):
+        return held
+    return runtime.hold(run.model_version, **run.how | {"precision": run.precision_chosen})
+
+
+def _keep(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> None:
+    """The results of a slice and the place that it reached, inside the transaction that holds the run's row."""
+    Rescored.objects.bulk_create(results)
+    done = [result for result in results if not result.error_code]
+    run.done += len(done)
+    run.failed += len(results) - len(done)
+    run.changed += sum(result.outcome != result.inspection.outcome for result in done)
+    run.reached_at, run.reached_id = last.created_at, last.pk
+    run.begun, run.attempt = max(0, run.begun - len(results)), 0
+    run.lease_expires_at = lease()
+    run.save(
+        update_fields=[
+            "done",
+            "failed",
+            "changed",
+            "reached_at",
+            "reached_id",
+            "begun",
+            "attempt",
+            "lease_expires_at",
+        ]
+    )
+
+
+def _scored(run: RescoringRun, held: runtime.Held, records: Sequence[Inspection]) -> list[Rescored]:
+    """What the model says about each image, or why it says nothing. An image's fault is that image's alone."""
+    failures: dict[uuid.UUID, str] = {}
+    images: list[tuple[Inspection, bytes]] = []
+    for record in records:
+        try:
+            images.append((record, record.asset.read()))
+        except UserError as error:  # retention removed the file
+            failures[record.pk] = error.code
+        except OSError:
+            log.exception("The image of inspection %s cannot be read.", record.pk)
+            failures[record.pk] = "image_unreadable"
+    found = _results(held, images)
+    return [
+        Rescored(run=run, inspection=record, error_code=failures[record.pk])
+        if record.pk in failures
+        else _weighed(run, record, found[record.pk])
+        for record in records
+    ]
+
+
+def _results(
+    held: runtime.Held, images: Sequence[tuple[Inspection, bytes]]
+) -> dict[uuid.UUID, runtime.Scored | runtime.Incomparable | Exception]:
+    try:
+        results = runtime.score(held, [data for _, data in images]) if images else []
+    except Exception as error:
+        if len(images) == 1:
+            log.exception("Scoring inspection %s again failed.", images[0][0].pk)
+            return {images[0][0].pk: error}
+        return {pk: result for image in images for pk, result in _results(held, [image]).items()}
+    return {record.pk: result for (record, _), result in zip(images, results, strict=True)}
+
+
+def _weighed(
+    run: RescoringRun, record: Inspection, result: runtime.Scored | runtime.Incomparable | Exception
+) -> Rescored:
+    from modelzoo.detectors.calibration import p_value
+
+    if isinstance(result, Exception):
+        code = result.code if isinstance(result, UserError) else "scoring_failed"
+        return Rescored(run=run, inspection=record, error_code=code)
+    if isinstance(result, runtime.Incomparable):
+        outcome = Inspection.Outcome.NOT_COMPARABLE
+        return Rescored(run=run, inspection=record, outcome=outcome, reason=result.reason)
+    if not math.isfinite(result.score):
+        return Rescored(run=run, inspection=record, error_code="scoring_failed")
+    held_out = run.model_version.held_out_scores
+    defective = result.score > run.threshold.value
+    return Rescored(
+        run=run,
+        inspection=record,
+        outcome=Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
+        score=result.score,
+        p_value=p_value(result.score, held_out) if held_out else None,
+    )
+
+
+# ---------------------------------------------------------------- how it ends
+def _finish(run_id: uuid.UUID, token: uuid.UUID) -> None:
+    correlation = _rank_correlation(run_id)
+    _end(run_id, Q(claim=token), _Status.FINISHED, rank_correlation=correlation)
+
+
+def _rank_correlation(run_id: uuid.UUID) -> float | None:
+    """Spearman's, of the two scores of each record: the scales of two models have nothing to do with each other."""
+    from scipy.stats import spearmanr
+
+    both = Rescored.objects.filter(run=run_id, score__isnull=False, inspection__score__isnull=False)
+    pairs = list(both.order_by().values_list("inspection__score", "score"))
+    if len({old for old, _ in pairs}) < 2 or len({new for _, new in pairs}) < 2:
+        return None
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+
+
+@transaction.atomic
+def _end(
+    run_id: uuid.UUID,
+    held: Q,
+    status: str,
+    *,
+    actor: Actor = None,
+    error: UserError | None = None,
+    **fields: Any,
+) -> bool:
+    """Close an open run, if `held` still holds. The worker acts for whoever asked for the run."""
+    ended = RescoringRun.objects.filter(held, pk=run_id, status__in=RescoringRun.OPEN).update(
+        status=status,
+        claim=None,
+        lease_expires_at=None,
+        finished_at=timezone.now(),
+        error_code=error.code if error else "",
+        error=error.detail if error else "",
+        **fields,
+    )
+    if ended:
+        run = RescoringRun.objects.select_related("requested_by").get(pk=run_id)
+        audit(
+            kind=f"rescoring.{status}",
+            subject=run,
+            actor=run.requested_by if status != _Status.CANCELLED else actor,
+            after={
+                "records": run.total,
+                "done": run.done,
+                "failed": run.failed,
+                "changed": run.changed,
+                **({"code": error.code, "error": error.detail} if error else {}),
+            },
+        )
+    return bool(ended)
+
+
+def await_rescoring(*, run: RescoringRun, timeout: float) -> bool:
+    """Wait until the run is over, at most so many seconds; returns whether it is."""
+
+    def settled() -> bool:
+        run.refresh_from_db()
+        return run.status not in RescoringRun.OPEN
+
+    return broker.wait_until(settled, topic=_topic(run.pk), timeout=timeout)
+
+
+def sweep_rescorings() -> None:
+    """Call a worker again for runs that nobody gave a sign of life for."""
+    now = timezone.now()
+    for run in RescoringRun.objects.filter(status__in=RescoringRun.OPEN, lease_expires_at__lt=now):
+        if run.claim is None:
+            RescoringRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=lease())
+        _publish(run.pk)

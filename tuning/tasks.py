@@ -1,0 +1,17 @@
+"""Tasks of the `inference` queue: they carry the id of a run, and its row decides what is to be done."""
+
+from __future__ import annotations
+
+import uuid
+
+from celery import Task, shared_task
+
+from inspection.services import worker_name
+from records.context import acting
+from tuning import services
+
+
+@shared_task(bind=True)
+def work_on_rescoring(self: Task, run_id: str) -> None:
+    with acting("worker"):
+        services.work_on_rescoring(run_id=uuid.UUID(run_id), worker=worker_name(self.request.hostname))
