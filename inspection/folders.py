@@ -1,0 +1,151 @@
+"""Reads: images in a folder of this machine: one that a batch may name, or one that is watched.
+
+A batch may name folders inside the roots that the installation allows (BATCH_ROOTS) and no others. Where they lie
+does not show: what is not there and what is not allowed get one and the same answer.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from mvtec_site.errors import Conflict, NotFound, UserError
+from records.images import ImageRejected
+
+_DEEPEST = 20  # folders in folders
+_ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have
+
+
+class FileUnreadable(UserError):
+    code = "file_unreadable"
+
+
+def find_folder(wanted: str) -> Path:
+    """The folder of that name (absolute, or below one of the roots), symbolic links followed.
+
+    Raises `NotFound`, also for what lies outside of the roots, of which nothing is looked at.
+    """
+    if not settings.BATCH_ROOTS:
+        raise Conflict(
+            "No folder of the server may be read: BATCH_ROOTS is empty. Nothing was done. Send a zip, or have "
+            "BATCH_ROOTS set to the folder that images lie in.",
+            code="no_batch_roots",
+        )
+    for root in map(Path, settings.BATCH_ROOTS):
+        folder = _inside(root, wanted)
+        if folder is not None:
+            return folder
+    raise NotFound(
+        f"There is no folder {wanted[:200]!r} inside the allowed roots (BATCH_ROOTS). Nothing was done.",
+        code="folder_not_found",
+    )
+
+
+def _inside(root: Path, wanted: str) -> Path | None:
+    if ".." in Path(wanted).parts:
+        return None
+    try:
+        real_root, meant = root.resolve(strict=True), root / wanted
+        if not (meant.is_relative_to(root) or meant.is_relative_to(real_root)):
+            return None
+        real = meant.resolve(strict=True)
+        return real if real.is_relative_to(real_root) and real.is_dir() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def images_in(folder: Path) -> list[str]:
+    """Paths below a folder of the files that are images by their names, in order; hidden ones are left out.
+
+    Only names are looked at. Folders that are symbolic links are not entered. Raises `folder_too_large` beyond
+    BATCH_MAX_ZIP_FILES images: a part of a folder would be taken for the whole.
+    """
+    most = settings.BATCH_MAX_ZIP_FILES
+    found: list[str] = []
+    for looked_at, path in enumerate(_files(folder)):
+        if looked_at >= most * _ENTRIES_FOR_EACH_IMAGE:
+            raise _too_large(f"more than {most * _ENTRIES_FOR_EACH_IMAGE:,} files")
+        if is_image_name(path):
+            found.append(path)
+        if len(found) > most:
+            raise _too_large(f"more than {most:,} images (BATCH_MAX_ZIP_FILES)")
+    return sorted(found)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    def tell(error: OSError) -> None:
+        raise UserError(
+            f"A folder inside {folder.name!r} cannot be listed ({error.strerror}). Nothing was done.",
+            code="folder_unreadable",
+            status=Conflict.status,
+        ) from error
+
+    for where, folders, names in os.walk(folder, onerror=tell):
+        below = Path(where).relative_to(folder)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if folders and len(below.parts) >= _DEEPEST:
+            raise _too_large(f"folders more than {_DEEPEST} deep")
+        yield from (str(below / name) for name in names)
+
+
+def _too_large(what: str) -> UserError:
+    return UserError(
+        f"The folder has {what}. Nothing was done. Name its folders one by one.",
+        code="folder_too_large",
+        status=ImageRejected.TOO_LARGE,
+    )
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is an image by its name; hidden files are none."""
+    path = Path(name)
+    return not path.name.startswith(".") and path.suffix[1:].lower() in settings.ALLOWED_EXTENSIONS
+
+
+def read_in_roots(folder: Path, path: str) -> bytes:
+    """A file of a folder that a batch named, if it still lies inside the roots, wherever links lead.
+
+    Raises what `read_file` raises.
+    """
+    try:
+        real = (folder / path).resolve(strict=True)
+        roots = [Path(root).resolve(strict=True) for root in settings.BATCH_ROOTS]
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unreadable(error) from error
+    if not any(real.is_relative_to(root) for root in roots):
+        raise FileUnreadable("The file is not inside the allowed roots (BATCH_ROOTS). It was not read.")
+    return read_file(real)[0]
+
+
+def read_file(path: Path) -> tuple[bytes, os.stat_result]:
+    """A regular file (no link, no device), and what it was when it was opened.
+
+    Raises `FileUnreadable`, and `ImageRejected` for what is larger than an image may be, before it is read.
+    """
+    try:
+        # Not blocking: a pipe without a writer would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            seen = os.fstat(descriptor)
+            if not stat.S_ISREG(seen.st_mode):
+                raise FileUnreadable("It is no regular file. It was not read.")
+            if seen.st_size > settings.MAX_FILE_SIZE:
+                raise ImageRejected(
+                    f"The file has {seen.st_size:,} bytes; at most {settings.MAX_FILE_SIZE:,} are allowed "
+                    "(MAX_FILE_SIZE).",
+                    code="file_too_large",
+                    status=ImageRejected.TOO_LARGE,
+                )
+            # It may be growing: the gate refuses one byte too many.
+            return file.read(settings.MAX_FILE_SIZE + 1), seen
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> FileUnreadable:
+    reason = getattr(error, "strerror", None) or "it cannot be found"
+    return FileUnreadable(f"The file cannot be read ({reason}). It was not judged.")

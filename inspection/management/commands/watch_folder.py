@@ -1,0 +1,169 @@
+"""`manage.py watch_folder PATH --station S`: inspect files as cameras drop them into a folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import threading
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+
+from accounts.roles import Right, require
+from inspection.watching import PART_FIELDS, Handled, NotNow, Watch, Watcher
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 3600:
+        raise argparse.ArgumentTypeError("must be 0 to 3600 seconds")
+    return value
+
+
+class Command(ProductCommand):
+    help = (
+        "Inspect the images that appear in a folder, each once, by the model that is in force. Runs until SIGTERM or "
+        "Ctrl-C; waits for workers, broker, database and the folder itself while they are away. With --json it prints "
+        "one line of JSON for each file, with --once one document. Exit status of --once: 0 when every complete file "
+        "has a record, else 1."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, metavar="PATH")
+        parser.add_argument("--station", required=True, help="where the camera stands; kept in every record")
+        parser.add_argument("--category", default="", help="whose model judges (default: the one loaded last)")
+        parser.add_argument("--user", default="", help="operator of the records; needs the right to inspect")
+        parser.add_argument("--after", choices=["move", "mark", "keep"], default="move", help="what becomes of a file")
+        parser.add_argument(
+            "--done-dir", type=Path, help="with move; default PATH/done, refused ones: failed beside it"
+        )
+        parser.add_argument("--settle", type=_seconds, default=2.0, help="complete when unchanged for so many seconds")
+        parser.add_argument("--poll", type=_seconds, default=1.0, help="seconds between two looks")
+        parser.add_argument("--pattern", default="", help=f"regular expression with groups {', '.join(PART_FIELDS)}")
+        parser.add_argument("--recursive", action="store_true", help="folders in the folder too")
+        parser.add_argument("--once", action="store_true", help="what is complete now, then end")
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        watcher = Watcher(_watch(options), self.say)
+        with _until_told(watcher.stop):
+            if options["once"]:
+                self._once(watcher, as_json=options["json"])
+                return
+            self.say(f"Watching {watcher.watch.folder} for {watcher.watch.station}.")
+            for handled in watcher.run(poll=options["poll"]):
+                self.say(_sentence(handled))
+                if options["json"]:
+                    self.stdout.write(json.dumps(handled.document))
+                    self.stdout.flush()
+            self.say("Stopped.")
+
+    def _once(self, watcher: Watcher, *, as_json: bool) -> None:
+        files: list[dict[str, Any]] = []
+        trouble = ""
+        try:
+            for handled in watcher.once():
+                files.append(handled.document)
+                self.say(_sentence(handled))
+        except NotNow as error:
+            trouble = str(error)
+        statuses = Counter(file["status"] for file in files)
+        outcomes = Counter(file["outcome"] for file in files if "outcome" in file)
+        summary = {
+            **{status: statuses[status] for status in ("inspected", "again", "refused", "unreadable")},
+            **{outcome: outcomes[outcome] for outcome in ("good", "defective", "not_comparable")},
+            "left": None if trouble else len(watcher.left()),
+            "trouble": trouble or None,
+        }
+        if as_json:
+            self.answer(summary | {"files": files})
+        if trouble:
+            raise UserError(f"{trouble} {len(files)} files were handled; the others stay where they are.")
+        if without := statuses["refused"] + statuses["unreadable"]:
+            raise UserError(f"{without} of {len(files)} files have no record; the others do.")
+
+
+def _watch(options: dict[str, Any]) -> Watch:
+    folder = options["folder"].absolute()
+    if not folder.is_dir():
+        raise UserError(f"{folder} is no folder. Nothing is watched.")
+    done = options["done_dir"].absolute() if options["done_dir"] else None
+    if done and folder.is_relative_to(done):
+        raise UserError(f"--done-dir must not be the folder itself or one around it: {done}. Nothing is watched.")
+    station = options["station"].strip()
+    if not 0 < len(station) <= 100:
+        raise UserError("--station must have 1 to 100 characters. Nothing is watched.")
+    return Watch(
+        folder=folder,
+        station=station,
+        category=options["category"],
+        actor=_operator(options["user"]),
+        after=options["after"],
+        done=done,
+        settle=options["settle"],
+        recursive=options["recursive"],
+        pattern=_pattern(options["pattern"]),
+    )
+
+
+def _operator(name: str) -> User | None:
+    if not name:
+        return None
+    user = User.objects.filter(username=name).first()
+    if user is None:
+        raise UserError(f"There is no user {name}. Nothing is watched.")
+    require(user, Right.INSPECT)
+    return user
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    if not text:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise UserError(f"--pattern is no regular expression ({error}). Nothing is watched.") from error
+    named = set(pattern.groupindex)
+    if not named or not named <= set(PART_FIELDS):
+        raise UserError(f"--pattern must have groups named (?P<name>...), of {', '.join(PART_FIELDS)} only.")
+    return pattern
+
+
+def _sentence(handled: Handled) -> str:
+    document = handled.document
+    if "code" in document:
+        said = f"{handled.status}: {document['detail']}"
+    else:
+        score = "" if document["score"] is None else f", score {document['score']:.6g}"
+        said = f"{document['outcome'].replace('_', ' ')}{score}, inspection {document['inspection_id']}"
+        if handled.status == "again":
+            said += " (recorded before)"
+    where = f" -> {document['now_at']}" if document["now_at"] else ""
+    return f"{document['file']}: {said}{where}"
+
+
+@contextmanager
+def _until_told(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C end it after the file in hand; a second Ctrl-C at once."""
+    before: dict[int, Any] = {}
+
+    def told(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in (int(signal.SIGTERM), int(signal.SIGINT)):
+        before[number] = signal.signal(number, told)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
