@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from django.db.models import Q
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
@@ -62,6 +65,48 @@ def newest_of_each_algorithm() -> list[ModelVersion]:
 
 def threshold_in_force(version_id: int) -> Threshold:
     return Threshold.objects.filter(model_version_id=version_id).order_by("-revision")[0]
+
+
+def threshold_by_rule(
+    *, version: ModelVersion, method: str, parameters: dict[str, Any]
+) -> tuple[float, dict[str, Any]]:
+    """The threshold that a rule takes from the held-out scores of a version, and what it was taken from.
+
+    `percentile` wants {"percentile": 95}, `conformal` {"false_reject_rate": 0.05}. Raises `UserError` for other methods
+    and parameters, and `Conflict` where there are too few scores.
+    """
+    from modelzoo.detectors import calibration
+    from modelzoo.detectors.errors import DetectorError, TooFewImages
+
+    rules: dict[str, tuple[str, Callable[..., float]]] = {
+        Threshold.Method.PERCENTILE: ("percentile", calibration.percentile_threshold),
+        Threshold.Method.CONFORMAL: ("false_reject_rate", calibration.conformal_threshold),
+    }
+    if method not in rules:
+        raise UserError(
+            f"Held-out good images alone give no threshold by {method}. Nothing was changed. Send a value; manage.py "
+            "calibrate computes best_f1 and cost from labelled images.",
+            code="value_missing",
+        )
+    name, rule = rules[method]
+    number = parameters.get(name)
+    if set(parameters) != {name} or isinstance(number, bool) or not isinstance(number, int | float):
+        raise UserError(
+            f"To compute a threshold by {method}, parameters must be {{{name!r}: a number}}. Nothing was changed.",
+            code="invalid_parameters",
+        )
+    scores = version.held_out_scores
+    if not scores:
+        raise Conflict(f"{version} has no held-out scores. The threshold in force stays.", code="too_few_scores")
+    try:
+        value = rule(scores, number)
+    except TooFewImages as error:
+        raise Conflict(f"{error} The threshold in force stays.", code="too_few_scores") from error
+    except DetectorError as error:
+        raise UserError(f"{error} The threshold in force stays.", code="invalid_parameters") from error
+    above = sum(score > value for score in scores)
+    found = {"scores": "held-out good images", "n": len(scores), "above": above, "quantile": 1 - above / len(scores)}
+    return value, found
 
 
 def active_deployments() -> list[Deployment]:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.roles import Right, require
 from modelzoo.attested import said_of_threshold
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from modelzoo.selectors import rollback_target
+from modelzoo.selectors import rollback_target, threshold_by_rule
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
 from records.services import Actor, audit
@@ -75,6 +75,35 @@ def set_threshold(
         actor=actor,
         parameters=parameters,
         evidence=evidence,
+    )
+
+
+def decide_threshold(
+    *,
+    version: ModelVersion,
+    value: float | None,
+    method: str,
+    parameters: dict[str, Any],
+    evidence: dict[str, Any],
+    reason: str,
+    actor: Actor,
+) -> Threshold:
+    """As `set_threshold`. Without a value, the method computes it from the version's held-out scores.
+
+    Raises `UserError` besides, where the method cannot do that.
+    """
+    require(actor, Right.TUNE)
+    if value is None:
+        value, found = threshold_by_rule(version=version, method=method, parameters=parameters)
+        evidence = evidence | found
+    return set_threshold(
+        version=version,
+        value=value,
+        method=method,
+        parameters=parameters,
+        evidence=evidence,
+        reason=reason,
+        actor=actor,
     )
 
 

@@ -325,6 +325,7 @@ SPECTACULAR_SETTINGS = {
         "RescoringStatusEnum": "tuning.models.RescoringRun.Status",
         "RequestStatusEnum": "inspection.models.InspectionRequest.Status",
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
+        "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
     },

@@ -2,11 +2,16 @@
 
 from django.urls import re_path
 
-from inspection.api import batches, history, reviews, views
+from inspection.api import batches, deployments, history, reviews, views
+from modelzoo.api.urls import VERSION
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 
 urlpatterns = [
+    re_path(r"^deployments/?$", deployments.DeploymentsView.as_view(), name="deployments"),
+    re_path(r"^deployments/(?P<deployment_id>[0-9]{1,18})/?$", deployments.DeploymentView.as_view(), name="deployment"),
+    re_path(rf"{VERSION}/promote/?$", deployments.PromotionView.as_view(), name="model-version-promote"),
+    re_path(r"^categories/(?P<name>[-\w]{1,100})/rollback/?$", deployments.RollbackView.as_view(), name="rollback"),
     re_path(r"^load_model/?$", views.LoadModelView.as_view(), name="load-model"),
     re_path(r"^status/?$", views.StatusView.as_view(), name="status"),
     re_path(r"^test_image/?$", views.TestImageView.as_view(), name="test-image"),

@@ -1,5 +1,18 @@
 """`/api/` of modelzoo. Every path works with and without a trailing slash."""
 
-from django.urls import URLPattern
+from django.urls import re_path
 
-urlpatterns: list[URLPattern] = []
+from modelzoo.api import views
+
+VERSION = r"^model-versions/(?P<version_id>[0-9]{1,18})"
+
+urlpatterns = [
+    re_path(r"^categories/?$", views.CategoriesView.as_view(), name="categories"),
+    re_path(r"^model-versions/?$", views.ModelVersionsView.as_view(), name="model-versions"),
+    re_path(rf"{VERSION}/?$", views.ModelVersionView.as_view(), name="model-version"),
+    re_path(rf"{VERSION}/metrics/?$", views.MetricsView.as_view(), name="model-version-metrics"),
+    re_path(rf"{VERSION}/artifact/?$", views.ArtifactView.as_view(), name="model-version-artifact"),
+    re_path(rf"{VERSION}/archive/?$", views.ArchiveView.as_view(), name="model-version-archive"),
+    re_path(r"^thresholds/?$", views.ThresholdsView.as_view(), name="thresholds"),
+    re_path(r"^thresholds/(?P<threshold_id>[0-9]{1,18})/?$", views.ThresholdView.as_view(), name="threshold"),
+]

@@ -9,7 +9,7 @@ import numpy as np
 
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.runtime import hold
-from modelzoo.selectors import find_version, threshold_in_force
+from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
@@ -54,7 +54,7 @@ class Command(ProductCommand):
         if options["prevalence"] is not None and options["cost"] is None:
             raise UserError("--prevalence belongs to --cost.")
         try:
-            value, method, parameters = self._threshold(version, options)
+            value, method, parameters, evidence = self._threshold(version, options)
         except DetectorError as error:
             raise UserError(f"{error} The threshold in force stays.") from error
         before = threshold_in_force(version.pk)
@@ -63,12 +63,19 @@ class Command(ProductCommand):
             "method": method,
             "threshold": value,
             "parameters": parameters,
+            "evidence": evidence,
             "before": before.value,
         }
         if not options["dry_run"]:
             reason = options["reason"] or f"manage.py calibrate, {method}"
             made = set_threshold(
-                version=version, value=value, method=method, parameters=parameters, reason=reason, actor=None
+                version=version,
+                value=value,
+                method=method,
+                parameters=parameters,
+                evidence=evidence,
+                reason=reason,
+                actor=None,
             )
             answer["revision"] = made.revision
         if options["json"]:
@@ -77,26 +84,29 @@ class Command(ProductCommand):
             kept = f"kept as revision {answer['revision']}" if "revision" in answer else "not kept (--dry-run)"
             self.stdout.write(f"{version}: {value:.6g} by {method} (was {before.value:.6g}), {kept}")
 
-    def _threshold(self, version: ModelVersion, options: dict[str, Any]) -> tuple[float, str, dict[str, Any]]:
+    def _threshold(
+        self, version: ModelVersion, options: dict[str, Any]
+    ) -> tuple[float, str, dict[str, Any], dict[str, Any]]:
+        """Value, method, its parameters, and what it was taken from."""
         from modelzoo.detectors import calibration
 
-        held_out = np.asarray(version.held_out_scores, dtype=np.float64)
-        origin = {"scores": "held-out good images", "n": len(held_out)}
-        if options["percentile"] is not None:
-            value = calibration.percentile_threshold(held_out, options["percentile"])
-            return value, Threshold.Method.PERCENTILE, {"percentile": options["percentile"], **origin}
-        if (rate := options["false_reject_rate"]) is not None:
-            value = calibration.conformal_threshold(held_out, rate)
-            return value, Threshold.Method.CONFORMAL, {"false_reject_rate": rate, **origin}
-        scores, labels, origin = self._labelled(version, options["dataset"])
+        for method, name in (
+            (Threshold.Method.PERCENTILE, "percentile"),
+            (Threshold.Method.CONFORMAL, "false_reject_rate"),
+        ):
+            if options[name] is not None:
+                rule = {name: options[name]}
+                value, evidence = threshold_by_rule(version=version, method=method, parameters=rule)
+                return value, method, rule, evidence
+        scores, labels, evidence = self._labelled(version, options["dataset"])
         if options["best_f1"]:
-            return calibration.best_f1_threshold(scores, labels), Threshold.Method.BEST_F1, origin
+            return calibration.best_f1_threshold(scores, labels), Threshold.Method.BEST_F1, {}, evidence
         false_reject, escape = options["cost"]
         value = calibration.cost_threshold(
             scores, labels, cost_false_reject=false_reject, cost_escape=escape, prevalence=options["prevalence"]
         )
         costs = {"cost_false_reject": false_reject, "cost_escape": escape, "prevalence": options["prevalence"]}
-        return value, Threshold.Method.COST, {**costs, **origin}
+        return value, Threshold.Method.COST, costs, evidence
 
     def _labelled(self, version: ModelVersion, wanted: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Scores and labels of the labelled images that can be compared."""

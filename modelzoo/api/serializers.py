@@ -1,0 +1,190 @@
+"""Shapes of what the API of categories, model versions, thresholds and deployments takes and gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from modelzoo.api.fields import FiniteField, JsonObject
+from modelzoo.models import Deployment, ModelVersion, Threshold
+from mvtec_site.api import page_output
+
+_LARGEST_ID = 10**18 - 1
+
+
+def reason_field() -> serializers.CharField:
+    return serializers.CharField(max_length=500, help_text="why; kept with the change")
+
+
+def id_field(**options: Any) -> serializers.IntegerField:
+    return serializers.IntegerField(min_value=1, max_value=_LARGEST_ID, **options)
+
+
+class ReasonInput(serializers.Serializer):
+    reason = reason_field()
+
+
+# ---------------------------------------------------------------- categories
+class ProductionOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    number = serializers.IntegerField()
+    algorithm = serializers.CharField()
+
+
+class CategoryOutput(serializers.Serializer):
+    name = serializers.CharField()
+    production = ProductionOutput(allow_null=True, help_text="the model version that judges its parts")
+    deployment = serializers.IntegerField(allow_null=True, help_text="the one in force")
+    model_versions = serializers.IntegerField(help_text="how many")
+    datasets = serializers.IntegerField(help_text="how many")
+    created_at = serializers.DateTimeField()
+
+
+CategoryPageOutput = page_output(CategoryOutput)
+
+
+# ---------------------------------------------------------------- model versions
+class VersionListInput(serializers.Serializer):
+    category = serializers.CharField(required=False, default="", max_length=100)
+    algorithm = serializers.CharField(required=False, default="", max_length=32)
+    stage = serializers.ChoiceField(choices=ModelVersion.Stage.choices, required=False, default="")
+
+
+class ModelVersionOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    category = serializers.CharField()
+    number = serializers.IntegerField(help_text="within its category")
+    algorithm = serializers.CharField()
+    backbone = serializers.CharField(allow_null=True)
+    stage = serializers.ChoiceField(choices=ModelVersion.Stage.choices)
+    auroc = serializers.FloatField(allow_null=True, help_text="image AUROC at the end of training")
+    threshold = serializers.FloatField(allow_null=True, help_text="in force")
+    threshold_revision = serializers.IntegerField(allow_null=True)
+    dataset = serializers.CharField(help_text="name of the data set it learned from")
+    dataset_snapshot = serializers.CharField()
+    artifact_sha256 = serializers.CharField()
+    artifact_bytes = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(allow_null=True)
+
+
+ModelVersionPageOutput = page_output(ModelVersionOutput)
+
+
+class FullModelVersionOutput(ModelVersionOutput):
+    config = serializers.DictField(help_text="options of the detector")
+    preprocessing = serializers.DictField(help_text="what was decided about illumination and pose, and why")
+    backbone_sha256 = serializers.CharField(allow_null=True)
+    seed = serializers.IntegerField()
+    versions = serializers.DictField(child=serializers.CharField(), help_text="of code and libraries that trained it")
+    training_run = serializers.IntegerField(allow_null=True)
+    dataset_id = serializers.IntegerField(allow_null=True)
+    base_version = serializers.IntegerField(allow_null=True, help_text="the version that it extends")
+
+
+class MetricsOutput(serializers.Serializer):
+    model_version = serializers.IntegerField()
+    dataset = serializers.CharField()
+    dataset_snapshot = serializers.CharField()
+    metrics = serializers.DictField(help_text="of the evaluation at the end of training; empty without test images")
+    held_out_scores = serializers.ListField(
+        child=serializers.FloatField(), help_text="of good images that the model had not seen"
+    )
+
+
+# ---------------------------------------------------------------- thresholds
+class ThresholdListInput(serializers.Serializer):
+    model_version = id_field(required=False, default=None)
+    category = serializers.CharField(required=False, default="", max_length=100)
+
+
+class ThresholdInput(serializers.Serializer):
+    model_version = id_field()
+    value = FiniteField(required=False, allow_null=True, default=None, help_text="percentile and conformal compute it")
+    method = serializers.ChoiceField(
+        choices=Threshold.Method.choices, required=False, default=Threshold.Method.MANUAL.value
+    )
+    parameters = JsonObject(required=False, default=dict, help_text="of the method, kept with the revision")
+    evidence = JsonObject(required=False, default=dict, help_text="what was known when it was set, kept with it")
+    reason = reason_field()
+
+
+class ThresholdOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    model_version = serializers.IntegerField()
+    category = serializers.CharField()
+    revision = serializers.IntegerField()
+    in_force = serializers.BooleanField()
+    value = serializers.FloatField()
+    method = serializers.ChoiceField(choices=Threshold.Method.choices)
+    parameters = serializers.DictField()
+    evidence = serializers.DictField()
+    reason = serializers.CharField()
+    author = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+ThresholdPageOutput = page_output(ThresholdOutput)
+
+
+# ---------------------------------------------------------------- deployments
+class DeploymentListInput(serializers.Serializer):
+    category = serializers.CharField(required=False, default="", max_length=100)
+    status = serializers.ChoiceField(choices=Deployment.Status.choices, required=False, default="")
+
+
+class HowInput(serializers.Serializer):
+    """On what and how the model is run; what is not given is as the settings say."""
+
+    device = serializers.ChoiceField(choices=["auto", "cpu", "cuda"], required=False, default="")
+    runtime = serializers.ChoiceField(choices=Deployment.Runtime.choices, required=False, default="")
+    precision = serializers.ChoiceField(choices=Deployment.Precision.choices, required=False, default="")
+
+
+class DeploymentInput(HowInput):
+    model_version = id_field()
+    threshold = FiniteField(
+        required=False, allow_null=True, default=None, help_text="the version's next revision, in force with it"
+    )
+    threshold_reason = serializers.CharField(
+        required=False, default="", max_length=500, help_text="goes with a threshold"
+    )
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if (given["threshold"] is None) != (given["threshold_reason"] == ""):
+            raise serializers.ValidationError({"threshold_reason": "A threshold and its reason go together."})
+        return given
+
+
+class PromotionInput(HowInput):
+    reason = reason_field()
+
+
+class DeploymentRecordOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    category = serializers.CharField()
+    model_version = serializers.IntegerField()
+    version_number = serializers.IntegerField()
+    algorithm = serializers.CharField()
+    kind = serializers.ChoiceField(choices=Deployment.Kind.choices)
+    reason = serializers.CharField(allow_blank=True)
+    status = serializers.ChoiceField(choices=Deployment.Status.choices)
+    device_requested = serializers.CharField()
+    device = serializers.CharField(allow_null=True)
+    runtime = serializers.ChoiceField(choices=Deployment.Runtime.choices)
+    precision = serializers.ChoiceField(choices=Deployment.Precision.choices, help_text="what was asked for")
+    precision_chosen = serializers.CharField(allow_null=True, help_text="what it runs in")
+    choice = serializers.DictField(help_text="why, and what was measured")
+    threshold = serializers.FloatField(allow_null=True, help_text="that came with it")
+    threshold_reason = serializers.CharField(allow_blank=True)
+    worker = serializers.CharField(allow_null=True)
+    error_code = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    requested_by = serializers.CharField(allow_null=True)
+    requested_at = serializers.DateTimeField()
+    activated_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+DeploymentRecordPageOutput = page_output(DeploymentRecordOutput)

@@ -1,0 +1,183 @@
+"""Categories, model versions and thresholds. Each view parses, calls one service or selector, answers.
+
+What needs a worker (loading, promotion, rollback) is in `inspection.api.deployments`.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpResponseBase, StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.roles import Right
+from modelzoo import documents, packing, services
+from modelzoo.api import serializers as shapes
+from modelzoo.selectors import find_version
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
+
+VERSION_ID = OpenApiParameter("version_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+_THRESHOLD_ID = OpenApiParameter("threshold_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+
+
+class CategoriesView(ApiView):
+    """Kinds of parts, the one added last first: what judges them, how many versions and data sets there are."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=PAGE_PARAMETERS, responses={200: shapes.CategoryPageOutput, **problems()}, operation_id="categories"
+    )
+    def get(self, request: Request) -> Response:
+        return page_response(documents.categories(), request, documents.category_document)
+
+
+# ---------------------------------------------------------------- model versions
+class ModelVersionsView(ApiView):
+    """Trained detectors, newest first."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[shapes.VersionListInput, *PAGE_PARAMETERS],
+        responses={200: shapes.ModelVersionPageOutput, **problems()},
+        operation_id="model_versions",
+    )
+    def get(self, request: Request) -> Response:
+        given = parsed(shapes.VersionListInput, request.query_params)
+        return page_response(documents.versions(**given), request, documents.version_document)
+
+
+class ModelVersionView(ApiView):
+    """One version: what it is made of, and what made it."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        responses={200: shapes.FullModelVersionOutput, **problems()},
+        operation_id="model_version",
+    )
+    def get(self, request: Request, version_id: str) -> Response:
+        return Response(documents.full_version_document(int(version_id)))
+
+
+class MetricsView(ApiView):
+    """The figures of the evaluation at the end of training, and the held-out scores that thresholds are set from."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        responses={200: shapes.MetricsOutput, **problems()},
+        operation_id="model_version_metrics",
+    )
+    def get(self, request: Request, version_id: str) -> Response:
+        return Response(documents.metrics_document(int(version_id)))
+
+
+class ArtifactView(ApiView):
+    """The files of a version as a zip, not compressed. It never changes."""
+
+    rights = {"GET": Right.DEPLOY}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        responses={(200, "application/zip"): OpenApiTypes.BINARY, 304: None, **problems(409)},
+        operation_id="model_version_artifact",
+    )
+    def get(self, request: Request, version_id: str) -> HttpResponseBase:
+        version = find_version(wanted=version_id)
+
+        def send() -> HttpResponseBase:
+            files = packing.artifact_files(version)  # before the first byte, so that a refusal can be told
+            name = f"{version.category.name}-v{version.number}-{version.algorithm}.zip"
+            return StreamingHttpResponse(
+                packing.zipped(files),
+                content_type="application/zip",
+                headers={"Content-Disposition": f'attachment; filename="{name}"'},
+            )
+
+        return immutable(request, version.artifact_sha256, send)
+
+
+class ArchiveView(ApiView):
+    """Put a candidate aside."""
+
+    rights = {"POST": Right.DEPLOY}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        request=shapes.ReasonInput,
+        responses={200: shapes.FullModelVersionOutput, **problems(409, 413, 415)},
+        operation_id="archive_model_version",
+        examples=[OpenApiExample("a reason", value={"reason": "rejects every tenth good part"}, request_only=True)],
+    )
+    def post(self, request: Request, version_id: str) -> Response:
+        given = parsed(shapes.ReasonInput, request.data)
+        version = find_version(wanted=version_id)
+        services.archive_version(version=version, reason=given["reason"], actor=request.user)
+        return Response(documents.full_version_document(version.pk))
+
+
+# ---------------------------------------------------------------- thresholds
+class ThresholdsView(ApiView):
+    """Threshold revisions, newest first. The highest of a version is in force, from the next image on, everywhere."""
+
+    rights = {"GET": Right.READ, "POST": Right.TUNE}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=[shapes.ThresholdListInput, *PAGE_PARAMETERS],
+        responses={200: shapes.ThresholdPageOutput, **problems()},
+        operation_id="thresholds",
+    )
+    def get(self, request: Request) -> Response:
+        given = parsed(shapes.ThresholdListInput, request.query_params)
+        return page_response(documents.thresholds(**given), request, documents.threshold_document)
+
+    @extend_schema(
+        request=shapes.ThresholdInput,
+        responses={201: shapes.ThresholdOutput, **problems(409, 413, 415)},
+        operation_id="set_threshold",
+        examples=[
+            OpenApiExample(
+                "a value", value={"model_version": 7, "value": 21.5, "reason": "lot 4711 escaped"}, request_only=True
+            ),
+            OpenApiExample(
+                "a rule on the held-out scores",
+                value={
+                    "model_version": 7,
+                    "method": "conformal",
+                    "parameters": {"false_reject_rate": 0.02},
+                    "reason": "at most 2 % of good parts are to be looked at again",
+                },
+                request_only=True,
+            ),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        given = parsed(shapes.ThresholdInput, request.data)
+        version = find_version(wanted=given.pop("model_version"))
+        made = services.decide_threshold(version=version, actor=request.user, **given)
+        return Response(
+            documents.threshold_document(documents.find_threshold(made.pk)),
+            status=201,
+            headers={"Location": f"/api/thresholds/{made.pk}"},
+        )
+
+
+class ThresholdView(ApiView):
+    """One revision."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[_THRESHOLD_ID], responses={200: shapes.ThresholdOutput, **problems()}, operation_id="threshold"
+    )
+    def get(self, request: Request, threshold_id: str) -> Response:
+        return Response(documents.threshold_document(documents.find_threshold(int(threshold_id))))

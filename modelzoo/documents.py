@@ -1,0 +1,206 @@
+"""Reads: categories, versions, thresholds and deployments, in the shapes that the API shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+
+from modelzoo.models import Category, Deployment, ModelVersion, Threshold
+from mvtec_site.errors import NotFound
+
+
+def _name(user: AbstractBaseUser | None) -> str | None:
+    return user.get_username() if user else None
+
+
+# ---------------------------------------------------------------- categories
+def categories() -> QuerySet[Category]:
+    """Kinds of parts with what serves them, and how many versions and data sets they have."""
+
+    def count(model: type[ModelVersion] | str) -> Coalesce:
+        related = Category._meta.get_field(str(model)).related_model
+        rows = related.objects.filter(category=OuterRef("pk")).order_by().values("category").annotate(n=Count("pk"))
+        return Coalesce(Subquery(rows.values("n")), 0)
+
+    production = ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION)
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE)
+    return Category.objects.annotate(version_count=count("versions"), dataset_count=count("datasets")).prefetch_related(
+        Prefetch("versions", queryset=production.defer("metrics", "held_out_scores"), to_attr="in_production"),
+        Prefetch("deployments", queryset=active, to_attr="in_force"),
+    )
+
+
+def find_category(name: str) -> Category:
+    found = Category.objects.filter(name=name).first()
+    if found is None:
+        raise NotFound(f"There is no category {name[:100]!r}.", code="category_not_found")
+    return found
+
+
+def category_document(category: Any) -> dict[str, Any]:
+    """Of a row of `categories`."""
+    version = next(iter(category.in_production), None)
+    deployment = next(iter(category.in_force), None)
+    return {
+        "name": category.name,
+        "production": version and {"id": version.pk, "number": version.number, "algorithm": version.algorithm},
+        "deployment": deployment and deployment.pk,
+        "model_versions": category.version_count,
+        "datasets": category.dataset_count,
+        "created_at": category.created_at.isoformat(),
+    }
+
+
+# ---------------------------------------------------------------- model versions
+def versions(*, category: str = "", algorithm: str = "", stage: str = "") -> QuerySet[ModelVersion]:
+    latest = Threshold.objects.filter(model_version=OuterRef("pk")).order_by("-revision")
+    found = ModelVersion.objects.select_related("category", "created_by").annotate(
+        threshold=Subquery(latest.values("value")[:1]), threshold_revision=Subquery(latest.values("revision")[:1])
+    )
+    if category:
+        found = found.filter(category__name=category)
+    if algorithm:
+        found = found.filter(algorithm=algorithm)
+    return found.filter(stage=stage) if stage else found
+
+
+def version_document(version: Any) -> dict[str, Any]:
+    """Of a row of `versions`, in short."""
+    return {
+        "id": version.pk,
+        "category": version.category.name,
+        "number": version.number,
+        "algorithm": version.algorithm,
+        "backbone": version.backbone or None,
+        "stage": version.stage,
+        "auroc": version.metrics.get("image", {}).get("auroc"),
+        "threshold": version.threshold,
+        "threshold_revision": version.threshold_revision,
+        "dataset": version.dataset_name,
+        "dataset_snapshot": version.dataset_snapshot,
+        "artifact_sha256": version.artifact_sha256,
+        "artifact_bytes": version.artifact_bytes,
+        "created_at": version.created_at.isoformat(),
+        "created_by": _name(version.created_by),
+    }
+
+
+def full_version_document(version_id: int) -> dict[str, Any]:
+    """Everything that a version is made of, and what made it."""
+    # The run that made it, and its data set, belong to an app that builds on this one: reached by name, not imported.
+    found: Any = versions().select_related("training_run").filter(pk=version_id).first()
+    if found is None:
+        raise _no_version(version_id)
+    run = getattr(found, "training_run", None)
+    return {
+        **version_document(found),
+        "config": found.config,
+        "preprocessing": found.preprocessing,
+        "backbone_sha256": found.backbone_sha256 or None,
+        "seed": found.seed,
+        "versions": found.versions,
+        "training_run": run and run.pk,
+        "dataset_id": run and run.dataset_id,
+        "base_version": run and run.base_version_id,
+    }
+
+
+def metrics_document(version_id: int) -> dict[str, Any]:
+    found = ModelVersion.objects.filter(pk=version_id).first()
+    if found is None:
+        raise _no_version(version_id)
+    return {
+        "model_version": found.pk,
+        "dataset": found.dataset_name,
+        "dataset_snapshot": found.dataset_snapshot,
+        "metrics": found.metrics,
+        "held_out_scores": found.held_out_scores,
+    }
+
+
+def _no_version(version_id: int) -> NotFound:
+    return NotFound(f"There is no model version {version_id}.", code="model_version_not_found")
+
+
+# ---------------------------------------------------------------- thresholds
+def thresholds(*, model_version: int | None = None, category: str = "") -> QuerySet[Threshold]:
+    later = Threshold.objects.filter(model_version=OuterRef("model_version"), revision__gt=OuterRef("revision"))
+    found = Threshold.objects.select_related("model_version__category", "author").annotate(in_force=~Exists(later))
+    found = found.defer("model_version__metrics", "model_version__held_out_scores")
+    if model_version is not None:
+        found = found.filter(model_version=model_version)
+    return found.filter(model_version__category__name=category) if category else found
+
+
+def find_threshold(threshold_id: int) -> Threshold:
+    found = thresholds().filter(pk=threshold_id).first()
+    if found is None:
+        raise NotFound(f"There is no threshold {threshold_id}.", code="threshold_not_found")
+    return found
+
+
+def threshold_document(threshold: Any) -> dict[str, Any]:
+    """Of a row of `thresholds`."""
+    return {
+        "id": threshold.pk,
+        "model_version": threshold.model_version_id,
+        "category": threshold.model_version.category.name,
+        "revision": threshold.revision,
+        "in_force": threshold.in_force,
+        "value": threshold.value,
+        "method": threshold.method,
+        "parameters": threshold.parameters,
+        "evidence": threshold.evidence,
+        "reason": threshold.reason,
+        "author": _name(threshold.author),
+        "created_at": threshold.created_at.isoformat(),
+    }
+
+
+# ---------------------------------------------------------------- deployments
+def deployments(*, category: str = "", status: str = "") -> QuerySet[Deployment]:
+    found = Deployment.objects.select_related("category", "model_version", "requested_by")
+    found = found.defer("model_version__metrics", "model_version__held_out_scores")
+    if category:
+        found = found.filter(category__name=category)
+    return found.filter(status=status) if status else found
+
+
+def find_deployment(deployment_id: int) -> Deployment:
+    found = deployments().filter(pk=deployment_id).first()
+    if found is None:
+        raise NotFound(f"There is no deployment {deployment_id}.", code="deployment_not_found")
+    return found
+
+
+def deployment_record(deployment: Deployment) -> dict[str, Any]:
+    """One act of loading: what was asked for, by whom and why, and what became of it."""
+    version = deployment.model_version
+    return {
+        "id": deployment.pk,
+        "category": deployment.category.name,
+        "model_version": version.pk,
+        "version_number": version.number,
+        "algorithm": version.algorithm,
+        "kind": deployment.kind,
+        "reason": deployment.reason,
+        "status": deployment.status,
+        "device_requested": deployment.device_requested,
+        "device": deployment.device or None,
+        "runtime": deployment.runtime,
+        "precision": deployment.precision,
+        "precision_chosen": deployment.precision_chosen or None,
+        "choice": deployment.choice,
+        "threshold": deployment.threshold_value,
+        "threshold_reason": deployment.threshold_reason,
+        "worker": deployment.worker or None,
+        "error_code": deployment.error_code or None,
+        "error": deployment.error or None,
+        "requested_by": _name(deployment.requested_by),
+        "requested_at": deployment.requested_at.isoformat(),
+        "activated_at": deployment.activated_at.isoformat() if deployment.activated_at else None,
+        "ended_at": deployment.ended_at.isoformat() if deployment.ended_at else None,
+    }

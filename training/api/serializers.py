@@ -1,0 +1,157 @@
+"""Shapes of what the API of data sets and training runs takes and gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from modelzoo.api.fields import FiniteField, JsonObject
+from modelzoo.models import Threshold
+from mvtec_site.api import page_output
+from training.models import DatasetImage, TrainingRun
+from training.options import threshold_rule
+
+
+# ---------------------------------------------------------------- data sets
+class DatasetListInput(serializers.Serializer):
+    category = serializers.CharField(required=False, default="", max_length=100)
+    name = serializers.CharField(required=False, default="", max_length=100)
+
+
+class DatasetUploadInput(serializers.Serializer):
+    archive = serializers.FileField(help_text=".zip, .tar, .tar.gz or .tar.xz in MVTec layout")
+    name = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=100, help_text="default: that of the category's folder"
+    )
+
+
+class DatasetOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    category = serializers.CharField()
+    snapshot = serializers.CharField(help_text="hash over every image, split, label and mask")
+    source = serializers.CharField()
+    train_images = serializers.IntegerField()
+    test_images = serializers.IntegerField()
+    defective_images = serializers.IntegerField()
+    masks = serializers.IntegerField()
+    skipped_count = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(allow_null=True)
+
+
+DatasetPageOutput = page_output(DatasetOutput)
+
+
+class SkippedOutput(serializers.Serializer):
+    path = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class FullDatasetOutput(DatasetOutput):
+    skipped = SkippedOutput(many=True, help_text="files that are not part of it, at most 200")
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
+class ImportedOutput(FullDatasetOutput):
+    created = serializers.BooleanField(help_text="false: the same content had been imported before")
+
+
+class ImageListInput(serializers.Serializer):
+    split = serializers.ChoiceField(choices=DatasetImage.Split.choices, required=False, default="")
+    is_defective = serializers.BooleanField(required=False, allow_null=True, default=None)
+    defect_type = serializers.CharField(required=False, default="", max_length=100)
+
+
+class DatasetImageOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    path = serializers.CharField()
+    split = serializers.ChoiceField(choices=DatasetImage.Split.choices)
+    is_defective = serializers.BooleanField()
+    defect_type = serializers.CharField(help_text="good, or the name of the defect")
+    sha256 = serializers.CharField()
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    discarded = serializers.BooleanField(help_text="true: retention removed the file")
+    image_url = serializers.CharField()
+    mask_url = serializers.CharField(allow_null=True)
+
+
+DatasetImagePageOutput = page_output(DatasetImageOutput)
+
+
+# ---------------------------------------------------------------- training runs
+class CalibrationInput(serializers.Serializer):
+    """The rule of the first threshold, with its number."""
+
+    method = serializers.ChoiceField(choices=[Threshold.Method.PERCENTILE.value, Threshold.Method.CONFORMAL.value])
+    percentile = FiniteField(required=False, min_value=1.0, max_value=100.0, help_text="goes with percentile")
+    false_reject_rate = FiniteField(required=False, min_value=0.0, max_value=1.0, help_text="goes with conformal")
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        wanted = "percentile" if given["method"] == Threshold.Method.PERCENTILE else "false_reject_rate"
+        if set(given) != {"method", wanted}:
+            raise serializers.ValidationError({wanted: f"{given['method']} takes this number and no other."})
+        return threshold_rule(**{wanted: given[wanted]})
+
+
+class TrainingRunListInput(serializers.Serializer):
+    dataset = serializers.CharField(required=False, default="", max_length=100, help_text="its name")
+    algorithm = serializers.CharField(required=False, default="", max_length=32)
+    status = serializers.ChoiceField(choices=TrainingRun.Status.choices, required=False, default="")
+
+
+class TrainingRunInput(serializers.Serializer):
+    dataset = serializers.CharField(max_length=100, help_text="its name, then the newest snapshot is meant, or its id")
+    algorithm = serializers.CharField(max_length=32, help_text="padim, patchcore or autoencoder")
+    options = JsonObject(required=False, default=dict, help_text="of the detector; the others are as usual")
+    seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=2**32 - 1)
+    calibration = CalibrationInput(required=False, allow_null=True, default=None)
+
+
+class RunDatasetOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    snapshot = serializers.CharField()
+
+
+class TrainingRunOutput(serializers.Serializer):
+    id = serializers.IntegerField()
+    dataset = RunDatasetOutput()
+    category = serializers.CharField()
+    algorithm = serializers.CharField()
+    base_version = serializers.IntegerField(allow_null=True, help_text="the version that it extends")
+    options = serializers.DictField()
+    calibration = serializers.DictField()
+    seed = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=TrainingRun.Status.choices)
+    progress = serializers.FloatField(help_text="0 to 1")
+    message = serializers.CharField(allow_blank=True)
+    cancel_requested = serializers.BooleanField()
+    attempt = serializers.IntegerField()
+    worker = serializers.CharField(allow_null=True)
+    error_code = serializers.CharField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+    model_version = serializers.IntegerField(allow_null=True, help_text="what came of it")
+    log_url = serializers.CharField()
+    requested_by = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+
+
+TrainingRunPageOutput = page_output(TrainingRunOutput)
+
+
+class FullTrainingRunOutput(TrainingRunOutput):
+    history = serializers.ListField(child=serializers.DictField(), help_text="epoch and losses, where there are epochs")
+    versions = serializers.DictField(
+        child=serializers.CharField(), help_text="of code and libraries, once it succeeded"
+    )
+
+
+class LogInput(serializers.Serializer):
+    offset = serializers.IntegerField(
+        required=False, default=0, min_value=0, max_value=2**62, help_text="X-Next-Offset of the piece before"
+    )
