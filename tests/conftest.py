@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
+from django.db import connection, transaction
 from django.test import Client
 from PIL import Image
 
 from tests import parts
 from tests.environment import SHARED
+from tests.triggers import without_any_triggers
 
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
 
@@ -38,6 +40,20 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the development data folder ../shared is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _emptied_in_spite_of_triggers() -> Iterator[None]:
+    """After a test that really commits, Django empties every table; those that are append-only refuse."""
+    empty = connection.ops.execute_sql_flush
+
+    def execute_sql_flush(statements: list[str]) -> None:
+        with without_any_triggers():
+            empty(statements)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connection.ops, "execute_sql_flush", execute_sql_flush)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +166,21 @@ def deployment(version: Any) -> Any:
     assert activate(deployment=asked, device="cpu", worker="test")
     asked.refresh_from_db()
     return asked
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker inside this process: what would be sent to the broker is done at once."""
+
+    from mvtec_site import broker
+
+    def judge_at_once(task: Any, *words: Any) -> bool:
+        task.apply(args=[str(word) for word in words])
+        return True
+
+    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(broker, "live_workers", lambda: {"here": ["inference"]})
+    monkeypatch.setattr(transaction, "on_commit", lambda send: send())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Taking a table's triggers away for a moment, as somebody with the database's password could."""
+"""Taking triggers away for a moment, as somebody with the database's password could."""
 
 from __future__ import annotations
 
@@ -18,6 +18,24 @@ def without_triggers(table: str) -> Iterator[None]:
             cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
             return
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = %s", [table])
+        found = cursor.fetchall()
+        for name, _ in found:
+            cursor.execute(f"DROP TRIGGER {name}")
+        yield
+        for _, sql in found:
+            cursor.execute(sql)
+
+
+@contextmanager
+def without_any_triggers() -> Iterator[None]:
+    """For tests that really commit: the database is emptied after them, which its triggers refuse."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET session_replication_role = replica")
+            yield
+            cursor.execute("SET session_replication_role = DEFAULT")
+            return
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         found = cursor.fetchall()
         for name, _ in found:
             cursor.execute(f"DROP TRIGGER {name}")
