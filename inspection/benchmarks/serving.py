@@ -169,6 +169,7 @@ def _own_system(version: ModelVersion) -> Iterator[Callable[[int], list[httpx.Cl
             "VAR_DIR": str(folder),
             "MODEL_PATH": str(settings.MODEL_PATH),
             "REDIS_URL": "",
+            "THROTTLE_INSPECT": "0",
             "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(12),
         }
         name = f"benchmark-{secrets.token_hex(4)}"

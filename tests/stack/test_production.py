@@ -49,9 +49,15 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     connection.close()
 
 
-def manage(environment: dict[str, str], *words: str) -> str:
+def manage(environment: dict[str, str], *words: str, typed: str | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, "manage.py", *words], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "manage.py", *words],
+        cwd=ROOT,
+        env=environment,
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -83,11 +89,7 @@ def test_every_service_does_its_part(environment: dict[str, str], tmp_path: Path
         script = "from training.models import TrainingRun as R; r = R.objects.get(); print(r.status, r.error)"
         wait_for(lambda: "succeeded" in manage(environment, "shell", "-v0", "-c", script), 120)
 
-        add = (
-            "from django.contrib.auth.models import Group, User; "
-            "User.objects.create_user('ina', password='a-long-password').groups.add(Group.objects.get(name='engineer'))"
-        )
-        manage(environment, "shell", "-v0", "-c", add)
+        manage(environment, "create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
         token = manage(environment, "create_token", "ina", "suite").strip()
         address = f"http://127.0.0.1:{ports['inference-api']}"
         with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=90) as client:
