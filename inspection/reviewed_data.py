@@ -20,9 +20,10 @@ from modelzoo.models import Category
 from mvtec_site.errors import Conflict, UserError
 from records.models import Asset
 from records.services import Actor, enter_asset, file_bytes
+from training.documents import full_dataset_document
 from training.layout import GOOD, Split, snapshot_of
 from training.models import Dataset, DatasetImage
-from training.selectors import with_counts
+from training.selectors import dataset_with_counts
 from training.services import REPORTED, keep_snapshot, slug_of
 
 KIND = "dataset.made_from_reviews"
@@ -237,16 +238,11 @@ def mask_png(regions: Sequence[dict[str, int]], size: tuple[int, int]) -> bytes:
 
 # ---------------------------------------------------------------- what is reported
 def made_document(dataset: Dataset, *, created: bool) -> dict[str, Any]:
-    """What came of the request, with the report of the snapshot: what was left out, and why."""
-    counted = with_counts(Dataset.objects.filter(pk=dataset.pk)).get()
+    """The data set, whether it is new, and what its report says: what was asked for, what was left out and why."""
     return {
-        "dataset": dataset.pk,
-        "name": dataset.name,
-        "category": dataset.category.name,
-        "snapshot": dataset.snapshot,
+        **full_dataset_document(dataset_with_counts(dataset.pk)),
         "created": created,
-        **{name: getattr(counted, name) for name in ("train_images", "test_images", "defective_images", "masks")},
-        **dataset.report,
+        "made_from": dataset.report.get("made_from", {}),  # the same content may have been imported before
     }
 
 

@@ -269,6 +269,14 @@ def queue_run(
     return run
 
 
+@transaction.atomic
+def queue_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) -> TrainingRun:
+    """As `request_extension`, for a worker, who is called once it is committed."""
+    run = request_extension(version=version, dataset=dataset, actor=actor)
+    transaction.on_commit(lambda: publish_run(run=run))
+    return run
+
+
 def publish_run(*, run: TrainingRun) -> bool:
     from training.tasks import supervise
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import JSONParser
@@ -14,10 +15,13 @@ from rest_framework.response import Response
 
 from accounts.roles import Right
 from inspection import agreement, reviewed_data, reviews, selectors
+from inspection.api.history import FILTER_PARAMETERS
 from inspection.history import parse_filters
 from inspection.models import Inspection, Review
+from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.selectors import find_category
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
+from training.api.serializers import ImportedOutput
 
 _LARGEST_SIDE = 2**31 - 1
 
@@ -77,6 +81,9 @@ class ReviewOutput(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
 
+ReviewPageOutput = page_output(ReviewOutput)
+
+
 class RateOutput(serializers.Serializer):
     count = serializers.IntegerField()
     of = serializers.IntegerField()
@@ -128,7 +135,7 @@ class AmongPeopleOutput(serializers.Serializer):
 
 
 class AgreementOutput(serializers.Serializer):
-    filters = serializers.DictField(child=serializers.JSONField())
+    filters = JsonObject()
     records = serializers.IntegerField(help_text="that were reviewed")
     model = WithModelOutput()
     people = AmongPeopleOutput()
@@ -137,10 +144,8 @@ class AgreementOutput(serializers.Serializer):
 class FromReviewsInput(serializers.Serializer):
     name = serializers.CharField(max_length=100)
     category = serializers.CharField(max_length=100)
-    filters = serializers.DictField(
-        child=serializers.JSONField(), required=False, default=dict, help_text="of the history, as for GET inspections"
-    )
-    test_share = serializers.FloatField(
+    filters = JsonObject(required=False, default=dict, help_text="of the history, as for GET inspections")
+    test_share = FiniteField(
         required=False,
         default=reviewed_data.TEST_SHARE,
         min_value=0,
@@ -155,23 +160,10 @@ class FromReviewsInput(serializers.Serializer):
     )
 
 
-class MadeOfOutput(serializers.Serializer):
-    dataset = serializers.IntegerField(help_text="its id")
-    name = serializers.CharField()
-    category = serializers.CharField()
-    snapshot = serializers.CharField(help_text="hash of images, splits, labels and masks: equal content is the same")
-    created = serializers.BooleanField(help_text="false where there was one with the same content")
-    train_images = serializers.IntegerField()
-    test_images = serializers.IntegerField()
-    defective_images = serializers.IntegerField()
-    masks = serializers.IntegerField()
-    skipped = serializers.ListField(
-        child=serializers.ListField(child=serializers.CharField(), min_length=2, max_length=2),
-        help_text="[inspection, reason], at most 200",
-    )
-    skipped_count = serializers.IntegerField()
-    warnings = serializers.ListField(child=serializers.CharField())
-    made_from = serializers.DictField(child=serializers.JSONField(), help_text="what was asked for")
+class MadeOutput(ImportedOutput):
+    """`skipped`: the records that were left out, and why."""
+
+    made_from = JsonObject(help_text="what was asked for")
 
 
 # ---------------------------------------------------------------- views
@@ -183,7 +175,7 @@ class InspectionReviewsView(ApiView):
 
     @extend_schema(
         parameters=PAGE_PARAMETERS,
-        responses={200: page_output(ReviewOutput), **problems()},
+        responses={200: ReviewPageOutput, **problems()},
         operation_id="inspection_reviews",
     )
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
@@ -234,7 +226,7 @@ class ReviewsView(ApiView):
             OpenApiParameter("until", str, description="a day (included) or a moment; of the review"),
             *PAGE_PARAMETERS,
         ],
-        responses={200: page_output(ReviewOutput), **problems()},
+        responses={200: ReviewPageOutput, **problems()},
         operation_id="reviews",
     )
     def get(self, request: Request) -> Response:
@@ -247,7 +239,11 @@ class ReviewView(ApiView):
 
     rights = {"GET": Right.READ}
 
-    @extend_schema(responses={200: ReviewOutput, **problems()}, operation_id="one_review")
+    @extend_schema(
+        parameters=[OpenApiParameter("review_id", OpenApiTypes.INT64, OpenApiParameter.PATH)],
+        responses={200: ReviewOutput, **problems()},
+        operation_id="one_review",
+    )
     def get(self, request: Request, review_id: str) -> Response:
         return Response(agreement.review_document(agreement.find_review(int(review_id))))
 
@@ -257,7 +253,9 @@ class AgreementView(ApiView):
 
     rights = {"GET": Right.READ}
 
-    @extend_schema(responses={200: AgreementOutput, **problems()}, operation_id="agreement")
+    @extend_schema(
+        parameters=FILTER_PARAMETERS, responses={200: AgreementOutput, **problems()}, operation_id="agreement"
+    )
     def get(self, request: Request) -> Response:
         return Response(agreement.agreement_document(parse_filters(request.query_params)))
 
@@ -270,7 +268,7 @@ class FromReviewsView(ApiView):
 
     @extend_schema(
         request=FromReviewsInput,
-        responses={200: MadeOfOutput, 201: MadeOfOutput, **problems(409, 415, 507)},
+        responses={200: MadeOutput, 201: MadeOutput, **problems(409, 415, 507)},
         operation_id="dataset_from_reviews",
         description="201: a new snapshot; 200: there is one with the same content already, which is answered.",
         examples=[
@@ -298,4 +296,7 @@ class FromReviewsView(ApiView):
         dataset, created = reviewed_data.dataset_from_reviews(
             name=name, category=category, choice=choice, actor=request.user
         )
-        return Response(reviewed_data.made_document(dataset, created=created), status=201 if created else 200)
+        document = reviewed_data.made_document(dataset, created=created)
+        return Response(
+            document, status=201 if created else 200, headers={"Location": reverse("dataset", args=[dataset.pk])}
+        )
