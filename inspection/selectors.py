@@ -53,12 +53,13 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
     """One record as the API answers it: the seed's fields first, then what makes it a record.
 
     What is not comparable has no verdict, no score and no map: these are null, and `reason` and `explanation` are not.
+    The numbers of a map that retention removed are null too.
     """
     document = listed_document(inspection) | {"regions": inspection.regions, "timings": inspection.timings}
     if anomaly_map == "none":
         document["anomaly_map"] = None
     elif anomaly_map == "full" and inspection.map is not None:
-        document["anomaly_map"] = _numbers(inspection)
+        document["anomaly_map"] = None if inspection.map.discarded_at else _numbers(inspection)
     return document
 
 
