@@ -160,7 +160,7 @@ def what_if(
     Args:
         threshold: of the version's own scores; the one in force by default.
         compare: tell the same about the threshold in force.
-        bins: of the curve, at most; 0: no curve. `shown`: the scores between which it lies, all by default.
+        bins: of the curve, about; 0: no curve. `shown`: the scores between which it lies, all by default.
         presets: thresholds that suggest themselves: by `percentile` and `false_reject_rate` of the good parts held out
             of training, by F1 and by cost over the reviewed records.
 

@@ -38,7 +38,7 @@ class WhatIfInput(serializers.Serializer):
         required=False, allow_null=True, default=None, min_value=0, max_value=_DEAREST, help_text="in the same unit"
     )
     bins = serializers.IntegerField(
-        required=False, default=0, min_value=0, max_value=MOST_BINS, help_text="of the curve, at most; 0: none"
+        required=False, default=0, min_value=0, max_value=MOST_BINS, help_text="of the curve, about; 0: none"
     )
     curve_from = _score("score at which the curve begins; default: the lowest")
     curve_to = _score("score at which it ends; default: the highest")
