@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, ForeignObjectRel, Max, OuterRef, Q, QuerySet, Subquery
 
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.models import Category
@@ -166,10 +166,11 @@ def _used(model: Any, name: str, condition: Q | None = None) -> Exists:
 
 @functools.cache
 def _other_uses() -> tuple[tuple[Any, str], ...]:
+    relations = Asset._meta.get_fields(include_hidden=True)
     found = [
         (relation.related_model, relation.field.name)
-        for relation in Asset._meta.get_fields(include_hidden=True)
-        if relation.auto_created and not relation.concrete and (relation.one_to_many or relation.one_to_one)
+        for relation in relations
+        if isinstance(relation, ForeignObjectRel)
     ]
     return tuple(use for use in found if use not in _GOVERNED)
 

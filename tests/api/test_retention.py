@@ -137,7 +137,7 @@ def test_a_removed_picture_says_when_it_went(signed_in: Client, version: ModelVe
         assert document["discarded_at"] == gone.isoformat()
         assert document["sha256"] == record.asset.sha256
     assert signed_in.get(f"{address}/map").status_code == 200
-    Asset.objects.filter(pk=record.map_id).update(discarded_at=gone, file="")
+    Asset.objects.filter(pk=record.map.pk).update(discarded_at=gone, file="")
     for picture in ("map", "overlay"):
         problem(signed_in.get(f"{address}/{picture}"), 410, "image_discarded")
     for form in ("url", "full", "none"):
