@@ -56,7 +56,7 @@ class PersonAdmin(UserAdmin):
         user = self.get_object(request, id)
         if user is None:
             return super().user_change_password(request, id, form_url)
-        with services.reporting_password(user_id=user.pk, actor=request.user):
+        with services.reporting_password(user=user, actor=request.user):
             return super().user_change_password(request, id, form_url)
 
 

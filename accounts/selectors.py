@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from accounts.models import ApiToken, digest_of
-from accounts.roles import Right, Someone, may, require, rights_of
+from accounts.roles import Right, may, require, rights_of
 from mvtec_site.errors import NotFound
 
 
@@ -54,11 +54,11 @@ def tokens_of(someone: User, *, of: str = "") -> QuerySet[ApiToken]:
     return tokens.filter(user=token_owner(of, asked_by=someone))
 
 
-def find_token(token_id: int, *, seen_by: Someone) -> ApiToken:
+def find_token(token_id: int, *, seen_by: User) -> ApiToken:
     """Raises `TokenNotFound`, also for tokens of others, except to an admin."""
     tokens = ApiToken.objects.select_related("user").filter(pk=token_id)
-    if seen_by is not None and not may(seen_by, Right.ADMINISTER):
-        tokens = tokens.filter(user_id=seen_by.pk)
+    if not may(seen_by, Right.ADMINISTER):
+        tokens = tokens.filter(user=seen_by)
     token = tokens.first()
     if token is None:
         raise TokenNotFound("There is no such token.")
@@ -73,7 +73,7 @@ def token_document(token: ApiToken) -> dict[str, Any]:
         "name": token.name,
         "hint": token.hint,
         "scopes": token.scope_list,
-        "is_valid": token.is_valid,
+        "valid": token.is_valid,
         "created_at": token.created_at,
         "expires_at": token.expires_at,
         "revoked_at": token.revoked_at,

@@ -82,17 +82,17 @@ def report_user(*, user: User, before: dict[str, Any] | None, actor: Actor) -> N
 
 
 @contextmanager
-def reporting_password(*, user_id: int, actor: Actor) -> Iterator[None]:
+def reporting_password(*, user: User, actor: Actor) -> Iterator[None]:
     """Around what may change a password: audited when it did, and never what it was or is."""
     with transaction.atomic():
-        passwords = User.objects.filter(pk=user_id).values_list("password", flat=True)
+        passwords = User.objects.filter(pk=user.pk).values_list("password", flat=True)
         before = passwords.first()
         yield
         after = passwords.first()
         if after is not None and after != before:
             audit(
                 kind="user.password_changed",
-                subject=("auth.user", str(user_id)),
+                subject=user,
                 actor=actor,
                 after={"usable": is_password_usable(after)},
             )

@@ -35,7 +35,7 @@ class TokenOutput(serializers.Serializer):
     name = serializers.CharField()
     hint = serializers.CharField(help_text="the key's first characters")
     scopes = serializers.ListField(child=serializers.ChoiceField(list(Scope)))
-    is_valid = serializers.BooleanField(help_text="neither revoked nor expired")
+    valid = serializers.BooleanField(help_text="neither revoked nor expired")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     revoked_at = serializers.DateTimeField(allow_null=True)

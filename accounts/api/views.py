@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -16,6 +17,13 @@ from mvtec_site.api import ApiView, page_response, parsed, problems
 _ID = OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
+def signed_in(request: Request) -> User:
+    """The user of a request that was let in."""
+    user = request.user
+    assert isinstance(user, User)
+    return user
+
+
 def shown_token(request: Request) -> ApiToken | None:
     """The token that the request came with; None in a session."""
     return request.auth if isinstance(request.auth, ApiToken) else None
@@ -28,7 +36,7 @@ class MeView(ApiView):
 
     @extend_schema(responses={200: shapes.MeOutput, **problems()}, operation_id="me")
     def get(self, request: Request) -> Response:
-        return Response(selectors.me_document(request.user, shown_token(request)))
+        return Response(selectors.me_document(signed_in(request), shown_token(request)))
 
 
 class TokensView(ApiView):
@@ -47,7 +55,7 @@ class TokensView(ApiView):
     )
     def get(self, request: Request) -> Response:
         of = parsed(shapes.TokenListInput, request.query_params)["user"]
-        return page_response(selectors.tokens_of(request.user, of=of), request, selectors.token_document)
+        return page_response(selectors.tokens_of(signed_in(request), of=of), request, selectors.token_document)
 
     @extend_schema(
         request=shapes.IssueTokenInput,
@@ -64,7 +72,7 @@ class TokensView(ApiView):
     def post(self, request: Request) -> Response:
         given = parsed(shapes.IssueTokenInput, request.data)
         token, key = services.issue_token(
-            user=selectors.token_owner(given["user"], asked_by=request.user),
+            user=selectors.token_owner(given["user"], asked_by=signed_in(request)),
             name=given["name"],
             scopes=given["scopes"],
             expires_at=given["expires_at"],
@@ -81,10 +89,10 @@ class TokenView(ApiView):
 
     @extend_schema(parameters=[_ID], responses={200: shapes.TokenOutput, **problems()}, operation_id="token")
     def get(self, request: Request, token_id: str) -> Response:
-        return Response(selectors.token_document(selectors.find_token(int(token_id), seen_by=request.user)))
+        return Response(selectors.token_document(selectors.find_token(int(token_id), seen_by=signed_in(request))))
 
     @extend_schema(parameters=[_ID], responses={204: None, **problems()}, operation_id="revoke_token")
     def delete(self, request: Request, token_id: str) -> Response:
-        token = selectors.find_token(int(token_id), seen_by=request.user)
+        token = selectors.find_token(int(token_id), seen_by=signed_in(request))
         services.revoke_token(token=token, actor=request.user)
         return Response(status=204)

@@ -52,7 +52,7 @@ def test_a_token_is_issued_used_listed_and_revoked(client: Client, signed_in: Cl
     assert made.status_code == 201
     document = made.json()
     key = document.pop("key")
-    assert (document["user"], document["scopes"], document["is_valid"]) == ("olga", ["inspect", "read"], True)
+    assert (document["user"], document["scopes"], document["valid"]) == ("olga", ["inspect", "read"], True)
     assert client.get("/api/me", headers=bearer(key)).status_code == 200
 
     listed = signed_in.get("/api/tokens").json()["results"]
@@ -65,7 +65,7 @@ def test_a_token_is_issued_used_listed_and_revoked(client: Client, signed_in: Cl
     assert signed_in.delete(address).status_code == 204
     assert client.get("/api/me", headers=bearer(key)).status_code == 401
     shown = signed_in.get(address).json()
-    assert (shown["is_valid"], bool(shown["revoked_at"])) == (False, True)
+    assert (shown["valid"], bool(shown["revoked_at"])) == (False, True)
     kinds = [event.kind for event in AuditEvent.objects.order_by("sequence")]
     assert kinds == ["token.issued", "token.revoked"]
     assert {event.source for event in AuditEvent.objects.all()} == {"api"}

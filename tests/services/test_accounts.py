@@ -303,8 +303,8 @@ def test_tries_in_parallel_look_at_no_more_passwords_than_the_limit(
 )
 def test_only_our_own_proxies_are_believed(settings: Any, proxies: int, header: str, address: str) -> None:
     settings.PROXIES = proxies
-    extra = {"HTTP_X_FORWARDED_FOR": header} if header else {}
-    assert address_of(RequestFactory().get("/", REMOTE_ADDR="10.0.0.9", **extra)) == address
+    headers = {"X-Forwarded-For": header} if header else {}
+    assert address_of(RequestFactory().get("/", REMOTE_ADDR="10.0.0.9", headers=headers)) == address
 
 
 # ---------------------------------------------------------------- tokens
@@ -397,7 +397,7 @@ def test_more_than_the_limit_is_refused_and_told_when_to_come_again(
     assert "More than 3 requests" in refused.json()["detail"]
     assert client.get("/api/tokens", headers=bearer(other)).status_code == 200, "another token is another caller"
     assert client.post("/api/load_model", headers=bearer(key)).status_code == 404, "another kind has its own limit"
-    assert all(0 < counted.ttl(name) <= 120 for name in counted.keys("throttle:*"))
+    assert all(0 < counted.ttl(name) <= 120 for name in list(counted.scan_iter("throttle:*")))
 
 
 def test_a_kind_follows_from_the_right_that_is_needed(
@@ -410,7 +410,8 @@ def test_a_kind_follows_from_the_right_that_is_needed(
     signed_in.post("/api/load_model")
     client.get("/api/status", headers=bearer("wrong"))
     client.get("/api/status")
-    names = {name.decode().removeprefix("throttle:").rsplit(":", 1)[0] for name in counted.keys("throttle:*")}
+    keys = [str(key, "ascii") for key in counted.scan_iter("throttle:*")]
+    names = {key.removeprefix("throttle:").rsplit(":", 1)[0] for key in keys}
     token = ApiToken.objects.get()
     mine = f"user-{user.pk}"
     assert names == {
@@ -436,7 +437,7 @@ def test_who_is_refused_for_want_of_a_right_is_counted_too(
 def test_zero_is_no_limit(counted: redis.Redis, signed_in: Client, settings: Any) -> None:
     settings.THROTTLES |= {"read": 0}
     assert {signed_in.get("/api/tokens").status_code for _ in range(5)} == {200}
-    assert not counted.keys("throttle:*")
+    assert not list(counted.scan_iter("throttle:*"))
 
 
 def test_without_a_broker_nobody_is_held_up_and_the_log_says_it_once(
