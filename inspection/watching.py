@@ -256,7 +256,8 @@ class Watcher:
         kind = Path(name).suffix.lower()
         if not name.startswith(".") and not name.endswith(_SIDECAR) and kind not in (".tmp", ".part"):
             kinds = ", ".join(settings.ALLOWED_EXTENSIONS)
-            self._tell(f"Files named like *{_shown(kind)} are left alone: only {kinds} are inspected.")
+            which = f"named like *{_shown(kind)}" if kind else "without an extension"
+            self._tell(f"Files {which} are left alone: only {kinds} are inspected.")
         return False
 
     def _tell(self, sentence: str) -> None:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from drf_spectacular.validation import validate_schema
@@ -22,7 +21,6 @@ from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
 from inspection.models import BatchRun, InspectionRequest
 from modelzoo.models import Deployment
-from mvtec_site import broker
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.unit import badfiles
@@ -181,18 +179,6 @@ def test_without_a_worker_there_is_no_verdict(signed_in: Client, deployment: Dep
 
 
 # ---------------------------------------------------------------- what a verdict says, and what is none
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker inside this process: what would be sent to the broker is done at once."""
-
-    def judge_at_once(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
-
-    monkeypatch.setattr(broker, "publish", judge_at_once)
-    monkeypatch.setattr(transaction, "on_commit", lambda send: send())
-
-
 def test_a_model_runs_the_way_it_was_loaded(signed_in: Client, deployment: Deployment, worker: None) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
