@@ -10,14 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from records.chain import ChainReport
+from records.checkpoints import Checkpoint
 from records.models import AuditEvent, canonical
+from records.selectors import verify_chain
 
 T = TypeVar("T")
 _CHUNK = 500
@@ -92,6 +96,16 @@ def verify_records() -> tuple[int, Mismatch | None]:
         if mismatch:
             found.append(mismatch)
     return agreed, min(found, key=lambda mismatch: mismatch.event or 2**63, default=None)
+
+
+def verify_all(*, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[Path] = ()) -> ChainReport:
+    """The chain, its checkpoints, and the rows that its events vouch for."""
+    report = verify_chain(elsewhere=elsewhere, public_keys=public_keys)
+    if report.broken_at is not None:
+        return report
+    agreed, mismatch = verify_records()
+    report = replace(report, records=agreed)
+    return replace(report, broken_at=mismatch.event, reason=mismatch.reason) if mismatch else report
 
 
 def _against_events(attested: Attested) -> tuple[int, Mismatch | None]:

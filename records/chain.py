@@ -60,7 +60,10 @@ class Seal(Protocol):
 
 @dataclass(frozen=True)
 class ChainReport:
-    """What a walk over the chain found. `broken_at` is the first event that does not fit, None when all do."""
+    """What was found. `broken_at` is the first event that does not fit, None when all do.
+
+    A `reason` without it: a row that no event reports. `records`: how many rows agree, None where they were not asked.
+    """
 
     events: int
     head: str
@@ -70,6 +73,13 @@ class ChainReport:
     gaps: int = 0
     checkpoints: int = 0
     records: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong; empty when nothing is."""
+        if self.broken_at is not None:
+            return f"The chain is broken at event {self.broken_at}: {self.reason}."
+        return f"The chain is unbroken, but {self.reason}." if self.reason else ""
 
     def broken(self, at: int, reason: str) -> ChainReport:
         return replace(self, broken_at=at, reason=reason)

@@ -12,7 +12,7 @@ class AuditFilters(serializers.Serializer):
     kind = serializers.CharField(default="", help_text="such as threshold.set")
     object_type = serializers.CharField(default="", help_text="such as inspection.inspection")
     object_id = serializers.CharField(default="", help_text="needs object_type")
-    source = serializers.CharField(default="", help_text="api, web, admin, command, worker, system")
+    source = serializers.CharField(default="", help_text="api, web, admin, command, worker, system")  # type: ignore[assignment]
     request_id = serializers.CharField(default="", help_text="X-Request-ID of the request")
     since = serializers.DateTimeField(default=None, help_text="at or after")
     until = serializers.DateTimeField(default=None, help_text="before")
@@ -28,7 +28,7 @@ class AuditEventOutput(serializers.Serializer):
     object_id = serializers.CharField()
     before = serializers.JSONField(allow_null=True)
     after = serializers.JSONField(allow_null=True)
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     request_id = serializers.CharField()
     address = serializers.CharField()
     previous_hash = serializers.CharField()

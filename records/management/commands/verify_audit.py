@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import Conflict, UserError
-from records.attest import verify_records
+from records.attest import verify_all
+from records.chain import ChainReport
 from records.checkpoints import Checkpoint, read_checkpoints
 from records.export import read_events
 from records.selectors import verify_chain, verify_export
@@ -37,24 +38,17 @@ class Command(ProductCommand):
         )
 
     def perform(self, **options: Any) -> None:
-        file, records = options["file"], options["records"]
-        if file and records:
+        file = options["file"]
+        if file and options["records"]:
             raise UserError("--records compares the database and --file an exported file: choose one of them.")
         if options["excerpt"] and not file:
             raise UserError("--excerpt says something about an exported file: name it with --file.")
         seals = read_checkpoints(options["checkpoint"])
         report = self._of_file(file, seals, options) if file else self._of_database(seals, options)
-        if records and report.broken_at is None:
-            agreed, mismatch = verify_records()
-            report = replace(report, records=agreed)
-            if mismatch:
-                report = replace(report, broken_at=mismatch.event, reason=mismatch.reason)
         if options["json"]:
             self.answer(asdict(report))
-        if report.broken_at is not None:
-            raise Conflict(f"The chain is broken at event {report.broken_at}: {report.reason}.")
-        if report.reason:
-            raise Conflict(f"The chain is unbroken, but {report.reason}.")
+        if report.sentence:
+            raise Conflict(report.sentence)
         self.say(f"{report.events} events, unbroken. Head: {report.head}")
         if report.first != 1:
             self.say(f"The file begins with event {report.first}; what came before is not in it.")
@@ -65,11 +59,12 @@ class Command(ProductCommand):
         if report.records is not None:
             self.say(f"{report.records} rows say what their events say.")
 
-    def _of_database(self, seals: list[Checkpoint], options: dict[str, Any]) -> Any:
+    def _of_database(self, seals: list[Checkpoint], options: dict[str, Any]) -> ChainReport:
         self._require_current_database()
-        return verify_chain(elsewhere=seals, public_keys=options["public_key"])
+        verify = verify_all if options["records"] else verify_chain
+        return verify(elsewhere=seals, public_keys=options["public_key"])
 
-    def _of_file(self, file: Path, seals: list[Checkpoint], options: dict[str, Any]) -> Any:
+    def _of_file(self, file: Path, seals: list[Checkpoint], options: dict[str, Any]) -> ChainReport:
         return verify_export(
             read_events(file), excerpt=options["excerpt"], elsewhere=seals, public_keys=options["public_key"]
         )

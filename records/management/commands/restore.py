@@ -1,0 +1,38 @@
+"""`manage.py restore`: bring an empty installation to the state of a backup."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import Conflict, UserError
+from records.backup import restore_backup
+
+
+class Command(ProductCommand):
+    help = "Restore a backup into an empty installation, verify it, and leave everything as it was when that fails."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        self.json_option(parser)
+        parser.add_argument("file", type=Path)
+        parser.add_argument("--yes", action="store_true", help="really do it")
+
+    def perform(self, **options: Any) -> None:
+        if not options["yes"]:
+            raise UserError(
+                f"This fills the database and the folders of this installation with what {options['file']} holds. "
+                "Nothing was changed. Stop the services, then say --yes."
+            )
+        manifest, report = restore_backup(options["file"])
+        if options["json"]:
+            self.answer(asdict(manifest) | {"verified": asdict(report)})
+        rows = sum(table["rows"] for table in manifest.tables)
+        self.say(f"{rows} rows and {manifest.members['count'] - len(manifest.tables)} files are as in the backup.")
+        if report.sentence:
+            raise Conflict(
+                f"Everything was restored as it was backed up, and that was tampered with. {report.sentence}"
+            )
+        self.say(f"{report.events} audit events, unbroken. Head: {report.head}")

@@ -1,0 +1,284 @@
+"""backup, verify_backup and restore: a round trip between installations of their own, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mvtec_site.errors import UserError
+from records.backup import BackupDamaged, verify_backup
+from tests import parts
+from tests.stack.conftest import Stack, _database, new_stack
+
+# On PostgreSQL the source and one of the targets are PostgreSQL databases.
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
+
+PEOPLE = """
+from django.contrib.auth.models import User
+from inspection.models import Inspection
+from inspection.reviews import record_review
+ina = User.objects.get(username="ina")
+record_review(inspection=Inspection.objects.latest("created_at"), verdict="defective", actor=ina, defect_type="Kratzer")
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An installation with a trained detector, records, a review and a checkpoint. Nothing runs in it."""
+    folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
+    with new_stack() as made:
+        trained = made.json(
+            *("train", "--model", "padim", "--dataset", str(folder), "--image-size", "64"),
+            *("--backbone", "efficientnet_lite0"),
+        )
+        for name in ("good", "scratch"):
+            image = next((folder / "test" / name).glob("*.png"))
+            made.manage("inspect", str(image), "--model-version", str(trained["model_version"]))
+        made.manage("shell", "--verbosity", "0", "--command", PEOPLE)
+        made.manage("audit_checkpoint")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def backup(source: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = source.json("backup", "--output", str(tmp_path_factory.mktemp("backup")))
+    assert made["missing"]["count"] == made["damaged"]["count"] == 0
+    return Path(made["file"])
+
+
+@pytest.fixture(scope="module")
+def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VAR_DIR with a fresh SQLite database, to copy: migrating takes its time."""
+    var_dir = tmp_path_factory.mktemp("unused")
+    Stack(var_dir, 0, os.environ | {"VAR_DIR": str(var_dir), "DATABASE_URL": ""}).manage("migrate", "--verbosity", "0")
+    return var_dir
+
+
+@pytest.fixture
+def empty(unused: Path, tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+    """Makes installations that nobody has used yet."""
+    with ExitStack() as stack:
+
+        def make(name: str = "var", *, engine: str = "sqlite") -> Stack:
+            var_dir = tmp_path / name
+            database = ""
+            if engine == "postgresql":
+                var_dir.mkdir()
+                database = stack.enter_context(_database())
+            else:
+                shutil.copytree(unused, var_dir)
+            made = Stack(var_dir, 0, os.environ | {"VAR_DIR": str(var_dir), "DATABASE_URL": database})
+            if database:
+                made.manage("migrate", "--verbosity", "0")
+            return made
+
+        yield make
+
+
+def contents(path: Path) -> dict[str, str]:
+    """Hash of every member, but for the audit log, which grows with every backup and restore."""
+    with tarfile.open(path) as tar:
+        lines = tar.extractfile("members.jsonl")
+        assert lines
+        listed = {member["name"]: member["sha256"] for member in map(json.loads, lines)}
+    del listed["database/records.auditevent.jsonl"]
+    return listed
+
+
+ENGINES = ["sqlite", "postgresql"] if os.environ.get("DATABASE_URL") else ["sqlite"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_round_trip(source: Stack, backup: Path, tmp_path: Path, engine: str, empty: Callable[..., Stack]) -> None:
+    original = source.json("verify_backup", str(backup))
+    target = empty(engine=engine)
+    restored = target.json("restore", str(backup), "--yes")
+    assert restored["verified"]["broken_at"] is None
+    assert restored["verified"]["head"] == original["audit"]["head"]
+    assert restored["verified"]["checkpoints"] == 1
+    assert restored["verified"]["records"] == 4, "two inspections, a review, a threshold"
+
+    # All rows and files are the same: a backup of it says so.
+    again = target.json("backup", "--output", str(tmp_path))
+    assert contents(Path(again["file"])) == contents(backup)
+    assert {table["model"]: table["rows"] for table in again["tables"]}["inspection.inspection"] == 2
+
+    # It goes on from there: numbers of rows, the chain, the model.
+    image = tmp_path / "next.png"
+    image.write_bytes(parts.png(5))
+    [judged] = target.json("inspect", str(image))["results"]
+    assert judged["inspection_id"]
+    target.manage("create_token", "ina", "after")
+    report = target.json("verify_audit", "--records")
+    assert (report["broken_at"], report["records"]) == (None, 5)
+    log = target.manage("export_audit").stdout
+    kinds = [json.loads(line)["kind"] for line in log.splitlines()]
+    assert kinds[original["audit"]["events"] :][:2] == ["backup.restored", "backup.made"]
+
+    # A second restore finds it filled.
+    refused = target.manage("restore", str(backup), "--yes", check=False)
+    assert refused.returncode == 1
+    assert "is not empty" in refused.stderr
+
+    # And back, to the other engine where there is one.
+    other = next((name for name in ENGINES if name != engine), "sqlite")
+    back = empty("back", engine=other)
+    assert back.json("restore", again["file"], "--yes")["verified"]["broken_at"] is None
+
+
+def test_restoring_wants_to_be_meant(backup: Path, tmp_path: Path, empty: Callable[..., Stack]) -> None:
+    target = empty()
+    refused = target.manage("restore", str(backup), check=False)
+    assert refused.returncode == 1
+    assert "--yes" in refused.stderr
+    assert not (tmp_path / "var" / "media").exists()
+
+
+def test_a_backup_replaces_nothing(source: Stack, backup: Path) -> None:
+    refused = source.manage("backup", "--output", str(backup), check=False)
+    assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
+    refused = source.manage("backup", "--output", str(backup.parent / "none" / "x.tar"), check=False)
+    assert (refused.returncode, "could not be written" in refused.stderr) == (1, True)
+    assert list(backup.parent.iterdir()) == [backup], "nothing is left of what failed"
+
+
+def test_lost_and_changed_files_are_told(backup: Path, tmp_path: Path, empty: Callable[..., Stack]) -> None:
+    target = empty()
+    target.manage("restore", str(backup), "--yes")
+    lost, changed = sorted((tmp_path / "var" / "media").rglob("*.png"))[:2]
+    lost.unlink()
+    changed.write_bytes(b"x" * changed.stat().st_size)
+    done = target.manage("backup", "--output", str(tmp_path / "b.tar"), "--json", check=False)
+    assert done.returncode == 1
+    assert "files that records point at" in done.stderr
+    manifest = json.loads(done.stdout)
+    assert [Path(name).name for name in manifest["missing"]["names"]] == [lost.name]
+    assert [Path(name).name for name in manifest["damaged"]["names"]] == [changed.name]
+    target.manage("verify_backup", str(tmp_path / "b.tar"))
+
+
+# ---------------------------------------------------------------- damaged backups
+def flipped(source: Path, target: Path, member: str) -> str:
+    """A copy with one byte of the first member of this kind changed; its name."""
+    with tarfile.open(source) as tar:
+        info = next(info for info in tar if info.name.startswith(member) and info.size)
+    data = bytearray(source.read_bytes())
+    data[info.offset_data + info.size // 2] ^= 1
+    target.write_bytes(data)
+    return info.name
+
+
+def rebuilt(source: Path, target: Path, edit: Callable[[str, bytes], list[tuple[str, bytes]]]) -> None:
+    with tarfile.open(source) as old, tarfile.open(target, "w") as new:
+        for info in old:
+            content = old.extractfile(info)
+            assert content
+            for name, data in edit(info.name, content.read()):
+                changed = tarfile.TarInfo(name)
+                changed.size = len(data)
+                new.addfile(changed, BytesIO(data))
+
+
+@pytest.mark.parametrize("member", ["media/", "artifacts/", "database/inspection.inspection", "keys/", "members.jsonl"])
+def test_a_changed_byte_is_found_and_nothing_is_restored(backup: Path, tmp_path: Path, member: str) -> None:
+    name = flipped(backup, tmp_path / "bad.tar", member)
+    with pytest.raises(BackupDamaged) as found:
+        verify_backup(tmp_path / "bad.tar")
+    assert name in found.value.detail or member == "members.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("edit", "match"),
+    [
+        (lambda name, data: [] if name.startswith("keys/") else [(name, data)], "is missing or was changed"),
+        (lambda name, data: [(name, data), ("media/more", b"x")] if "user" in name else [(name, data)], "was changed"),
+        (lambda name, data: [] if name == "manifest.json" else [(name, data)], "ends before its manifest"),
+        (lambda name, data: [(name, data), ("../outside", b"x")], "which no backup of ours does"),
+        (lambda name, data: [(name, data), ("media/../../outside", b"x")], "which no backup of ours does"),
+        (lambda name, data: [(name, data), (name, data)], "is missing or was changed|after its manifest"),
+        (lambda name, data: [(name, data.replace(b"backup-1", b"backup-9"))], "another form"),
+        (lambda name, data: [(name, b"{}" if name == "manifest.json" else data)], "cannot be read"),
+    ],
+)  # fmt: skip
+def test_an_edited_backup_is_found(backup: Path, tmp_path: Path, edit: Any, match: str) -> None:
+    rebuilt(backup, tmp_path / "bad.tar", edit)
+    with pytest.raises(UserError, match=match):
+        verify_backup(tmp_path / "bad.tar")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_backup_that_was_cut_off_is_found(backup: Path, tmp_path: Path, share: float) -> None:
+    data = backup.read_bytes()
+    (tmp_path / "bad.tar").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(BackupDamaged):
+        verify_backup(tmp_path / "bad.tar")
+
+
+def test_a_restore_that_fails_keeps_no_row_and_can_be_repeated(
+    backup: Path, tmp_path: Path, empty: Callable[..., Stack]
+) -> None:
+    target = empty()
+    flipped(backup, tmp_path / "bad.tar", "media/")
+    refused = target.manage("restore", str(tmp_path / "bad.tar"), "--yes", check=False)
+    assert (refused.returncode, "is missing or was changed" in refused.stderr) == (1, True)
+
+    older = rebuilt_manifest(backup, tmp_path / "older.tar", migrations=["records.0001_initial"])
+    refused = target.manage("restore", str(older), "--yes", check=False)
+    assert (refused.returncode, "Restore it with that version" in refused.stderr) == (1, True)
+
+    # Everything is placed and loaded before it shows that the chain is another one.
+    other = rebuilt_manifest(backup, tmp_path / "other.tar", audit={"events": 1, "head": "0" * 64})
+    refused = target.manage("restore", str(other), "--yes", check=False)
+    assert (refused.returncode, "No row was kept" in refused.stderr) == (1, True)
+    assert target.json("verify_audit")["events"] == 0
+    assert target.json("restore", str(backup), "--yes")["verified"]["broken_at"] is None
+
+
+def rebuilt_manifest(source: Path, target: Path, **change: Any) -> Path:
+    def edit(name: str, data: bytes) -> list[tuple[str, bytes]]:
+        return [(name, json.dumps(json.loads(data) | change).encode() if name == "manifest.json" else data)]
+
+    rebuilt(source, target, edit)
+    return target
+
+
+def test_another_file_at_the_place_of_one_is_not_overwritten(
+    backup: Path, tmp_path: Path, empty: Callable[..., Stack]
+) -> None:
+    with tarfile.open(backup) as tar:
+        name = next(info.name for info in tar if info.name.startswith("media/"))
+    target = empty()
+    other = tmp_path / "var" / name
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"something else")
+    refused = target.manage("restore", str(backup), "--yes", check=False)
+    assert (refused.returncode, name in refused.stderr) == (1, True)
+    assert other.read_bytes() == b"something else"
+    assert target.json("verify_audit")["events"] == 0
+
+
+def test_a_chain_that_was_broken_before_is_restored_and_told(
+    backup: Path, tmp_path: Path, empty: Callable[..., Stack]
+) -> None:
+    target = empty()
+    target.manage("restore", str(backup), "--yes")
+    with closing(sqlite3.connect(tmp_path / "var" / "db.sqlite3")) as database, database:
+        database.execute("DROP TRIGGER records_auditevent_no_update")
+        database.execute("UPDATE records_auditevent SET actor_name = 'nobody' WHERE sequence = 2")
+    made = target.json("backup", "--output", str(tmp_path))["file"]
+    target = empty("again")
+    done = target.manage("restore", made, "--yes", check=False)
+    assert done.returncode == 1
+    assert "The chain is broken at event 2" in done.stderr
+    assert target.json("verify_backup", made)
+    assert target.manage("verify_audit", check=False).returncode == 1
