@@ -1,0 +1,587 @@
+"""The client: a method for each call of the API, named after what it does."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any, Literal, TypeVar, Unpack
+
+import httpx
+
+from mvtec_client import shapes
+from mvtec_client.problems import TookTooLong
+from mvtec_client.transport import File, Retry, Transport, _plain
+
+T = TypeVar("T")
+Image = bytes | str | Path
+"""The bytes of a PNG or JPEG file, or the path of one."""
+ImageOrNamed = Image | tuple[str, bytes]
+"""The same, or a file name and the bytes."""
+
+
+class Client(Transport):
+    """A connection to one server: `with Client("http://127.0.0.1:8000", token) as client:`.
+
+    Requests that may be sent twice are sent again when the connection or the server fails (`retry`). Whatever remains
+    an error is an `ApiProblem` with a stable `code`, or `Unreachable`. Lists are iterators that ask for a page when the
+    one before is used up. May be used by several threads.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str = "",
+        *,
+        timeout: float | httpx.Timeout = 60.0,
+        retry: Retry | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        super().__init__(base_url, token, timeout=timeout, retry=retry or Retry(), transport=transport)
+
+    # ------------------------------------------------------------ the line
+    def status(self) -> shapes.Status:
+        """What is loaded, who works, what waits."""
+        return self._get("status")
+
+    def load_model(
+        self,
+        model_version: int | str = "latest",
+        *,
+        category: str = "",
+        algorithm: str = "",
+        threshold: float | None = None,
+        **how: Unpack[shapes.How],
+    ) -> shapes.LoadedModel:
+        """Load a model version and put it in force; returns when a worker holds it."""
+        wanted = {"model_version": str(model_version), "category": category, "algorithm": algorithm}
+        return self._post("load_model", json=_given(**wanted, threshold=threshold, **how))
+
+    def inspect(
+        self,
+        image: ImageOrNamed,
+        *,
+        category: str = "",
+        anomaly_map: shapes.MapForm = "url",
+        idempotency_key: str | None = None,
+        **part: Unpack[shapes.PartFields],
+    ) -> shapes.Inspection:
+        """Have an image judged; returns the record. However often it has to be sent, there is one record of it.
+
+        `idempotency_key`: give one of your own where your program may be restarted and ask again; the same key with the
+        same image gives the same record. Without, each call has a new one.
+        """
+        return self._post(
+            "test_image",
+            fields={"category": category, "anomaly_map": anomaly_map, **part},
+            files=[("image", _file(image))],
+            key=idempotency_key or str(uuid.uuid4()),
+        )
+
+    # ------------------------------------------------------------ records
+    def inspection(self, inspection_id: str, *, anomaly_map: shapes.MapForm = "url") -> shapes.Inspection:
+        return self._get("inspections", inspection_id, anomaly_map=anomaly_map)
+
+    def picture(self, inspection_id: str, which: shapes.Picture = "image") -> bytes:
+        """A picture of a record. Problem `image_discarded` (410) where retention removed it."""
+        return self._bytes("inspections", inspection_id, which)
+
+    def inspections(self, *, page_size: int = 500, **filters: Unpack[shapes.Filters]) -> Iterator[shapes.InspectionRow]:
+        """The records that are meant, newest first."""
+        return self._pages("inspections", limit=page_size, **filters)
+
+    def export_inspections(
+        self,
+        target: str | Path,
+        *,
+        format: Literal["csv", "jsonl", "xlsx"] = "csv",
+        **filters: Unpack[shapes.Filters],
+    ) -> Path:
+        """The records that are meant as a table in a file."""
+        return self._save(target, "inspections", "export", format=format, **filters)
+
+    # ------------------------------------------------------------ batches
+    def batch(
+        self,
+        images: Iterable[ImageOrNamed] = (),
+        *,
+        archive: str | Path | tuple[str, IO[bytes]] | None = None,
+        dataset: str = "",
+        folder: str = "",
+        category: str = "",
+        wait: float = 0.0,
+        idempotency_key: str | None = None,
+        **part: Unpack[shapes.PartFields],
+    ) -> shapes.Batch:
+        """Have many images judged as one job: files, a zip, the test images of a data set, or a folder of the server.
+
+        Returns at once with what is known, or after at most `wait` seconds with the results. See `wait_for_batch`.
+        """
+        fields = {"dataset": dataset, "folder": folder, "category": category, "wait": wait, **part}
+        key = idempotency_key or str(uuid.uuid4())
+        files = [("images", _file(image)) for image in images]
+        if archive is None:
+            if files:
+                return self._post("batches", fields=fields, files=files, key=key)
+            return self._post("batches", json=_given(**fields), key=key)
+        with _opened(archive) as (name, stream):
+            files.append(("archive", (name, stream, "application/zip")))
+            return self._post("batches", fields=fields, files=files, key=key)
+
+    def find_batch(self, batch_id: str) -> shapes.Batch:
+        """Progress and results."""
+        return self._get("batches", batch_id)
+
+    def wait_for_batch(
+        self,
+        batch_id: str,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[shapes.Batch], None] | None = None,
+    ) -> shapes.Batch:
+        """The batch, once it is finished or cancelled. Raises `TookTooLong`."""
+        return self._until(
+            lambda: self.find_batch(batch_id),
+            lambda batch: batch["status"] in ("finished", "cancelled"),
+            timeout,
+            progress,
+        )
+
+    def batches(self, *, page_size: int = 500, **filters: Any) -> Iterator[shapes.BatchRow]:
+        return self._pages("batches", limit=page_size, **filters)
+
+    def cancel_batch(self, batch_id: str) -> shapes.Batch:
+        """Call off what is not judged yet."""
+        return self._post("batches", batch_id, "cancel", repeatable=True)
+
+    def batch_report(
+        self, target: str | Path, batch_id: str, *, format: Literal["csv", "json", "html"] = "csv"
+    ) -> Path:
+        return self._save(target, "batches", batch_id, "report", format=format)
+
+    # ------------------------------------------------------------ reviews
+    def review(
+        self,
+        inspection_id: str,
+        verdict: shapes.Verdict,
+        *,
+        defect_type: str = "",
+        comment: str = "",
+        regions: Sequence[shapes.MarkedRegion] = (),
+        expected_reviews: int | None = None,
+    ) -> shapes.Review:
+        """Confirm or overrule a record.
+
+        `expected_reviews`: how many there were when you looked; problem `review_outdated` where there are more by now.
+        """
+        body = _given(
+            verdict=verdict,
+            defect_type=defect_type,
+            comment=comment,
+            regions=list(regions),
+            expected_reviews=expected_reviews,
+        )
+        return self._post("inspections", inspection_id, "reviews", json=body)
+
+    def reviews_of(self, inspection_id: str) -> Iterator[shapes.Review]:
+        """Of one record, the last word first."""
+        return self._pages("inspections", inspection_id, "reviews")
+
+    def reviews(
+        self,
+        *,
+        reviewer: str = "",
+        verdict: shapes.Verdict | None = None,
+        agrees: Literal["yes", "no", "none"] | None = None,
+        category: str = "",
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+    ) -> Iterator[shapes.Review]:
+        return self._pages(
+            "reviews", reviewer=reviewer, verdict=verdict, agrees=agrees, category=category, since=since, until=until
+        )
+
+    def find_review(self, review_id: int) -> shapes.Review:
+        return self._get("reviews", review_id)
+
+    def agreement(self, **filters: Unpack[shapes.Filters]) -> shapes.Agreement:
+        """How far people agree with the models, and with one another."""
+        return self._get("reviews", "agreement", **filters)
+
+    # ------------------------------------------------------------ data sets
+    def categories(self) -> Iterator[shapes.Category]:
+        return self._pages("categories")
+
+    def datasets(self, *, category: str = "", name: str = "") -> Iterator[shapes.Dataset]:
+        return self._pages("datasets", category=category, name=name)
+
+    def dataset(self, dataset_id: int) -> shapes.FullDataset:
+        return self._get("datasets", dataset_id)
+
+    def dataset_images(
+        self,
+        dataset_id: int,
+        *,
+        split: Literal["train", "test"] | None = None,
+        is_defective: bool | None = None,
+        defect_type: str = "",
+    ) -> Iterator[shapes.DatasetImage]:
+        wanted = {"split": split, "is_defective": is_defective, "defect_type": defect_type}
+        return self._pages("datasets", dataset_id, "images", **wanted)
+
+    def dataset_image(self, image_id: int) -> bytes:
+        return self._bytes("dataset-images", image_id, "image")
+
+    def dataset_mask(self, image_id: int) -> bytes:
+        return self._bytes("dataset-images", image_id, "mask")
+
+    def upload_dataset(
+        self, archive: str | Path | tuple[str, IO[bytes]], *, name: str = ""
+    ) -> list[shapes.ImportedDataset]:
+        """Import an archive in MVTec layout: a data set for each category in it. The same content twice is one."""
+        with _opened(archive) as (filename, stream):
+            file: File = (filename, stream, "application/octet-stream")
+            return self._post("datasets", fields={"name": name}, files=[("archive", file)], repeatable=True)
+
+    def dataset_from_reviews(
+        self,
+        name: str,
+        category: str,
+        *,
+        filters: shapes.Filters | None = None,
+        test_share: float | None = None,
+        include_confirmed_good: bool = True,
+        include_contested: bool = False,
+    ) -> shapes.DatasetOfReviews:
+        """Make a data set of reviewed images."""
+        body = _given(
+            name=name,
+            category=category,
+            filters=_plain(filters or {}),
+            test_share=test_share,
+            include_confirmed_good=include_confirmed_good,
+            include_contested=include_contested,
+        )
+        return self._post("datasets", "from-reviews", json=body, repeatable=True)
+
+    # ------------------------------------------------------------ training
+    def start_training(
+        self,
+        dataset: str | int,
+        algorithm: str,
+        *,
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        calibration: Mapping[str, Any] | None = None,
+    ) -> shapes.FullTrainingRun:
+        """Have a detector trained. `calibration`: the rule of its first threshold, see the API's documentation."""
+        body = _given(
+            dataset=str(dataset), algorithm=algorithm, options=dict(options or {}), seed=seed, calibration=calibration
+        )
+        return self._post("training-runs", json=body)
+
+    def extend(self, version_id: int, dataset: str | int) -> shapes.FullTrainingRun:
+        """Let a version learn from the good images of a data set; a new candidate comes of it."""
+        return self._post("model-versions", version_id, "extend", json={"dataset": str(dataset)})
+
+    def training_runs(
+        self, *, dataset: str = "", algorithm: str = "", status: str = ""
+    ) -> Iterator[shapes.TrainingRun]:
+        return self._pages("training-runs", dataset=dataset, algorithm=algorithm, status=status)
+
+    def training_run(self, run_id: int) -> shapes.FullTrainingRun:
+        return self._get("training-runs", run_id)
+
+    def wait_for_training(
+        self,
+        run_id: int,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[shapes.FullTrainingRun], None] | None = None,
+    ) -> shapes.FullTrainingRun:
+        """The run, once it has succeeded, failed or been cancelled. Raises `TookTooLong`."""
+        return self._until(
+            lambda: self.training_run(run_id),
+            lambda run: run["status"] not in ("queued", "running"),
+            timeout,
+            progress,
+        )
+
+    def training_log(self, run_id: int, *, offset: int = 0) -> tuple[str, int]:
+        """What a run has said from a place on, and the place to go on from."""
+        answer = self._send("GET", ("training-runs", run_id, "log"), params={"offset": offset}, accept="*/*")
+        return answer.text, int(answer.headers["X-Next-Offset"])
+
+    def cancel_training(self, run_id: int) -> shapes.FullTrainingRun:
+        return self._post("training-runs", run_id, "cancel")
+
+    # ------------------------------------------------------------ models
+    def model_versions(
+        self,
+        *,
+        category: str = "",
+        algorithm: str = "",
+        stage: Literal["candidate", "production", "archived"] | None = None,
+    ) -> Iterator[shapes.ModelVersion]:
+        return self._pages("model-versions", category=category, algorithm=algorithm, stage=stage)
+
+    def model_version(self, version_id: int) -> shapes.FullModelVersion:
+        return self._get("model-versions", version_id)
+
+    def metrics(self, version_id: int) -> shapes.Metrics:
+        return self._get("model-versions", version_id, "metrics")
+
+    def download_artifact(self, target: str | Path, version_id: int) -> Path:
+        """The files of a version as a zip."""
+        return self._save(target, "model-versions", version_id, "artifact")
+
+    def promote(self, version_id: int, *, reason: str, **how: Unpack[shapes.How]) -> shapes.Deployment:
+        """Put a version in production; the version that was is archived."""
+        return self._post("model-versions", version_id, "promote", json=_given(reason=reason, **how))
+
+    def archive(self, version_id: int, *, reason: str) -> shapes.FullModelVersion:
+        """Put a candidate aside."""
+        return self._post("model-versions", version_id, "archive", json={"reason": reason})
+
+    def rollback(self, category: str, *, reason: str) -> shapes.Deployment:
+        """Put the version in production that was before the present one."""
+        return self._post("categories", category, "rollback", json={"reason": reason})
+
+    def deployments(self, *, category: str = "", status: str = "") -> Iterator[shapes.Deployment]:
+        return self._pages("deployments", category=category, status=status)
+
+    def deployment(self, deployment_id: int) -> shapes.Deployment:
+        return self._get("deployments", deployment_id)
+
+    def deploy(
+        self,
+        version_id: int,
+        *,
+        threshold: float | None = None,
+        threshold_reason: str = "",
+        **how: Unpack[shapes.How],
+    ) -> shapes.Deployment:
+        """Load a version and put it in force, as `load_model` does; a threshold comes with its reason."""
+        reason = {"threshold_reason": threshold_reason} if threshold_reason else {}
+        return self._post("deployments", json=_given(model_version=version_id, threshold=threshold, **reason, **how))
+
+    # ------------------------------------------------------------ thresholds
+    def thresholds(self, *, model_version: int | None = None, category: str = "") -> Iterator[shapes.Threshold]:
+        return self._pages("thresholds", model_version=model_version, category=category)
+
+    def threshold(self, threshold_id: int) -> shapes.Threshold:
+        return self._get("thresholds", threshold_id)
+
+    def set_threshold(
+        self,
+        model_version: int,
+        value: float | None = None,
+        *,
+        reason: str,
+        method: Literal["percentile", "conformal", "best_f1", "cost", "manual"] = "manual",
+        parameters: Mapping[str, Any] | None = None,
+        evidence: Mapping[str, Any] | None = None,
+    ) -> shapes.Threshold:
+        """A new revision, in force for the next image. `percentile` and `conformal` compute the value."""
+        body = _given(
+            model_version=model_version,
+            value=value,
+            method=method,
+            parameters=dict(parameters or {}),
+            evidence=dict(evidence or {}),
+            reason=reason,
+        )
+        return self._post("thresholds", json=body)
+
+    # ------------------------------------------------------------ what if
+    def what_if(self, threshold: float | None = None, **options: Unpack[shapes.WhatIfOptions]) -> shapes.WhatIf:
+        """What a threshold would have done to records of the past, from their stored scores."""
+        return self._get("what-if", threshold=threshold, **options)
+
+    def rescore(
+        self,
+        model_version: int | str,
+        *,
+        reason: str,
+        category: str = "",
+        filters: shapes.Filters | None = None,
+        **how: Unpack[shapes.How],
+    ) -> shapes.Rescoring:
+        """Have records of the past scored with another version; the results are kept apart from the records."""
+        wanted = {"model_version": str(model_version), "category": category, "reason": reason}
+        return self._post("rescorings", json=_given(**wanted, filters=_plain(filters or {}), **how))
+
+    def rescorings(self) -> Iterator[shapes.Rescoring]:
+        return self._pages("rescorings")
+
+    def rescoring(self, rescoring_id: str) -> shapes.RescoringDetail:
+        return self._get("rescorings", rescoring_id)
+
+    def wait_for_rescoring(
+        self,
+        rescoring_id: str,
+        *,
+        timeout: float | None = None,
+        progress: Callable[[shapes.RescoringDetail], None] | None = None,
+    ) -> shapes.RescoringDetail:
+        """The run, once it is finished, failed or cancelled. Raises `TookTooLong`."""
+        return self._until(
+            lambda: self.rescoring(rescoring_id),
+            lambda run: run["status"] not in ("queued", "running"),
+            timeout,
+            progress,
+        )
+
+    def rescoring_results(self, rescoring_id: str, *, changed: bool | None = None) -> Iterator[shapes.Rescored]:
+        return self._pages("rescorings", rescoring_id, "results", changed=changed)
+
+    def cancel_rescoring(self, rescoring_id: str) -> shapes.Rescoring:
+        return self._post("rescorings", rescoring_id, "cancel")
+
+    # ------------------------------------------------------------ who, and what was done
+    def me(self) -> shapes.Me:
+        """Who this token is, and what it may do."""
+        return self._get("me")
+
+    def tokens(self, *, user: str = "") -> Iterator[shapes.Token]:
+        """One's own; admins may ask for those of a user, or of everybody (`*`)."""
+        return self._pages("tokens", user=user)
+
+    def token(self, token_id: int) -> shapes.Token:
+        return self._get("tokens", token_id)
+
+    def issue_token(
+        self,
+        name: str,
+        scopes: Sequence[Literal["inspect", "read", "manage"]],
+        *,
+        expires_in_days: int | None = None,
+        user: str = "",
+    ) -> shapes.IssuedToken:
+        """`key` is shown in this answer and never again."""
+        body = _given(name=name, scopes=list(scopes), expires_in_days=expires_in_days, user=user)
+        return self._post("tokens", json=body)
+
+    def revoke_token(self, token_id: int) -> None:
+        self._send("DELETE", ("tokens", token_id))
+
+    def audit_events(
+        self, *, page_size: int = 500, **filters: Unpack[shapes.AuditFilters]
+    ) -> Iterator[shapes.AuditEvent]:
+        return self._pages("audit-events", limit=page_size, **filters)
+
+    def audit_event(self, sequence: int) -> shapes.AuditEventDetail:
+        return self._get("audit-events", sequence)
+
+    def export_audit(self, target: str | Path, **filters: Unpack[shapes.AuditFilters]) -> Path:
+        """Events as JSON Lines in a file, oldest first."""
+        return self._save(target, "audit-events", "export", **filters)
+
+    def audit_checkpoints(self) -> Iterator[shapes.Checkpoint]:
+        return self._pages("audit-checkpoints")
+
+    def audit_checkpoint(self, sequence: int) -> shapes.Checkpoint:
+        return self._get("audit-checkpoints", sequence)
+
+    def make_audit_checkpoint(self) -> shapes.Checkpoint:
+        """Seal the chain as it is now."""
+        return self._post("audit-checkpoints", repeatable=True)
+
+    # ------------------------------------------------------------ retention
+    def retention_policies(self, *, category: str = "", in_force: bool = False) -> Iterator[shapes.RetentionPolicy]:
+        return self._pages("retention-policies", category=category, in_force=in_force)
+
+    def retention_policy(self, policy_id: int) -> shapes.RetentionPolicy:
+        return self._get("retention-policies", policy_id)
+
+    def set_retention_policy(
+        self,
+        category: str,
+        *,
+        reason: str,
+        good_after_days: int | None = None,
+        good_keep_every: int = 0,
+        maps_after_days: int | None = None,
+        defective_after_days: int | None = None,
+        keep_reviewed: bool = True,
+    ) -> shapes.RetentionPolicy:
+        """How long the files of a category are kept from now on; without any days, for ever."""
+        body = _given(
+            category=category,
+            reason=reason,
+            good_after_days=good_after_days,
+            good_keep_every=good_keep_every,
+            maps_after_days=maps_after_days,
+            defective_after_days=defective_after_days,
+            keep_reviewed=keep_reviewed,
+        )
+        return self._post("retention-policies", json=body)
+
+    def retention_runs(
+        self, *, category: str = "", dry_run: bool | None = None, sha256: str = ""
+    ) -> Iterator[shapes.RetentionRun]:
+        """`sha256`: the runs that removed this file."""
+        return self._pages("retention-runs", category=category, dry_run=dry_run, sha256=sha256)
+
+    def retention_run(self, run_id: int) -> shapes.RetentionRun:
+        return self._get("retention-runs", run_id)
+
+    def start_retention_run(self, category: str | None = None, *, dry_run: bool = True) -> shapes.RetentionRun:
+        """Without a category: the files that belong to nobody. A real run needs a dry run before it."""
+        return self._post("retention-runs", json={"category": category, "dry_run": dry_run})
+
+    def wait_for_retention(self, run_id: int, *, timeout: float | None = None) -> shapes.RetentionRun:
+        """The run, once it is finished or failed. Raises `TookTooLong`."""
+        return self._until(
+            lambda: self.retention_run(run_id), lambda run: run["status"] in ("finished", "failed"), timeout, None
+        )
+
+    # ------------------------------------------------------------ waiting
+    def _until(
+        self,
+        look: Callable[[], T],
+        settled: Callable[[T], bool],
+        timeout: float | None,
+        progress: Callable[[T], None] | None,
+    ) -> T:
+        """Look again and again, at longer and longer intervals up to two seconds."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = 0.1
+        while True:
+            found = look()
+            if progress:
+                progress(found)
+            if settled(found):
+                return found
+            if deadline is not None and time.monotonic() + pause > deadline:
+                raise TookTooLong(f"Not over after {timeout:g} seconds. It goes on; wait again.")
+            time.sleep(pause)
+            pause = min(2.0, pause * 1.5)
+
+
+def _given(**members: Any) -> dict[str, Any]:
+    """A JSON body without what was not given: the server has the defaults."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _file(image: ImageOrNamed) -> File:
+    if isinstance(image, str | Path):
+        name, content = Path(image).name, Path(image).read_bytes()
+    elif isinstance(image, bytes):
+        name, content = ("image.png" if image.startswith(b"\x89PNG") else "image.jpg"), image
+    else:
+        name, content = image
+    return name, content, "image/png" if name.lower().endswith(".png") else "image/jpeg"
+
+
+@contextmanager
+def _opened(archive: str | Path | tuple[str, IO[bytes]]) -> Iterator[tuple[str, IO[bytes]]]:
+    """A path as an open file for the length of a block; a stream stays the caller's."""
+    if isinstance(archive, tuple):
+        yield archive
+        return
+    with Path(archive).open("rb") as stream:
+        yield Path(archive).name, stream
