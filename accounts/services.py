@@ -36,7 +36,7 @@ def create_user(*, username: str, password: str, roles: Iterable[str], actor: Ac
         user.clean_fields(exclude=["password"])
         validate_password(password, user)
     except ValidationError as error:
-        raise UserError(" ".join(error.messages), code="invalid_user") from error
+        raise UserError(f"{' '.join(error.messages)} No user was made.", code="invalid_user") from error
     user.set_password(password)
     try:
         with transaction.atomic():

@@ -202,8 +202,8 @@ def outcome(response: Any) -> str:
         return "unknown"
     if response.status_code == 403:
         return "refused"
-    # What HasRight says to hide something; an object that is not there has a code of its own.
-    if response.status_code == 404 and response.json()["code"] == "not_found":
+    # What is said of an address that leads nowhere; where one leads somewhere, the object that is missing is named.
+    if response.status_code == 404 and response.json()["detail"] == "There is nothing at this address.":
         return "hidden"
     return "let in"
 

@@ -27,7 +27,7 @@ class Command(ProductCommand):
             "--scope",
             dest="scopes",
             action="append",
-            choices=list(Scope),
+            choices=[str(scope) for scope in Scope],
             help="what it may do, of what its user may; may be given several times (default: everything)",
         )
         parser.add_argument("--days", type=int, help="days until it expires (default: never)")

@@ -24,7 +24,7 @@ class Command(ProductCommand):
             dest="roles",
             action="append",
             required=True,
-            choices=list(Role),
+            choices=[str(role) for role in Role],
             help="may be given several times",
         )
         parser.add_argument("--password-stdin", action="store_true", help="read the password from stdin, ask nothing")

@@ -17,7 +17,12 @@ class Command(ProductCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="user name")
         parser.add_argument(
-            "--role", dest="roles", action="append", default=[], choices=list(Role), help="may be given several times"
+            "--role",
+            dest="roles",
+            action="append",
+            default=[],
+            choices=[str(role) for role in Role],
+            help="may be given several times",
         )
         self.json_option(parser)
 
