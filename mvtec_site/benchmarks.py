@@ -1,0 +1,39 @@
+"""What `manage.py benchmark` measures: each app names its own in `<app>/benchmarks/registered.py` as `BENCHMARKS`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from django.apps import apps
+from django.utils.module_loading import module_has_submodule
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Something to measure, and how to say what came out.
+
+    `measure` takes the options that `arguments` offered and a way to tell how far it is; it returns figures as plain
+    JSON. Where several apps have figures of one name, these are one document, in the order of the apps.
+    """
+
+    name: str
+    help: str
+    measure: Callable[[Mapping[str, Any], Tell], dict[str, Any]]
+    as_text: Callable[[dict[str, Any]], str]
+    arguments: Callable[[ArgumentParser], None] = lambda parser: None
+
+
+def registered() -> dict[str, list[Benchmark]]:
+    """All that there are, by name. Their modules load nothing heavy by themselves."""
+    found: dict[str, list[Benchmark]] = {}
+    for app in apps.get_app_configs():
+        if module_has_submodule(app.module, "benchmarks.registered"):
+            for benchmark in import_module(f"{app.name}.benchmarks.registered").BENCHMARKS:
+                found.setdefault(benchmark.name, []).append(benchmark)
+    return found

@@ -1,0 +1,33 @@
+"""`manage.py benchmark WHAT`: figures of detectors and of the history, measured by the product's own code."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from mvtec_site.benchmarks import registered
+from mvtec_site.commands import ProductCommand
+
+
+class Command(ProductCommand):
+    help = "Measure."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        whats = parser.add_subparsers(dest="what", required=True)
+        for name, parts in registered().items():
+            one = whats.add_parser(name, help=parts[0].help)
+            for part in parts:
+                part.arguments(one)
+            self.json_option(one)
+
+    def perform(self, **options: Any) -> None:
+        document: dict[str, Any] = {}
+        lines = []
+        for part in registered()[options["what"]]:
+            figures = part.measure(options, self.say)
+            document |= figures
+            lines.append(part.as_text(figures))
+        if options["json"]:
+            self.answer(document)
+        else:
+            self.stdout.write("\n".join(lines))

@@ -1,0 +1,170 @@
+"""Figures of detectors: accuracy, calibration, speed. Nothing is kept: no versions, no records."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from modelzoo.models import Deployment, ModelVersion
+from modelzoo.selectors import find_version, newest_of_each_algorithm
+from mvtec_site.benchmarks import Benchmark, Tell
+from mvtec_site.errors import UserError
+from training.imports import find_dataset
+
+
+def _accuracy_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--datasets", nargs="+", required=True, help="names of imported data sets, or paths")
+    parser.add_argument(
+        "--detectors", nargs="+", required=True, help="padim, or with options: padim:align=none,floor=1"
+    )
+    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default 3)")
+    parser.add_argument("--markdown", type=Path, help="write the table there")
+    _common(parser)
+
+
+def _calibration_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dataset", required=True, help="name of an imported data set, or a path")
+    parser.add_argument("--detector", default="padim", help="as for accuracy (default padim)")
+    parser.add_argument("--splits", type=int, default=30, help="random splits (default 30)")
+    parser.add_argument("--false-reject-rate", type=float, default=0.1, help="asked for (default 0.1)")
+    _common(parser)
+
+
+def _speed_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--model-version", nargs="+", default=[], help="ids; default: the newest version of each algorithm"
+    )
+    parser.add_argument(
+        "--runtimes", nargs="+", default=["torch"], choices=Deployment.Runtime.values, help="default torch"
+    )
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=Deployment.Precision.values)
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
+    parser.add_argument("--rounds", type=int, default=7, help="the median of this many is reported (default 7)")
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side (default: all cores)")
+    parser.add_argument("--accuracy", action="store_true", help="evaluate each runtime and precision as well")
+    parser.add_argument("--peer-python", default="", help="python of a virtual environment with anomalib")
+
+
+def _common(parser: ArgumentParser) -> None:
+    parser.add_argument("--backbone", default="auto", help="pretrained network (default auto)")
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
+
+
+def _accuracy(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    from training.benchmarks import accuracy
+    from training.benchmarks.runs import Contestant
+
+    if options["seeds"] < 1:
+        raise UserError("--seeds must be at least 1.")
+    target: Path | None = options["markdown"]
+    if target and not target.parent.is_dir():
+        raise UserError(f"There is no folder {target.parent} to write {target.name} to.")
+    contestants = [Contestant.parse(text) for text in options["detectors"]]
+    datasets = [find_dataset(name) for name in options["datasets"]]
+    rows = accuracy.measure(datasets, contestants, range(options["seeds"]), _defaults(options), tell=tell)
+    if target:
+        target.write_text(accuracy.as_markdown(rows))
+        target.with_suffix(".json").write_text(json.dumps(rows, indent=1, allow_nan=False))
+    return {"rows": rows}
+
+
+def _accuracy_text(document: dict[str, Any]) -> str:
+    from training.benchmarks import accuracy
+
+    return accuracy.as_markdown(document["rows"])
+
+
+def _calibration(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    from training.benchmarks import calibration
+    from training.benchmarks.runs import Contestant
+
+    if options["splits"] < 1 or not 0 < options["false_reject_rate"] < 1:
+        raise UserError("--splits must be at least 1, and --false-reject-rate lie between 0 and 1.")
+    return calibration.measure(
+        find_dataset(options["dataset"]),
+        Contestant.parse(options["detector"]),
+        _defaults(options),
+        splits=options["splits"],
+        rate=options["false_reject_rate"],
+        tell=tell,
+    )
+
+
+def _calibration_text(document: dict[str, Any]) -> str:
+    from training.benchmarks import calibration
+
+    return calibration.as_text(document)
+
+
+def _speed(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    from training.benchmarks import speed
+
+    if min(options["rounds"], options["threads"]) < 1:
+        raise UserError("--rounds and --threads must be at least 1.")
+    return speed.measure(
+        _versions(options["model_version"]),
+        runtimes=options["runtimes"],
+        precisions=options["precisions"],
+        device=options["device"],
+        rounds=options["rounds"],
+        threads=options["threads"],
+        accuracy=options["accuracy"],
+        peer_python=options["peer_python"],
+        tell=tell,
+    )
+
+
+def _speed_text(document: dict[str, Any]) -> str:
+    from training.benchmarks import speed
+
+    return speed.as_text(document)
+
+
+def _versions(wanted: list[str]) -> list[ModelVersion]:
+    """Those that were named, or the newest of each algorithm."""
+    if wanted:
+        return [find_version(wanted=one) for one in wanted]
+    newest = newest_of_each_algorithm()
+    if not newest:
+        raise UserError("There is no model version yet. Train one with manage.py train.")
+    return newest
+
+
+def _defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `train` starts from, so that a benchmark measures what the product would do."""
+    return {
+        "backbone": options["backbone"],
+        "device": options["device"],
+        "image_size": settings.IMAGE_SIZE,
+        "batch_size": settings.BATCH_SIZE,
+        "epochs": settings.EPOCHS,
+        "latent_dim": settings.LATENT_DIM,
+        "learning_rate": settings.LEARNING_RATE,
+    }
+
+
+BENCHMARKS = [
+    Benchmark(
+        "accuracy",
+        "every detector on every data set, over several seeds",
+        _accuracy,
+        _accuracy_text,
+        _accuracy_arguments,
+    ),
+    Benchmark(
+        "calibration",
+        "does a threshold keep its promised false-reject rate?",
+        _calibration,
+        _calibration_text,
+        _calibration_arguments,
+    ),
+    Benchmark(
+        "speed", "the model alone, image bytes to score, load time, memory", _speed, _speed_text, _speed_arguments
+    ),
+]
