@@ -1,73 +1,167 @@
-"""Writes: many images as one job, in slices, and what a killed worker left of it. Reads: how far a batch is."""
+"""Writes: many images as one job, in slices; calling it off, and what a killed worker left of it. Reads: how far it is.
+
+The files of a folder are not looked into when they are asked for: a worker has them through the gate when their slice
+comes, so that thousands of them keep nobody waiting.
+"""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db import IntegrityError, transaction
+from django.db.models import Count, F, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from PIL import Image
 
 from accounts.roles import Right, require
+from inspection import folders
+from inspection.idempotency import check_same, own_key
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.selectors import inspection_document
 from inspection.services import PartContext, fail_request, judge_claimed, lease, with_everything
-from modelzoo.models import Deployment
+from modelzoo import runtime
+from modelzoo.models import Category, Deployment
 from mvtec_site import broker
-from mvtec_site.errors import NotFound, UserError
-from records.images import ImageRejected, clean_name
+from mvtec_site.errors import Conflict, NotFound, UserError
+from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset
-from records.services import Actor, audit, receive_image
+from records.selectors import gate_limits
+from records.services import Actor, audit, report_refusal, store_image
 
+T = TypeVar("T")
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
+_LONGEST_PATH = 1000  # characters, of a file within its folder
+_GATED_TOGETHER = 4  # decoded at once, at most, whatever their size
+_PIXELS_HELD = 128 * 1024**2  # bytes of a slice that are kept from the gate to the model; the rest is decoded again
 
 
 # ---------------------------------------------------------------- asking for one
-@dataclass
+@dataclass(frozen=True)
 class BatchItem:
-    """One image of a batch to be: either kept already (`asset`) or refused (`refusal`)."""
+    """One image of a batch to be: kept already (`asset`), still to be read (`path`), or refused (`refusal`)."""
 
     filename: str
     asset: Asset | None = None
+    path: str = ""
     refusal: UserError | None = None
-    part: PartContext = field(default_factory=PartContext)
 
 
 def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor) -> list[BatchItem]:
     """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others."""
     items = []
-    for name, data in files:
-        try:
-            asset, gated = receive_image(data=data, filename=name, actor=actor)
-            items.append(BatchItem(filename=gated.clean_name, asset=asset))
-        except ImageRejected as refusal:
-            items.append(BatchItem(filename=clean_name(name), refusal=refusal))
+    for (name, data), passed in _at_the_gate(_look_at, files):
+        if isinstance(passed, ImageRejected):
+            report_refusal(filename=name, size=len(data), refusal=passed, actor=actor)
+            items.append(BatchItem(filename=clean_name(name), refusal=passed))
+        elif isinstance(passed, Exception):
+            raise passed
+        else:
+            asset = store_image(data=data, gated=passed.gated)
+            items.append(BatchItem(filename=passed.gated.clean_name, asset=asset))
     return items
+
+
+def items_in(folder: Path) -> list[BatchItem]:
+    """The images of a folder, by their names alone; see `inspection.folders`."""
+    return [_item_at(path) for path in folders.images_in(folder)]
+
+
+def _item_at(path: str) -> BatchItem:
+    if path.isprintable() and len(path) <= _LONGEST_PATH:
+        return BatchItem(filename=clean_name(path), path=path)
+    refusal = folders.FileUnreadable(
+        f"The path of the file cannot be kept: more than {_LONGEST_PATH} characters, or some that are not printable."
+    )
+    return BatchItem(filename=clean_name(path), refusal=refusal)
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """An image that passed the gate: its bytes, what is known of it, and its pixels."""
+
+    data: bytes
+    gated: GatedImage
+    pixels: Image.Image
+
+
+def _look_at(file: tuple[str, bytes]) -> _Passed:
+    name, data = file
+    gated, pixels = pass_gate(data, name, gate_limits())
+    return _Passed(data, gated, pixels)
+
+
+def _at_the_gate(look: Callable[[T], _Passed], files: Iterable[T]) -> Iterator[tuple[T, _Passed | Exception]]:
+    """Each file and what the gate says, decoded by as many threads as there are cores, a few at a time."""
+
+    def outcome(file: T) -> _Passed | Exception:
+        try:
+            return look(file)
+        except Exception as error:  # noqa: BLE001 - it is this file's and stops no other
+            return error
+
+    waiting = iter(files)
+    while together := list(islice(waiting, _GATED_TOGETHER)):
+        yield from zip(together, runtime.in_threads(outcome, together), strict=True)
 
 
 @transaction.atomic
 def request_batch(
-    *, items: Sequence[BatchItem], name: str, deployment: Deployment, source: str, actor: Actor
+    *,
+    items: Sequence[BatchItem],
+    name: str,
+    deployment: Deployment,
+    source: str,
+    actor: Actor,
+    part: PartContext | None = None,
+    folder: Path | None = None,
+    idempotency_key: str | None = None,
+    asked_for: str = "",
 ) -> BatchRun:
-    """Write a batch and its items down and call a worker once it is committed."""
+    """Write a batch and its items down and call a worker once it is committed.
+
+    `asked_for`: the fingerprint of the request that bears the key. Where somebody was faster with the same key, theirs
+    is the batch.
+    """
     require(actor, Right.INSPECT)
     if not items:
-        raise UserError("The batch has no images. Send files, a zip, or the name of a data set.", code="empty_batch")
-    batch = BatchRun.objects.create(
-        deployment=deployment, name=name[:200], requested_by_id=actor.pk if actor else None, lease_expires_at=lease()
+        raise UserError(
+            "The batch has no images. Send files, a zip, the name of a data set, or a folder that has some.",
+            code="empty_batch",
+        )
+    batch = BatchRun(
+        deployment=deployment,
+        name=name[:200],
+        folder=str(folder or ""),
+        requested_by_id=actor.pk if actor else None,
+        lease_expires_at=lease(),
+        idempotency_key=own_key(idempotency_key, actor=actor),
+        fingerprint=asked_for,
     )
+    try:
+        with transaction.atomic():
+            batch.save(force_insert=True)
+    except IntegrityError:
+        faster = repeated_batch(idempotency_key=idempotency_key, asked_for=asked_for, actor=actor)
+        if faster is None:
+            raise
+        return faster
     InspectionRequest.objects.bulk_create(
         [
             InspectionRequest(
                 batch=batch,
                 position=position,
                 asset=item.asset,
+                path=item.path,
                 model_version=deployment.model_version,
                 deployment=deployment,
                 filename=item.filename,
@@ -76,7 +170,7 @@ def request_batch(
                 status=InspectionRequest.Status.FAILED if item.refusal else InspectionRequest.Status.QUEUED,
                 error_code=item.refusal.code if item.refusal else "",
                 error=item.refusal.detail if item.refusal else "",
-                **vars(item.part),
+                **vars(part or PartContext()),
             )
             for position, item in enumerate(items)
         ],
@@ -86,10 +180,20 @@ def request_batch(
         kind="batch.requested",
         subject=batch,
         actor=actor,
-        after={"name": batch.name, "images": len(items), "deployment": deployment.pk},
+        after={"name": batch.name, "images": len(items), "deployment": deployment.pk, "folder": batch.folder},
     )
     transaction.on_commit(lambda: _publish_batch(batch.pk))
     return batch
+
+
+def repeated_batch(*, idempotency_key: str | None, asked_for: str, actor: Actor) -> BatchRun | None:
+    """The batch that this caller asked for with this key before. Raises `KeyReused` when that was another one."""
+    key = own_key(idempotency_key, actor=actor)
+    found = _batches().filter(idempotency_key=key).first() if key is not None else None
+    if found:
+        check_same(kept=found.fingerprint, asked_for=asked_for)
+        found.replayed = True
+    return found
 
 
 def _publish_batch(batch_id: uuid.UUID) -> bool:
@@ -98,6 +202,7 @@ def _publish_batch(batch_id: uuid.UUID) -> bool:
     return broker.publish(work_on_batch, batch_id)
 
 
+# ---------------------------------------------------------------- working on it
 def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
     """Judge one slice of a batch, then hand it on; in the worker.
 
@@ -114,8 +219,10 @@ def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
     BatchRun.objects.filter(pk=batch_id, started_at__isnull=True).update(started_at=timezone.now())
     until = time.monotonic() + _SLICE_SECONDS
     while slice_ := _claim_slice(batch_id, token):
-        judge_claimed(slice_, worker=worker, claim=token)
-        still_mine = BatchRun.objects.filter(pk=batch_id, claim=token).update(lease_expires_at=lease())
+        readable, pixels = _read_files(slice_, token)
+        if readable and _still_mine(batch_id, token):
+            judge_claimed(readable, worker=worker, claim=token, pixels=pixels)
+        still_mine = _still_mine(batch_id, token)
         broker.notify(str(batch_id))
         if not still_mine:
             return
@@ -123,15 +230,20 @@ def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
             BatchRun.objects.filter(pk=batch_id, claim=token).update(claim=None)
             _publish_batch(batch_id)
             return
-    _finish_batch(batch_id, token)
+    _end_batch(batch_id, token)
     broker.notify(str(batch_id))
 
 
+def _still_mine(batch_id: uuid.UUID, token: uuid.UUID) -> bool:
+    """Give a sign of life. False when the batch was taken away for want of one."""
+    return bool(BatchRun.objects.filter(pk=batch_id, claim=token).update(lease_expires_at=lease()))
+
+
 def _claim_slice(batch_id: uuid.UUID, token: uuid.UUID) -> list[InspectionRequest]:
-    """The next images, marked as begun. Only the holder of the batch's claim gets any."""
+    """The next images, marked as begun. Only the holder of the batch's claim gets any; none once it is called off."""
     with transaction.atomic():
-        held = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token).exists()
-        if not held:
+        mine = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token, cancel_requested=False)
+        if not mine.exists():
             return []
         # What is `running` under another token belonged to a worker that lost the batch.
         open_items = InspectionRequest.objects.filter(batch_id=batch_id, status__in=InspectionRequest.OPEN)
@@ -141,7 +253,7 @@ def _claim_slice(batch_id: uuid.UUID, token: uuid.UUID) -> list[InspectionReques
         InspectionRequest.objects.filter(pk__in=chosen).update(
             status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1
         )
-    requests = list(with_everything().filter(pk__in=chosen).order_by("position"))
+    requests = list(with_everything().select_related("batch").filter(pk__in=chosen).order_by("position"))
     if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
         hopeless = UserError(
             f"The worker died {settings.MAX_ATTEMPTS} times while it judged this image.", code="worker_died"
@@ -151,21 +263,85 @@ def _claim_slice(batch_id: uuid.UUID, token: uuid.UUID) -> list[InspectionReques
     return requests
 
 
+def _read_files(
+    requests: Sequence[InspectionRequest], token: uuid.UUID
+) -> tuple[list[InspectionRequest], dict[uuid.UUID, Image.Image]]:
+    """Those of a slice whose images are kept, and the pixels of those that were read from the batch's folder for it.
+
+    What cannot be read, or is refused by the gate, fails here, and alone.
+    """
+    pixels: dict[uuid.UUID, Image.Image] = {}
+    held = 0
+    for request, passed in _at_the_gate(_look_into, [request for request in requests if request.asset_id is None]):
+        try:
+            if isinstance(passed, Exception):
+                raise passed
+            _keep(request, passed, token)
+        except Exception as error:  # noqa: BLE001 - it ends this request and no other
+            fail_request(request, error, claim=token)
+            continue
+        held += passed.gated.width * passed.gated.height * len(passed.pixels.getbands())
+        if held <= _PIXELS_HELD:
+            pixels[request.pk] = passed.pixels
+    return [request for request in requests if request.asset_id is not None], pixels
+
+
+def _look_into(request: InspectionRequest) -> _Passed:
+    assert request.batch is not None
+    return _look_at((request.path, folders.read_in_roots(Path(request.batch.folder), request.path)))
+
+
+def _keep(request: InspectionRequest, passed: _Passed, token: uuid.UUID) -> None:
+    asset = store_image(data=passed.data, gated=passed.gated)
+    InspectionRequest.objects.filter(pk=request.pk, claim=token).update(asset=asset)
+    request.asset = asset
+
+
 @transaction.atomic
-def _finish_batch(batch_id: uuid.UUID, token: uuid.UUID) -> None:
-    ended = BatchRun.objects.filter(pk=batch_id, claim=token).update(
-        status=BatchRun.Status.FINISHED, claim=None, lease_expires_at=None, finished_at=timezone.now()
+def _end_batch(batch_id: uuid.UUID, token: uuid.UUID) -> None:
+    batch = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token).first()
+    if batch:
+        _end(batch, actor=batch.requested_by)
+
+
+def _end(batch: BatchRun, *, actor: Actor) -> None:
+    """Write down that it is over: finished, or cancelled when something of it was not judged any more."""
+    left = batch.items.filter(status__in=InspectionRequest.OPEN)
+    cancelled = left.update(status=InspectionRequest.Status.CANCELLED, claim=None)
+    batch.status = BatchRun.Status.CANCELLED if cancelled else BatchRun.Status.FINISHED
+    batch.claim = batch.lease_expires_at = None
+    batch.finished_at = timezone.now()
+    batch.save(update_fields=["status", "claim", "lease_expires_at", "finished_at"])
+    counts = batch_counts(batch)
+    audit(
+        kind=f"batch.{batch.status}",
+        subject=batch,
+        actor=actor,
+        after={name: counts[name] for name in ("failed", "not_comparable", "cancelled")},
     )
-    if ended:
-        batch = BatchRun.objects.select_related("requested_by").get(pk=batch_id)
-        failed = batch.items.filter(status=InspectionRequest.Status.FAILED).count()
-        odd = batch.items.filter(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE).count()
-        audit(
-            kind="batch.finished",
-            subject=batch,
-            actor=batch.requested_by,
-            after={"failed": failed, "not_comparable": odd},
+
+
+@transaction.atomic
+def cancel_batch(*, batch_id: uuid.UUID, actor: Actor) -> BatchRun:
+    """Call a batch off. What nobody works on ends at once, what is worked on after its slice; records stay.
+
+    Raises `Conflict` when it is over already.
+    """
+    require(actor, Right.INSPECT)
+    batch = BatchRun.objects.select_for_update().filter(pk=batch_id).first()
+    if batch is None:
+        raise _not_found(batch_id)
+    if batch.status not in BatchRun.OPEN:
+        raise Conflict(
+            f"The batch is {batch.status} already; nothing was changed. Its records stay.", code="batch_over"
         )
+    BatchRun.objects.filter(pk=batch_id).update(cancel_requested=True)
+    if batch.claim is None or (batch.lease_expires_at and batch.lease_expires_at < timezone.now()):
+        _end(batch, actor=actor)
+    elif not batch.cancel_requested:
+        audit(kind="batch.cancel_requested", subject=batch, actor=actor, after={"name": batch.name})
+    transaction.on_commit(lambda: broker.notify(str(batch_id)))
+    return find_batch(batch_id)
 
 
 def sweep_batches() -> None:
@@ -178,59 +354,140 @@ def sweep_batches() -> None:
 
 
 # ---------------------------------------------------------------- reading
+def _batches() -> QuerySet[BatchRun]:
+    """With what every view of them names."""
+    return BatchRun.objects.select_related("deployment__model_version__category", "requested_by").defer(
+        "deployment__model_version__metrics", "deployment__model_version__held_out_scores"
+    )
+
+
+def batches(
+    *, status: str = "", since: datetime | None = None, until: datetime | None = None, category: Category | None = None
+) -> QuerySet[BatchRun]:
+    """Those that were asked for in a time (from `since`, before `until`); what is not given asks for nothing."""
+    conditions = {
+        "status": status,
+        "created_at__gte": since,
+        "created_at__lt": until,
+        "deployment__category": category,
+    }
+    return _batches().filter(**{name: value for name, value in conditions.items() if value})
+
+
 def find_batch(batch_id: uuid.UUID) -> BatchRun:
-    found = BatchRun.objects.select_related("deployment__model_version__category").filter(pk=batch_id).first()
+    found = _batches().filter(pk=batch_id).first()
     if found is None:
-        raise NotFound(f"There is no batch {batch_id}.", code="batch_not_found")
+        raise _not_found(batch_id)
     return found
+
+
+def _not_found(batch_id: uuid.UUID) -> NotFound:
+    return NotFound(f"There is no batch {batch_id}.", code="batch_not_found")
+
+
+def await_batch(batch: BatchRun, *, seconds: float) -> bool:
+    """Wait until a batch is over, so long at most. Returns whether it is."""
+
+    def over() -> bool:
+        batch.refresh_from_db(fields=["status", "cancel_requested", "started_at", "finished_at"])
+        return batch.status not in BatchRun.OPEN
+
+    return broker.wait_until(over, topic=str(batch.pk), timeout=seconds)
+
+
+_COUNTS = ("total", "done", "failed", "cancelled", "good", "defective", "not_comparable")
 
 
 def batch_counts(batch: BatchRun) -> dict[str, int]:
     """How far a batch is. What is done is good, defective or not comparable; `failed` is what has no record."""
+    return _counts_of([batch])[batch.pk]
+
+
+def _counts_of(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]:
     status, outcome = InspectionRequest.Status, Inspection.Outcome
-    return dict(
-        InspectionRequest.objects.filter(batch=batch).aggregate(
+    rows = (
+        InspectionRequest.objects.filter(batch__in=[batch.pk for batch in some])
+        .order_by()
+        .values("batch")
+        .annotate(
             total=Count("pk"),
             done=Count("pk", filter=Q(status=status.DONE)),
             failed=Count("pk", filter=Q(status=status.FAILED)),
+            cancelled=Count("pk", filter=Q(status=status.CANCELLED)),
             good=Count("pk", filter=Q(inspection__outcome=outcome.GOOD)),
             defective=Count("pk", filter=Q(inspection__outcome=outcome.DEFECTIVE)),
             not_comparable=Count("pk", filter=Q(inspection__outcome=outcome.NOT_COMPARABLE)),
         )
     )
+    return {row["batch"]: {name: row[name] for name in _COUNTS} for row in rows}
 
 
-def batch_document(batch: BatchRun, *, anomaly_map: str = "url") -> dict[str, Any]:
-    """A batch with its progress and, item by item, the record or the reason why there is none."""
-    counts = batch_counts(batch)
-    items = (
-        InspectionRequest.objects.filter(batch=batch)
-        .select_related(
-            *(
-                f"inspection__{name}"
-                for name in ("model_version__category", "threshold", "asset", "map", "standing__reviewer")
-            )
-        )
-        .order_by("position")
-    )
-    results = []
-    for item in items:
-        result: dict[str, Any] = {"position": item.position, "filename": item.filename, "status": item.status}
-        if item.status == InspectionRequest.Status.DONE:
-            result |= inspection_document(item.inspection, anomaly_map=anomaly_map)
-        elif item.status == InspectionRequest.Status.FAILED:
-            result |= {"code": item.error_code, "detail": item.error}
-        results.append(result)
+def summaries(some: Sequence[BatchRun]) -> list[dict[str, Any]]:
+    """Batches with their counts and their speed, without their items."""
+    counts = _counts_of(some)
+    return [_summary(batch, counts[batch.pk]) for batch in some]
+
+
+def _summary(batch: BatchRun, counts: dict[str, int]) -> dict[str, Any]:
+    seconds = ((batch.finished_at or timezone.now()) - batch.started_at).total_seconds() if batch.started_at else None
     return {
         "batch_id": str(batch.pk),
         "name": batch.name,
         "status": batch.status,
+        "cancel_requested": batch.cancel_requested,
         "url": reverse("batch", args=[batch.pk]),
         "model_version": batch.deployment.model_version_id,
         "category": batch.deployment.model_version.category.name,
+        "requested_by": batch.requested_by.get_username() if batch.requested_by else None,
         **counts,
         "progress": (counts["done"] + counts["failed"]) / counts["total"],
         "created_at": batch.created_at.isoformat(),
+        "started_at": batch.started_at.isoformat() if batch.started_at else None,
         "finished_at": batch.finished_at.isoformat() if batch.finished_at else None,
-        "results": results,
+        "duration_seconds": None if seconds is None else round(seconds, 3),
+        "images_per_second": round(counts["done"] / seconds, 3) if seconds else None,
     }
+
+
+_QUANTILES = {"minimum": 0.0, "p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "maximum": 1.0}
+
+
+def batch_summary(batch: BatchRun) -> dict[str, Any]:
+    """One batch without its items, with why some failed and how the scores lie."""
+    items = InspectionRequest.objects.filter(batch=batch).order_by()
+    failed = items.filter(status=InspectionRequest.Status.FAILED).values_list("error_code").annotate(Count("pk"))
+    scores = list(items.filter(inspection__score__isnull=False).values_list("inspection__score", flat=True))
+    quantiles = np.quantile(scores, list(_QUANTILES.values())).tolist() if scores else None
+    return summaries([batch])[0] | {
+        "failed_by_code": dict(sorted(failed)),
+        "scores": dict(zip(_QUANTILES, quantiles, strict=True)) if quantiles else None,
+    }
+
+
+def items_of(batch: BatchRun) -> QuerySet[InspectionRequest]:
+    """In order, with all that is shown of their records."""
+    names = ("model_version__category", "threshold", "asset", "map", "standing__reviewer")
+    return (
+        InspectionRequest.objects.filter(batch=batch)
+        .select_related(*(f"inspection__{name}" for name in names))
+        .defer("inspection__model_version__metrics", "inspection__model_version__held_out_scores")
+        .order_by("position")
+    )
+
+
+def item_document(item: InspectionRequest, *, anomaly_map: str = "url") -> dict[str, Any]:
+    """One image of a batch: its record, or the reason why there is none."""
+    shown: dict[str, Any] = {"position": item.position, "filename": item.filename, "status": item.status}
+    if item.path:
+        shown["path"] = item.path
+    if item.status == InspectionRequest.Status.DONE:
+        shown |= inspection_document(item.inspection, anomaly_map=anomaly_map)
+    elif item.status == InspectionRequest.Status.FAILED:
+        shown |= {"code": item.error_code, "detail": item.error}
+    return shown
+
+
+def batch_document(batch: BatchRun, *, anomaly_map: str = "url", results: bool = True) -> dict[str, Any]:
+    """A batch with its progress and, item by item, the record or the reason why there is none."""
+    items = items_of(batch) if results else ()
+    return batch_summary(batch) | {"results": [item_document(item, anomaly_map=anomaly_map) for item in items]}

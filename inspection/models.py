@@ -27,6 +27,7 @@ class BatchRun(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     deployment = models.ForeignKey(Deployment, on_delete=models.PROTECT, related_name="batches")
     name = models.CharField(max_length=200)
+    folder = models.CharField(max_length=1000, blank=True, help_text="of this server, that its files are read from")
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     cancel_requested = models.BooleanField(default=False)
     claim = models.UUIDField(null=True, blank=True)
@@ -47,6 +48,8 @@ class BatchRun(models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
+            # the list of batches, newest first
+            models.Index(fields=["-created_at", "-id"], name="batches_newest_first"),
             # the sweep: open batches whose lease has run out, every few seconds
             models.Index(
                 fields=["lease_expires_at"], condition=Q(status__in=["queued", "running"]), name="open_batches_by_lease"
@@ -83,7 +86,7 @@ class InspectionRequest(models.Model):
     WITHOUT_RECORD = (Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    # Refused files of a batch have no asset: they were never kept.
+    # Refused files of a batch have no asset: they were never kept. Nor have those of a folder before they are read.
     asset = models.ForeignKey(Asset, null=True, blank=True, on_delete=models.PROTECT, related_name="requests")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="requests")
     # None where a version is tried by hand (`manage.py inspect`) without serving its category.
@@ -93,6 +96,7 @@ class InspectionRequest(models.Model):
     )
     position = models.PositiveIntegerField(default=0)
     filename = models.CharField(max_length=300)
+    path = models.CharField(max_length=1000, blank=True, help_text="in the folder of its batch, where it has one")
     source = models.CharField(max_length=16)
     station = models.CharField(max_length=100, blank=True)
     part_number = models.CharField(max_length=100, blank=True)
@@ -141,7 +145,10 @@ class InspectionRequest(models.Model):
             # also serves "the request of this key"
             models.UniqueConstraint(fields=["idempotency_key"], name="request_key_is_unique"),
             models.CheckConstraint(
-                condition=Q(status="failed") | Q(asset__isnull=False), name="only_failed_requests_lack_an_image"
+                condition=Q(status="failed")
+                | Q(asset__isnull=False)
+                | (~Q(path="") & Q(status__in=["queued", "running", "cancelled"])),
+                name="only_failed_and_unread_requests_lack_an_image",
             ),
             models.CheckConstraint(condition=~Q(status="failed") | ~Q(error_code=""), name="failed_request_says_why"),
         ]
@@ -225,8 +232,8 @@ class Inspection(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
-            # "the last inspections": line view and history, newest first. Behind the order stands what is filtered by, so
-            # that a combination which matches little or nothing is found out here, and no record is read for it.
+            # "the last inspections": line view and history, newest first. Behind the order stands what is filtered by,
+            # so that a combination which matches little or nothing is found out here, and no record is read for it.
             models.Index(
                 fields=[
                     *("-created_at", "-id", "category", "model_version", "threshold", "outcome", "score"),

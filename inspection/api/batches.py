@@ -2,49 +2,71 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from typing import Any
 
+from csp.decorators import csp
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.decorators import method_decorator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Right
-from inspection import batches, selectors
+from inspection import batch_reports, batches, folders, selectors
+from inspection.api.idempotency import KEY, REPLAY
 from inspection.api.serializers import InspectionOutput, PartInput, text_field
 from inspection.api.views import part_of
+from inspection.history import parse_filters, refuse
+from inspection.idempotency import HEADER, REPLAYED, fingerprint
 from inspection.models import BatchRun, InspectionRequest
-from inspection.services import PartContext
 from modelzoo.selectors import deployment_in_force
-from mvtec_site import broker
-from mvtec_site.api import ApiView, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, page_output, parsed, problems, read_page
 from mvtec_site.errors import UserError
 from records.images import ImageRejected
 from training.archives import ArchiveLimits, iter_images
 from training.selectors import images_of, latest_dataset
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
+_FILTERS = ("since", "until", "category")
+_FORMS = ("images", "archive", "dataset", "folder")
 
 
-class BatchTestInput(PartInput):
-    images = serializers.ListField(
-        child=serializers.FileField(allow_empty_file=True), required=False, default=list, help_text="files"
-    )
-    archive = serializers.FileField(required=False, default=None, help_text="a zip of images")
+class NamedBatchInput(PartInput):
+    """What can be asked for without sending images."""
+
     dataset = text_field()
+    folder = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=1000,
+        default="",
+        help_text="of the server, inside one of BATCH_ROOTS: absolute, or below one of them",
+    )
     wait = serializers.FloatField(
         required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
     )
     anomaly_map = serializers.ChoiceField(choices=["url", "none"], required=False, default="url")
 
 
+class BatchTestInput(NamedBatchInput):
+    images = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), required=False, default=list, help_text="files"
+    )
+    archive = serializers.FileField(required=False, default=None, help_text="a zip of images")
+
+
 class BatchItemOutput(InspectionOutput):
     """The fields of a record are there when `status` is done, `code` and `detail` when it is failed."""
 
     position = serializers.IntegerField()
+    path = serializers.CharField(help_text="within the folder, where the batch is one of a folder")
     status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -56,66 +78,184 @@ class BatchItemOutput(InspectionOutput):
         return fields
 
 
-class BatchOutput(serializers.Serializer):
+class BatchSummaryOutput(serializers.Serializer):
     batch_id = serializers.UUIDField()
     name = serializers.CharField()
     status = serializers.ChoiceField(choices=BatchRun.Status.choices)
+    cancel_requested = serializers.BooleanField()
     url = serializers.CharField()
     model_version = serializers.IntegerField()
     category = serializers.CharField()
+    requested_by = serializers.CharField(allow_null=True)
     total = serializers.IntegerField()
-    done = serializers.IntegerField()
-    failed = serializers.IntegerField()
+    done = serializers.IntegerField(help_text="have a record: good, defective or not comparable")
+    failed = serializers.IntegerField(help_text="have none, and say why")
+    cancelled = serializers.IntegerField(help_text="were not judged any more when the batch was called off")
     good = serializers.IntegerField()
     defective = serializers.IntegerField()
     not_comparable = serializers.IntegerField()
     progress = serializers.FloatField()
     created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    duration_seconds = serializers.FloatField(allow_null=True, help_text="from the first slice to the end, or to now")
+    images_per_second = serializers.FloatField(allow_null=True)
+
+
+class ScoresOutput(serializers.Serializer):
+    minimum = serializers.FloatField()
+    p05 = serializers.FloatField()
+    p25 = serializers.FloatField()
+    median = serializers.FloatField()
+    p75 = serializers.FloatField()
+    p95 = serializers.FloatField()
+    maximum = serializers.FloatField()
+
+
+class BatchOutput(BatchSummaryOutput):
+    failed_by_code = serializers.DictField(child=serializers.IntegerField())
+    scores = ScoresOutput(allow_null=True, help_text="quantiles; null while nothing has a score")
     results = BatchItemOutput(many=True)
 
 
+class BatchReportOutput(BatchOutput):
+    complete = serializers.BooleanField(help_text="false while the batch is not finished")
+
+
+_EXAMPLES = [
+    OpenApiExample(
+        "a folder of the server",
+        value={"folder": "line3/2026-11-24", "category": "screw", "lot": "L-1042", "station": "line 3"},
+        request_only=True,
+    ),
+    OpenApiExample("a data set", value={"dataset": "screw", "wait": 30}, request_only=True),
+]
+_ASK: dict[str, Any] = {
+    "request": {"multipart/form-data": BatchTestInput, "application/json": NamedBatchInput},
+    "responses": {200: BatchOutput, 202: BatchOutput, **_PROBLEMS},
+    "parameters": [KEY, REPLAY],
+    "examples": _EXAMPLES,
+}
+
+
 class BatchTestView(ApiView):
-    """Judge many images: files, a zip, or the test split of a data set by name."""
+    """Judge many images: files, a zip, the test split of a data set by name, or a folder of the server."""
 
     rights = {"POST": Right.INSPECT}
     parser_classes = [MultiPartParser, JSONParser]
 
-    @extend_schema(
-        request={"multipart/form-data": BatchTestInput},
-        responses={200: BatchOutput, 202: BatchOutput, **_PROBLEMS},
-        operation_id="batch_test",
-    )
+    @extend_schema(**_ASK, operation_id="batch_test")
     def post(self, request: Request) -> Response:
-        data = request.data.copy() if hasattr(request.data, "copy") else request.data
-        if isinstance(request.data, dict) and hasattr(request.data, "getlist"):
-            data = {name: request.data.get(name) for name in request.data}
-            data["images"] = request.data.getlist("images") + request.data.getlist("image")
-        given = parsed(BatchTestInput, data)
+        return _ask_for_batch(request)
+
+
+class BatchesView(ApiView):
+    """The batches there were, newest first, without their items; asking for another one, as `batch_test` does."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT), "POST": Right.INSPECT}
+    parser_classes = [MultiPartParser, JSONParser]
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", str, enum=BatchRun.Status.values),
+            OpenApiParameter("since", str, description="asked for at or after: a day, or a moment (ISO 8601)"),
+            OpenApiParameter("until", str, description="asked for before: a moment; a day is included"),
+            OpenApiParameter("category", str),
+            *PAGE_PARAMETERS,
+        ],
+        responses={200: page_output(BatchSummaryOutput), **problems()},
+        operation_id="batches",
+    )
+    def get(self, request: Request) -> Response:
+        given = request.query_params
+        for name in given:
+            if name not in _FILTERS and name not in ("status", "limit", "cursor"):
+                refuse(name[:100], f"is no filter. There are: {', '.join(('status', *_FILTERS))}")
+        filters = parse_filters({name: given[name] for name in _FILTERS if name in given})
+        status = given.get("status", "")
+        if status and status not in BatchRun.Status.values:
+            refuse("status", f"must be one of {', '.join(BatchRun.Status.values)}")
+        found = batches.batches(status=status, since=filters.since, until=filters.until, category=filters.category)
+        page = read_page(found, request, ordering=("-created_at", "-id"))
+        return page.response(batches.summaries(page.rows))
+
+    @extend_schema(**_ASK, operation_id="create_batch")
+    def post(self, request: Request) -> Response:
+        return _ask_for_batch(request)
+
+
+def _ask_for_batch(request: Request) -> Response:
+    given = _given(request)
+    key = request.headers.get(HEADER)
+    asked_for = _fingerprint(given) if key is not None else ""
+    batch = batches.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
+    if batch is None:
         deployment = deployment_in_force(given["category"])
-        name, items = _batch_items(given, request.user)
-        batch = batches.request_batch(items=items, name=name, deployment=deployment, source="api", actor=request.user)
-        finished = _await_batch(batch, given["wait"])
-        document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
-        return Response(document, status=200 if finished else 202, headers={"Location": document["url"]})
+        batch = batches.request_batch(
+            **_images(given, request.user),
+            deployment=deployment,
+            source="api",
+            actor=request.user,
+            part=part_of(given),
+            idempotency_key=key,
+            asked_for=asked_for,
+        )
+    over = batches.await_batch(batch, seconds=given["wait"])
+    document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
+    headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
+    return Response(document, status=200 if over else 202, headers=headers)
 
 
-def _batch_items(given: dict[str, Any], actor: Any) -> tuple[str, list[batches.BatchItem]]:
-    """The one of the three forms that was sent."""
-    part = part_of(given)
-    forms = [name for name in ("images", "archive", "dataset") if given[name]]
-    if len(forms) != 1:
-        raise UserError("Send exactly one of: images (files), archive (a zip), dataset (a name).", code="invalid")
-    if forms == ["dataset"]:
+def _given(request: Request) -> dict[str, Any]:
+    """What was sent, `image` being another name of `images`, and exactly one of the forms."""
+    data: Any = request.data
+    if hasattr(data, "getlist"):
+        files = data.getlist("images") + data.getlist("image")
+        data = {name: data.get(name) for name in data} | {"images": files}
+    given = parsed(BatchTestInput, data)
+    if len([form for form in _FORMS if given[form]]) != 1:
+        raise UserError(
+            "Send exactly one of: images (files), archive (a zip), dataset (a name), folder (of the server).",
+            code="invalid",
+        )
+    return given
+
+
+def _fingerprint(given: dict[str, Any]) -> str:
+    """Of what was asked for; how long the caller waits for it, and how it is shown, are no part of that."""
+    archive = given["archive"]
+    return fingerprint(
+        images=[_sha256(file) for file in given["images"]],
+        archive=_sha256(archive) if archive else "",
+        dataset=given["dataset"],
+        folder=given["folder"],
+        category=given["category"],
+        **vars(part_of(given)),
+    )
+
+
+def _sha256(file: UploadedFile) -> str:
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _images(given: dict[str, Any], actor: Any) -> dict[str, Any]:
+    """Name, items and folder of the one of the forms that was sent."""
+    if given["dataset"]:
         dataset = latest_dataset(given["dataset"])
         images = images_of(dataset, "test")
-        return f"{dataset} test", [
-            batches.BatchItem(filename=image.path, asset=image.asset, part=part) for image in images
-        ]
-    if forms == ["archive"]:
+        items = [batches.BatchItem(filename=image.path, asset=image.asset) for image in images]
+        return {"name": f"{dataset} test", "items": items}
+    if given["folder"]:
+        folder = folders.find_folder(given["folder"])
+        return {"name": given["folder"], "items": batches.items_in(folder), "folder": folder}
+    if given["archive"]:
         limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
         items = batches.receive_items(files=iter_images(given["archive"], limits), actor=actor)
-        return str(given["archive"].name), _with_part(items, part)
+        return {"name": str(given["archive"].name), "items": items}
     files = given["images"]
     if len(files) > settings.BATCH_MAX_FILES:
         raise UserError(
@@ -124,21 +264,7 @@ def _batch_items(given: dict[str, Any], actor: Any) -> tuple[str, list[batches.B
             status=ImageRejected.TOO_LARGE,
         )
     items = batches.receive_items(files=((file.name, file.read()) for file in files), actor=actor)
-    return f"{len(files)} files", _with_part(items, part)
-
-
-def _with_part(items: list[batches.BatchItem], part: PartContext) -> list[batches.BatchItem]:
-    for item in items:
-        item.part = part
-    return items
-
-
-def _await_batch(batch: BatchRun, seconds: float) -> bool:
-    def settled() -> bool:
-        batch.refresh_from_db(fields=["status", "finished_at"])
-        return batch.status == BatchRun.Status.FINISHED
-
-    return broker.wait_until(settled, topic=str(batch.pk), timeout=seconds)
+    return {"name": f"{len(files)} files", "items": items}
 
 
 class BatchView(ApiView):
@@ -146,8 +272,67 @@ class BatchView(ApiView):
 
     rights = {"GET": (Right.READ, Right.INSPECT)}
 
-    @extend_schema(responses={200: BatchOutput, **_PROBLEMS}, operation_id="batch")
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("anomaly_map", str, enum=["url", "none"]),
+            OpenApiParameter(
+                "results", str, enum=["yes", "no"], description="no: the counts alone, for who asks again and again"
+            ),
+        ],
+        responses={200: BatchOutput, **_PROBLEMS},
+        operation_id="batch",
+    )
     def get(self, request: Request, batch_id: uuid.UUID) -> Response:
         # Never the maps themselves: a batch may have thousands.
         form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=("url", "none"))
-        return Response(batches.batch_document(batches.find_batch(batch_id), anomaly_map=form))
+        results = request.query_params.get("results", "yes")
+        if results not in ("yes", "no"):
+            raise UserError("results must be yes or no.", code="invalid")
+        batch = batches.find_batch(batch_id)
+        return Response(batches.batch_document(batch, anomaly_map=form, results=results == "yes"))
+
+
+class CancelBatchView(ApiView):
+    """Call a batch off: what is not judged yet is not judged any more, records stay."""
+
+    rights = {"POST": Right.INSPECT}
+
+    @extend_schema(
+        request=None,
+        responses={200: BatchSummaryOutput, 202: BatchSummaryOutput, **problems(409)},
+        operation_id="cancel_batch",
+        examples=[OpenApiExample("nothing more is needed", value={}, request_only=True)],
+    )
+    def post(self, request: Request, batch_id: uuid.UUID) -> Response:
+        batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
+        # 202: a worker is at it, and stops after its slice.
+        status = 202 if batch.status in BatchRun.OPEN else 200
+        return Response(batches.summaries([batch])[0], status=status)
+
+
+@method_decorator(csp(batch_reports.HTML_POLICY), name="dispatch")
+class BatchReportView(ApiView):
+    """The report of a batch: a table, a document, or a page to print. Partial, and saying so, while it is not over."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT)}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str, enum=list(batch_reports.FORMS), default="json")],
+        responses={
+            (200, "application/json"): BatchReportOutput,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "text/html"): OpenApiTypes.STR,
+            **problems(),
+        },
+        operation_id="batch_report",
+    )
+    def get(self, request: Request, batch_id: uuid.UUID) -> HttpResponseBase:
+        form = request.query_params.get("format", "json")
+        report = batch_reports.batch_report(batches.find_batch(batch_id), form=form)
+        response = StreamingHttpResponse(report.content, content_type=report.media_type)
+        place = "inline" if form == "html" else "attachment"
+        response["Content-Disposition"] = f'{place}; filename="{report.filename}"'
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Cache-Control"] = "private, no-store"
+        return response

@@ -12,8 +12,9 @@ from records.triggers import with_triggers_elsewhere
 
 
 def follow_deployments(apps, schema_editor):
-    deployments = apps.get_model("modelzoo", "Deployment").objects
-    versions = apps.get_model("modelzoo", "ModelVersion").objects
+    alias = schema_editor.connection.alias
+    deployments = apps.get_model("modelzoo", "Deployment").objects.using(alias)
+    versions = apps.get_model("modelzoo", "ModelVersion").objects.using(alias)
     active = deployments.filter(status="active").values("model_version_id")
     versions.filter(pk__in=active).update(stage="production")
     replaced = deployments.filter(status="replaced").values("model_version_id")
@@ -21,7 +22,8 @@ def follow_deployments(apps, schema_editor):
 
 
 def all_candidates(apps, schema_editor):
-    apps.get_model("modelzoo", "ModelVersion").objects.update(stage="candidate")
+    versions = apps.get_model("modelzoo", "ModelVersion").objects.using(schema_editor.connection.alias)
+    versions.update(stage="candidate")
 
 
 _LARGEST = sys.float_info.max

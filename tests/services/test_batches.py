@@ -151,7 +151,7 @@ def test_in_a_batch_what_cannot_be_compared_leaves_the_others_alone(
             assert (row["status"], row["outcome"], row["is_defective"]) == ("done", "not_comparable", None)
             assert row["reason"] == "no_part_found"
     event = AuditEvent.objects.get(kind="batch.finished")
-    assert json.loads(event.after) == {"failed": 0, "not_comparable": 2}
+    assert json.loads(event.after) == {"failed": 0, "not_comparable": 2, "cancelled": 0}
 
 
 def test_a_batch_of_which_nothing_can_be_compared(deployment: Any, blank: bytes) -> None:

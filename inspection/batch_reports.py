@@ -1,0 +1,212 @@
+"""Reads: the report of a batch, to file, to print or to read into another program, made while it is sent.
+
+What is not finished can be reported too: the report then says that it is partial, in its name and in itself.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.html import escape, format_html
+
+from inspection.batches import batch_summary, item_document, items_of
+from inspection.exports import harmless
+from inspection.models import BatchRun
+from mvtec_site.errors import UserError
+from records.images import clean_name
+
+_CHUNK = 500  # items fetched, and sent, at once
+
+# Names stay what they are; new ones come at the end.
+COLUMNS = (
+    "position",
+    "filename",
+    "path",
+    "status",
+    "outcome",
+    "score",
+    "threshold",
+    "threshold_revision",
+    "p_value",
+    "reason",
+    "explanation",
+    "region_count",
+    "largest_region_px",
+    "inspection_id",
+    "image_sha256",
+    "station",
+    "lot",
+    "part_number",
+    "serial_number",
+    "code",
+    "detail",
+    "created_at",
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report on its way: what a browser calls it, and its bytes, which are made while they are read."""
+
+    filename: str
+    media_type: str
+    complete: bool
+    content: Iterator[bytes]
+
+
+def batch_report(batch: BatchRun, *, form: str) -> Report:
+    """The report as `csv`, `json` or `html`; complete when the batch is over."""
+    if form not in FORMS:
+        raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
+    media_type, write = FORMS[form]
+    complete = batch.status not in BatchRun.OPEN
+    filename = f"batch-{batch.pk}{'' if complete else '-partial'}.{form}"
+    return Report(filename, media_type, complete, _encoded(write(batch, complete)))
+
+
+def _encoded(texts: Iterable[str]) -> Iterator[bytes]:
+    """In parts that are worth a packet."""
+    part: list[str] = []
+    for text in texts:
+        part.append(text)
+        if len(part) == _CHUNK:
+            yield "".join(part).encode()
+            part.clear()
+    yield "".join(part).encode()
+
+
+def _documents(batch: BatchRun) -> Iterator[dict[str, Any]]:
+    return (item_document(item) for item in items_of(batch).iterator(chunk_size=_CHUNK))
+
+
+# ---------------------------------------------------------------- csv
+def _csv(batch: BatchRun, complete: bool) -> Iterator[str]:
+    """One line for each image; that there is no record yet shows in its status."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for document in _documents(batch):
+        writer.writerow([harmless(document.get(column, "")) for column in COLUMNS])
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+    yield text.getvalue()  # the names alone, where there is nothing else
+
+
+# ---------------------------------------------------------------- json
+def _json(batch: BatchRun, complete: bool) -> Iterator[str]:
+    """As the batch's own document, and whether it is complete."""
+    head = json.dumps({"complete": complete, **batch_summary(batch)}, allow_nan=False)
+    yield f'{head[:-1]}, "results": ['
+    for index, document in enumerate(_documents(batch)):
+        yield f"{',' if index else ''}\n{json.dumps(document, allow_nan=False)}"
+    yield "\n]}\n"
+
+
+# ---------------------------------------------------------------- html
+_STYLE = """
+body { font: 10pt/1.4 system-ui, sans-serif; color: #111; background: #fff; margin: 2rem auto; max-width: 70rem; }
+h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; }
+p.partial { border: 2px solid #a40; padding: .5rem .8rem; }
+table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .5rem; }
+tr { border-bottom: 1px solid #ccc; break-inside: avoid; } thead { display: table-header-group; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; } table.facts { width: auto; }
+td { overflow-wrap: anywhere; } td.defective, td.failed { font-weight: 700; }
+@media print { body { margin: 0; max-width: none; font-size: 8pt; } a { color: inherit; text-decoration: none; } }
+"""
+# What the page may do when a browser opens it from here: be shown in its own style, and nothing else.
+HTML_POLICY = {
+    "default-src": ["'none'"],
+    "style-src": [f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"],
+}
+_FACTS = {
+    "batch": "batch_id",
+    "state": "status",
+    "category": "category",
+    "model version": "model_version",
+    "asked for by": "requested_by",
+    "asked for at": "created_at",
+    "begun at": "started_at",
+    "ended at": "finished_at",
+    "seconds": "duration_seconds",
+    "images per second": "images_per_second",
+    "images": "total",
+    "good": "good",
+    "defective": "defective",
+    "not comparable": "not_comparable",
+    "failed": "failed",
+    "called off": "cancelled",
+}
+
+
+def _html(batch: BatchRun, complete: bool) -> Iterator[str]:
+    """One page that needs nothing else: no script, no picture, no other file."""
+    summary = batch_summary(batch)
+    title = format_html("Batch {}", clean_name(batch.name))
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    yield f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+    if not complete:
+        yield (
+            '<p class="partial">This report is partial: the batch is not finished, '
+            f"{summary['done'] + summary['failed']} of {summary['total']} images are.</p>\n"
+        )
+    yield from _facts((name, summary[key]) for name, key in _FACTS.items())
+    if summary["failed_by_code"]:
+        yield "<h2>Why images failed</h2>\n"
+        yield from _facts(summary["failed_by_code"].items())
+    if summary["scores"]:
+        yield "<h2>Scores</h2>\n"
+        yield from _facts((name, f"{value:.6g}") for name, value in summary["scores"].items())
+    yield "<h2>Images</h2>\n<table>\n<thead><tr>"
+    yield "".join(f'<th scope="col">{name}</th>' for name in ("#", "file", "verdict", "score", "threshold", "remark"))
+    yield "</tr></thead>\n<tbody>\n"
+    for document in _documents(batch):
+        yield _row(document)
+    yield "</tbody>\n</table>\n</body>\n</html>\n"
+
+
+def _facts(facts: Iterable[tuple[str, Any]]) -> Iterator[str]:
+    yield '<table class="facts">\n'
+    for name, value in facts:
+        shown = "-" if value is None else value
+        yield format_html('<tr><th scope="row">{}</th><td class="number">{}</td></tr>\n', name, shown)
+    yield "</table>\n"
+
+
+def _row(document: dict[str, Any]) -> str:
+    verdict = document.get("outcome") or document["status"]
+    remark = escape(document.get("detail") or document.get("explanation") or "")
+    if "inspection_id" in document:
+        record = document["inspection_id"]
+        remark = format_html('{} <a href="{}">{}</a>', remark, reverse("inspection", args=[record]), record)
+    return format_html(
+        '<tr><td class="number">{}</td><td>{}</td><td class="{}">{}</td><td class="number">{}</td>'
+        '<td class="number">{}</td><td>{}</td></tr>\n',
+        document["position"],
+        document.get("path") or document["filename"],
+        verdict,
+        verdict.replace("_", " "),
+        _number(document.get("score")),
+        _number(document.get("threshold")),
+        remark,
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+FORMS: dict[str, tuple[str, Callable[[BatchRun, bool], Iterator[str]]]] = {
+    "csv": ("text/csv; charset=utf-8", _csv),
+    "json": ("application/json", _json),
+    "html": ("text/html; charset=utf-8", _html),
+}
