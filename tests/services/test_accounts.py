@@ -385,7 +385,7 @@ def bearer(key: str) -> dict[str, str]:
 def test_more_than_the_limit_is_refused_and_told_when_to_come_again(
     counted: redis.Redis, client: Client, user: User, settings: Any
 ) -> None:
-    settings.THROTTLES |= {"read": 3}
+    settings.THROTTLES = settings.THROTTLES | {"read": 3}
     _, key = issue_token(user=user, name="a", actor=None)
     _, other = issue_token(user=user, name="b", actor=None)
     for _ in range(3):
@@ -420,7 +420,7 @@ def test_a_kind_follows_from_the_right_that_is_needed(
 
 
 def test_guessing_keys_is_throttled_by_address(counted: redis.Redis, client: Client, settings: Any) -> None:
-    settings.THROTTLES |= {"anonymous": 2}
+    settings.THROTTLES = settings.THROTTLES | {"anonymous": 2}
     found = [client.get("/api/status", headers=bearer(f"mvt_{n}")).status_code for n in range(4)]
     assert found == [401, 401, 429, 429]
     assert client.get("/api/status", REMOTE_ADDR="10.0.0.5").status_code == 401
@@ -429,13 +429,13 @@ def test_guessing_keys_is_throttled_by_address(counted: redis.Redis, client: Cli
 def test_who_is_refused_for_want_of_a_right_is_counted_too(
     counted: redis.Redis, client: Client, operator: User, settings: Any
 ) -> None:
-    settings.THROTTLES |= {"manage": 1}
+    settings.THROTTLES = settings.THROTTLES | {"manage": 1}
     client.force_login(operator)
     assert [client.post("/api/load_model").status_code for _ in range(2)] == [403, 429]
 
 
 def test_zero_is_no_limit(counted: redis.Redis, signed_in: Client, settings: Any) -> None:
-    settings.THROTTLES |= {"read": 0}
+    settings.THROTTLES = settings.THROTTLES | {"read": 0}
     assert {signed_in.get("/api/tokens").status_code for _ in range(5)} == {200}
     assert not list(counted.scan_iter("throttle:*"))
 
@@ -443,7 +443,7 @@ def test_zero_is_no_limit(counted: redis.Redis, signed_in: Client, settings: Any
 def test_without_a_broker_nobody_is_held_up_and_the_log_says_it_once(
     signed_in: Client, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings.THROTTLES |= {"read": 1}
+    settings.THROTTLES = settings.THROTTLES | {"read": 1}
     _forget_broker()
     assert {signed_in.get("/api/tokens").status_code for _ in range(5)} == {200}
     assert len([line for line in caplog.messages if "nobody is throttled" in line]) == 1
