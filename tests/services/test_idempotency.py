@@ -1,0 +1,231 @@
+"""The same request, however often and at whatever moment it is repeated, is one record."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from inspection import services
+from inspection.idempotency import KeyReused, fingerprint, own_key
+from inspection.models import Inspection, InspectionRequest
+from modelzoo.models import Deployment
+from mvtec_site import broker
+from mvtec_site.errors import UserError
+from records.models import AuditEvent
+from tests import parts
+
+pytestmark = pytest.mark.django_db
+
+
+def inspect(
+    deployment: Deployment, user: User | None, key: str | None = "k1", seed: int = 1, **words: Any
+) -> Inspection:
+    given: dict[str, Any] = {"filename": "a.png", "source": "api", "timeout": 5.0} | words
+    return services.inspect_image(data=parts.png(seed), deployment=deployment, actor=user, idempotency_key=key, **given)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A worker inside this process; tells which messages came."""
+    came: list[str] = []
+
+    def judge_at_once(task: Any, *words: Any) -> bool:
+        came.append(str(words[0]))
+        task.apply(args=[str(word) for word in words])
+        return True
+
+    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(transaction, "on_commit", lambda send: send())
+    return came
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A broker that takes messages and loses them."""
+    came: list[str] = []
+    monkeypatch.setattr(broker, "publish", lambda task, *words: came.append(str(words[0])) or True)
+    monkeypatch.setattr(transaction, "on_commit", lambda send: send())
+    return came
+
+
+# ---------------------------------------------------------------- keys and fingerprints
+@pytest.mark.parametrize("key", ["", " ", "a\n", "ä", "a" * 201, " a", "a ", "\x7f", "a\0"])
+def test_what_is_no_key(key: str) -> None:
+    with pytest.raises(UserError) as raised:
+        own_key(key, actor=None)
+    assert raised.value.code == "invalid_idempotency_key"
+
+
+def test_a_key_belongs_to_its_caller(user: User, operator: User) -> None:
+    assert own_key(None, actor=user) is None
+    assert own_key("k", actor=None) == "-:k"
+    assert own_key("k", actor=user) == f"{user.pk}:k"
+    longest = own_key("~" * 200, actor=user)
+    assert longest
+    assert len(longest) <= InspectionRequest._meta.get_field("idempotency_key").max_length
+
+
+def test_a_fingerprint_tells_requests_apart() -> None:
+    assert fingerprint(a=1, b="x") == fingerprint(b="x", a=1) != fingerprint(a=1, b="y")
+
+
+# ---------------------------------------------------------------- the same request again
+def test_the_same_request_is_the_same_record(deployment: Deployment, user: User, worker: list[str]) -> None:
+    first, again = inspect(deployment, user), inspect(deployment, user, filename="other.png")
+    assert (first.pk, first.replayed) == (again.pk, False)
+    assert again.replayed
+    assert InspectionRequest.objects.count() == Inspection.objects.count() == len(worker) == 1
+    assert AuditEvent.objects.filter(kind="inspection.recorded").count() == 1
+
+
+def test_without_a_key_every_request_is_new(deployment: Deployment, user: User, worker: list[str]) -> None:
+    assert inspect(deployment, user, None).pk != inspect(deployment, user, None).pk
+    assert inspect(deployment, user, "k1").pk != inspect(deployment, user, "k2").pk
+
+
+def test_two_callers_may_use_one_key(deployment: Deployment, user: User, operator: User, worker: list[str]) -> None:
+    records = [inspect(deployment, who, seed=seed) for seed, who in enumerate((user, operator, None))]
+    assert len({record.pk for record in records}) == 3
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 2}, {"category": "disc"}, {"part": services.PartContext(lot="L2")}], ids=lambda o: next(iter(o))
+)
+def test_a_key_stands_for_one_request(
+    deployment: Deployment, user: User, worker: list[str], other: dict[str, Any]
+) -> None:
+    inspect(deployment, user)
+    with pytest.raises(KeyReused):
+        inspect(deployment, user, **other)
+    assert InspectionRequest.objects.count() == 1
+
+
+def test_the_record_stays_that_of_the_model_that_judged(deployment: Deployment, user: User, worker: list[str]) -> None:
+    """A threshold that was moved since changes nothing for who asks again."""
+    from modelzoo.services import set_threshold
+
+    first = inspect(deployment, user)
+    set_threshold(version=deployment.model_version, value=1e-6, method="manual", reason="test", actor=None)
+    assert inspect(deployment, user).threshold == first.threshold
+
+
+# ---------------------------------------------------------------- what did not end in a record
+def test_an_expired_request_is_tried_anew(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str]
+) -> None:
+    with pytest.raises(services.NoWorker):
+        inspect(deployment, user, timeout=0.1)
+    expired = InspectionRequest.objects.get()
+    assert (expired.status, expired.idempotency_key) == ("expired", f"{user.pk}:k1")
+    monkeypatch.setattr(broker, "publish", lambda task, *words: bool(task.apply(args=[str(word) for word in words])))
+    record = inspect(deployment, user)
+    assert not record.replayed
+    expired.refresh_from_db()
+    assert (expired.status, expired.idempotency_key) == ("expired", None)
+    assert record.request.idempotency_key == f"{user.pk}:k1"
+    assert inspect(deployment, user).pk == record.pk
+
+
+def test_a_failed_request_is_tried_anew(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, worker: list[str]
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(services, "encode_map", lambda _: 1 / 0)
+        with pytest.raises(UserError) as raised:
+            inspect(deployment, user)
+    assert raised.value.code == "inspection_failed"
+    assert inspect(deployment, user).pk
+    assert sorted(InspectionRequest.objects.values_list("status", flat=True)) == ["done", "failed"]
+
+
+def test_an_expired_key_may_be_used_for_something_else(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str]
+) -> None:
+    with pytest.raises(services.NoWorker):
+        inspect(deployment, user, timeout=0.1)
+    with pytest.raises(services.NoWorker):
+        inspect(deployment, user, seed=2, timeout=0.1)
+    assert InspectionRequest.objects.filter(idempotency_key__isnull=False).count() == 1
+
+
+def test_a_lost_message_is_sent_again(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str]
+) -> None:
+    """The first caller was killed after its request was written down, and nothing of it came to a worker."""
+    monkeypatch.setattr(services, "await_inspection", lambda **words: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        inspect(deployment, user)
+    monkeypatch.undo()
+    request = InspectionRequest.objects.get()
+    assert request.status == "queued"
+    monkeypatch.setattr(broker, "publish", lambda task, *words: bool(task.apply(args=[str(word) for word in words])))
+    record = inspect(deployment, user)
+    assert record.replayed
+    assert record.request == request
+    assert InspectionRequest.objects.count() == 1
+
+
+def test_what_somebody_still_waits_for_is_not_given_up(deployment: Deployment, user: User, nobody: list[str]) -> None:
+    with pytest.raises(services.NoWorker):
+        inspect(deployment, user, timeout=0.1)
+    InspectionRequest.objects.update(status="queued", lease_expires_at=timezone.now() + timedelta(seconds=60))
+    first = InspectionRequest.objects.get()
+    InspectionRequest.objects.update(lease_expires_at=timezone.now() + timedelta(seconds=90))  # a second one came
+    with pytest.raises(services.NoWorker):
+        services.await_inspection(request=first, timeout=0.1)
+    assert InspectionRequest.objects.get().status == "queued"
+    with pytest.raises(services.NoWorker):
+        services.await_inspection(request=InspectionRequest.objects.get(), timeout=0.1)
+    assert InspectionRequest.objects.get().status == "expired"
+
+
+# ---------------------------------------------------------------- in parallel
+@pytest.mark.django_db(transaction=True)
+def test_the_same_key_in_parallel_is_one_request(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callers = 4
+    together = threading.Barrier(callers)
+    real = services.request_inspection
+    found: list[uuid.UUID] = []
+    failed: list[BaseException] = []
+
+    def all_at_once(**words: Any) -> InspectionRequest:
+        together.wait(timeout=30)
+        return real(**words)
+
+    def publish(task: Any, *words: Any) -> bool:
+        task.apply(args=[str(word) for word in words])
+        return True
+
+    monkeypatch.setattr(broker, "publish", publish)
+    known = inspect(deployment, user, None)  # the image: else they would meet there already
+
+    def call() -> None:
+        try:
+            found.append(inspect(deployment, user, timeout=20.0).pk)
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    # On SQLite the write lock is taken before, so that nobody can meet anybody inside.
+    if connection.vendor == "postgresql":
+        monkeypatch.setattr(services, "request_inspection", all_at_once)
+    threads = [threading.Thread(target=call) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert len(found) == callers
+    assert len(set(found)) == 1
+    assert Inspection.objects.exclude(pk=known.pk).count() == 1
+    assert InspectionRequest.objects.count() == 2
