@@ -41,7 +41,7 @@ def connect(_a_worker_at_once: None) -> Iterator[Connect]:
         def make(user: User, *scopes: str) -> Client:
             wanted = list(scopes or ("inspect", "read", "manage"))
             _, key = issue_token(user=user, name=f"suite {'-'.join(wanted)}", scopes=wanted, actor=None)
-            transport = httpx.WSGITransport(app=application)  # type: ignore[arg-type]
+            transport = httpx.WSGITransport(app=application)
             client = Client("http://localhost", key, transport=transport, retry=Retry(attempts=1))
             return opened.enter_context(client)
 

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO, Any, Literal, TypeVar, Unpack
 
@@ -131,9 +131,9 @@ class Client(Transport):
             files.append(("archive", (name, stream, "application/zip")))
             return self._post("batches", fields=fields, files=files, key=key)
 
-    def find_batch(self, batch_id: str) -> shapes.Batch:
-        """Progress and results."""
-        return self._get("batches", batch_id)
+    def find_batch(self, batch_id: str, *, results: bool = True) -> shapes.Batch:
+        """Progress and results, or (without them) the counts alone."""
+        return self._get("batches", batch_id, results=results)
 
     def wait_for_batch(
         self,
@@ -143,19 +143,28 @@ class Client(Transport):
         progress: Callable[[shapes.Batch], None] | None = None,
     ) -> shapes.Batch:
         """The batch, once it is finished or cancelled. Raises `TookTooLong`."""
-        return self._until(
-            lambda: self.find_batch(batch_id),
+        self._until(
+            lambda: self.find_batch(batch_id, results=False),
             lambda batch: batch["status"] in ("finished", "cancelled"),
             timeout,
             progress,
         )
+        return self.find_batch(batch_id)
 
-    def batches(self, *, page_size: int = 500, **filters: Any) -> Iterator[shapes.BatchRow]:
-        return self._pages("batches", limit=page_size, **filters)
+    def batches(
+        self,
+        *,
+        status: Literal["queued", "running", "finished", "cancelled"] | None = None,
+        since: date | datetime | str | None = None,
+        until: date | datetime | str | None = None,
+        category: str = "",
+        page_size: int = 500,
+    ) -> Iterator[shapes.BatchRow]:
+        return self._pages("batches", status=status, since=since, until=until, category=category, limit=page_size)
 
-    def cancel_batch(self, batch_id: str) -> shapes.Batch:
-        """Call off what is not judged yet."""
-        return self._post("batches", batch_id, "cancel", repeatable=True)
+    def cancel_batch(self, batch_id: str) -> shapes.BatchRow:
+        """Call off what is not judged yet. One that a worker is at stops after the images in hand."""
+        return self._post("batches", batch_id, "cancel")
 
     def batch_report(
         self, target: str | Path, batch_id: str, *, format: Literal["csv", "json", "html"] = "csv"

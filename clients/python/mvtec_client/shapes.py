@@ -121,41 +121,78 @@ class PartFields(TypedDict, total=False):
 
 # ---------------------------------------------------------------- batches
 class BatchRow(TypedDict):
+    """A batch in a list."""
+
     batch_id: str
     name: str
     status: Literal["queued", "running", "finished", "cancelled"]
+    cancel_requested: bool
     url: str
     model_version: int
     category: str
+    requested_by: str | None
     total: int
     done: int
     failed: int
+    cancelled: int
     good: int
     defective: int
     not_comparable: int
     progress: float
     created_at: Moment
+    started_at: Moment | None
     finished_at: Moment | None
+    duration_seconds: float | None
+    images_per_second: float | None
 
 
 class BatchItem(TypedDict, total=False):
     """The members of a record where `status` is done, `code` and `detail` where it failed."""
 
     position: int
+    path: str
     status: Literal["queued", "running", "done", "failed", "expired", "cancelled"]
-    filename: str
     code: str
     detail: str
+    reconstruction_error: float | None
+    is_defective: bool | None
+    threshold: float
+    confidence: float | None
+    anomaly_map: Any
     inspection_id: str
     outcome: Outcome
-    is_defective: bool | None
+    reason: str
+    explanation: str
     score: float | None
-    threshold: float
+    p_value: float | None
+    regions: list[Region] | None
+    region_count: int | None
+    largest_region_px: int | None
+    algorithm: str
+    model_version: int
+    category: str
+    threshold_revision: int
+    filename: str
     image_sha256: str
     image_url: str
+    overlay_url: str | None
+    page_url: str
+    station: str
+    part_number: str
+    lot: str
+    serial_number: str
+    device: str
+    worker: str
+    timings: JsonObject
+    created_at: Moment
+    review: Standing | None
 
 
 class Batch(BatchRow):
+    """A whole batch; `results` are empty where they were not asked for."""
+
+    failed_by_code: dict[str, int]
+    scores: dict[str, float] | None
     results: list[BatchItem]
 
 
