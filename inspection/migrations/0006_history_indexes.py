@@ -65,39 +65,39 @@ class Migration(migrations.Migration):
         *_TRIGGERS,
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['-created_at', '-id', 'category', 'model_version', 'threshold', 'outcome', 'score', 'station', 'lot', 'part_number', 'source', 'operator'], name='inspections_newest_first'),
+            index=models.Index(fields=['created_at', 'id', 'category', 'model_version', 'threshold', 'outcome', 'score', 'station', 'lot', 'part_number', 'source', 'operator', 'serial_number'], name='inspections_newest_first'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['category', '-created_at', '-id'], name='inspections_by_category'),
+            index=models.Index(fields=['category', 'created_at', 'id'], name='inspections_by_category'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['outcome', '-created_at', '-id'], name='inspections_by_outcome'),
+            index=models.Index(fields=['outcome', 'created_at', 'id'], name='inspections_by_outcome'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['model_version', '-created_at', '-id'], name='inspections_by_version'),
+            index=models.Index(fields=['model_version', 'created_at', 'id'], name='inspections_by_version'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['threshold', '-created_at', '-id'], name='inspections_by_threshold'),
+            index=models.Index(fields=['threshold', 'created_at', 'id'], name='inspections_by_threshold'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['station', '-created_at', '-id'], name='inspections_by_station'),
+            index=models.Index(fields=['station', 'created_at', 'id'], name='inspections_by_station'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['lot', '-created_at', '-id'], name='inspections_by_lot'),
+            index=models.Index(fields=['lot', 'created_at', 'id'], name='inspections_by_lot'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['part_number', '-created_at', '-id'], name='inspections_by_part'),
+            index=models.Index(fields=['part_number', 'created_at', 'id'], name='inspections_by_part'),
         ),
         migrations.AddIndex(
             model_name='inspection',
-            index=models.Index(fields=['operator', '-created_at', '-id'], name='inspections_by_operator'),
+            index=models.Index(fields=['operator', 'created_at', 'id'], name='inspections_by_operator'),
         ),
         migrations.AddIndex(
             model_name='inspection',
@@ -105,6 +105,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='standing',
-            index=models.Index(fields=['-inspected_at', '-inspection'], name='standings_newest_first'),
+            index=models.Index(fields=['inspected_at', 'inspection'], name='standings_newest_first'),
         ),
     ]
