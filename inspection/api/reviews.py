@@ -41,12 +41,18 @@ class ReviewInput(serializers.Serializer):
     defect_type = serializers.CharField(
         required=False,
         allow_blank=True,
+        trim_whitespace=False,
         default="",
         max_length=reviews.DEFECT_TYPE_MOST,
         help_text="of a defective part; the class it gets in data sets",
     )
     comment = serializers.CharField(
-        required=False, allow_blank=True, default="", max_length=reviews.COMMENT_MOST, help_text="for people"
+        required=False,
+        allow_blank=True,
+        trim_whitespace=False,
+        default="",
+        max_length=reviews.COMMENT_MOST,
+        help_text="for people",
     )
     regions = serializers.ListField(
         child=MarkedRegion(),
@@ -217,9 +223,9 @@ class ReviewsView(ApiView):
     @extend_schema(
         parameters=[
             OpenApiParameter("reviewer", str, description="a user's name"),
-            OpenApiParameter("verdict", str, enum=Review.Verdict.values),
+            OpenApiParameter("verdict", str, enum=["", *Review.Verdict.values]),
             OpenApiParameter(
-                "agrees", str, enum=list(agreement.AGREES), description="with the model; none: it gave no verdict"
+                "agrees", str, enum=["", *agreement.AGREES], description="with the model; none: it gave no verdict"
             ),
             OpenApiParameter("category", str),
             OpenApiParameter("since", str, description="a day or a moment; of the review"),
