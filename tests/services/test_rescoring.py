@@ -463,7 +463,7 @@ def test_results_that_contradict_themselves_are_refused(successor: ModelVersion,
 def test_runs_that_contradict_themselves_are_refused(successor: ModelVersion, version: ModelVersion) -> None:
     run = asked_for(successor)
     for constraint, fields in [
-        ("rescoring_status_is_known", {"status": "lost"}),
+        ("rescoring_status_is_known|ended_rescoring_has_an_end", {"status": "lost"}),
         ("ended_rescoring_has_an_end", {"status": "finished"}),
         ("ended_rescoring_has_an_end", {"finished_at": timezone.now()}),
         ("failed_rescoring_says_why", {"status": "failed", "finished_at": timezone.now()}),

@@ -1,0 +1,78 @@
+"""`manage.py rescore`: have records of the past scored again with a model version, by the workers."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from inspection.history import FILTER_NAMES, parse_filters
+from modelzoo.how import how, how_options
+from modelzoo.selectors import find_version
+from mvtec_site import broker
+from mvtec_site.commands import ProductCommand
+from mvtec_site.errors import UserError
+from tuning import services
+from tuning.models import RescoringRun
+from tuning.selectors import find_rescoring, rescoring_document, rescoring_summary
+
+
+class Command(ProductCommand):
+    help = (
+        "Score records of the past again with a model version. The workers do it, in between the images of the line; "
+        "the records stay what they are, the results are kept beside them."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--model-version", required=True, help="an id or latest")
+        parser.add_argument("--category", default="", help="of which the latest is meant")
+        parser.add_argument("--since", default="", help="records from this day or moment on")
+        parser.add_argument("--until", default="", help="records to the end of this day, or before this moment")
+        parser.add_argument(
+            "--where",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE",
+            help=f"records of which this is true as well; NAME is one of {', '.join(FILTER_NAMES)}",
+        )
+        parser.add_argument("--reason", required=True, help="kept with the run")
+        parser.add_argument(
+            "--wait", action="store_true", help="until the run is over; Ctrl-C leaves it to the workers"
+        )
+        how_options(parser)
+        self.json_option(parser)
+
+    def perform(self, **options: Any) -> None:
+        run = services.request_rescoring(
+            version=find_version(wanted=options["model_version"], category=options["category"]),
+            filters=parse_filters(self._wanted(options)),
+            reason=options["reason"],
+            actor=None,
+            how=how(options),
+        )
+        self.say(f"Rescoring {run.pk}: {run.total} records with {run.model_version}.")
+        if options["wait"]:
+            self._await(run)
+        run = find_rescoring(run.pk)
+        if options["json"]:
+            self.answer(rescoring_document(run) | {"summary": rescoring_summary(run)})
+        if run.status == RescoringRun.Status.FAILED:
+            raise UserError(f"The run failed. {run.error} The {run.done} results that there are were kept.")
+
+    def _wanted(self, options: dict[str, Any]) -> dict[str, list[str]]:
+        wanted = {name: [options[name]] for name in ("since", "until") if options[name]}
+        for condition in options["where"]:
+            name, found, value = condition.partition("=")
+            if not found:
+                raise UserError(f"--where takes NAME=VALUE, not {condition!r}. Nothing was done.", code="invalid")
+            wanted.setdefault(name, []).append(value)
+        return wanted
+
+    def _await(self, run: RescoringRun) -> None:
+        if not any("inference" in queues for queues in broker.live_workers().values()):
+            self.say("No worker is there. The run waits for one (make run starts one).")
+        told = -1
+        while not services.await_rescoring(run=run, timeout=10.0):
+            if (reached := run.done + run.failed) != told:
+                told = reached
+                self.say(f"{reached} of {run.total}, {run.changed} with another outcome")
+        self.say(f"{run.status}: {run.done} scored, {run.failed} not, {run.changed} with another outcome")
