@@ -92,7 +92,10 @@ TABLE: dict[str, Row] = {
     "test_image": row(POST=INSPECTORS),
     "batch_test": row(POST=INSPECTORS),
     # inspection: batches, the record, reviews
+    "batches": row(GET=LOOKERS, POST=INSPECTORS),
     "batches/<batch_id>": row(GET=LOOKERS),
+    "batches/<batch_id>/report": row(GET=LOOKERS),
+    "batches/<batch_id>/cancel": row(POST=INSPECTORS),
     "inspections": row(GET=READERS),
     "inspections/export": row(GET=EXPORTERS),
     "inspections/<inspection_id>": row(GET=READERS),
