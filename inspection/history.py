@@ -21,12 +21,21 @@ from inspection.models import Inspection, Review
 from modelzoo.models import Category, ModelVersion, Threshold
 from mvtec_site.api import beyond, value_of
 from mvtec_site.errors import UserError
+from records.models import Asset
 
 _LARGEST_ID = 2**63 - 1
 _LAST_CHARACTER = "\U0010ffff"
 
 
 # ---------------------------------------------------------------- which records
+@dataclass(frozen=True)
+class Known:
+    """What was asked for, and the ids of what it names, which may be none."""
+
+    asked: str | int
+    ids: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class Filters:
     """Which records are meant; what is None or empty asks for nothing. One set for pages, exports, what-if, rescoring.
@@ -42,7 +51,7 @@ class Filters:
     score_max: float | None = None
     model_version: int | None = None
     threshold: int | None = None  # its id
-    threshold_revision: tuple[int, tuple[int, ...]] | None = None  # the number, and the ids of all that bear it
+    threshold_revision: Known | None = None  # the number, and the revisions that bear it
     station: str = ""
     lot: str = ""
     part_number: str = ""
@@ -51,7 +60,7 @@ class Filters:
     serial_number: str = ""
     serial: str = ""  # how a serial number begins
     batch: uuid.UUID | None = None
-    image_sha256: str = ""
+    image_sha256: Known | None = None
     reviewed: bool | None = None
     # What was never reviewed is neither overruled nor not overruled, and so on.
     overruled: bool | None = None
@@ -67,7 +76,7 @@ class Filters:
     def as_dict(self) -> dict[str, Any]:
         """What was asked for as plain JSON, without what was not."""
         given = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: _plain(name, value) for name, value in given if value not in (None, "", ())}
+        return {name: _plain(value) for name, value in given if value not in (None, "", ())}
 
     @property
     def of_reviewed(self) -> bool:
@@ -93,7 +102,7 @@ class Filters:
             "score__lte": self.score_max,
             "model_version": self.model_version,
             "threshold": self.threshold,
-            "threshold__in": self.threshold_revision and self.threshold_revision[1],
+            "threshold__in": self.threshold_revision and self.threshold_revision.ids,
             "station": self.station,
             "lot": self.lot,
             "part_number": self.part_number,
@@ -101,7 +110,7 @@ class Filters:
             "operator": self.operator and self.operator.pk,
             "serial_number": self.serial_number,
             "request__batch": self.batch,
-            "asset__sha256": self.image_sha256,
+            "asset__in": self.image_sha256 and self.image_sha256.ids,
             "standing__isnull": None if self.reviewed is None else not self.reviewed,
             "standing__overruled": self.overruled,
             "standing__contested": self.contested,
@@ -109,6 +118,8 @@ class Filters:
             "standing__reviewer": self.reviewer and self.reviewer.pk,
         }
         conditions |= _begins_with("serial_number", self.serial)
+        if self.image_sha256 and not self.image_sha256.ids:
+            return queryset.none()
         return queryset.filter(**{name: value for name, value in conditions.items() if value not in (None, "", ())})
 
 
@@ -121,9 +132,9 @@ def _begins_with(field: str, prefix: str) -> dict[str, str]:
     return {f"{field}__startswith": prefix}
 
 
-def _plain(name: str, value: Any) -> Any:
-    if name == "threshold_revision":
-        return value[0]
+def _plain(value: Any) -> Any:
+    if isinstance(value, Known):
+        return value.asked
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):
@@ -249,10 +260,6 @@ def _uuid(name: str, text: str) -> uuid.UUID:
         refuse(name, "must be a UUID")
 
 
-def _sha256(name: str, text: str) -> str:
-    return text if re.fullmatch(r"[0-9a-f]{64}", text) else refuse(name, "must be a SHA-256 in 64 small hex digits")
-
-
 def _category(name: str, text: str) -> Category:
     return Category.objects.filter(name=text).first() or refuse(name, f"names no category: {text[:100]}")
 
@@ -271,14 +278,20 @@ def _threshold(name: str, text: str) -> int:
     return number if Threshold.objects.filter(pk=number).exists() else refuse(name, f"{number} is unknown")
 
 
-def _revisions(revision: int, version: int | None) -> tuple[int, tuple[int, ...]]:
+def _revisions(revision: int, version: int | None) -> Known:
     """All that bear this number, of one model version where one is named."""
     found = Threshold.objects.filter(revision=revision)
     if version is not None:
         found = found.filter(model_version=version)
-    return revision, tuple(found.order_by("pk").values_list("pk", flat=True)) or refuse(
-        "threshold_revision", f"{revision} is unknown"
-    )
+    ids = tuple(found.order_by("pk").values_list("pk", flat=True))
+    return Known(revision, ids) if ids else refuse("threshold_revision", f"{revision} is unknown")
+
+
+def _image(name: str, text: str) -> Known:
+    """Whether a picture was ever seen may be asked of any."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        refuse(name, "must be a SHA-256 in 64 small hex digits")
+    return Known(text, tuple(Asset.objects.filter(sha256=text).values_list("pk", flat=True)))
 
 
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
@@ -299,7 +312,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "serial_number": _text(100),
     "serial": _text(100),
     "batch": _uuid,
-    "image_sha256": _sha256,
+    "image_sha256": _image,
     "reviewed": _yes_no,
     "overruled": _yes_no,
     "contested": _yes_no,

@@ -108,7 +108,7 @@ def generate(*, count: int, seed: int, tell: Callable[[str], None]) -> dict[str,
     until = timezone.now() - timedelta(minutes=1)
     since = until - timedelta(days=days)
     people = _people()
-    images, maps = _pictures(rng)
+    images, maps = _pictures(min(_IMAGES, count), min(_MAPS, count), rng)
     lines = [_line(row, since, until, rng) for row in _CATEGORIES]
     made = _records(lines, count, since, until, people, images, maps, rng)
     written = reviewed = 0
@@ -143,17 +143,17 @@ def _people() -> list[User]:
     return people
 
 
-def _pictures(rng: random.Random) -> tuple[list[Asset], list[tuple[Asset, float]]]:
+def _pictures(of_parts: int, of_maps: int, rng: random.Random) -> tuple[list[Asset], list[tuple[Asset, float]]]:
     """Images and anomaly maps that exist, small and few."""
     noise = np.random.default_rng(rng.getrandbits(32))
     images, maps = [], []
-    for number in range(_IMAGES):
+    for number in range(of_parts):
         png = io.BytesIO()
         Image.fromarray(noise.integers(0, 255, (_SIDE, _SIDE), dtype=np.uint8)).save(png, "PNG")
         data = png.getvalue()
         gated, _ = pass_gate(data, f"{number}.png", GateLimits())
         images.append(store_image(data=data, gated=gated))
-    for _ in range(_MAPS):
+    for _ in range(of_maps):
         data, maximum = encode_map(noise.random((_SIDE, _SIDE), dtype=np.float32))
         filed = file_bytes(data=data, extension="png", content_type=MEDIA_TYPE, width=_SIDE, height=_SIDE)
         maps.append((enter_asset(filed), maximum))
