@@ -405,7 +405,7 @@ def batch_counts(batch: BatchRun) -> dict[str, int]:
 
 def _counts_of(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]:
     status, outcome = InspectionRequest.Status, Inspection.Outcome
-    rows = (
+    rows: Any = (
         InspectionRequest.objects.filter(batch__in=[batch.pk for batch in some])
         .order_by()
         .values("batch")
@@ -456,8 +456,9 @@ def batch_summary(batch: BatchRun) -> dict[str, Any]:
     """One batch without its items, with why some failed and how the scores lie."""
     items = InspectionRequest.objects.filter(batch=batch).order_by()
     failed = items.filter(status=InspectionRequest.Status.FAILED).values_list("error_code").annotate(Count("pk"))
-    scores = list(items.filter(inspection__score__isnull=False).values_list("inspection__score", flat=True))
-    quantiles = np.quantile(scores, list(_QUANTILES.values())).tolist() if scores else None
+    scored = items.filter(inspection__score__isnull=False).values_list("inspection__score", flat=True)
+    scores = np.array(list(scored), np.float64)
+    quantiles = np.quantile(scores, list(_QUANTILES.values())).tolist() if scores.size else None
     return summaries([batch])[0] | {
         "failed_by_code": dict(sorted(failed)),
         "scores": dict(zip(_QUANTILES, quantiles, strict=True)) if quantiles else None,

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
+from accounts.roles import Forbidden
 from inspection import batches, services
+from inspection.batch_reports import COLUMNS, batch_report
+from inspection.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import UserError
+from mvtec_site.errors import Conflict, UserError
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests import parts
@@ -177,3 +185,287 @@ def test_the_sweep_calls_for_stale_batches_only(deployment: Any, monkeypatch: py
     assert fresh.pk not in called
     batches.sweep_batches()
     assert called == [stale.pk], "published again at once"
+
+
+# ---------------------------------------------------------------- folders
+@pytest.fixture
+def folder(tmp_path: Path, settings: Any) -> Path:
+    """Inside an allowed root: three images in two folders, and what is no image by its name."""
+    settings.BATCH_ROOTS = (tmp_path / "parts",)
+    made = tmp_path / "parts" / "lot7"
+    (made / "b").mkdir(parents=True)
+    for index, name in enumerate(["1.png", "b/1.png", "2.PNG"]):
+        (made / name).write_bytes(parts.png(index, defective=index == 1))
+    (made / "notes.txt").write_text("no image")
+    (made / ".hidden.png").write_bytes(b"")
+    return made
+
+
+def batch_of_folder(deployment: Any, folder: Path, **options: Any) -> BatchRun:
+    return batches.request_batch(
+        **{"items": batches.items_in(folder), "name": "lot7", "deployment": deployment, "source": "api", "actor": None},
+        folder=folder,
+        **options,
+    )
+
+
+def test_a_folder_is_read_by_the_worker_only(deployment: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", None)  # nothing is opened
+        batch = batch_of_folder(deployment, folder, part=services.PartContext(lot="7"))
+    assert list(batch.items.order_by("position").values_list("path", "asset")) == [
+        ("1.png", None),
+        ("2.PNG", None),
+        ("b/1.png", None),
+    ]
+    decoded: list[Any] = []
+    real = runtime.open_rgb
+    monkeypatch.setattr(runtime, "open_rgb", lambda *words: decoded.append(words) or real(*words))
+    work(batch)
+    document = batches.batch_document(batch)
+    assert [(row["path"], row["filename"], row["outcome"], row["lot"]) for row in document["results"]] == [
+        ("1.png", "1.png", "good", "7"),
+        ("2.PNG", "2.PNG", "good", "7"),
+        ("b/1.png", "1.png", "defective", "7"),
+    ]
+    assert Inspection.objects.get(request__path="b/1.png").asset.read() == (folder / "b" / "1.png").read_bytes()
+    assert not decoded, "what the gate has decoded is not decoded again"
+
+
+def test_a_file_that_cannot_be_read_fails_alone(deployment: Any, folder: Path, settings: Any) -> None:
+    (folder / "3.png").write_bytes(b"junk")
+    (folder / "4.png").write_bytes(b"x" * 5000)
+    (folder / "5.png").symlink_to(folder / "1.png")
+    secret = folder.parent.parent / "secret.png"
+    secret.write_bytes(parts.png(9))
+    (folder / "6.png").symlink_to(secret)
+    batch = batch_of_folder(deployment, folder)
+    (folder / "2.PNG").unlink()
+    settings.MAX_FILE_SIZE = 40_000
+    (folder / "4.png").write_bytes(b"x" * 40_001)
+    work(batch)
+    ended = {item.path: (item.status, item.error_code) for item in batch.items.all()}
+    assert ended == {
+        "1.png": ("done", ""),
+        "2.PNG": ("failed", "file_unreadable"),
+        "3.png": ("failed", "not_an_image"),
+        "4.png": ("failed", "file_too_large"),
+        "5.png": ("done", ""),
+        "6.png": ("failed", "file_unreadable"),
+        "b/1.png": ("done", ""),
+    }
+    summary = batches.batch_summary(batch)
+    assert summary["failed_by_code"] == {"file_too_large": 1, "file_unreadable": 2, "not_an_image": 1}
+    assert AuditEvent.objects.filter(kind="inspection.failed").count() == 4
+
+
+def test_a_name_that_cannot_be_kept_fails_alone(deployment: Any, folder: Path) -> None:
+    items = [batches._item_at(path) for path in ("1.png", "x" * 1000 + ".png", "a\udcff.png", "a\n.png")]
+    batch = batches.request_batch(items=items, name="n", deployment=deployment, source="api", actor=None, folder=folder)
+    work(batch)
+    assert list(batch.items.order_by("position").values_list("status", flat=True)) == ["done"] + ["failed"] * 3
+
+
+def test_a_folder_that_is_not_allowed_any_more_is_not_read(deployment: Any, folder: Path, settings: Any) -> None:
+    batch = batch_of_folder(deployment, folder)
+    settings.BATCH_ROOTS = (folder.parent.parent / "other",)
+    settings.BATCH_ROOTS[0].mkdir()
+    work(batch)
+    assert set(batch.items.values_list("status", "error_code")) == {("failed", "file_unreadable")}
+
+
+def test_a_batch_of_a_folder_whose_worker_died_is_finished_by_the_next(deployment: Any, folder: Path) -> None:
+    batch = batch_of_folder(deployment, folder)
+    dead = uuid.uuid4()
+    BatchRun.objects.filter(pk=batch.pk).update(
+        status="running", claim=dead, lease_expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    batch.items.filter(position=0).update(status="running", claim=dead, attempt=1)
+    work(batch)
+    assert Inspection.objects.count() == 3
+    assert list(batch.items.order_by("position").values_list("attempt", flat=True)) == [2, 1, 1]
+
+
+def test_large_images_are_not_all_held_in_memory(
+    deployment: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "_PIXELS_HELD", parts.SIDE * parts.SIDE * 3)
+    held: list[int] = []
+    real = batches.judge_claimed
+
+    def counted(requests: Any, **options: Any) -> None:
+        held.append(len(options["pixels"]))
+        real(requests, **options)
+
+    monkeypatch.setattr(batches, "judge_claimed", counted)
+    batch = batch_of_folder(deployment, folder)
+    work(batch)
+    assert held == [1]
+    assert batches.batch_counts(batch)["done"] == 3
+
+
+# ---------------------------------------------------------------- calling off
+def test_a_waiting_batch_is_called_off_at_once(deployment: Any, user: User) -> None:
+    batch = make_batch(deployment, [*images(2), ("bad.png", b"junk")])
+    ended = batches.cancel_batch(batch_id=batch.pk, actor=user)
+    assert (ended.status, ended.finished_at is not None) == ("cancelled", True)
+    counts = batches.batch_counts(batch)
+    assert (counts["cancelled"], counts["failed"], counts["done"]) == (2, 1, 0)
+    work(batch, times=1)
+    assert not Inspection.objects.exists()
+    event = AuditEvent.objects.get(kind="batch.cancelled")
+    assert (event.actor_name, json.loads(event.after)["cancelled"]) == ("olga", 2)
+    with pytest.raises(Conflict, match="cancelled already"):
+        batches.cancel_batch(batch_id=batch.pk, actor=user)
+
+
+def test_a_batch_in_work_ends_after_its_slice(
+    deployment: Any, user: User, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.BATCH_SIZE = 2
+    batch = make_batch(deployment, images(5))
+    real, asked = batches.judge_claimed, []
+
+    def called_off_meanwhile(*words: Any, **options: Any) -> None:
+        if not asked:
+            asked.append(batches.cancel_batch(batch_id=batch.pk, actor=user))
+            batches.cancel_batch(batch_id=batch.pk, actor=user)  # twice is once
+        real(*words, **options)
+
+    monkeypatch.setattr(batches, "judge_claimed", called_off_meanwhile)
+    batches.work_on_batch(batch_id=batch.pk, worker="test")
+    assert (asked[0].status, asked[0].cancel_requested) == ("running", True)
+    batch.refresh_from_db()
+    assert batch.status == "cancelled"
+    counts = batches.batch_counts(batch)
+    assert (counts["done"], counts["cancelled"]) == (2, 3)
+    kinds = AuditEvent.objects.filter(kind__startswith="batch.").order_by("sequence").values_list("kind", flat=True)
+    assert list(kinds) == ["batch.requested", "batch.cancel_requested", "batch.cancelled"]
+    assert verify_chain().broken_at is None
+
+
+def test_called_off_in_the_last_slice_it_is_finished(
+    deployment: Any, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = make_batch(deployment, images(2))
+    real = batches.judge_claimed
+
+    def called_off_meanwhile(*words: Any, **options: Any) -> None:
+        batches.cancel_batch(batch_id=batch.pk, actor=user)
+        real(*words, **options)
+
+    monkeypatch.setattr(batches, "judge_claimed", called_off_meanwhile)
+    work(batch)
+    batch.refresh_from_db()
+    assert batch.status == "finished"
+    with pytest.raises(Conflict):
+        batches.cancel_batch(batch_id=batch.pk, actor=user)
+
+
+def test_a_batch_whose_worker_died_is_called_off_at_once(deployment: Any, user: User) -> None:
+    batch = make_batch(deployment, images(2))
+    BatchRun.objects.filter(pk=batch.pk).update(
+        status="running", claim=uuid.uuid4(), lease_expires_at=timezone.now() - timedelta(seconds=1)
+    )
+    batch.items.filter(position=0).update(status="running", claim=uuid.uuid4(), attempt=1)
+    assert batches.cancel_batch(batch_id=batch.pk, actor=user).status == "cancelled"
+    assert batches.batch_counts(batch)["cancelled"] == 2
+
+
+def test_who_may_not_inspect_may_not_call_off(deployment: Any, auditor: User) -> None:
+    batch = make_batch(deployment, images(1))
+    with pytest.raises(Forbidden):
+        batches.cancel_batch(batch_id=batch.pk, actor=auditor)
+    batch.refresh_from_db()
+    assert not batch.cancel_requested
+
+
+# ---------------------------------------------------------------- keys
+def test_the_same_key_is_the_same_batch(deployment: Any, folder: Path, user: User, operator: User) -> None:
+    def ask(key: str, asked_for: str = "f" * 64, actor: User = user) -> BatchRun:
+        return batches.request_batch(
+            items=batches.items_in(folder),
+            name="lot7",
+            deployment=deployment,
+            source="api",
+            actor=actor,
+            folder=folder,
+            idempotency_key=key,
+            asked_for=asked_for,
+        )
+
+    first = ask("one")
+    assert (ask("one").pk, ask("one").replayed, first.replayed) == (first.pk, True, False)
+    assert ask("one", actor=operator).pk != first.pk, "a key belongs to its caller"
+    assert ask("two").pk != first.pk
+    with pytest.raises(KeyReused):
+        ask("one", asked_for="e" * 64)
+    assert BatchRun.objects.count() == 3
+    assert first.items.count() == 3
+
+
+# ---------------------------------------------------------------- reports
+def report(batch: BatchRun, form: str) -> str:
+    return b"".join(batch_report(batch, form=form).content).decode()
+
+
+@pytest.fixture
+def reported(deployment: Any) -> BatchRun:
+    """Worked on but for its last image, which comes with a name that a spreadsheet would run."""
+    batch = make_batch(deployment, [*images(2), ("<b>&.png", b"junk"), ("=1+1.png", parts.png(7))])
+    batch.items.filter(position=3).update(status="cancelled")
+    work(batch)
+    batch.items.filter(position=3).update(status="queued")
+    BatchRun.objects.filter(pk=batch.pk).update(status="running", finished_at=None, name="lot <7>")
+    batch.refresh_from_db()
+    return batch
+
+
+def finished(batch: BatchRun) -> BatchRun:
+    work(batch)
+    return batch
+
+
+@pytest.mark.parametrize("end", [None, finished])
+def test_a_report_says_whether_it_is_complete(reported: BatchRun, end: Callable[[BatchRun], BatchRun] | None) -> None:
+    if end:
+        end(reported)
+    document = json.loads(report(reported, "json"))
+    assert document["complete"] is bool(end)
+    assert document["results"] == json.loads(json.dumps(batches.batch_document(reported)["results"]))
+    assert (document["total"], document["done"], document["failed_by_code"]) == (
+        4,
+        3 if end else 2,
+        {"not_an_image": 1},
+    )
+    assert document["scores"]["minimum"] <= document["scores"]["median"] <= document["scores"]["maximum"]
+    assert document["duration_seconds"] > 0
+    for form in ("csv", "json", "html"):
+        name = batch_report(reported, form=form).filename
+        assert name == f"batch-{reported.pk}{'' if end else '-partial'}.{form}"
+    assert ("This report is partial" in report(reported, "html")) is not bool(end)
+
+
+def test_a_report_for_spreadsheets(reported: BatchRun) -> None:
+    rows = list(csv.DictReader(io.StringIO(report(reported, "csv"))))
+    assert tuple(rows[0]) == COLUMNS
+    assert [row["status"] for row in rows] == ["done", "done", "failed", "queued"]
+    assert [row["outcome"] for row in rows] == ["good", "defective", "", ""]
+    assert rows[2]["code"] == "not_an_image"
+    assert rows[3]["filename"] == "'=1+1.png"
+    assert float(rows[0]["score"]) == Inspection.objects.get(request__position=0).score
+
+
+def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:
+    page = report(reported, "html")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<script" not in page
+    assert "src=" not in page
+    assert "Batch lot &lt;7&gt;" in page
+    assert "&lt;b&gt;&amp;.png" in page
+    assert page.count('<td class="defective">defective</td>') == 1
+
+
+def test_a_report_in_another_form_is_refused(reported: BatchRun) -> None:
+    with pytest.raises(UserError, match="csv, json, html"):
+        batch_report(reported, form="pdf")
