@@ -75,18 +75,18 @@ def _says(part: Part, threshold: float, asset: Asset) -> dict[str, Any]:
 
 def _review(records: Sequence[Inspection], parts: Sequence[Part]) -> None:
     reviewer = User.objects.get_or_create(username="rita")[0]
-    seen = [(record, part) for record, part in zip(records, parts, strict=True) if part.truth]
+    seen = [(record, part, part.truth) for record, part in zip(records, parts, strict=True) if part.truth]
     reviews = Review.objects.bulk_create(
         Review(
             inspection=record,
             number=1,
-            verdict=part.truth,
-            agrees=None if part.score is None else part.truth == record.outcome,
+            verdict=truth,
+            agrees=None if part.score is None else truth == record.outcome,
             defect_type=part.defect_type,
             reviewer=reviewer,
             created_at=record.created_at,
         )
-        for record, part in seen
+        for record, part, truth in seen
     )
     Standing.objects.bulk_create(
         Standing(
@@ -100,5 +100,5 @@ def _review(records: Sequence[Inspection], parts: Sequence[Part]) -> None:
             reviews=1,
             inspected_at=record.created_at,
         )
-        for review, (record, _) in zip(reviews, seen, strict=True)
+        for review, (record, _, _) in zip(reviews, seen, strict=True)
     )

@@ -192,8 +192,8 @@ def what_if(
         "in_force": _figures(counted, 1, in_force.value, _estimate(counted, 1), costs) if compare else None,
         "against_in_force": {"to_defective": moved[True, False], "to_good": moved[False, True]},
         "borderline": {
-            "above": [_beside(row) for row in _nearest(meant.filter(score__gt=asked).order_by("score"))],
-            "below": [_beside(row) for row in _nearest(meant.filter(score__lte=asked).order_by("-score"))],
+            "above": _nearest(meant.filter(score__gt=asked).order_by("score")),
+            "below": _nearest(meant.filter(score__lte=asked).order_by("-score")),
         },
         "curve": _curve(meant, counted, bins, shown) if bins else None,
         "presets": _presets(
@@ -278,21 +278,21 @@ def _figures(
     }
 
 
-def _nearest(meant: QuerySet[Inspection]) -> QuerySet[Inspection, dict[str, Any]]:
-    return meant.values("id", "score", "outcome", "filename", "created_at", "standing__verdict")[:NEAREST]
-
-
-def _beside(row: dict[str, Any]) -> dict[str, Any]:
-    """A record next to the threshold."""
-    return {
-        "inspection_id": str(row["id"]),
-        "score": row["score"],
-        "recorded": row["outcome"],
-        "review": row["standing__verdict"],
-        "filename": row["filename"],
-        "created_at": row["created_at"].isoformat(),
-        "page_url": reverse("inspection", args=[row["id"]]),
-    }
+def _nearest(meant: QuerySet[Inspection]) -> list[dict[str, Any]]:
+    """The first of these records, as they are shown beside the threshold."""
+    rows = meant.values("id", "score", "outcome", "filename", "created_at", "standing__verdict")[:NEAREST]
+    return [
+        {
+            "inspection_id": str(row["id"]),
+            "score": row["score"],
+            "recorded": row["outcome"],
+            "review": row["standing__verdict"],
+            "filename": row["filename"],
+            "created_at": row["created_at"].isoformat(),
+            "page_url": reverse("inspection", args=[row["id"]]),
+        }
+        for row in rows
+    ]
 
 
 def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> list[str]:
@@ -344,10 +344,11 @@ def _curve(
     width = _power_of_two(low, high, bins)
     first, last = math.ceil(low / width) - 1, math.ceil(high / width)
     place = Greatest(Least(Ceil(F("score") / width), float(last + 1)), float(first))
-    placed = meant.filter(score__isnull=False).annotate(place=place)
-    everything = placed.values_list("outcome", "place").annotate(count=Count("*"))
+    with_score = meant.filter(score__isnull=False)
+    everything = with_score.annotate(place=place).values_list("outcome", "place").annotate(count=Count("*"))
     looked_at = (
-        _reviewed(placed, counted.first, counted.last)
+        _reviewed(with_score, counted.first, counted.last)
+        .annotate(place=place)
         .values_list("outcome", "place", "standing__verdict")
         .annotate(count=Count("*"))
     )

@@ -79,7 +79,7 @@ def test_what_if(signed_in: Client, judged: ModelVersion) -> None:
 
 
 def test_what_if_with_everything(signed_in: Client, judged: ModelVersion) -> None:
-    asked = {
+    asked: dict[str, str | int] = {
         "model_version": judged.pk,
         "compare": "yes",
         "bins": "20",

@@ -238,7 +238,8 @@ def test_killed_between_slices_it_goes_on_where_it_was(
 
 def test_a_worker_that_lost_its_claim_writes_nothing(successor: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     run = asked_for(successor)
-    real, taken = runtime.score, []
+    real = runtime.score
+    taken: list[bool] = []
 
     def slow(held: runtime.Held, images: Any) -> Any:
         results = real(held, images)
@@ -462,7 +463,7 @@ def test_results_that_contradict_themselves_are_refused(successor: ModelVersion,
 
 def test_runs_that_contradict_themselves_are_refused(successor: ModelVersion, version: ModelVersion) -> None:
     run = asked_for(successor)
-    for constraint, fields in [
+    contradictions: list[tuple[str, dict[str, Any]]] = [
         ("rescoring_status_is_known|ended_rescoring_has_an_end", {"status": "lost"}),
         ("ended_rescoring_has_an_end", {"status": "finished"}),
         ("ended_rescoring_has_an_end", {"finished_at": timezone.now()}),
@@ -472,7 +473,8 @@ def test_runs_that_contradict_themselves_are_refused(successor: ModelVersion, ve
         ("rescoring_changed_are_done", {"changed": 1}),
         ("rescoring_place_is_whole", {"reached_at": timezone.now()}),
         ("rescoring_correlation_is_one", {"rank_correlation": 1.5}),
-    ]:
+    ]
+    for constraint, fields in contradictions:
         with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
             RescoringRun.objects.filter(pk=run.pk).update(**fields)
     run.pk, run.threshold = uuid.uuid4(), version.thresholds.get()

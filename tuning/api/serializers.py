@@ -19,10 +19,8 @@ def _finite(value: float | None) -> None:
         raise serializers.ValidationError("must be a finite number.")
 
 
-def _score(text: str, **options: object) -> serializers.FloatField:
-    return serializers.FloatField(
-        required=False, allow_null=True, default=None, validators=[_finite], help_text=text, **options
-    )
+def _score(text: str) -> serializers.FloatField:
+    return serializers.FloatField(required=False, allow_null=True, default=None, validators=[_finite], help_text=text)
 
 
 # ---------------------------------------------------------------- what if
