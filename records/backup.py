@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -263,20 +264,24 @@ def _files_below(root: Path, prefix: str = "") -> Iterator[tuple[Path, str]]:
 
 
 # ---------------------------------------------------------------- reading one
-def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    """Name, size and content of each member in order, in constant memory. Raises `BackupDamaged`."""
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What tarfile stumbles over is told as what it is."""
     try:
-        with tarfile.open(path, mode="r|") as tar:
-            for info in tar:
-                content = tar.extractfile(info) if info.isreg() else None
-                if content is None or not _is_ours(info.name):
-                    raise BackupDamaged(f"{path} holds {info.name!r}, which no backup of ours does.")
-                yield info.name, info.size, content
-                tar.members.clear()  # type: ignore[attr-defined]
+        yield
     except (tarfile.TarError, EOFError) as error:
         raise BackupDamaged(f"{path} is no whole backup ({error}). Use another one.") from error
-    except OSError as error:
-        raise BackupFailed(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """Name, size and content of each member in order, in constant memory."""
+    with tarfile.open(path, mode="r|") as tar:
+        for info in tar:
+            content = tar.extractfile(info) if info.isreg() else None
+            if content is None or not _is_ours(info.name):
+                raise BackupDamaged(f"{path} holds {info.name!r}, which no backup of ours does.")
+            yield info.name, info.size, content
+            tar.members.clear()  # type: ignore[attr-defined]
 
 
 def _is_ours(name: str) -> bool:
@@ -291,6 +296,14 @@ def verify_backup(path: Path) -> Manifest:
 
     Raises `BackupDamaged`, which names the first member that differs.
     """
+    try:
+        with _whole(path):
+            return _verified(path)
+    except OSError as error:
+        raise BackupFailed(f"{path} cannot be read ({error.strerror or error}).") from error
+
+
+def _verified(path: Path) -> Manifest:
     manifest: Manifest | None = None
     listed = ""
     with tempfile.TemporaryFile() as seen:
@@ -359,7 +372,7 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
         )
     tables = {f"database/{table['model']}.jsonl": table for table in manifest.tables}
     try:
-        with transaction.atomic():
+        with _whole(path), transaction.atomic():
             dump.make_room()
             for name, _, content in _members(path):
                 if name in tables:

@@ -222,6 +222,8 @@ def test_a_backup_that_was_cut_off_is_found(backup: Path, tmp_path: Path, share:
     (tmp_path / "bad.tar").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(BackupDamaged):
         verify_backup(tmp_path / "bad.tar")
+    with pytest.raises(UserError, match="cannot be read"):
+        verify_backup(tmp_path)
 
 
 def test_a_restore_that_fails_keeps_no_row_and_can_be_repeated(
