@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
-import zipfile
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +17,7 @@ from drf_spectacular.validation import validate_schema
 
 from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
-from inspection.models import BatchRun, InspectionRequest
+from inspection.models import InspectionRequest
 from modelzoo.models import Deployment
 from records.models import Asset, AuditEvent
 from tests import parts
@@ -274,54 +272,6 @@ def test_what_cannot_be_compared_is_an_answer_and_never_good(
     assert signed_in.get(f"{address}/thumbnail").status_code == 200
     for picture in ("map", "overlay"):
         problem(signed_in.get(f"{address}/{picture}"), 404, "no_map")
-
-
-def test_a_batch_counts_what_cannot_be_compared(
-    signed_in: Client, deployment: Deployment, worker: None, blank: bytes
-) -> None:
-    files = [
-        upload(parts.png(1)),
-        upload(blank, "b.png"),
-        upload(b"junk", "c.png"),
-        upload(parts.png(2, defective=True)),
-    ]
-    document = signed_in.post("/api/batch_test", {"images": files, "wait": "5"}).json()
-    counts = ("total", "done", "good", "defective", "not_comparable", "failed")
-    assert [document[name] for name in counts] == [4, 3, 1, 1, 1, 1]
-    assert [row.get("outcome") for row in document["results"]] == ["good", "not_comparable", None, "defective"]
-
-
-def test_five_hundred_files_are_too_many(signed_in: Client, deployment: Deployment) -> None:
-    files = [upload(b"x", f"{index}.png") for index in range(500)]
-    problem(signed_in.post("/api/batch_test", {"images": files}), 413, "too_many_files")
-    assert not BatchRun.objects.exists()
-
-
-def test_batches_that_make_no_sense(signed_in: Client, deployment: Deployment) -> None:
-    problem(signed_in.post("/api/batch_test"), 400, "invalid")
-    both = {"images": [upload(parts.png(1))], "dataset": "disc"}
-    problem(signed_in.post("/api/batch_test", both), 400, "invalid")
-    problem(signed_in.post("/api/batch_test", {"dataset": "nope"}), 404, "dataset_not_found")
-    junk = SimpleUploadedFile("a.zip", b"PK\x03\x04 nothing", "application/zip")
-    response = signed_in.post("/api/batch_test", {"archive": junk})
-    assert 400 <= response.status_code < 500
-    assert response["Content-Type"] == "application/problem+json"
-    assert not BatchRun.objects.exists()
-
-
-def test_a_batch_is_written_down_even_when_no_broker_answers(signed_in: Client, deployment: Deployment) -> None:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("a.png", parts.png(1))
-        archive.writestr("b.png", b"junk")
-    file = SimpleUploadedFile("two.zip", packed.getvalue(), "application/zip")
-    response = signed_in.post("/api/batch_test", {"archive": file, "lot": "L9"})
-    assert response.status_code == 202, response.content
-    document = response.json()
-    assert (document["status"], document["total"], document["failed"], document["done"]) == ("queued", 2, 1, 0)
-    assert signed_in.get(response["Location"]).json() == document
-    problem(signed_in.get(response["Location"], {"anomaly_map": "full"}), 400, "invalid")
-    assert set(BatchRun.objects.get().items.values_list("lot", flat=True)) == {"L9"}
 
 
 def test_status_without_a_broker_says_so(signed_in: Client) -> None:
