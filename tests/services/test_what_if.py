@@ -21,6 +21,7 @@ from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site.errors import UserError
 from tests.scores import BEGAN, Part, stored
+from tuning.benchmarks import history
 from tuning.estimates import Costs, Estimate, Seen
 from tuning.selectors import NEAREST, SeveralModels, what_if
 
@@ -432,3 +433,21 @@ def test_queries(judged: ModelVersion, django_assert_num_queries: Any) -> None:
         what_if(filters, threshold=5.0, compare=True, costs=COSTS)
     with django_assert_num_queries(10):
         what_if(filters, threshold=5.0, bins=100, presets=True, costs=COSTS)
+
+
+def test_the_benchmark_takes_the_newest_records_of_the_busiest_version(
+    judged: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored(another(judged), [Part(1.0)])
+    monkeypatch.setattr(history, "SCORES", 100)
+    said: list[str] = []
+    document = history.figures(said.append)
+    assert document.pop("what_if_records") == 100
+    assert all(name.endswith("_ms") and value > 0 for name, value in document.items())
+    assert f"100 records of {judged}" in said[0]
+    assert history.as_text(document).startswith("what_if_ms: ")
+
+
+def test_the_benchmark_needs_records(version: ModelVersion) -> None:
+    with pytest.raises(UserError, match="generate_history"):
+        history.figures()
