@@ -271,7 +271,7 @@ def test_a_data_set_is_made_of_reviewed_images(
     assert (again.status_code, again.json()["created"], again.json()["id"]) == (200, False, document["id"])
 
     published: list[Any] = []
-    monkeypatch.setattr(broker, "publish", lambda task, *words: published.append(words) or True)
+    monkeypatch.setattr(broker, "publish", lambda task, *words: published.append(words))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("django.db.transaction.on_commit", lambda work: work())
         asked = post(signed_in, f"/api/model-versions/{version.pk}/extend", {"dataset": "taught-1"})
@@ -291,7 +291,7 @@ def test_data_sets_that_cannot_be_made(version: ModelVersion, operator: User, si
     problem(post(at(operator), path, body), 403, "permission_denied")
     problem(signed_in.get(path), 405, "method_not_allowed")
     problem(post(signed_in, path, body | {"category": "nothing"}), 404, "category_not_found")
-    for change, code in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"name": ""}, "invalid"),
         ({"name": "!!!"}, "invalid_name"),
         ({"name": "a\0"}, "invalid"),
@@ -304,7 +304,8 @@ def test_data_sets_that_cannot_be_made(version: ModelVersion, operator: User, si
         ({"filters": {"since": {"a": 1}}}, "invalid_filter"),
         ({"filters": {"lot": "a\0"}}, "invalid"),
         ({"filters": {"model_version": 10**30}}, "invalid"),
-    ]:
+    ]
+    for change, code in changes:
         problem(post(signed_in, path, body | change), 400, code)
     assert not Dataset.objects.exists()
 

@@ -57,7 +57,7 @@ def reviewed(version: ModelVersion, operator: User, tmp_path: Path) -> list[Insp
         path.write_bytes(parts.png(seed, defective=defective))
         [judged] = run("inspect", path, model_version=str(version.pk))["results"]
         found.append(Inspection.objects.get(pk=judged["inspection_id"]))
-        marked = {"defect_type": "scratch", "regions": [BOX]} if seed == 35 else {}
+        marked: dict[str, Any] = {"defect_type": "scratch", "regions": [BOX]} if seed == 35 else {}
         record_review(inspection=found[-1], verdict=verdict, actor=operator, **marked)
     return found
 

@@ -32,7 +32,7 @@ from records.models import Asset, AuditEvent
 from records.selectors import gate_limits, verify_chain
 from tests import parts
 from training import services as training
-from training.layout import open_mask, snapshot_of
+from training.layout import open_mask, scan
 from training.models import Dataset, DatasetImage, TrainingRun
 from training.runner import RunFailed, execute
 from training.selectors import learnt_by
@@ -94,20 +94,30 @@ def test_labels_splits_and_masks(version: ModelVersion, operator: User) -> None:
     assert verify_chain().broken_at is None
 
 
-def test_the_snapshot_is_that_of_an_imported_folder_with_the_same_content(
-    version: ModelVersion, operator: User
+def test_the_snapshot_is_that_of_a_folder_with_the_same_content(
+    version: ModelVersion, operator: User, tmp_path: Path
 ) -> None:
-    reviewed(version, operator, parts.png(5), "good")
-    reviewed(version, operator, parts.png(1, defective=True), "defective", regions=[BOX])
+    for seed in (5, 6):
+        reviewed(version, operator, parts.png(seed), "good")
+    reviewed(
+        version,
+        operator,
+        parts.png(1, defective=True),
+        "defective",
+        defect_type="scratch",
+        regions=[BOX, BOX | {"x": 3}],
+    )
     dataset = make(version.category, test_share=0)
-
-    class Entry:
-        def __init__(self, image: DatasetImage) -> None:
-            self.path, self.sha256, self.split = image.path, image.asset.sha256, image.split
-            self.is_defective, self.defect_type = image.is_defective, image.defect_type
-            self.mask_sha256 = image.mask.sha256 if image.mask else None
-
-    assert dataset.snapshot == snapshot_of([Entry(image) for image in images(dataset).values()])
+    for image in images(dataset).values():
+        path = tmp_path / "disc" / image.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.asset.read())
+        if image.mask:
+            path = tmp_path / f"disc/ground_truth/scratch/{path.stem}_mask.png"
+            path.parent.mkdir(parents=True)
+            path.write_bytes(image.mask.read())
+    [found] = scan(tmp_path / "disc", gate_limits())
+    assert found.snapshot == dataset.snapshot
 
 
 def test_equal_content_is_the_same_snapshot_and_a_new_review_is_another(version: ModelVersion, operator: User) -> None:
