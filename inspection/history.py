@@ -204,6 +204,8 @@ def _moment(*, end_of_day: bool) -> Callable[[str, str], datetime]:
     def parse(name: str, text: str) -> datetime:
         # An unescaped + in an address arrives as a blank.
         text = re.sub(r"^(.*T.*) (\d\d:?\d\d)$", r"\1+\2", text)
+        if len(text) > _LONGEST_MOMENT:
+            refuse(name, _NO_MOMENT)
         try:
             day = parse_date(text)
             if day is not None:
@@ -219,6 +221,7 @@ def _moment(*, end_of_day: bool) -> Callable[[str, str], datetime]:
     return parse
 
 
+_LONGEST_MOMENT = len("2026-11-24T08:00:00.000000+01:00:00.000000")
 _NO_MOMENT = "must be a day (2026-11-24) or a moment (2026-11-24T08:00:00+01:00)"
 
 
