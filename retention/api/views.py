@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
 from accounts.roles import Right
 from modelzoo.models import Category
-from mvtec_site.api import ApiView, page_output, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
 from mvtec_site.errors import NotFound
 from retention import selectors, services
 from retention.api import serializers as shapes
 
 _READ = (Right.ADMINISTER, Right.AUDIT)
+_POLICY_ID = OpenApiParameter("policy_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+_RUN_ID = OpenApiParameter("run_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
 
 class RetentionPoliciesView(ApiView):
@@ -22,9 +26,10 @@ class RetentionPoliciesView(ApiView):
 
     rights = {"GET": _READ, "POST": Right.ADMINISTER}
     hidden = True
+    parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[shapes.RetentionPolicyQuery],
+        parameters=[shapes.RetentionPolicyQuery, *PAGE_PARAMETERS],
         responses={200: page_output(shapes.RetentionPolicyOutput), **problems()},
         operation_id="retention_policies",
     )
@@ -72,9 +77,13 @@ class RetentionPolicyView(ApiView):
     rights = {"GET": _READ}
     hidden = True
 
-    @extend_schema(responses={200: shapes.RetentionPolicyOutput, **problems()}, operation_id="retention_policy")
-    def get(self, request: Request, policy_id: int) -> Response:
-        return Response(selectors.policy_document(selectors.find_policy(policy_id)))
+    @extend_schema(
+        parameters=[_POLICY_ID],
+        responses={200: shapes.RetentionPolicyOutput, **problems()},
+        operation_id="retention_policy",
+    )
+    def get(self, request: Request, policy_id: str) -> Response:
+        return Response(selectors.policy_document(selectors.find_policy(int(policy_id))))
 
 
 class RetentionRunsView(ApiView):
@@ -82,9 +91,10 @@ class RetentionRunsView(ApiView):
 
     rights = {"GET": _READ, "POST": Right.ADMINISTER}
     hidden = True
+    parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[shapes.RetentionRunQuery],
+        parameters=[shapes.RetentionRunQuery, *PAGE_PARAMETERS],
         responses={200: page_output(shapes.RetentionRunOutput), **problems()},
         operation_id="retention_runs",
     )
@@ -123,6 +133,8 @@ class RetentionRunView(ApiView):
     rights = {"GET": _READ}
     hidden = True
 
-    @extend_schema(responses={200: shapes.RetentionRunOutput, **problems()}, operation_id="retention_run")
-    def get(self, request: Request, run_id: int) -> Response:
-        return Response(selectors.run_document(selectors.find_run(run_id)))
+    @extend_schema(
+        parameters=[_RUN_ID], responses={200: shapes.RetentionRunOutput, **problems()}, operation_id="retention_run"
+    )
+    def get(self, request: Request, run_id: str) -> Response:
+        return Response(selectors.run_document(selectors.find_run(int(run_id))))
