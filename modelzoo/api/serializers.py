@@ -21,6 +21,15 @@ def id_field(**options: Any) -> serializers.IntegerField:
     return serializers.IntegerField(min_value=1, max_value=_LARGEST_ID, **options)
 
 
+def filter_field(limit: int = 100, **options: Any) -> serializers.CharField:
+    """One word that rows are filtered by; an empty one is none."""
+    return serializers.CharField(required=False, allow_blank=True, default="", max_length=limit, **options)
+
+
+def choice_filter(choices: Any) -> serializers.ChoiceField:
+    return serializers.ChoiceField(choices=choices, required=False, allow_blank=True, default="")
+
+
 class ReasonInput(serializers.Serializer):
     reason = reason_field()
 
@@ -46,9 +55,9 @@ CategoryPageOutput = page_output(CategoryOutput)
 
 # ---------------------------------------------------------------- model versions
 class VersionListInput(serializers.Serializer):
-    category = serializers.CharField(required=False, default="", max_length=100)
-    algorithm = serializers.CharField(required=False, default="", max_length=32)
-    stage = serializers.ChoiceField(choices=ModelVersion.Stage.choices, required=False, default="")
+    category = filter_field()
+    algorithm = filter_field(32)
+    stage = choice_filter(ModelVersion.Stage.choices)
 
 
 class ModelVersionOutput(serializers.Serializer):
@@ -96,7 +105,7 @@ class MetricsOutput(serializers.Serializer):
 # ---------------------------------------------------------------- thresholds
 class ThresholdListInput(serializers.Serializer):
     model_version = id_field(required=False, default=None)
-    category = serializers.CharField(required=False, default="", max_length=100)
+    category = filter_field()
 
 
 class ThresholdInput(serializers.Serializer):
@@ -130,8 +139,8 @@ ThresholdPageOutput = page_output(ThresholdOutput)
 
 # ---------------------------------------------------------------- deployments
 class DeploymentListInput(serializers.Serializer):
-    category = serializers.CharField(required=False, default="", max_length=100)
-    status = serializers.ChoiceField(choices=Deployment.Status.choices, required=False, default="")
+    category = filter_field()
+    status = choice_filter(Deployment.Status.choices)
 
 
 class HowInput(serializers.Serializer):

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from modelzoo.api.fields import FiniteField, JsonObject
+from modelzoo.api.serializers import choice_filter, filter_field
 from modelzoo.models import Threshold
 from mvtec_site.api import page_output
 from training.models import DatasetImage, TrainingRun
@@ -15,8 +16,8 @@ from training.options import threshold_rule
 
 # ---------------------------------------------------------------- data sets
 class DatasetListInput(serializers.Serializer):
-    category = serializers.CharField(required=False, default="", max_length=100)
-    name = serializers.CharField(required=False, default="", max_length=100)
+    category = filter_field()
+    name = filter_field()
 
 
 class DatasetUploadInput(serializers.Serializer):
@@ -59,9 +60,9 @@ class ImportedOutput(FullDatasetOutput):
 
 
 class ImageListInput(serializers.Serializer):
-    split = serializers.ChoiceField(choices=DatasetImage.Split.choices, required=False, default="")
+    split = choice_filter(DatasetImage.Split.choices)
     is_defective = serializers.BooleanField(required=False, allow_null=True, default=None)
-    defect_type = serializers.CharField(required=False, default="", max_length=100)
+    defect_type = filter_field()
 
 
 class DatasetImageOutput(serializers.Serializer):
@@ -97,9 +98,9 @@ class CalibrationInput(serializers.Serializer):
 
 
 class TrainingRunListInput(serializers.Serializer):
-    dataset = serializers.CharField(required=False, default="", max_length=100, help_text="its name")
-    algorithm = serializers.CharField(required=False, default="", max_length=32)
-    status = serializers.ChoiceField(choices=TrainingRun.Status.choices, required=False, default="")
+    dataset = filter_field(help_text="its name")
+    algorithm = filter_field(32)
+    status = choice_filter(TrainingRun.Status.choices)
 
 
 class TrainingRunInput(serializers.Serializer):
