@@ -8,12 +8,14 @@ from rest_framework import serializers
 class AuditFilters(serializers.Serializer):
     """Query parameters; an event must meet all that are given."""
 
-    actor = serializers.CharField(default="", help_text="user name, or the source where nobody was signed in")
-    kind = serializers.CharField(default="", help_text="such as threshold.set")
-    object_type = serializers.CharField(default="", help_text="such as inspection.inspection")
-    object_id = serializers.CharField(default="", help_text="needs object_type")
-    source = serializers.CharField(default="", help_text="api, web, admin, command, worker, system")  # type: ignore[assignment]
-    request_id = serializers.CharField(default="", help_text="X-Request-ID of the request")
+    actor = serializers.CharField(
+        default="", allow_blank=True, help_text="user name, or the source where nobody was signed in"
+    )
+    kind = serializers.CharField(default="", allow_blank=True, help_text="such as threshold.set")
+    object_type = serializers.CharField(default="", allow_blank=True, help_text="such as inspection.inspection")
+    object_id = serializers.CharField(default="", allow_blank=True, help_text="needs object_type")
+    source = serializers.CharField(default="", allow_blank=True, help_text="api, web, admin, command, worker, system")  # type: ignore[assignment]
+    request_id = serializers.CharField(default="", allow_blank=True, help_text="X-Request-ID of the request")
     since = serializers.DateTimeField(default=None, help_text="at or after")
     until = serializers.DateTimeField(default=None, help_text="before")
 

@@ -119,6 +119,20 @@ def test_an_export_since_a_day(chain: None, tmp_path: Path) -> None:
     fails("export_audit", "--output", tmp_path / "no" / "folder", match="cannot be written")
 
 
+def test_the_few_lines_of_the_documentation_verify_an_export_too(
+    chain: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (ROOT / "docs" / "audit.md").read_text()
+    lines = document.split("```python\n", 1)[1].split("```", 1)[0]
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "log.jsonl"
+    run("export_audit", "--output", path)
+    exec(lines, {})
+    path.write_text(path.read_text().replace('\\"n\\":2', '\\"n\\":3'))
+    with pytest.raises(AssertionError, match="3"):
+        exec(lines, {})
+
+
 def test_checkpoints_into_a_folder_and_verified_from_there(chain: None, tmp_path: Path) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
