@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from inspection import views
+from inspection.views import line, record
 
 urlpatterns = [
-    path("", views.line, name="line"),
-    path("line/status", views.line_status, name="line-status"),
-    path("inspect", views.inspect, name="inspect"),
-    path("inspections/<uuid:inspection_id>/", views.inspection, name="inspection"),
+    path("", line.line, name="line"),
+    path("line/status", line.line_status, name="line-status"),
+    path("inspect", line.inspect, name="inspect"),
+    path("inspections/<uuid:inspection_id>/", record.inspection, name="inspection"),
 ]

@@ -1,4 +1,4 @@
-"""Pages: the line and one inspection."""
+"""The line: what is loaded, a place for images, the last inspections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from collections import Counter
 
 from django.conf import settings
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -85,14 +85,3 @@ def inspect(request: HttpRequest) -> HttpResponse:
         response["HX-Push-Url"] = f"{reverse('line')}?inspection={done.pk}"
         return response
     return redirect(f"{reverse('line')}?inspection={done.pk}")
-
-
-@require_GET
-@needs(Right.READ)
-def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
-    """The permanent page of one record."""
-    try:
-        shown = selectors.find_inspection(inspection_id)
-    except NotFound as error:
-        raise Http404(error.detail) from error
-    return render(request, "inspection.html", {"shown": shown})
