@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Subquery
-from django.db.models.functions import Coalesce
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from mvtec_site.errors import NotFound
@@ -20,10 +19,8 @@ def _name(user: AbstractBaseUser | None) -> str | None:
 def categories() -> QuerySet[Category]:
     """Kinds of parts with what serves them, and how many versions and data sets they have."""
 
-    def count(model: type[ModelVersion] | str) -> Coalesce:
-        related = Category._meta.get_field(str(model)).related_model
-        rows = related.objects.filter(category=OuterRef("pk")).order_by().values("category").annotate(n=Count("pk"))
-        return Coalesce(Subquery(rows.values("n")), 0)
+    def count(related: str) -> Subquery:
+        return Subquery(Category.objects.filter(pk=OuterRef("pk")).annotate(n=Count(related)).values("n"))
 
     production = ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION)
     active = Deployment.objects.filter(status=Deployment.Status.ACTIVE)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import redis
-from celery import Task
+from celery import Signature, Task
 from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
@@ -76,7 +76,7 @@ def is_reachable() -> bool:
         return False
 
 
-def publish(task: Task, *ids: object) -> bool:
+def publish(task: Task | Signature, *ids: object) -> bool:
     """Send a task that carries ids only. False when no broker answers: the row stays queued for the sweep."""
     try:
         client().ping()  # fails at once, where the transport would try for seconds

@@ -30,7 +30,12 @@ def client(administrator: User) -> Client:
 def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What workers were called for."""
     sent: list[Any] = []
-    monkeypatch.setattr(broker, "publish", lambda task, *ids: sent.append((task.name, *ids)) or True)
+
+    def publish(task: Any, *ids: Any) -> bool:
+        sent.append((task.name, *ids))
+        return True
+
+    monkeypatch.setattr(broker, "publish", publish)
     return sent
 
 
@@ -41,11 +46,13 @@ def act(client: Client, model: str, action: str, *rows: Any, reason: str = "beca
     return response.content.decode()
 
 
-def test_promoting_calls_a_worker_and_says_so(client: Client, version: ModelVersion, called: list[Any]) -> None:
+def test_promoting_calls_a_worker_and_says_so(
+    client: Client, administrator: User, version: ModelVersion, called: list[Any]
+) -> None:
     page = act(client, "modelversion", "promote", version, reason="fewer escapes")
     asked = Deployment.objects.get()
     assert called == [("inspection.tasks.load", asked.pk)]
-    assert (asked.kind, asked.reason, asked.requested_by.get_username()) == ("promotion", "fewer escapes", "ada")
+    assert (asked.kind, asked.reason, asked.requested_by) == ("promotion", "fewer escapes", administrator)
     assert "A worker was called to load it" in page
     assert activate(deployment=asked, device="cpu", worker="test")
     version.refresh_from_db()

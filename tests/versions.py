@@ -40,9 +40,9 @@ def another(version: ModelVersion) -> ModelVersion:
     return made
 
 
-def serve(version: ModelVersion, **asked: str) -> Deployment:
+def serve(version: ModelVersion, *, precision: str = "") -> Deployment:
     """Put it in force, as if a worker had loaded it."""
-    deployment = request_deployment(version=version, device="cpu", actor=None, **asked)
+    deployment = request_deployment(version=version, device="cpu", precision=precision, actor=None)
     assert activate(deployment=deployment, device="cpu", worker="test")
     deployment.refresh_from_db()
     return deployment

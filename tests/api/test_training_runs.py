@@ -35,7 +35,12 @@ def dataset(dataset_folder: Path) -> Dataset:
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     sent: list[Any] = []
-    monkeypatch.setattr(broker, "publish", lambda task, *ids: sent.append((task.name, *ids)) or True)
+
+    def publish(task: Any, *ids: Any) -> bool:
+        sent.append((task.name, *ids))
+        return True
+
+    monkeypatch.setattr(broker, "publish", publish)
     return sent
 
 

@@ -256,7 +256,12 @@ def test_a_worker_is_called_by_the_name_of_the_task_there_is(
     from inspection.tasks import load
 
     called: list[Any] = []
-    monkeypatch.setattr(broker, "publish", lambda task, *ids: called.append((task.name, *ids)) or True)
+
+    def publish(task: Any, *ids: Any) -> bool:
+        called.append((task.name, *ids))
+        return True
+
+    monkeypatch.setattr(broker, "publish", publish)
     asked = services.request_promotion(version=version, reason="first", actor=user)
     assert services.call_worker(deployment=asked)
     assert called == [(load.name, asked.pk)]

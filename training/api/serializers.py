@@ -32,7 +32,7 @@ class DatasetOutput(serializers.Serializer):
     name = serializers.CharField()
     category = serializers.CharField()
     snapshot = serializers.CharField(help_text="hash over every image, split, label and mask")
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF takes fields out of the class
     train_images = serializers.IntegerField()
     test_images = serializers.IntegerField()
     defective_images = serializers.IntegerField()
