@@ -99,6 +99,11 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         ) from error
 
 
+def checkpoints_in(folder: Path) -> list[Checkpoint]:
+    """All that were written into a folder under the names that they get there."""
+    return read_checkpoints(sorted(folder.glob("audit-checkpoint-*.json")))
+
+
 def read_checkpoints(files: Iterable[Path]) -> list[Checkpoint]:
     """Checkpoints that were kept elsewhere. Raises `UserError` for a file that is none."""
     return [_read(path) for path in files]

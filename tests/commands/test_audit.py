@@ -16,8 +16,9 @@ from django.core.management.base import CommandError
 from django.db import connection, transaction
 
 from modelzoo.models import ModelVersion
-from records.models import AuditEvent
+from records.models import AuditCheckpoint, AuditEvent
 from records.services import audit
+from records.tasks import checkpoint
 from tests.environment import ROOT
 from tests.triggers import without_triggers
 
@@ -148,6 +149,18 @@ def test_checkpoints_into_a_folder_and_verified_from_there(chain: None, tmp_path
     fails("verify_audit", "--checkpoint", folder / "none", match="is no checkpoint")
     fails("verify_audit", "--public-key", file, match="is no public key")
     fails("audit_checkpoint", "--output", file / "below", match="could not be written")
+
+
+def test_checkpoints_in_the_folder_of_the_settings_are_compared_unasked(
+    chain: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.AUDIT_CHECKPOINT_DIR = str(tmp_path / "share")
+    checkpoint()
+    assert json.loads(run("verify_audit", "--json"))["checkpoints"] == 2
+    with without_triggers("records_auditevent"), without_triggers("records_auditcheckpoint"):
+        AuditCheckpoint.objects.all().delete()
+        AuditEvent.objects.filter(sequence__gte=5).delete()
+    fails("verify_audit", match="broken at event 5: the newest events were removed: .* saw 6 events, and there are 4")
 
 
 def test_records_are_compared_on_demand(version: ModelVersion) -> None:

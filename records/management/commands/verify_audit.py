@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import Conflict, UserError
 from records.attest import verify_all
 from records.chain import ChainReport
-from records.checkpoints import Checkpoint, read_checkpoints
+from records.checkpoints import Checkpoint, checkpoints_in, read_checkpoints
 from records.export import read_events
 from records.selectors import verify_chain, verify_export
 
@@ -61,6 +63,8 @@ class Command(ProductCommand):
 
     def _of_database(self, seals: list[Checkpoint], options: dict[str, Any]) -> ChainReport:
         self._require_current_database()
+        if settings.AUDIT_CHECKPOINT_DIR:
+            seals = [*checkpoints_in(Path(settings.AUDIT_CHECKPOINT_DIR)), *seals]
         verify = verify_all if options["records"] else verify_chain
         return verify(elsewhere=seals, public_keys=options["public_key"])
 
