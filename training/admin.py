@@ -4,6 +4,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from accounts.roles import Right, may
 from mvtec_site.errors import UserError
 from records.admin import ReadOnlyAdmin
 from training import selectors, services
@@ -52,7 +53,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     actions = ["cancel"]
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("training.change_trainingrun")
+        return may(request.user, Right.TRAIN)
 
     @admin.action(description="Cancel selected runs", permissions=["cancel"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[TrainingRun]) -> None:
