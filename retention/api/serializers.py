@@ -38,7 +38,9 @@ class RetentionPolicyOutput(serializers.Serializer):
 
 
 class RetentionPolicyQuery(serializers.Serializer):
-    category = serializers.CharField(max_length=100, required=False)
+    """An empty value asks for nothing."""
+
+    category = serializers.CharField(max_length=100, allow_blank=True, default="")
     in_force = serializers.BooleanField(default=False, help_text="only the highest revision of each category")
 
 
@@ -81,8 +83,10 @@ class RetentionRunOutput(serializers.Serializer):
 
 
 class RetentionRunQuery(serializers.Serializer):
-    category = serializers.CharField(max_length=100, required=False)
+    """An empty value asks for nothing."""
+
+    category = serializers.CharField(max_length=100, allow_blank=True, default="")
     dry_run = serializers.BooleanField(required=False, allow_null=True, default=None)
     sha256 = serializers.RegexField(
-        r"^[0-9a-f]{64}\Z", required=False, help_text="the runs that removed the file with this hash"
+        r"^(|[0-9a-f]{64})$", allow_blank=True, default="", help_text="the runs that removed the file with this hash"
     )

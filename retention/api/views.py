@@ -36,7 +36,7 @@ class RetentionPoliciesView(ApiView):
     def get(self, request: Request) -> Response:
         wanted = parsed(shapes.RetentionPolicyQuery, request.query_params)
         found = selectors.policies_in_force() if wanted["in_force"] else selectors.policies()
-        if "category" in wanted:
+        if wanted["category"]:
             found = found.filter(category__name=wanted["category"])
         return page_response(found, request, selectors.policy_document)
 
@@ -100,8 +100,8 @@ class RetentionRunsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         wanted = parsed(shapes.RetentionRunQuery, request.query_params)
-        found = selectors.runs_that_took(wanted["sha256"]) if "sha256" in wanted else selectors.runs()
-        if "category" in wanted:
+        found = selectors.runs_that_took(wanted["sha256"]) if wanted["sha256"] else selectors.runs()
+        if wanted["category"]:
             found = found.filter(policy__category__name=wanted["category"])
         if wanted["dry_run"] is not None:
             found = found.filter(dry_run=wanted["dry_run"])
