@@ -39,6 +39,7 @@ from records.selectors import gate_limits
 from records.services import Actor, audit, report_refusal, store_image
 
 T = TypeVar("T")
+MAP_FORMS = ("url", "none")  # never the maps themselves: a batch may have thousands
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
 _LONGEST_PATH = 1000  # characters, of a file within its folder
 _GATED_TOGETHER = 4  # decoded at once, at most, whatever their size

@@ -335,6 +335,7 @@ SPECTACULAR_SETTINGS = {
         "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
+        "BatchMapFormEnum": "inspection.batches.MAP_FORMS",
     },
 }
 

@@ -52,7 +52,7 @@ class NamedBatchInput(PartInput):
     wait = serializers.FloatField(
         required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
     )
-    anomaly_map = serializers.ChoiceField(choices=["url", "none"], required=False, default="url")
+    anomaly_map = serializers.ChoiceField(choices=list(batches.MAP_FORMS), required=False, default="url")
 
 
 class BatchTestInput(NamedBatchInput):
@@ -157,7 +157,7 @@ class BatchesView(ApiView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("status", str, enum=BatchRun.Status.values),
+            OpenApiParameter("status", str, enum=["", *BatchRun.Status.values]),
             OpenApiParameter("since", str, description="asked for at or after: a day, or a moment (ISO 8601)"),
             OpenApiParameter("until", str, description="asked for before: a moment; a day is included"),
             OpenApiParameter("category", str),
@@ -274,7 +274,7 @@ class BatchView(ApiView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("anomaly_map", str, enum=["url", "none"]),
+            OpenApiParameter("anomaly_map", str, enum=batches.MAP_FORMS),
             OpenApiParameter(
                 "results", str, enum=["yes", "no"], description="no: the counts alone, for who asks again and again"
             ),
@@ -283,8 +283,7 @@ class BatchView(ApiView):
         operation_id="batch",
     )
     def get(self, request: Request, batch_id: uuid.UUID) -> Response:
-        # Never the maps themselves: a batch may have thousands.
-        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=("url", "none"))
+        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=batches.MAP_FORMS)
         results = request.query_params.get("results", "yes")
         if results not in ("yes", "no"):
             raise UserError("results must be yes or no.", code="invalid")
