@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.roles import Right, require
@@ -292,8 +292,9 @@ def _weighed(
 
 # ---------------------------------------------------------------- how it ends
 def _finish(run_id: uuid.UUID, token: uuid.UUID) -> None:
-    correlation = _rank_correlation(run_id)
-    _end(run_id, Q(claim=token), _Status.FINISHED, rank_correlation=correlation)
+    """All records have their result. Where filters ask for reviews, these may be more or fewer than at the request."""
+    scored = {"total": F("done") + F("failed"), "rank_correlation": _rank_correlation(run_id)}
+    _end(run_id, Q(claim=token), _Status.FINISHED, **scored)
 
 
 def _rank_correlation(run_id: uuid.UUID) -> float | None:

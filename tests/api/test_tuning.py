@@ -112,6 +112,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ),
     *(({"cost_escape": value, "cost_false_reject": "1"}, "invalid") for value in NO_NUMBERS),
     *(({"false_reject_rate": value}, "invalid") for value in (*NO_NUMBERS, "0", "1")),
+    ({"threshold": ""}, "invalid"),
     ({"bins": "-1"}, "invalid"),
     ({"bins": "501"}, "invalid"),
     ({"bins": "9" * 30}, "invalid"),

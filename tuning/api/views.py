@@ -38,8 +38,7 @@ class WhatIfView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        # An empty value asks for nothing, as with the filters.
-        given = parsed(shapes.WhatIfInput, {name: query[name] for name in _OWN if query.get(name)})
+        given = parsed(shapes.WhatIfInput, {name: query[name] for name in _OWN if name in query})
         filters = parse_filters(query, beside=_OWN)
         costs = None
         if given["cost_escape"] is not None:
