@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -305,7 +306,7 @@ def _rank_correlation(run_id: uuid.UUID) -> float | None:
     pairs = list(both.order_by().values_list("inspection__score", "score"))
     if len({old for old, _ in pairs}) < 2 or len({new for _, new in pairs}) < 2:
         return None
-    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+    return float(np.clip(spearmanr(*zip(*pairs, strict=True)).statistic, -1, 1))  # rounding may lead beyond
 
 
 @transaction.atomic

@@ -276,3 +276,18 @@ def test_who_may_read_may_not_start(version: ModelVersion, past: list[Inspection
     client.force_login(auditor)
     assert client.get("/api/rescorings").status_code == 200
     problem(ask(client, model_version=version.pk, reason="test"), 403, "permission_denied")
+
+
+def test_the_administration_shows_runs_and_changes_nothing(
+    admin_user: User, version: ModelVersion, past: list[Inspection], worker: None
+) -> None:
+    client = Client()
+    client.force_login(admin_user)
+    assert ask(client, model_version=version.pk, reason="test").status_code == 202
+    for model in ("rescoringrun", "rescored"):
+        assert client.get(f"/admin/tuning/{model}/").status_code == 200
+        assert client.get(f"/admin/tuning/{model}/add/").status_code == 403
+    run = RescoringRun.objects.get()
+    page = f"/admin/tuning/rescoringrun/{run.pk}/change/"
+    assert client.get(page).status_code == 200
+    assert client.post(page, {"reason": "another"}).status_code == 403
