@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import reverse
 from django.utils.html import format_html
 
-from inspection.models import BatchRun, Inspection, InspectionRequest, Review, Standing
+from inspection.models import BatchRun, Inspection, InspectionRequest, Review, SavedView, Standing
 from records.admin import ReadOnlyAdmin
 
 
@@ -63,3 +63,10 @@ class StandingAdmin(ReadOnlyAdmin):
     list_filter = ["verdict", "overruled", "contested"]
     list_select_related = ["inspection", "reviewer"]
     show_full_result_count = False
+
+
+@admin.register(SavedView)
+class SavedViewAdmin(ReadOnlyAdmin):
+    list_display = ["name", "owner", "query", "created_at"]
+    list_select_related = ["owner"]
+    search_fields = ["name", "owner__username"]
