@@ -188,7 +188,8 @@ class Inspection(models.Model):
     deployment = models.ForeignKey(
         Deployment, null=True, blank=True, on_delete=models.PROTECT, related_name="inspections"
     )
-    # Those without an index of their own are in one with the time.
+    # Those without an index of their own are in one with the time. (Retention asks whether any record holds a file:
+    # asset and map have theirs.)
     model_version = models.ForeignKey(
         ModelVersion, on_delete=models.PROTECT, related_name="inspections", db_index=False
     )
@@ -253,6 +254,9 @@ class Inspection(models.Model):
             models.Index(fields=["lot", "created_at", "id"], name="inspections_by_lot"),
             models.Index(fields=["part_number", "created_at", "id"], name="inspections_by_part"),
             models.Index(fields=["operator", "created_at", "id"], name="inspections_by_operator"),
+            # What-if: the counts above any threshold of one model version, read from the index alone, and the records
+            # whose scores lie next to it.
+            models.Index(fields=["model_version", "score", "outcome", "created_at"], name="inspections_by_score"),
             # a serial number, or how it begins (the class of operators makes PostgreSQL's LIKE use it)
             models.Index(fields=["serial_number"], opclasses=["varchar_pattern_ops"], name="inspections_by_serial"),
         ]
