@@ -145,10 +145,10 @@ def _plain(value: Any) -> Any:
 
 
 # ---------------------------------------------------------------- what was asked for
-def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = ()) -> Filters:
+def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = (), strict: bool = False) -> Filters:
     """What a query string or a JSON object asks for. An empty value asks for nothing, as forms send it.
 
-    `beside`: names that mean something else to the caller. Raises `UserError` with the code `invalid_filter` for names
+    `beside`: names that mean something else to the caller. `strict`: an empty value is refused. Raises `UserError` with the code `invalid_filter` for names
     and values that are none of ours: a record that is left out because of a typing error would be a wrong answer.
     """
     found: dict[str, Any] = {}
@@ -159,6 +159,8 @@ def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = ()) ->
             refuse(str(name)[:100], f"is no filter. There are: {', '.join(_PARSERS)}")
         texts = _texts(name, params.getlist(name) if hasattr(params, "getlist") else params[name])
         if not texts:
+            if strict:
+                refuse(name, "is empty; leave it out to ask for nothing")
             continue
         if name == "outcome":
             found[name] = tuple(sorted({_outcome(name, text) for text in texts}))
@@ -166,6 +168,10 @@ def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = ()) ->
             refuse(name, "is given more than once; only outcome may be")
         else:
             found[name] = _PARSERS[name](name, texts[0])
+    if "period" in found:
+        if "since" in found:
+            refuse("period", "and since are both given; one of them says when it begins")
+        found["since"] = found.pop("period")
     if "threshold_revision" in found:
         found["threshold_revision"] = _revisions(found["threshold_revision"], found.get("model_version"))
     return Filters(**found)
@@ -223,6 +229,16 @@ def _moment(*, end_of_day: bool) -> Callable[[str, str], datetime]:
 
 _LONGEST_MOMENT = len("2026-11-24T08:00:00.000000+01:00:00.000000")
 _NO_MOMENT = "must be a day (2026-11-24) or a moment (2026-11-24T08:00:00+01:00)"
+
+
+def _period(name: str, text: str) -> datetime:
+    """When a period that ends now began. Days are those of the system's time zone."""
+    if text == "today":
+        return timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
+    return timezone.now() - PERIODS[text] if text in PERIODS else refuse(name, f"must be {_or(['today', *PERIODS])}")
+
+
+PERIODS = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 
 
 def _number(name: str, text: str) -> float:
@@ -298,6 +314,7 @@ def _image(name: str, text: str) -> Known:
 
 
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "period": _period,
     "since": _moment(end_of_day=False),
     "until": _moment(end_of_day=True),
     "category": _category,
@@ -367,10 +384,15 @@ _NOT_LISTED = ("regions", "timings")
 _LONG_OF_VERSION = ("config", "preprocessing", "versions", "metrics", "held_out_scores")
 
 
-def listed(rows: Iterable[Inspection]) -> list[dict[str, Any]]:
-    """The rows of a page: the record without what only its own page shows, and where it came from."""
+def records_of(rows: Iterable[Inspection]) -> list[Inspection]:
+    """The records of a page, without what only their own pages show."""
     records = selectors.inspections().defer(*_NOT_LISTED, *(f"model_version__{name}" for name in _LONG_OF_VERSION))
-    return [_listed(record) for record in of_keys(rows, records)]
+    return of_keys(rows, records)
+
+
+def listed(rows: Iterable[Inspection]) -> list[dict[str, Any]]:
+    """The rows of a page as the API answers them, with where each record came from."""
+    return [_listed(record) for record in records_of(rows)]
 
 
 def _listed(record: Inspection) -> dict[str, Any]:

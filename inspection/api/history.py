@@ -22,6 +22,10 @@ _YES_NO = {"type": "string", "enum": ["yes", "no"]}
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 _TEXT = {"type": "string", "maxLength": 100}
 _SHAPES: dict[str, tuple[dict[str, Any], str]] = {
+    "period": (
+        {"type": "string", "enum": ["today", *history.PERIODS]},
+        "until now, instead of `since`; days are those of the system's time zone",
+    ),
     "since": (
         {"type": "string", "example": "2026-11-01"},
         "from this day or moment on; without an offset in the system's time zone",
@@ -80,7 +84,7 @@ class HistoryView(ApiView):
         operation_id="inspections",
     )
     def get(self, request: Request) -> Response:
-        filters = history.parse_filters(request.query_params, beside=("limit", "cursor"))
+        filters = history.parse_filters(request.query_params, beside=("limit", "cursor"), strict=True)
         page = read_page(history.keys(filters), request, ordering=filters.ordering)
         return page.response(history.listed(page.rows))
 
@@ -106,7 +110,7 @@ class ExportView(ApiView):
         operation_id="export_inspections",
     )
     def get(self, request: Request) -> HttpResponseBase:
-        filters = history.parse_filters(request.query_params, beside=("format",))
+        filters = history.parse_filters(request.query_params, beside=("format",), strict=True)
         form = request.query_params.get("format") or "csv"
         export = export_inspections(filters=filters, form=form, actor=request.user)
         return StreamingHttpResponse(

@@ -73,6 +73,8 @@ def test_a_row_is_the_record_without_what_is_long(signed_in: Client, records: li
         ("colour=red", "invalid_filter"),
         ("since=never", "invalid_filter"),
         ("lot=a%00b", "invalid_filter"),
+        ("lot=", "invalid_filter"),
+        ("contested=", "invalid_filter"),
         ("station=a&station=b", "invalid_filter"),
         ("limit=0", "invalid"),
         ("limit=501", "invalid"),
