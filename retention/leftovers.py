@@ -20,7 +20,7 @@ from records.models import Asset
 FOLDERS = 256  # first-level folders of the storage, see records.models.asset_name
 _AGE = timedelta(days=1)  # nothing that is still worked on is older
 # Folders that imports and demos unpack into, and artifacts that were half-written, by their names.
-_UNPACKED = ("import-*", "upload-*", "demo-*")
+_UNPACKED = ("import-*", "demo-*")
 _HALF_WRITTEN = ".*.partial-*"
 
 
