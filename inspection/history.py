@@ -148,8 +148,10 @@ def _plain(value: Any) -> Any:
 def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = (), strict: bool = False) -> Filters:
     """What a query string or a JSON object asks for. An empty value asks for nothing, as forms send it.
 
-    `beside`: names that mean something else to the caller. `strict`: an empty value is refused. Raises `UserError` with the code `invalid_filter` for names
-    and values that are none of ours: a record that is left out because of a typing error would be a wrong answer.
+    `beside`: names that mean something else to the caller. `strict`: an empty value is refused.
+
+    Raises `UserError` with the code `invalid_filter` for names and values that are none of ours: a record that is left
+    out because of a typing error would be a wrong answer.
     """
     found: dict[str, Any] = {}
     for name in params:
