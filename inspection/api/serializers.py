@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from inspection.models import Inspection, Review
 from inspection.selectors import MAP_FORMS
+from modelzoo.api.fields import FiniteField
 from modelzoo.models import Deployment
 
 
@@ -19,7 +20,7 @@ class LoadModelInput(serializers.Serializer):
     )
     category = text_field()
     algorithm = text_field(32)
-    threshold = serializers.FloatField(
+    threshold = FiniteField(
         required=False, allow_null=True, default=None, help_text="becomes a new threshold revision of the version"
     )
     device = serializers.ChoiceField(choices=["auto", "cpu", "cuda"], required=False, allow_null=True, default=None)
@@ -33,11 +34,6 @@ class LoadModelInput(serializers.Serializer):
         default=None,
         help_text="of the network; auto measures; default: PRECISION",
     )
-
-    def validate_threshold(self, value: float | None) -> float | None:
-        if value is not None and not abs(value) < 1e300:
-            raise serializers.ValidationError("must be a finite number.")
-        return value
 
 
 class PartInput(serializers.Serializer):

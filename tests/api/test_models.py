@@ -225,6 +225,14 @@ def test_load_model_moves_stages_and_threshold_too(signed_in: Client, version: M
     assert threshold.sequence < activated.sequence, "in one transaction: no image meets the version without it"
 
 
+@pytest.mark.parametrize("threshold", ["1e999", "9" * 400, "true", '"many"'])
+def test_load_model_with_a_threshold_that_is_no_number(
+    signed_in: Client, version: ModelVersion, threshold: str
+) -> None:
+    problem(post(signed_in, "/api/load_model", f'{{"threshold": {threshold}}}'), 400, "invalid")
+    assert not Deployment.objects.exists()
+
+
 @pytest.mark.parametrize(
     "body",
     [
