@@ -122,17 +122,18 @@ def _against_events(attested: Attested) -> tuple[int, Mismatch | None]:
             differing = sorted(name for name in told.keys() & row.keys() if told[name] != row[name])
             if differing:
                 return agreed, Mismatch(
-                    sequence,
-                    f"{attested.object_type} {object_id} was changed behind the application: {_first(differing)} says "
-                    f"{row[_first(differing)]!r}, and the event says {told[_first(differing)]!r}",
+                    sequence, f"{attested.object_type} {object_id} {_differs(told, row, differing)}"
                 )
             agreed += 1
     return agreed, None
 
 
-def _first(differing: list[str]) -> str:
-    """What a person can read rather than the fingerprint, where something of that differs too."""
-    return next((name for name in differing if name != "row"), differing[0])
+def _differs(told: dict[str, Any], row: dict[str, Any], differing: list[str]) -> str:
+    """What a person can read, where not only the fingerprint tells."""
+    name = next((name for name in differing if name != "row"), None)
+    if name is None:
+        return "was changed behind the application: the fingerprint of its row is another one"
+    return f"was changed behind the application: {name} says {row[name]!r}, and the event says {told[name]!r}"
 
 
 def _without_event(attested: Attested) -> Mismatch | None:

@@ -62,7 +62,8 @@ class Seal(Protocol):
 class ChainReport:
     """What was found. `broken_at` is the first event that does not fit, None when all do.
 
-    A `reason` without it: a row that no event reports. `records`: how many rows agree, None where they were not asked.
+    `records`: how many rows say what their events say; None where they were not asked, or the chain is broken already.
+    With it `broken_at` is the event that a row contradicts, and a `reason` alone tells of a row that no event reports.
     """
 
     events: int
@@ -77,9 +78,11 @@ class ChainReport:
     @property
     def sentence(self) -> str:
         """What is wrong; empty when nothing is."""
-        if self.broken_at is not None:
+        if self.broken_at is None:
+            return f"The chain is unbroken, but {self.reason}." if self.reason else ""
+        if self.records is None:
             return f"The chain is broken at event {self.broken_at}: {self.reason}."
-        return f"The chain is unbroken, but {self.reason}." if self.reason else ""
+        return f"The chain is unbroken, but event {self.broken_at} is contradicted by its record: {self.reason}."
 
     def broken(self, at: int, reason: str) -> ChainReport:
         return replace(self, broken_at=at, reason=reason)

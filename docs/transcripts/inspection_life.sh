@@ -2,7 +2,7 @@
 # The transcript in docs/audit.md: an inspection's life, and what becomes of it when somebody changes the past.
 #
 #   VAR_DIR=/tmp/life python manage.py demo --exit                              # data, a first model version
-#   VAR_DIR=/tmp/life python manage.py train --dataset elpv-mono --model padim --backbone efficientnet_lite0 --seed 1
+#   VAR_DIR=/tmp/life python manage.py train --dataset elpv-mono --model padim --backbone efficientnet_lite0 --image-size 128
 #   VAR_DIR=/tmp/life python manage.py run --port 8137 &                        # the system
 #   VAR_DIR=/tmp/life docs/transcripts/inspection_life.sh IMAGE > life.txt      # IMAGE: a picture of a good part
 #
@@ -30,31 +30,35 @@ sql() {
 call() {
   local who=$1 method=$2 path=$3 filter=$4 key="KEY_$1"
   shift 4
-  local said=()
-  for word in "$@"; do [[ $word == "-H" || $word == "Content-Type: application/json" ]] || said+=("$word"); done
-  printf '%s$ curl -X %s /api/%s %s\n' "$who" "$method" "$path" "${said[*]//$IMAGE/part.png}"
+  local said=""
+  for word in "$@"; do
+    [[ $word == "-H" || $word == "Content-Type: application/json" ]] && continue
+    [[ $word == *[\ \{\;]* ]] && word="'$word'"
+    said+=" $word"
+  done
+  printf '%s$ curl -X %s /api/%s%s\n' "$who" "$method" "$path" "${said//$IMAGE;filename=/}"
   ANSWER=$(curl -sS -X "$method" -H "Authorization: Bearer ${!key}" "$@" "$ADDRESS/api/$path")
   jq -c "$filter" <<<"$ANSWER"
 }
 json() { call "$1" "$2" "$3" "$4" -H "Content-Type: application/json" -d "$5"; }
 of() { jq -r "$1" <<<"$ANSWER"; }
 
-RUN=$(date +%s)
 for who in olga:engineer otto:operator audrey:auditor; do
   head -c 18 /dev/urandom | base64 |
-    "$PYTHON" manage.py create_user "${who%:*}-$RUN" --role "${who#*:}" --password-stdin >/dev/null 2>&1
-  declare "KEY_${who%:*}=$("$PYTHON" manage.py create_token "${who%:*}-$RUN" transcript 2>/dev/null)"
+    "$PYTHON" manage.py create_user "${who%:*}" --role "${who#*:}" --password-stdin >/dev/null 2>&1
+  declare "KEY_${who%:*}=$("$PYTHON" manage.py create_token "${who%:*}" transcript 2>/dev/null)"
 done
+BEGAN=$(date -u +%FT%TZ)
 
-chapter "Olga (engineer) puts a model version in force"
-ANSWER=$(curl -sS -H "Authorization: Bearer $KEY_olga" "$ADDRESS/api/model-versions?category=$CATEGORY")
-SECOND=$(of '.results[0].id')
-FIRST=$(of '.results[1].id')
-json olga POST "model-versions/$FIRST/promote" '{status, kind, model_version, reason}' '{"reason": "first version for line 1"}'
+chapter "Olga (engineer) sees what is in force, and what else there is"
+call olga GET "categories" ".results[] | select(.name == \"$CATEGORY\") | {name, production, model_versions}"
+call olga GET "model-versions?category=$CATEGORY" '.results[] | {id, number, algorithm, stage, threshold}'
+FIRST=$(of '.results[] | select(.stage == "production").id')
+SECOND=$(of '[.results[] | select(.stage == "candidate").id][0]')
 
 chapter "Otto (operator) has a part judged"
 call otto POST test_image '{inspection_id, outcome, score, threshold, threshold_revision, model_version}' \
-  -F "image=@$IMAGE" -F lot=L-2044 -F serial_number=S-000317 -F station=east -F anomaly_map=none
+  -F "image=@$IMAGE;filename=part.png" -F lot=L-2044 -F serial_number=S-000317 -F station=east -F anomaly_map=none
 INSPECTION=$(of .inspection_id)
 SCORE=$(of .score)
 
@@ -64,7 +68,7 @@ json otto POST "inspections/$INSPECTION/reviews" '{review_id, number, verdict, a
 
 chapter "Would a lower threshold have caught it? Olga moves it; the record keeps the one it was judged at"
 LOWER=$(jq -n "$SCORE * 0.99")
-call olga GET "what-if?model_version=$FIRST&threshold=$LOWER" '{records, threshold, verdicts, moves}'
+call olga GET "what-if?model_version=$FIRST&threshold=$LOWER" '{recorded, asked: (.asked | {threshold, verdicts})}'
 json olga POST thresholds '{id, model_version, revision, value, method, reason}' \
   "{\"model_version\": $FIRST, \"value\": $LOWER, \"reason\": \"escape of lot L-2044\"}"
 call olga GET "inspections/$INSPECTION" '{outcome, score, threshold, threshold_revision}'
@@ -85,7 +89,7 @@ done
 call olga GET "rescorings/$RESCORING/results" ".results[] | select(.inspection_id == \"$INSPECTION\")"
 
 chapter "Audrey (auditor) reads what happened, and keeps a checkpoint elsewhere"
-call audrey GET "audit-events?since=$(date -u -d "@$RUN" +%FT%TZ)&limit=40" \
+call audrey GET "audit-events?since=$BEGAN&limit=40" \
   '.results | reverse[] | [.sequence, .actor, .kind, .object_type]'
 manage audit_checkpoint --output "$SAFE/checkpoint.json"
 "$PYTHON" manage.py audit_checkpoint --public-key >"$SAFE/public.pem" 2>/dev/null

@@ -170,7 +170,7 @@ def test_records_are_compared_on_demand(version: ModelVersion) -> None:
     with without_triggers("modelzoo_threshold"), connection.cursor() as cursor:
         cursor.execute("UPDATE modelzoo_threshold SET value = 7")
     run("verify_audit")
-    fails("verify_audit", "--records", match=f"broken at event {event}: .*value says 7.0")
+    fails("verify_audit", "--records", match=f"event {event} is contradicted by its record: .*value says 7.0")
 
 
 def test_options_that_do_not_go_together(tmp_path: Path) -> None:

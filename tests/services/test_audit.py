@@ -331,11 +331,11 @@ def test_rows_say_what_their_events_say(reviewed: Inspection) -> None:
     ("table", "change", "kind", "says"),
     [
         ("inspection_inspection", "SET score = 0.9999 * score", "inspection.recorded", "score says"),
-        ("inspection_inspection", "SET lot = 'L8'", "inspection.recorded", "row says"),
-        ("inspection_inspection", "SET created_at = '2020-01-01 00:00:00+00:00'", "inspection.recorded", "row says"),
+        ("inspection_inspection", "SET lot = 'L8'", "inspection.recorded", "fingerprint"),
+        ("inspection_inspection", "SET created_at = '2020-01-01 00:00:00+00:00'", "inspection.recorded", "fingerprint"),
         ("inspection_review", "SET verdict = 'good', defect_type = '', regions = '[]'", "review.recorded", "says"),
         ("modelzoo_threshold", "SET value = 99 WHERE revision = 2", "threshold.set", "value says 99.0"),
-        ("modelzoo_threshold", "SET evidence = '{}' WHERE revision = 2", "threshold.set", "row says"),
+        ("modelzoo_threshold", "SET evidence = '{}' WHERE revision = 2", "threshold.set", "fingerprint"),
     ],
 )
 def test_an_edited_row_is_found(reviewed: Inspection, table: str, change: str, kind: str, says: str) -> None:

@@ -57,9 +57,9 @@ class Command(ProductCommand):
         if report.gaps:
             self.say(f"Events are left out in {report.gaps} places.")
         if report.checkpoints:
-            self.say(f"{report.checkpoints} checkpoints agree with it.")
+            self.say(f"Checkpoints that agree with it: {report.checkpoints}.")
         if report.records is not None:
-            self.say(f"{report.records} rows say what their events say.")
+            self.say(f"Rows that say what their events say: {report.records}.")
 
     def _of_database(self, seals: list[Checkpoint], options: dict[str, Any]) -> ChainReport:
         self._require_current_database()
