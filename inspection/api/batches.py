@@ -14,7 +14,7 @@ from django.utils.decorators import method_decorator
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -29,6 +29,7 @@ from inspection.models import BatchRun, InspectionRequest
 from modelzoo.selectors import deployment_in_force
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, page_output, parsed, problems, read_page
 from mvtec_site.errors import UserError
+from mvtec_site.parsers import JSONParser
 from records.images import ImageRejected
 from training.archives import ArchiveLimits, iter_images
 from training.selectors import images_of, latest_dataset

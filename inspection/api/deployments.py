@@ -6,7 +6,6 @@ from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +17,7 @@ from modelzoo.api.views import VERSION_ID
 from modelzoo.models import Deployment
 from modelzoo.selectors import find_version
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
+from mvtec_site.parsers import JSONParser
 
 _DEPLOYMENT_ID = OpenApiParameter("deployment_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)

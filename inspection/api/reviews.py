@@ -9,7 +9,6 @@ from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +20,7 @@ from inspection.models import Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.selectors import find_category
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
+from mvtec_site.parsers import JSONParser
 from training.api.serializers import ImportedOutput
 
 _LARGEST_SIDE = 2**31 - 1

@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -24,6 +24,7 @@ from inspection.models import Inspection
 from modelzoo.selectors import deployment_in_force, find_version
 from modelzoo.services import request_deployment
 from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
+from mvtec_site.parsers import JSONParser
 from records.images import ImageRejected
 from records.services import report_refusal
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -17,6 +16,7 @@ from modelzoo import documents, packing, services
 from modelzoo.api import serializers as shapes
 from modelzoo.selectors import find_version
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
+from mvtec_site.parsers import JSONParser
 
 VERSION_ID = OpenApiParameter("version_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _THRESHOLD_ID = OpenApiParameter("threshold_id", OpenApiTypes.INT64, OpenApiParameter.PATH)

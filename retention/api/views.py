@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -13,6 +12,7 @@ from accounts.roles import Right
 from modelzoo.models import Category
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
 from mvtec_site.errors import NotFound
+from mvtec_site.parsers import JSONParser
 from retention import selectors, services
 from retention.api import serializers as shapes
 

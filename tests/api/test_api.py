@@ -310,3 +310,9 @@ def test_swagger_is_served_from_here(signed_in: Client) -> None:
     assert "swagger" in page
     assert "cdn" not in page
     assert 'src="http' not in page
+
+
+def test_json_that_nests_too_deeply_is_refused(client: Client, user: User) -> None:
+    client.force_login(user)
+    body = "[" * 100_000
+    problem(client.post("/api/load_model", body, content_type="application/json"), 400, "parse_error")

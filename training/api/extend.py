@@ -7,13 +7,13 @@ from http import HTTPStatus
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Right
 from modelzoo.selectors import find_version
 from mvtec_site.api import ApiView, parsed, problems
+from mvtec_site.parsers import JSONParser
 from training import documents, selectors, services
 from training.api.serializers import FullTrainingRunOutput
 

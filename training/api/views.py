@@ -7,13 +7,14 @@ from http import HTTPStatus
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework.parsers import JSONParser, MultiPartParser
+from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Right
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
 from mvtec_site.errors import NotFound, UserError
+from mvtec_site.parsers import JSONParser
 from records.models import Asset
 from training import documents, selectors, services
 from training.api import serializers as shapes

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,6 +14,7 @@ from inspection.history import parse_filters
 from modelzoo.selectors import find_version
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
 from mvtec_site.errors import UserError
+from mvtec_site.parsers import JSONParser
 from tuning import selectors, services
 from tuning.api import serializers as shapes
 from tuning.estimates import Costs
@@ -39,7 +39,7 @@ class WhatIfView(ApiView):
     def get(self, request: Request) -> Response:
         query = request.query_params
         given = parsed(shapes.WhatIfInput, {name: query[name] for name in _OWN if name in query})
-        filters = parse_filters(query, beside=_OWN)
+        filters = parse_filters(query, beside=_OWN, strict=True)
         costs = None
         if given["cost_escape"] is not None:
             costs = Costs(given["cost_false_reject"], given["cost_escape"])
