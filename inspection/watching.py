@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
 from inspection.folders import FileUnreadable, is_image_name, read_file
 from inspection.idempotency import own_key
@@ -192,7 +192,7 @@ class Watcher:
 
     def round(self) -> Iterator[Handled]:
         """One look at the folder, and every file that is complete and was not handled yet."""
-        close_old_connections()
+        _renew_connection()
         complete = self.looked_at()
         waiting = [(path, looks) for path, looks in complete.items() if self._is_due(path, looks)]
         asked = False
@@ -364,6 +364,12 @@ class Watcher:
 
 def _longer(pause: float) -> float:
     return min(_LONGEST_PAUSE, max(1.0, pause * 2))
+
+
+def _renew_connection() -> None:
+    """As Django does before each request: a connection that was lost is made anew, one that is old as well."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 def _require_worker() -> None:

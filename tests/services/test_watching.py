@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -540,6 +540,31 @@ def test_trouble_of_the_system_leaves_files_alone(
             watched(watch)
     assert names(folder) == ["a.png"]
     assert briefly(watched(watch)) == [("a.png", "inspected")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_went_away_is_asked_again(request: pytest.FixtureRequest, watch: Watch, folder: Path) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("there is no server that could go away")
+    request.getfixturevalue("deployment")
+    request.getfixturevalue("worker")
+    watcher = Watcher(watch, print)
+    assert list(watcher.round()) == []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    drop(folder, "a.png")
+    keeper = connection.copy("keeper")
+    with keeper.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+    keeper.close()
+    connection.health_check_done = True  # it went away after it was looked at
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(watching, "close_old_connections", lambda: None)
+        with pytest.raises(NotNow, match="The database does not answer"):
+            list(watcher.round())
+    assert names(folder) == ["a.png"]
+    assert briefly(list(watcher.round())) == [("a.png", "inspected")]
 
 
 @working
