@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -73,26 +73,26 @@ def _reviewed(meant: QuerySet[Inspection], first: datetime | None, last: datetim
 
 # ---------------------------------------------------------------- what if
 @dataclass(frozen=True)
-class _Group:
-    """So many records that are alike: above or not at each of the thresholds in question; None without a score."""
+class _Reviewed:
+    """So many reviewed records with a score that are alike; `above`: on which side of each threshold they lie."""
 
     recorded: str
-    above: tuple[bool | None, ...]
+    truth: str
+    defect_type: str
+    above: tuple[bool, ...]
     count: int
-    truth: str = ""
-    defect_type: str = ""
 
 
 @dataclass(frozen=True)
 class _Counted:
-    everything: list[_Group]
-    reviewed: list[_Group]
+    """How many records there are, by their recorded verdict: of all, of those above each threshold, with a review."""
+
+    recorded: Counter[str]
+    above: tuple[Counter[str], ...]
+    looked_at: Counter[str]
+    reviewed: list[_Reviewed]
     first: datetime | None
     last: datetime | None
-
-    @property
-    def recorded(self) -> Counter[str]:
-        return _summed(self.everything, lambda group: group.recorded)
 
     @property
     def days(self) -> float:
@@ -100,47 +100,56 @@ class _Counted:
         span = self.last - self.first if self.last and self.first else timedelta(0)
         return max(1.0, span / timedelta(days=1))
 
-
-def _summed(groups: Iterable[_Group], key: Callable[[_Group], Any]) -> Counter[Any]:
-    counts: Counter[Any] = Counter()
-    for group in groups:
-        counts[key(group)] += group.count
-    return counts
+    @property
+    def scored(self) -> dict[str, int]:
+        """The records with a score, by their verdict."""
+        return {verdict: self.recorded[verdict] for verdict in estimates.STRATA}
 
 
 def _count(meant: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Counted:
-    """One pass over all records, and one over those with a review, whatever is to be known about the thresholds."""
-    names = [f"above_{index}" for index in range(len(thresholds))]
-    above = {
-        name: ExpressionWrapper(Q(score__gt=value), output_field=BooleanField())
-        for name, value in zip(names, thresholds, strict=True)
-    }
-    rows = list(
-        meant.annotate(**above)
-        .values("outcome", *names)
-        .annotate(count=Count("*"), first=Min("created_at"), last=Max("created_at"))
+    """One pass over all records, and one over those with a review, however many thresholds are in question."""
+    wanted = {f"{verdict}_{index}": Q(outcome=verdict, score__gt=value) for index, value, verdict in _each(thresholds)}
+    wanted |= {outcome: Q(outcome=outcome) for outcome in Inspection.Outcome.values}
+    # One row without groups: SQLite sorts what it groups, which takes it longer than all of this.
+    row = meant.aggregate(
+        first=Min("created_at"),
+        last=Max("created_at"),
+        **{name: Count("outcome", filter=condition) for name, condition in wanted.items()},
     )
-    first = min((row["first"] for row in rows), default=None)
-    last = max((row["last"] for row in rows), default=None)
-    looked_at = (
-        _reviewed(meant, first, last)
-        .annotate(**above)
-        .values("outcome", "standing__verdict", "standing__defect_type", *names)
+    names = [f"above_{index}" for index in range(len(thresholds))]
+    rows = list(
+        _reviewed(meant, row["first"], row["last"])
+        .annotate(
+            **{
+                name: ExpressionWrapper(Q(score__gt=value), output_field=BooleanField())
+                for name, value in zip(names, thresholds, strict=True)
+            }
+        )
+        .values_list("outcome", "standing__verdict", "standing__defect_type", *names)
         .annotate(count=Count("*"))
     )
-
-    def sides(row: dict[str, Any]) -> tuple[bool | None, ...]:
-        return tuple(None if row["outcome"] == _ODD else bool(row[name]) for name in names)
-
+    looked_at: Counter[str] = Counter()
+    for recorded, *_, count in rows:
+        looked_at[recorded] += count
     return _Counted(
-        [_Group(row["outcome"], sides(row), row["count"]) for row in rows],
-        [
-            _Group(row["outcome"], sides(row), row["count"], row["standing__verdict"], row["standing__defect_type"])
-            for row in looked_at
+        recorded=Counter({outcome: row[outcome] for outcome in Inspection.Outcome.values}),
+        above=tuple(
+            Counter({verdict: row[f"{verdict}_{index}"] for verdict in estimates.STRATA})
+            for index in range(len(thresholds))
+        ),
+        looked_at=looked_at,
+        reviewed=[
+            _Reviewed(recorded, truth, defect_type, tuple(map(bool, above)), count)
+            for recorded, truth, defect_type, *above, count in rows
+            if recorded != _ODD
         ],
-        first,
-        last,
+        first=row["first"],
+        last=row["last"],
     )
+
+
+def _each(thresholds: tuple[float, ...]) -> Iterator[tuple[int, float, str]]:
+    return ((index, value, verdict) for index, value in enumerate(thresholds) for verdict in estimates.STRATA)
 
 
 def what_if(
@@ -172,7 +181,7 @@ def what_if(
     meant = _meant(filters, version)
     counted = _count(meant, (asked, in_force.value))
     estimate = _estimate(counted, 0)
-    moved = _summed(counted.everything, lambda group: group.above)
+    more = counted.above[0].total() - counted.above[1].total()  # defective than with the threshold in force
     return {
         "model_version": version.pk,
         "version_number": version.number,
@@ -187,10 +196,10 @@ def what_if(
             "days": counted.days if counted.first else None,
         },
         "coverage": _coverage(counted),
-        "unreviewed": counted.recorded.total() - sum(group.count for group in counted.reviewed),
+        "unreviewed": counted.recorded.total() - counted.looked_at.total(),
         "asked": _figures(counted, 0, asked, estimate, costs),
         "in_force": _figures(counted, 1, in_force.value, _estimate(counted, 1), costs) if compare else None,
-        "against_in_force": {"to_defective": moved[True, False], "to_good": moved[False, True]},
+        "against_in_force": {"to_defective": max(0, more), "to_good": max(0, -more)},
         "borderline": {
             "above": _nearest(meant.filter(score__gt=asked).order_by("score")),
             "below": _nearest(meant.filter(score__lte=asked).order_by("-score")),
@@ -216,13 +225,12 @@ def _verdicts(counts: Counter[str]) -> dict[str, int]:
 
 def _coverage(counted: _Counted) -> list[dict[str, Any]]:
     """How many records of each verdict somebody looked at: reviews are no random sample."""
-    reviewed = _summed(counted.reviewed, lambda group: group.recorded)
     return [
         {
             "recorded": outcome,
             "total": total,
-            "reviewed": reviewed[outcome],
-            "share": reviewed[outcome] / total if total else None,
+            "reviewed": counted.looked_at[outcome],
+            "share": counted.looked_at[outcome] / total if total else None,
         }
         for outcome, total in _verdicts(counted.recorded).items()
     ]
@@ -231,29 +239,28 @@ def _coverage(counted: _Counted) -> list[dict[str, Any]]:
 def _seen(counted: _Counted, index: int) -> list[Seen]:
     """The reviewed records with a score, by the side of the threshold on which they lie."""
     return [
-        Seen(group.recorded, group.truth, group.defect_type, bool(group.above[index]), group.count)
+        Seen(group.recorded, group.truth, group.defect_type, group.above[index], group.count)
         for group in counted.reviewed
-        if group.recorded != _ODD
     ]
 
 
 def _estimate(counted: _Counted, index: int) -> Estimate | None:
-    return Estimate.of(_seen(counted, index), {verdict: counted.recorded[verdict] for verdict in estimates.STRATA})
+    return Estimate.of(_seen(counted, index), counted.scored)
 
 
 def _figures(
     counted: _Counted, index: int, threshold: float, estimate: Estimate | None, costs: Costs | None
 ) -> dict[str, Any]:
     """Everything about one of the thresholds that were counted at."""
-    sides = _summed(counted.everything, lambda group: group.above[index])
-    moves = _summed(counted.everything, lambda group: (group.recorded, group.above[index]))
+    above = counted.above[index]
+    rejected, odd = above.total(), counted.recorded[_ODD]
     seen = _seen(counted, index)
     confusion = estimates.confusion_of(seen)
     cost = estimate.cost(costs) if estimate and costs else None
     return {
         "threshold": threshold,
-        "verdicts": {GOOD: sides[False], DEFECTIVE: sides[True], _ODD: sides[None]},
-        "changes": {"to_defective": moves[GOOD, True], "to_good": moves[DEFECTIVE, False]},
+        "verdicts": {GOOD: counted.recorded.total() - rejected - odd, DEFECTIVE: rejected, _ODD: odd},
+        "changes": {"to_defective": above[GOOD], "to_good": counted.recorded[DEFECTIVE] - above[DEFECTIVE]},
         "reviewed": {
             "total": confusion.total(),
             "confusion": dict(confusion),
@@ -269,8 +276,8 @@ def _figures(
         },
         "per_day": {
             "inspections": counted.recorded.total() / counted.days,
-            "rejected": sides[True] / counted.days,
-            "not_comparable": sides[None] / counted.days,
+            "rejected": rejected / counted.days,
+            "not_comparable": odd / counted.days,
             "false_rejects": estimate and estimate.cells["fp"].times(1 / counted.days).document(),
             "escapes": estimate and estimate.cells["fn"].times(1 / counted.days).document(),
             "cost": cost and cost.times(1 / counted.days).document(),
@@ -309,7 +316,7 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
             f"{of_defective['share']:.1%}. Recall over the reviewed alone is therefore too high, and so is the "
             "false-reject rate; the estimate weighs them by these shares."
         )
-    if estimate is None and counted.recorded[GOOD] + counted.recorded[DEFECTIVE]:
+    if estimate is None and any(counted.scored.values()):
         unseen = " and ".join(
             row["recorded"] for row in (of_good, of_defective) if row["total"] and not row["reviewed"]
         )
@@ -334,8 +341,7 @@ def _curve(
     The thresholds are multiples of a power of two, so that a score is divided by their distance without rounding and
     falls on exactly the side of each on which `score > threshold` puts it. A bin includes its upper end.
     """
-    scored = counted.recorded[GOOD] + counted.recorded[DEFECTIVE]
-    if not scored:
+    if not any(counted.scored.values()):
         return None
     ends = meant.aggregate(low=Min("score"), high=Max("score"))
     low, high = (ends[name] if given is None else given for name, given in zip(("low", "high"), shown, strict=True))
@@ -345,7 +351,11 @@ def _curve(
     first, last = math.ceil(low / width) - 1, math.ceil(high / width)
     place = Greatest(Least(Ceil(F("score") / width), float(last + 1)), float(first))
     with_score = meant.filter(score__isnull=False)
-    everything = with_score.annotate(place=place).values_list("outcome", "place").annotate(count=Count("*"))
+    everything = (
+        with_score.annotate(place=place)
+        .values_list("place")
+        .annotate(good=Count("outcome", filter=Q(outcome=GOOD)), all=Count("outcome"))
+    )
     looked_at = (
         _reviewed(with_score, counted.first, counted.last)
         .annotate(place=place)
@@ -355,8 +365,9 @@ def _curve(
     counts: dict[tuple[str, str | None], Counter[int]] = {
         (recorded, truth): Counter() for recorded in estimates.STRATA for truth in (GOOD, DEFECTIVE, None)
     }
-    for recorded, at, count in everything:
-        counts[recorded, None][int(at)] += count
+    for at, good, of_both in everything:
+        counts[GOOD, None][int(at)] = good
+        counts[DEFECTIVE, None][int(at)] = of_both - good
     for recorded, at, truth, count in looked_at:
         counts[recorded, truth][int(at)] += count
         counts[recorded, None][int(at)] -= count
@@ -408,7 +419,7 @@ def _presets(
     scores = np.array([score for score, _, _ in rows], dtype=np.float64)
     defective = np.array([truth == DEFECTIVE for _, _, truth in rows], dtype=bool)
     estimable = _estimate(counted, 0) is not None
-    weights = estimates.weights_of([recorded for _, recorded, _ in rows], counted.recorded if estimable else None)
+    weights = estimates.weights_of([recorded for _, recorded, _ in rows], counted.scored if estimable else None)
     method = Threshold.Method
     of_good = {"scores": "held-out good images", "n": len(held_out)}
     of_reviewed = {"scores": "reviewed records", "n": len(rows)}
