@@ -44,6 +44,14 @@ class Asset(models.Model):
     received_again: tuple[str, bytes] | None = None
 
     class Meta:
+        indexes = [
+            # retention walks over all files that are still there, in order; in years most rows have none
+            models.Index(fields=["id"], condition=Q(discarded_at__isnull=True), name="assets_with_a_file"),
+            # retention: discarded, but a crash came before the file was deleted (its name is emptied when it is gone)
+            models.Index(
+                fields=["id"], condition=Q(discarded_at__isnull=False) & ~Q(file=""), name="assets_to_be_deleted"
+            ),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="asset_sha256_is_hex"),
             models.CheckConstraint(condition=Q(size_bytes__gt=0), name="asset_is_not_empty"),
