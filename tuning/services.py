@@ -294,8 +294,13 @@ def _weighed(
 # ---------------------------------------------------------------- how it ends
 def _finish(run_id: uuid.UUID, token: uuid.UUID) -> None:
     """All records have their result. Where filters ask for reviews, these may be more or fewer than at the request."""
-    scored = {"total": F("done") + F("failed"), "rank_correlation": _rank_correlation(run_id)}
-    _end(run_id, Q(claim=token), _Status.FINISHED, **scored)
+    _end(
+        run_id,
+        Q(claim=token),
+        _Status.FINISHED,
+        total=F("done") + F("failed"),
+        rank_correlation=_rank_correlation(run_id),
+    )
 
 
 def _rank_correlation(run_id: uuid.UUID) -> float | None:
