@@ -21,7 +21,10 @@ class Place:
     rights: tuple[Right, ...]
 
 
-PLACES = (Place("line", "Line", (Right.READ,)),)
+PLACES = (
+    Place("line", "Line", (Right.READ,)),
+    Place("history", "History", (Right.READ,)),
+)
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

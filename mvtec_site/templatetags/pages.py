@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django import template
+from django.contrib.humanize.templatetags.humanize import naturaltime
 
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
@@ -14,6 +17,13 @@ _STEPS = {
     "illumination": ("illumination", {"flatfield": "flat field", "none": "as it came"}),
     "align": ("pose", {"pose": "aligned", "none": "as it lay"}),
 }
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """How long ago, with the largest unit alone; the exact time stands in the title."""
+    words = str(naturaltime(moment))
+    return f"{words.partition(',')[0]} ago" if "," in words else words
 
 
 @register.filter

@@ -1,0 +1,249 @@
+"""Reads: what the history's page shows beside its records: its address as filters, what can be asked, figures."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+import numpy as np
+from django.contrib.auth.models import User
+from django.http import QueryDict
+from django.utils import timezone
+from django.utils.formats import date_format
+
+from inspection.history import FILTER_NAMES, Filters, parse_filters, refuse
+from inspection.models import Inspection, SavedView, Standing
+from modelzoo.models import Category, ModelVersion, Threshold
+from mvtec_site.charts import Chart, Tick, histogram, share
+from mvtec_site.errors import NotFound, UserError
+from records.services import Actor
+
+# What an address of the page says besides its filters.
+BESIDE = ("view", "cursor", "limit")
+SHEET = "sheet"
+_SUGGESTED_FROM = 500  # records, the newest
+_OFFERED_MOST = 200
+
+
+# ---------------------------------------------------------------- the address
+@dataclass(frozen=True)
+class Query:
+    """What an address asks of the history: filters in their order, without empty ones, and how they are shown."""
+
+    pairs: tuple[tuple[str, str], ...]
+    view: str = ""
+
+    @classmethod
+    def of(cls, params: QueryDict) -> Query:
+        given = tuple((name, value) for name in FILTER_NAMES for value in params.getlist(name) if value)
+        return cls(given, SHEET if params.get("view") == SHEET else "")
+
+    @property
+    def filters(self) -> str:
+        """As the API and the record's page take them."""
+        return urlencode(self.pairs)
+
+    def __str__(self) -> str:
+        return urlencode([*self.pairs, *([("view", self.view)] if self.view else [])])
+
+    def without(self, name: str, value: str = "") -> Query:
+        """Without a filter, or one value of it."""
+        left = (pair for pair in self.pairs if pair[0] != name or (value and pair[1] != value))
+        return replace(self, pairs=tuple(left))
+
+    def having(self, name: str, value: str) -> Query:
+        """With one more value of a verdict, or with another value of any other filter."""
+        others = self if name == "outcome" else self.without(name)
+        pairs = [*others.pairs, (name, value)]
+        return replace(self, pairs=tuple(sorted(pairs, key=lambda pair: FILTER_NAMES.index(pair[0]))))
+
+
+def read_filters(params: QueryDict) -> tuple[Filters, dict[str, str]]:
+    """The filters of an address, and what is wrong with those that are none, by their names. All of them, not the
+    first only: a page shows each sentence at its field."""
+    wrong: dict[str, str] = {}
+    left = params.copy()
+    for name in [name for name in params if name not in (*FILTER_NAMES, *BESIDE)]:
+        del left[name]
+        wrong[name] = f"{name[:100]} is no filter. It is left out."
+    while True:
+        try:
+            return parse_filters(left, beside=BESIDE), wrong
+        except UserError as error:
+            name = error.extra["parameter"]
+            wrong[name] = error.detail
+            del left[name]
+
+
+# ---------------------------------------------------------------- what can be asked
+@dataclass(frozen=True)
+class Offered:
+    """Values to choose from. Of what is free text, those that came up lately: all there ever were would be a long
+    search and a longer list."""
+
+    categories: list[str]
+    versions: list[ModelVersion]
+    people: list[str]
+    stations: list[str]
+    lots: list[str]
+    part_numbers: list[str]
+    sources: list[str]
+
+
+def offered() -> Offered:
+    newest = Inspection.objects.order_by("-created_at", "-id").values_list("station", "lot", "part_number", "source")
+    rows = list(newest[:_SUGGESTED_FROM])
+    stations, lots, part_numbers, sources = (sorted({row[column] for row in rows} - {""}) for column in range(4))
+    versions = ModelVersion.objects.select_related("category").only("number", "algorithm", "category__name")
+    return Offered(
+        categories=list(Category.objects.values_list("name", flat=True)),
+        versions=list(versions.order_by("-id")[:_OFFERED_MOST]),
+        people=list(User.objects.order_by("username").values_list("username", flat=True)[:_OFFERED_MOST]),
+        stations=stations,
+        lots=lots,
+        part_numbers=part_numbers,
+        sources=sources,
+    )
+
+
+def defect_types() -> list[str]:
+    """What people called defects lately."""
+    newest = Standing.objects.order_by("-inspected_at", "-inspection_id").values_list("defect_type", flat=True)
+    return sorted(set(newest[:_SUGGESTED_FROM]) - {""})
+
+
+def saved_views(owner: Actor) -> list[SavedView]:
+    return list(SavedView.objects.filter(owner_id=owner.pk).order_by("name")) if owner is not None else []
+
+
+def chosen(ids: Sequence[str]) -> list[Inspection]:
+    """The records of these ids; raises where one is none."""
+    wanted = []
+    for text in ids:
+        try:
+            wanted.append(uuid.UUID(text))
+        except ValueError:
+            refuse("inspection", "must be the id of a record")
+    found = Inspection.objects.only("pk").in_bulk(wanted)
+    if missing := [str(pk) for pk in wanted if pk not in found]:
+        raise NotFound(f"There is no inspection {missing[0]}. Nothing was written.", code="inspection_not_found")
+    return [found[pk] for pk in wanted]
+
+
+# ---------------------------------------------------------------- in figures
+COUNTED_MOST = 10_000
+_BINS = 40
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
+_WORDS = {"good": "good", "defective": "defective", "not_comparable": "not comparable"}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of the newest records that a filter means. Never of all: who filters nothing would count millions."""
+
+    total: int
+    more: bool  # there are more than were counted
+    outcomes: Counter[str]
+    reviewed: int
+    overruled: int
+    scores: Chart | None
+    times: Chart | None
+
+    def share(self, count: int) -> float:
+        return 100 * count / self.total if self.total else 0.0
+
+
+def figures(filters: Filters) -> Figures:
+    """Counts, when they were, and how the scores lie around the threshold."""
+    records = filters.apply(Inspection.objects.order_by(*filters.ordering))
+    columns = ("created_at", "outcome", "score", "threshold_id", "standing__overruled")
+    rows = list(records.values_list(*columns)[: COUNTED_MOST + 1])
+    counted = rows[:COUNTED_MOST]
+    reviews = [overruled for *_, overruled in counted if overruled is not None]
+    return Figures(
+        total=len(counted),
+        more=len(rows) > COUNTED_MOST,
+        outcomes=Counter(outcome for _, outcome, *_ in counted),
+        reviewed=len(reviews),
+        overruled=sum(reviews),
+        scores=_of_scores([(outcome, score, threshold) for _, outcome, score, threshold, _ in counted]),
+        times=_over_time([(at, outcome) for at, outcome, *_ in counted]),
+    )
+
+
+def _of_scores(rows: Iterable[tuple[str, float | None, int]]) -> Chart | None:
+    """Scores of one threshold as they are. Those of several models have no scale in common but their thresholds."""
+    scored = [(outcome, score, threshold) for outcome, score, threshold in rows if score is not None]
+    if not scored:
+        return None
+    values = dict(Threshold.objects.filter(pk__in={pk for *_, pk in scored}).values_list("pk", "value"))
+    alone = next(iter(values.values())) if len(values) == 1 else None
+    if alone is None:
+        scored = [(outcome, score / values[pk], pk) for outcome, score, pk in scored if values[pk] > 0]
+    at = 1.0 if alone is None else alone
+    points = np.array([score for _, score, _ in scored], dtype=np.float64)
+    if not points.size:
+        return None
+    # A few parts far out would press all others into one bar: what lies beyond is counted in the last one.
+    low, high = min(float(points.min()), at), max(float(np.quantile(points, 0.995)), at + abs(at) * 0.5)
+    edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
+    kinds = np.array([outcome for outcome, *_ in scored])
+    series = {
+        kind: (_WORDS[kind], np.histogram(np.clip(points[kinds == kind], edges[0], edges[-1]), edges)[0].tolist())
+        for kind in ("good", "defective")
+    }
+    what = "score as a multiple of its threshold" if alone is None else "anomaly score"
+    return histogram(
+        f"How many records have which {what}",
+        edges.tolist(),
+        series,
+        marks=[(at, "threshold" if alone is None else f"threshold {alone:.4g}", "threshold")],
+        x_label=f"{what}; the last bar: and above" if points.max() > high else what,
+    )
+
+
+def _over_time(rows: Sequence[tuple[datetime, str]]) -> Chart | None:
+    """Records of each verdict in equal spans of time that begin at full minutes, hours or days."""
+    if not rows:
+        return None
+    offset = (timezone.localtime(rows[0][0]).utcoffset() or timedelta()).total_seconds()
+    moments = np.array([at.timestamp() for at, _ in rows]) + offset
+    span = float(moments.max() - moments.min())
+    step = next((step for step in _STEPS if span / step < _BINS), _STEPS[-1])
+    first = moments.min() // step * step
+    edges = first + step * np.arange(int((moments.max() - first) // step) + 2)
+    kinds = np.array([outcome for _, outcome in rows])
+    series = {kind: (words, np.histogram(moments[kinds == kind], edges)[0].tolist()) for kind, words in _WORDS.items()}
+    chart = histogram("How many records there are over time", edges.tolist(), series, x_label=_PER.get(step, ""))
+    words = [_moment(edge - offset, step) for edge in edges]
+    every = max(1, -(-len(edges) // 4))
+    ticks = [Tick(share(edges[i], edges[0], edges[-1]), words[i]) for i in range(0, len(edges) - every // 2, every)]
+    totals = zip(*(counts for _, counts in series.values()), strict=True)
+    table = [
+        [words[i], words[i + 1], *(str(count) for count in counts)] for i, counts in enumerate(totals) if any(counts)
+    ]
+    return replace(chart, x_ticks=ticks, rows=table)
+
+
+_PER = {
+    _MINUTE: "per minute",
+    5 * _MINUTE: "per 5 minutes",
+    15 * _MINUTE: "per quarter of an hour",
+    _HOUR: "per hour",
+    3 * _HOUR: "per 3 hours",
+    6 * _HOUR: "per 6 hours",
+    12 * _HOUR: "per half day",
+    _DAY: "per day",
+    7 * _DAY: "per week",
+    28 * _DAY: "per 4 weeks",
+}
+
+
+def _moment(seconds: float, step: int) -> str:
+    at = timezone.localtime(datetime.fromtimestamp(seconds, tz=UTC))
+    return date_format(at, "M j" if step >= _DAY else "M j, H:i" if step >= _HOUR else "H:i")
