@@ -13,6 +13,6 @@ urlpatterns = [
     re_path(rf"{VERSION}/metrics/?$", views.MetricsView.as_view(), name="model-version-metrics"),
     re_path(rf"{VERSION}/artifact/?$", views.ArtifactView.as_view(), name="model-version-artifact"),
     re_path(rf"{VERSION}/archive/?$", views.ArchiveView.as_view(), name="model-version-archive"),
-    re_path(r"^thresholds/?$", views.ThresholdsView.as_view(), name="thresholds"),
-    re_path(r"^thresholds/(?P<threshold_id>[0-9]{1,18})/?$", views.ThresholdView.as_view(), name="threshold"),
+    re_path(r"^thresholds/?$", views.ThresholdsView.as_view(), name="api-thresholds"),
+    re_path(r"^thresholds/(?P<threshold_id>[0-9]{1,18})/?$", views.ThresholdView.as_view(), name="api-threshold"),
 ]
