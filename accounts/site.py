@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from accounts.roles import Right, may
 from accounts.services import reporting_password
-from accounts.views import SignOut
+from accounts.views.sign_in import SignOut
 from accounts.web import refusal
 
 

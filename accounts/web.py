@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.functional import SimpleLazyObject
 
@@ -15,13 +15,20 @@ from accounts.roles import Right, forbidden, may, rights_of
 View = Callable[..., HttpResponseBase]
 
 
-def needs(*rights: Right) -> Callable[[View], View]:
-    """For a page, or the `dispatch` of one with `method_decorator`: 403 to those who have none of these rights."""
+def needs(*rights: Right, hidden: bool = False) -> Callable[[View], View]:
+    """For a page, or the `dispatch` of one with `method_decorator`: 403 to those who have none of these rights.
+
+    `hidden`: 404 instead, for what they shall not even know of.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            return view(request, *args, **kwargs) if may(request.user, *rights) else refusal(request, rights[0])
+            if may(request.user, *rights):
+                return view(request, *args, **kwargs)
+            if hidden:
+                raise Http404
+            return refusal(request, rights[0])
 
         return guarded
 

@@ -27,10 +27,19 @@ PLACES = (
 )
 
 
+# Chosen in the settings and kept in a cookie of this name; without one it is as the system has it.
+THEMES = ("light", "dark")
+THEME = "theme"
+
+
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context of every template: the `places` of the rail that this person may go to."""
+    """Context of every template: the `places` of the rail that this person may go to, and the `theme` if one is set."""
     user = getattr(request, "user", None)
-    return {"places": SimpleLazyObject(lambda: _places(request, user)) if user is not None else []}
+    theme = request.COOKIES.get(THEME, "")
+    return {
+        "places": SimpleLazyObject(lambda: _places(request, user)) if user is not None else [],
+        "theme": theme if theme in THEMES else "",
+    }
 
 
 def _places(request: HttpRequest, user: Someone) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from accounts.views import SignIn, SignOut
+from accounts.views.sign_in import SignIn, SignOut
 from mvtec_site import views
 
 urlpatterns = [

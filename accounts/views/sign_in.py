@@ -1,4 +1,4 @@
-"""Pages: signing in and out."""
+"""Signing in and out."""
 
 from __future__ import annotations
 
