@@ -558,7 +558,7 @@ def test_a_database_that_went_away_is_asked_again(request: pytest.FixtureRequest
     with keeper.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
     keeper.close()
-    connection.health_check_done = True  # it went away after it was looked at
+    connection.health_check_done = True  # type: ignore[attr-defined]  # it went away after it was looked at
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(watching, "close_old_connections", lambda: None)
         with pytest.raises(NotNow, match="The database does not answer"):
