@@ -136,9 +136,10 @@ def chosen(ids: Sequence[str]) -> list[Inspection]:
 
 # ---------------------------------------------------------------- in figures
 COUNTED_MOST = 10_000
-_BINS = 40
+_BINS, _TICKS = 40, 6
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
+_APART = (*_STEPS[:8], 2 * _DAY, *_STEPS[8:], 84 * _DAY, 364 * _DAY)
 _WORDS = {"good": "good", "defective": "defective", "not_comparable": "not comparable"}
 
 
@@ -198,13 +199,14 @@ def _of_scores(rows: Iterable[tuple[str, float | None, int]]) -> Chart | None:
         for kind in ("good", "defective")
     }
     what = "score as a multiple of its threshold" if alone is None else "anomaly score"
-    return histogram(
+    chart = histogram(
         f"How many records have which {what}",
         edges.tolist(),
         series,
         marks=[(at, "threshold" if alone is None else f"threshold {alone:.4g}", "threshold")],
         x_label=f"{what}; the last bar: and above" if points.max() > high else what,
     )
+    return replace(chart, legend=[])  # the counts beside it have the colours
 
 
 def _over_time(rows: Sequence[tuple[datetime, str]]) -> Chart | None:
@@ -221,13 +223,16 @@ def _over_time(rows: Sequence[tuple[datetime, str]]) -> Chart | None:
     series = {kind: (words, np.histogram(moments[kinds == kind], edges)[0].tolist()) for kind, words in _WORDS.items()}
     chart = histogram("How many records there are over time", edges.tolist(), series, x_label=_PER.get(step, ""))
     words = [_moment(edge - offset, step) for edge in edges]
-    every = max(1, -(-len(edges) // 4))
-    ticks = [Tick(share(edges[i], edges[0], edges[-1]), words[i]) for i in range(0, len(edges) - every // 2, every)]
+    apart = next((apart for apart in _APART if (edges[-1] - edges[0]) / apart <= _TICKS), _APART[-1])
+    ticks = [
+        Tick(share(edge, edges[0], edges[-1]), _moment(edge - offset, apart))
+        for edge in np.arange(-(-edges[0] // apart) * apart, edges[-1], apart)
+    ]
     totals = zip(*(counts for _, counts in series.values()), strict=True)
     table = [
         [words[i], words[i + 1], *(str(count) for count in counts)] for i, counts in enumerate(totals) if any(counts)
     ]
-    return replace(chart, x_ticks=ticks, rows=table)
+    return replace(chart, x_ticks=ticks, rows=table, legend=[])
 
 
 _PER = {
@@ -245,5 +250,6 @@ _PER = {
 
 
 def _moment(seconds: float, step: int) -> str:
+    """As long as the step needs it; the words of a tick and of a line in the table."""
     at = timezone.localtime(datetime.fromtimestamp(seconds, tz=UTC))
-    return date_format(at, "M j" if step >= _DAY else "M j, H:i" if step >= _HOUR else "H:i")
+    return date_format(at, "M j" if step >= _DAY else "M j, H:i" if step >= 3 * _HOUR else "H:i")

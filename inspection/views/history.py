@@ -143,7 +143,7 @@ def figures(request: HttpRequest) -> HttpResponse:
     """Counts and charts of what the address asks for: asked for by the page when it is there, or a page of its own."""
     query = Query.of(request.GET)
     filters, wrong = browsing.read_filters(request.GET)
-    context: dict[str, Any] = {"back": _address(query), "wrong": wrong}
+    context: dict[str, Any] = {"back": _address(query), "here": request.get_full_path(), "wrong": wrong}
     if not wrong:
         found = browsing.figures(filters)
         context |= {"figures": found, "tiles": _tiles(found, query)}
@@ -162,7 +162,7 @@ def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
     tiles = [{"what": "Records", "count": found.total, "more": found.more}]
     for outcome, words in _OUTCOMES.items():
         one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
-        tiles.append(one | {"address": _address(of_verdict.having("outcome", outcome))})
+        tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
     tiles.append(tile("Reviewed", found.reviewed, found.total, "reviewed", "yes"))
     return [*tiles, tile("Overruled", found.overruled, found.reviewed, "overruled", "yes")]
 
@@ -275,6 +275,12 @@ def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Ch
         yield _Chip(f"{_LABELS[name]}: {shown}", _address(query.without(name, value))), (name, value) in _ONE_CLICK
 
 
+def _at_field(name: str, text: str) -> str:
+    """The sentence without what stands around it anyway: which field it is, and that nothing is shown."""
+    words = text.removeprefix(f"{name} ").removesuffix(" Nothing was looked up.")
+    return words[:1].upper() + words[1:]
+
+
 def _text(name: str, *, suggested: str = "", **attrs: Any) -> forms.CharField:
     words = {"list": suggested, "autocomplete": "off"} if suggested else {"autocomplete": "off"}
     return forms.CharField(label=_LABELS[name], required=False, widget=forms.TextInput(words | attrs))
@@ -322,7 +328,7 @@ class HistoryForm(forms.Form):
         self.is_valid()
         for name, text in wrong.items():
             if name in self.fields:
-                self.errors[name] = self.error_class([text])
+                self.errors[name] = self.error_class([_at_field(name, text)])
         self._choose("category", [(name, name) for name in offered.categories])
         self._choose("model_version", [(str(version.pk), str(version)) for version in offered.versions])
         for name in ("since", "until"):  # a browser's calendar knows days only; a moment stays what it is
