@@ -9,6 +9,7 @@ from django.contrib.humanize.templatetags.humanize import naturaltime
 
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
+from records.models import Asset
 
 register = template.Library()
 _LENGTH = 200.0
@@ -35,6 +36,12 @@ def bar_length(inspection: Inspection) -> str:
     else:
         share = min(1.0, max(0.0, inspection.score / inspection.threshold_value / 2))
     return f"{share * _LENGTH:.1f}"
+
+
+@register.filter
+def kept(asset: Asset | None) -> bool:
+    """Whether there is a file, and retention has not removed it."""
+    return asset is not None and asset.discarded_at is None
 
 
 @register.filter

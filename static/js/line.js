@@ -55,12 +55,4 @@
       document.getElementById("offline").hidden = true;
     }
   });
-  document.addEventListener("keydown", function (event) {
-    if (event.key !== " " || event.target.closest("input, button, a, select, textarea")) return;
-    const toggle = document.getElementById("show-map");
-    if (toggle) {
-      event.preventDefault();
-      toggle.checked = !toggle.checked;
-    }
-  });
 })();
