@@ -90,7 +90,6 @@ def test_what_if_with_everything(signed_in: Client, judged: ModelVersion) -> Non
         "cost_escape": "50.5",
         "percentile": "95",
         "false_reject_rate": "0.2",
-        "station": "",
         "threshold_revision": "2",
     }
     response = signed_in.get("/api/what-if/", asked)
@@ -126,6 +125,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"colour": "red"}, "invalid_filter"),
     ({"since": "yesterday"}, "invalid_filter"),
     ({"station": "a\0b"}, "invalid_filter"),
+    ({"station": ""}, "invalid_filter"),
     ({"station": "nowhere"}, "no_records"),
 ]
 
