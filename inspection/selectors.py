@@ -36,8 +36,8 @@ def inspections() -> QuerySet[Inspection]:
     ).order_by("-created_at", "-id")
 
 
-def find_inspection(inspection_id: uuid.UUID) -> Inspection:
-    found = inspections().filter(pk=inspection_id).first()
+def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | None = None) -> Inspection:
+    found = (inspections() if among is None else among).filter(pk=inspection_id).first()
     if found is None:
         raise NotFound(f"There is no inspection {inspection_id}.", code="inspection_not_found")
     return found
