@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -118,6 +118,9 @@ class Filters:
             "standing__reviewer": self.reviewer and self.reviewer.pk,
         }
         conditions |= _begins_with("serial_number", self.serial)
+        if self.of_reviewed:
+            # It is the same moment; said so, the two are joined in its order and by their indexes alone.
+            conditions["standing__inspected_at"] = F("created_at")
         if self.image_sha256 and not self.image_sha256.ids:
             return queryset.none()
         return queryset.filter(**{name: value for name, value in conditions.items() if value not in (None, "", ())})
