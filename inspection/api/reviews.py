@@ -304,5 +304,5 @@ class FromReviewsView(ApiView):
         )
         document = reviewed_data.made_document(dataset, created=created)
         return Response(
-            document, status=201 if created else 200, headers={"Location": reverse("dataset", args=[dataset.pk])}
+            document, status=201 if created else 200, headers={"Location": reverse("api-dataset", args=[dataset.pk])}
         )

@@ -9,8 +9,8 @@ _IMAGE = r"^dataset-images/(?P<image_id>[0-9]{1,18})"
 _RUN = r"^training-runs/(?P<run_id>[0-9]{1,18})"
 
 urlpatterns = [
-    re_path(r"^datasets/?$", views.DatasetsView.as_view(), name="datasets"),
-    re_path(rf"{_DATASET}/?$", views.DatasetView.as_view(), name="dataset"),
+    re_path(r"^datasets/?$", views.DatasetsView.as_view(), name="api-datasets"),
+    re_path(rf"{_DATASET}/?$", views.DatasetView.as_view(), name="api-dataset"),
     re_path(rf"{_DATASET}/images/?$", views.DatasetImagesView.as_view(), name="dataset-images"),
     re_path(rf"{_IMAGE}/image/?$", views.DatasetImageView.as_view(), name="dataset-image"),
     re_path(rf"{_IMAGE}/mask/?$", views.DatasetMaskView.as_view(), name="dataset-mask"),
