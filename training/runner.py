@@ -37,6 +37,7 @@ from records.selectors import gate_limits
 from training import services
 from training.evaluation import evaluate_images
 from training.models import DatasetImage, TrainingRun
+from training.report.pictures import noted
 from training.selectors import images_of, learnt_by
 from training.services import Claim, ClaimLost
 
@@ -65,6 +66,7 @@ class Lifeline:
         self._echo = echo
         self._report = _Report()
         self._lock = threading.Lock()
+        self._watched: Detector | None = None
         self._stop = threading.Event()
         self._cancelled = threading.Event()
         self._lost = threading.Event()
@@ -115,6 +117,10 @@ class Lifeline:
             self._report.fraction, self._report.sentence = fraction, sentence
         self._echo(fraction, sentence)
 
+    def watch(self, detector: Detector) -> None:
+        """Its losses are carried to the row as they come."""
+        self._watched = detector
+
     def share(self, start: float, length: float) -> Progress:
         """A progress function for a part of the work."""
         return lambda fraction, sentence: self.progress(start + length * min(1.0, fraction), sentence)
@@ -130,7 +136,13 @@ class Lifeline:
         with self._lock:
             report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
         try:
-            if services.renew(claim=self._claim, progress=report.fraction, message=report.sentence, lines=report.lines):
+            if services.renew(
+                claim=self._claim,
+                progress=report.fraction,
+                message=report.sentence,
+                lines=report.lines,
+                history=list(self._watched.history) if self._watched else None,
+            ):
                 self._cancelled.set()
         except ClaimLost:
             self._lost.set()
@@ -178,13 +190,21 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
     with Lifeline(claim, echo) as lifeline:
         began = time.monotonic()
         fit = _fit_anew if run.base_version is None else _extend
-        detector, images, tests = fit(run, lifeline.share(0.0, _FIT))
+        detector, images, tests = fit(run, lifeline)
         held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
         threshold = _first_threshold(run.calibration, held_out)
         fitted = time.monotonic()
         metrics = None
         if tests:
-            metrics = evaluate_images(detector, tests, threshold, progress=lifeline.share(_FIT, _EVALUATE))
+            scored: list[tuple[DatasetImage, float | None]] = []
+            metrics = evaluate_images(
+                detector,
+                tests,
+                threshold,
+                progress=lifeline.share(_FIT, _EVALUATE),
+                each=lambda image, score: scored.append((image, score)),
+            )
+            metrics["pictures"] = noted(scored)
         lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
         folder = Path(run.dataset.category.name) / f"run-{run.pk}-{run.attempt}"
         info = artifacts.save(
@@ -235,14 +255,15 @@ Fitted = tuple[Detector, list[DatasetImage], list[DatasetImage]]
 """The detector, the images it was fitted on in this run, and those left to evaluate it on."""
 
 
-def _fit_anew(run: TrainingRun, progress: Progress) -> Fitted:
+def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> Fitted:
     detector = registry.create(run.algorithm, seed=run.seed, **run.options)
+    lifeline.watch(detector)
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
-    detector.fit(source_of(images, detector), progress=progress)
+    detector.fit(source_of(images, detector), progress=lifeline.share(0.0, _FIT))
     return detector, images, images_of(run.dataset, DatasetImage.Split.TEST)
 
 
-def _extend(run: TrainingRun, progress: Progress) -> Fitted:
+def _extend(run: TrainingRun, lifeline: Lifeline) -> Fitted:
     """Let the base version learn from what it has not learnt yet. Images that it cannot compare are left out.
 
     Its held-out scores stay, those of the new images join them, each by a model that had not seen the image: the
@@ -258,7 +279,7 @@ def _extend(run: TrainingRun, progress: Progress) -> Fitted:
     preprocessing = detector.preprocessing
     fitting = repeat(True, len(source)) if preprocessing.is_plain else preprocessing.comparable(source)
     usable = [index for index, fits in enumerate(fitting) if fits]
-    detector.partial_fit(Subset(source, usable), progress=progress)
+    detector.partial_fit(Subset(source, usable), progress=lifeline.share(0.0, _FIT))
     tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in learnt]
     return detector, images, tests
 

@@ -72,31 +72,38 @@ def render(
     pictures: list[tuple[str, list[Picture]]],
 ) -> str:
     """The report of one recorded evaluation as HTML."""
-    metrics = evaluation.metrics
-    image = metrics["image"]
     return render_to_string(
         "report/report.html",
-        {
+        told(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
+        | {
             "style": Path(_found("css/app.css")).read_text(encoding="utf-8"),
-            "version": version,
-            "dataset": dataset,
-            "threshold": threshold,
-            "origin": words.threshold_origin(threshold.method, threshold.parameters),
-            "evaluation": evaluation,
-            "metrics": metrics,
-            "outcomes": _outcomes(metrics),
-            "audit": metrics["shortcut_audit"],
-            "shortcuts": words.shortcut_sentences(metrics["shortcut_audit"]),
-            "audit_rows": _audit_rows(metrics["shortcut_audit"]),
-            "below_trivial": image["f1"] is not None and image["f1"] <= image["trivial_f1"],
-            "figures": _figures(metrics),
-            "defects": _defects(metrics),
-            "plots": _plots(metrics),
+            "plots": _plots(evaluation.metrics),
             "pictures": pictures,
             "evaluated_with": library_versions(),
             "now": timezone.now(),
         },
     )
+
+
+def told(*, version: ModelVersion, dataset: Dataset, threshold: Threshold, evaluation: Evaluation) -> dict[str, Any]:
+    """What every report of an evaluation tells, without charts and pictures: the file's and the page's context."""
+    metrics = evaluation.metrics
+    image = metrics["image"]
+    return {
+        "version": version,
+        "dataset": dataset,
+        "threshold": threshold,
+        "origin": words.threshold_origin(threshold.method, threshold.parameters),
+        "evaluation": evaluation,
+        "metrics": metrics,
+        "outcomes": _outcomes(metrics),
+        "audit": metrics["shortcut_audit"],
+        "shortcuts": words.shortcut_sentences(metrics["shortcut_audit"]),
+        "audit_rows": _audit_rows(metrics["shortcut_audit"]),
+        "below_trivial": image["f1"] is not None and image["f1"] <= image["trivial_f1"],
+        "figures": _figures(metrics),
+        "defects": _defects(metrics),
+    }
 
 
 def _found(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from operator import itemgetter
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,6 +82,18 @@ def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
         Group("Could not be compared", [image for image, score in rows if score is None][:EACH]),
     ]
     return [group for group in groups if group.images]
+
+
+def noted(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[dict[str, Any]]:
+    """The groups as metrics keep them: which images with which scores, so that pages can show them later."""
+    scores = {image.pk: (image, score) for image, score in scored}
+    return [
+        {
+            "title": group.title,
+            "images": [{"image": image.pk, "score": scores[image.pk][1]} for image in group.images],
+        }
+        for group in choose(scores.values())
+    ]
 
 
 def show(detector: Judging, groups: list[Group], threshold: float) -> list[tuple[str, list[Picture]]]:

@@ -61,6 +61,7 @@ class Command(ProductCommand):
                 each=lambda image, score: scored.append((image, score)),
             )
         metrics["run_in"] = {name: held.scorer.choice[name] for name in ("runtime", "precision")}
+        metrics["pictures"] = pictures.noted(scored)
         evaluation = record_evaluation(
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
