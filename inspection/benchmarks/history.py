@@ -149,8 +149,9 @@ def _values() -> list[Query]:
         ("source", "source"),
         ("operator", "operator__username"),
     ):
-        counted = Inspection.objects.order_by().values_list(field).annotate(many=Count("pk")).order_by("many", field)
-        found += [(name, value) for value, _ in {counted[0], counted[len(counted) - 1]}]
+        by_value = Inspection.objects.order_by().values_list(field).annotate(many=Count("pk")).order_by("many", field)
+        counted = [value for value, _ in by_value if value not in (None, "")]
+        found += [(name, value) for value in {counted[0], counted[-1]}]
     bounds = Inspection.objects.aggregate(Min("created_at"), Max("created_at"), Avg("score"), Max("score"))
     first, last = bounds["created_at__min"], bounds["created_at__max"]
     middle = first + (last - first) / 2
@@ -245,7 +246,7 @@ def _export(most: int) -> dict[str, float]:
 def _ingest(count: int) -> dict[str, float]:
     """Of writing a record whose verdict is known and whose files lie in place: all that the database does for it."""
     like = Inspection.objects.filter(outcome=Inspection.Outcome.GOOD).order_by("-created_at", "-id")
-    model = like.select_related("model_version", "threshold", "deployment", "asset")[0]
+    model = like.select_related("model_version", "threshold", "deployment", "asset", "operator")[0]
     noise = np.random.default_rng()
     times = []
     for number in range(count):
@@ -268,8 +269,10 @@ def _ingest(count: int) -> dict[str, float]:
             filename=f"benchmark-{number}.png",
             source="command",
             station=model.station,
+            part_number=model.part_number,
             lot=model.lot,
             serial_number=f"BENCHMARK-{claim}",
+            operator=model.operator,
             status=InspectionRequest.Status.RUNNING,
             attempt=1,
             claim=claim,
