@@ -1,0 +1,398 @@
+"""Reads: what the page of a threshold shows: where the scores lie, and what another value would have done to them.
+
+`tuning.selectors.what_if` gives the figures. Here they become rows: what was, what would be, in words.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import Prefetch, Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
+
+from inspection.history import Filters
+from inspection.models import Inspection
+from modelzoo import documents
+from modelzoo.models import Category, Deployment, ModelVersion, Threshold
+from modelzoo.selectors import threshold_in_force
+from mvtec_site.charts import Chart, lanes
+from tuning.estimates import DEFECTIVE, GOOD, Costs
+from tuning.selectors import what_if
+
+MOST = 20_000  # inspections that are looked at, so that a move of the slider answers within 100 ms
+DAYS = (1, 7, 30, 90, 365)
+_BINS = 80
+_SHOWN = 3.0  # times the threshold in force: what lies beyond is drawn at the edge
+_STEPS = 200  # of the arrow keys across the chart
+_REVISIONS = 50
+_RATES = {
+    "false_reject_rate": "False-reject rate",
+    "escape_rate": "Escape rate",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1": "F1",
+}
+_UNKNOWN = "not known"
+_METHODS = {
+    Threshold.Method.PERCENTILE: "{percentile:g}th percentile of good parts",
+    Threshold.Method.CONFORMAL: "at most {false_reject_percent:g} % false rejects",
+    Threshold.Method.BEST_F1: "best F1",
+    Threshold.Method.COST: "least cost",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address of the page asks for; `threshold` None: the one in force."""
+
+    threshold: float | None = None
+    days: int = 30
+    percentile: float | None = None
+    false_reject_rate: float = 0.05
+    costs: Costs | None = None
+
+
+# ---------------------------------------------------------------- words
+def score_text(value: float) -> str:
+    return f"{value:.5g}"
+
+
+def percent(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{100 * value:.1f} %"
+
+
+def _f1_text(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.3f}"
+
+
+def _count(value: float | None) -> str:
+    if value is None:
+        return _UNKNOWN
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def method_text(threshold: Threshold) -> str:
+    """How a revision was found, as far as it says."""
+    words = _METHODS.get(threshold.method, "set by hand")  # type: ignore[call-overload]
+    given = threshold.parameters
+    if "false_reject_rate" in given:
+        given = given | {"false_reject_percent": 100 * given["false_reject_rate"]}
+    try:
+        return words.format(**given)
+    except (KeyError, ValueError):
+        return threshold.get_method_display()
+
+
+# ---------------------------------------------------------------- the list
+def thresholds_by_category() -> list[dict[str, Any]]:
+    """Of each category the version that serves it, or its newest one, and the revision in force for that."""
+    plain = ModelVersion.objects.defer("metrics", "held_out_scores")
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).prefetch_related(
+        Prefetch("model_version", queryset=plain)
+    )
+    categories = list(
+        Category.objects.order_by("name").prefetch_related(Prefetch("deployments", queryset=active, to_attr="in_force"))
+    )
+    newest: dict[int, ModelVersion] = {}
+    waiting = [category.pk for category in categories if not category.in_force]
+    for found in plain.filter(category__in=waiting).exclude(stage=ModelVersion.Stage.ARCHIVED).order_by("id"):
+        newest[found.category_id] = found
+    rows: list[dict[str, Any]] = []
+    for category in categories:
+        serving = next((one.model_version for one in category.in_force), None)
+        version = serving or newest.get(category.pk)
+        rows.append({"category": category, "version": version, "serves": serving is not None})
+    meant = [row["version"].pk for row in rows if row["version"]]
+    revisions: QuerySet[Any] = documents.thresholds().filter(Q(in_force=True), model_version__in=meant)
+    in_force = {threshold.model_version_id: threshold for threshold in revisions}
+    for row in rows:
+        row["threshold"] = row["version"] and in_force.get(row["version"].pk)
+    return rows
+
+
+# ---------------------------------------------------------------- the page
+def find_version(version_id: int) -> ModelVersion | None:
+    return ModelVersion.objects.select_related("category").defer("metrics").filter(pk=version_id).first()
+
+
+def revisions(version: ModelVersion) -> QuerySet[Threshold]:
+    return documents.thresholds(model_version=version.pk).order_by("-revision")[:_REVISIONS]
+
+
+def preview(version: ModelVersion, asked: Asked, *, whole: bool) -> dict[str, Any]:
+    """All that is said of a value; `whole`: with the chart and the presets, which do not depend on it."""
+    in_force = threshold_in_force(version.pk)
+    value = in_force.value if asked.threshold is None else asked.threshold
+    since, cut = _since(version, asked.days)
+    filters = Filters(since=since, model_version=version.pk)
+    low, high = _ends(version, in_force.value)
+    found = what_if(
+        filters,
+        threshold=value,
+        costs=asked.costs,
+        compare=True,
+        bins=_BINS if whole else 0,
+        shown=(low, high),
+        presets=whole,
+        percentile=asked.percentile,
+        false_reject_rate=asked.false_reject_rate,
+    )
+    return {
+        "found": found,
+        "in_force": in_force,
+        "in_force_text": score_text(in_force.value),
+        "value": value,
+        "value_text": score_text(value),
+        "value_exact": repr(value),
+        "same": value == in_force.value,
+        "next_revision": in_force.revision + 1,
+        "days": asked.days,
+        "volume": _volume(found, asked.days, cut),
+        "tiles": _tiles(found),
+        "rates": _rates(found),
+        "confusion": _confusion(found),
+        "defects": _defects(found),
+        "borderline": [
+            ("Just above: defective", _turned(found["borderline"]["above"], in_force.value, GOOD)),
+            ("Just below: good", _turned(found["borderline"]["below"], in_force.value, DEFECTIVE)),
+        ],
+        "coverage": [row for row in found["coverage"] if row["total"]],
+        "moved": _moved(found, filters, value, in_force.value),
+        **(_whole(version, found, value, in_force.value, (low, high)) if whole else {}),
+    }
+
+
+def _since(version: ModelVersion, days: int) -> tuple[datetime, bool]:
+    """When the period begins, and whether it was cut short because there are more than `MOST` inspections in it."""
+    since = timezone.now() - timedelta(days=days)
+    newest = Inspection.objects.filter(model_version=version).order_by("-created_at", "-id")
+    oldest = newest.values_list("created_at", flat=True)[MOST - 1 : MOST].first()
+    return (oldest, True) if oldest and oldest > since else (since, False)
+
+
+def _ends(version: ModelVersion, in_force: float) -> tuple[float, float]:
+    """The scores between which the chart and the slider lie: all, but far outliers do not squeeze the rest."""
+    scored = Inspection.objects.filter(model_version=version, score__isnull=False)
+    scores = [scored.order_by(order).values_list("score", flat=True).first() for order in ("score", "-score")]
+    known = [score for score in (*scores, in_force, *version.held_out_scores) if score is not None]
+    low, high = min(known), max(known)
+    if in_force > 0:
+        high = min(high, _SHOWN * in_force)
+    return low, high + (high - low or abs(high) or 1.0) / 20
+
+
+def _volume(found: dict[str, Any], days: int, cut: bool) -> str:
+    period = f"of the last {days} days" if days > 1 else "of the last day"
+    if not found["total"]:
+        return f"No inspections {period}."
+    newest = "the newest " if cut else ""
+    a_day = found["asked"]["per_day"]["inspections"]
+    words = f"inspections {period}" if found["total"] > 1 else f"inspection {period}"
+    return f"{newest}{found['total']:,} {words}, {_count(a_day)} a day".capitalize()
+
+
+def _turned(records: list[dict[str, Any]], in_force: float, otherwise: str) -> list[dict[str, Any]]:
+    """Records beside the previewed value; `turned`: what the threshold in force calls those that change sides."""
+    defective = otherwise == DEFECTIVE
+    return [row | {"turned": otherwise if (row["score"] > in_force) == defective else ""} for row in records]
+
+
+def _whole(
+    version: ModelVersion, found: dict[str, Any], value: float, in_force: float, ends: tuple[float, float]
+) -> dict[str, Any]:
+    edges, counts = _counts(version, found, ends)
+    low, high = edges[0], edges[-1]
+    step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
+    step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= _STEPS)
+    return {
+        "chart": _chart(edges, counts, value, in_force),
+        "held_out_alone": not found["total"],
+        "slider": {
+            "low": repr(low),
+            "high": repr(high),
+            "step": f"{step:.12g}",
+            "decimals": max(0, -math.floor(math.log10(step))),
+        },
+        "presets": [_preset(row) for row in found["presets"]],
+    }
+
+
+def _counts(
+    version: ModelVersion, found: dict[str, Any], ends: tuple[float, float]
+) -> tuple[list[float], dict[str, tuple[str, list[int]]]]:
+    """Bins and the counts in them; before anything was inspected those of the good images held out of training."""
+    curve = found["curve"]
+    if curve is None:
+        low, high = ends
+        edges = [low + (high - low) * index / _BINS for index in range(_BINS + 1)]
+        counts = [0] * _BINS
+        for score in version.held_out_scores:
+            counts[min(_BINS - 1, max(0, int((score - low) / (high - low) * _BINS)))] += 1
+        return edges, {GOOD: ("good images held out of training", counts)}
+    words = {GOOD: "good (reviewed)", DEFECTIVE: "defective (reviewed)", None: "not reviewed"}
+    sums = {truth: [0] * (len(curve["thresholds"]) - 1) for truth in words}
+    for series in curve["series"]:
+        sums[series["review"]] = [
+            one + other for one, other in zip(sums[series["review"]], series["counts"], strict=True)
+        ]
+    return curve["thresholds"], {truth or "unreviewed": (words[truth], sums[truth]) for truth in words}
+
+
+def _chart(edges: list[float], counts: dict[str, tuple[str, list[int]]], value: float, in_force: float) -> Chart:
+    chart = lanes(
+        "Scores of good, defective and not reviewed parts, with the threshold in force",
+        edges,
+        counts,
+        marks=[(in_force, f"{score_text(in_force)} in force", "threshold"), (value, "", "preview")],
+        x_label="anomaly score; solid line: in force, dashed: preview",
+    )
+    return replace(chart, legend=[])  # each lane says what it is
+
+
+def _preset(row: dict[str, Any]) -> dict[str, Any]:
+    value = row["threshold"]
+    given = row["parameters"]
+    words = _METHODS[row["method"]].format(
+        percentile=given.get("percentile", 0), false_reject_percent=100 * given.get("false_reject_rate", 0)
+    )
+    return {
+        "method": row["method"],
+        "words": words[0].upper() + words[1:],
+        "value": value,
+        "exact": None if value is None else repr(value),
+        "text": None if value is None else score_text(value),
+        "from": f"{given['n']:,} {given['scores']}",
+        "tuned": row["method"] in (Threshold.Method.BEST_F1, Threshold.Method.COST),
+        "unavailable": row["unavailable"],
+    }
+
+
+# ---------------------------------------------------------------- was, would be
+def _interval(figure: dict[str, Any] | None, text: Any) -> str:
+    bounds = figure and figure["interval"]
+    return f"{text(bounds[0])} to {text(bounds[1])}" if bounds else ""
+
+
+def _pair(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, **more: Any) -> dict[str, Any]:
+    """A figure at the threshold in force and at the previewed one."""
+    before, after = text(was and was["value"]), text(now and now["value"])
+    return {
+        "words": words,
+        "was": before,
+        "now": after,
+        "moved": before != after,
+        "known": after != _UNKNOWN,
+        "interval": _interval(now, text),
+        **more,
+    }
+
+
+def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The figures that decide: rates over all parts where they can be estimated, else over the reviewed ones."""
+    was, now = found["in_force"], found["asked"]
+    basis = "estimate" if now["estimate"] else "reviewed"
+    of = "" if basis == "estimate" else " of the reviewed"
+    tiles = [
+        _pair(f"False-reject rate{of}", was[basis]["false_reject_rate"], now[basis]["false_reject_rate"], percent),
+        _pair(f"Escape rate{of}", was[basis]["escape_rate"], now[basis]["escape_rate"], percent),
+        _pair("False rejects a day", was["per_day"]["false_rejects"], now["per_day"]["false_rejects"], _count),
+        _pair("Escapes a day", was["per_day"]["escapes"], now["per_day"]["escapes"], _count),
+        _pair(
+            "Rejected a day",
+            {"value": was["per_day"]["rejected"], "interval": None},
+            {"value": now["per_day"]["rejected"], "interval": None},
+            _count,
+        ),
+        _pair(f"F1{of}", was[basis]["f1"], now[basis]["f1"], _f1_text),
+    ]
+    if now["reviewed"]["cost"] is not None:
+        tiles.append(_pair("Cost a day", was["per_day"]["cost"], now["per_day"]["cost"], _count))
+    return tiles
+
+
+def _rates(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each rate over all parts, estimated, and over the reviewed parts alone."""
+    was, now = found["in_force"], found["asked"]
+    rows = []
+    for name, words in _RATES.items():
+        text = _f1_text if name == "f1" else percent
+        pairs = [
+            _pair(basis, was[basis] and was[basis][name], now[basis] and now[basis][name], text)
+            for basis in ("estimate", "reviewed")
+        ]
+        rows.append({"words": words, "pairs": pairs})
+    return rows
+
+
+def _confusion(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The reviewed parts with a score: what they are, and on which side they lie."""
+    was, now = (found[name]["reviewed"]["confusion"] for name in ("in_force", "asked"))
+
+    def cell(name: str) -> dict[str, Any]:
+        return {"was": was[name], "now": now[name], "moved": was[name] != now[name]}
+
+    return [
+        {"words": "good", "cells": [cell("tn"), cell("fp")]},
+        {"words": "defective", "cells": [cell("fn"), cell("tp")]},
+    ]
+
+
+def _defects(found: dict[str, Any]) -> list[dict[str, Any]]:
+    was = {row["defect_type"]: row for row in found["in_force"]["reviewed"]["defect_types"]}
+    return [
+        {
+            "words": row["defect_type"] or "not named",
+            "found": row["found"],
+            "total": row["total"],
+            "was": was[row["defect_type"]]["found"],
+            "moved": row["found"] != was[row["defect_type"]]["found"],
+            "interval": _interval(row["recall"], percent),
+        }
+        for row in found["asked"]["reviewed"]["defect_types"]
+    ]
+
+
+def _moved(found: dict[str, Any], filters: Filters, value: float, in_force: float) -> dict[str, Any]:
+    """How many verdicts another value would turn round, with the address of their records: low < score <= high."""
+    low, high = sorted((value, in_force))
+    between = {
+        **filters.as_dict(),
+        "score_min": repr(math.nextafter(low, math.inf)),
+        "score_max": repr(high),
+    }
+    return {**found["against_in_force"], "address": f"{reverse('history')}?{urlencode(between)}"}
+
+
+# ---------------------------------------------------------------- what goes into a revision
+def evidence(version: ModelVersion, asked: Asked, method: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Method, its parameters and the figures that somebody sees who applies a value now.
+
+    The method is the one that was chosen, if it really gives this value, else `manual`.
+    """
+    shown = preview(version, asked, whole=True)
+    found = shown["found"]
+    chosen = next(
+        (row for row in found["presets"] if row["method"] == method and row["threshold"] == shown["value"]), None
+    )
+    figures = {
+        "inspections": found["total"],
+        "since": found["period"]["first"],
+        "until": found["period"]["last"],
+        "reviewed": found["asked"]["reviewed"]["total"],
+        "more_defective": found["against_in_force"]["to_defective"],
+        "fewer_defective": found["against_in_force"]["to_good"],
+        "confusion_of_reviewed": found["asked"]["reviewed"]["confusion"],
+        "rates_of_reviewed": {name: found["asked"]["reviewed"][name]["value"] for name in _RATES},
+        "rates_estimated": found["asked"]["estimate"]
+        and {name: found["asked"]["estimate"][name]["value"] for name in _RATES},
+        "per_day": {
+            name: value["value"] if isinstance(value, dict) else value
+            for name, value in found["asked"]["per_day"].items()
+        },
+    }
+    return (chosen["method"], chosen["parameters"], figures) if chosen else (Threshold.Method.MANUAL, {}, figures)

@@ -1,0 +1,204 @@
+"""Pages of tuning: the thresholds, and one to look at before it is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET, require_http_methods
+
+from accounts.roles import Right, may
+from accounts.web import needs, refusal
+from modelzoo.models import ModelVersion
+from mvtec_site.errors import UserError
+from tuning import applying, previews
+from tuning.estimates import Costs
+from tuning.previews import DAYS, Asked
+
+_DEAREST = 1e12
+_LONGEST_REASON = 500
+
+
+@require_GET
+@needs(Right.READ)
+def thresholds(request: HttpRequest) -> HttpResponse:
+    """Of each category the threshold in force."""
+    return render(request, "thresholds.html", {"rows": previews.thresholds_by_category()})
+
+
+class PreviewForm(forms.Form):
+    """What the address of a threshold's page may say; what is left out is as it is in force."""
+
+    threshold = forms.FloatField(required=False, error_messages={"invalid": "This is no number that a score can have."})
+    days = forms.IntegerField(required=False, min_value=1, max_value=3650)
+    percentile = forms.FloatField(required=False, min_value=0, max_value=100)
+    false_reject = forms.FloatField(required=False, min_value=0.01, max_value=99.99)
+    cost_false_reject = forms.FloatField(required=False, min_value=0, max_value=_DEAREST)
+    cost_escape = forms.FloatField(required=False, min_value=0, max_value=_DEAREST)
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        costs = given.get("cost_false_reject"), given.get("cost_escape")
+        if (costs[0] is None) != (costs[1] is None) and not self.errors:
+            missing = "cost_false_reject" if costs[0] is None else "cost_escape"
+            self.add_error(missing, "Give both costs or none: only their ratio decides.")
+        return given
+
+    @property
+    def asked(self) -> Asked:
+        """What was asked for, as far as it can be read."""
+        given, standard = self.cleaned_data, Asked()
+        reject = given.get("false_reject")
+        costs = given.get("cost_false_reject"), given.get("cost_escape")
+        return Asked(
+            threshold=given.get("threshold"),
+            days=given.get("days") or standard.days,
+            percentile=given.get("percentile"),
+            false_reject_rate=standard.false_reject_rate if reject is None else reject / 100,
+            costs=None if costs[0] is None or costs[1] is None else Costs(costs[0], costs[1]),
+        )
+
+
+class DecisionForm(forms.Form):
+    """What somebody decides: a value in place of a revision, or to take that revision back."""
+
+    instead_of = forms.IntegerField(min_value=1, max_value=2**31 - 1)
+    value = forms.FloatField(required=False)
+    method = forms.CharField(required=False, max_length=16)
+    reason = forms.CharField(required=False, max_length=_LONGEST_REASON)
+    undo = forms.BooleanField(required=False)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(Right.READ)
+def threshold(request: HttpRequest, version_id: int) -> HttpResponse:
+    """What a value would have done, beside the one in force; a form's answer applies or undoes one."""
+    version = previews.find_version(version_id)
+    if version is None:
+        raise Http404(f"There is no model version {version_id}.")
+    if request.method == "POST":
+        return _decide(request, version) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
+    if request.htmx and not request.htmx.history_restore_request:  # type: ignore[attr-defined]
+        return _figures(request, version)
+    if any(value == "" for value in request.GET.values()):
+        return redirect(_address(version, request.GET))  # a form sends its empty fields too; addresses are short
+    return _page(request, version)
+
+
+def _address(version: ModelVersion, params: Mapping[str, str], **changed: str) -> str:
+    kept = urlencode({name: value for name, value in {**dict(params.items()), **changed}.items() if value != ""})
+    return reverse("threshold", args=[version.pk]) + (f"?{kept}" if kept else "")
+
+
+def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+    form = PreviewForm(request.GET)
+    valid = form.is_valid()
+    asked = form.asked
+    revisions = list(previews.revisions(version))
+    context = {
+        "version": version,
+        "form": form,
+        "asked": asked,
+        "method": request.GET.get("method", ""),
+        "periods": [(days, _address(version, request.GET, days=str(days))) for days in DAYS],
+        "here": _address(version, request.GET),
+        "revisions": [(one, previews.method_text(one), list(_said(one.evidence))) for one in revisions],
+        "before": revisions[1] if len(revisions) > 1 else None,
+        **previews.preview(version, asked, whole=True),
+        **more,
+    }
+    for preset in context["presets"]:
+        if preset["exact"]:
+            chosen = {"threshold": preset["exact"], "method": preset["method"]}
+            preset["address"] = _address(version, request.GET, **chosen)
+            preset["on"] = preset["value"] == context["value"] and context["method"] in ("", preset["method"])
+    if not valid and status == HTTPStatus.OK:
+        status = HTTPStatus.BAD_REQUEST
+    response = render(request, "thresholds/threshold.html", context, status=status)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
+    """What depends on the value alone, for htmx as the slider moves: figures, and what would be applied."""
+    form = PreviewForm(request.GET)
+    context: dict[str, Any] = {"version": version}
+    if form.is_valid():
+        context |= previews.preview(version, form.asked, whole=False)
+        parts = ["figures", "applied"] if may(request.user, Right.TUNE) else ["figures"]
+    else:
+        context["wrong"] = [error for errors in form.errors.values() for error in errors]
+        parts = ["figures"]
+    context["swapped"] = True
+    text = "".join(render_to_string(f"thresholds/threshold.html#{part}", context, request) for part in parts)
+    response = HttpResponse(text)
+    patch_vary_headers(response, ["HX-Request"])
+    return response
+
+
+def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
+    """Apply the value that was looked at, or take the revision in force back."""
+    form = DecisionForm(request.POST)
+    shown = PreviewForm(request.GET)
+    try:
+        if not form.is_valid() or (form.cleaned_data["value"] is None and not form.cleaned_data["undo"]):
+            problem = "; ".join(f"{name}: {errors[0]}" for name, errors in form.errors.items())
+            raise UserError(
+                f"The threshold was not changed. {problem or 'Say which value is to be applied.'}", code="invalid"
+            )
+        given = form.cleaned_data
+        if given["undo"]:
+            made = applying.undo_threshold(
+                version=version, revision=given["instead_of"], reason=given["reason"], actor=request.user
+            )
+        else:
+            shown.is_valid()
+            asked = replace(shown.asked, threshold=given["value"])
+            method, parameters, evidence = previews.evidence(version, asked, given["method"])
+            made = applying.apply_threshold(
+                version=version,
+                value=given["value"],
+                instead_of=given["instead_of"],
+                reason=given["reason"],
+                actor=request.user,
+                method=method,
+                parameters=parameters,
+                evidence=evidence,
+            )
+    except UserError as error:
+        return _page(
+            request,
+            version,
+            status=error.status,
+            failed=error,
+            reason=request.POST.get("reason", "")[:_LONGEST_REASON],
+            undoing="undo" in request.POST,
+        )
+    messages.success(
+        request,
+        f"Revision {made.revision} is in force: {previews.score_text(made.value)} for {version}, from the next image "
+        "on. Every verdict until now keeps the revision that it was made with.",
+    )
+    return redirect(_address(version, {"days": request.GET.get("days", "")}))
+
+
+def _said(evidence: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """What was known when a revision was set, as lines: nested names one after another."""
+    for name, value in evidence.items():
+        words = f"{before}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _said(value, f"{words}: ")
+        elif isinstance(value, float):
+            yield words, f"{value:.4g}"
+        else:
+            yield words, "not known" if value is None else str(value)[:200]
