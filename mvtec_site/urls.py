@@ -22,6 +22,7 @@ urlpatterns = [
         for app in ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
     ),
     path("", include("inspection.urls")),
+    path("", include("tuning.urls")),
 ]
 
 handler400 = views.bad_request
