@@ -24,6 +24,7 @@ class Place:
 PLACES = (
     Place("line", "Line", (Right.READ,)),
     Place("history", "History", (Right.READ,)),
+    Place("thresholds", "Thresholds", (Right.READ,)),
 )
 
 
