@@ -47,6 +47,11 @@ class Query:
         """As the API and the record's page take them."""
         return urlencode(self.pairs)
 
+    @property
+    def suffix(self) -> str:
+        """For the address of a record: so it knows what is beside it, and where its reader came from."""
+        return f"?{self}" if self.pairs or self.view else ""
+
     def __str__(self) -> str:
         return urlencode([*self.pairs, *([("view", self.view)] if self.view else [])])
 

@@ -112,7 +112,7 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         # What is wrong with no field to show it at.
         "astray": [text for name, text in wrong.items() if name not in HistoryForm.base_fields],
         "sheet": query.view == SHEET,
-        "suffix": f"?{query.filters}" if query.pairs else "",
+        "suffix": query.suffix,
         "here": _address(query, _cursor(request.GET)),
         "as_table": _address(Query(query.pairs), _cursor(request.GET)),
         "as_sheet": _address(Query(query.pairs, SHEET), _cursor(request.GET)),
@@ -189,7 +189,7 @@ def _review(request: HttpRequest) -> HttpResponse:
         "done": sentence,
         "records": list(selectors.inspections().filter(pk__in=[review.inspection_id for review in reviews])),
         "sheet": query.view == SHEET,
-        "suffix": f"?{query.filters}" if query.pairs else "",
+        "suffix": query.suffix,
     }
     response = render(request, "history.html#reviewed", context)
     response["HX-Trigger"] = "reviewed"

@@ -1,0 +1,407 @@
+"""The history's page: what is shown of which filter, to whom, with and without htmx, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.http import QueryDict
+from django.test import Client
+
+from inspection import browsing, history
+from inspection.benchmarks.synthetic import generate
+from inspection.exports import FORMS
+from inspection.models import Inspection, Review, SavedView
+from inspection.saved_views import VIEWS_MOST
+from inspection.views import history as page
+from modelzoo.models import ModelVersion
+from records.models import AuditEvent
+from tests.conftest import person
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def records(db: None) -> list[Inspection]:
+    """A small synthetic history, newest first."""
+    generate(count=60, seed=5, tell=lambda _: None)
+    return list(Inspection.objects.select_related("standing").order_by("-created_at", "-id"))
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def shown(response: Any) -> list[str]:
+    return re.findall(r'id="r-([0-9a-f-]{36})"', text(response))
+
+
+def ids(records: list[Inspection]) -> list[str]:
+    return [str(record.pk) for record in records]
+
+
+def link(response: Any, words: str) -> str:
+    """The address of the link whose text begins so."""
+    for address, content in re.findall(r'<a\s[^>]*?href="([^"]*)"[^>]*>(.*?)</a>', text(response), re.S):
+        if re.sub(r"<[^>]*>", "", content).strip().startswith(words):
+            return str(address)
+    raise AssertionError(f"no link {words}")
+
+
+# ---------------------------------------------------------------- what is shown
+def test_every_filter_has_a_label_and_every_form_of_export_a_link() -> None:
+    assert list(page._LABELS) == list(history.FILTER_NAMES)
+    assert page._EXPORTS.keys() == FORMS.keys()
+
+
+def test_pages_lead_on_and_back_and_show_each_record_once(signed_in: Client, records: list[Inspection]) -> None:
+    first = signed_in.get("/inspections/")
+    assert shown(first) == ids(records[:50])
+    second = signed_in.get(link(first, "Older"))
+    assert shown(second) == ids(records[50:])
+    assert "These are the oldest." in text(second)
+    assert shown(signed_in.get(link(second, "Newer"))) == ids(records[:50])
+
+
+def test_filters_narrow_what_is_shown_and_lead_along_with_every_link(
+    signed_in: Client, records: list[Inspection]
+) -> None:
+    chosen = [record for record in records if record.outcome == "good" and record.station == "east-1"]
+    response = signed_in.get("/inspections/?outcome=good&station=east-1")
+    assert shown(response) == ids(chosen)
+    assert f"/inspections/{chosen[0].pk}/?outcome=good&station=east-1" in text(response)
+    assert link(response, "Station: east-1") == "/inspections/?outcome=good"
+    assert link(response, "Good") == "/inspections/?station=east-1"
+    assert link(response, "Defective") == "/inspections/?outcome=good&outcome=defective&station=east-1"
+    assert link(response, "Remove all filters") == "/inspections/"
+    assert link(response, "CSV") == "/api/inspections/export?format=csv&outcome=good&station=east-1"
+    assert signed_in.get(link(response, "CSV")).status_code == 200
+
+
+def test_a_serial_number_is_found_by_how_it_begins(signed_in: Client, records: list[Inspection]) -> None:
+    assert shown(signed_in.get("/inspections/", {"serial": records[7].serial_number})) == ids([records[7]])
+    assert len(shown(signed_in.get("/inspections/", {"serial": "SN00000001"}))) == 10
+
+
+def test_a_period_is_until_now(signed_in: Client, records: list[Inspection]) -> None:
+    newest = shown(signed_in.get("/inspections/?period=24h"))
+    assert newest == ids(records[: len(newest)])
+    assert 0 < len(newest) < 50
+    response = signed_in.get("/inspections/?since=2020-01-01")
+    assert link(response, "7 days") == "/inspections/?period=7d"
+
+
+def test_an_address_without_what_a_form_left_empty(signed_in: Client, records: list[Inspection]) -> None:
+    response = signed_in.get("/inspections/?period=&outcome=good&lot=&view=")
+    assert response.status_code == 302
+    assert response["Location"] == "/inspections/?outcome=good"
+
+
+def test_what_a_link_asked_for_stays_in_the_form(signed_in: Client, records: list[Inspection]) -> None:
+    response = signed_in.get("/inspections/", {"serial_number": records[0].serial_number})
+    assert f'name="serial_number" value="{records[0].serial_number}"' in re.sub(r"\s+", " ", text(response))
+
+
+def test_a_model_is_named_in_its_chip(signed_in: Client, records: list[Inspection]) -> None:
+    version = ModelVersion.objects.order_by("-id").select_related("category")[0]
+    assert f"Model: {version}" in text(signed_in.get(f"/inspections/?model_version={version.pk}"))
+
+
+@pytest.mark.parametrize("view", ["", "sheet"])
+def test_people_and_models_stand_beside_each_other(signed_in: Client, records: list[Inspection], view: str) -> None:
+    record = next(record for record in records if not hasattr(record, "standing") and record.outcome == "good")
+    signed_in.post("/inspections/", {"inspection": [str(record.pk)], "verdict": "defective", "defect_type": "burr"})
+    answer = text(signed_in.get("/inspections/", {"serial": record.serial_number, "view": view} if view else {}))
+    assert "burr" in answer
+    assert 'class="human defective"' in answer
+    assert 'class="badge good' in answer
+    assert "olga" in answer
+
+
+def test_a_contact_sheet_stays_one(signed_in: Client, records: list[Inspection]) -> None:
+    response = signed_in.get("/inspections/?view=sheet")
+    assert shown(response) == ids(records[:50])
+    assert "<table" not in text(response).partition("records-form")[2]
+    assert f"/inspections/{records[0].pk}/?view=sheet" in text(response)
+    assert link(response, "Defective") == "/inspections/?outcome=defective&view=sheet"
+    assert "view=sheet" in link(response, "Older")
+    older = signed_in.get(link(response, "Older"))
+    assert link(older, "Table") == link(response, "Older").replace("view=sheet&", "")  # the place is kept
+
+
+# ---------------------------------------------------------------- states
+def test_an_empty_system_says_what_will_stand_here(signed_in: Client, auditor: User) -> None:
+    answer = text(signed_in.get("/inspections/"))
+    assert "Nothing was inspected yet" in answer
+    assert "Inspect an image" in answer
+    assert "Inspect an image" not in text(client_of(auditor).get("/inspections/"))
+
+
+def test_nothing_matches_and_how_to_find_more(signed_in: Client, records: list[Inspection]) -> None:
+    response = signed_in.get("/inspections/?outcome=good&lot=none-such")
+    assert response.status_code == 200
+    assert "Nothing matches" in text(response)
+    assert link(response, "Lot: none-such") == "/inspections/?outcome=good"
+    assert link(response, "Show all records") == "/inspections/"
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "words"),
+    [
+        ("since=never", "since", "Must be a day"),
+        ("score_min=much", "score_min", "Must be a finite number."),
+        ("category=none", "category", "Names no category: none."),
+        ("operator=nobody", "operator", "Names nobody: nobody."),
+        ("model_version=999", "model_version", "999 is unknown."),
+        ("period=ever", "period", "Must be today, 24h, 7d or 30d."),
+        ("period=7d&since=2026-01-01", "period", "And since are both given"),
+        ("lot=a%00b", "lot", "Must not contain NUL"),
+        ("serial=" + "x" * 101, "serial", "Must have at most 100 characters."),
+    ],
+)
+def test_what_is_wrong_stands_at_its_field(
+    signed_in: Client, records: list[Inspection], query: str, field: str, words: str
+) -> None:
+    response = signed_in.get(f"/inspections/?{query}")
+    assert response.status_code == 400
+    error = re.search(rf'id="id_{field}_error"[^>]*>\s*([^<]*)<', text(response))
+    assert error
+    assert error[1].startswith(words)
+    assert 'aria-invalid="true"' in text(response)
+    assert "Nothing was looked up" in text(response)
+    assert shown(response) == []
+
+
+def test_several_wrong_values_are_all_told(signed_in: Client, records: list[Inspection]) -> None:
+    answer = text(signed_in.get("/inspections/?since=never&score_max=NaN&outcome=fine&batch=1&colour=red"))
+    assert answer.count('class="error"') == 3
+    assert "batch must be a UUID" in answer
+    assert "colour is no filter" in answer
+
+
+@pytest.mark.parametrize("query", ["cursor=abc", "cursor=%00", "limit=0", "limit=many"])
+def test_a_place_that_is_none(signed_in: Client, records: list[Inspection], query: str) -> None:
+    response = signed_in.get(f"/inspections/?{query}&outcome=good")
+    assert response.status_code == 400
+    assert link(response, "Begin with the newest") == "/inspections/?outcome=good"
+
+
+# ---------------------------------------------------------------- htmx
+def test_more_is_appended(signed_in: Client, records: list[Inspection]) -> None:
+    first = signed_in.get("/inspections/")
+    more = signed_in.get(link(first, "Older"), headers=HTMX)
+    assert shown(more) == ids(records[50:])
+    assert "<html" not in text(more)
+    assert "These are the oldest." in text(more)
+    assert 'hx-swap-oob="true"' in text(more)
+
+
+def test_figures_are_asked_for_apart_and_a_page_of_their_own(signed_in: Client, records: list[Inspection]) -> None:
+    address = "/inspections/figures?outcome=good&view=sheet"
+    assert f'hx-get="{address}"' in text(signed_in.get("/inspections/?outcome=good&view=sheet"))
+    part, whole = signed_in.get(address, headers=HTMX), signed_in.get(address)
+    assert "<html" not in text(part)
+    assert "History in figures" in text(whole)
+    assert link(whole, "Back to the records") == "/inspections/?outcome=good&view=sheet"
+    good = sum(record.outcome == "good" for record in records)
+    for response in (part, whole):
+        assert re.search(rf'href="/inspections/\?outcome=good&view=sheet">\s*{good}\s*<', text(response))
+    assert signed_in.get("/inspections/figures?since=never").status_code == 400
+    assert signed_in.get("/inspections/figures?lot=none", headers=HTMX).status_code == 200
+
+
+# ---------------------------------------------------------------- what is said of many
+def unreviewed(records: list[Inspection]) -> list[Inspection]:
+    return [record for record in records if not hasattr(record, "standing")]
+
+
+def test_a_form_reviews_all_that_were_ticked(signed_in: Client, records: list[Inspection]) -> None:
+    chosen = unreviewed(records)[:3]
+    said = {"inspection": ids(chosen), "verdict": "defective", "defect_type": "burr", "comment": "by hand"}
+    response = signed_in.post("/inspections/?outcome=good&view=sheet", said)
+    assert response.status_code == 302
+    assert response["Location"] == "/inspections/?outcome=good&view=sheet"
+    assert "3 records reviewed as defective." in text(signed_in.get(response["Location"]))
+    reviews = Review.objects.filter(inspection__in=chosen)
+    assert {(review.verdict, review.defect_type, review.comment) for review in reviews} == {
+        ("defective", "burr", "by hand")
+    }
+    assert len(reviews) == 3
+
+
+def test_htmx_gets_the_rows_as_they_are_now(signed_in: Client, records: list[Inspection]) -> None:
+    [record] = unreviewed(records)[:1]
+    response = signed_in.post("/inspections/", {"inspection": [str(record.pk)], "verdict": "good"}, headers=HTMX)
+    assert response.status_code == 200
+    assert response["HX-Trigger"] == "reviewed"
+    assert shown(response) == [str(record.pk)]
+    assert "1 record reviewed as good." in text(response)
+    assert 'class="human good"' in text(response)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "words"),
+    [
+        ({"verdict": "perhaps"}, 400, "good or defective"),
+        ({"verdict": "good", "defect_type": "burr"}, 400, "Only a defective part has a defect type"),
+        ({"inspection": []}, 400, "0 records were chosen"),
+        ({"inspection": ["no-id"]}, 400, "must be the id of a record"),
+        ({"inspection": ["00000000-0000-4000-8000-000000000000"]}, 404, "There is no inspection"),
+    ],
+)
+def test_nothing_is_reviewed_where_one_thing_is_wrong(
+    signed_in: Client, records: list[Inspection], change: dict[str, Any], status: int, words: str
+) -> None:
+    before = Review.objects.count()
+    said = {"inspection": ids(records[:2]), "verdict": "defective", "comment": "kept"} | change
+    if change.get("inspection"):
+        said["inspection"] = [*ids(records[:2]), *change["inspection"]]
+    response = signed_in.post("/inspections/?outcome=good", said)
+    assert response.status_code == status
+    assert "Nothing was reviewed" in text(response)
+    assert words in text(response)
+    assert 'value="kept"' in text(response)
+    good = [str(record.pk) for record in records[:2] if record.outcome == "good"]
+    assert len(re.findall(r"checked\s*>", text(response))) >= len(good) * bool(said["inspection"])
+    part = signed_in.post("/inspections/?outcome=good", said, headers=HTMX)
+    assert part.status_code == 200
+    assert words in text(part)
+    assert Review.objects.count() == before
+
+
+# ---------------------------------------------------------------- who may what
+def test_who_may_only_read_is_offered_only_that(auditor: User, operator: User, records: list[Inspection]) -> None:
+    reads = client_of(auditor)
+    answer = text(reads.get("/inspections/"))
+    assert 'name="inspection"' not in answer
+    assert "Export all records" in answer
+    refused = reads.post("/inspections/", {"inspection": ids(records[:1]), "verdict": "good"})
+    assert refused.status_code == 403
+    answer = text(client_of(operator).get("/inspections/"))
+    assert 'name="inspection"' in answer
+    assert "Export all records" not in answer
+
+
+@pytest.mark.parametrize("address", ["/inspections/", "/inspections/figures"])
+def test_nobody_else_sees_anything(db: None, records: list[Inspection], address: str) -> None:
+    assert Client().get(address).status_code == 302
+    assert client_of(person("nora")).get(address).status_code == 403
+
+
+# ---------------------------------------------------------------- saved views
+def test_a_view_is_kept_found_and_forgotten(signed_in: Client, user: User, records: list[Inspection]) -> None:
+    query = "period=7d&outcome=defective&view=sheet"
+    response = signed_in.post("/inspections/views?view=sheet&outcome=defective&period=7d", {"name": " My  week "})
+    assert response.status_code == 302
+    assert response["Location"] == f"/inspections/?{query}"
+    view = SavedView.objects.get()
+    assert (view.owner, view.name, view.query) == (user, "My week", query)
+    listed = signed_in.get(f"/inspections/?{query}")
+    assert link(listed, "My week") == f"/inspections/?{query}"
+    response = signed_in.post(f"/inspections/views/{view.pk}/delete?outcome=good")
+    assert response["Location"] == "/inspections/?outcome=good"
+    assert not SavedView.objects.exists()
+    kinds = [event.kind for event in AuditEvent.objects.filter(kind__startswith="view.").order_by("sequence")]
+    assert kinds == ["view.saved", "view.deleted"]
+    assert json.loads(AuditEvent.objects.get(kind="view.saved").after)["query"] == query
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "status", "words"),
+    [
+        ("", "outcome=good", 400, "1 to 60 characters"),
+        ("x" * 61, "outcome=good", 400, "1 to 60 characters"),
+        ("a\0b", "outcome=good", 400, "no character"),
+        ("taken", "outcome=good", 409, "already"),
+        ("new", "", 400, "nothing to save"),
+        ("new", "since=never", 400, "since must be a day"),
+    ],
+)
+def test_what_cannot_be_kept(signed_in: Client, user: User, name: str, query: str, status: int, words: str) -> None:
+    SavedView.objects.create(owner=user, name="taken", query="outcome=good")
+    response = signed_in.post(f"/inspections/views?{query}", {"name": name})
+    assert response.status_code == status
+    assert words in text(response)
+    assert SavedView.objects.count() == 1
+
+
+def test_a_person_has_so_many_views_and_sees_no_others(signed_in: Client, user: User, operator: User) -> None:
+    SavedView.objects.bulk_create(
+        SavedView(owner=user, name=str(number), query="outcome=good") for number in range(VIEWS_MOST)
+    )
+    assert signed_in.post("/inspections/views?outcome=good", {"name": "one more"}).status_code == 409
+    foreign = SavedView.objects.first()
+    assert foreign
+    other = client_of(operator)
+    assert f"views/{foreign.pk}/delete" not in text(other.get("/inspections/"))
+    assert other.post(f"/inspections/views/{foreign.pk}/delete").status_code == 404
+    assert SavedView.objects.count() == VIEWS_MOST
+    assert other.post("/inspections/views?outcome=good", {"name": "1"}).status_code == 302
+
+
+# ---------------------------------------------------------------- figures
+def test_figures_are_those_of_the_records(records: list[Inspection]) -> None:
+    filters, wrong = browsing.read_filters(QueryDict(""))
+    assert wrong == {}
+    found = browsing.figures(filters)
+    assert (found.total, found.more) == (60, False)
+    assert found.outcomes.total() == 60
+    assert found.outcomes["good"] == sum(record.outcome == "good" for record in records)
+    assert found.reviewed == sum(hasattr(record, "standing") for record in records)
+    assert found.scores
+    assert found.times
+    assert sum(int(count) for row in found.times.rows for count in row[2:]) == 60
+    scored = sum(record.score is not None for record in records)
+    assert sum(int(count) for row in found.scores.rows for count in row[2:]) == scored
+    [mark] = found.scores.marks
+    assert mark.label == "threshold"
+
+
+def test_scores_of_one_threshold_are_not_divided(records: list[Inspection]) -> None:
+    record = next(record for record in records if record.score is not None)
+    found = browsing.figures(browsing.read_filters(QueryDict(f"threshold={record.threshold_id}"))[0])
+    assert found.scores
+    assert found.scores.marks[0].label == f"threshold {record.threshold_value:.4g}"
+
+
+def test_no_more_are_counted_than_can_be_at_once(
+    signed_in: Client, records: list[Inspection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browsing, "COUNTED_MOST", 20)
+    found = browsing.figures(browsing.read_filters(QueryDict(""))[0])
+    assert (found.total, found.more) == (20, True)
+    answer = re.sub(r"\s+", " ", text(signed_in.get("/inspections/figures")))
+    assert "more than</small> 20" in answer
+    assert "of the newest 20" in answer
+
+
+def test_figures_of_a_single_moment_and_of_what_has_no_score(records: list[Inspection]) -> None:
+    serial = records[0].serial_number
+    found = browsing.figures(browsing.read_filters(QueryDict(f"serial={serial}"))[0])
+    assert found.total == 1
+    assert found.times
+    nothing = browsing.figures(browsing.read_filters(QueryDict("lot=none"))[0])
+    assert (nothing.total, nothing.scores, nothing.times) == (0, None, None)
+
+
+# ---------------------------------------------------------------- what it costs
+def test_a_page_costs_the_same_however_long_it_is(
+    signed_in: Client, records: list[Inspection], django_assert_num_queries: Any
+) -> None:
+    # who it is and what they may (3); keys, records; suggestions, categories, versions, people; views, defect types
+    for query in ("?limit=2", "?limit=60", "?limit=60&view=sheet"):
+        with django_assert_num_queries(3 + 2 + 4 + 2):
+            assert signed_in.get(f"/inspections/{query}").status_code == 200
+    with django_assert_num_queries(3 + 2):  # the figures: the records, and the thresholds of their scores
+        assert signed_in.get("/inspections/figures").status_code == 200
