@@ -2,15 +2,23 @@
 
 from django.urls import path
 
-from inspection.views import history, line, record
+from inspection.views import batches, history, line, record
 
 urlpatterns = [
     path("", line.line, name="line"),
     path("line/status", line.line_status, name="line-status"),
+    path("line/today", line.today, name="line-today"),
+    path("line/review/<uuid:inspection_id>", line.review, name="line-review"),
     path("inspect", line.inspect, name="inspect"),
     path("inspections/", history.browse, name="history"),
     path("inspections/figures", history.figures, name="history-figures"),
     path("inspections/views", history.keep, name="history-keep"),
     path("inspections/views/<int:view_id>/delete", history.forget, name="history-forget"),
     path("inspections/<uuid:inspection_id>/", record.inspection, name="inspection"),
+    path("inspections/<uuid:inspection_id>/review", record.review, name="inspection-review"),
+    path("inspections/<uuid:inspection_id>/similar", record.similar, name="inspection-similar"),
+    path("inspections/<uuid:inspection_id>/certificate.pdf", record.certificate, name="inspection-certificate"),
+    path("batches/", batches.browse, name="batches"),
+    path("batches/<uuid:batch_id>/", batches.batch_page, name="batch-page"),
+    path("batches/<uuid:batch_id>/cancel", batches.cancel, name="batch-cancel"),
 ]

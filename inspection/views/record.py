@@ -1,25 +1,148 @@
-"""The page of one record."""
+"""The page of one record: its image and map, what was in force, what people say of it, what happened to it."""
 
 from __future__ import annotations
 
+import re
 import uuid
+from http import HTTPStatus
+from typing import Any
 
+from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
 
-from accounts.roles import Right
+from accounts.roles import Right, may
 from accounts.web import needs
-from inspection import selectors
-from mvtec_site.errors import NotFound
+from inspection import browsing, opened
+from inspection.browsing import Query
+from inspection.certificate import make_certificate
+from inspection.models import Inspection
+from inspection.reviews import record_review
+from mvtec_site.errors import NotFound, UserError
 
 
 @require_GET
 @needs(Right.READ)
 def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
-    """The permanent page of one record."""
+    """The permanent page of one record; the address may say among which others it is looked at."""
+    return render(request, "inspection.html", _context(request, _opened(inspection_id)))
+
+
+@require_POST
+@needs(Right.REVIEW)
+def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """Say what the part is. htmx gets what changed on the page, a plain form the page again."""
+    shown = _opened(inspection_id)
+    given = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
     try:
-        shown = selectors.find_inspection(inspection_id)
+        said = record_review(
+            inspection=shown,
+            verdict=given["verdict"],
+            defect_type=given["defect_type"],
+            comment=given["comment"],
+            regions=_marked(given["regions"]),
+            expected_reviews=_count(request.POST.get("expected_reviews", "")),
+            actor=request.user,
+        )
+    except UserError as error:
+        context = _context(request, _opened(inspection_id)) | {"failed": error, "given": given}
+        # htmx swaps answers of 2xx only; the partial itself says that it failed.
+        if request.htmx:  # type: ignore[attr-defined]
+            return render(request, "inspection.html#said", context)
+        return render(request, "inspection.html", context, status=error.status)
+    if request.htmx:  # type: ignore[attr-defined]
+        context = _context(request, _opened(inspection_id)) | {"done": f"Recorded as {said.verdict}."}
+        response = render(request, "inspection.html#said", context)
+        response["HX-Trigger"] = "reviewed"
+        return response
+    messages.success(request, f"Your review was recorded: {said.verdict}.")
+    return redirect(f"{reverse('inspection', args=[shown.pk])}{_suffix(Query.of(request.GET))}#reviews")
+
+
+@require_GET
+@needs(Right.READ)
+def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """Parts like this one: asked for by the page when it is there, or a page of its own."""
+    shown = _opened(inspection_id)
+    context = {"shown": shown, "similar": opened.similar(shown), "nearest": opened.NEAREST, "blocks": opened.BLOCKS}
+    page = "record/similar.html#similar" if request.htmx else "record/similar.html"  # type: ignore[attr-defined]
+    return render(request, page, context)
+
+
+@require_GET
+@needs(Right.READ)
+def certificate(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """The record as a document to print or to send along with the part."""
+    made = make_certificate(inspection=_opened(inspection_id), actor=request.user)
+    disposition = f'inline; filename="certificate-{inspection_id}.pdf"'
+    headers = {"Content-Disposition": disposition, "Cache-Control": "private, no-store"}
+    return HttpResponse(made, content_type="application/pdf", headers=headers)
+
+
+def _opened(inspection_id: uuid.UUID) -> Inspection:
+    try:
+        return opened.open_record(inspection_id)
     except NotFound as error:
         raise Http404(error.detail) from error
-    return render(request, "inspection.html", {"shown": shown})
+
+
+def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
+    query = Query.of(request.GET)
+    filters, wrong = browsing.read_filters(request.GET)
+    # Whoever mistyped a filter is not led on among other records than those that were meant.
+    newer, older = (None, None) if wrong else opened.neighbours(shown, filters)
+    reviews = opened.reviews_of(shown)
+    timings, total = opened.steps(shown)
+    context = {
+        "shown": shown,
+        "suffix": _suffix(query),
+        "filtered": bool(query.pairs),
+        "wrong": list(wrong.values()),
+        "newer": newer,
+        "older": older,
+        "chart": opened.score_chart(shown),
+        "places": opened.places(shown),
+        "timings": timings,
+        "total_ms": total,
+        "reviews": reviews,
+        "said_regions": [region for said in reviews for region in said.regions],
+        "life": opened.life(shown, reviews),
+        "same_part": opened.same_part(shown),
+        "removal": opened.removal(shown),
+    }
+    if may(request.user, Right.REVIEW):
+        context["defect_types"] = browsing.defect_types()
+    if may(request.user, Right.AUDIT):
+        context["events"] = opened.events_of(shown, reviews)
+    return context
+
+
+def _suffix(query: Query) -> str:
+    return f"?{query.filters}" if query.pairs else ""
+
+
+def _count(text: str) -> int | None:
+    """How many reviews there were when the reviewer looked."""
+    if text and not re.fullmatch(r"[0-9]{1,9}", text):
+        raise UserError("expected_reviews must be a whole number. Nothing was written.", code="invalid_review")
+    return int(text) if text else None
+
+
+def _marked(text: str) -> list[dict[str, int]]:
+    """Boxes from a text with one in a line: x, y, width, height."""
+    boxes = []
+    for line in text.splitlines():
+        numbers = re.split(r"[\s,;]+", line.strip())
+        if numbers == [""]:
+            continue
+        if len(numbers) != 4 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
+            raise UserError(
+                f"A place is four whole numbers in a line: x, y, width, height. This is none: {line[:80]!r}. Nothing "
+                "was written.",
+                code="invalid_region",
+                status=HTTPStatus.BAD_REQUEST,
+            )
+        boxes.append(dict(zip(("x", "y", "width", "height"), map(int, numbers), strict=True)))
+    return boxes
