@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.urls import reverse
@@ -37,6 +38,8 @@ from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset
 from records.selectors import gate_limits
 from records.services import Actor, audit, report_refusal, store_image
+from training.archives import ArchiveLimits, iter_images
+from training.selectors import images_of, latest_dataset
 
 T = TypeVar("T")
 MAP_FORMS = ("url", "none")  # never the maps themselves: a batch may have thousands
@@ -113,6 +116,50 @@ def _at_the_gate(look: Callable[[T], _Passed], files: Iterable[T]) -> Iterator[t
     waiting = iter(files)
     while together := list(islice(waiting, _GATED_TOGETHER)):
         yield from zip(together, runtime.in_threads(outcome, together), strict=True)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a batch is to be made of, by one of the ways that images come in."""
+
+    name: str
+    items: list[BatchItem]
+    folder: Path | None = None
+
+
+def gather(
+    *,
+    files: Sequence[UploadedFile] = (),
+    archive: UploadedFile | None = None,
+    dataset: str = "",
+    folder: str = "",
+    actor: Actor,
+) -> Gathered:
+    """The images of exactly one of: files, a zip, the test split of a data set, a folder of the server."""
+    require(actor, Right.INSPECT)
+    if len([way for way in (files, archive, dataset, folder) if way]) != 1:
+        raise UserError(
+            "Send exactly one of: images (files), archive (a zip), dataset (a name), folder (of the server).",
+            code="invalid",
+        )
+    if dataset:
+        named = latest_dataset(dataset)
+        items = [BatchItem(filename=image.path, asset=image.asset) for image in images_of(named, "test")]
+        return Gathered(f"{named} test", items)
+    if folder:
+        found = folders.find_folder(folder)
+        return Gathered(folder, items_in(found), found)
+    if archive:
+        limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
+        return Gathered(str(archive.name), receive_items(files=iter_images(archive, limits), actor=actor))
+    if len(files) > settings.BATCH_MAX_FILES:
+        raise UserError(
+            f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",
+            code="too_many_files",
+            status=ImageRejected.TOO_LARGE,
+        )
+    items = receive_items(files=((file.name or "", file.read()) for file in files), actor=actor)
+    return Gathered(f"{len(files)} file{'s' if len(files) > 1 else ''}", items)
 
 
 @transaction.atomic

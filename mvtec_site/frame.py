@@ -14,7 +14,10 @@ from accounts.roles import Right, Someone, may
 
 @dataclass(frozen=True)
 class Place:
-    """An entry of the rail. Shown to those who have one of the rights; `name` is its URL's name and its icon's."""
+    """An entry of the rail, for those who have one of the rights, or for everybody where none is named.
+
+    `name` is its URL's name and its icon's.
+    """
 
     name: str
     words: str
@@ -25,6 +28,10 @@ PLACES = (
     Place("line", "Line", (Right.READ,)),
     Place("history", "History", (Right.READ,)),
     Place("thresholds", "Thresholds", (Right.READ,)),
+    Place("batches", "Batches", (Right.READ, Right.INSPECT)),
+    Place("audit", "Audit", (Right.AUDIT,)),
+    Place("settings", "Settings", ()),
+    Place("help", "Help", ()),
 )
 
 
@@ -46,7 +53,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
 def _places(request: HttpRequest, user: Someone) -> list[dict[str, Any]]:
     found = []
     for place in PLACES:
-        if not may(user, *place.rights):
+        if place.rights and not may(user, *place.rights):
             continue
         address = reverse(place.name)
         here = request.path == address or (address != "/" and request.path.startswith(address))

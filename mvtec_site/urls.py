@@ -22,6 +22,9 @@ urlpatterns = [
         for app in ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
     ),
     path("", include("inspection.urls")),
+    path("", include("accounts.urls")),
+    path("", include("retention.urls")),
+    path("help/", views.help_page, name="help"),
     path("", include("tuning.urls")),
 ]
 

@@ -38,3 +38,30 @@ def library_versions() -> dict[str, str]:
     """Versions of what decides a score, without importing any of it."""
     names = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "Pillow", "safetensors", "Django")
     return {"code": code_version()} | {name: metadata.version(name) for name in names}
+
+
+# What the product is made of, for the help page; what only tests and the demo use is not named.
+_LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "cryptography")
+_LIBRARIES += ("Django", "djangorestframework", "drf-spectacular", "django-htmx", "celery", "redis", "whitenoise")
+_LIBRARIES += ("gunicorn", "psycopg2-binary", "XlsxWriter", "reportlab")
+
+
+@functools.lru_cache(maxsize=1)
+def libraries() -> list[tuple[str, str, str]]:
+    """Name, version and licence of each, as the packages themselves say."""
+    found = []
+    for name in _LIBRARIES:
+        try:
+            said = metadata.metadata(name)
+        except metadata.PackageNotFoundError:  # not every installation has each of them
+            continue
+        found.append((name, said["Version"], _licence(said)))
+    return found
+
+
+def _licence(said: metadata.PackageMetadata) -> str:
+    """The short name of a licence; some packages put its whole text where the name belongs."""
+    classified = [word.rpartition(" :: ")[2] for word in said.get_all("Classifier") or [] if "License ::" in word]
+    named = said.get_all("License-Expression") or said.get_all("License") or []
+    short = [word for word in named if word and "\n" not in word]
+    return (short or classified or ["see the package"])[0]

@@ -6,8 +6,10 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from mvtec_site import broker, problems
+from mvtec_site.version import code_version, libraries
 
 
 @login_not_required
@@ -32,6 +34,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "training_worker": any("training" in queues for queues in workers.values()),
     }
     return JsonResponse(state, status=200 if all(state.values()) else 503)
+
+
+@require_GET
+def help_page(request: HttpRequest) -> HttpResponse:
+    """Keys, what the numbers mean, and what software this is."""
+    return render(request, "help.html", {"code": code_version(), "libraries": libraries()})
 
 
 @login_not_required

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
 
 from mvtec_site.errors import NotFound, UserError
-from records.chain import HASHED, ChainReport, Event, walk
+from records.chain import GENESIS, HASHED, ChainReport, Event, walk
 from records.checkpoints import Checkpoint, as_said
 from records.images import GateLimits, SixteenBit
 from records.models import AuditCheckpoint, AuditEvent
@@ -85,6 +87,31 @@ def stream_events(events: QuerySet[AuditEvent], *, last: int | None = None) -> I
         reached = chunk[-1][0]
 
 
+_SAID_OF = ("actor_name", "kind", "object_type", "source")
+_MOST_VALUES = 500
+
+
+def values_of(name: str) -> list[str]:
+    """Every value that events have under one of the indexed names, in order.
+
+    Each is found from the one before by a step in the index: a million events are not looked at.
+    """
+    if name not in _SAID_OF:
+        raise ValueError(f"events are not indexed by {name}")
+    table = AuditEvent._meta.db_table
+    query = f"""
+        WITH RECURSIVE found(value) AS (
+            SELECT min({name}) FROM {table}
+            UNION ALL
+            SELECT (SELECT min({name}) FROM {table} WHERE {name} > found.value) FROM found WHERE found.value IS NOT NULL
+        )
+        SELECT value FROM found WHERE value IS NOT NULL LIMIT {_MOST_VALUES}
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [value for (value,) in cursor.fetchall() if value]
+
+
 def changes_of(before: Any, after: Any, field: str = "") -> list[dict[str, Any]]:
     """What differs between two JSON values, for people; `field` names the place, with dots between."""
     if isinstance(before, dict | None) and isinstance(after, dict | None) and (before or after):
@@ -104,6 +131,45 @@ def verify_chain(*, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[
     seals, forged = sealed([*kept, *elsewhere], public_keys)
     events = stream_events(AuditEvent.objects.all())
     report = walk(events, seals=seals, kept_checkpoints={seal.sequence for seal in kept})
+    return first_of(report, forged)
+
+
+@dataclass(frozen=True)
+class ChainState:
+    """Where the chain stands. `doubt`: what is wrong with its last checkpoint; empty where nothing is."""
+
+    events: int
+    head: str
+    checkpoint: AuditCheckpoint | None
+    doubt: str
+
+    @property
+    def since_checkpoint(self) -> int:
+        return self.events - (self.checkpoint.sequence if self.checkpoint else 0)
+
+
+def chain_state() -> ChainState:
+    """The end of the chain, and whether the last checkpoint is genuine and fits its event; no more is looked at."""
+    checkpoint = AuditCheckpoint.objects.order_by("-sequence").first()
+    last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
+    doubt = ""
+    if checkpoint:
+        doubt = as_said(checkpoint).check_signature(known_keys())
+        if not doubt and not AuditEvent.objects.filter(sequence=checkpoint.sequence, hash=checkpoint.head).exists():
+            doubt = "the event that it names is not the one that it saw"
+    return ChainState(last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt)
+
+
+def verify_latest(count: int) -> ChainReport:
+    """The same as `verify_chain` of the newest events alone, and of the checkpoints among them."""
+    newest = AuditCheckpoint.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
+    last = AuditEvent.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
+    # What is written while this is read is left out: only what the newest checkpoint saw before can be missing.
+    rows = AuditCheckpoint.objects.filter(sequence__gt=last - count, sequence__lte=max(newest, last))
+    kept = [as_said(row) for row in rows]
+    seals, forged = sealed(kept, ())
+    events = stream_events(AuditEvent.objects.filter(sequence__gt=last - count), last=last)
+    report = walk(events, seals=seals, kept_checkpoints={seal.sequence for seal in kept}, whole=False)
     return first_of(report, forged)
 
 

@@ -87,6 +87,12 @@ def was_rehearsed(*, policy: RetentionPolicy | None, orphan_days: int | None) ->
     ).exists()
 
 
+def rehearsed(some: Iterable[RetentionPolicy]) -> set[int]:
+    """Which of these policies `was_rehearsed`, asked at once."""
+    done = RetentionRun.objects.filter(policy__in=list(some), dry_run=True, status=RetentionRun.Status.FINISHED)
+    return {number for number in done.values_list("policy", flat=True).distinct() if number is not None}
+
+
 # ---------------------------------------------------------------- which files may go
 def live_assets() -> QuerySet[Asset]:
     return Asset.objects.filter(discarded_at__isnull=True)

@@ -7,7 +7,6 @@ import uuid
 from typing import Any
 
 from csp.decorators import csp
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.utils.decorators import method_decorator
@@ -19,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Right
-from inspection import batch_reports, batches, folders, selectors
+from inspection import batch_reports, batches, selectors
 from inspection.api.idempotency import KEY, REPLAY
 from inspection.api.serializers import InspectionOutput, PartInput, text_field
 from inspection.api.views import part_of
@@ -30,13 +29,9 @@ from modelzoo.selectors import deployment_in_force
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, page_output, parsed, problems, read_page
 from mvtec_site.errors import UserError
 from mvtec_site.parsers import JSONParser
-from records.images import ImageRejected
-from training.archives import ArchiveLimits, iter_images
-from training.selectors import images_of, latest_dataset
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
 _FILTERS = ("since", "until", "category")
-_FORMS = ("images", "archive", "dataset", "folder")
 
 
 class NamedBatchInput(PartInput):
@@ -192,8 +187,17 @@ def _ask_for_batch(request: Request) -> Response:
     batch = batches.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
     if batch is None:
         deployment = deployment_in_force(given["category"])
+        gathered = batches.gather(
+            files=given["images"],
+            archive=given["archive"],
+            dataset=given["dataset"],
+            folder=given["folder"],
+            actor=request.user,
+        )
         batch = batches.request_batch(
-            **_images(given, request.user),
+            items=gathered.items,
+            name=gathered.name,
+            folder=gathered.folder,
             deployment=deployment,
             source="api",
             actor=request.user,
@@ -208,18 +212,12 @@ def _ask_for_batch(request: Request) -> Response:
 
 
 def _given(request: Request) -> dict[str, Any]:
-    """What was sent, `image` being another name of `images`, and exactly one of the forms."""
+    """What was sent, `image` being another name of `images`."""
     data: Any = request.data
     if hasattr(data, "getlist"):
         files = data.getlist("images") + data.getlist("image")
         data = {name: data.get(name) for name in data} | {"images": files}
-    given = parsed(BatchTestInput, data)
-    if len([form for form in _FORMS if given[form]]) != 1:
-        raise UserError(
-            "Send exactly one of: images (files), archive (a zip), dataset (a name), folder (of the server).",
-            code="invalid",
-        )
-    return given
+    return parsed(BatchTestInput, data)
 
 
 def _fingerprint(given: dict[str, Any]) -> str:
@@ -241,31 +239,6 @@ def _sha256(file: UploadedFile) -> str:
         digest.update(chunk)
     file.seek(0)
     return digest.hexdigest()
-
-
-def _images(given: dict[str, Any], actor: Any) -> dict[str, Any]:
-    """Name, items and folder of the one of the forms that was sent."""
-    if given["dataset"]:
-        dataset = latest_dataset(given["dataset"])
-        images = images_of(dataset, "test")
-        items = [batches.BatchItem(filename=image.path, asset=image.asset) for image in images]
-        return {"name": f"{dataset} test", "items": items}
-    if given["folder"]:
-        folder = folders.find_folder(given["folder"])
-        return {"name": given["folder"], "items": batches.items_in(folder), "folder": folder}
-    if given["archive"]:
-        limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
-        items = batches.receive_items(files=iter_images(given["archive"], limits), actor=actor)
-        return {"name": str(given["archive"].name), "items": items}
-    files = given["images"]
-    if len(files) > settings.BATCH_MAX_FILES:
-        raise UserError(
-            f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",
-            code="too_many_files",
-            status=ImageRejected.TOO_LARGE,
-        )
-    items = batches.receive_items(files=((file.name, file.read()) for file in files), actor=actor)
-    return {"name": f"{len(files)} files", "items": items}
 
 
 class BatchView(ApiView):

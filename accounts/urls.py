@@ -1,0 +1,16 @@
+"""Pages of accounts."""
+
+from django.urls import path
+
+from accounts.views import audit, settings
+
+urlpatterns = [
+    path("audit/", audit.history, name="audit"),
+    path("audit/verify", audit.verify, name="audit-verify"),
+    path("audit/<int:sequence>/", audit.event, name="audit-event"),
+    path("settings/", settings.settings_page, name="settings"),
+    path("settings/theme", settings.choose_theme, name="settings-theme"),
+    path("settings/password", settings.change_password, name="settings-password"),
+    path("settings/tokens", settings.issue, name="settings-tokens"),
+    path("settings/tokens/<int:token_id>/revoke", settings.revoke, name="settings-revoke"),
+]

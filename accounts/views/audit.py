@@ -1,0 +1,242 @@
+"""The audit history: who did what, when and from where, what it changed, and whether the chain holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode
+
+from django import forms
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from accounts.roles import Right, may
+from accounts.web import needs
+from mvtec_site.api import read_page
+from mvtec_site.errors import NotFound, UserError
+from records import selectors
+from records.models import AuditEvent
+
+VERIFIED_AT_ONCE = 1000
+_CHANGES = 5  # of one event in the list; the rest stands on its page
+_LONGEST = 160  # characters of one value in the list
+# The page of an object, by its type; the others have none.
+_PAGES = {
+    "inspection.inspection": "inspection",
+    "inspection.batchrun": "batch-page",
+    "modelzoo.modelversion": "model",
+    "training.trainingrun": "run",
+    "training.dataset": "dataset",
+    "records.auditcheckpoint": "api-audit-checkpoint",
+}
+_ADMIN_PAGES = {"auth.user": "admin:auth_user_change", "accounts.apitoken": "admin:accounts_apitoken_change"}
+_PERIODS = ((0, "Today"), (6, "7 days"), (29, "30 days"))
+
+
+# ---------------------------------------------------------------- filters
+def _text(label: str, **attributes: str) -> forms.CharField:
+    widget = forms.TextInput({"autocomplete": "off", "spellcheck": "false", **attributes})
+    return forms.CharField(label=label, required=False, max_length=150, widget=widget)
+
+
+def _day(label: str) -> forms.DateField:
+    return forms.DateField(
+        label=label,
+        required=False,
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+        error_messages={"invalid": "Write a day as 2026-11-24."},
+    )
+
+
+class AuditFilterForm(forms.Form):
+    """What the address asks for. Days are whole days, `until` included."""
+
+    actor = _text("Who", list="actors")
+    kind = _text("What", list="kinds", placeholder="threshold.set")
+    object_type = _text("Kind of object", list="object_types")
+    object_id = _text("Object")
+    source = forms.CharField(label="Came by", required=False, max_length=16, widget=forms.Select)
+    since = _day("From")
+    until = _day("Until")
+    request_id = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, sources: list[str]) -> None:
+        super().__init__(data)
+        words = list(dict.fromkeys([*sources, *filter(None, [data.get("source", "")])]))
+        self.fields["source"].widget.choices = [("", "any"), *((word, word) for word in words)]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("object_id") and not given.get("object_type"):
+            self.add_error("object_type", "An object's number needs its kind: numbers repeat between kinds.")
+        try:
+            self.filters = {
+                **{name: given.get(name, "") for name in self.fields},
+                "since": _begin_of(given.get("since")),
+                "until": _begin_of(given.get("until"), later=1),
+            }
+        except OverflowError:
+            self.add_error("until", "No day lies that far away.")
+        return given
+
+
+def _begin_of(day: date | None, *, later: int = 0) -> datetime | None:
+    return timezone.make_aware(datetime.combine(day + timedelta(days=later), time.min)) if day else None
+
+
+# ---------------------------------------------------------------- one event as it is shown
+@dataclass(frozen=True)
+class Change:
+    """A value that changed; None where there was none."""
+
+    field: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An event with what it changed, and the page of what it changed."""
+
+    event: AuditEvent
+    changes: list[Change]
+    more: int
+    address: str
+
+
+def _shown(event: AuditEvent, *, someone: Any, whole: bool = False) -> Shown:
+    before, after = json.loads(event.before), json.loads(event.after)
+    changes = [
+        Change(
+            change["field"] or "value",
+            None if before is None else _words(change["before"], whole=whole),
+            None if after is None else _words(change["after"], whole=whole),
+        )
+        for change in selectors.changes_of(before, after)
+    ]
+    kept = changes if whole else changes[:_CHANGES]
+    return Shown(event, kept, len(changes) - len(kept), _address_of(event, someone))
+
+
+def _words(value: Any, *, whole: bool) -> str:
+    if value is None or value == "":
+        return "(empty)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2 if whole else None)
+    return text if whole or len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _address_of(event: AuditEvent, someone: Any) -> str:
+    name = _PAGES.get(event.object_type)
+    if name is None and may(someone, Right.ADMINISTER):
+        name = _ADMIN_PAGES.get(event.object_type)
+    try:
+        return reverse(name, args=[event.object_id]) if name else ""
+    except NoReverseMatch:  # what could not be named when it happened has no page
+        return ""
+
+
+# ---------------------------------------------------------------- pages
+@require_GET
+@needs(Right.AUDIT, hidden=True)
+def history(request: HttpRequest) -> HttpResponse:
+    """Events that the address asks for, newest first, and where the chain stands."""
+    form = AuditFilterForm(request.GET, selectors.values_of("source"))
+    context: dict[str, Any] = {
+        "form": form,
+        "chain": _chain(),
+        "verified_at_once": VERIFIED_AT_ONCE,
+        "kinds": selectors.values_of("kind"),
+        "object_types": selectors.values_of("object_type"),
+        "actors": selectors.values_of("actor_name"),
+        "periods": [_period(request, days, words) for days, words in _PERIODS],
+        "own": request.user.get_username(),
+    }
+    if not form.is_valid():
+        return render(request, "audit.html", context, status=HTTPStatus.BAD_REQUEST)
+    filters = form.filters
+    context["chips"] = [
+        (form.fields[name].label or "Request", value, _without(request, name))
+        for name in form.fields
+        if (value := request.GET.get(name, ""))
+    ]
+    # A period is found through the index on time, whose order is that of the chain but for a clock set back.
+    ordering = ("-at", "-sequence") if filters["since"] or filters["until"] else ("-sequence",)
+    try:
+        page = read_page(selectors.filter_events(**filters), request, ordering=ordering)
+    except UserError as error:
+        return render(request, "audit.html", context | {"lost": error}, status=error.status)
+    context |= {
+        "rows": [_shown(event, someone=request.user) for event in page.rows],
+        "page": page,
+        "export": _export(filters),
+    }
+    return render(request, "audit.html", context)
+
+
+def _chain() -> dict[str, Any]:
+    """Where the chain stands, or why that cannot be said: a key that cannot be read shall not hide the history."""
+    try:
+        return {"state": selectors.chain_state()}
+    except UserError as error:
+        return {"error": error.detail}
+
+
+def _period(request: HttpRequest, days: int, words: str) -> dict[str, Any]:
+    since = (timezone.localdate() - timedelta(days=days)).isoformat()
+    on = request.GET.get("since") == since and not request.GET.get("until")
+    params = request.GET.copy()
+    for name in ("since", "until", "cursor"):
+        params.pop(name, None)
+    if not on:
+        params["since"] = since
+    return {"words": words, "on": on, "address": f"?{params.urlencode()}"}
+
+
+def _without(request: HttpRequest, name: str) -> str:
+    params = request.GET.copy()
+    for gone in (name, "cursor", *(["object_id"] if name == "object_type" else [])):
+        params.pop(gone, None)
+    return f"?{params.urlencode()}"
+
+
+def _export(filters: dict[str, Any]) -> str:
+    given = {name: value for name, value in filters.items() if value}
+    words = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
+    return reverse("api-audit-export") + (f"?{urlencode(words)}" if words else "")
+
+
+@require_GET
+@needs(Right.AUDIT, hidden=True)
+def event(request: HttpRequest, sequence: int) -> HttpResponse:
+    """One event, whole, with its place in the chain."""
+    try:
+        found = selectors.find_event(sequence)
+    except NotFound as error:
+        raise Http404 from error
+    context = {
+        "row": _shown(found, someone=request.user, whole=True),
+        "genuine": found.computed_hash() == found.hash,
+        "follows": AuditEvent.objects.filter(sequence=sequence + 1).exists(),
+    }
+    return render(request, "audit/event.html", context)
+
+
+@require_GET
+@needs(Right.AUDIT, hidden=True)
+def verify(request: HttpRequest) -> HttpResponse:
+    """The newest events recomputed, now: a partial for htmx, a page of its own otherwise."""
+    context: dict[str, Any] = {"asked": VERIFIED_AT_ONCE, "at": timezone.now()}
+    try:
+        context["report"] = selectors.verify_latest(VERIFIED_AT_ONCE)
+    except UserError as error:
+        context["error"] = error.detail
+    page = "audit/verified.html#verified" if request.htmx else "audit/verified.html"  # type: ignore[attr-defined]
+    return render(request, page, context)

@@ -1,0 +1,168 @@
+"""One's own settings: what one may do, how pages look, the password, tokens for programs."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts import selectors
+from accounts.roles import RIGHTS, Right, Scope, may, rights_of
+from accounts.services import issue_token, reporting_password, revoke_token
+from accounts.web import needs
+from mvtec_site.errors import UserError
+from mvtec_site.frame import THEME, THEMES
+
+_YEAR = 365 * 24 * 3600
+_SHOWN_TOKENS = 100
+_WORDS = {
+    Right.INSPECT: "have images judged, singly and in batches",
+    Right.READ: "see records, models, thresholds, data sets and runs",
+    Right.REVIEW: "confirm or overrule a verdict",
+    Right.EXPORT: "take records out, many at a time",
+    Right.TRAIN: "import data sets, start and cancel training",
+    Right.TUNE: "set thresholds and score the past again",
+    Right.DEPLOY: "load, promote, roll back and archive model versions",
+    Right.AUDIT: "see the audit history",
+    Right.ISSUE: "issue and revoke tokens of your own",
+    Right.ADMINISTER: "manage people, everybody's tokens and retention",
+}
+_SCOPES = {
+    Scope.INSPECT: "have images judged",
+    Scope.READ: "read and export what you may read",
+    Scope.MANAGE: "review, train, tune, deploy and administer, as far as you may",
+}
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(
+        max_length=100, widget=forms.TextInput({"autocomplete": "off", "placeholder": "line 3, camera program"})
+    )
+    scopes = forms.MultipleChoiceField(choices=list(_SCOPES.items()), widget=forms.CheckboxSelectMultiple)
+    ends_on = forms.DateField(
+        label="Valid until",
+        required=False,
+        widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
+        help_text="That day included. Empty: until you revoke it.",
+    )
+
+    def clean_ends_on(self) -> datetime | None:
+        day = self.cleaned_data["ends_on"]
+        try:
+            return timezone.make_aware(datetime.combine(day + timedelta(days=1), time.min)) if day else None
+        except OverflowError as error:
+            raise forms.ValidationError(
+                "No day lies that far away. Leave it empty for a token without an end."
+            ) from error
+
+
+class PasswordForm(PasswordChangeForm):
+    """Django's, on a page that has other things to begin with."""
+
+    def __init__(self, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
+
+
+def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+    """All of it; `more` is what an answer to a form shows besides."""
+    user = request.user
+    assert isinstance(user, User), "nobody else is let in"
+    own = rights_of(user)
+    issues = may(user, Right.ISSUE)
+    context: dict[str, Any] = {
+        "roles": selectors.roles_of(user),
+        "granted": [words for right, words in _WORDS.items() if right in own],
+        "refused": [
+            (words, ", ".join(role for role, rights in RIGHTS.items() if right in rights))
+            for right, words in _WORDS.items()
+            if right not in own
+        ],
+        "themes": [("", "As the system has it"), *((name, name.capitalize()) for name in THEMES)],
+        "password_form": PasswordForm(user),
+        "token_form": TokenForm(initial={"scopes": [Scope.INSPECT]}),
+        "tokens": list(selectors.tokens_of(user)[:_SHOWN_TOKENS]) if issues else [],
+    }
+    return render(request, "settings.html", context | more, status=status)
+
+
+@require_GET
+def settings_page(request: HttpRequest) -> HttpResponse:
+    return _page(request)
+
+
+@require_POST
+def choose_theme(request: HttpRequest) -> HttpResponse:
+    """Kept in a cookie of this browser: it says nothing about anybody."""
+    response = redirect("settings")
+    theme = request.POST.get(THEME, "")
+    if theme in THEMES:
+        response.set_cookie(THEME, theme, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
+    else:
+        response.delete_cookie(THEME, samesite="Lax")
+    return response
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_POST
+def change_password(request: HttpRequest) -> HttpResponse:
+    """One's own; other browsers that are signed in are signed out by it."""
+    assert isinstance(request.user, User), "nobody else is let in"
+    form = PasswordForm(request.user, request.POST)
+    with reporting_password(user=request.user, actor=request.user):
+        if not form.is_valid():
+            return _page(request, password_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        form.save()
+    update_session_auth_hash(request, request.user)
+    messages.success(request, "Your password was changed. Wherever else you were signed in, you no longer are.")
+    return redirect("settings")
+
+
+# ---------------------------------------------------------------- tokens
+@never_cache
+@require_POST
+@needs(Right.ISSUE)
+def issue(request: HttpRequest) -> HttpResponse:
+    """A new token. Its key stands on the page that answers, and nowhere afterwards."""
+    assert isinstance(request.user, User), "the right says so"
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        return _page(request, token_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    given = form.cleaned_data
+    try:
+        token, key = issue_token(
+            user=request.user,
+            name=given["name"],
+            scopes=given["scopes"],
+            expires_at=given["ends_on"],
+            actor=request.user,
+        )
+    except UserError as error:
+        return _page(request, token_form=form, token_error=error, status=error.status)
+    return _page(request, issued=token, key=key, status=HTTPStatus.CREATED)
+
+
+@require_POST
+@needs(Right.ISSUE)
+def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
+    assert isinstance(request.user, User), "the right says so"
+    try:
+        token = selectors.find_token(token_id, seen_by=request.user)
+        revoke_token(token=token, actor=request.user)
+    except UserError as error:
+        return _page(request, token_error=error, status=error.status)
+    messages.success(request, f"The token {token.name} was revoked. Programs that use it are refused from now on.")
+    return redirect("settings")

@@ -1,0 +1,141 @@
+"""How long files are kept: the rule of each category, what it would remove, and carrying it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.roles import Right
+from accounts.web import needs
+from modelzoo.models import Category
+from mvtec_site.errors import NotFound, UserError
+from retention import selectors, services
+from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionPolicy, RetentionRun
+
+_CATEGORIES = 200
+_RUNS = 12
+
+
+def _days(label: str) -> forms.IntegerField:
+    return forms.IntegerField(label=label, required=False, min_value=1, max_value=MOST_DAYS)
+
+
+class PolicyForm(forms.Form):
+    """A new revision. Without any days it keeps everything."""
+
+    good_after_days = _days("Images of good parts may go after days")
+    good_keep_every = forms.IntegerField(
+        label="but one in so many of them stays", required=False, min_value=0, max_value=MOST_KEEP_EVERY
+    )
+    maps_after_days = _days("Maps of good parts may go after days")
+    defective_after_days = _days("All other images may go after days")
+    keep_reviewed = forms.BooleanField(label="What a person reviewed stays", required=False)
+    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+
+    def clean_good_keep_every(self) -> int:
+        return self.cleaned_data["good_keep_every"] or 0
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A category, the policy that is in force, and the form for the next one."""
+
+    category: Category
+    policy: RetentionPolicy | None
+    form: PolicyForm
+    may_run: bool
+
+
+def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+    wrong: dict[int, PolicyForm] = more.pop("wrong", {})
+    in_force = {policy.category_id: policy for policy in selectors.policies_in_force()}
+    rehearsed = selectors.rehearsed(in_force.values())
+    rules = []
+    for category in Category.objects.order_by("name")[:_CATEGORIES]:
+        policy = in_force.get(category.pk)
+        form = wrong.get(category.pk) or PolicyForm(initial=_initial(policy), auto_id=f"id_{category.pk}_%s")
+        rules.append(Rule(category, policy, form, policy is not None and policy.pk in rehearsed))
+    runs = list(selectors.runs()[:_RUNS])
+    context = {
+        "rules": rules,
+        "runs": runs,
+        "under_way": any(run.status in RetentionRun.OPEN for run in runs),
+        "orphan_days": settings.ORPHAN_DAYS,
+        "orphans_may_run": selectors.was_rehearsed(policy=None, orphan_days=settings.ORPHAN_DAYS),
+        "open_category": next(iter(wrong), None),
+        **more,
+    }
+    return render(request, "settings/retention.html", context, status=status)
+
+
+def _initial(policy: RetentionPolicy | None) -> dict[str, Any]:
+    if policy is None:
+        return {"keep_reviewed": True, "good_keep_every": 0}
+    names = ("good_after_days", "good_keep_every", "maps_after_days", "defective_after_days", "keep_reviewed")
+    return {name: getattr(policy, name) for name in names}
+
+
+@require_GET
+@needs(Right.ADMINISTER, Right.AUDIT, hidden=True)
+def retention(request: HttpRequest) -> HttpResponse:
+    """The rules, and the runs that carried them out; htmx asks for the runs alone while one is under way."""
+    if request.htmx:  # type: ignore[attr-defined]
+        runs = list(selectors.runs()[:_RUNS])
+        under_way = any(run.status in RetentionRun.OPEN for run in runs)
+        response = render(request, "settings/retention.html#runs", {"runs": runs, "under_way": under_way})
+        if not under_way:
+            response["HX-Refresh"] = "true"  # what may be done next has changed
+        return response
+    return _page(request)
+
+
+@require_POST
+@needs(Right.ADMINISTER, hidden=True)
+def set_policy(request: HttpRequest) -> HttpResponse:
+    """A new revision of a category's rule, in force at once. Nothing is removed by it."""
+    try:
+        category = _category(request)
+    except UserError as error:
+        return _page(request, failed=error, status=error.status)
+    form = PolicyForm(request.POST, auto_id=f"id_{category.pk}_%s")
+    if not form.is_valid():
+        return _page(request, wrong={category.pk: form}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    try:
+        policy = services.set_policy(category=category, actor=request.user, **form.cleaned_data)
+    except UserError as error:
+        return _page(request, wrong={category.pk: form}, failed=error, status=error.status)
+    messages.success(
+        request,
+        f"Revision {policy.revision} of {category.name} is in force. Nothing was removed: make a dry run and look.",
+    )
+    return redirect("retention")
+
+
+@require_POST
+@needs(Right.ADMINISTER, hidden=True)
+def start_run(request: HttpRequest) -> HttpResponse:
+    """A dry run, or a real one, of a category's rule; without a category, of what belongs to nobody."""
+    try:
+        policy = selectors.policy_of(_category(request).name) if request.POST.get("category") else None
+        run = services.request_run(policy=policy, dry_run=request.POST.get("dry_run") != "no", actor=request.user)
+    except UserError as error:
+        return _page(request, failed=error, status=error.status)
+    what = "A dry run was asked for: it counts and removes nothing." if run.dry_run else "Removing was asked for."
+    messages.success(request, f"{what} Its result appears below.")
+    return redirect("retention")
+
+
+def _category(request: HttpRequest) -> Category:
+    name = request.POST.get("category", "")
+    found = Category.objects.filter(name=name).first() if "\0" not in name else None
+    if found is None:
+        raise NotFound("There is no such category. Nothing was changed.", code="category_not_found")
+    return found
