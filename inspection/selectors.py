@@ -203,17 +203,24 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
 def line_status() -> dict[str, Any]:
     """What is loaded, who works, what waits."""
     loaded = [deployment_document(deployment) for deployment in active_deployments()]
-    workers = broker.live_workers()
-    queues = broker.queue_depths(QUEUES)
     return {
         "model_loaded": bool(loaded),
         "model": loaded[0] if loaded else None,
         "deployments": loaded,
         "device": loaded[0]["device"] if loaded else settings.DEVICE,
         "threshold": loaded[0]["threshold"] if loaded else None,
+        **traffic(),
+        "versions": library_versions(),
+        "uptime_seconds": round(time.time() - _STARTED, 1),
+    }
+
+
+def traffic() -> dict[str, Any]:
+    """Who works, and what waits for them."""
+    workers = broker.live_workers()
+    queues = broker.queue_depths(QUEUES)
+    return {
         "workers": [{"name": name, "queues": served} for name, served in workers.items()],
         "queues": queues,
         "broker": "reachable" if None not in queues.values() else "unreachable",
-        "versions": library_versions(),
-        "uptime_seconds": round(time.time() - _STARTED, 1),
     }
