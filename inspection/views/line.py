@@ -171,7 +171,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
 @require_POST
 @needs(Right.REVIEW)
 def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
-    """Confirm or overrule the verdict that is shown. htmx gets the form as it stands then, a plain form the page."""
+    """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     expected, category = request.POST.get("expected_reviews", ""), request.POST.get("category", "")
     failed: UserError | None = None
@@ -191,7 +191,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     shown = selectors.find_inspection(inspection_id)
     context = {"shown": shown, "failed": failed, "said": request.POST.get("comment", "") if failed else ""}
     if htmx:
-        response = render(request, "line/review.html", context | _limits())
+        response = render(request, "partials/verdict.html", context | _limits())
         return response if failed else trigger_client_event(response, "reviewed")
     if failed is None:
         return redirect(_address(category, shown))
