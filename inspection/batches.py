@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from django.conf import settings
@@ -151,7 +151,9 @@ def gather(
         return Gathered(folder, items_in(found), found)
     if archive:
         limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
-        return Gathered(str(archive.name), receive_items(files=iter_images(archive, limits), actor=actor))
+        return Gathered(
+            str(archive.name), receive_items(files=iter_images(cast(BinaryIO, archive), limits), actor=actor)
+        )
     if len(files) > settings.BATCH_MAX_FILES:
         raise UserError(
             f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",

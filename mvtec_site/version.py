@@ -41,9 +41,11 @@ def library_versions() -> dict[str, str]:
 
 
 # What the product is made of, for the help page; what only tests and the demo use is not named.
-_LIBRARIES = ("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "cryptography")
-_LIBRARIES += ("Django", "djangorestframework", "drf-spectacular", "django-htmx", "celery", "redis", "whitenoise")
-_LIBRARIES += ("gunicorn", "psycopg2-binary", "XlsxWriter", "reportlab")
+_LIBRARIES = (
+    *("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "cryptography"),
+    *("Django", "djangorestframework", "drf-spectacular", "django-htmx", "celery", "redis", "whitenoise"),
+    *("gunicorn", "psycopg2-binary", "XlsxWriter", "reportlab"),
+)
 
 
 @functools.lru_cache(maxsize=1)

@@ -69,7 +69,7 @@ class AuditFilterForm(forms.Form):
     def __init__(self, data: Any, sources: list[str]) -> None:
         super().__init__(data)
         words = list(dict.fromkeys([*sources, *filter(None, [data.get("source", "")])]))
-        self.fields["source"].widget.choices = [("", "any"), *((word, word) for word in words)]  # type: ignore[attr-defined]
+        self.fields["source"].widget.choices = [("", "any"), *((word, word) for word in words)]
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

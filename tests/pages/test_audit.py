@@ -150,7 +150,7 @@ def test_the_export_is_of_what_is_shown(audrey: Client) -> None:
     happen(kind="b.done")
     today = timezone.localdate().isoformat()
     link = audrey.get("/audit/", {"kind": "a.done", "since": today, "until": today}).context["export"]
-    lines = b"".join(audrey.get(link).streaming_content).decode().splitlines()
+    lines = audrey.get(link).getvalue().decode().splitlines()
     assert [json.loads(line)["kind"] for line in lines if "kind" in json.loads(line)] == ["a.done"]
 
 

@@ -91,10 +91,10 @@ def test_a_zip_and_a_folder_of_the_server_become_batches(
     ("given", "status"),
     [
         ({}, 400),
-        ({"folder": "nowhere"}, 409),
+        ({"folder": "nowhere"}, 409),  # no folder may be read
         ({"folder": "a\0b"}, 400),
         ({"lot": "x" * 101}, 400),
-        ({"category": "ring", "images": [file("a.png", parts.png(1))]}, 404),
+        ({"category": "ring", "images": [file("a.png", parts.png(1))]}, 409),
         ({"images": [file("a.zip", b"no zip")]}, 415),
     ],
 )
@@ -104,7 +104,7 @@ def test_what_cannot_begin_is_a_sentence(
     for uploaded in given.get("images", []):
         uploaded.seek(0)
     refused = signed_in.post("/batches/", given)
-    assert refused.status_code in (status, 422, 404, 409)
+    assert refused.status_code == status, text(refused)
     assert "The batch was not started" in text(refused)
     for uploaded in given.get("images", []):
         uploaded.seek(0)
@@ -144,9 +144,9 @@ def test_results_are_narrowed_down_and_paged(signed_in: Client, deployment: Any)
     ):
         response = signed_in.get(page_of(batch), {"show": shown})
         assert [item.filename for item in response.context["items"]] == names, shown
-    first = signed_in.get(page_of(batch), {"limit": 2, "show": "good"})
+    first = signed_in.get(f"{page_of(batch)}?limit=2&show=good")
     assert not first.context["later"]
-    first = signed_in.get(page_of(batch), {"limit": 2})
+    first = signed_in.get(f"{page_of(batch)}?limit=2")
     assert signed_in.get(first.context["later"]).context["items"][0].filename == "2.png"
     lost = signed_in.get(page_of(batch), {"cursor": "nonsense"})
     assert lost.status_code == 400
