@@ -75,8 +75,8 @@ class Filters:
 
     def as_dict(self) -> dict[str, Any]:
         """What was asked for as plain JSON, without what was not."""
-        given = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: _plain(value) for name, value in given if value not in (None, "", ())}
+        given = _given({field.name: getattr(self, field.name) for field in fields(self)})
+        return {name: _plain(value) for name, value in given.items()}
 
     @property
     def of_reviewed(self) -> bool:
@@ -93,9 +93,7 @@ class Filters:
 
     def apply(self, queryset: QuerySet[Inspection]) -> QuerySet[Inspection]:
         """The records of a queryset that are meant."""
-        conditions: dict[str, Any] = {
-            "created_at__gte": self.since,
-            "created_at__lt": self.until,
+        of_record: dict[str, Any] = {
             "category": self.category and self.category.pk,
             "outcome__in": self.outcome,
             "score__gte": self.score_min,
@@ -111,19 +109,29 @@ class Filters:
             "serial_number": self.serial_number,
             "request__batch": self.batch,
             "asset__in": self.image_sha256 and self.image_sha256.ids,
+        }
+        # Both know the moment. Who asks for little reads only the one table, who asks for more joins the two in the
+        # order of time, by their indexes alone.
+        moment = "standing__inspected_at" if self.of_reviewed else "created_at"
+        of_time_and_review: dict[str, Any] = {
+            f"{moment}__gte": self.since,
+            f"{moment}__lt": self.until,
             "standing__isnull": None if self.reviewed is None else not self.reviewed,
             "standing__overruled": self.overruled,
             "standing__contested": self.contested,
             "standing__verdict": self.review_verdict,
             "standing__reviewer": self.reviewer and self.reviewer.pk,
         }
-        conditions |= _begins_with("serial_number", self.serial)
-        if self.of_reviewed:
-            # It is the same moment; said so, the two are joined in its order and by their indexes alone.
-            conditions["standing__inspected_at"] = F("created_at")
         if self.image_sha256 and not self.image_sha256.ids:
             return queryset.none()
-        return queryset.filter(**{name: value for name, value in conditions.items() if value not in (None, "", ())})
+        conditions = _given(of_record | _begins_with("serial_number", self.serial))
+        if conditions and self.of_reviewed:
+            conditions["standing__inspected_at"] = F("created_at")
+        return queryset.filter(**conditions, **_given(of_time_and_review))
+
+
+def _given(conditions: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in conditions.items() if value not in (None, "", ())}
 
 
 def _begins_with(field: str, prefix: str) -> dict[str, str]:
