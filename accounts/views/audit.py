@@ -25,7 +25,7 @@ from records.models import AuditEvent
 
 VERIFIED_AT_ONCE = 1000
 _CHANGES = 5  # of one event in the list; the rest stands on its page
-_LONGEST = 160  # characters of one value in the list
+_LONGEST = 80  # characters of one value in the list
 # The page of an object, by its type; the others have none.
 _PAGES = {
     "inspection.inspection": "inspection",
@@ -159,6 +159,7 @@ def history(request: HttpRequest) -> HttpResponse:
         "periods": [_period(request, days, words) for days, words in _PERIODS],
         "own": request.user.get_username(),
     }
+    context["opened"] = not form.is_valid() or any(value for name, value in form.filters.items() if name != "since")
     if not form.is_valid():
         return render(request, "audit.html", context, status=HTTPStatus.BAD_REQUEST)
     filters = form.filters
