@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from inspection.views import batches, history, line, record
+from inspection.views import batches, datasets, history, line, models, record
 
 urlpatterns = [
     path("", line.line, name="line"),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("line/today", line.today, name="line-today"),
     path("line/review/<uuid:inspection_id>", line.review, name="line-review"),
     path("inspect", line.inspect, name="inspect"),
+    path("datasets/from-reviews/", datasets.from_reviews, name="dataset-from-reviews"),
     path("inspections/", history.browse, name="history"),
     path("inspections/figures", history.figures, name="history-figures"),
     path("inspections/views", history.keep, name="history-keep"),
@@ -18,6 +19,8 @@ urlpatterns = [
     path("inspections/<uuid:inspection_id>/review", record.review, name="inspection-review"),
     path("inspections/<uuid:inspection_id>/similar", record.similar, name="inspection-similar"),
     path("inspections/<uuid:inspection_id>/certificate.pdf", record.certificate, name="inspection-certificate"),
+    path("models/<int:version_id>/promote", models.promote, name="model-promote"),
+    path("models/<int:version_id>/roll-back", models.roll_back, name="model-roll-back"),
     path("batches/", batches.browse, name="batches"),
     path("batches/<uuid:batch_id>/", batches.batch_page, name="batch-page"),
     path("batches/<uuid:batch_id>/cancel", batches.cancel, name="batch-cancel"),

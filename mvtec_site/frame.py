@@ -28,6 +28,8 @@ PLACES = (
     Place("line", "Line", (Right.READ,)),
     Place("history", "History", (Right.READ,)),
     Place("thresholds", "Thresholds", (Right.READ,)),
+    Place("models", "Models", (Right.READ,)),
+    Place("training", "Training", (Right.READ,)),
     Place("batches", "Batches", (Right.READ, Right.INSPECT)),
     Place("audit", "Audit", (Right.AUDIT,)),
     Place("settings", "Settings", ()),

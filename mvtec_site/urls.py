@@ -25,7 +25,9 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("retention.urls")),
     path("help/", views.help_page, name="help"),
+    path("", include("modelzoo.urls")),
     path("", include("tuning.urls")),
+    path("", include("training.urls")),
 ]
 
 handler400 = views.bad_request

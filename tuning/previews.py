@@ -98,10 +98,12 @@ def thresholds_by_category() -> list[dict[str, Any]]:
     categories = list(
         Category.objects.order_by("name").prefetch_related(Prefetch("deployments", queryset=active, to_attr="in_force"))
     )
-    newest: dict[int, ModelVersion] = {}
+    archived, newest = ModelVersion.Stage.ARCHIVED, dict[int, ModelVersion]()
     waiting = [category.pk for category in categories if not category.in_force]
-    for found in plain.filter(category__in=waiting).exclude(stage=ModelVersion.Stage.ARCHIVED).order_by("id"):
-        newest[found.category_id] = found
+    for found in plain.filter(category__in=waiting).order_by("id"):
+        before = newest.get(found.category_id)
+        if before is None or found.stage != archived or before.stage == archived:
+            newest[found.category_id] = found
     rows: list[dict[str, Any]] = []
     for category in categories:
         serving = next((one.model_version for one in category.in_force), None)

@@ -1,9 +1,10 @@
-"""Pages of tuning: the thresholds, and one to look at before it is applied."""
+"""Pages of tuning: the thresholds, one to look at before it is applied, and two model versions on the same images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -14,14 +15,19 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods
 
 from accounts.roles import Right, may
 from accounts.web import needs, refusal
+from inspection.history import Filters
+from modelzoo import overview
 from modelzoo.models import ModelVersion
+from modelzoo.overview import flat
+from modelzoo.views import reason_of
 from mvtec_site.errors import UserError
-from tuning import applying, previews
+from tuning import applying, comparing, previews, services
 from tuning.estimates import Costs
 from tuning.previews import DAYS, Asked
 
@@ -112,7 +118,7 @@ def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStat
         "method": request.GET.get("method", ""),
         "periods": [(days, _address(version, request.GET, days=str(days))) for days in DAYS],
         "here": _address(version, request.GET),
-        "revisions": [(one, previews.method_text(one), list(_said(one.evidence))) for one in revisions],
+        "revisions": [(one, previews.method_text(one), list(flat(one.evidence))) for one in revisions],
         "before": revisions[1] if len(revisions) > 1 else None,
         **previews.preview(version, asked, whole=True),
         **more,
@@ -192,13 +198,62 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     return redirect(_address(version, {"days": request.GET.get("days", "")}))
 
 
-def _said(evidence: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
-    """What was known when a revision was set, as lines: nested names one after another."""
-    for name, value in evidence.items():
-        words = f"{before}{name}".replace("_", " ")
-        if isinstance(value, Mapping):
-            yield from _said(value, f"{words}: ")
-        elif isinstance(value, float):
-            yield words, f"{value:.4g}"
-        else:
-            yield words, "not known" if value is None else str(value)[:200]
+# ---------------------------------------------------------------- two versions on the same images
+class RescoringForm(forms.Form):
+    """Which of two versions scores what the other one judged, of how many days."""
+
+    scorer = forms.IntegerField(min_value=1)
+    days = forms.IntegerField(min_value=1, max_value=3650)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(Right.READ)
+def compare(request: HttpRequest) -> HttpResponse:
+    """`?a=&b=`: two versions side by side; a form's answer has one of them score what the other one judged."""
+    ticked = request.GET.getlist("version")
+    if len(ticked) == 2:  # as the list of versions sends them
+        return redirect(f"{reverse('models-compare')}?{urlencode({'a': ticked[0], 'b': ticked[1]})}")
+    wanted = [request.GET.get(name, "") for name in ("a", "b")]
+    found = [_compared(text) for text in wanted]
+    if None in found or found[0] == found[1]:
+        messages.error(request, "Choose two different versions in the list, then compare.")
+        return redirect("models")
+    one, other = found
+    if request.method == "POST":
+        return _rescore(request, one, other) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
+    return render(request, "models/compare.html", comparing.compared(one, other))
+
+
+def _compared(text: str) -> Any:
+    return overview.find_version(int(text)) if text.isdecimal() and len(text) < 19 else None
+
+
+def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> HttpResponse:
+    form = RescoringForm(request.POST)
+    try:
+        if not form.is_valid() or form.cleaned_data["scorer"] not in (one.pk, other.pk):
+            raise UserError(
+                "Nothing was started. Choose one of the two versions, and from 1 to 3650 days.", code="invalid"
+            )
+        scorer, judge = (one, other) if form.cleaned_data["scorer"] == one.pk else (other, one)
+        since = timezone.now() - timedelta(days=form.cleaned_data["days"])
+        run = services.request_rescoring(
+            version=scorer,
+            filters=Filters(model_version=judge.pk, since=since),
+            reason=reason_of(request),
+            actor=request.user,
+        )
+    except UserError as error:
+        context = comparing.compared(one, other)
+        return render(
+            request,
+            "models/compare.html",
+            context | {"failed": error, "reason": request.POST.get("reason", "")[:_LONGEST_REASON]},
+            status=error.status,
+        )
+    messages.success(
+        request,
+        f"{scorer} scores {run.total:,} images that {judge} judged, in between the images of the line. No record "
+        "changes. How far it is stands below.",
+    )
+    return redirect(f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}")

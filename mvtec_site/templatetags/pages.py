@@ -74,3 +74,9 @@ def preprocessing_steps(version: ModelVersion) -> list[dict[str, str]]:
             chosen = decided["chosen"]
             steps.append({"name": name, "chosen": words.get(chosen, chosen), "because": decided["because"]})
     return steps
+
+
+@register.filter
+def share(value: float | None) -> str:
+    """A share of one in percent."""
+    return "not known" if value is None else f"{100 * value:.1f} %"

@@ -1,0 +1,188 @@
+"""Reads: what the pages of models show: versions side by side, and of one where it comes from and how well it does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from modelzoo import documents
+from modelzoo.models import Category, Deployment, ModelVersion
+from modelzoo.selectors import rollback_target
+from mvtec_site.charts import Chart, histogram
+from mvtec_site.errors import UserError
+
+_LONG = ("metrics", "held_out_scores", "config", "preprocessing", "versions")
+_FIGURES = {
+    "auroc": "metrics__image__auroc",
+    "auroc_interval": "metrics__image__intervals__auroc",
+    "f1": "metrics__image__f1",
+    "reject_rate": "metrics__image__false_reject_rate",
+}
+# Of an evaluation: words, where it stands, where its interval stands, whether it is a share.
+_METRICS = (
+    ("AUROC, whole images", ("image", "auroc"), ("image", "intervals", "auroc"), False),
+    ("Area under precision and recall", ("image", "aupr"), ("image", "intervals", "aupr"), False),
+    ("F1 at the threshold", ("image", "f1"), ("image", "intervals", "f1"), False),
+    ("Recall at the threshold", ("image", "recall"), ("image", "intervals", "recall"), True),
+    ("Precision at the threshold", ("image", "precision"), (), True),
+    (
+        "False-reject rate at the threshold",
+        ("image", "false_reject_rate"),
+        ("image", "intervals", "false_reject_rate"),
+        True,
+    ),
+    ("AUROC, pixels", ("pixel", "auroc"), (), False),
+    ("Overlap with the regions (AUPRO)", ("pixel", "aupro"), (), False),
+)
+_LATEST = 10
+
+
+def flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """A document of JSON as lines: nested names one after another, numbers short."""
+    for name, value in document.items():
+        words = f"{before}{name}".replace("_", " ")
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{words}: ")
+        elif isinstance(value, float):
+            yield words, f"{value:.5g}"
+        elif isinstance(value, bool):
+            yield words, "yes" if value else "no"
+        else:
+            yield words, "not known" if value is None else str(value)[:200]
+
+
+# ---------------------------------------------------------------- the list
+def versions(*, category: str = "", stage: str = "") -> QuerySet[Any]:
+    """Rows of the list: in short, with the figures of the evaluation and without all that is long."""
+    figures = {name: F(place) for name, place in _FIGURES.items()}
+    return documents.versions(category=category, stage=stage).defer(*_LONG).annotate(**figures)
+
+
+def categories() -> list[Category]:
+    return list(Category.objects.order_by("name"))
+
+
+# ---------------------------------------------------------------- one version
+def find_version(version_id: int) -> Any:
+    """A version with the run that made it, or None."""
+    # The run and its data set belong to an app that builds on this one: reached by name, not imported.
+    found = documents.versions().select_related("training_run__dataset", "training_run__base_version__category")
+    return found.filter(pk=version_id).first()
+
+
+def page_of(version: Any) -> dict[str, Any]:
+    """All that the page of a version shows."""
+    run = getattr(version, "training_run", None)
+    thresholds = documents.thresholds(model_version=version.pk).order_by("-revision")
+    return {
+        "version": version,
+        "run": run,
+        "metrics": metric_rows(version.metrics),
+        "defects": _defects(version.metrics),
+        "chart": _scores(version),
+        "config": list(flat(version.config)),
+        "software": list(flat(version.versions)),
+        "thresholds": list(thresholds[:_LATEST]),
+        "deployments": list(documents.deployments().filter(model_version=version.pk)[:_LATEST]),
+        "before": _before(version),
+    }
+
+
+def _before(version: ModelVersion) -> Deployment | None:
+    """What a rollback would lead to."""
+    if version.stage != ModelVersion.Stage.PRODUCTION:
+        return None
+    try:
+        return rollback_target(version.category)
+    except UserError:
+        return None
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures of an evaluation, with their intervals where there are any."""
+    rows = []
+    for words, place, bounds, is_share in _METRICS:
+        value = _at(metrics, place)
+        if value is not None:
+            interval = _at(metrics, bounds) if bounds else None
+            rows.append({"words": words, "text": _text(value, is_share), "interval": _bounds(interval, is_share)})
+    return rows
+
+
+def _at(document: Any, place: tuple[str, ...]) -> Any:
+    for name in place:
+        document = document.get(name) if isinstance(document, Mapping) else None
+    return document
+
+
+def _text(value: float, is_share: bool) -> str:
+    return f"{100 * value:.1f} %" if is_share else f"{value:.4f}"
+
+
+def _bounds(interval: list[float] | None, is_share: bool) -> str:
+    return f"{_text(interval[0], is_share)} to {_text(interval[1], is_share)}" if interval else ""
+
+
+def _defects(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    kinds = metrics.get("per_defect") or {}
+    return [
+        {
+            "words": name,
+            "found": round(row["recall"] * row["n"]),
+            "total": row["n"],
+            "interval": _bounds(row.get("recall_interval"), True),
+        }
+        for name, row in sorted(kinds.items())
+    ]
+
+
+def _scores(version: Any) -> Chart | None:
+    counts = version.metrics.get("histogram")
+    if not counts:
+        return None
+    return histogram(
+        f"Scores of the test images of {version}",
+        counts["edges"],
+        {"good": ("good", counts["good"]), "defective": ("defective", counts["defective"])},
+        marks=[(version.metrics["threshold"], "threshold of the evaluation", "threshold")],
+    )
+
+
+# ---------------------------------------------------------------- two versions
+def differences(one: Any, other: Any) -> dict[str, Any]:
+    """Two versions side by side: their figures, and in what they were made differently."""
+    figures = [{row["words"]: row for row in metric_rows(version.metrics)} for version in (one, other)]
+    words = list(dict.fromkeys(name for of_one in figures for name in of_one))
+    return {
+        "metrics": [(name, [of_one.get(name) for of_one in figures]) for name in words],
+        "made": _different(
+            {
+                "algorithm": one.algorithm,
+                "backbone": one.backbone,
+                "data set": _data(one),
+                "training seed": str(one.seed),
+            }
+            | dict(flat(one.config)),
+            {
+                "algorithm": other.algorithm,
+                "backbone": other.backbone,
+                "data set": _data(other),
+                "training seed": str(other.seed),
+            }
+            | dict(flat(other.config)),
+        ),
+        "same_data": one.dataset_snapshot == other.dataset_snapshot,
+    }
+
+
+def _data(version: Any) -> str:
+    return f"{version.dataset_name} @ {version.dataset_snapshot[:8]}"
+
+
+def _different(one: dict[str, str], other: dict[str, str]) -> list[tuple[str, str, str]]:
+    names = dict.fromkeys([*one, *other])
+    return [
+        (name, one.get(name, ""), other.get(name, "")) for name in names if one.get(name, "") != other.get(name, "")
+    ]

@@ -1,0 +1,11 @@
+"""Pages of models."""
+
+from django.urls import path
+
+from modelzoo import views
+
+urlpatterns = [
+    path("models/", views.models, name="models"),
+    path("models/<int:version_id>/", views.model, name="model"),
+    path("models/<int:version_id>/archive", views.archive, name="model-archive"),
+]

@@ -1,0 +1,85 @@
+"""Pages of models: all versions, one of them, and putting one aside.
+
+What needs a worker (promotion, rollback) is in `inspection.views.models`; two beside each other in `tuning.views`.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+
+from accounts.roles import Right
+from accounts.web import needs
+from modelzoo import overview, services
+from modelzoo.models import ModelVersion
+from mvtec_site.api import read_page
+from mvtec_site.errors import UserError
+
+_LONGEST_REASON = 500
+
+
+@require_GET
+@needs(Right.READ)
+def models(request: HttpRequest) -> HttpResponse:
+    """The versions of each category, the newest first; `?category=`, `?stage=`."""
+    asked = {"category": request.GET.get("category", ""), "stage": request.GET.get("stage", "")}
+    categories = overview.categories()
+    if asked["category"] and asked["category"] not in {category.name for category in categories}:
+        raise Http404("There is no such category.")
+    if asked["stage"] and asked["stage"] not in ModelVersion.Stage.values:
+        raise Http404("There is no such stage.")
+    try:
+        page = read_page(overview.versions(**asked), request, ordering=("category__name", "-id"))
+    except UserError as error:
+        raise Http404(error.detail) from error
+    context = {"page": page, "asked": asked, "categories": categories, "stages": ModelVersion.Stage.choices}
+    return render(request, "models.html", context)
+
+
+@require_GET
+@needs(Right.READ)
+def model(request: HttpRequest, version_id: int) -> HttpResponse:
+    return model_page(request, version_id)
+
+
+def model_page(request: HttpRequest, version_id: int, *, failed: UserError | None = None) -> HttpResponse:
+    """One version; `failed`: what became of what was asked for on it."""
+    version = overview.find_version(version_id)
+    if version is None:
+        raise Http404(f"There is no model version {version_id}.")
+    context: dict[str, Any] = overview.page_of(version)
+    if failed:
+        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:_LONGEST_REASON]}
+    return render(request, "models/model.html", context, status=failed.status if failed else HTTPStatus.OK)
+
+
+def reason_of(request: HttpRequest) -> str:
+    """The reason that a form gives. Raises `UserError` for one that no record can hold."""
+    reason = request.POST.get("reason", "")
+    if len(reason) > _LONGEST_REASON or "\0" in reason:
+        raise UserError(
+            f"A reason has at most {_LONGEST_REASON} characters of text. Nothing was changed. Shorten it.",
+            code="invalid",
+        )
+    return reason
+
+
+@require_POST
+@needs(Right.DEPLOY)
+def archive(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Put a candidate aside."""
+    version = overview.find_version(version_id)
+    if version is None:
+        raise Http404(f"There is no model version {version_id}.")
+    try:
+        services.archive_version(version=version, reason=reason_of(request), actor=request.user)
+    except UserError as error:
+        return model_page(request, version_id, failed=error)
+    messages.success(request, f"{version} is archived. It can still be promoted.")
+    return redirect(reverse("model", args=[version_id]))

@@ -1,0 +1,90 @@
+"""Reads: two model versions beside each other, and what both say about the same images."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet
+
+from modelzoo import overview
+from modelzoo.models import ModelVersion
+from training.models import Evaluation
+from tuning import selectors
+from tuning.models import Rescored, RescoringRun
+
+_RUNS = 5
+_PICTURES = 24
+_COUNTED = 20_000  # results of one run: of longer ones only the totals are told, so that the page stays fast
+_FIGURES = ("auroc", "f1", "recall", "false_reject_rate")
+
+
+def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
+    """All that the page of two versions shows."""
+    same_parts = one.category_id == other.category_id
+    runs = list(_runs(one, other)) if same_parts else []
+    finished = next((run for run in runs if run.done), None)
+    return {
+        "one": one,
+        "other": other,
+        "same_parts": same_parts,
+        **overview.differences(one, other),
+        "evaluations": _evaluations(one, other),
+        "runs": runs,
+        "judged": _judged(finished, one, other) if finished else None,
+    }
+
+
+# ---------------------------------------------------------------- evaluations
+def _evaluations(one: ModelVersion, other: ModelVersion) -> list[dict[str, Any]]:
+    """The last evaluation of each on every data set that both were evaluated on."""
+    figures = {name: F(f"metrics__image__{name}") for name in _FIGURES}
+    found: QuerySet[Any] = (
+        Evaluation.objects.filter(model_version__in=(one.pk, other.pk))
+        .select_related("dataset", "threshold")
+        .defer("metrics", "dataset__report")
+        .annotate(**figures)
+        .order_by("id")
+    )
+    latest: dict[Any, dict[int, Any]] = {}
+    for evaluation in found:
+        latest.setdefault(evaluation.dataset, {})[evaluation.model_version_id] = evaluation
+    return [
+        {"dataset": dataset, "pair": [of_both[one.pk], of_both[other.pk]]}
+        for dataset, of_both in latest.items()
+        if len(of_both) == 2
+    ]
+
+
+# ---------------------------------------------------------------- the same images
+def _runs(one: ModelVersion, other: ModelVersion) -> QuerySet[RescoringRun]:
+    """The last rescorings by one of the two of what the other one judged."""
+    mutual = Q(model_version=one, filters__model_version=other.pk)
+    mutual |= Q(model_version=other, filters__model_version=one.pk)
+    return selectors.rescorings().filter(mutual).order_by("-created_at", "-id")[:_RUNS]
+
+
+def _judged(run: RescoringRun, one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
+    """What a run came to: how often both agree, and the pictures about which they do not."""
+    judge = other if run.model_version_id == one.pk else one
+    return {
+        "run": run,
+        "judge": judge,
+        "scorer": one if judge is other else other,
+        "verdicts": _verdicts(run) if run.done <= _COUNTED else None,
+        "changed": list(selectors.rescored(run, changed=True).order_by("-id")[:_PICTURES]),
+    }
+
+
+def _verdicts(run: RescoringRun) -> list[dict[str, Any]]:
+    """A row for each verdict of the records, a column for each new one."""
+    groups = Rescored.objects.filter(run=run, error_code="").order_by()
+    counted: Counter[tuple[str, str]] = Counter()
+    for before, after, count in groups.values_list("inspection__outcome", "outcome").annotate(count=Count("*")):
+        counted[before, after] += count
+    outcomes = ("good", "defective", "not_comparable")
+    return [
+        {"words": before.replace("_", " "), "counts": [(counted[before, after], before != after) for after in outcomes]}
+        for before in outcomes
+        if any(counted[before, after] for after in outcomes)
+    ]
