@@ -1,0 +1,356 @@
+"""Pages of data sets and training: what is shown to whom, what is said of mistakes, and what it costs."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from inspection.benchmarks.synthetic import generate
+from inspection.models import Inspection
+from inspection.reviews import record_reviews
+from modelzoo.detectors.options import CONFIGS
+from modelzoo.models import ModelVersion
+from modelzoo.selectors import threshold_in_force
+from tests import parts
+from training import services
+from training.forms import BASIC, DETECTORS, RunForm
+from training.imports import import_path
+from training.models import Dataset, TrainingRun
+from training.options import frozen_options, threshold_rule
+
+pytestmark = pytest.mark.django_db
+HTMX = {"HX-Request": "true"}
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def text(response: Any) -> str:
+    return unescape(response.content.decode())
+
+
+def words(response: Any) -> str:
+    """What stands on the page, without tags and line ends."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text(response)))
+
+
+@pytest.fixture
+def dataset(db: None, tmp_path: Path) -> Dataset:
+    root = parts.write_dataset(tmp_path / "disc", train=6, good=2, bad=2)
+    (root / "train" / "good" / "notes.txt").write_text("no image")
+    return import_path(root, actor=None)[0].dataset
+
+
+def archive(tmp_path: Path) -> SimpleUploadedFile:
+    root = parts.write_dataset(tmp_path / "sent" / "ring", train=3, good=1, bad=1)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as packed:
+        for file in sorted(root.rglob("*.png")):
+            packed.write(file, file.relative_to(root.parent))
+    return SimpleUploadedFile("ring.zip", out.getvalue(), "application/zip")
+
+
+def request_run(dataset: Dataset, user: User | None = None, algorithm: str = "padim") -> TrainingRun:
+    return services.request_run(
+        dataset=dataset,
+        algorithm=algorithm,
+        options=frozen_options(algorithm=algorithm, given={}, seed=3),
+        calibration=threshold_rule(false_reject_rate=0.02),
+        seed=3,
+        actor=user,
+    )
+
+
+def posted(**changed: Any) -> dict[str, Any]:
+    """The form as a browser sends it when nothing was touched."""
+    form = RunForm(None, [], None, None)
+    sent: dict[str, Any] = {"algorithm": "padim"}
+    for each in (form, *form.options.values()):
+        for field in each:
+            value = field.value()
+            if value is True:
+                sent[field.html_name] = "on"
+            elif value is not False and value is not None:
+                sent.setdefault(field.html_name, value)
+    return sent | changed
+
+
+# ---------------------------------------------------------------- data sets
+def test_an_archive_is_imported_and_its_page_opens(signed_in: Client, tmp_path: Path) -> None:
+    response = signed_in.post("/datasets/", {"archive": archive(tmp_path), "name": ""})
+    made = Dataset.objects.get()
+    assert response["Location"] == f"/datasets/{made.pk}/"
+    page = signed_in.get(response["Location"])
+    assert f"{made} was imported" in text(page)
+    assert words(page).count("scratch") >= 2
+    assert "ring" in text(signed_in.get("/datasets/"))
+    again = signed_in.post("/datasets/", {"archive": archive(tmp_path / "again")}, headers=HTMX)
+    assert again["HX-Redirect"] == f"/datasets/{made.pk}/"
+    assert "Nothing was added" in text(signed_in.get("/datasets/"))
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_what_is_no_archive_is_a_sentence(signed_in: Client, headers: dict[str, str]) -> None:
+    sent = SimpleUploadedFile("broken.zip", b"not an archive")
+    response = signed_in.post("/datasets/", {"archive": sent}, headers=headers)
+    assert response.status_code == (200 if headers else 415)
+    assert "broken.zip was not imported" in words(response)
+    assert "is not a .zip, .tar, .tar.gz or .tar.xz archive" in text(response)
+    assert "Choose an archive first" in text(signed_in.post("/datasets/", {}, headers=headers))
+    assert not Dataset.objects.exists()
+
+
+def test_a_data_set_shows_its_make_up_its_warnings_and_its_images(signed_in: Client, dataset: Dataset) -> None:
+    response = signed_in.get(f"/datasets/{dataset.pk}/")
+    assert "notes.txt" in text(response)
+    assert "To learn from 6 good" in words(response)
+    assert text(response).count("/thumbnail") == 10
+    assert text(response).count("/outline") == 2
+    scratched = signed_in.get(f"/datasets/{dataset.pk}/?kind=scratch&masks=beside")
+    assert text(scratched).count("/thumbnail") == 2
+    assert "/outline" not in text(scratched)
+    assert text(scratched).count("/mask") == 4
+    pages = signed_in.get(f"/datasets/{dataset.pk}/?split=train&limit=4")
+    assert text(pages).count("/thumbnail") == 4
+    following = re.search(r'href="(\?[^"]*cursor[^"]*)"', text(pages))
+    assert following
+    assert text(signed_in.get(f"/datasets/{dataset.pk}/{following[1]}")).count("/thumbnail") == 2
+    assert "No image of this split and kind" in text(signed_in.get(f"/datasets/{dataset.pk}/?kind=dent%00"))
+    assert signed_in.get(f"/datasets/{dataset.pk}/?cursor=nonsense").status_code == 400
+    assert signed_in.get("/datasets/99999999999999999999/").status_code == 404
+
+
+def test_thumbnails_and_outlines_are_pictures_that_never_change(signed_in: Client, dataset: Dataset) -> None:
+    image = dataset.images.filter(mask__isnull=False)[0]
+    small = signed_in.get(f"/datasets/images/{image.pk}/thumbnail")
+    assert small["Content-Type"] == "image/jpeg"
+    assert "immutable" in small["Cache-Control"]
+    line = signed_in.get(f"/datasets/images/{image.pk}/outline")
+    assert line.content.startswith(b"\x89PNG")
+    assert signed_in.get(line.request["PATH_INFO"], headers={"If-None-Match": line["ETag"]}).status_code == 304
+    good = dataset.images.filter(mask__isnull=True)[0]
+    assert signed_in.get(f"/datasets/images/{good.pk}/outline").status_code == 404
+
+
+def test_reviewed_inspections_become_a_data_set(signed_in: Client, user: User) -> None:
+    generate(count=30, seed=5, tell=lambda _: None)
+    records = list(Inspection.objects.filter(standing__isnull=True, outcome="good")[:4])
+    record_reviews(inspections=records, verdict="good", actor=user)
+    category = records[0].category.name
+    form = signed_in.get("/datasets/from-reviews/")
+    assert "Held back for testing" in text(form)
+    asked = {"name": "taught", "category": category, "test_share": "20", "include_confirmed_good": "on"}
+    wrong = signed_in.post("/datasets/from-reviews/", asked | {"test_share": "120", "since": "soon"})
+    assert wrong.status_code == 422
+    assert text(wrong).count('class="error"') == 2
+    nothing = signed_in.post("/datasets/from-reviews/", asked | {"until": "2001-01-01"})
+    assert nothing.status_code == 409
+    assert "No data set was made" in text(nothing)
+    made = signed_in.post("/datasets/from-reviews/", asked)
+    assert made["Location"] == f"/datasets/{Dataset.objects.get(name='taught').pk}/"
+
+
+# ---------------------------------------------------------------- the form
+def test_every_detector_is_explained_and_its_basic_options_are_options() -> None:
+    assert DETECTORS.keys() == CONFIGS.keys()
+    known = {name for config in CONFIGS.values() for name in config.names()}
+    assert known >= BASIC
+
+
+@pytest.mark.parametrize("algorithm", sorted(CONFIGS))
+def test_untouched_the_form_starts_a_run_with_the_usual_options(
+    signed_in: Client, dataset: Dataset, algorithm: str
+) -> None:
+    response = signed_in.post("/training/new/", posted(dataset=dataset.pk, algorithm=algorithm))
+    run = TrainingRun.objects.get()
+    assert response["Location"] == f"/training/{run.pk}/"
+    usual = frozen_options(algorithm=algorithm, given={}, seed=0)
+    assert {name: run.options[name] for name in usual} == usual
+    assert run.calibration == threshold_rule()
+    assert run.seed == 0
+
+
+def test_what_is_wrong_stands_at_its_field(signed_in: Client, dataset: Dataset) -> None:
+    def answer(**changed: Any) -> str:
+        response = signed_in.post("/training/new/", posted(dataset=dataset.pk) | changed)
+        assert 400 <= response.status_code < 500
+        return text(response)
+
+    def at(field: str, answer: str) -> str:
+        found = re.search(rf'id="id_{field}_error">([^<]*)', answer)
+        assert found, field
+        return found[1]
+
+    assert "less than or equal to 1792" in at("padim-n_features", answer(**{"padim-n_features": "99999"}))
+    assert "Write one number, or 2 whole numbers" in at("padim-image_size", answer(**{"padim-image_size": "a lot"}))
+    odd = {"algorithm": "patchcore", "patchcore-neighbourhood": "4"}
+    assert "It must be odd" in at("patchcore-neighbourhood", answer(**odd))
+    assert "The most is 2048" in at("padim-image_size", answer(**{"padim-image_size": "4000 4000"}))
+    assert at("percentile", answer(percentile=""))
+    assert at("seed", answer(seed="nan"))
+    assert at("dataset", answer(dataset="9999"))
+    assert not TrainingRun.objects.exists()
+
+
+def test_the_rule_that_was_not_chosen_cannot_be_wrong(signed_in: Client, dataset: Dataset) -> None:
+    sent = posted(dataset=dataset.pk, method="conformal", percentile="no", false_reject_rate="2")
+    assert signed_in.post("/training/new/", sent).status_code == 302
+    assert TrainingRun.objects.get().calibration == threshold_rule(false_reject_rate=0.02)
+
+
+def test_once_more_with_the_same_settings(signed_in: Client, dataset: Dataset) -> None:
+    run = request_run(dataset)
+    run.options["n_features"] = 42
+    run.save()
+    answer = re.sub(r"\s+", " ", text(signed_in.get(f"/training/new/?like={run.pk}")))
+    assert 'name="padim-n_features" value="42"' in answer
+    assert 'name="seed" value="3"' in answer
+    assert signed_in.get("/training/new/?like=999").status_code == 404
+    chosen = re.sub(r"\s+", " ", text(signed_in.get(f"/training/new/?dataset={dataset.pk}")))
+    assert f'value="{dataset.pk}" selected' in chosen
+
+
+# ---------------------------------------------------------------- runs
+def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, dataset: Dataset, user: User) -> None:
+    run = request_run(dataset, user, "autoencoder")
+    assert "waits for a worker" in words(signed_in.get(f"/training/{run.pk}/"))
+    claim = services.claim_run(run_id=run.pk, worker="north")
+    assert claim
+    history = [{"epoch": epoch, "train_loss": 1 / epoch, "held_out_loss": 2 / epoch} for epoch in (1, 2)]
+    services.renew(claim=claim, progress=0.4, message="epoch 3 of 5", history=history, lines="one\n")
+    page = signed_in.get(f"/training/{run.pk}/")
+    assert "40 %" in words(page)
+    assert "epoch 3 of 5" in words(page)
+    assert "Loss over 2 epochs" in text(page)
+    assert f'hx-get="/training/{run.pk}/live?offset=4"' in text(page)
+    services.renew(claim=claim, progress=0.5, message="epoch 4 of 5", lines="<two>\n")
+    live = signed_in.get(f"/training/{run.pk}/live?offset=4", headers=HTMX)
+    assert '<div hx-swap-oob="beforeend:#log">&lt;two&gt;\n</div>' in live.content.decode()
+    assert f'hx-get="/training/{run.pk}/live?offset=10"' in text(live)
+    table = signed_in.get("/training/", headers=HTMX)
+    assert 'hx-trigger="every 4s"' in text(table)
+    assert "<h1>" not in text(table)
+    stopped = signed_in.post(f"/training/{run.pk}/cancel", follow=True)
+    assert "stops at its next step" in text(stopped)
+    assert services.renew(claim=claim, progress=0.6, message="") is True
+    services.end_run(run_id=run.pk, status="cancelled", claim=claim)
+    assert signed_in.get(f"/training/{run.pk}/live", headers=HTMX)["HX-Refresh"] == "true"
+    over = signed_in.get(f"/training/{run.pk}/")
+    assert f'href="/training/new/?like={run.pk}"' in text(over)
+    assert "hx-trigger" not in text(over)
+    assert "has already cancelled" in text(signed_in.post(f"/training/{run.pk}/cancel", follow=True))
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"), [("worker_died", "memory ran out"), ("internal_error", "keep the log"), ("x", "train again")]
+)
+def test_a_failure_says_what_to_do(signed_in: Client, dataset: Dataset, code: str, advice: str) -> None:
+    run = request_run(dataset)
+    services.end_run(run_id=run.pk, status="failed", code=code, error="The lamp was off.")
+    answer = words(signed_in.get(f"/training/{run.pk}/"))
+    assert "The lamp was off." in answer
+    assert advice in answer
+    assert "failed" in words(signed_in.get("/training/?status=failed"))
+    assert "No such run" in text(signed_in.get("/training/?status=succeeded"))
+
+
+def test_empty_pages_say_where_to_begin(signed_in: Client, auditor: User) -> None:
+    assert "Import a data set" in text(signed_in.get("/training/"))
+    assert "Import a data set" in text(signed_in.get("/training/new/"))
+    assert "No data set yet" in text(signed_in.get("/datasets/"))
+    assert "Import a data set" not in text(client_of(auditor).get("/training/"))
+
+
+# ---------------------------------------------------------------- reports
+def finished(dataset: Dataset, version: ModelVersion, metrics: dict[str, Any]) -> TrainingRun:
+    run = request_run(dataset)
+    TrainingRun.objects.filter(pk=run.pk).update(status="succeeded", model_version=version, progress=1)
+    services.record_evaluation(
+        version=version, dataset=dataset, threshold=threshold_in_force(version.pk), metrics=metrics, actor=None
+    )
+    return run
+
+
+def test_a_report_shows_curves_pictures_and_the_audit(
+    signed_in: Client, dataset: Dataset, version: ModelVersion, django_assert_max_num_queries: Any
+) -> None:
+    from modelzoo.detectors import artifacts
+    from training.evaluation import evaluate_images
+    from training.report.pictures import noted
+
+    scored: list[Any] = []
+    threshold = threshold_in_force(version.pk).value
+    metrics = evaluate_images(
+        artifacts.load(version.artifact_path),
+        list(dataset.images.filter(split="test").select_related("asset", "mask")),
+        threshold,
+        progress=lambda share, sentence: None,
+        each=lambda image, score: scored.append((image, score)),
+    )
+    metrics["pictures"] = noted(scored)
+    run = finished(dataset, version, metrics)
+    page = signed_in.get(f"/training/{run.pk}/")
+    assert f'href="/training/{run.pk}/report/"' in text(page)
+    with django_assert_max_num_queries(14):
+        report = signed_in.get(f"/training/{run.pk}/report/")
+    answer = text(report)
+    assert "ROC, images" in answer
+    assert "Good parts with the highest scores" in answer
+    assert answer.count("/thumbnail") >= 4
+    assert "Shortcut audit" in answer
+    assert "style=" not in answer
+    assert "<script>" not in answer
+    evaluation = version.evaluations.get()
+    assert "scratch" in text(signed_in.get(f"/training/evaluations/{evaluation.pk}/"))
+
+
+def test_an_evaluation_of_bare_figures_shows_these(signed_in: Client, dataset: Dataset, version: ModelVersion) -> None:
+    run = finished(dataset, version, {"image": {"auroc": 0.875, "f1": None}})
+    assert "image auroc 0.875" in words(signed_in.get(f"/training/{run.pk}/report/"))
+    ModelVersion.objects.filter(pk=version.pk).update(metrics={"image": {"auroc": 0.87654}})
+    assert "0.877" in words(signed_in.get("/training/"))
+    assert signed_in.get(f"/training/{request_run(dataset).pk}/report/").status_code == 404
+    assert signed_in.get("/training/evaluations/99/").status_code == 404
+
+
+# ---------------------------------------------------------------- who, and what it costs
+def test_who_reads_sees_and_who_trains_does(
+    dataset: Dataset, operator: User, auditor: User, administrator: User
+) -> None:
+    run = request_run(dataset)
+    for reader in (operator, auditor):
+        client = client_of(reader)
+        for address in ("/training/", "/datasets/", f"/datasets/{dataset.pk}/", f"/training/{run.pk}/"):
+            answer = client.get(address)
+            assert answer.status_code == 200, address
+            assert "/training/new/" not in text(answer)
+        assert "Cancel the run" not in text(client.get(f"/training/{run.pk}/"))
+        assert 'name="archive"' not in text(client.get("/datasets/"))
+        for address in ("/training/new/", "/datasets/from-reviews/"):
+            assert client.get(address).status_code == 403
+        for address in ("/datasets/", "/training/new/", f"/training/{run.pk}/cancel"):
+            assert client.post(address).status_code == 403
+    assert Client().get("/training/").status_code == 302
+
+
+def test_no_page_asks_more_of_the_database_for_more_rows(
+    signed_in: Client, dataset: Dataset, user: User, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(8):
+        run = request_run(dataset, user)
+    for address in ("/training/", "/training/new/", "/datasets/", f"/datasets/{dataset.pk}/", f"/training/{run.pk}/"):
+        signed_in.get(address)
+        with django_assert_max_num_queries(12):
+            assert signed_in.get(address).status_code == 200

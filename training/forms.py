@@ -1,0 +1,243 @@
+"""The form that starts a training run. Options, their limits and explanations are those that the detectors declare."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args, get_origin, get_type_hints
+
+from django import forms
+from django.conf import settings
+
+from modelzoo.detectors.options import CONFIGS, DEVICES, config_class
+from modelzoo.models import Threshold
+from training.models import Dataset, TrainingRun
+from training.options import usual_options
+
+# When to use which, in the order in which one would try them.
+DETECTORS = {
+    "padim": (
+        "PaDiM",
+        "Start here. Learns in one pass what is usual at each place of the part; fast, small, and can learn from more "
+        "good images later. Parts should lie alike in every image, or be alignable.",
+    ),
+    "patchcore": (
+        "PatchCore",
+        "When parts vary in place or texture, or PaDiM misses small defects. Remembers patches of good parts and looks "
+        "for the nearest; often the most accurate, slower, and needs more memory.",
+    ),
+    "autoencoder": (
+        "Autoencoder",
+        "When pretrained features do not fit your images, such as X-ray or unusual textures. Learns to redraw good "
+        "parts; needs many images, many minutes, and best a GPU.",
+    ),
+}
+# What is worth a look before the first run; everything else has a good default.
+BASIC = {"backbone", "image_size", "coreset", "epochs", "latent_dim"}
+_LABELS = {
+    "n_features": "Features",
+    "image_size": "Image size",
+    "sigma": "Blur of the map",
+    "align": "Pose",
+    "latent_dim": "Width of the bottleneck",
+    "folds": "Held-out parts",
+}
+_LARGEST_SEED = 2**32 - 1
+
+
+class NumbersField(forms.CharField):
+    """Several numbers in one line, or one that stands for all of them."""
+
+    def __init__(self, *, kind: type[int] | type[float], count: int, one_will_do: bool, **options: Any) -> None:
+        super().__init__(**options)
+        self.kind, self.count, self.one_will_do = kind, count, one_will_do
+
+    def prepare_value(self, value: Any) -> Any:
+        if not isinstance(value, (list, tuple)):
+            return value
+        shown = [f"{number:g}" for number in value]
+        return shown[0] if self.one_will_do and len(set(shown)) == 1 else " ".join(shown)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        parts = [part for part in re.split(r"[\s,;x]+", text) if part]
+        allowed = (1, self.count) if self.one_will_do else (self.count,)
+        try:
+            numbers = [self.kind(part) for part in parts]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in allowed:
+            whole = "whole numbers" if self.kind is int else "numbers"
+            raise forms.ValidationError(
+                f"Write {'one number, or ' if self.one_will_do else ''}{self.count} {whole} with spaces between."
+            )
+        return numbers[0] if len(numbers) == 1 else numbers
+
+
+class OptionsForm(forms.Form):
+    """The options of one detector, each with its limits and its explanation."""
+
+    def __init__(self, algorithm: str, data: Mapping[str, Any] | None, given: Mapping[str, Any]) -> None:
+        super().__init__(data, prefix=algorithm)
+        self.algorithm = algorithm
+        config = config_class(algorithm)
+        hints, usual = get_type_hints(config), usual_options()
+        for field in dataclasses.fields(config):
+            if field.name == "seed":
+                continue
+            default = usual.get(field.name, field.default)
+            self.fields[field.name] = _field(field, hints[field.name], given.get(field.name, default), default)
+        self.fields["device"] = forms.ChoiceField(
+            label="Device",
+            choices=[(name, name) for name in DEVICES],
+            initial=given.get("device", usual["device"]),
+            help_text="where it is trained; auto: a GPU where there is one",
+        )
+
+    @property
+    def basic(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name in BASIC]
+
+    @property
+    def advanced(self) -> list[forms.BoundField]:
+        return [field for field in self if field.name not in BASIC]
+
+    @property
+    def advanced_is_wrong(self) -> bool:
+        return any(field.errors for field in self.advanced)
+
+    def blame(self, sentence: str) -> bool:
+        """Put what a detector says of an option at its field: sentences begin with `name=`. False where none does."""
+        name, equals, _ = sentence.partition("=")
+        if not equals or name not in self.fields:
+            return False
+        self.add_error(name, sentence.partition(" is not valid: ")[2].capitalize() or sentence)
+        return True
+
+
+def _field(field: Any, hint: Any, initial: Any, default: Any) -> forms.Field:
+    """A form's field for a field of a detector's dataclass."""
+    meta = field.metadata
+    low, high, choices = meta["low"], meta["high"], meta["choices"]
+    words: dict[str, Any] = {
+        "label": _LABELS.get(field.name, field.name.replace("_", " ").capitalize()),
+        "help_text": meta["help"],
+        "initial": initial,
+    }
+    if hint is bool:
+        return forms.BooleanField(required=False, **words)
+    if choices and get_origin(hint) is tuple:
+        return forms.MultipleChoiceField(
+            choices=_pairs(choices), widget=forms.CheckboxSelectMultiple, **words | {"initial": list(initial)}
+        )
+    if choices:
+        return forms.ChoiceField(choices=_pairs(choices), **words)
+    words["help_text"] += _range(low, high, default)
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        return NumbersField(kind=inner[0], count=len(inner), one_will_do=inner[0] is int, max_length=100, **words)
+    limits = {"min_value": low, "max_value": high}
+    if hint is int:
+        return forms.IntegerField(**limits, **words)
+    return forms.FloatField(**limits, widget=forms.NumberInput({"step": "any"}), **words)
+
+
+def _pairs(choices: Sequence[str]) -> list[tuple[str, str]]:
+    return [(choice, choice) for choice in choices]
+
+
+def _range(low: float | None, high: float | None, default: Any) -> str:
+    usual = " ".join(f"{number:g}" for number in default) if isinstance(default, (list, tuple)) else f"{default:g}"
+    between = f"; {low:.15g} to {high:.15g}" if low is not None and high is not None else ""
+    return f"{between}; usually {usual}"
+
+
+class RunForm(forms.Form):
+    """What every run is asked for beside the options: data, detector, the rule of the first threshold, seed."""
+
+    dataset = forms.TypedChoiceField(label="Data set", coerce=int)
+    algorithm = forms.ChoiceField(
+        label="Detector", choices=[(name, words) for name, (words, _) in DETECTORS.items()], widget=forms.RadioSelect
+    )
+    method = forms.ChoiceField(
+        label="First threshold",
+        choices=[
+            (Threshold.Method.PERCENTILE.value, "percentile of the good scores"),
+            (Threshold.Method.CONFORMAL.value, "false-reject rate that is kept on average (conformal)"),
+        ],
+        help_text="from the scores of good parts that the model has not seen; it can be changed later",
+    )
+    percentile = forms.FloatField(
+        label="Percentile",
+        required=False,
+        min_value=1,
+        max_value=100,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text="90 rejects about 10 % of the good parts",
+    )
+    false_reject_rate = forms.FloatField(
+        label="False rejects, %",
+        required=False,
+        min_value=0.001,
+        max_value=99.999,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text="of new good parts, at most, on average",
+    )
+    seed = forms.IntegerField(
+        label="Seed",
+        min_value=0,
+        max_value=_LARGEST_SEED,
+        help_text="the same seed, data and options give the same model",
+    )
+
+    def __init__(
+        self, data: Mapping[str, Any] | None, datasets: Iterable[Dataset], like: TrainingRun | None, dataset: int | None
+    ) -> None:
+        rule = like.calibration if like else {}
+        super().__init__(
+            data,
+            initial={
+                "dataset": like.dataset_id if like else dataset,
+                "algorithm": like.algorithm if like else next(iter(DETECTORS)),
+                "method": rule.get("method", Threshold.Method.PERCENTILE.value),
+                "percentile": rule.get("percentile", settings.THRESHOLD_PERCENTILE),
+                "false_reject_rate": 100 * rule.get("false_reject_rate", 0.05),
+                "seed": like.seed if like else 0,
+            },
+        )
+        choices = [(row.pk, f"{row.name} · {row.snapshot[:8]} · {row.created_at:%Y-%m-%d}") for row in datasets]
+        self.fields["dataset"].choices = choices  # type: ignore[attr-defined]
+        options = like.options if like else {}
+        self.options = {
+            name: OptionsForm(name, data, options if like and like.algorithm == name else {}) for name in CONFIGS
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        wanted = "percentile" if cleaned.get("method") == Threshold.Method.PERCENTILE else "false_reject_rate"
+        if cleaned.get(wanted) is None and wanted not in self.errors:
+            self.add_error(wanted, "Write a number.")
+        other = {"percentile": "false_reject_rate", "false_reject_rate": "percentile"}[wanted]
+        self.errors.pop(other, None)  # what is not asked for cannot be wrong
+        return cleaned
+
+    @property
+    def detectors(self) -> list[dict[str, Any]]:
+        """Each detector with its words and its options."""
+        chosen = self["algorithm"].value()
+        return [
+            {"name": name, "words": words, "use": use, "chosen": name == chosen, "options": self.options[name]}
+            for name, (words, use) in DETECTORS.items()
+        ]
+
+    @property
+    def chosen_options(self) -> OptionsForm:
+        return self.options[self.cleaned_data["algorithm"]]
+
+    @property
+    def rule(self) -> dict[str, float]:
+        """As `threshold_rule` takes it."""
+        if self.cleaned_data["method"] == Threshold.Method.PERCENTILE:
+            return {"percentile": self.cleaned_data["percentile"]}
+        return {"false_reject_rate": self.cleaned_data["false_reject_rate"] / 100}

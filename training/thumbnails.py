@@ -1,0 +1,35 @@
+"""Small pictures of data set images, and the outlines of their masks to lie over them."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from PIL import Image, ImageChops, ImageFilter
+
+from records.images import open_rgb, thumbnail
+from records.models import Asset
+from records.selectors import gate_limits
+from training.layout import open_mask
+
+SIDE = 240  # pixels, twice what a sheet shows at least
+_COLOUR = (255, 229, 0)  # as the report marks an annotated defect
+
+
+def small(asset: Asset) -> bytes:
+    """A JPEG of at most SIDE x SIDE pixels."""
+    return thumbnail(open_rgb(asset.read(), gate_limits()), SIDE)
+
+
+def outline(mask: Asset) -> bytes:
+    """A transparent PNG as large as the thumbnail of the masked image, with a line around what is defective."""
+    truth = Image.fromarray(open_mask(mask.read(), gate_limits())).convert("L")
+    size = truth.copy()
+    size.thumbnail((SIDE, SIDE))
+    # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
+    marked = truth.resize(size.size, Image.Resampling.BOX).point(lambda value: 255 if value else 0)
+    line = ImageChops.subtract(marked.filter(ImageFilter.MaxFilter(5)), marked)
+    drawn = Image.new("RGBA", size.size, (*_COLOUR, 0))
+    drawn.putalpha(line)
+    out = BytesIO()
+    drawn.save(out, "PNG", optimize=True)
+    return out.getvalue()
