@@ -30,6 +30,8 @@ from mvtec_site.errors import NotFound, UserError
 
 # More images than that at once are a batch.
 _QUEUE_MOST = 50
+# Of the newest records so many with their pictures; of the others their shapes.
+_LISTED = 14
 
 
 class PartForm(forms.Form):
@@ -39,6 +41,9 @@ class PartForm(forms.Form):
     lot = forms.CharField(required=False, max_length=100)
     part_number = forms.CharField(required=False, max_length=100, label="Part number")
     serial_number = forms.CharField(required=False, max_length=100, label="Serial number")
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args, label_suffix="")
 
     def context(self) -> services.PartContext:
         """Raises `UserError` with the first thing that is wrong."""
@@ -104,6 +109,7 @@ def _state(asked: QueryDict) -> dict[str, Any]:
         "category": model.category if model else None,
         "unknown": wanted if wanted and (model is None or model.category.name != wanted) else "",
         "trained": bool(deployments) or ModelVersion.objects.exists(),
+        "listed": f":{_LISTED}",
         "latest": reads.latest(model.category if model and several else None),
         "shown": shown,
     }

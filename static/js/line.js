@@ -135,6 +135,10 @@
   document.body.addEventListener("refused", function (event) {
     refusal = event.detail;
   });
+  // Of many, the last verdict stays in sight: what was not judged is in the list.
+  document.body.addEventListener("htmx:beforeSwap", function (event) {
+    if (event.detail.requestConfig.elt === form && refusal && total > 1) event.detail.shouldSwap = false;
+  });
   form.addEventListener("htmx:beforeRequest", function (event) {
     if (event.detail.elt !== form) return;
     bar.hidden = false;
@@ -217,7 +221,7 @@
     }
   }
   function tellPart() {
-    const words = part.filter((field) => field.value).map((field) => `${field.labels[0].textContent.replace(":", "").toLowerCase()} ${field.value}`);
+    const words = part.filter((field) => field.value).map((field) => `${field.labels[0].textContent.toLowerCase()} ${field.value}`);
     $("part-words").textContent = words.join(" · ") || "station, lot, numbers";
   }
   for (const field of part) {
