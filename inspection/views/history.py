@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.roles import Right, may
 from accounts.web import needs, refusal
@@ -70,6 +71,7 @@ _EXPORTS = {"csv": "CSV", "jsonl": "JSON lines", "xlsx": "Excel"}
 # ---------------------------------------------------------------- the page
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(Right.READ)
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 def browse(request: HttpRequest) -> HttpResponse:
     """The records that the address asks for. A form's answer is what is said of those that were ticked."""
     if request.method == "POST":
@@ -139,6 +141,7 @@ def _status(asked: dict[str, Any]) -> int:
 
 @require_GET
 @needs(Right.READ)
+@vary_on_headers("HX-Request")
 def figures(request: HttpRequest) -> HttpResponse:
     """Counts and charts of what the address asks for: asked for by the page when it is there, or a page of its own."""
     query = Query.of(request.GET)

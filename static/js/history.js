@@ -83,7 +83,7 @@
     if (event.target === defect) {
       if (event.key === "Enter") {
         event.preventDefault();
-        form.requestSubmit(form.querySelector("button[value=defective]"));
+        form.querySelector("button[value=defective]").click();
       } else if (event.key === "Escape") {
         const back = picks().find((pick) => pick.checked);
         form.reset();

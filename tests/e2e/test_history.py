@@ -1,0 +1,148 @@
+"""What people do in the history, in the distribution's Chromium, against the running system."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests import parts
+from tests.e2e.conftest import violations
+from tests.stack.conftest import Stack, wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def lot(stack: Stack) -> str:
+    """Four parts of one lot: two good, two scratched, in turn; the newest is P-3, which is scratched."""
+    name = f"lot-{uuid.uuid4().hex[:8]}"
+    with stack.client() as client:
+        for number in range(4):
+            image = {"image": (f"{number}.png", parts.png(number, defective=number % 2 == 1), "image/png")}
+            part = {"lot": name, "serial_number": f"{name}-P-{number}", "anomaly_map": "none"}
+            assert client.post("/api/test_image", files=image, data=part).status_code == 200
+    return name
+
+
+def serials(page: Any) -> list[str]:
+    return [text[-3:] for text in page.locator("#records a.open").all_inner_texts()]
+
+
+def test_by_keyboard_from_search_to_review(visit: Callable[..., Any], lot: str) -> None:
+    page = visit("ina", "/inspections/")
+    page.keyboard.press("/")
+    page.keyboard.type(lot)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/inspections/?serial={lot}")
+    assert serials(page) == ["P-3", "P-2", "P-1", "P-0"]
+    page.wait_for_selector("#figures >> text=Defective")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("g")
+    page.wait_for_selector("tr:has-text('P-2') .human.good")
+    assert "1 record reviewed as good." in page.inner_text("#said")
+    page.keyboard.press("k")
+    page.keyboard.press("d")
+    page.keyboard.type("scratch")
+    page.keyboard.press("Enter")
+    row = page.locator("tr", has_text="P-3")
+    row.locator(".human.defective").wait_for()
+    assert "scratch" in row.inner_text()
+    assert page.locator("input[name=inspection]:checked").count() == 0
+    wait_for(lambda: page.evaluate("document.activeElement.textContent").strip().endswith("P-3"), 10)
+    page.wait_for_selector("#figures .tile:has-text('Reviewed') >> text=2")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/inspections/*/?serial={lot}")
+    page.go_back()
+    page.wait_for_selector("#records")
+    assert page.url.split("#")[0].endswith(f"/inspections/?serial={lot}")
+    page.keyboard.press("?")
+    assert page.locator("dialog[open]").inner_text().startswith("Keys of this page")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_what_is_selected_is_counted_reviewed_and_let_go(visit: Callable[..., Any], lot: str) -> None:
+    page = visit("otto", f"/inspections/?lot={lot}&view=sheet")
+    assert not page.is_visible(".selection")
+    page.check("li:has-text('P-0') input")
+    page.check("li:has-text('P-1') input")
+    assert page.inner_text("#picked-count") == "2 selected"
+    page.fill("#defect_type", "burr")
+    page.click(".selection button[value=good]")
+    page.wait_for_selector("#said [role=alert] >> text=Only a defective part has a defect type")
+    assert page.locator("input[name=inspection]:checked").count() == 2
+    page.click(".selection button[value=defective]")
+    page.wait_for_selector("li:has-text('P-1') .human.defective")
+    page.wait_for_selector("li:has-text('P-0') .human.defective")
+    assert not page.is_visible(".selection")
+
+
+def test_more_below_and_back_to_the_same_place(visit: Callable[..., Any], lot: str) -> None:
+    page = visit("ina", f"/inspections/?lot={lot}&limit=3")
+    assert serials(page) == ["P-3", "P-2", "P-1"]
+    page.click("text=Show more below")
+    page.wait_for_selector("#records >> text=P-0")
+    assert serials(page) == ["P-3", "P-2", "P-1", "P-0"]
+    page.wait_for_selector("text=These are the oldest.")
+    page.click("#records >> text=P-0")
+    page.wait_for_url("**/inspections/*/**")
+    page.go_back()
+    page.wait_for_selector("#records >> text=P-0")
+    assert "#r-" in page.url
+
+
+def test_without_scripts_links_and_forms_do_it(visit: Callable[..., Any], lot: str) -> None:
+    page = visit("ina", "/inspections/", java_script_enabled=False)
+    page.click("text=All filters")
+    page.fill("#id_lot", lot)
+    page.check("#id_outcome_0")
+    page.click("button:has-text('Show')")
+    assert page.url.endswith(f"/inspections/?outcome=good&lot={lot}")
+    assert serials(page) == ["P-2", "P-0"]
+    page.check("tr:has-text('P-0') input")
+    page.fill("#comment", "without a script")
+    page.click(".selection button[value=good]")
+    assert "1 record reviewed as good." in page.inner_text("main")
+    page.click("text=Saved views")
+    page.fill("#view-name", lot)
+    page.click("button:has-text('Save')")
+    assert f"Saved as {lot}" in page.inner_text("main")
+    page.goto(page.url.split("?")[0])
+    page.click("text=Saved views")
+    page.click(f".kept a:has-text('{lot}')")
+    assert serials(page) == ["P-2", "P-0"]
+    page.click("text=Counts and charts of these records")
+    assert "History in figures" in page.inner_text("h1")
+
+
+def test_a_failure_says_what_is_kept(visit: Callable[..., Any], lot: str, complaints: list[str]) -> None:
+    page = visit("ina")
+    page.route("**/inspections/figures*", lambda route: route.fulfill(status=500, body="broken"))
+    page.goto(page.url.rstrip("/") + f"/inspections/?lot={lot}")
+    page.wait_for_selector("text=The counts could not be fetched")
+    page.route("**/inspections/?lot=*", lambda route: route.abort())
+    page.check("tr:has-text('P-0') input")
+    page.click(".selection button[value=good]")
+    page.wait_for_selector("text=What was selected is still selected")
+    assert page.locator("input[name=inspection]:checked").count() == 1
+    complaints.clear()  # a browser complains of what was broken on purpose
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it(visit: Callable[..., Any], lot: str, scheme: str, complaints: list[str]) -> None:
+    page = visit("ina", f"/inspections/?lot={lot}", color_scheme=scheme)
+    page.wait_for_selector("#figures .tile")
+    page.click("text=All filters")
+    page.check("tr:has-text('P-0') input")
+    for query in ("", f"?lot={lot}&view=sheet", "?lot=none", "?since=never"):
+        if query:
+            page.goto(page.url.split("?")[0] + query)
+        for width in (390, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, query
+        assert violations(page) == []
+    complaints[:] = [text for text in complaints if "400 (Bad Request)" not in text]  # that of the wrong filter
