@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from records.models import AuditEvent
 VERIFIED_AT_ONCE = 1000
 _CHANGES = 5  # of one event in the list; the rest stands on its page
 _LONGEST = 80  # characters of one value in the list
+_HASH = re.compile(r"[0-9a-f]{64}")
 # The page of an object, by its type; the others have none.
 _PAGES = {
     "inspection.inspection": "inspection",
@@ -93,7 +95,7 @@ def _begin_of(day: date | None, *, later: int = 0) -> datetime | None:
 # ---------------------------------------------------------------- one event as it is shown
 @dataclass(frozen=True)
 class Change:
-    """A value that changed; None where there was none."""
+    """A value that changed, in words; None where there was none."""
 
     field: str
     before: str | None
@@ -115,8 +117,8 @@ def _shown(event: AuditEvent, *, someone: Any, whole: bool = False) -> Shown:
     changes = [
         Change(
             change["field"] or "value",
-            None if before is None else _words(change["before"], whole=whole),
-            None if after is None else _words(change["after"], whole=whole),
+            _words(change["before"], whole=whole),
+            _words(change["after"], whole=whole),
         )
         for change in selectors.changes_of(before, after)
     ]
@@ -124,11 +126,15 @@ def _shown(event: AuditEvent, *, someone: Any, whole: bool = False) -> Shown:
     return Shown(event, kept, len(changes) - len(kept), _address_of(event, someone))
 
 
-def _words(value: Any, *, whole: bool) -> str:
-    if value is None or value == "":
+def _words(value: Any, *, whole: bool) -> str | None:
+    if value is None:
+        return None
+    if value == "":
         return "(empty)"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if not whole and isinstance(value, str) and _HASH.fullmatch(value):
+        return f"{value[:12]}…"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2 if whole else None)
     return text if whole or len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
