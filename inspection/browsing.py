@@ -230,7 +230,7 @@ def _over_time(rows: Sequence[tuple[datetime, str]]) -> Chart | None:
     words = [_moment(edge - offset, step) for edge in edges]
     apart = next((apart for apart in _APART if (edges[-1] - edges[0]) / apart <= _TICKS), _APART[-1])
     ticks = [
-        Tick(share(edge, edges[0], edges[-1]), _moment(edge - offset, apart))
+        Tick(share(edge, edges[0], edges[-1]), _moment(edge - offset, _DAY if edge % _DAY == 0 else _MINUTE))
         for edge in np.arange(-(-edges[0] // apart) * apart, edges[-1], apart)
     ]
     totals = zip(*(counts for _, counts in series.values()), strict=True)
@@ -255,6 +255,6 @@ _PER = {
 
 
 def _moment(seconds: float, step: int) -> str:
-    """As long as the step needs it; the words of a tick and of a line in the table."""
+    """As exact as the step."""
     at = timezone.localtime(datetime.fromtimestamp(seconds, tz=UTC))
     return date_format(at, "M j" if step >= _DAY else "M j, H:i" if step >= 3 * _HOUR else "H:i")
