@@ -67,12 +67,13 @@ def _runs(one: ModelVersion, other: ModelVersion) -> QuerySet[RescoringRun]:
 def _judged(run: RescoringRun, one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
     """What a run came to: how often both agree, and the pictures about which they do not."""
     judge = other if run.model_version_id == one.pk else one
+    changed = selectors.rescored(run, changed=True)
     return {
         "run": run,
         "judge": judge,
         "scorer": one if judge is other else other,
         "verdicts": _verdicts(run) if run.done <= _COUNTED else None,
-        "changed": list(selectors.rescored(run, changed=True).order_by("-id")[:_PICTURES]),
+        "changed": list(changed.select_related("inspection__standing__reviewer").order_by("-id")[:_PICTURES]),
     }
 
 
