@@ -203,7 +203,7 @@ def _judge(inspection: Inspection) -> list[tuple[str, str]]:
         ("SHA-256 of its data", version.dataset_snapshot),
     ]
     if inspection.backbone_sha256:
-        rows.append((f"SHA-256 of {version.backbone}", inspection.backbone_sha256))
+        rows.append(("SHA-256 of its backbone", f"{inspection.backbone_sha256} ({version.backbone})"))
     return [
         *rows,
         (

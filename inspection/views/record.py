@@ -103,7 +103,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
         "newer": newer,
         "older": older,
         "chart": opened.score_chart(shown),
-        "places": opened.places(shown),
+        "region_rows": opened.places(shown),
         "timings": timings,
         "total_ms": total,
         "reviews": reviews,
