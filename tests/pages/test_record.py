@@ -67,6 +67,7 @@ def page_of(client: Client, record: Inspection, query: str = "") -> str:
 def test_it_shows_where_the_score_lies_and_what_was_in_force(signed_in: Client, record: Inspection) -> None:
     page = page_of(signed_in, record)
     assert "<h1>part 3.png</h1>" in page
+    assert f'<a href="{reverse("history")}"' in page.partition("</nav>")[0]
     assert "12 good parts the model had not seen" in page
     assert "this part" in page
     assert "p-value 0.077" in page

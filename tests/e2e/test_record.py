@@ -1,0 +1,162 @@
+"""What a person does on the page of a record, in the distribution's Chromium, against the running system."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pypdf import PdfReader
+
+from tests import parts
+from tests.e2e.conftest import violations
+from tests.stack.conftest import Stack, wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+TALL = {"width": 1440, "height": 1300}
+VIEW = r"#view=([\d.]+),([\d.]+),([\d.]+)"
+
+
+@pytest.fixture(scope="module")
+def records(stack: Stack) -> list[str]:
+    """Addresses of three inspections of one lot, the oldest first; the middle one is a defect."""
+    found = []
+    with stack.client() as client:
+        for seed, defective in ((40, False), (41, True), (42, False)):
+            answer = client.post(
+                "/api/test_image",
+                files={"image": (f"record {seed}.png", parts.png(seed, defective=defective), "image/png")},
+                data={"lot": "RECORD", "anomaly_map": "none"},
+            )
+            assert answer.status_code == 200, answer.text
+            found.append(answer.json()["page_url"])
+    return found
+
+
+def zoom(page: Any) -> float:
+    return float(page.inner_text("[data-factor]").split()[0]) / 100
+
+
+def test_the_viewer_zooms_where_one_points_and_the_address_can_be_sent(
+    visit: Callable[..., Any], records: list[str]
+) -> None:
+    page = visit("ina", records[1], viewport=TALL)
+    image = page.locator("[data-pane] .stack img").first
+    box = image.bounding_box()
+    x, y = box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.75
+    page.mouse.move(x, y)
+    for _ in range(4):
+        page.mouse.wheel(0, -200)
+    wait_for(lambda: zoom(page) > 4, 5)
+    near = image.bounding_box()
+    # What was under the pointer is there still.
+    assert abs((x - near["x"]) / near["width"] - 0.25) < 0.01
+    assert abs((y - near["y"]) / near["height"] - 0.75) < 0.01
+    page.keyboard.press("ArrowRight")
+    assert image.bounding_box()["x"] < near["x"] - 5
+    page.mouse.down()
+    page.mouse.move(x + 60, y)
+    page.mouse.up()
+    assert image.bounding_box()["x"] > near["x"] - 5
+    wait_for(lambda: re.search(VIEW, page.url), 5)
+    seen, place = page.url, image.bounding_box()
+    page.reload()
+    assert page.url == seen
+    again = page.locator("[data-pane] .stack img").first.bounding_box()
+    assert abs(again["x"] - place["x"]) < 4
+    assert abs(again["width"] - place["width"]) < 4
+    page.mouse.dblclick(x, y)
+    assert zoom(page) == 1
+    wait_for(lambda: "#" not in page.url, 5)
+    page.keyboard.press("+")
+    assert zoom(page) > 1
+    page.keyboard.press("0")
+    assert zoom(page) == 1
+
+
+def test_the_map_fades_and_stands_beside_the_image(visit: Callable[..., Any], records: list[str]) -> None:
+    page = visit("ina", records[1], viewport=TALL)
+    heat = page.locator("img.heat")
+    page.locator("[data-opacity]").fill("40")
+    wait_for(lambda: heat.evaluate("image => getComputedStyle(image).opacity === '0.4'"), 5)
+    page.locator("body").press(" ")
+    wait_for(lambda: heat.evaluate("image => getComputedStyle(image).opacity === '0'"), 5)
+    page.locator("body").press(" ")
+    page.click("text=Side by side")
+    left, right = page.locator(".pane.plain").bounding_box(), page.locator("[data-pane]").bounding_box()
+    assert left["x"] < right["x"]
+    assert abs(left["width"] - right["width"]) < 3
+    wait_for(lambda: "map=40" in page.url and "side=1" in page.url, 5)
+    page.hover("tr[data-region='1']")
+    assert page.locator("rect.lit").count() == 1
+    page.click("tr[data-region='1'] a")
+    wait_for(lambda: zoom(page) >= 2, 5)
+
+
+def test_a_review_by_mouse_with_a_box_and_one_by_key(visit: Callable[..., Any], records: list[str]) -> None:
+    page = visit("otto", f"{records[1]}?lot=RECORD", viewport=TALL)
+    page.click("text=Mark where the defect is")
+    page.click("#mark")
+    box = page.locator("[data-pane] .stack img").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + box["height"] * 0.25)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.75)
+    page.mouse.up()
+    assert re.fullmatch(r"2[345] 2[345] 2[345] 4[789]", page.input_value("#regions"))
+    page.fill("#comment", "seen by eye")
+    page.keyboard.press("Tab")
+    page.locator("body").press("d")
+    page.keyboard.type("scratch")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#reviews >> text=Recorded as defective.")
+    assert "otto" in page.inner_text("#standing")
+    assert "Reviewed as defective" in page.inner_text("#life")
+    assert page.input_value("#comment") == ""
+    page.locator("body").press("g")
+    page.wait_for_selector("#reviews >> text=Recorded as good.")
+    assert page.locator("#reviews .human").count() == 2
+    assert "overrules the model" in page.inner_text("#standing")
+    page.locator("body").press("?")
+    assert page.is_visible("#keys")
+    page.keyboard.press("Escape")
+
+
+def test_the_keyboard_walks_through_the_filter(visit: Callable[..., Any], records: list[str]) -> None:
+    page = visit("otto", f"{records[2]}?lot=RECORD")
+    for older in (records[1], records[0]):
+        with page.expect_navigation():
+            page.locator("body").press("j")
+        assert page.url.endswith(f"{older}?lot=RECORD")
+    assert page.locator("a[rel=next]").count() == 0
+    with page.expect_navigation():
+        page.locator("body").press("k")
+    assert page.url.endswith(f"{records[1]}?lot=RECORD")
+    page.locator("#similar").scroll_into_view_if_needed()
+    page.wait_for_selector("text=Similar means")
+    made = page.request.get(page.url.partition("?")[0] + "certificate.pdf")
+    assert "DEFECT" in PdfReader(io.BytesIO(made.body())).pages[0].extract_text()
+
+
+def test_it_works_without_scripts(visit: Callable[..., Any], records: list[str]) -> None:
+    page = visit("otto", records[0], java_script_enabled=False)
+    assert not page.is_visible("[data-zoom='in']")
+    page.uncheck("#show-map")
+    heat = page.locator("img.heat")
+    wait_for(lambda: heat.evaluate("image => getComputedStyle(image).opacity === '0'"), 5)
+    page.fill("#comment", "no script")
+    page.click("#review button[value=good]")
+    assert "Your review was recorded: good." in page.inner_text("main")
+    assert "no script" in page.inner_text("#reviews")
+    page.click("#similar a")
+    assert "Similar to record 40.png" in page.inner_text("h1")
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_nobody_is_kept_out(visit: Callable[..., Any], records: list[str], colours: str) -> None:
+    page = visit("ada", records[1], color_scheme=colours)
+    assert violations(page) == []
+    page.set_viewport_size({"width": 390, "height": 844})
+    wait_for(lambda: page.evaluate("document.documentElement.scrollWidth <= 390"), 5)
+    assert violations(page) == []
