@@ -38,8 +38,9 @@ def test_a_batch_is_started_followed_to_its_end_and_found_in_the_audit(
     assert page.locator(".sheet .badge.defective").count() == 2
     assert "broken.png" in page.inner_text(".failures")
     assert violations(page) == []
-    page.click("text=Defective 2")
-    page.wait_for_selector(".sheet .badge.defective")
+    page.click("a.chip:has-text('Defective')")
+    page.wait_for_url("**/?show=defective")
+    assert page.locator(".sheet .badge.defective").count() == 2
     assert page.locator(".sheet .badge.good").count() == 0
     address = page.url.split("?")[0]
     auditor = visit("audrey", "/audit/?kind=batch.requested", color_scheme="dark")
