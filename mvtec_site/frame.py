@@ -22,6 +22,7 @@ class Place:
     name: str
     words: str
     rights: tuple[Right, ...]
+    also: tuple[str, ...] = ()  # how addresses of its other pages begin
 
 
 PLACES = (
@@ -29,7 +30,7 @@ PLACES = (
     Place("history", "History", (Right.READ,)),
     Place("thresholds", "Thresholds", (Right.READ,)),
     Place("models", "Models", (Right.READ,)),
-    Place("training", "Training", (Right.READ,)),
+    Place("training", "Training", (Right.READ,), ("/datasets/",)),
     Place("batches", "Batches", (Right.READ, Right.INSPECT)),
     Place("audit", "Audit", (Right.AUDIT,)),
     Place("settings", "Settings", ()),
@@ -58,6 +59,7 @@ def _places(request: HttpRequest, user: Someone) -> list[dict[str, Any]]:
         if place.rights and not may(user, *place.rights):
             continue
         address = reverse(place.name)
-        here = request.path == address or (address != "/" and request.path.startswith(address))
+        begins = place.also if address == "/" else (address, *place.also)
+        here = request.path == address or request.path.startswith(begins)
         found.append({"name": place.name, "words": place.words, "address": address, "here": here})
     return found
