@@ -16,6 +16,7 @@ from mvtec_site.errors import NotFound
 from training.documents import runs
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
 from training.report.page import told
+from training.report.words import figure, percent
 
 _OFFERED_MOST = 200  # snapshots to choose from
 _RELATED_MOST = 5
@@ -156,6 +157,18 @@ def other_evaluations(evaluation: Evaluation) -> list[Evaluation]:
     """The last ones of the same version."""
     found = Evaluation.objects.filter(model_version=evaluation.model_version_id)
     return list(found.select_related("dataset", "threshold").defer("metrics").order_by("-pk")[: 2 * _RELATED_MOST])
+
+
+def results(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """The few figures that one asks for first."""
+    image = evaluation.metrics["image"]
+    return [
+        ("Image AUROC", figure(image.get("auroc"))),
+        ("Defects caught", percent(image.get("recall"))),
+        ("False rejects", percent(image.get("false_reject_rate"))),
+        ("F1 at the threshold", figure(image.get("f1"))),
+        ("Test images", str(evaluation.metrics.get("n", "-"))),
+    ]
 
 
 def report(evaluation: Evaluation) -> dict[str, Any]:

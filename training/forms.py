@@ -201,8 +201,8 @@ class RunForm(forms.Form):
                 "dataset": like.dataset_id if like else dataset,
                 "algorithm": like.algorithm if like else next(iter(DETECTORS)),
                 "method": rule.get("method", Threshold.Method.PERCENTILE.value),
-                "percentile": rule.get("percentile", settings.THRESHOLD_PERCENTILE),
-                "false_reject_rate": 100 * rule.get("false_reject_rate", 0.05),
+                "percentile": f"{rule.get('percentile', settings.THRESHOLD_PERCENTILE):.15g}",
+                "false_reject_rate": f"{100 * rule.get('false_reject_rate', 0.05):.13g}",
                 "seed": like.seed if like else 0,
             },
         )

@@ -66,6 +66,11 @@ class DatasetImage(models.Model):
     def __str__(self) -> str:
         return self.path
 
+    @property
+    def filename(self) -> str:
+        """The path without its folders, which say split and kind."""
+        return self.path.rpartition("/")[2]
+
 
 class TrainingRun(models.Model):
     """One attempt to train a detector. The row is the truth: a task claims it, renews a lease, finishes it."""

@@ -249,6 +249,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     evaluated = found.model_version and browsing.evaluation_of(found.model_version)
     context = _run_context(found) | {
         "evaluation": evaluated,
+        "results": evaluated and browsing.results(evaluated),
         "rule": _rule_words(found),
         "options": [(name.replace("_", " "), _option_words(value)) for name, value in found.options.items()],
         "dropped": found.log_start,
