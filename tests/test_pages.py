@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,13 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from inspection import services
+from inspection import line, services
 from inspection.models import Inspection
+from inspection.reviews import record_review
 from modelzoo.models import Deployment, ModelVersion
+from modelzoo.services import activate, ensure_category, request_deployment, set_threshold
 from mvtec_site.templatetags.pages import region_boxes
 from records.models import Asset
 from tests import parts
@@ -155,6 +160,209 @@ def test_htmx_gets_the_partial_alone(signed_in: Client, deployment: Deployment) 
     text = answer.content.decode()
     assert text.strip().startswith('<div id="result"')
     assert 'role="alert"' in text
+
+
+HTMX = {"HX-Request": "true"}
+NOBODY = {"workers": [], "queues": {"inference": 0}, "broker": "reachable"}
+
+
+def client_of(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def at(address: str) -> dict[str, str]:
+    """What htmx sends from a page that stands at an address by now."""
+    return HTMX | {"HX-Current-URL": f"http://testserver{address}"}
+
+
+@pytest.fixture
+def other(record: Inspection) -> Deployment:
+    """Another category's model, loaded later."""
+    version = record.model_version
+    again = ModelVersion.objects.get(pk=version.pk)
+    category = ensure_category(name="nut & bolt")
+    again.pk, again.category, again.artifact, again.artifact_sha256 = None, category, "nut/run-0-1", "1" * 64
+    again.save()
+    set_threshold(version=again, value=3.0, method="manual", reason="test", actor=None)
+    asked = request_deployment(version=again, device="cpu", actor=None)
+    assert activate(deployment=asked, device="cpu", worker="test")
+    return Deployment.objects.get(pk=asked.pk)
+
+
+def test_the_category_is_part_of_the_address(signed_in: Client, record: Inspection, other: Deployment) -> None:
+    page = signed_in.get("/").content.decode()
+    assert 'href="/?category=nut%20%26%20bolt"' in page
+    assert '<strong class="first">nut &amp; bolt</strong>' in page
+    assert f"s-{record.pk}" not in page
+    for words in ({"category": "disc"}, {"inspection": str(record.pk)}):
+        page = signed_in.get("/", words).content.decode()
+        assert '<strong class="first">disc</strong>' in page
+        assert f"s-{record.pk}" in page
+        assert '<input type="hidden" name="category" value="disc">' in page
+    page = signed_in.get("/", {"category": "cog <i>"}).content.decode()
+    assert "No model is loaded for cog &lt;i&gt;" in page
+    asked = signed_in.get(reverse("line-status"), headers=at("/?category=disc"))
+    assert f"s-{record.pk}" in asked.content.decode()
+
+
+def test_the_stream_is_sent_again_when_it_looks_different(signed_in: Client, user: User, record: Inspection) -> None:
+    def poll(seen: str) -> str:
+        return signed_in.get(reverse("line-status"), {"seen": seen}, headers=at("/")).content.decode()
+
+    first = poll("")
+    assert 'id="latest"' in first
+    [seen] = re.findall(r'name="seen"\s+value="(\w+)"', first)
+    record_review(inspection=record, verdict="good", actor=user)
+    reviewed = poll(seen)
+    assert "olga" in reviewed
+    [seen] = re.findall(r'name="seen"\s+value="(\w+)"', reviewed)
+    assert 'aria-current="true"' not in reviewed
+    opened = signed_in.get(reverse("line-status"), {"seen": seen}, headers=at(f"/?inspection={record.pk}"))
+    assert 'aria-current="true"' in opened.content.decode()
+
+
+def test_what_did_not_change_is_not_sent(
+    signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mvtec_site.templatetags.pages.naturaltime", lambda moment: "now")
+    first = signed_in.get(reverse("line-status"), headers=at("/")).content.decode()
+    [seen] = re.findall(r'name="seen"\s+value="(\w+)"', first)
+    assert 'id="latest"' not in signed_in.get(reverse("line-status"), {"seen": seen}, headers=at("/")).content.decode()
+
+
+def test_an_opened_record_is_a_part_for_htmx_and_a_page_for_everybody(signed_in: Client, record: Inspection) -> None:
+    words = {"inspection": str(record.pk)}
+    part = signed_in.get("/", words, headers=HTMX | {"HX-Target": "result"})
+    assert part.content.decode().strip().startswith('<div id="result"')
+    assert part["HX-Trigger"] == '{"opened": {}}'
+    assert "<html" in signed_in.get("/", words, headers=HTMX | {"HX-History-Restore-Request": "true"}).content.decode()
+    gone = signed_in.get("/", {"inspection": str(uuid.uuid4())}, headers=HTMX | {"HX-Target": "result"})
+    assert gone.status_code == 404
+
+
+def test_what_is_known_of_the_part_is_kept(signed_in: Client, deployment: Deployment, worker: None) -> None:
+    about = {"station": "line 3", "lot": "L-1", "part_number": "P", "serial_number": "S 9"}
+    image = parts.png(1)
+    sent = signed_in.post("/inspect", {"image": SimpleUploadedFile("a.png", image), **about, "key": "k1"})
+    assert sent.status_code == 302
+    made = Inspection.objects.get()
+    assert {name: getattr(made, name) for name in about} == about
+    assert sent["Location"] == f"/?inspection={made.pk}"
+    again = signed_in.post(
+        "/inspect", {"image": SimpleUploadedFile("a.png", image), **about, "key": "k1"}, headers=HTMX
+    )
+    assert again["HX-Replace-Url"] == f"/?inspection={made.pk}"
+    assert Inspection.objects.count() == 1  # an image whose answer was lost is not judged a second time
+    photo = signed_in.post("/inspect", {"photo": SimpleUploadedFile("b.png", parts.png(2)), "category": "disc"})
+    assert photo["Location"].startswith("/?category=disc&inspection=")
+
+
+@pytest.mark.parametrize("wrong", ["x" * 101, "a\0b"])
+def test_a_part_that_cannot_be_kept_is_refused_with_what_was_typed(
+    signed_in: Client, deployment: Deployment, wrong: str
+) -> None:
+    sent = {"image": SimpleUploadedFile("a.png", parts.png(1)), "lot": wrong, "station": "line 3"}
+    answer = signed_in.post("/inspect", sent)
+    assert answer.status_code == 400
+    page = answer.content.decode()
+    assert "Lot: " in page
+    assert 'value="line 3"' in page
+    assert not Asset.objects.exists()
+
+
+def test_what_was_refused_is_told_to_the_queue(signed_in: Client, deployment: Deployment) -> None:
+    answer = signed_in.post("/inspect", {"image": SimpleUploadedFile("ä.png", b"junk")}, headers=HTMX)
+    told = json.loads(answer["HX-Trigger"])["refused"]
+    assert told["filename"] == "ä.png"
+    assert "not an image" in told["detail"]
+
+
+def test_a_review_at_the_line(operator: User, auditor: User, record: Inspection) -> None:
+    client, address = client_of(operator), reverse("line-review", args=[record.pk])
+    assert address in client.get("/", {"inspection": str(record.pk)}).content.decode()
+    assert address not in client_of(auditor).get("/", {"inspection": str(record.pk)}).content.decode()
+    assert client_of(auditor).post(address, {"verdict": "good"}).status_code == 403
+    said = client.post(address, {"verdict": "good", "comment": "dust", "expected_reviews": "0", "category": "disc"})
+    assert said["Location"] == f"/?category=disc&inspection={record.pk}"
+    [review] = record.reviews.all()
+    assert (review.verdict, review.comment, review.reviewer) == ("good", "dust", operator)
+    late = client.post(address, {"verdict": "defective", "comment": "crack", "expected_reviews": "0"})
+    assert late.status_code == 409
+    page = late.content.decode()
+    assert "Your review was not kept" in page
+    assert ">crack</textarea>" in page
+    late = client.post(address, {"verdict": "defective", "expected_reviews": "0"}, headers=HTMX)
+    assert late.status_code == 200
+    assert 'role="alert"' in late.content.decode()
+    done = client.post(address, {"verdict": "defective", "expected_reviews": "1"}, headers=HTMX)
+    assert done["HX-Trigger"] == '{"reviewed": {}}'
+    assert 'id="verdict"' in done.content.decode()
+    for wrong in ({"verdict": "x"}, {}, {"verdict": "good", "expected_reviews": "9" * 5000, "comment": "\0"}):
+        assert client.post(address, wrong).status_code == 400
+    assert client.post(reverse("line-review", args=[uuid.uuid4()]), {"verdict": "good"}).status_code == 404
+    assert record.reviews.count() == 2
+
+
+def test_every_role_is_told_how_to_begin(user: User, operator: User, auditor: User) -> None:
+    engineer, operators, auditors = (client_of(who).get("/").content.decode() for who in (user, operator, auditor))
+    assert "make demo" in engineer
+    assert "manage.py train" not in operators + auditors
+    assert "you drop images here" in operators
+    assert "An engineer trains the first model" in auditors
+    for page in (engineer, operators, auditors):
+        assert 'id="upload"' not in page
+        assert "None yet" in page
+
+
+def test_trained_but_not_loaded(user: User, operator: User, version: ModelVersion) -> None:
+    assert "Load a model" in client_of(user).get("/").content.decode()
+    assert "An engineer puts one in force" in client_of(operator).get("/").content.decode()
+
+
+def test_who_may_only_look_is_not_offered_to_send(auditor: User, record: Inspection) -> None:
+    page = client_of(auditor).get("/").content.decode()
+    assert 'id="upload"' not in page
+    assert "Choose an inspection" in page
+
+
+def test_nobody_to_judge_is_said(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "The broker does not answer" in signed_in.get("/").content.decode()
+    monkeypatch.setattr("inspection.selectors.traffic", lambda: NOBODY)
+    assert "No worker is there to judge" in signed_in.get("/").content.decode()
+
+
+def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "what is usual shows in a few days" in signed_in.get("/").content.decode()
+    counted = {0: (400, 60)} | {ago: (100, ago) for ago in range(1, 6)} | {6: (19, 19)}
+    day = timezone.localdate()
+    monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0)))
+    found = line.today(record.category)
+    assert (found.share, found.usual, found.usual_days, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
+    page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
+    assert "more than usual" in page
+    assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
+    counted[0] = (1000, 0)
+    assert line.today(record.category).unusual == "fewer"
+
+
+def test_today_counts_the_day(record: Inspection, operator: User) -> None:
+    record_review(inspection=record, verdict="good", actor=operator)
+    found = line.today(record.category)
+    assert (found.inspected, found.more, found.defective, found.overruled) == (1, False, 1, 1)
+    assert line.today(ensure_category(name="nut")).share is None
+
+
+def test_what_the_line_asks_of_the_database(
+    signed_in: Client, record: Inspection, django_assert_num_queries: Any
+) -> None:
+    signed_in.get("/")
+    who, state, figures = 3, 4, 16
+    with django_assert_num_queries(who + state + figures):
+        signed_in.get("/")
+    with django_assert_num_queries(who + state):
+        signed_in.get(reverse("line-status"), headers=at("/"))
 
 
 def test_no_page_reaches_for_another_origin(signed_in: Client, record: Inspection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from PIL import Image
 
 from tests import parts
-from tests.e2e.conftest import drop
-from tests.stack.conftest import wait_for
+from tests.e2e.conftest import drop, violations
+from tests.stack.conftest import Stack, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -86,10 +87,133 @@ def test_the_keyboard_reaches_everything(page: Any) -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent").startswith("Skip")
     seen = set()
-    for _ in range(20):
+    for _ in range(30):
         page.keyboard.press("Tab")
         seen.add(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
     assert {"image", "Inspect", "Sign out"} <= seen
+
+
+def choose(page: Any, *files: tuple[str, bytes]) -> None:
+    page.set_input_files("#image", [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in files])
+
+
+def test_many_images_are_judged_one_after_another(page: Any) -> None:
+    page.click(".about-part summary")
+    page.fill("#id_lot", "L-77")
+    page.fill("#id_serial_number", "SN-1")
+    choose(page, ("q1.png", parts.png(11)), ("q2.png", b"junk"), ("q3.png", parts.png(13, defective=True)))
+    page.wait_for_selector("#queue-words >> text=3 images: done, 1 not judged")
+    assert "q2.png: " in page.inner_text("#queue-failed")
+    assert "q3.png" in page.inner_text("#result h1")
+    assert "lot L-77 serial SN-1" in page.inner_text("#verdict .facts")
+    page.wait_for_selector("#latest >> text=SN-1")
+    assert page.input_value("#id_serial_number") == ""
+    page.reload()
+    assert page.input_value("#id_lot") == "L-77"
+    choose(page, *[(f"{number}.png", b"x") for number in range(51)])
+    page.wait_for_selector("#too-many >> text=Those are 51 images")
+    page.evaluate("localStorage.clear()")
+
+
+def test_an_image_whose_answer_was_lost_is_judged_once(
+    visit: Callable[..., Any], stack: Stack, complaints: list[str]
+) -> None:
+    page = visit("otto")
+    drop(page, "first.png", parts.png(14))
+    page.wait_for_selector("#result >> text=first.png")
+
+    def lose(route: Any) -> None:
+        route.fetch()
+        route.abort()
+
+    page.route("**/inspect", lose, times=1)
+    drop(page, "lost.png", parts.png(15))
+    page.wait_for_selector("#offline >> text=lost.png may not have been judged")
+    page.click("#offline-again")
+    page.wait_for_selector("#result >> text=lost.png")
+    assert page.locator("#offline").is_hidden()
+    page.wait_for_selector("#latest >> text=lost.png")
+    assert page.locator("#latest .name >> text=lost.png").count() == 1
+    complaints[:] = [text for text in complaints if not re.search("ERR_FAILED|htmx:sendError", text)]
+
+
+def test_the_whole_line_by_keys(page: Any) -> None:
+    for name, data in (("k1.png", parts.png(16, defective=True)), ("k2.png", parts.png(17))):
+        drop(page, name, data)
+        page.wait_for_selector(f"#result >> text={name}")
+    page.wait_for_selector("#latest a[aria-current] >> text=k2.png")
+    page.keyboard.press("j")
+    page.wait_for_selector("#result >> text=k1.png")
+    page.keyboard.press("g")
+    page.wait_for_selector("#verdict .human.good >> text=ina")
+    page.wait_for_selector("#latest a[aria-current] .human.good")
+    page.keyboard.press("k")
+    page.wait_for_selector("#result >> text=k2.png")
+    page.fill("#comment", "d and g are letters here")
+    assert page.locator("#verdict .human").count() == 0
+    page.locator("#say-defect").click()
+    page.wait_for_selector("#verdict .human.defective")
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys[open]")
+    page.keyboard.press("Escape")
+    page.go_back()
+    page.wait_for_selector("#result >> text=k1.png")
+    link = page.locator("#latest .strip-list a").nth(2)
+    link.focus()
+    drop(page, "k3.png", parts.png(18))
+    page.wait_for_selector("#latest >> text=k3.png")
+    assert page.evaluate("document.activeElement.id") == page.locator("#latest .strip-list a").nth(3).get_attribute(
+        "id"
+    )
+
+
+def test_a_pasted_image_is_judged(page: Any) -> None:
+    page.evaluate(
+        """bytes => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "pasted.png", {type: "image/png"}));
+          document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: transfer, bubbles: true}));
+        }""",
+        list(parts.png(19)),
+    )
+    page.wait_for_selector("#result >> text=pasted.png")
+
+
+def test_a_machine_without_a_camera_is_told_so(page: Any) -> None:
+    page.context.clear_permissions()
+    page.keyboard.press("c")
+    page.wait_for_selector("#camera[open]")
+    page.wait_for_selector("#camera-failed:visible")
+    page.click("#camera-close")
+    assert page.locator("#camera").is_hidden()
+
+
+def test_a_review_without_scripts(visit: Callable[..., Any]) -> None:
+    page = visit("otto", java_script_enabled=False)
+    page.locator("#latest .strip-list a").first.click()
+    page.fill("#comment", "by hand")
+    page.click("#say-good")
+    page.wait_for_selector("#verdict .human.good >> text=otto")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_and_small(visit: Callable[..., Any], scheme: str) -> None:
+    page = visit("ina", color_scheme=scheme)
+    assert violations(page) == []
+    page.locator("#latest .strip-list a").first.click()
+    page.wait_for_selector("#verdict")
+    sizes: dict[str, int] = {}
+
+    def weigh(response: Any) -> None:
+        if not response.headers.get("content-type", "").startswith("image/"):
+            sizes[response.url] = len(response.body())
+
+    page.on("response", weigh)
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    assert violations(page) == []
+    assert any("htmx" in address for address in sizes)
+    assert sum(sizes.values()) <= 250_000, sizes
 
 
 @pytest.mark.parametrize("width", [1440, 390])
