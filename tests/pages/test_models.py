@@ -24,7 +24,7 @@ from tuning.models import Rescored, RescoringRun
 from tuning.services import request_rescoring
 
 pytestmark = pytest.mark.django_db
-METRICS = {
+METRICS: dict[str, Any] = {
     "n": 40,
     "threshold": 5.0,
     "image": {
@@ -198,7 +198,7 @@ def test_ticked_versions_are_put_into_the_address(signed_in: Client, measured: M
 def test_two_versions_side_by_side(signed_in: Client, measured: ModelVersion, second: ModelVersion) -> None:
     ModelVersion.objects.filter(pk=second.pk).update(
         metrics=METRICS | {"image": METRICS["image"] | {"auroc": 0.9911}},
-        dataset_snapshot="1" * 64,  # type: ignore[dict-item]
+        dataset_snapshot="1" * 64,
     )
     data = Dataset.objects.create(name="disc", category=measured.category, snapshot="2" * 64, source="here")
     for version in (measured, second):
