@@ -140,6 +140,8 @@
   document.body.addEventListener("htmx:afterSettle", function () {
     stop();
     offer();
+    // What was said is said: the next key is the page's again, not the field's.
+    if (document.querySelector("#reviews .done")) document.activeElement.blur();
   });
   offer();
 })();

@@ -189,11 +189,12 @@
 
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target.closest("input:not([type=checkbox]), select, textarea")) return;
+    if (event.target.closest("input:not([type=checkbox], [type=range]), select, textarea")) return;
+    if (event.target.type === "range" && event.key.startsWith("Arrow")) return; // the slider's own
     const view = current();
     if (!view) return;
     if (event.key === " ") {
-      if (!view.shown || event.target.closest("input, button, a, summary")) return;
+      if (!view.shown || event.target.closest("input:not([type=range]), button, a, summary")) return;
       view.shown.checked = !view.shown.checked;
       view.save();
     } else if (!view.press(event.key)) {
