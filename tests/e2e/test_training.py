@@ -1,0 +1,82 @@
+"""From an uploaded archive to a trained version and its report, in the distribution's Chromium."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import parts
+from tests.e2e.conftest import violations
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = parts.write_dataset(tmp_path_factory.mktemp("sent") / "washer", train=8, good=3, bad=3)
+    target = root.parent / "washer.zip"
+    with zipfile.ZipFile(target, "w") as packed:
+        for file in sorted(root.rglob("*.png")):
+            packed.write(file, file.relative_to(root.parent))
+    return target
+
+
+def test_an_archive_becomes_a_data_set_a_version_and_a_report(visit: Callable[..., Any], archive: Path) -> None:
+    page = visit("ina", "/datasets/")
+    broken = archive.parent / "broken.zip"
+    broken.write_bytes(b"not an archive")
+    page.set_input_files("#id_archive", str(broken))
+    page.click("text=Import")
+    page.wait_for_selector("[role=alert] >> text=broken.zip was not imported")
+    page.set_input_files("#id_archive", str(archive))
+    page.click("button >> text=Import")
+    page.wait_for_selector("h1 >> text=washer")
+    page.locator("a.chip >> text=scratch").click()
+    page.wait_for_selector(".masked .over")
+    assert page.locator(".sheet li").count() == 3
+    page.click("text=Train on it")
+    page.fill("#id_padim-image_size", "64")
+    page.select_option("#id_padim-backbone", "efficientnet_lite0")
+    page.click("text=Start training")
+    page.wait_for_selector("h1 >> text=Training run")
+    page.wait_for_selector("text=Read the evaluation report", timeout=90_000)
+    assert "evaluated 6 of 6 test images" in page.inner_text("#log")
+    page.click("text=Read the evaluation report")
+    page.wait_for_selector("text=ROC, images")
+    assert page.locator(".sheet.judged img").count() >= 6
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible_and_fit_a_phone(visit: Callable[..., Any], scheme: str) -> None:
+    page = visit("ina", "/training/", color_scheme=scheme, viewport={"width": 390, "height": 800})
+    run = page.locator("#runs a[href^='/training/']").first.get_attribute("href")
+    for path in ("/training/", "/training/new/", run, "/datasets/", "/datasets/1/", "/datasets/from-reviews/"):
+        page.goto(page.url.partition("/training/")[0].partition("/datasets/")[0] + path)
+        assert violations(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+
+
+def test_without_scripts_an_archive_is_imported_and_a_run_starts_and_is_cancelled(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    root = parts.write_dataset(tmp_path / "plain", train=3, good=1, bad=0)
+    with zipfile.ZipFile(tmp_path / "plain.zip", "w") as packed:
+        for file in sorted(root.rglob("*.png")):
+            packed.write(file, file.relative_to(root.parent))
+    page = visit("ina", "/datasets/", java_script_enabled=False)
+    page.set_input_files("#id_archive", str(tmp_path / "plain.zip"))
+    page.click("button >> text=Import")
+    page.wait_for_selector("h1 >> text=plain")
+    page.click("text=Train on it")
+    page.check("input[value=autoencoder]")
+    page.fill("#id_autoencoder-epochs", "10000")
+    page.click("text=Start training")
+    page.wait_for_selector("a >> text=Refresh")
+    page.click("text=Cancel the run")
+    page.wait_for_selector("[role=status]")
+    assert "cancelled" in page.inner_text("main") or "stops at its next step" in page.inner_text("main")
