@@ -1,4 +1,4 @@
-"""Figures of the history."""
+"""Figures of the history and of the pages."""
 
 from __future__ import annotations
 
@@ -34,8 +34,27 @@ def _history_text(document: dict[str, Any]) -> str:
     return history.as_text(document)
 
 
+def _page_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=5, help="the median of this many is reported (default 5)")
+
+
+def _pages(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    from inspection.benchmarks import pages
+
+    if options["rounds"] < 1:
+        raise UserError("--rounds must be at least 1.")
+    return pages.measure(rounds=options["rounds"], tell=tell)
+
+
+def _pages_text(document: dict[str, Any]) -> str:
+    from inspection.benchmarks import pages
+
+    return pages.as_text(document)
+
+
 BENCHMARKS = [
     Benchmark(
         "history", "pages, filters, export and ingest of a synthetic history", _history, _history_text, _arguments
-    )
+    ),
+    Benchmark("pages", "server time of every page", _pages, _pages_text, _page_arguments),
 ]

@@ -1,0 +1,103 @@
+"""How long the server needs for each page that people open, with whatever history this database has.
+
+A page is measured from the request to the last byte of its HTML, through all middleware, signed in, in this process:
+all there is but the web server. Nothing that is written for it stays.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.test import Client
+from django.urls import reverse
+
+from inspection.models import BatchRun, Inspection
+from modelzoo.models import Deployment, ModelVersion
+from mvtec_site.benchmarks import Tell
+from mvtec_site.errors import Conflict, UserError
+from records.models import AuditEvent
+from training.models import Dataset, Evaluation, TrainingRun
+
+_WITHOUT_OBJECT = (
+    *("line", "line-status", "line-today", "history", "history-figures", "thresholds", "models", "training"),
+    *("training-new", "datasets", "dataset-from-reviews", "batches", "audit", "settings", "retention", "help"),
+)
+
+
+def addresses() -> dict[str, str]:
+    """The address of every page and part of a page, by the name of its URL; of things, the newest that exists."""
+    found = {name: reverse(name) for name in _WITHOUT_OBJECT}
+    records = Inspection.objects.order_by("-created_at", "-id").select_related("category", "model_version")
+    record = records.filter(outcome=Inspection.Outcome.DEFECTIVE).first() or records.first()
+    if record:
+        found |= {name: reverse(name, args=[record.pk]) for name in ("inspection", "inspection-similar")}
+        found["threshold"] = reverse("threshold", args=[record.model_version_id])
+        found["model"] = reverse("model", args=[record.model_version_id])
+        found["history-sheet"] = f"{found['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
+    version = record.model_version if record else ModelVersion.objects.order_by("-id").first()
+    other = version and ModelVersion.objects.filter(category=version.category).exclude(pk=version.pk).last()
+    if version and other:
+        found["models-compare"] = f"{reverse('models-compare')}?{urlencode({'a': version.pk, 'b': other.pk})}"
+    trained = TrainingRun.objects.filter(model_version__isnull=False).order_by("-id").first()
+    of_one = {
+        "batch-page": BatchRun.objects.order_by("-created_at", "-id").first(),
+        "dataset": Dataset.objects.order_by("-id").first(),
+        "run": trained,
+        "run-live": trained,
+        "run-report": trained,
+        "evaluation": Evaluation.objects.order_by("-id").first(),
+        "audit-event": AuditEvent.objects.order_by("-sequence").first(),
+    }
+    return found | {name: reverse(name, args=[one.pk]) for name, one in of_one.items() if one}
+
+
+def measure(*, rounds: int, tell: Tell) -> dict[str, Any]:
+    """The median of so many rounds for each page, after one that is not counted."""
+    if not Inspection.objects.exists():
+        raise Conflict(
+            "There is no history to measure on. Nothing was done. Make one in a database of its own: "
+            "manage.py generate_history --count 100000."
+        )
+    with transaction.atomic():
+        try:
+            return {"inspections": Inspection.objects.count(), **_pages(rounds, tell)}
+        finally:
+            transaction.set_rollback(True)
+
+
+def as_text(document: dict[str, Any]) -> str:
+    return "\n".join(f"{name}: {value}" for name, value in document.items())
+
+
+def _pages(rounds: int, tell: Tell) -> dict[str, float]:
+    _put_something_in_force()
+    client = Client(headers={"host": "localhost"})
+    client.force_login(User.objects.create(username="benchmark of pages", is_superuser=True))
+    figures = {}
+    for name, address in addresses().items():
+        tell(address)
+        _milliseconds(client, address)
+        times = [_milliseconds(client, address) for _ in range(rounds)]
+        figures[f"{name.replace('-', '_')}_ms"] = round(statistics.median(times), 1)
+    return figures | {"slowest_page_ms": max(figures.values())}
+
+
+def _put_something_in_force() -> None:
+    """A synthetic history has no model in force, and a line without one has little to show."""
+    if not Deployment.objects.filter(status=Deployment.Status.ACTIVE).exists():
+        last = Inspection.objects.order_by("-created_at", "-id").values("deployment")[:1]
+        Deployment.objects.filter(pk__in=last).update(status=Deployment.Status.ACTIVE, ended_at=None)
+
+
+def _milliseconds(client: Client, address: str) -> float:
+    began = time.perf_counter()
+    response = client.get(address, secure=True)
+    took = (time.perf_counter() - began) * 1000
+    if response.status_code != 200:
+        raise UserError(f"GET {address} answered {response.status_code} instead of a page. Nothing was kept.")
+    return took
