@@ -43,11 +43,6 @@ class Query:
         return cls(given, SHEET if params.get("view") == SHEET else "")
 
     @property
-    def filters(self) -> str:
-        """As the API and the record's page take them."""
-        return urlencode(self.pairs)
-
-    @property
     def suffix(self) -> str:
         """For the address of a record: so it knows what is beside it, and where its reader came from."""
         return f"?{self}" if self.pairs or self.view else ""

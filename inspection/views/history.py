@@ -336,7 +336,7 @@ class HistoryForm(forms.Form):
         self._choose("model_version", [(str(version.pk), str(version)) for version in offered.versions])
         for name in ("since", "until"):  # a browser's calendar knows days only; a moment stays what it is
             if name not in wrong and len(params.get(name, "")) in (0, len("2026-11-24")):
-                self.fields[name].widget.input_type = "date"  # type: ignore[attr-defined]
+                self.fields[name].widget.input_type = "date"
         self.suggestions = [(name, getattr(offered, name)) for name in _SUGGESTED]
         # What has no field but was asked for by a link stays asked for.
         self.others = [(name, value) for name, value in Query.of(params).pairs if name not in self.fields]
@@ -346,4 +346,4 @@ class HistoryForm(forms.Form):
         value = self.data.get(name, "")
         if value and value not in dict(choices):
             choices = [*choices, (value, value)]
-        self.fields[name].widget.choices = [("", "any"), *choices]  # type: ignore[attr-defined]
+        self.fields[name].widget.choices = [("", "any"), *choices]

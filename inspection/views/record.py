@@ -58,7 +58,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         response["HX-Trigger"] = "reviewed"
         return response
     messages.success(request, f"Your review was recorded: {said.verdict}.")
-    return redirect(f"{reverse('inspection', args=[shown.pk])}{_suffix(Query.of(request.GET))}#reviews")
+    return redirect(f"{reverse('inspection', args=[shown.pk])}{Query.of(request.GET).suffix}#reviews")
 
 
 @require_GET
@@ -97,7 +97,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     timings, total = opened.steps(shown)
     context = {
         "shown": shown,
-        "suffix": _suffix(query),
+        "suffix": query.suffix,
         "filtered": bool(query.pairs),
         "wrong": list(wrong.values()),
         "newer": newer,
@@ -117,10 +117,6 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     if may(request.user, Right.AUDIT):
         context["events"] = opened.events_of(shown, reviews)
     return context
-
-
-def _suffix(query: Query) -> str:
-    return f"?{query.filters}" if query.pairs else ""
 
 
 def _count(text: str) -> int | None:

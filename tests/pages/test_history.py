@@ -203,6 +203,7 @@ def test_more_is_appended(signed_in: Client, records: list[Inspection]) -> None:
     more = signed_in.get(link(first, "Older"), headers=HTMX)
     assert shown(more) == ids(records[50:])
     assert "<html" not in text(more)
+    assert "HX-Request" in more["Vary"]  # a browser keeps the part and the page apart
     assert "These are the oldest." in text(more)
     assert 'hx-swap-oob="true"' in text(more)
 
