@@ -15,6 +15,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import replace_url, trigger_client_event
 
 from accounts.roles import Right
@@ -43,7 +44,8 @@ class PartForm(forms.Form):
     serial_number = forms.CharField(required=False, max_length=100, label="Serial number")
 
     def __init__(self, *args: Any) -> None:
-        super().__init__(*args, label_suffix="")
+        super().__init__(*args)
+        self.label_suffix = ""
 
     def context(self) -> services.PartContext:
         """Raises `UserError` with the first thing that is wrong."""
@@ -55,6 +57,7 @@ class PartForm(forms.Form):
 
 # ---------------------------------------------------------------- the page and its parts
 @require_GET
+@vary_on_headers("HX-Request", "HX-Target")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
 def line(request: HttpRequest) -> HttpResponse:
     """The whole page; `?category=` chooses the line and `?inspection=` opens a record. htmx opens one by its part."""
