@@ -36,7 +36,7 @@ class FromReviewsForm(forms.Form):
         label="Held back for testing, %",
         min_value=0,
         max_value=100,
-        initial=100 * reviewed_data.TEST_SHARE,
+        initial=f"{100 * reviewed_data.TEST_SHARE:g}",
         help_text="of the good parts; the same images every time. Defective parts are for testing always.",
     )
     include_confirmed_good = forms.BooleanField(
