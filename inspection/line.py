@@ -54,7 +54,7 @@ class Today:
 
     day: date
     inspected: int
-    more: bool  # there are more than were counted
+    more: bool  # there may be more: no more were counted
     defective: int
     overruled: int
     interval: tuple[float, float] | None  # of the share of defective ones, 95 %
@@ -77,7 +77,7 @@ class Today:
 
 def today(category: Category) -> Today:
     day = timezone.localdate()
-    inspected, defective = _counts(category, day, COUNTED_MOST + 1)
+    inspected, defective = _counts(category, day, COUNTED_MOST)
     overruled = Standing.objects.filter(
         overruled=True, inspected_at__gte=_midnight(day), inspection__category=category
     ).order_by("-inspected_at")
@@ -86,8 +86,8 @@ def today(category: Category) -> Today:
     interval = proportion_interval(defective, inspected)
     return Today(
         day=day,
-        inspected=min(inspected, COUNTED_MOST),
-        more=inspected > COUNTED_MOST,
+        inspected=inspected,
+        more=inspected == COUNTED_MOST,
         defective=defective,
         overruled=overruled[:COUNTED_MOST].count(),
         interval=(100 * interval[0], 100 * interval[1]) if interval else None,
