@@ -33,8 +33,8 @@ from records.models import AuditEvent, Discarded
 from records.selectors import gate_limits
 from records.services import Actor, audit
 
-_WIDTH = A4[0] - 36 * mm
-_PICTURE = 84 * mm
+_WIDTH = A4[0] - 36 * mm - 12  # inside the margins and the frame's own padding
+_PICTURE = 82 * mm
 _PIXELS = 900  # of a picture's longer side: 270 to the inch
 _INK, _SOFT, _LINE = colors.HexColor("#191d23"), colors.HexColor("#545c68"), colors.HexColor("#c5cad2")
 _FILLS = {
