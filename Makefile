@@ -42,7 +42,7 @@ run: $(VENV)/.product
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
-	$(BIN)/python -m pytest --database postgresql
+	$(BIN)/python -m pytest -n 2 --dist loadfile --database postgresql
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

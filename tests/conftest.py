@@ -23,13 +23,17 @@ _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL only what touches a database runs: the rest cannot come out differently."""
+    """On PostgreSQL only what touches a database runs: the rest cannot come out differently.
+
+    Nor can what the browser makes of a page: whether the page itself does is for the tests without a browser.
+    """
     if config.getoption("--database") != "postgresql":
         return
     chosen = [
         item
         for item in items
-        if item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if (item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
+        and "e2e" not in item.path.parts
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
     items[:] = chosen

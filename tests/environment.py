@@ -51,8 +51,12 @@ def start_postgresql() -> str:
     return str(server.get_uri())
 
 
-if wanted_database() == "postgresql":
-    os.environ["DATABASE_URL"] = start_postgresql()
+# Processes that share the work (`-n 2`) share the server of the one that started them; each has a database of its own.
+_SERVER = "SUITE_POSTGRESQL"
+if _SERVER in os.environ and "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["DATABASE_URL"] = os.environ[_SERVER]
+elif wanted_database() == "postgresql":
+    os.environ["DATABASE_URL"] = os.environ[_SERVER] = start_postgresql()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
