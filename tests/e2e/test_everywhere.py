@@ -1,0 +1,160 @@
+"""What holds on every page: anybody can read it, it fits a phone, nothing is inline, nothing leaves the origin.
+
+What the line may weigh: test_line.py. Requests that leave and what the browser complains of: the fixture `visit`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from inspection.benchmarks.pages import PARTS
+from tests import parts
+from tests.e2e.conftest import violations
+from tests.stack.conftest import Stack
+
+_ADDRESSES = "import json; from inspection.benchmarks.pages import addresses; print(json.dumps(addresses()))"
+# Addresses that answer a form with a page above or with a redirect, and files.
+_NO_PAGES = {
+    *("healthz", "readyz", "logout", "inspect", "line-review", "history-keep", "history-forget", "inspection-review"),
+    *("inspection-certificate", "model-promote", "model-roll-back", "model-archive", "batch-cancel", "audit-verify"),
+    *("settings-theme", "settings-password", "settings-tokens", "settings-revoke", "retention-set", "retention-start"),
+    *("dataset-thumbnail", "dataset-outline", "run-cancel"),
+}
+
+
+@pytest.fixture(scope="module")
+def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of every page, by name: there is something of each kind to show."""
+    folder = parts.write_dataset(tmp_path_factory.mktemp("everywhere") / "disc", train=6, good=2, bad=2)
+    words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
+    stack.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with stack.client() as client:
+        files = [("images", (f"{seed}.png", parts.png(seed, defective=seed == 1), "image/png")) for seed in (1, 2)]
+        assert client.post("/api/batch_test", files=files, data={"wait": "60"}).json()["done"] == 2
+    found: dict[str, str] = json.loads(stack.manage("shell", "--verbosity", "0", "--command", _ADDRESSES).stdout)
+    return found | {"line-opened": f"/?inspection={found['inspection'].split('/')[2]}"}
+
+
+def names(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    """Of all addresses that are the product's own pages."""
+    for pattern in resolver.url_patterns:
+        path = before + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield str(pattern.name)
+        elif not path.startswith(("api/", "admin/")):
+            yield from names(pattern, path)
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_no_page_is_forgotten(addresses: dict[str, str]) -> None:
+    api = {"schema", "api-docs"}
+    assert set(names(get_resolver())) - api - _NO_PAGES - {"login"} - addresses.keys() == set()
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_for_everybody(
+    visit: Callable[..., Any], addresses: dict[str, str], stack: Stack, scheme: str
+) -> None:
+    page = visit("ada", color_scheme=scheme, viewport={"width": 390, "height": 844})
+    wrong = []
+    for name, path in addresses.items():
+        if name in PARTS:
+            wrong += [f"{name}: {what}" for what in _policy(page.request.get(stack.address + path))]
+        else:
+            answer = page.goto(stack.address + path)
+            wrong += [f"{name}: {what}" for what in [*_policy(answer), *_page(page)]]
+    with page.expect_navigation():
+        page.click("text=Sign out")
+    wrong += [f"login: {what}" for what in _page(page)]
+    assert wrong == []
+
+
+def _policy(answer: Any) -> list[str]:
+    policy = answer.headers.get("content-security-policy", "")
+    said = [f"answered {answer.status}"] if answer.status != 200 else []
+    return said + [f"policy: {policy}"] * ("default-src 'self'" not in policy or "unsafe" in policy)
+
+
+def _page(page: Any) -> list[str]:
+    found = violations(page)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    headings = page.locator("h1").count()
+    return [
+        *found,
+        *[f"{width} px wide"] * (width > 390),
+        *[f"{headings} h1"] * (headings != 1),
+        *["no title"] * (not page.title().strip()),
+    ]
+
+
+def tab_to(page: Any, selector: str) -> None:
+    """Press Tab until it has the focus."""
+    for _ in range(150):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"Tab does not reach {selector}")
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_upload_review_and_history_by_nothing_but_keys(visit: Callable[..., Any], tmp_path: Path) -> None:
+    image = tmp_path / "keys.png"
+    image.write_bytes(parts.png(31, defective=True))
+    page = visit("otto")
+    tab_to(page, "#image")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(str(image))
+    page.wait_for_selector("#result >> text=keys.png")
+    page.wait_for_selector(".verdict.defective")
+    page.keyboard.press("g")
+    page.wait_for_selector("#verdict .human.good >> text=otto")
+    tab_to(page, ".rail a[href='/inspections/']")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/inspections/*-*/**")
+    assert "keys.png" in page.inner_text("main")
+    assert "overrules the model" in page.inner_text("#standing")
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_from_upload_to_threshold_without_scripts(visit: Callable[..., Any], tmp_path: Path, stack: Stack) -> None:
+    image = tmp_path / "plain.png"
+    image.write_bytes(parts.png(32, defective=True))
+    page = visit("ina", java_script_enabled=False)
+    page.click(".about-part summary")
+    page.fill("#id_serial_number", "PLAIN-1")
+    page.set_input_files("#image", str(image))
+    page.click("#upload button.primary")
+    page.wait_for_selector(".verdict.defective")
+    page.click("#latest >> text=All in the history")
+    page.fill("input[name=serial]", "PLAIN-1")
+    page.press("input[name=serial]", "Enter")
+    page.click("#records >> text=PLAIN-1")
+    page.click("#review button[value=good]")
+    assert "overrules the model" in page.inner_text("#standing")
+    page.goto(stack.address + "/thresholds/")
+    page.click("main th >> text=disc")
+    value = page.input_value("#threshold")
+    page.fill("#threshold", "0.5")
+    page.click("#preview button")
+    page.fill("#reason", "without scripts")
+    page.click("#applied button")
+    assert "0.5" in page.inner_text("[role=status]")
+    page.click("summary >> text=Undo revision")
+    page.fill("#undo-reason", "as before")
+    page.click("button >> text=again, as revision")
+    assert float(page.input_value("#threshold")) == float(value)
