@@ -16,20 +16,29 @@ def test_there_and_back(older: Any, django_db_blocker: Any) -> None:  # noqa: F8
     with django_db_blocker.unblock():
         apps = migrate(older, AFTER)
 
-        def make(app: str, model: str, **values: Any) -> Any:
+        def make(app: str, model: str, /, **values: Any) -> Any:
             return apps.get_model(app, model).objects.using(ALIAS).create(**values)
 
         category = make("modelzoo", "Category", name="disc")
         version = make(
-            *("modelzoo", "ModelVersion"),
-            **{"category": category, "number": 1, "algorithm": "padim", "artifact": "a", "artifact_sha256": "0" * 64},
-            **{"artifact_bytes": 1, "config": {}, "dataset_name": "d", "dataset_snapshot": "0" * 64, "seed": 0},
+            "modelzoo",
+            "ModelVersion",
+            category=category,
+            number=1,
+            algorithm="padim",
+            artifact="a",
+            artifact_sha256="0" * 64,
+            artifact_bytes=1,
+            config={},
+            dataset_name="d",
+            dataset_snapshot="0" * 64,
+            seed=0,
             versions={},
             held_out_scores=[],
         )
         deployment = make("modelzoo", "Deployment", category=category, model_version=version, device="cpu")
         batch = make("inspection", "BatchRun", deployment=deployment, name="b", folder="/parts")
-        item = {"batch": batch, "deployment": deployment, "model_version": version, "source": "api"}
+        item: dict[str, Any] = {"batch": batch, "deployment": deployment, "model_version": version, "source": "api"}
         make("inspection", "InspectionRequest", **item, position=0, filename="a.png", path="a.png")
         with pytest.raises(IntegrityError, match="only_failed_and_unread"), transaction.atomic(using=ALIAS):
             make("inspection", "InspectionRequest", **item, position=1, filename="b.png")
