@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 from accounts.roles import Right
@@ -174,6 +175,7 @@ def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
 
 # ---------------------------------------------------------------- runs
 @require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
 def training(request: HttpRequest) -> HttpResponse:
     """Every run, the newest first; htmx asks for the table again while one of them is open."""

@@ -16,6 +16,7 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.roles import Right, may
 from accounts.web import needs
@@ -237,6 +238,7 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
 
 
 @require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.AUDIT, hidden=True)
 def verify(request: HttpRequest) -> HttpResponse:
     """The newest events recomputed, now: a partial for htmx, a page of its own otherwise."""

@@ -17,6 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
 from accounts.roles import Right, may
@@ -138,6 +139,7 @@ def _start(request: HttpRequest) -> HttpResponse:
 
 # ---------------------------------------------------------------- one of them
 @require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(*_LOOKERS)
 def batch_page(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Progress, results and failures; while it runs htmx asks again for all but the head."""

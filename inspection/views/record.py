@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.roles import Right, may
 from accounts.web import needs
@@ -62,6 +63,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
 
 
 @require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
 def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Parts like this one: asked for by the page when it is there, or a page of its own."""
