@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 from PIL import Image
 
 from tests.e2e.conftest import CHROMIUM, FLAGS
@@ -31,7 +32,7 @@ from tests.stack.conftest import free_port
 
 FOLDER = ROOT / "docs" / "screenshots"
 OTHERS = ("report-1440-light.png",)  # of the HTML report in docs/reports, which is no page
-SCREENS = {1440: 1100, 390: 1600}  # width, and the height at most
+SCREENS = {1440: (900, 1100), 390: (844, 1600)}  # by width: the height, and that of a long page at most
 MOST = 200_000  # bytes
 _ADDRESSES = (
     "import json; from inspection.benchmarks.pages import PARTS, addresses;"
@@ -130,11 +131,20 @@ def fill(system: System) -> None:
 
 
 def small(png: bytes) -> bytes:
-    """The same picture with a palette, of fewer colours if it is too large."""
+    """The same picture, with a palette if it is large, in which the few vivid colours have their share."""
     image = Image.open(BytesIO(png)).convert("RGB")
-    for colours in (256, 128, 64, 32):
+    plain = BytesIO()
+    image.save(plain, "PNG", optimize=True)
+    if plain.tell() <= MOST // 2:
+        return plain.getvalue()
+    pixels = np.asarray(image).reshape(-1, 3)
+    vivid = pixels[np.ptp(pixels.astype(int), axis=1) > 48]
+    grey = pixels[:: max(1, len(pixels) // max(1, 4 * len(vivid)))]
+    sample = Image.fromarray(np.concatenate([vivid, grey])[None])
+    for colours in (256, 128, 64):
         out = BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+        palette = sample.quantize(colours)
+        image.quantize(palette=palette, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
         if out.tell() <= MOST:
             break
     return out.getvalue()
@@ -165,8 +175,11 @@ def take(system: System, only: list[str]) -> set[str]:
 
 
 def _shots(page: Any, name: str) -> None:
-    for width, most in SCREENS.items():
-        page.set_viewport_size({"width": width, "height": most})
+    for width, (height, most) in SCREENS.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_load_state("networkidle")
+        whole = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": width, "height": min(most, whole)})
         page.wait_for_load_state("networkidle")
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
