@@ -49,6 +49,8 @@ def flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
             yield words, f"{value:.5g}"
         elif isinstance(value, bool):
             yield words, "yes" if value else "no"
+        elif isinstance(value, list):
+            yield words, ", ".join(map(str, value))[:200]
         else:
             yield words, "not known" if value is None else str(value)[:200]
 
