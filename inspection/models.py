@@ -254,6 +254,7 @@ class Inspection(models.Model):
             models.Index(fields=["lot", "created_at", "id"], name="inspections_by_lot"),
             models.Index(fields=["part_number", "created_at", "id"], name="inspections_by_part"),
             models.Index(fields=["operator", "created_at", "id"], name="inspections_by_operator"),
+            models.Index(fields=["source", "created_at", "id"], name="inspections_by_source"),
             # What-if: the counts above any threshold of one model version, read from the index alone, and the records
             # whose scores lie next to it.
             models.Index(fields=["model_version", "score", "outcome", "created_at"], name="inspections_by_score"),
