@@ -82,7 +82,7 @@ def demo() -> Iterator[System]:
 
 def fill(system: System) -> None:
     """What a week on a line leaves behind."""
-    headers = {"Authorization": f"Bearer {system.token}"}
+    headers = {"Authorization": f"Bearer {system.token}", "Connection": "close"}
     with httpx.Client(base_url=system.address, headers=headers, timeout=180) as client:
 
         def post(path: str, **request: Any) -> Any:
