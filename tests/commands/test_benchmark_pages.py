@@ -22,7 +22,8 @@ def test_benchmark_pages_measures_every_page_and_leaves_nothing(db: None) -> Non
     document: dict[str, Any] = run("benchmark", "pages", rounds=1)
     figures = {name: value for name, value in document.items() if name.endswith("_ms")}
     assert figures.keys() >= {"line_ms", "history_ms", "inspection_ms", "threshold_ms", "models_compare_ms", "audit_ms"}
-    assert figures["slowest_page_ms"] >= figures["slowest_page_cpu_ms"] >= figures["history_cpu_ms"]
+    assert figures["slowest_page_ms"] >= figures["history_ms"]
+    assert figures["slowest_page_cpu_ms"] >= figures["history_cpu_ms"]
     assert min(figures.values()) > 0
     assert document["inspections"] == 300
     assert (User.objects.count(), AuditEvent.objects.count()) == before
