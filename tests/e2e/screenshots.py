@@ -139,7 +139,7 @@ def small(png: bytes) -> bytes:
         return plain.getvalue()
     pixels = np.asarray(image).reshape(-1, 3)
     vivid = pixels[np.ptp(pixels.astype(int), axis=1) > 48]
-    grey = pixels[:: max(1, len(pixels) // max(1, 4 * len(vivid)))]
+    grey = pixels[:: max(1, len(pixels) // max(100_000, 4 * len(vivid)))]
     sample = Image.fromarray(np.concatenate([vivid, grey])[None])
     for colours in (256, 128, 64):
         out = BytesIO()
