@@ -33,6 +33,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         item
         for item in items
         if (item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
+        and not item.get_closest_marker("sqlite_is_enough")
         and "e2e" not in item.path.parts
     ]
     config.hook.pytest_deselected(items=[item for item in items if item not in chosen])

@@ -136,6 +136,7 @@ def test_a_round_trip(source: Stack, backup: Path, tmp_path: Path, engine: str, 
     assert back.json("restore", again["file"], "--yes")["verified"]["broken_at"] is None
 
 
+@pytest.mark.sqlite_is_enough
 def test_restoring_wants_to_be_meant(backup: Path, tmp_path: Path, empty: Callable[..., Stack]) -> None:
     target = empty()
     refused = target.manage("restore", str(backup), check=False)
@@ -144,6 +145,7 @@ def test_restoring_wants_to_be_meant(backup: Path, tmp_path: Path, empty: Callab
     assert not (tmp_path / "var" / "media").exists()
 
 
+@pytest.mark.sqlite_is_enough
 def test_a_backup_replaces_nothing(source: Stack, backup: Path) -> None:
     refused = source.manage("backup", "--output", str(backup), check=False)
     assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
@@ -152,6 +154,7 @@ def test_a_backup_replaces_nothing(source: Stack, backup: Path) -> None:
     assert list(backup.parent.iterdir()) == [backup], "nothing is left of what failed"
 
 
+@pytest.mark.sqlite_is_enough
 def test_lost_and_changed_files_are_told(backup: Path, tmp_path: Path, empty: Callable[..., Stack]) -> None:
     target = empty()
     target.manage("restore", str(backup), "--yes")
@@ -189,6 +192,7 @@ def rebuilt(source: Path, target: Path, edit: Callable[[str, bytes], list[tuple[
                 new.addfile(changed, BytesIO(data))
 
 
+@pytest.mark.sqlite_is_enough
 @pytest.mark.parametrize("member", ["media/", "artifacts/", "database/inspection.inspection", "keys/", "members.jsonl"])
 def test_a_changed_byte_is_found_and_nothing_is_restored(backup: Path, tmp_path: Path, member: str) -> None:
     name = flipped(backup, tmp_path / "bad.tar", member)
@@ -197,6 +201,7 @@ def test_a_changed_byte_is_found_and_nothing_is_restored(backup: Path, tmp_path:
     assert name in found.value.detail or member == "members.jsonl"
 
 
+@pytest.mark.sqlite_is_enough
 @pytest.mark.parametrize(
     ("edit", "match"),
     [
@@ -216,6 +221,7 @@ def test_an_edited_backup_is_found(backup: Path, tmp_path: Path, edit: Any, matc
         verify_backup(tmp_path / "bad.tar")
 
 
+@pytest.mark.sqlite_is_enough
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_a_backup_that_was_cut_off_is_found(backup: Path, tmp_path: Path, share: float) -> None:
     data = backup.read_bytes()
@@ -226,6 +232,7 @@ def test_a_backup_that_was_cut_off_is_found(backup: Path, tmp_path: Path, share:
         verify_backup(tmp_path)
 
 
+@pytest.mark.sqlite_is_enough
 def test_a_restore_that_fails_keeps_no_row_and_can_be_repeated(
     backup: Path, tmp_path: Path, empty: Callable[..., Stack]
 ) -> None:
@@ -269,6 +276,7 @@ def test_another_file_at_the_place_of_one_is_not_overwritten(
     assert target.json("verify_audit")["events"] == 0
 
 
+@pytest.mark.sqlite_is_enough
 def test_a_chain_that_was_broken_before_is_restored_and_told(
     backup: Path, tmp_path: Path, empty: Callable[..., Stack]
 ) -> None:
