@@ -330,9 +330,17 @@ def _compare(path: Path, listed: Iterable[bytes], seen: Iterable[bytes]) -> None
     there = iter(seen)
     for line in listed:
         if line != next(there, b""):
-            raise BackupDamaged(f"{json.loads(line)['name']} in {path} is missing or was changed. Use another one.")
+            raise BackupDamaged(f"{_name_in(line)} in {path} is missing or was changed. Use another one.")
     if extra := next(there, b""):
-        raise BackupDamaged(f"{json.loads(extra)['name']} in {path} is not in its list. Use another one.")
+        raise BackupDamaged(f"{_name_in(extra)} in {path} is not in its list. Use another one.")
+
+
+def _name_in(line: bytes) -> str:
+    """The member that a line of the list speaks of; the list itself, where the line is what was changed."""
+    try:
+        return str(json.loads(line)["name"])
+    except (ValueError, TypeError, KeyError):
+        return MEMBERS
 
 
 def _manifest(path: Path, text: bytes) -> Manifest:
