@@ -78,6 +78,24 @@ def person(name: str, *roles: str) -> User:
 
 
 @pytest.fixture
+def shared_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """On SQLite a file, as in production: connections to a database in memory do not wait for each other."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    path = tmp_path / "races.sqlite3"
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(path)])
+    in_memory, name = connection.connection, connection.settings_dict["NAME"]
+    connection.connection, connection.settings_dict["NAME"] = None, str(path)
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.connection, connection.settings_dict["NAME"] = in_memory, name
+
+
+@pytest.fixture
 def user(db: None) -> User:
     """An engineer: may do what the tests of the line, of models and of training do."""
     return person("olga", "engineer")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 from django.contrib.auth.models import Group, User
-from django.db import connection, connections
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
@@ -25,6 +24,7 @@ from mvtec_site.errors import Conflict, NotFound, UserError
 from records.context import acting, address_of
 from records.models import AuditEvent
 from tests.conftest import person
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a-long-password"
@@ -263,27 +263,18 @@ def test_tries_that_overlap_look_at_no_more_passwords_than_the_limit(
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif(connection.vendor == "sqlite", reason="threads cannot wait for each other's in-memory database")
+@pytest.mark.usefixtures("shared_database")
 def test_tries_in_parallel_look_at_no_more_passwords_than_the_limit(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person("olga", "engineer")
-    outcomes: list[str] = []
 
-    def attempt(number: int) -> None:
-        try:
-            with acting("web", address=f"10.0.2.{number % 3}"):
-                sign_in.try_password(request=RequestFactory().post("/login/"), username="olga", password="wrong")
-        except UserError as error:
-            outcomes.append(error.code)
-        finally:
-            connections.close_all()
+    def attempt(number: int) -> Any:
+        with acting("web", address=f"10.0.2.{number % 3}"):
+            return sign_in.try_password(request=RequestFactory().post("/login/"), username="olga", password="wrong")
 
-    threads = [threading.Thread(target=attempt, args=[number]) for number in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    outcomes = at_once(*(partial(attempt, number) for number in range(12)))
+    assert all(isinstance(outcome, UserError) for outcome in outcomes), outcomes
     assert len(outcomes) == 12
     assert len(events("sign_in.failed")) == settings.LOGIN_FAILURES
     assert FailedSignIns.objects.get(kind="user").failures == settings.LOGIN_FAILURES

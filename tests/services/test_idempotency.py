@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from inspection import services
@@ -20,6 +20,7 @@ from mvtec_site import broker
 from mvtec_site.errors import UserError
 from records.models import AuditEvent
 from tests import parts
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -193,18 +194,13 @@ def test_what_somebody_still_waits_for_is_not_given_up(deployment: Deployment, u
 
 # ---------------------------------------------------------------- in parallel
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shared_database")
 def test_the_same_key_in_parallel_is_one_request(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip(
-            "SQLite lets one writer in at a time, and threads cannot wait for it on the suite's in-memory database"
-        )
     callers = 4
     together = threading.Barrier(callers)
     real = services.request_inspection
-    found: list[uuid.UUID] = []
-    failed: list[BaseException] = []
 
     def all_at_once(**words: Any) -> InspectionRequest:
         together.wait(timeout=30)
@@ -217,22 +213,11 @@ def test_the_same_key_in_parallel_is_one_request(
     monkeypatch.setattr(broker, "publish", publish)
     known = inspect(deployment, user, None)  # the image: else they would meet there already
 
-    def call() -> None:
-        try:
-            found.append(inspect(deployment, user, timeout=20.0).pk)
-        except BaseException as error:  # noqa: BLE001 - told by the test
-            failed.append(error)
-        finally:
-            connections.close_all()
-
-    monkeypatch.setattr(services, "request_inspection", all_at_once)
-    threads = [threading.Thread(target=call) for _ in range(callers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failed
-    assert len(found) == callers
-    assert len(set(found)) == 1
+    # On SQLite the write lock is taken before, so that nobody can meet anybody inside.
+    if connection.vendor == "postgresql":
+        monkeypatch.setattr(services, "request_inspection", all_at_once)
+    found = at_once(*[partial(inspect, deployment, user, timeout=20.0)] * callers)
+    assert all(isinstance(answer, Inspection) for answer in found), found
+    assert len({answer.pk for answer in found}) == 1
     assert Inspection.objects.exclude(pk=known.pk).count() == 1
     assert InspectionRequest.objects.count() == 2

@@ -4,68 +4,24 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 
 from modelzoo import services
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from mvtec_site.errors import Conflict
 from records.models import AuditEvent
 from records.selectors import verify_chain
+from tests.threads import at_once
 from tests.versions import another, serve
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_database")]
 Status, Stage = Deployment.Status, ModelVersion.Stage
 ROUNDS = 5
-
-
-@pytest.fixture(autouse=True)
-def _a_database_that_threads_can_share(transactional_db: None, tmp_path: Path) -> Iterator[None]:
-    """On SQLite a file, as in production: connections to a database in memory do not wait for each other."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    path = tmp_path / "races.sqlite3"
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM INTO %s", [str(path)])
-    in_memory, name = connection.connection, connection.settings_dict["NAME"]
-    connection.connection, connection.settings_dict["NAME"] = None, str(path)
-    try:
-        yield
-    finally:
-        connection.close()
-        connection.connection, connection.settings_dict["NAME"] = in_memory, name
-
-
-def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """What each of them answered, or the error it ended in; each has a thread and a connection of its own."""
-    together = threading.Barrier(len(works))
-    answers: list[Any] = [None] * len(works)
-
-    def run(index: int) -> None:
-        try:
-            connection.ensure_connection()
-            together.wait(30)
-            answers[index] = works[index]()
-        except Exception as error:  # noqa: BLE001 - it is the answer
-            answers[index] = error
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=[index]) for index in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive(), "they wait for each other"
-    return answers
 
 
 def check_the_story(version: ModelVersion) -> Deployment:

@@ -677,7 +677,10 @@ def second_connection() -> Callable[[Callable[[], Any]], Any]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif("not config.getoption('--database') == 'postgresql'", reason="SQLite has one writer anyway")
+@pytest.mark.skipif(
+    "not config.getoption('--database') == 'postgresql'",
+    reason="on SQLite the run cannot begin to write while somebody has not committed: it has one writer",
+)
 def test_a_file_that_is_being_used_at_this_moment_is_left_alone(
     version: ModelVersion, second_connection: Callable[[Callable[[], Any]], Any]
 ) -> None:

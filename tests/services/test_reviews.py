@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -24,6 +24,7 @@ from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests import parts
 from tests.conftest import person
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 BOX = {"x": 40, "y": 30, "width": 24, "height": 12}
@@ -193,26 +194,12 @@ def test_the_database_refuses_a_second_review_of_one_number(version: ModelVersio
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.skipif("config.getoption('--database') != 'postgresql'", reason="SQLite has one writer anyway")
+@pytest.mark.usefixtures("shared_database")
 def test_two_reviews_at_once_are_the_first_and_the_second(version: ModelVersion, operator: User, user: User) -> None:
-    record, together = inspect(version), threading.Barrier(4)
-    wrong: list[BaseException] = []
-
-    def review(actor: User, verdict: str) -> None:
-        try:
-            together.wait(10)
-            record_review(inspection=record, verdict=verdict, actor=actor)
-        except BaseException as error:  # noqa: BLE001 - told in the test's own thread
-            wrong.append(error)
-        finally:
-            connection.close()
-
+    record = inspect(version)
     said = [(operator, "good"), (user, "defective"), (operator, "defective"), (user, "good")]
-    threads = [threading.Thread(target=review, args=words) for words in said]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    works = [partial(record_review, inspection=record, verdict=verdict, actor=actor) for actor, verdict in said]
+    wrong = [answer for answer in at_once(*works) if not isinstance(answer, Review)]
     assert not wrong
     numbers = list(Review.objects.order_by("id").values_list("number", flat=True))
     assert sorted(numbers) == [1, 2, 3, 4]

@@ -26,7 +26,7 @@ from tests.stack.conftest import Stack, new_stack, wait_for
 
 # django_db_setup: on PostgreSQL only what touches a database runs, and this has one of its own.
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
-INSPECTIONS = int(os.environ.get("CHAOS_INSPECTIONS", "40"))
+INSPECTIONS = int(os.environ.get("CHAOS_INSPECTIONS", "60"))
 CLIENTS = 4
 LOT = "chaos"
 

@@ -18,7 +18,7 @@ from tests.stack.conftest import Stack, new_stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
-EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "5"))
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "8"))
 # `positive_data_acceptance` is left out: a well-formed id of nothing is rightly refused.
 checks.load_all_checks()
 CHECKS = checks.CHECKS.get_by_names(
