@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
@@ -53,7 +54,7 @@ class PersonAdmin(UserAdmin):
         services.report_user(user=form.instance, before=form.user_before, actor=request.user)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        user = self.get_object(request, id)
+        user = self.get_object(request, unquote(id))  # as Django reads it
         if user is None:
             return super().user_change_password(request, id, form_url)
         with services.reporting_password(user=user, actor=request.user):

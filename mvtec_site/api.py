@@ -191,7 +191,7 @@ def _read(model: type[Model], name: str, text: str) -> Any:
         raise ValueError("too large")
     if isinstance(value, datetime):
         value = value.replace(tzinfo=value.tzinfo or UTC).astimezone(UTC)
-    if isinstance(value, str) and "\0" in value:
+    if isinstance(value, str) and b"\0" in value.encode():  # half a surrogate pair is a ValueError of `encode`
         raise ValueError("no text that a database takes")
     return value
 

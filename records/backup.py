@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any
 
 from django.apps import apps
@@ -285,10 +285,12 @@ def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
 
 
 def _is_ours(name: str) -> bool:
-    parts = PurePosixPath(name).parts
+    """Whether a member has its place, and none outside the folders that it is written below."""
+    parts = name.split("/")
     if len(parts) == 1:
         return name in (MEMBERS, MANIFEST)
-    return parts[0] in ("database", "media", "artifacts", "keys") and ".." not in parts and "\\" not in name
+    below = parts[0] in ("database", "media", "artifacts", "keys") and not {"", ".", ".."} & set(parts)
+    return below and "\\" not in name and "\0" not in name
 
 
 def verify_backup(path: Path) -> Manifest:
@@ -306,6 +308,7 @@ def verify_backup(path: Path) -> Manifest:
 def _verified(path: Path) -> Manifest:
     manifest: Manifest | None = None
     listed = ""
+    tables = set()
     with tempfile.TemporaryFile() as seen:
         for name, size, content in _members(path):
             if manifest:
@@ -319,11 +322,19 @@ def _verified(path: Path) -> Manifest:
                 manifest = _manifest(path, content.read())
             else:
                 seen.write(_member_line(name, size, hashing.drain()))
+                if name.startswith("database/"):
+                    tables.add(name)
     if manifest is None:
         raise BackupDamaged(f"{path} ends before its manifest: it was cut off. Use another one.")
     if manifest.members.get("sha256") != listed:
         raise BackupDamaged(f"The list of members in {path} is not the one that its manifest names. Use another one.")
+    if strange := sorted(tables ^ set(_by_member(manifest))):
+        raise BackupDamaged(f"{path} and its manifest differ about {strange[0]}. Use another one.")
     return manifest
+
+
+def _by_member(manifest: Manifest) -> dict[str, dict[str, Any]]:
+    return {f"database/{table['model']}.jsonl": table for table in manifest.tables}
 
 
 def _compare(path: Path, listed: Iterable[bytes], seen: Iterable[bytes]) -> None:
@@ -378,7 +389,7 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
             f"This installation is not empty ({', '.join(filled[:3])}). Nothing was changed. Restore into a new "
             "VAR_DIR or database."
         )
-    tables = {f"database/{table['model']}.jsonl": table for table in manifest.tables}
+    tables = _by_member(manifest)
     try:
         with _whole(path), transaction.atomic():
             dump.make_room()
@@ -386,6 +397,8 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
                 if name in tables:
                     table = tables[name]
                     dump.load(apps.get_model(table["model"]), table["columns"], content)
+                elif name.startswith("database/"):
+                    raise BackupDamaged(f"{name} in {path} is not in its manifest. No row was kept. Use another one.")
                 elif name not in (MEMBERS, MANIFEST):
                     _place(name, content)
             dump.settle()

@@ -127,11 +127,7 @@ def verify_chain(*, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[
 
     A checkpoint that bears no valid signature counts as the break, at the event that it names.
     """
-    kept = [as_said(row) for row in AuditCheckpoint.objects.order_by("sequence")]
-    seals, forged = sealed([*kept, *elsewhere], public_keys)
-    events = stream_events(AuditEvent.objects.all())
-    report = walk(events, seals=seals, kept_checkpoints={seal.sequence for seal in kept})
-    return first_of(report, forged)
+    return _verify(elsewhere=elsewhere, public_keys=public_keys)
 
 
 @dataclass(frozen=True)
@@ -162,14 +158,28 @@ def chain_state() -> ChainState:
 
 def verify_latest(count: int) -> ChainReport:
     """The same as `verify_chain` of the newest events alone, and of the checkpoints among them."""
+    return _verify(count)
+
+
+def _verify(
+    count: int | None = None, *, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[Path] = ()
+) -> ChainReport:
+    """`count`: of the newest events alone; None: of all."""
     newest = AuditCheckpoint.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
     last = AuditEvent.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
     # What is written while this is read is left out: only what the newest checkpoint saw before can be missing.
-    rows = AuditCheckpoint.objects.filter(sequence__gt=last - count, sequence__lte=max(newest, last))
+    rows = AuditCheckpoint.objects.filter(sequence__lte=max(newest, last)).order_by("sequence")
+    events = AuditEvent.objects.all()
+    if count is not None:
+        rows, events = rows.filter(sequence__gt=last - count), events.filter(sequence__gt=last - count)
     kept = [as_said(row) for row in rows]
-    seals, forged = sealed(kept, ())
-    events = stream_events(AuditEvent.objects.filter(sequence__gt=last - count), last=last)
-    report = walk(events, seals=seals, kept_checkpoints={seal.sequence for seal in kept}, whole=False)
+    seals, forged = sealed([*kept, *elsewhere], public_keys)
+    report = walk(
+        stream_events(events, last=last),
+        seals=seals,
+        kept_checkpoints={seal.sequence for seal in kept},
+        whole=count is None,
+    )
     return first_of(report, forged)
 
 

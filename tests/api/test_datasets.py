@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zipfile
+from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,9 @@ def test_images_by_path_and_by_what_they_are(signed_in: Client, dataset: dict[st
     assert [row["path"] for row in first["results"] + rest["results"]] == found()
     for words in ({"split": "dev"}, {"is_defective": "maybe"}, {"defect_type": "\0"}, {"limit": "0"}):
         problem(signed_in.get(address, words), 400, "invalid")
+    for text in ("\ud800", "\0"):
+        cursor = urlsafe_b64encode(json.dumps([0, text]).encode()).decode()
+        problem(signed_in.get(address, {"cursor": cursor}), 400, "invalid_cursor")
     problem(signed_in.get("/api/datasets/999/images"), 404, "dataset_not_found")
     problem(signed_in.get("/api/datasets/999"), 404, "dataset_not_found")
 
@@ -166,6 +171,6 @@ def test_a_discarded_image_is_gone_and_says_so(signed_in: Client, dataset: dict[
     etag = signed_in.get(address)["ETag"]
     Asset.objects.filter(pk=image.asset_id).update(discarded_at=timezone.now())
     document = problem(signed_in.get(address, headers={"If-None-Match": etag}), 410, "image_discarded")
-    assert image.asset.sha256 in document["detail"]
+    assert document["sha256"] == image.asset.sha256
     [row] = signed_in.get(f"/api/datasets/{dataset['id']}/images", {"limit": "1"}).json()["results"]
     assert row["discarded"] is True

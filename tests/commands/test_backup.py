@@ -9,6 +9,7 @@ import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from mvtec_site.errors import UserError
-from records.backup import BackupDamaged, verify_backup
+from records.backup import BackupDamaged, _member_line, verify_backup
 from tests import parts
 from tests.stack.conftest import Stack, _database, new_stack
 
@@ -210,6 +211,9 @@ def test_a_changed_byte_is_found_and_nothing_is_restored(backup: Path, tmp_path:
         (lambda name, data: [] if name == "manifest.json" else [(name, data)], "ends before its manifest"),
         (lambda name, data: [(name, data), ("../outside", b"x")], "which no backup of ours does"),
         (lambda name, data: [(name, data), ("media/../../outside", b"x")], "which no backup of ours does"),
+        (lambda name, data: [(name, data), ("artifacts//tmp/x", b"x")], "which no backup of ours does"),
+        (lambda name, data: [(name, data), ("keys/./x", b"x")], "which no backup of ours does"),
+        (lambda name, data: [(name, data), ("database/", b"x")], "which no backup of ours does"),
         (lambda name, data: [(name, data), (name, data)], "is missing or was changed|after its manifest"),
         (lambda name, data: [(name, data.replace(b"backup-1", b"backup-9"))], "another form"),
         (lambda name, data: [(name, b"{}" if name == "manifest.json" else data)], "cannot be read"),
@@ -218,6 +222,38 @@ def test_a_changed_byte_is_found_and_nothing_is_restored(backup: Path, tmp_path:
 def test_an_edited_backup_is_found(backup: Path, tmp_path: Path, edit: Any, match: str) -> None:
     rebuilt(backup, tmp_path / "bad.tar", edit)
     with pytest.raises(UserError, match=match):
+        verify_backup(tmp_path / "bad.tar")
+
+
+def forged(source: Path, target: Path, more: dict[str, bytes]) -> None:
+    """A copy with more members, whose list and manifest vouch for them."""
+    listed = b""
+
+    def edit(name: str, data: bytes) -> list[tuple[str, bytes]]:
+        nonlocal listed
+        if name == "members.jsonl":
+            listed = data + b"".join(_member_line(new, len(x), sha256(x).hexdigest()) for new, x in more.items())
+            return [*more.items(), (name, listed)]
+        if name == "manifest.json":
+            data = json.dumps(json.loads(data) | {"members": {"sha256": sha256(listed).hexdigest()}}).encode()
+        return [(name, data)]
+
+    rebuilt(source, target, edit)
+
+
+@pytest.mark.sqlite_is_enough
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("artifacts//tmp/x", "which no backup of ours does"),
+        ("database/records.more.jsonl", "its manifest differ about database/records.more.jsonl"),
+    ],
+)
+def test_a_forged_backup_writes_nowhere_else(backup: Path, tmp_path: Path, name: str, match: str) -> None:
+    forged(backup, tmp_path / "bad.tar", {"artifacts/new": b"x"})
+    verify_backup(tmp_path / "bad.tar")
+    forged(backup, tmp_path / "bad.tar", {name: b"x"})
+    with pytest.raises(BackupDamaged, match=match):
         verify_backup(tmp_path / "bad.tar")
 
 

@@ -529,6 +529,15 @@ def test_a_password_changed_on_the_site_is_audited_and_not_shown(admins: Client,
     assert admins.get("/admin/auth/user/999999/password/").status_code == 404
 
 
+def test_a_password_changed_at_an_address_spelled_otherwise_is_audited(admins: Client, operator: User) -> None:
+    spelled = "".join(f"_{ord(digit):02X}" for digit in str(operator.pk))
+    form = {"password1": "correct horse battery", "password2": "correct horse battery", "usable_password": "true"}
+    assert admins.post(f"/admin/auth/user/{spelled}/password/", form | {"set-password": "x"}).status_code == 302
+    operator.refresh_from_db()
+    assert operator.check_password("correct horse battery")
+    assert [event.object_id for event in events("user.password_changed")] == [str(operator.pk)]
+
+
 def test_ones_own_password_changed_on_the_site_is_audited(admins: Client, administrator: User) -> None:
     form = {"old_password": PASSWORD, "new_password1": "correct horse battery"}
     form["new_password2"] = form["new_password1"]

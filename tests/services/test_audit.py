@@ -20,12 +20,13 @@ from inspection.reviews import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
 from mvtec_site.errors import Conflict, UserError
+from records import selectors
 from records.attest import verify_records
 from records.chain import GENESIS
 from records.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
 from records.context import acting
 from records.models import AuditCheckpoint, AuditEvent
-from records.selectors import changes_of, verify_chain
+from records.selectors import changes_of, verify_chain, verify_latest
 from records.services import audit, make_checkpoint
 from records.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.tasks import checkpoint as checkpoint_task
@@ -251,6 +252,22 @@ def test_a_removed_checkpoint_is_found() -> None:
     report = verify_chain()
     assert report.broken_at == 2
     assert "checkpoint" in report.reason
+
+
+@pytest.mark.parametrize("verify", [verify_chain, lambda: verify_latest(100)])
+def test_what_is_written_while_the_chain_is_verified_is_no_break(monkeypatch: pytest.MonkeyPatch, verify: Any) -> None:
+    write(2)
+    seal()
+    usual = selectors.sealed
+
+    def meanwhile(*given: Any) -> Any:
+        write(1)
+        seal()
+        return usual(*given)
+
+    monkeypatch.setattr(selectors, "sealed", meanwhile)
+    report = verify()
+    assert (report.events, report.checkpoints, report.broken_at) == (3, 1, None), report.reason
 
 
 def test_no_checkpoint_is_made_of_a_chain_that_lost_its_end() -> None:
