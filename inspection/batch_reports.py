@@ -11,14 +11,13 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
 from django.utils.html import escape, format_html
 
 from inspection.batches import batch_summary, item_document, items_of
-from inspection.exports import harmless
+from inspection.exports import Export, harmless
 from inspection.models import BatchRun
 from mvtec_site.errors import UserError
 from records.images import clean_name
@@ -52,24 +51,14 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
-class Report:
-    """A report on its way: what a browser calls it, and its bytes, which are made while they are read."""
-
-    filename: str
-    media_type: str
-    complete: bool
-    content: Iterator[bytes]
-
-
-def batch_report(batch: BatchRun, *, form: str) -> Report:
+def batch_report(batch: BatchRun, *, form: str) -> Export:
     """The report as `csv`, `json` or `html`; complete when the batch is over."""
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
     media_type, write = FORMS[form]
     complete = batch.status not in BatchRun.OPEN
     filename = f"batch-{batch.pk}{'' if complete else '-partial'}.{form}"
-    return Report(filename, media_type, complete, _encoded(write(batch, complete)))
+    return Export(filename, media_type, _encoded(write(batch, complete)))
 
 
 def _encoded(texts: Iterable[str]) -> Iterator[bytes]:

@@ -140,7 +140,7 @@ _BINS, _TICKS = 40, 6
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
 _APART = (*_STEPS[:8], 2 * _DAY, *_STEPS[8:], 84 * _DAY, 364 * _DAY)
-_WORDS = {"good": "good", "defective": "defective", "not_comparable": "not comparable"}
+_WORDS: dict[str, str] = dict(Inspection.Outcome.choices)
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,6 @@ class Figures:
     overruled: int
     scores: Chart | None
     times: Chart | None
-
-    def share(self, count: int) -> float:
-        return 100 * count / self.total if self.total else 0.0
 
 
 def figures(filters: Filters) -> Figures:

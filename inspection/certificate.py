@@ -249,7 +249,8 @@ def _evidence(inspection: Inspection, event: AuditEvent, at: datetime, by: str) 
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[Flowable]:
     first = 42 * mm
     cells = [[Paragraph(_shown(name), _SOFT_TEXT), Paragraph(_shown(value), _TEXT)] for name, value in rows]
-    table = Table(cells, colWidths=[first, _WIDTH - first])
+    # A comment may be longer than a page.
+    table = Table(cells, colWidths=[first, _WIDTH - first], splitInRow=1)
     look = [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LEFTPADDING", (0, 0), (0, -1), 0),
@@ -269,6 +270,7 @@ def _moment(at: datetime) -> str:
 
 def _shown(text: str) -> str:
     """As markup; what the font has no picture of is named, so that nothing is lost."""
+    text = "\n".join(text.splitlines())  # browsers send the line breaks of a text area as two signs
     known = pdfmetrics.getFont(_FONT).face.charToGlyph
     words = "".join(sign if ord(sign) in known or sign == "\n" else f"[U+{ord(sign):04X}]" for sign in text)
     return escape(words).replace("\n", "<br/>")

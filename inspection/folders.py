@@ -14,7 +14,8 @@ from pathlib import Path
 from django.conf import settings
 
 from mvtec_site.errors import Conflict, NotFound, UserError
-from records.images import ImageRejected
+from records.images import ImageRejected, check_size
+from records.selectors import gate_limits
 
 _DEEPEST = 20  # folders in folders
 _ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have
@@ -124,7 +125,7 @@ def read_in_roots(folder: Path, path: str) -> bytes:
 def read_file(path: Path) -> tuple[bytes, os.stat_result]:
     """A regular file (no link, no device), and what it was when it was opened.
 
-    Raises `FileUnreadable`, and `ImageRejected` for what is larger than an image may be, before it is read.
+    Raises `FileUnreadable`, and `ImageRejected` for what is empty or larger than an image may be, before it is read.
     """
     try:
         # Not blocking: a pipe without a writer would be waited for.
@@ -133,13 +134,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
             seen = os.fstat(descriptor)
             if not stat.S_ISREG(seen.st_mode):
                 raise FileUnreadable("It is no regular file. It was not read.")
-            if seen.st_size > settings.MAX_FILE_SIZE:
-                raise ImageRejected(
-                    f"The file has {seen.st_size:,} bytes; at most {settings.MAX_FILE_SIZE:,} are allowed "
-                    "(MAX_FILE_SIZE).",
-                    code="file_too_large",
-                    status=ImageRejected.TOO_LARGE,
-                )
+            check_size(seen.st_size, gate_limits())
             # It may be growing: the gate refuses one byte too many.
             return file.read(settings.MAX_FILE_SIZE + 1), seen
     except OSError as error:

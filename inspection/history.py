@@ -24,6 +24,8 @@ from mvtec_site.errors import UserError
 from records.models import Asset
 
 _LARGEST_ID = 2**63 - 1
+# What no database keeps in a text: NUL, and halves of characters.
+NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _LAST_CHARACTER = "\U0010ffff"
 
 
@@ -190,6 +192,17 @@ def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = (), st
     return Filters(**found)
 
 
+def given_as_words(words: Iterable[str]) -> dict[str, list[str]]:
+    """Filters as commands take them, NAME=VALUE, for `parse_filters`."""
+    found: dict[str, list[str]] = {}
+    for text in words:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise UserError(f"A filter is given as NAME=VALUE, not {text!r}. Nothing was done.", code="invalid_filter")
+        found.setdefault(name, []).append(value)
+    return found
+
+
 def refuse(name: str, why: str) -> NoReturn:
     raise UserError(f"{name} {why}. Nothing was looked up.", code="invalid_filter", parameter=name)
 
@@ -205,7 +218,7 @@ def _texts(name: str, value: Any) -> list[str]:
             texts.append(str(one))
         elif one is not None:
             refuse(name, "must be a text or a number")
-    if any(re.search("[\0\ud800-\udfff]", text) for text in texts):
+    if any(NO_CHARACTER.search(text) for text in texts):
         refuse(name, "must not contain NUL characters or halves of characters")
     return [text for text in texts if text]
 

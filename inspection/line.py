@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from inspection import selectors
-from inspection.history import records_of
+from inspection.history import Filters, keys, records_of
 from inspection.models import Inspection, Standing
 from modelzoo.detectors.intervals import proportion_interval
 from modelzoo.models import Category, Deployment
@@ -33,10 +33,7 @@ def chosen(deployments: Sequence[Deployment], *, category: str = "", opened: Ins
 
 def latest(category: Category | None) -> list[Inspection]:
     """The newest records, of one category or of all."""
-    newest = Inspection.objects.order_by("-created_at", "-id")
-    if category is not None:
-        newest = newest.filter(category=category)
-    return records_of(newest.only("pk")[:LATEST])
+    return records_of(keys(Filters(category=category))[:LATEST])
 
 
 def opened(inspection_id: str) -> Inspection | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +11,9 @@ from django.utils import timezone
 
 from accounts.roles import Right, require
 from inspection.attested import said_of_review
+from inspection.history import NO_CHARACTER
 from inspection.models import Inspection, Review, Standing
+from inspection.selectors import standing_document
 from mvtec_site.errors import Conflict, UserError
 from records.models import Asset
 from records.services import Actor, audit
@@ -154,20 +155,12 @@ def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer
 
 
 def _audit(act: _Act, actor: Actor) -> None:
-    review, before = act.review, act.before
+    review = act.review
     audit(
         kind="review.recorded",
         subject=review,
         actor=actor,
-        before=before
-        and {
-            "verdict": before.verdict,
-            "defect_type": before.defect_type,
-            "reviewer": before.reviewer.get_username(),
-            "overruled": before.overruled,
-            "contested": before.contested,
-            "reviews": before.reviews,
-        },
+        before=standing_document(act.before),
         after={
             **said_of_review(review),
             "overruled": act.after.overruled,
@@ -196,10 +189,10 @@ def _checked(*, verdict: str, defect_type: str, comment: str) -> _Said:
 
 
 def _text(name: str, value: str, most: int) -> str:
-    text = value.strip()
+    text = value.replace("\r\n", "\n").strip()  # as browsers count what a text area holds
     if len(text) > most:
         raise UserError(f"{name} has more than {most} characters. Nothing was written.", code="invalid_review")
-    if re.search("[\0\ud800-\udfff]", text):
+    if NO_CHARACTER.search(text):
         raise UserError(f"{name} holds what is no character. Nothing was written.", code="invalid_review")
     return text
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from django.db import IntegrityError, transaction
 from django.http import QueryDict
 
 from accounts.roles import Right, require
 from inspection.browsing import Query, read_filters
+from inspection.history import NO_CHARACTER
 from inspection.models import SavedView
 from mvtec_site.errors import Conflict, NotFound, UserError
 from records.services import Actor, audit
@@ -60,7 +59,7 @@ def _checked_name(name: str) -> str:
     name = " ".join(name.split())
     if not 0 < len(name) <= NAME_MOST:
         raise UserError(f"A view has a name of 1 to {NAME_MOST} characters. Nothing was saved.", code="invalid_name")
-    if re.search("[\0\ud800-\udfff]", name):
+    if NO_CHARACTER.search(name):
         raise UserError("The name holds what is no character. Nothing was saved.", code="invalid_name")
     return name
 

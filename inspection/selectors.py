@@ -96,16 +96,15 @@ def listed_document(inspection: Inspection) -> dict[str, Any]:
         "device": inspection.device,
         "worker": inspection.worker,
         "created_at": inspection.created_at.isoformat(),
-        "review": standing_document(inspection),
+        "review": standing_document(getattr(inspection, "standing", None)),
     }
 
 
-def standing_document(inspection: Inspection) -> dict[str, Any] | None:
+def standing_document(standing: Standing | None) -> dict[str, Any] | None:
     """Where a record stands after what people said of it, None where nobody did.
 
-    No query of its own where `standing__reviewer` was fetched along.
+    No query of its own where the reviewer was fetched along.
     """
-    standing: Standing | None = getattr(inspection, "standing", None)
     if standing is None:
         return None
     return {

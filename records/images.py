@@ -129,7 +129,7 @@ def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImag
     Raises:
         ImageRejected: with the code of the first rule that the file breaks.
     """
-    _check_size(len(data), limits)
+    check_size(len(data), limits)
     name = clean_name(filename)
     extension = Path(name).suffix[1:].lower()
     if extension not in limits.extensions:
@@ -167,7 +167,7 @@ def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
         OSError: the path cannot be read.
     """
     content = read_bounded(data, limits) if isinstance(data, Path) else data
-    _check_size(len(content), limits)
+    check_size(len(content), limits)
     return as_rgb(_decode(content, limits)[2])
 
 
@@ -181,7 +181,7 @@ def read_bounded(path: Path, limits: GateLimits) -> bytes:
     with path.open("rb") as file:
         data = file.read(limits.max_bytes + 1)
     if len(data) > limits.max_bytes:
-        _check_size(max(len(data), path.stat().st_size), limits)
+        check_size(max(len(data), path.stat().st_size), limits)
     return data
 
 
@@ -209,7 +209,8 @@ def clean_name(filename: str) -> str:
     return name if name.strip(". ") else "unnamed"
 
 
-def _check_size(size: int, limits: GateLimits) -> None:
+def check_size(size: int, limits: GateLimits) -> None:
+    """Raises `ImageRejected` for what is empty or larger than an image may be; before it is read, if possible."""
     if size == 0:
         raise ImageRejected("The file is empty (0 bytes).", code="empty_file", status=HTTPStatus.BAD_REQUEST)
     if size > limits.max_bytes:

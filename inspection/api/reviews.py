@@ -263,7 +263,7 @@ class AgreementView(ApiView):
         parameters=FILTER_PARAMETERS, responses={200: AgreementOutput, **problems()}, operation_id="agreement"
     )
     def get(self, request: Request) -> Response:
-        return Response(agreement.agreement_document(parse_filters(request.query_params)))
+        return Response(agreement.agreement_document(parse_filters(request.query_params, strict=True)))
 
 
 class FromReviewsView(ApiView):

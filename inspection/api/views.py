@@ -6,7 +6,6 @@ import uuid
 from abc import abstractmethod
 from typing import Any
 
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
@@ -25,7 +24,8 @@ from modelzoo.selectors import deployment_in_force, find_version
 from modelzoo.services import request_deployment
 from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
 from mvtec_site.parsers import JSONParser
-from records.images import ImageRejected
+from records.images import ImageRejected, check_size
+from records.selectors import gate_limits
 from records.services import report_refusal
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
@@ -34,14 +34,11 @@ _PROBLEMS = problems(409, 413, 415, 422, 507)
 def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
     """The bytes of an uploaded image. One that is too large is refused before it is read."""
     size = file.size or 0
-    if size > settings.MAX_FILE_SIZE:
-        refusal = ImageRejected(
-            f"{file.name} has {size:,} bytes; at most {settings.MAX_FILE_SIZE:,} are allowed (MAX_FILE_SIZE).",
-            code="file_too_large",
-            status=ImageRejected.TOO_LARGE,
-        )
+    try:
+        check_size(size, gate_limits())
+    except ImageRejected as refusal:
         report_refusal(filename=file.name or "", size=size, refusal=refusal, actor=actor)
-        raise refusal
+        raise
     return file.read()
 
 

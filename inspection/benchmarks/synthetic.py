@@ -56,7 +56,7 @@ _CATEGORIES = (
     ("gasket", 5, ("press-1",), ("G-17", "G-18"), 0.02),
 )
 _PEOPLE = 12
-_SOURCES = (("api", 90), ("watch", 8), ("web", 2))
+_SOURCES = (("api", 90), ("watcher", 8), ("web", 2))
 _NOT_COMPARABLE, _REVIEWED, _TWICE, _WRONG = 0.005, 0.04, 0.08, 0.10
 _DEFECTS = ("scratch", "dent", "stain", "crack")
 

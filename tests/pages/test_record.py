@@ -364,6 +364,16 @@ def test_a_certificate_of_many_words_has_more_pages(operator: User, record: Insp
     assert text_of(made).count("word") == 12 * 390
 
 
+@pytest.mark.parametrize("comment", ["a\r\n" * 900, "\u4e2d" * 2000])
+def test_a_certificate_takes_a_comment_that_is_longer_than_a_page(
+    signed_in: Client, operator: User, record: Inspection, comment: str
+) -> None:
+    record_review(inspection=record, verdict="defective", actor=operator, comment=comment)
+    response = signed_in.get(address(record, "inspection-certificate"))
+    assert response.status_code == 200
+    assert "U+000D" not in text_of(response.content)
+
+
 def test_a_certificate_says_that_the_image_is_gone(auditor: User, record: Inspection) -> None:
     discard(record.map)
     made = as_person(auditor).get(address(record, "inspection-certificate")).content

@@ -98,7 +98,7 @@ def queries(records: list[Inspection]) -> list[dict[str, str]]:
         {"station": "nowhere"},
         {"lot": other.lot},
         {"part_number": one.part_number},
-        *({"source": source} for source in ("api", "watch", "web")),
+        *({"source": source} for source in ("api", "watcher", "web")),
         {"operator": one.operator.get_username() if one.operator else ""},
         {"serial_number": one.serial_number},
         {"serial": one.serial_number[:-1]},
@@ -360,3 +360,13 @@ def test_a_synthetic_history_is_valid(records: list[Inspection]) -> None:
     assert min(record.created_at for record in records) < max(record.created_at for record in records) - timedelta(
         days=5
     )
+
+
+def test_filters_as_words_keep_every_word() -> None:
+    given = history.given_as_words(["outcome=good", "outcome=defective", "lot=a=b"])
+    assert given == {"outcome": ["good", "defective"], "lot": ["a=b"]}
+    assert history.parse_filters(given).outcome == ("defective", "good")
+    with pytest.raises(UserError, match="more than once"):
+        history.parse_filters(history.given_as_words(["lot=A", "lot=B"]))
+    with pytest.raises(UserError, match="NAME=VALUE"):
+        history.given_as_words(["lot"])

@@ -29,6 +29,8 @@ class Client(Transport):
     Requests that may be sent twice are sent again when the connection or the server fails (`retry`). Whatever remains
     an error is an `ApiProblem` with a stable `code`, or `Unreachable`. Lists are iterators that ask for a page when the
     one before is used up. May be used by several threads.
+
+    `timeout`: seconds; longer than the server waits for a worker that loads a model (its LOAD_TIMEOUT, 120).
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Client(Transport):
         base_url: str,
         token: str = "",
         *,
-        timeout: float | httpx.Timeout = 60.0,
+        timeout: float | httpx.Timeout = 180.0,
         retry: Retry | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:

@@ -30,8 +30,9 @@ _CHUNK = 1024 * 1024
 class Retry:
     """How often, and after which pauses, a request is sent again.
 
-    Only what does no harm twice is: reading, deleting, and what carries an idempotency key. Anything else is sent again
-    only where the server cannot have seen it (no connection), or says that it did nothing (429).
+    Only what does no harm twice is: reading, deleting, what carries an idempotency key, and what comes to the same when
+    done twice (`upload_dataset`, `dataset_from_reviews`, `make_audit_checkpoint`). Anything else is sent again only
+    where the server cannot have seen it (no connection), or says that it did nothing (429).
     """
 
     attempts: int = 6

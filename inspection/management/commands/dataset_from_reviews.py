@@ -6,10 +6,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from inspection import reviewed_data
-from inspection.history import parse_filters
+from inspection.history import given_as_words, parse_filters
 from modelzoo.selectors import find_category
 from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 
 
 class Command(ProductCommand):
@@ -46,7 +45,7 @@ class Command(ProductCommand):
             name=options["name"],
             category=find_category(options["category"]),
             choice=reviewed_data.Choice(
-                filters=parse_filters(dict(_filter(text) for text in options["filter"])),
+                filters=parse_filters(given_as_words(options["filter"])),
                 test_share=options["test_share"],
                 include_confirmed_good=not options["only_overruled_good"],
                 include_contested=options["include_contested"],
@@ -64,10 +63,3 @@ class Command(ProductCommand):
         )
         for warning in made["warnings"]:
             self.say(f"  {warning}")
-
-
-def _filter(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UserError(f"--filter {text!r} is not of the form NAME=VALUE.")
-    return name, value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from inspection.history import FILTER_NAMES, parse_filters
+from inspection.history import FILTER_NAMES, given_as_words, parse_filters
 from modelzoo.how import how, how_options
 from modelzoo.selectors import find_version
 from mvtec_site import broker
@@ -59,13 +59,8 @@ class Command(ProductCommand):
             raise UserError(f"The run failed. {run.error} The {run.done} results that there are were kept.")
 
     def _wanted(self, options: dict[str, Any]) -> dict[str, list[str]]:
-        wanted = {name: [options[name]] for name in ("since", "until") if options[name]}
-        for condition in options["where"]:
-            name, found, value = condition.partition("=")
-            if not found:
-                raise UserError(f"--where takes NAME=VALUE, not {condition!r}. Nothing was done.", code="invalid")
-            wanted.setdefault(name, []).append(value)
-        return wanted
+        wanted = given_as_words(options["where"])
+        return wanted | {name: [options[name]] for name in ("since", "until") if options[name]}
 
     def _await(self, run: RescoringRun) -> None:
         if not any("inference" in queues for queues in broker.live_workers().values()):
