@@ -70,6 +70,12 @@ def _own_folders(tmp_path: Path, settings: Any) -> None:
     }
 
 
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: Any) -> None:
+    """Half a second for each password would be most of the suite's time."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def person(name: str, *roles: str) -> User:
     """A user with roles. The groups are made where a test that emptied the database took them away."""
     user = User.objects.create_user(name, password="a-long-password")

@@ -28,11 +28,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 def run(command: str, *words: str) -> str:
     out = io.StringIO()
     call_command(command, *words, stdout=out, stderr=io.StringIO())
