@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, Exists, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from mvtec_site.errors import NotFound
@@ -30,13 +30,6 @@ def categories() -> QuerySet[Category]:
     )
 
 
-def find_category(name: str) -> Category:
-    found = Category.objects.filter(name=name).first()
-    if found is None:
-        raise NotFound(f"There is no category {name[:100]!r}.", code="category_not_found")
-    return found
-
-
 def category_document(category: Any) -> dict[str, Any]:
     """Of a row of `categories`."""
     version = next(iter(category.in_production), None)
@@ -53,10 +46,14 @@ def category_document(category: Any) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- model versions
 def versions(*, category: str = "", algorithm: str = "", stage: str = "") -> QuerySet[ModelVersion]:
+    """Rows of a list: one figure of the evaluation, and nothing that is long."""
     latest = Threshold.objects.filter(model_version=OuterRef("pk")).order_by("-revision")
     found = ModelVersion.objects.select_related("category", "created_by").annotate(
-        threshold=Subquery(latest.values("value")[:1]), threshold_revision=Subquery(latest.values("revision")[:1])
+        auroc=F("metrics__image__auroc"),
+        threshold=Subquery(latest.values("value")[:1]),
+        threshold_revision=Subquery(latest.values("revision")[:1]),
     )
+    found = found.defer("metrics", "held_out_scores", "config", "preprocessing", "versions")
     if category:
         found = found.filter(category__name=category)
     if algorithm:
@@ -73,7 +70,7 @@ def version_document(version: Any) -> dict[str, Any]:
         "algorithm": version.algorithm,
         "backbone": version.backbone or None,
         "stage": version.stage,
-        "auroc": version.metrics.get("image", {}).get("auroc"),
+        "auroc": version.auroc,
         "threshold": version.threshold,
         "threshold_revision": version.threshold_revision,
         "dataset": version.dataset_name,
@@ -88,7 +85,9 @@ def version_document(version: Any) -> dict[str, Any]:
 def full_version_document(version_id: int) -> dict[str, Any]:
     """Everything that a version is made of, and what made it."""
     # The run that made it, and its data set, belong to an app that builds on this one: reached by name, not imported.
-    found: Any = versions().select_related("training_run").filter(pk=version_id).first()
+    rows = versions().select_related("training_run").defer(None)
+    rows = rows.defer("metrics", "held_out_scores", "training_run__log", "training_run__history")
+    found: Any = rows.filter(pk=version_id).first()
     if found is None:
         raise _no_version(version_id)
     run = getattr(found, "training_run", None)

@@ -13,9 +13,15 @@ from modelzoo.selectors import rollback_target
 from mvtec_site.charts import Chart, histogram
 from mvtec_site.errors import UserError
 
-_LONG = ("metrics", "held_out_scores", "config", "preprocessing", "versions")
+# Of the run that made a version: what its page does not show.
+_LONG = (
+    "training_run__log",
+    "training_run__history",
+    "training_run__dataset__report",
+    "training_run__base_version__metrics",
+    "training_run__base_version__held_out_scores",
+)
 _FIGURES = {
-    "auroc": "metrics__image__auroc",
     "auroc_interval": "metrics__image__intervals__auroc",
     "f1": "metrics__image__f1",
     "reject_rate": "metrics__image__false_reject_rate",
@@ -59,7 +65,7 @@ def flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
 def versions(*, category: str = "", stage: str = "") -> QuerySet[Any]:
     """Rows of the list: in short, with the figures of the evaluation and without all that is long."""
     figures = {name: F(place) for name, place in _FIGURES.items()}
-    return documents.versions(category=category, stage=stage).defer(*_LONG).annotate(**figures)
+    return documents.versions(category=category, stage=stage).annotate(**figures)
 
 
 def categories() -> list[Category]:
@@ -71,7 +77,7 @@ def find_version(version_id: int) -> Any:
     """A version with the run that made it, or None."""
     # The run and its data set belong to an app that builds on this one: reached by name, not imported.
     found = documents.versions().select_related("training_run__dataset", "training_run__base_version__category")
-    return found.filter(pk=version_id).first()
+    return found.defer(None).defer(*_LONG).filter(pk=version_id).first()
 
 
 def page_of(version: Any) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from mvtec_site.errors import Conflict, UserError
 from records.services import Actor, audit
 
 
-def _actor_id(actor: Actor) -> int | None:
+def actor_id(actor: Actor) -> int | None:
     return actor.pk if actor is not None else None
 
 
@@ -35,7 +35,7 @@ def register_version(*, category: Category, actor: Actor, **fields: Any) -> Mode
     """A new candidate with the next free number of its category. `fields` are those of `ModelVersion`."""
     _locked(category.pk)  # two trainings that end together number one by one
     last = ModelVersion.objects.filter(category=category).aggregate(last=Max("number"))["last"] or 0
-    version = ModelVersion.objects.create(category=category, number=last + 1, created_by_id=_actor_id(actor), **fields)
+    version = ModelVersion.objects.create(category=category, number=last + 1, created_by_id=actor_id(actor), **fields)
     audit(
         kind="model_version.registered",
         subject=version,
@@ -71,7 +71,7 @@ def set_threshold(
         version=version,
         value=value,
         method=method,
-        reason=_reason(reason, "A threshold"),
+        reason=needed_reason(reason, "A threshold"),
         actor=actor,
         parameters=parameters,
         evidence=evidence,
@@ -90,9 +90,12 @@ def decide_threshold(
 ) -> Threshold:
     """As `set_threshold`. Without a value, the method computes it from the version's held-out scores.
 
-    Raises `UserError` besides, where the method cannot do that.
+    Raises `UserError` besides, where the method cannot do that, and for a rule's parameter that is no number.
     """
     require(actor, Right.TUNE)
+    for name in sorted({"percentile", "false_reject_rate"} & parameters.keys()):
+        if isinstance(parameters[name], bool) or not isinstance(parameters[name], int | float):
+            raise UserError(f"The parameter {name} must be a number. Nothing was changed.", code="invalid_parameters")
     if value is None:
         value, found = threshold_by_rule(version=version, method=method, parameters=parameters)
         evidence = evidence | found
@@ -135,7 +138,7 @@ def append_threshold(
         parameters=parameters or {},
         evidence=evidence or {},
         reason=reason,
-        author_id=_actor_id(actor),
+        author_id=actor_id(actor),
     )
     audit(
         kind="threshold.set",
@@ -156,7 +159,8 @@ def _locked(category_id: int) -> Category:
     return Category.objects.select_for_update(no_key=True).get(pk=category_id)
 
 
-def _reason(given: str, what: str) -> str:
+def needed_reason(given: str, what: str) -> str:
+    """What is kept of a reason. Raises `UserError` where there is none."""
     if not given.strip():
         raise UserError(f"{what} needs a reason: what will somebody ask in a year?", code="reason_missing")
     return given.strip()
@@ -185,7 +189,7 @@ def request_deployment(
     require(actor, Right.DEPLOY)
     if threshold is not None:
         require(actor, Right.TUNE)
-        threshold_reason = _reason(threshold_reason, "A threshold")
+        threshold_reason = needed_reason(threshold_reason, "A threshold")
         _check_finite(threshold)
     _locked(version.category_id)  # so that the order of the ids is the order of the requests
     deployment = Deployment.objects.create(
@@ -198,7 +202,7 @@ def request_deployment(
         device_requested=device or settings.DEVICE,
         runtime=runtime or settings.RUNTIME,
         precision=precision or settings.PRECISION,
-        requested_by_id=_actor_id(actor),
+        requested_by_id=actor_id(actor),
     )
     audit(
         kind="deployment.requested",
@@ -225,7 +229,7 @@ def request_promotion(
     Raises `Forbidden`, `Conflict` where it is in production already, and `UserError` for a missing reason.
     """
     require(actor, Right.DEPLOY)
-    reason = _reason(reason, "A promotion")
+    reason = needed_reason(reason, "A promotion")
     _locked(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
@@ -252,7 +256,7 @@ def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deploy
     Raises `Forbidden`, `NoModelLoaded`, `Conflict` where none served before, and `UserError` for a missing reason.
     """
     require(actor, Right.DEPLOY)
-    reason = _reason(reason, "A rollback")
+    reason = needed_reason(reason, "A rollback")
     _locked(category.pk)
     before = rollback_target(category)
     return request_deployment(
@@ -273,7 +277,7 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
     Raises `Forbidden`, `Conflict` for a version in production or archived, and `UserError` for a missing reason.
     """
     require(actor, Right.DEPLOY)
-    reason = _reason(reason, "Archiving")
+    reason = needed_reason(reason, "Archiving")
     _locked(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:

@@ -16,6 +16,7 @@ from django.db.models import Exists, ForeignObjectRel, Max, OuterRef, Q, QuerySe
 
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.models import Category
+from modelzoo.selectors import find_category
 from mvtec_site.errors import NotFound
 from records.models import Asset, AuditEvent
 from retention.models import RetentionPolicy, RetentionRun
@@ -50,10 +51,7 @@ def find_policy(policy_id: int) -> RetentionPolicy:
 
 def policy_of(category: str) -> RetentionPolicy:
     """The policy in force of a category by name. Raises `NotFound` where there is no such category or policy."""
-    found = Category.objects.filter(name=category).first()
-    if found is None:
-        raise NotFound(f"There is no category {category!r}.", code="category_not_found")
-    policy = policy_in_force(found)
+    policy = policy_in_force(find_category(category))
     if policy is None:
         raise NotFound(
             f"{category} has no retention policy: all its files are kept. Set one first (manage.py set_retention).",

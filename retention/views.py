@@ -12,11 +12,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.roles import Right
 from accounts.web import needs
 from modelzoo.models import Category
-from mvtec_site.errors import NotFound, UserError
+from modelzoo.selectors import find_category
+from mvtec_site.errors import UserError
 from retention import selectors, services
 from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionPolicy, RetentionRun
 
@@ -84,6 +86,7 @@ def _initial(policy: RetentionPolicy | None) -> dict[str, Any]:
 
 
 @require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.ADMINISTER, Right.AUDIT, hidden=True)
 def retention(request: HttpRequest) -> HttpResponse:
     """The rules, and the runs that carried them out; htmx asks for the runs alone while one is under way."""
@@ -102,7 +105,7 @@ def retention(request: HttpRequest) -> HttpResponse:
 def set_policy(request: HttpRequest) -> HttpResponse:
     """A new revision of a category's rule, in force at once. Nothing is removed by it."""
     try:
-        category = _category(request)
+        category = find_category(request.POST.get("category", ""))
     except UserError as error:
         return _page(request, failed=error, status=error.status)
     form = PolicyForm(request.POST, auto_id=f"id_{category.pk}_%s")
@@ -124,18 +127,11 @@ def set_policy(request: HttpRequest) -> HttpResponse:
 def start_run(request: HttpRequest) -> HttpResponse:
     """A dry run, or a real one, of a category's rule; without a category, of what belongs to nobody."""
     try:
-        policy = selectors.policy_of(_category(request).name) if request.POST.get("category") else None
+        name = request.POST.get("category", "")
+        policy = selectors.policy_of(name) if name else None
         run = services.request_run(policy=policy, dry_run=request.POST.get("dry_run") != "no", actor=request.user)
     except UserError as error:
         return _page(request, failed=error, status=error.status)
     what = "A dry run was asked for: it counts and removes nothing." if run.dry_run else "Removing was asked for."
     messages.success(request, f"{what} Its result appears below.")
     return redirect("retention")
-
-
-def _category(request: HttpRequest) -> Category:
-    name = request.POST.get("category", "")
-    found = Category.objects.filter(name=name).first() if "\0" not in name else None
-    if found is None:
-        raise NotFound("There is no such category. Nothing was changed.", code="category_not_found")
-    return found

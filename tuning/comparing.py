@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from modelzoo import overview
 from modelzoo.models import ModelVersion
 from training.models import Evaluation
 from tuning import selectors
-from tuning.models import Rescored, RescoringRun
+from tuning.models import RescoringRun
 
 _RUNS = 5
 _PICTURES = 24
@@ -79,10 +78,8 @@ def _judged(run: RescoringRun, one: ModelVersion, other: ModelVersion) -> dict[s
 
 def _verdicts(run: RescoringRun) -> list[dict[str, Any]]:
     """A row for each verdict of the records, a column for each new one."""
-    groups = Rescored.objects.filter(run=run, error_code="").order_by()
-    counted: Counter[tuple[str, str]] = Counter()
-    for before, after, count in groups.values_list("inspection__outcome", "outcome").annotate(count=Count("*")):
-        counted[before, after] += count
+    rows = selectors.rescoring_summary(run)["verdicts"]
+    counted = {(row["recorded"], row["rescored"]): row["count"] for row in rows}
     outcomes = ("good", "defective", "not_comparable")
     return [
         {"words": before.replace("_", " "), "counts": [(counted[before, after], before != after) for after in outcomes]}

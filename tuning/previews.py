@@ -80,11 +80,11 @@ def method_text(threshold: Threshold) -> str:
     """How a revision was found, as far as it says."""
     words = _METHODS.get(threshold.method, "set by hand")  # type: ignore[call-overload]
     given = threshold.parameters
-    if "false_reject_rate" in given:
-        given = given | {"false_reject_percent": 100 * given["false_reject_rate"]}
     try:
+        if "false_reject_rate" in given:
+            given = given | {"false_reject_percent": 100 * given["false_reject_rate"]}
         return words.format(**given)
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):
         return threshold.get_method_display()
 
 

@@ -28,6 +28,7 @@ from inspection.services import lease
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
+from modelzoo.services import needed_reason
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
 from records.services import Actor, audit
@@ -51,8 +52,7 @@ def request_rescoring(
     Raises `Forbidden`, and `UserError` for a missing reason or where there is nothing to score.
     """
     require(actor, Right.TUNE)
-    if not reason.strip():
-        raise UserError("A rescoring needs a reason: what will somebody ask in a year?", code="reason_missing")
+    reason = needed_reason(reason, "A rescoring")
     frozen = _frozen(filters, version)
     total = frozen.apply(Inspection.objects.all()).count()
     if not total:
@@ -68,7 +68,7 @@ def request_rescoring(
         runtime=asked.get("runtime", settings.RUNTIME),
         precision=asked.get("precision", settings.PRECISION),
         filters=frozen.as_dict(),
-        reason=reason.strip(),
+        reason=reason,
         total=total,
         requested_by_id=actor.pk if actor else None,
         lease_expires_at=lease(),

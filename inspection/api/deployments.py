@@ -15,7 +15,7 @@ from modelzoo import documents, services
 from modelzoo.api import serializers as shapes
 from modelzoo.api.views import VERSION_ID
 from modelzoo.models import Deployment
-from modelzoo.selectors import find_version
+from modelzoo.selectors import find_category, find_version
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
 from mvtec_site.parsers import JSONParser
 
@@ -112,7 +112,5 @@ class RollbackView(ApiView):
     )
     def post(self, request: Request, name: str) -> Response:
         given = parsed(shapes.ReasonInput, request.data)
-        asked = services.request_rollback(
-            category=documents.find_category(name), reason=given["reason"], actor=request.user
-        )
+        asked = services.request_rollback(category=find_category(name), reason=given["reason"], actor=request.user)
         return Response(_record(await_deployment(deployment=asked)))

@@ -9,9 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Right
-from modelzoo.models import Category
+from modelzoo.selectors import find_category
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
-from mvtec_site.errors import NotFound
 from mvtec_site.parsers import JSONParser
 from retention import selectors, services
 from retention.api import serializers as shapes
@@ -59,10 +58,7 @@ class RetentionPoliciesView(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = parsed(shapes.RetentionPolicyInput, request.data)
-        name = given.pop("category")
-        category = Category.objects.filter(name=name).first()
-        if category is None:
-            raise NotFound(f"There is no category {name!r}.", code="category_not_found")
+        category = find_category(given.pop("category"))
         policy = services.set_policy(category=category, actor=request.user, **given)
         return Response(
             selectors.policy_document(selectors.find_policy(policy.pk)),

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from inspection.services import PartContext, inspect_here
+from modelzoo import documents, overview
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from mvtec_site import broker
 from records.models import AuditEvent
@@ -93,6 +95,26 @@ def test_pages_ask_the_database_the_same_number_of_questions_however_long_they_a
         serve(another(version))
     with django_assert_max_num_queries(8):
         assert signed_in.get(f"/api/{name}").status_code == 200
+
+
+def test_what_is_long_is_read_only_where_it_is_shown(signed_in: Client, version: ModelVersion) -> None:
+    ModelVersion.objects.update(metrics={"image": {"auroc": 0.75}})
+    for rows in (documents.versions(), overview.versions()):
+        row: Any = rows.get(pk=version.pk)
+        assert documents.version_document(row)["auroc"] == 0.75
+        long = {"metrics", "held_out_scores", "config", "preprocessing", "versions"}
+        assert row.get_deferred_fields() == long
+    with CaptureQueriesContext(connection) as asked:
+        document = signed_in.get(f"/api/model-versions/{version.pk}").json()
+    assert (document["auroc"], document["config"]) == (0.75, version.config)
+    read = " ".join(query["sql"] for query in asked)
+    assert '"modelzoo_modelversion"."config"' in read
+    for column in ('"held_out_scores"', '"training_trainingrun"."log"', '"training_trainingrun"."history"'):
+        assert column not in read
+    with CaptureQueriesContext(connection) as asked:
+        shown = overview.find_version(version.pk)
+    assert shown.get_deferred_fields() == set()
+    assert '"training_trainingrun"."log"' not in asked[0]["sql"]
 
 
 # ---------------------------------------------------------------- the artifact
@@ -306,6 +328,22 @@ def test_a_threshold_by_rule_is_computed_here(signed_in: Client, version: ModelV
     body |= {"method": "conformal", "parameters": {"false_reject_rate": 0.001}}
     problem(post(signed_in, "/api/thresholds", body), 409, "too_few_scores")
     problem(post(signed_in, "/api/thresholds", body | {"method": "best_f1"}), 400, "value_missing")
+
+
+@pytest.mark.parametrize("name", ["percentile", "false_reject_rate"])
+@pytest.mark.parametrize("given", [None, True, "95", [95]])
+def test_the_parameter_of_a_rule_is_a_number_beside_a_value_too(
+    signed_in: Client, version: ModelVersion, name: str, given: Any
+) -> None:
+    body = {
+        "model_version": version.pk,
+        "value": 1.0,
+        "method": "percentile",
+        "parameters": {name: given},
+        "reason": "x",
+    }
+    problem(post(signed_in, "/api/thresholds", body), 400, "invalid_parameters")
+    assert version.thresholds.count() == 1
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,26 @@ def test_a_report_is_one_file_that_says_what_the_figures_say(evaluated: Any, tmp
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("rule", "origin"),
+    [
+        ({"percentile": 90.0}, "Percentile 90 of the scores of 12 held-out good images."),
+        (
+            {"false_reject_rate": 0.25},
+            "Split-conformal, from 12 held-out good images: on average it rejects at most 25 %",
+        ),
+    ],
+)
+def test_a_report_says_what_a_later_threshold_was_taken_from(
+    evaluated: Any, tmp_path: Path, rule: dict[str, float], origin: str
+) -> None:
+    call_command("calibrate", **rule, stdout=io.StringIO())
+    target = tmp_path / "report.html"
+    evaluated("--report", str(target))
+    assert origin in Page(target.read_text()).text
+
+
+@pytest.mark.django_db
 def test_pictures_are_few_small_and_readable(evaluated: Any, tmp_path: Path) -> None:
     target = tmp_path / "report.html"
     evaluated("--report", str(target))
@@ -220,6 +240,8 @@ def test_a_lamp_that_the_model_could_not_see_is_told_apart_from_one_that_it_coul
             {"false_reject_rate": 0.1, "scores": "held-out good images", "n": 64},
             "at most 10 % of new good parts",
         ),
+        ("percentile", {"percentile": None, "scores": "held-out good images", "n": 320}, "percentile: percentile None"),
+        ("conformal", {"false_reject_rate": "0.1", "scores": "x", "n": 64}, "conformal: false reject rate 0.1"),
         ("best_f1", {"n": 12}, "best_f1: n 12. Chosen with labelled parts"),
         ("manual", {}, "Set by hand"),
     ],

@@ -89,11 +89,13 @@ def told(*, version: ModelVersion, dataset: Dataset, threshold: Threshold, evalu
     """What every report of an evaluation tells, without charts and pictures: the file's and the page's context."""
     metrics = evaluation.metrics
     image = metrics["image"]
+    # A training run keeps these among the parameters, whoever decides later among the evidence.
+    taken_from = {name: threshold.evidence[name] for name in ("scores", "n") if name in threshold.evidence}
     return {
         "version": version,
         "dataset": dataset,
         "threshold": threshold,
-        "origin": words.threshold_origin(threshold.method, threshold.parameters),
+        "origin": words.threshold_origin(threshold.method, taken_from | threshold.parameters),
         "evaluation": evaluation,
         "metrics": metrics,
         "outcomes": _outcomes(metrics),

@@ -45,14 +45,16 @@ def figure_range(interval: list[float] | None) -> str:
 
 
 def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
-    """How a threshold came about, from its method and the parameters that its revision keeps."""
-    if method == "percentile" and {"percentile", "scores", "n"} <= set(parameters):
-        return f"Percentile {parameters['percentile']:g} of the scores of {parameters['n']} {parameters['scores']}."
-    if method == "conformal" and {"false_reject_rate", "scores", "n"} <= set(parameters):
-        return (
-            f"Split-conformal, from {parameters['n']} {parameters['scores']}: on average it rejects at most "
-            f"{100 * parameters['false_reject_rate']:g} % of new good parts."
-        )
+    """How a threshold came about, from its method, its parameters and what it was taken from."""
+    number = parameters.get("percentile" if method == "percentile" else "false_reject_rate")
+    if isinstance(number, int | float) and {"scores", "n"} <= set(parameters):
+        if method == "percentile":
+            return f"Percentile {number:g} of the scores of {parameters['n']} {parameters['scores']}."
+        if method == "conformal":
+            return (
+                f"Split-conformal, from {parameters['n']} {parameters['scores']}: on average it rejects at most "
+                f"{100 * number:g} % of new good parts."
+            )
     named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items())
     said = "Set by hand" if method == "manual" else method
     said += f": {named}." if named else "."

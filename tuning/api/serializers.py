@@ -5,22 +5,17 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from inspection.models import Inspection, Review
+from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.models import Deployment, Threshold
 from mvtec_site.api import page_output
 from tuning.models import RescoringRun
 from tuning.selectors import MOST_BINS
 
-_LARGEST = 1e300  # of a threshold or a score
 _DEAREST = 1e12
 
 
-def _finite(value: float | None) -> None:
-    if value is not None and not abs(value) <= _LARGEST:
-        raise serializers.ValidationError("must be a finite number.")
-
-
-def _score(text: str) -> serializers.FloatField:
-    return serializers.FloatField(required=False, allow_null=True, default=None, validators=[_finite], help_text=text)
+def _score(text: str) -> FiniteField:
+    return FiniteField(required=False, allow_null=True, default=None, help_text=text)
 
 
 # ---------------------------------------------------------------- what if
@@ -223,12 +218,7 @@ class RescoringInput(serializers.Serializer):
     category = serializers.CharField(
         required=False, allow_blank=True, max_length=100, default="", help_text="of which the latest is meant"
     )
-    filters = serializers.DictField(
-        child=serializers.JSONField(allow_null=True),
-        required=False,
-        default=dict,
-        help_text="which records: the filters of the history, by name",
-    )
+    filters = JsonObject(required=False, default=dict, help_text="which records: the filters of the history, by name")
     reason = serializers.CharField(max_length=500)
     device = serializers.ChoiceField(choices=["auto", "cpu", "cuda"], required=False, allow_null=True, default=None)
     runtime = serializers.ChoiceField(

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from modelzoo.models import Category
+from modelzoo.selectors import find_category
 from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import NotFound, UserError
+from mvtec_site.errors import UserError
 from retention.models import RetentionPolicy
 from retention.selectors import policy_document
 from retention.services import set_policy
@@ -37,9 +37,7 @@ class Command(ProductCommand):
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
-        category = Category.objects.filter(name=options["category"]).first()
-        if category is None:
-            raise NotFound(f"There is no category {options['category']!r}.", code="category_not_found")
+        category = find_category(options["category"])
         names = ("good_after_days", "good_keep_every", "maps_after_days", "defective_after_days", "reason")
         rule = {name: options[name] for name in names} | {"keep_reviewed": not options["reviewed_too"]}
         try:
