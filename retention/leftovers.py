@@ -44,7 +44,7 @@ class Leftover:
         """
         if self.path.is_dir():
             shutil.rmtree(self.path, ignore_errors=True)
-            return True
+            return not self.path.exists()
         aside = self.path.with_name(f".gone.{self.path.name}")
         try:
             self.path.rename(aside)

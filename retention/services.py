@@ -1,8 +1,8 @@
 """Writes: policies, and the runs that carry them out.
 
 A file goes in two steps. In one transaction it is marked as discarded and the audit chain says so; once that is
-committed it is deleted and its name is emptied. A crash in between leaves a name on a discarded row: the next run
-begins by deleting those.
+committed it is deleted and its name is emptied. A crash in between leaves a name on a discarded row: the next real
+run begins by deleting those.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,9 @@ from django.utils import timezone
 
 from accounts.roles import Right, require
 from inspection.models import Inspection
+from inspection.services import lease
 from modelzoo.models import Category
+from modelzoo.services import actor_id, needed_reason
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
 from records.models import Asset
@@ -38,14 +39,6 @@ _AT_ONCE = 200  # files discarded in one transaction: nobody else writes to the 
 _LINES = 500  # of one audit event
 _EXAMPLES = 10
 _SLICE_SECONDS = 20.0  # a run lets other work of its queue pass at least this often
-
-
-def _actor_id(actor: Actor) -> int | None:
-    return actor.pk if actor is not None else None
-
-
-def _lease() -> Any:
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
 
 
 # ---------------------------------------------------------------- policies
@@ -66,8 +59,7 @@ def set_policy(
     Raises `Forbidden`, and `UserError` for a missing reason. What is gone stays gone.
     """
     require(actor, Right.ADMINISTER)
-    if not reason.strip():
-        raise UserError("A retention policy needs a reason: what will somebody ask in a year?", code="reason_missing")
+    reason = needed_reason(reason, "A retention policy")
     Category.objects.select_for_update().get(pk=category.pk)
     last = selectors.policy_in_force(category)
     policy = RetentionPolicy.objects.create(
@@ -78,8 +70,8 @@ def set_policy(
         maps_after_days=maps_after_days,
         defective_after_days=defective_after_days,
         keep_reviewed=keep_reviewed,
-        reason=reason.strip(),
-        author_id=_actor_id(actor),
+        reason=reason,
+        author_id=actor_id(actor),
     )
     audit(
         kind="retention_policy.set",
@@ -125,8 +117,8 @@ def request_run(*, policy: RetentionPolicy | None, dry_run: bool, actor: Actor, 
         policy=policy,
         orphan_days=orphan_days,
         dry_run=dry_run,
-        lease_expires_at=_lease(),
-        requested_by_id=_actor_id(actor),
+        lease_expires_at=lease(),
+        requested_by_id=actor_id(actor),
     )
     audit(kind="retention_run.requested", subject=run, actor=actor, after=_about(run))
     if not here:
@@ -167,7 +159,7 @@ def sweep_retention() -> None:
     stale = RetentionRun.objects.filter(status__in=RetentionRun.OPEN, lease_expires_at__lt=timezone.now())
     for run in stale.order_by("pk"):
         if run.claim is None:
-            RetentionRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=_lease())
+            RetentionRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=lease())
         broker.publish(work, run.pk)
 
 
@@ -215,7 +207,7 @@ def _claim(run_id: int, claim: uuid.UUID) -> bool:
     try:
         with transaction.atomic():
             claimed = RetentionRun.objects.filter(free, pk=run_id, status__in=RetentionRun.OPEN).update(
-                status=RetentionRun.Status.RUNNING, claim=claim, lease_expires_at=_lease()
+                status=RetentionRun.Status.RUNNING, claim=claim, lease_expires_at=lease()
             )
     except IntegrityError:
         return False
@@ -227,7 +219,7 @@ def _claim(run_id: int, claim: uuid.UUID) -> bool:
 def _keep(run: RetentionRun, claim: uuid.UUID, *fields: str) -> None:
     """Write down how far a run is, and renew its lease; raises `_Lost` where it is somebody else's by now."""
     said = {name: getattr(run, name) for name in fields}
-    if not RetentionRun.objects.filter(pk=run.pk, claim=claim).update(**said, lease_expires_at=_lease()):
+    if not RetentionRun.objects.filter(pk=run.pk, claim=claim).update(**said, lease_expires_at=lease()):
         raise _Lost
 
 
@@ -252,8 +244,8 @@ def _step(run: RetentionRun, claim: uuid.UUID) -> bool:
     if run.policy is not None or run.folders_done >= leftovers.FOLDERS:
         return False
     if run.folders_done == 0:
-        _take_leftovers(run, leftovers.in_var_dir(run.created_at))
-    _take_leftovers(run, leftovers.in_storage(run.folders_done, run.created_at))
+        _take_leftovers(run, claim, leftovers.in_var_dir(run.created_at))
+    _take_leftovers(run, claim, leftovers.in_storage(run.folders_done, run.created_at))
     run.folders_done += 1
     _keep(run, claim, "folders_done", *_COUNTS)
     return True
@@ -362,8 +354,9 @@ def _delete_pending() -> None:
         last = ids[-1]
 
 
-def _take_leftovers(run: RetentionRun, found: Iterable[leftovers.Leftover]) -> None:
+def _take_leftovers(run: RetentionRun, claim: uuid.UUID, found: Iterable[leftovers.Leftover]) -> None:
     for leftover in found:
+        _keep(run, claim)  # a folder may hold more than is removed within one lease
         if not run.dry_run and not leftover.remove():
             continue
         run.leftovers += 1

@@ -425,6 +425,51 @@ def test_leftovers_go(version: ModelVersion, carry_out: Callable[..., RetentionR
     assert is_there(kept.map)
 
 
+def test_a_run_that_lost_its_claim_removes_no_more_leftovers(
+    version: ModelVersion, var_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [aged(var_dir / f"import-x{number}" / "a.png") for number in range(3)]
+    run = services.request_run(policy=None, dry_run=False, actor=None, here=True)
+    remove = leftovers.Leftover.remove
+
+    def taken_over(self: leftovers.Leftover) -> bool:
+        RetentionRun.objects.update(claim=uuid.uuid4())
+        return remove(self)
+
+    monkeypatch.setattr(leftovers.Leftover, "remove", taken_over)
+    assert services.work_on_run(run_id=run.pk, seconds=None) is False
+    assert sum(path.exists() for path in folders) == 2
+
+
+def test_the_lease_is_renewed_between_leftovers(
+    version: ModelVersion, var_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        aged(var_dir / f"import-x{number}" / "a.png")
+    run = services.request_run(policy=None, dry_run=False, actor=None, here=True)
+    past, seen = timezone.now() - timedelta(hours=1), []
+
+    def slow(self: leftovers.Leftover) -> bool:
+        seen.append(selectors.find_run(run.pk).lease_expires_at)
+        RetentionRun.objects.update(lease_expires_at=past)
+        return True
+
+    monkeypatch.setattr(leftovers.Leftover, "remove", slow)
+    assert services.work_on_run(run_id=run.pk, seconds=None)
+    assert len(seen) == 3
+    assert past not in seen
+
+
+def test_a_folder_that_stays_is_not_counted(
+    version: ModelVersion, carry_out: Callable[..., RetentionRun], var_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = aged(var_dir / "import-x1" / "a.png")
+    monkeypatch.setattr(leftovers.shutil, "rmtree", lambda path, ignore_errors: None)
+    run = carry_out(None)
+    assert (run.status, run.leftovers, run.size_bytes) == ("finished", 0, 0)
+    assert kept.exists()
+
+
 def test_engines_of_models_in_use_stay(deployment: Any, carry_out: Callable[..., RetentionRun], var_dir: Path) -> None:
     version = deployment.model_version
     built = aged(var_dir / "engines" / version.artifact_sha256 / "fp32.onnx")
