@@ -10,8 +10,6 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.roles import Scope
-
 
 def digest_of(plain: str) -> str:
     """What is kept of a token. Tokens are 256 random bits, so a plain hash cannot be searched."""
@@ -21,9 +19,6 @@ def digest_of(plain: str) -> str:
 def scopes_text(scopes: Iterable[str]) -> str:
     """Scopes as they are kept: each once, in alphabetical order."""
     return " ".join(sorted({str(scope) for scope in scopes}))
-
-
-ALL_SCOPES = scopes_text(Scope)
 
 
 class ApiToken(models.Model):

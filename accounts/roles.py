@@ -100,9 +100,13 @@ def may(someone: Someone, *rights: Right) -> bool:
     return not rights_of(someone).isdisjoint(rights)
 
 
+def roles_with(right: Right) -> list[str]:
+    return [role for role, rights in RIGHTS.items() if right in rights]
+
+
 def forbidden(right: Right) -> Forbidden:
     """The refusal, naming the right and the roles that have it."""
-    roles = ", ".join(role for role, rights in RIGHTS.items() if right in rights)
+    roles = ", ".join(roles_with(right))
     return Forbidden(
         f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must include). "
         "Nothing was changed. Ask an admin for it.",

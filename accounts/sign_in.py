@@ -62,6 +62,20 @@ def try_password(*, request: HttpRequest, username: str, password: str) -> User:
     return user
 
 
+def confirm_password(*, user: User, password: str) -> bool:
+    """Whether it is the password of somebody who is signed in. Raises `LockedOut`: tries count as those to sign in."""
+    username, address = user.get_username(), current().address
+    until = _count(username=username, address=address)
+    if until is None:
+        if user.check_password(password):
+            _forgive(username=username, address=address)
+            return True
+        until = _failed(username=username, address=address)
+    if until is not None:
+        raise _locked_out(until)
+    return False
+
+
 def _locked_out(until: datetime) -> LockedOut:
     minutes = max(1, round((until - timezone.now()).total_seconds() / 60))
     return LockedOut(
@@ -152,6 +166,12 @@ def _failed(*, username: str, address: str) -> datetime | None:
 
 @transaction.atomic
 def _succeeded(*, user: User, username: str, address: str) -> None:
+    _forgive(username=username, address=address)
+    audit(kind="sign_in.succeeded", subject=user, actor=user, after={"address": address})
+
+
+@transaction.atomic
+def _forgive(*, username: str, address: str) -> None:
     """Take the try back. The name's failures are forgiven, the address's stay: it may be trying other names."""
     for kind, name, limit in _limits(username, address):
         rows = FailedSignIns.objects.select_for_update().filter(kind=kind, name=name)
@@ -165,7 +185,6 @@ def _succeeded(*, user: User, username: str, address: str) -> None:
         if row.failures < limit:
             row.locked_until = None
         row.save()
-    audit(kind="sign_in.succeeded", subject=user, actor=user, after={"address": address})
 
 
 @transaction.atomic

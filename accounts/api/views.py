@@ -12,7 +12,7 @@ from accounts import selectors, services
 from accounts.api import serializers as shapes
 from accounts.models import ApiToken
 from accounts.roles import Right
-from mvtec_site.api import ApiView, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
 
 _ID = OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
@@ -45,11 +45,7 @@ class TokensView(ApiView):
     rights = {"GET": Right.READ, "POST": Right.ISSUE}
 
     @extend_schema(
-        parameters=[
-            shapes.TokenListInput,
-            OpenApiParameter("cursor", str, description="where the page begins, from `next` or `previous`"),
-            OpenApiParameter("limit", int, description="rows of a page, at most 500"),
-        ],
+        parameters=[shapes.TokenListInput, *PAGE_PARAMETERS],
         responses={200: shapes.TokenPageOutput, **problems()},
         operation_id="tokens",
     )

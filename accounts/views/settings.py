@@ -19,8 +19,9 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import selectors
-from accounts.roles import RIGHTS, Right, Scope, may, rights_of
+from accounts.roles import Right, Scope, may, rights_of, roles_with
 from accounts.services import issue_token, reporting_password, revoke_token
+from accounts.sign_in import confirm_password
 from accounts.web import needs
 from mvtec_site.errors import UserError
 from mvtec_site.frame import THEME, THEMES
@@ -75,6 +76,16 @@ class PasswordForm(PasswordChangeForm):
         super().__init__(*words, **more)
         self.fields["old_password"].widget.attrs.pop("autofocus", None)
 
+    def clean_old_password(self) -> str:
+        """Guesses are counted and reported, whoever sits at a page that was left open."""
+        given = str(self.cleaned_data["old_password"])
+        try:
+            if confirm_password(user=self.user, password=given):
+                return given
+        except UserError as error:
+            raise forms.ValidationError(error.detail) from error
+        raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+
 
 def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
     """All of it; `more` is what an answer to a form shows besides."""
@@ -85,11 +96,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     context: dict[str, Any] = {
         "roles": selectors.roles_of(user),
         "granted": [words for right, words in _WORDS.items() if right in own],
-        "refused": [
-            (words, ", ".join(role for role, rights in RIGHTS.items() if right in rights))
-            for right, words in _WORDS.items()
-            if right not in own
-        ],
+        "refused": [(words, ", ".join(roles_with(right))) for right, words in _WORDS.items() if right not in own],
         "themes": [("", "As the system has it"), *((name, name.capitalize()) for name in THEMES)],
         "password_form": PasswordForm(user),
         "token_form": TokenForm(initial={"scopes": [Scope.INSPECT]}),
@@ -122,10 +129,11 @@ def change_password(request: HttpRequest) -> HttpResponse:
     """One's own; other browsers that are signed in are signed out by it."""
     assert isinstance(request.user, User), "nobody else is let in"
     form = PasswordForm(request.user, request.POST)
-    with reporting_password(user=request.user, actor=request.user):
-        if not form.is_valid():
-            return _page(request, password_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-        form.save()
+    if not form.is_valid():
+        return _page(request, password_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+    user = form.save(commit=False)  # it is hashed before anybody has to wait for the write
+    with reporting_password(user=user, actor=user):
+        user.save(update_fields=["password"])
     update_session_auth_hash(request, request.user)
     messages.success(request, "Your password was changed. Wherever else you were signed in, you no longer are.")
     return redirect("settings")

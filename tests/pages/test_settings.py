@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.models import ApiToken
+from accounts.models import ApiToken, FailedSignIns
 from accounts.selectors import valid_token
 from accounts.services import issue_token
 from modelzoo.services import ensure_category
@@ -148,6 +148,23 @@ def test_a_password_is_changed_and_the_audit_says_so(signed_in: Client, user: Us
     assert "another" not in event.after
 
 
+def test_guesses_of_ones_password_are_counted_and_reported(signed_in: Client, user: User, settings: Any) -> None:
+    given = {"new_password1": "another-long-one", "new_password2": "another-long-one"}
+    for _ in range(settings.LOGIN_FAILURES - 1):
+        assert "entered incorrectly" in text(signed_in.post("/settings/password", given | {"old_password": "guess"}))
+    assert AuditEvent.objects.filter(kind="sign_in.failed").count() == settings.LOGIN_FAILURES - 1
+    short = given | {"old_password": PASSWORD, "new_password1": "short"}
+    assert signed_in.post("/settings/password", short).status_code == 422
+    assert not FailedSignIns.objects.filter(kind="user").exists(), "whoever knows it is forgiven"
+    for _ in range(settings.LOGIN_FAILURES):
+        refused = signed_in.post("/settings/password", given | {"old_password": "guess"})
+    assert "Too many tries failed" in text(refused)
+    assert "Too many tries failed" in text(signed_in.post("/settings/password", given | {"old_password": PASSWORD}))
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+    assert AuditEvent.objects.filter(kind="sign_in.locked_out").count() == 1
+
+
 # ---------------------------------------------------------------- retention
 @pytest.fixture
 def ada(administrator: User) -> Client:
@@ -189,6 +206,7 @@ def test_runs_are_asked_for_again_while_one_is_under_way(ada: Client, administra
     polled = ada.get("/settings/retention/", headers={"HX-Request": "true"})
     assert 'hx-trigger="every 2s"' in text(polled)
     assert "HX-Refresh" not in polled
+    assert "HX-Request" in polled["Vary"]
     RetentionRun.objects.update(status="finished", finished_at=timezone.now() + timedelta(seconds=1))
     done = ada.get("/settings/retention/", headers={"HX-Request": "true"})
     assert done["HX-Refresh"] == "true"
