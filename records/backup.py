@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import tarfile
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import IO, Any
 
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import SuspiciousFileOperation
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
@@ -38,12 +37,26 @@ from records.chain import ChainReport
 from records.models import Asset, AuditEvent
 from records.services import audit
 from records.signing import public_key_folder
-from records.storage import fsync_folder
+from records.storage import write_whole
 
 FORMAT = "mvtec-backup-1"
 MEMBERS, MANIFEST = "members.jsonl", "manifest.json"
 _BLOCK = 1024 * 1024
 _NAMED = 20  # of what is missing or damaged: that many names, and how many there are
+# What a manifest looks like: of a list each item is as the one here.
+_FOUND = {"count": int, "names": [str]}
+_SHAPE = {
+    "format": str,
+    "created_at": str,
+    "code_version": str,
+    "database": str,
+    "migrations": [str],
+    "audit": {"events": int, "head": str},
+    "tables": [{"model": str, "columns": [str], "rows": int, "sha256": str}],
+    "members": {"count": int, "sha256": str},
+    "missing": _FOUND,
+    "damaged": _FOUND,
+}
 
 
 class BackupFailed(UserError):
@@ -159,23 +172,16 @@ def make_backup(target: Path) -> Manifest:
         raise BackupFailed(f"{target} exists already, and a backup replaces nothing. Choose another name.")
     with transaction.atomic():
         audit(kind="backup.made", subject=("backup", ""), actor=None, after={"file": target.name})
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with partial.open("xb") as out, tempfile.TemporaryFile(dir=target.parent) as scratch:
+        with write_whole(target) as out, tempfile.TemporaryFile(dir=target.parent) as scratch:
             writer = _Writer(out, scratch)
             manifest = _write_all(writer, target.parent)
             writer.close(manifest)
-            out.flush()
-            os.fsync(out.fileno())
-        partial.rename(target)
-        fsync_folder(target.parent)
     except OSError as error:
         raise BackupFailed(
             f"The backup could not be written to {target} ({error.strerror or error}). None was made. Mend it and try "
             "again."
         ) from error
-    finally:
-        partial.unlink(missing_ok=True)
     return manifest
 
 
@@ -269,7 +275,7 @@ def _whole(path: Path) -> Iterator[None]:
     """What tarfile stumbles over is told as what it is."""
     try:
         yield
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, ValueError) as error:
         raise BackupDamaged(f"{path} is no whole backup ({error}). Use another one.") from error
 
 
@@ -356,14 +362,27 @@ def _name_in(line: bytes) -> str:
 
 def _manifest(path: Path, text: bytes) -> Manifest:
     try:
-        manifest = Manifest(**json.loads(text))
-    except (ValueError, TypeError) as error:
-        raise BackupDamaged(f"The manifest of {path} cannot be read ({error}).") from error
-    if manifest.format != FORMAT:
-        raise BackupFailed(
-            f"{path} is a backup of another form ({manifest.format}) than this version reads ({FORMAT})."
+        said = json.loads(text)
+        form = said["format"]
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise BackupDamaged(f"The manifest of {path} cannot be read ({error}). Use another one.") from error
+    if form != FORMAT:
+        raise BackupFailed(f"{path} is a backup of another form ({form}) than this version reads ({FORMAT}).")
+    if not _fits(said, _SHAPE):
+        raise BackupDamaged(f"The manifest of {path} is not of the form that it names. Use another one.")
+    return Manifest(**said)
+
+
+def _fits(said: Any, shape: Any) -> bool:
+    if isinstance(shape, dict):
+        return (
+            isinstance(said, dict)
+            and said.keys() == shape.keys()
+            and all(_fits(said[key], shape[key]) for key in shape)
         )
-    return manifest
+    if isinstance(shape, list):
+        return isinstance(said, list) and all(_fits(item, shape[0]) for item in said)
+    return type(said) is shape
 
 
 # ---------------------------------------------------------------- restoring one
@@ -395,8 +414,7 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
             dump.make_room()
             for name, _, content in _members(path):
                 if name in tables:
-                    table = tables[name]
-                    dump.load(apps.get_model(table["model"]), table["columns"], content)
+                    _load(path, tables[name], content)
                 elif name.startswith("database/"):
                     raise BackupDamaged(f"{name} in {path} is not in its manifest. No row was kept. Use another one.")
                 elif name not in (MEMBERS, MANIFEST):
@@ -416,6 +434,15 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
     return manifest, report
 
 
+def _load(path: Path, table: dict[str, Any], rows: IO[bytes]) -> None:
+    try:
+        dump.load(apps.get_model(table["model"]), table["columns"], rows)
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError, ValidationError) as error:
+        raise BackupDamaged(
+            f"The rows of {table['model']} in {path} cannot be read ({error}). No row was kept. Use another one."
+        ) from error
+
+
 def _place(name: str, content: IO[bytes]) -> None:
     """Put a file where it belongs, and read it back."""
     root, _, rest = name.partition("/")
@@ -432,23 +459,14 @@ def _place(name: str, content: IO[bytes]) -> None:
         target = (public_key_folder() if root == "keys" else Path(settings.MODEL_PATH)) / rest
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
-            _write_durably(target, hashing)
+            with write_whole(target) as out:
+                while block := hashing.read(_BLOCK):
+                    out.write(block)
         digest = hashing.drain()
         with target.open("rb") as back:
             same = _Hashing(back).drain() == digest
     if not same:
         raise BackupFailed(f"Another file is at the place of {name} already. No row was kept. Move it away.")
-
-
-def _write_durably(target: Path, content: _Hashing) -> None:
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-    with partial.open("xb") as out:
-        while block := content.read(_BLOCK):
-            out.write(block)
-        out.flush()
-        os.fsync(out.fileno())
-    partial.rename(target)
-    fsync_folder(target.parent)
 
 
 def _check_restored(manifest: Manifest) -> ChainReport:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.conf import settings
 
 from mvtec_site.errors import UserError
 from records.models import AuditCheckpoint
 from records.signing import is_signed
+from records.storage import StorageFailed, write_whole
 
 FORMAT = "mvtec-audit-checkpoint-1"
 
@@ -88,15 +89,20 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         if path.exists() and path.read_text() == text:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        partial.write_text(text)
-        partial.replace(path)
+        with write_whole(path) as out:
+            out.write(text.encode())
     except OSError as error:
-        raise UserError(
+        raise StorageFailed(
             f"The checkpoint could not be written to {path} ({error.strerror or error}). It is kept in the database; "
-            "mend the folder and run manage.py audit_checkpoint --output again.",
+            "mend the folder and ask for a checkpoint again, which writes it.",
             code="checkpoint_not_written",
         ) from error
+
+
+def keep_elsewhere(checkpoint: Checkpoint) -> None:
+    """Write it into AUDIT_CHECKPOINT_DIR, where there is one."""
+    if settings.AUDIT_CHECKPOINT_DIR:
+        write_checkpoint(checkpoint, Path(settings.AUDIT_CHECKPOINT_DIR) / checkpoint.filename)
 
 
 def checkpoints_in(folder: Path) -> list[Checkpoint]:

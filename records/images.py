@@ -215,12 +215,20 @@ def check_size(size: int, limits: GateLimits) -> None:
         raise ImageRejected("The file is empty (0 bytes).", code="empty_file", status=HTTPStatus.BAD_REQUEST)
     if size > limits.max_bytes:
         raise ImageRejected(
-            f"The file has {size / 1024**2:.1f} MiB; at most {limits.max_bytes / 1024**2:g} MiB are accepted.",
+            f"The file has {_size_text(size, up=True)}; at most {_size_text(limits.max_bytes)} are accepted.",
             code="file_too_large",
             status=ImageRejected.TOO_LARGE,
             size_bytes=size,
             max_bytes=limits.max_bytes,
         )
+
+
+def _size_text(size: int, *, up: bool = False) -> str:
+    """Bytes, or tenths of a MiB: of a limit rounded down, of what exceeds it rounded up, so that the two differ."""
+    if size < 1024**2:
+        return f"{size:,} bytes"
+    tenths = -(-10 * size // 1024**2) if up else 10 * size // 1024**2
+    return f"{tenths / 10:,.1f} MiB"
 
 
 def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tuple[str, str, Image.Image]:

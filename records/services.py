@@ -15,7 +15,7 @@ from PIL import Image
 
 from mvtec_site.errors import Conflict
 from records.chain import CHECKPOINT_MADE, GENESIS
-from records.checkpoints import as_said
+from records.checkpoints import as_said, keep_elsewhere
 from records.context import current
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset, AuditCheckpoint, AuditEvent, asset_name, canonical
@@ -191,13 +191,20 @@ def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: A
         )
 
 
-@transaction.atomic
 def make_checkpoint(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     """A checkpoint of the chain as it is now, or the last one and False when nothing happened since.
 
-    Who may is asked by the caller: rights are known further up. Raises `Conflict` when the chain no longer holds what
-    the last checkpoint saw, and `KeyUnusable`.
+    Either way it lies in AUDIT_CHECKPOINT_DIR too afterwards: the next call makes good what one could not write. Who
+    may is asked by the caller: rights are known further up. Raises `Conflict` when the chain no longer holds what the
+    last checkpoint saw, `KeyUnusable`, and `StorageFailed` when it is kept in the database alone.
     """
+    row, made = _seal(actor=actor)
+    keep_elsewhere(as_said(row))
+    return row, made
+
+
+@transaction.atomic
+def _seal(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     private = own_key()
     hold_chain()
     last = AuditEvent.objects.order_by("-sequence").only("sequence").first()

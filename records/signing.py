@@ -8,8 +8,8 @@ checkpoint unreadable. Whoever keeps checkpoints elsewhere keeps the public key 
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from django.conf import settings
 
 from mvtec_site.errors import UserError
+from records.storage import write_whole
 
 
 class KeyUnusable(UserError):
@@ -98,18 +99,11 @@ def _make(path: Path) -> None:
 
 
 def _write(path: Path, text: str, *, mode: int) -> None:
-    """A whole file or none, and the first writer's when two write at once."""
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """The first writer's when two write at once, so that all processes read one and the same key."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.touch(mode=mode)
-        fresh.write_text(text)
-        # A hard link fails when another process was first, so that all of them read one and the same key.
-        try:
-            path.hardlink_to(fresh)
-        except FileExistsError:
-            pass
-        fresh.unlink()
+        with suppress(FileExistsError), write_whole(path, mode=mode, replace=False) as out:
+            out.write(text.encode())
     except OSError as error:
         raise KeyUnusable(
             f"The key that signs checkpoints cannot be kept at {path} ({error.strerror or error}). No checkpoint was "

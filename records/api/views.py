@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mvtec_site.api import ApiView, OneForm, Right, page_output, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, Right, page_output, page_response, parsed, problems
 from records import selectors, services
 from records.api import serializers as shapes
 from records.checkpoints import as_said
@@ -19,10 +19,6 @@ from records.export import MEDIA_TYPE, lines_of
 from records.models import AuditCheckpoint, AuditEvent
 
 _NUMBER = OpenApiParameter("sequence", OpenApiTypes.INT64, OpenApiParameter.PATH)
-_PAGE = [
-    OpenApiParameter("cursor", str, description="from `next` or `previous` of another page"),
-    OpenApiParameter("limit", int, description="rows of a page, at most 500"),
-]
 _CHECKPOINT = OpenApiExample(
     "a checkpoint",
     value={
@@ -73,7 +69,7 @@ class AuditEventsView(ApiView):
     hidden = True
 
     @extend_schema(
-        parameters=[shapes.AuditFilters, *_PAGE],
+        parameters=[shapes.AuditFilters, *PAGE_PARAMETERS],
         responses={200: page_output(shapes.AuditEventOutput), **problems()},
         operation_id="audit_events",
     )
@@ -134,7 +130,7 @@ class AuditCheckpointsView(ApiView):
     hidden = True
 
     @extend_schema(
-        parameters=_PAGE,
+        parameters=PAGE_PARAMETERS,
         responses={200: page_output(shapes.CheckpointOutput), **problems()},
         operation_id="audit_checkpoints",
     )
@@ -143,7 +139,7 @@ class AuditCheckpointsView(ApiView):
 
     @extend_schema(
         request=None,
-        responses={200: shapes.CheckpointOutput, 201: shapes.CheckpointOutput, **problems(409)},
+        responses={200: shapes.CheckpointOutput, 201: shapes.CheckpointOutput, **problems(409, 507)},
         examples=[_CHECKPOINT],
         operation_id="make_audit_checkpoint",
         description="Seal the chain as it is now: 201. 200 with the last checkpoint when nothing happened since.",

@@ -164,6 +164,20 @@ def test_an_admin_makes_a_checkpoint(administrator: User, reader: Client, events
     assert reader.get("/api/audit-checkpoints").json()["results"] == [made.json()]
 
 
+def test_a_checkpoint_made_here_lies_elsewhere_too(
+    administrator: User, events: None, settings: Any, tmp_path: Path
+) -> None:
+    settings.AUDIT_CHECKPOINT_DIR = str(tmp_path / "share")
+    (tmp_path / "share").write_text("no folder")
+    refused = client_of(administrator).post("/api/audit-checkpoints")
+    assert (refused.status_code, refused.json()["code"]) == (507, "checkpoint_not_written")
+    (tmp_path / "share").unlink()
+    made = client_of(administrator).post("/api/audit-checkpoints")
+    assert made.status_code == 200, "it is in the database since the first call"
+    [file] = (tmp_path / "share").iterdir()
+    assert json.loads(file.read_text()) == made.json()
+
+
 def test_who_may_make_one(user: User, reader: Client, events: None) -> None:
     assert client_of(user).post("/api/audit-checkpoints").status_code == 404
     assert reader.post("/api/audit-checkpoints").status_code == 403

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ from django.db import connection, transaction
 from modelzoo.models import ModelVersion
 from records.models import AuditCheckpoint, AuditEvent
 from records.services import audit
-from records.tasks import checkpoint
 from tests.environment import ROOT
 from tests.triggers import without_triggers
 
@@ -116,7 +116,8 @@ def test_an_export_since_a_day(chain: None, tmp_path: Path) -> None:
     assert json.loads(run("verify_audit", "--file", path, "--json"))["events"] == 6
     run("export_audit", "--since", "2999-01-01T00:00:00+01:00", "--output", path)
     assert path.read_text() == ""
-    fails("export_audit", "--since", "2026-13-01", match="--since '2026-13-01' is no date")
+    for text in ("2026-13-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
+        fails("export_audit", "--since", text, match=f"--since '{re.escape(text)}' is no date")
     fails("export_audit", "--output", tmp_path / "no" / "folder", match="cannot be written")
 
 
@@ -151,11 +152,21 @@ def test_checkpoints_into_a_folder_and_verified_from_there(chain: None, tmp_path
     fails("audit_checkpoint", "--output", file / "below", match="could not be written")
 
 
+def test_a_checkpoint_that_the_share_refused_is_written_by_the_next_call(settings: Any, tmp_path: Path) -> None:
+    settings.AUDIT_CHECKPOINT_DIR = str(tmp_path / "share")
+    (tmp_path / "share").write_text("no folder")
+    fails("audit_checkpoint", match="could not be written .* It is kept in the database")
+    (tmp_path / "share").unlink()
+    run("audit_checkpoint")
+    [file] = (tmp_path / "share").iterdir()
+    assert json.loads(file.read_text())["sequence"] == AuditCheckpoint.objects.get().sequence
+
+
 def test_checkpoints_in_the_folder_of_the_settings_are_compared_unasked(
     chain: None, settings: Any, tmp_path: Path
 ) -> None:
     settings.AUDIT_CHECKPOINT_DIR = str(tmp_path / "share")
-    checkpoint()
+    run("audit_checkpoint")
     assert json.loads(run("verify_audit", "--json"))["checkpoints"] == 2
     with without_triggers("records_auditevent"), without_triggers("records_auditcheckpoint"):
         AuditCheckpoint.objects.all().delete()

@@ -217,12 +217,33 @@ def test_a_changed_byte_is_found_and_nothing_is_restored(backup: Path, tmp_path:
         (lambda name, data: [(name, data), (name, data)], "is missing or was changed|after its manifest"),
         (lambda name, data: [(name, data.replace(b"backup-1", b"backup-9"))], "another form"),
         (lambda name, data: [(name, b"{}" if name == "manifest.json" else data)], "cannot be read"),
+        (lambda name, data: [(name, b"[" * 10**5 if name == "manifest.json" else data)], "cannot be read"),
     ],
 )  # fmt: skip
 def test_an_edited_backup_is_found(backup: Path, tmp_path: Path, edit: Any, match: str) -> None:
     rebuilt(backup, tmp_path / "bad.tar", edit)
     with pytest.raises(UserError, match=match):
         verify_backup(tmp_path / "bad.tar")
+
+
+@pytest.mark.sqlite_is_enough
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tables": None},
+        {"tables": ["x"]},
+        {"tables": [{"model": "auth.user"}]},
+        {"members": []},
+        {"members": {"sha256": "0" * 64}},
+        {"audit": {"events": True, "head": "0" * 64}},
+        {"missing": {"count": 0, "names": [1]}},
+        {"more": 1},
+    ],
+)
+def test_a_manifest_of_another_shape_is_found(backup: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    bad = rebuilt_manifest(backup, tmp_path / "bad.tar", **change)
+    with pytest.raises(BackupDamaged, match="is not of the form that it names"):
+        verify_backup(bad)
 
 
 def forged(source: Path, target: Path, more: dict[str, bytes]) -> None:
@@ -235,7 +256,9 @@ def forged(source: Path, target: Path, more: dict[str, bytes]) -> None:
             listed = data + b"".join(_member_line(new, len(x), sha256(x).hexdigest()) for new, x in more.items())
             return [*more.items(), (name, listed)]
         if name == "manifest.json":
-            data = json.dumps(json.loads(data) | {"members": {"sha256": sha256(listed).hexdigest()}}).encode()
+            data = json.dumps(
+                json.loads(data) | {"members": {"count": 0, "sha256": sha256(listed).hexdigest()}}
+            ).encode()
         return [(name, data)]
 
     rebuilt(source, target, edit)
@@ -255,6 +278,49 @@ def test_a_forged_backup_writes_nowhere_else(backup: Path, tmp_path: Path, name:
     forged(backup, tmp_path / "bad.tar", {name: b"x"})
     with pytest.raises(BackupDamaged, match=match):
         verify_backup(tmp_path / "bad.tar")
+
+
+@pytest.mark.sqlite_is_enough
+def test_rows_that_are_none_are_told_and_no_row_is_kept(
+    backup: Path, tmp_path: Path, empty: Callable[..., Stack]
+) -> None:
+    target = empty()
+    impossible = b'[1, "x", "never", true, "ina", "", "", "", true, true, "never"]'
+    for rows in (b"\xff", b"7", b"[]", b"[" * 10**5, impossible):
+        bad = reworded(backup, tmp_path / "bad.tar", "auth.user", rows + b"\n")
+        refused = target.manage("restore", str(bad), "--yes", check=False)
+        assert (refused.returncode, "The rows of auth.user in" in refused.stderr) == (1, True), refused.stderr
+    with tarfile.open(backup) as tar:
+        content = tar.extractfile("manifest.json")
+        assert content
+        tables = json.load(content)["tables"]
+    tables = [table | {"columns": ["none"]} if table["model"] == "auth.user" else table for table in tables]
+    bad = rebuilt_manifest(backup, tmp_path / "bad.tar", tables=tables)
+    refused = target.manage("restore", str(bad), "--yes", check=False)
+    assert (refused.returncode, "The rows of auth.user in" in refused.stderr) == (1, True), refused.stderr
+    assert target.json("verify_audit")["events"] == 0
+
+
+def reworded(source: Path, target: Path, model: str, rows: bytes) -> Path:
+    """A copy with other rows of a table, whose list and manifest vouch for them."""
+    name, listed = f"database/{model}.jsonl", b""
+
+    def edit(member: str, data: bytes) -> list[tuple[str, bytes]]:
+        nonlocal listed
+        if member == name:
+            data = rows
+        if member == "members.jsonl":
+            lines = data.splitlines(keepends=True)
+            line = _member_line(name, len(rows), sha256(rows).hexdigest())
+            data = listed = b"".join(line if json.loads(old)["name"] == name else old for old in lines)
+        if member == "manifest.json":
+            manifest = json.loads(data)
+            manifest["members"]["sha256"] = sha256(listed).hexdigest()
+            data = json.dumps(manifest).encode()
+        return [(member, data)]
+
+    rebuilt(source, target, edit)
+    return target
 
 
 @pytest.mark.sqlite_is_enough

@@ -17,10 +17,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from records.images import GateLimits, ImageRejected, clean_name, inspect_upload, open_rgb, read_bounded, thumbnail
+from records.images import (
+    GateLimits,
+    ImageRejected,
+    check_size,
+    clean_name,
+    inspect_upload,
+    open_rgb,
+    read_bounded,
+    thumbnail,
+)
 from tests.unit import badfiles
 
 LIMITS = GateLimits()
+MIB = 1024**2
 REFUSED: list[tuple[Callable[[], bytes], str, str, int]] = [
     (badfiles.zero_bytes, "a.png", "empty_file", 400),
     (badfiles.oversized_file, "a.png", "file_too_large", 413),
@@ -166,6 +176,21 @@ def test_size_is_looked_at_before_the_content():
         inspect_upload(b"x" * 100, "a.exe", GateLimits(max_bytes=99))
     assert refusal.value.code == "file_too_large"
     assert refusal.value.extra == {"size_bytes": 100, "max_bytes": 99}
+
+
+@pytest.mark.parametrize(
+    ("size", "limit", "told"),
+    [
+        (1025, 1024, "has 1,025 bytes; at most 1,024 bytes are"),
+        (MIB, MIB - 1, "has 1.0 MiB; at most 1,048,575 bytes are"),
+        (10 * MIB + 1, 10 * MIB, "has 10.1 MiB; at most 10.0 MiB are"),
+        (17 * MIB, 16 * MIB, "has 17.0 MiB; at most 16.0 MiB are"),
+        (10 * MIB, 10 * MIB - 1, "has 10.0 MiB; at most 9.9 MiB are"),
+    ],
+)
+def test_sizes_are_told_so_that_they_differ(size, limit, told):
+    with pytest.raises(ImageRejected, match=told):
+        check_size(size, GateLimits(max_bytes=limit))
 
 
 def test_every_truncation_of_a_file_is_refused():

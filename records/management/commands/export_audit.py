@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         given = {name: options[name] for name in FILTERS if options[name]}
-        times = {name: _moment(name, given[name]) for name in ("since", "until") if name in given}
+        times: dict[str, Any] = {name: _moment(name, given[name]) for name in ("since", "until") if name in given}
         wanted = filter_events(**(given | times))
         event = note_export(filters=given, actor=None)
         lines = lines_of(stream_events(wanted, last=event.sequence))
@@ -46,12 +47,12 @@ class Command(ProductCommand):
         self.say(f"{count} events written to {output}.")
 
 
-def _moment(name: str, text: str) -> Any:
+def _moment(name: str, text: str) -> datetime:
     """A date, or a date and time, in the system's time zone where it names none."""
     try:
         found = parse_datetime(text) or parse_datetime(f"{parse_date(text)}T00:00:00")
-    except ValueError:
-        found = None
-    if found is None:
-        raise UserError(f"--{name} {text!r} is no date and time in ISO 8601, such as 2026-11-25T14:00:00Z.")
-    return make_aware(found) if is_naive(found) else found
+        if found:
+            return (make_aware(found) if is_naive(found) else found).astimezone(UTC)
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar, which UTC may be beyond
+        pass
+    raise UserError(f"--{name} {text!r} is no date and time in ISO 8601, such as 2026-11-25T14:00:00Z.")
