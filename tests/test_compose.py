@@ -54,6 +54,31 @@ def test_every_environment_variable_is_a_setting(compose: dict[str, Any]) -> Non
         assert set(compose["services"][name]["environment"]) <= known
 
 
+def test_what_an_installation_tunes_is_passed_through(compose: dict[str, Any]) -> None:
+    from django.conf import settings
+
+    environment = compose["services"]["web-interface"]["environment"]
+    offered = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    tuned = [name for name in settings.ENV.entries if name.startswith(("THROTTLE_", "LOGIN_"))]
+    tuned += ["RETENTION_HOUR", "ORPHAN_DAYS", "BATCH_ROOTS", "AUDIT_CHECKPOINT_DIR"]
+    assert len(tuned) == 11
+    for name in tuned:
+        usual = settings.ENV.entries[name].default
+        said = f"{usual:g}" if isinstance(usual, int | float) else ""
+        assert environment[name] == f"${{{name}:-{said}}}"
+        assert offered[name] == said
+
+
+def test_what_is_kept_is_kept_in_a_volume(compose: dict[str, Any]) -> None:
+    """The scheduler's memory, or a restart a day would mean no daily checkpoint; and checkpoints, kept elsewhere."""
+    command = compose["services"]["scheduler"]["command"]
+    schedule = Path(command[command.index("--schedule") + 1])
+    mounts = [Path(volume.split(":")[1]) for volume in compose["services"]["scheduler"]["volumes"]]
+    assert schedule.parent in mounts
+    for name in ("web-interface", "inference-api", "training-service"):
+        assert "checkpoints:/checkpoints" in compose["services"][name]["volumes"], "whoever may make a checkpoint"
+
+
 def test_secrets_have_no_default(compose: dict[str, Any]) -> None:
     environment = compose["services"]["web-interface"]["environment"]
     assert environment["SECRET_KEY"].startswith("${SECRET_KEY:?")
