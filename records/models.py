@@ -61,8 +61,8 @@ class Asset(models.Model):
     def __str__(self) -> str:
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
 
-    def read(self) -> bytes:
-        """The bytes. Raises `Discarded` where retention removed the file."""
+    def check_kept(self) -> None:
+        """Raises `Discarded` where retention removed the file."""
         if self.discarded_at is not None:
             raise Discarded(
                 f"The file {self.sha256[:12]} was removed by retention on {self.discarded_at:%Y-%m-%d %H:%M} UTC. Its "
@@ -70,6 +70,10 @@ class Asset(models.Model):
                 sha256=self.sha256,
                 discarded_at=self.discarded_at.isoformat(),
             )
+
+    def read(self) -> bytes:
+        """The bytes. Raises `Discarded` where retention removed the file."""
+        self.check_kept()
         with self.file.storage.open(str(self.file.name)) as stored:
             return bytes(stored.read())
 

@@ -169,8 +169,9 @@ def test_a_discarded_image_is_gone_and_says_so(signed_in: Client, dataset: dict[
     image = DatasetImage.objects.filter(dataset=dataset["id"]).order_by("path")[0]
     address = f"/api/dataset-images/{image.pk}/image"
     etag = signed_in.get(address)["ETag"]
-    Asset.objects.filter(pk=image.asset_id).update(discarded_at=timezone.now())
+    discarded_at = timezone.now()
+    Asset.objects.filter(pk=image.asset_id).update(discarded_at=discarded_at)
     document = problem(signed_in.get(address, headers={"If-None-Match": etag}), 410, "image_discarded")
-    assert document["sha256"] == image.asset.sha256
+    assert (document["sha256"], document["discarded_at"]) == (image.asset.sha256, discarded_at.isoformat())
     [row] = signed_in.get(f"/api/datasets/{dataset['id']}/images", {"limit": "1"}).json()["results"]
     assert row["discarded"] is True

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts.roles import Right
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
-from mvtec_site.errors import NotFound, UserError
+from mvtec_site.errors import NotFound
 from mvtec_site.parsers import JSONParser
 from records.models import Asset
 from training import documents, selectors, services
@@ -140,12 +140,7 @@ class DatasetMaskView(ApiView):
 
 
 def _sent(request: Request, asset: Asset) -> HttpResponseBase:
-    if asset.discarded_at is not None:
-        raise UserError(
-            f"The file was removed by retention on {asset.discarded_at:%Y-%m-%d}; its hash {asset.sha256} is kept.",
-            code="image_discarded",
-            status=HTTPStatus.GONE,
-        )
+    asset.check_kept()  # also where the asker has the file already and would be told 304
     return immutable(request, asset.sha256, lambda: HttpResponse(asset.read(), content_type=asset.content_type))
 
 
