@@ -5,6 +5,7 @@ What needs a worker (promotion, rollback) is in `inspection.views.models`; two b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +22,7 @@ from modelzoo.models import ModelVersion
 from mvtec_site.api import read_page
 from mvtec_site.errors import UserError
 
-_LONGEST_REASON = 500
+LONGEST_REASON = 500
 
 
 @require_GET
@@ -50,21 +51,27 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
 
 def model_page(request: HttpRequest, version_id: int, *, failed: UserError | None = None) -> HttpResponse:
     """One version; `failed`: what became of what was asked for on it."""
-    version = overview.find_version(version_id)
-    if version is None:
-        raise Http404(f"There is no model version {version_id}.")
+    version = version_or_404(version_id)
     context: dict[str, Any] = overview.page_of(version)
     if failed:
-        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:_LONGEST_REASON]}
+        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
     return render(request, "models/model.html", context, status=failed.status if failed else HTTPStatus.OK)
+
+
+def version_or_404(version_id: int, *, find: Callable[[int], Any] = overview.find_version) -> Any:
+    """The version that an address names; `find`: read with what the page wants of it."""
+    version = find(version_id)
+    if version is None:
+        raise Http404(f"There is no model version {version_id}.")
+    return version
 
 
 def reason_of(request: HttpRequest) -> str:
     """The reason that a form gives. Raises `UserError` for one that no record can hold."""
     reason = request.POST.get("reason", "")
-    if len(reason) > _LONGEST_REASON or "\0" in reason:
+    if len(reason) > LONGEST_REASON or "\0" in reason:
         raise UserError(
-            f"A reason has at most {_LONGEST_REASON} characters of text. Nothing was changed. Shorten it.",
+            f"A reason has at most {LONGEST_REASON} characters of text. Nothing was changed. Shorten it.",
             code="invalid",
         )
     return reason
@@ -74,9 +81,7 @@ def reason_of(request: HttpRequest) -> str:
 @needs(Right.DEPLOY)
 def archive(request: HttpRequest, version_id: int) -> HttpResponse:
     """Put a candidate aside."""
-    version = overview.find_version(version_id)
-    if version is None:
-        raise Http404(f"There is no model version {version_id}.")
+    version = version_or_404(version_id)
     try:
         services.archive_version(version=version, reason=reason_of(request), actor=request.user)
     except UserError as error:

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.vary import vary_on_headers
 
 from accounts.roles import Right, may
 from accounts.web import needs, refusal
@@ -25,14 +25,13 @@ from inspection.history import Filters
 from modelzoo import overview
 from modelzoo.models import ModelVersion
 from modelzoo.overview import flat
-from modelzoo.views import reason_of
+from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
 from mvtec_site.errors import UserError
 from tuning import applying, comparing, previews, services
 from tuning.estimates import Costs
 from tuning.previews import DAYS, Asked
 
 _DEAREST = 1e12
-_LONGEST_REASON = 500
 
 
 @require_GET
@@ -81,20 +80,19 @@ class DecisionForm(forms.Form):
     instead_of = forms.IntegerField(min_value=1, max_value=2**31 - 1)
     value = forms.FloatField(required=False)
     method = forms.CharField(required=False, max_length=16)
-    reason = forms.CharField(required=False, max_length=_LONGEST_REASON)
+    reason = forms.CharField(required=False, max_length=LONGEST_REASON)
     undo = forms.BooleanField(required=False)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
 def threshold(request: HttpRequest, version_id: int) -> HttpResponse:
     """What a value would have done, beside the one in force; a form's answer applies or undoes one."""
-    version = previews.find_version(version_id)
-    if version is None:
-        raise Http404(f"There is no model version {version_id}.")
+    version = version_or_404(version_id, find=previews.find_version)
     if request.method == "POST":
         return _decide(request, version) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
-    if request.htmx and not request.htmx.history_restore_request:  # type: ignore[attr-defined]
+    if request.htmx:  # type: ignore[attr-defined]
         return _figures(request, version)
     if any(value == "" for value in request.GET.values()):
         return redirect(_address(version, request.GET))  # a form sends its empty fields too; addresses are short
@@ -130,9 +128,7 @@ def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStat
             preset["on"] = preset["value"] == context["value"] and context["method"] in ("", preset["method"])
     if not valid and status == HTTPStatus.OK:
         status = HTTPStatus.BAD_REQUEST
-    response = render(request, "thresholds/threshold.html", context, status=status)
-    patch_vary_headers(response, ["HX-Request"])
-    return response
+    return render(request, "thresholds/threshold.html", context, status=status)
 
 
 def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
@@ -146,10 +142,9 @@ def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
         context["wrong"] = [error for errors in form.errors.values() for error in errors]
         parts = ["figures"]
     context["swapped"] = True
-    text = "".join(render_to_string(f"thresholds/threshold.html#{part}", context, request) for part in parts)
-    response = HttpResponse(text)
-    patch_vary_headers(response, ["HX-Request"])
-    return response
+    return HttpResponse(
+        "".join(render_to_string(f"thresholds/threshold.html#{part}", context, request) for part in parts)
+    )
 
 
 def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
@@ -187,7 +182,7 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
             version,
             status=error.status,
             failed=error,
-            reason=request.POST.get("reason", "")[:_LONGEST_REASON],
+            reason=request.POST.get("reason", "")[:LONGEST_REASON],
             undoing="undo" in request.POST,
         )
     messages.success(
@@ -248,7 +243,7 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
         return render(
             request,
             "models/compare.html",
-            context | {"failed": error, "reason": request.POST.get("reason", "")[:_LONGEST_REASON]},
+            context | {"failed": error, "reason": request.POST.get("reason", "")[:LONGEST_REASON]},
             status=error.status,
         )
     messages.success(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
@@ -78,19 +78,19 @@ class AuditFilterForm(forms.Form):
         given = super().clean() or {}
         if given.get("object_id") and not given.get("object_type"):
             self.add_error("object_type", "An object's number needs its kind: numbers repeat between kinds.")
-        try:
-            self.filters = {
-                **{name: given.get(name, "") for name in self.fields},
-                "since": _begin_of(given.get("since")),
-                "until": _begin_of(given.get("until"), later=1),
-            }
-        except OverflowError:
-            self.add_error("until", "No day lies that far away.")
+        self.filters: dict[str, Any] = {name: given.get(name, "") for name in self.fields}
+        for name, later in (("since", 0), ("until", 1)):
+            try:
+                self.filters[name] = _begin_of(given.get(name), later=later)
+            except OverflowError:
+                self.add_error(name, "No day lies that far away.")
         return given
 
 
 def _begin_of(day: date | None, *, later: int = 0) -> datetime | None:
-    return timezone.make_aware(datetime.combine(day + timedelta(days=later), time.min)) if day else None
+    if day is None:
+        return None
+    return timezone.make_aware(datetime.combine(day + timedelta(days=later), time.min)).astimezone(UTC)
 
 
 # ---------------------------------------------------------------- one event as it is shown

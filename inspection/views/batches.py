@@ -183,7 +183,7 @@ def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
     except UserError as error:
         context["lost"] = error
         status = error.status
-    if request.htmx and not request.htmx.history_restore_request:  # type: ignore[attr-defined]
+    if request.htmx:  # type: ignore[attr-defined]
         return render(request, "batch.html#live", context)
     return render(request, "batch.html", context, status=status)
 

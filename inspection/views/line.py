@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import uuid
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -25,7 +24,8 @@ from inspection import selectors, services
 from inspection.api.views import read_upload
 from inspection.models import Inspection
 from inspection.reviews import COMMENT_MOST, record_review
-from modelzoo.models import ModelVersion
+from inspection.views.record import reviews_seen
+from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.selectors import active_deployments, deployment_in_force
 from mvtec_site.errors import NotFound, UserError
 
@@ -62,7 +62,7 @@ class PartForm(forms.Form):
 def line(request: HttpRequest) -> HttpResponse:
     """The whole page; `?category=` chooses the line and `?inspection=` opens a record. htmx opens one by its part."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
-    if htmx and htmx.target == "result" and not htmx.history_restore_request:
+    if htmx and htmx.target == "result":
         shown = reads.opened(request.GET.get("inspection", ""))
         if shown is None:
             raise Http404("There is no such inspection.")
@@ -85,11 +85,13 @@ def line_status(request: HttpRequest) -> HttpResponse:
 @needs(Right.READ)
 def today(request: HttpRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
-    return render(request, "line.html#today", _figures(_state(_asked(request))))
+    model, _, _ = _meant(_asked(request))
+    return render(request, "line.html#today", _figures(model.category if model else None))
 
 
 def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
-    context = _figures(_state(asked)) | {"part": PartForm()} | _limits() | more
+    state = _state(asked)
+    context = state | _figures(state["category"]) | {"part": PartForm()} | _limits() | more
     return render(request, "line.html", context, status=status)
 
 
@@ -100,11 +102,18 @@ def _asked(request: HttpRequest) -> QueryDict:
     return QueryDict(urlsplit(at).query) if at else request.GET
 
 
-def _state(asked: QueryDict) -> dict[str, Any]:
+def _meant(asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
+    """The model that the page is about, all those in force, and the record that is opened."""
     deployments = active_deployments()
     shown = reads.opened(asked.get("inspection", ""))
+    if not deployments:
+        return None, [], shown
+    return reads.chosen(deployments, category=asked.get("category", ""), opened=shown), deployments, shown
+
+
+def _state(asked: QueryDict) -> dict[str, Any]:
+    model, deployments, shown = _meant(asked)
     wanted = asked.get("category", "")
-    model = reads.chosen(deployments, category=wanted, opened=shown) if deployments else None
     several = len(deployments) > 1
     return {
         "status": selectors.traffic() | {"model": selectors.deployment_document(model) if model else None},
@@ -118,9 +127,8 @@ def _state(asked: QueryDict) -> dict[str, Any]:
     }
 
 
-def _figures(state: dict[str, Any]) -> dict[str, Any]:
-    category = state["category"]
-    return state | {"today": reads.today(category) if category else None}
+def _figures(category: Category | None) -> dict[str, Any]:
+    return {"category": category, "today": reads.today(category) if category else None}
 
 
 def _limits() -> dict[str, Any]:
@@ -182,7 +190,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
 def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
-    expected, category = request.POST.get("expected_reviews", ""), request.POST.get("category", "")
+    category = request.POST.get("category", "")
     failed: UserError | None = None
     try:
         shown = selectors.find_inspection(inspection_id)
@@ -190,7 +198,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
             inspection=shown,
             verdict=request.POST.get("verdict", ""),
             comment=request.POST.get("comment", ""),
-            expected_reviews=int(expected) if re.fullmatch(r"[0-9]{1,9}", expected) else None,
+            expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )
     except NotFound as error:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
@@ -13,9 +11,9 @@ from django.views.decorators.http import require_POST
 from accounts.roles import Right
 from accounts.web import needs
 from inspection.services import await_deployment
-from modelzoo import overview, services
+from modelzoo import services
 from modelzoo.models import Deployment
-from modelzoo.views import model_page, reason_of
+from modelzoo.views import model_page, reason_of, version_or_404
 from mvtec_site.errors import UserError
 
 
@@ -23,7 +21,7 @@ from mvtec_site.errors import UserError
 @needs(Right.DEPLOY)
 def promote(request: HttpRequest, version_id: int) -> HttpResponse:
     """Load a version and put it in production; answered once a worker holds it, or could not."""
-    version = _version(version_id)
+    version = version_or_404(version_id)
     try:
         asked = services.request_promotion(version=version, reason=reason_of(request), actor=request.user)
         made = await_deployment(deployment=asked)
@@ -36,20 +34,13 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
 @needs(Right.DEPLOY)
 def roll_back(request: HttpRequest, version_id: int) -> HttpResponse:
     """Load the version that served before this one."""
-    version = _version(version_id)
+    version = version_or_404(version_id)
     try:
         asked = services.request_rollback(category=version.category, reason=reason_of(request), actor=request.user)
         made = await_deployment(deployment=asked)
     except UserError as error:
         return model_page(request, version_id, failed=error)
     return _done(request, made)
-
-
-def _version(version_id: int) -> Any:
-    version = overview.find_version(version_id)
-    if version is None:
-        raise Http404(f"There is no model version {version_id}.")
-    return version
 
 
 def _done(request: HttpRequest, made: Deployment) -> HttpResponse:

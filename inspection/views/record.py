@@ -44,7 +44,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
             defect_type=given["defect_type"],
             comment=given["comment"],
             regions=_marked(given["regions"]),
-            expected_reviews=_count(request.POST.get("expected_reviews", "")),
+            expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )
     except UserError as error:
@@ -121,7 +121,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     return context
 
 
-def _count(text: str) -> int | None:
+def reviews_seen(text: str) -> int | None:
     """How many reviews there were when the reviewer looked."""
     if text and not re.fullmatch(r"[0-9]{1,9}", text):
         raise UserError("expected_reviews must be a whole number. Nothing was written.", code="invalid_review")

@@ -115,6 +115,14 @@ def test_filters_are_state_of_the_address(
         assert "No event meets these filters" in response.content.decode()
 
 
+@pytest.mark.parametrize(("name", "day"), [("since", "0001-01-01"), ("until", "9999-12-31")])
+def test_a_day_out_of_reach_is_said_of_its_field(audrey: Client, settings: Any, name: str, day: str) -> None:
+    settings.TIME_ZONE = "Europe/Berlin"
+    response = audrey.get("/audit/", {name: day})
+    assert response.status_code == 400
+    assert list(response.context["form"].errors) == [name]
+
+
 @pytest.mark.parametrize(
     "filters",
     [
