@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 
@@ -29,6 +31,20 @@ _WITHOUT_OBJECT = (
     *("line", "line-status", "line-today", "history", "history-figures", "thresholds", "models", "training"),
     *("training-new", "datasets", "dataset-from-reviews", "batches", "audit", "settings", "retention", "help"),
 )
+_OF_RECORD = ("inspection", "inspection-similar")
+_OF_VERSION = ("threshold", "model")
+_TRAINED = TrainingRun.objects.filter(model_version__isnull=False).order_by("-id")
+_OF_NEWEST: Mapping[str, QuerySet[Any]] = {
+    "batch-page": BatchRun.objects.order_by("-created_at", "-id"),
+    "dataset": Dataset.objects.order_by("-id"),
+    "run": _TRAINED,
+    "run-live": _TRAINED,
+    "run-report": _TRAINED,
+    "evaluation": Evaluation.objects.order_by("-id"),
+    "audit-event": AuditEvent.objects.order_by("-sequence"),
+}
+# All that `addresses` knows of, where there is something of each kind.
+NAMES = frozenset((*_WITHOUT_OBJECT, *_OF_RECORD, *_OF_VERSION, *_OF_NEWEST, "history-sheet", "models-compare"))
 
 
 def addresses() -> dict[str, str]:
@@ -37,25 +53,15 @@ def addresses() -> dict[str, str]:
     records = Inspection.objects.order_by("-created_at", "-id").select_related("category", "model_version")
     record = records.filter(outcome=Inspection.Outcome.DEFECTIVE).first() or records.first()
     if record:
-        found |= {name: reverse(name, args=[record.pk]) for name in ("inspection", "inspection-similar")}
-        found["threshold"] = reverse("threshold", args=[record.model_version_id])
-        found["model"] = reverse("model", args=[record.model_version_id])
+        found |= {name: reverse(name, args=[record.pk]) for name in _OF_RECORD}
+        found |= {name: reverse(name, args=[record.model_version_id]) for name in _OF_VERSION}
         found["history-sheet"] = f"{found['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
     version = record.model_version if record else ModelVersion.objects.order_by("-id").first()
     other = version and ModelVersion.objects.filter(category=version.category).exclude(pk=version.pk).last()
     if version and other:
         found["models-compare"] = f"{reverse('models-compare')}?{urlencode({'a': version.pk, 'b': other.pk})}"
-    trained = TrainingRun.objects.filter(model_version__isnull=False).order_by("-id").first()
-    of_one = {
-        "batch-page": BatchRun.objects.order_by("-created_at", "-id").first(),
-        "dataset": Dataset.objects.order_by("-id").first(),
-        "run": trained,
-        "run-live": trained,
-        "run-report": trained,
-        "evaluation": Evaluation.objects.order_by("-id").first(),
-        "audit-event": AuditEvent.objects.order_by("-sequence").first(),
-    }
-    return found | {name: reverse(name, args=[one.pk]) for name, one in of_one.items() if one}
+    newest = {name: things.first() for name, things in _OF_NEWEST.items()}
+    return found | {name: reverse(name, args=[one.pk]) for name, one in newest.items() if one}
 
 
 def measure(*, rounds: int, tell: Tell) -> dict[str, Any]:

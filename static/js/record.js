@@ -42,6 +42,10 @@
     act();
   });
 
+  document.body.addEventListener("htmx:afterSettle", function () {
+    // What was said is said: the next key is the page's again, not the field's.
+    if (document.querySelector("#reviews .done")) document.activeElement.blur();
+  });
   document.body.addEventListener("htmx:beforeRequest", function () {
     if (field("review-offline")) field("review-offline").hidden = true;
   });
@@ -140,8 +144,6 @@
   document.body.addEventListener("htmx:afterSettle", function () {
     stop();
     offer();
-    // What was said is said: the next key is the page's again, not the field's.
-    if (document.querySelector("#reviews .done")) document.activeElement.blur();
   });
   offer();
 })();

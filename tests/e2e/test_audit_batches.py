@@ -12,7 +12,6 @@ from tests import parts
 from tests.e2e.conftest import violations
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-PAGES = ("/batches/", "/audit/", "/audit/1/", "/settings/", "/settings/retention/", "/help/")
 
 
 def write(folder: Path, good: tuple[int, ...], defective: tuple[int, ...] = ()) -> list[str]:
@@ -76,14 +75,3 @@ def test_a_token_and_a_theme_of_ones_own(visit: Callable[..., Any]) -> None:
     page.click("text=Yes, revoke camera")
     page.wait_for_selector(".notice.done >> text=was revoked")
     assert page.locator("a[href='/audit/']").count() == 0
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible_and_fits_a_phone(visit: Callable[..., Any], scheme: str) -> None:
-    page = visit("ada", "/help/", color_scheme=scheme, viewport={"width": 390, "height": 800})
-    origin = page.url.removesuffix("/help/")
-    for path in PAGES:
-        page.goto(origin + path)
-        assert page.locator("h1").count() == 1, path
-        assert violations(page) == [], path
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390, path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -126,6 +126,37 @@ def test_a_review_by_mouse_with_a_box_and_one_by_key(visit: Callable[..., Any], 
     page.locator("body").press("?")
     assert page.is_visible("#keys")
     page.keyboard.press("Escape")
+
+
+@pytest.fixture
+def removed(stack: Stack, records: list[str]) -> Iterator[str]:
+    """A record whose image and map are told as removed by retention. Other pages get them back afterwards."""
+
+    def tell(moment: str) -> None:
+        script = (
+            "from django.utils import timezone; from inspection.models import Inspection; "
+            "from records.models import Asset; "
+            f"record = Inspection.objects.get(pk={records[2].split('/')[2]!r}); "
+            "files = Asset.objects.filter(pk__in=[record.asset_id, record.map_id]); "
+            f"print(files.update(discarded_at={moment}))"
+        )
+        assert stack.manage("shell", "--verbosity", "0", "--command", script).stdout.strip() == "2"
+
+    tell("timezone.now()")
+    yield records[2]
+    tell("None")
+
+
+def test_keys_are_the_pages_again_after_a_review_without_an_image(visit: Callable[..., Any], removed: str) -> None:
+    page = visit("otto", removed, viewport=TALL)
+    assert page.locator("[data-pane]").count() == 0
+    page.keyboard.press("d")
+    page.keyboard.type("scratch")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#reviews >> text=Recorded as defective.")
+    wait_for(lambda: page.evaluate("document.activeElement === document.body"), 5)
+    page.keyboard.press("g")
+    page.wait_for_selector("#reviews >> text=Recorded as good.")
 
 
 def test_the_keyboard_walks_through_the_filter(visit: Callable[..., Any], records: list[str]) -> None:
