@@ -136,7 +136,7 @@ def chosen(ids: Sequence[str]) -> list[Inspection]:
 
 # ---------------------------------------------------------------- in figures
 COUNTED_MOST = 10_000
-_BINS, _TICKS = 40, 6
+_BINS, _BINS_LEAST, _TICKS = 40, 12, 6
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
 _APART = (*_STEPS[:8], 2 * _DAY, *_STEPS[8:], 84 * _DAY, 364 * _DAY)
@@ -215,7 +215,9 @@ def _over_time(rows: Sequence[tuple[datetime, str]]) -> Chart | None:
     span = float(moments.max() - moments.min())
     step = next((step for step in _STEPS if span / step < _BINS), _STEPS[-1])
     first = moments.min() // step * step
-    edges = first + step * np.arange(int((moments.max() - first) // step) + 2)
+    count = int((moments.max() - first) // step) + 1
+    first -= step * max(0, _BINS_LEAST - count)  # of a single minute the chart would be one block
+    edges = first + step * np.arange(max(count, _BINS_LEAST) + 1)
     kinds = np.array([outcome for _, outcome in rows])
     series = {kind: (words, np.histogram(moments[kinds == kind], edges)[0].tolist()) for kind, words in _WORDS.items()}
     chart = histogram("How many records there are over time", edges.tolist(), series, x_label=_PER.get(step, ""))

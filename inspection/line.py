@@ -6,20 +6,23 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from statistics import median
 
+from django.core.cache import cache
 from django.db.models import Count, Q
 from django.utils import timezone
 
 from inspection import selectors
 from inspection.history import Filters, keys, records_of
 from inspection.models import Inspection, Standing
-from modelzoo.detectors.intervals import proportion_interval
-from modelzoo.models import Category, Deployment
+from modelzoo.detectors.intervals import median_interval, proportion_interval
+from modelzoo.models import Category, Deployment, ModelVersion
 
 LATEST = 24
 # Of today at most so many are counted, of each day before a sample of its newest: who counts all, counts for long.
-COUNTED_MOST, SAMPLED_MOST = 10_000, 1_000
+COUNTED_MOST, SAMPLED_MOST, SCORES_MOST = 10_000, 1_000, 200
 DAYS, DAY_LEAST = 14, 20
+_KEPT = 3600  # seconds; days that are over change no more, but the last record of one may be written just after it
 
 
 def chosen(deployments: Sequence[Deployment], *, category: str = "", opened: Inspection | None = None) -> Deployment:
@@ -44,7 +47,30 @@ def opened(inspection_id: str) -> Inspection | None:
         return None
 
 
+def usual_time(version: ModelVersion) -> float | None:
+    """Median of the milliseconds that a worker took for an image, over the last ones this version judged."""
+    newest = Inspection.objects.filter(model_version=version).order_by("-created_at", "-id")
+    times = [
+        sum(float(value) for step, value in timings.items() if step.endswith("_ms"))
+        for timings in newest.values_list("timings", flat=True)[:LATEST]
+    ]
+    return median(times) if times else None
+
+
 # ---------------------------------------------------------------- today
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The lowest and the highest of the days before: of their shares of defective ones, of their median scores."""
+
+    shares: Bounds | None
+    shares_of: int  # so many days had enough records
+    scores: Bounds | None
+    scores_of: int
+
+
 @dataclass(frozen=True)
 class Today:
     """One category's records since midnight. Shares are percentages."""
@@ -54,9 +80,10 @@ class Today:
     more: bool  # there may be more: no more were counted
     defective: int
     overruled: int
-    interval: tuple[float, float] | None  # of the share of defective ones, 95 %
-    usual: tuple[float, float] | None  # lowest and highest share of the last days that had enough
-    usual_days: int
+    interval: Bounds | None  # of the share of defective ones, 95 %
+    score: float | None  # median of the newest, by the model in force
+    score_interval: Bounds | None  # of that median, 95 %
+    usual: Usual
 
     @property
     def share(self) -> float | None:
@@ -64,33 +91,72 @@ class Today:
 
     @property
     def unusual(self) -> str:
-        """`more` or `fewer` where even the interval lies outside of what is usual."""
-        if self.interval is None or self.usual is None:
-            return ""
-        if self.interval[0] > self.usual[1]:
-            return "more"
-        return "fewer" if self.interval[1] < self.usual[0] else ""
+        """`more` or `fewer` where even the interval of the share lies outside of what is usual."""
+        return _outside(self.interval, self.usual.shares, ("fewer", "more"))
+
+    @property
+    def drift(self) -> str:
+        """`lower` or `higher` where even the interval of the median score lies outside of what is usual."""
+        return _outside(self.score_interval, self.usual.scores, ("lower", "higher"))
 
 
-def today(category: Category) -> Today:
-    day = timezone.localdate()
+def _outside(interval: Bounds | None, usual: Bounds | None, words: tuple[str, str]) -> str:
+    if interval is None or usual is None:
+        return ""
+    return words[0] if interval[1] < usual[0] else words[1] if interval[0] > usual[1] else ""
+
+
+def today(deployment: Deployment) -> Today:
+    """Figures of the deployment's category; scores are those of its model alone, as no other's compare with them."""
+    category, version, day = deployment.category, deployment.model_version, timezone.localdate()
     inspected, defective = _counts(category, day, COUNTED_MOST)
     overruled = Standing.objects.filter(
         overruled=True, inspected_at__gte=_midnight(day), inspection__category=category
     ).order_by("-inspected_at")
-    before = [_counts(category, day - timedelta(days=ago), SAMPLED_MOST) for ago in range(1, DAYS + 1)]
-    shares = [100 * bad / total for total, bad in before if total >= DAY_LEAST]
-    interval = proportion_interval(defective, inspected)
+    scores = _scores(version, day)
+    usual = cache.get_or_set(f"usual:{category.pk}:{version.pk}:{day}", lambda: _usual(category, version, day), _KEPT)
+    assert isinstance(usual, Usual)
     return Today(
         day=day,
         inspected=inspected,
         more=inspected == COUNTED_MOST,
         defective=defective,
         overruled=overruled[:COUNTED_MOST].count(),
-        interval=(100 * interval[0], 100 * interval[1]) if interval else None,
-        usual=(min(shares), max(shares)) if len(shares) > 1 else None,
-        usual_days=len(shares),
+        interval=_bounds([100 * end for end in proportion_interval(defective, inspected) or []]),
+        score=median(scores) if scores else None,
+        score_interval=_bounds(median_interval(scores) or []),
+        usual=usual,
     )
+
+
+def _usual(category: Category, version: ModelVersion, day: date) -> Usual:
+    before = [day - timedelta(days=ago) for ago in range(1, DAYS + 1)]
+    counts = [_counts(category, earlier, SAMPLED_MOST) for earlier in before]
+    shares = [100 * bad / total for total, bad in counts if total >= DAY_LEAST]
+    medians = [
+        median(scores) for scores in (_scores(version, earlier) for earlier in before) if len(scores) >= DAY_LEAST
+    ]
+    return Usual(_range(shares), len(shares), _range(medians), len(medians))
+
+
+def _range(of_days: Sequence[float]) -> Bounds | None:
+    """None of a single day, which is no standard."""
+    return (min(of_days), max(of_days)) if len(of_days) > 1 else None
+
+
+def _bounds(interval: Sequence[float]) -> Bounds | None:
+    return (interval[0], interval[1]) if interval else None
+
+
+def _scores(version: ModelVersion, day: date) -> list[float]:
+    """The newest scores of a day."""
+    newest = Inspection.objects.filter(
+        model_version=version,
+        created_at__gte=_midnight(day),
+        created_at__lt=_midnight(day + timedelta(days=1)),
+        score__isnull=False,
+    ).order_by("-created_at", "-id")
+    return list(newest.values_list("score", flat=True)[:SCORES_MOST])
 
 
 def _counts(category: Category, day: date, most: int) -> tuple[int, int]:

@@ -114,6 +114,7 @@ def active_deployments() -> list[Deployment]:
     return list(
         Deployment.objects.filter(status=Deployment.Status.ACTIVE)
         .select_related("category", "model_version__category", "requested_by")
+        .defer("model_version__metrics", "model_version__held_out_scores")  # long, and asked for at every look
         .order_by("-activated_at", "-id")
     )
 

@@ -62,6 +62,7 @@ class Chart:
     columns: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)  # (kind, words)
+    laned: bool = False  # y_ticks are words above lanes, and no numbers beside the plot
 
 
 def round_values(low: float, high: float, most: int = 7) -> list[float]:
@@ -152,7 +153,7 @@ def lanes(
         shapes.append(Shape(kind, path))
         ticks += [Tick(bottom - _LANE * height, f"{sum(counts):,} {words}"), Tick(bottom, "")]
     stacked = histogram(name, edges, series, marks=marks, x_label=x_label)
-    return replace(stacked, shapes=shapes, y_ticks=ticks)
+    return replace(stacked, shapes=shapes, y_ticks=ticks, laned=True)
 
 
 def line(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
 from PIL import Image
@@ -235,9 +236,10 @@ def dataset_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _forget_models() -> Iterator[None]:
-    """No test may profit from a model that another one left in memory."""
+def _forget() -> Iterator[None]:
+    """No test may profit from a model, or a figure, that another one left in memory."""
     yield
     from modelzoo import runtime
 
     runtime.forget()
+    cache.clear()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -39,6 +40,10 @@ def record(version: ModelVersion, deployment: Deployment) -> Inspection:
     )
 
 
+def deployment_of(record: Inspection) -> Deployment:
+    return Deployment.objects.select_related("category", "model_version").get(model_version=record.model_version)
+
+
 def test_an_empty_system_explains_itself(signed_in: Client) -> None:
     page = signed_in.get("/").content.decode()
     assert "No model is loaded" in page
@@ -66,7 +71,7 @@ def test_a_defective_part_shows_its_regions_and_its_place(signed_in: Client, rec
     page = signed_in.get(reverse("inspection", args=[record.pk])).content.decode()
     assert record.regions
     assert page.count('<rect class="under"') == len(record.regions) == record.region_count
-    assert f"<strong>{record.largest_region_px}</strong> px" in page
+    assert f"<strong>{record.largest_region_px:,}</strong> px" in page
     assert "above all 12 held-out good parts" in page
     first = record.regions[0]
     assert f"{first['peak_x']}, {first['peak_y']}" in page
@@ -340,27 +345,58 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     counted = {0: (400, 60)} | {ago: (100, ago) for ago in range(1, 6)} | {6: (19, 19)}
     day = timezone.localdate()
     monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0)))
-    found = line.today(record.category)
-    assert (found.share, found.usual, found.usual_days, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
+    cache.clear()
+    found = line.today(deployment_of(record))
+    assert (found.share, found.usual.shares, found.usual.shares_of, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
     page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     assert "more than usual" in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0)
-    assert line.today(record.category).unusual == "fewer"
+    assert line.today(deployment_of(record)).unusual == "fewer"
+
+
+def test_drift_of_the_scores_against_the_days_before(
+    signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "drift" not in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
+    day = timezone.localdate()
+    scores = {0: [10.0 + n for n in range(50)]} | {ago: [20.0 + ago + n for n in range(31)] for ago in (1, 2, 5)}
+    scores[3] = [900.0] * 19  # too few for a day that counts
+    monkeypatch.setattr("inspection.line._scores", lambda _, of: scores.get((day - of).days, []))
+    cache.clear()
+    found = line.today(deployment_of(record))
+    assert (found.score, found.usual.scores, found.usual.scores_of, found.drift) == (34.5, (36.0, 40.0), 3, "")
+    assert "drift: none" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
+    scores[0] = [score + 20 for score in scores[0]]
+    assert line.today(deployment_of(record)).drift == "higher"
+    assert "scores higher than usual" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
+    scores[0] = [score - 40 for score in scores[0]]
+    assert line.today(deployment_of(record)).drift == "lower"
+    scores[0] = scores[0][:5]
+    assert line.today(deployment_of(record)).drift == "", "five scores say nothing of a median"
 
 
 def test_today_counts_the_day(record: Inspection, operator: User) -> None:
     record_review(inspection=record, verdict="good", actor=operator)
-    found = line.today(record.category)
+    deployment = deployment_of(record)
+    found = line.today(deployment)
     assert (found.inspected, found.more, found.defective, found.overruled) == (1, False, 1, 1)
-    assert line.today(ensure_category(name="nut")).share is None
+    assert (found.score, found.score_interval) == (record.score, None)
+    deployment.category = ensure_category(name="nut")
+    assert line.today(deployment).share is None
+
+
+def test_the_time_of_an_image_is_the_workers_median(signed_in: Client, record: Inspection) -> None:
+    took = sum(value for step, value in record.timings.items() if step.endswith("_ms"))
+    assert line.usual_time(record.model_version) == pytest.approx(took)
+    assert f"p50 <strong>{took:.0f} ms</strong>" in signed_in.get("/").content.decode()
 
 
 def test_what_the_line_asks_of_the_database(
     signed_in: Client, record: Inspection, django_assert_num_queries: Any
 ) -> None:
-    signed_in.get("/")
-    who, state, figures = 3, 4, 16
+    signed_in.get("/")  # the days before are counted once
+    who, state, figures = 3, 5, 3
     with django_assert_num_queries(who + state + figures):
         signed_in.get("/")
     with django_assert_num_queries(who + state):

@@ -72,7 +72,9 @@ def _judged(run: RescoringRun, one: ModelVersion, other: ModelVersion) -> dict[s
         "judge": judge,
         "scorer": one if judge is other else other,
         "verdicts": _verdicts(run) if run.done <= _COUNTED else None,
-        "changed": list(changed.select_related("inspection__standing__reviewer").order_by("-id")[:_PICTURES]),
+        "changed": list(
+            changed.select_related("inspection__asset", "inspection__standing__reviewer").order_by("-id")[:_PICTURES]
+        ),
     }
 
 

@@ -288,7 +288,8 @@ def _figures(
 
 def _nearest(meant: QuerySet[Inspection]) -> list[dict[str, Any]]:
     """The first of these records, as they are shown beside the threshold."""
-    rows = meant.values("id", "score", "outcome", "filename", "created_at", "standing__verdict")[:NEAREST]
+    shown = ("id", "score", "outcome", "filename", "created_at", "standing__verdict", "asset__discarded_at")
+    rows = meant.values(*shown)[:NEAREST]
     return [
         {
             "inspection_id": str(row["id"]),
@@ -296,6 +297,7 @@ def _nearest(meant: QuerySet[Inspection]) -> list[dict[str, Any]]:
             "recorded": row["outcome"],
             "review": row["standing__verdict"],
             "filename": row["filename"],
+            "image_removed": row["asset__discarded_at"] is not None,
             "created_at": row["created_at"].isoformat(),
             "page_url": reverse("inspection", args=[row["id"]]),
         }

@@ -25,7 +25,7 @@ from inspection.api.views import read_upload
 from inspection.models import Inspection
 from inspection.reviews import COMMENT_MOST, record_review
 from inspection.views.record import reviews_seen
-from modelzoo.models import Category, Deployment, ModelVersion
+from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments, deployment_in_force
 from mvtec_site.errors import NotFound, UserError
 
@@ -86,12 +86,12 @@ def line_status(request: HttpRequest) -> HttpResponse:
 def today(request: HttpRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
     model, _, _ = _meant(_asked(request))
-    return render(request, "line.html#today", _figures(model.category if model else None))
+    return render(request, "line.html#today", _figures(model))
 
 
 def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
     state = _state(asked)
-    context = state | _figures(state["category"]) | {"part": PartForm()} | _limits() | more
+    context = state | _figures(state["deployment"]) | {"part": PartForm()} | _limits() | more
     return render(request, "line.html", context, status=status)
 
 
@@ -116,7 +116,9 @@ def _state(asked: QueryDict) -> dict[str, Any]:
     wanted = asked.get("category", "")
     several = len(deployments) > 1
     return {
+        "deployment": model,
         "status": selectors.traffic() | {"model": selectors.deployment_document(model) if model else None},
+        "usual_time": reads.usual_time(model.model_version) if model else None,
         "categories": sorted(deployment.category.name for deployment in deployments) if several else [],
         "category": model.category if model else None,
         "unknown": wanted if wanted and (model is None or model.category.name != wanted) else "",
@@ -127,8 +129,8 @@ def _state(asked: QueryDict) -> dict[str, Any]:
     }
 
 
-def _figures(category: Category | None) -> dict[str, Any]:
-    return {"category": category, "today": reads.today(category) if category else None}
+def _figures(model: Deployment | None) -> dict[str, Any]:
+    return {"category": model.category, "today": reads.today(model)} if model else {}
 
 
 def _limits() -> dict[str, Any]:

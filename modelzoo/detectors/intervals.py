@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from scipy.special import betaincinv
+from scipy.special import bdtr, betaincinv
 
 from modelzoo.detectors.ranking import Ranking, aupr_of, auroc_of
 
@@ -26,6 +28,18 @@ def proportion_interval(count: int, total: int, level: float = LEVEL) -> Interva
     low = float(betaincinv(count, total - count + 1, tail)) if count else 0.0
     high = float(betaincinv(count + 1, total - count, 1 - tail)) if count < total else 1.0
     return [low, high]
+
+
+def median_interval(values: Sequence[float], level: float = LEVEL) -> Interval | None:
+    """The interval of a median between two order statistics (Thompson 1936); None where there are too few values.
+
+    Whatever the distribution is, intervals made this way hold its median in at least `level` of all cases.
+    """
+    outside = int(np.searchsorted(bdtr(np.arange(len(values)), len(values), 0.5), (1 - level) / 2, side="right"))
+    if outside == 0:
+        return None
+    ascending = sorted(values)
+    return [float(ascending[outside - 1]), float(ascending[-outside])]
 
 
 def bootstrap_intervals(

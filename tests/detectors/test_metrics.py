@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.intervals import median_interval
 from modelzoo.detectors.metrics import Evaluation
 from modelzoo.detectors.pixels import PixelHistogram
 from modelzoo.detectors.ranking import Ranking, thinned
@@ -282,6 +283,23 @@ def test_no_good_pixel_means_no_overlap_figure():
 
 
 # ---------------------------------------------------------------- intervals
+@pytest.mark.parametrize("n", [0, 1, 5, 6, 7, 20, 199, 1000])
+def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_often_enough(n):
+    values = np.random.default_rng(n).permutation(np.arange(float(n)))
+    found = median_interval(list(values))
+
+    def holds(low: int, high: int) -> float:  # of 0-based order statistics: as many below the median, and no more
+        return float(scipy.stats.binom.cdf(high, n, 0.5) - scipy.stats.binom.cdf(low, n, 0.5))
+
+    if n < 6:
+        assert found is None
+        return
+    low, high = int(found[0]), int(found[1])
+    assert low + high == n - 1
+    assert holds(low, high) >= 0.95
+    assert holds(low + 1, high - 1) < 0.95
+
+
 @pytest.mark.parametrize(("n_good", "n_bad"), [(40, 120), (300, 30)])
 def test_bootstrap_intervals_agree_with_resampling_image_by_image(n_good, n_bad):
     generator = np.random.default_rng(3)

@@ -162,6 +162,7 @@ class BesideOutput(serializers.Serializer):
     recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     review = serializers.ChoiceField(choices=Review.Verdict.choices, allow_null=True)
     filename = serializers.CharField()
+    image_removed = serializers.BooleanField(help_text="by retention; the record stays")
     created_at = serializers.DateTimeField()
     page_url = serializers.CharField()
 
