@@ -90,6 +90,7 @@ def test_it_runs_until_it_is_told_to_stop(
 
     def terminated(self: Watcher, *args: Any) -> Handled | None:
         os.kill(os.getpid(), signal.SIGTERM)
+        assert self.stop.wait(60), "it reaches some thread of this process, at once or soon"
         return real(self, *args)
 
     monkeypatch.setattr(Watcher, "_put_away", terminated)
