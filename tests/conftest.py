@@ -23,11 +23,16 @@ from tests.triggers import without_any_triggers
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL only what touches a database runs: the rest cannot come out differently.
 
     Nor can what the browser makes of a page: whether the page itself does is for the tests without a browser.
+    Processes that share the work (`--dist loadgroup`) take whole files, and what shares a running system as one.
     """
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("e2e" if "e2e" in item.path.parts else str(item.path)))
     if config.getoption("--database") != "postgresql":
         return
     chosen = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -32,6 +34,11 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}@{self.snapshot[:8]}"
+
+    @property
+    def source_name(self) -> str:
+        """Of a folder its name: where it stood matters to whoever put it there."""
+        return Path(self.source).name if self.source.startswith("/") else self.source
 
 
 class DatasetImage(models.Model):

@@ -7,6 +7,7 @@ and hears of cancellations; the work itself notices at its next step.
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import threading
 import time
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
 # Shares of a run's progress bar.
 _FIT, _EVALUATE = 0.8, 0.18
+# Of one step, such as an image after the other, the log tells every percent, or where that lasts, every few seconds.
+_NUMBER, _LOG_EVERY = re.compile(r"\d+"), 5.0
 
 
 class RunFailed(UserError):
@@ -65,6 +68,7 @@ class Lifeline:
         self._claim = claim
         self._echo = echo
         self._report = _Report()
+        self._logged, self._logged_at = ("", 0), 0.0
         self._lock = threading.Lock()
         self._watched: Detector | None = None
         self._stop = threading.Event()
@@ -112,10 +116,18 @@ class Lifeline:
         if self._cancelled.is_set():
             raise TrainingCancelled("The run was cancelled.")
         with self._lock:
-            if sentence != self._report.sentence:
+            if self._is_news(fraction, sentence):
                 self._report.lines += f"{timezone.now():%H:%M:%S} {fraction:4.0%} {sentence}\n"
             self._report.fraction, self._report.sentence = fraction, sentence
         self._echo(fraction, sentence)
+
+    def _is_news(self, fraction: float, sentence: str) -> bool:
+        """Whether the log gets a line: another step, another percent, or the same after a while."""
+        step, now = _NUMBER.sub("#", sentence), time.monotonic()
+        if (step, int(100 * fraction)) == self._logged and now < self._logged_at + _LOG_EVERY:
+            return False
+        self._logged, self._logged_at = (step, int(100 * fraction)), now
+        return True
 
     def watch(self, detector: Detector) -> None:
         """Its losses are carried to the row as they come."""

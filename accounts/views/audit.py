@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django import forms
+from django.apps import apps
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
@@ -29,6 +30,7 @@ VERIFIED_AT_ONCE = 1000
 _CHANGES = 5  # of one event in the list; the rest stands on its page
 _LONGEST = 80  # characters of one value in the list
 _HASH = re.compile(r"[0-9a-f]{64}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The page of an object, by its type; the others have none.
 _PAGES = {
     "inspection.inspection": "inspection",
@@ -108,6 +110,8 @@ class Shown:
     """An event with what it changed, and the page of what it changed."""
 
     event: AuditEvent
+    what: str  # its kind, in words
+    subject: str  # its object, in words
     changes: list[Change]
     more: int
     address: str
@@ -124,7 +128,17 @@ def _shown(event: AuditEvent, *, someone: Any, whole: bool = False) -> Shown:
         for change in selectors.changes_of(before, after)
     ]
     kept = changes if whole else changes[:_CHANGES]
-    return Shown(event, kept, len(changes) - len(kept), _address_of(event, someone))
+    what = event.kind.replace(".", " ").replace("_", " ").capitalize()
+    return Shown(event, what, _subject(event), kept, len(changes) - len(kept), _address_of(event, someone))
+
+
+def _subject(event: AuditEvent) -> str:
+    """The object as people call it; kinds of objects that are no longer there keep their name of then."""
+    try:
+        name = str(apps.get_model(event.object_type)._meta.verbose_name)
+    except (LookupError, ValueError):
+        name = event.object_type
+    return f"{name} {event.object_id[:8] if _UUID.fullmatch(event.object_id) else event.object_id}".strip()
 
 
 def _words(value: Any, *, whole: bool) -> str | None:
@@ -136,6 +150,8 @@ def _words(value: Any, *, whole: bool) -> str | None:
         return "yes" if value else "no"
     if not whole and isinstance(value, str) and _HASH.fullmatch(value):
         return f"{value[:12]}…"
+    if not whole and isinstance(value, float):
+        return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2 if whole else None)
     return text if whole or len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 

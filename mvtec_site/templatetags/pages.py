@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.utils.timesince import timesince
 
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
@@ -25,6 +26,13 @@ def ago(moment: datetime) -> str:
     """How long ago, with the largest unit alone; the exact time stands in the title."""
     words = str(naturaltime(moment))
     return f"{words.partition(',')[0]} ago" if "," in words else words
+
+
+@register.filter
+def lasted(begin: datetime, end: datetime) -> str:
+    """A span of time: seconds below two minutes, else its two largest units."""
+    seconds = (end - begin).total_seconds()
+    return f"{seconds:.0f} seconds" if seconds < 120 else timesince(begin, end)
 
 
 @register.filter

@@ -227,6 +227,19 @@ def test_what_came_of_a_run_leads_to_its_version_and_back(
     assert "fitted on 12 good images" in signed_in.get(document["log_url"]).content.decode()
 
 
+def test_the_log_tells_every_percent_of_a_step_and_not_every_image(dataset: Dataset, signed_in: Client) -> None:
+    claim = services.claim_run(run_id=begin(signed_in).pk, worker="w")
+    assert claim
+    lifeline = Lifeline(claim, lambda fraction, sentence: None)
+    for image in range(1000):
+        lifeline.progress(0.01 + image / 100_000, f"described {image + 1} of 1000 images")
+    lifeline.progress(0.02, "writing the artifact")
+    lines = lifeline._report.lines.splitlines()
+    assert [line.split(maxsplit=2)[2] for line in lines] == ["described 1 of 1000 images", "writing the artifact"]
+    lifeline.progress(0.03, "writing the artifact")
+    assert len(lifeline._report.lines.splitlines()) == 3
+
+
 def test_a_run_that_fails_says_why(
     signed_in: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

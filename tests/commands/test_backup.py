@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ import pytest
 from mvtec_site.errors import UserError
 from records.backup import BackupDamaged, _member_line, verify_backup
 from tests import parts
-from tests.stack.conftest import Stack, _database, new_stack
+from tests.stack.conftest import Stack, migrated, new_stack, trained
 
 # On PostgreSQL the source and one of the targets are PostgreSQL databases.
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
@@ -36,15 +35,12 @@ record_review(inspection=Inspection.objects.latest("created_at"), verdict="defec
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """An installation with a trained detector, records, a review and a checkpoint. Nothing runs in it."""
-    folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-    with new_stack() as made:
-        trained = made.json(
-            *("train", "--model", "padim", "--dataset", str(folder), "--image-size", "64"),
-            *("--backbone", "efficientnet_lite0"),
-        )
-        for name in ("good", "scratch"):
-            image = next((folder / "test" / name).glob("*.png"))
-            made.manage("inspect", str(image), "--model-version", str(trained["model_version"]))
+    folder = tmp_path_factory.mktemp("images")
+    with new_stack(trained()) as made:
+        for defective in (False, True):
+            image = folder / f"{defective}.png"
+            image.write_bytes(parts.png(1, defective=defective))
+            made.manage("inspect", str(image), "--model-version", str(made.trained["model_version"]))
         made.manage("shell", "--verbosity", "0", "--command", PEOPLE)
         made.manage("audit_checkpoint")
         yield made
@@ -57,30 +53,16 @@ def backup(source: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(made["file"])
 
 
-@pytest.fixture(scope="module")
-def unused(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VAR_DIR with a fresh SQLite database, to copy: migrating takes its time."""
-    var_dir = tmp_path_factory.mktemp("unused")
-    Stack(var_dir, 0, os.environ | {"VAR_DIR": str(var_dir), "DATABASE_URL": ""}).manage("migrate", "--verbosity", "0")
-    return var_dir
-
-
 @pytest.fixture
-def empty(unused: Path, tmp_path: Path) -> Iterator[Callable[..., Stack]]:
+def empty(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
     """Makes installations that nobody has used yet."""
     with ExitStack() as stack:
 
         def make(name: str = "var", *, engine: str = "sqlite") -> Stack:
-            var_dir = tmp_path / name
-            database = ""
-            if engine == "postgresql":
-                var_dir.mkdir()
-                database = stack.enter_context(_database())
-            else:
-                shutil.copytree(unused, var_dir)
-            made = Stack(var_dir, 0, os.environ | {"VAR_DIR": str(var_dir), "DATABASE_URL": database})
-            if database:
-                made.manage("migrate", "--verbosity", "0")
+            if engine == "postgresql" or not ENGINES[1:]:
+                return stack.enter_context(migrated().copied(tmp_path / name))
+            made = Stack(tmp_path / name, 0, os.environ | {"VAR_DIR": str(tmp_path / name), "DATABASE_URL": ""})
+            made.manage("migrate", "--verbosity", "0")
             return made
 
         yield make

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 SMALL = "image_size=64,n_features=12"
 
 
+@pytest.mark.sqlite_is_enough
 def test_accuracy_writes_a_table_with_spread_weights_and_what_speaks_against_it(
     dataset_folder: Path, tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ def test_accuracy_refuses_what_is_no_detector(dataset_folder: Path, detector: st
     fails("benchmark", "accuracy", datasets=[str(dataset_folder)], detectors=[detector], match=said)
 
 
+@pytest.mark.sqlite_is_enough
 def test_calibration_compares_three_thresholds_on_unseen_parts(tmp_path: Path) -> None:
     folder = parts.write_dataset(tmp_path / "many", train=30)
     document = run(
@@ -128,9 +130,28 @@ def train_small(folder: Path) -> dict[str, Any]:
     return answer
 
 
-def test_speed_measures_every_batch_size_of_every_precision(dataset_folder: Path) -> None:
+STAND_IN = """
+from training.benchmarks.protocol import serve
+hello = {"name": "stand-in", "fit": {"seconds": 1000.0, "peak_mb": 1e6}}
+serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if of == "model" else 1e4}}))
+"""
+
+
+@pytest.mark.sqlite_is_enough
+def test_speed_measures_every_batch_size_of_every_precision_and_a_peer(
+    dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in speaks for the peer, which is not installed here: the protocol, its folder of images, the ratios."""
     trained = train_small(dataset_folder)
-    document = run("benchmark", "speed", rounds=1, threads=1, accuracy=True, precisions=["fp32", "int8"])
+    seen: list[list[str]] = []
+
+    def stand_in(python: str, category: Path) -> list[str]:
+        seen.append(sorted(str(path.relative_to(category)) for path in category.rglob("*.png") if path.stat().st_size))
+        return [python, "-c", STAND_IN]
+
+    monkeypatch.setattr(speed, "_peer_command", stand_in)
+    options = {"rounds": 1, "threads": 1, "accuracy": True, "precisions": ["fp32", "int8"]}
+    document = run("benchmark", "speed", **options, peer_python=sys.executable)
     rows = document["rows"]
     assert [row["batch"] for row in rows] == [1, 8, 16]
     for row in rows:
@@ -145,26 +166,6 @@ def test_speed_measures_every_batch_size_of_every_precision(dataset_folder: Path
     assert [row["name"] for row in document["unavailable"]] == ["padim torch int8"]
     assert "int8" in document["unavailable"][0]["because"]
     assert "fp32  batch  1" in speed.as_text(document)
-
-
-STAND_IN = """
-from training.benchmarks.protocol import serve
-hello = {"name": "stand-in", "fit": {"seconds": 1000.0, "peak_mb": 1e6}}
-serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if of == "model" else 1e4}}))
-"""
-
-
-def test_a_peer_takes_its_turns(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in speaks for the peer, which is not installed here: the protocol, its folder of images, the ratios."""
-    train_small(dataset_folder)
-    seen: list[list[str]] = []
-
-    def stand_in(python: str, category: Path) -> list[str]:
-        seen.append(sorted(str(path.relative_to(category)) for path in category.rglob("*.png") if path.stat().st_size))
-        return [python, "-c", STAND_IN]
-
-    monkeypatch.setattr(speed, "_peer_command", stand_in)
-    document = run("benchmark", "speed", rounds=1, threads=1, precisions=["fp32"], peer_python=sys.executable)
     assert {name.split("/")[0] for name in seen[0]} == {"train", "test"}
     assert document["peer"]["model_ms"]["1"] == 1e5
     assert document["fit"]["seconds"] > 0
@@ -185,6 +186,7 @@ def test_speed_says_what_is_wrong(db: None, options: dict[str, object], said: st
     fails("benchmark", "speed", match=said, **options)
 
 
+@pytest.mark.sqlite_is_enough
 def test_a_peer_that_does_not_run_is_said(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_small(dataset_folder)
     monkeypatch.setattr(speed, "_peer_command", lambda python, category: [python, "-c", "raise SystemExit(3)"])

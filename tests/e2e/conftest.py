@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests import parts
-from tests.stack.conftest import Stack, new_stack
+from tests.stack.conftest import Stack, new_stack, trained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -30,14 +29,11 @@ def make_people(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """Shared by all browser tests: a detector for discs in force, people of every role."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
-    with new_stack() as made:
-        folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0", "--illumination", "flatfield")
-        made.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with new_stack(trained("--illumination", "flatfield")) as made:
         make_people(made)
         made.start()
         with made.client() as client:

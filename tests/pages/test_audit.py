@@ -86,6 +86,13 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     record: Inspection = inspect(version)
     page = audrey.get("/audit/", {"kind": "inspection.recorded"}).content.decode()
     assert reverse("inspection", args=[record.pk]) in page
+    assert f">inspection {str(record.pk)[:8]}</a>" in page
+    assert ">Inspection recorded</a>" in page
+    assert f"p_value: {record.p_value:.6g}" in page
+    [event] = AuditEvent.objects.filter(kind="inspection.recorded")
+    one = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
+    assert f"inspection.inspection {record.pk}" in one
+    assert f"score: {record.score!r}" in one, "on its own page to the last digit"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -34,6 +36,7 @@ class Stack:
     port: int
     environment: dict[str, str]
     token: str = ""
+    trained: Any = None  # what the training said, where there was one
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
 
@@ -125,8 +128,8 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[str]:
-    """An empty database beside the one of the in-process tests; '' means SQLite in VAR_DIR."""
+def new_database(template: str = "template1") -> Iterator[str]:
+    """A database beside the one of the in-process tests, a copy of another; '' means SQLite in VAR_DIR."""
     address = os.environ.get("DATABASE_URL", "")
     if not address:
         yield ""
@@ -137,24 +140,78 @@ def _database() -> Iterator[str]:
     connection = psycopg2.connect(address)
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     yield address.replace("/postgres?", f"/{name}?")
     with connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
     connection.close()
 
 
+# ---------------------------------------------------------------- installations to begin with
+_KEPT = contextlib.ExitStack()
+atexit.register(_KEPT.close)
+DISC = ("--image-size", "64", "--backbone", "efficientnet_lite0")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A VAR_DIR and a database to copy, in which nothing runs. Making one takes much longer than copying it."""
+
+    var_dir: Path
+    database: str
+    token: str = ""
+    trained: Any = None
+
+    @contextlib.contextmanager
+    def copied(self, var_dir: Path, **environment: str) -> Iterator[Stack]:
+        shutil.copytree(self.var_dir, var_dir, dirs_exist_ok=True)
+        template = self.database.rpartition("/")[2].partition("?")[0] or "template1"
+        with new_database(template) as database:
+            own = {"VAR_DIR": str(var_dir), "DATABASE_URL": database}
+            yield Stack(var_dir, free_port(), os.environ | own | environment, self.token, self.trained)
+
+
+def _beginning(before: Installation | None) -> Stack:
+    var_dir = Path(_KEPT.enter_context(tempfile.TemporaryDirectory(prefix="mvtec-i-", ignore_cleanup_errors=True)))
+    empty = Path(_KEPT.enter_context(tempfile.TemporaryDirectory())) if before is None else before.var_dir
+    return _KEPT.enter_context((before or Installation(empty, "")).copied(var_dir))
+
+
+@functools.cache
+def migrated() -> Installation:
+    """That nobody has used yet."""
+    made = _beginning(None)
+    made.manage("migrate", "--verbosity", "0")
+    return Installation(made.var_dir, made.environment["DATABASE_URL"])
+
+
+@functools.cache
+def peopled() -> Installation:
+    """With an engineer, ina, and her token."""
+    made = _beginning(migrated())
+    made.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
+    token = made.manage("create_token", "ina", "suite").stdout.strip()
+    return Installation(made.var_dir, made.environment["DATABASE_URL"], token)
+
+
+@functools.cache
+def trained(*words: str) -> Installation:
+    """With a trained, not yet loaded detector for discs besides."""
+    made = _beginning(peopled())
+    folder = parts.write_dataset(made.var_dir.parent / f"{made.var_dir.name}-data" / "disc")
+    _KEPT.callback(shutil.rmtree, folder.parent, ignore_errors=True)
+    answer = made.json("train", "--model", "padim", "--dataset", str(folder), *DISC, *words)
+    return Installation(made.var_dir, made.environment["DATABASE_URL"], made.token, answer)
+
+
 @contextlib.contextmanager
-def new_stack(**environment: str) -> Iterator[Stack]:
+def new_stack(installation: Installation | None = None, **environment: str) -> Iterator[Stack]:
+    """A system of its own that begins as a copy of an installation, by default one that has people alone."""
     var_dir = Path(tempfile.mkdtemp(prefix="mvtec-s-"))
-    with _database() as database:
-        settings = {"VAR_DIR": str(var_dir), "DATABASE_URL": database, "LEASE_SECONDS": "3", "BATCH_SIZE": "4"}
-        # The suite asks more often than any line does; what is counted is tested in tests/services/test_accounts.py.
-        unlimited = {f"THROTTLE_{kind}": "0" for kind in ("ANONYMOUS", "INSPECT", "READ", "MANAGE")}
-        made = Stack(var_dir, free_port(), os.environ | settings | unlimited | environment)
-        made.manage("migrate", "--verbosity", "0")
-        made.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
-        made.token = made.manage("create_token", "ina", "suite").stdout.strip()
+    settings = {"LEASE_SECONDS": "3", "BATCH_SIZE": "4"}
+    # The suite asks more often than any line does; what is counted is tested in tests/services/test_accounts.py.
+    unlimited = {f"THROTTLE_{kind}": "0" for kind in ("ANONYMOUS", "INSPECT", "READ", "MANAGE")}
+    with (installation or peopled()).copied(var_dir, **(settings | unlimited | environment)) as made:
         try:
             yield made
         finally:
@@ -164,14 +221,9 @@ def new_stack(**environment: str) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A running system with a trained, not yet loaded detector for discs; shared by the tests of this folder."""
-    with new_stack() as made:
-        folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-        made.trained = made.json(  # type: ignore[attr-defined]
-            *("train", "--model", "padim", "--dataset", str(folder), "--image-size", "64"),
-            *("--backbone", "efficientnet_lite0"),
-        )
+    with new_stack(trained()) as made:
         made.start()
         yield made
 

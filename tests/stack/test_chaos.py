@@ -14,7 +14,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,7 +21,7 @@ import pytest
 
 from mvtec_client import Client, Retry
 from tests import parts
-from tests.stack.conftest import Stack, new_stack, wait_for
+from tests.stack.conftest import Stack, new_stack, trained, wait_for
 
 # django_db_setup: on PostgreSQL only what touches a database runs, and this has one of its own.
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
@@ -112,13 +111,10 @@ class Killer(threading.Thread):
         self.join()
 
 
-def test_killed_at_random_every_image_has_one_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_at_random_every_image_has_one_record(capsys: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("CHAOS_SEED", str(random.randrange(10**6))))
     # Whoever waits for a worker that died asks again soon.
-    with new_stack(ANSWER_TIMEOUT="5") as stack:
-        folder = parts.write_dataset(tmp_path / "disc", good=2, bad=2)
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
-        stack.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with new_stack(trained(), ANSWER_TIMEOUT="5") as stack:
         stack.start()
         patient = Retry(attempts=200, longest_pause=1.0)
         answered: list[str] = []

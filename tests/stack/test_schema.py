@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode, checks
 
 from tests import parts
-from tests.stack.conftest import Stack, new_stack
+from tests.stack.conftest import Stack, new_stack, trained
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
@@ -35,13 +35,9 @@ CHECKS = checks.CHECKS.get_by_names(
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack() -> Iterator[Stack]:
     """A system that has something of everything, and an admin who may do anything but not too often."""
-    throttles = {f"THROTTLE_{kind}": "0" for kind in ("ANONYMOUS", "INSPECT", "READ", "MANAGE")}
-    with new_stack(**throttles, ANSWER_TIMEOUT="20") as made:
-        folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
-        made.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with new_stack(trained(), ANSWER_TIMEOUT="20") as made:
         made.manage("shell", "--verbosity", "0", "--command", _ADMIN)
         made.token = made.manage("create_token", "ada", "suite").stdout.strip()
         made.start()

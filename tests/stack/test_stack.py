@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from tests import parts
-from tests.stack.conftest import Stack, new_stack, wait_for
+from tests.stack.conftest import Stack, migrated, new_stack, trained, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stack")]
 
 
 def load(client: httpx.Client, **words: Any) -> dict[str, Any]:
@@ -122,13 +122,10 @@ def test_a_batch_of_a_data_sets_test_split(client: httpx.Client) -> None:
     assert (document["total"], document["done"], document["defective"]) == (8, 8, 4)
 
 
-def test_killed_in_the_middle_of_a_batch_every_image_is_judged_exactly_once(tmp_path: Path) -> None:
+def test_killed_in_the_middle_of_a_batch_every_image_is_judged_exactly_once() -> None:
     """Must show 5: kill -9 of everything, start again; none is lost, none is double."""
     count = 60
-    with new_stack() as stack:
-        folder = parts.write_dataset(tmp_path / "disc", good=2, bad=2)
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
-        stack.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with new_stack(trained()) as stack:
         stack.start()
         files = [("images", (f"{i}.png", parts.png(i), "image/png")) for i in range(count)]
         with stack.client() as client:
@@ -212,7 +209,7 @@ def test_two_cannot_run_on_one_var_dir(stack: Stack) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_taken_port_is_one_sentence(stack: Stack, tmp_path: Path) -> None:
+def test_a_taken_port_is_one_sentence(stack: Stack) -> None:
     with new_stack() as other:
         done = other.manage("run", "--port", str(stack.port), check=False)
     assert done.returncode != 0
@@ -270,12 +267,9 @@ def test_training_on_the_queue(stack: Stack) -> None:
         assert judge(client, 2, anomaly_map="none").json()["algorithm"] == "autoencoder"
 
 
-def test_without_a_worker_the_caller_is_told(tmp_path: Path) -> None:
+def test_without_a_worker_the_caller_is_told() -> None:
     """Web server and broker alone: a 503 that says what was kept, and no record, now or later."""
-    with new_stack(ANSWER_TIMEOUT="1", LOAD_TIMEOUT="15") as stack:
-        folder = parts.write_dataset(tmp_path / "disc", good=0, bad=0)
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
-        stack.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with new_stack(trained(), ANSWER_TIMEOUT="1", LOAD_TIMEOUT="15") as stack:
         stack.start()
         with stack.client() as client:
             load(client)
@@ -293,7 +287,9 @@ def test_without_a_worker_the_caller_is_told(tmp_path: Path) -> None:
 
 
 def test_two_stacks_never_meet(stack: Stack) -> None:
-    with new_stack() as other:
+    with new_stack(migrated()) as other:
+        other.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
+        other.token = other.manage("create_token", "ina", "suite").stdout.strip()
         other.start()
         with other.client() as client:
             assert client.get("/api/status").json()["model_loaded"] is False
@@ -302,26 +298,28 @@ def test_two_stacks_never_meet(stack: Stack) -> None:
         assert other.stop() == []
 
 
-@pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_serving_is_measured_on_a_system_of_its_own(stack: Stack, tmp_path: Path, kind: str) -> None:
-    image = tmp_path / f"part.{kind}"
-    Image.open(io.BytesIO(parts.png(1))).save(image)
-    words = ("--image", str(image), "--clients", "1", "2", "--rounds", "1", "--requests", "3")
+def test_serving_is_measured_on_a_system_of_its_own(stack: Stack, tmp_path: Path) -> None:
+    Image.open(io.BytesIO(parts.png(1))).save(tmp_path / "part.jpeg")
+    (tmp_path / "part.png").write_bytes(parts.png(1))
+
+    def words(kind: str) -> list[str]:
+        image = str(tmp_path / f"part.{kind}")
+        return ["--image", image, "--clients", "1", "2", "--rounds", "1", "--requests", "3"]
+
     if stack.environment["DATABASE_URL"]:
-        done = stack.manage("benchmark_serving", *words, check=False)
+        done = stack.manage("benchmark_serving", *words("png"), check=False)
         assert done.returncode != 0
         assert "unset DATABASE_URL" in done.stderr
         return
     count = "from inspection.models import Inspection as I; print(I.objects.count())"
     before = stack.manage("shell", "-v0", "-c", count).stdout
-    document = stack.json("benchmark_serving", *words)
+    document = stack.json("benchmark_serving", *words("png"))
     assert stack.manage("shell", "-v0", "-c", count).stdout == before, "nothing of it is kept"
     assert [row["clients"] for row in document["rows"]] == [1, 2]
     for row in document["rows"]:
         assert min(row["p50_ms"], row["p95_ms"], row["images_per_second"], row["share_of_loop"]) > 0
     assert min(document["model_ms"], document["decode_ms"], document["prepare_ms"]) > 0
-    text = stack.manage("benchmark_serving", *words).stdout
-    assert "2 client(s): p50" in text
+    assert "2 client(s): p50" in stack.manage("benchmark_serving", *words("jpeg")).stdout
 
 
 def test_a_benchmark_of_nothing_is_refused(stack: Stack) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from tests import parts
 from tests.environment import ROOT
-from tests.stack.conftest import Stack, new_stack, wait_for
+from tests.stack.conftest import Stack, new_stack, trained, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
 
@@ -25,10 +25,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
 def line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A system with a loaded detector, whose batches may read one folder."""
     root = tmp_path_factory.mktemp("parts")
-    with new_stack(BATCH_ROOTS=str(root)) as made:
-        folder = parts.write_dataset(tmp_path_factory.mktemp("data") / "disc")
-        words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
-        made.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with new_stack(trained(), BATCH_ROOTS=str(root)) as made:
         made.start()
         made.root = root  # type: ignore[attr-defined]
         with made.client() as client:
