@@ -41,8 +41,8 @@ run: $(VENV)/.product
 	$(BIN)/python manage.py run --port $(PORT)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --database postgresql
+	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --database postgresql
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

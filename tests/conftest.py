@@ -20,19 +20,29 @@ from tests import parts
 from tests.environment import SHARED
 from tests.triggers import without_any_triggers
 
+# By system, the files that it is started for.
+_SHARING = {"e2e": ("tests/e2e/",), "stack": ("tests/stack/test_stack.py", "tests/stack/test_client.py")}
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Processes that share the work take whole files, and those that share a running system as one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((system for system, files in _SHARING.items() if file.startswith(files)), file)
+
+    return Scheduling(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On PostgreSQL only what touches a database runs: the rest cannot come out differently.
 
     Nor can what the browser makes of a page: whether the page itself does is for the tests without a browser.
-    Processes that share the work (`--dist loadgroup`) take whole files, and what shares a running system as one.
     """
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("e2e" if "e2e" in item.path.parts else str(item.path)))
     if config.getoption("--database") != "postgresql":
         return
     chosen = [

@@ -36,7 +36,7 @@
     if (!next) return;
     document.activeElement.blur();
     next.scrollIntoView({ block: "nearest" });
-    htmx.trigger(next, "click");
+    next.click(); // that of a list just swapped in, which htmx does not know yet, opens the whole page
   }
   const press = (id) => $(id) && !$(id).hidden && !$(id).disabled && $(id).click();
   const acts = {

@@ -14,8 +14,8 @@ def test_the_demo_twice() -> None:
     with new_stack() as stack:
         first = stack.manage("demo", "--exit", "--port", str(free_port()))
         assert "16 judged, 0 failed" in first.stdout
-        figures = stack.json("evaluate")
-        assert figures["image"]["auroc"] >= 0.75
+        script = "from modelzoo.models import ModelVersion as V; print(V.objects.get().metrics['image']['auroc'])"
+        assert float(stack.manage("shell", "-v0", "-c", script).stdout) >= 0.75
         again = stack.manage("demo", "--exit", "--port", str(free_port()))
         assert "is here already" in again.stderr
         assert "is trained already" in again.stderr

@@ -16,7 +16,7 @@ from PIL import Image
 from tests import parts
 from tests.stack.conftest import Stack, migrated, new_stack, trained, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 def load(client: httpx.Client, **words: Any) -> dict[str, Any]:
