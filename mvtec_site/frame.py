@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -41,6 +42,14 @@ PLACES = (
 # Chosen in the settings and kept in a cookie of this name; without one it is as the system has it.
 THEMES = ("light", "dark")
 THEME = "theme"
+# Where this browser stands, for the records of images that are sent from it; kept likewise.
+STATION, STATION_LENGTH = "station", 100
+
+
+def station_of(request: HttpRequest) -> str:
+    """The station that was chosen for this browser, or nothing. Anybody can write a cookie: it is only a suggestion."""
+    station = unquote(request.COOKIES.get(STATION, ""))
+    return station if station.isprintable() and len(station) <= STATION_LENGTH else ""
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from django import forms
 from django.contrib import messages
@@ -24,7 +25,7 @@ from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
 from accounts.web import needs
 from mvtec_site.errors import UserError
-from mvtec_site.frame import THEME, THEMES
+from mvtec_site.frame import STATION, STATION_LENGTH, THEME, THEMES, station_of
 
 _YEAR = 365 * 24 * 3600
 _SHOWN_TOKENS = 100
@@ -69,6 +70,22 @@ class TokenForm(forms.Form):
             ) from error
 
 
+class BrowserForm(forms.Form):
+    """What this browser keeps, whoever signs in at it."""
+
+    theme = forms.ChoiceField(
+        label="Colours",
+        required=False,
+        choices=[("", "As the system has it"), *((name, name.capitalize()) for name in THEMES)],
+        widget=forms.RadioSelect,
+    )
+    station = forms.CharField(
+        required=False,
+        max_length=STATION_LENGTH,
+        widget=forms.TextInput({"autocomplete": "off", "placeholder": "line 3, camera 1"}),
+    )
+
+
 class PasswordForm(PasswordChangeForm):
     """Django's, on a page that has other things to begin with."""
 
@@ -97,7 +114,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "roles": selectors.roles_of(user),
         "granted": [words for right, words in _WORDS.items() if right in own],
         "refused": [(words, ", ".join(roles_with(right))) for right, words in _WORDS.items() if right not in own],
-        "themes": [("", "As the system has it"), *((name, name.capitalize()) for name in THEMES)],
+        "browser_form": BrowserForm(initial={THEME: request.COOKIES.get(THEME, ""), STATION: station_of(request)}),
         "password_form": PasswordForm(user),
         "token_form": TokenForm(initial={"scopes": [Scope.INSPECT]}),
         "tokens": list(selectors.tokens_of(user)[:_SHOWN_TOKENS]) if issues else [],
@@ -111,14 +128,18 @@ def settings_page(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def choose_theme(request: HttpRequest) -> HttpResponse:
-    """Kept in a cookie of this browser: it says nothing about anybody."""
+def keep_browser(request: HttpRequest) -> HttpResponse:
+    """Kept in cookies of this browser: they say nothing about anybody."""
+    form = BrowserForm(request.POST)
+    if not form.is_valid():
+        return _page(request, browser_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     response = redirect("settings")
-    theme = request.POST.get(THEME, "")
-    if theme in THEMES:
-        response.set_cookie(THEME, theme, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
-    else:
-        response.delete_cookie(THEME, samesite="Lax")
+    for name in (THEME, STATION):
+        if value := form.cleaned_data[name]:
+            kept = quote(value)
+            response.set_cookie(name, kept, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
+        else:
+            response.delete_cookie(name, samesite="Lax")
     return response
 
 

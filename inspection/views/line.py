@@ -28,6 +28,7 @@ from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments, deployment_in_force
 from mvtec_site.errors import NotFound, UserError
+from mvtec_site.frame import station_of
 
 # More images than that at once are a batch.
 _QUEUE_MOST = 50
@@ -43,8 +44,8 @@ class PartForm(forms.Form):
     part_number = forms.CharField(required=False, max_length=100, label="Part number")
     serial_number = forms.CharField(required=False, max_length=100, label="Serial number")
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
         self.label_suffix = ""
 
     def context(self) -> services.PartContext:
@@ -91,7 +92,13 @@ def today(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
     state = _state(asked)
-    context = state | _figures(state["deployment"]) | {"part": PartForm()} | _limits() | more
+    context = (
+        state
+        | _figures(state["deployment"])
+        | {"part": PartForm(initial={"station": station_of(request)})}
+        | _limits()
+        | more
+    )
     return render(request, "line.html", context, status=status)
 
 

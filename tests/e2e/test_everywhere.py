@@ -23,7 +23,14 @@ _ADDRESSES = "import json; from inspection.benchmarks.pages import addresses; pr
 _NO_PAGES = {
     *("healthz", "readyz", "logout", "inspect", "line-review", "history-keep", "history-forget", "inspection-review"),
     *("inspection-certificate", "model-promote", "model-roll-back", "model-archive", "batch-cancel", "audit-verify"),
-    *("settings-theme", "settings-password", "settings-tokens", "settings-revoke", "retention-set", "retention-start"),
+    *(
+        "settings-browser",
+        "settings-password",
+        "settings-tokens",
+        "settings-revoke",
+        "retention-set",
+        "retention-start",
+    ),
     *("dataset-thumbnail", "dataset-outline", "run-cancel"),
 }
 

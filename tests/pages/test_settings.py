@@ -71,10 +71,29 @@ def test_who_is_not_signed_in_is_asked_to() -> None:
 
 def test_a_theme_is_kept_in_a_cookie(signed_in: Client) -> None:
     assert "data-theme" not in text(signed_in.get("/settings/"))
-    assert signed_in.post("/settings/theme", {"theme": "dark"}).status_code == 302
+    assert signed_in.post("/settings/browser", {"theme": "dark"}).status_code == 302
     assert '<html lang="en" data-theme="dark">' in text(signed_in.get("/settings/"))
-    signed_in.post("/settings/theme", {"theme": '"><script>'})
+    assert signed_in.post("/settings/browser", {"theme": '"><script>'}).status_code == 422
+    signed_in.post("/settings/browser", {"theme": ""})
     assert "data-theme" not in text(signed_in.get("/settings/"))
+    signed_in.cookies["theme"] = '"><script>'
+    assert "data-theme" not in text(signed_in.get("/settings/"))
+
+
+@pytest.mark.usefixtures("deployment")
+def test_a_browser_knows_its_station(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mvtec_site.broker.live_workers", lambda: {})
+    station = 'Linie 3; "Süd" <b>'
+    assert signed_in.post("/settings/browser", {"station": f" {station} "}).status_code == 302
+    for path in ("/settings/", "/"):
+        assert 'value="Linie 3; &quot;Süd&quot; &lt;b&gt;"' in text(signed_in.get(path)), path
+    for wrong in ("s" * 101, "a\0b"):
+        assert signed_in.post("/settings/browser", {"station": wrong}).status_code == 422
+    assert "Linie 3" in text(signed_in.get("/")), "what was there stays"
+    signed_in.post("/settings/browser", {"station": ""})
+    assert "Linie 3" not in text(signed_in.get("/"))
+    signed_in.cookies["station"] = "%00%ff" + "x" * 5000
+    assert signed_in.get("/").status_code == 200
 
 
 def test_the_key_of_a_token_is_shown_once(signed_in: Client, user: User) -> None:
