@@ -154,9 +154,8 @@ def _scores(version: ModelVersion, day: date) -> list[float]:
         model_version=version,
         created_at__gte=_midnight(day),
         created_at__lt=_midnight(day + timedelta(days=1)),
-        score__isnull=False,
     ).order_by("-created_at", "-id")
-    return list(newest.values_list("score", flat=True)[:SCORES_MOST])
+    return [score for score in newest.values_list("score", flat=True)[:SCORES_MOST] if score is not None]
 
 
 def _counts(category: Category, day: date, most: int) -> tuple[int, int]:

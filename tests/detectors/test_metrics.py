@@ -294,6 +294,7 @@ def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_often_enough(n)
     if n < 6:
         assert found is None
         return
+    assert found is not None
     low, high = int(found[0]), int(found[1])
     assert low + high == n - 1
     assert holds(low, high) >= 0.95
