@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def older(tmp_path: Path, django_db_setup: None, django_db_blocker: Any) -> Iter
     name = str(tmp_path / "older.sqlite3")
     with django_db_blocker.unblock():
         if default.vendor == "postgresql":
-            name = "older"
+            name = f"older_{os.getpid()}"
             keeper = default.copy("keeper")
             keeper.set_autocommit(True)
             with keeper.cursor() as cursor:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import psutil
@@ -165,8 +166,7 @@ class Installation:
     @contextlib.contextmanager
     def copied(self, var_dir: Path, **environment: str) -> Iterator[Stack]:
         shutil.copytree(self.var_dir, var_dir, dirs_exist_ok=True)
-        template = self.database.rpartition("/")[2].partition("?")[0] or "template1"
-        with new_database(template) as database:
+        with new_database(urlsplit(self.database).path.strip("/") or "template1") as database:
             own = {"VAR_DIR": str(var_dir), "DATABASE_URL": database}
             yield Stack(var_dir, free_port(), os.environ | own | environment, self.token, self.trained)
 
