@@ -241,6 +241,7 @@ def manage(var_dir: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.sqlite_is_enough
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_cancelled_run_and_no_artifact(tmp_path: Path) -> None:
     folder = parts.write_dataset(tmp_path / "disc", train=40)
@@ -262,6 +263,7 @@ def test_ctrl_c_leaves_a_cancelled_run_and_no_artifact(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "var/artifacts").rglob("*") if path.is_file()]
 
 
+@pytest.mark.sqlite_is_enough
 @pytest.mark.slow
 def test_scores_of_a_reloaded_autoencoder_are_bit_equal_in_a_new_process(tmp_path: Path) -> None:
     """Must show 4, second half."""
@@ -314,6 +316,7 @@ def test_what_was_decided_about_the_preprocessing_is_kept_with_the_version(datas
     assert TrainingRun.objects.get().calibration == {"method": "conformal", "false_reject_rate": 0.2}
 
 
+@pytest.mark.sqlite_is_enough
 def test_export(version: ModelVersion, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")

@@ -325,6 +325,7 @@ def test_more_records_than_a_sheet_holds_go_on_the_next(
     assert all(sheet["A1"].value == "inspection_id" for sheet in book.worksheets)
 
 
+@pytest.mark.sqlite_is_enough
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "\n@x"])
 def test_a_spreadsheet_runs_nothing(records: list[Inspection], text: str) -> None:
     with without_triggers("inspection_inspection"):

@@ -202,6 +202,7 @@ def test_a_model_is_remembered_across_a_restart(stack: Stack) -> None:
     assert after["inspection_id"] != before["inspection_id"]
 
 
+@pytest.mark.sqlite_is_enough
 def test_two_cannot_run_on_one_var_dir(stack: Stack) -> None:
     done = stack.manage("run", "--port", str(stack.port + 1), check=False)
     assert done.returncode != 0
@@ -209,6 +210,7 @@ def test_two_cannot_run_on_one_var_dir(stack: Stack) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.sqlite_is_enough
 def test_a_taken_port_is_one_sentence(stack: Stack) -> None:
     with new_stack() as other:
         done = other.manage("run", "--port", str(stack.port), check=False)
@@ -286,6 +288,7 @@ def test_without_a_worker_the_caller_is_told() -> None:
         assert stack.manage("shell", "--verbosity", "0", "--command", script).stdout.split() == ["0"]
 
 
+@pytest.mark.sqlite_is_enough
 def test_two_stacks_never_meet(stack: Stack) -> None:
     with new_stack(migrated()) as other:
         other.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
