@@ -20,20 +20,18 @@ from tests import parts
 from tests.environment import SHARED
 from tests.triggers import without_any_triggers
 
-# By system, the files that it is started for.
-_SHARING = {"e2e": ("tests/e2e/",), "stack": ("tests/stack/test_stack.py", "tests/stack/test_client.py")}
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Processes that share the work take whole files, and those that share a running system as one."""
+    """Processes that share the work take whole files, and all that share the browser's running system as one."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return next((system for system, files in _SHARING.items() if file.startswith(files)), file)
+            return "tests/e2e" if file.startswith("tests/e2e/") else file
 
     return Scheduling(config, log)
 

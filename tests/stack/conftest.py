@@ -220,9 +220,9 @@ def new_stack(installation: Installation | None = None, **environment: str) -> I
             shutil.rmtree(var_dir, ignore_errors=True)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A running system with a trained, not yet loaded detector for discs; shared by the tests of this folder."""
+    """A running system with a trained, not yet loaded detector for discs; shared by the tests of a module."""
     with new_stack(trained()) as made:
         made.start()
         yield made
