@@ -25,13 +25,13 @@ _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Processes that share the work take whole files, and all that share the browser's running system as one."""
+    """Processes that share the work take whole files, and all that start systems as one: those take their time."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "tests/e2e" if file.startswith("tests/e2e/") else file
+            return "systems" if file.startswith(("tests/e2e/", "tests/stack/")) else file
 
     return Scheduling(config, log)
 
