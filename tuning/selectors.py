@@ -94,6 +94,8 @@ class _Counted:
     reviewed: list[_Reviewed]
     first: datetime | None
     last: datetime | None
+    low: float | None  # of the scores
+    high: float | None
 
     @property
     def days(self) -> float:
@@ -115,6 +117,8 @@ def _count(meant: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Count
     row = meant.aggregate(
         first=Min("created_at"),
         last=Max("created_at"),
+        low=Min("score"),
+        high=Max("score"),
         **{name: Count("outcome", filter=condition) for name, condition in wanted.items()},
     )
     names = [f"above_{index}" for index in range(len(thresholds))]
@@ -146,6 +150,8 @@ def _count(meant: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Count
         ],
         first=row["first"],
         last=row["last"],
+        low=row["low"],
+        high=row["high"],
     )
 
 
@@ -344,10 +350,9 @@ def _curve(
     The thresholds are multiples of a power of two, so that a score is divided by their distance without rounding and
     falls on exactly the side of each on which `score > threshold` puts it. A bin includes its upper end.
     """
-    if not any(counted.scored.values()):
+    if counted.low is None or counted.high is None:
         return None
-    ends = meant.aggregate(low=Min("score"), high=Max("score"))
-    low, high = (ends[name] if given is None else given for name, given in zip(("low", "high"), shown, strict=True))
+    low, high = (end if given is None else given for end, given in zip((counted.low, counted.high), shown, strict=True))
     if low > high:
         raise UserError("The curve must begin at a lower score than it ends at.", code="invalid")
     width = _power_of_two(low, high, bins)

@@ -451,7 +451,7 @@ def test_queries(judged: ModelVersion, django_assert_num_queries: Any) -> None:
     filters = Filters(model_version=judged.pk)
     with django_assert_num_queries(6):
         what_if(filters, threshold=5.0, compare=True, costs=COSTS)
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(9):
         what_if(filters, threshold=5.0, bins=100, presets=True, costs=COSTS)
 
 
