@@ -48,8 +48,8 @@ def opened(inspection_id: str) -> Inspection | None:
 
 
 def usual_time(version: ModelVersion) -> float | None:
-    """Median of the milliseconds that a worker took for an image, over the last ones this version judged."""
-    newest = Inspection.objects.filter(model_version=version).order_by("-created_at", "-id")
+    """Median of the milliseconds that a worker took for an image, over the last ones this version gave a score."""
+    newest = Inspection.objects.filter(model_version=version, score__isnull=False).order_by("-created_at", "-id")
     times = [
         sum(float(value) for step, value in timings.items() if step.endswith("_ms"))
         for timings in newest.values_list("timings", flat=True)[:LATEST]

@@ -386,6 +386,13 @@ def test_today_counts_the_day(record: Inspection, operator: User) -> None:
     assert line.today(deployment).share is None
 
 
+@pytest.mark.parametrize("address", ["http://[", "no address", "http://testserver/?category=%ff&inspection=%00"])
+def test_parts_asked_for_from_an_odd_address(signed_in: Client, record: Inspection, address: str) -> None:
+    for name in ("line-status", "line-today"):
+        headers = {"HX-Request": "true", "HX-Current-URL": address}
+        assert signed_in.get(reverse(name), headers=headers).status_code == 200
+
+
 def test_the_time_of_an_image_is_the_workers_median(signed_in: Client, record: Inspection) -> None:
     took = sum(value for step, value in record.timings.items() if step.endswith("_ms"))
     assert line.usual_time(record.model_version) == pytest.approx(took)

@@ -119,17 +119,17 @@ class Shown:
 
 def _shown(event: AuditEvent, *, someone: Any, whole: bool = False) -> Shown:
     before, after = json.loads(event.before), json.loads(event.after)
-    changes = [
-        Change(
-            change["field"] or "value",
-            _words(change["before"], whole=whole),
-            _words(change["after"], whole=whole),
-        )
-        for change in selectors.changes_of(before, after)
-    ]
+    changes = [_change(change, whole=whole) for change in selectors.changes_of(before, after)]
     kept = changes if whole else changes[:_CHANGES]
     what = event.kind.replace(".", " ").replace("_", " ").capitalize()
     return Shown(event, what, _subject(event), kept, len(changes) - len(kept), _address_of(event, someone))
+
+
+def _change(change: dict[str, Any], *, whole: bool) -> Change:
+    before, after = (_words(change[side], whole=whole) for side in ("before", "after"))
+    if before == after:  # they differ in what was cut off
+        before, after = (_words(change[side], whole=True) for side in ("before", "after"))
+    return Change(change["field"] or "value", before, after)
 
 
 def _subject(event: AuditEvent) -> str:

@@ -85,6 +85,13 @@ class BrowserForm(forms.Form):
         widget=forms.TextInput({"autocomplete": "off", "placeholder": "line 3, camera 1"}),
     )
 
+    def clean_station(self) -> str:
+        """Every kind of space is a plain one; what cannot be seen is refused, as `station_of` takes none of it."""
+        station = " ".join(str(self.cleaned_data["station"]).split())
+        if not station.isprintable():
+            raise forms.ValidationError("It has a character that cannot be seen. Write it by hand.")
+        return station
+
 
 class PasswordForm(PasswordChangeForm):
     """Django's, on a page that has other things to begin with."""

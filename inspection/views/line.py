@@ -105,8 +105,11 @@ def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: 
 def _asked(request: HttpRequest) -> QueryDict:
     """What the address says. A page that asks for its parts again says where it stands by now, which htmx tells."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
-    at = htmx.current_url_abs_path if htmx else None
-    return QueryDict(urlsplit(at).query) if at else request.GET
+    try:
+        at = htmx.current_url_abs_path if htmx else None
+        return QueryDict(urlsplit(at).query) if at else request.GET
+    except ValueError:  # no address at all; browsers send none like that
+        return request.GET
 
 
 def _meant(asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:

@@ -72,6 +72,13 @@ def test_an_event_says_who_what_when_and_where_and_what_changed(audrey: Client, 
     assert audrey.get("/audit/999999/").status_code == 404
 
 
+def test_a_change_that_rounding_would_hide_is_shown(audrey: Client) -> None:
+    happen(before={"value": 0.12345612, "note": "a"}, after={"value": 0.12345634, "note": "b"})
+    page = audrey.get("/audit/").content.decode()
+    assert "<del>value: 0.12345612</del>" in page
+    assert "<ins>value: 0.12345634</ins>" in page
+
+
 def test_a_long_event_is_whole_on_its_own_page(audrey: Client) -> None:
     happen(after={f"field{index}": "x" * 400 for index in range(9)})
     listed, one = audrey.get("/audit/").content.decode(), audrey.get("/audit/1/").content.decode()

@@ -87,7 +87,9 @@ def test_a_browser_knows_its_station(signed_in: Client, monkeypatch: pytest.Monk
     assert signed_in.post("/settings/browser", {"station": f" {station} "}).status_code == 302
     for path in ("/settings/", "/"):
         assert 'value="Linie 3; &quot;Süd&quot; &lt;b&gt;"' in text(signed_in.get(path)), path
-    for wrong in ("s" * 101, "a\0b"):
+    signed_in.post("/settings/browser", {"station": "Linie\u00a03\u3000\tS\u00fcd"})
+    assert 'value="Linie 3 S\u00fcd"' in text(signed_in.get("/"))
+    for wrong in ("s" * 101, "a\0b", "a\u200bb"):
         assert signed_in.post("/settings/browser", {"station": wrong}).status_code == 422
     assert "Linie 3" in text(signed_in.get("/")), "what was there stays"
     signed_in.post("/settings/browser", {"station": ""})

@@ -142,10 +142,12 @@ def new_database(template: str = "template1") -> Iterator[str]:
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield address.replace("/postgres?", f"/{name}?")
-    with connection.cursor() as cursor:
-        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    connection.close()
+    try:
+        yield address.replace("/postgres?", f"/{name}?")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.close()
 
 
 # ---------------------------------------------------------------- installations to begin with
