@@ -38,7 +38,7 @@ def needs(*rights: Right, hidden: bool = False) -> Callable[[View], View]:
 def refusal(request: HttpRequest, right: Right) -> HttpResponse:
     """The page that says what is missing. Who may not even see the line is offered to sign in as somebody else."""
     context = {
-        "title": "Not for you",
+        "title": "No permission",
         "detail": forbidden(right).detail,
         "sign_out": not may(request.user, Right.READ),
     }

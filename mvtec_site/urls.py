@@ -5,7 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from accounts.views.sign_in import SignIn, SignOut
+from accounts.views.sign_in import SignIn, SignOut, session
 from mvtec_site import views
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("readyz", views.readyz, name="readyz"),
     path("login/", SignIn.as_view(), name="login"),
     path("logout/", SignOut.as_view(), name="logout"),
+    path("session", session, name="session"),
     path("admin/", admin.site.urls),
     # DRF decides who may read these: a token is as good as a session.
     path("api/schema", login_not_required(SpectacularAPIView.as_view()), name="schema"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import render, resolve_url
 from django.views.decorators.http import require_GET
 
+from accounts.middleware import SIGN_IN_HEADER, session_over
 from mvtec_site import broker, problems
 from mvtec_site.version import code_version, libraries
 
@@ -47,17 +49,20 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     if problems.is_api(request):
         return problems.response(404, "not_found", "There is nothing at this address.")
     return render(
-        request, "problem.html", {"title": "Nothing here", "detail": "This address leads nowhere."}, status=404
+        request, "problem.html", {"title": "Page not found", "detail": "There is no page at this address."}, status=404
     )
 
 
 @login_not_required
 def server_error(request: HttpRequest) -> HttpResponse:
     """A defect of ours. The log has the traceback under the request id that the answer carries."""
-    detail = "Something went wrong on our side. What was recorded before stays recorded; the log says more."
+    detail = (
+        "Something went wrong on the server. Records that were already saved are safe. Try again; if it happens again, "
+        "call support."
+    )
     if problems.is_api(request):
         return problems.response(500, "internal_error", detail)
-    return render(request, "problem.html", {"title": "Our fault", "detail": detail}, status=500)
+    return render(request, "problem.html", {"title": "Server error", "detail": detail}, status=500)
 
 
 @login_not_required
@@ -68,7 +73,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
             return problems.response(*known[:3])
         return problems.response(400, "bad_request", "This request cannot be read.")
     return render(
-        request, "problem.html", {"title": "Cannot be read", "detail": "This request cannot be read."}, status=400
+        request, "problem.html", {"title": "Bad request", "detail": "This request cannot be read."}, status=400
     )
 
 
@@ -76,12 +81,16 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     if problems.is_api(request):
         return problems.response(403, "permission_denied", "You may not do this.")
-    return render(request, "problem.html", {"title": "Not for you", "detail": "You may not do this."}, status=403)
+    return render(request, "problem.html", {"title": "No permission", "detail": "You may not do this."}, status=403)
 
 
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    detail = "The form is out of date. Nothing was kept; load the page again and repeat."
+    detail = "This form is out of date. Nothing was saved. Go back, reload the page, and send it again."
     if problems.is_api(request):
         return problems.response(403, "csrf_failed", detail)
-    return render(request, "problem.html", {"title": "Out of date", "detail": detail}, status=403)
+    if not request.user.is_authenticated and request.path != resolve_url(settings.LOGIN_URL):
+        return session_over(request)
+    answer = render(request, "problem.html", {"title": "Form out of date", "detail": detail}, status=403)
+    answer[SIGN_IN_HEADER] = "token"
+    return answer

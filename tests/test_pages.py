@@ -147,7 +147,7 @@ def test_the_inspection_page_says_everything_that_was_in_force(signed_in: Client
         assert fact in page
     missing = signed_in.get("/inspections/00000000-0000-0000-0000-000000000000/")
     assert missing.status_code == 404
-    assert "leads nowhere" in missing.content.decode()
+    assert "no page at this address" in missing.content.decode()
 
 
 def test_a_form_without_scripts_says_what_is_wrong(signed_in: Client, deployment: Deployment) -> None:

@@ -20,7 +20,7 @@
     });
     form.addEventListener("htmx:afterRequest", function (event) {
       bar.hidden = true;
-      offline.hidden = event.detail.successful;
+      offline.hidden = event.detail.successful || session.over(event.detail.xhr);
     });
   }
 })();

@@ -1,0 +1,48 @@
+"""Who is not signed in is asked to, and told what became of what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.conf import settings
+from django.contrib.auth.middleware import LoginRequiredMiddleware
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import resolve_url
+
+# Tells a page's script that the answer is none because the session is over, or its CSRF token is.
+SIGN_IN_HEADER = "X-Sign-In"
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+def is_from_script(request: HttpRequest) -> bool:
+    """Whether a page's script asks: it opens a dialog, where a navigation would lead to the sign-in page."""
+    return request.headers.get("HX-Request") == "true" or request.headers.get("X-Requested-With") == "fetch"
+
+
+def session_over(request: HttpRequest) -> HttpResponse:
+    """401 for a script; else the sign-in page, which leads back to the page that was looked at.
+
+    What a form sent is not kept, and the sign-in page says so.
+    """
+    if is_from_script(request):
+        return HttpResponse("Sign in again.", status=401, headers={SIGN_IN_HEADER: "required"})
+    query = {"next": request.get_full_path()}
+    if request.method not in _SAFE_METHODS:
+        is_upload = request.content_type == "multipart/form-data"
+        query = {"next": _referring_page(request), "unsent": "file" if is_upload else "form"}
+    return HttpResponseRedirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode(query, safe='/')}")
+
+
+def _referring_page(request: HttpRequest) -> str:
+    """The page of this site that a form was sent from: an address that takes forms often shows none."""
+    referrer = urlsplit(request.headers.get("Referer", ""))
+    if referrer.netloc != request.get_host():
+        return resolve_url(settings.LOGIN_REDIRECT_URL)
+    return f"{referrer.path or '/'}?{referrer.query}" if referrer.query else referrer.path or "/"
+
+
+class SignInMiddleware(LoginRequiredMiddleware):
+    def handle_no_permission(self, request: HttpRequest, view_func: Callable[..., Any]) -> HttpResponseBase:
+        return session_over(request)
