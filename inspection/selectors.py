@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inspection.models import Inspection, Standing
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
-from modelzoo.selectors import active_deployments, threshold_in_force
+from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
 from mvtec_site import broker
 from mvtec_site.celery import QUEUES
 from mvtec_site.errors import NotFound, UserError
@@ -201,13 +201,18 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
 
 def line_status() -> dict[str, Any]:
     """What is loaded, who works, what waits."""
-    loaded = [deployment_document(deployment) for deployment in active_deployments()]
+    deployments = active_deployments()
+    loaded = [deployment_document(deployment) for deployment in deployments]
+    meant = without_category(deployments)
+    model = loaded[deployments.index(meant)] if meant else None
+    default = default_category()
     return {
         "model_loaded": bool(loaded),
-        "model": loaded[0] if loaded else None,
+        "model": model,
+        "default_category": default.name if default else None,
         "deployments": loaded,
-        "device": loaded[0]["device"] if loaded else settings.DEVICE,
-        "threshold": loaded[0]["threshold"] if loaded else None,
+        "device": model["device"] if model else settings.DEVICE,
+        "threshold": model["threshold"] if model else None,
         **traffic(),
         "versions": library_versions(),
         "uptime_seconds": round(time.time() - _STARTED, 1),

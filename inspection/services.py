@@ -32,7 +32,7 @@ from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
 from modelzoo.models import Deployment, ModelVersion, Threshold
-from modelzoo.selectors import threshold_in_force
+from modelzoo.selectors import deployment_in_force, threshold_in_force
 from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
 from mvtec_site.errors import Unavailable, UserError
@@ -69,22 +69,24 @@ def inspect_image(
     *,
     data: bytes,
     filename: str,
-    deployment: Deployment,
     source: str,
     actor: Actor,
     part: PartContext | None = None,
     timeout: float | None = None,
     category: str = "",
+    deployment: Deployment | None = None,
     idempotency_key: str | None = None,
 ) -> Inspection:
     """Gate an image, keep it, have a worker judge it, and return the record that the worker wrote.
+
+    It is judged by what is in force for `category` (see `deployment_in_force`), unless a `deployment` is given.
 
     With an `idempotency_key` the same caller gets the same record for the same request (the image, what is said about
     the part, and `category` as the caller named it), whenever and however often it is repeated; a record that was
     asked for before is `replayed`. What ended without a record is tried anew.
 
-    Raises `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in time (the image is kept, no record is
-    written, now or later), `KeyReused`, or the error that judging ended in.
+    Raises `NoModelLoaded`, `SeveralCategories` and `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in
+    time (the image is kept, no record is written, now or later), `KeyReused`, or the error that judging ended in.
     """
     require(actor, Right.INSPECT)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
@@ -95,6 +97,7 @@ def inspect_image(
         known = InspectionRequest.objects.filter(idempotency_key=key).first()
         if known and known.status not in InspectionRequest.WITHOUT_RECORD:
             return _replay(known, asked_for=asked_for, patience=patience)
+    deployment = deployment or deployment_in_force(category)
     gated, pixels = gate_image(data=data, filename=filename, actor=actor)
     filed = file_image(data=data, gated=gated)
     handover.lay_down(gated.sha256, pixels)

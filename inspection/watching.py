@@ -28,7 +28,6 @@ from inspection.folders import FileUnreadable, is_image_name, read_file
 from inspection.idempotency import own_key
 from inspection.models import Inspection
 from inspection.services import PartContext, inspect_image
-from modelzoo.selectors import deployment_in_force
 from mvtec_site import broker
 from mvtec_site.celery import INFERENCE
 from mvtec_site.errors import UserError
@@ -298,7 +297,6 @@ class Watcher:
         return inspect_image(
             data=data,
             filename=name,
-            deployment=deployment_in_force(self.watch.category),
             source="watcher",
             actor=self.watch.actor,
             part=part_of(name, self.watch),

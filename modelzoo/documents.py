@@ -8,6 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
+from modelzoo.selectors import default_category
 from mvtec_site.errors import NotFound
 
 
@@ -36,12 +37,18 @@ def category_document(category: Any) -> dict[str, Any]:
     deployment = next(iter(category.in_force), None)
     return {
         "name": category.name,
+        "is_default": category.is_default,
         "production": version and {"id": version.pk, "number": version.number, "algorithm": version.algorithm},
         "deployment": deployment and deployment.pk,
         "model_versions": category.version_count,
         "datasets": category.dataset_count,
         "created_at": category.created_at.isoformat(),
     }
+
+
+def default_category_document() -> dict[str, Any]:
+    category = default_category()
+    return {"category": category.name if category else None}
 
 
 # ---------------------------------------------------------------- model versions

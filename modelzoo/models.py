@@ -21,11 +21,19 @@ class Category(models.Model):
     """A kind of part that is inspected: screw, cookie, solar cell."""
 
     name = models.SlugField(max_length=100, unique=True)
+    is_default = models.BooleanField(
+        default=False, help_text="judges images that name no category while several are in force"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name"]
         verbose_name_plural = "categories"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="at_most_one_default_category"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

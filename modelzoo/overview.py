@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion
@@ -68,8 +68,10 @@ def versions(*, category: str = "", stage: str = "") -> QuerySet[Any]:
     return documents.versions(category=category, stage=stage).annotate(**figures)
 
 
-def categories() -> list[Category]:
-    return list(Category.objects.order_by("name"))
+def categories() -> list[Any]:
+    """By name; `in_force`: whether a model judges its parts now."""
+    active = Deployment.objects.filter(category=OuterRef("pk"), status=Deployment.Status.ACTIVE)
+    return list(Category.objects.annotate(in_force=Exists(active)).order_by("name"))
 
 
 # ---------------------------------------------------------------- one version

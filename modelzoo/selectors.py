@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db.models import Q
@@ -11,6 +11,8 @@ from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from mvtec_site.errors import Conflict, NotFound, UserError
 
 _WITH = ("category",)
+_VERSION = ("model_version__category",)
+_MAX_LISTED = 20  # names in a sentence
 
 
 def find_category(name: str) -> Category:
@@ -26,7 +28,8 @@ def find_category(name: str) -> Category:
 def find_version(*, wanted: str | int = "latest", category: str = "", algorithm: str = "") -> ModelVersion:
     """A version by id, or the latest of a category and algorithm: one that is not archived, else one that has served.
 
-    Raises `NotFound` with what there is, and `UserError` for a word that names no version.
+    Raises `NotFound` with what there is, `UserError` for a word that names no version or one of another category or
+    algorithm, and `SeveralCategories` for the latest of no category where several have versions.
     """
     versions = ModelVersion.objects.select_related(*_WITH)
     if str(wanted) != "latest":
@@ -36,23 +39,42 @@ def find_version(*, wanted: str | int = "latest", category: str = "", algorithm:
         if found is None:
             raise NotFound(f"There is no model version {wanted}.", code="model_version_not_found")
         if category and found.category.name != category:
-            raise UserError(f"Model version {wanted} is for {found.category.name}, not {category}.", code="invalid")
+            raise UserError(
+                f"Model version {wanted} is for {found.category.name}, not for {category}. Nothing was changed. Name "
+                "its own category, or none.",
+                code="invalid",
+            )
         if algorithm and found.algorithm != algorithm:
-            raise UserError(f"Model version {wanted} is a {found.algorithm}, not a {algorithm}.", code="invalid")
+            raise UserError(
+                f"Model version {wanted} is a {found.algorithm}, not a {algorithm}. Nothing was changed. Name its own "
+                "algorithm, or none.",
+                code="invalid",
+            )
         return found
     if category:
         versions = versions.filter(category__name=category)
     if algorithm:
         versions = versions.filter(algorithm=algorithm)
+    if not category:
+        names = sorted(versions.order_by().values_list("category__name", flat=True).distinct())
+        if len(names) > 1:
+            raise SeveralCategories(
+                f"Several categories have model versions ({_listed(names)}), and the request names none. Nothing was "
+                "changed. Name a category, or the id of a model version.",
+                categories=names,
+            )
     served = Q(deployments__activated_at__isnull=False)
     latest = versions.exclude(stage=ModelVersion.Stage.ARCHIVED).order_by("-id").first()
     # Whoever goes back and forth between algorithms archives each in turn; what a person put aside never served.
     latest = latest or versions.filter(served).order_by("-id").first()
     if latest is None:
         what = " ".join(word for word in (algorithm, "model version") if word)
-        where = f" for {category}" if category else ""
+        where = f" for {category[:100]!r}" if category else ""
+        names = list(Category.objects.order_by("name").values_list("name", flat=True)) if category else []
+        known = f" Categories are: {_listed(names)}." if names else ""
         raise NotFound(
-            f"There is no {what}{where} yet. Train one with manage.py train.", code="model_version_not_found"
+            f"There is no {what}{where} yet.{known} Train one on the Training page or with manage.py train.",
+            code="model_version_not_found",
         )
     return latest
 
@@ -120,18 +142,53 @@ def active_deployments() -> list[Deployment]:
 
 
 def deployment_in_force(category: str = "") -> Deployment:
-    """What judges an image: the category's deployment, or the one loaded last where no category is named."""
-    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("model_version__category")
+    """What judges an image: the category's deployment; where none is named, the only one or that of the default.
+
+    Raises `NoModelLoaded`, and `SeveralCategories` where several are in force and none of them is meant.
+    """
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("category", *_VERSION)
     active = active.defer("model_version__metrics", "model_version__held_out_scores")  # long, and asked at every image
     if category:
-        active = active.filter(category__name=category)
-    found = active.order_by("-activated_at", "-id").first()
-    if found is None:
-        where = f" for {category}" if category else ""
-        raise NoModelLoaded(
-            f"No model is loaded{where}. Load one with POST /api/load_model, then send the image again."
+        found = active.filter(category__name=category).first()
+        if found is None:
+            raise _no_model_for(category)
+        return found
+    deployments = list(active.order_by("category__name"))
+    if not deployments:
+        raise NoModelLoaded("No model is loaded. Load one with POST /api/load_model, then send the image again.")
+    meant = without_category(deployments)
+    if meant is None:
+        names = [deployment.category.name for deployment in deployments]
+        raise SeveralCategories(
+            f"Several categories are in force ({_listed(names)}), and the request names none. Nothing was judged. Name "
+            "the category, or have a default category set (Models page, manage.py set_default_category).",
+            categories=names,
         )
-    return found
+    return meant
+
+
+def without_category(deployments: Sequence[Deployment]) -> Deployment | None:
+    """Of those in force, what judges an image that names no category: the only one, or the default's; None: nothing."""
+    if len(deployments) == 1:
+        return deployments[0]
+    return next((deployment for deployment in deployments if deployment.category.is_default), None)
+
+
+def default_category() -> Category | None:
+    return Category.objects.filter(is_default=True).first()
+
+
+def _no_model_for(category: str) -> NoModelLoaded:
+    names = sorted(deployment.category.name for deployment in active_deployments())
+    in_force = f"In force: {_listed(names)}. " if names else ""
+    return NoModelLoaded(
+        f"No model is loaded for {category[:100]!r}. {in_force}Nothing was judged. Name a category that is in force, "
+        "or load a model for this one with POST /api/load_model."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_MAX_LISTED]) + (", ..." if len(names) > _MAX_LISTED else "")
 
 
 def rollback_target(category: Category) -> Deployment:
@@ -161,3 +218,9 @@ def rollback_target(category: Category) -> Deployment:
 class NoModelLoaded(UserError):
     code = "no_model_loaded"
     status = 409  # type: ignore[assignment]
+
+
+class SeveralCategories(Conflict):
+    """A request that names no category, where several could be meant: `categories` are their names."""
+
+    code = "several_categories"

@@ -15,7 +15,7 @@ from django.utils import timezone
 from accounts.roles import Right, require
 from modelzoo.attested import said_of_threshold
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from modelzoo.selectors import rollback_target, threshold_by_rule
+from modelzoo.selectors import deployment_in_force, rollback_target, threshold_by_rule
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
 from records.services import Actor, audit
@@ -164,6 +164,33 @@ def needed_reason(given: str, what: str) -> str:
     if not given.strip():
         raise UserError(f"{what} needs a reason: what will somebody ask in a year?", code="reason_missing")
     return given.strip()
+
+
+@transaction.atomic
+def set_default_category(*, category: Category | None, reason: str, actor: Actor) -> None:
+    """Say which category is meant by images that name none while several are in force; None: they are refused.
+
+    Raises `Forbidden`, `UserError` for a missing reason, and `NoModelLoaded` for a category that nothing judges.
+    """
+    require(actor, Right.DEPLOY)
+    reason = needed_reason(reason, "A default category")
+    if category is not None:
+        deployment_in_force(category.name)
+    # One change at a time: whoever comes second sees what the first one set.
+    rows = list(Category.objects.select_for_update(no_key=True).order_by("pk"))
+    before = next((row for row in rows if row.is_default), None)
+    if before == category:
+        return
+    Category.objects.filter(is_default=True).update(is_default=False)
+    if category is not None:
+        Category.objects.filter(pk=category.pk).update(is_default=True)
+    audit(
+        kind="category.default_set",
+        subject=category or before,
+        actor=actor,
+        before={"category": before.name if before else None},
+        after={"category": category.name if category else None, "reason": reason},
+    )
 
 
 @transaction.atomic

@@ -19,6 +19,7 @@ from accounts.roles import Right
 from accounts.web import needs
 from modelzoo import overview, services
 from modelzoo.models import ModelVersion
+from modelzoo.selectors import find_category
 from mvtec_site.api import read_page
 from mvtec_site.errors import UserError
 
@@ -29,6 +30,10 @@ LONGEST_REASON = 500
 @needs(Right.READ)
 def models(request: HttpRequest) -> HttpResponse:
     """The versions of each category, the newest first; `?category=`, `?stage=`."""
+    return _models_page(request)
+
+
+def _models_page(request: HttpRequest, *, failed: UserError | None = None) -> HttpResponse:
     asked = {"category": request.GET.get("category", ""), "stage": request.GET.get("stage", "")}
     categories = overview.categories()
     if asked["category"] and asked["category"] not in {category.name for category in categories}:
@@ -39,8 +44,32 @@ def models(request: HttpRequest) -> HttpResponse:
         page = read_page(overview.versions(**asked), request, ordering=("category__name", "-id"))
     except UserError as error:
         raise Http404(error.detail) from error
-    context = {"page": page, "asked": asked, "categories": categories, "stages": ModelVersion.Stage.choices}
-    return render(request, "models.html", context)
+    context: dict[str, Any] = {
+        "page": page,
+        "asked": asked,
+        "categories": categories,
+        "stages": ModelVersion.Stage.choices,
+        "in_force": [category for category in categories if category.in_force],
+        "default": next((category for category in categories if category.is_default), None),
+    }
+    if failed:
+        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
+    return render(request, "models.html", context, status=failed.status if failed else HTTPStatus.OK)
+
+
+@require_POST
+@needs(Right.DEPLOY)
+def set_default(request: HttpRequest) -> HttpResponse:
+    """Say which category is meant by images that name none; an empty one: none is."""
+    name = request.POST.get("category", "")
+    try:
+        category = find_category(name) if name else None
+        services.set_default_category(category=category, reason=reason_of(request), actor=request.user)
+    except UserError as error:
+        return _models_page(request, failed=error)
+    told = f"{name} is the default category." if name else "There is no default category: images must name theirs."
+    messages.success(request, told)
+    return redirect("models")
 
 
 @require_GET

@@ -9,15 +9,16 @@ from pathlib import Path
 from django.conf import settings
 
 from modelzoo.models import Deployment, ModelVersion
-from modelzoo.services import activate, append_threshold, register_version, request_deployment
+from modelzoo.services import activate, append_threshold, ensure_category, register_version, request_deployment
 
 _SAME = ("algorithm", "artifact_bytes", "config", "backbone", "backbone_sha256", "dataset_name", "dataset_snapshot")
 
 
-def another(version: ModelVersion) -> ModelVersion:
-    """The same model under another number: its manifest says so, which makes it another artifact."""
-    number = ModelVersion.objects.filter(category=version.category).count() + 1
-    folder = f"{version.category.name}/run-{number}-1"
+def another(version: ModelVersion, *, category: str = "") -> ModelVersion:
+    """The same model under another number, or of another category: its manifest says so, which makes it another one."""
+    of = ensure_category(name=category) if category else version.category
+    number = ModelVersion.objects.count() + 1
+    folder = f"{of.name}/run-{number}-1"
     target = Path(settings.MODEL_PATH) / folder
     target.mkdir(parents=True)
     (target / "model.safetensors").hardlink_to(version.artifact_path / "model.safetensors")
@@ -26,7 +27,7 @@ def another(version: ModelVersion) -> ModelVersion:
     text = json.dumps(manifest, indent=2, sort_keys=True).encode()
     (target / "manifest.json").write_bytes(text)
     made = register_version(
-        category=version.category,
+        category=of,
         actor=None,
         artifact=folder,
         artifact_sha256=hashlib.sha256(text).hexdigest(),

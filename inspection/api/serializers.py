@@ -78,7 +78,10 @@ class WorkerOutput(serializers.Serializer):
 
 class StatusOutput(serializers.Serializer):
     model_loaded = serializers.BooleanField()
-    model = DeploymentOutput(allow_null=True)
+    model = DeploymentOutput(
+        allow_null=True, help_text="what judges an image that names no category; null: nothing, or several could"
+    )
+    default_category = serializers.CharField(allow_null=True, help_text="set on purpose; null: none is")
     deployments = DeploymentOutput(many=True)
     device = serializers.CharField()
     threshold = serializers.FloatField(allow_null=True)

@@ -20,7 +20,7 @@ from inspection.api import serializers as shapes
 from inspection.api.idempotency import KEY, REPLAY
 from inspection.idempotency import HEADER, REPLAYED
 from inspection.models import Inspection
-from modelzoo.selectors import deployment_in_force, find_version
+from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
 from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
 from mvtec_site.parsers import JSONParser
@@ -95,7 +95,6 @@ class TestImageView(ApiView):
         inspection = services.inspect_image(
             data=data,
             filename=given["image"].name,
-            deployment=deployment_in_force(given["category"]),
             source="api",
             actor=request.user,
             part=part_of(given),

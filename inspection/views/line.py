@@ -26,7 +26,7 @@ from inspection.models import Inspection
 from inspection.reviews import COMMENT_MOST, record_review
 from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
-from modelzoo.selectors import active_deployments, deployment_in_force
+from modelzoo.selectors import active_deployments
 from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import station_of
 
@@ -176,7 +176,6 @@ def inspect(request: HttpRequest) -> HttpResponse:
         done = services.inspect_image(
             data=read_upload(file, actor=request.user),
             filename=file.name or "",
-            deployment=deployment_in_force(category),
             source="web",
             actor=request.user,
             part=about,

@@ -43,6 +43,7 @@ class ProductionOutput(serializers.Serializer):
 
 class CategoryOutput(serializers.Serializer):
     name = serializers.CharField()
+    is_default = serializers.BooleanField(help_text="meant by images that name none while several are in force")
     production = ProductionOutput(allow_null=True, help_text="the model version that judges its parts")
     deployment = serializers.IntegerField(allow_null=True, help_text="the one in force")
     model_versions = serializers.IntegerField(help_text="how many")
@@ -51,6 +52,17 @@ class CategoryOutput(serializers.Serializer):
 
 
 CategoryPageOutput = page_output(CategoryOutput)
+
+
+class DefaultCategoryInput(serializers.Serializer):
+    category = serializers.CharField(
+        allow_null=True, max_length=100, help_text="one that is in force; null: no default any more"
+    )
+    reason = reason_field()
+
+
+class DefaultCategoryOutput(serializers.Serializer):
+    category = serializers.CharField(allow_null=True)
 
 
 # ---------------------------------------------------------------- model versions

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.roles import Right
 from modelzoo import documents, packing, services
 from modelzoo.api import serializers as shapes
-from modelzoo.selectors import find_version
+from modelzoo.selectors import find_category, find_version
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
 from mvtec_site.parsers import JSONParser
 
@@ -32,6 +32,35 @@ class CategoriesView(ApiView):
     )
     def get(self, request: Request) -> Response:
         return page_response(documents.categories(), request, documents.category_document)
+
+
+class DefaultCategoryView(ApiView):
+    """Which category is meant by images that name none while several are in force; null: they are refused."""
+
+    rights = {"GET": Right.READ, "PUT": Right.DEPLOY}
+    parser_classes = [JSONParser]
+
+    @extend_schema(responses={200: shapes.DefaultCategoryOutput, **problems()}, operation_id="default_category")
+    def get(self, request: Request) -> Response:
+        return Response(documents.default_category_document())
+
+    @extend_schema(
+        request=shapes.DefaultCategoryInput,
+        responses={200: shapes.DefaultCategoryOutput, **problems(409, 413, 415)},
+        operation_id="set_default_category",
+        examples=[
+            OpenApiExample(
+                "a category in force",
+                value={"category": "screw", "reason": "line 1 sends no category; it makes screws only"},
+                request_only=True,
+            )
+        ],
+    )
+    def put(self, request: Request) -> Response:
+        given = parsed(shapes.DefaultCategoryInput, request.data)
+        category = find_category(given["category"]) if given["category"] is not None else None
+        services.set_default_category(category=category, reason=given["reason"], actor=request.user)
+        return Response(documents.default_category_document())
 
 
 # ---------------------------------------------------------------- model versions

@@ -64,6 +64,7 @@ TABLE: dict[str, Row] = {
     # modelzoo
     "categories": row(GET=READERS),
     "categories/<name>/rollback": row(POST=ENGINEERS),
+    "default-category": row(GET=READERS, PUT=ENGINEERS),
     "model-versions": row(GET=READERS),
     "model-versions/<version_id>": row(GET=READERS),
     "model-versions/<version_id>/metrics": row(GET=READERS),

@@ -40,6 +40,7 @@ METHODS = {
     "create_batch": "batch",
     "create_rescoring": "rescore",
     "dataset": "dataset",
+    "default_category": "default_category",
     "dataset_from_reviews": "dataset_from_reviews",
     "dataset_image": "dataset_image",
     "dataset_images": "dataset_images",
@@ -79,6 +80,7 @@ METHODS = {
     "reviews": "reviews",
     "revoke_token": "revoke_token",
     "roll_back_category": "rollback",
+    "set_default_category": "set_default_category",
     "set_retention_policy": "set_retention_policy",
     "set_threshold": "set_threshold",
     "start_retention_run": "start_retention_run",
@@ -308,6 +310,9 @@ def test_versions_thresholds_deployments(client: Client, version: ModelVersion, 
     assert loaded["status"] == "active"
     assert len(each(client.deployments(category="disc", status="active"), shapes.Deployment)) == 1
     assert client.model_version(row["id"])["stage"] == "production"
+    fits(client.set_default_category("disc", reason="makes discs only"), shapes.DefaultCategory)
+    assert client.default_category() == {"category": "disc"}
+    assert client.set_default_category(None, reason="no more") == {"category": None}
     for act in (lambda: client.archive(row["id"], reason="x"), lambda: client.rollback("disc", reason="x")):
         with pytest.raises(ApiProblem) as problem:
             act()

@@ -58,7 +58,10 @@ class Client(Transport):
         threshold: float | None = None,
         **how: Unpack[shapes.How],
     ) -> shapes.LoadedModel:
-        """Load a model version and put it in force; returns when a worker holds it."""
+        """Load a model version and put it in force; returns when a worker holds it.
+
+        Problem `several_categories` for the latest version of no category, where several have versions.
+        """
         wanted = {"model_version": str(model_version), "category": category, "algorithm": algorithm}
         return self._post("load_model", json=_given(**wanted, threshold=threshold, **how))
 
@@ -72,6 +75,9 @@ class Client(Transport):
         **part: Unpack[shapes.PartFields],
     ) -> shapes.Inspection:
         """Have an image judged; returns the record. However often it has to be sent, there is one record of it.
+
+        Without a `category` it is judged by the only one in force, or by the default one; problem `several_categories`
+        where there are others.
 
         `idempotency_key`: give one of your own where your program may be restarted and ask again; the same key with the
         same image gives the same record. Without, each call has a new one.
@@ -360,6 +366,15 @@ class Client(Transport):
     def rollback(self, category: str, *, reason: str) -> shapes.Deployment:
         """Put the version in production that was before the present one."""
         return self._post("categories", category, "rollback", json={"reason": reason})
+
+    def default_category(self) -> shapes.DefaultCategory:
+        """Which category is meant by images that name none while several are in force."""
+        return self._get("default-category")
+
+    def set_default_category(self, category: str | None, *, reason: str) -> shapes.DefaultCategory:
+        """Say which one is meant; None: images that name none are refused (problem `several_categories`)."""
+        body = {"category": category, "reason": reason}
+        return self._send("PUT", ("default-category",), json=body, repeatable=True).json()
 
     def deployments(self, *, category: str = "", status: str = "") -> Iterator[shapes.Deployment]:
         return self._pages("deployments", category=category, status=status)

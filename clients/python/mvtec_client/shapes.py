@@ -225,6 +225,7 @@ class Worker(TypedDict):
 class Status(TypedDict):
     model_loaded: bool
     model: LoadedModel | None
+    default_category: str | None
     deployments: list[LoadedModel]
     device: str
     threshold: float | None
@@ -359,11 +360,16 @@ class ProductionVersion(TypedDict):
 
 class Category(TypedDict):
     name: str
+    is_default: bool
     production: ProductionVersion | None
     deployment: int | None
     model_versions: int
     datasets: int
     created_at: Moment
+
+
+class DefaultCategory(TypedDict):
+    category: str | None
 
 
 class ModelVersion(TypedDict):

@@ -29,7 +29,7 @@ class Command(ProductCommand):
         parser.add_argument(
             "--model-version", default="", help="an id or latest (default: what is loaded, else latest)"
         )
-        parser.add_argument("--category", default="")
+        parser.add_argument("--category", default="", help="needed where several are in force")
         parser.add_argument("--station", default="")
         how_options(parser)
         self.json_option(parser)

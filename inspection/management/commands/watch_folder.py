@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import signal
@@ -10,7 +11,6 @@ import threading
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 
 from accounts.roles import Right, require
 from inspection.watching import PART_FIELDS, Handled, NotNow, Watch, Watcher
+from modelzoo.selectors import NoModelLoaded, deployment_in_force
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import UserError
 
@@ -40,7 +41,11 @@ class Command(ProductCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, metavar="PATH")
         parser.add_argument("--station", required=True, help="where the camera stands; kept in every record")
-        parser.add_argument("--category", default="", help="whose model judges (default: the one loaded last)")
+        parser.add_argument(
+            "--category",
+            default="",
+            help="whose model judges; needed where several are in force and none is the default",
+        )
         parser.add_argument("--user", default="", help="operator of the records; needs the right to inspect")
         parser.add_argument("--after", choices=["move", "mark", "keep"], default="move", help="what becomes of a file")
         parser.add_argument(
@@ -102,6 +107,8 @@ def _watch(options: dict[str, Any]) -> Watch:
     station = options["station"].strip()
     if not 0 < len(station) <= 100:
         raise UserError("--station must have 1 to 100 characters. Nothing is watched.")
+    with contextlib.suppress(NoModelLoaded):  # which is waited for
+        deployment_in_force(options["category"])
     return Watch(
         folder=folder,
         station=station,
@@ -151,7 +158,7 @@ def _sentence(handled: Handled) -> str:
     return f"{document['file']}: {said}{where}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _until_told(stop: threading.Event) -> Iterator[None]:
     """SIGTERM and Ctrl-C end it after the file in hand; a second Ctrl-C at once."""
     before: dict[int, Any] = {}

@@ -20,6 +20,9 @@ class Command(ProductCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        parser.add_argument(
+            "--category", default="", help="of which the latest is meant; needed where there are several"
+        )
         parser.add_argument("--format", choices=["onnx"], default="onnx", help="(default onnx)")
         parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32", help="(default fp32)")
         parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder that does not exist")
@@ -30,7 +33,7 @@ class Command(ProductCommand):
         from modelzoo.detectors.engines.export import export
         from modelzoo.detectors.errors import DetectorError
 
-        version = find_version(wanted=options["model_version"])
+        version = find_version(wanted=options["model_version"], category=options["category"])
         source = {
             "category": version.category.name,
             "model_version": version.pk,

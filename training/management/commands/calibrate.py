@@ -26,6 +26,9 @@ class Command(ProductCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        parser.add_argument(
+            "--category", default="", help="of which the latest is meant; needed where there are several"
+        )
         rule = parser.add_mutually_exclusive_group(required=True)
         rule.add_argument("--percentile", type=float, help="of the held-out good scores (0..100)")
         rule.add_argument(
@@ -50,7 +53,7 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         from modelzoo.detectors.errors import DetectorError
 
-        version = find_version(wanted=options["model_version"])
+        version = find_version(wanted=options["model_version"], category=options["category"])
         if options["prevalence"] is not None and options["cost"] is None:
             raise UserError("--prevalence belongs to --cost.")
         try:

@@ -23,6 +23,9 @@ class Command(ProductCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        parser.add_argument(
+            "--category", default="", help="of which the latest is meant; needed where there are several"
+        )
         parser.add_argument("--dataset", default="", help="name of a data set (default: the one it was trained on)")
         # The reference, unless another way is asked for: figures are compared over machines and years.
         how_options(parser, runtime="torch", precision="fp32")
@@ -44,7 +47,7 @@ class Command(ProductCommand):
             raise UserError("--without-pictures says what a report shows; name one with --report.")
         if target:
             page.check_target(target)
-        version = find_version(wanted=options["model_version"])
+        version = find_version(wanted=options["model_version"], category=options["category"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)
         images = images_of(dataset, "test")
         if not images:

@@ -19,13 +19,16 @@ class Command(RunCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
+        parser.add_argument(
+            "--category", default="", help="of which the latest is meant; needed where there are several"
+        )
         parser.add_argument("--dataset", required=True, help="name of a data set of the same category")
         parser.add_argument("--queue", action="store_true", help="let a worker do it")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
         run = services.request_extension(
-            version=find_version(wanted=options["model_version"]),
+            version=find_version(wanted=options["model_version"], category=options["category"]),
             dataset=find_dataset(options["dataset"]),
             actor=None,
         )
