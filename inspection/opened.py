@@ -80,7 +80,7 @@ def score_chart(record: Inspection) -> Chart | None:
     parts = (score, f"this part {score:.4g}{beyond_edge}", f"part-{record.outcome}")
     limit = (threshold, f"threshold {threshold:.4g}", "threshold")
     marks = sorted([parts, limit])
-    if share(marks[1][0], low, high) - share(marks[0][0], low, high) < 45:
+    if share(marks[1][0], low, high) - share(marks[0][0], low, high) < 75:
         # Side by side the two labels would cover each other: the left one says both.
         (left, left_label, left_kind), (right, right_label, right_kind) = marks
         marks = [(left, "", left_kind), (right, f"{left_label}, {right_label}", right_kind)]

@@ -156,7 +156,7 @@ def _scores(version: Any) -> Chart | None:
         f"Scores of the test images of {version}",
         counts["edges"],
         {"good": ("good", counts["good"]), "defective": ("defective", counts["defective"])},
-        marks=[(version.metrics["threshold"], "threshold of the evaluation", "threshold")],
+        marks=[(version.metrics["threshold"], f"evaluated at {version.metrics['threshold']:.2f}", "threshold")],
     )
 
 

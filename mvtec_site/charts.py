@@ -33,11 +33,11 @@ class Mark:
 
     @property
     def anchor(self) -> str:
-        return "end" if self.at > 60 else "start"
+        return "end" if self.at > 50 else "start"
 
     @property
     def label_at(self) -> float:
-        return self.at - 1 if self.at > 60 else self.at + 1
+        return self.at - 1 if self.at > 50 else self.at + 1
 
 
 @dataclass(frozen=True)

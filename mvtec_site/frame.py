@@ -11,13 +11,14 @@ from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from accounts.roles import Right, Someone, may
+from mvtec_site.version import PRODUCT
 
 
 @dataclass(frozen=True)
 class Place:
     """An entry of the rail, for those who have one of the rights, or for everybody where none is named.
 
-    `name` is its URL's name and its icon's.
+    `name` is its URL's name and its icon's. The first four have a place of their own on a phone's bar.
     """
 
     name: str
@@ -36,6 +37,8 @@ PLACES = (
     Place("audit", "Audit", (Right.AUDIT,)),
     Place("settings", "Settings", ()),
     Place("help", "Help", ()),
+    Place("admin:index", "Admin", (Right.ADMINISTER,)),
+    Place("api-docs", "API", ()),
 )
 
 
@@ -53,12 +56,13 @@ def station_of(request: HttpRequest) -> str:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context of every template: the `places` of the rail that this person may go to, and the `theme` if one is set."""
+    """Context of every template: `places` of the rail that this person may go to, `theme` if one is set, `product`."""
     user = getattr(request, "user", None)
     theme = request.COOKIES.get(THEME, "")
     return {
         "places": SimpleLazyObject(lambda: _places(request, user)) if user is not None else [],
         "theme": theme if theme in THEMES else "",
+        "product": PRODUCT,
     }
 
 

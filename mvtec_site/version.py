@@ -1,4 +1,4 @@
-"""What code this is: recorded in every inspection and model version."""
+"""What product and which code this is: the code is recorded in every inspection and model version."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+PRODUCT = "MVTec inspection"  # the one name of it, on pages, in documents and in the API's description
 VERSION = "0.1.0"
 _ROOT = Path(__file__).resolve().parent.parent
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from tests import parts
 from tests.stack.conftest import Stack, new_stack, trained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -15,6 +17,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 PASSWORD = "a-long-password"
 PEOPLE = {"otto": "operator", "ina": "engineer", "audrey": "auditor", "ada": "admin"}
+_ADDRESSES = "import json; from inspection.benchmarks.pages import addresses; print(json.dumps(addresses()))"
 _DROP = """async ([name, bytes]) => {
   const transfer = new DataTransfer();
   transfer.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
@@ -51,6 +54,22 @@ def browser() -> Iterator[Any]:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield made
         made.close()
+
+
+@pytest.fixture(scope="package")
+def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Of every page, by name: there is something of each kind to show."""
+    from inspection.benchmarks.pages import NAMES  # not above: what takes screenshots has no settings
+
+    folder = parts.write_dataset(tmp_path_factory.mktemp("everywhere") / "disc", train=6, good=2, bad=2)
+    words = ("--image-size", "64", "--backbone", "efficientnet_lite0")
+    stack.json("train", "--model", "padim", "--dataset", str(folder), *words)
+    with stack.client() as client:
+        files = [("images", (f"{seed}.png", parts.png(seed, defective=seed == 1), "image/png")) for seed in (1, 2)]
+        assert client.post("/api/batch_test", files=files, data={"wait": "60"}).json()["done"] == 2
+    found: dict[str, str] = json.loads(stack.manage("shell", "--verbosity", "0", "--command", _ADDRESSES).stdout)
+    assert found.keys() == NAMES, "there is not something of each kind to show"
+    return found | {"line-opened": f"/?inspection={found['inspection'].split('/')[2]}"}
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def test_a_version_says_where_it_comes_from_and_how_well_it_does(
     assert "19/20" in page
     assert "It may have learned that instead" in page
     assert "It never judged an image of the line" in page
-    assert "threshold of the evaluation" in page
+    assert f"evaluated at {measured.metrics['threshold']:.2f}" in page
     assert reverse("threshold", args=[measured.pk]) in page
 
 
