@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 
 from django.db import transaction
-from django.utils.text import slugify
 from PIL import Image, ImageDraw
 
 from accounts.roles import Right, require
@@ -18,6 +17,7 @@ from inspection.history import Filters
 from inspection.models import Inspection, Review, Standing
 from modelzoo.models import Category
 from mvtec_site.errors import Conflict, UserError
+from mvtec_site.names import short_name
 from records.models import Asset
 from records.services import Actor, enter_asset, file_bytes
 from training.documents import full_dataset_document
@@ -202,8 +202,8 @@ def _labelled(standings: list[Standing], test_share: float) -> _Labelled:
 
 def _folder(defect_type: str) -> str:
     """A folder's name for what a person wrote, which may hold anything."""
-    slug = slugify(defect_type)
-    return slug if slug not in ("", GOOD) else hashlib.sha256(defect_type.encode()).hexdigest()[:16]
+    short = short_name(defect_type)
+    return short if short not in ("", GOOD) else hashlib.sha256(defect_type.encode()).hexdigest()[:16]
 
 
 def share_of(sha256: str) -> float:

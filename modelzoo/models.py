@@ -9,6 +9,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from mvtec_site.names import validate_short_name
+
 _LARGEST = sys.float_info.max
 
 
@@ -20,7 +22,11 @@ def finite(field: str) -> Q:
 class Category(models.Model):
     """A kind of part that is inspected: screw, cookie, solar cell."""
 
-    name = models.SlugField(max_length=100, unique=True)
+    # In addresses, folders and labels; letters of any script (`mvtec_site.names.short_name`).
+    name = models.CharField(max_length=100, unique=True, validators=[validate_short_name])
+    given_name = models.CharField(
+        max_length=300, blank=True, help_text="what it was first called; empty in categories older than it"
+    )
     is_default = models.BooleanField(
         default=False, help_text="judges images that name no category while several are in force"
     )

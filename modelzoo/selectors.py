@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ _MAX_LISTED = 20  # names in a sentence
 
 def find_category(name: str) -> Category:
     """Raises `NotFound` naming those there are."""
-    found = None if "\0" in name else Category.objects.filter(name=name).first()
+    short = unicodedata.normalize("NFKC", name)  # a Mac may send letters and accents apart
+    found = None if "\0" in name else Category.objects.filter(name=short).first()
     if found is None:
         names = ", ".join(Category.objects.order_by("name").values_list("name", flat=True)[:20])
         known = f"There are: {names}." if names else "There is none yet."

@@ -18,6 +18,7 @@ from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, rollback_target, threshold_by_rule
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
+from mvtec_site.names import ascii_name, normalised
 from records.services import Actor, audit
 
 
@@ -25,9 +26,36 @@ def actor_id(actor: Actor) -> int | None:
     return actor.pk if actor is not None else None
 
 
+def check_category_name(*, name: str, given_name: str) -> None:
+    """Raises `Conflict` where `given_name` and what another kind of part was called have one short name, `name`.
+
+    Two kinds of parts never become one in silence; whoever gives the short name itself means the category that has it.
+    """
+    if given_name == name:
+        return
+    category, older = Category.objects.filter(name=name).first(), ascii_name(given_name)
+    if category is None and older != name and Category.objects.filter(name=older).exists():
+        raise Conflict(
+            f"{given_name!r} is called {name} now. An earlier release would have called it {older}, and there is a "
+            f"category {older}. Nothing was changed. If it is that kind of part, name it {older}; else name it {name}.",
+            code="name_taken",
+        )
+    if category and category.given_name and normalised(category.given_name) != normalised(given_name):
+        raise Conflict(
+            f"{given_name!r} and {category.given_name!r} would both be called {name}. Nothing was changed. If they are "
+            f"the same kind of part, name it {name}; else give it another name.",
+            code="name_taken",
+        )
+
+
 @transaction.atomic
-def ensure_category(*, name: str) -> Category:
-    return Category.objects.get_or_create(name=name)[0]
+def ensure_category(*, name: str, given_name: str = "") -> Category:
+    """The category of that short name, made where there is none. `given_name`: what a person called it.
+
+    Raises `Conflict` as `check_category_name` does.
+    """
+    check_category_name(name=name, given_name=given_name or name)
+    return Category.objects.get_or_create(name=name, defaults={"given_name": (given_name or name)[:300]})[0]
 
 
 @transaction.atomic

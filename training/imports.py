@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
-from django.utils.text import slugify
 
 from accounts.roles import Right, require
 from mvtec_site.errors import UserError
+from mvtec_site.names import MAX_BYTES
 from records.images import clean_name
 from records.selectors import gate_limits
 from records.services import Actor
 from training.archives import ArchiveLimits, extract, is_archive
-from training.layout import CategoryScan, ScanProgress, scan
+from training.layout import CategoryScan, LabelNames, ScanProgress, scan
 from training.models import Dataset
 from training.selectors import latest_dataset
-from training.services import import_scan
+from training.services import import_scan, slug_of
+
+_PACKED = re.compile(r"(\.tar)?\.(zip|tar|t?gz|t?xz)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,18 @@ class Imported:
     scan: CategoryScan
 
 
-def import_path(path: Path, *, actor: Actor, name: str = "", progress: ScanProgress | None = None) -> list[Imported]:
+def import_path(
+    path: Path,
+    *,
+    actor: Actor,
+    name: str = "",
+    progress: ScanProgress | None = None,
+    labels: LabelNames | None = None,
+) -> list[Imported]:
     """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
 
-    Raises `UserError` (rejected layout, archive or name); what was imported before the error stays.
+    `labels`: folders that somebody said are of good or of defective parts. Raises `UserError` (rejected layout, label,
+    archive or name); what was imported before the error stays.
     """
     if not path.exists():
         raise UserError(f"There is nothing at {path}.", code="not_found")
@@ -44,15 +56,17 @@ def import_path(path: Path, *, actor: Actor, name: str = "", progress: ScanProgr
     if is_archive(path):
         with _own_folder() as folder:
             root = extract(path, folder / _stem(path.name), ArchiveLimits())
-            return _import_folder(root, source, actor, name, progress)
+            return _import_folder(root, source, actor, name, progress, labels)
     if not path.is_dir():
         raise UserError(
             f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
         )
-    return _import_folder(path, source, actor, name, progress)
+    return _import_folder(path, source, actor, name, progress, labels)
 
 
-def import_upload(file: UploadedFile, *, actor: Actor, name: str = "") -> list[Imported]:
+def import_upload(
+    file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None
+) -> list[Imported]:
     """As `import_path`, of an archive that was sent.
 
     Raises `Forbidden`, and `UserError` as that does; what is no archive is one, too.
@@ -62,7 +76,7 @@ def import_upload(file: UploadedFile, *, actor: Actor, name: str = "") -> list[I
     with _own_folder() as folder:
         archive = _on_disk(file, folder / "upload")
         root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits())
-        return _import_folder(root, sent, actor, name, None)
+        return _import_folder(root, sent, actor, name, None, labels)
 
 
 def _on_disk(file: UploadedFile, path: Path) -> Path:
@@ -101,17 +115,36 @@ def find_dataset(wanted: str) -> Dataset:
 
 
 def _stem(filename: str) -> str:
-    """For a folder, whatever the file was called; a data set is named by its slug anyway."""
-    return slugify(filename.split(".")[0]) or "archive"
+    """What the folder of an archive is called, and so its data set: as the file, without what says how it is packed."""
+    stem = _PACKED.sub("", clean_name(filename)).strip(". ") or "archive"
+    # What no file system takes is cut, and stays too long to name a data set.
+    return stem.encode()[: MAX_BYTES + 10].decode(errors="ignore")
 
 
-def _import_folder(root: Path, source: str, actor: Actor, name: str, progress: ScanProgress | None) -> list[Imported]:
-    found = scan(root, gate_limits(), progress=progress)
+def _import_folder(
+    root: Path, source: str, actor: Actor, name: str, progress: ScanProgress | None, labels: LabelNames | None
+) -> list[Imported]:
+    found = scan(root, gate_limits(), progress=progress, labels=labels)
     if name and len(found) > 1:
         names = ", ".join(item.name for item in found)
         raise UserError(f"A name fits one category; {source} has {len(found)}: {names}.", code="several_categories")
+    _check_apart([item.name for item in found])
     imported = []
     for item in found:
         dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)
         imported.append(Imported(dataset, created, item))
     return imported
+
+
+def _check_apart(names: list[str]) -> None:
+    """Raises `UserError` where two folders would become one data set."""
+    taken: dict[str, str] = {}
+    for name in names:
+        other = taken.setdefault(slug_of(name), name)
+        if other != name:
+            raise UserError(
+                f"The folders {other!r} and {name!r} would both be called {slug_of(name)}. Nothing was imported. "
+                "Rename one of them.",
+                code="name_taken",
+                status=HTTPStatus.UNPROCESSABLE_ENTITY,
+            )

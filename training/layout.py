@@ -7,6 +7,8 @@
 
 (Bergmann et al., "MVTec AD", CVPR 2019.) The given folder is a category, holds many of them, or wraps either. Other
 folders, such as `validation/`, are noted and left alone. Nothing is written, nothing outside the folder is read.
+Instead of `good` a folder may have any known name for good parts (`training.labels`: ok, normal, gutteile, ...); of a
+name that can be read either way somebody is asked, because a snapshot never changes.
 
 A broken image costs itself and is reported; a mask that does not fit its image stops the scan, because figures
 computed from it would be wrong without anybody noticing.
@@ -18,7 +20,7 @@ import hashlib
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -29,8 +31,8 @@ import numpy as np
 
 from mvtec_site.errors import UserError
 from records.images import GatedImage, GateLimits, ImageRejected, inspect_upload, open_rgb, read_bounded
+from training.labels import GOOD, Reading, normal_form, reading_of
 
-GOOD = "good"
 Split = Literal["train", "test"]
 ScanProgress = Callable[[int, int], None]  # images looked at, of how many
 Item = TypeVar("Item")
@@ -46,8 +48,8 @@ _MASK_DARK, _MASK_BRIGHT, _MASK_BLURRED = 32, 223, 0.05
 class DatasetRejected(UserError):
     """The folder cannot become a data set; nothing was written.
 
-    Codes: `not_mvtec_layout`, `unreadable_folder`, `no_good_images`, `too_few_good_images`, `mask_mismatch`
-    (all 422).
+    Codes: `not_mvtec_layout`, `unreadable_folder`, `no_good_images`, `too_few_good_images`, `mask_mismatch`,
+    `unclear_label` (with `folders`), `no_such_folder` (all 422).
     """
 
     code = "not_mvtec_layout"
@@ -114,25 +116,57 @@ class CategoryScan:
     snapshot: str
 
 
-def scan(root: Path, limits: GateLimits, *, progress: ScanProgress | None = None) -> list[CategoryScan]:
+@dataclass(frozen=True)
+class LabelNames:
+    """Folder names, in any spelling, that somebody said are of good or of defective parts, whatever they look like."""
+
+    good: tuple[str, ...] = ()
+    defect: tuple[str, ...] = ()
+
+    def check(self, present: Collection[str]) -> None:
+        """Raises `DatasetRejected` for a name that no folder has, or that was said to be both."""
+        forms = {normal_form(name) for name in present}
+        for name in (*self.good, *self.defect):
+            if normal_form(name) not in forms:
+                folders = ", ".join(sorted(present)) or "none"
+                raise DatasetRejected(
+                    f"There is no folder {name[:100]!r} in train/ or test/ (there are: {folders}). Nothing was "
+                    "imported.",
+                    code="no_such_folder",
+                )
+        both = {normal_form(name) for name in self.good} & {normal_form(name) for name in self.defect}
+        if both:
+            raise DatasetRejected(
+                f"The folder {sorted(both)[0]!r} was named both good and defective. Nothing was imported.",
+                code="unclear_label",
+            )
+
+
+def scan(
+    root: Path, limits: GateLimits, *, progress: ScanProgress | None = None, labels: LabelNames | None = None
+) -> list[CategoryScan]:
     """Read every category below a folder.
 
     Args:
         root: a category, a folder of categories, or a folder that wraps one of these.
         limits: of the upload gate, which every image and every mask has to pass.
         progress: called with (images looked at, images in all), from this thread.
+        labels: what somebody said about folders whose names leave it open.
 
     Returns:
         The categories by name; entries by path.
 
     Raises:
-        DatasetRejected: the layout, a category without enough good images, or a mask that does not fit.
+        DatasetRejected: the layout, a folder name that can be read either way, a category without enough good
+            images, or a mask that does not fit.
     """
-    root = root.resolve()
+    root, labels = root.resolve(), labels or LabelNames()
     folders, aside = _find_categories(root)
-    listings = [_Listing(folder, root) for folder in folders]
+    listings = [_Listing(folder, root, labels) for folder in folders]
     for listing in listings:
         listing.read()
+    labels.check({name for listing in listings for name in listing.label_folders})
+    _ask_about([name for listing in listings for name in listing.undecided])
     total, done = sum(len(listing.candidates) for listing in listings), 0
     scans = []
     for listing in listings:
@@ -203,6 +237,22 @@ def _find_categories(root: Path) -> tuple[list[Path], list[str]]:
     )
 
 
+def _ask_about(undecided: list[str]) -> None:
+    """Raises `DatasetRejected` where a folder's name leaves open whether its parts are good."""
+    if not undecided:
+        return
+    names = ", ".join(f"{path}/" for path in undecided)
+    first = undecided[0].rpartition("/")[2]
+    one = len(undecided) == 1
+    raise DatasetRejected(
+        f"It is not clear whether the parts in {names} are good or defective. Nothing was imported. Say it: --good "
+        f"{first} or --defect {first} on the command line, the field good or defect in the API and on the page; or "
+        f"rename the folder{'' if one else 's'}.",
+        code="unclear_label",
+        folders=undecided,
+    )
+
+
 def _is_category(folder: Path) -> bool:
     return (folder / "train").is_dir() or (folder / "test").is_dir()
 
@@ -242,19 +292,23 @@ class _Listing:
 
     folder: Path
     root: Path
+    labels: LabelNames
     candidates: list[_Candidate] = field(default_factory=list)
+    label_folders: list[str] = field(default_factory=list)  # names of the folders in train/ and test/
+    undecided: list[str] = field(default_factory=list)  # paths of folders that somebody has to be asked about
     masks: dict[tuple[str, str], Path] = field(default_factory=dict)  # by defect type and stem of the image
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     stray_masks: int = 0
 
     def read(self) -> None:
-        for path in self._folders(self.folder):
+        folders = list(self._folders(self.folder))
+        # The masks first: they tell defects.
+        for path in sorted(folders, key=lambda path: path.name != "ground_truth"):
             if path.name == "train":
                 self._read_train(path)
             elif path.name == "test":
-                for folder in self._folders(path):
-                    self._read_images(folder, "test")
+                self._read_test(path)
             elif path.name == "ground_truth":
                 for folder in self._folders(path):
                     self._read_masks(folder)
@@ -267,10 +321,26 @@ class _Listing:
 
     def _read_train(self, train: Path) -> None:
         for folder in self._folders(train):
-            if folder.name == GOOD:
-                self._read_images(folder, "train")
+            reading = self._reading(folder.name)
+            if reading is Reading.GOOD:
+                self._read_images(folder, "train", GOOD)
+            elif reading is Reading.UNDECIDED:
+                self.undecided.append(self.relative(folder))
             else:
                 self.warnings.append(f"train/{folder.name}/ was not read: only train/good/ is learnt from.")
+
+    def _read_test(self, test: Path) -> None:
+        for folder in self._folders(test):
+            reading = self._reading(folder.name)
+            if reading is Reading.UNDECIDED:
+                self.undecided.append(self.relative(folder))
+            else:
+                self._read_images(folder, "test", GOOD if reading is Reading.GOOD else folder.name)
+
+    def _reading(self, name: str) -> Reading:
+        self.label_folders.append(name)
+        has_masks = any(defect_type == name for defect_type, _ in self.masks)
+        return reading_of(name, has_masks=has_masks, good=self.labels.good, defect=self.labels.defect)
 
     def _folders(self, parent: Path) -> Iterator[Path]:
         """Folders within; a link that leads outside is reported, a loose file at the top is a readme or the like."""
@@ -282,7 +352,7 @@ class _Listing:
             elif parent != self.folder:
                 self._skip(path, "not_a_file", f"Files directly in {parent.name}/ belong to no class.")
 
-    def _read_images(self, folder: Path, split: Split) -> None:
+    def _read_images(self, folder: Path, split: Split, label: str) -> None:
         for path in _visible(folder):
             relative = path.relative_to(self.folder).as_posix()
             if not _is_inside(path, self.root):
@@ -294,7 +364,7 @@ class _Listing:
             elif len(relative) > _LONGEST_PATH or len(folder.name) > _LONGEST_DEFECT_TYPE:
                 self._skip(path, "bad_name", f"Its path is too long (at most {_LONGEST_PATH} characters).")
             else:
-                self.candidates.append(_Candidate(relative, path, split, folder.name))
+                self.candidates.append(_Candidate(relative, path, split, label))
 
     def _read_masks(self, folder: Path) -> None:
         for path in _visible(folder):
@@ -361,13 +431,15 @@ def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tu
     good = sum(candidate.split == "train" for candidate, _ in read)
     if not given:
         raise DatasetRejected(
-            f"{name} has no images in train/good/: a detector is trained on good parts only.", code="no_good_images"
+            f"{name} has no images in train/good/ (or train/ok/, train/normal/, ...): a detector is trained on good "
+            "parts only.",
+            code="no_good_images",
         )
     if good < 2:
         refusal = next((result.refusal for result in given if result.refusal), None)
         why = f" {refusal.path} was refused: {refusal.reason}" if refusal else ""
         raise DatasetRejected(
-            f"{name} has {good} readable of {len(given)} images in train/good/; at least 2 are needed.{why}",
+            f"{name} has {good} readable of {len(given)} good images in train/; at least 2 are needed.{why}",
             code="too_few_good_images",
             readable=good,
             found=len(given),

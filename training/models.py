@@ -9,13 +9,14 @@ from django.db import models
 from django.db.models import Q
 
 from modelzoo.models import Category, ModelVersion, Threshold
+from mvtec_site.names import validate_short_name
 from records.models import Asset
 
 
 class Dataset(models.Model):
     """An immutable snapshot of a folder in MVTec layout. A changed folder becomes another snapshot."""
 
-    name = models.SlugField(max_length=100)
+    name = models.CharField(max_length=100, db_index=True, validators=[validate_short_name])
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="datasets")
     snapshot = models.CharField(max_length=64)  # hash over every image, split, label and mask
     source = models.CharField(max_length=500)

@@ -6,14 +6,18 @@ from django.db.models import Count, Q, QuerySet
 
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import NotFound
+from mvtec_site.names import short_name
 from training.models import Dataset, DatasetImage, TrainingRun
 
 _LONGEST_ID = 18  # digits that every database's integer holds
 
 
 def latest_dataset(name: str) -> Dataset:
-    """The newest snapshot of a data set. Raises `NotFound` naming those there are."""
-    found = Dataset.objects.select_related("category").filter(name=name).order_by("-id").first()
+    """The newest snapshot of a data set, by its name or what its folder was called.
+
+    Raises `NotFound` naming those there are.
+    """
+    found = Dataset.objects.select_related("category").filter(name__in=(name, short_name(name))).order_by("-id").first()
     if found is None:
         names = sorted(set(Dataset.objects.values_list("name", flat=True)))
         known = f"There are: {', '.join(names[:20])}." if names else "None was imported yet."

@@ -15,13 +15,13 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
-from django.utils.text import slugify
 
 from accounts.roles import Right, require
 from modelzoo import services as modelzoo
 from modelzoo.models import Category, ModelVersion, Threshold
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, NotFound, UserError
+from mvtec_site.names import MAX_CHARACTERS, short_name
 from records.images import inspect_upload
 from records.models import Asset
 from records.selectors import gate_limits
@@ -33,7 +33,6 @@ from training.selectors import images_of, learnt_by
 
 log = logging.getLogger(__name__)
 _LOG_CHARACTERS = 100_000
-_LONGEST_NAME = 100
 # Detectors with a `partial_fit`. Named here, because the web process asks and does without torch.
 EXTENDABLE = ("padim",)
 REPORTED = 200  # skipped files kept by name in a data set's report
@@ -50,6 +49,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
     """Keep one category as a snapshot. Returns (data set, whether it is new); the same content is the same row."""
     require(actor, Right.TRAIN)
     slug = slug_of(name)
+    modelzoo.check_category_name(name=slug, given_name=name)  # before the files are copied
     found = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
     if found:
         return found, False
@@ -78,7 +78,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
         return keep_snapshot(
             kind="dataset.imported",
             name=slug,
-            category=modelzoo.ensure_category(name=slug),
+            category=modelzoo.ensure_category(name=slug, given_name=name),
             snapshot=scan.snapshot,
             source=source,
             report=report,
@@ -89,10 +89,11 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
 
 def slug_of(name: str) -> str:
     """What a data set of this name is called. Raises `UserError` where nothing is left of it, or too much."""
-    slug = slugify(name)
-    if not 0 < len(slug) <= _LONGEST_NAME:
+    slug = short_name(name)
+    if not slug:
         raise UserError(
-            f"{name[:_LONGEST_NAME]!r} cannot name a data set; use letters, digits, - and _, at most {_LONGEST_NAME}.",
+            f"{name[:MAX_CHARACTERS]!r} cannot name a data set; use letters and digits of any script, - and _, at most "
+            f"{MAX_CHARACTERS}.",
             code="invalid_name",
         )
     return slug
@@ -112,9 +113,17 @@ def keep_snapshot(
 ) -> tuple[Dataset, bool]:
     """The rows of a snapshot, whose files are in place. Returns (data set, whether it is new).
 
-    `images` are not saved yet and belong to no data set. `kind` is that of the audit event. Raises `Forbidden`.
+    `images` are not saved yet and belong to no data set. `kind` is that of the audit event. Raises `Forbidden`, and
+    `Conflict` where a data set of another category has the name.
     """
     require(actor, Right.TRAIN)
+    other = Dataset.objects.filter(name=name).exclude(category=category).select_related("category").first()
+    if other:
+        raise Conflict(
+            f"The data set {name} shows {other.category.name}, not {category.name}. Nothing was kept. Give it another "
+            "name.",
+            code="name_taken",
+        )
     try:
         with transaction.atomic():
             dataset = Dataset.objects.create(

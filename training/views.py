@@ -22,6 +22,7 @@ from mvtec_site.errors import NotFound, UserError
 from training import browsing, documents, selectors, services, thumbnails
 from training.forms import RunForm
 from training.imports import Imported, import_upload
+from training.layout import LabelNames
 from training.models import Dataset, Evaluation, TrainingRun
 from training.options import threshold_rule
 
@@ -58,9 +59,10 @@ def _upload(request: HttpRequest) -> HttpResponseBase:
     try:
         if file is None:
             raise UserError("Choose an archive first: a .zip, .tar, .tar.gz or .tar.xz.", code="no_archive")
-        imported = import_upload(file, actor=request.user, name=name)
+        imported = import_upload(file, actor=request.user, name=name, labels=_label_names(request))
     except UserError as error:
         said = {"failed": error, "filename": file.name if file else "", "name": name}
+        said |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:  # type: ignore[attr-defined]
             return render(request, "datasets.html#refused", said)
@@ -70,6 +72,15 @@ def _upload(request: HttpRequest) -> HttpResponseBase:
     only = imported[0].dataset if len(imported) == 1 else None
     address = reverse("dataset", args=[only.pk]) if only else reverse("datasets")
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)  # type: ignore[attr-defined]
+
+
+def _label_names(request: HttpRequest) -> LabelNames:
+    """Folder names, separated by commas, that the form says are of good or of defective parts."""
+    good, defect = (
+        tuple(name.strip() for name in request.POST.get(field, "").split(",") if name.strip())
+        for field in ("good", "defect")
+    )
+    return LabelNames(good, defect)
 
 
 def _told(item: Imported) -> str:

@@ -6,6 +6,7 @@ What needs a worker (loading, promotion, rollback) is in `inspection.api.deploym
 from __future__ import annotations
 
 from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -127,7 +128,7 @@ class ArtifactView(ApiView):
             return StreamingHttpResponse(
                 packing.zipped(files),
                 content_type="application/zip",
-                headers={"Content-Disposition": f'attachment; filename="{name}"'},
+                headers={"Content-Disposition": content_disposition_header(True, name) or "attachment"},
             )
 
         return immutable(request, version.artifact_sha256, send)

@@ -16,6 +16,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from modelzoo.models import Category
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.api.test_api import problem
@@ -81,7 +82,7 @@ def test_an_archive_without_a_folder_is_called_after_its_file(signed_in: Client,
     [document] = send(signed_in, packed(dataset_folder), filename="Ring v2.tar.zip").json()
     assert document["name"] == "ring-v2"
     [nameless] = send(signed_in, packed(dataset_folder), filename="\u00fc" * 90 + ".zip").json()
-    assert nameless["name"] == "u" * 90
+    assert nameless["name"] == "\u00fc" * 90
 
 
 def test_several_categories_are_several_data_sets(signed_in: Client, dataset_folder: Path, tmp_path: Path) -> None:
@@ -175,3 +176,60 @@ def test_a_discarded_image_is_gone_and_says_so(signed_in: Client, dataset: dict[
     assert (document["sha256"], document["discarded_at"]) == (image.asset.sha256, discarded_at.isoformat())
     [row] = signed_in.get(f"/api/datasets/{dataset['id']}/images", {"limit": "1"}).json()["results"]
     assert row["discarded"] is True
+
+
+# ---------------------------------------------------------------- names and labels
+def many(folders: dict[str, Path]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, folder in folders.items():
+            for path in sorted(folder.rglob("*.png")):
+                archive.write(path, Path("set") / name / path.relative_to(folder))
+    return out.getvalue()
+
+
+def test_parts_with_names_in_other_scripts_stay_apart(signed_in: Client, dataset_folder: Path, tmp_path: Path) -> None:
+    other = parts.write_dataset(tmp_path / "other", train=3, good=1, bad=0)
+    made = send(signed_in, many({"螺丝1": dataset_folder, "螺母1": other}))
+    assert made.status_code == 201, made.content
+    assert [row["category"] for row in made.json()] == ["螺丝1", "螺母1"]
+    assert sorted(Category.objects.values_list("name", flat=True)) == ["螺丝1", "螺母1"]
+    assert [row["train_images"] for row in signed_in.get("/api/datasets", {"category": "螺母1"}).json()["results"]] == [
+        3
+    ]
+    rollback = signed_in.post("/api/categories/螺母1/rollback", {"reason": "x"}, content_type="application/json")
+    assert rollback.json()["code"] == "no_model_loaded", "the address finds the category"
+
+
+def test_two_names_never_become_one_in_silence(signed_in: Client, dataset_folder: Path, tmp_path: Path) -> None:
+    other = parts.write_dataset(tmp_path / "other", train=3, good=1, bad=0)
+    refused = send(signed_in, many({"ring (a)": dataset_folder, "ring-a": other}))
+    assert (refused.status_code, refused.json()["code"]) == (422, "name_taken")
+    assert not Dataset.objects.exists()
+    assert send(signed_in, packed(dataset_folder), filename="Ring (a).zip").status_code == 201
+    refused = send(signed_in, packed(other), filename="ring_ a.zip", name="Ring: a")
+    assert (refused.status_code, refused.json()["code"]) == (409, "name_taken")
+    assert "'Ring (a)'" in refused.json()["detail"]
+    assert not Dataset.objects.filter(images__path="train/good/002.png").exclude(category__name="ring-a").exists()
+    assert send(signed_in, packed(other), name="ring-a").status_code == 201, "the short name says which is meant"
+
+
+def test_what_an_earlier_release_called_by_its_latin_letters_is_asked_about(
+    signed_in: Client, dataset_folder: Path
+) -> None:
+    Category.objects.create(name="gehause-gro-v2")
+    refused = send(signed_in, packed(dataset_folder), name="Gehäuse groß (V2)")
+    assert (refused.status_code, refused.json()["code"]) == (409, "name_taken")
+    for name in ("gehause-gro-v2", "gehäuse-groß-v2"):
+        assert send(signed_in, packed(dataset_folder), name=name).json()[0]["category"] == name
+
+
+def test_a_folder_that_can_be_read_either_way_is_asked_about(signed_in: Client, dataset_folder: Path) -> None:
+    (dataset_folder / "test/good").rename(dataset_folder / "test/good_old")
+    refused = send(signed_in, packed(dataset_folder), name="disc")
+    assert (refused.status_code, refused.json()["code"]) == (422, "unclear_label")
+    assert refused.json()["folders"] == ["test/good_old"]
+    assert not Dataset.objects.exists()
+    archive = SimpleUploadedFile("disc.zip", packed(dataset_folder))
+    [made] = signed_in.post("/api/datasets", {"archive": archive, "name": "disc", "good": ["good_old"]}).json()
+    assert (made["test_images"], made["defective_images"]) == (8, 4)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from records.images import GateLimits, ImageRejected
 from tests.unit import badfiles
-from training.layout import CategoryScan, DatasetRejected, open_mask, scan
+from training.layout import CategoryScan, DatasetRejected, LabelNames, open_mask, scan
 
 LIMITS = GateLimits()
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -489,3 +489,47 @@ def test_cookies():
     }
     assert sum(entry.mask_path is not None for entry in found.entries) == 32
     assert found.warnings == ("extra/ is not part of the layout and was not read.",)
+
+
+# ---------------------------------------------------------------- names of folders for good parts
+@pytest.mark.parametrize("name", ["ok", "OK", "Good", "normal", "good parts", "gut"])
+def test_other_words_for_good_are_good(bottle, name):
+    for split in ("train", "test"):
+        (bottle / split / "good").rename(bottle / split / name)
+    found = only(bottle)
+    kinds = Counter((entry.split, entry.defect_type, entry.is_defective) for entry in found.entries)
+    assert kinds == {("train", "good", False): 3, ("test", "good", False): 1, ("test", "broken", True): 2}
+    assert f"test/{name}/000.png" in paths(found)
+
+
+def test_a_name_that_can_be_read_either_way_is_asked_about(bottle):
+    write(bottle / "test/ok2/000.png", badfiles.png(seed=30))
+    refusal = assert_rejected(bottle, "unclear_label")
+    assert refusal.extra["folders"] == ["test/ok2"]
+    assert "test/ok2/" in refusal.detail
+    assert "--good ok2" in refusal.detail
+    (good,) = scan(bottle, LIMITS, labels=LabelNames(good=("OK2",)))
+    (bad,) = scan(bottle, LIMITS, labels=LabelNames(defect=("ok2",)))
+    labels = [next(e.is_defective for e in found.entries if e.path == "test/ok2/000.png") for found in (good, bad)]
+    assert labels == [False, True]
+    write(bottle / "ground_truth/ok2/000_mask.png", badfiles.mask_png())
+    assert only(bottle).snapshot != bad.snapshot, "its mask tells that it is a defect"
+
+
+def test_defects_of_any_name_need_no_masks(bottle):
+    for name in ("kratzer", "fold-2", "NOK"):
+        write(bottle / f"test/{name}/000.png", badfiles.png(seed=len(name)))
+    assert {"kratzer", "fold-2", "NOK"} <= {entry.defect_type for entry in only(bottle).entries if entry.is_defective}
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        (LabelNames(good=("missing",)), "no_such_folder"),
+        (LabelNames(good=("broken",), defect=("Broken",)), "unclear_label"),
+    ],
+)
+def test_what_is_said_about_folders_has_to_be_possible(bottle, labels, code):
+    with pytest.raises(DatasetRejected) as refusal:
+        scan(bottle, LIMITS, labels=labels)
+    assert refusal.value.code == code

@@ -25,6 +25,20 @@ class DatasetUploadInput(serializers.Serializer):
     name = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=100, help_text="default: that of the category's folder"
     )
+    good = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        default=list,
+        max_length=100,
+        help_text="folders of good parts whose names leave it open; the field may be sent several times",
+    )
+    defect = serializers.ListField(
+        child=serializers.CharField(max_length=100),
+        required=False,
+        default=list,
+        max_length=100,
+        help_text="folders of defective parts, likewise",
+    )
 
 
 class DatasetOutput(serializers.Serializer):

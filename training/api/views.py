@@ -19,6 +19,7 @@ from records.models import Asset
 from training import documents, selectors, services
 from training.api import serializers as shapes
 from training.imports import import_upload
+from training.layout import LabelNames
 from training.options import threshold_rule
 
 _DATASET_ID = OpenApiParameter("dataset_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -55,7 +56,8 @@ class DatasetsView(ApiView):
     def post(self, request: Request) -> Response:
         """One data set for each category in the archive; 200 where all of them had been imported before."""
         given = parsed(shapes.DatasetUploadInput, request.data)
-        imported = import_upload(given["archive"], name=given["name"], actor=request.user)
+        labels = LabelNames(tuple(given["good"]), tuple(given["defect"]))
+        imported = import_upload(given["archive"], name=given["name"], actor=request.user, labels=labels)
         found = [
             {
                 **documents.full_dataset_document(selectors.dataset_with_counts(item.dataset.pk)),

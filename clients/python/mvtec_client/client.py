@@ -256,12 +256,21 @@ class Client(Transport):
         return self._bytes("dataset-images", image_id, "mask")
 
     def upload_dataset(
-        self, archive: str | Path | tuple[str, IO[bytes]], *, name: str = ""
+        self,
+        archive: str | Path | tuple[str, IO[bytes]],
+        *,
+        name: str = "",
+        good: Iterable[str] = (),
+        defect: Iterable[str] = (),
     ) -> list[shapes.ImportedDataset]:
-        """Import an archive in MVTec layout: a data set for each category in it. The same content twice is one."""
+        """Import an archive in MVTec layout: a data set for each category in it. The same content twice is one.
+
+        `good`, `defect`: folders of good and of defective parts whose names leave it open (`unclear_label`).
+        """
         with _opened(archive) as (filename, stream):
             file: File = (filename, stream, "application/octet-stream")
-            return self._post("datasets", fields={"name": name}, files=[("archive", file)], repeatable=True)
+            fields = {"name": name, "good": list(good), "defect": list(defect)}
+            return self._post("datasets", fields=fields, files=[("archive", file)], repeatable=True)
 
     def dataset_from_reviews(
         self,

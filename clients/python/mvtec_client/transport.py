@@ -198,7 +198,7 @@ def _address(path: Sequence[object]) -> str:
 
 def _plain(given: Mapping[str, object]) -> dict[str, Any]:
     """As query strings and forms take it; what is None or empty is left out."""
-    return {name: _text(value) for name, value in given.items() if value is not None and value != ""}
+    return {name: _text(value) for name, value in given.items() if value is not None and value not in ("", [])}
 
 
 def _text(value: object) -> Any:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from mvtec_site.commands import ProductCommand
 from training.imports import Imported, import_path
+from training.layout import LabelNames
 
 _SHOWN = 20
 
@@ -22,6 +23,12 @@ class Command(ProductCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
         parser.add_argument("--name", default="", help="name of the data set (default: the folder's)")
+        parser.add_argument(
+            "--good", action="append", default=[], metavar="FOLDER", help="a folder of good parts, whatever its name"
+        )
+        parser.add_argument(
+            "--defect", action="append", default=[], metavar="FOLDER", help="a folder of defective parts"
+        )
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -31,7 +38,8 @@ class Command(ProductCommand):
                 bar.total = total
                 bar.update(done - bar.n)
 
-            imported = import_path(options["path"], actor=None, name=options["name"], progress=move)
+            labels = LabelNames(tuple(options["good"]), tuple(options["defect"]))
+            imported = import_path(options["path"], actor=None, name=options["name"], progress=move, labels=labels)
         if options["json"]:
             self.answer([self._document(item) for item in imported])
             return
