@@ -56,7 +56,6 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"
 
 ROOT_URLCONF = "mvtec_site.urls"
 WSGI_APPLICATION = "mvtec_site.wsgi.application"
-ASGI_APPLICATION = "mvtec_site.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
@@ -91,6 +90,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "records.context.RequestContextMiddleware",
+    "mvtec_site.webserver.middleware.RequestBodyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -196,6 +196,58 @@ if not all(root.is_absolute() for root in BATCH_ROOTS):
 DATA_UPLOAD_MAX_NUMBER_FILES = BATCH_MAX_FILES
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # fields of a form; files are not counted here
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024**2
+
+# ---------------------------------------------------------------- web server: see docs/operations.md, Web server
+WEB_PROCESSES = env.integer(
+    "WEB_PROCESSES", 1, "web server processes; the other WEB_ limits are each one's", low=1, high=64
+)
+WEB_THREADS = env.integer("WEB_THREADS", 16, "requests at once that wait for an inference worker", low=1, high=256)
+WEB_PAGE_THREADS = env.integer("WEB_PAGE_THREADS", 8, "requests at once of all other kinds", low=1, high=256)
+WEB_TRANSFER_THREADS = env.integer(
+    "WEB_TRANSFER_THREADS", 3, "uploads of batches and data sets, exports and downloads at once", low=1, high=64
+)
+WEB_QUEUE_TIMEOUT = env.real(
+    "WEB_QUEUE_TIMEOUT",
+    30.0,
+    "seconds a request waits for a thread before it is refused, not begun",
+    low=0.1,
+    high=3600,
+)
+WEB_CONNECTIONS = env.integer("WEB_CONNECTIONS", 1000, "most open connections", low=10, high=100_000)
+WEB_CONNECTIONS_PER_ADDRESS = env.integer(
+    "WEB_CONNECTIONS_PER_ADDRESS", 100, "most connections (with PROXIES: requests) of one address", low=1, high=100_000
+)
+WEB_HEADER_TIMEOUT = env.real(
+    "WEB_HEADER_TIMEOUT", 15.0, "seconds for a request's header to arrive", low=0.1, high=3600
+)
+WEB_KEEPALIVE_TIMEOUT = env.real(
+    "WEB_KEEPALIVE_TIMEOUT", 75.0, "seconds an idle connection is kept for a next request", low=0.1, high=3600
+)
+WEB_BODY_TIMEOUT = env.real("WEB_BODY_TIMEOUT", 30.0, "seconds without a byte of a body", low=0.1, high=3600)
+WEB_WRITE_TIMEOUT = env.real("WEB_WRITE_TIMEOUT", 30.0, "seconds in which nobody reads an answer", low=0.1, high=3600)
+WEB_MIN_RATE = env.integer(
+    "WEB_MIN_RATE",
+    16 * 1024,
+    "bytes a second that bodies and answers must make beyond twice those seconds",
+    low=1,
+    high=10**9,
+)
+WEB_MAX_HEADER = env.integer("WEB_MAX_HEADER", 32 * 1024, "largest header of a request, bytes", low=4096, high=1024**2)
+WEB_MAX_BODY = env.integer(
+    "WEB_MAX_BODY",
+    1024**2,
+    "largest body where no file belongs, and room for fields beside files, bytes",
+    low=4096,
+    high=1024**3,
+)
+WEB_MAX_BODY_ANONYMOUS = env.integer(
+    "WEB_MAX_BODY_ANONYMOUS", 64 * 1024, "largest body of somebody who is not signed in, bytes", low=4096, high=1024**2
+)
+WEB_SPOOL_BYTES = env.integer(
+    "WEB_SPOOL_BYTES", 2 * BATCH_MAX_BYTES, "most bytes of bodies that are received at once", low=1024**2, high=1024**4
+)
+# Temporary files of the web server: bodies and files that are being received; what a kill left is swept at a start.
+UPLOAD_DIR = VAR_DIR / "uploads"
 
 # ---------------------------------------------------------------- detection: the seed's names and defaults
 IMAGE_SIZE = env.integer("IMAGE_SIZE", 256, "side of the square a model sees, pixels", low=32, high=2048)

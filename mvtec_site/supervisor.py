@@ -170,9 +170,8 @@ class Supervisor:
             _Child(
                 "web",
                 [
-                    *(python, "-m", "gunicorn", "mvtec_site.wsgi:application", "--bind", f"{self.host}:{self.port}"),
-                    *("--worker-class", "gthread", "--threads", "16", "--timeout", "0", "--graceful-timeout", "10"),
-                    *("--access-logfile", str(self._logs / "access.log"), "--no-control-socket"),
+                    *(python, "-m", "gunicorn", "-c", "python:mvtec_site.webserver.gunicorn_settings"),
+                    *("--bind", f"{self.host}:{self.port}", "--access-logfile", str(self._logs / "access.log")),
                 ],
             ),
             _Child("inference", [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"]),

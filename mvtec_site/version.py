@@ -45,7 +45,7 @@ def library_versions() -> dict[str, str]:
 _LIBRARIES = (
     *("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "cryptography"),
     *("Django", "djangorestframework", "drf-spectacular", "django-htmx", "celery", "redis", "whitenoise"),
-    *("gunicorn", "psycopg2-binary", "XlsxWriter", "reportlab"),
+    *("gunicorn", "waitress", "psycopg2-binary", "XlsxWriter", "reportlab"),
 )
 
 

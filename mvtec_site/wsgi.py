@@ -1,4 +1,4 @@
-"""WSGI entry point (gunicorn)."""
+"""WSGI entry point (mvtec_site.webserver)."""
 
 import os
 

@@ -40,8 +40,12 @@ def acting(source: str, request_id: str = "", address: str = "") -> Iterator[Non
 
 def address_of(request: HttpRequest) -> str:
     """Where a request comes from: what the last proxy of ours (`PROXIES`) saw, else the peer itself."""
-    peer = request.META.get("REMOTE_ADDR", "")
-    seen = [word.strip() for word in request.headers.get("X-Forwarded-For", "").split(",")]
+    return forwarded_address(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
+
+
+def forwarded_address(peer: str, forwarded: str) -> str:
+    """The same of the bare header `X-Forwarded-For`, for what is no request yet."""
+    seen = [word.strip() for word in forwarded.split(",")]
     if not settings.PROXIES or len(seen) < settings.PROXIES:
         return peer
     try:

@@ -1,0 +1,82 @@
+"""Threads by kind of request: whatever hangs, hangs in its own lane."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from mvtec_site.webserver.endpoints import Lane
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """`owner`: the connection that waits, if one does."""
+
+    carry_out: Callable[[], None]
+    owner: Any = None
+    since: float = field(default_factory=time.monotonic)
+
+
+class ThreadLane:
+    """A queue and at most `threads` threads, started as they are needed; they end with the process."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.name, self.threads = name, threads
+        self._queue: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._started = self._idle = 0
+
+    def submit(self, job: Job) -> None:
+        with self._changed:
+            self._queue.append(job)
+            if self._idle < len(self._queue) and self._started < self.threads:
+                self._started += 1
+                threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
+            else:
+                self._changed.notify()
+
+    def overdue(self, seconds: float) -> list[Any]:
+        """Takes out what has waited longer than so many seconds; returns the owners."""
+        before = time.monotonic() - seconds
+        late = []
+        with self._changed:
+            while self._queue and self._queue[0].owner is not None and self._queue[0].since < before:
+                late.append(self._queue.popleft().owner)
+        return late
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    self._idle += 1
+                    self._changed.wait()
+                    self._idle -= 1
+                job = self._queue.popleft()
+            try:
+                job.carry_out()
+            except Exception:  # the thread goes on, whatever a request did
+                log.exception("A request failed in the lane %s.", self.name)
+
+
+class Lanes:
+    """All lanes of a process. `threads` says how many each has."""
+
+    def __init__(self, threads: dict[Lane, int]) -> None:
+        self._lanes = {lane: ThreadLane(lane, count) for lane, count in threads.items()}
+
+    def add_task(self, channel: Any) -> None:
+        """Waitress' name for: carry out the first request of this connection."""
+        self._lanes[channel.lane].submit(Job(channel.service, channel))
+
+    def run(self, lane: Lane, carry_out: Callable[[], None]) -> None:
+        self._lanes[lane].submit(Job(carry_out))
+
+    def overdue(self, seconds: float) -> list[Any]:
+        return [owner for lane in self._lanes.values() for owner in lane.overdue(seconds)]

@@ -1,0 +1,70 @@
+"""gunicorn's worker process: waitress' event loop on gunicorn's sockets."""
+
+from __future__ import annotations
+
+import os
+import resource
+import tempfile
+import time
+from types import FrameType
+
+from django.conf import settings
+from gunicorn.workers.base import Worker
+from waitress import wasyncore
+
+_LOOP_SECONDS = 0.5
+# What a process has open besides, and what a connection may need at most: itself, its body, its answer.
+_FILES_BESIDES, _FILES_EACH = 200, 3
+
+
+class BufferedWorker(Worker):
+    """Requests are received and answers sent by one loop; threads see whole requests only."""
+
+    def init_process(self) -> None:
+        # waitress' and Django's temporary files alike.
+        settings.UPLOAD_DIR.mkdir(parents=True, exist_ok=True)
+        tempfile.tempdir = str(settings.UPLOAD_DIR)
+        super().init_process()
+
+    def run(self) -> None:
+        # Not at the top: gunicorn's parent imports this file, and only its children set Django up.
+        from mvtec_site.webserver.listener import listen, shared_state
+
+        self._shared = shared_state(self.wsgi, self.log, _connection_limit())
+        self._listeners = [listen(sock.sock, self._shared) for sock in self.sockets]
+        while self.alive:
+            self._turn(_LOOP_SECONDS)
+            if self.ppid != os.getppid():
+                self.log.info("Parent changed, shutting down: %s", self)
+                break
+        self._finish()
+
+    def _turn(self, seconds: float) -> None:
+        self.notify()
+        wasyncore.poll2(seconds, self._shared.socket_map)
+
+    def _finish(self) -> None:
+        """Requests that are in progress, or on their way, end well; gunicorn ends what takes too long."""
+        for listener in self._listeners:
+            listener.stop_accepting()
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while time.monotonic() < deadline and any(not listener.is_idle() for listener in self._listeners):
+            self._turn(0.1)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        for listener in getattr(self, "_listeners", ()):
+            listener.pull_trigger()
+
+
+def _connection_limit() -> int:
+    """WEB_CONNECTIONS, or fewer where the system gives a process not so many open files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES_BESIDES + _FILES_EACH * settings.WEB_CONNECTIONS
+    files = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= files:
+        files = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    return int(min(settings.WEB_CONNECTIONS, max(10, (files - _FILES_BESIDES) // _FILES_EACH)))
