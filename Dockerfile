@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm
 # TORCH=cpu takes the small CPU-only build; anything else the CUDA build from PyPI.
 ARG TORCH=cuda
 ARG CODE_VERSION=
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/mvtec CODE_VERSION=$CODE_VERSION
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/mvtec CODE_VERSION=$CODE_VERSION WEB_PROCESSES=2
 # glibc would give the memory of an image back after every image, only to ask for it again (docs/operations.md).
 ENV MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
 
@@ -24,4 +24,4 @@ ENV STATIC_ROOT=/app/collected
 USER mvtec
 VOLUME ["/var/lib/mvtec"]
 EXPOSE 8000
-CMD ["gunicorn", "mvtec_site.wsgi:application", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "0", "--no-control-socket"]
+CMD ["gunicorn", "-c", "python:mvtec_site.webserver.gunicorn_settings", "--bind", "0.0.0.0:8000"]

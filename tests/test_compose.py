@@ -59,12 +59,12 @@ def test_what_an_installation_tunes_is_passed_through(compose: dict[str, Any]) -
 
     environment = compose["services"]["web-interface"]["environment"]
     offered = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
-    tuned = [name for name in settings.ENV.entries if name.startswith(("THROTTLE_", "LOGIN_"))]
+    tuned = [name for name in settings.ENV.entries if name.startswith(("THROTTLE_", "LOGIN_", "WEB_"))]
     tuned += ["RETENTION_HOUR", "ORPHAN_DAYS", "BATCH_ROOTS", "AUDIT_CHECKPOINT_DIR"]
-    assert len(tuned) == 11
+    assert len(tuned) == 27
     for name in tuned:
-        usual = settings.ENV.entries[name].default
-        said = f"{usual:g}" if isinstance(usual, int | float) else ""
+        usual = 2 if name == "WEB_PROCESSES" else settings.ENV.entries[name].default
+        said = str(int(usual) if usual == int(usual) else usual) if isinstance(usual, int | float) else ""
         assert environment[name] == f"${{{name}:-{said}}}"
         assert offered[name] == said
 
