@@ -109,7 +109,12 @@ class InspectionRequest(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     claim = models.UUIDField(null=True, blank=True)
     worker = models.CharField(max_length=100, blank=True)  # who claimed it last
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    # After that its caller has given up and no record is written, whoever is still at it. None: no end (batches).
+    deadline = models.DateTimeField(null=True, blank=True)
+    # The first request for the same part and the same kept image, which ended without a record.
+    repeat_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="repeats", db_index=False
+    )
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     # The same key from the same caller (whose id stands before it) is the same request, so the same record.
@@ -120,11 +125,11 @@ class InspectionRequest(models.Model):
     class Meta:
         ordering = ["created_at", "position"]
         indexes = [
-            # the sweep: single requests nobody answered
+            # the sweep: single requests nobody answered; and how many wait
             models.Index(
-                fields=["lease_expires_at"],
+                fields=["deadline"],
                 condition=Q(status__in=["queued", "running"], batch__isnull=True),
-                name="open_requests_by_lease",
+                name="open_requests_by_deadline",
             ),
             # what else waits for this model, at every image that is judged
             models.Index(
@@ -151,6 +156,12 @@ class InspectionRequest(models.Model):
                 name="only_failed_and_unread_requests_lack_an_image",
             ),
             models.CheckConstraint(condition=~Q(status="failed") | ~Q(error_code=""), name="failed_request_says_why"),
+            # However often "Try again" is pressed; also serves "what became of it".
+            models.UniqueConstraint(
+                fields=["repeat_of"],
+                condition=Q(status__in=["queued", "running", "done"]),
+                name="one_repeat_is_open_or_recorded",
+            ),
         ]
 
     def __str__(self) -> str:

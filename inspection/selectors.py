@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 from django.urls import reverse
 from numpy.typing import NDArray
 
-from inspection.models import Inspection, Standing
+from accounts.roles import Right, may
+from inspection.models import Inspection, InspectionRequest, Standing
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
 from mvtec_site import broker
-from mvtec_site.celery import QUEUES
+from mvtec_site.celery import INFERENCE, QUEUES
 from mvtec_site.errors import NotFound, UserError
 from mvtec_site.version import library_versions
 from records.images import open_rgb, thumbnail
 from records.selectors import gate_limits
+from records.services import Actor
 
 _STARTED = time.time()
 MAP_FORMS = ("full", "url", "none")
@@ -41,6 +44,51 @@ def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | N
     if found is None:
         raise NotFound(f"There is no inspection {inspection_id}.", code="inspection_not_found")
     return found
+
+
+# ---------------------------------------------------------------- requests
+def waiting_requests() -> QuerySet[InspectionRequest]:
+    """Single images whose callers wait for a verdict."""
+    return InspectionRequest.objects.filter(batch__isnull=True, status__in=InspectionRequest.OPEN, deadline__gt=Now())
+
+
+def find_request(request_id: uuid.UUID, *, actor: Actor) -> InspectionRequest:
+    """What somebody asked for. Who may not read records finds their own requests alone."""
+    found = InspectionRequest.objects.select_related("asset", "inspection").filter(pk=request_id)
+    if not may(actor, Right.READ):
+        found = found.filter(operator=actor.pk if actor else None)
+    request = found.first()
+    if request is None:
+        raise NotFound(f"There is no request {request_id}.", code="request_not_found")
+    return request
+
+
+def request_document(request: InspectionRequest) -> dict[str, Any]:
+    """What became of a request: whether its image has a record, may get one yet, or never will."""
+    record = getattr(request, "inspection", None)
+    ended = request.status in InspectionRequest.WITHOUT_RECORD
+    image_kept = request.asset is not None and request.asset.discarded_at is None
+    repeatable = ended and image_kept and request.batch_id is None
+    return {
+        "request_id": str(request.pk),
+        "status": request.status,
+        "final": request.status not in InspectionRequest.OPEN,
+        "deadline": request.deadline.isoformat() if request.deadline else None,
+        "inspection_id": str(record.pk) if record else None,
+        "inspection_url": reverse("api-inspection", args=[record.pk]) if record else None,
+        "code": request.error_code,
+        "detail": request.error,
+        "repeat_url": reverse("api-request-inspect", args=[request.pk]) if repeatable else None,
+        "repeat_of": str(request.repeat_of_id) if request.repeat_of_id else None,
+        "batch_id": str(request.batch_id) if request.batch_id else None,
+        "filename": request.filename,
+        "image_sha256": request.asset.sha256 if request.asset else None,
+        "station": request.station,
+        "part_number": request.part_number,
+        "lot": request.lot,
+        "serial_number": request.serial_number,
+        "created_at": request.created_at.isoformat(),
+    }
 
 
 def check_map_form(wanted: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
@@ -220,10 +268,20 @@ def line_status() -> dict[str, Any]:
 
 
 def traffic() -> dict[str, Any]:
-    """Who works, and what waits for them."""
+    """Who works, and what waits for them.
+
+    `judging`: whether anybody judges images, since when nobody does (the last sign of life of an inference worker,
+    None where that is not known or somebody does), and how many single images wait for their verdict.
+    """
     workers = broker.live_workers()
     queues = broker.queue_depths(QUEUES)
+    alive = any(INFERENCE in served for served in workers.values())
     return {
+        "judging": {
+            "alive": alive,
+            "since": None if alive else broker.last_sign(INFERENCE),
+            "waiting": waiting_requests().count(),
+        },
         "workers": [{"name": name, "queues": served} for name, served in workers.items()],
         "queues": queues,
         "broker": "reachable" if None not in queues.values() else "unreachable",

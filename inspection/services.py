@@ -12,15 +12,18 @@ import logging
 import platform
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
@@ -35,7 +38,8 @@ from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, threshold_in_force
 from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
-from mvtec_site.errors import Unavailable, UserError
+from mvtec_site.database import UNAVAILABLE, database_now, drop_broken_connection
+from mvtec_site.errors import Conflict, NotFound, Unavailable, UserError
 from mvtec_site.version import code_version
 from records import handover
 from records.images import as_rgb
@@ -43,6 +47,7 @@ from records.models import Asset
 from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, receive_image
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 _REGIONS_LISTED = 50  # of each record; their number and the largest are kept whatever it is
 
 
@@ -57,7 +62,25 @@ class PartContext:
 
 
 class NoWorker(Unavailable):
+    """Nobody judged the image in time. There is no record of it, and none will come of this request."""
+
     code = "no_worker"
+
+
+class OutcomeUnknown(Unavailable):
+    """The image may have been recorded, or may be yet: whoever asked must ask again before sending it again."""
+
+    code = "outcome_unknown"
+
+
+class NothingRecorded(Unavailable):
+    """The database failed before the request was written down: nothing will come of it."""
+
+    code = "database_unavailable"
+
+
+# Nobody has given the request up.
+_IN_TIME = Q(deadline__isnull=True) | Q(deadline__gt=Now())
 
 
 def lease(seconds: float | None = None) -> Any:
@@ -87,60 +110,157 @@ def inspect_image(
 
     Raises `NoModelLoaded`, `SeveralCategories` and `ImageRejected` (nothing kept), `NoWorker` when nobody judged it in
     time (the image is kept, no record is written, now or later), `KeyReused`, or the error that judging ended in.
+    Where the database fails: `NothingRecorded`, or `OutcomeUnknown`, which says how to ask.
     """
     require(actor, Right.INSPECT)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
     part = part or PartContext()
     key, asked_for = own_key(idempotency_key, actor=actor), ""
-    if key is not None:
-        asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(part))
-        known = InspectionRequest.objects.filter(idempotency_key=key).first()
-        if known and known.status not in InspectionRequest.WITHOUT_RECORD:
-            return _replay(known, asked_for=asked_for, patience=patience)
-    deployment = deployment or deployment_in_force(category)
-    gated, pixels = gate_image(data=data, filename=filename, actor=actor)
-    filed = file_image(data=data, gated=gated)
-    handover.lay_down(gated.sha256, pixels)
-    try:
-        with transaction.atomic():
-            if key is not None:
-                # What ended without a record gives its key up to what is tried now.
-                ended = InspectionRequest.objects.filter(
-                    idempotency_key=key, status__in=InspectionRequest.WITHOUT_RECORD
+    with _database_errors_told() as written:
+        if key is not None:
+            asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(part))
+            known = InspectionRequest.objects.filter(idempotency_key=key).first()
+            if known and known.status not in InspectionRequest.WITHOUT_RECORD:
+                written.request = known
+                return _replay(known, asked_for=asked_for, patience=patience)
+        deployment = deployment or deployment_in_force(category)
+        gated, pixels = gate_image(data=data, filename=filename, actor=actor)
+        filed = file_image(data=data, gated=gated)
+        handover.lay_down(gated.sha256, pixels)
+        try:
+            with transaction.atomic():
+                request = request_inspection(
+                    asset=enter_asset(filed),
+                    filename=gated.clean_name,
+                    version=deployment.model_version,
+                    deployment=deployment,
+                    source=source,
+                    actor=actor,
+                    part=part,
+                    patience=patience,
+                    idempotency_key=key,
+                    asked_for=asked_for,
+                    repeat_of=_without_key(key),
                 )
-                ended.update(idempotency_key=None)
-            request = request_inspection(
-                asset=enter_asset(filed),
-                filename=gated.clean_name,
-                version=deployment.model_version,
-                deployment=deployment,
-                source=source,
-                actor=actor,
-                part=part,
-                patience=patience,
-                idempotency_key=key,
-                asked_for=asked_for,
-            )
-    except IntegrityError:
-        # Somebody was faster with the same key: there is one request, and both wait for it.
-        faster = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
-        if faster is None:
-            raise
-        return _replay(faster, asked_for=asked_for, patience=patience)
-    return await_inspection(request=request, timeout=patience)
+                written.request = request  # from here on its commit is under way
+        except IntegrityError:
+            # Somebody was faster with the same key: there is one request, and both wait for it.
+            faster = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
+            if faster is None:
+                raise
+            written.request = faster
+            return _replay(faster, asked_for=asked_for, patience=patience)
+        return await_inspection(request=request, timeout=patience)
+
+
+def _without_key(key: str | None) -> uuid.UUID | None:
+    """What ended without a record gives its key up to what is tried now; the first request for that part, if any."""
+    ended = InspectionRequest.objects.filter(idempotency_key=key, status__in=InspectionRequest.WITHOUT_RECORD)
+    before = ended.first() if key is not None else None
+    if before is None:
+        return None
+    ended.update(idempotency_key=None)
+    return before.repeat_of_id or before.pk
+
+
+def inspect_again(*, request_id: uuid.UUID, source: str, actor: Actor, timeout: float | None = None) -> Inspection:
+    """Have the kept image of a request that ended without a record judged by what is in force now.
+
+    File name and facts of the part are those of the request. However often it is asked for, one part gets one record:
+    whoever asks while it is judged waits for the same one, and who asks afterwards is answered with it (`replayed`).
+
+    Raises `NotFound`, `Conflict` where there is no image to judge, and what `inspect_image` raises when judging fails.
+    """
+    require(actor, Right.INSPECT)
+    patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
+    with _database_errors_told() as written:
+        before = InspectionRequest.objects.select_related("asset", "model_version__category").filter(pk=request_id)
+        ended = before.first()
+        if ended is None:
+            raise NotFound(f"There is no request {request_id}.", code="request_not_found")
+        first = ended.repeat_of_id or ended.pk
+        standing = _repeats(first).exclude(status__in=InspectionRequest.WITHOUT_RECORD)
+        if known := standing.first():
+            written.request = known
+            return _rejoin(known, patience=patience)
+        _require_image(ended)
+        try:
+            with transaction.atomic():
+                request = _repeat(ended, first=first, source=source, actor=actor, patience=patience)
+                written.request = request
+        except IntegrityError:
+            known = standing.first()
+            if known is None:
+                raise
+            written.request = known
+            return _rejoin(known, patience=patience)
+        return await_inspection(request=request, timeout=patience)
+
+
+def _repeats(first: uuid.UUID) -> QuerySet[InspectionRequest]:
+    """A request and those that repeat it: of all of them one at most leads to a record."""
+    return InspectionRequest.objects.filter(Q(pk=first) | Q(repeat_of=first))
+
+
+def _require_image(ended: InspectionRequest) -> None:
+    if ended.batch_id is not None:
+        raise Conflict("This image belongs to a batch. Nothing was done; start the batch again.", code="not_repeatable")
+    if ended.asset is None or ended.asset.discarded_at is not None:
+        raise Conflict("The image is not kept any more. Nothing was done; send it again.", code="image_not_kept")
+
+
+def _repeat(
+    ended: InspectionRequest, *, first: uuid.UUID, source: str, actor: Actor, patience: float
+) -> InspectionRequest:
+    """The new request; it takes over the key, so that sending the image again with it is the same as this."""
+    assert ended.asset is not None
+    deployment = deployment_in_force(ended.model_version.category.name)
+    holder = _repeats(first).filter(idempotency_key__isnull=False).first()
+    if holder:
+        InspectionRequest.objects.filter(pk=holder.pk).update(idempotency_key=None)
+    request = request_inspection(
+        asset=ended.asset,
+        filename=ended.filename,
+        version=deployment.model_version,
+        deployment=deployment,
+        source=source,
+        actor=actor,
+        part=PartContext(
+            station=ended.station,
+            part_number=ended.part_number,
+            lot=ended.lot,
+            serial_number=ended.serial_number,
+        ),
+        patience=patience,
+        idempotency_key=holder.idempotency_key if holder else None,
+        asked_for=holder.fingerprint if holder else "",
+        repeat_of=first,
+    )
+    audit(
+        kind="inspection.repeated",
+        subject=request,
+        actor=actor,
+        after={"request": str(ended.pk), "filename": request.filename},
+    )
+    return request
 
 
 def _replay(known: InspectionRequest, *, asked_for: str, patience: float) -> Inspection:
     """The record of a request that was made before, waited for where it is not there yet."""
+    check_same(kept=known.fingerprint, asked_for=asked_for)
+    return _rejoin(known, patience=patience)
+
+
+def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
     from inspection.tasks import judge
 
-    check_same(kept=known.fingerprint, asked_for=asked_for)
     if known.status in InspectionRequest.OPEN:
         # Whoever waited first does not give up what is still waited for (see `_expire`).
-        longer = max(known.lease_expires_at or timezone.now(), lease(patience + settings.LEASE_SECONDS))
+        now = database_now()
+        longer = max(known.deadline or now, now + timedelta(seconds=patience))
         waiting = InspectionRequest.objects.filter(pk=known.pk, status__in=InspectionRequest.OPEN)
-        if waiting.update(lease_expires_at=longer):
-            known.lease_expires_at = longer
+        if waiting.update(deadline=longer):
+            known.deadline = longer
     if known.status == InspectionRequest.Status.QUEUED:
         # Its message may be gone: a broker was restarted, or its caller was killed before it was sent. A doubled
         # message finds nothing to do.
@@ -148,6 +268,41 @@ def _replay(known: InspectionRequest, *, asked_for: str, patience: float) -> Ins
     inspection = await_inspection(request=known, timeout=patience)
     inspection.replayed = True
     return inspection
+
+
+@dataclass
+class _Written:
+    """The request of a call once its commit has begun: from then on nobody but the database knows what became of it."""
+
+    request: InspectionRequest | None = None
+
+
+@contextmanager
+def _database_errors_told() -> Iterator[_Written]:
+    """A failing database becomes an answer that is true: nothing came of it, or nobody knows and how to ask."""
+    written = _Written()
+    try:
+        yield written
+    except UNAVAILABLE as error:
+        log.exception("The database failed.")
+        drop_broken_connection()
+        if written.request is None:
+            raise NothingRecorded(
+                "The database does not answer. Nothing was recorded by this call and the image will not be judged. "
+                "Send it again."
+            ) from error
+        raise outcome_unknown(written.request, "The database does not answer") from error
+
+
+def outcome_unknown(request: InspectionRequest, why: str) -> OutcomeUnknown:
+    address = reverse("api-request", args=[request.pk])
+    again = ", or send it again with the same Idempotency-Key" if request.idempotency_key else ""
+    return OutcomeUnknown(
+        f"{why}, so it is not known whether the image was or will be recorded. Do not send it again before you have "
+        f"looked: in the history, or at {address}{again}.",
+        request_id=str(request.pk),
+        request_url=address,
+    )
 
 
 def inspect_here(
@@ -173,7 +328,7 @@ def inspect_here(
         source=source,
         actor=actor,
         part=part,
-        patience=settings.LOAD_TIMEOUT,
+        patience=settings.LOAD_TIMEOUT + settings.LEASE_SECONDS,
     )
     judge_request(request_id=request.pk, worker=worker_name(None), how=how)
     return await_inspection(request=request, timeout=0.0)
@@ -192,6 +347,7 @@ def request_inspection(
     patience: float,
     idempotency_key: str | None = None,
     asked_for: str = "",
+    repeat_of: uuid.UUID | None = None,
 ) -> InspectionRequest:
     """Write the request down and, where a deployment shall judge it, call a worker once it is committed."""
     from inspection.tasks import judge
@@ -203,10 +359,10 @@ def request_inspection(
         filename=filename,
         source=source,
         operator_id=actor.pk if actor else None,
-        # When its caller has long gone and no worker came, the sweep closes it.
-        lease_expires_at=lease(patience + settings.LEASE_SECONDS),
+        deadline=database_now() + timedelta(seconds=patience),
         idempotency_key=idempotency_key,
         fingerprint=asked_for,
+        repeat_of_id=repeat_of,
         **vars(part),
     )
     if deployment:
@@ -215,38 +371,75 @@ def request_inspection(
 
 
 def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspection:
-    """The record, once a worker wrote it. Gives the request up when none does in time."""
+    """The record, once a worker wrote it. Gives the request up when none does in time, before it says so.
+
+    Raises `NoWorker` when it is given up, and `OutcomeUnknown` when it could not be.
+    """
 
     def settled() -> bool:
-        request.refresh_from_db(fields=["status", "error_code", "error"])
+        try:
+            request.refresh_from_db(fields=["status", "error_code", "error"])
+        except UNAVAILABLE as error:
+            # For a moment, perhaps: the caller's time is not over.
+            log.warning("Request %s cannot be looked at: %s", request.pk, error)
+            drop_broken_connection()
+            return False
         return request.status not in InspectionRequest.OPEN
 
-    in_time = broker.wait_until(settled, topic=str(request.pk), timeout=timeout)
-    if not in_time and not _expire(request):
-        settled()  # it just was, or somebody with the same key waits on
-    if request.idempotency_key:
-        broker.notify(str(request.pk))  # a notice wakes one, and others may wait for the same
-    if request.status == InspectionRequest.Status.DONE:
-        shown = Inspection.objects.select_related(
-            "model_version__category", "threshold", "map", "asset", "request", "standing__reviewer"
-        )
-        return shown.defer("model_version__metrics").get(request=request)
+    try:
+        in_time = broker.wait_until(settled, topic=str(request.pk), timeout=timeout)
+        if not in_time and not _expire(request):
+            settled()  # it just was, or somebody with the same key waits on
+        if request.idempotency_key or request.repeat_of_id:
+            broker.notify(str(request.pk))  # a notice wakes one, and others may wait for the same
+        if request.status == InspectionRequest.Status.DONE:
+            return _record_of(request)
+    except UNAVAILABLE as error:
+        log.exception("The database failed while request %s was waited for.", request.pk)
+        drop_broken_connection()
+        raise outcome_unknown(request, "The database does not answer") from error
     if request.status == InspectionRequest.Status.FAILED:
-        raise UserError(request.error, code=request.error_code, status=runtime.ModelUnusable.status)
-    raise NoWorker(
-        f"No worker judged the image within {timeout:g} seconds. The image is kept, no inspection was recorded. "
-        "Start a worker (make run starts one), then send the image again.",
-        request_id=str(request.pk),
+        raise UserError(
+            request.error, code=request.error_code, status=runtime.ModelUnusable.status, **_addresses(request)
+        )
+    if request.status in InspectionRequest.OPEN:
+        raise outcome_unknown(request, f"Nobody judged the image within {timeout:g} seconds, but another call waits on")
+    raise NoWorker(_nobody_judged(timeout), **_addresses(request))
+
+
+def _record_of(request: InspectionRequest) -> Inspection:
+    shown = Inspection.objects.select_related(
+        "model_version__category", "threshold", "map", "asset", "request", "standing__reviewer"
     )
+    return shown.defer("model_version__metrics").get(request=request)
+
+
+def _addresses(request: InspectionRequest) -> dict[str, str]:
+    return {
+        "request_id": str(request.pk),
+        "request_url": reverse("api-request", args=[request.pk]),
+        "repeat_url": reverse("api-request-inspect", args=[request.pk]),
+    }
+
+
+def _nobody_judged(timeout: float) -> str:
+    kept = "The image is kept; no inspection was recorded and none will be."
+    if broker.inference_workers():
+        return (
+            f"The inspection service did not answer within {timeout:g} seconds. {kept} Try again; if that does not "
+            "help, call support."
+        )
+    return f"The inspection service is down. {kept} Call support, then try again."
 
 
 @transaction.atomic
 def _expire(request: InspectionRequest) -> bool:
     """Give a request up, so that no worker judges it later. False when one just did, or others wait longer for it."""
     ended = InspectionRequest.objects.filter(
-        pk=request.pk, status__in=InspectionRequest.OPEN, lease_expires_at=request.lease_expires_at
-    ).update(status=InspectionRequest.Status.EXPIRED, claim=None, lease_expires_at=None)
+        pk=request.pk, status__in=InspectionRequest.OPEN, deadline=request.deadline
+    ).update(status=InspectionRequest.Status.EXPIRED, claim=None)
     if ended:
+        request.status = InspectionRequest.Status.EXPIRED
         audit(
             kind="inspection.unanswered",
             subject=request,
@@ -279,7 +472,7 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     It comes last: it is written last, so that while anything of the claim is open, its redelivered message tells so.
     What was begun before is judged alone: an image that kills workers takes others with it once at most.
     """
-    waiting = InspectionRequest.objects.filter(batch__isnull=True, status=InspectionRequest.Status.QUEUED)
+    waiting = InspectionRequest.objects.filter(_IN_TIME, batch__isnull=True, status=InspectionRequest.Status.QUEUED)
     found = waiting.filter(pk=request_id).values_list("deployment_id", "attempt").first()
     if found is None:
         return []
@@ -364,16 +557,44 @@ def judge_claimed(
         for request in requests:
             fail_request(request, error, claim=claim)
         return
-    while True:
+    pairs = list(zip(requests, results, strict=True))
+    while pairs:
         threshold = threshold_in_force(version.pk)
         weigh = partial(_weigh, version=version, threshold=threshold.value)
-        verdicts = [_with_map_filed(weighed) for weighed in runtime.in_threads(weigh, results)]
+        verdicts = [_with_map_filed(weighed) for weighed in runtime.in_threads(weigh, [result for _, result in pairs])]
         with transaction.atomic():
             if threshold_in_force(version.pk) != threshold:
                 continue  # a new one was set meanwhile, and it is in force now
-            for request, verdict in zip(requests, verdicts, strict=True):
+            for (request, _), verdict in zip(pairs, verdicts, strict=True):
                 _conclude(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
-        return
+            # Last of all: whoever of them had to wait for the database until now may have been told that nothing
+            # was recorded, or have asked again since.
+            too_late = _past_deadline([request for request, _ in pairs]).exists()
+            if too_late:
+                transaction.set_rollback(True)
+        if not too_late:
+            return
+        _close_too_late([request for request, _ in pairs], claim=claim)
+        pairs = _still_claimed(pairs, claim=claim)
+
+
+def _past_deadline(requests: Sequence[InspectionRequest]) -> QuerySet[InspectionRequest]:
+    return InspectionRequest.objects.filter(pk__in=[request.pk for request in requests], deadline__lte=Now())
+
+
+def _close_too_late(requests: Sequence[InspectionRequest], *, claim: uuid.UUID) -> None:
+    """Say of what was judged too late that it has no record; whoever still waits for one has prolonged its deadline."""
+    for request in _past_deadline(requests).filter(claim=claim).select_related("operator"):
+        log.warning("Request %s was judged after its deadline; nothing was written.", request.pk)
+        _expire(request)
+
+
+def _still_claimed(
+    pairs: Sequence[tuple[InspectionRequest, R]], *, claim: uuid.UUID
+) -> list[tuple[InspectionRequest, R]]:
+    claimed = InspectionRequest.objects.filter(claim=claim, status=InspectionRequest.Status.RUNNING)
+    mine = set(claimed.filter(pk__in=[request.pk for request, _ in pairs]).values_list("pk", flat=True))
+    return [pair for pair in pairs if pair[0].pk in mine]
 
 
 def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes | Image.Image:
@@ -467,6 +688,8 @@ def _conclude(
         return fail_request(request, verdict, claim=claim)
     try:
         _record(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
+    except UNAVAILABLE:
+        raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001
         fail_request(request, error, claim=claim)
 
@@ -485,7 +708,7 @@ def _record(
     """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
     asset = _asset_of(request)
     mine = InspectionRequest.objects.filter(pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING).update(
-        status=InspectionRequest.Status.DONE, claim=None, lease_expires_at=None
+        status=InspectionRequest.Status.DONE, claim=None
     )
     if not mine:
         log.warning("Request %s was taken away while it was judged; nothing was written.", request.pk)
@@ -537,7 +760,6 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
             error_code=code,
             error=sentence,
             claim=None,
-            lease_expires_at=None,
         )
         if ended:
             audit(
@@ -549,13 +771,39 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
 
 
 def sweep_requests() -> None:
-    """Close single requests that no worker finished and nobody waits for any more."""
+    """Close single requests that nobody waits for any more; call a worker for those that none knows of."""
     handover.sweep(settings.LEASE_SECONDS + settings.ANSWER_TIMEOUT)
     stale = InspectionRequest.objects.filter(
-        batch__isnull=True, status__in=InspectionRequest.OPEN, lease_expires_at__lt=timezone.now()
+        batch__isnull=True, status__in=InspectionRequest.OPEN, deadline__lte=Now()
     ).select_related("operator")
     for request in stale:
         _expire(request)
+    _give_back_claims_of_the_dead()
+    _publish_unheard()
+
+
+def _give_back_claims_of_the_dead() -> None:
+    """What a worker had begun that is gone for good: its host is, or it came back under another name."""
+    running = InspectionRequest.objects.filter(
+        batch__isnull=True, deployment__isnull=False, status=InspectionRequest.Status.RUNNING
+    )
+    working = set(running.values_list("worker", flat=True))
+    # The living are asked for after the claims: nobody claims anything before the first sign of life.
+    for worker in working - {worker_name(name) for name in broker.live_workers()} if working else ():
+        if broker.is_reachable():
+            give_back_claims_of(worker=worker)
+
+
+def _publish_unheard() -> None:
+    """Where nothing is on its way to a worker, what is queued has lost its message with a broker or a web server."""
+    from inspection.tasks import judge
+
+    if broker.queue_depths([broker.INFERENCE])[broker.INFERENCE] == 0:
+        queued = InspectionRequest.objects.filter(
+            _IN_TIME, batch__isnull=True, deployment__isnull=False, status=InspectionRequest.Status.QUEUED
+        )
+        for pk in queued.order_by("created_at").values_list("pk", flat=True):
+            broker.publish(judge, pk)
 
 
 # ---------------------------------------------------------------- loading a model
@@ -575,7 +823,7 @@ def await_deployment(*, deployment: Deployment, timeout: float | None = None) ->
             deployment=deployment,
             code=NoWorker.code,
             error=f"No worker loaded {deployment.model_version} within {patience:g} seconds. "
-            "What was in force stays in force. Start a worker (make run starts one), then load it again.",
+            "What was in force stays in force. The inspection service is down: call support, then load it again.",
         )
         deployment.refresh_from_db()
     if deployment.status == Deployment.Status.FAILED:

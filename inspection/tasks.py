@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 
 from celery import Task, shared_task
+from celery.exceptions import Reject
 
 from inspection import batches, services
 from modelzoo import runtime
 from modelzoo.selectors import active_deployments
+from mvtec_site.database import UNAVAILABLE
 from mvtec_site.errors import UserError
 from records.context import acting
 
 log = logging.getLogger(__name__)
+_PAUSE_SECONDS = 1.0  # a database that is gone is not asked without a breath
 
 
 def _name(task: Task) -> str:
@@ -22,12 +26,19 @@ def _name(task: Task) -> str:
 
 @shared_task(bind=True)
 def judge(self: Task, request_id: str) -> None:
-    with acting("worker"):
-        services.judge_request(
-            request_id=uuid.UUID(request_id),
-            worker=_name(self),
-            redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
-        )
+    try:
+        with acting("worker"):
+            services.judge_request(
+                request_id=uuid.UUID(request_id),
+                worker=_name(self),
+                redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
+            )
+    except UNAVAILABLE as error:
+        # The message goes back as that of a worker that died does, and with it what was claimed: while somebody waits
+        # for the verdict, the database may answer again.
+        log.warning("Request %s goes back into the queue: the database does not answer (%s).", request_id, error)
+        time.sleep(_PAUSE_SECONDS)
+        raise Reject(str(error), requeue=True) from error
 
 
 @shared_task(bind=True)

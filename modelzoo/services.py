@@ -456,7 +456,7 @@ def call_worker(*, deployment: Deployment) -> bool:
         fail_deployment(
             deployment=deployment,
             code="no_worker",
-            error="No broker answers, so no worker was called. What was in force stays in force. Start the line "
-            "(make run), then ask again.",
+            error="The message broker does not answer, so no worker was called. What was in force stays in force. "
+            "Call support, then ask again.",
         )
     return sent

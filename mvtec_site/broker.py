@@ -13,6 +13,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
@@ -57,7 +58,11 @@ def client() -> redis.Redis:
     """One client (a pool of connections) for each process."""
     # One retry at once: a connection that went stale is renewed, an absent broker is told without a wait.
     return redis.Redis.from_url(
-        url(), socket_connect_timeout=2, health_check_interval=30, retry=Retry(NoBackoff(), retries=1)
+        url(),
+        socket_connect_timeout=2,
+        socket_timeout=5,  # a broker that hangs is one that is gone; no call below blocks for longer than 2 s
+        health_check_interval=30,
+        retry=Retry(NoBackoff(), retries=1, supported_errors=(redis.ConnectionError,)),
     )
 
 
@@ -116,12 +121,17 @@ def wait_until(settled: Callable[[], bool], *, topic: str, timeout: float) -> bo
 
 # ---------------------------------------------------------------- who is alive
 BEAT_SECONDS = 3
+INFERENCE = "inference"  # the queue of the images
 
 
 def beat(name: str, queues: list[str]) -> None:
     """Keep a key alive that says this worker is (called every `BEAT_SECONDS` by the worker)."""
     with contextlib.suppress(redis.RedisError):
-        client().set(f"worker:{name}", ",".join(queues), ex=BEAT_SECONDS * 4)
+        pipeline = client().pipeline(transaction=False)
+        pipeline.set(f"worker:{name}", ",".join(queues), ex=BEAT_SECONDS * 4)
+        for queue in queues:
+            pipeline.set(f"last-sign:{queue}", time.time())
+        pipeline.execute()
 
 
 def retire(name: str) -> None:
@@ -140,6 +150,20 @@ def live_workers() -> dict[str, list[str]]:
     except redis.RedisError:
         return {}
     return dict(sorted(found.items()))
+
+
+def inference_workers() -> list[str]:
+    """Names of those that judge images: no training worker is one."""
+    return [name for name, queues in live_workers().items() if INFERENCE in queues]
+
+
+def last_sign(queue: str) -> datetime | None:
+    """When a worker of this queue gave its last sign of life; None when there was none, or no broker knows."""
+    try:
+        value = client().get(f"last-sign:{queue}")
+    except redis.RedisError:
+        return None
+    return datetime.fromtimestamp(float(value), UTC) if isinstance(value, bytes) else None
 
 
 def queue_depths(names: list[str]) -> dict[str, int | None]:

@@ -23,7 +23,7 @@ from mvtec_site import broker
 # Celery's Django fixup looks for this name and sets Django up before it loads the tasks.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
 
-INFERENCE, TRAINING = "inference", "training"
+INFERENCE, TRAINING = broker.INFERENCE, "training"
 QUEUES = [INFERENCE, TRAINING]
 
 app = Celery("mvtec_site")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from inspection.models import Inspection, Review
+from inspection.models import Inspection, InspectionRequest, Review
 from inspection.selectors import MAP_FORMS
 from modelzoo.api.fields import FiniteField
 from modelzoo.models import Deployment
@@ -76,6 +76,14 @@ class WorkerOutput(serializers.Serializer):
     queues = serializers.ListField(child=serializers.CharField())
 
 
+class JudgingOutput(serializers.Serializer):
+    alive = serializers.BooleanField(help_text="an inference worker gave a sign of life in the last seconds")
+    since = serializers.DateTimeField(
+        allow_null=True, help_text="when none is alive: the last sign of life; null where it is not known"
+    )
+    waiting = serializers.IntegerField(help_text="single images that wait for their verdict")
+
+
 class StatusOutput(serializers.Serializer):
     model_loaded = serializers.BooleanField()
     model = DeploymentOutput(
@@ -86,10 +94,38 @@ class StatusOutput(serializers.Serializer):
     device = serializers.CharField()
     threshold = serializers.FloatField(allow_null=True)
     workers = WorkerOutput(many=True)
-    queues = serializers.DictField(child=serializers.IntegerField(allow_null=True))
+    judging = JudgingOutput()
+    queues = serializers.DictField(
+        child=serializers.IntegerField(allow_null=True), help_text="messages, of which several may be for one image"
+    )
     broker = serializers.CharField()
     versions = serializers.DictField(child=serializers.CharField())
     uptime_seconds = serializers.FloatField()
+
+
+class RequestOutput(serializers.Serializer):
+    """What became of the request to judge one image."""
+
+    request_id = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
+    final = serializers.BooleanField(help_text="false: a record may come yet, until the deadline")
+    deadline = serializers.DateTimeField(allow_null=True, help_text="no record is written after it; null: no end")
+    inspection_id = serializers.UUIDField(allow_null=True, help_text="the record; null where there is none")
+    inspection_url = serializers.CharField(allow_null=True)
+    code = serializers.CharField(allow_blank=True, help_text="why there is no record, when status is failed")
+    detail = serializers.CharField(allow_blank=True)
+    repeat_url = serializers.CharField(
+        allow_null=True, help_text="POST: have the kept image judged again; null where that is not possible"
+    )
+    repeat_of = serializers.UUIDField(allow_null=True, help_text="the first request for the same part")
+    batch_id = serializers.UUIDField(allow_null=True)
+    filename = serializers.CharField()
+    image_sha256 = serializers.CharField(allow_null=True)
+    station = serializers.CharField(allow_blank=True)
+    part_number = serializers.CharField(allow_blank=True)
+    lot = serializers.CharField(allow_blank=True)
+    serial_number = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
 
 
 class RegionOutput(serializers.Serializer):

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from inspection.api import batches, deployments, history, reviews, views
+from inspection.api import batches, deployments, history, requests, reviews, views
 from modelzoo.api.urls import VERSION
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
@@ -15,6 +15,12 @@ urlpatterns = [
     re_path(r"^load_model/?$", views.LoadModelView.as_view(), name="load-model"),
     re_path(r"^status/?$", views.StatusView.as_view(), name="status"),
     re_path(r"^test_image/?$", views.TestImageView.as_view(), name="test-image"),
+    re_path(rf"^requests/(?P<request_id>{_UUID})/?$", requests.RequestView.as_view(), name="api-request"),
+    re_path(
+        rf"^requests/(?P<request_id>{_UUID})/inspect/?$",
+        requests.InspectAgainView.as_view(),
+        name="api-request-inspect",
+    ),
     re_path(r"^batch_test/?$", batches.BatchTestView.as_view(), name="batch-test"),
     re_path(r"^batches/?$", batches.BatchesView.as_view(), name="api-batches"),
     re_path(rf"^batches/(?P<batch_id>{_UUID})/?$", batches.BatchView.as_view(), name="batch"),

@@ -276,7 +276,7 @@ def _ingest(count: int) -> dict[str, float]:
             status=InspectionRequest.Status.RUNNING,
             attempt=1,
             claim=claim,
-            lease_expires_at=timezone.now() + timedelta(hours=1),
+            deadline=timezone.now() + timedelta(hours=1),
         )
         weighed = services._Weighed(says, model.timings, map=filed)
         record = partial(

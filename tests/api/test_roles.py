@@ -92,6 +92,9 @@ TABLE: dict[str, Row] = {
     "status": row(GET=LOOKERS),
     "test_image": row(POST=INSPECTORS),
     "batch_test": row(POST=INSPECTORS),
+    # inspection: what became of a request, and the same again
+    "requests/<request_id>": row(GET=LOOKERS),
+    "requests/<request_id>/inspect": row(POST=INSPECTORS),
     # inspection: batches, the record, reviews
     "batches": row(GET=LOOKERS, POST=INSPECTORS),
     "batches/<batch_id>": row(GET=LOOKERS),

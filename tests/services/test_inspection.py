@@ -415,7 +415,7 @@ def test_a_request_taken_away_while_it_is_judged_writes_nothing(
     real = runtime.score
 
     def expire_meanwhile(*args: Any) -> Any:
-        InspectionRequest.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+        InspectionRequest.objects.update(deadline=timezone.now() - timedelta(seconds=1))
         services.sweep_requests()
         return real(*args)
 

@@ -1,0 +1,29 @@
+"""What is said of the database in one place: its clock, and that it does not answer."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import datetime
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.utils import timezone
+
+# Locked for too long, full, gone, or restarted: not a defect of ours, and over some time.
+UNAVAILABLE = (OperationalError, InterfaceError)
+
+
+def database_now() -> datetime:
+    """The time by the clock that all processes share: that of the database server, on SQLite that of this machine."""
+    if connection.vendor == "sqlite":
+        return timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        [now] = cursor.fetchone()
+    return now
+
+
+def drop_broken_connection() -> None:
+    """After an error: the next query gets a connection that works. Inside a transaction nothing is done."""
+    if not connection.in_atomic_block:
+        with contextlib.suppress(DatabaseError):
+            connection.close_if_unusable_or_obsolete()

@@ -1,0 +1,193 @@
+"""What becomes of a request: judged again from the image that was kept, and told truly whatever fails."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.test import Client
+from django.utils import timezone
+
+from inspection import selectors, services
+from inspection.models import Inspection, InspectionRequest
+from modelzoo.models import Deployment
+from mvtec_site import broker
+from mvtec_site.errors import Conflict, NotFound
+from records.models import AuditEvent
+from tests import parts
+from tests.conftest import person
+from tests.threads import at_once
+
+pytestmark = pytest.mark.django_db
+Status = InspectionRequest.Status
+PART = services.PartContext(station="east", part_number="P1", lot="L7", serial_number="S1")
+
+
+def judge_at_once(task: Any, *words: Any) -> bool:
+    task.apply(args=[str(word) for word in words])
+    return True
+
+
+def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
+    words = {"data": parts.png(7), "filename": "a.png", "source": "web", "timeout": 20, "category": "disc"}
+    return services.inspect_image(deployment=deployment, actor=user, **words | more)
+
+
+@pytest.fixture
+def unanswered(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch) -> InspectionRequest:
+    """A request that no worker judged in time; from then on one does."""
+    monkeypatch.setattr(transaction, "on_commit", lambda send: send())
+    with pytest.raises(services.NoWorker) as caught:
+        send(deployment, user, part=PART, idempotency_key="a-part", timeout=0.1)
+    monkeypatch.setattr(broker, "publish", judge_at_once)
+    request = InspectionRequest.objects.get()
+    assert caught.value.extra["request_id"] == str(request.pk)
+    assert request.status == Status.EXPIRED
+    return request
+
+
+def again(request: InspectionRequest, user: User, **more: Any) -> Inspection:
+    return services.inspect_again(request_id=request.pk, source="web", actor=user, **{"timeout": 20} | more)
+
+
+# ---------------------------------------------------------------- again, with the image that was kept
+def test_the_kept_image_is_judged_with_what_was_said_of_the_part(
+    unanswered: InspectionRequest, user: User, operator: User
+) -> None:
+    record = again(unanswered, operator)
+    assert record.asset == unanswered.asset
+    assert (record.filename, record.station, record.part_number) == ("a.png", "east", "P1")
+    assert (record.lot, record.serial_number, record.operator) == ("L7", "S1", operator)
+    assert record.request.repeat_of == unanswered
+    event = AuditEvent.objects.get(kind="inspection.repeated")
+    assert (event.actor_name, event.object_id) == (operator.username, str(record.request_id))
+
+
+def test_pressed_twice_it_is_judged_once(unanswered: InspectionRequest, user: User) -> None:
+    first, second = again(unanswered, user), again(unanswered, user)
+    assert (first.pk, first.replayed, second.replayed) == (second.pk, False, True)
+    assert again(first.request, user).pk == first.pk, "what has a record has it"
+    assert Inspection.objects.count() == 1
+
+
+def test_sent_again_with_its_key_and_tried_again_are_one_part(
+    unanswered: InspectionRequest, deployment: Deployment, user: User
+) -> None:
+    record = again(unanswered, user)
+    assert send(deployment, user, part=PART, idempotency_key="a-part").pk == record.pk
+
+
+def test_tried_again_after_it_was_sent_again_with_its_key(
+    unanswered: InspectionRequest, deployment: Deployment, user: User
+) -> None:
+    record = send(deployment, user, part=PART, idempotency_key="a-part")
+    assert again(unanswered, user).pk == record.pk
+    assert Inspection.objects.count() == 1
+
+
+def test_what_ends_without_a_record_once_more_can_be_tried_from_either(
+    unanswered: InspectionRequest, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "publish", lambda *_: False)
+    with pytest.raises(services.NoWorker):
+        again(unanswered, user, timeout=0.1)
+    second = InspectionRequest.objects.exclude(pk=unanswered.pk).get()
+    monkeypatch.setattr(broker, "publish", judge_at_once)
+    record = again(second, user)
+    assert record.request.repeat_of == unanswered
+    assert again(unanswered, user).pk == record.pk
+
+
+def test_the_database_keeps_repeats_to_one(unanswered: InspectionRequest, user: User) -> None:
+    record = again(unanswered, user)
+    with pytest.raises(IntegrityError, match=r"one_repeat|repeat_of"), transaction.atomic():
+        InspectionRequest.objects.create(
+            asset=record.asset,
+            model_version=record.model_version,
+            filename="b.png",
+            source="web",
+            repeat_of=unanswered,
+        )
+
+
+def test_what_cannot_be_tried_again_says_so(unanswered: InspectionRequest, user: User, auditor: User) -> None:
+    with pytest.raises(NotFound):
+        services.inspect_again(request_id=uuid.uuid4(), source="web", actor=user)
+    with pytest.raises(services.UserError, match="right to inspect"):
+        again(unanswered, auditor)
+    asset = unanswered.asset
+    assert asset
+    asset.discarded_at = timezone.now()
+    asset.save()
+    with pytest.raises(Conflict, match="not kept any more"):
+        again(unanswered, user)
+    assert InspectionRequest.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shared_database")
+def test_a_double_click_is_one_request(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(services.NoWorker):
+        send(deployment, user, timeout=0.1)
+    ended = InspectionRequest.objects.get()
+    monkeypatch.setattr(broker, "publish", judge_at_once)
+
+    def press() -> Inspection:
+        return services.inspect_again(request_id=ended.pk, source="web", actor=user, timeout=20)
+
+    records = at_once(press, press, press)
+    assert len({record.pk for record in records}) == 1, records
+    assert InspectionRequest.objects.filter(repeat_of=ended).count() == Inspection.objects.count() == 1
+
+
+# ---------------------------------------------------------------- asked for by the API
+def test_the_address_of_a_request_says_what_became_of_it(
+    unanswered: InspectionRequest, signed_in: Client, user: User
+) -> None:
+    path = f"/api/requests/{unanswered.pk}"
+    before = signed_in.get(path).json()
+    assert (before["status"], before["final"], before["inspection_id"]) == ("expired", True, None)
+    made = signed_in.post(before["repeat_url"])
+    assert made.status_code == 200, made.content
+    assert "Idempotent-Replay" not in made.headers
+    assert signed_in.post(before["repeat_url"]).headers["Idempotent-Replay"] == "true"
+    record = Inspection.objects.get()
+    assert made.json()["inspection_id"] == str(record.pk)
+    after = signed_in.get(f"/api/requests/{record.request_id}").json()
+    assert (after["status"], after["inspection_id"], after["repeat_url"]) == ("done", str(record.pk), None)
+    assert after["repeat_of"] == str(unanswered.pk)
+
+
+def test_who_may_not_read_records_sees_their_own_requests_alone(unanswered: InspectionRequest, user: User) -> None:
+    from accounts.services import issue_token
+
+    def status(of: User) -> int:
+        _, key = issue_token(user=of, name=of.username, scopes=["inspect"], actor=None)
+        client = Client(headers={"Authorization": f"Bearer {key}"})
+        return client.get(f"/api/requests/{unanswered.pk}").status_code
+
+    assert (status(user), status(person("otto", "operator"))) == (200, 404)
+
+
+# ---------------------------------------------------------------- the line as it is
+def test_a_training_worker_judges_nothing(monkeypatch: pytest.MonkeyPatch, deployment: Deployment) -> None:
+    seen = datetime(2026, 11, 27, 14, 3, tzinfo=UTC)
+    monkeypatch.setattr(broker, "live_workers", lambda: {"training@here": ["training"]})
+    monkeypatch.setattr(broker, "last_sign", lambda queue: seen if queue == "inference" else None)
+    assert selectors.traffic()["judging"] == {"alive": False, "since": seen, "waiting": 0}
+    monkeypatch.setattr(broker, "live_workers", lambda: {"inference@here": ["inference"]})
+    assert selectors.traffic()["judging"] == {"alive": True, "since": None, "waiting": 0}
+
+
+def test_what_waits_is_counted_by_images_not_by_messages(unanswered: InspectionRequest, signed_in: Client) -> None:
+    shape = {"asset": unanswered.asset, "model_version": unanswered.model_version, "source": "web"}
+    soon = timezone.now() + timedelta(seconds=60)
+    for status in ("queued", "running"):
+        InspectionRequest.objects.create(filename=status, status=status, deadline=soon, **shape)
+    InspectionRequest.objects.create(filename="over", status="queued", deadline=timezone.now(), **shape)
+    said = signed_in.get("/api/status").json()
+    assert said["judging"]["waiting"] == 2
