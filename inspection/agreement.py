@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -13,8 +14,9 @@ from django.urls import reverse
 
 from inspection.history import Filters, parse_filters, refuse
 from inspection.models import Inspection, Review
+from inspection.reviews import effective_reviews
 from modelzoo.detectors.intervals import proportion_interval
-from mvtec_site.errors import NotFound
+from mvtec_site.errors import NotFound, UserError
 
 _PAIRS_MOST = 50
 GOOD, DEFECTIVE = Review.Verdict.GOOD.value, Review.Verdict.DEFECTIVE.value
@@ -36,6 +38,17 @@ def find_review(review_id: int) -> Review:
     if found is None:
         raise NotFound(f"There is no review {review_id}.", code="review_not_found")
     return found
+
+
+def find_reviews_by_id(ids: Iterable[str]) -> list[Review]:
+    """The reviews of these ids, in their order. Raises `UserError` where one is none."""
+    wanted = list(ids)
+    if not all(re.fullmatch(r"[0-9]{1,18}", text) for text in wanted):
+        raise UserError("A review is named by its number. Nothing was written.", code="invalid")
+    found = Review.objects.select_related("inspection").in_bulk([int(text) for text in wanted])
+    if missing := [text for text in wanted if int(text) not in found]:
+        raise NotFound(f"There is no review {missing[0]}. Nothing was written.", code="review_not_found")
+    return [found[int(text)] for text in wanted]
 
 
 def find_reviews(params: Mapping[str, Any], *, beside: Collection[str] = ()) -> QuerySet[Review]:
@@ -62,7 +75,7 @@ def find_reviews(params: Mapping[str, Any], *, beside: Collection[str] = ()) -> 
     if agrees := params.get("agrees"):
         if agrees not in AGREES:
             refuse("agrees", f"must be one of {', '.join(AGREES)}")
-        found = found.filter(agrees=AGREES[agrees])
+        found = found.filter(agrees=AGREES[agrees]).exclude(verdict=Review.WITHDRAWN)
     return found
 
 
@@ -80,6 +93,7 @@ def review_document(review: Review) -> dict[str, Any]:
         "defect_type": review.defect_type,
         "comment": review.comment,
         "regions": review.regions,
+        "undoes": review.undoes_id,
         "reviewer": review.reviewer.get_username(),
         "created_at": review.created_at.isoformat(),
     }
@@ -159,11 +173,12 @@ def among_people(reviewed: QuerySet[Inspection]) -> dict[str, Any]:
     rows = (
         Review.objects.filter(inspection__in=reviewed.filter(standing__reviews__gt=1))
         .order_by("inspection_id", "number")
-        .values_list("inspection_id", "reviewer_id", "verdict")
+        .only("inspection_id", "reviewer_id", "verdict", "undoes_id")
     )
     said: dict[Any, dict[int, str]] = defaultdict(dict)
-    for inspection, reviewer, verdict in rows.iterator(chunk_size=2000):
-        said[inspection][reviewer] = verdict
+    for inspection, reviews_of_it in groupby(rows.iterator(chunk_size=2000), key=lambda row: row.inspection_id):
+        for review in effective_reviews(reviews_of_it):
+            said[inspection][review.reviewer_id] = review.verdict
     ratings = [words for words in said.values() if len(words) > 1]
     return {
         "records": len(ratings),

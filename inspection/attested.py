@@ -34,6 +34,7 @@ def said_of_review(review: Review) -> dict[str, Any]:
         "defect_type": review.defect_type,
         "comment": review.comment,
         "regions": review.regions,
+        "undoes": review.undoes_id,
         "row": fingerprint(review),
     }
 

@@ -27,7 +27,7 @@ from reportlab.platypus import Image as Picture
 from accounts.roles import Right, require
 from inspection.models import Inspection, Review
 from inspection.opened import recorded_by, removal, reviews_of
-from inspection.selectors import heat
+from inspection.selectors import VERDICT_WORDS, heat, verdict_in_words
 from records.images import open_rgb
 from records.models import AuditEvent, Discarded
 from records.selectors import gate_limits
@@ -76,7 +76,7 @@ def draw_certificate(
 ) -> bytes:
     """The same arguments give the same bytes."""
     story: list[Flowable] = [
-        Paragraph("Inspection certificate", _TITLE),
+        Paragraph(_shown(f"Inspection certificate: {verdict_in_words(inspection)}"), _TITLE),
         Paragraph(_shown(f"{inspection.model_version.category.name}: {inspection.filename}"), _SOFT_TEXT),
         Spacer(1, 3 * mm),
         _verdict(inspection),
@@ -114,24 +114,27 @@ def draw_certificate(
 
 # ---------------------------------------------------------------- what it says
 def _verdict(inspection: Inspection) -> Flowable:
-    word = {"good": "GOOD", "defective": "DEFECT", "not_comparable": "NOT COMPARABLE"}[inspection.outcome]
-    style = ParagraphStyle("verdict", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=19, textColor=colors.white)
-    if inspection.score is None:
-        sentence = f"{inspection.explanation} It has no score: nothing has judged this part."
-    else:
-        side = "above" if inspection.is_defective else "not above"
-        sentence = f"Score {inspection.score:.6g}, {side} the threshold {inspection.threshold_value:.6g}."
-        if inspection.p_value is not None:
-            sentence += f" {inspection.among_good_parts.capitalize()} (p-value {inspection.p_value:.3g})."
-        if inspection.region_count:
-            sentence += (
-                f" {inspection.region_count} region{'s' if inspection.region_count > 1 else ''} above the threshold, "
-                f"the largest of {inspection.largest_region_px} pixels."
-            )
+    """What stands leads: a person's word over the model's, which is said beside it."""
+    stands = inspection.stands
+    fill = _FILLS[Inspection.Outcome(stands)]
+    # As on pages: the model's word is filled, a person's outlined.
+    ink = fill if inspection.differs else colors.white
+    style = ParagraphStyle("verdict", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=19, textColor=ink)
+    sentence = _measured(inspection)
+    if inspection.differs:
+        standing = inspection.standing
+        kind = f" ({standing.defect_type})" if standing.defect_type else ""
+        sentence = (
+            f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[stands]}{kind} on "
+            f"{_moment(standing.last_review.created_at)}; the model said {VERDICT_WORDS[inspection.outcome]}. "
+            f"{sentence}"
+        )
+    word = _shown(verdict_in_words(inspection))
     first = 62 * mm
     table = Table([[Paragraph(word, style), Paragraph(_shown(sentence), _TEXT)]], colWidths=[first, _WIDTH - first])
     look = [
-        ("BACKGROUND", (0, 0), (0, 0), _FILLS[Inspection.Outcome(inspection.outcome)]),
+        ("BACKGROUND", (0, 0), (0, 0), colors.white if inspection.differs else fill),
+        ("BOX", (0, 0), (0, 0), 2, fill),
         ("BOX", (0, 0), (-1, -1), 0.7, _LINE),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         ("LEFTPADDING", (0, 0), (-1, -1), 8),
@@ -140,6 +143,22 @@ def _verdict(inspection: Inspection) -> Flowable:
     ]
     table.setStyle(TableStyle(look))
     return table
+
+
+def _measured(inspection: Inspection) -> str:
+    """What the model measured."""
+    if inspection.score is None:
+        return f"{inspection.explanation} It has no score: no model has judged this part."
+    side = "above" if inspection.is_defective else "not above"
+    sentence = f"Score {inspection.score:.6g}, {side} the threshold {inspection.threshold_value:.6g}."
+    if inspection.p_value is not None:
+        sentence += f" {inspection.among_good_parts.capitalize()} (p-value {inspection.p_value:.3g})."
+    if inspection.region_count:
+        sentence += (
+            f" {inspection.region_count} region{'s' if inspection.region_count > 1 else ''} above the threshold, "
+            f"the largest of {inspection.largest_region_px} pixels."
+        )
+    return sentence
 
 
 def _pictures(inspection: Inspection) -> list[Flowable]:
@@ -221,7 +240,9 @@ def _said(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, 
     rows = []
     for review in reviews:
         agrees = {True: "agrees with the model", False: "overrules the model", None: "the model gave no verdict"}
-        words = [review.verdict.upper()]
+        if review.verdict == Review.WITHDRAWN:
+            agrees[None] = "the record is not reviewed any more"
+        words = [VERDICT_WORDS[review.verdict]]
         if review.defect_type:
             words.append(f"({review.defect_type})")
         said = f"{' '.join(words)}, {agrees[review.agrees]}, {_moment(review.created_at)}"

@@ -320,6 +320,17 @@ class Inspection(models.Model):
         return self.outcome == self.Outcome.DEFECTIVE
 
     @property
+    def stands(self) -> str:
+        """What the part is taken for now: the word of the person that stands, else the model's."""
+        standing = getattr(self, "standing", None)
+        return standing.verdict if standing else self.outcome
+
+    @property
+    def differs(self) -> bool:
+        """Whether a person's word stands that is another one than the model's."""
+        return self.stands != self.outcome
+
+    @property
     def confidence(self) -> float | None:
         """The seed's measure: distance of the score from the threshold, in units of the score."""
         return None if self.score is None else abs(self.score - self.threshold_value)
@@ -361,9 +372,16 @@ class Review(models.Model):
         GOOD = "good"
         DEFECTIVE = "defective"
 
+    # What the undo of a record's only review says: nobody's verdict stands any more.
+    WITHDRAWN = "withdrawn"
+
     inspection = models.ForeignKey(Inspection, on_delete=models.PROTECT, related_name="reviews", db_index=False)
     number = models.PositiveIntegerField(help_text="of the reviews of this record, from 1")
-    verdict = models.CharField(max_length=16, choices=Verdict.choices)
+    verdict = models.CharField(max_length=16, choices=[*Verdict.choices, (WITHDRAWN, "Withdrawn")])
+    # The review before it, which was the newest then; what stood before that one is restored.
+    undoes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="undone_by", help_text="null: no undo"
+    )
     # None where the model gave no verdict to agree with.
     agrees = models.BooleanField(null=True, help_text="with the verdict of the record")
     defect_type = models.CharField(max_length=100, blank=True)
@@ -378,7 +396,12 @@ class Review(models.Model):
             # also serves "the reviews of this record, in order"
             models.UniqueConstraint(fields=["inspection", "number"], name="review_number_is_unique"),
             models.CheckConstraint(condition=Q(number__gte=1), name="review_number_from_one"),
-            models.CheckConstraint(condition=Q(verdict__in=["good", "defective"]), name="review_verdict_is_known"),
+            models.CheckConstraint(
+                condition=Q(verdict__in=["good", "defective", "withdrawn"]), name="review_verdict_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(undoes__isnull=False) | ~Q(verdict="withdrawn"), name="only_an_undo_withdraws"
+            ),
             models.CheckConstraint(
                 condition=Q(verdict="defective") | Q(defect_type="", regions=[]),
                 name="only_defects_have_a_type_and_place",
@@ -389,15 +412,22 @@ class Review(models.Model):
         return f"review {self.number} of {self.inspection_id}: {self.verdict}"
 
 
+# For the API's schema: what a review says, an undo too.
+RECORDED_VERDICTS = [*Review.Verdict.choices, (Review.WITHDRAWN, "Withdrawn")]
+
+
 class Standing(models.Model):
-    """Where a reviewed record stands now: its last review, at hand for filters. Derived from the reviews alone."""
+    """Where a reviewed record stands now: the last review that was not undone, at hand for filters.
+
+    Derived from the reviews alone; a record whose only review was undone has none.
+    """
 
     inspection = models.OneToOneField(Inspection, on_delete=models.PROTECT, related_name="standing", primary_key=True)
     last_review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=16, choices=Review.Verdict.choices)
     defect_type = models.CharField(max_length=100, blank=True)
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
-    overruled = models.BooleanField(help_text="the last review and the model's verdict differ")
+    overruled = models.BooleanField(help_text="that review and the model's verdict differ")
     contested = models.BooleanField(help_text="its reviews differ among themselves")
     reviews = models.PositiveIntegerField(help_text="how many there are")
     inspected_at = models.DateTimeField(help_text="when the record was written, for the history's order")

@@ -35,7 +35,7 @@ _DISCARDS_LOOKED_AT = 10
 
 def open_record(inspection_id: uuid.UUID) -> Inspection:
     """A record with all that its page names. Raises `NotFound`."""
-    named = ("threshold__author", "deployment__requested_by", "request__batch")
+    named = ("threshold__author", "deployment__requested_by", "request__batch", "standing__last_review")
     return selectors.find_inspection(inspection_id, among=selectors.inspections().select_related(*named))
 
 
@@ -173,12 +173,17 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
             f"{record.threshold.revision}",
             f"worker {record.worker}",
         ),
-        *(Moment(review.created_at, f"Reviewed as {review.verdict}", _name(review.reviewer)) for review in reviews),
+        *(Moment(review.created_at, _said(review), _name(review.reviewer)) for review in reviews),
     ]
     for what, asset in (("Image", record.asset), ("Anomaly map", record.map)):
         if asset is not None and asset.discarded_at is not None:
             moments.append(Moment(asset.discarded_at, f"{what} removed", "retention"))
     return sorted(moments, key=lambda moment: moment.at)
+
+
+def _said(review: Review) -> str:
+    word = selectors.VERDICT_WORDS[review.verdict]
+    return f"Undid the review before: {word} again" if review.undoes_id else f"Reviewed as {word}"
 
 
 def _name(user: Any) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.roles import Right, require
+from accounts.roles import Forbidden, Right, require
 from inspection.attested import said_of_review
 from inspection.history import NO_CHARACTER
 from inspection.models import Inspection, Review, Standing
@@ -57,7 +57,7 @@ class _Act:
 
     review: Review
     before: Standing | None
-    after: Standing
+    after: Standing | None
 
 
 def record_review(
@@ -112,6 +112,83 @@ def record_reviews(
     return [done[inspection.pk].review for inspection in wanted]
 
 
+def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
+    """Take back what was just said, by a new review of each record that restores what stood before: the word of the
+    person before, with their name, or nobody's. All of them are undone, or none is.
+
+    An undo can be undone in the same way. Returns the new reviews, in the order of those that they undo.
+
+    Raises:
+        Forbidden: somebody else wrote one of them.
+        Outdated: one of them is not the newest of its record any more.
+    """
+    reviewer = _reviewer(actor)
+    wanted = list({review.pk: review for review in reviews}.values())
+    if not 0 < len(wanted) <= AT_ONCE_MOST:
+        raise UserError(
+            f"{len(wanted)} reviews were named; 1 to {AT_ONCE_MOST} can be undone at once. Nothing was written.",
+            code="too_many_records" if wanted else "no_records",
+        )
+    if any(review.reviewer_id != reviewer for review in wanted):
+        raise Forbidden("Only who wrote a review can undo it; review the part anew instead. Nothing was written.")
+    with transaction.atomic():
+        locked = {inspection.pk: inspection for inspection in _locked([review.inspection for review in wanted])}
+        done = [_undo(locked[review.inspection_id], review, reviewer) for review in wanted]
+        for act in done:
+            _audit(act, actor)
+    return [act.review for act in done]
+
+
+def _undo(inspection: Inspection, review: Review, reviewer: int) -> _Act:
+    said = list(inspection.reviews.order_by("number"))
+    if said[-1].pk != review.pk:
+        raise Outdated(
+            f"The record has {len(said)} reviews by now: another one came after yours, and only the newest can be "
+            "undone. Nothing was written. Look again and review it anew, if need be.",
+            reviews=len(said),
+        )
+    before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
+    # Without itself and what it undoes, the review leaves what stood before it.
+    standing = effective_reviews([*said, Review(undoes=review, number=len(said) + 1)])
+    last = standing[-1] if standing else None
+    undo = Review.objects.create(
+        inspection=inspection,
+        number=len(said) + 1,
+        verdict=last.verdict if last else Review.WITHDRAWN,
+        agrees=last.agrees if last else None,
+        defect_type=last.defect_type if last else "",
+        regions=last.regions if last else [],
+        comment=f"undo of review {review.number}",
+        undoes=review,
+        reviewer_id=reviewer,
+        created_at=timezone.now(),
+    )
+    if last is None:
+        Standing.objects.filter(inspection=inspection).delete()
+        return _Act(undo, before, None)
+    after = Standing(
+        inspection=inspection,
+        last_review=last,
+        verdict=last.verdict,
+        defect_type=last.defect_type,
+        reviewer_id=last.reviewer_id,
+        overruled=last.agrees is False,
+        contested=len({one.verdict for one in standing}) > 1,
+        reviews=undo.number,
+        inspected_at=inspection.created_at,
+    )
+    after.save(force_insert=before is None, force_update=before is not None)
+    return _Act(undo, before, after)
+
+
+def effective_reviews(reviews: Iterable[Review]) -> list[Review]:
+    """The reviews of one record that count, of all in their order: without those that were undone, and the undos."""
+    states: list[list[Review]] = [[]]  # after each review; an undo leads back to the state before the one it undoes
+    for review in reviews:
+        states.append(states[-2] if review.undoes_id else [*states[-1], review])
+    return states[-1]
+
+
 def _locked(inspections: Sequence[Inspection]) -> list[Inspection]:
     """The records, with nobody else reviewing them until the transaction ends; in one order, so that none wait in a
     circle. (SQLite has one writer anyway.)"""
@@ -121,7 +198,7 @@ def _locked(inspections: Sequence[Inspection]) -> list[Inspection]:
 
 def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer: int, expected: int | None) -> _Act:
     before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
-    count = before.reviews if before else 0
+    count = before.reviews if before else inspection.reviews.count()  # all may be undone
     if expected is not None and expected != count:
         raise Outdated(
             f"The record has {count} reviews by now, not {expected} as when you looked. Your review was not kept. "
@@ -163,8 +240,8 @@ def _audit(act: _Act, actor: Actor) -> None:
         before=standing_document(act.before),
         after={
             **said_of_review(review),
-            "overruled": act.after.overruled,
-            "contested": act.after.contested,
+            "overruled": act.after is not None and act.after.overruled,
+            "contested": act.after is not None and act.after.contested,
         },
     )
 

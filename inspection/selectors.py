@@ -16,7 +16,7 @@ from django.urls import reverse
 from numpy.typing import NDArray
 
 from accounts.roles import Right, may
-from inspection.models import Inspection, InspectionRequest, Standing
+from inspection.models import Inspection, InspectionRequest, Review, Standing
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
@@ -30,6 +30,13 @@ from records.services import Actor
 
 _STARTED = time.time()
 MAP_FORMS = ("full", "url", "none")
+# How pages and documents call a verdict, the model's and a person's alike.
+VERDICT_WORDS = {
+    Inspection.Outcome.GOOD.value: "GOOD",
+    Inspection.Outcome.DEFECTIVE.value: "DEFECT",
+    Inspection.Outcome.NOT_COMPARABLE.value: "NOT COMPARABLE",
+    Review.WITHDRAWN: "WITHDRAWN",
+}
 
 
 def inspections() -> QuerySet[Inspection]:
@@ -44,6 +51,12 @@ def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | N
     if found is None:
         raise NotFound(f"There is no inspection {inspection_id}.", code="inspection_not_found")
     return found
+
+
+def verdict_in_words(inspection: Inspection) -> str:
+    """What stands of a record, as a title says it: a person's word with the name where it overrules the model's."""
+    word = VERDICT_WORDS[inspection.stands]
+    return f"{word}, {inspection.standing.reviewer.get_username()}" if inspection.differs else word
 
 
 # ---------------------------------------------------------------- requests

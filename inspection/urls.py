@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from inspection.views import batches, datasets, history, line, models, record
+from inspection.views import batches, datasets, history, line, models, record, reviews
 
 urlpatterns = [
     path("", line.line, name="line"),
@@ -12,6 +12,8 @@ urlpatterns = [
     path("inspect", line.inspect, name="inspect"),
     path("datasets/from-reviews/", datasets.from_reviews, name="dataset-from-reviews"),
     path("inspections/", history.browse, name="history"),
+    path("inspections/rows", history.rows, name="history-rows"),
+    path("inspections/undo", reviews.undo, name="reviews-undo"),
     path("inspections/figures", history.figures, name="history-figures"),
     path("inspections/views", history.keep, name="history-keep"),
     path("inspections/views/<int:view_id>/delete", history.forget, name="history-forget"),

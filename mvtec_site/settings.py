@@ -387,6 +387,7 @@ SPECTACULAR_SETTINGS = {
         "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
+        "RecordedVerdictEnum": "inspection.models.RECORDED_VERDICTS",
         "BatchMapFormEnum": "inspection.batches.MAP_FORMS",
     },
 }

@@ -16,7 +16,7 @@ from accounts.roles import Right
 from inspection import agreement, reviewed_data, reviews, selectors
 from inspection.api.history import FILTER_PARAMETERS
 from inspection.history import parse_filters
-from inspection.models import Inspection, Review
+from inspection.models import RECORDED_VERDICTS, Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.selectors import find_category
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
@@ -78,11 +78,12 @@ class ReviewOutput(serializers.Serializer):
     category = serializers.CharField()
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices, help_text="what the model said")
     number = serializers.IntegerField(help_text="of the reviews of this record, from 1")
-    verdict = serializers.ChoiceField(choices=Review.Verdict.choices)
+    verdict = serializers.ChoiceField(choices=RECORDED_VERDICTS, help_text="withdrawn: the undo of the only review")
     agrees = serializers.BooleanField(allow_null=True, help_text="with the model; null where it gave no verdict")
     defect_type = serializers.CharField(allow_blank=True)
     comment = serializers.CharField(allow_blank=True)
     regions = MarkedRegion(many=True)
+    undoes = serializers.IntegerField(allow_null=True, help_text="the review that this one takes back; null: none")
     reviewer = serializers.CharField()
     created_at = serializers.DateTimeField()
 

@@ -10,11 +10,12 @@ from urllib.parse import urlencode, urlsplit
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import trigger_client_event
 
 from accounts.roles import Right, may
 from accounts.web import needs, refusal
@@ -26,6 +27,7 @@ from inspection.saved_views import delete_view, save_view
 from modelzoo.models import ModelVersion
 from mvtec_site.api import read_page
 from mvtec_site.errors import UserError
+from mvtec_site.toasts import toast_on_next_page, with_toast
 
 _LABELS = {
     "period": "Period",
@@ -183,20 +185,33 @@ def _review(request: HttpRequest) -> HttpResponse:
             return render(request, "history.html#said", {"failed": error})
         return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
     many = len(reviews)
-    sentence = f"{many} record{'s' if many > 1 else ''} reviewed as {said['verdict']}."
+    sentence = f"{many} record{'s' if many > 1 else ''} reviewed as {selectors.VERDICT_WORDS[said['verdict']]}."
+    ids = [review.pk for review in reviews]
     if not request.htmx:  # type: ignore[attr-defined]
-        messages.success(request, sentence)
+        toast_on_next_page(request, sentence, undo=ids)
         return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
+    response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=ids)
+    return trigger_client_event(response, "reviewed")
+
+
+@require_GET
+@needs(Right.READ)
+def rows(request: HttpRequest) -> HttpResponse:
+    """The rows of these records as they are now, for htmx to put in place of those that are shown."""
+    try:
+        return _rows(request, [str(record.pk) for record in browsing.chosen(request.GET.getlist("inspection"))])
+    except UserError as error:
+        raise Http404(error.detail) from error
+
+
+def _rows(request: HttpRequest, ids: list[str]) -> HttpResponse:
     query = Query.of(request.GET)
     context = {
-        "done": sentence,
-        "records": list(selectors.inspections().filter(pk__in=[review.inspection_id for review in reviews])),
+        "records": list(selectors.inspections().filter(pk__in=ids)),
         "sheet": query.view == SHEET,
         "suffix": query.suffix,
     }
-    response = render(request, "history.html#reviewed", context)
-    response["HX-Trigger"] = "reviewed"
-    return response
+    return render(request, "history.html#reviewed", context)
 
 
 # ---------------------------------------------------------------- views that are kept

@@ -22,13 +22,14 @@ from accounts.web import needs
 from inspection import line as reads
 from inspection import selectors, services
 from inspection.api.views import read_upload
-from inspection.models import Inspection
+from inspection.models import Inspection, Review
 from inspection.reviews import COMMENT_MOST, record_review
 from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
 from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import station_of
+from mvtec_site.toasts import toast_on_next_page, with_toast
 
 # More images than that at once are a batch.
 _QUEUE_MOST = 50
@@ -203,9 +204,10 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     category = request.POST.get("category", "")
     failed: UserError | None = None
+    said: Review | None = None
     try:
         shown = selectors.find_inspection(inspection_id)
-        record_review(
+        said = record_review(
             inspection=shown,
             verdict=request.POST.get("verdict", ""),
             comment=request.POST.get("comment", ""),
@@ -218,9 +220,14 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         failed = error
     shown = selectors.find_inspection(inspection_id)
     context = {"shown": shown, "failed": failed, "said": request.POST.get("comment", "") if failed else ""}
+    sentence = f"{shown.filename} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
     if htmx:
         response = render(request, "partials/verdict.html", context | _limits())
-        return response if failed else trigger_client_event(response, "reviewed")
-    if failed is None:
+        if said:
+            with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[said.pk])
+        return response
+    if failed is None and said:
+        toast_on_next_page(request, sentence, undo=[said.pk])
         return redirect(_address(category, shown))
-    return _page(request, QueryDict(urlsplit(_address(category, shown)).query), status=failed.status, **context)
+    status = failed.status if failed else 200
+    return _page(request, QueryDict(urlsplit(_address(category, shown)).query), status=status, **context)

@@ -7,12 +7,12 @@ import uuid
 from http import HTTPStatus
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
 from accounts.roles import Right, may
 from accounts.web import needs
@@ -21,7 +21,9 @@ from inspection.browsing import Query
 from inspection.certificate import make_certificate
 from inspection.models import Inspection
 from inspection.reviews import record_review
+from inspection.selectors import VERDICT_WORDS, verdict_in_words
 from mvtec_site.errors import NotFound, UserError
+from mvtec_site.toasts import toast_on_next_page, with_toast
 
 
 @require_GET
@@ -53,13 +55,18 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         if request.htmx:  # type: ignore[attr-defined]
             return render(request, "inspection.html#said", context)
         return render(request, "inspection.html", context, status=error.status)
-    if request.htmx:  # type: ignore[attr-defined]
-        context = _context(request, _opened(inspection_id)) | {"done": f"Recorded as {said.verdict}."}
-        response = render(request, "inspection.html#said", context)
-        response["HX-Trigger"] = "reviewed"
-        return response
-    messages.success(request, f"Your review was recorded: {said.verdict}.")
-    return redirect(f"{reverse('inspection', args=[shown.pk])}{Query.of(request.GET).suffix}#reviews")
+    sentence = f"{shown.filename} reviewed as {VERDICT_WORDS[said.verdict]}."
+    context = _context(request, _opened(inspection_id))
+    moves_on = request.POST.get("then") == "next" and context["older"]
+    address = f"{reverse('inspection', args=[context['older'] if moves_on else shown.pk])}{context['suffix']}"
+    if not request.htmx:  # type: ignore[attr-defined]
+        toast_on_next_page(request, sentence, undo=[said.pk])
+        return redirect(address if moves_on else f"{address}#reviews")
+    if moves_on:
+        toast_on_next_page(request, sentence, undo=[said.pk])
+        return HttpResponseClientRedirect(address)
+    response = with_toast(render(request, "inspection.html#said", context), sentence, undo=[said.pk])
+    return trigger_client_event(response, "reviewed")
 
 
 @require_GET
@@ -99,6 +106,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     timings, total = opened.steps(shown)
     context = {
         "shown": shown,
+        "title": f"{verdict_in_words(shown)} · {shown.filename}",
         "suffix": query.suffix,
         "filtered": bool(query.pairs),
         "wrong": list(wrong.values()),

@@ -9,7 +9,9 @@ from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
 
 from inspection.models import Inspection
+from inspection.selectors import VERDICT_WORDS
 from modelzoo.models import ModelVersion
+from mvtec_site.toasts import undo_of
 from records.models import Asset
 
 register = template.Library()
@@ -19,6 +21,15 @@ _STEPS = {
     "illumination": ("illumination", {"flatfield": "flat field", "none": "as it came"}),
     "align": ("pose", {"pose": "aligned", "none": "as it lay"}),
 }
+
+
+register.filter(undo_of)
+
+
+@register.filter
+def verdict_word(verdict: str) -> str:
+    """A verdict as the one word that all pages have for it."""
+    return VERDICT_WORDS[verdict]
 
 
 @register.filter

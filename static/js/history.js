@@ -30,20 +30,19 @@
   const all = document.getElementById("pick-all");
   const defect = document.getElementById("defect_type");
   const offline = document.getElementById("offline");
-  let reviewed = null; // the record whose row is being replaced
+  let active = null; // id of the record that had the focus last: keys and buttons act on it where nothing is selected
+  let goOnFrom = null; // id of the record that the review just sent was of, the last of several
 
-  // ---- the current record is the one that has the focus
   function records() {
     return [...document.querySelectorAll("#records .record")];
   }
   function current() {
-    return document.activeElement.closest("#records .record");
+    return active && document.getElementById(active);
   }
   function go(step) {
     const every = records();
     const at = every.indexOf(current());
-    const next = every[at < 0 ? 0 : Math.min(every.length - 1, Math.max(0, at + step))];
-    focus(next);
+    focus(every[at < 0 ? 0 : Math.min(every.length - 1, Math.max(0, at + step))]);
   }
   function focus(record) {
     const link = record && record.querySelector("a.open");
@@ -52,19 +51,27 @@
     record.scrollIntoView({ block: "nearest" });
   }
 
-  // ---- selection
+  // ---- what a review is of: the selection where there is one, else the record that had the focus last. The page says it.
   function picks() {
     return [...form.querySelectorAll("input[name=inspection]")];
   }
+  function picked() {
+    return picks().filter((pick) => pick.checked);
+  }
   function tell() {
-    const many = picks().filter((pick) => pick.checked).length;
-    if (count) count.textContent = many + " selected";
+    const many = picked().length;
+    const record = many ? null : current();
+    for (const other of records()) other.classList.toggle("current", other === record);
+    form.classList.toggle("has-current", Boolean(record));
+    if (count) count.textContent = many ? many + " selected" : record ? record.dataset.name : "Nothing selected";
     if (all) all.checked = many > 0 && many === picks().length;
   }
-  function pickOnly(record) {
-    for (const pick of picks()) pick.checked = record.contains(pick);
+  document.addEventListener("focusin", function (event) {
+    const record = event.target.closest("#records .record");
+    if (!record || record.id === active) return;
+    active = record.id;
     tell();
-  }
+  });
   if (all) {
     all.closest("label").hidden = false;
     all.addEventListener("change", function () {
@@ -74,6 +81,7 @@
   }
   form.addEventListener("change", tell);
   form.addEventListener("reset", function () {
+    active = null;
     setTimeout(tell);
   });
 
@@ -85,9 +93,9 @@
         event.preventDefault();
         form.querySelector("button[value=defective]").click();
       } else if (event.key === "Escape") {
-        const back = picks().find((pick) => pick.checked);
-        form.reset();
-        focus(back && back.closest(".record"));
+        defect.value = "";
+        const back = picked()[0] ? picked()[0].closest(".record") : current();
+        focus(back || records()[0]);
       }
       return;
     }
@@ -98,45 +106,59 @@
       go(key === "j" ? 1 : -1);
       return;
     }
-    const record = current();
-    const pick = record && record.querySelector("input[name=inspection]");
-    if (!pick) return;
-    if (key === "x") {
+    if (!defect) return;
+    if (key === "x" && current()) {
+      const pick = current().querySelector("input[name=inspection]");
       pick.checked = !pick.checked;
       tell();
-    } else if (key === "g") {
-      reviewed = record.id;
-      htmx.ajax("POST", form.getAttribute("action"), {
-        source: record,
-        target: "#said",
-        values: { inspection: pick.value, verdict: "good" },
-      });
-    } else if (key === "d") {
+    } else if ((key === "g" || key === "d") && (picked().length || current())) {
       event.preventDefault();
-      pickOnly(record);
-      defect.focus();
+      if (key === "g") form.querySelector("button[value=good]").click();
+      else defect.focus();
     }
   });
 
   // ---- answers
-  form.addEventListener("htmx:beforeRequest", function (event) {
+  form.addEventListener("htmx:configRequest", function (event) {
+    if (event.detail.elt !== form) return;
+    const chosen = picked().map((pick) => pick.closest(".record"));
+    const record = current();
+    if (!chosen.length && record) {
+      event.detail.formData.append("inspection", record.querySelector("input[name=inspection]").value);
+      chosen.push(record);
+    }
+    goOnFrom = chosen.length ? chosen[chosen.length - 1].id : null;
+  });
+  form.addEventListener("htmx:beforeRequest", function () {
     offline.hidden = true;
-    const first = picks().find((pick) => pick.checked);
-    if (!reviewed && first && event.detail.elt === form) reviewed = first.closest(".record").id;
   });
   document.body.addEventListener("htmx:afterSettle", function (event) {
     if (event.detail.target && event.detail.target.id !== "said") return;
-    tell();
-    if (form.querySelector("#said .done")) {
+    if (goOnFrom && !form.querySelector("#said [role=alert]")) {
       if (defect) defect.value = "";
       document.getElementById("comment").value = "";
+      const every = records();
+      const at = every.findIndex((record) => record.id === goOnFrom);
+      focus(every[Math.min(every.length - 1, at + 1)]);
     }
-    if (reviewed) focus(document.getElementById(reviewed));
-    reviewed = null;
+    goOnFrom = null;
+    tell();
+  });
+  // After an undo the rows stand as they are now.
+  document.body.addEventListener("undone", function (event) {
+    const ids = event.detail.inspections;
+    if (!ids) {
+      location.reload();
+      return;
+    }
+    const words = new URLSearchParams(location.search);
+    words.delete("cursor");
+    for (const id of ids) if (document.getElementById("r-" + id)) words.append("inspection", id);
+    if (words.has("inspection")) htmx.ajax("GET", `${form.dataset.rows}?${words}`, { target: "#said" });
   });
   for (const name of ["htmx:responseError", "htmx:sendError"]) {
     document.body.addEventListener(name, function (event) {
-      reviewed = null;
+      goOnFrom = null;
       if (event.target.id === "figures") {
         event.target.hidden = true;
         document.getElementById("figures-failed").hidden = false;

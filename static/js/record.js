@@ -42,10 +42,27 @@
     act();
   });
 
-  document.body.addEventListener("htmx:afterSettle", function () {
-    // What was said is said: the next key is the page's again, not the field's.
-    if (document.querySelector("#reviews .done")) document.activeElement.blur();
+  // What was said is said: the next key is the page's again, not the field's.
+  document.body.addEventListener("reviewed", () => document.activeElement.blur());
+
+  // ---- whether to go on to the next record is remembered by the browser, if it may
+  const THEN = "record.then-next";
+  function remembered(value) {
+    try {
+      if (value === undefined) return localStorage.getItem(THEN) === "yes";
+      localStorage.setItem(THEN, value ? "yes" : "no");
+    } catch {
+      return false;
+    }
+  }
+  function recall() {
+    if (field("then-next")) field("then-next").checked = remembered();
+  }
+  document.addEventListener("change", function (event) {
+    if (event.target.id === "then-next") remembered(event.target.checked);
   });
+  document.body.addEventListener("htmx:afterSettle", recall);
+  recall();
   document.body.addEventListener("htmx:beforeRequest", function () {
     if (field("review-offline")) field("review-offline").hidden = true;
   });

@@ -43,7 +43,10 @@ def test_by_keyboard_from_search_to_review(visit: Callable[..., Any], lot: str) 
     page.keyboard.press("j")
     page.keyboard.press("g")
     page.wait_for_selector("tr:has-text('P-2') .human.good")
-    assert "1 record reviewed as good." in page.inner_text("#said")
+    page.wait_for_selector("#toasts >> text=1 record reviewed as GOOD.")
+    # It went on to the next part, and says so; two steps back lies the newest.
+    assert page.inner_text("#picked-count").endswith("P-1")
+    page.keyboard.press("k")
     page.keyboard.press("k")
     page.keyboard.press("d")
     page.keyboard.type("scratch")
@@ -52,7 +55,7 @@ def test_by_keyboard_from_search_to_review(visit: Callable[..., Any], lot: str) 
     row.locator(".human.defective").wait_for()
     assert "scratch" in row.inner_text()
     assert page.locator("input[name=inspection]:checked").count() == 0
-    wait_for(lambda: page.evaluate("document.activeElement.textContent").strip().endswith("P-3"), 10)
+    wait_for(lambda: page.evaluate("document.activeElement.textContent").strip().endswith("P-2"), 10)
     page.wait_for_selector("#figures .tile:has-text('Reviewed') >> text=2")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/inspections/*/?serial={lot}")
@@ -60,7 +63,7 @@ def test_by_keyboard_from_search_to_review(visit: Callable[..., Any], lot: str) 
     page.wait_for_selector("#records")
     assert page.url.split("#")[0].endswith(f"/inspections/?serial={lot}")
     page.keyboard.press("?")
-    assert page.locator("dialog[open]").inner_text().startswith("Keys of this page")
+    assert page.locator("dialog[open]").inner_text().startswith("Shortcuts")
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
 
@@ -78,7 +81,32 @@ def test_what_is_selected_is_counted_reviewed_and_let_go(visit: Callable[..., An
     page.click(".selection button[value=defective]")
     page.wait_for_selector("li:has-text('P-1') .human.defective")
     page.wait_for_selector("li:has-text('P-0') .human.defective")
-    assert not page.is_visible(".selection")
+    assert page.locator("input[name=inspection]:checked").count() == 0
+
+
+def test_keys_act_on_the_selection_and_undo_takes_all_of_it_back(visit: Callable[..., Any], stack: Stack) -> None:
+    name = f"keys-{uuid.uuid4().hex[:8]}"
+    with stack.client() as client:
+        for number in range(4):
+            image = {"image": (f"{number}.png", parts.png(number + 50), "image/png")}
+            part = {"lot": name, "serial_number": f"{name}-P-{number}", "anomaly_map": "none"}
+            assert client.post("/api/test_image", files=image, data=part).status_code == 200
+    page = visit("otto", f"/inspections/?lot={name}")
+    for number in (0, 1, 2):
+        page.check(f"tr:has-text('P-{number}') input")
+    page.locator("tr:has-text('P-3') a.open").focus()  # the focus is elsewhere
+    assert page.inner_text("#picked-count") == "3 selected"
+    page.keyboard.press("d")
+    page.keyboard.type("burr")
+    assert page.locator("input[name=inspection]:checked").count() == 3
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#toasts >> text=3 records reviewed as DEFECT.")
+    for number in (0, 1, 2):
+        page.wait_for_selector(f"tr:has-text('P-{number}') .stands .human.defective")
+    assert page.locator("tr:has-text('P-3') .human").count() == 0
+    page.locator("body").press("u")
+    page.wait_for_selector("#toasts >> text=3 reviews undone.")
+    wait_for(lambda: page.locator("#records .human").count() == 0, 10)
 
 
 def test_more_below_and_back_to_the_same_place(visit: Callable[..., Any], lot: str) -> None:
@@ -106,7 +134,7 @@ def test_without_scripts_links_and_forms_do_it(visit: Callable[..., Any], lot: s
     page.check("tr:has-text('P-0') input")
     page.fill("#comment", "without a script")
     page.click(".selection button[value=good]")
-    assert "1 record reviewed as good." in page.inner_text("main")
+    assert "1 record reviewed as GOOD." in page.inner_text("main")
     page.click("text=Saved views")
     page.fill("#view-name", lot)
     page.click("button:has-text('Save')")

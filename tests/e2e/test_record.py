@@ -115,14 +115,22 @@ def test_a_review_by_mouse_with_a_box_and_one_by_key(visit: Callable[..., Any], 
     page.locator("body").press("d")
     page.keyboard.type("scratch")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#reviews >> text=Recorded as defective.")
+    page.wait_for_selector("#toasts >> text=reviewed as DEFECT")
     assert "otto" in page.inner_text("#standing")
-    assert "Reviewed as defective" in page.inner_text("#life")
+    assert "Reviewed as DEFECT" in page.inner_text("#life")
     assert page.input_value("#comment") == ""
     page.locator("body").press("g")
-    page.wait_for_selector("#reviews >> text=Recorded as good.")
+    page.wait_for_selector("#toasts >> text=reviewed as GOOD")
     assert page.locator("#reviews .human").count() == 2
     assert "overrules the model" in page.inner_text("#standing")
+    assert page.inner_text("#standing .banner .human").split() == ["GOOD", "otto"]
+    assert page.title() == "GOOD, otto · record 41.png"
+    page.locator("body").press("u")
+    page.wait_for_selector("#toasts >> text=stands as DEFECT again")
+    page.wait_for_selector("#standing .badge.defective")
+    assert page.title() == "DEFECT · record 41.png"
+    page.click("#toasts >> text=Undo")
+    page.wait_for_selector("#standing .banner .human.good")
     page.locator("body").press("?")
     assert page.is_visible("#keys")
     page.keyboard.press("Escape")
@@ -153,10 +161,10 @@ def test_keys_are_the_pages_again_after_a_review_without_an_image(visit: Callabl
     page.keyboard.press("d")
     page.keyboard.type("scratch")
     page.keyboard.press("Enter")
-    page.wait_for_selector("#reviews >> text=Recorded as defective.")
+    page.wait_for_selector("#toasts >> text=reviewed as DEFECT")
     wait_for(lambda: page.evaluate("document.activeElement === document.body"), 5)
     page.keyboard.press("g")
-    page.wait_for_selector("#reviews >> text=Recorded as good.")
+    page.wait_for_selector("#toasts >> text=reviewed as GOOD")
 
 
 def test_the_keyboard_walks_through_the_filter(visit: Callable[..., Any], records: list[str]) -> None:
@@ -183,7 +191,7 @@ def test_it_works_without_scripts(visit: Callable[..., Any], records: list[str])
     wait_for(lambda: heat.evaluate("image => getComputedStyle(image).opacity === '0'"), 5)
     page.fill("#comment", "no script")
     page.click("#review button[value=good]")
-    assert "Your review was recorded: good." in page.inner_text("main")
+    assert "record 40.png reviewed as GOOD." in page.inner_text("main")
     assert "no script" in page.inner_text("#reviews")
     page.click("#similar a")
     assert "Similar to record 40.png" in page.inner_text("h1")

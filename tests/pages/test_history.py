@@ -125,8 +125,11 @@ def test_people_and_models_stand_beside_each_other(signed_in: Client, records: l
     answer = text(signed_in.get("/inspections/", {"serial": record.serial_number, "view": view} if view else {}))
     assert "burr" in answer
     assert 'class="human defective"' in answer
-    assert 'class="badge good' in answer
-    assert "olga" in answer
+    # What stands leads; the model's word is beside it and never a badge of its own.
+    row = answer.partition(f'id="r-{record.pk}"')[2].partition('id="r-')[0]
+    assert "the model said GOOD" in row
+    assert 'class="badge good' not in row
+    assert "olga" in row
 
 
 def test_a_contact_sheet_stays_one(signed_in: Client, records: list[Inspection]) -> None:
@@ -233,7 +236,7 @@ def test_a_form_reviews_all_that_were_ticked(signed_in: Client, records: list[In
     response = signed_in.post("/inspections/?outcome=good&view=sheet", said)
     assert response.status_code == 302
     assert response["Location"] == "/inspections/?outcome=good&view=sheet"
-    assert "3 records reviewed as defective." in text(signed_in.get(response["Location"]))
+    assert "3 records reviewed as DEFECT." in text(signed_in.get(response["Location"]))
     reviews = Review.objects.filter(inspection__in=chosen)
     assert {(review.verdict, review.defect_type, review.comment) for review in reviews} == {
         ("defective", "burr", "by hand")
@@ -245,10 +248,41 @@ def test_htmx_gets_the_rows_as_they_are_now(signed_in: Client, records: list[Ins
     [record] = unreviewed(records)[:1]
     response = signed_in.post("/inspections/", {"inspection": [str(record.pk)], "verdict": "good"}, headers=HTMX)
     assert response.status_code == 200
-    assert response["HX-Trigger"] == "reviewed"
+    review = Review.objects.get(inspection=record)
+    toast = {"text": "1 record reviewed as GOOD.", "undo": [review.pk]}
+    assert json.loads(response["HX-Trigger"]) == {"toast": toast, "reviewed": {}}
     assert shown(response) == [str(record.pk)]
-    assert "1 record reviewed as good." in text(response)
     assert 'class="human good"' in text(response)
+
+
+def test_undo_takes_all_of_one_act_back_and_rows_can_be_asked_for(signed_in: Client, records: list[Inspection]) -> None:
+    chosen = unreviewed(records)[:3]
+    signed_in.post("/inspections/", {"inspection": ids(chosen), "verdict": "good"}, headers=HTMX)
+    reviews = [str(pk) for pk in Review.objects.filter(inspection__in=chosen).values_list("pk", flat=True)]
+    response = signed_in.post("/inspections/undo", {"review": reviews}, headers=HTMX)
+    assert response.status_code == 204
+    told = json.loads(response["HX-Trigger"])
+    assert told["toast"]["text"] == "3 reviews undone."
+    assert sorted(told["undone"]["inspections"]) == sorted(ids(chosen))
+    assert len(unreviewed(list(Inspection.objects.filter(pk__in=ids(chosen))))) == 3
+    rows = signed_in.get("/inspections/rows", {"inspection": ids(chosen), "view": "sheet"})
+    assert sorted(shown(rows)) == sorted(ids(chosen))
+    assert 'class="human' not in text(rows)
+    assert signed_in.get("/inspections/rows", {"inspection": "no-id"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [([], "0 reviews were named"), (["x"], "named by its number"), (["999999999999"], "There is no review")],
+)
+def test_an_undo_of_nothing_says_so(signed_in: Client, named: list[str], words: str) -> None:
+    response = signed_in.post("/inspections/undo", {"review": named}, headers=HTMX)
+    told = json.loads(response["HX-Trigger"])["toast"]
+    assert words in told["text"]
+    assert told["undo"] == []
+    plain = signed_in.post("/inspections/undo", {"review": named, "next": "https://example.org/"})
+    assert plain["Location"] == "/inspections/"
+    assert words in text(signed_in.get(plain["Location"]))
 
 
 @pytest.mark.parametrize(

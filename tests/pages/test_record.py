@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from typing import Any
 
@@ -77,7 +78,7 @@ def test_it_shows_where_the_score_lies_and_what_was_in_force(signed_in: Client, 
     assert record.asset.sha256 in page
     assert record.model_version.artifact_sha256 in page
     assert "none: tried by hand" in page
-    assert "Nobody has reviewed it yet." in page
+    assert "Not reviewed" in page
 
 
 def test_the_list_of_regions_leads_to_each(signed_in: Client, record: Inspection) -> None:
@@ -236,14 +237,71 @@ def test_htmx_gets_the_thread_and_what_else_changed(signed_in: Client, record: I
         address(record, "inspection-review"), {"verdict": "good", "expected_reviews": "0"}, headers=HTMX
     )
     assert response.status_code == 200
-    assert response["HX-Trigger"] == "reviewed"
+    review = Review.objects.get()
+    toast = {"text": "part 3.png reviewed as GOOD.", "undo": [review.pk]}
+    assert json.loads(response["HX-Trigger"]) == {"toast": toast, "reviewed": {}}
     answer = response.content.decode()
     assert "<main" not in answer
-    for part in ('id="reviews"', 'id="standing"', 'id="life"', "Recorded as good.", "overrules the model"):
+    for part in ('id="reviews"', 'id="standing"', 'id="life"', "overrules the model"):
         assert part in answer
-    # The model's verdict stays visible beside the person's.
-    assert 'class="badge defective' in answer
-    assert 'class="human good"' in answer
+    # The person's word leads: banner and title; the model's stays visible beside it.
+    banner = answer.partition('id="standing"')[2].partition("</div>")[0]
+    assert 'class="human good"' in banner
+    assert "the model said DEFECT" in banner
+    assert 'class="badge' not in banner
+    assert "<title>GOOD, olga · part 3.png</title>" in answer
+    assert 'class="badge defective' in answer.partition('id="reviews"')[2].partition("</section>")[0]
+
+
+def test_a_plain_form_gets_a_message_with_undo_and_undo_restores(signed_in: Client, record: Inspection) -> None:
+    response = signed_in.post(address(record, "inspection-review") + "?lot=L3", {"verdict": "good"})
+    page = signed_in.get(response["Location"]).content.decode()
+    toast = page.partition('class="toast')[2].partition("</form>")[0]
+    assert "part 3.png reviewed as GOOD." in toast
+    review = Review.objects.get()
+    assert f'name="review" value="{review.pk}"' in toast
+    here = f"{address(record)}?lot=L3"
+    assert f'name="next" value="{here}"' in toast
+    undone = signed_in.post(reverse("reviews-undo"), {"review": review.pk, "next": here})
+    assert undone["Location"] == here
+    page = signed_in.get(here).content.decode()
+    assert "Undone: part 3.png is not reviewed again." in page
+    assert "<title>DEFECT · part 3.png</title>" in page
+    assert "WITHDRAWN" in page.partition('id="reviews"')[2].partition("</ol>")[0]
+    assert 'name="expected_reviews" value="2"' in page
+
+
+def test_a_review_moves_on_where_that_was_asked_for(
+    signed_in: Client, version: ModelVersion, record: Inspection
+) -> None:
+    newer = judge(version, 4, lot="L3")
+    said = {"verdict": "good", "then": "next"}
+    response = signed_in.post(address(newer, "inspection-review") + "?lot=L3", said, headers=HTMX)
+    assert response["HX-Redirect"] == f"{address(record)}?lot=L3"
+    assert "part 4.png reviewed as GOOD." in signed_in.get(response["HX-Redirect"]).content.decode()
+    # The last of them stays where it is.
+    response = signed_in.post(address(record, "inspection-review") + "?lot=L3", said)
+    assert response["Location"] == f"{address(record)}?lot=L3#reviews"
+
+
+def test_an_overruled_part_reads_as_the_person_said_everywhere(
+    signed_in: Client, version: ModelVersion, operator: User
+) -> None:
+    passed = judge(version, 5, defective=False, serial_number="SN-9")
+    again = judge(version, 6, defective=False, serial_number="SN-9")
+    record_review(inspection=passed, verdict="defective", defect_type="burr", actor=operator)
+    page = page_of(signed_in, passed)
+    assert "<title>DEFECT, otto · part 5.png</title>" in page
+    banner = page.partition('id="standing"')[2].partition("</div>")[0]
+    assert "the model said GOOD" in banner
+    assert 'class="badge' not in banner
+    case = page_of(signed_in, again).partition(f'<a href="{address(passed)}">')[2].partition("</li>")[0]
+    assert 'class="human defective"' in case
+    assert 'class="badge' not in case
+    text = text_of(signed_in.get(address(passed, "inspection-certificate")).content)
+    assert "Inspection certificate: DEFECT, otto" in text
+    assert "otto reviewed this part as DEFECT (burr) on" in text
+    assert "the model said GOOD" in text
 
 
 @pytest.mark.parametrize(
@@ -393,7 +451,7 @@ def test_a_certificate_of_what_no_model_judged(signed_in: Client, version: Model
     )
     text = text_of(signed_in.get(address(odd, "inspection-certificate")).content)
     assert "NOT COMPARABLE" in text
-    assert "nothing has judged this part" in text
+    assert "no model has judged this part" in text
 
 
 def test_a_wide_image_fits(version: ModelVersion, signed_in: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from functools import partial
 from itertools import combinations
 from typing import Any
@@ -11,15 +12,18 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, transaction
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
 from accounts.roles import Forbidden
 from inspection import agreement, selectors, services
 from inspection.history import Filters
 from inspection.models import Inspection, Review, Standing
-from inspection.reviews import AT_ONCE_MOST, Outdated, record_review, record_reviews
+from inspection.reviews import AT_ONCE_MOST, Outdated, effective_reviews, record_review, record_reviews, undo_reviews
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import UserError
+from records.attest import verify_all
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests import parts
@@ -169,14 +173,97 @@ NO_REVIEWS: list[tuple[dict[str, Any], str]] = [
 
 def test_what_cannot_be_a_review(version: ModelVersion, operator: User) -> None:
     record = inspect(version, defective=True)
-    for given, code in NO_REVIEWS:
+    for fields, code in NO_REVIEWS:
         with pytest.raises(UserError) as refusal:
-            record_review(inspection=record, actor=operator, **given)
-        assert refusal.value.code == code, given
+            record_review(inspection=record, actor=operator, **fields)
+        assert refusal.value.code == code, fields
     assert not Review.objects.exists()
     assert not events()
     whole = {"x": 0, "y": 0, "width": parts.SIDE, "height": parts.SIDE}
     record_review(inspection=record, verdict="defective", actor=operator, regions=[whole] * 50, comment="x" * 2000)
+
+
+# ---------------------------------------------------------------- undone
+def standing_of(record: Inspection) -> tuple[Any, ...] | None:
+    found = Standing.objects.filter(inspection=record).select_related("reviewer").first()
+    if found is None:
+        return None
+    return found.verdict, found.defect_type, found.reviewer.username, found.overruled, found.contested
+
+
+def test_an_undo_is_a_review_that_restores_what_stood_before(version: ModelVersion, operator: User, user: User) -> None:
+    record = inspect(version, defective=True)
+    record_review(inspection=record, verdict="defective", defect_type="dent", regions=[BOX], actor=user)
+    before = standing_of(record)
+    slip = record_review(inspection=record, verdict="good", actor=operator)
+    [undo] = undo_reviews(reviews=[slip], actor=operator)
+    assert (undo.number, undo.verdict, undo.defect_type, undo.regions) == (3, "defective", "dent", [BOX])
+    assert (undo.undoes, undo.reviewer, undo.comment) == (slip, operator, "undo of review 2")
+    assert standing_of(record) == before == ("defective", "dent", user.username, False, False)
+    assert Standing.objects.get().reviews == 3
+    # An undo is undone in the same way.
+    [redo] = undo_reviews(reviews=[undo], actor=operator)
+    assert standing_of(record) == ("good", "", "otto", True, True)
+    assert (redo.verdict, redo.number) == ("good", 4)
+    last = json.loads(events()[-1].after)
+    assert (last["undoes"], last["overruled"], last["contested"]) == (undo.pk, True, True)
+    assert verify_all().broken_at is None
+
+
+def test_the_undo_of_the_only_review_leaves_the_record_unreviewed(version: ModelVersion, operator: User) -> None:
+    record = inspect(version)
+    slip = record_review(inspection=record, verdict="defective", actor=operator)
+    [undo] = undo_reviews(reviews=[slip], actor=operator)
+    assert (undo.verdict, undo.agrees) == ("withdrawn", None)
+    assert standing_of(record) is None
+    assert agreement.agreement_document(Filters())["records"] == 0
+    anew = record_review(inspection=record, verdict="good", actor=operator, expected_reviews=2)
+    assert anew.number == 3
+    assert standing_of(record) == ("good", "", "otto", False, False)
+
+
+def test_only_ones_own_newest_review_is_undone(version: ModelVersion, operator: User, user: User) -> None:
+    one, other = inspect(version), inspect(version, seed=8)
+    slip = record_review(inspection=one, verdict="defective", actor=operator)
+    fine = record_review(inspection=other, verdict="good", actor=operator)
+    with pytest.raises(Forbidden):
+        undo_reviews(reviews=[slip], actor=user)
+    record_review(inspection=one, verdict="defective", actor=user)
+    with pytest.raises(Outdated) as refusal:
+        undo_reviews(reviews=[fine, slip], actor=operator)
+    assert refusal.value.extra == {"reviews": 2}
+    assert Review.objects.count() == 3  # all or none
+    [undo] = undo_reviews(reviews=[fine], actor=operator)
+    with pytest.raises(Outdated):
+        undo_reviews(reviews=[fine], actor=operator)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Review.objects.create(**ROW, inspection=other, number=9, undoes=fine, reviewer=operator, verdict="good")
+    assert undo.undoes == fine
+
+
+ROW: dict[str, Any] = {"created_at": datetime(2026, 11, 27, tzinfo=UTC), "regions": []}
+
+
+def test_only_an_undo_withdraws(version: ModelVersion, operator: User) -> None:
+    record = inspect(version)
+    with pytest.raises(UserError):
+        record_review(inspection=record, verdict="withdrawn", actor=operator)
+    with pytest.raises(IntegrityError, match="only_an_undo_withdraws"), transaction.atomic():
+        Review.objects.create(**ROW, inspection=record, number=1, reviewer=operator, verdict="withdrawn")
+
+
+@given(st.lists(st.sampled_from(["good", "defective", "undo"]), max_size=12))
+def test_undos_lead_back_as_a_list_of_states_does(acts: list[str]) -> None:
+    said: list[Review] = []
+    states: list[list[int]] = [[]]
+    for number, act in enumerate(acts, start=1):
+        if act != "undo":
+            said.append(Review(number=number, verdict=act))
+            states.append([*states[-1], number])
+        elif said:
+            said.append(Review(number=number, undoes_id=number - 1))
+            states.append(states[-2])
+    assert [review.number for review in effective_reviews(said)] == states[-1]
 
 
 def test_reviews_stay_as_they_are(version: ModelVersion, operator: User) -> None:

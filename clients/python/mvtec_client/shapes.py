@@ -251,11 +251,12 @@ class Review(TypedDict):
     category: str
     outcome: Outcome
     number: int
-    verdict: Verdict
+    verdict: Verdict | Literal["withdrawn"]
     agrees: bool | None
     defect_type: str
     comment: str
     regions: list[MarkedRegion]
+    undoes: int | None
     reviewer: str
     created_at: Moment
 

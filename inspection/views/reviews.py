@@ -1,0 +1,60 @@
+"""Undo of reviews, from the toast that tells of them on every page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+from django_htmx.http import trigger_client_event
+
+from accounts.roles import Right
+from accounts.web import needs
+from inspection import agreement
+from inspection.models import Review
+from inspection.reviews import undo_reviews
+from inspection.selectors import find_inspection, verdict_in_words
+from mvtec_site.errors import UserError
+from mvtec_site.toasts import toast_on_next_page, with_toast
+
+# Ids of records that one header holds; of more, pages are told that there are many and load anew.
+_NAMED_MOST = 40
+
+
+@require_POST
+@needs(Right.REVIEW)
+def undo(request: HttpRequest) -> HttpResponse:
+    """Take the named reviews back. htmx gets a toast and the event `undone`, a plain form the page that it names."""
+    try:
+        done = undo_reviews(reviews=agreement.find_reviews_by_id(request.POST.getlist("review")), actor=request.user)
+    except UserError as error:
+        sentence = f"Not undone: {error.detail}"
+        if request.htmx:  # type: ignore[attr-defined]
+            return with_toast(HttpResponse(status=204), sentence)
+        messages.error(request, sentence)
+        return redirect(_next(request))
+    sentence, ids = _in_words(done), [review.pk for review in done]
+    if not request.htmx:  # type: ignore[attr-defined]
+        toast_on_next_page(request, sentence, undo=ids)
+        return redirect(_next(request))
+    response = with_toast(HttpResponse(status=204), sentence, undo=ids)
+    records = [str(review.inspection_id) for review in done]
+    trigger_client_event(response, "undone", {"inspections": records if len(records) <= _NAMED_MOST else None})
+    return trigger_client_event(response, "reviewed")
+
+
+def _in_words(done: Sequence[Review]) -> str:
+    if len(done) > 1:
+        return f"{len(done)} reviews undone."
+    record = find_inspection(done[0].inspection_id)
+    if not hasattr(record, "standing"):
+        return f"Undone: {record.filename} is not reviewed again."
+    return f"Undone: {record.filename} stands as {verdict_in_words(record)} again."
+
+
+def _next(request: HttpRequest) -> str:
+    address = request.POST.get("next", "")
+    return address if url_has_allowed_host_and_scheme(address, allowed_hosts=None) else "history"

@@ -1,0 +1,66 @@
+// Toasts: what was just done, over the page, with Undo. Without this they stand at the head of the next page.
+// The server sends one with the event `toast` (mvtec_site/toasts.py); after an undo it sends `undone` with the ids of the
+// records, for pages to show them as they are now.
+"use strict";
+
+(function () {
+  const place = document.getElementById("toasts");
+  const mould = document.getElementById("toast");
+  if (!place || !mould) return;
+  const LASTING = 20000; // milliseconds; longer while somebody points at it or has the focus in it
+
+  function show(toast) {
+    toast.removeAttribute("role"); // its place is announced already
+    place.replaceChildren(toast); // Undo is of what was done last
+    const close = document.createElement("button");
+    close.type = "button";
+    close.className = "button quiet";
+    close.textContent = "Close";
+    close.addEventListener("click", () => toast.remove());
+    toast.append(close);
+    (function wait() {
+      setTimeout(function () {
+        if (toast.matches(":hover, :focus-within")) wait();
+        else toast.remove();
+      }, LASTING);
+    })();
+  }
+
+  document.body.addEventListener("toast", function (event) {
+    const { text, undo = [] } = event.detail;
+    const toast = mould.content.firstElementChild.cloneNode(true);
+    toast.querySelector("p").textContent = text;
+    const form = toast.querySelector("form");
+    if (undo.length) {
+      form.elements.next.value = location.pathname + location.search;
+      for (const id of undo) {
+        const field = document.createElement("input");
+        Object.assign(field, { type: "hidden", name: "review", value: id });
+        form.append(field);
+      }
+    } else {
+      form.remove();
+    }
+    show(toast);
+    htmx.process(toast);
+  });
+
+  // ---- what shows one record asks for `undone-ID`
+  document.body.addEventListener("undone", function (event) {
+    for (const id of event.detail.inspections || []) document.body.dispatchEvent(new CustomEvent(`undone-${id}`));
+  });
+
+  // ---- U: undo what was done last
+  document.addEventListener("keydown", function (event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.key.toLowerCase() !== "u") return;
+    if (document.querySelector("dialog[open]")) return;
+    if (event.target.closest("input:not([type=checkbox], [type=radio], [type=range], [type=file]), select, textarea")) return;
+    const button = place.querySelector("form button");
+    if (!button || button.disabled) return;
+    event.preventDefault();
+    button.click();
+  });
+
+  // ---- one that came with the page floats as the others do
+  for (const toast of document.querySelectorAll("main > .toast")) show(toast);
+})();
