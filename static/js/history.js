@@ -68,7 +68,8 @@
   }
   document.addEventListener("focusin", function (event) {
     const record = event.target.closest("#records .record");
-    if (!record || record.id === active) return;
+    // Not with the mouse: the bar that says it would slide under the pointer.
+    if (!record || record.id === active || !event.target.matches(":focus-visible")) return;
     active = record.id;
     tell();
   });

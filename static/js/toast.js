@@ -41,8 +41,11 @@
     } else {
       form.remove();
     }
-    show(toast);
-    htmx.process(toast);
+    // The events that came along with this one start at the Undo that was clicked, which must still be there.
+    setTimeout(function () {
+      show(toast);
+      htmx.process(toast);
+    });
   });
 
   // ---- what shows one record asks for `undone-ID`
