@@ -249,7 +249,7 @@ def test_htmx_gets_the_thread_and_what_else_changed(signed_in: Client, record: I
     assert 'class="human good"' in banner
     assert "the model said DEFECT" in banner
     assert 'class="badge' not in banner
-    assert "<title>GOOD, olga · part 3.png</title>" in answer
+    assert "<title>GOOD, olga · part 3.png · " in answer
     assert 'class="badge defective' in answer.partition('id="reviews"')[2].partition("</section>")[0]
 
 
@@ -266,7 +266,7 @@ def test_a_plain_form_gets_a_message_with_undo_and_undo_restores(signed_in: Clie
     assert undone["Location"] == here
     page = signed_in.get(here).content.decode()
     assert "Undone: part 3.png is not reviewed again." in page
-    assert "<title>DEFECT · part 3.png</title>" in page
+    assert "<title>DEFECT · part 3.png · " in page
     assert "WITHDRAWN" in page.partition('id="reviews"')[2].partition("</ol>")[0]
     assert 'name="expected_reviews" value="2"' in page
 
@@ -291,7 +291,7 @@ def test_an_overruled_part_reads_as_the_person_said_everywhere(
     again = judge(version, 6, defective=False, serial_number="SN-9")
     record_review(inspection=passed, verdict="defective", defect_type="burr", actor=operator)
     page = page_of(signed_in, passed)
-    assert "<title>DEFECT, otto · part 5.png</title>" in page
+    assert "<title>DEFECT, otto · part 5.png · " in page
     banner = page.partition('id="standing"')[2].partition("</div>")[0]
     assert "the model said GOOD" in banner
     assert 'class="badge' not in banner
