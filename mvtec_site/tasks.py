@@ -6,6 +6,7 @@ from celery import shared_task
 
 from inspection.batches import sweep_batches
 from inspection.services import sweep_requests
+from records.verification import sweep_verifications
 from retention.services import sweep_retention
 from training.services import sweep_runs
 from tuning.services import sweep_rescorings
@@ -18,3 +19,4 @@ def sweep() -> None:
     sweep_requests()
     sweep_rescorings()
     sweep_retention()
+    sweep_verifications()

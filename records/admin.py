@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db import models
 from django.http import HttpRequest
 
-from records.models import Asset, AuditEvent
+from records.models import Asset, AuditEvent, AuditVerification
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -48,3 +48,10 @@ class AuditEventAdmin(ReadOnlyAdmin):
     list_filter = ["source", "object_type"]
     search_fields = ["kind", "object_id", "actor_name", "request_id"]
     show_full_result_count = False
+
+
+@admin.register(AuditVerification)
+class AuditVerificationAdmin(ReadOnlyAdmin):
+    list_display = ["id", "status", "events", "records", "broken_at", "requested_by", "created_at", "finished_at"]
+    list_filter = ["status"]
+    list_select_related = ["requested_by"]

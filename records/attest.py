@@ -21,7 +21,7 @@ from django.db.models import Model, QuerySet
 from records.chain import ChainReport
 from records.checkpoints import Checkpoint
 from records.models import AuditEvent, canonical
-from records.selectors import verify_chain
+from records.selectors import Progress, verify_chain
 
 T = TypeVar("T")
 _CHUNK = 500
@@ -84,12 +84,20 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def verify_records() -> tuple[int, Mismatch | None]:
+def vouching_events() -> int:
+    """How many events vouch for a row."""
+    return sum(
+        AuditEvent.objects.filter(kind=attested.kind, object_type=attested.object_type).count()
+        for attested in _registered.values()
+    )
+
+
+def verify_records(progress: Progress | None = None) -> tuple[int, Mismatch | None]:
     """Compare all rows that events vouch for: how many agree, and the first that does not, in order of the chain."""
     agreed = 0
     found: list[Mismatch] = []
     for attested in _registered.values():
-        compared, mismatch = _against_events(attested)
+        compared, mismatch = _against_events(attested, progress)
         agreed += compared
         if mismatch is None and attested.rows().count() != compared:
             mismatch = _without_event(attested)
@@ -98,17 +106,22 @@ def verify_records() -> tuple[int, Mismatch | None]:
     return agreed, min(found, key=lambda mismatch: mismatch.event or 2**63, default=None)
 
 
-def verify_all(*, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[Path] = ()) -> ChainReport:
+def verify_all(
+    *,
+    elsewhere: Iterable[Checkpoint] = (),
+    public_keys: Iterable[Path] = (),
+    progress: Progress | None = None,
+) -> ChainReport:
     """The chain, its checkpoints, and the rows that its events vouch for."""
-    report = verify_chain(elsewhere=elsewhere, public_keys=public_keys)
+    report = verify_chain(elsewhere=elsewhere, public_keys=public_keys, progress=progress)
     if report.broken_at is not None:
         return report
-    agreed, mismatch = verify_records()
+    agreed, mismatch = verify_records(progress)
     report = replace(report, records=agreed)
     return replace(report, broken_at=mismatch.event, reason=mismatch.reason) if mismatch else report
 
 
-def _against_events(attested: Attested) -> tuple[int, Mismatch | None]:
+def _against_events(attested: Attested, progress: Progress | None) -> tuple[int, Mismatch | None]:
     """Walk the events, oldest first, and look up the row of each."""
     agreed = 0
     for events in _in_chunks(_events(attested)):
@@ -125,6 +138,8 @@ def _against_events(attested: Attested) -> tuple[int, Mismatch | None]:
                     sequence, f"{attested.object_type} {object_id} {_differs(told, row, differing)}"
                 )
             agreed += 1
+        if progress:
+            progress(len(events))
     return agreed, None
 
 

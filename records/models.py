@@ -157,6 +157,74 @@ class AuditCheckpoint(models.Model):
         return f"checkpoint at event {self.sequence}"
 
 
+class AuditVerification(models.Model):
+    """One verification of the whole log: the chain, its checkpoints, and every row that an event vouches for.
+
+    The row is the truth: a worker claims it and renews a lease while it reads; one that was left behind is begun anew.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        RUNNING = "running", "Running"
+        FINISHED = "finished", "Finished"
+        FAILED = "failed", "Failed"
+
+    OPEN = (Status.QUEUED, Status.RUNNING)
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    claim = models.UUIDField(null=True, blank=True)
+    lease_expires_at = models.DateTimeField(null=True, blank=True)
+    total = models.PositiveBigIntegerField(help_text="events to read: all of them, and again those of records")
+    done = models.PositiveBigIntegerField(default=0)
+    events = models.PositiveBigIntegerField(default=0, help_text="verified events")
+    checkpoints = models.PositiveIntegerField(default=0, help_text="that agree")
+    records = models.PositiveBigIntegerField(null=True, blank=True, help_text="rows that agree with their events")
+    head = models.CharField(max_length=64, blank=True, help_text="hash of the last verified event")
+    broken_at = models.PositiveBigIntegerField(null=True, blank=True, help_text="the first event that does not fit")
+    fault = models.TextField(blank=True, help_text="what was found; empty where nothing was")
+    error = models.TextField(blank=True, help_text="why nothing could be verified")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            # the sweep: open verifications whose lease has run out, every few seconds
+            models.Index(
+                fields=["lease_expires_at"],
+                condition=Q(status__in=["queued", "running"]),
+                name="open_verification_by_lease",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "finished", "failed"]),
+                name="verification_status_is_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=["finished", "failed"]) | Q(finished_at__isnull=False),
+                name="verification_that_ended_has_an_end",
+            ),
+            models.CheckConstraint(condition=~Q(status="failed") | ~Q(error=""), name="failed_verification_says_why"),
+        ]
+
+    def __str__(self) -> str:
+        return f"verification {self.pk}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in self.OPEN
+
+    @property
+    def progress(self) -> float:
+        """Share of the work that is done, 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+
 def canonical(value: Any) -> str:
     """The text of a JSON value that is hashed and kept: sorted keys, no blanks, no NaN."""
     return json.dumps(

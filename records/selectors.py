@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from mvtec_site.errors import NotFound, UserError
 from records.chain import GENESIS, HASHED, ChainReport, Event, walk
 from records.checkpoints import Checkpoint, as_said
 from records.images import GateLimits, SixteenBit
-from records.models import AuditCheckpoint, AuditEvent
+from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 from records.signing import known_keys
 
 _LARGEST = 2**63 - 1
@@ -75,7 +75,9 @@ def find_checkpoint(sequence: int) -> AuditCheckpoint:
     return row
 
 
-def stream_events(events: QuerySet[AuditEvent], *, last: int | None = None) -> Iterator[Event]:
+def stream_events(
+    events: QuerySet[AuditEvent], *, last: int | None = None, progress: Callable[[int], None] | None = None
+) -> Iterator[Event]:
     """Events as they are hashed, oldest first, in constant memory and without holding the database open between."""
     rows = events.order_by("sequence").values_list(*HASHED, "hash")
     if last is not None:
@@ -85,6 +87,8 @@ def stream_events(events: QuerySet[AuditEvent], *, last: int | None = None) -> I
         for row in chunk:
             yield Event(row[0], row[1].isoformat(timespec="microseconds"), *row[2:])
         reached = chunk[-1][0]
+        if progress:
+            progress(len(chunk))
 
 
 _SAID_OF = ("actor_name", "kind", "object_type", "source")
@@ -122,12 +126,21 @@ def changes_of(before: Any, after: Any, field: str = "") -> list[dict[str, Any]]
 
 
 # ---------------------------------------------------------------- verification
-def verify_chain(*, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[Path] = ()) -> ChainReport:
+Progress = Callable[[int], None]
+"""Is told again and again how many more events were read."""
+
+
+def verify_chain(
+    *,
+    elsewhere: Iterable[Checkpoint] = (),
+    public_keys: Iterable[Path] = (),
+    progress: Progress | None = None,
+) -> ChainReport:
     """Recompute the whole chain and compare it with every checkpoint, those kept here and those kept elsewhere.
 
     A checkpoint that bears no valid signature counts as the break, at the event that it names.
     """
-    return _verify(elsewhere=elsewhere, public_keys=public_keys)
+    return _verify(elsewhere=elsewhere, public_keys=public_keys, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -156,13 +169,30 @@ def chain_state() -> ChainState:
     return ChainState(last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt)
 
 
+def verifications(count: int) -> list[AuditVerification]:
+    """The newest verifications of the whole log."""
+    return list(AuditVerification.objects.select_related("requested_by").order_by("-id")[:count])
+
+
+def find_verification(verification_id: int) -> AuditVerification:
+    rows = AuditVerification.objects.select_related("requested_by")
+    row = rows.filter(pk=verification_id).first() if verification_id <= _LARGEST else None
+    if row is None:
+        raise NotFound(f"There is no verification {verification_id}.")
+    return row
+
+
 def verify_latest(count: int) -> ChainReport:
     """The same as `verify_chain` of the newest events alone, and of the checkpoints among them."""
     return _verify(count)
 
 
 def _verify(
-    count: int | None = None, *, elsewhere: Iterable[Checkpoint] = (), public_keys: Iterable[Path] = ()
+    count: int | None = None,
+    *,
+    elsewhere: Iterable[Checkpoint] = (),
+    public_keys: Iterable[Path] = (),
+    progress: Progress | None = None,
 ) -> ChainReport:
     """`count`: of the newest events alone; None: of all."""
     newest = AuditCheckpoint.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0
@@ -175,7 +205,7 @@ def _verify(
     kept = [as_said(row) for row in rows]
     seals, forged = sealed([*kept, *elsewhere], public_keys)
     report = walk(
-        stream_events(events, last=last),
+        stream_events(events, last=last, progress=progress),
         seals=seals,
         kept_checkpoints={seal.sequence for seal in kept},
         whole=count is None,

@@ -1,4 +1,4 @@
-"""The task of the audit chain: a checkpoint now and then (AUDIT_CHECKPOINT_HOURS)."""
+"""Tasks of the audit log: a checkpoint now and then (AUDIT_CHECKPOINT_HOURS), and verifying all of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,16 @@ from celery import shared_task
 
 from records.context import acting
 from records.services import make_checkpoint
+from records.verification import work_on_verification
 
 
 @shared_task(acks_late=False)
 def checkpoint() -> None:
     with acting("worker"):
         make_checkpoint(actor=None)
+
+
+@shared_task(acks_late=False)
+def verify(verification_id: str) -> None:
+    with acting("worker"):
+        work_on_verification(verification_id=int(verification_id))

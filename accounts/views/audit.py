@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
@@ -13,10 +14,10 @@ from urllib.parse import urlencode
 from django import forms
 from django.apps import apps
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from accounts.roles import Right, may
@@ -25,8 +26,11 @@ from mvtec_site.api import read_page
 from mvtec_site.errors import NotFound, UserError
 from records import selectors
 from records.models import AuditEvent
+from records.sentences import Sentence, names_in, sentence_of
+from records.verification import request_verification
 
 VERIFIED_AT_ONCE = 1000
+_VERIFICATIONS_SHOWN = 3
 _CHANGES = 5  # of one event in the list; the rest stands on its page
 _LONGEST = 80  # characters of one value in the list
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -39,6 +43,7 @@ _PAGES = {
     "training.trainingrun": "run",
     "training.dataset": "dataset",
     "records.auditcheckpoint": "api-audit-checkpoint",
+    "records.auditverification": "audit-verification",
 }
 _ADMIN_PAGES = {"auth.user": "admin:auth_user_change", "accounts.apitoken": "admin:accounts_apitoken_change"}
 _PERIODS = ((0, "Today"), (6, "7 days"), (29, "30 days"))
@@ -66,7 +71,7 @@ class AuditFilterForm(forms.Form):
     kind = _text("What", list="kinds", placeholder="threshold.set")
     object_type = _text("Kind of object", list="object_types")
     object_id = _text("Object")
-    source = forms.CharField(label="Came by", required=False, max_length=16, widget=forms.Select)
+    source = forms.CharField(label="Source", required=False, max_length=16, widget=forms.Select)
     since = _day("From")
     until = _day("Until")
     request_id = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
@@ -110,19 +115,24 @@ class Shown:
     """An event with what it changed, and the page of what it changed."""
 
     event: AuditEvent
-    what: str  # its kind, in words
+    sentence: Sentence
     subject: str  # its object, in words
     changes: list[Change]
     more: int
     address: str
 
 
-def _shown(event: AuditEvent, *, someone: Any, whole: bool = False) -> Shown:
+def _shown_all(events: Sequence[AuditEvent], *, someone: Any) -> list[Shown]:
+    names = names_in(events)
+    return [_shown(event, names, someone=someone) for event in events]
+
+
+def _shown(event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, whole: bool = False) -> Shown:
     before, after = json.loads(event.before), json.loads(event.after)
     changes = [_change(change, whole=whole) for change in selectors.changes_of(before, after)]
     kept = changes if whole else changes[:_CHANGES]
-    what = event.kind.replace(".", " ").replace("_", " ").capitalize()
-    return Shown(event, what, _subject(event), kept, len(changes) - len(kept), _address_of(event, someone))
+    sentence, subject = sentence_of(event, names), names.get((event.object_type, event.object_id), _subject(event))
+    return Shown(event, sentence, subject, kept, len(changes) - len(kept), _address_of(event, someone))
 
 
 def _change(change: dict[str, Any], *, whole: bool) -> Change:
@@ -176,6 +186,7 @@ def history(request: HttpRequest) -> HttpResponse:
         "form": form,
         "chain": _chain(),
         "verified_at_once": VERIFIED_AT_ONCE,
+        "verifications": selectors.verifications(_VERIFICATIONS_SHOWN),
         "kinds": selectors.values_of("kind"),
         "object_types": selectors.values_of("object_type"),
         "actors": selectors.values_of("actor_name"),
@@ -198,7 +209,7 @@ def history(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         return render(request, "audit.html", context | {"lost": error}, status=error.status)
     context |= {
-        "rows": [_shown(event, someone=request.user) for event in page.rows],
+        "rows": _shown_all(page.rows, someone=request.user),
         "page": page,
         "export": _export(filters),
     }
@@ -246,7 +257,7 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
     except NotFound as error:
         raise Http404 from error
     context = {
-        "row": _shown(found, someone=request.user, whole=True),
+        "row": _shown(found, names_in([found]), someone=request.user, whole=True),
         "genuine": found.computed_hash() == found.hash,
         "follows": AuditEvent.objects.filter(sequence=sequence + 1).exists(),
     }
@@ -265,3 +276,24 @@ def verify(request: HttpRequest) -> HttpResponse:
         context["error"] = error.detail
     page = "audit/verified.html#verified" if request.htmx else "audit/verified.html"  # type: ignore[attr-defined]
     return render(request, page, context)
+
+
+@require_POST
+@needs(Right.AUDIT, hidden=True)
+def verify_all(request: HttpRequest) -> HttpResponse:
+    """Have a worker verify the whole log; the page of that shows how far it is, and later what was found."""
+    verification, _ = request_verification(actor=request.user)
+    return redirect("audit-verification", verification.pk)
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+@needs(Right.AUDIT, hidden=True)
+def verification(request: HttpRequest, verification_id: int) -> HttpResponse:
+    """A verification of the whole log: a partial for htmx while it runs, a page otherwise."""
+    try:
+        found = selectors.find_verification(verification_id)
+    except NotFound as error:
+        raise Http404 from error
+    page = "audit/verification.html#live" if request.htmx else "audit/verification.html"  # type: ignore[attr-defined]
+    return render(request, page, {"verification": found})

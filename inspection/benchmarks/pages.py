@@ -23,7 +23,7 @@ from inspection.models import BatchRun, Inspection
 from modelzoo.models import Deployment, ModelVersion
 from mvtec_site.benchmarks import Tell
 from mvtec_site.errors import Conflict, UserError
-from records.models import AuditEvent
+from records.models import AuditEvent, AuditVerification
 from training.models import Dataset, Evaluation, TrainingRun
 
 PARTS = ("line-status", "line-today", "run-live")  # what pages ask for again and again
@@ -42,6 +42,7 @@ _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
     "run-report": _TRAINED,
     "evaluation": Evaluation.objects.order_by("-id"),
     "audit-event": AuditEvent.objects.order_by("-sequence"),
+    "audit-verification": AuditVerification.objects.order_by("-id"),
 }
 # All that `addresses` knows of, where there is something of each kind.
 NAMES = frozenset((*_WITHOUT_OBJECT, *_OF_RECORD, *_OF_VERSION, *_OF_NEWEST, "history-sheet", "models-compare"))

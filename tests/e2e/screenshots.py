@@ -1,4 +1,4 @@
-"""`python -m tests.e2e.screenshots [--only NAME]`: docs/screenshots/<page>-<1440|390>-<light|dark>.png of every page.
+"""`python -m tests.e2e.screenshots [--only NAME]`: docs/screenshots/PAGE-(1440|1024|390)-(light|dark).png of each.
 
 A system of its own with the demo's images (elpv-dataset, CC BY-NC-SA 4.0) is started and stopped for it: some reviews,
 thresholds that moved, a second version that was trained over the API, a batch with a file that is none.
@@ -32,7 +32,11 @@ from tests.stack.conftest import free_port
 
 FOLDER = ROOT / "docs" / "screenshots"
 OTHERS = ("report-1440-light.png",)  # of the HTML report in docs/reports, which is no page
-SCREENS = {1440: (900, 1100), 390: (844, 1600)}  # by width: the height, and that of a long page at most
+SCREENS = {
+    1440: (900, 1100),
+    1024: (768, 1300),
+    390: (844, 1600),
+}  # by width: the height, and that of a long page at most
 MOST = 200_000  # bytes
 _ADDRESSES = (
     "import json; from inspection.benchmarks.pages import PARTS, addresses;"

@@ -20,7 +20,15 @@ from tests.stack.conftest import Stack
 # Addresses that answer a form with a page above or with a redirect, and files.
 _NO_PAGES = {
     *("healthz", "readyz", "logout", "inspect", "line-review", "history-keep", "history-forget", "inspection-review"),
-    *("inspection-certificate", "model-promote", "model-roll-back", "model-archive", "batch-cancel", "audit-verify"),
+    *(
+        "inspection-certificate",
+        "model-promote",
+        "model-roll-back",
+        "model-archive",
+        "batch-cancel",
+        "audit-verify",
+        "audit-verify-all",
+    ),
     *(
         "settings-browser",
         "settings-password",

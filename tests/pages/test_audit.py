@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -17,9 +19,12 @@ from django.utils import timezone
 from accounts.services import issue_token
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
+from modelzoo.services import set_threshold
+from mvtec_site import broker
 from records import selectors
-from records.models import AuditEvent
+from records.models import AuditEvent, AuditVerification
 from records.services import audit, make_checkpoint
+from records.verification import request_verification, sweep_verifications, work_on_verification
 from tests.services.test_inspection import inspect
 from tests.triggers import without_any_triggers
 
@@ -68,7 +73,7 @@ def test_an_event_says_who_what_when_and_where_and_what_changed(audrey: Client, 
     one = audrey.get(reverse("audit-event", args=[1])).content.decode()
     event = AuditEvent.objects.get(sequence=1)
     assert event.hash in one
-    assert "fits what it says" in one
+    assert "(verified)" in one
     assert audrey.get("/audit/999999/").status_code == 404
 
 
@@ -94,7 +99,7 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     page = audrey.get("/audit/", {"kind": "inspection.recorded"}).content.decode()
     assert reverse("inspection", args=[record.pk]) in page
     assert f">inspection {str(record.pk)[:8]}</a>" in page
-    assert ">Inspection recorded</a>" in page
+    assert f"had an image judged by {version.category.name} v{version.number}: " in page
     assert f"p_value: {record.p_value:.6g}" in page
     [event] = AuditEvent.objects.filter(kind="inspection.recorded")
     one = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
@@ -186,7 +191,7 @@ def test_the_chain_is_shown_and_the_newest_events_are_verified(audrey: Client, a
     assert "Its signature is genuine" in page
     assert "2 events since" in page
     verified = audrey.get("/audit/verify").content.decode()
-    assert "The last 6 events hold" in verified
+    assert "6 events verified, no fault found" in verified
     assert "1 signed checkpoint among them agrees" in verified
     partial = audrey.get("/audit/verify", headers={"HX-Request": "true"}).content.decode()
     assert partial.strip().startswith('<div id="verified"')
@@ -237,3 +242,98 @@ def test_the_number_of_queries_does_not_grow(audrey: Client, user: User) -> None
     happen(30, actor=user)
     issue_token(user=user, name="x", actor=user)
     assert queries() == few <= 14
+
+
+# ---------------------------------------------------------------- sentences
+def test_an_event_is_a_sentence_with_its_values_one_click_away(
+    audrey: Client, user: User, version: ModelVersion
+) -> None:
+    set_threshold(version=version, value=16.764999389648438, method="manual", reason="two escapes", actor=user)
+    page = audrey.get("/audit/", {"kind": "threshold.set"}).content.decode()
+    listed = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    before = version.thresholds.get(revision=1).value
+    name = f"{version.category.name} v{version.number}"
+    assert f"olga set the threshold of {name} from {before:.2f} to 16.76: two escapes" in listed
+    assert "16.764999389648438" not in listed
+    assert "<ins>value: 16.765</ins>" in page
+    one = audrey.get(reverse("audit-event", args=[AuditEvent.objects.get(kind="threshold.set", actor=user).pk]))
+    assert "value: 16.764999389648438" in one.content.decode()
+
+
+def test_what_is_unknown_is_said_plainly(audrey: Client) -> None:
+    happen(kind="kettle.boiled_over")
+    assert "kettle boiled over: thing 0" in audrey.get("/audit/").content.decode()
+
+
+# ---------------------------------------------------------------- verifying all of it
+def test_verifying_all_of_it_is_a_job_with_progress_and_a_result_that_stays(
+    audrey: Client, auditor: User, version: ModelVersion, deployment: Any
+) -> None:
+    record = inspect(version)
+    asked = audrey.post("/audit/verifications")
+    [job] = AuditVerification.objects.all()
+    assert asked["location"] == f"/audit/verifications/{job.pk}/"
+    assert audrey.post("/audit/verifications")["location"] == asked["location"], "one at a time"
+    page = audrey.get(asked["location"]).content.decode()
+    assert "Waiting" in page
+    assert 'hx-trigger="every 2s"' in page
+    assert work_on_verification(verification_id=job.pk)
+    assert not work_on_verification(verification_id=job.pk), "it is over"
+    job.refresh_from_db()
+    assert (job.status, job.fault, job.broken_at) == ("finished", "", None)
+    assert job.events >= AuditEvent.objects.get(kind="audit.verification_requested").sequence
+    assert job.records == 2, "the inspection and the first threshold"
+    part = audrey.get(asked["location"], headers={"HX-Request": "true"}).content.decode()
+    assert "no fault found" in part
+    assert "every 2s" not in part
+    assert "no fault" in audrey.get("/audit/").content.decode()
+    assert AuditEvent.objects.get(kind="audit.verified").actor == auditor
+    with without_any_triggers():
+        Inspection.objects.filter(pk=record.pk).update(serial_number="other")
+    again, made = request_verification(actor=auditor)
+    assert made
+    work_on_verification(verification_id=again.pk)
+    found = audrey.get(f"/audit/verifications/{again.pk}/").content.decode()
+    assert "is contradicted by its record" in found
+
+
+def test_a_verification_that_was_left_behind_is_begun_anew(auditor: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    happen(3)
+    job, _ = request_verification(actor=auditor)
+    long_ago = timezone.now() - timedelta(hours=1)
+    AuditVerification.objects.filter(pk=job.pk).update(
+        status="running", claim=uuid.uuid4(), lease_expires_at=long_ago, done=2
+    )
+    called: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(broker, "publish", lambda task, *ids: called.append(ids))
+    sweep_verifications()
+    sweep_verifications()
+    assert called == [(job.pk,)], "once, until its lease runs out again"
+    assert work_on_verification(verification_id=job.pk)
+    assert AuditVerification.objects.get(pk=job.pk).fault == ""
+
+
+def test_a_verification_that_lost_its_claim_writes_nothing(auditor: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    happen(3)
+    job, _ = request_verification(actor=auditor)
+    walk = selectors.walk
+
+    def taken_over(*args: Any, **options: Any) -> Any:
+        AuditVerification.objects.filter(pk=job.pk).update(claim=uuid.uuid4())
+        return walk(*args, **options)
+
+    monkeypatch.setattr(selectors, "walk", taken_over)
+    assert not work_on_verification(verification_id=job.pk)
+    assert AuditVerification.objects.get(pk=job.pk).status == "running"
+    assert not AuditEvent.objects.filter(kind="audit.verified").exists()
+
+
+@pytest.mark.parametrize("path", ["/audit/verifications/1/", "/audit/verifications/99999999999999999999/"])
+def test_a_verification_that_is_not_there_is_404(audrey: Client, path: str) -> None:
+    assert audrey.get(path).status_code == 404
+
+
+def test_only_auditors_verify(user: User, operator: User) -> None:
+    for someone in (user, operator):
+        assert client_of(someone).post("/audit/verifications").status_code == 404
+    assert not AuditVerification.objects.exists()

@@ -1,0 +1,313 @@
+"""What an audit event says, as a sentence for people: one entry for each kind that the product writes.
+
+A sentence is made of what the event itself keeps, and of the names of the objects that it points to. An event of
+another release may say less; then the sentence leaves that out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+
+from records.models import AuditEvent
+
+_NAMED_TYPES = ("modelzoo.modelversion", "auth.user")
+_LONGEST_REASON = 160
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """`actor` is empty where the sentence does not begin with who did it: nobody was signed in."""
+
+    actor: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.actor} {self.text}".strip()
+
+
+@dataclass(frozen=True)
+class _Act:
+    """An event to be put into words. `names`: what objects are called, by type and id."""
+
+    event: AuditEvent
+    before: dict[str, Any]
+    after: dict[str, Any]
+    names: Mapping[tuple[str, str], str]
+
+    @property
+    def version(self) -> str:
+        """The model version that the event is of, or points to."""
+        event = self.event
+        own = event.object_id if event.object_type == "modelzoo.modelversion" else self.after.get("model_version")
+        return self.name("modelzoo.modelversion", own) or "a model version"
+
+    @property
+    def user(self) -> str:
+        named = self.after.get("username") or self.name("auth.user", self.event.object_id)
+        return named or "a user"
+
+    def name(self, object_type: str, object_id: Any) -> str:
+        if object_id in (None, ""):
+            return ""
+        return self.names.get((object_type, str(object_id)), f"{_noun(object_type)} {object_id}")
+
+    @property
+    def reason(self) -> str:
+        return _because(self.after.get("reason"))
+
+    @property
+    def error(self) -> str:
+        return _because(self.after.get("error"))
+
+
+def sentence_of(event: AuditEvent, names: Mapping[tuple[str, str], str]) -> Sentence:
+    """The sentence of an event. `names` are those of `names_in`."""
+    before, after = (json.loads(text) for text in (event.before, event.after))
+    act = _Act(event, _mapping(before), _mapping(after), names)
+    actor = "The system" if event.actor_id is None and event.actor_name == "system" else event.actor_name
+    if whole := _WITHOUT_ACTOR.get(event.kind):
+        return Sentence("", whole(act))
+    return Sentence(actor, SENTENCES.get(event.kind, _plain)(act))
+
+
+def kinds() -> frozenset[str]:
+    """Every kind that has a sentence of its own."""
+    return frozenset(SENTENCES) | frozenset(_WITHOUT_ACTOR)
+
+
+def names_in(events: Iterable[AuditEvent]) -> dict[tuple[str, str], str]:
+    """What the model versions and users are called that these events point to, with a query for each of the two."""
+    ids: dict[str, set[str]] = {name: set() for name in _NAMED_TYPES}
+    for event in events:
+        if event.object_type in ids and event.object_id.isdigit():
+            ids[event.object_type].add(event.object_id)
+        after = _mapping(json.loads(event.after))
+        for key in ("model_version", "base_version"):
+            if isinstance(after.get(key), int):
+                ids["modelzoo.modelversion"].add(str(after[key]))
+    found = {}
+    for object_type, wanted in ids.items():
+        if wanted:
+            related = ("category",) if object_type == "modelzoo.modelversion" else ()
+            rows = apps.get_model(object_type)._default_manager.filter(pk__in=wanted).select_related(*related)
+            found |= {(object_type, str(row.pk)): _called(object_type, row) for row in rows}
+    return found
+
+
+def _called(object_type: str, row: Any) -> str:
+    return f"{row.category.name} v{row.number}" if object_type == "modelzoo.modelversion" else str(row.get_username())
+
+
+# ---------------------------------------------------------------- words
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _noun(object_type: str) -> str:
+    try:
+        return str(apps.get_model(object_type)._meta.verbose_name)
+    except (LookupError, ValueError):
+        return object_type
+
+
+def _because(text: Any) -> str:
+    if not text:
+        return ""
+    words = " ".join(str(text).split())
+    return f": {words if len(words) <= _LONGEST_REASON else words[:_LONGEST_REASON] + '…'}"
+
+
+def _number(value: Any) -> str:
+    """Two decimals, and as many more as a small value needs to be seen."""
+    if not isinstance(value, int | float):
+        return "?"
+    return f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
+
+
+def _apart(old: Any, new: Any) -> tuple[str, str]:
+    """Both numbers, with the decimals that tell them apart."""
+    one, other = _number(old), _number(new)
+    return (one, other) if one != other or old == new else (repr(old), repr(new))
+
+
+def _count(number: Any, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _plain(act: _Act) -> str:
+    """Of a kind that this release does not know."""
+    return f"{act.event.kind.replace('.', ' ').replace('_', ' ')}: {_noun(act.event.object_type)} {act.event.object_id}"
+
+
+# ---------------------------------------------------------------- the kinds
+def _threshold_set(act: _Act) -> str:
+    value, old = act.after.get("value"), act.before.get("value")
+    if old is None:
+        return f"set the threshold of {act.version} to {_number(value)}{act.reason}"
+    before, after = _apart(old, value)
+    return f"set the threshold of {act.version} from {before} to {after}{act.reason}"
+
+
+_OUTCOMES = {"good": "GOOD", "defective": "DEFECT", "not_comparable": "NOT COMPARABLE"}
+
+
+def _inspection(act: _Act) -> str:
+    outcome, score = act.after.get("outcome", ""), act.after.get("score")
+    measured = f" (score {_number(score)})" if score is not None else _because(act.after.get("reason"))
+    return f"had an image judged by {act.version}: {_OUTCOMES.get(outcome, outcome)}{measured}"
+
+
+def _review(act: _Act) -> str:
+    said = _OUTCOMES.get(act.after.get("verdict", ""), "?")
+    kind = f", {act.after['defect_type']}" if act.after.get("defect_type") else ""
+    against = {True: " (confirms the model)", False: " (overrules the model)"}.get(act.after.get("agrees"), "")
+    record = str(act.after.get("inspection", ""))[:8]
+    return f"reviewed inspection {record} as {said}{kind}{against}{_because(act.after.get('comment'))}"
+
+
+def _category_default(act: _Act) -> str:
+    if category := act.after.get("category"):
+        return f"made {category} the default category{act.reason}"
+    return f"took away the default category{act.reason}"
+
+
+def _deployment_requested(act: _Act) -> str:
+    how = {"promotion": "promote", "rollback": "roll back to"}.get(act.after.get("kind", ""), "load")
+    return f"asked to {how} {act.version}{act.reason}"
+
+
+def _deployment_activated(act: _Act) -> str:
+    before = act.name("modelzoo.modelversion", act.before.get("model_version")) if act.before else ""
+    return f"put {act.version} in force{f' instead of {before}' if before else ''}{act.reason}"
+
+
+def _training_requested(act: _Act) -> str:
+    base = act.name("modelzoo.modelversion", act.after.get("base_version"))
+    if base:
+        return f"asked for training that extends {base} with data set {act.after.get('dataset')}"
+    return f"asked for training of {act.after.get('algorithm')} on data set {act.after.get('dataset')}"
+
+
+def _user_changed(act: _Act) -> str:
+    words = [name.replace("is_", "").replace("_", " ") for name in act.after]
+    return f"changed user {act.user}: {', '.join(words)}"
+
+
+def _token_issued(act: _Act) -> str:
+    scopes = str(act.after.get("scopes", "")).replace(" ", ", ")
+    return f'issued token "{act.after.get("name")}" to {act.after.get("user")}, for {scopes}'
+
+
+def _retention_policy(act: _Act) -> str:
+    return f"set retention rule {act.after.get('revision')} of a category{act.reason}"
+
+
+def _about_retention(act: _Act) -> str:
+    of = act.after.get("category")
+    return f"retention of {of}" if of else "removal of orphaned files"
+
+
+def _retention_finished(act: _Act) -> str:
+    after = act.after
+    files = sum(after.get(name) or 0 for name in ("images", "maps", "orphans", "leftovers"))
+    what = "found" if after.get("dry_run") else "removed"
+    suffix = " that may be removed" if after.get("dry_run") else ""
+    return f"finished {_about_retention(act)}: {what} {_count(files, 'file')}{suffix}"
+
+
+def _verification(act: _Act) -> str:
+    if act.after.get("sentence"):
+        return f"verified the audit log and found a fault{_because(act.after['sentence'])}"
+    return f"verified the audit log: {_count(act.after.get('events', 0), 'event')}, no fault"
+
+
+SENTENCES: dict[str, Callable[[_Act], str]] = {
+    "asset.received_again": lambda act: f"restored file {str(act.after.get('sha256', ''))[:12]}: it was sent again",
+    "audit.checkpoint_made": lambda act: f"signed a checkpoint of the audit log at event {act.event.object_id}",
+    "audit.exported": lambda act: "exported the audit log",
+    "audit.verification_requested": lambda act: "asked for a verification of the whole audit log",
+    "audit.verified": _verification,
+    "audit.verification_failed": lambda act: f"could not verify the audit log{act.error}",
+    "backup.made": lambda act: f"made backup {act.after.get('file')}",
+    "backup.restored": lambda act: f"restored backup {act.after.get('file')}",
+    "batch.requested": lambda act: (
+        f'asked for batch "{act.after.get("name")}" of {_count(act.after.get("images"), "image")}'
+    ),
+    "batch.finished": lambda act: f"finished a batch ({_count(act.after.get('failed', 0), 'image')} failed)",
+    "batch.cancelled": lambda act: f"ended a cancelled batch ({act.after.get('cancelled', 0)} not judged)",
+    "batch.cancel_requested": lambda act: f'cancelled batch "{act.after.get("name")}"',
+    "category.default_set": _category_default,
+    "certificate.made": lambda act: f"made a certificate of inspection {act.event.object_id[:8]}",
+    "dataset.imported": lambda act: (
+        f"imported data set {act.after.get('name')} with {_count(act.after.get('images', 0), 'image')}"
+    ),
+    "dataset.made_from_reviews": lambda act: (
+        f"made data set {act.after.get('name')} from reviews, with {_count(act.after.get('images', 0), 'image')}"
+    ),
+    "deployment.requested": _deployment_requested,
+    "deployment.activated": _deployment_activated,
+    "deployment.failed": lambda act: f"could not load a model version{act.error}",
+    "evaluation.recorded": lambda act: f"evaluated {act.version} on data set {act.after.get('dataset')}",
+    "image.refused": lambda act: (
+        f"sent image {act.after.get('filename')}, which was refused{_because(act.after.get('reason'))}"
+    ),
+    "inspection.recorded": _inspection,
+    "inspection.failed": lambda act: f"sent image {act.after.get('filename')}, which could not be judged{act.error}",
+    "inspection.unanswered": lambda act: (
+        f"sent image {act.after.get('filename')}, which was not judged in time; nothing was recorded of it"
+    ),
+    "inspections.exported": lambda act: f"exported inspection records as {act.after.get('format')}",
+    "model_version.registered": lambda act: f"registered {act.version} ({act.after.get('algorithm')})",
+    "model_version.promoted": lambda act: f"promoted {act.version} to production{act.reason}",
+    "model_version.archived": lambda act: f"archived {act.version}{act.reason}",
+    "model_version.candidate": lambda act: f"made {act.version} a candidate again{act.reason}",
+    "retention_policy.set": _retention_policy,
+    "retention_run.requested": lambda act: (
+        f"asked for {'a preview of ' if act.after.get('dry_run') else ''}{_about_retention(act)}"
+    ),
+    "retention_run.finished": _retention_finished,
+    "retention_run.failed": lambda act: f"could not finish {_about_retention(act)}{act.error}",
+    "retention.discarded": lambda act: (
+        f"removed {_count(len(act.after.get('files') or []), 'file')} by {_about_retention(act)}"
+    ),
+    "rescoring.requested": lambda act: (
+        f"asked to re-score {_count(act.after.get('records', 0), 'record')} with {act.version}{act.reason}"
+    ),
+    "rescoring.finished": lambda act: (
+        f"finished re-scoring: {act.after.get('changed', 0)} of {_count(act.after.get('done', 0), 'record')} changed"
+    ),
+    "rescoring.cancelled": lambda act: f"cancelled re-scoring after {_count(act.after.get('done', 0), 'record')}",
+    "rescoring.failed": lambda act: f"could not finish re-scoring{act.error}",
+    "review.recorded": _review,
+    "sign_in.succeeded": lambda act: "signed in",
+    "sign_in.unlocked": lambda act: f"unlocked sign-in for {act.before.get('name')}",
+    "sign_out": lambda act: "signed out",
+    "threshold.set": _threshold_set,
+    "token.issued": _token_issued,
+    "token.revoked": lambda act: f'revoked token "{act.after.get("name")}"',
+    "training_run.requested": _training_requested,
+    "training_run.succeeded": lambda act: f"finished training run {act.event.object_id}, which created {act.version}",
+    "training_run.failed": lambda act: f"had training run {act.event.object_id} fail{act.error}",
+    "training_run.cancelled": lambda act: f"ended cancelled training run {act.event.object_id}",
+    "training_run.cancel_requested": lambda act: f"cancelled training run {act.event.object_id}",
+    "user.created": lambda act: f"created user {act.user}",
+    "user.changed": _user_changed,
+    "user.password_changed": lambda act: f"changed the password of {act.user}",
+    "user.password_set": lambda act: f"set the password of {act.user}",
+    "view.saved": lambda act: f'saved view "{act.after.get("name")}"',
+    "view.deleted": lambda act: f'deleted view "{act.before.get("name")}"',
+}
+_WITHOUT_ACTOR: dict[str, Callable[[_Act], str]] = {
+    "sign_in.failed": lambda act: (
+        f'Somebody failed to sign in as "{act.after.get("username")}" from {act.after.get("address") or "?"}'
+    ),
+    "sign_in.locked_out": lambda act: (
+        f'Sign-in as "{act.after.get("username")}" from {act.after.get("address") or "?"} was locked after '
+        f"{_count(act.after.get('failures', 0), 'failure')}"
+    ),
+}

@@ -1,0 +1,149 @@
+"""Writes: verifying the whole audit log, as a job that a worker does and whose result stays.
+
+Who may ask for it is asked by the caller: this app knows no rights.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from mvtec_site import broker
+from mvtec_site.errors import UserError
+from records.attest import verify_all, vouching_events
+from records.chain import ChainReport
+from records.checkpoints import Checkpoint, checkpoints_in
+from records.models import AuditEvent, AuditVerification
+from records.services import Actor, audit, hold_chain
+
+log = logging.getLogger(__name__)
+_Status = AuditVerification.Status
+_TASK = "records.tasks.verify"
+
+
+@transaction.atomic
+def request_verification(*, actor: Actor) -> tuple[AuditVerification, bool]:
+    """Have a worker verify everything; the one that is under way, and False, where there is one."""
+    hold_chain()  # two who ask at once get one verification
+    under_way = AuditVerification.objects.filter(status__in=AuditVerification.OPEN).first()
+    if under_way:
+        return under_way, False
+    verification = AuditVerification.objects.create(
+        total=AuditEvent.objects.count() + vouching_events(),
+        lease_expires_at=_lease(),
+        requested_by_id=actor.pk if actor else None,
+    )
+    audit(kind="audit.verification_requested", subject=verification, actor=actor)
+    transaction.on_commit(lambda: _publish(verification.pk))
+    return verification, True
+
+
+def sweep_verifications() -> None:
+    """Call a worker again for verifications that nobody gave a sign of life for."""
+    stale = AuditVerification.objects.filter(status__in=AuditVerification.OPEN, lease_expires_at__lt=timezone.now())
+    for verification in stale.order_by("pk"):
+        stale.filter(pk=verification.pk).update(lease_expires_at=_lease(), claim=None, status=_Status.QUEUED)
+        _publish(verification.pk)
+
+
+def work_on_verification(*, verification_id: int) -> bool:
+    """Read the whole log and write down what was found. False where it is not to be had: over, or others work on it."""
+    claim = uuid.uuid4()
+    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
+    claimed = AuditVerification.objects.filter(free, pk=verification_id, status__in=AuditVerification.OPEN).update(
+        status=_Status.RUNNING, claim=claim, lease_expires_at=_lease(), started_at=timezone.now(), done=0
+    )
+    if not claimed:
+        return False
+    try:
+        report = verify_all(elsewhere=_kept_elsewhere(), progress=_Progress(verification_id, claim))
+    except _Lost:
+        log.warning("Verification %s was taken over by another worker.", verification_id)
+        return False
+    except (UserError, OSError, DatabaseError) as error:
+        sentence = error.detail if isinstance(error, UserError) else f"The log could not be read ({error})."
+        _end(verification_id, claim, status=_Status.FAILED, error=sentence)
+    else:
+        _end(verification_id, claim, status=_Status.FINISHED, report=report)
+    return True
+
+
+def _publish(verification_id: int) -> None:
+    broker.publish(current_app.signature(_TASK), verification_id)
+
+
+class _Lost(Exception):
+    """The claim is no longer ours."""
+
+
+class _Progress:
+    """Writes down how far it is and renews the lease, at most once a second."""
+
+    def __init__(self, verification_id: int, claim: uuid.UUID) -> None:
+        self._mine = AuditVerification.objects.filter(pk=verification_id, claim=claim)
+        self._done = 0
+        self._next = timezone.now()
+
+    def __call__(self, more: int) -> None:
+        self._done += more
+        if timezone.now() < self._next:
+            return
+        if not self._mine.update(done=self._done, lease_expires_at=_lease()):
+            raise _Lost
+        self._next = timezone.now() + timedelta(seconds=1)
+
+
+@transaction.atomic
+def _end(
+    verification_id: int, claim: uuid.UUID, *, status: str, report: ChainReport | None = None, error: str = ""
+) -> None:
+    fields = {}
+    if report:
+        fields = {
+            "events": report.events,
+            "checkpoints": report.checkpoints,
+            "records": report.records,
+            "head": report.head,
+            "broken_at": report.broken_at,
+            "fault": report.sentence,
+        }
+    ended = AuditVerification.objects.filter(pk=verification_id, claim=claim).update(
+        status=status, error=error, claim=None, lease_expires_at=None, finished_at=timezone.now(), **fields
+    )
+    if not ended:
+        return
+    verification = AuditVerification.objects.select_related("requested_by").get(pk=verification_id)
+    if report:
+        after = {
+            "events": report.events,
+            "head": report.head,
+            "checkpoints": report.checkpoints,
+            "records": report.records,
+            "broken_at": report.broken_at,
+            "sentence": report.sentence,
+        }
+        audit(kind="audit.verified", subject=verification, actor=verification.requested_by, after=after)
+    else:
+        audit(
+            kind="audit.verification_failed",
+            subject=verification,
+            actor=verification.requested_by,
+            after={"error": error},
+        )
+
+
+def _kept_elsewhere() -> list[Checkpoint]:
+    folder = settings.AUDIT_CHECKPOINT_DIR
+    return list(checkpoints_in(Path(folder))) if folder else []
+
+
+def _lease() -> datetime:
+    return timezone.now() + timedelta(seconds=max(30, settings.LEASE_SECONDS))

@@ -1,0 +1,105 @@
+"""Every kind of audit event that the product writes has a sentence of its own."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+
+from inspection.models import BatchRun
+from modelzoo.models import ModelVersion
+from records.models import AuditEvent
+from records.sentences import kinds, sentence_of
+from tests.test_layers import APPS, files_of
+from training.models import TrainingRun
+from tuning.models import RescoringRun
+
+# Kinds that end in what became of something: what it may end in.
+_ENDED = {
+    "training_run.": {TrainingRun.Status.FAILED, TrainingRun.Status.CANCELLED},
+    "rescoring.": {RescoringRun.Status.FINISHED, RescoringRun.Status.FAILED, RescoringRun.Status.CANCELLED},
+    "batch.": {BatchRun.Status.FINISHED, BatchRun.Status.CANCELLED},
+    "model_version.": {"promoted", *(set(ModelVersion.Stage.values) - {ModelVersion.Stage.PRODUCTION})},
+}
+
+
+def _kinds_in(path: Path) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name not in ("audit", "keep_snapshot"):
+            continue
+        for keyword in call.keywords:
+            if keyword.arg == "kind":
+                yield from _values_of(keyword.value)
+
+
+def _values_of(node: ast.expr) -> Iterator[str]:
+    if isinstance(node, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from _values_of(node.body)
+        yield from _values_of(node.orelse)
+    elif isinstance(node, ast.JoinedStr):
+        prefix = node.values[0]
+        assert isinstance(prefix, ast.Constant)
+        yield from (f"{prefix.value}{end}" for end in _ENDED[prefix.value])
+    elif isinstance(node, ast.Name | ast.Attribute):
+        constant = node.id if isinstance(node, ast.Name) else node.attr
+        if constant.isupper():  # else it is a parameter, and its callers are looked at
+            yield from _assigned(constant)
+
+
+def _assigned(constant: str) -> Iterator[str]:
+    for app in APPS:
+        for path in files_of(app):
+            for node in ast.parse(path.read_text()).body:
+                if (
+                    isinstance(node, ast.Assign)
+                    and getattr(node.targets[0], "id", "") == constant
+                    and isinstance(node.value, ast.Constant)
+                    and isinstance(node.value.value, str)
+                    and "." in node.value.value
+                ):
+                    yield node.value.value
+
+
+def used_kinds() -> set[str]:
+    files = [path for app in (*APPS, "mvtec_site") for path in files_of(app)]
+    return {kind for path in files for kind in _kinds_in(path)}
+
+
+def test_every_kind_in_the_code_has_a_sentence() -> None:
+    used = used_kinds()
+    assert len(used) > 45, "the walk over the code finds them"
+    assert used - kinds() == set()
+
+
+def test_no_sentence_is_of_a_kind_that_nobody_writes() -> None:
+    assert kinds() - used_kinds() == set()
+
+
+@pytest.mark.parametrize("kind", sorted(kinds()))
+@pytest.mark.parametrize("text", ["null", "{}", "[]", '{"model_version": null, "reason": ["odd"]}'])
+def test_an_event_that_says_little_still_has_a_sentence(kind: str, text: str) -> None:
+    """Of another release, or damaged."""
+    event = AuditEvent(
+        sequence=1, at=timezone.now(), actor_name="olga", actor_id=1, kind=kind, object_type="thing",
+        object_id="7", before="null", after=text,
+    )  # fmt: skip
+    assert str(sentence_of(event, {}))
+
+
+def test_a_sentence_names_what_it_is_about_and_cuts_long_reasons() -> None:
+    event = AuditEvent(
+        sequence=1, at=timezone.now(), actor_name="olga", actor_id=1, kind="threshold.set",
+        object_type="modelzoo.modelversion", object_id="7", before=json.dumps({"value": 15.132}),
+        after=json.dumps({"value": 15.1324, "reason": "x" * 999}),
+    )  # fmt: skip
+    sentence = str(sentence_of(event, {("modelzoo.modelversion", "7"): "cell v1"}))
+    assert sentence.startswith("olga set the threshold of cell v1 from 15.132 to 15.1324: xxx")
+    assert len(sentence) < 300
