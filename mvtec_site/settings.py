@@ -172,7 +172,8 @@ WHITENOISE_USE_FINDERS = True
 # ---------------------------------------------------------------- what may be uploaded
 MAX_FILE_SIZE = env.integer("MAX_FILE_SIZE", 16 * 1024**2, "largest image, bytes", low=1024, high=1024**3)
 ALLOWED_EXTENSIONS = tuple(
-    word.lower().lstrip(".") for word in env.words("ALLOWED_EXTENSIONS", ("png", "jpg", "jpeg"), "kinds of image")
+    word.lower().lstrip(".")
+    for word in env.words("ALLOWED_EXTENSIONS", ("png", "jpg", "jpeg"), "formats of images, told by their content")
 )
 if not set(ALLOWED_EXTENSIONS) <= {"png", "jpg", "jpeg"}:
     raise ImproperlyConfigured("ALLOWED_EXTENSIONS may name png, jpg and jpeg only: other formats are not read.")

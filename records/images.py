@@ -4,10 +4,12 @@ One set of rules for everything that is ever judged or learnt from; what passes 
 `open_rgb`, with the same width and height. `pass_gate` gives the pixels of the decoding that proved the image good, so
 that nobody has to decode it again.
 
-* PNG and JPEG only, by content *and* by extension. A PNG named .jpg is refused: its name would be untrue in every
-  record, and other programs choose their decoder by it.
+* PNG and JPEG only, by content. A name decides nothing: cameras, browsers and HTTP libraries send `blob`, `image`,
+  no name at all or a wrong extension. It is kept as given, beside the format that was found.
 * Size in bytes is looked at before anything is parsed, size in pixels before anything is decoded.
-* One picture per file: APNG, animated GIF and multi-picture JPEG (MPO) are refused.
+* One picture per file: APNG and animated GIF are refused. Of a JPEG that carries further pictures behind the first
+  (MPO: previews, depth and gain maps of telephones and cameras), the first is judged, as every viewer shows it.
+* A damaged file is refused, also where a decoder would fill the gap with grey; see `records.jpeg`.
 * The EXIF orientation is applied. Grey, bilevel and palette images become RGB.
 * Alpha is dropped when every pixel is opaque and refused otherwise: nobody knows the colour behind.
 * CMYK is refused: without a colour profile it has no single meaning as RGB.
@@ -34,13 +36,17 @@ import numpy as np
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from mvtec_site.errors import UserError
+from records import jpeg, png
 
 SixteenBit = Literal["refuse", "full", "12bit"]
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _JPEG = b"\xff\xd8\xff"
 _GIF = (b"GIF87a", b"GIF89a")
-_EXTENSIONS = {"PNG": ("png",), "JPEG": ("jpg", "jpeg")}
+FORMATS = ("PNG", "JPEG")
+# Extensions that say the format. `.jpe` and `.jfif` are what Windows and its browsers make of JPEG.
+FORMAT_OF_EXTENSION = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG"}
+SNIFFED_BYTES = 8  # tell the format
 _SMALLEST_SIDE = 16  # pixels; below this there is nothing to look at
 _NAME_CHARACTERS = 150
 # A progressive JPEG is decoded once per scan: 16 MiB hold 160,000 scans of 100 bytes, an hour of work for a large
@@ -66,14 +72,14 @@ class GateLimits:
 
     Attributes:
         max_bytes: largest file, bytes.
-        extensions: allowed file name extensions, lower case, without the dot.
+        formats: allowed formats, of `FORMATS`.
         max_pixels: largest width x height.
         sixteen_bit: 16-bit grey images are refused (`refuse`), scaled from 0..65535 (`full`) or from 0..4095
             (`12bit`, where a larger value is refused) to 0..255.
     """
 
     max_bytes: int = 16 * 1024**2
-    extensions: tuple[str, ...] = ("png", "jpg", "jpeg")
+    formats: tuple[str, ...] = FORMATS
     max_pixels: int = 64_000_000
     sixteen_bit: SixteenBit = "refuse"
 
@@ -92,15 +98,14 @@ class GatedImage:
     format: str
     mode: str
     size_bytes: int
-    extension: str
     clean_name: str
 
 
 class ImageRejected(UserError):
     """The bytes are not an image that can be judged here.
 
-    Codes: `empty_file` (400), `file_too_large` (413), `extension_not_allowed` (415), `not_an_image` (415),
-    `format_mismatch` (415), `multi_frame` (415), `unsupported_mode` (415), `too_many_pixels` (413),
+    Codes: `empty_file` (400), `file_too_large` (413), `not_an_image` (415), `format_not_allowed` (415: an image, of a
+    format that ALLOWED_EXTENSIONS leaves out), `multi_frame` (415), `unsupported_mode` (415), `too_many_pixels` (413),
     `too_many_scans` (413), `image_too_small` (422), `truncated_image` (422: cut off, damaged or not decodable).
     """
 
@@ -123,22 +128,14 @@ def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImag
 
     Args:
         data: the bytes as they were sent.
-        filename: what the client calls it; only its extension is believed, and only where the content agrees.
+        filename: what the client calls it; nothing in it is believed.
         limits: what is let through.
 
     Raises:
         ImageRejected: with the code of the first rule that the file breaks.
     """
     check_size(len(data), limits)
-    name = clean_name(filename)
-    extension = Path(name).suffix[1:].lower()
-    if extension not in limits.extensions:
-        raise ImageRejected(
-            f"Files of this kind ({f'.{extension}' if extension else 'no extension'}) are not accepted; "
-            f"send {_listed(limits)}.",
-            code="extension_not_allowed",
-        )
-    file_format, mode, image = _decode(data, limits, extension)
+    file_format, mode, image = _decode(data, limits)
     gated = GatedImage(
         sha256=hashlib.sha256(data).hexdigest(),
         width=image.width,
@@ -146,8 +143,7 @@ def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImag
         format=file_format,
         mode=mode,
         size_bytes=len(data),
-        extension=extension,
-        clean_name=name,
+        clean_name=clean_name(filename),
     )
     return gated, image
 
@@ -160,15 +156,33 @@ def as_rgb(image: Image.Image) -> Image.Image:
 def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
     """The pixels that are scored: mode RGB, 8 bits, EXIF orientation applied.
 
-    Takes the bytes, or the path of a file of ours whose name says nothing (the extension is not looked at).
-
     Raises:
-        ImageRejected: by the rules of `inspect_upload`, extension aside.
+        ImageRejected: by the rules of `inspect_upload`.
         OSError: the path cannot be read.
     """
     content = read_bounded(data, limits) if isinstance(data, Path) else data
     check_size(len(content), limits)
     return as_rgb(_decode(content, limits)[2])
+
+
+def format_of(head: bytes) -> str | None:
+    """The format that the first `SNIFFED_BYTES` of a file tell, of `FORMATS`; None for anything else."""
+    if head.startswith(_PNG):
+        return "PNG"
+    return "JPEG" if head.startswith(_JPEG) else None
+
+
+def format_in_name(filename: str) -> str | None:
+    """The format that a file's extension claims, of `FORMATS`; None where it claims none of them."""
+    return FORMAT_OF_EXTENSION.get(Path(filename).suffix[1:].lower())
+
+
+def name_warning(filename: str, file_format: str) -> str:
+    """A sentence where a file's name claims another format than its content has; else nothing."""
+    claimed = format_in_name(filename)
+    if claimed in (None, file_format):
+        return ""
+    return f"The name ends in {Path(filename).suffix}, the content is {file_format}; the content counts."
 
 
 def read_bounded(path: Path, limits: GateLimits) -> bytes:
@@ -231,22 +245,19 @@ def _size_text(size: int, *, up: bool = False) -> str:
     return f"{tenths / 10:,.1f} MiB"
 
 
-def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tuple[str, str, Image.Image]:
-    """Format, mode in the file, and the upright image as L or RGB. An `extension` has to agree with the content."""
+def _decode(data: bytes, limits: GateLimits) -> tuple[str, str, Image.Image]:
+    """Format, mode in the file, and the upright image as L or RGB."""
     file_format = _sniff(data, limits)
-    if extension is not None and extension not in _EXTENSIONS[file_format]:
-        raise ImageRejected(
-            f"The name ends in .{extension} but the content is {file_format}. Name it .{_EXTENSIONS[file_format][0]}.",
-            code="format_mismatch",
-        )
     try:
         with _parse(data, file_format) as unverified:
             _check_header(unverified, data, limits)
             unverified.verify()
-        _check_end(data, file_format)
+        if file_format == "PNG":
+            _check_end(data)
+            png.check_rows(data)
         with _parse(data, file_format) as opened:  # a verified image is spent
-            opened.load()
-            return file_format, opened.mode, _plain(_upright(opened), limits)
+            pixels = _pixels(opened, data)
+            return file_format, opened.mode, _plain(_upright(pixels, opened.getexif()), limits)
     except (ImageRejected, MemoryError):  # a machine without memory is no fault of the image
         raise
     except Exception as error:  # decoders raise nearly anything on hostile input
@@ -257,11 +268,24 @@ def _decode(data: bytes, limits: GateLimits, extension: str | None = None) -> tu
         ) from error
 
 
+def _pixels(opened: ImageFile.ImageFile, data: bytes) -> Image.Image:
+    if opened.format == "JPEG" and opened.mode in ("L", "RGB"):
+        values = jpeg.decode(data, "GRAY" if opened.mode == "L" else "RGB")
+        if values is not None:
+            return Image.fromarray(values[..., 0] if opened.mode == "L" else values)
+    opened.load()
+    return opened
+
+
 def _sniff(data: bytes, limits: GateLimits) -> str:
-    if data.startswith(_PNG):
-        return "PNG"
-    if data.startswith(_JPEG):
-        return "JPEG"
+    file_format = format_of(data)
+    if file_format in limits.formats:
+        return file_format
+    if file_format:
+        raise ImageRejected(
+            f"The content is {file_format}, which is not accepted here; send {_listed(limits)}.",
+            code="format_not_allowed",
+        )
     if data.startswith(_GIF) and _is_animated_gif(data):
         raise ImageRejected("The content is an animated GIF; send one still PNG or JPEG.", code="multi_frame")
     raise ImageRejected(f"The content is not an image of an accepted kind; send {_listed(limits)}.")
@@ -279,12 +303,13 @@ def _parse(data: bytes, file_format: str) -> ImageFile.ImageFile:
     """Read the headers; no pixel is decoded."""
     if file_format == "PNG":
         return PngImagePlugin.PngImageFile(BytesIO(data))
-    return JpegImagePlugin.jpeg_factory(BytesIO(data))  # an MpoImageFile where there are several pictures
+    # Not `jpeg_factory`, which opens the pictures behind the first one too (MPO).
+    return JpegImagePlugin.JpegImageFile(BytesIO(data))
 
 
-def _check_end(data: bytes, file_format: str) -> None:
+def _check_end(data: bytes) -> None:
     """Pillow does not miss the last four bytes of a PNG; an upload that lost them was cut off all the same."""
-    if file_format == "PNG" and _PNG_END not in data:
+    if _PNG_END not in data:
         raise EOFError("the end of the file is missing")
 
 
@@ -326,9 +351,9 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -
         raise ImageRejected(f"The image is {what}; convert it to 8 bits per channel.", code="unsupported_mode")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
     """Apply the EXIF orientation. Unlike `ImageOps.exif_transpose` it never writes metadata anew, which can fail."""
-    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    turn = _UPRIGHT.get(exif.get(_ORIENTATION_TAG, 1))
     return image if turn is None else image.transpose(turn)
 
 
@@ -362,4 +387,4 @@ def _eight_bit(image: Image.Image, limits: GateLimits) -> Image.Image:
 
 
 def _listed(limits: GateLimits) -> str:
-    return ", ".join(f".{extension}" for extension in limits.extensions)
+    return " or ".join(limits.formats)

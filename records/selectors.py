@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from mvtec_site.errors import NotFound, UserError
 from records.chain import GENESIS, HASHED, ChainReport, Event, walk
 from records.checkpoints import Checkpoint, as_said
-from records.images import GateLimits, SixteenBit
+from records.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 from records.signing import known_keys
 
@@ -27,10 +27,16 @@ _CHUNK = 5000
 def gate_limits() -> GateLimits:
     return GateLimits(
         max_bytes=settings.MAX_FILE_SIZE,
-        extensions=tuple(settings.ALLOWED_EXTENSIONS),
+        formats=allowed_formats(),
         max_pixels=settings.MAX_IMAGE_PIXELS,
         sixteen_bit=cast(SixteenBit, settings.SIXTEEN_BIT),
     )
+
+
+def allowed_formats() -> tuple[str, ...]:
+    """The formats that ALLOWED_EXTENSIONS names, of `records.images.FORMATS`; it says what a content may be."""
+    named = {FORMAT_OF_EXTENSION[extension] for extension in settings.ALLOWED_EXTENSIONS}
+    return tuple(name for name in FORMATS if name in named)
 
 
 # ---------------------------------------------------------------- the audit log

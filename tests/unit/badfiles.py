@@ -126,6 +126,61 @@ def broken_text_checksum_png() -> bytes:
     return data[:-12] + bytes(damaged) + data[-12:]
 
 
+def png_without_a_chunk() -> bytes:
+    """Of its several IDAT chunks the second is missing; all checksums are right."""
+    data = encode(pixels(640, 480))
+    second = data.index(b"IDAT", data.index(b"IDAT") + 4) - 4
+    size = struct.unpack_from(">I", data, second)[0]
+    return data[:second] + data[second + 12 + size :]
+
+
+def png_of_half_its_rows() -> bytes:
+    """Whole as a file, with half of the rows."""
+    return raw_png(64, 48, 8, 2, (b"\0" + bytes(64 * 3)) * 24)
+
+
+def zeroed_png() -> bytes:
+    data = encode(pixels(256, 256))
+    return zeroed(data, len(data) // 2, 512)
+
+
+def zeroed(data: bytes, start: int, size: int) -> bytes:
+    return data[:start] + bytes(size) + data[start + size :]
+
+
+def ended_early_jpeg() -> bytes:
+    """Cut off, and given an end marker by a program that meant well."""
+    return truncated_jpeg() + b"\xff\xd9"
+
+
+def lost_packet_jpeg(size: int = 512) -> bytes:
+    data = jpeg(256, 256)
+    return data[: len(data) // 2] + data[len(data) // 2 + size :]
+
+
+def zeroed_jpeg(size: int = 512) -> bytes:
+    data = jpeg(256, 256)
+    return zeroed(data, len(data) // 2, size)
+
+
+def progressive_jpeg_without_last_scans() -> bytes:
+    """Cut off between two passes: libjpeg has nothing to complain of."""
+    data = jpeg(256, 256, progressive=True)
+    return data[: data.rfind(b"\xff\xc4")] + b"\xff\xd9"
+
+
+def odd_version_jpeg() -> bytes:
+    """JFIF 9.09: libjpeg warns of that, and of nothing else."""
+    data = jpeg(256, 256)
+    return data[:11] + b"\x09\x09" + data[13:]
+
+
+def damaged_jpeg_of_an_odd_version() -> bytes:
+    """The first warning is harmless, the second is not."""
+    data = odd_version_jpeg()
+    return data[: len(data) // 2] + data[len(data) // 2 + 512 :]
+
+
 def oversized_file(size: int = 17 * 1024**2) -> bytes:
     """A valid PNG with padding behind it, 17 MiB in all."""
     data = png()
