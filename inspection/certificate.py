@@ -208,7 +208,11 @@ def _part(inspection: Inspection) -> list[tuple[str, str]]:
     return [
         *((name, value) for name, value in named if value),
         ("Inspected at", _moment(inspection.created_at)),
-        ("Image", f"{inspection.filename}, {image.width} x {image.height} pixels, {image.size_bytes:,} bytes"),
+        (
+            "Image",
+            f"{inspection.filename}, {image.image_format}, {image.width} x {image.height} pixels, "
+            f"{image.size_bytes:,} bytes",
+        ),
         ("SHA-256 of the image", image.sha256),
     ]
 

@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
+from records.images import name_warning
 from records.models import Asset
 
 
@@ -352,6 +353,11 @@ class Inspection(models.Model):
         scale = 10 if n >= 200 else 1
         percent = math.floor((1 - self.p_value) * 100 * scale + 1e-9) / scale
         return f"higher than {percent:g} % of good parts"
+
+    @property
+    def name_warning(self) -> str:
+        """A sentence where the name of the file claims another format than was found in it; else empty."""
+        return name_warning(self.filename, self.asset.image_format)
 
     @property
     def what_next(self) -> str:

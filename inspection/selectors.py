@@ -147,6 +147,7 @@ def listed_document(inspection: Inspection) -> dict[str, Any]:
         "threshold_revision": inspection.threshold.revision,
         "filename": inspection.filename,
         "image_sha256": inspection.asset.sha256,
+        "image_format": inspection.asset.image_format,
         "image_url": reverse("inspection-image", args=[inspection.pk]),
         "overlay_url": reverse("inspection-overlay", args=[inspection.pk]) if inspection.map is not None else None,
         "page_url": reverse("inspection", args=[inspection.pk]),

@@ -61,6 +61,11 @@ class Asset(models.Model):
     def __str__(self) -> str:
         return f"{self.sha256[:12]} ({self.width} x {self.height})"
 
+    @property
+    def image_format(self) -> str:
+        """PNG or JPEG, as its content said when it came in, whatever it was called."""
+        return self.content_type.removeprefix("image/").upper()
+
     def check_kept(self) -> None:
         """Raises `Discarded` where retention removed the file."""
         if self.discarded_at is not None:

@@ -179,6 +179,7 @@ class InspectionOutput(serializers.Serializer):
     threshold_revision = serializers.IntegerField()
     filename = serializers.CharField()
     image_sha256 = serializers.CharField()
+    image_format = serializers.ChoiceField(choices=["PNG", "JPEG"], help_text="by content; the name may say otherwise")
     image_url = serializers.CharField()
     overlay_url = serializers.CharField(allow_null=True)
     page_url = serializers.CharField()

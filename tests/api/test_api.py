@@ -97,11 +97,11 @@ REFUSED = [
     (badfiles.oversized_file, "a.png", 413, "file_too_large"),
     (badfiles.bomb_header_png, "a.png", 413, "too_many_pixels"),
     (badfiles.animated_gif, "a.png", 415, "multi_frame"),
-    (badfiles.animated_gif, "a.gif", 415, "extension_not_allowed"),
+    (badfiles.animated_gif, "a.gif", 415, "multi_frame"),
     (badfiles.apng, "a.png", 415, "multi_frame"),
     (badfiles.cmyk_jpeg, "a.jpg", 415, "unsupported_mode"),
     (badfiles.sixteen_bit_png, "a.png", 415, "unsupported_mode"),
-    (badfiles.jpeg, "a.png", 415, "format_mismatch"),
+    (badfiles.lost_packet_jpeg, "a.jpg", 422, "truncated_image"),
 ]
 
 
@@ -116,6 +116,26 @@ def test_bad_images_are_refused_and_leave_an_audit_event_only(
     assert not InspectionRequest.objects.exists()
     new = AuditEvent.objects.order_by("sequence")[events:]
     assert [(event.kind, event.actor_name, event.source) for event in new] == [("image.refused", "olga", "api")]
+
+
+@pytest.mark.usefixtures("deployment", "worker")
+@pytest.mark.parametrize(
+    "name", ["blob", "image", "part", "part.jfif", "part.jpe", "part.jpg", "=?utf-8?B?VGVpbMOkLnBuZw==?="]
+)
+def test_the_content_decides_and_the_record_keeps_the_name_as_given(signed_in: Client, name: str) -> None:
+    response = signed_in.post("/api/test_image", {"image": upload(parts.png(1), name), "anomaly_map": "none"})
+    assert response.status_code == 200, response.content
+    assert (response.json()["filename"], response.json()["image_format"]) == (name, "PNG")
+
+
+def test_of_a_jpeg_with_several_pictures_the_first_is_judged(
+    signed_in: Client, deployment: Deployment, worker: Any
+) -> None:
+    first, second = (parts.part(seed)[0] for seed in (1, 2))
+    data = badfiles.encode(first, "MPO", save_all=True, append_images=[second])
+    response = signed_in.post("/api/test_image", {"image": upload(data, "phone.jpg"), "anomaly_map": "none"})
+    assert response.status_code == 200, response.content
+    assert response.json()["image_format"] == "JPEG"
 
 
 def test_requests_that_make_no_sense(signed_in: Client, deployment: Deployment) -> None:

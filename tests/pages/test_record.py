@@ -488,3 +488,19 @@ def test_it_asks_the_database_the_same_however_much_there_is(
         record_review(inspection=record, verdict="defective", actor=administrator, defect_type=f"kind {seed}")
     assert queries() == few
     assert few <= 16
+
+
+def test_a_name_that_claims_another_format_is_a_remark_on_the_record(
+    version: ModelVersion, deployment: Deployment, user: User
+) -> None:
+    record = services.inspect_here(
+        data=parts.png(3),
+        filename="part.jpg",
+        version=version,
+        source="command",
+        actor=None,
+        part=services.PartContext(),
+    )
+    shown = page_of(as_person(user), record)
+    assert "The name ends in .jpg, the content is PNG; the content counts." in shown
+    assert f"PNG, {record.asset.width}" in shown

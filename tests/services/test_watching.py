@@ -302,17 +302,18 @@ def test_a_watcher_with_another_pattern_finds_the_record_too(watch: Watch, folde
 @working
 def test_a_refused_file_gets_a_sentence(watch: Watch, folder: Path, settings: Any) -> None:
     drop(folder, "bad.png", data=b"junk")
-    drop(folder, "jpeg.png", data=parts.encode(parts.part(1)[0], "JPEG"))
+    jpeg = parts.encode(parts.part(1)[0], "JPEG")
+    drop(folder, "damaged.jpg", data=jpeg[: len(jpeg) // 2] + b"\xff\xd9")
     settings.MAX_FILE_SIZE = 200_000
     drop(folder, "huge.png", data=b"x" * 200_001)
     handled = {one.path: one for one in watched(watch)}
     assert {path: one.says["code"] for path, one in handled.items()} == {
         "bad.png": "not_an_image",
-        "jpeg.png": "format_mismatch",
+        "damaged.jpg": "truncated_image",
         "huge.png": "file_too_large",
     }
     assert names(folder) == sorted(f"failed/{name}{end}" for name in handled for end in ("", ".txt"))
-    assert (folder / "failed" / "jpeg.png.txt").read_text().startswith("format_mismatch: The name ends in .png")
+    assert (folder / "failed" / "damaged.jpg.txt").read_text().startswith("truncated_image: The JPEG file is cut off")
     assert not Inspection.objects.exists()
     assert AuditEvent.objects.filter(kind="image.refused").count() == 3
 

@@ -163,11 +163,11 @@ def test_progress_counts_every_image_of_every_category(bottle):
         ("x.png", badfiles.apng, "multi_frame"),
         ("x.png", badfiles.decompression_bomb_png, "too_many_pixels"),
         ("x.png", badfiles.oversized_file, "file_too_large"),
-        ("x.png", badfiles.jpeg, "format_mismatch"),
-        ("x.bmp", badfiles.bmp, "extension_not_allowed"),
-        ("x.tiff", badfiles.tiff, "extension_not_allowed"),
-        ("x.gif", badfiles.animated_gif, "extension_not_allowed"),
-        ("x.txt", badfiles.text, "extension_not_allowed"),
+        ("x.jpg", badfiles.lost_packet_jpeg, "truncated_image"),
+        ("x.bmp", badfiles.bmp, "not_an_image"),
+        ("x.tiff", badfiles.tiff, "not_an_image"),
+        ("x.gif", badfiles.animated_gif, "multi_frame"),
+        ("x.txt", badfiles.text, "not_an_image"),
     ],
 )
 def test_a_bad_image_costs_itself_only_and_says_why(bottle, name, make, code):

@@ -60,6 +60,7 @@ class InspectionRow(TypedDict):
     threshold_revision: int
     filename: str
     image_sha256: str
+    image_format: Literal["PNG", "JPEG"]
     image_url: str
     overlay_url: str | None
     page_url: str
@@ -174,6 +175,7 @@ class BatchItem(TypedDict, total=False):
     threshold_revision: int
     filename: str
     image_sha256: str
+    image_format: Literal["PNG", "JPEG"]
     image_url: str
     overlay_url: str | None
     page_url: str
