@@ -21,7 +21,8 @@ from inspection.history import Filters, keys, records_of
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.maps import decode_map
 from mvtec_site.api import beyond
-from mvtec_site.charts import Chart, histogram, share
+from mvtec_site.charts import Chart, lanes
+from mvtec_site.numbers import score_text
 from records.models import Asset, AuditEvent
 from records.selectors import changes_of
 
@@ -77,19 +78,15 @@ def score_chart(record: Inspection) -> Chart | None:
     edges = np.linspace(low, high, _BINS + 1)
     counts = np.histogram(good, edges)[0].tolist()
     beyond_edge = " →" if score > high else ""
-    parts = (score, f"this part {score:.4g}{beyond_edge}", f"part-{record.outcome}")
-    limit = (threshold, f"threshold {threshold:.4g}", "threshold")
-    marks = sorted([parts, limit])
-    if share(marks[1][0], low, high) - share(marks[0][0], low, high) < 75:
-        # Side by side the two labels would cover each other: the left one says both.
-        (left, left_label, left_kind), (right, right_label, right_kind) = marks
-        marks = [(left, "", left_kind), (right, f"{left_label}, {right_label}", right_kind)]
-    return histogram(
-        f"Scores of {good.size} good parts that the model had not seen; this part scores {score:.4g}, "
-        f"the threshold is {threshold:.4g}",
+    words = f"{good.size} good parts that the model had not seen"
+    return lanes(
+        f"Scores of {words}; this part scores {score_text(score)}, the threshold is {score_text(threshold)}",
         edges.tolist(),
-        {"good": (f"{good.size} good parts the model had not seen", counts)},
-        marks=marks,
+        {"good": (words.removeprefix(f"{good.size} "), counts)},
+        marks=[
+            (threshold, f"threshold {score_text(threshold)}", "threshold"),
+            (score, f"this part {score_text(score)}{beyond_edge}", f"part-{record.outcome}"),
+        ],
     )
 
 

@@ -10,8 +10,9 @@ from django.db.models import Exists, F, OuterRef, QuerySet
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.selectors import rollback_target
-from mvtec_site.charts import Chart, histogram
+from mvtec_site.charts import Chart, lanes
 from mvtec_site.errors import UserError
+from mvtec_site.numbers import score_text
 
 # Of the run that made a version: what its page does not show.
 _LONG = (
@@ -25,16 +26,17 @@ _FIGURES = {
     "auroc_interval": "metrics__image__intervals__auroc",
     "f1": "metrics__image__f1",
     "reject_rate": "metrics__image__false_reject_rate",
+    "measured_at": "metrics__threshold",
 }
 # Of an evaluation: words, where it stands, where its interval stands, whether it is a share.
 _METRICS = (
     ("AUROC, whole images", ("image", "auroc"), ("image", "intervals", "auroc"), False),
     ("Area under precision and recall", ("image", "aupr"), ("image", "intervals", "aupr"), False),
-    ("F1 at the threshold", ("image", "f1"), ("image", "intervals", "f1"), False),
-    ("Recall at the threshold", ("image", "recall"), ("image", "intervals", "recall"), True),
-    ("Precision at the threshold", ("image", "precision"), (), True),
+    ("F1 at that threshold", ("image", "f1"), ("image", "intervals", "f1"), False),
+    ("Recall at that threshold", ("image", "recall"), ("image", "intervals", "recall"), True),
+    ("Precision at that threshold", ("image", "precision"), (), True),
     (
-        "False-reject rate at the threshold",
+        "False-reject rate at that threshold",
         ("image", "false_reject_rate"),
         ("image", "intervals", "false_reject_rate"),
         True,
@@ -113,6 +115,10 @@ def _before(version: ModelVersion) -> Deployment | None:
 def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The figures of an evaluation, with their intervals where there are any."""
     rows = []
+    threshold = metrics.get("threshold")
+    if isinstance(threshold, int | float):
+        # Not the one in force, which may be another by now: figures belong to the threshold that they were measured at.
+        rows.append({"words": "Measured at threshold", "text": score_text(threshold), "interval": ""})
     for words, place, bounds, is_share in _METRICS:
         value = _at(metrics, place)
         if value is not None:
@@ -128,7 +134,7 @@ def _at(document: Any, place: tuple[str, ...]) -> Any:
 
 
 def _text(value: float, is_share: bool) -> str:
-    return f"{100 * value:.1f} %" if is_share else f"{value:.4f}"
+    return f"{100 * value:.1f} %" if is_share else f"{value:.3f}"
 
 
 def _bounds(interval: list[float] | None, is_share: bool) -> str:
@@ -152,11 +158,11 @@ def _scores(version: Any) -> Chart | None:
     counts = version.metrics.get("histogram")
     if not counts:
         return None
-    return histogram(
+    return lanes(
         f"Scores of the test images of {version}",
         counts["edges"],
-        {"good": ("good", counts["good"]), "defective": ("defective", counts["defective"])},
-        marks=[(version.metrics["threshold"], f"evaluated at {version.metrics['threshold']:.2f}", "threshold")],
+        {"good": ("good", counts["good"]), "defective": ("defect", counts["defective"])},
+        marks=[(version.metrics["threshold"], f"evaluated at {score_text(version.metrics['threshold'])}", "threshold")],
     )
 
 

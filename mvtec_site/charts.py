@@ -25,19 +25,52 @@ class Tick:
 
 @dataclass(frozen=True)
 class Mark:
-    """A line from top to bottom at `at` percent, with its label; `kind` names its style."""
+    """A line from top to bottom at `at` percent, with its label; `kind` names its style.
+
+    `row`: in which line above the plot its label stands, 0 the lowest, so that no label covers another one.
+    """
 
     at: float
     label: str
     kind: str = "threshold"
+    row: int = 0
 
     @property
     def anchor(self) -> str:
-        return "end" if self.at > 50 else "start"
+        """How the label lies around its line, so that none is cut off at an edge."""
+        return "start" if self.at < 33 else "end" if self.at > 67 else "middle"
 
     @property
-    def label_at(self) -> float:
-        return self.at - 1 if self.at > 50 else self.at + 1
+    def y(self) -> int:
+        """Of the label's baseline, in pixels from the plot's upper edge upwards."""
+        return -4 - _LABEL_HEIGHT * self.row
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """From where to where the label goes in percent, on the narrowest chart that there is."""
+        width = len(self.label) * _LETTER
+        left = self.at - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
+        return left, left + width
+
+
+_LABEL_HEIGHT = 14  # pixels
+_PLOT_HEIGHT = 150
+_LETTER = 2.4  # percent of a chart of 290 pixels
+
+
+def marks_of(places: Sequence[tuple[float, str, str]], low: float, high: float) -> list[Mark]:
+    """Marks at values of an axis from `low` to `high`, each label in the lowest line where it covers no other."""
+    marks: list[Mark] = []
+    for value, label, kind in places:
+        mark = Mark(share(value, low, high), label, kind)
+        left, right = mark.extent
+        taken = {
+            other.row
+            for other in marks
+            if other.label and other.extent[0] < right + _LETTER and left < other.extent[1] + _LETTER
+        }
+        marks.append(replace(mark, row=next(row for row in range(len(taken) + 1) if row not in taken)))
+    return marks
 
 
 @dataclass(frozen=True)
@@ -63,6 +96,20 @@ class Chart:
     rows: list[list[str]] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)  # (kind, words)
     laned: bool = False  # y_ticks are words above lanes, and no numbers beside the plot
+
+    @property
+    def top(self) -> int:
+        """Where the plot begins, below the lines of its marks' labels, in pixels."""
+        return _LABEL_HEIGHT * (1 + max((mark.row for mark in self.marks), default=0))
+
+    @property
+    def axis(self) -> int:
+        """The baseline of the x axis' labels, in pixels."""
+        return self.top + _PLOT_HEIGHT + 16
+
+    @property
+    def height(self) -> int:
+        return self.axis + 6
 
 
 def round_values(low: float, high: float, most: int = 7) -> list[float]:
@@ -114,7 +161,7 @@ def histogram(
         if high > low
         else [],
         y_ticks=[Tick(100, "0"), Tick(4, f"{tallest:,}")],
-        marks=[Mark(share(value, low, high), label, kind) for value, label, kind in marks],
+        marks=marks_of(marks, low, high),
         x_label=x_label,
         y_label="inspections",
         columns=["from", "to", *(words for words, _ in series.values())],
@@ -138,7 +185,10 @@ def lanes(
     marks: Sequence[tuple[float, str, str]] = (),
     x_label: str = "anomaly score",
 ) -> Chart:
-    """As `histogram`, each kind in a lane of its own and drawn to its own tallest bin: few beside many stay visible."""
+    """As `histogram`, each kind in a lane of its own and drawn to its own tallest bin: few beside many stay visible.
+
+    This is how every page shows distributions of scores; counts over time are stacked by `histogram`.
+    """
     low, high = float(edges[0]), float(edges[-1])
     height = 100 / max(1, len(series))
     shapes, ticks = [], []
@@ -153,7 +203,7 @@ def lanes(
         shapes.append(Shape(kind, path))
         ticks += [Tick(bottom - _LANE * height, f"{sum(counts):,} {words}"), Tick(bottom, "")]
     stacked = histogram(name, edges, series, marks=marks, x_label=x_label)
-    return replace(stacked, shapes=shapes, y_ticks=ticks, laned=True)
+    return replace(stacked, shapes=shapes, y_ticks=ticks, laned=True, legend=[])  # each lane says what it is
 
 
 def line(
@@ -187,7 +237,7 @@ def line(
         shapes=shapes,
         x_ticks=[Tick(share(value, left, right), f"{value:g}") for value in round_values(left, right)],
         y_ticks=[Tick(100 - share(value, low, high), f"{value:g}") for value in round_values(low, high, 5)],
-        marks=[Mark(share(value, left, right), label, kind) for value, label, kind in marks],
+        marks=marks_of(marks, left, right),
         x_label=x_label,
         y_label=y_label,
         columns=["", x_label, y_label],

@@ -11,8 +11,9 @@ from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 
 from modelzoo.models import ModelVersion
-from mvtec_site.charts import Chart, histogram, line
+from mvtec_site.charts import Chart, lanes, line
 from mvtec_site.errors import NotFound
+from mvtec_site.numbers import score_text
 from training.documents import runs
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
 from training.report.page import told
@@ -166,7 +167,10 @@ def results(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Image AUROC", figure(image.get("auroc"))),
         ("Defects caught", percent(image.get("recall"))),
         ("False rejects", percent(image.get("false_reject_rate"))),
-        ("F1 at the threshold", figure(image.get("f1"))),
+        (
+            f"F1 at {score_text(evaluation.metrics['threshold'])}" if "threshold" in evaluation.metrics else "F1",
+            figure(image.get("f1")),
+        ),
         ("Test images", str(evaluation.metrics.get("n", "-"))),
     ]
 
@@ -204,11 +208,11 @@ def _charts(metrics: dict[str, Any]) -> list[tuple[str, str, Chart]]:
     found: list[tuple[str, str, Chart]] = []
     if scores:
         good, bad = sum(scores["good"]), sum(scores["defective"])
-        chart = histogram(
+        chart = lanes(
             f"Histogram of the scores of {good} good and {bad} defective parts",
             scores["edges"],
-            {"good": ("good", scores["good"]), "defective": ("defective", scores["defective"])},
-            marks=[(metrics["threshold"], f"threshold {metrics['threshold']:.4g}", mark)],
+            {"good": ("good", scores["good"]), "defective": ("defect", scores["defective"])},
+            marks=[(metrics["threshold"], f"threshold {score_text(metrics['threshold'])}", mark)],
         )
         found.append(("Scores", "Parts to the right of the threshold are rejected.", chart))
 

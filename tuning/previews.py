@@ -20,7 +20,8 @@ from inspection.models import Inspection
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
-from mvtec_site.charts import Chart, lanes
+from mvtec_site.charts import Chart, Mark, lanes, share
+from mvtec_site.numbers import score_text
 from tuning.estimates import DEFECTIVE, GOOD, Costs
 from tuning.selectors import what_if
 
@@ -38,9 +39,10 @@ _RATES = {
     "f1": "F1",
 }
 _UNKNOWN = "not known"
+# The promise first, in one form for all that make one; how it is come by after it.
 _METHODS = {
-    Threshold.Method.PERCENTILE: "{percentile:g}th percentile of good parts",
-    Threshold.Method.CONFORMAL: "at most {false_reject_percent:g} % false rejects",
+    Threshold.Method.PERCENTILE: "about {above_percentile:.3g} % false rejects (percentile {percentile:g})",
+    Threshold.Method.CONFORMAL: "at most {false_reject_percent:g} % false rejects of new parts",
     Threshold.Method.BEST_F1: "best F1",
     Threshold.Method.COST: "least cost",
 }
@@ -58,10 +60,6 @@ class Asked:
 
 
 # ---------------------------------------------------------------- words
-def score_text(value: float) -> str:
-    return f"{value:.5g}"
-
-
 def percent(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{100 * value:.1f} %"
 
@@ -83,6 +81,8 @@ def method_text(threshold: Threshold) -> str:
     try:
         if "false_reject_rate" in given:
             given = given | {"false_reject_percent": 100 * given["false_reject_rate"]}
+        if "percentile" in given:
+            given = given | {"above_percentile": 100 - given["percentile"]}
         return words.format(**given)
     except (KeyError, TypeError, ValueError):
         return threshold.get_method_display()
@@ -130,6 +130,8 @@ def preview(version: ModelVersion, asked: Asked, *, whole: bool) -> dict[str, An
     """All that is said of a value; `whole`: with the chart and the presets, which do not depend on it."""
     in_force = threshold_in_force(version.pk)
     value = in_force.value if asked.threshold is None else asked.threshold
+    if score_text(value) == score_text(in_force.value):
+        value = in_force.value  # as the page shows it: all its digits are nobody's to type
     since, cut = _since(version, asked.days)
     filters = Filters(since=since, model_version=version.pk)
     low, high = _ends(version, in_force.value)
@@ -160,8 +162,8 @@ def preview(version: ModelVersion, asked: Asked, *, whole: bool) -> dict[str, An
         "confusion": _confusion(found),
         "defects": _defects(found),
         "borderline": [
-            ("Just above: defective", _turned(found["borderline"]["above"], in_force.value, GOOD)),
-            ("Just below: good", _turned(found["borderline"]["below"], in_force.value, DEFECTIVE)),
+            ("Nearest rejects", _turned(found["borderline"]["above"], in_force.value, GOOD)),
+            ("Nearest passes", _turned(found["borderline"]["below"], in_force.value, DEFECTIVE)),
         ],
         "coverage": [row for row in found["coverage"] if row["total"]],
         "moved": _moved(found, filters, value, in_force.value),
@@ -236,7 +238,7 @@ def _counts(
         for score in version.held_out_scores:
             counts[min(_BINS - 1, max(0, int((score - low) / (high - low) * _BINS)))] += 1
         return edges, {GOOD: ("good images held out of training", counts)}
-    words = {GOOD: "good (reviewed)", DEFECTIVE: "defective (reviewed)", None: "not reviewed"}
+    words = {GOOD: "good (reviewed)", DEFECTIVE: "defect (reviewed)", None: "not reviewed"}
     sums = {truth: [0] * (len(curve["thresholds"]) - 1) for truth in words}
     for series in curve["series"]:
         sums[series["review"]] = [
@@ -250,17 +252,22 @@ def _chart(edges: list[float], counts: dict[str, tuple[str, list[int]]], value: 
         "Scores of good, defective and not reviewed parts, with the threshold in force",
         edges,
         counts,
-        marks=[(in_force, f"{score_text(in_force)} in force", "threshold"), (value, "", "preview")],
-        x_label="anomaly score; solid line: in force, dashed: preview",
+        marks=[(in_force, f"in force {score_text(in_force)}", "threshold")],
     )
-    return replace(chart, legend=[])  # each lane says what it is
+    # The label of the preview has a line of its own, in which it can move.
+    preview = Mark(
+        share(value, edges[0], edges[-1]), "" if value == in_force else f"preview {score_text(value)}", "preview", row=1
+    )
+    return replace(chart, marks=[*chart.marks, preview])
 
 
 def _preset(row: dict[str, Any]) -> dict[str, Any]:
     value = row["threshold"]
     given = row["parameters"]
     words = _METHODS[row["method"]].format(
-        percentile=given.get("percentile", 0), false_reject_percent=100 * given.get("false_reject_rate", 0)
+        percentile=given.get("percentile", 0),
+        above_percentile=100 - given.get("percentile", 0),
+        false_reject_percent=100 * given.get("false_reject_rate", 0),
     )
     return {
         "method": row["method"],
@@ -340,7 +347,7 @@ def _confusion(found: dict[str, Any]) -> list[dict[str, Any]]:
 
     return [
         {"words": "good", "cells": [cell("tn"), cell("fp")]},
-        {"words": "defective", "cells": [cell("fn"), cell("tp")]},
+        {"words": "defect", "cells": [cell("fn"), cell("tp")]},
     ]
 
 

@@ -319,11 +319,11 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
         notes.append(
             "The filters ask for what reviews said, so these figures tell nothing about parts outside of them."
         )
-    elif of_good["total"] and of_defective["total"] and of_good["share"] < of_defective["share"]:
+    elif estimate and of_good["total"] and of_defective["total"] and of_good["share"] < of_defective["share"]:
         notes.append(
-            f"Of the parts that were called good {of_good['share']:.1%} were reviewed, of those called defective "
-            f"{of_defective['share']:.1%}. Recall over the reviewed alone is therefore too high, and so is the "
-            "false-reject rate; the estimate weighs them by these shares."
+            f"Of the parts that were called good {100 * of_good['share']:.1f} % were reviewed, of those called "
+            f"defective {100 * of_defective['share']:.1f} %. Recall over the reviewed alone is therefore too high, and "
+            "so is the false-reject rate; the estimate weighs them by these shares."
         )
     if estimate is None and any(counted.scored.values()):
         unseen = " and ".join(

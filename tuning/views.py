@@ -27,6 +27,7 @@ from modelzoo.models import ModelVersion
 from modelzoo.overview import flat
 from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
 from mvtec_site.errors import UserError
+from mvtec_site.numbers import score_text
 from tuning import applying, comparing, previews, services
 from tuning.estimates import Costs
 from tuning.previews import DAYS, Asked
@@ -187,7 +188,7 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
         )
     messages.success(
         request,
-        f"Revision {made.revision} is in force: {previews.score_text(made.value)} for {version}, from the next image "
+        f"Revision {made.revision} is in force: {score_text(made.value)} for {version}, from the next image "
         "on. Every verdict until now keeps the revision that it was made with.",
     )
     return redirect(_address(version, {"days": request.GET.get("days", "")}))

@@ -11,6 +11,7 @@ from django.utils.timesince import timesince
 from inspection.models import Inspection
 from inspection.selectors import VERDICT_WORDS
 from modelzoo.models import ModelVersion
+from mvtec_site.numbers import score_text
 from mvtec_site.toasts import undo_of
 from records.models import Asset
 
@@ -24,6 +25,12 @@ _STEPS = {
 
 
 register.filter(undo_of)
+
+
+@register.filter
+def score(value: float | None) -> str:
+    """A score or a threshold, in the one precision that it has on pages."""
+    return "" if value is None else score_text(value)
 
 
 @register.filter

@@ -7,6 +7,7 @@
   const number = form.elements.threshold;
   const slider = document.getElementById("slider");
   const mark = document.querySelector(".lanes .mark.preview");
+  const label = document.querySelector(".lanes .mark-label.preview");
   const silent = document.getElementById("silent");
   const low = Number(slider.min);
   const high = Number(slider.max);
@@ -15,6 +16,14 @@
   function draw(value) {
     const at = Math.min(100, Math.max(0, (100 * (value - low)) / (high - low)));
     mark.setAttribute("d", "M" + at.toFixed(2) + " 0V100");
+    label.setAttribute("x", at.toFixed(2) + "%");
+    label.setAttribute("text-anchor", at < 33 ? "start" : at > 67 ? "end" : "middle");
+    label.textContent = "preview " + written(value);
+  }
+
+  // As the server writes scores.
+  function written(value) {
+    return Math.abs(value) >= 1 || value === 0 ? value.toFixed(2) : value.toPrecision(3);
   }
 
   function choose(value) {

@@ -72,7 +72,7 @@ def test_without_scripts_a_field_and_a_button_do_it(
     assert page.is_hidden("#slider")
     page.fill("#threshold", "0.5")
     page.click("#preview button")
-    page.wait_for_selector("#figures h2 >> text=At 0.5 instead of")
+    page.wait_for_selector("#figures h2 >> text=At 0.500 instead of")
     page.fill("#reason", "without scripts")
     page.click("#applied button")
     assert "0.5" in page.inner_text("[role=status]")
@@ -82,7 +82,7 @@ def test_without_scripts_a_field_and_a_button_do_it(
 
 def test_who_may_not_tune_looks_and_does_not_decide(visit: Callable[..., Any], judged: dict[str, Any]) -> None:
     page = visit("otto", path=f"/thresholds/{judged['model_version']}/?threshold=0.5")
-    assert "At 0.5 instead of" in page.inner_text("#figures h2")
+    assert "At 0.500 instead of" in page.inner_text("#figures h2")
     assert page.locator("#reason, #applied, #undo-reason").count() == 0
 
 

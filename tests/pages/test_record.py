@@ -69,7 +69,7 @@ def test_it_shows_where_the_score_lies_and_what_was_in_force(signed_in: Client, 
     page = page_of(signed_in, record)
     assert "<h1>part 3.png</h1>" in page
     assert f'<a href="{reverse("history")}"' in page.partition("</nav>")[0]
-    assert "12 good parts the model had not seen" in page
+    assert "12 good parts that the model had not seen" in page
     assert "this part" in page
     assert "p-value 0.077" in page
     assert "revision 1, Percentile, by the system" in page

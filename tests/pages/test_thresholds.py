@@ -73,7 +73,7 @@ def test_the_list_tells_of_each_category_what_is_in_force(signed_in: Client, jud
     page = text(signed_in.get("/thresholds/"))
     assert "not in production" not in page
     assert f'href="{address(judged)}"' in page
-    assert "5.000" in page
+    assert "5.00" in page
     assert "five" in page
 
 
@@ -94,17 +94,32 @@ def test_the_list_asks_as_often_for_many_categories(signed_in: Client, judged: M
 # ---------------------------------------------------------------- looking
 def test_a_value_is_shown_beside_the_one_in_force(signed_in: Client, judged: ModelVersion) -> None:
     page = text(signed_in.get(address(judged), {"threshold": "5.8"}))
-    assert "At 5.8 instead of 5" in page
+    assert "At 5.80 instead of 5.00" in page
     assert "1 part</a> that revision 2 calls defective would be good" in page
     assert "36 inspections of the last 30 days" in page
     assert "Reviews are no random sample" in page
     assert "1 parts could not be compared" in page
-    assert "was defective" in page
+    assert "was DEFECT" in page
     assert "scratch" in page
-    assert "Apply 5.8 as revision 3" in page
+    assert "Apply 5.80 as revision 3" in page
     linked = re.search(r'href="(/inspections/[^"]*score_min[^"]*)"', page)
     assert linked
-    assert text(signed_in.get(linked[1].replace("&amp;", "&"))).count("5.500") >= 1
+    assert text(signed_in.get(linked[1].replace("&amp;", "&"))).count("5.50") >= 1
+
+
+def test_no_threshold_is_written_with_digits_that_mean_nothing(signed_in: Client, judged: ModelVersion) -> None:
+    set_threshold(version=judged, value=16.764999389648438, method="manual", reason="finer", actor=None)
+    page = text(signed_in.get(address(judged)))
+    shown = re.sub(r'href="[^"]*"|name="value" value="[^"]*"', "", page)
+    assert "16.764999" not in shown
+    assert 'value="16.76"' in shown
+    # What the page shows is what is in force, though nobody typed all its digits.
+    same = text(signed_in.get(address(judged), {"threshold": "16.76"}))
+    assert "At 16.76, in force" in same
+    assert "preview 16.76" not in same
+    other = text(signed_in.get(address(judged), {"threshold": "15"}))
+    assert "preview 15.00</text>" in other
+    assert "in force 16.76</text>" in other
 
 
 def test_htmx_gets_the_figures_and_what_would_be_applied(signed_in: Client, judged: ModelVersion) -> None:
@@ -269,9 +284,9 @@ def test_who_may_not_tune_sees_everything_but_no_form(
     client = Client()
     client.force_login(request.getfixturevalue(name))
     page = text(client.get(address(judged), {"threshold": "5.8"}))
-    assert "At 5.8 instead of 5" in page
+    assert "At 5.80 instead of 5.00" in page
     assert "Reason" not in page
-    assert "Undo" not in page
+    assert "Undo revision" not in page
     assert "applied" not in text(client.get(address(judged), {"threshold": "5.8"}, headers=HTMX))
     assert decide(client, judged, value="6").status_code == 403
     assert Threshold.objects.count() == 2

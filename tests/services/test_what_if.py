@@ -232,7 +232,7 @@ def test_the_estimate_undoes_what_looking_at_defective_parts_does(version: Model
         {"tp": 80, "fp": 10, "tn": 1000, "fn": 20}
     )
     [note] = found["notes"]
-    assert "called good 10.0% were reviewed, of those called defective 100.0%" in note
+    assert "called good 10.0 % were reviewed, of those called defective 100.0 %" in note
 
 
 def test_nothing_is_estimated_from_nothing(version: ModelVersion) -> None:

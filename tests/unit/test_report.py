@@ -283,13 +283,13 @@ def test_a_curve_is_drawn_where_its_points_are() -> None:
     assert charts.curve("ROC", None, x_label="", y_label="", note="") is None
 
 
-def test_histogram_bars_stand_on_the_middle_line() -> None:
+def test_each_kind_has_a_lane_with_its_own_tallest_bin() -> None:
     plot = charts.histogram({"edges": [0, 1, 2, 3, 4], "good": [4, 2, 0, 0], "defective": [0, 0, 1, 0]}, 3.0)
     assert plot is not None
     drawn = {shape.kind: numbers(shape.path) for shape in plot.shapes}
-    assert drawn["good"] == [0, 50, 2, 25, 50, 25, 50, 26, 50, 50]
-    assert drawn["defect"] == [50, 50, 62, 75, 50]
-    assert [(mark.at, mark.label) for mark in plot.marks] == [(75, "threshold 3")]
+    assert drawn["good"] == [0, 50, 4, 25, 50, 25, 50, 27, 50, 50]
+    assert drawn["defect"] == [50, 100, 54, 75, 100]
+    assert [(mark.at, mark.label) for mark in plot.marks] == [(75, "threshold 3.00")]
     assert charts.histogram(None, 3.0) is None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from mvtec_site.numbers import score_text
 
 
 @dataclass(frozen=True)
@@ -83,36 +85,34 @@ def curve(
 
 
 def histogram(counts: dict[str, Any] | None, threshold: float) -> Plot | None:
-    """Scores of good parts above the middle line, of defective ones below, and the threshold; None without scores."""
+    """Scores of good and of defective parts, each in a lane with its own tallest bin; None without scores."""
     if counts is None:
         return None
     edges, good, defective = counts["edges"], counts["good"], counts["defective"]
     low, high = edges[0], edges[-1]
-    tallest = max(*good, *defective)
 
     def across(value: float) -> float:
         return 100 * (value - low) / (high - low)
 
-    def bars(heights: list[int], y_of: Callable[[float], float]) -> str:
+    def bars(heights: list[int], bottom: float) -> str:
+        tallest = max(heights) or 1
         sides = zip(edges, edges[1:], heights, strict=False)
         return "".join(
-            f"M{across(left):.2f} 50V{y_of(count / tallest):.2f}H{across(right):.2f}V50Z"
+            f"M{across(left):.2f} {bottom:g}V{bottom - 46 * count / tallest:.2f}H{across(right):.2f}V{bottom:g}Z"
             for left, right, count in sides
             if count
         )
 
-    good_bars, bad_bars = bars(good, lambda share: 50 - 48 * share), bars(defective, lambda share: 50 + 48 * share)
-    at = across(threshold)
     return Plot(
         title="Scores",
         name=f"Histogram of the scores of {sum(good)} good and {sum(defective)} defective parts",
-        note="Good parts above the line, defective ones below it. Parts to the right of the threshold are rejected.",
+        note="Good parts above, defective ones below. Parts to the right of the threshold are rejected.",
         x_label="anomaly score",
         y_label="images",
         x_ticks=[Tick(across(value), f"{value:g}") for value in round_values(low, high)],
-        y_ticks=[Tick(98, str(tallest)), Tick(50, "0"), Tick(2, str(tallest))],
-        shapes=[Shape("good", good_bars), Shape("defect", bad_bars), Shape("axis", "M0 50H100")],
-        marks=[Tick(at, f"threshold {threshold:.4g}")],
+        y_ticks=[Tick(96, str(max(good))), Tick(46, str(max(defective))), Tick(0, "0")],
+        shapes=[Shape("good", bars(good, 50)), Shape("defect", bars(defective, 100)), Shape("axis", "M0 50H100")],
+        marks=[Tick(across(threshold), f"threshold {score_text(threshold)}")],
         wide=True,
     )
 
