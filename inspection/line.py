@@ -25,18 +25,32 @@ DAYS, DAY_LEAST = 14, 20
 _KEPT = 3600  # seconds; days that are over change no more, but the last record of one may be written just after it
 
 
-def chosen(deployments: Sequence[Deployment], *, category: str = "", opened: Inspection | None = None) -> Deployment:
-    """The deployment of the category that was asked for, else that of the opened record, else the one loaded last."""
+def meant(
+    deployments: Sequence[Deployment], *, named: str = "", remembered: str = "", opened: Inspection | None = None
+) -> Deployment | None:
+    """The deployment of the category that a page is about; None where the person has to say which one it is.
+
+    It is what the address `named`, else what was `remembered` for the browser, else the category of the record that is
+    `opened`, else the only one in force. What was loaded last decides nothing: another line's promotion is not ours.
+    """
     by_name = {deployment.category.name: deployment for deployment in deployments}
-    found = by_name.get(category)
-    if found is None and opened is not None:
-        found = by_name.get(opened.model_version.category.name)
-    return found or deployments[0]
+    for name in (named, remembered, opened.model_version.category.name if opened else ""):
+        if name:
+            return by_name.get(name)
+    return deployments[0] if len(deployments) == 1 else None
 
 
 def latest(category: Category | None) -> list[Inspection]:
     """The newest records, of one category or of all."""
     return records_of(keys(Filters(category=category))[:LATEST])
+
+
+def same_image_before(shown: Inspection) -> Inspection | None:
+    """The record before this one of the same image in the same category, by the hash of its bytes."""
+    earlier = Inspection.objects.filter(
+        asset=shown.asset, category=shown.model_version.category, created_at__lt=shown.created_at
+    )
+    return earlier.only("pk", "created_at", "outcome").order_by("-created_at").first()
 
 
 def opened(inspection_id: str) -> Inspection | None:

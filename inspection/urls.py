@@ -10,6 +10,7 @@ urlpatterns = [
     path("line/today", line.today, name="line-today"),
     path("line/review/<uuid:inspection_id>", line.review, name="line-review"),
     path("inspect", line.inspect, name="inspect"),
+    path("inspect/<uuid:request_id>/again", line.judge_again, name="line-judge-again"),
     path("datasets/from-reviews/", datasets.from_reviews, name="dataset-from-reviews"),
     path("inspections/", history.browse, name="history"),
     path("inspections/rows", history.rows, name="history-rows"),

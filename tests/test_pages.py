@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_an_empty_system_explains_itself(signed_in: Client) -> None:
 def test_the_line_shows_what_is_loaded_and_the_last_inspections(signed_in: Client, record: Inspection) -> None:
     page = signed_in.get("/").content.decode()
     assert "disc" in page
-    assert "nobody judges" in page
+    assert "does not answer: nothing is judged" in page
     assert "DEFECT" in page
     assert reverse("inspection-thumbnail", args=[record.pk]) in page
     opened = signed_in.get("/", {"inspection": str(record.pk)}).content.decode()
@@ -168,7 +168,8 @@ def test_htmx_gets_the_partial_alone(signed_in: Client, deployment: Deployment) 
 
 
 HTMX = {"HX-Request": "true"}
-NOBODY = {"workers": [], "queues": {"inference": 0}, "broker": "reachable"}
+JUDGING = {"alive": True, "since": None, "waiting": 0}
+QUIET: dict[str, Any] = {"workers": [], "queues": {"inference": 0}, "broker": "reachable", "judging": JUDGING}
 
 
 def client_of(user: User) -> Client:
@@ -196,20 +197,59 @@ def other(record: Inspection) -> Deployment:
     return Deployment.objects.get(pk=asked.pk)
 
 
-def test_the_category_is_part_of_the_address(signed_in: Client, record: Inspection, other: Deployment) -> None:
+def test_the_category_is_asked_for_where_several_are_in_force(
+    signed_in: Client, record: Inspection, other: Deployment
+) -> None:
     page = signed_in.get("/").content.decode()
+    assert "What is inspected here?" in page
     assert 'href="/?category=nut%20%26%20bolt"' in page
-    assert '<strong class="first">nut &amp; bolt</strong>' in page
-    assert f"s-{record.pk}" not in page
+    assert 'id="upload"' not in page
     for words in ({"category": "disc"}, {"inspection": str(record.pk)}):
         page = signed_in.get("/", words).content.decode()
+        signed_in.cookies.pop("category", None)
         assert '<strong class="first">disc</strong>' in page
         assert f"s-{record.pk}" in page
         assert '<input type="hidden" name="category" value="disc">' in page
     page = signed_in.get("/", {"category": "cog <i>"}).content.decode()
     assert "No model is loaded for cog &lt;i&gt;" in page
+    assert 'id="upload"' not in page
     asked = signed_in.get(reverse("line-status"), headers=at("/?category=disc"))
     assert f"s-{record.pk}" in asked.content.decode()
+
+
+def test_the_category_is_the_browsers_whatever_is_loaded_later(
+    signed_in: Client, user: User, record: Inspection, other: Deployment
+) -> None:
+    def first(client: Client, address: str = "/") -> str:
+        [name] = re.findall(r'<strong class="first">(.*?)</strong>', client.get(address).content.decode())
+        return str(name)
+
+    signed_in.get("/", {"category": "disc"})
+    signed_in.get("/inspections/")
+    assert first(signed_in) == "disc"
+    assert first(client_of(user)) == "No category chosen"
+    signed_in.get("/", {"category": "nut & bolt", "inspection": str(record.pk)})
+    assert first(signed_in) == "disc", "a look at a record chooses nothing"
+    signed_in.get("/", {"category": "cog"})
+    assert first(signed_in) == "disc", "what is not in force is not chosen"
+    batches = signed_in.get("/batches/").content.decode()
+    assert "<option selected>disc</option>" in batches
+    Deployment.objects.filter(category__name="disc").update(status=Deployment.Status.REPLACED)
+    page = signed_in.get("/").content.decode()
+    assert "No model is loaded for disc" in page
+    assert 'id="upload"' not in page, "the only one left is another part's"
+
+
+def test_a_page_keeps_the_category_that_it_was_made_for(
+    signed_in: Client, record: Inspection, other: Deployment
+) -> None:
+    signed_in.get("/", {"category": "nut & bolt"})  # in another tab
+    for name in ("line-status", "line-today"):
+        page = signed_in.get(reverse(name), {"category": "disc"}, headers=at("/")).content.decode()
+        assert "nut" not in page
+        assert "disc" in page
+    signed_in.cookies["category"] = "%00%ff" * 80
+    assert "What is inspected here?" in signed_in.get("/").content.decode()
 
 
 def test_the_stream_is_sent_again_when_it_looks_different(signed_in: Client, user: User, record: Inspection) -> None:
@@ -237,14 +277,19 @@ def test_what_did_not_change_is_not_sent(
     assert 'id="latest"' not in signed_in.get(reverse("line-status"), {"seen": seen}, headers=at("/")).content.decode()
 
 
-def test_an_opened_record_is_a_part_for_htmx_and_a_page_for_everybody(signed_in: Client, record: Inspection) -> None:
+@pytest.mark.parametrize("headers", [HTMX, {"X-Requested-With": "fetch"}])
+def test_an_opened_record_is_a_part_for_scripts_and_a_page_for_everybody(
+    signed_in: Client, record: Inspection, headers: dict[str, str]
+) -> None:
     words = {"inspection": str(record.pk)}
-    part = signed_in.get("/", words, headers=HTMX | {"HX-Target": "result"})
-    assert part.content.decode().strip().startswith('<div id="result"')
-    assert part["HX-Trigger"] == '{"opened": {}}'
+    part = signed_in.get("/", words, headers=headers).content.decode()
+    assert part.strip().startswith('<div id="result"')
+    assert f'data-inspection="{record.pk}"' in part
     assert "<html" in signed_in.get("/", words).content.decode()
-    gone = signed_in.get("/", {"inspection": str(uuid.uuid4())}, headers=HTMX | {"HX-Target": "result"})
-    assert gone.status_code == 404
+    assert signed_in.get("/", {"inspection": str(uuid.uuid4())}, headers=headers).status_code == 404
+    nothing = signed_in.get("/", headers=headers).content.decode()
+    assert "Ready" in nothing
+    assert "data-inspection" not in nothing
 
 
 def test_what_is_known_of_the_part_is_kept(signed_in: Client, deployment: Deployment, worker: None) -> None:
@@ -254,11 +299,14 @@ def test_what_is_known_of_the_part_is_kept(signed_in: Client, deployment: Deploy
     assert sent.status_code == 302
     made = Inspection.objects.get()
     assert {name: getattr(made, name) for name in about} == about
-    assert sent["Location"] == f"/?inspection={made.pk}"
+    assert sent["Location"] == f"/?category=disc&inspection={made.pk}"
+    assert signed_in.cookies["category"].value == "disc"
     again = signed_in.post(
         "/inspect", {"image": SimpleUploadedFile("a.png", image), **about, "key": "k1"}, headers=HTMX
     )
-    assert again["HX-Replace-Url"] == f"/?inspection={made.pk}"
+    text = again.content.decode()
+    assert f'data-address="/?category=disc&amp;inspection={made.pk}"' in text
+    assert f"s-{made.pk}" in text, "the list comes with the verdict"
     assert Inspection.objects.count() == 1  # an image whose answer was lost is not judged a second time
     photo = signed_in.post("/inspect", {"photo": SimpleUploadedFile("b.png", parts.png(2)), "category": "disc"})
     assert photo["Location"].startswith("/?category=disc&inspection=")
@@ -277,11 +325,57 @@ def test_a_part_that_cannot_be_kept_is_refused_with_what_was_typed(
     assert not Asset.objects.exists()
 
 
-def test_what_was_refused_is_told_to_the_queue(signed_in: Client, deployment: Deployment) -> None:
-    answer = signed_in.post("/inspect", {"image": SimpleUploadedFile("ä.png", b"junk")}, headers=HTMX)
-    told = json.loads(answer["HX-Trigger"])["refused"]
-    assert told["filename"] == "ä.png"
-    assert "not an image" in told["detail"]
+def test_what_was_refused_is_said_in_the_panel(signed_in: Client, deployment: Deployment) -> None:
+    answer = signed_in.post("/inspect", {"image": SimpleUploadedFile("ä.png", b"junk")}, headers=HTMX).content.decode()
+    assert "ä.png was not judged" in answer
+    assert 'data-refused="' in answer
+    assert "data-inspection" not in answer
+
+
+def test_an_image_that_nobody_judged_is_judged_later_from_what_was_kept(
+    signed_in: Client, deployment: Deployment, settings: Any, request: pytest.FixtureRequest
+) -> None:
+    settings.ANSWER_TIMEOUT = 0.1
+    for headers, status in ((HTMX, 200), ({}, 503)):
+        sent = {"image": SimpleUploadedFile("part.png", parts.png(1)), "category": "disc", "lot": "L-1"}
+        answer = signed_in.post("/inspect", sent, headers=headers)
+        assert answer.status_code == status
+        page = answer.content.decode()
+        assert "The inspection service is down. The image is kept" in page
+        assert "Call support" in page
+        assert "manage.py" not in page
+        [address] = re.findall(r'action="(/inspect/\S+/again)"', page)
+    assert not Inspection.objects.exists()
+    settings.ANSWER_TIMEOUT = 30.0
+    request.getfixturevalue("worker")
+    done = signed_in.post(address)
+    [made] = Inspection.objects.all()
+    assert done["Location"] == f"/?category=disc&inspection={made.pk}"
+    assert (made.filename, made.lot) == ("part.png", "L-1")
+    assert f'data-inspection="{made.pk}"' in signed_in.post(address, headers=HTMX).content.decode()
+    assert Inspection.objects.count() == 1
+    unknown = signed_in.post(reverse("line-judge-again", args=[uuid.uuid4()]))
+    assert unknown.status_code == 404
+    assert "Not judged" in unknown.content.decode()
+
+
+def test_the_same_image_again_is_said(signed_in: Client, record: Inspection) -> None:
+    def open_it(inspection: Inspection) -> str:
+        return signed_in.get("/", {"inspection": str(inspection.pk)}).content.decode()
+
+    assert "same-image" not in open_it(record)
+    again = services.inspect_here(
+        data=parts.png(3, defective=True),
+        filename="renamed.png",
+        version=record.model_version,
+        source="command",
+        actor=None,
+        part=services.PartContext(),
+    )
+    page = open_it(again)
+    assert "Same image judged" in page
+    assert f"inspection={record.pk}" in page[page.index('id="same-image"') :]
+    assert "same-image" not in open_it(record)
 
 
 def test_a_review_at_the_line(operator: User, auditor: User, record: Inspection) -> None:
@@ -302,8 +396,9 @@ def test_a_review_at_the_line(operator: User, auditor: User, record: Inspection)
     assert late.status_code == 200
     assert 'role="alert"' in late.content.decode()
     done = client.post(address, {"verdict": "defective", "expected_reviews": "1"}, headers=HTMX)
-    assert done["HX-Trigger"] == '{"reviewed": {}}'
+    assert '"reviewed": {}' in done["HX-Trigger"]
     assert 'id="verdict"' in done.content.decode()
+    assert "hx-swap-oob" in done.content.decode(), "the list says the same of the part"
     for wrong in ({"verdict": "x"}, {}, {"verdict": "good", "comment": "\0"}):
         assert client.post(address, wrong).status_code == 400
     for unreadable in ("two", "-1", "9" * 5000):
@@ -325,7 +420,7 @@ def test_every_role_is_told_how_to_begin(user: User, operator: User, auditor: Us
 
 def test_trained_but_not_loaded(user: User, operator: User, version: ModelVersion) -> None:
     assert "Load a model" in client_of(user).get("/").content.decode()
-    assert "An engineer puts one in force" in client_of(operator).get("/").content.decode()
+    assert "An engineer loads one" in client_of(operator).get("/").content.decode()
 
 
 def test_who_may_only_look_is_not_offered_to_send(auditor: User, record: Inspection) -> None:
@@ -334,14 +429,24 @@ def test_who_may_only_look_is_not_offered_to_send(auditor: User, record: Inspect
     assert "Choose an inspection" in page
 
 
-def test_nobody_to_judge_is_said(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "The broker does not answer" in signed_in.get("/").content.decode()
-    monkeypatch.setattr("inspection.selectors.traffic", lambda: NOBODY)
-    assert "No worker is there to judge" in signed_in.get("/").content.decode()
+def test_nobody_to_judge_is_said_in_words(
+    signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strip(**judging: Any) -> str:
+        traffic = QUIET | {"judging": JUDGING | judging}
+        monkeypatch.setattr("inspection.selectors.traffic", lambda: traffic)
+        return " ".join(re.sub("<[^>]+>", " ", signed_in.get("/line/status").content.decode()).split())
+
+    assert "The message broker does not answer" in signed_in.get("/").content.decode()
+    since = timezone.make_aware(datetime(2026, 3, 1, 14, 3))
+    assert "Nothing is judging since 14:03 , 2 images waiting" in strip(alive=False, since=since, waiting=2)
+    assert "Nothing is judging. Call support." in strip(alive=False)
+    assert "Nothing is judging" not in strip()
+    assert "1 image waiting" in strip(waiting=1)
 
 
 def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "what is usual shows in a few days" in signed_in.get("/").content.decode()
+    assert "Normal range: available after 14 days" in signed_in.get("/").content.decode()
     counted = {0: (400, 60)} | {ago: (100, ago) for ago in range(1, 6)} | {6: (19, 19)}
     day = timezone.localdate()
     monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0)))
@@ -349,7 +454,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     found = line.today(deployment_of(record))
     assert (found.share, found.usual.shares, found.usual.shares_of, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
     page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
-    assert "more than usual" in page
+    assert "more than normal" in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0)
     assert line.today(deployment_of(record)).unusual == "fewer"
@@ -369,7 +474,7 @@ def test_drift_of_the_scores_against_the_days_before(
     assert "drift: none" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     scores[0] = [score + 20 for score in scores[0]]
     assert line.today(deployment_of(record)).drift == "higher"
-    assert "scores higher than usual" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
+    assert "scores higher than normal" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     scores[0] = [score - 40 for score in scores[0]]
     assert line.today(deployment_of(record)).drift == "lower"
     scores[0] = scores[0][:5]
@@ -403,7 +508,7 @@ def test_what_the_line_asks_of_the_database(
     signed_in: Client, record: Inspection, django_assert_num_queries: Any
 ) -> None:
     signed_in.get("/")  # the days before are counted once
-    who, state, figures = 3, 5, 3
+    who, state, figures = 3, 6, 3
     with django_assert_num_queries(who + state + figures):
         signed_in.get("/")
     with django_assert_num_queries(who + state):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
 from django import forms
 from django.contrib import messages
@@ -25,9 +24,8 @@ from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
 from accounts.web import needs
 from mvtec_site.errors import UserError
-from mvtec_site.frame import STATION, STATION_LENGTH, THEME, THEMES, station_of
+from mvtec_site.frame import STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
 
-_YEAR = 365 * 24 * 3600
 _SHOWN_TOKENS = 100
 _WORDS = {
     Right.INSPECT: "have images judged, singly and in batches",
@@ -136,17 +134,12 @@ def settings_page(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def keep_browser(request: HttpRequest) -> HttpResponse:
-    """Kept in cookies of this browser: they say nothing about anybody."""
+    """Colours and station of this browser, in its cookies."""
     form = BrowserForm(request.POST)
     if not form.is_valid():
         return _page(request, browser_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     response = redirect("settings")
-    for name in (THEME, STATION):
-        if value := form.cleaned_data[name]:
-            kept = quote(value)
-            response.set_cookie(name, kept, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
-        else:
-            response.delete_cookie(name, samesite="Lax")
+    keep_in_browser(request, response, **{name: form.cleaned_data[name] for name in (THEME, STATION)})
     return response
 
 

@@ -29,6 +29,7 @@ from inspection.services import PartContext
 from modelzoo.selectors import active_deployments, deployment_in_force
 from mvtec_site.api import read_page
 from mvtec_site.errors import NotFound, UserError
+from mvtec_site.frame import category_of
 
 _LOOKERS = (Right.READ, Right.INSPECT)
 _FAILURES = 20
@@ -80,8 +81,8 @@ def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     context: dict[str, Any] = {
         "states": [("", "All"), *_STATES.items()],
         "state": state,
-        "form": BatchForm(),
-        "deployments": active_deployments(),
+        "form": BatchForm(initial={"category": category_of(request)}),
+        "in_force": sorted(deployment.category.name for deployment in active_deployments()),
         "accept": ",".join([*(f".{extension}" for extension in settings.ALLOWED_EXTENSIONS), ".zip"]),
         "max_files": settings.BATCH_MAX_FILES,
         "max_zip_files": settings.BATCH_MAX_ZIP_FILES,

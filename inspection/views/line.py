@@ -15,8 +15,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
-from django_htmx.http import replace_url, trigger_client_event
+from django_htmx.http import trigger_client_event
 
+from accounts.middleware import is_from_script
 from accounts.roles import Right
 from accounts.web import needs
 from inspection import line as reads
@@ -28,7 +29,7 @@ from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
 from mvtec_site.errors import NotFound, UserError
-from mvtec_site.frame import station_of
+from mvtec_site.frame import CATEGORY, category_of, keep_in_browser, station_of
 from mvtec_site.toasts import toast_on_next_page, with_toast
 
 # More images than that at once are a batch.
@@ -59,24 +60,53 @@ class PartForm(forms.Form):
 
 # ---------------------------------------------------------------- the page and its parts
 @require_GET
-@vary_on_headers("HX-Request", "HX-Target")  # else a browser that goes back shows the part that htmx asked for
+@vary_on_headers(
+    "HX-Request", "X-Requested-With"
+)  # else a browser that goes back shows the part that a script asked for
 @needs(Right.READ)
 def line(request: HttpRequest) -> HttpResponse:
-    """The whole page; `?category=` chooses the line and `?inspection=` opens a record. htmx opens one by its part."""
-    htmx: Any = request.htmx  # type: ignore[attr-defined]
-    if htmx and htmx.target == "result":
-        shown = reads.opened(request.GET.get("inspection", ""))
-        if shown is None:
-            raise Http404("There is no such inspection.")
-        return trigger_client_event(render(request, "line.html#result", {"shown": shown} | _limits()), "opened")
-    return _page(request, request.GET)
+    """The whole page: `?category=` chooses the line, `?inspection=` opens a record. Scripts get what is opened alone.
+
+    A category that is chosen without opening a record is this browser's from then on.
+    """
+    if is_from_script(request):
+        return _opened(request)
+    response = _page(request, request.GET)
+    named = request.GET.get("category", "")
+    if named and "inspection" not in request.GET and any(d.category.name == named for d in active_deployments()):
+        keep_in_browser(request, response, **{CATEGORY: named})
+    return response
+
+
+def _opened(request: HttpRequest) -> HttpResponse:
+    """The record that the address names, or what stands there where it names none."""
+    if "inspection" not in request.GET:
+        return render(request, "line.html#result", _state(request, request.GET))
+    shown = reads.opened(request.GET["inspection"])
+    if shown is None:
+        raise Http404("There is no such inspection.")
+    return render(request, "line.html#result", _one(shown))
+
+
+def _one(shown: Inspection | None) -> dict[str, Any]:
+    """What the panel says of a record."""
+    if shown is None:
+        return {"shown": None} | _limits()
+    category = shown.model_version.category.name
+    earlier = reads.same_image_before(shown)
+    return {
+        "shown": shown,
+        "address": _address(category, shown),
+        "same_image": earlier,
+        "same_image_address": _address(category, earlier) if earlier else "",
+    } | _limits()
 
 
 @require_GET
 @needs(Right.READ)
 def line_status(request: HttpRequest) -> HttpResponse:
     """State and newest records of the page that asks, the latter only if they look different from those it `seen`."""
-    context = _state(_asked(request))
+    context = _state(request, _asked(request))
     newest = render_to_string("line.html#latest", context, request)
     context["seen"] = hashlib.blake2s(newest.encode(), digest_size=8).hexdigest()
     state = render_to_string("line.html#state", context, request)
@@ -87,52 +117,58 @@ def line_status(request: HttpRequest) -> HttpResponse:
 @needs(Right.READ)
 def today(request: HttpRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
-    model, _, _ = _meant(_asked(request))
+    model, _, _ = _meant(request, _asked(request))
     return render(request, "line.html#today", _figures(model))
 
 
 def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
-    state = _state(asked)
+    state = _state(request, asked)
     context = (
         state
         | _figures(state["deployment"])
         | {"part": PartForm(initial={"station": station_of(request)})}
-        | _limits()
+        | _one(state["shown"])
         | more
     )
     return render(request, "line.html", context, status=status)
 
 
 def _asked(request: HttpRequest) -> QueryDict:
-    """What the address says. A page that asks for its parts again says where it stands by now, which htmx tells."""
+    """What the address says. A page that asks for its parts again says where it stands by now, which htmx tells.
+
+    The category that it says itself is the one it was made for: that is its own as long as it stands there.
+    """
     htmx: Any = request.htmx  # type: ignore[attr-defined]
     try:
         at = htmx.current_url_abs_path if htmx else None
-        return QueryDict(urlsplit(at).query) if at else request.GET
+        asked = QueryDict(urlsplit(at).query, mutable=True) if at else request.GET.copy()
     except ValueError:  # no address at all; browsers send none like that
-        return request.GET
+        asked = request.GET.copy()
+    if category := request.GET.get("category"):
+        asked["category"] = category
+    return asked
 
 
-def _meant(asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
+def _meant(request: HttpRequest, asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
     """The model that the page is about, all those in force, and the record that is opened."""
     deployments = active_deployments()
     shown = reads.opened(asked.get("inspection", ""))
-    if not deployments:
-        return None, [], shown
-    return reads.chosen(deployments, category=asked.get("category", ""), opened=shown), deployments, shown
+    named = asked.get("category", "")
+    model = reads.meant(deployments, named=named, remembered=category_of(request), opened=shown)
+    return model, deployments, shown
 
 
-def _state(asked: QueryDict) -> dict[str, Any]:
-    model, deployments, shown = _meant(asked)
-    wanted = asked.get("category", "")
+def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
+    model, deployments, shown = _meant(request, asked)
+    wanted = asked.get("category", "") or category_of(request)
     several = len(deployments) > 1
     return {
         "deployment": model,
         "status": selectors.traffic() | {"model": selectors.deployment_document(model) if model else None},
         "usual_time": reads.usual_time(model.model_version) if model else None,
-        "categories": sorted(deployment.category.name for deployment in deployments) if several else [],
+        "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
         "category": model.category if model else None,
-        "unknown": wanted if wanted and (model is None or model.category.name != wanted) else "",
+        "unknown": wanted if deployments and model is None else "",
         "trained": bool(deployments) or ModelVersion.objects.exists(),
         "listed": f":{_LISTED}",
         "latest": reads.latest(model.category if model and several else None),
@@ -155,21 +191,20 @@ def _limits() -> dict[str, Any]:
 
 
 def _address(category: str, inspection: Inspection) -> str:
-    words = {"category": category} if category else {}
-    return f"{reverse('line')}?{urlencode(words | {'inspection': str(inspection.pk)})}"
+    return f"{reverse('line')}?{urlencode({'category': category, 'inspection': str(inspection.pk)})}"
 
 
 # ---------------------------------------------------------------- an image
 @require_POST
 @needs(Right.INSPECT)
 def inspect(request: HttpRequest) -> HttpResponse:
-    """Judge an uploaded image. htmx gets the verdict as a partial, a plain form the page with it opened.
+    """Judge an uploaded image. A script gets the verdict as a partial, a plain form the page with it opened.
 
-    The page's script sends a `key` with each image, so that one whose answer was lost can be sent again.
+    The page's script sends a `key` with each image, so that one whose answer was lost can be sent again. The category
+    that an image was sent for is the browser's from then on.
     """
     file = request.FILES.get("image") or request.FILES.get("photo")
     part, category = PartForm(request.POST), request.POST.get("category", "")
-    htmx: Any = request.htmx  # type: ignore[attr-defined]
     try:
         if file is None:
             raise UserError("Choose an image first.", code="no_image")
@@ -184,16 +219,48 @@ def inspect(request: HttpRequest) -> HttpResponse:
             idempotency_key=request.POST.get("key") or None,
         )
     except UserError as error:
-        context = {"error": error, "filename": file.name if file else ""}
-        if not htmx:
-            return _page(request, request.GET, status=error.status, part=part, **context)
-        # htmx swaps answers of 2xx only; the partial itself says that it failed.
-        response = render(request, "line.html#result", context)
-        return trigger_client_event(response, "refused", {"filename": context["filename"], "detail": error.detail})
-    if not htmx:
-        return redirect(_address(category, done))
-    response = render(request, "line.html#result", {"shown": done} | _limits())
-    return replace_url(trigger_client_event(response, "inspected"), _address(category, done))
+        return _not_judged(request, error, filename=(file.name or "") if file else "", part=part)
+    return _judged(request, done)
+
+
+def _judged(request: HttpRequest, done: Inspection) -> HttpResponse:
+    """The verdict, and for a script the list of the newest records with it, so that both show the same part."""
+    category = done.model_version.category.name
+    if not is_from_script(request):
+        response: HttpResponse = redirect(_address(category, done))
+    else:
+        state = _state(request, QueryDict(urlsplit(_address(category, done)).query)) | {"shown": done}
+        result = render_to_string("line.html#result", state | _one(done), request)
+        response = HttpResponse(result + render_to_string("line.html#latest", state, request))
+    keep_in_browser(request, response, **{CATEGORY: category})
+    return response
+
+
+@require_POST
+@needs(Right.INSPECT)
+def judge_again(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
+    """Have the kept image of a request that ended without a record judged now. It gets one record, however often."""
+    filename = ""
+    try:
+        filename = selectors.find_request(request_id, actor=request.user).filename
+        done = services.inspect_again(request_id=request_id, source="web", actor=request.user)
+    except UserError as error:
+        return _not_judged(request, error, filename=filename)
+    return _judged(request, done)
+
+
+def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more: Any) -> HttpResponse:
+    """What happened, what was kept and what to do next: Try again, where the image was kept and has no record."""
+    again = "repeat_url" in error.extra and reverse("line-judge-again", args=[error.extra["request_id"]])
+    context = {"error": error, "filename": filename, "shown": None, "again": again} | more
+    if is_from_script(request):
+        # Whether it was recorded is not known: the script asks again with the same key. Else the answer is 200 like a
+        # verdict, and the panel itself says that there is none.
+        status = error.status if isinstance(error, services.OutcomeUnknown | services.NothingRecorded) else 200
+        return render(request, "line.html#result", context, status=status)
+    asked = QueryDict(mutable=True)
+    asked["category"] = request.POST.get("category", "")
+    return _page(request, asked, status=error.status, **context)
 
 
 # ---------------------------------------------------------------- what a person says of it
@@ -202,7 +269,6 @@ def inspect(request: HttpRequest) -> HttpResponse:
 def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
-    category = request.POST.get("category", "")
     failed: UserError | None = None
     said: Review | None = None
     try:
@@ -219,15 +285,19 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     except UserError as error:
         failed = error
     shown = selectors.find_inspection(inspection_id)
-    context = {"shown": shown, "failed": failed, "said": request.POST.get("comment", "") if failed else ""}
+    context = {"failed": failed, "said": request.POST.get("comment", "") if failed else ""}
     sentence = f"{shown.filename} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
+    address = _address(shown.model_version.category.name, shown)
     if htmx:
-        response = render(request, "partials/verdict.html", context | _limits())
+        # With the list, so that both say the same of the part.
+        listed = _state(request, _asked(request)) | {"oob": True}
+        verdict = render_to_string("partials/verdict.html", _one(shown) | context, request)
+        response = HttpResponse(verdict + render_to_string("line.html#latest", listed, request))
         if said:
             with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[said.pk])
         return response
     if failed is None and said:
         toast_on_next_page(request, sentence, undo=[said.pk])
-        return redirect(_address(category, shown))
+        return redirect(address)
     status = failed.status if failed else 200
-    return _page(request, QueryDict(urlsplit(_address(category, shown)).query), status=status, **context)
+    return _page(request, QueryDict(urlsplit(address).query), status=status, **context)

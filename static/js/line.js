@@ -1,49 +1,182 @@
-// Conveniences of the line: many images one after another, paste, camera, keys, fields that are remembered.
-// Everything works without them: the form uploads, links open, forms review, the page answers.
+// The line: one part at a time in the panel, the list and the address; a queue of images, paste, camera, keys.
+// Without scripts the form uploads, links open, forms review, and the page answers.
 "use strict";
 
 (function () {
   const $ = (id) => document.getElementById(id);
   const live = $("live");
+  const CATEGORY = $("state").dataset.category;
+  const FETCH = { "X-Requested-With": "fetch" };
+  const address = (id) => `${location.pathname}?${new URLSearchParams({ ...(CATEGORY && { category: CATEGORY }), ...(id && { inspection: id }) })}`;
+  const toast = (text) => document.body.dispatchEvent(new CustomEvent("toast", { detail: { text } }));
 
-  // ---- what the page asks again and again. Nobody looks: it waits. Signed out meanwhile: the page says so.
+  // ---- what the page asks again and again. Nobody looks: it waits
   document.body.addEventListener("htmx:beforeRequest", function (event) {
     const asks = event.detail.elt;
     if (document.hidden && (asks === live || asks.id === "today")) event.preventDefault();
+    if (asks === live) listAsked = listShown;
   });
-  document.addEventListener("visibilitychange", function () {
-    if (document.hidden || !live) return;
+  document.addEventListener("visibilitychange", () => document.hidden || wake());
+  document.body.addEventListener("signed-in", wake);
+  window.addEventListener("pageshow", (event) => event.persisted && wake());
+  function wake() {
     htmx.trigger(live, "wake");
     if ($("today")) htmx.trigger($("today"), "wake");
-  });
+  }
+  // A list that was asked for before a newer one was shown would take a part away again that the panel shows.
+  let listShown = 0, listAsked = 0;
   document.body.addEventListener("htmx:beforeSwap", function (event) {
-    const { xhr, requestConfig } = event.detail;
-    if (!xhr.responseURL || new URL(xhr.responseURL).pathname === new URL(requestConfig.path, location).pathname) return;
+    if (event.detail.requestConfig.elt !== live || listAsked === listShown) return;
     event.detail.shouldSwap = false;
-    location.reload();
+    htmx.trigger(live, "wake");
+  });
+  document.body.addEventListener("htmx:oobAfterSwap", () => (listShown += 1)); // that of a review is newer, too
+  document.body.addEventListener("htmx:afterSettle", function (event) {
+    mark();
+    // A category was chosen in another tab, or a first model was loaded: this page has no place for images yet.
+    const category = $("state").dataset.category;
+    if (!CATEGORY && category && event.detail.requestConfig && event.detail.requestConfig.elt === live) location.reload();
   });
 
-  // ---- keys
+  // ---- the panel: whatever is asked for last, and nothing else. An answer that comes later than a newer wish is dropped
+  let wish = 0;
+  let shown = $("result").dataset.inspection || ""; // the record that panel, list and address are about; "" for none
+  let opened = Boolean(shown); // by a person: the way back leads to it
+  let clock = 0;
+
+  function mark() {
+    for (const link of document.querySelectorAll("#latest [data-open]")) {
+      if (link.dataset.open === shown) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+    for (const link of document.querySelectorAll("#sending a")) {
+      if (sending && sending.wish === wish) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  }
+  function put(panel, id, since = 0) {
+    const before = $("result");
+    const focused = before.contains(document.activeElement);
+    reportLater(before);
+    clearInterval(clock);
+    shown = id;
+    before.replaceWith(panel);
+    htmx.process(panel);
+    htmx.trigger(panel, "htmx:load", { elt: panel });
+    if (focused) panel.focus({ preventScroll: true });
+    if (since) tick(panel, since);
+    mark();
+  }
+  // A review that is on its way when its part leaves the panel still says what became of it.
+  function reportLater(panel) {
+    const form = panel.querySelector("#review.htmx-request");
+    if (!form) return;
+    form.addEventListener("htmx:afterRequest", function (event) {
+      const said = event.detail.xhr.getResponseHeader("HX-Trigger");
+      if (!event.detail.successful || !said) return toast(`The review of ${panel.dataset.name} was not recorded.`);
+      for (const [name, detail] of Object.entries(JSON.parse(said))) document.body.dispatchEvent(new CustomEvent(name, { detail }));
+    });
+  }
+  function pendingPanel({ name, picture, word, words }) {
+    const panel = $("pending-panel").content.firstElementChild.cloneNode(true);
+    const image = panel.querySelector("img");
+    const room = $("result").querySelector(".pane");
+    panel.querySelector("h1").textContent = name;
+    panel.querySelector("[data-word]").textContent = word;
+    panel.querySelector("[data-words]").textContent = words;
+    if (room) panel.querySelector(".pane").style.minHeight = `${room.offsetHeight}px`;
+    if (picture) image.src = picture;
+    else image.remove();
+    image.addEventListener("error", () => image.remove()); // no picture that a browser can show
+    return panel;
+  }
+  function tick(panel, since) {
+    const places = [...panel.querySelectorAll("[data-elapsed]")];
+    const say = () => {
+      const text = `${Math.round((Date.now() - since) / 1000)} s`;
+      for (const place of [...places, ...document.querySelectorAll("#sending [data-elapsed]")]) place.textContent = text;
+      if (document.querySelector("#state [data-judging=no]")) panel.querySelector("[data-words]").textContent = "Nothing is judging at the moment. The image waits.";
+    };
+    clock = setInterval(say, 1000);
+    say();
+  }
+  function failedPanel(name, why, again) {
+    const panel = pendingPanel({ name, word: "NOT SHOWN", words: why });
+    delete panel.dataset.pending;
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "button", textContent: "Try again" });
+    button.addEventListener("click", again);
+    panel.querySelector("#verdict").append(button);
+    return panel;
+  }
+  const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
+
+  async function ask(where) {
+    const answer = await fetch(where, { credentials: "same-origin", headers: FETCH });
+    if (answer.headers.has("X-Sign-In")) {
+      await session.signedIn();
+      return ask(where);
+    }
+    if (!answer.ok) throw new Error(answer.status === 404 ? "There is no such record." : "The server did not answer.");
+    return parsed(await answer.text()).getElementById("result");
+  }
+  // Show a record, or what stands there where none is open.
+  async function open(id, { name = "", picture = "", push = false } = {}) {
+    const mine = (wish += 1);
+    opened = Boolean(id);
+    if (push) history.pushState(null, "", address(id));
+    put(pendingPanel({ name, picture, word: "OPENING", words: "" }), id);
+    let panel;
+    try {
+      panel = await ask(address(id));
+    } catch (error) {
+      panel = failedPanel(name, error.message, () => open(id, { name, picture }));
+    }
+    if (mine === wish) put(panel, id);
+  }
+  document.addEventListener("click", function (event) {
+    const link = event.target.closest("a[data-open]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    const focused = document.activeElement === link; // by mouse or Enter: the keys of the viewer are its own then
+    const image = link.querySelector("img");
+    const name = link.querySelector(".name");
+    open(link.dataset.open, { name: name ? name.textContent : "", picture: image ? image.src : "", push: true });
+    if (focused && link.closest("#latest")) $("result").focus({ preventScroll: true });
+  });
+  window.addEventListener("popstate", function () {
+    const words = new URLSearchParams(location.search);
+    const id = words.get("inspection") || "";
+    if ((words.get("category") || CATEGORY) !== CATEGORY) return location.reload();
+    if (id === shown && !sending) return; // another place of the same part: viewer.js
+    const row = id && $(`s-${id}`);
+    open(id, row ? { name: row.querySelector(".name").textContent, picture: (row.querySelector("img") || {}).src } : {});
+  });
+
+  // ---- keys. G and D review the part that is shown, and no other: while there is no verdict there is nothing to press
   const keys = $("keys");
   $("show-keys").hidden = false;
   $("show-keys").addEventListener("click", () => keys.showModal());
 
   function step(by) {
     const links = [...document.querySelectorAll("#latest .strip-list a")];
-    const open = new URLSearchParams(location.search).get("inspection");
-    const at = links.findIndex((link) => link.id === "s-" + open);
+    const at = links.findIndex((link) => link.dataset.open === shown);
     const next = links[at < 0 ? 0 : at + by];
     if (!next) return;
     document.activeElement.blur();
     next.scrollIntoView({ block: "nearest" });
-    next.click(); // that of a list just swapped in, which htmx does not know yet, opens the whole page
+    next.click();
   }
   const press = (id) => $(id) && !$(id).hidden && !$(id).disabled && $(id).click();
+  function review(id) {
+    if ($("result").dataset.pending !== undefined) toast(`${$("result").querySelector("h1").textContent} has no verdict yet. Nothing was reviewed.`);
+    else press(id);
+  }
   const acts = {
     j: () => step(1),
     k: () => step(-1),
-    g: () => press("say-good"),
-    d: () => press("say-defect"),
+    g: () => review("say-good"),
+    d: () => review("say-defect"),
     c: () => press("open-camera"),
     "?": () => keys.showModal(),
   };
@@ -53,14 +186,31 @@
     const act = acts[event.key.toLowerCase()];
     if (!act) return;
     event.preventDefault();
+    if (event.repeat && act !== acts.j && act !== acts.k) return;
     act();
   });
-  // What was opened with mouse or Enter has the focus: the keys of the viewer are its own then.
-  document.body.addEventListener("htmx:afterSwap", function (event) {
-    const from = event.detail.requestConfig && event.detail.requestConfig.elt;
-    if (from && from.closest("#latest") && document.activeElement === from) $("result").focus({ preventScroll: true });
+  // A browser may keep nothing: then nothing is remembered.
+  function kept(name, value) {
+    try {
+      if (value === undefined) return localStorage.getItem("line." + name) || "";
+      localStorage.setItem("line." + name, value);
+    } catch {
+      return "";
+    }
+  }
+  // Whoever asked for it goes on to the next part after a review.
+  function offerNext() {
+    const box = $("next-part");
+    if (box) box.checked = kept("next") === "yes";
+  }
+  document.addEventListener("change", (event) => event.target.id === "next-part" && kept("next", event.target.checked ? "yes" : "no"));
+  document.body.addEventListener("htmx:load", offerNext);
+  offerNext();
+  document.body.addEventListener("reviewed", function (event) {
+    if (event.target.closest && event.target.closest("#result") && kept("next") === "yes") setTimeout(() => step(1));
   });
 
+  let sending = null; // the image whose answer is waited for
   const form = $("upload");
   if (!form) return;
   const input = $("image");
@@ -68,108 +218,184 @@
   const bar = form.querySelector("progress");
   input.multiple = true;
 
-  // ---- the queue: one image after another; what was not judged is listed with its reason
-  const most = Number(form.dataset.most);
+  // ---- the queue: one image after another
+  const MAX_QUEUED = Number(form.dataset.most);
   const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   let waiting = []; // the first of them is being sent, or is to be tried again
-  let total = 0, done = 0, failed = 0, sending = false, refusal = null;
+  let together = null; // the images that were sent together last, and what became of them
 
   function add(files) {
-    const chosen = [...files];
-    if (!chosen.length) return;
+    const added = [...files];
+    input.value = photo.value = "";
+    if (!added.length) return;
     $("too-many").hidden = true;
-    if (waiting.length + chosen.length > most) {
-      $("too-many-count").textContent = waiting.length + chosen.length;
+    if (waiting.length + added.length > MAX_QUEUED) {
+      $("too-many-count").textContent = waiting.length + added.length;
       $("too-many").hidden = false;
-      input.value = photo.value = "";
       return;
     }
-    if (!waiting.length) {
-      total = done = failed = 0;
-      $("queue-failed").replaceChildren();
+    const items = added.map((file) => ({ name: file.name, file, key: random(), picture: URL.createObjectURL(file), follow: true }));
+    if (waiting.length + items.length > 1) {
+      if (!together || !together.waits) together = { total: waiting.length, waits: waiting.length, results: [] };
+      for (const item of waiting) item.together = together;
+      for (const item of items) item.together = together;
+      together.total += items.length;
+      together.waits += items.length;
     }
-    for (const file of chosen) waiting.push({ file, key: random() });
-    total += chosen.length;
-    tell();
+    waiting.push(...items);
+    for (const item of waiting) item.follow = true; // the panel is the part's that is being sent
+    summarise();
     if ($("offline").hidden) send();
+    if (sending && sending.wish !== wish) show(sending);
+  }
+  // The panel, the list and the address become those of the part that was sent.
+  function show(item) {
+    item.wish = wish += 1;
+    if (opened) history.pushState(null, "", address(""));
+    else history.replaceState(null, "", address(""));
+    opened = false;
+    put(pendingPanel({ ...item, word: "PENDING", words: "Being judged." }), "", item.since);
   }
   function send() {
     if (sending || !waiting.length) return;
-    sending = true;
-    refusal = null;
-    const transfer = new DataTransfer();
-    transfer.items.add(waiting[0].file);
-    input.files = transfer.files;
-    photo.value = "";
-    $("key").value = waiting[0].key;
-    form.requestSubmit();
+    const item = (sending = waiting[0]);
+    item.since = Date.now();
+    const row = $("pending-row").content.firstElementChild.cloneNode(true);
+    row.querySelector(".name").textContent = item.name;
+    if (item.picture) row.querySelector("img").src = item.picture;
+    row.querySelector("a").addEventListener("click", () => show(item));
+    $("sending").replaceChildren(row);
+    $("sending").hidden = false;
+    if (item.follow) show(item);
+    mark();
+    transmit(item);
   }
-  function tell() {
-    $("queue").hidden = total < 2;
-    $("queue-stop").hidden = !waiting.length;
-    $("queue-bar").hidden = !waiting.length;
-    $("queue-bar").value = done / total;
-    const words = waiting.length ? `${done} of ${total} images` : `${done} images: done`;
-    $("queue-words").textContent = words + (failed ? `, ${failed} not judged` : "");
+  function transmit(item) {
+    const body = new FormData(form);
+    body.delete("photo");
+    body.delete("image");
+    if (item.file) body.set("image", item.file, item.name);
+    if (item.file) body.set("key", item.key);
+    const request = new XMLHttpRequest();
+    request.open("POST", item.action || form.action);
+    for (const [name, value] of Object.entries(FETCH)) request.setRequestHeader(name, value);
+    request.upload.addEventListener("progress", function (event) {
+      if (event.lengthComputable && event.loaded < event.total) bar.value = event.loaded / event.total;
+      else bar.removeAttribute("value");
+    });
+    request.addEventListener("load", () => answered(item, request));
+    for (const name of ["error", "abort", "timeout"]) request.addEventListener(name, () => unanswered(item));
+    bar.classList.add("busy");
+    bar.removeAttribute("value");
+    request.send(body);
   }
-  function list(name, why) {
-    const item = document.createElement("li");
-    const strong = document.createElement("strong");
-    strong.textContent = name;
-    item.append(strong, ": ", why);
-    $("queue-failed").append(item);
+  async function answered(item, request) {
+    if (session.over(request)) {
+      if (item.wish === wish) put(pendingPanel({ ...item, word: "WAITING", words: "It is sent when you have signed in." }), "");
+      await session.signedIn();
+      if (item.wish === wish) show(item);
+      return transmit(item);
+    }
+    const page = parsed(request.status === 200 ? request.responseText : "");
+    const panel = page.getElementById("result") || refusedPanel(item, request.status);
+    if (!panel) return unanswered(item);
+    const { inspection = "", outcome = "", refused = "" } = panel.dataset;
+    const latest = page.getElementById("latest");
+    rest(item);
+    $("offline").hidden = true;
+    if (latest) {
+      listShown += 1;
+      $("latest").replaceWith(latest);
+      htmx.process(latest);
+    }
+    if (item.together) item.together.results.push({ name: item.name, id: inspection, outcome, refused });
+    const isShown = item.wish === wish;
+    if (isShown) {
+      history.replaceState(null, "", inspection ? panel.dataset.address : address(""));
+      put(panel, inspection);
+    } else {
+      toast(`${item.name}: ${inspection ? WORDS[outcome] : "not judged. " + refused}`);
+    }
+    if (inspection) document.body.dispatchEvent(new CustomEvent("inspected"));
+    mark();
+    summarise();
+    // Whoever opened another record meanwhile is not taken away from it.
+    if (!isShown) for (const next of waiting) next.follow = false;
+    send();
   }
-  function rest() {
-    input.value = photo.value = $("key").value = "";
-    bar.hidden = true;
-    if (!waiting.length) form.elements.serial_number.value = "";
+  // Refused before it was looked at: sending it again changes nothing.
+  function refusedPanel(item, status) {
+    if (status < 400 || status >= 500) return null;
+    const why = status === 413 ? "The file is too large. Nothing was kept." : `The server refused it (${status}). Nothing was kept.`;
+    const panel = pendingPanel({ ...item, word: "NOT JUDGED", words: why });
+    delete panel.dataset.pending;
+    panel.dataset.refused = why;
+    return panel;
+  }
+  function unanswered(item) {
+    sending = null;
+    bar.classList.remove("busy");
+    $("offline-what").textContent = `${item.name} may not have been judged.`;
+    $("offline").hidden = false;
+    if (item.wish === wish) {
+      const panel = pendingPanel({ ...item, word: "NO ANSWER", words: "Whether it was judged is not known. Try again: it is not judged twice." });
+      put(panel, "");
+    }
+  }
+  function rest(item) {
+    waiting = waiting.filter((other) => other !== item);
+    sending = null;
+    if (item.together) item.together.waits -= 1;
+    $("sending").hidden = true;
+    $("sending").replaceChildren();
+    bar.classList.remove("busy");
+    if (item.picture) setTimeout(() => URL.revokeObjectURL(item.picture), 60000);
+    if (!waiting.length && !item.action) form.elements.serial_number.value = "";
     tellPart();
-    tell();
+  }
+
+  // ---- what became of images that were sent together: it stays until others are sent together, or it is closed
+  const WORDS = { good: "good", defective: "DEFECT", not_comparable: "not comparable", "": "not judged" };
+  const ORDER = ["defective", "not_comparable", ""];
+  function summarise() {
+    $("queue").hidden = !together;
+    if (!together) return;
+    const { total, waits, results } = together;
+    const counts = Object.entries(WORDS)
+      .map(([outcome, word]) => [results.filter((result) => result.outcome === outcome).length, word])
+      .filter(([count]) => count)
+      .map(([count, word]) => `${count} ${word}`);
+    const head = waits ? `${total - waits} of ${total} images` : `${total} image${total === 1 ? "" : "s"}`;
+    $("queue-words").textContent = counts.length ? `${head}: ${counts.join(", ")}` : head;
+    $("queue-stop").hidden = $("queue-bar").hidden = !waits;
+    $("queue-close").hidden = waits > 0;
+    $("queue-bar").value = (total - waits) / total;
+    const found = results.filter((result) => ORDER.includes(result.outcome));
+    found.sort((one, other) => ORDER.indexOf(one.outcome) - ORDER.indexOf(other.outcome));
+    $("queue-found").replaceChildren(...found.map(foundItem));
+  }
+  function foundItem({ name, id, outcome, refused }) {
+    const item = document.createElement("li");
+    item.className = outcome || "refused";
+    const what = document.createElement(id ? "a" : "strong");
+    const label = document.createElement("span");
+    label.className = "name";
+    label.textContent = name;
+    what.append(label);
+    if (id) Object.assign(what, { href: address(id) }).dataset.open = id;
+    item.append(what, `: ${refused || WORDS[outcome]}`);
+    return item;
   }
   $("queue-stop").addEventListener("click", function () {
-    const left = waiting.splice(sending ? 1 : 0);
-    total -= left.length;
+    const left = waiting.filter((item) => item !== sending);
+    waiting = waiting.filter((item) => item === sending);
+    for (const item of left) if (item.together) [item.together.total, item.together.waits] = [item.together.total - 1, item.together.waits - 1];
     if (!sending) $("offline").hidden = true;
-    rest();
+    summarise();
   });
-  document.body.addEventListener("refused", function (event) {
-    refusal = event.detail;
-  });
-  // Of many, the last verdict stays in sight: what was not judged is in the list.
-  document.body.addEventListener("htmx:beforeSwap", function (event) {
-    if (event.detail.requestConfig.elt === form && refusal && total > 1) event.detail.shouldSwap = false;
-  });
-  form.addEventListener("htmx:beforeRequest", function (event) {
-    if (event.detail.elt !== form) return;
-    bar.hidden = false;
-    bar.removeAttribute("value");
-  });
-  form.addEventListener("htmx:xhr:progress", function (event) {
-    if (event.detail.lengthComputable && event.detail.loaded < event.detail.total) {
-      bar.value = event.detail.loaded / event.detail.total;
-    } else {
-      bar.removeAttribute("value");
-    }
-  });
-  form.addEventListener("htmx:afterRequest", function (event) {
-    if (event.detail.elt !== form) return;
-    sending = false;
-    if (!event.detail.successful) {
-      bar.hidden = true;
-      const [first] = waiting;
-      $("offline-what").textContent = first ? `${first.file.name} may not have been judged.` : "";
-      $("offline").hidden = false;
-      return;
-    }
-    $("offline").hidden = true;
-    const [sent] = waiting.splice(0, 1);
-    if (sent) done += 1;
-    if (sent && refusal) {
-      failed += 1;
-      list(sent.file.name, refusal.detail);
-    }
-    rest();
-    send();
+  $("queue-close").addEventListener("click", function () {
+    together = null;
+    summarise();
   });
   $("offline-again").addEventListener("click", function () {
     $("offline").hidden = true;
@@ -177,18 +403,31 @@
   });
   $("offline-drop").addEventListener("click", function () {
     $("offline").hidden = true;
-    const [left] = waiting.splice(0, 1);
+    const [left] = waiting;
     if (left) {
-      done += 1;
-      failed += 1;
-      list(left.file.name, "the server did not answer.");
+      if (left.together) left.together.results.push({ name: left.name, id: "", outcome: "", refused: "the server did not answer" });
+      if (left.wish === wish) put(pendingPanel({ ...left, word: "SKIPPED", words: "Whether it was judged is not known: look at the list." }), "");
+      rest(left);
     }
-    rest();
+    summarise();
+    wake();
     send();
   });
   window.addEventListener("beforeunload", function (event) {
-    if (waiting.length > 1) event.preventDefault();
+    if (waiting.length > 1 || (waiting.length && !$("offline").hidden)) event.preventDefault();
   });
+  form.addEventListener("submit", function (event) {
+    event.preventDefault();
+    add(input.files.length ? input.files : photo.files);
+  });
+  // The image of a request that nobody judged in time was kept: it is judged again, not sent again.
+  document.addEventListener("submit", function (event) {
+    const again = event.target.closest("[data-again]");
+    if (!again) return;
+    event.preventDefault();
+    waiting.unshift({ name: again.dataset.again, action: again.action, follow: true });
+    send();
+  }, true);
 
   // ---- where images come from
   for (const source of [input, photo]) source.addEventListener("change", () => add(source.files));
@@ -211,15 +450,6 @@
   // ---- what is known of the part
   const remembered = ["station", "lot", "part_number"];
   const part = [...remembered, "serial_number"].map((name) => form.elements[name]);
-  // A browser may keep nothing: then nothing is remembered.
-  function kept(name, value) {
-    try {
-      if (value === undefined) return localStorage.getItem("line." + name) || "";
-      localStorage.setItem("line." + name, value);
-    } catch {
-      return "";
-    }
-  }
   function tellPart() {
     const words = part.filter((field) => field.value).map((field) => `${field.labels[0].textContent.toLowerCase()} ${field.value}`);
     $("part-words").textContent = words.join(" · ") || "station, lot, numbers";

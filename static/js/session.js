@@ -20,7 +20,9 @@
 
   // ---- who is signed in by now, and the CSRF token that the page's forms need from then on
   function take(state) {
-    for (const input of document.querySelectorAll("input[name=csrfmiddlewaretoken]")) input.value = state.csrf;
+    for (const place of [document, ...[...document.querySelectorAll("template")].map((template) => template.content)]) {
+      for (const input of place.querySelectorAll("input[name=csrfmiddlewaretoken]")) input.value = state.csrf;
+    }
     const sent = JSON.parse(document.body.getAttribute("hx-headers") || "{}");
     document.body.setAttribute("hx-headers", JSON.stringify({ ...sent, "X-CSRFToken": state.csrf }));
     if (state.user && state.user !== user) {

@@ -1,0 +1,341 @@
+"""The line while something is wrong: a frozen worker, a dead one, a session that is over, a promotion elsewhere.
+
+Whatever happens, the panel, the picture, the list and the address are about one and the same part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests import parts
+from tests.e2e.conftest import CHROMIUM, PASSWORD, drop, make_people
+from tests.stack.conftest import DISC, Stack, new_stack, trained, wait_for
+
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+
+_ONE_PART = """() => {
+  const row = document.querySelector("#latest a[aria-current]");
+  const picture = document.querySelector("#result .stack img");
+  const id = (text) => ((text || "").match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/) || [""])[0];
+  return [document.querySelector("#result").dataset.inspection || "", id(location.search), id(row && row.id),
+          id(picture && picture.getAttribute("src"))];
+}"""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two categories in force, `nut` loaded last; an image is given up after 20 seconds."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here (Debian: apt-get install chromium)")
+    with new_stack(trained("--illumination", "flatfield"), ANSWER_TIMEOUT="20") as made:
+        make_people(made)
+        nut = parts.write_dataset(tmp_path_factory.mktemp("second") / "nut", train=12)
+        made.json("train", "--model", "padim", "--dataset", str(nut), *DISC)
+        made.start()
+        with made.client() as client:
+            for category in ("disc", "nut"):
+                assert client.post("/api/load_model", json={"category": category}).status_code == 200
+        yield made
+
+
+@pytest.fixture
+def disc(visit: Callable[..., Any]) -> Any:
+    """The line for discs."""
+    return visit("ina", "/?category=disc")
+
+
+def judges(stack: Stack) -> list[psutil.Process]:
+    return [process for process in stack.children() if "-Q inference" in " ".join(process.cmdline())]
+
+
+@contextlib.contextmanager
+def frozen(stack: Stack) -> Iterator[None]:
+    """The worker stands still, and so does who would replace it."""
+    assert stack.process
+    halted = [psutil.Process(stack.process.pid), *judges(stack)]
+    for process in halted:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in reversed(halted):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
+
+
+@contextlib.contextmanager
+def nobody_judging(stack: Stack) -> Iterator[None]:
+    """The worker is killed and not replaced."""
+    assert stack.process
+    supervisor = psutil.Process(stack.process.pid)
+    supervisor.suspend()
+    try:
+        for process in judges(stack):
+            process.send_signal(signal.SIGKILL)
+        yield
+    finally:
+        supervisor.resume()
+
+
+def one_part(page: Any) -> str:
+    """The record that panel, address, list and picture are all about."""
+    ids = page.evaluate(_ONE_PART)
+    assert len(set(ids)) == 1, ids
+    return str(ids[0])
+
+
+def judged(page: Any, name: str, data: bytes) -> str:
+    drop(page, name, data)
+    page.wait_for_selector(f"#result[data-inspection] h1 >> text={name}")
+    return one_part(page)
+
+
+def records(stack: Stack, **filters: str) -> list[dict[str, Any]]:
+    with stack.client() as client:
+        found: list[dict[str, Any]] = client.get("/api/inspections", params=filters).json()["results"]
+        return found
+
+
+def end_session(page: Any) -> None:
+    page.context.clear_cookies(name="sessionid")
+
+
+def sign_in_again(page: Any, person: str = "ina") -> None:
+    page.wait_for_selector("#sign-in[open]")
+    page.fill("#sign-in-user", person)
+    page.fill("#sign-in-password", PASSWORD)
+    page.press("#sign-in-password", "Enter")
+
+
+def forgive(complaints: list[str], *words: str) -> None:
+    """What the browser says itself of an answer that this test provoked."""
+    complaints[:] = [text for text in complaints if not re.search("|".join(words), text)]
+
+
+# ---------------------------------------------------------------- one part
+def test_while_a_part_is_judged_nothing_of_another_is_shown(disc: Any, stack: Stack) -> None:
+    bad = judged(disc, "bad.png", parts.png(1, defective=True))
+    assert disc.locator("#say-good").count() == 1
+    with frozen(stack):
+        drop(disc, "next.png", parts.png(2))
+        disc.wait_for_selector("#verdict .badge.pending >> text=PENDING")
+        assert disc.inner_text("#result h1") == "next.png"
+        assert disc.locator("#result .stack img").get_attribute("src").startswith("blob:")
+        assert disc.locator("#result .badge.defective, #say-good, #say-defect").count() == 0
+        assert "inspection=" not in disc.url
+        assert disc.locator("#latest a[aria-current]").count() == 0
+        assert "next.png" in disc.inner_text("#sending a[aria-current]")
+        disc.wait_for_selector("#verdict [data-elapsed] >> text=2 s")
+        disc.locator("body").press("g")
+        disc.wait_for_selector("#toasts >> text=next.png has no verdict yet")
+        # A look at another record meanwhile is not ended by the verdict that comes then.
+        disc.click(f"#s-{bad}")
+        disc.wait_for_selector("#say-good")
+        assert one_part(disc) == bad
+        assert disc.locator("#sending a[aria-current]").count() == 0
+        disc.click("#sending a")
+        assert disc.inner_text("#result h1") == "next.png"
+        disc.go_back()
+        disc.wait_for_selector("#say-good")
+        assert one_part(disc) == bad
+    disc.wait_for_selector("#toasts >> text=next.png: good")
+    disc.wait_for_selector("#latest >> text=next.png")
+    assert one_part(disc) == bad
+    assert disc.locator("#sending a").count() == 0
+    assert not [record for record in records(stack) if record["review"]]
+
+
+def test_the_answer_that_comes_late_is_not_shown(disc: Any) -> None:
+    first, second = (judged(disc, f"late-{n}.png", parts.png(10 + n)) for n in (1, 2))
+    held: list[Any] = []
+    disc.route(f"**/*inspection={first}*", lambda route: held.append(route))
+    disc.click(f"#s-{first}")
+    wait_for(lambda: disc.wait_for_timeout(50) or held, 10)
+    assert disc.inner_text("#result h1") == "late-1.png", "at once, before the answer"
+    assert disc.locator("#say-good").count() == 0
+    disc.click(f"#s-{second}")
+    disc.wait_for_selector("#say-good")
+    held[0].continue_()
+    disc.wait_for_timeout(500)
+    assert one_part(disc) == second
+    disc.unroute(f"**/*inspection={first}*")
+    disc.go_back()
+    disc.wait_for_selector("#result h1 >> text=late-1.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == first
+    disc.go_forward()
+    disc.wait_for_selector("#result h1 >> text=late-2.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == second
+
+
+def test_a_refused_file_leaves_no_verdict_of_another(disc: Any) -> None:
+    judged(disc, "before.png", parts.png(21, defective=True))
+    drop(disc, "junk.png", b"junk")
+    disc.wait_for_selector("[role=alert] >> text=junk.png was not judged")
+    assert one_part(disc) == ""
+    assert disc.locator("#result .badge, #say-good").count() == 0
+
+
+def test_images_sent_together_are_summed_up_defects_first(disc: Any) -> None:
+    sent = {"fine.png": parts.png(31), "junk.png": b"junk", "bad.png": parts.png(33, defective=True)}
+    files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in sent.items()]
+    disc.set_input_files("#image", files)
+    disc.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged")
+    assert disc.locator("#queue-found .name").all_inner_texts() == ["bad.png", "junk.png"]
+    judged(disc, "single.png", parts.png(34))
+    assert "3 images" in disc.inner_text("#queue-words"), "it stays"
+    disc.click("#queue-found a")
+    disc.wait_for_selector("#say-good")
+    assert disc.inner_text("#result h1") == "bad.png"
+    one_part(disc)
+    disc.click("#queue-close")
+    assert disc.locator("#queue").is_hidden()
+
+
+def test_the_same_image_again_is_said(disc: Any) -> None:
+    first = judged(disc, "once.png", parts.png(41))
+    assert disc.locator("#same-image").count() == 0
+    second = judged(disc, "twice.png", parts.png(41))
+    assert "Same image judged" in disc.inner_text("#same-image")
+    disc.click("#same-image a")
+    disc.wait_for_selector("#result h1 >> text=once.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == first != second
+
+
+def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: Stack) -> None:
+    older, newer = (judged(disc, f"keys-{n}.png", parts.png(50 + n)) for n in (1, 2))
+    disc.check("#next-part")
+    disc.locator("#result h1").click()
+    disc.locator("body").press("d")
+    disc.wait_for_selector("#toasts >> text=keys-2.png")
+    disc.wait_for_selector("#result h1 >> text=keys-1.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == older
+    assert "the model said GOOD" in disc.inner_text(f"#s-{newer}"), "with the answer, not with the next look"
+    disc.locator("body").press("u")
+    wait_for(lambda: "the model said" not in disc.inner_text(f"#s-{newer}"), 10)
+    assert one_part(disc) == older
+    disc.evaluate("localStorage.clear()")
+    assert {record["inspection_id"] for record in records(stack) if record["review"]} <= {newer}
+
+
+# ---------------------------------------------------------------- the category
+def test_a_promotion_elsewhere_changes_nothing_here(visit: Callable[..., Any], stack: Stack) -> None:
+    page = visit("otto")
+    assert "What is inspected here?" in page.inner_text("#choose-category")
+    assert page.locator("#upload").count() == 0
+    page.click("#choose-category >> text=disc")
+    page.wait_for_selector("#upload")
+    page.click("nav[aria-label=Main] >> text=History")
+    with stack.client() as client:
+        assert client.post("/api/load_model", json={"category": "nut"}).status_code == 200
+    page.click("nav[aria-label=Main] >> text=Line")
+    page.wait_for_selector(".strip .first >> text=disc")
+    judged(page, "for-disc.png", parts.png(61))
+    page.goto(stack.address + "/batches/")
+    assert page.input_value("#id_category") == "disc"
+    assert {record["category"] for record in records(stack) if record["filename"] == "for-disc.png"} == {"disc"}
+
+
+def test_two_tabs_have_a_category_each(visit: Callable[..., Any], stack: Stack) -> None:
+    discs = visit("ina", "/?category=disc")
+    nuts = discs.context.new_page()
+    nuts.goto(stack.address + "/?category=nut")
+    judged(nuts, "a-nut.png", parts.png(62))
+    judged(discs, "a-disc.png", parts.png(63))
+    discs.reload()
+    assert discs.inner_text(".strip .first") == "disc"
+    found = {record["filename"]: record["category"] for record in records(stack)}
+    assert (found["a-nut.png"], found["a-disc.png"]) == ("nut", "disc")
+
+
+# ---------------------------------------------------------------- the session
+def test_an_image_dropped_after_the_session_ended_waits_and_is_judged(disc: Any, complaints: list[str]) -> None:
+    judged(disc, "signed-in.png", parts.png(71))
+    end_session(disc)
+    drop(disc, "waits.png", parts.png(72, defective=True))
+    disc.wait_for_selector("#sign-in[open] #sign-in-waits")
+    disc.fill("#sign-in-password", "a wrong guess")
+    disc.press("#sign-in-password", "Enter")
+    disc.wait_for_selector("#sign-in-failed >> text=do not match")
+    sign_in_again(disc)
+    disc.wait_for_selector("#result[data-outcome=defective] h1 >> text=waits.png")
+    one_part(disc)
+    assert disc.locator("#signed-in-as").is_hidden()
+    forgive(complaints, "401", "422")
+
+
+def test_a_typed_comment_outlives_the_session(disc: Any, stack: Stack, complaints: list[str]) -> None:
+    shown = judged(disc, "commented.png", parts.png(73))
+    disc.fill("#comment", "scratch at the rim")
+    end_session(disc)
+    disc.click("#say-defect")
+    disc.wait_for_selector("#sign-in[open]")
+    assert disc.input_value("#comment") == "scratch at the rim"
+    sign_in_again(disc, "otto")
+    disc.wait_for_selector("#verdict .human.defective >> text=otto")
+    assert "Signed in as otto, before: ina" in disc.inner_text("#signed-in-as")
+    assert one_part(disc) == shown
+    disc.goto(f"{stack.address}/inspections/{shown}/")
+    assert "scratch at the rim" in disc.inner_text("#reviews")
+    forgive(complaints, "401")
+
+
+def test_on_other_pages_too_what_was_typed_waits(visit: Callable[..., Any], complaints: list[str]) -> None:
+    page = visit("ina", "/settings/")
+    page.fill("#id_station", "bench 4")
+    end_session(page)
+    page.locator("form:has(#id_station) button").first.click()
+    sign_in_again(page)
+    page.wait_for_load_state("networkidle")
+    assert page.input_value("#id_station") == "bench 4"
+    page.reload()
+    assert page.input_value("#id_station") == "bench 4"
+    forgive(complaints, "401")
+
+
+def test_without_scripts_the_sign_in_page_says_that_the_image_was_not_received(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    image = tmp_path / "plain.png"
+    image.write_bytes(parts.png(74))
+    page = visit("otto", "/?category=disc", java_script_enabled=False)
+    page.set_input_files("#image", str(image))
+    end_session(page)
+    page.click("#upload button.primary")
+    assert "The file was not received" in page.inner_text("main")
+    page.fill("#id_username", "otto")
+    page.fill("#id_password", PASSWORD)
+    page.click("button.primary")
+    assert "category=disc" in page.url
+
+
+# ---------------------------------------------------------------- nobody judges
+def test_a_line_without_a_worker_says_so_and_judges_the_kept_image_later(disc: Any, stack: Stack) -> None:
+    judged(disc, "working.png", parts.png(81))
+    with nobody_judging(stack):
+        disc.wait_for_selector(".judging.bad >> text=/Nothing is judging since [0-9]{2}:[0-9]{2}/", timeout=30_000)
+        drop(disc, "kept.png", parts.png(82, defective=True))
+        disc.wait_for_selector(".judging.bad >> text=1 image waiting", timeout=15_000)
+        disc.wait_for_selector("#result >> text=The inspection service is down.", timeout=40_000)
+        text = disc.inner_text("#result")
+        assert "kept.png was not judged" in text
+        assert "The image is kept" in text
+        assert "Call support" in text
+        assert not re.search("manage.py|make run|worker", text)
+        assert one_part(disc) == ""
+    wait_for(lambda: disc.wait_for_timeout(100) or disc.locator(".judging.bad").count() == 0, 60)
+    disc.click("[data-again] button")
+    disc.wait_for_selector("#result[data-outcome=defective] h1 >> text=kept.png")
+    one_part(disc)
+    assert len([record for record in records(stack) if record["filename"] == "kept.png"]) == 1
