@@ -304,9 +304,11 @@
     rest(item);
     $("offline").hidden = true;
     if (latest) {
+      const focused = $("latest").contains(document.activeElement) && document.activeElement.id;
       listShown += 1;
       $("latest").replaceWith(latest);
       htmx.process(latest);
+      if (focused && $(focused)) $(focused).focus({ preventScroll: true });
     }
     if (item.together) item.together.results.push({ name: item.name, id: inspection, outcome, refused });
     const isShown = item.wish === wish;

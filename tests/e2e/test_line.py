@@ -79,7 +79,7 @@ def test_without_scripts_the_form_does_it(visit: Callable[..., Any], tmp_path: P
     page.set_input_files("#image", str(image))
     page.click("#upload button")
     page.wait_for_selector(".verdict.defective")
-    page.click("dl.facts a[href^='/inspections/']")
+    page.click("text=Open record")
     assert "SHA-256" in page.inner_text("main")
 
 
