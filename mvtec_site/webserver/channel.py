@@ -36,10 +36,11 @@ class Task(WSGITask):
 
     bytes_sent = 0
 
-    def start(self) -> None:
-        super().start()
+    def build_response_header(self) -> bytes:
         if self.request.refusal is not None or self.channel.server.is_stopping:
             self.set_close_on_finish()
+        header: bytes = super().build_response_header()
+        return header
 
     def service(self) -> None:
         began = time.monotonic()
@@ -209,7 +210,7 @@ class Channel(HTTPChannel):
         request.is_counted = True
         self.client = client_group(forwarded_address(self.address, request.headers.get("X_FORWARDED_FOR", "")))
         limit = settings.WEB_CONNECTIONS_PER_ADDRESS
-        if self.server.count_requests(self.client) > limit:
+        if self.server.count_requests(self.client, besides=self) >= limit:
             request.refuse(refusals.too_many_connections(limit))
 
     # ------------------------------------------------------------ deadlines

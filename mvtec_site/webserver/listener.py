@@ -100,8 +100,9 @@ class _Limits:
         min(candidates, key=lambda channel: (channel.has_request, channel.read_at)).handle_close()
         return True
 
-    def count_requests(self, client: str) -> int:
-        return sum(channel.has_request and channel.client == client for channel in self.channels())
+    def count_requests(self, client: str, besides: Channel) -> int:
+        others = (channel for channel in self.channels() if channel is not besides)
+        return sum(channel.has_request and channel.client == client for channel in others)
 
     # ------------------------------------------------------------ looking after them
     def check(self, now: float) -> None:
@@ -192,7 +193,7 @@ def listen(sock: socket.socket, shared: Shared) -> _Limits:
         inbuf_overflow=1024**2,
         outbuf_overflow=2 * 1024**2,
         # A stream (an export) is made no faster than it is read; one picture is buffered whole, whatever its size.
-        outbuf_high_watermark=1024**2,
+        outbuf_high_watermark=256 * 1024,
         max_request_header_size=settings.WEB_MAX_HEADER,
         max_request_body_size=2**62,  # the parser knows the limit of each address
         backlog=2048,
