@@ -28,6 +28,7 @@ from accounts.roles import Right, require
 from inspection.models import Inspection, Review
 from inspection.opened import recorded_by, removal, reviews_of
 from inspection.selectors import VERDICT_WORDS, heat, verdict_in_words
+from mvtec_site.version import PRODUCT
 from records.images import open_rgb
 from records.models import AuditEvent, Discarded
 from records.selectors import gate_limits
@@ -96,7 +97,7 @@ def draw_certificate(
         topMargin=15 * mm,
         bottomMargin=18 * mm,
         title=f"Inspection certificate {inspection.pk}",
-        author="Inspection",
+        author=PRODUCT,
         invariant=1,
     )
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
+from pathlib import PurePath
 from typing import Any
 
 from django.db import transaction
@@ -30,6 +31,8 @@ KIND = "dataset.made_from_reviews"
 TEST_SHARE = 0.2
 # Of defective parts whose reviewer named no type.
 _UNNAMED = "defect"
+# Of a file's name: of what the part is called, and of the hash after it.
+_CALLED_MOST, _HASH_DIGITS = 60, 12
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,34 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
     return dataset, created
 
 
+@dataclass(frozen=True)
+class Count:
+    """How many images a choice has, before anything is made of it. `left_out`: how many records, and why."""
+
+    training: int
+    test_good: int
+    test_defective: int
+    masks: int
+    left_out: tuple[tuple[str, int], ...]
+
+    @property
+    def total(self) -> int:
+        return self.training + self.test_good + self.test_defective
+
+
+def count_images(*, category: Category, choice: Choice) -> Count:
+    """What `dataset_from_reviews` would make of a choice now."""
+    kept = _choose(replace(choice, filters=replace(choice.filters, category=category)))
+    split = Counter((image.split, image.is_defective) for image in kept.images)
+    return Count(
+        training=split["train", False],
+        test_good=split["test", False],
+        test_defective=split["test", True],
+        masks=sum(bool(image.regions) for image in kept.images),
+        left_out=tuple(Counter(reason for _, reason in kept.left_out).most_common()),
+    )
+
+
 # ---------------------------------------------------------------- which images, and what they are
 def _choose(choice: Choice) -> _Kept:
     kept = _Kept()
@@ -178,6 +209,8 @@ def _by_image(filters: Filters) -> Iterator[list[Standing]]:
 
 _SHOWN = (
     "last_review__regions",
+    "inspection__serial_number",
+    "inspection__filename",
     *(f"inspection__asset__{name}" for name in ("sha256", "content_type", "width", "height", "discarded_at")),
 )
 
@@ -189,10 +222,10 @@ def _labelled(standings: list[Standing], test_share: float) -> _Labelled:
     defect_type = (last.defect_type or _UNNAMED) if is_defective else GOOD
     odd = any(standing.inspection.outcome == Inspection.Outcome.NOT_COMPARABLE for standing in standings)
     split: Split = "test" if is_defective or odd or share_of(asset.sha256) < test_share else "train"
-    extension = "png" if asset.content_type == "image/png" else "jpg"
+    folder = _folder(defect_type) if is_defective else GOOD
     return _Labelled(
         asset=asset,
-        path=f"{split}/{_folder(defect_type) if is_defective else GOOD}/{asset.sha256}.{extension}",
+        path=f"{split}/{folder}/{_filename(standings[-1].inspection)}",
         split=split,
         is_defective=is_defective,
         defect_type=defect_type,
@@ -204,6 +237,14 @@ def _folder(defect_type: str) -> str:
     """A folder's name for what a person wrote, which may hold anything."""
     short = short_name(defect_type)
     return short if short not in ("", GOOD) else hashlib.sha256(defect_type.encode()).hexdigest()[:16]
+
+
+def _filename(inspection: Inspection) -> str:
+    """What people call the part: its serial number, else the name of the file; and enough of the hash to be unique."""
+    asset = inspection.asset
+    extension = "png" if asset.content_type == "image/png" else "jpg"
+    called = short_name(inspection.serial_number) or short_name(PurePath(inspection.filename).stem) or "image"
+    return f"{called[:_CALLED_MOST]}-{asset.sha256[:_HASH_DIGITS]}.{extension}"
 
 
 def share_of(sha256: str) -> float:

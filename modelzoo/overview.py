@@ -98,18 +98,18 @@ def page_of(version: Any) -> dict[str, Any]:
         "software": list(flat(version.versions)),
         "thresholds": list(thresholds[:_LATEST]),
         "deployments": list(documents.deployments().filter(model_version=version.pk)[:_LATEST]),
-        "before": _before(version),
+        **_before(version),
     }
 
 
-def _before(version: ModelVersion) -> Deployment | None:
-    """What a rollback would lead to."""
+def _before(version: ModelVersion) -> dict[str, Any]:
+    """What a rollback would lead to, or why there is nothing that it would lead to."""
     if version.stage != ModelVersion.Stage.PRODUCTION:
-        return None
+        return {"before": None}
     try:
-        return rollback_target(version.category)
-    except UserError:
-        return None
+        return {"before": rollback_target(version.category)}
+    except UserError as error:
+        return {"before": None, "no_rollback": error.detail.partition(" Nothing was changed")[0]}
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

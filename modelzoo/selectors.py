@@ -209,12 +209,20 @@ def rollback_target(category: Category) -> Deployment:
             path.pop()  # loaded again, perhaps in another way
         path.append(step)
     if len(path) < 2:
+        others = served.exclude(model_version=present.model_version_id).exists()
         raise Conflict(
-            f"No other version served {category.name} before {present.model_version}. Nothing was changed. Promote the "
-            "version that you want.",
+            f"{_NOT_SERVED_BEFORE[others].format(category=category.name, version=present.model_version)} Nothing was "
+            "changed. Promote the version that you want.",
             code="nothing_to_roll_back_to",
         )
     return path[-2]
+
+
+# Why there is nothing to roll back to, by whether other versions served at all.
+_NOT_SERVED_BEFORE = {
+    False: "No other version served {category} before {version}.",
+    True: "The other versions that served {category} were rolled back, and {version} is the first one that served.",
+}
 
 
 class NoModelLoaded(UserError):

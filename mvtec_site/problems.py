@@ -36,7 +36,7 @@ def describe(error: Exception) -> tuple[int, str, str, dict[str, Any]] | None:
     if isinstance(error, UserError):
         return error.status, error.code, error.detail, error.extra
     if isinstance(error, TooManyFilesSent):
-        return 413, "too_many_files", "More files than one request may carry (BATCH_MAX_FILES). Send a zip.", {}
+        return 413, "too_many_files", "More files than one request may carry. Nothing was kept. Send a zip.", {}
     if isinstance(error, RequestDataTooBig):
         return 413, "request_too_large", "The fields of this request are larger than is allowed.", {}
     if isinstance(error, Http404):

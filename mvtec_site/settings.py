@@ -11,6 +11,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from mvtec_site.env import Environment
+from mvtec_site.version import PRODUCT
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -194,7 +195,10 @@ BATCH_ROOTS = tuple(
 if not all(root.is_absolute() for root in BATCH_ROOTS):
     raise ImproperlyConfigured("BATCH_ROOTS must name folders by their absolute paths, separated by commas.")
 # Django counts files while it parses, before any view runs.
-DATA_UPLOAD_MAX_NUMBER_FILES = BATCH_MAX_FILES
+DATASET_MAX_FILES = env.integer(
+    "DATASET_MAX_FILES", 2000, "most images that a page imports at once as a data set", low=2, high=20_000
+)
+DATA_UPLOAD_MAX_NUMBER_FILES = max(BATCH_MAX_FILES, DATASET_MAX_FILES)
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024**2  # fields of a form; files are not counted here
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1024**2
 
@@ -370,7 +374,7 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
-    "TITLE": "MVTec anomaly detection",
+    "TITLE": PRODUCT,
     "DESCRIPTION": "Judge images, keep the record, ask it later. Errors are RFC 9457 problem documents with a code.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from accounts.views.sign_in import SignIn, SignOut, session
 from mvtec_site import views
+from mvtec_site.version import PRODUCT
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
@@ -17,7 +18,11 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     # DRF decides who may read these: a token is as good as a session.
     path("api/schema", login_not_required(SpectacularAPIView.as_view()), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="api-docs"),
+    path(
+        "api/docs",
+        SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="api_docs.html"),
+        name="api-docs",
+    ),
     *(
         path("api/", include(f"{app}.api.urls"))
         for app in ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
@@ -35,5 +40,5 @@ handler400 = views.bad_request
 handler403 = views.forbidden
 handler404 = views.not_found
 handler500 = views.server_error
-admin.site.site_header = "MVTec inspection: administration"
-admin.site.site_title = "Administration"
+admin.site.site_header = f"{PRODUCT}: administration"
+admin.site.site_title = PRODUCT

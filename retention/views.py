@@ -35,11 +35,11 @@ class PolicyForm(forms.Form):
 
     good_after_days = _days("Images of good parts may go after days")
     good_keep_every = forms.IntegerField(
-        label="but one in so many of them stays", required=False, min_value=0, max_value=MOST_KEEP_EVERY
+        label="keep 1 in N of them", required=False, min_value=0, max_value=MOST_KEEP_EVERY
     )
     maps_after_days = _days("Maps of good parts may go after days")
     defective_after_days = _days("All other images may go after days")
-    keep_reviewed = forms.BooleanField(label="What a person reviewed stays", required=False)
+    keep_reviewed = forms.BooleanField(label="Keep reviewed images", required=False)
     reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
     def clean_good_keep_every(self) -> int:

@@ -36,6 +36,11 @@ _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zip
 _RATIO_COUNTS_FROM = 16 * 1024**2
 
 
+def is_junk(path: PurePosixPath) -> bool:
+    """Whether operating systems leave such a file beside images."""
+    return path.name in _JUNK_FILES or path.name.startswith("._") or bool(_JUNK_FOLDERS & {*path.parts})
+
+
 @dataclass(frozen=True)
 class ArchiveLimits:
     """Bounds on what comes out of an archive.
@@ -157,7 +162,7 @@ class _Budget:
         if self.members > self.limits.max_files:
             raise _too_many(self.limits)
         path = _safe_path(name)
-        if path is None or path.name in _JUNK_FILES or path.name.startswith("._") or _JUNK_FOLDERS & {*path.parts}:
+        if path is None or is_junk(path):
             return None
         self._reserve(path, is_folder=is_folder)
         if is_folder:

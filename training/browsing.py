@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
-from django.utils import timezone
 
 from modelzoo.models import ModelVersion
 from mvtec_site.charts import Chart, lanes, line
@@ -109,16 +107,6 @@ def shown_runs(*, dataset: str = "", status: str = "") -> QuerySet[TrainingRun]:
         .defer("log", "history", "versions", *(f"model_version__{name}" for name in heavy))
         .annotate(auroc=F("model_version__metrics__image__auroc"))
     )
-
-
-def remaining(run: TrainingRun) -> timedelta | None:
-    """How long a run will take yet if it goes on as until now; None while that is a guess."""
-    if run.status != TrainingRun.Status.RUNNING or run.started_at is None or run.progress < 0.05:
-        return None
-    elapsed = timezone.now() - run.started_at
-    if elapsed < timedelta(seconds=5):
-        return None
-    return elapsed * (1 / run.progress - 1)
 
 
 def losses(run: TrainingRun) -> Chart | None:

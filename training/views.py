@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
@@ -20,9 +21,11 @@ from accounts.web import needs
 from mvtec_site.api import immutable, read_page
 from mvtec_site.errors import NotFound, UserError
 from training import browsing, documents, selectors, services, thumbnails
+from training.estimates import remaining_time
 from training.forms import RunForm
 from training.imports import Imported, import_upload
 from training.layout import LabelNames
+from training.loose_images import import_images, preview_images
 from training.models import Dataset, Evaluation, TrainingRun
 from training.options import threshold_rule
 
@@ -42,7 +45,12 @@ def datasets(request: HttpRequest) -> HttpResponseBase:
 @needs(Right.READ)
 def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any) -> HttpResponse:
     category = request.GET.get("category", "").replace("\0", "")
-    context: dict[str, Any] = {"category": category, "categories": browsing.categories(), **said}
+    context: dict[str, Any] = {
+        "category": category,
+        "categories": browsing.categories(),
+        "most_images": settings.DATASET_MAX_FILES,
+        **said,
+    }
     try:
         page = read_page(browsing.snapshots(category), request)
     except UserError as error:
@@ -55,6 +63,8 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any)
 @needs(Right.TRAIN)
 def _upload(request: HttpRequest) -> HttpResponseBase:
     """htmx gets the sentence of a refusal, or is sent to what came of it; a plain form the page again."""
+    if "act" in request.POST:
+        return _loose_images(request)
     file, name = request.FILES.get("archive"), request.POST.get("name", "").strip()
     try:
         if file is None:
@@ -72,6 +82,30 @@ def _upload(request: HttpRequest) -> HttpResponseBase:
     only = imported[0].dataset if len(imported) == 1 else None
     address = reverse("dataset", args=[only.pk]) if only else reverse("datasets")
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)  # type: ignore[attr-defined]
+
+
+def _loose_images(request: HttpRequest) -> HttpResponseBase:
+    """Images of good parts: a preview, and the import once that was seen."""
+    name, htmx = request.POST.get("name", "").strip(), request.htmx  # type: ignore[attr-defined]
+    given = {
+        "files": request.FILES.getlist("images"),
+        "paths": request.POST.get("paths", ""),
+        "name": name,
+        "actor": request.user,
+    }
+    said: dict[str, Any] = {"images_name": name, "most_images": settings.DATASET_MAX_FILES}
+    try:
+        if request.POST["act"] == "import":
+            imported = import_images(**given)
+            messages.success(request, _told(imported))
+            address = reverse("dataset", args=[imported.dataset.pk])
+            return HttpResponseClientRedirect(address) if htmx else redirect(address)
+        said["preview"] = preview_images(**given)
+    except UserError as error:
+        said["images_failed"] = error
+        if not htmx:
+            return _datasets(request, status=error.status, **said)
+    return render(request, "datasets.html#preview", said) if htmx else _datasets(request, **said)
 
 
 def _label_names(request: HttpRequest) -> LabelNames:
@@ -286,7 +320,7 @@ def _run_context(found: TrainingRun) -> dict[str, Any]:
     return {
         "run": found,
         "is_open": found.status in TrainingRun.OPEN,
-        "remaining": _duration_words(browsing.remaining(found)),
+        "remaining": _duration_words(remaining_time(found)),
         "percent": round(100 * found.progress),
         "offset": found.log_start + len(found.log),
         "chart": browsing.losses(found),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import F, Q, QuerySet
+from django.urls import reverse
+from django.utils import timezone
 
+from inspection.models import Inspection
 from modelzoo import overview
 from modelzoo.models import ModelVersion
 from training.models import Evaluation
@@ -15,6 +20,7 @@ from tuning.models import RescoringRun
 _RUNS = 5
 _PICTURES = 24
 _COUNTED = 20_000  # results of one run: of longer ones only the totals are told, so that the page stays fast
+_DAYS = (7, 30, 90, 365, 3650)
 _FIGURES = ("auroc", "f1", "recall", "false_reject_rate")
 
 
@@ -30,8 +36,26 @@ def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
         **overview.differences(one, other),
         "evaluations": _evaluations(one, other),
         "runs": runs,
+        "under_way": any(run.status in RescoringRun.OPEN for run in runs),
+        "here": f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}",
         "judged": _judged(finished, one, other) if finished else None,
+        **(_choices(one, other) if same_parts else {}),
     }
+
+
+def _choices(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
+    """Which of the two may score what the other judged; what is offered first, and over how many days, is possible."""
+    choices = []
+    for judge, scorer in ((one, other), (other, one)):
+        records = Inspection.objects.filter(model_version=judge).order_by("-created_at")
+        last = records.values_list("created_at", flat=True).first()
+        choices.append({"judge": judge, "scorer": scorer, "last": last})
+    offered = next((choice for choice in choices if choice["last"]), None)
+    if offered is None:
+        return {"choices": []}
+    offered["on"] = True
+    age = timezone.now() - offered["last"]
+    return {"choices": choices, "days": next((days for days in _DAYS if age < timedelta(days=days)), _DAYS[-1])}
 
 
 # ---------------------------------------------------------------- evaluations

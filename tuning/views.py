@@ -212,7 +212,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     wanted = [request.GET.get(name, "") for name in ("a", "b")]
     found = [_compared(text) for text in wanted]
     if None in found or found[0] == found[1]:
-        messages.error(request, "Choose two different versions in the list, then compare.")
+        messages.error(request, "Select two different versions in the list, then compare.")
         return redirect("models")
     one, other = found
     if request.method == "POST":
@@ -249,7 +249,7 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
         )
     messages.success(
         request,
-        f"{scorer} scores {run.total:,} images that {judge} judged, in between the images of the line. No record "
-        "changes. How far it is stands below.",
+        f"{run.total:,} records of {judge} are re-scored with {scorer}, in between the images of the line. No record "
+        "changes. The progress is shown below.",
     )
     return redirect(f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}")

@@ -28,19 +28,19 @@ from mvtec_site.frame import STATION, STATION_LENGTH, THEME, THEMES, keep_in_bro
 
 _SHOWN_TOKENS = 100
 _WORDS = {
-    Right.INSPECT: "have images judged, singly and in batches",
+    Right.INSPECT: "judge images, singly and in batches",
     Right.READ: "see records, models, thresholds, data sets and runs",
     Right.REVIEW: "confirm or overrule a verdict",
-    Right.EXPORT: "take records out, many at a time",
+    Right.EXPORT: "export records",
     Right.TRAIN: "import data sets, start and cancel training",
-    Right.TUNE: "set thresholds and score the past again",
+    Right.TUNE: "set thresholds and re-score records",
     Right.DEPLOY: "load, promote, roll back and archive model versions",
-    Right.AUDIT: "see the audit history",
+    Right.AUDIT: "see the audit log",
     Right.ISSUE: "issue and revoke tokens of your own",
     Right.ADMINISTER: "manage people, everybody's tokens and retention",
 }
 _SCOPES = {
-    Scope.INSPECT: "have images judged",
+    Scope.INSPECT: "judge images",
     Scope.READ: "read and export what you may read",
     Scope.MANAGE: "review, train, tune, deploy and administer, as far as you may",
 }
@@ -74,7 +74,7 @@ class BrowserForm(forms.Form):
     theme = forms.ChoiceField(
         label="Colours",
         required=False,
-        choices=[("", "As the system has it"), *((name, name.capitalize()) for name in THEMES)],
+        choices=[("", "System"), *((name, name.capitalize()) for name in THEMES)],
         widget=forms.RadioSelect,
     )
     station = forms.CharField(
@@ -87,7 +87,7 @@ class BrowserForm(forms.Form):
         """Every kind of space is a plain one; what cannot be seen is refused, as `station_of` takes none of it."""
         station = " ".join(str(self.cleaned_data["station"]).split())
         if not station.isprintable():
-            raise forms.ValidationError("It has a character that cannot be seen. Write it by hand.")
+            raise forms.ValidationError("It contains an invisible character. Type it by hand.")
         return station
 
 

@@ -37,7 +37,7 @@ _STATES = {
     "queued": "Waiting",
     "running": "Running",
     "finished": "Finished",
-    "cancelled": "Called off",
+    "cancelled": "Cancelled",
 }
 # What the grid of results can be narrowed down to.
 _SHOWN: dict[str, tuple[str, Q]] = {
@@ -45,7 +45,7 @@ _SHOWN: dict[str, tuple[str, Q]] = {
     "defective": ("Defective", Q(inspection__outcome=Inspection.Outcome.DEFECTIVE)),
     "not_comparable": ("Not comparable", Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
     "failed": ("Failed", Q(status=InspectionRequest.Status.FAILED)),
-    "cancelled": ("Called off", Q(status=InspectionRequest.Status.CANCELLED)),
+    "cancelled": ("Cancelled", Q(status=InspectionRequest.Status.CANCELLED)),
 }
 
 
@@ -202,7 +202,7 @@ def _cursor(address: str | None) -> str:
 @require_POST
 @needs(Right.INSPECT)
 def cancel(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
-    """Call it off. Its records stay."""
+    """Cancel it. Its records stay."""
     try:
         batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
     except NotFound as error:

@@ -31,7 +31,7 @@ def test_a_batch_is_started_followed_to_its_end_and_found_in_the_audit(
     page = visit("ina", "/batches/")
     page.set_input_files("#id_images", write(tmp_path, good=(2, 3), defective=(1, 6)))
     page.fill("#id_lot", "L-42")
-    page.click("text=Start the batch")
+    page.click("text=Start batch")
     page.wait_for_selector("h1 >> text=5 files")
     page.wait_for_selector("#live-batch >> text=Finished", timeout=30_000)
     assert page.locator(".sheet .badge.good").count() == 2
@@ -53,7 +53,7 @@ def test_a_batch_is_started_followed_to_its_end_and_found_in_the_audit(
 def test_without_scripts_a_batch_works_too(visit: Callable[..., Any], tmp_path: Path) -> None:
     page = visit("otto", "/batches/", java_script_enabled=False)
     page.set_input_files("#id_images", write(tmp_path, good=(2,)))
-    page.click("text=Start the batch")
+    page.click("text=Start batch")
     page.wait_for_selector("h1 >> text=2 files")
     for _ in range(40):
         if page.locator("text=Finished").count():

@@ -98,7 +98,7 @@ def test_from_an_archive_to_production_and_back(visit: Callable[..., Any], stack
     page.fill("#id_padim-image_size", "64")
     page.select_option("#id_padim-backbone", "efficientnet_lite0")
     page.click("text=Start training")
-    page.wait_for_selector("text=Read the evaluation report", timeout=90_000)
+    page.wait_for_selector("text=Full report", timeout=90_000)
     page.click("main a[href^='/models/']")
     page.wait_for_url("**/models/*/")
     trained = int(page.url.rstrip("/").rpartition("/")[2])

@@ -43,9 +43,9 @@ def test_an_archive_becomes_a_data_set_a_version_and_a_report(visit: Callable[..
     page.select_option("#id_padim-backbone", "efficientnet_lite0")
     page.click("text=Start training")
     page.wait_for_selector("h1 >> text=Training run")
-    page.wait_for_selector("text=Read the evaluation report", timeout=90_000)
+    page.wait_for_selector("text=Full report", timeout=90_000)
     assert "evaluated 6 of 6 test images" in page.inner_text("#log")
-    page.click("text=Read the evaluation report")
+    page.click("text=Full report")
     page.wait_for_selector("text=ROC, images")
     assert page.locator(".sheet.judged img").count() >= 6
     assert violations(page) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,37 @@ def test_every_page_at_every_width(visit: Callable[..., Any], addresses: dict[st
     with page.expect_navigation():
         page.click("text=Sign out")
     assert wrong + _wrong(page, stack.address + "/login/", "login") == []
+
+
+_SMALL = """() => [...document.querySelectorAll(
+  ".rail a, .rail button, .button, summary, select, .choice, .tabs a, .chip[href], " +
+  "input:not([type=hidden], [type=checkbox], [type=radio])")]
+  .filter(element => element.checkVisibility() && !element.matches(".skip") && element.getClientRects().length)
+  .map(element => [element, element.getBoundingClientRect()])
+  .filter(([element, box]) => box.height > 1 && box.height < 39.5)
+  .map(([element, box]) => `${element.localName} ${element.innerText.trim().slice(0, 30)}: ${box.height} px`)
+"""
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.sqlite_is_enough
+def test_a_finger_meets_every_control(visit: Callable[..., Any], addresses: dict[str, str], stack: Any) -> None:
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    page = visit("ada", **phone)
+    wrong = []
+    for name, path in addresses.items():
+        if name not in PARTS:
+            page.goto(stack.address + path)
+            wrong += [f"{name}: {what}" for what in page.evaluate(_SMALL)]
+            drops = page.get_by_text(re.compile(r"\bdrop\b", re.IGNORECASE)).filter(visible=True).count()
+            wrong += [f"{name}: speaks of dropping"] * bool(drops)
+    assert wrong == []
+    bar = page.locator(".rail > nav a, .rail > .more").filter(visible=True)
+    assert bar.all_inner_texts() == ["Line", "History", "Thresholds", "Models", "More"]
+    page.tap(".rail .more")
+    page.tap("#more >> text=Settings")
+    page.wait_for_url("**/settings/")
 
 
 def _wrong(page: Any, address: str, name: str) -> list[str]:

@@ -124,7 +124,7 @@ def test_while_it_runs_the_page_asks_again_and_offers_a_refresh(signed_in: Clien
     page = text(signed_in.get(page_of(batch)))
     assert 'hx-trigger="every 2s"' in page
     assert ">Refresh</a>" in page
-    assert "Call it off" in page
+    assert "Cancel" in page
     assert '<progress max="1"' in page
     partial = signed_in.get(page_of(batch), headers=HTMX)
     assert text(partial).strip().startswith('<div id="live-batch"')
@@ -150,14 +150,14 @@ def test_results_are_narrowed_down_and_paged(signed_in: Client, deployment: Any)
     assert signed_in.get(first.context["later"]).context["items"][0].filename == "2.png"
     lost = signed_in.get(page_of(batch), {"cursor": "nonsense"})
     assert lost.status_code == 400
-    assert "Begin with the first" in text(lost)
+    assert "Back to the first" in text(lost)
 
 
 def test_a_batch_is_called_off_by_those_who_may(signed_in: Client, deployment: Any, auditor: User) -> None:
     batch = make_batch(deployment, images(3))
     address = reverse("batch-cancel", args=[batch.pk])
     looking = client_of(auditor)
-    assert "Call it off" not in text(looking.get(page_of(batch)))
+    assert "Cancel" not in text(looking.get(page_of(batch)))
     assert looking.post(address).status_code == 403
     assert looking.post("/batches/", {"images": [file("a.png", parts.png(1))]}).status_code == 403
     assert 'type="file"' not in text(looking.get("/batches/"))
@@ -182,7 +182,7 @@ def test_batches_are_filtered_by_state(signed_in: Client, deployment: Any) -> No
     work(done)
     assert [row[0].pk for row in signed_in.get("/batches/", {"status": "finished"}).context["rows"]] == [done.pk]
     assert [row[0].pk for row in signed_in.get("/batches/", {"status": "queued"}).context["rows"]] == [waiting.pk]
-    assert "None of these" in text(signed_in.get("/batches/", {"status": "cancelled"}))
+    assert "No batch matches this filter" in text(signed_in.get("/batches/", {"status": "cancelled"}))
     assert len(signed_in.get("/batches/", {"status": "nonsense"}).context["rows"]) == 2
 
 

@@ -197,7 +197,7 @@ def test_several_wrong_values_are_all_told(signed_in: Client, records: list[Insp
 def test_a_place_that_is_none(signed_in: Client, records: list[Inspection], query: str) -> None:
     response = signed_in.get(f"/inspections/?{query}&outcome=good")
     assert response.status_code == 400
-    assert link(response, "Begin with the newest") == "/inspections/?outcome=good"
+    assert link(response, "Back to the newest") == "/inspections/?outcome=good"
 
 
 # ---------------------------------------------------------------- htmx

@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from inspection.models import Inspection
 from modelzoo.models import Deployment, ModelVersion
@@ -77,14 +78,14 @@ def test_the_list_tells_how_well_each_version_does(signed_in: Client, measured: 
     serve(measured)
     page = text(signed_in.get("/models/"))
     assert "0.981" in page
-    assert "0.950 to 0.999" in page
+    assert "0.950&ndash;0.999" in page.replace("\u2013", "&ndash;")
     assert "6.2 %" in page
     assert "not measured" in page
     assert "Production" in page
     only = text(signed_in.get("/models/", {"stage": "candidate", "category": "disc"}))
     assert page_of(second) in only
     assert page_of(measured) not in only
-    assert "No version is like that" in text(signed_in.get("/models/", {"stage": "archived"}))
+    assert "No version matches these filters" in text(signed_in.get("/models/", {"stage": "archived"}))
 
 
 @pytest.mark.parametrize("query", [{"category": "nothing"}, {"stage": "x"}, {"cursor": "x"}, {"limit": "0"}])
@@ -114,13 +115,14 @@ def test_a_version_says_where_it_comes_from_and_how_well_it_does(
     assert "0.950 to 0.999" in page
     assert "19/20" in page
     assert "It may have learned that instead" in page
-    assert "It never judged an image of the line" in page
+    assert "Never loaded: it has not judged an image" in page
     assert f"evaluated at {measured.metrics['threshold']:.2f}" in page
     assert reverse("threshold", args=[measured.pk]) in page
+    assert f'href="/inspections/?model_version={measured.pk}">Records</a>' in page
 
 
 def test_a_version_without_an_evaluation_says_so(signed_in: Client, version: ModelVersion) -> None:
-    assert "never evaluated" in text(signed_in.get(page_of(version)))
+    assert "Not evaluated" in text(signed_in.get(page_of(version)))
 
 
 @pytest.mark.parametrize("number", [4711, 10**30])
@@ -135,13 +137,16 @@ def test_promoting_and_rolling_back(
 ) -> None:
     page = text(signed_in.post(f"{page_of(measured)}promote", {"reason": "the first"}, follow=True))
     assert "is in production, on cpu" in page
-    assert "no other version served disc before" in page
+    assert "No other version served disc before" in page
     page = text(signed_in.post(f"{page_of(second)}promote", {"reason": "better"}, follow=True))
     assert "Roll back to v1" in page
+    assert 'href="/?category=disc">Go to the line</a>' in page
     page = text(signed_in.post(f"{page_of(second)}roll-back", {"reason": "worse after all"}, follow=True))
     measured.refresh_from_db()
     assert measured.stage == "production"
     assert "worse after all" in page
+    assert "No other version served" not in page, "v2 did"
+    assert "The other versions that served disc were rolled back" in page
 
 
 def test_archiving(signed_in: Client, measured: ModelVersion) -> None:
@@ -187,7 +192,7 @@ def test_who_may_not_deploy_sees_everything_but_no_form(
 @pytest.mark.parametrize("query", ["", "?a=1&b=1", "?a=x&b=2", f"?a={10**30}&b=1", "?version=1"])
 def test_two_are_needed_to_compare(signed_in: Client, measured: ModelVersion, query: str) -> None:
     page = text(signed_in.get(f"/models/compare/{query}", follow=True))
-    assert "Choose two different versions" in page
+    assert "Select two different versions" in page
 
 
 def test_ticked_versions_are_put_into_the_address(signed_in: Client, measured: ModelVersion, second: Any) -> None:
@@ -211,7 +216,7 @@ def test_two_versions_side_by_side(signed_in: Client, measured: ModelVersion, se
     assert "training seed" in page
     assert "different test images" in page
     assert "Both on the test images of disc" in page
-    assert "Neither version has scored" in page
+    assert "were re-scored with the other yet" in page
 
 
 @pytest.fixture
@@ -228,8 +233,28 @@ def test_the_same_images_are_scored_again(
     run = RescoringRun.objects.get()
     assert (run.model_version, run.total, run.requested_by) == (second, 3, user)
     assert run.filters["model_version"] == measured.pk
-    assert "scored 0 of 3: is it better?" in page
+    assert "re-scored 0 of 3: is it better?" in page
     assert "<progress" in page
+    assert 'hx-trigger="every 2s" hx-select="#rescored"' in page, "it moves without a reload"
+    RescoringRun.objects.update(status="finished", finished_at=timezone.now())
+    assert "every 2s" not in text(signed_in.get(beside(measured, second)))
+
+
+def test_what_is_offered_first_is_possible(signed_in: Client, measured: ModelVersion, second: ModelVersion) -> None:
+    nothing = text(signed_in.get(beside(measured, second)))
+    assert "neither version has judged an image yet" in nothing
+    assert 'name="scorer"' not in nothing
+    top = second.thresholds.get(revision=1).value
+    scores.stored(second, [Part(top / 2)])
+    for address in (beside(measured, second), beside(second, measured)):
+        page = text(signed_in.get(address))
+        [checked] = re.findall(r'<input type="radio"[^>]*checked[^>]*>', page)
+        assert f'value="{measured.pk}"' in checked, "the one that has records to score"
+        assert "disabled" not in checked
+        assert len(re.findall(r'<input type="radio"[^>]*disabled[^>]*>', page)) == 1
+        [days] = re.findall(r'name="days"[^>]*value="(\d+)"', page)
+        given = {"scorer": str(measured.pk), "days": days, "reason": "look"}
+        assert "are re-scored with" in text(signed_in.post(address, given, follow=True))
 
 
 def test_what_both_say_about_the_same_images(
@@ -246,11 +271,11 @@ def test_what_both_say_about_the_same_images(
     with CaptureQueriesContext(connection) as queries:
         page = text(signed_in.get(beside(measured, second)))
     assert len(queries) <= 14
-    assert "v2 says something else than v1 about 1 of 3 images" in page
+    assert "v2 disagrees with v1 on 1 of 3 images" in page
     assert reverse("inspection", args=[judged[2].pk]) in page
     assert reverse("inspection", args=[judged[1].pk]) not in page
     swapped = text(signed_in.get(beside(second, measured)))
-    assert "v2 says something else than v1 about 1 of 3 images" in swapped
+    assert "v2 disagrees with v1 on 1 of 3 images" in swapped
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -46,7 +47,7 @@ def text(response: Any) -> str:
 def test_everybody_sees_what_they_may(signed_in: Client, auditor: User, administrator: User) -> None:
     engineer = text(signed_in.get("/settings/"))
     assert "olga" in engineer
-    assert "<li>set thresholds and score the past again</li>" in engineer
+    assert "<li>set thresholds and re-score records</li>" in engineer
     assert "manage people, everybody&#x27;s tokens and retention <span" in engineer.replace("\n", "")
     assert "/admin/" not in engineer
     assert "/settings/retention/" not in engineer
@@ -105,6 +106,7 @@ def test_the_key_of_a_token_is_shown_once(signed_in: Client, user: User) -> None
     assert "no-store" in made["Cache-Control"]
     key = made.context["key"]
     assert key in text(made)
+    assert 'data-copy="key"' in text(made)
     token = valid_token(key)
     assert token is not None
     assert (token.name, token.scopes, token.user) == ("line 3", "inspect read", user)
@@ -208,14 +210,14 @@ def test_a_rule_is_set_rehearsed_and_carried_out(ada: Client, worker: None) -> N
     policy = RetentionPolicy.objects.get()
     assert (policy.revision, policy.good_after_days, policy.good_keep_every, policy.keep_reviewed) == (1, 30, 10, True)
     page = text(ada.get("/settings/retention/"))
-    assert "one in 10 stays" in page
+    assert "keep 1 in 10" in page
     assert "Yes, remove" not in page
     refused = ada.post("/settings/retention/run", {"category": "disc", "dry_run": "no"})
     assert refused.status_code == 409
     assert "No dry run" in text(refused)
     assert ada.post("/settings/retention/run", {"category": "disc"}).status_code == 302
     assert RetentionRun.objects.get().dry_run
-    assert "Yes, remove what the rule lets go" in text(ada.get("/settings/retention/"))
+    assert "Yes, delete by this rule" in text(ada.get("/settings/retention/"))
     assert ada.post("/settings/retention/run", {"category": "disc", "dry_run": "no"}).status_code == 302
     assert RetentionRun.objects.filter(dry_run=False, status="finished").exists()
 
@@ -272,3 +274,30 @@ def test_help_says_what_software_this_is(signed_in: Client) -> None:
     page = text(signed_in.get("/help/"))
     for words in ("AUPRO", "Escapes", "Space", "MIT licence", "Django", "BSD-3-Clause", "/api/docs"):
         assert words in page
+
+
+# ---------------------------------------------------------------- one product
+def test_the_product_has_one_name_everywhere(client: Client, administrator: User) -> None:
+    from inspection.certificate import PRODUCT as OF_CERTIFICATES
+    from mvtec_site.version import PRODUCT
+
+    assert f"Sign in · {PRODUCT}" in text(client.get("/login/"))
+    ada = Client()
+    ada.force_login(administrator)
+    for address in ("/settings/", "/api/docs"):
+        page = text(ada.get(address))
+        assert re.search(rf"<title>\s*[^<]+ · {PRODUCT}\s*</title>", page), address
+        assert f"<span>{PRODUCT}</span>" in page
+    assert PRODUCT in text(ada.get("/admin/"))
+    assert ada.get("/api/schema", headers={"Accept": "application/json"}).json()["info"]["title"] == PRODUCT
+    assert OF_CERTIFICATES == PRODUCT
+
+
+def test_the_api_has_the_header_of_all_pages_and_a_way_back(client: Client, administrator: User) -> None:
+    client.force_login(administrator)
+    page = text(client.get("/api/docs"))
+    assert 'href="/inspections/"' in page
+    assert 'aria-current="page"' in page
+    assert "<h1>API</h1>" in page
+    assert "<style>" not in page
+    assert 'id="swagger-ui"' in page

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from inspection.benchmarks.synthetic import generate
 from inspection.models import Inspection
@@ -20,8 +24,11 @@ from inspection.reviews import record_reviews
 from modelzoo.detectors.options import CONFIGS
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
+from records.models import Asset
 from tests import parts
+from tests.versions import another
 from training import services
+from training.estimates import remaining_time
 from training.forms import BASIC, DETECTORS, RunForm
 from training.imports import import_path
 from training.models import Dataset, TrainingRun
@@ -115,7 +122,7 @@ def test_what_is_no_archive_is_a_sentence(signed_in: Client, headers: dict[str, 
 def test_a_data_set_shows_its_make_up_its_warnings_and_its_images(signed_in: Client, dataset: Dataset) -> None:
     response = signed_in.get(f"/datasets/{dataset.pk}/")
     assert "notes.txt" in text(response)
-    assert "To learn from 6 good" in words(response)
+    assert "Training images 6 good" in words(response)
     assert text(response).count("/thumbnail") == 10
     assert text(response).count("/outline") == 2
     scratched = signed_in.get(f"/datasets/{dataset.pk}/?kind=scratch&masks=beside")
@@ -127,7 +134,7 @@ def test_a_data_set_shows_its_make_up_its_warnings_and_its_images(signed_in: Cli
     following = re.search(r'href="(\?[^"]*cursor[^"]*)"', text(pages))
     assert following
     assert text(signed_in.get(f"/datasets/{dataset.pk}/{following[1]}")).count("/thumbnail") == 2
-    assert "No image of this split and kind" in text(signed_in.get(f"/datasets/{dataset.pk}/?kind=dent%00"))
+    assert "No image matches these filters" in text(signed_in.get(f"/datasets/{dataset.pk}/?kind=dent%00"))
     assert signed_in.get(f"/datasets/{dataset.pk}/?cursor=nonsense").status_code == 400
     assert signed_in.get("/datasets/99999999999999999999/").status_code == 404
 
@@ -150,16 +157,125 @@ def test_reviewed_inspections_become_a_data_set(signed_in: Client, user: User) -
     record_reviews(inspections=records, verdict="good", actor=user)
     category = records[0].category.name
     form = signed_in.get("/datasets/from-reviews/")
-    assert "Held back for testing" in text(form)
+    assert "Test images, %" in text(form)
     asked = {"name": "taught", "category": category, "test_share": "20", "include_confirmed_good": "on"}
     wrong = signed_in.post("/datasets/from-reviews/", asked | {"test_share": "120", "since": "soon"})
     assert wrong.status_code == 422
     assert text(wrong).count('class="error"') == 2
     nothing = signed_in.post("/datasets/from-reviews/", asked | {"until": "2001-01-01"})
     assert nothing.status_code == 409
-    assert "No data set was made" in text(nothing)
+    assert "No data set was created" in text(nothing)
+    counted = signed_in.post("/datasets/from-reviews/", asked | {"name": "", "act": "count"}, headers=HTMX)
+    assert re.search(r"\d+ images? : \d+ for training, \d+ good and \d+ defective for testing", words(counted))
+    assert "Nothing is kept yet" in words(counted)
+    assert not Dataset.objects.exists()
+    assert "Enter a whole number" not in words(counted)
+    odd = signed_in.post("/datasets/from-reviews/", asked | {"test_share": "x", "act": "count"}, headers=HTMX)
+    assert "Enter a number" in words(odd)
     made = signed_in.post("/datasets/from-reviews/", asked)
+    total = int(re.search(r"(\d+) images? :", words(counted))[1])  # type: ignore[index]
+    assert Dataset.objects.get(name="taught").images.count() == total, "as it was counted"
     assert made["Location"] == f"/datasets/{Dataset.objects.get(name='taught').pk}/"
+
+
+# ---------------------------------------------------------------- images of good parts
+def loose(*names: str, start: int = 0) -> list[SimpleUploadedFile]:
+    return [
+        SimpleUploadedFile(name, parts.png(start + seed) if name.endswith(".png") else b"no image")
+        for seed, name in enumerate(names)
+    ]
+
+
+def test_images_are_previewed_and_kept_only_at_the_import(signed_in: Client) -> None:
+    def sent(act: str, **more: Any) -> Any:
+        files = loose("a.png", "b.png", "c.png", "notes.txt", "Thumbs.db")
+        return signed_in.post("/datasets/", {"act": act, "name": "Ring 7", "images": files, **more}, headers=HTMX)
+
+    seen = words(sent("preview"))
+    assert "3 good images would become data set Ring 7 , 1 file would be left out" in seen
+    assert "Nothing is kept yet" in seen
+    assert "notes.txt" in seen
+    assert not Dataset.objects.exists()
+    assert not Asset.objects.exists()
+    assert "/train/" not in seen
+    made = sent("import")
+    dataset = Dataset.objects.get()
+    assert made["HX-Redirect"] == f"/datasets/{dataset.pk}/"
+    assert dataset.name == "ring-7"
+    assert {(image.split, image.is_defective) for image in dataset.images.all()} == {("train", False)}
+    assert dataset.images.count() == 3
+    assert list(settings.VAR_DIR.glob("import-*")) == []
+
+
+def test_a_folder_names_the_data_set_and_its_sub_folders_of_defects_stay_out(signed_in: Client) -> None:
+    files = loose("a.png", "a.png", "x.png")
+    paths = json.dumps(["cell/good/a.png", "cell/a.png", "cell/scratch/x.png"])
+    seen = words(signed_in.post("/datasets/", {"act": "preview", "images": files, "paths": paths}))
+    assert "2 good images would become data set cell" in seen
+    assert "it lies in the sub-folder scratch, and only good parts are imported here" in seen
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"images": []}, "Choose images, or a folder of them, first"),
+        ({"images": ["a.png", "b.png"], "name": ""}, "Give the data set a name"),
+        ({"images": ["a.txt", "b.txt"]}, "fewer than 2 are images that can be read"),
+        ({"images": ["a.png", "b.txt"]}, "fewer than 2 are images that can be read"),
+        ({"images": ["a.png", "b.png"], "name": "///"}, "cannot name a data set"),
+        ({"images": ["a.png", "b.png"], "paths": "[1]", "name": ""}, "Give the data set a name"),
+    ],
+)
+@pytest.mark.parametrize("act", ["preview", "import"])
+def test_images_that_are_no_data_set_are_refused_in_a_sentence(
+    signed_in: Client, given: dict[str, Any], said: str, act: str
+) -> None:
+    form = {"act": act, "name": "ring"} | given | {"images": loose(*given["images"])}
+    for headers, status in ((HTMX, 200), ({}, None)):
+        answer = signed_in.post("/datasets/", form, headers=headers)
+        assert status is None or answer.status_code == status
+        assert said in words(answer)
+        assert str(settings.VAR_DIR) not in text(answer), "no path of the server"
+        form["images"] = loose(*given["images"])
+    assert not Dataset.objects.exists()
+    assert not Asset.objects.exists()
+
+
+# ---------------------------------------------------------------- how long it takes
+def test_the_time_left_goes_by_earlier_runs_first_and_then_by_its_own_pace(
+    dataset: Dataset, version: ModelVersion
+) -> None:
+    def finished(seconds: float) -> None:
+        run = request_run(dataset)
+        begin = timezone.now() - timedelta(days=1)
+        TrainingRun.objects.filter(pk=run.pk).update(
+            status="succeeded",
+            model_version=another(version),
+            started_at=begin,
+            finished_at=begin + timedelta(seconds=seconds),
+        )
+
+    run = request_run(dataset)
+    assert remaining_time(run) is None, "nothing is known yet"
+    for seconds in (100, 120, 4000):
+        finished(seconds)
+    assert seconds_left(run) == 120, "the median of earlier runs"
+    run.options = run.options | {"image_size": 2 * run.options["image_size"]}
+    assert seconds_left(run) == 480, "four times the pixels"
+    run = TrainingRun.objects.get(pk=run.pk)
+    run.status, run.started_at, run.progress = "running", timezone.now() - timedelta(seconds=20), 0.01
+    assert seconds_left(run) == 100, "its own pace is noise yet"
+    run.started_at, run.progress = timezone.now() - timedelta(seconds=100), 0.5
+    assert seconds_left(run) == 60, "half by its own pace (100 s), half by earlier runs (20 s)"
+    run.progress, run.started_at = 0.01, timezone.now() - timedelta(seconds=999)
+    assert remaining_time(run) is None, "slower than all before: not known"
+    assert remaining_time(request_run(dataset, algorithm="patchcore")) is None, "of another algorithm nothing is known"
+
+
+def seconds_left(run: TrainingRun) -> int:
+    left = remaining_time(run)
+    assert left is not None
+    return round(left.total_seconds())
 
 
 # ---------------------------------------------------------------- the form
@@ -225,7 +341,7 @@ def test_once_more_with_the_same_settings(signed_in: Client, dataset: Dataset) -
 # ---------------------------------------------------------------- runs
 def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, dataset: Dataset, user: User) -> None:
     run = request_run(dataset, user, "autoencoder")
-    assert "waits for a worker" in words(signed_in.get(f"/training/{run.pk}/"))
+    assert "Waiting for the training service" in words(signed_in.get(f"/training/{run.pk}/"))
     claim = services.claim_run(run_id=run.pk, worker="north")
     assert claim
     history = [{"epoch": epoch, "train_loss": 1 / epoch, "held_out_loss": 2 / epoch} for epoch in (1, 2)]
@@ -263,7 +379,7 @@ def test_a_failure_says_what_to_do(signed_in: Client, dataset: Dataset, code: st
     assert "The lamp was off." in answer
     assert advice in answer
     assert "failed" in words(signed_in.get("/training/?status=failed"))
-    assert "No such run" in text(signed_in.get("/training/?status=succeeded"))
+    assert "No run matches these filters" in text(signed_in.get("/training/?status=succeeded"))
 
 
 def test_empty_pages_say_where_to_begin(signed_in: Client, auditor: User) -> None:

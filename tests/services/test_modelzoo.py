@@ -134,7 +134,7 @@ def test_a_second_rollback_goes_one_step_further_back(version: ModelVersion, use
     assert roll_back(version, user).model_version == second
     serve(second)  # loaded again: that leads nowhere new
     assert roll_back(version, user).model_version == version
-    with pytest.raises(Conflict, match="No other version served disc before") as caught:
+    with pytest.raises(Conflict, match="The other versions that served disc were rolled back") as caught:
         roll_back(version, user)
     assert caught.value.code == "nothing_to_roll_back_to"
     serve(third)

@@ -78,11 +78,11 @@ def test_labels_splits_and_masks(version: ModelVersion, operator: User) -> None:
         image, sha = found[record.asset.sha256], record.asset.sha256
         assert image.split == ("test" if share_of(sha) < 0.5 else "train")
         assert (image.is_defective, image.defect_type, image.mask) == (False, "good", None)
-        assert image.path == f"{image.split}/good/{sha}.png"
+        assert image.path == f"{image.split}/good/a-{sha[:12]}.png"
     assert {image.split for image in found.values()} == {"train", "test"}
     marked = found[bad.asset.sha256]
     assert (marked.split, marked.is_defective, marked.defect_type) == ("test", True, "Scratch, deep")
-    assert marked.path == f"test/scratch-deep/{bad.asset.sha256}.png"
+    assert marked.path == f"test/scratch-deep/a-{bad.asset.sha256[:12]}.png"
     assert marked.mask
     mask = open_mask(marked.mask.read(), gate_limits())
     assert mask.shape == (parts.SIDE, parts.SIDE)
