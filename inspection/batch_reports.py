@@ -149,6 +149,9 @@ def _html(batch: BatchRun, complete: bool) -> Iterator[str]:
             f"{summary['done'] + summary['failed']} of {summary['total']} images are.</p>\n"
         )
     yield from _facts((name, summary[key]) for name, key in _FACTS.items())
+    if summary["warnings"]:
+        yield "<h2>Remarks</h2>\n"
+        yield from (format_html("<p>{}</p>\n", warning) for warning in summary["warnings"])
     if summary["failed_by_code"]:
         yield "<h2>Why images failed</h2>\n"
         yield from _facts(summary["failed_by_code"].items())

@@ -34,6 +34,7 @@ from modelzoo import runtime
 from modelzoo.models import Category, Deployment
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, NotFound, UserError
+from records.file_tree import LeftOut
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset
 from records.selectors import gate_limits
@@ -52,32 +53,42 @@ _PIXELS_HELD = 128 * 1024**2  # bytes of a slice that are kept from the gate to 
 # ---------------------------------------------------------------- asking for one
 @dataclass(frozen=True)
 class BatchItem:
-    """One image of a batch to be: kept already (`asset`), still to be read (`path`), or refused (`refusal`)."""
+    """One image of a batch to be: kept already (`asset`), still to be read, or refused (`refusal`)."""
 
     filename: str
     asset: Asset | None = None
-    path: str = ""
+    path: str = ""  # in its archive or folder; what has no asset yet is read from there
     refusal: UserError | None = None
 
 
-def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor) -> list[BatchItem]:
-    """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others."""
+def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor, in_archive: bool = False) -> list[BatchItem]:
+    """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others.
+
+    `in_archive`: the names are paths within an archive, and are kept as such beside the names.
+    """
     items = []
     for (name, data), passed in _at_the_gate(_look_at, files):
+        path = _kept_path(name) if in_archive else ""
         if isinstance(passed, ImageRejected):
             report_refusal(filename=name, size=len(data), refusal=passed, actor=actor)
-            items.append(BatchItem(filename=clean_name(name), refusal=passed))
+            items.append(BatchItem(filename=clean_name(name), path=path, refusal=passed))
         elif isinstance(passed, Exception):
             raise passed
         else:
             asset = store_image(data=data, gated=passed.gated)
-            items.append(BatchItem(filename=passed.gated.clean_name, asset=asset))
+            items.append(BatchItem(filename=passed.gated.clean_name, path=path, asset=asset))
     return items
 
 
-def items_in(folder: Path) -> list[BatchItem]:
-    """The images of a folder, by their names alone; see `inspection.folders`."""
-    return [_item_at(path) for path in folders.images_in(folder)]
+def _kept_path(path: str) -> str:
+    """A path within an archive as it is kept: nothing of it is opened by that name again."""
+    return "".join(character for character in path if character.isprintable())[:_LONGEST_PATH]
+
+
+def items_in(folder: Path) -> tuple[list[BatchItem], LeftOut]:
+    """The images of a folder, not read yet, and what was left out; see `inspection.folders`."""
+    listing = folders.images_in(folder)
+    return [_item_at(path) for path in listing.images], listing.left_out
 
 
 def _item_at(path: str) -> BatchItem:
@@ -125,6 +136,7 @@ class Gathered:
     name: str
     items: list[BatchItem]
     folder: Path | None = None
+    warnings: tuple[str, ...] = ()  # what was left out, and what may be misread, in sentences
 
 
 def gather(
@@ -144,16 +156,20 @@ def gather(
         )
     if dataset:
         named = latest_dataset(dataset)
-        items = [BatchItem(filename=image.path, asset=image.asset) for image in images_of(named, "test")]
+        items = [
+            BatchItem(filename=image.path, path=image.path, asset=image.asset) for image in images_of(named, "test")
+        ]
         return Gathered(f"{named} test", items)
     if folder:
         found = folders.find_folder(folder)
-        return Gathered(folder, items_in(found), found)
+        items, left_out = items_in(found)
+        return _with_images(Gathered(folder, items, found, left_out.sentences()))
     if archive:
         limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
-        return Gathered(
-            str(archive.name), receive_items(files=iter_images(cast(BinaryIO, archive), limits), actor=actor)
-        )
+        left_out = LeftOut()
+        images = iter_images(cast(BinaryIO, archive), limits, left_out)
+        items = receive_items(files=images, actor=actor, in_archive=True)
+        return _with_images(Gathered(str(archive.name), items, warnings=left_out.sentences()))
     if len(files) > settings.BATCH_MAX_FILES:
         raise UserError(
             f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",
@@ -166,6 +182,16 @@ def gather(
     return Gathered(f"{len(files)} file{'s' if len(files) > 1 else ''}", items)
 
 
+def _with_images(gathered: Gathered) -> Gathered:
+    """Raises `UserError` that says what there was instead."""
+    if not gathered.items and gathered.warnings:
+        raise UserError(
+            f"There is no PNG or JPEG in {gathered.name[:200]}. {' '.join(gathered.warnings)} Nothing was kept.",
+            code="empty_batch",
+        )
+    return gathered
+
+
 @transaction.atomic
 def request_batch(
     *,
@@ -176,6 +202,7 @@ def request_batch(
     actor: Actor,
     part: PartContext | None = None,
     folder: Path | None = None,
+    warnings: Sequence[str] = (),
     idempotency_key: str | None = None,
     asked_for: str = "",
 ) -> BatchRun:
@@ -194,6 +221,7 @@ def request_batch(
         deployment=deployment,
         name=name[:200],
         folder=str(folder or ""),
+        warnings=list(warnings),
         requested_by_id=actor.pk if actor else None,
         lease_expires_at=lease(),
         idempotency_key=own_key(idempotency_key, actor=actor),
@@ -513,6 +541,7 @@ def batch_summary(batch: BatchRun) -> dict[str, Any]:
     quantiles = np.quantile(scores, list(_QUANTILES.values())).tolist() if scores.size else None
     return summaries([batch])[0] | {
         "failed_by_code": dict(sorted(failed)),
+        "warnings": batch.warnings,
         "scores": dict(zip(_QUANTILES, quantiles, strict=True)) if quantiles else None,
     }
 

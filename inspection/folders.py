@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 
 from mvtec_site.errors import Conflict, NotFound, UserError
-from records.images import ImageRejected, check_size
+from records.file_tree import (
+    NO_IMAGE,
+    UNFINISHED,
+    UNREADABLE,
+    LeftOut,
+    is_image,
+    is_inside,
+    is_unfinished,
+    read_head,
+    walk,
+)
+from records.images import ImageRejected, check_size, format_in_name
 from records.selectors import gate_limits
 
-_DEEPEST = 20  # folders in folders
 _ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have
 
 
@@ -59,38 +69,59 @@ def _inside(root: Path, wanted: str) -> Path | None:
         return None
 
 
-def images_in(folder: Path) -> list[str]:
-    """Paths below a folder of the files that are images by their names, in order; hidden ones are left out.
+@dataclass(frozen=True)
+class FolderListing:
+    """The images of a folder: their paths below it, in order, and what was left out."""
 
-    Only names are looked at. Folders that are symbolic links are not entered. Raises `folder_too_large` beyond
-    BATCH_MAX_ZIP_FILES images: a part of a folder would be taken for the whole.
+    images: list[str]
+    left_out: LeftOut
+
+
+def images_in(folder: Path) -> FolderListing:
+    """The images below a folder, by the rules of `records.file_tree`.
+
+    A file whose name claims a format is not opened for it; of any other the first bytes are read. Raises
+    `folder_too_large` beyond BATCH_MAX_ZIP_FILES images: a part of a folder would be taken for the whole.
     """
     most = settings.BATCH_MAX_ZIP_FILES
-    found: list[str] = []
-    for looked_at, path in enumerate(_files(folder)):
-        if looked_at >= most * _ENTRIES_FOR_EACH_IMAGE:
-            raise _too_large(f"more than {most * _ENTRIES_FOR_EACH_IMAGE:,} files")
-        if is_image_name(path):
-            found.append(path)
-        if len(found) > most:
-            raise _too_large(f"more than {most:,} images (BATCH_MAX_ZIP_FILES)")
-    return sorted(found)
-
-
-def _files(folder: Path) -> Iterator[str]:
-    def tell(error: OSError) -> None:
+    images: list[str] = []
+    left_out = LeftOut()
+    roots = [Path(root).resolve() for root in settings.BATCH_ROOTS]
+    try:
+        for looked_at, path in enumerate(walk(folder, left_out)):
+            if looked_at >= most * _ENTRIES_FOR_EACH_IMAGE:
+                raise _too_large(f"more than {most * _ENTRIES_FOR_EACH_IMAGE:,} files")
+            reason = _why_not(folder, path, roots)
+            if reason:
+                left_out.add(path, reason)
+                continue
+            images.append(path)
+            if len(images) > most:
+                raise _too_large(f"more than {most:,} images (BATCH_MAX_ZIP_FILES)")
+    except RecursionError as error:
+        raise _too_large(str(error)) from error
+    except OSError as error:
         raise UserError(
             f"A folder inside {folder.name!r} cannot be listed ({error.strerror}). Nothing was done.",
             code="folder_unreadable",
             status=Conflict.status,
         ) from error
+    return FolderListing(sorted(images), left_out)
 
-    for where, folders, names in os.walk(folder, onerror=tell):
-        below = Path(where).relative_to(folder)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        if folders and len(below.parts) >= _DEEPEST:
-            raise _too_large(f"folders more than {_DEEPEST} deep")
-        yield from (str(below / name) for name in names)
+
+def _why_not(folder: Path, path: str, roots: list[Path]) -> str:
+    """Why a file is not looked at as an image; empty where it is."""
+    if is_unfinished(path):
+        return UNFINISHED
+    if format_in_name(path):
+        return ""  # it is read, and refused where it must be, when its turn comes
+    file = folder / path
+    if file.is_symlink() and not any(is_inside(file, root) for root in roots):
+        return UNREADABLE
+    try:
+        return "" if is_image(path, read_head(file)) else NO_IMAGE
+    except OSError:
+        return UNREADABLE
 
 
 def _too_large(what: str) -> UserError:
@@ -99,12 +130,6 @@ def _too_large(what: str) -> UserError:
         code="folder_too_large",
         status=ImageRejected.TOO_LARGE,
     )
-
-
-def is_image_name(name: str) -> bool:
-    """Whether a file is an image by its name; hidden files are none."""
-    path = Path(name)
-    return not path.name.startswith(".") and path.suffix[1:].lower() in settings.ALLOWED_EXTENSIONS
 
 
 def read_in_roots(folder: Path, path: str) -> bytes:

@@ -16,6 +16,7 @@ import struct
 import tarfile
 import unicodedata
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,21 +25,18 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from mvtec_site.errors import UserError
+from records.file_tree import HIDDEN, MAX_DEPTH, NO_IMAGE, UNFINISHED, LeftOut, is_hidden, is_image, is_unfinished
+from records.images import SNIFFED_BYTES
 
 # Read at once. Also the largest extended header of a tar: the standard library's parser is quadratic in its size.
 _BLOCK = 16 * 1024
-_JUNK_FOLDERS = {"__MACOSX"}
-_JUNK_FILES = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_LONGEST_PATH, _LONGEST_PART, _DEEPEST = 1000, 255, 20  # characters, bytes, parts
+_LONGEST_PATH, _LONGEST_PART = 1000, 255  # characters, bytes
+_NAME_IS_UTF8 = 0x800  # flag of a zip's member
+_UNICODE_PATH = 0x7075  # extra field of a zip's member
 _ZIP_DIRECTORY_ENTRY = 256  # bytes that the directory of a zip may take for each file, on average
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # Small archives of blank images pack well; the ratio tells a bomb only once it has unpacked to something.
 _RATIO_COUNTS_FROM = 16 * 1024**2
-
-
-def is_junk(path: PurePosixPath) -> bool:
-    """Whether operating systems leave such a file beside images."""
-    return path.name in _JUNK_FILES or path.name.startswith("._") or bool(_JUNK_FOLDERS & {*path.parts})
 
 
 @dataclass(frozen=True)
@@ -80,17 +78,18 @@ def is_archive(path: Path) -> bool:
         return _kind(file) is not None
 
 
-def extract(archive: Path, into: Path, limits: ArchiveLimits) -> Path:
+def extract(archive: Path, into: Path, limits: ArchiveLimits, left_out: LeftOut | None = None) -> Path:
     """Unpack a .zip, .tar, .tar.gz or .tar.xz (recognised by content) into a new folder.
 
     Args:
         archive: path of the archive.
         into: the folder to make; it must not exist. Its parents are made where they are missing.
         limits: bounds on what comes out.
+        left_out: takes what is hidden, and names that may be misread.
 
     Returns:
-        `into`, holding the regular files of the archive with our permissions and times, not its own. Junk of
-        operating systems (`__MACOSX`, `.DS_Store`, `Thumbs.db`) is left out.
+        `into`, holding the regular files of the archive with our permissions and times, not its own. What is hidden
+        and the junk of operating systems (`__MACOSX`, `.DS_Store`, `Thumbs.db`) is left out.
 
     Raises:
         ArchiveRejected: `into` does not exist then.
@@ -104,7 +103,7 @@ def extract(archive: Path, into: Path, limits: ArchiveLimits) -> Path:
         raise _not_stored(error) from error
     try:
         with archive.open("rb") as file, _refusals():
-            budget = _Budget(limits, _size_of(file))
+            budget = _Budget(limits, _size_of(file), left_out or LeftOut())
             for path, stream in _members(file, budget):
                 _write(into / path, budget.chunks(path, stream))
     except BaseException:
@@ -113,16 +112,20 @@ def extract(archive: Path, into: Path, limits: ArchiveLimits) -> Path:
     return into
 
 
-def iter_images(archive: Path | BinaryIO, limits: ArchiveLimits) -> Iterator[tuple[str, bytes]]:
-    """The files of a zip of images, one after the other, without touching the disk.
+def iter_images(
+    archive: Path | BinaryIO, limits: ArchiveLimits, left_out: LeftOut | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """The images of a zip, one after the other, without touching the disk.
 
-    Whether each is an image is the upload gate's to say: one bad image does not stop the others, so
-    `limits.max_member_bytes` should be above the gate's. Names, count, links, encryption and the declared sizes are
-    checked before the first is yielded; only a header that lied is found out later.
+    Which members are looked at as images is for `records.file_tree` to say, whether each is one for the upload gate:
+    one bad image does not stop the others, so `limits.max_member_bytes` should be above the gate's. Names, count,
+    links, encryption and the declared sizes are checked before the first is yielded; only a header that lied is found
+    out later.
 
     Args:
         archive: path of a zip, or a seekable binary file (it is not closed).
         limits: bounds on what comes out.
+        left_out: takes what is no image, and names that may be misread.
 
     Yields:
         (name, content); the name is the path within the archive, for people to read, not to open.
@@ -132,16 +135,22 @@ def iter_images(archive: Path | BinaryIO, limits: ArchiveLimits) -> Iterator[tup
     """
     if isinstance(archive, Path):
         with archive.open("rb") as file:
-            yield from iter_images(file, limits)
+            yield from iter_images(file, limits, left_out)
         return
     with _refusals():
         if _kind(archive) != "zip":
             raise ArchiveRejected(
                 "The file is not a zip archive.", code="not_an_archive", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             )
-        budget = _Budget(limits, _size_of(archive))
+        budget = _Budget(limits, _size_of(archive), left_out or LeftOut())
         for path, stream in _zip_members(archive, budget):
-            yield str(path), b"".join(budget.chunks(path, stream))
+            content = b"".join(budget.chunks(path, stream))
+            if is_unfinished(path.name):
+                budget.left_out.add(str(path), UNFINISHED)
+            elif is_image(path.name, content[:SNIFFED_BYTES]):
+                yield str(path), content
+            else:
+                budget.left_out.add(str(path), NO_IMAGE)
 
 
 # ---------------------------------------------------------------- bounds
@@ -151,18 +160,23 @@ class _Budget:
 
     limits: ArchiveLimits
     packed_bytes: int
+    left_out: LeftOut
     members: int = 0
     unpacked_bytes: int = 0
     files: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
 
     def admit(self, name: str, *, is_folder: bool, size: int) -> PurePosixPath | None:
-        """Check a member by what its header says. None for junk and folders: there is nothing to write."""
+        """Check a member by what its header says. None for what is hidden and for folders: nothing to write."""
         self.members += 1
         if self.members > self.limits.max_files:
             raise _too_many(self.limits)
         path = _safe_path(name)
-        if path is None or is_junk(path):
+        if path is None:
+            return None
+        if any(is_hidden(part) for part in path.parts):
+            if not is_folder:
+                self.left_out.add(str(path), HIDDEN)
             return None
         self._reserve(path, is_folder=is_folder)
         if is_folder:
@@ -228,7 +242,7 @@ def _safe_path(name: str) -> PurePosixPath | None:
         forward.startswith("/")
         or re.match(r"[A-Za-z]:", forward)
         or ".." in parts
-        or len(parts) > _DEEPEST
+        or len(parts) > MAX_DEPTH
         or len(forward) > _LONGEST_PATH
         or any(unicodedata.category(c) in ("Cc", "Cs") for c in forward)
         or any(len(part.encode()) > _LONGEST_PART for part in parts)
@@ -288,8 +302,10 @@ def _zip_members(file: BinaryIO, budget: _Budget) -> Iterator[tuple[PurePosixPat
             file_type = stat.S_IFMT(info.external_attr >> 16)
             if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _no_plain_file(info.filename)
-            # The name as it was written: `filename` ends at a NUL and would hide what follows.
-            path = budget.admit(info.orig_filename, is_folder=info.is_dir(), size=info.file_size)
+            name, is_sure = _zip_name(info)
+            path = budget.admit(name, is_folder=info.is_dir(), size=info.file_size)
+            if path and not is_sure:
+                budget.left_out.unsure_names.append(str(path))
             if path is None:
                 continue
             if info.flag_bits & 0x1:
@@ -306,6 +322,51 @@ def _zip_members(file: BinaryIO, budget: _Budget) -> Iterator[tuple[PurePosixPat
         for path, info in admitted:
             with opened.open(info) as stream:
                 yield path, stream
+
+
+def _zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
+    """The name of a member as it was written, and whether its encoding is known.
+
+    Many programs write UTF-8 without the flag that says so (macOS), or into a field of its own (Info-ZIP). What is
+    neither, the format calls code page 437, and most programs that write it mean another one.
+    """
+    written = info.orig_filename  # `filename` ends at a NUL and would hide what follows
+    if info.flag_bits & _NAME_IS_UTF8 or written.isascii():
+        return written, True
+    try:
+        raw = written.encode("cp437")
+    except UnicodeEncodeError:  # decoded otherwise by a later version of the standard library
+        return written, True
+    for candidate in (_unicode_path(info.extra, raw), raw):
+        try:
+            return candidate.decode("utf-8"), True
+        except UnicodeDecodeError:
+            continue
+    return written, False
+
+
+def _unicode_path(extra: bytes, raw: bytes) -> bytes:
+    """The name in UTF-8 that an extra field gives, if it was written together with this name; else the name."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, size = struct.unpack_from("<HH", extra, at)
+        content = extra[at + 4 : at + 4 + size]
+        if kind == _UNICODE_PATH and len(content) > 5 and struct.unpack_from("<I", content, 1)[0] == zlib.crc32(raw):
+            return content[5:]
+        at += 4 + size
+    return raw
+
+
+def _tar_name(name: str) -> tuple[str, bool]:
+    """The name of a member, and whether its encoding is known; bytes that are no UTF-8 come in surrogates."""
+    raw = name.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8"), True
+    except UnicodeDecodeError:
+        try:
+            return raw.decode("cp1252"), False
+        except UnicodeDecodeError:
+            return raw.decode("cp437"), False
 
 
 def _check_directory_size(file: BinaryIO, limits: ArchiveLimits) -> None:
@@ -327,11 +388,19 @@ def _check_directory_size(file: BinaryIO, limits: ArchiveLimits) -> None:
 
 def _tar_members(unpacked: BinaryIO, budget: _Budget) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
     metered = _MeteredFile(unpacked, budget)
-    with unpacked, tarfile.open(fileobj=cast("BinaryIO", metered), mode="r:") as opened:
+    with (
+        unpacked,
+        tarfile.open(
+            fileobj=cast("BinaryIO", metered), mode="r:", encoding="utf-8", errors="surrogateescape"
+        ) as opened,
+    ):
         for info in opened:
             if not (info.isdir() or info.isreg()) or info.issparse():
                 raise _no_plain_file(info.name)
-            path = budget.admit(info.name, is_folder=info.isdir(), size=info.size)
+            name, is_sure = _tar_name(info.name)
+            path = budget.admit(name, is_folder=info.isdir(), size=info.size)
+            if path and not is_sure:
+                budget.left_out.unsure_names.append(str(path))
             stream = opened.extractfile(info) if path else None
             if path and stream:
                 with stream:

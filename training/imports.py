@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from accounts.roles import Right, require
 from mvtec_site.errors import UserError
 from mvtec_site.names import MAX_BYTES
+from records.file_tree import LeftOut
 from records.images import clean_name
 from records.selectors import gate_limits
 from records.services import Actor
@@ -55,8 +56,9 @@ def import_path(
     source = str(path.resolve())
     if is_archive(path):
         with _own_folder() as folder:
-            root = extract(path, folder / _stem(path.name), ArchiveLimits())
-            return _import_folder(root, source, actor, name, progress, labels)
+            left_out = LeftOut()
+            root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
+            return _import_folder(root, source, actor, name, progress, labels, left_out)
     if not path.is_dir():
         raise UserError(
             f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
@@ -75,8 +77,9 @@ def import_upload(
     sent = clean_name(file.name or "")
     with _own_folder() as folder:
         archive = _on_disk(file, folder / "upload")
-        root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits())
-        return _import_folder(root, sent, actor, name, None, labels)
+        left_out = LeftOut()
+        root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits(), left_out)
+        return _import_folder(root, sent, actor, name, None, labels, left_out)
 
 
 def _on_disk(file: UploadedFile, path: Path) -> Path:
@@ -122,9 +125,19 @@ def _stem(filename: str) -> str:
 
 
 def _import_folder(
-    root: Path, source: str, actor: Actor, name: str, progress: ScanProgress | None, labels: LabelNames | None
+    root: Path,
+    source: str,
+    actor: Actor,
+    name: str,
+    progress: ScanProgress | None,
+    labels: LabelNames | None,
+    left_out: LeftOut | None = None,
 ) -> list[Imported]:
-    found = scan(root, gate_limits(), progress=progress, labels=labels)
+    of_archive = left_out.sentences() if left_out else ()
+    found = [
+        replace(item, warnings=(*of_archive, *item.warnings))
+        for item in scan(root, gate_limits(), progress=progress, labels=labels)
+    ]
     if name and len(found) > 1:
         names = ", ".join(item.name for item in found)
         raise UserError(f"A name fits one category; {source} has {len(found)}: {names}.", code="several_categories")

@@ -30,7 +30,8 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from mvtec_site.errors import UserError
-from records.images import GatedImage, GateLimits, ImageRejected, inspect_upload, open_rgb, read_bounded
+from records.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
+from records.images import GatedImage, GateLimits, ImageRejected, inspect_upload, name_warning, open_rgb, read_bounded
 from training.labels import GOOD, Reading, normal_form, reading_of
 
 Split = Literal["train", "test"]
@@ -98,7 +99,7 @@ class Labelled(Protocol):
 @dataclass(frozen=True)
 class Skipped:
     """A file that is not part of the data set. `code` is the gate's, or one of `unreadable`, `not_a_file`,
-    `outside_folder`, `bad_name`, `leak`, `contradiction`."""
+    `outside_folder`, `unfinished`, `bad_name`, `leak`, `contradiction`."""
 
     path: str
     reason: str
@@ -223,7 +224,7 @@ def _find_categories(root: Path) -> tuple[list[Path], list[str]]:
     for _ in range(_WRAPPERS):
         if _is_category(here):
             return [here], []
-        folders = [path for path in _visible(here) if path.is_dir() and _is_inside(path, root)]
+        folders = [path for path in _visible(here) if path.is_dir() and is_inside(path, root)]
         categories = [folder for folder in folders if _is_category(folder)]
         if categories:
             return categories, [folder.name for folder in folders if folder not in categories]
@@ -259,21 +260,16 @@ def _is_category(folder: Path) -> bool:
 
 def _visible(folder: Path) -> list[Path]:
     """What is in a folder, by name, without hidden files and the junk of operating systems."""
-    junk = ("Thumbs.db", "desktop.ini", "__MACOSX")
+    return [path for path in _listed(folder) if not is_hidden(path.name)]
+
+
+def _listed(folder: Path) -> list[Path]:
     try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.name not in junk)
+        return sorted(folder.iterdir())
     except OSError as error:
         raise DatasetRejected(
             f"The folder {folder} cannot be read ({error.strerror or error}).", code="unreadable_folder"
         ) from error
-
-
-def _is_inside(path: Path, root: Path) -> bool:
-    """Whether a path, links followed, stays within the folder. A link that leads nowhere or in a circle does not."""
-    try:
-        return path.resolve(strict=True).is_relative_to(root)
-    except (OSError, RuntimeError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -298,6 +294,7 @@ class _Listing:
     undecided: list[str] = field(default_factory=list)  # paths of folders that somebody has to be asked about
     masks: dict[tuple[str, str], Path] = field(default_factory=dict)  # by defect type and stem of the image
     skipped: list[Skipped] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
     warnings: list[str] = field(default_factory=list)
     stray_masks: int = 0
 
@@ -317,7 +314,7 @@ class _Listing:
 
     def relative(self, path: Path) -> str:
         """The path as records keep it; bytes that are no UTF-8 are spelt out."""
-        return path.relative_to(self.folder).as_posix().encode("utf-8", "backslashreplace").decode()
+        return shown(path.relative_to(self.folder).as_posix())
 
     def _read_train(self, train: Path) -> None:
         for folder in self._folders(train):
@@ -345,7 +342,7 @@ class _Listing:
     def _folders(self, parent: Path) -> Iterator[Path]:
         """Folders within; a link that leads outside is reported, a loose file at the top is a readme or the like."""
         for path in _visible(parent):
-            if path.is_symlink() and not _is_inside(path, self.root):
+            if path.is_symlink() and not is_inside(path, self.root):
                 self._skip(path, "outside_folder", "It is a link that leads outside the folder.")
             elif path.is_dir():
                 yield path
@@ -353,12 +350,17 @@ class _Listing:
                 self._skip(path, "not_a_file", f"Files directly in {parent.name}/ belong to no class.")
 
     def _read_images(self, folder: Path, split: Split, label: str) -> None:
-        for path in _visible(folder):
+        for path in _listed(folder):
+            if is_hidden(path.name):
+                self.left_out.add(self.relative(path), HIDDEN)
+                continue
             relative = path.relative_to(self.folder).as_posix()
-            if not _is_inside(path, self.root):
+            if not is_inside(path, self.root):
                 self._skip(path, "outside_folder", "It is a link that leads outside the folder, or nowhere.")
             elif not path.is_file():
                 self._skip(path, "not_a_file", "It is not a file; images lie directly in the folder of their class.")
+            elif is_unfinished(path.name):
+                self._skip(path, "unfinished", "Its name says that it is not complete yet.")
             elif self.relative(path) != relative:
                 self._skip(path, "bad_name", "Its name is not valid UTF-8.")
             elif len(relative) > _LONGEST_PATH or len(folder.name) > _LONGEST_DEFECT_TYPE:
@@ -370,7 +372,7 @@ class _Listing:
         for path in _visible(folder):
             stem = path.stem.removesuffix(_MASK_SUFFIX)
             key = (folder.name, stem)
-            if stem != path.stem and key not in self.masks and path.is_file() and _is_inside(path, self.root):
+            if stem != path.stem and key not in self.masks and path.is_file() and is_inside(path, self.root):
                 self.masks[key] = path
             else:
                 self.stray_masks += 1
@@ -527,6 +529,13 @@ def _beside(aside: list[str]) -> Iterator[str]:
 
 def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
     """What is legitimate, and yet worth a look."""
+    yield from listing.left_out.sentences()
+    misnamed = [entry.path for entry in entries if name_warning(entry.path, entry.format)]
+    if misnamed:
+        yield (
+            f"{len(misnamed)} {'image is' if len(misnamed) == 1 else 'images are'} named for another format than "
+            f"{'its' if len(misnamed) == 1 else 'their'} content has ({', '.join(misnamed[:3])}); the content counts."
+        )
     unmasked = sum(entry.is_defective and entry.mask_path is None for entry in entries)
     if unmasked:
         yield f"{unmasked} defective test images have no mask; pixel figures leave them out."

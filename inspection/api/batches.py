@@ -62,7 +62,7 @@ class BatchItemOutput(InspectionOutput):
     """The fields of a record are there when `status` is done, `code` and `detail` when it is failed."""
 
     position = serializers.IntegerField()
-    path = serializers.CharField(help_text="within the folder, where the batch is one of a folder")
+    path = serializers.CharField(help_text="within the zip, the folder or the data set; else not there")
     status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
     code = serializers.CharField()
     detail = serializers.CharField()
@@ -110,6 +110,9 @@ class ScoresOutput(serializers.Serializer):
 
 class BatchOutput(BatchSummaryOutput):
     failed_by_code = serializers.DictField(child=serializers.IntegerField())
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="what was left out, and names that may be misread, in sentences"
+    )
     scores = ScoresOutput(allow_null=True, help_text="quantiles; null while nothing has a score")
     results = BatchItemOutput(many=True)
 
@@ -198,6 +201,7 @@ def _ask_for_batch(request: Request) -> Response:
             items=gathered.items,
             name=gathered.name,
             folder=gathered.folder,
+            warnings=gathered.warnings,
             deployment=deployment,
             source="api",
             actor=request.user,

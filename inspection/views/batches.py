@@ -122,6 +122,7 @@ def _start(request: HttpRequest) -> HttpResponse:
             items=gathered.items,
             name=gathered.name,
             folder=gathered.folder,
+            warnings=gathered.warnings,
             deployment=deployment,
             source="web",
             actor=request.user,

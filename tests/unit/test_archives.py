@@ -6,10 +6,12 @@ import gzip
 import io
 import lzma
 import os
+import re
 import stat
 import struct
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from records.file_tree import LeftOut
 from tests.unit import badfiles
 from training import archives
 from training.archives import ArchiveLimits, ArchiveRejected, extract, is_archive, iter_images
@@ -399,10 +402,27 @@ def test_mutated_archives_are_read_inside_the_folder_or_refused(tmp_path_factory
 
 # ---------------------------------------------------------------- zips of images
 def test_images_of_a_zip_are_yielded_one_by_one_in_order(tmp_path):
-    members = {"b.png": badfiles.png(seed=1), "folder/a.jpg": badfiles.jpeg(), "notes.txt": b"text", ".DS_Store": b"x"}
+    members = {
+        "b.png": badfiles.png(seed=1),
+        "folder/a.jpg": badfiles.jpeg(),
+        "blob": badfiles.png(seed=2),
+        "claims.png": b"text",
+        "notes.txt": b"text",
+        "c.png.part": badfiles.png(),
+        ".DS_Store": b"x",
+        "__MACOSX/._b.png": b"x",
+        ".hidden.jpg": badfiles.jpeg(),
+        ".git/d.png": badfiles.png(),
+    }
     archive = make_zip(tmp_path / "a.zip", members)
-    expected = [(name, content) for name, content in members.items() if name != ".DS_Store"]
-    assert list(iter_images(archive, LIMITS)) == expected
+    expected = [(name, members[name]) for name in ("b.png", "folder/a.jpg", "blob", "claims.png")]
+    left_out = LeftOut()
+    assert list(iter_images(archive, LIMITS, left_out)) == expected
+    assert left_out.sentences() == (
+        "Left out, hidden: 2 files (.hidden.jpg, .git/d.png).",
+        "Left out, neither PNG nor JPEG: 1 file (notes.txt).",
+        "Left out, unfinished by name: 1 file (c.png.part).",
+    )
     with io.BytesIO(archive.read_bytes()) as upload:
         upload.seek(100)  # wherever an earlier reader left it
         assert list(iter_images(upload, LIMITS)) == expected
@@ -447,3 +467,70 @@ def test_what_is_no_zip_is_refused(make):
 def test_a_tar_is_no_zip_of_images(tmp_path):
     with pytest.raises(ArchiveRejected):
         list(iter_images(make_tar(tmp_path / "a.tar", list(TREE.items())), LIMITS))
+
+
+# ---------------------------------------------------------------- names in every encoding
+def zip_of_names(names: list[bytes], *, extra: bytes = b"", flag: int = 0) -> bytes:
+    """A zip whose names are these bytes, whatever they mean."""
+    placeholders = [f"{index:03}".ljust(len(name), "_") for index, name in enumerate(names)]
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for placeholder in placeholders:
+            info = zipfile.ZipInfo(placeholder)
+            info.extra = extra
+            archive.writestr(info, badfiles.png(16, 16))
+    data = out.getvalue()
+    for placeholder, name in zip(placeholders, names, strict=True):
+        data = data.replace(placeholder.encode(), name)
+    for signature, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        for found in re.finditer(re.escape(signature), data):
+            place = found.start() + at
+            data = data[:place] + struct.pack("<H", flag) + data[place + 2 :]
+    return data
+
+
+GROSS = "test/Kratzer_groß/0.png"
+
+
+def unicode_path(name: str, written: bytes) -> bytes:
+    content = b"\x01" + struct.pack("<I", zlib.crc32(written)) + name.encode()
+    return struct.pack("<HH", 0x7075, len(content)) + content
+
+
+@pytest.mark.parametrize(
+    ("data", "expected", "is_sure"),
+    [
+        (zip_of_names([GROSS.encode()]), GROSS, True),
+        (zip_of_names([GROSS.encode()], flag=0x800), GROSS, True),
+        (zip_of_names(["test/划痕/0.png".encode()]), "test/划痕/0.png", True),
+        (zip_of_names([b"gro.png"], extra=unicode_path("groß.png", b"gro.png")), "gro.png", True),
+        (
+            zip_of_names([b"gro\xe1.png"], extra=unicode_path("groß.png", b"gro\xe1.png")),
+            "groß.png",
+            True,
+        ),
+        (zip_of_names([b"gro\xe1.png"], extra=unicode_path("other.png", b"other")), "groß.png", False),
+        (zip_of_names([GROSS.encode("cp437")]), GROSS, False),
+        (zip_of_names(["test/划痕/0.png".encode("gbk")]), "test/╗«║█/0.png", False),
+    ],
+)
+def test_names_that_are_utf8_are_utf8_and_others_are_said(data, expected, is_sure, tmp_path):
+    left_out = LeftOut()
+    assert [name for name, _ in iter_images(io.BytesIO(data), LIMITS, left_out)] == [expected]
+    assert left_out.unsure_names == ([] if is_sure else [expected])
+    assert [("may be misread" in sentence) for sentence in left_out.sentences()] == [True] * (not is_sure)
+    (tmp_path / "a.zip").write_bytes(data)
+    root = extract(tmp_path / "a.zip", tmp_path / "out", LIMITS, LeftOut())
+    assert (root / expected).is_file()
+
+
+@pytest.mark.parametrize(("raw", "expected", "is_sure"), [("ß", "ß", True), ("\udcdf", "ß", False)])
+def test_names_in_a_tar_are_told_the_same_way(raw, expected, is_sure, tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as out:
+        info = tarfile.TarInfo(f"gro{raw}.png")
+        info.size = 3
+        out.addfile(info, io.BytesIO(b"abc"))
+    left_out = LeftOut()
+    root = extract(tmp_path / "a.tar", tmp_path / "out", LIMITS, left_out)
+    assert [path.name for path in root.iterdir()] == [f"gro{expected}.png"]
+    assert bool(left_out.unsure_names) is not is_sure

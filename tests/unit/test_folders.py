@@ -11,6 +11,7 @@ import pytest
 from inspection import folders
 from mvtec_site.errors import Conflict, NotFound, UserError
 from records.images import ImageRejected
+from tests.unit import badfiles
 
 
 @pytest.fixture
@@ -99,14 +100,29 @@ def test_without_roots_no_folder_may_be_read(settings: Any) -> None:
 
 
 # ---------------------------------------------------------------- what is in one
-def test_images_are_found_by_their_names(root: Path) -> None:
+def test_images_are_found_by_what_they_hold_or_claim(root: Path) -> None:
     folder = root / "real" / "line1"
-    for name in ("b.png", "a.JPG", "lot7/c.jpeg", "notes.txt", ".d.png", "e.png.part", "f"):
+    for name in ("b.png", "a.JPG", "lot7/c.jpeg", "notes.txt", ".d.png", "e.png.part", "f", "Thumbs.db"):
         (folder / name).write_bytes(b"")
+    for name in ("blob", "photo.bmp", "lot7/scan.jfif"):
+        (folder / name).write_bytes(badfiles.jpeg())
+    (folder / "real.bmp").write_bytes(badfiles.bmp())
     (folder / ".trash").mkdir()
     (folder / ".trash" / "g.png").write_bytes(b"")
     (folder / "up").symlink_to(folder)
-    assert folders.images_in(folder) == ["a.JPG", "b.png", "lot7/c.jpeg"]
+    (folder / "link").symlink_to(folder / "blob")
+    (root / "outside" / "secret").write_bytes(badfiles.png())
+    (folder / "out").symlink_to(root / "outside" / "secret")
+    os.mkfifo(folder / "pipe")
+    listing = folders.images_in(folder)
+    assert listing.images == ["a.JPG", "b.png", "blob", "link", "lot7/c.jpeg", "lot7/scan.jfif", "photo.bmp"]
+    assert listing.left_out.sentences() == (
+        "Left out, hidden: 2 files (.trash, .d.png).",
+        "Left out, links to folders: 1 file (up).",
+        "Left out, unfinished by name: 1 file (e.png.part).",
+        "Left out, neither PNG nor JPEG: 4 files (f, notes.txt, pipe, ...).",
+        "Left out, not readable: 1 file (out).",
+    )
 
 
 def test_a_folder_that_is_too_large_is_refused_as_a_whole(root: Path, settings: Any) -> None:
@@ -118,7 +134,7 @@ def test_a_folder_that_is_too_large_is_refused_as_a_whole(root: Path, settings: 
         folders.images_in(folder)
     assert (caught.value.code, caught.value.status) == ("folder_too_large", 413)
     (folder / "0.png").unlink()
-    assert len(folders.images_in(folder)) == 3
+    assert len(folders.images_in(folder).images) == 3
     for index in range(30):
         (folder / f"{index}.txt").write_bytes(b"")
     with pytest.raises(UserError, match="more than 30 files"):
@@ -128,7 +144,7 @@ def test_a_folder_that_is_too_large_is_refused_as_a_whole(root: Path, settings: 
 def test_a_folder_that_is_too_deep_is_refused(root: Path) -> None:
     deep = root / "real" / "line2" / "/".join("x" * 20)
     deep.mkdir(parents=True)
-    assert folders.images_in(root / "real" / "line2") == []
+    assert folders.images_in(root / "real" / "line2").images == []
     (deep / "y").mkdir()
     with pytest.raises(UserError, match="20 deep"):
         folders.images_in(root / "real" / "line2")

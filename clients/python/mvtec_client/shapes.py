@@ -194,6 +194,7 @@ class Batch(BatchRow):
     """A whole batch; `results` are empty where they were not asked for."""
 
     failed_by_code: dict[str, int]
+    warnings: list[str]
     scores: dict[str, float] | None
     results: list[BatchItem]
 
