@@ -21,10 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
-from inspection.folders import FileUnreadable, is_image_name, read_file
+from inspection.folders import FileUnreadable, read_file
 from inspection.idempotency import own_key
 from inspection.models import Inspection
 from inspection.services import PartContext, inspect_image
@@ -32,7 +31,9 @@ from mvtec_site import broker
 from mvtec_site.celery import INFERENCE
 from mvtec_site.errors import UserError
 from records.context import acting
-from records.images import ImageRejected
+from records.file_tree import is_hidden, is_image, is_unfinished, read_head
+from records.images import ImageRejected, format_in_name, inspect_upload
+from records.selectors import gate_limits
 from records.services import Actor, report_refusal
 
 After = Literal["move", "mark", "keep"]
@@ -41,6 +42,11 @@ _SIDECAR = ".inspected.json"
 _LONGEST_PAUSE = 60.0
 # What judging may end in that is the image's fault; all else is trouble that passes, and the file waits for its end.
 _OF_THE_IMAGE = frozenset({"inspection_failed", "worker_died"})
+# What a file may be refused for only because it is not written to its end.
+_NOT_COMPLETE = frozenset({"truncated_image", "not_an_image", "empty_file"})
+_FAILED_PAUSE = 15.0  # seconds between two looks at the refused files
+# The last line of the note beside a refused file: what it looked like. A writer that goes on changes that.
+_PUT_HERE = re.compile(r"^As refused: (\d+) bytes, time of change (\d+) ns\.", re.MULTILINE)
 
 
 # ---------------------------------------------------------------- when a file is complete
@@ -57,13 +63,14 @@ class Looks:
 
 
 class Settling:
-    """Which files are complete: those that are not empty and have looked the same for so many seconds.
+    """Which files are complete: those that have looked the same for so many seconds, empty ones for so many more.
 
     The seconds are counted here: the clock of the machine that writes may be wrong.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, empty_seconds: float) -> None:
         self._seconds = seconds
+        self._empty_seconds = max(seconds, empty_seconds)
         self._since: dict[str, tuple[Looks, float]] = {}
 
     def look(self, listing: Mapping[str, Looks], *, now: float) -> list[str]:
@@ -74,9 +81,15 @@ class Settling:
             for path, looks in listing.items()
         }
         complete = [
-            path for path, (looks, since) in self._since.items() if looks.size > 0 and now - since >= self._seconds
+            path
+            for path, (looks, since) in self._since.items()
+            if now - since >= (self._seconds if looks.size > 0 else self._empty_seconds)
         ]
         return sorted(complete, key=lambda path: (listing[path].mtime_ns, path))
+
+    def unchanged_for(self, path: str, *, now: float) -> float:
+        """Seconds for which a file of the last listing has looked the same."""
+        return now - self._since[path][1] if path in self._since else 0.0
 
 
 # ---------------------------------------------------------------- one file
@@ -99,6 +112,7 @@ class Watch:
     after: After = "move"
     done: Path | None = None  # with `move`; refused files go to `failed` beside it
     settle: float = 2.0
+    patience: float = 300.0  # seconds for which a file that is cut off, empty or no image yet may still be written
     recursive: bool = False
     pattern: re.Pattern[str] | None = None
 
@@ -158,8 +172,12 @@ class Watcher:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._settling = Settling(self.watch.settle)
+        self._settling = Settling(self.watch.settle, self.watch.patience)
         self._over: dict[str, Looks] = {}  # files that stay where they are, and are done with
+        self._incomplete: dict[str, Looks] = {}  # files that may still be written
+        self._no_images: dict[str, Looks] = {}  # by content; read once
+        self._failed_due = 0.0  # when refused files are looked at again
+        self._is_once = False
         self._later: dict[str, tuple[float, float]] = {}  # files that make trouble: not before, pause
         self._told: set[str] = set()
 
@@ -184,7 +202,12 @@ class Watcher:
             self.stop.wait(max(poll, pause))
 
     def once(self) -> Iterator[Handled]:
-        """What is complete now. Raises `NotNow` when the rest must wait."""
+        """What is complete now. Raises `NotNow` when the rest must wait.
+
+        How long a file has not changed is told by the clock of its folder here, as there was no earlier look.
+        """
+        self._is_once = True
+        self._take_back_what_changed()
         self.looked_at()
         self.stop.wait(self.watch.settle)
         yield from self.round()
@@ -192,6 +215,7 @@ class Watcher:
     def round(self) -> Iterator[Handled]:
         """One look at the folder, and every file that is complete and was not handled yet."""
         _renew_connection()
+        self._take_back_what_changed()
         complete = self.looked_at()
         waiting = [(path, looks) for path, looks in complete.items() if self._is_due(path, looks)]
         asked = False
@@ -214,6 +238,7 @@ class Watcher:
         listing = self._listing()
         self._over = {path: looks for path, looks in self._over.items() if path in listing}
         self._later = {path: later for path, later in self._later.items() if path in listing}
+        self._incomplete = {path: looks for path, looks in self._incomplete.items() if path in listing}
         return {path: listing[path] for path in self._settling.look(listing, now=time.monotonic())}
 
     def left(self) -> list[str]:
@@ -221,12 +246,15 @@ class Watcher:
         return [path for path, looks in self._listing().items() if self._over.get(path) != looks]
 
     def _is_due(self, path: str, looks: Looks) -> bool:
+        if self._incomplete.get(path) == looks and self._age(path, looks) < self.watch.patience:
+            return False
         return self._over.get(path) != looks and self._later.get(path, (0.0, 0.0))[0] <= time.monotonic()
 
     # ------------------------------------------------------------ what is there
     def _listing(self) -> dict[str, Looks]:
         """Every image by its path below the folder. Links, hidden files and our own folders are left out."""
         found: dict[str, Looks] = {}
+        others: dict[str, Looks] = {}
         own = {self.watch.done_folder, self.watch.failed_folder}
         folders = [self.watch.folder]
         while folders:
@@ -241,29 +269,79 @@ class Watcher:
                 continue
             for entry in listed:
                 with contextlib.suppress(FileNotFoundError):  # it vanished meanwhile
-                    if entry.is_dir(follow_symlinks=False):
-                        if self.watch.recursive and not entry.name.startswith(".") and Path(entry.path) not in own:
+                    path = str(Path(entry.path).relative_to(self.watch.folder))
+                    if is_hidden(entry.name) or Path(entry.path) in own:
+                        continue
+                    if entry.is_symlink():
+                        self._tell(f"Links are left alone: {_shown(path)}.", kind="link")
+                    elif entry.is_dir():
+                        if self.watch.recursive:
                             folders.append(Path(entry.path))
-                    elif entry.is_file(follow_symlinks=False) and self._is_ours(entry.name):
-                        path = str(Path(entry.path).relative_to(self.watch.folder))
-                        found[path] = Looks.of(entry.stat(follow_symlinks=False))
+                        else:
+                            sentence = f"Folders in the folder are left alone ({_shown(path)}); --recursive looks in."
+                            self._tell(sentence, kind="folder")
+                    elif entry.is_file():
+                        looks = Looks.of(entry.stat(follow_symlinks=False))
+                        (found if self._is_ours(path, looks) else others)[path] = looks
+        self._no_images = {path: looks for path, looks in self._no_images.items() if others.get(path) == looks}
         return found
 
-    def _is_ours(self, name: str) -> bool:
-        if is_image_name(name):
+    def _is_ours(self, path: str, looks: Looks) -> bool:
+        """Whether a file is an image by its content, or claims to be one by its name."""
+        name = Path(path).name
+        if is_unfinished(name) or name.endswith(_SIDECAR):
+            return False
+        if format_in_name(name):
             return True
+        if self._no_images.get(path) == looks or looks.size == 0:
+            return False
+        try:
+            if is_image(name, read_head(self.watch.folder / path)):
+                return True
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._tell(f"{_shown(path)} cannot be read ({error.strerror}); it is looked at again.")
+            return False
+        self._no_images[path] = looks
         kind = Path(name).suffix.lower()
-        if not name.startswith(".") and not name.endswith(_SIDECAR) and kind not in (".tmp", ".part"):
-            kinds = ", ".join(settings.ALLOWED_EXTENSIONS)
-            which = f"named like *{_shown(kind)}" if kind else "without an extension"
-            self._tell(f"Files {which} are left alone: only {kinds} are inspected.")
+        which = f"named like *{_shown(kind)}" if kind else "without an extension"
+        self._tell(f"Files {which} are left alone where they are neither PNG nor JPEG.")
         return False
 
-    def _tell(self, sentence: str) -> None:
-        """Say something once."""
-        if sentence not in self._told:
-            self._told.add(sentence)
+    def _tell(self, sentence: str, *, kind: str = "") -> None:
+        """Say something once; of a kind, the first only."""
+        if (kind or sentence) not in self._told:
+            self._told.add(kind or sentence)
             self.say(sentence)
+
+    def _age(self, path: str, looks: Looks) -> float:
+        """Seconds since a file has changed, as far as they were counted here."""
+        counted = self._settling.unchanged_for(path, now=time.monotonic())
+        return max(counted, time.time() - looks.mtime_ns / 1e9) if self._is_once else counted
+
+    def _take_back_what_changed(self) -> None:
+        """Refused files that somebody went on to write are put back where they came from, as new ones."""
+        began = time.monotonic()
+        if self.watch.after != "move" or began < self._failed_due:
+            return
+        failed = self.watch.failed_folder
+        for note in sorted(failed.rglob("*.txt")) if failed.is_dir() else ():
+            with contextlib.suppress(OSError, UnicodeDecodeError):
+                refused = note.with_suffix("")
+                told = _PUT_HERE.search(note.read_text("utf-8"))
+                looks = Looks.of(refused.lstat())
+                source = self.watch.folder / refused.relative_to(failed)
+                if not told or looks == Looks(int(told[1]), int(told[2])) or os.path.lexists(source):
+                    continue
+                source.parent.mkdir(parents=True, exist_ok=True)
+                _move(refused, source)
+                note.unlink(missing_ok=True)
+                self.say(
+                    f"{_shown(str(refused.relative_to(failed)))} has changed since it was refused; looked at again."
+                )
+        ended = time.monotonic()
+        self._failed_due = ended + max(_FAILED_PAUSE, 20 * (ended - began))  # a slow share is not kept busy by it
 
     # ------------------------------------------------------------ judging
     def _handle(self, path: str, looks: Looks) -> Handled | None:
@@ -273,6 +351,8 @@ class Watcher:
         try:
             data, seen = read_file(self.watch.folder / path)
             if Looks.of(seen) != looks or len(data) != looks.size:
+                return None
+            if self._is_still_written(path, looks, data):
                 return None
             key = self._key(path, looks, data)
             known = _record_of(key, self.watch.actor)
@@ -288,6 +368,21 @@ class Watcher:
             refused = Handled(path, "refused", {"code": error.code, "detail": error.detail})
             return self._put_away(refused, looks, self._key(path, looks, data))
         return self._put_away(Handled(path, "again" if known else "inspected", _said_of(record)), looks, key)
+
+    def _is_still_written(self, path: str, looks: Looks, data: bytes) -> bool:
+        """Whether a young file is no image yet. Nothing is kept of that: it is no refusal."""
+        if self._age(path, looks) >= self.watch.patience:
+            return False
+        try:
+            inspect_upload(data, path, gate_limits())
+        except ImageRejected as refusal:
+            if refusal.code not in _NOT_COMPLETE:
+                return False
+            if path not in self._incomplete:
+                self.say(f"{_shown(path)} is not complete yet; refused if it stays so for {self.watch.patience:g} s.")
+            self._incomplete[path] = looks
+            return True
+        return False
 
     def _key(self, path: str, looks: Looks, data: bytes) -> str:
         sha256 = hashlib.sha256(data).hexdigest()
@@ -326,9 +421,12 @@ class Watcher:
                 return handled  # written anew meanwhile: another part, which is inspected when it is complete
             if self.watch.after == "move":
                 target = self._target(handled, key)
+                note = target.with_name(f"{target.name}.txt")
                 if handled.status == "refused":
-                    _write(target.with_name(f"{target.name}.txt"), "{code}: {detail}\n".format(**handled.says))
-                _move(source, target)
+                    _write(note, _note(handled, looks))
+                is_copy = _move(source, target)
+                if is_copy and handled.status == "refused":  # another file system may keep times less exactly
+                    _write(note, _note(handled, Looks.of(target.lstat())))
                 return Handled(handled.path, handled.status, handled.says, now_at=str(target))
             if self.watch.after == "mark":
                 says = {"size": looks.size, "mtime_ns": looks.mtime_ns, "status": handled.status, **handled.says}
@@ -405,6 +503,15 @@ def _said_of(record: Inspection) -> dict[str, Any]:
     }
 
 
+def _note(handled: Handled, looks: Looks) -> str:
+    """What lies beside a refused file, for people; the last line is read again."""
+    return (
+        "{code}: {detail}\n".format(**handled.says)
+        + f"As refused: {looks.size} bytes, time of change {looks.mtime_ns} ns. If the file changes here, it is put "
+        "back and looked at again.\n"
+    )
+
+
 def _write(target: Path, text: str) -> None:
     """A whole file or none."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
@@ -417,8 +524,11 @@ def _write(target: Path, text: str) -> None:
         raise
 
 
-def _move(source: Path, target: Path) -> None:
-    """Also to another file system: there the copy is whole before it has its name, and then the original goes."""
+def _move(source: Path, target: Path) -> bool:
+    """Also to another file system: there the copy is whole before it has its name, and then the original goes.
+
+    Returns whether it is a copy.
+    """
     try:
         source.replace(target)
     except OSError as error:
@@ -431,3 +541,5 @@ def _move(source: Path, target: Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         source.unlink()
+        return True
+    return False

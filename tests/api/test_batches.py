@@ -15,6 +15,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from inspection import batches
@@ -23,6 +24,7 @@ from modelzoo.models import Deployment
 from records.models import AuditEvent
 from tests import parts
 from tests.api.test_api import problem, upload
+from tests.unit import badfiles
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +99,72 @@ def test_a_batch_is_written_down_even_when_no_broker_answers(signed_in: Client, 
     assert signed_in.get(response["Location"]).json() == document
     problem(signed_in.get(response["Location"], {"anomaly_map": "full"}), 400, "invalid")
     assert set(BatchRun.objects.get().items.values_list("lot", flat=True)) == {"L9"}
+
+
+def packed(members: dict[str, bytes], name: str = "lot.zip") -> SimpleUploadedFile:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    return SimpleUploadedFile(name, out.getvalue(), "application/zip")
+
+
+def test_the_folders_of_a_zip_tell_its_images_apart(signed_in: Client, deployment: Deployment, worker: None) -> None:
+    members = {
+        "good/000.png": parts.png(1),
+        "broken/000.png": parts.png(2, defective=True),
+        "broken/1": b"",
+        "x.png": b"",
+    }
+    response = signed_in.post("/api/batches", {"archive": packed(members), "wait": 5})
+    assert response.status_code == 200, response.content
+    document = response.json()
+    assert [(row["path"], row["filename"], row["status"]) for row in document["results"]] == [
+        ("good/000.png", "000.png", "done"),
+        ("broken/000.png", "000.png", "done"),
+        ("x.png", "x.png", "failed"),
+    ]
+    lines = b"".join(signed_in.get(f"{document['url']}/report", {"format": "csv"}).streaming_content).decode()
+    assert "good/000.png" in lines
+    assert "broken/000.png" in lines
+    shown = signed_in.get(reverse("batch-page", args=[document["batch_id"]])).content.decode()
+    assert ">good/000.png</span>" in shown
+    assert ">broken/000.png</span>" in shown
+
+
+def test_what_a_zip_holds_besides_images_is_left_out_and_said(signed_in: Client, deployment: Deployment) -> None:
+    members = {
+        "part.png": parts.png(1),
+        "notes.txt": b"lot 7",
+        ".hidden.jpg": badfiles.jpeg(),
+        "__MACOSX/._part.png": b"x",
+        "Thumbs.db": b"x",
+    }
+    document = signed_in.post("/api/batches", {"archive": packed(members)}).json()
+    said = ["Left out, hidden: 1 file (.hidden.jpg).", "Left out, neither PNG nor JPEG: 1 file (notes.txt)."]
+    assert (document["total"], document["failed"], document["warnings"]) == (1, 0, said)
+    assert said[1] in signed_in.get(reverse("batch-page", args=[document["batch_id"]])).content.decode()
+    html = b"".join(signed_in.get(f"{document['url']}/report", {"format": "html"}).streaming_content).decode()
+    assert said[0] in html
+
+
+def test_a_zip_or_a_folder_without_images_says_what_is_there(
+    signed_in: Client, deployment: Deployment, folder: Path
+) -> None:
+    refused = signed_in.post("/api/batches", {"archive": packed({"a.bmp": badfiles.bmp()})})
+    assert "neither PNG nor JPEG: 1 file (a.bmp)" in problem(refused, 400, "empty_batch")["detail"]
+    (folder / "empty").mkdir()
+    (folder / "empty" / "a.tif").write_bytes(badfiles.tiff())
+    refused = ask(signed_in, folder="lot7/empty")
+    assert "neither PNG nor JPEG: 1 file (a.tif)" in problem(refused, 400, "empty_batch")["detail"]
+
+
+def test_names_of_a_zip_that_nobody_can_tell_are_said(signed_in: Client, deployment: Deployment) -> None:
+    file = packed({"grosX.png": parts.png(1), "große.png": parts.png(2)})
+    sent = SimpleUploadedFile("a.zip", file.read().replace(b"grosX", b"gro\xe1X"), "application/zip")
+    document = signed_in.post("/api/batches", {"archive": sent}).json()
+    assert [row["filename"] for row in document["results"]] == ["großX.png", "große.png"]
+    assert [("1 name in the archive may be misread" in warning) for warning in document["warnings"]] == [True]
 
 
 @pytest.mark.parametrize("path", ["/api/batch_test", "/api/batches", "/api/batches/"])

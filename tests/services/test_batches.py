@@ -203,7 +203,13 @@ def folder(tmp_path: Path, settings: Any) -> Path:
 
 def batch_of_folder(deployment: Any, folder: Path, **options: Any) -> BatchRun:
     return batches.request_batch(
-        **{"items": batches.items_in(folder), "name": "lot7", "deployment": deployment, "source": "api", "actor": None},
+        **{
+            "items": batches.items_in(folder)[0],
+            "name": "lot7",
+            "deployment": deployment,
+            "source": "api",
+            "actor": None,
+        },
         folder=folder,
         **options,
     )
@@ -383,7 +389,7 @@ def test_who_may_not_inspect_may_not_call_off(deployment: Any, auditor: User) ->
 def test_the_same_key_is_the_same_batch(deployment: Any, folder: Path, user: User, operator: User) -> None:
     def ask(key: str, asked_for: str = "f" * 64, actor: User = user) -> BatchRun:
         return batches.request_batch(
-            items=batches.items_in(folder),
+            items=batches.items_in(folder)[0],
             name="lot7",
             deployment=deployment,
             source="api",

@@ -52,6 +52,12 @@ class Command(ProductCommand):
             "--done-dir", type=Path, help="with move; default PATH/done, refused ones: failed beside it"
         )
         parser.add_argument("--settle", type=_seconds, default=2.0, help="complete when unchanged for so many seconds")
+        parser.add_argument(
+            "--patience",
+            type=_seconds,
+            default=300.0,
+            help="a file that is cut off, empty or no image yet is refused when unchanged for so many seconds",
+        )
         parser.add_argument("--poll", type=_seconds, default=1.0, help="seconds between two looks")
         parser.add_argument("--pattern", default="", help=f"regular expression with groups {', '.join(PART_FIELDS)}")
         parser.add_argument("--recursive", action="store_true", help="folders in the folder too")
@@ -117,6 +123,7 @@ def _watch(options: dict[str, Any]) -> Watch:
         after=options["after"],
         done=done,
         settle=options["settle"],
+        patience=options["patience"],
         recursive=options["recursive"],
         pattern=_pattern(options["pattern"]),
     )
