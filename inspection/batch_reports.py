@@ -6,9 +6,7 @@ What is not finished can be reported too: the report then says that it is partia
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -17,9 +15,10 @@ from django.urls import reverse
 from django.utils.html import escape, format_html
 
 from inspection.batches import batch_summary, item_document, items_of
-from inspection.exports import Export, harmless
+from inspection.exports import Export
 from inspection.models import BatchRun
 from mvtec_site.errors import UserError
+from records.csv_tables import CsvTable, Dialect, find_dialect
 from records.images import clean_name
 
 _CHUNK = 500  # items fetched, and sent, at once
@@ -51,14 +50,15 @@ COLUMNS = (
 )
 
 
-def batch_report(batch: BatchRun, *, form: str) -> Export:
-    """The report as `csv`, `json` or `html`; complete when the batch is over."""
+def batch_report(batch: BatchRun, *, form: str, dialect: str = "") -> Export:
+    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: see `records.csv_tables`."""
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
     media_type, write = FORMS[form]
+    written_as = find_dialect(dialect, form=form)
     complete = batch.status not in BatchRun.OPEN
     filename = f"batch-{batch.pk}{'' if complete else '-partial'}.{form}"
-    return Export(filename, media_type, _encoded(write(batch, complete)))
+    return Export(filename, media_type, _encoded(write(batch, complete, written_as)))
 
 
 def _encoded(texts: Iterable[str]) -> Iterator[bytes]:
@@ -77,21 +77,17 @@ def _documents(batch: BatchRun) -> Iterator[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------- csv
-def _csv(batch: BatchRun, complete: bool) -> Iterator[str]:
+def _csv(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
     """One line for each image; that there is no record yet shows in its status."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+    table = CsvTable(dialect, COLUMNS)
     for document in _documents(batch):
-        writer.writerow([harmless(document.get(column, "")) for column in COLUMNS])
-        yield text.getvalue()
-        text.seek(0)
-        text.truncate()
-    yield text.getvalue()  # the names alone, where there is nothing else
+        table.write(document.get(column, "") for column in COLUMNS)
+        yield table.take()
+    yield table.take()  # the names alone, where there is nothing else
 
 
 # ---------------------------------------------------------------- json
-def _json(batch: BatchRun, complete: bool) -> Iterator[str]:
+def _json(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
     """As the batch's own document, and whether it is complete."""
     head = json.dumps({"complete": complete, **batch_summary(batch)}, allow_nan=False)
     yield f'{head[:-1]}, "results": ['
@@ -136,7 +132,7 @@ _FACTS = {
 }
 
 
-def _html(batch: BatchRun, complete: bool) -> Iterator[str]:
+def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
     """One page that needs nothing else: no script, no picture, no other file."""
     summary = batch_summary(batch)
     title = format_html("Batch {}", clean_name(batch.name))
@@ -197,7 +193,7 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-FORMS: dict[str, tuple[str, Callable[[BatchRun, bool], Iterator[str]]]] = {
+FORMS: dict[str, tuple[str, Callable[[BatchRun, bool, Dialect], Iterator[str]]]] = {
     "csv": ("text/csv; charset=utf-8", _csv),
     "json": ("application/json", _json),
     "html": ("text/html; charset=utf-8", _html),

@@ -5,10 +5,8 @@ All forms are made a chunk at a time, so that a table of millions of lines takes
 
 from __future__ import annotations
 
-import csv
 import io
 import json
-import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -23,6 +21,7 @@ from accounts.roles import Right, require
 from inspection.history import Filters, in_chunks
 from inspection.models import Inspection
 from mvtec_site.errors import UserError
+from records.csv_tables import CsvTable, Dialect, find_dialect
 from records.services import Actor, audit
 
 # The columns' names and where a record has what stands there. Names stay what they are; new ones come at the end.
@@ -76,21 +75,22 @@ class Export:
     content: Iterator[bytes]
 
 
-def export_inspections(*, filters: Filters, form: str, actor: Actor) -> Export:
-    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`."""
+def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: str = "") -> Export:
+    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`. `dialect`: see `records.csv_tables`."""
     require(actor, Right.EXPORT)
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}. Nothing was exported.", code="invalid")
     media_type, write = FORMS[form]
+    written_as = find_dialect(dialect, form=form)
     with transaction.atomic():
         audit(
             kind="inspections.exported",
             subject=("inspection.history", ""),
             actor=actor,
-            after={"format": form, "filters": filters.as_dict()},
+            after={"format": form, "filters": filters.as_dict()} | ({"dialect": dialect} if dialect else {}),
         )
     name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}.{form}"
-    return Export(name, media_type, write(_rows(filters)))
+    return Export(name, media_type, write(_rows(filters), written_as))
 
 
 def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
@@ -108,29 +108,16 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, uuid.UUID) else value
 
 
-def _csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
+def _csv(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
+    table = CsvTable(dialect, COLUMNS)
     for row in rows:
-        writer.writerow([harmless(value) for value in row])
-        if text.tell() > _PART:
-            yield _taken(text)
-    yield _taken(text)
+        table.write(row)
+        if len(table) > _PART:
+            yield table.take().encode()
+    yield table.take().encode()
 
 
-# As a spreadsheet reads it, blanks before it do not count.
-_FORMULA = re.compile(r"\s*[=+\-@\t\r]")
-
-
-def harmless(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula, and run, gets an apostrophe before it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
-
-
-def _jsonl(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+def _jsonl(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
     text = io.StringIO()
     for row in rows:
         json.dump(dict(zip(COLUMNS, row, strict=True)), text, ensure_ascii=False, separators=(",", ":"))
@@ -148,7 +135,7 @@ def _taken(text: io.StringIO) -> bytes:
     return written
 
 
-def _xlsx(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+def _xlsx(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
     """A workbook can be read only when it is whole: it is written to a file that nobody else sees, then sent.
 
     Its texts are texts and never formulas or links, whatever they begin with.
@@ -182,7 +169,7 @@ def _new_sheet(book: Any) -> Any:
     return sheet
 
 
-FORMS: dict[str, tuple[str, Callable[[Iterator[tuple[Any, ...]]], Iterator[bytes]]]] = {
+FORMS: dict[str, tuple[str, Callable[[Iterator[tuple[Any, ...]], Dialect], Iterator[bytes]]]] = {
     "csv": ("text/csv; charset=utf-8", _csv),
     "jsonl": ("application/x-ndjson", _jsonl),
     "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),

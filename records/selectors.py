@@ -39,6 +39,13 @@ def allowed_formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in named)
 
 
+def accepted_files() -> str:
+    """What a browser is told to offer for an upload (`accept`): a help and no rule, the content decides."""
+    formats = allowed_formats()
+    types = [f"image/{name.lower()}" for name in formats]
+    return ",".join([*types, *(f".{extension}" for extension, name in FORMAT_OF_EXTENSION.items() if name in formats)])
+
+
 # ---------------------------------------------------------------- the audit log
 def filter_events(
     *,

@@ -78,6 +78,11 @@ def is_archive(path: Path) -> bool:
         return _kind(file) is not None
 
 
+def is_zip(file: BinaryIO) -> bool:
+    """Whether a file is a zip, judged by its content. The position returns to the start."""
+    return _kind(file) == "zip"
+
+
 def extract(archive: Path, into: Path, limits: ArchiveLimits, left_out: LeftOut | None = None) -> Path:
     """Unpack a .zip, .tar, .tar.gz or .tar.xz (recognised by content) into a new folder.
 

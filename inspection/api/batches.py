@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from accounts.roles import Right
 from inspection import batch_reports, batches, selectors
+from inspection.api.history import DIALECT
 from inspection.api.idempotency import KEY, REPLAY
 from inspection.api.serializers import InspectionOutput, PartInput, text_field
 from inspection.api.views import part_of
@@ -295,7 +296,7 @@ class BatchReportView(ApiView):
     content_negotiation_class = OneForm
 
     @extend_schema(
-        parameters=[OpenApiParameter("format", str, enum=list(batch_reports.FORMS), default="json")],
+        parameters=[OpenApiParameter("format", str, enum=list(batch_reports.FORMS), default="json"), DIALECT],
         responses={
             (200, "application/json"): BatchReportOutput,
             (200, "text/csv"): OpenApiTypes.STR,
@@ -306,7 +307,8 @@ class BatchReportView(ApiView):
     )
     def get(self, request: Request, batch_id: uuid.UUID) -> HttpResponseBase:
         form = request.query_params.get("format", "json")
-        report = batch_reports.batch_report(batches.find_batch(batch_id), form=form)
+        dialect = request.query_params.get("dialect", "")
+        report = batch_reports.batch_report(batches.find_batch(batch_id), form=form, dialect=dialect)
         response = StreamingHttpResponse(report.content, content_type=report.media_type)
         place = "inline" if form == "html" else "attachment"
         response["Content-Disposition"] = f'{place}; filename="{report.filename}"'

@@ -17,6 +17,7 @@ from inspection.api.serializers import InspectionOutput
 from inspection.exports import COLUMNS, FORMS, export_inspections
 from inspection.models import Inspection, Review
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, page_output, problems, read_page
+from records.csv_tables import DEFAULT_DIALECT, DIALECTS
 
 _YES_NO = {"type": "string", "enum": ["yes", "no"]}
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
@@ -59,6 +60,11 @@ _SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     "review_verdict": ({"type": "string", "enum": Review.Verdict.values}, "that stands"),
     "reviewer": ({"type": "string"}, "user name of whose review stands"),
 }
+DIALECT = OpenApiParameter(
+    "dialect",
+    {"type": "string", "enum": list(DIALECTS), "default": DEFAULT_DIALECT},
+    description="of CSV: " + "; ".join(f"{name}: {one.description}" for name, one in DIALECTS.items()),
+)
 FILTER_PARAMETERS = [OpenApiParameter(name, shape, description=text) for name, (shape, text) in _SHAPES.items()]
 
 
@@ -98,6 +104,7 @@ class ExportView(ApiView):
     @extend_schema(
         parameters=[
             OpenApiParameter("format", {"type": "string", "enum": list(FORMS), "default": "csv"}),
+            DIALECT,
             *FILTER_PARAMETERS,
         ],
         responses={
@@ -110,9 +117,10 @@ class ExportView(ApiView):
         operation_id="export_inspections",
     )
     def get(self, request: Request) -> HttpResponseBase:
-        filters = history.parse_filters(request.query_params, beside=("format",), strict=True)
+        filters = history.parse_filters(request.query_params, beside=("format", "dialect"), strict=True)
         form = request.query_params.get("format") or "csv"
-        export = export_inspections(filters=filters, form=form, actor=request.user)
+        dialect = request.query_params.get("dialect", "")
+        export = export_inspections(filters=filters, form=form, dialect=dialect, actor=request.user)
         return StreamingHttpResponse(
             export.content,
             content_type=export.media_type,

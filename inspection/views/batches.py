@@ -23,13 +23,14 @@ from django_htmx.http import HttpResponseClientRedirect
 from accounts.roles import Right, may
 from accounts.web import needs, refusal
 from inspection import batches
-from inspection.batch_reports import FORMS
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.services import PartContext
 from modelzoo.selectors import active_deployments, deployment_in_force
 from mvtec_site.api import read_page
 from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import category_of
+from records.selectors import accepted_files
+from training.archives import is_zip
 
 _LOOKERS = (Right.READ, Right.INSPECT)
 _FAILURES = 20
@@ -66,6 +67,14 @@ class BatchForm(forms.Form):
 
 
 # ---------------------------------------------------------------- the list
+_REPORTS = {
+    "format=csv": "CSV",
+    "format=csv&dialect=excel-de": "CSV with semicolons",
+    "format=json": "JSON",
+    "format=html": "HTML",
+}
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(*_LOOKERS)
 def browse(request: HttpRequest) -> HttpResponse:
@@ -83,7 +92,7 @@ def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "state": state,
         "form": BatchForm(initial={"category": category_of(request)}),
         "in_force": sorted(deployment.category.name for deployment in active_deployments()),
-        "accept": ",".join([*(f".{extension}" for extension in settings.ALLOWED_EXTENSIONS), ".zip"]),
+        "accept": f"{accepted_files()},.zip",
         "max_files": settings.BATCH_MAX_FILES,
         "max_zip_files": settings.BATCH_MAX_ZIP_FILES,
         "roots": settings.BATCH_ROOTS,
@@ -109,7 +118,7 @@ def _start(request: HttpRequest) -> HttpResponse:
             raise UserError("A field is longer than it may be. Nothing was kept; shorten it.", code="invalid")
         given = form.cleaned_data
         sent: Sequence[UploadedFile] = request.FILES.getlist("images")
-        archive = sent[0] if len(sent) == 1 and str(sent[0].name).lower().endswith(".zip") else None
+        archive = sent[0] if len(sent) == 1 and is_zip(sent[0]) else None
         if not sent and not given["folder"]:
             raise UserError(
                 "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"
@@ -170,7 +179,7 @@ def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
             *((name, words, summary[name]) for name, (words, _) in _SHOWN.items() if summary[name] or name == shown),
         ],
         "failures": list(items.filter(_SHOWN["failed"][1])[:_FAILURES]) if summary["failed"] and not shown else [],
-        "reports": [(f"{reverse('batch-report', args=[batch.pk])}?format={form}", form.upper()) for form in FORMS],
+        "reports": [(f"{reverse('batch-report', args=[batch.pk])}?{said}", words) for said, words in _REPORTS.items()],
         "here": _address(batch_id, shown, request.GET.get("cursor", "")),
         **more,
     }

@@ -67,7 +67,12 @@ _QUICK = (
     ),
 )
 _ONE_CLICK = {(name, value) for _, choices in _QUICK for name, value, _ in choices}
-_EXPORTS = {"csv": "CSV", "jsonl": "JSON lines", "xlsx": "Excel"}
+_EXPORTS = [
+    ({"format": "xlsx"}, "Excel"),
+    ({"format": "csv"}, "CSV"),
+    ({"format": "csv", "dialect": "excel-de"}, "CSV with semicolons and decimal commas"),
+    ({"format": "jsonl"}, "JSON lines"),
+]
 
 
 # ---------------------------------------------------------------- the page
@@ -99,7 +104,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "chips": list(_chips(query, offered.versions)),
         "views": [(view, view.query == str(query)) for view in views],
         "defect_types": browsing.defect_types() if may(request.user, Right.REVIEW) else [],
-        "exports": [(_export(query, form), words) for form, words in _EXPORTS.items()],
+        "exports": [(_export(query, said), words) for said, words in _EXPORTS],
         "picked": set(),
         **more,
     }
@@ -256,9 +261,9 @@ def _cursor_of(address: str) -> str:
     return _cursor(QueryDict(urlsplit(address).query))
 
 
-def _export(query: Query, form: str) -> str:
+def _export(query: Query, said: dict[str, str]) -> str:
     """Of exactly these filters."""
-    return f"{reverse('inspections-export')}?{urlencode([('format', form), *query.pairs])}"
+    return f"{reverse('inspections-export')}?{urlencode([*said.items(), *query.pairs])}"
 
 
 # ---------------------------------------------------------------- filters in force

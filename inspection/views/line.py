@@ -31,6 +31,7 @@ from modelzoo.selectors import active_deployments
 from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import CATEGORY, category_of, keep_in_browser, station_of
 from mvtec_site.toasts import toast_on_next_page, with_toast
+from records.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.
 _QUEUE_MOST = 50
@@ -182,8 +183,8 @@ def _figures(model: Deployment | None) -> dict[str, Any]:
 
 def _limits() -> dict[str, Any]:
     return {
-        "accept": ",".join(f".{extension}" for extension in settings.ALLOWED_EXTENSIONS),
-        "kinds": ", ".join(extension.upper() for extension in settings.ALLOWED_EXTENSIONS if extension != "jpeg"),
+        "accept": accepted_files(),
+        "kinds": ", ".join(allowed_formats()),
         "max_megabytes": settings.MAX_FILE_SIZE // 1024**2,
         "queue_most": _QUEUE_MOST,
         "comment_most": COMMENT_MOST,

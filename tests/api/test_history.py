@@ -103,7 +103,7 @@ def test_every_filter_is_in_the_schema() -> None:
     described = {
         path["get"]["operationId"]: path["get"].get("parameters", []) for path in paths.values() if "get" in path
     }
-    for operation, others in (("inspections", {"limit", "cursor"}), ("export_inspections", {"format"})):
+    for operation, others in (("inspections", {"limit", "cursor"}), ("export_inspections", {"format", "dialect"})):
         assert {parameter["name"] for parameter in described[operation]} == set(FILTER_NAMES) | others
 
 
@@ -129,9 +129,15 @@ def test_an_export_is_a_file_with_a_name(
 
 def test_an_export_is_filtered(signed_in: Client, records: list[Inspection]) -> None:
     response = signed_in.get("/api/inspections/export", {"outcome": ["good", "not_comparable"]})
-    lines = list(csv.DictReader(io.StringIO(content(response).decode())))
+    lines = list(csv.DictReader(io.StringIO(content(response).decode("utf-8-sig"))))
     assert {line["outcome"] for line in lines} <= {"good", "not_comparable"}
     assert 0 < len(lines) < len(records)
+
+
+def test_an_export_in_the_dialect_of_a_spreadsheet(signed_in: Client, records: list[Inspection]) -> None:
+    response = signed_in.get("/api/inspections/export", {"format": "csv", "dialect": "excel-de"})
+    assert content(response).startswith("\ufeffinspection_id;created_at;".encode())
+    problem(signed_in.get("/api/inspections/export", {"dialect": "nope"}), 400, "invalid")
 
 
 def test_who_may_not_export(operator: User, auditor: User, client: Client) -> None:

@@ -87,6 +87,8 @@ def test_filters_narrow_what_is_shown_and_lead_along_with_every_link(
     assert link(response, "Remove all filters") == "/inspections/"
     assert link(response, "CSV") == "/api/inspections/export?format=csv&outcome=good&station=east-1"
     assert signed_in.get(link(response, "CSV")).status_code == 200
+    assert "dialect=excel-de" in link(response, "CSV with semicolons and decimal commas")
+    assert signed_in.get(link(response, "CSV with semicolons and decimal commas")).status_code == 200
 
 
 def test_a_serial_number_is_found_by_how_it_begins(signed_in: Client, records: list[Inspection]) -> None:

@@ -452,13 +452,22 @@ def test_a_report_says_whether_it_is_complete(reported: BatchRun, end: Callable[
 
 
 def test_a_report_for_spreadsheets(reported: BatchRun) -> None:
-    rows = list(csv.DictReader(io.StringIO(report(reported, "csv"))))
+    rows = list(csv.DictReader(io.StringIO(report(reported, "csv").removeprefix("\ufeff"))))
     assert tuple(rows[0]) == COLUMNS
     assert [row["status"] for row in rows] == ["done", "done", "failed", "queued"]
     assert [row["outcome"] for row in rows] == ["good", "defective", "", ""]
     assert rows[2]["code"] == "not_an_image"
     assert rows[3]["filename"] == "'=1+1.png"
     assert float(rows[0]["score"]) == Inspection.objects.get(request__position=0).score
+
+
+def test_a_report_for_spreadsheets_that_write_decimal_commas(reported: BatchRun) -> None:
+    written = b"".join(batch_report(reported, form="csv", dialect="excel-de").content).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(written), delimiter=";"))
+    assert float(rows[0]["score"].replace(",", ".")) == Inspection.objects.get(request__position=0).score
+    assert rows[3]["filename"] == "'=1+1.png"
+    with pytest.raises(UserError, match="dialect"):
+        batch_report(reported, form="html", dialect="excel-de")
 
 
 def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:

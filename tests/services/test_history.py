@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -274,7 +275,7 @@ def exported(filters: Filters, form: str, actor: User | None = None) -> bytes:
 def test_the_same_records_in_every_form(records: list[Inspection], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "_CHUNK", 37)
     expected = [str(record.pk) for record in records]
-    lines = list(csv.DictReader(io.StringIO(exported(Filters(), "csv").decode())))
+    lines = list(csv.DictReader(io.StringIO(exported(Filters(), "csv").decode("utf-8-sig"))))
     assert [line["inspection_id"] for line in lines] == expected
     documents = [json.loads(line) for line in exported(Filters(), "jsonl").splitlines()]
     assert [document["inspection_id"] for document in documents] == expected
@@ -310,7 +311,7 @@ def test_an_export_takes_the_filters_and_is_told_before_it_begins(records: list[
 
 
 def test_nothing_is_a_table_too(db: None) -> None:
-    assert exported(Filters(), "csv").decode().strip() == ",".join(COLUMNS)
+    assert exported(Filters(), "csv").decode("utf-8-sig").strip() == ",".join(COLUMNS)
     assert exported(Filters(), "jsonl") == b""
     book = openpyxl.load_workbook(io.BytesIO(exported(Filters(), "xlsx")))
     assert [cell.value for cell in book.worksheets[0][1]] == list(COLUMNS)
@@ -326,12 +327,45 @@ def test_more_records_than_a_sheet_holds_go_on_the_next(
 
 
 @pytest.mark.sqlite_is_enough
+@pytest.mark.parametrize(
+    ("dialect", "begins", "delimiter", "decimal"),
+    [
+        ("", codecs.BOM_UTF8, ",", "."),
+        ("excel", codecs.BOM_UTF8, ",", "."),
+        ("excel-de", codecs.BOM_UTF8, ";", ","),
+        ("plain", b"", ",", "."),
+    ],
+)
+def test_a_table_opens_right_in_a_spreadsheet(
+    records: list[Inspection], dialect: str, begins: bytes, delimiter: str, decimal: str
+) -> None:
+    record = next(record for record in records if record.score)
+    with without_triggers("inspection_inspection"):
+        Inspection.objects.filter(pk=record.pk).update(station="Prüfstand; 1,5", lot="-1;=2")
+    filters = parse_filters({"serial_number": record.serial_number, "station": "Prüfstand; 1,5"})
+    export = export_inspections(filters=filters, form="csv", actor=None, dialect=dialect)
+    written = b"".join(export.content)
+    assert written.startswith(begins + b"inspection_id")
+    [line] = csv.DictReader(io.StringIO(written.decode("utf-8-sig"), newline=""), delimiter=delimiter)
+    assert (line["station"], line["lot"]) == ("Prüfstand; 1,5", "'-1;=2")
+    assert line["score"] == repr(record.score).replace(".", decimal)
+
+
+@pytest.mark.parametrize(("form", "dialect"), [("csv", "excel-xx"), ("xlsx", "excel-de"), ("jsonl", "plain")])
+def test_a_dialect_that_there_is_not(db: None, form: str, dialect: str) -> None:
+    events = AuditEvent.objects.count()
+    with pytest.raises(UserError, match="dialect"):
+        export_inspections(filters=Filters(), form=form, actor=None, dialect=dialect)
+    assert AuditEvent.objects.count() == events
+
+
+@pytest.mark.sqlite_is_enough
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1", "\n@x"])
 def test_a_spreadsheet_runs_nothing(records: list[Inspection], text: str) -> None:
     with without_triggers("inspection_inspection"):
         Inspection.objects.filter(pk=records[0].pk).update(lot=text)
     filters = parse_filters({"serial_number": records[0].serial_number})
-    [line] = csv.DictReader(io.StringIO(exported(filters, "csv").decode(), newline=""))
+    [line] = csv.DictReader(io.StringIO(exported(filters, "csv").decode("utf-8-sig"), newline=""))
     assert line["lot"] == f"'{text}"
     cell = (
         openpyxl.load_workbook(io.BytesIO(exported(filters, "xlsx")))

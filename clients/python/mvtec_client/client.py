@@ -106,10 +106,11 @@ class Client(Transport):
         target: str | Path,
         *,
         format: Literal["csv", "jsonl", "xlsx"] = "csv",
+        dialect: shapes.CsvDialect | None = None,
         **filters: Unpack[shapes.Filters],
     ) -> Path:
-        """The records that are meant as a table in a file."""
-        return self._save(target, "inspections", "export", format=format, **filters)
+        """The records that are meant as a table in a file. `dialect` of CSV: `excel` unless said otherwise."""
+        return self._save(target, "inspections", "export", format=format, dialect=dialect, **filters)
 
     # ------------------------------------------------------------ batches
     def batch(
@@ -175,9 +176,14 @@ class Client(Transport):
         return self._post("batches", batch_id, "cancel")
 
     def batch_report(
-        self, target: str | Path, batch_id: str, *, format: Literal["csv", "json", "html"] = "csv"
+        self,
+        target: str | Path,
+        batch_id: str,
+        *,
+        format: Literal["csv", "json", "html"] = "csv",
+        dialect: shapes.CsvDialect | None = None,
     ) -> Path:
-        return self._save(target, "batches", batch_id, "report", format=format)
+        return self._save(target, "batches", batch_id, "report", format=format, dialect=dialect)
 
     # ------------------------------------------------------------ reviews
     def review(

@@ -13,6 +13,7 @@ Moment = str
 Verdict = Literal["good", "defective"]
 Outcome = Literal["good", "defective", "not_comparable"]
 MapForm = Literal["full", "url", "none"]
+CsvDialect = Literal["excel", "excel-de", "plain"]
 Picture = Literal["image", "thumbnail", "map", "overlay"]
 JsonObject = dict[str, Any]
 
