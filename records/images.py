@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
@@ -135,7 +135,7 @@ def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImag
         ImageRejected: with the code of the first rule that the file breaks.
     """
     check_size(len(data), limits)
-    file_format, mode, image = _decode(data, limits)
+    file_format, mode, image = _decode(data, limits, look_for_damage=True)
     gated = GatedImage(
         sha256=hashlib.sha256(data).hexdigest(),
         width=image.width,
@@ -156,13 +156,16 @@ def as_rgb(image: Image.Image) -> Image.Image:
 def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
     """The pixels that are scored: mode RGB, 8 bits, EXIF orientation applied.
 
+    For files that passed the gate. One that passed it under other rules (before damage was looked for, or another
+    setting of allowed formats) stays readable: a record or a data set has to be opened for ever.
+
     Raises:
-        ImageRejected: by the rules of `inspect_upload`.
+        ImageRejected: by the rules of `inspect_upload`, allowed formats and damage that a decoder passes over aside.
         OSError: the path cannot be read.
     """
     content = read_bounded(data, limits) if isinstance(data, Path) else data
     check_size(len(content), limits)
-    return as_rgb(_decode(content, limits)[2])
+    return as_rgb(_decode(content, replace(limits, formats=FORMATS), look_for_damage=False)[2])
 
 
 def format_of(head: bytes) -> str | None:
@@ -245,7 +248,7 @@ def _size_text(size: int, *, up: bool = False) -> str:
     return f"{tenths / 10:,.1f} MiB"
 
 
-def _decode(data: bytes, limits: GateLimits) -> tuple[str, str, Image.Image]:
+def _decode(data: bytes, limits: GateLimits, *, look_for_damage: bool) -> tuple[str, str, Image.Image]:
     """Format, mode in the file, and the upright image as L or RGB."""
     file_format = _sniff(data, limits)
     try:
@@ -254,9 +257,11 @@ def _decode(data: bytes, limits: GateLimits) -> tuple[str, str, Image.Image]:
             unverified.verify()
         if file_format == "PNG":
             _check_end(data)
-            png.check_rows(data)
+            if look_for_damage:
+                png.check_rows(data)
         with _parse(data, file_format) as opened:  # a verified image is spent
-            pixels = _pixels(opened, data)
+            pixels = _checked_pixels(opened, data) if look_for_damage else opened
+            pixels.load()
             return file_format, opened.mode, _plain(_upright(pixels, opened.getexif()), limits)
     except (ImageRejected, MemoryError):  # a machine without memory is no fault of the image
         raise
@@ -268,12 +273,11 @@ def _decode(data: bytes, limits: GateLimits) -> tuple[str, str, Image.Image]:
         ) from error
 
 
-def _pixels(opened: ImageFile.ImageFile, data: bytes) -> Image.Image:
+def _checked_pixels(opened: ImageFile.ImageFile, data: bytes) -> Image.Image:
     if opened.format == "JPEG" and opened.mode in ("L", "RGB"):
         values = jpeg.decode(data, "GRAY" if opened.mode == "L" else "RGB")
         if values is not None:
             return Image.fromarray(values[..., 0] if opened.mode == "L" else values)
-    opened.load()
     return opened
 
 

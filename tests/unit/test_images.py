@@ -88,7 +88,26 @@ def test_refusals_have_a_code_a_status_and_a_sentence(make, name, code, status):
     assert refusal.value.detail.endswith(".")
 
 
-@pytest.mark.parametrize(("make", "code"), [(make, code) for make, _, code, _ in REFUSED])
+PASSED_OVER = (  # by decoders
+    badfiles.png_of_half_its_rows,
+    badfiles.ended_early_jpeg,
+    badfiles.lost_packet_jpeg,
+    badfiles.zeroed_jpeg,
+    badfiles.progressive_jpeg_without_last_scans,
+    badfiles.damaged_jpeg_of_an_odd_version,
+)
+
+
+@pytest.mark.parametrize("make", PASSED_OVER)
+def test_what_was_kept_before_damage_was_looked_for_stays_readable(make):
+    assert open_rgb(make(), LIMITS).mode == "RGB"
+
+
+def test_what_was_kept_stays_readable_under_other_settings():
+    assert open_rgb(badfiles.jpeg(), GateLimits(formats=("PNG",))).size == (64, 48)
+
+
+@pytest.mark.parametrize(("make", "code"), [(make, code) for make, _, code, _ in REFUSED if make not in PASSED_OVER])
 def test_scoring_refuses_what_the_gate_refuses(make, code):
     with pytest.raises(ImageRejected) as refusal:
         open_rgb(make(), LIMITS)
