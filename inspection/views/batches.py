@@ -118,7 +118,9 @@ def _start(request: HttpRequest) -> HttpResponse:
             raise UserError("A field is longer than it may be. Nothing was kept; shorten it.", code="invalid")
         given = form.cleaned_data
         sent: Sequence[UploadedFile] = request.FILES.getlist("images")
-        archive = sent[0] if len(sent) == 1 and is_zip(sent[0]) else None
+        # One that only claims to be a zip is refused as one that is none.
+        zipped = len(sent) == 1 and (is_zip(sent[0]) or str(sent[0].name).lower().endswith(".zip"))
+        archive = sent[0] if zipped else None
         if not sent and not given["folder"]:
             raise UserError(
                 "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"

@@ -111,8 +111,8 @@ def test_images_are_found_by_what_they_hold_or_claim(root: Path) -> None:
     (folder / ".trash" / "g.png").write_bytes(b"")
     (folder / "up").symlink_to(folder)
     (folder / "link").symlink_to(folder / "blob")
-    (root / "outside" / "secret").write_bytes(badfiles.png())
-    (folder / "out").symlink_to(root / "outside" / "secret")
+    (root / "outside" / "picture").write_bytes(badfiles.png())
+    (folder / "out").symlink_to(root / "outside" / "picture")
     os.mkfifo(folder / "pipe")
     listing = folders.images_in(folder)
     assert listing.images == ["a.JPG", "b.png", "blob", "link", "lot7/c.jpeg", "lot7/scan.jfif", "photo.bmp"]
