@@ -14,10 +14,10 @@ from django.core.files.uploadedfile import UploadedFile
 
 from accounts.roles import Right, require
 from mvtec_site.errors import UserError
+from records.file_tree import is_hidden, is_junk
 from records.images import clean_name
 from records.selectors import gate_limits
 from records.services import Actor
-from training.archives import is_junk
 from training.imports import Imported
 from training.labels import Reading, reading_of
 from training.layout import CategoryScan, DatasetRejected, scan
@@ -88,7 +88,7 @@ def _scanned(
         good = Path(folder) / "images" / "train" / "good"
         good.mkdir(parents=True)
         for file, place in zip(files, places, strict=True):
-            if is_junk(place):
+            if any(map(is_junk, place.parts)):
                 continue
             if reason := _not_good(place):
                 left_out.append((str(place), reason))
@@ -115,7 +115,9 @@ def _places(files: Sequence[UploadedFile], paths: str) -> list[PurePosixPath]:
 
 
 def _not_good(place: PurePosixPath) -> str:
-    """Why a file is not taken for a good part: it lies in a sub-folder that says something else."""
+    """Why a file is not taken for a good part: it is hidden, or lies in a sub-folder that says something else."""
+    if any(is_hidden(part) for part in place.parts[1:] or place.parts):
+        return "it is hidden"
     for folder in place.parts[1:-1]:
         if folder not in ("train", "test", "images") and reading_of(folder, has_masks=False) is not Reading.GOOD:
             return (
