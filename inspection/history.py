@@ -21,6 +21,7 @@ from inspection.models import Inspection, Review
 from modelzoo.models import Category, ModelVersion, Threshold
 from mvtec_site.api import beyond, value_of
 from mvtec_site.errors import UserError
+from mvtec_site.requests import nearest_name, unknown_name
 from records.models import Asset
 
 _LARGEST_ID = 2**63 - 1
@@ -171,7 +172,13 @@ def parse_filters(params: Mapping[str, Any], *, beside: Collection[str] = (), st
         if name in beside:
             continue
         if name not in _PARSERS:
-            refuse(str(name)[:100], f"is no filter. There are: {', '.join(_PARSERS)}")
+            names = [*_PARSERS, *beside]
+            raise UserError(
+                f"{str(name)[:100]} is no filter. Nothing was looked up. {unknown_name(str(name), names, none='')}",
+                code="invalid_filter",
+                parameter=str(name)[:100],
+                nearest=nearest_name(str(name), names),
+            )
         texts = _texts(name, params.getlist(name) if hasattr(params, "getlist") else params[name])
         if not texts:
             if strict:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -26,6 +27,7 @@ from rest_framework.views import APIView
 
 from accounts.roles import Right
 from mvtec_site.errors import UserError
+from mvtec_site.requests import check_fields, nearest_name, unknown_name
 
 T = TypeVar("T")
 
@@ -49,6 +51,12 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
     return {(status, "application/problem+json"): _PROBLEM for status in sorted(every)}
 
 
+class Negotiation(DefaultContentNegotiation):
+    """By the header `Accept` alone: `?format=` is a parameter like others, where there is one."""
+
+    settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+
+
 class ApiView(APIView):
     """One action: parse, call one service or selector, answer.
 
@@ -58,6 +66,7 @@ class ApiView(APIView):
 
     rights: ClassVar[Mapping[str, Right | tuple[Right, ...]]]
     hidden: ClassVar[bool] = False
+    content_negotiation_class = Negotiation
 
     def perform_authentication(self, request: Request) -> None:
         """Who it is, and whether they come too often: those who are refused are counted too."""
@@ -69,10 +78,82 @@ class ApiView(APIView):
     def check_throttles(self, request: Request) -> None:
         """Done already, before anybody was refused."""
 
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Also refuses what the address asks for and the schema of the method does not have: nothing would read it."""
+        super().initial(request, *args, **kwargs)
+        _check_query(self, request)
+
+
+def _check_query(view: APIView, request: Request) -> None:
+    reads = "GET" if request.method == "HEAD" else str(request.method)
+    if reads == "OPTIONS":
+        return
+    known = _query_parameters(view, reads)
+    for name in request.query_params:
+        if name not in known:
+            if reads == "GET":
+                raise UserError(
+                    f"{name[:100]} is no parameter of this address. Nothing was looked up. "
+                    + unknown_name(name, list(known), none="It takes none."),
+                    code="invalid_filter",
+                    parameter=name[:100],
+                    nearest=nearest_name(name, known),
+                )
+            raise UserError(
+                f"{name[:100]} stands in the address, where {reads} reads nothing. Nothing was done. Send it in the "
+                "body.",
+                code="unknown_field",
+                field=name[:100],
+            )
+        if not known[name] and len(request.query_params.getlist(name)) > 1:
+            raise UserError(
+                f"{name} is given more than once. Nothing was looked up. Send it once.",
+                code="invalid_filter",
+                parameter=name,
+            )
+
+
+def _query_parameters(view: APIView, method: str) -> dict[str, bool]:
+    """The query parameters that a method declares in its schema, and whether they may be repeated."""
+    declared = getattr(getattr(view, method.lower(), None), "kwargs", {}).get("schema")
+    if declared is None:
+        return {}
+    schema = declared()
+    schema.view, schema.method = view, method
+    found: dict[str, bool] = {}
+    for parameter in schema.get_override_parameters():
+        if isinstance(parameter, OpenApiParameter):
+            if parameter.location == OpenApiParameter.QUERY:
+                shape = parameter.type
+                found[parameter.name] = parameter.many or (isinstance(shape, dict) and shape.get("type") == "array")
+        else:
+            fields = parameter().fields
+            found |= {name: isinstance(field, serializers.ListField) for name, field in fields.items()}
+    return found
+
+
+NoInput = serializers.Serializer  # of a method that takes no fields
+
 
 def parsed(shape: type[serializers.Serializer], data: Any) -> dict[str, Any]:
-    """The validated input; raises DRF's ValidationError, which is answered as a problem with `errors`."""
+    """The validated body. Raises `UserError` for fields that are unknown or repeated, and DRF's ValidationError, which
+    is answered as a problem with `errors`."""
+    if not isinstance(data, Mapping):
+        kind = {list: "an array", str: "a text", bool: "a truth value", type(None): "null"}.get(type(data), "a number")
+        raise UserError(
+            f"The body must be a JSON object with fields by name, not {kind}. Nothing was done.", code="invalid"
+        )
     serializer = shape(data=data)
+    check_fields(serializer, data)
+    return _valid(serializer)
+
+
+def parsed_query(shape: type[serializers.Serializer], request: Request) -> dict[str, Any]:
+    """The same of the query string, in which `ApiView` has found no name that the method does not declare."""
+    return _valid(shape(data=request.query_params))
+
+
+def _valid(serializer: serializers.Serializer) -> dict[str, Any]:
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 

@@ -12,7 +12,7 @@ from accounts import selectors, services
 from accounts.api import serializers as shapes
 from accounts.models import ApiToken
 from accounts.roles import Right
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
 
 _ID = OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
@@ -50,7 +50,7 @@ class TokensView(ApiView):
         operation_id="tokens",
     )
     def get(self, request: Request) -> Response:
-        of = parsed(shapes.TokenListInput, request.query_params)["user"]
+        of = parsed_query(shapes.TokenListInput, request)["user"]
         return page_response(selectors.tokens_of(signed_in(request), of=of), request, selectors.token_document)
 
     @extend_schema(

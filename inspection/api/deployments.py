@@ -16,7 +16,7 @@ from modelzoo.api import serializers as shapes
 from modelzoo.api.views import VERSION_ID
 from modelzoo.models import Deployment
 from modelzoo.selectors import find_category, find_version
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
 from mvtec_site.parsers import JSONParser
 
 _DEPLOYMENT_ID = OpenApiParameter("deployment_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -40,7 +40,7 @@ class DeploymentsView(ApiView):
         operation_id="deployments",
     )
     def get(self, request: Request) -> Response:
-        given = parsed(shapes.DeploymentListInput, request.query_params)
+        given = parsed_query(shapes.DeploymentListInput, request)
         return page_response(documents.deployments(**given), request, documents.deployment_record)
 
     @extend_schema(

@@ -9,8 +9,7 @@ from typing import Any
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
-from rest_framework.parsers import FormParser, MultiPartParser
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +22,8 @@ from inspection.models import Inspection
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
 from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
-from mvtec_site.parsers import JSONParser
+from mvtec_site.parsers import FormParser, JSONParser, MultiPartParser
+from mvtec_site.requests import check_one_image
 from records.images import ImageRejected, check_size
 from records.selectors import gate_limits
 from records.services import report_refusal
@@ -90,6 +90,7 @@ class TestImageView(ApiView):
         operation_id="test_image",
     )
     def post(self, request: Request) -> Response:
+        check_one_image(request.FILES)
         given = parsed(shapes.TestImageInput, request.data)
         data = read_upload(given["image"], actor=request.user)
         inspection = services.inspect_image(
@@ -114,7 +115,11 @@ class InspectionView(ApiView):
 
     rights = {"GET": Right.READ}
 
-    @extend_schema(responses={200: shapes.InspectionOutput, **_PROBLEMS}, operation_id="inspection")
+    @extend_schema(
+        parameters=[OpenApiParameter("anomaly_map", str, enum=list(selectors.MAP_FORMS), default="url")],
+        responses={200: shapes.InspectionOutput, **_PROBLEMS},
+        operation_id="inspection",
+    )
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
         form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
         return Response(selectors.inspection_document(selectors.find_inspection(inspection_id), anomaly_map=form))

@@ -16,7 +16,7 @@ from accounts.roles import Right
 from modelzoo import documents, packing, services
 from modelzoo.api import serializers as shapes
 from modelzoo.selectors import find_category, find_version
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, parsed_query, problems
 from mvtec_site.parsers import JSONParser
 
 VERSION_ID = OpenApiParameter("version_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -76,7 +76,7 @@ class ModelVersionsView(ApiView):
         operation_id="model_versions",
     )
     def get(self, request: Request) -> Response:
-        given = parsed(shapes.VersionListInput, request.query_params)
+        given = parsed_query(shapes.VersionListInput, request)
         return page_response(documents.versions(**given), request, documents.version_document)
 
 
@@ -167,7 +167,7 @@ class ThresholdsView(ApiView):
         operation_id="thresholds",
     )
     def get(self, request: Request) -> Response:
-        given = parsed(shapes.ThresholdListInput, request.query_params)
+        given = parsed_query(shapes.ThresholdListInput, request)
         return page_response(documents.thresholds(**given), request, documents.threshold_document)
 
     @extend_schema(

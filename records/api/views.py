@@ -11,7 +11,18 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, Right, page_output, page_response, parsed, problems
+from mvtec_site.api import (
+    PAGE_PARAMETERS,
+    ApiView,
+    NoInput,
+    OneForm,
+    Right,
+    page_output,
+    page_response,
+    parsed,
+    parsed_query,
+    problems,
+)
 from records import selectors, services
 from records.api import serializers as shapes
 from records.checkpoints import as_said
@@ -35,7 +46,7 @@ _CHECKPOINT = OpenApiExample(
 
 
 def _given(request: Request) -> dict[str, Any]:
-    return parsed(shapes.AuditFilters, request.query_params)
+    return parsed_query(shapes.AuditFilters, request)
 
 
 def event_document(event: AuditEvent) -> dict[str, Any]:
@@ -145,6 +156,7 @@ class AuditCheckpointsView(ApiView):
         description="Seal the chain as it is now: 201. 200 with the last checkpoint when nothing happened since.",
     )
     def post(self, request: Request) -> Response:
+        parsed(NoInput, request.data)
         row, made = services.make_checkpoint(actor=request.user)
         location = f"/api/audit-checkpoints/{row.sequence}"
         return Response(checkpoint_document(row), status=201 if made else 200, headers={"Location": location})

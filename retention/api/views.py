@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from accounts.roles import Right
 from modelzoo.selectors import find_category
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, parsed_query, problems
 from mvtec_site.parsers import JSONParser
 from retention import selectors, services
 from retention.api import serializers as shapes
@@ -33,7 +33,7 @@ class RetentionPoliciesView(ApiView):
         operation_id="retention_policies",
     )
     def get(self, request: Request) -> Response:
-        wanted = parsed(shapes.RetentionPolicyQuery, request.query_params)
+        wanted = parsed_query(shapes.RetentionPolicyQuery, request)
         found = selectors.policies_in_force() if wanted["in_force"] else selectors.policies()
         if wanted["category"]:
             found = found.filter(category__name=wanted["category"])
@@ -95,7 +95,7 @@ class RetentionRunsView(ApiView):
         operation_id="retention_runs",
     )
     def get(self, request: Request) -> Response:
-        wanted = parsed(shapes.RetentionRunQuery, request.query_params)
+        wanted = parsed_query(shapes.RetentionRunQuery, request)
         found = selectors.runs_that_took(wanted["sha256"]) if wanted["sha256"] else selectors.runs()
         if wanted["category"]:
             found = found.filter(policy__category__name=wanted["category"])

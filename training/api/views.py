@@ -7,14 +7,23 @@ from http import HTTPStatus
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.roles import Right
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, problems
+from mvtec_site.api import (
+    PAGE_PARAMETERS,
+    ApiView,
+    NoInput,
+    OneForm,
+    immutable,
+    page_response,
+    parsed,
+    parsed_query,
+    problems,
+)
 from mvtec_site.errors import NotFound
-from mvtec_site.parsers import JSONParser
+from mvtec_site.parsers import JSONParser, MultiPartParser
 from records.models import Asset
 from training import documents, selectors, services
 from training.api import serializers as shapes
@@ -40,7 +49,7 @@ class DatasetsView(ApiView):
         operation_id="datasets",
     )
     def get(self, request: Request) -> Response:
-        given = parsed(shapes.DatasetListInput, request.query_params)
+        given = parsed_query(shapes.DatasetListInput, request)
         return page_response(documents.datasets(**given), request, documents.dataset_document)
 
     @extend_schema(
@@ -92,7 +101,7 @@ class DatasetImagesView(ApiView):
         operation_id="dataset_images",
     )
     def get(self, request: Request, dataset_id: str) -> Response:
-        given = parsed(shapes.ImageListInput, request.query_params)
+        given = parsed_query(shapes.ImageListInput, request)
         dataset = selectors.dataset_with_counts(int(dataset_id))
         found = documents.images(dataset, **given)
         return page_response(found, request, documents.image_document, ordering=("path",))
@@ -159,7 +168,7 @@ class TrainingRunsView(ApiView):
         operation_id="training_runs",
     )
     def get(self, request: Request) -> Response:
-        given = parsed(shapes.TrainingRunListInput, request.query_params)
+        given = parsed_query(shapes.TrainingRunListInput, request)
         return page_response(documents.runs(**given), request, documents.run_document)
 
     @extend_schema(
@@ -213,7 +222,6 @@ class CancelView(ApiView):
     """Ask a run to stop. A queued one ends at once, a running one at its next step."""
 
     rights = {"POST": Right.TRAIN}
-    parser_classes = [JSONParser]
 
     @extend_schema(
         parameters=[_RUN_ID],
@@ -222,6 +230,7 @@ class CancelView(ApiView):
         operation_id="cancel_training_run",
     )
     def post(self, request: Request, run_id: str) -> Response:
+        parsed(NoInput, request.data)
         run = services.cancel_run(run_id=int(run_id), actor=request.user)
         return Response(documents.full_run_document(selectors.find_run(run.pk)))
 
@@ -255,7 +264,7 @@ class LogView(ApiView):
         operation_id="training_run_log",
     )
     def get(self, request: Request, run_id: str) -> HttpResponse:
-        given = parsed(shapes.LogInput, request.query_params)
+        given = parsed_query(shapes.LogInput, request)
         text, begins, ends = documents.log_from(selectors.find_run(int(run_id)), given["offset"])
         headers = {"X-Log-Offset": str(begins), "X-Next-Offset": str(ends)}
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

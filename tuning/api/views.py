@@ -12,7 +12,7 @@ from accounts.roles import Right
 from inspection.api.history import FILTER_PARAMETERS
 from inspection.history import parse_filters
 from modelzoo.selectors import find_version
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, problems
+from mvtec_site.api import PAGE_PARAMETERS, ApiView, NoInput, page_response, parsed, problems
 from mvtec_site.errors import UserError
 from mvtec_site.parsers import JSONParser
 from tuning import selectors, services
@@ -141,11 +141,11 @@ class CancelRescoringView(ApiView):
     """End a run now; the results that are there stay."""
 
     rights = {"POST": Right.TUNE}
-    parser_classes = [JSONParser]
 
     @extend_schema(
         request=None, responses={200: shapes.RescoringOutput, **problems(409)}, operation_id="cancel_rescoring"
     )
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
+        parsed(NoInput, request.data)
         run = services.cancel_rescoring(run=selectors.find_rescoring(run_id), actor=request.user)
         return Response(selectors.rescoring_document(run))
