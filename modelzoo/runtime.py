@@ -136,8 +136,8 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
             ) from error
         except (DetectorError, OSError) as error:
             raise ModelUnusable(
-                f"{version} cannot be loaded: {error} What was in force stays in force. "
-                "Restore the artifact from a backup or load another version."
+                f"{version} cannot be loaded: {getattr(error, 'strerror', None) or error} What was in force stays in "
+                "force. Restore the artifact from a backup or load another version."
             ) from error
         _held[key] = Held(detector, scorer, chosen)
         while len(_held) > _MODELS_HELD:

@@ -27,6 +27,7 @@ from rest_framework.views import APIView
 
 from accounts.roles import Right
 from mvtec_site.errors import UserError
+from mvtec_site.messages import name_choices
 from mvtec_site.requests import check_fields, nearest_name, unknown_name
 
 T = TypeVar("T")
@@ -154,6 +155,7 @@ def parsed_query(shape: type[serializers.Serializer], request: Request) -> dict[
 
 
 def _valid(serializer: serializers.Serializer) -> dict[str, Any]:
+    name_choices(serializer)
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
 

@@ -257,7 +257,7 @@ def _without_encoded_words(name: str) -> str:
 
 
 def _is_file(part: _Part) -> bool:
-    """Whether a part has a file name or says that it is a picture; an empty name without content is a field left empty."""
+    """Whether a part has a file name, or says that it is a picture; an empty name without content is an empty field."""
     disposition = part.headers.get("content-disposition", ("", {}))[1]
     if disposition.get("filename"):
         return True

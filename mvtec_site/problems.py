@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, TooManyFilesSent
+from django.core.exceptions import (
+    DisallowedHost,
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
@@ -17,6 +24,7 @@ from mvtec_site.errors import UserError
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+_WHOLE = "non_field_errors"
 
 
 def document(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
@@ -37,6 +45,10 @@ def describe(error: Exception) -> tuple[int, str, str, dict[str, Any]] | None:
         return error.status, error.code, error.detail, error.extra
     if isinstance(error, TooManyFilesSent):
         return 413, "too_many_files", "More files than one request may carry. Nothing was kept. Send a zip.", {}
+    if isinstance(error, TooManyFieldsSent):
+        return 413, "request_too_large", "This request has more fields than is allowed. Nothing was done.", {}
+    if isinstance(error, DisallowedHost):
+        return 400, "host_not_allowed", _host_sentence(error), {}
     if isinstance(error, RequestDataTooBig):
         return 413, "request_too_large", "The fields of this request are larger than is allowed.", {}
     if isinstance(error, Http404):
@@ -53,11 +65,23 @@ def describe(error: Exception) -> tuple[int, str, str, dict[str, Any]] | None:
     return None
 
 
+def _host_sentence(error: DisallowedHost) -> str:
+    """The name that was used stands in Django's own sentence, which is for programmers."""
+    found = re.search(r"header: '(.*?)(?::\d+)?'\.", str(error))
+    name = found[1][:100] if found else ""
+    if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", name):
+        return "The Host header of this request is no host name. Call the system by the name that its pages have."
+    return (
+        f"This system was called by the name {name}, which it does not answer to. Whoever runs it adds {name} to the "
+        f"setting ALLOWED_HOSTS (names separated by commas: ALLOWED_HOSTS=localhost,{name}) and starts it again."
+    )
+
+
 def _first_sentence(detail: Any) -> str:
     """'field: message' of the first thing that is wrong, for people; `errors` carries all of them."""
     if isinstance(detail, Mapping):
         field, inner = next(iter(detail.items()))
-        return f"{field}: {_first_sentence(inner)}"
+        return _first_sentence(inner) if field == _WHOLE else f"{field}: {_first_sentence(inner)}"
     if isinstance(detail, list):
         return _first_sentence(detail[0])
     return str(detail)
@@ -69,6 +93,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     if known is None:
         return None
     status, code, detail, extra = known
+    if isinstance(error, exceptions.APIException):
+        detail = _sentence(error, context) or detail
     headers = {}
     if isinstance(error, exceptions.APIException):
         if getattr(error, "auth_header", None):
@@ -78,9 +104,35 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     return Response(document(status, code, detail, **extra), status=status, headers=headers, content_type=MEDIA_TYPE)
 
 
-def response(status: int, code: str, detail: str) -> JsonResponse:
+def _sentence(error: exceptions.APIException, context: Mapping[str, Any]) -> str:
+    """What we say in place of the framework, empty where it is ours already."""
+    view, request = context.get("view"), context.get("request")
+    if isinstance(error, exceptions.NotAuthenticated):
+        return (
+            "This request says nothing of who sends it. Send the header Authorization: Bearer TOKEN; manage.py "
+            "create_token makes one."
+        )
+    if isinstance(error, exceptions.MethodNotAllowed):
+        methods = [method for method in getattr(view, "allowed_methods", ()) if method != "OPTIONS"]
+        return f"{getattr(request, 'method', '')} is not possible at this address. Possible: {', '.join(methods)}."
+    if isinstance(error, exceptions.UnsupportedMediaType):
+        types = " or ".join(str(parser.media_type) for parser in getattr(view, "parser_classes", ()))
+        sent = getattr(request, "content_type", "")
+        sent = f"as {sent.partition(';')[0][:100]}" if sent else "without a Content-Type"
+        return f"The body came {sent}, which is not read here. Nothing was done. Send {types}."
+    if isinstance(error, exceptions.NotAcceptable):
+        return "The answer does not come in the form that the header Accept asks for. Ask for application/json or */*."
+    if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF"):
+        return (
+            "The CSRF token is missing or out of date. Nothing was done. A browser's session sends it in the header "
+            "X-CSRFToken; a program has a token of its own (Authorization: Bearer TOKEN)."
+        )
+    return ""
+
+
+def response(status: int, code: str, detail: str, **extra: Any) -> JsonResponse:
     """The same document outside of DRF."""
-    return JsonResponse(document(status, code, detail), status=status, content_type=MEDIA_TYPE)
+    return JsonResponse(document(status, code, detail, **extra), status=status, content_type=MEDIA_TYPE)
 
 
 def is_api(request: HttpRequest) -> bool:

@@ -67,14 +67,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    known = problems.describe(exception) if exception else None
+    status, code, detail, extra = known or (400, "bad_request", "This request cannot be read.", {})
     if problems.is_api(request):
-        known = problems.describe(exception) if exception else None
-        if known:
-            return problems.response(*known[:3])
-        return problems.response(400, "bad_request", "This request cannot be read.")
-    return render(
-        request, "problem.html", {"title": "Bad request", "detail": "This request cannot be read."}, status=400
-    )
+        return problems.response(status, code, detail, **extra)
+    return render(request, "problem.html", {"title": "Bad request", "detail": detail}, status=status)
 
 
 @login_not_required

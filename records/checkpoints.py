@@ -93,8 +93,8 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
             out.write(text.encode())
     except OSError as error:
         raise StorageFailed(
-            f"The checkpoint could not be written to {path} ({error.strerror or error}). It is kept in the database; "
-            "mend the folder and ask for a checkpoint again, which writes it.",
+            f"The checkpoint could not be written to {path.name} ({error.strerror or error}). It is kept in the "
+            "database; mend the folder and ask for a checkpoint again, which writes it.",
             code="checkpoint_not_written",
         ) from error
 

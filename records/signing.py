@@ -106,7 +106,7 @@ def _write(path: Path, text: str, *, mode: int) -> None:
             out.write(text.encode())
     except OSError as error:
         raise KeyUnusable(
-            f"The key that signs checkpoints cannot be kept at {path} ({error.strerror or error}). No checkpoint was "
+            f"The key that signs checkpoints cannot be kept ({error.strerror or error}). No checkpoint was "
             "made. Mend the folder's permissions, or name a key file with AUDIT_SIGNING_KEY."
         ) from error
 
@@ -116,11 +116,10 @@ def _read_private(path: Path) -> Ed25519PrivateKey:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise KeyUnusable(
-            f"AUDIT_SIGNING_KEY ({path}) is no unencrypted private key in PEM form ({error}). No checkpoint was made. "
+            f"AUDIT_SIGNING_KEY names no unencrypted private key in PEM form ({getattr(error, 'strerror', error)}). No "
+            "checkpoint was made. "
             "Make one with: openssl genpkey -algorithm ed25519 -out FILE"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyUnusable(
-            f"AUDIT_SIGNING_KEY ({path}) holds a key of another kind than Ed25519. No checkpoint was made."
-        )
+        raise KeyUnusable("AUDIT_SIGNING_KEY names a key of another kind than Ed25519. No checkpoint was made.")
     return key

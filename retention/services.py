@@ -381,7 +381,10 @@ def _fail(run: RetentionRun, claim: uuid.UUID, error: Exception) -> None:
         code, sentence = error.code, error.detail
     else:
         log.exception("Retention run %s failed.", run.pk, exc_info=error)
-        code, sentence = "storage_failed", f"A file could not be removed ({error}). The next run tries again."
+        code, sentence = (
+            "storage_failed",
+            f"A file could not be removed ({getattr(error, 'strerror', None) or error}). The next run tries again.",
+        )
     ended = RetentionRun.objects.filter(pk=run.pk, claim=claim).update(
         status=RetentionRun.Status.FAILED,
         error_code=code,

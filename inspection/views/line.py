@@ -30,6 +30,7 @@ from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
 from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import CATEGORY, category_of, keep_in_browser, station_of
+from mvtec_site.requests import check_one_image
 from mvtec_site.toasts import toast_on_next_page, with_toast
 from records.selectors import accepted_files, allowed_formats
 
@@ -207,6 +208,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
     file = request.FILES.get("image") or request.FILES.get("photo")
     part, category = PartForm(request.POST), request.POST.get("category", "")
     try:
+        check_one_image(request.FILES)
         if file is None:
             raise UserError("Choose an image first.", code="no_image")
         about = part.context()

@@ -65,7 +65,7 @@ def save(detector: Detector, directory: Path, metadata: Mapping[str, Any]) -> Ar
     """
     state = detector.state()
     if directory.exists():
-        raise ArtifactError(f"{directory} exists already; artifacts are never overwritten.")
+        raise ArtifactError(f"The artifact {directory.name} exists already; artifacts are never overwritten.")
     tensors = safetensors.torch.save(state)
     manifest = {
         "format": FORMAT,
@@ -91,7 +91,9 @@ def save(detector: Detector, directory: Path, metadata: Mapping[str, Any]) -> Ar
         partial.rename(directory)
         _sync_folder(directory.parent)
     except OSError as error:
-        raise ArtifactError(f"The artifact could not be written to {directory}: {error}.") from error
+        raise ArtifactError(
+            f"The artifact {directory.name} could not be written ({error.strerror or error})."
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return ArtifactInfo(directory, hashlib.sha256(text).hexdigest(), len(text) + len(tensors), json.loads(text))
@@ -158,7 +160,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ArtifactError(f"{path.name} of the artifact {path.parent.name} cannot be read: {error}.") from error
+        raise ArtifactError(
+            f"{path.name} of the artifact {path.parent.name} cannot be read ({error.strerror})."
+        ) from error
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -112,15 +112,15 @@ def read_weights(weights: Weights) -> dict[str, torch.Tensor]:
     """
     data = weights.path.read_bytes()
     if hashlib.sha256(data).hexdigest() != weights.sha256:
-        raise WeightsError(f"{weights.path} changed while it was being read.")
+        raise WeightsError(f"{weights.path.name} changed while it was being read.")
     try:
         if weights.path.suffix == ".safetensors":
             return safetensors.torch.load(data)
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-        raise WeightsError(f"{weights.path} is not a readable file of weights: {error}") from error
+        raise WeightsError(f"{weights.path.name} is not a readable file of weights: {error}") from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{weights.path} holds something else than named tensors.")
+        raise WeightsError(f"{weights.path.name} holds something else than named tensors.")
     return dict(state)
 
 
@@ -160,11 +160,11 @@ def _in_directory(name: str, directory: str) -> Weights | None:
         return None
     folder = Path(directory).expanduser()
     if not folder.is_dir():
-        raise WeightsError(f"{DIRECTORY_VARIABLE}={directory} is not a folder.")
+        raise WeightsError(f"{DIRECTORY_VARIABLE} does not name a folder.")
     candidates = sorted(folder.glob(f"{name}*.safetensors"))
     if len(candidates) > 1:
         names = ", ".join(path.name for path in candidates)
-        raise WeightsError(f"{DIRECTORY_VARIABLE}={directory} has several files for {name}: {names}. Leave one.")
+        raise WeightsError(f"The folder of {DIRECTORY_VARIABLE} has several files for {name}: {names}. Leave one.")
     if candidates:
         path = candidates[0]
         return Weights(name, path, f"{DIRECTORY_VARIABLE}: {path.name}", _sha256(path))
@@ -184,7 +184,7 @@ def _checked(name: str, path: Path, source: str) -> Weights:
     sha256 = _sha256(path)
     if not sha256.startswith(_published_prefix(path.name)):
         raise WeightsError(
-            f"{path} is damaged or not the published file: its sha256 is {sha256}, and should begin with "
+            f"{path.name} is damaged or not the published file: its sha256 is {sha256}, and should begin with "
             f"{_published_prefix(path.name)}. Delete it and provide it again."
         )
     return Weights(name, path, source, sha256)

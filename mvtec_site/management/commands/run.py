@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import socket
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
+
 from mvtec_site.commands import ProductCommand
 from mvtec_site.supervisor import Supervisor
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def host_names_sentence(host: str) -> str:
+    """By which names others can call a server that listens to them; nothing where only this machine can."""
+    names = settings.ALLOWED_HOSTS
+    if host in _LOOPBACK or "*" in names:
+        return ""
+    return (
+        f"It answers to these host names and refuses others (ALLOWED_HOSTS): {', '.join(names)}. To be called by the "
+        f"name of this machine: ALLOWED_HOSTS={','.join([*names, socket.gethostname()])}"
+    )
 
 
 class Command(ProductCommand):
@@ -20,5 +36,7 @@ class Command(ProductCommand):
         host, port = options["host"], options["port"]
         with Supervisor(host, port, say=self.say) as running:
             self.say(f"Running at http://{host}:{port} (Ctrl-C stops everything).")
+            if sentence := host_names_sentence(host):
+                self.say(sentence)
             running.wait()
         self.say("Stopped.")
