@@ -16,7 +16,7 @@ _LISTS = {
     "max_length": "must have at most {max_length} entries.",
 }
 _MESSAGES: dict[type[serializers.Field], dict[str, str]] = {
-    serializers.Field: {"required": "is missing; send this field.", "null": "must not be null."},
+    serializers.Field: {"required": "is missing; it has to be sent.", "null": "must not be null."},
     serializers.BooleanField: {"invalid": "must be true or false."},
     serializers.CharField: {
         "invalid": "must be text; a file or a list is none.",

@@ -158,7 +158,7 @@ def test_a_damaged_published_file_is_never_used(tmp_path, server, published, pla
 
 def test_a_folder_that_is_not_there_is_an_error_even_for_auto(tmp_path):
     for name in ("resnet18", "auto"):
-        with pytest.raises(WeightsError, match="is not a folder"):
+        with pytest.raises(WeightsError, match="does not name a folder"):
             resolve(name, tmp_path, BACKBONE_WEIGHTS_DIR=str(tmp_path / "typo"))
 
 
