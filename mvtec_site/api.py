@@ -87,7 +87,7 @@ class ApiView(APIView):
 
 def _check_query(view: APIView, request: Request) -> None:
     reads = "GET" if request.method == "HEAD" else str(request.method)
-    if reads == "OPTIONS":
+    if reads == "OPTIONS" or not request.query_params:
         return
     known = _query_parameters(view, reads)
     for name in request.query_params:
