@@ -119,7 +119,7 @@ def test_bad_images_are_refused_and_leave_an_audit_event_only(
 
 
 @pytest.mark.usefixtures("deployment", "worker")
-@pytest.mark.parametrize("name", ["blob", "image", "part", "part.jfif", "part.jpe", "part.jpg", "Teilä.png"])
+@pytest.mark.parametrize("name", ["blob", "image", "part", "part.jfif", "part.jpe", "part.jpg", "-", "Teilä.png"])
 def test_the_content_decides_and_the_record_keeps_the_name_as_given(signed_in: Client, name: str) -> None:
     response = signed_in.post("/api/test_image", {"image": upload(parts.png(1), name), "anomaly_map": "none"})
     assert response.status_code == 200, response.content
