@@ -43,6 +43,7 @@ _PADDING = 16  # bytes of any content that an encoder may leave before the end m
 _UNIFORM_PADDING = 4096  # bytes, where all of them are the same, and the picture does not seem to end in such bytes
 _READ_AHEAD = 16  # bytes that libjpeg may hold already
 _ROUNDS = 4
+_MAX_SEGMENTS = 5000  # a camera's file has a few hundred at most; a file could be made of millions
 _ZEROS = bytes(32)  # no sound block of a picture is coded so, unless zeros mean "the same as before, and flat"
 
 
@@ -130,7 +131,7 @@ def _read_structure(data: bytes) -> _Structure:
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start (at its 0xFF) and end of each segment of the first picture; coded data lies between."""
-    at = 2
+    at, count = 2, 0
     while found := _MARKER_AFTER_DATA.search(data, at):
         start, marker = found.start(), data[found.end() - 1]
         if marker in (_EOI, _SOI):
@@ -138,6 +139,9 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
         if end < start + 4 or end > len(data):
             return
+        count += 1
+        if count > _MAX_SEGMENTS:
+            raise DamagedJpeg(f"it has more than {_MAX_SEGMENTS} segments")
         yield marker, start, end
         at = end
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 
 _SIGNATURE = 8  # bytes
-_BLOCK = 1024 * 1024  # bytes that are unpacked at once
+_PACKED_BLOCK, _BLOCK = 64 * 1024, 1024 * 1024  # bytes that are read, and unpacked, at once
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 # x start, y start, x step, y step of the seven passes of an interlaced file.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
@@ -26,7 +26,7 @@ def check_rows(data: bytes) -> None:
     expected = _size_of_rows(data)
     unpacker, size = zlib.decompressobj(), 0
     try:
-        for packed in _chunks(data, b"IDAT"):
+        for packed in _blocks(data, b"IDAT"):
             waiting: bytes | memoryview = packed
             while waiting and not unpacker.eof and size <= expected + _BLOCK:
                 size += len(unpacker.decompress(waiting, _BLOCK))
@@ -51,10 +51,12 @@ def _size_of_rows(data: bytes) -> int:
     return size
 
 
-def _chunks(data: bytes, name: bytes) -> Iterator[memoryview]:
+def _blocks(data: bytes, name: bytes) -> Iterator[memoryview]:
+    """The content of all chunks of a name, in pieces."""
     at, view = _SIGNATURE, memoryview(data)
     while at + 12 <= len(data):
         size = int.from_bytes(view[at : at + 4], "big")
         if view[at + 4 : at + 8] == name:
-            yield view[at + 8 : at + 8 + size]
+            content = view[at + 8 : at + 8 + size]
+            yield from (content[start : start + _PACKED_BLOCK] for start in range(0, size, _PACKED_BLOCK))
         at += 12 + size

@@ -93,6 +93,12 @@ def test_more_than_padding_before_the_end_is_damage(padding: bytes) -> None:
         jpeg.decode(padded(padding), "RGB")
 
 
+def test_a_file_of_countless_segments_is_not_walked_to_its_end() -> None:
+    data = badfiles.jpeg()
+    with pytest.raises(jpeg.DamagedJpeg, match="segments"):
+        jpeg.decode(data[:2] + b"\xff\xe9\x00\x02" * 5001 + data[2:], "RGB")
+
+
 def test_a_lost_restart_interval_is_heard() -> None:
     data = badfiles.jpeg(256, 256, restart_marker_rows=1)
     restarts = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", data)]
