@@ -70,6 +70,23 @@ def test_a_zip_and_its_folder_are_the_same_snapshot(dataset_folder: Path, tmp_pa
     assert (archived["snapshot"], archived["created"]) == (folder["snapshot"], False)
 
 
+@pytest.mark.parametrize(("encoding", "is_sure"), [("utf-8", True), ("cp437", False)])
+def test_names_of_a_zip_that_does_not_say_their_encoding(
+    dataset_folder: Path, tmp_path: Path, encoding: str, is_sure: bool
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(dataset_folder.rglob("*.png")):
+            archive.write(path, Path("disc") / path.relative_to(dataset_folder))
+    name = "groß__".encode(encoding).ljust(7, b"_")
+    (tmp_path / "disc.zip").write_bytes(packed.getvalue().replace(b"scratch", name))
+    [found] = run("import_dataset", tmp_path / "disc.zip")
+    assert f"test/{name.decode(encoding)}" in found["images"]
+    told = [warning for warning in found["warnings"] if "may be misread" in warning]
+    assert len(told) == (0 if is_sure else 1)
+    assert Dataset.objects.get().report["warnings"] == found["warnings"]
+
+
 def test_what_is_skipped_is_told(dataset_folder: Path) -> None:
     (dataset_folder / "train/good/broken.png").write_bytes(badfiles.truncated_png())
     (dataset_folder / "test/good/notes.txt").write_text("hello")

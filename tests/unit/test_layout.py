@@ -63,6 +63,25 @@ def assert_rejected(folder: Path, code: str) -> DatasetRejected:
 
 
 # ---------------------------------------------------------------- what is found
+def test_the_content_decides_and_paths_are_kept_as_they_are(bottle):
+    (bottle / "train/good/000.png").rename(bottle / "train/good/000.jpg")
+    (bottle / "train/good/001.png").rename(bottle / "train/good/blob")
+    write(bottle / "train/good/.hidden.png", badfiles.png(seed=5))
+    write(bottle / "train/good/Thumbs.db", b"x")
+    write(bottle / "train/good/003.png.part", badfiles.png(seed=6))
+    found = only(bottle)
+    assert [path for path in paths(found) if path.startswith("train")] == [
+        "train/good/000.jpg",
+        "train/good/002.png",
+        "train/good/blob",
+    ]
+    assert skipped(found) == {"train/good/003.png.part": "unfinished"}
+    assert found.warnings[:2] == (
+        "Left out, hidden: 1 file (train/good/.hidden.png).",
+        "1 image is named for another format than its content has (train/good/000.jpg); the content counts.",
+    )
+
+
 def test_every_image_is_described(bottle):
     found = only(bottle)
     assert found.name == "bottle"
