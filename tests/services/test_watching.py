@@ -601,7 +601,7 @@ def test_a_worker_that_does_not_answer(
     settings.ANSWER_TIMEOUT = 0.1
     monkeypatch.setattr(broker, "live_workers", lambda: {"one": ["inference"]})
     drop(folder, "a.png")
-    with pytest.raises(NotNow, match="No worker judged"):
+    with pytest.raises(NotNow, match="did not answer within"):
         watched(watch)
     assert InspectionRequest.objects.get().status == "expired"
     request.getfixturevalue("worker")
