@@ -281,11 +281,17 @@ def line_status() -> dict[str, Any]:
     }
 
 
+def _scheduler() -> dict[str, Any]:
+    alive = broker.scheduler_is_alive()
+    return {"alive": alive, "since": None if alive else broker.last_sign(broker.SCHEDULER)}
+
+
 def traffic() -> dict[str, Any]:
     """Who works, and what waits for them.
 
     `judging`: whether anybody judges images, since when nobody does (the last sign of life of an inference worker,
-    None where that is not known or somebody does), and how many single images wait for their verdict.
+    None where that is not known or somebody does), and how many single images wait for their verdict. `scheduler`: the
+    same of what takes up lost work and asks for what is due.
     """
     workers = broker.live_workers()
     queues = broker.queue_depths(QUEUES)
@@ -296,6 +302,7 @@ def traffic() -> dict[str, Any]:
             "since": None if alive else broker.last_sign(INFERENCE),
             "waiting": waiting_requests().count(),
         },
+        "scheduler": _scheduler(),
         "workers": [{"name": name, "queues": served} for name, served in workers.items()],
         "queues": queues,
         "broker": "reachable" if None not in queues.values() else "unreachable",

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from modelzoo.models import ModelVersion
+from mvtec_site import liveness
 from mvtec_site.errors import UserError
 from records.images import open_rgb
 from records.selectors import gate_limits
@@ -126,9 +127,10 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
             _held.move_to_end(key)
             return _held[key]
         try:
-            detector = artifacts.load(version.artifact_path, expected_sha256=version.artifact_sha256, device=chosen)
-            built = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
-            scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=built)
+            with liveness.long_step(settings.LOAD_TIMEOUT):
+                detector = artifacts.load(version.artifact_path, expected_sha256=version.artifact_sha256, device=chosen)
+                built = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
+                scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=built)
         except EngineUnavailable as error:
             raise ModelUnusable(
                 f"{version} cannot be run that way: {error} What was in force stays in force.",
@@ -166,7 +168,9 @@ def score(held: Held, images: Sequence[bytes | Image.Image]) -> list[Scored | In
 
 def in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """`work` of each item, in order, by as many threads as this process has cores. It must not touch the database."""
-    return _threads().map(work, items)
+    for result in _threads().map(work, items):
+        liveness.progress()
+        yield result
 
 
 @functools.lru_cache(maxsize=1)
@@ -179,6 +183,7 @@ def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, f
     import torch
 
     ready = [item.pixels for item, _ in prepared if not isinstance(item, Exception)]
+    liveness.progress()
     with held.lock:
         began = time.perf_counter()
         result = held.scorer.score(torch.stack(ready)) if ready else None

@@ -122,6 +122,8 @@ def wait_until(settled: Callable[[], bool], *, topic: str, timeout: float) -> bo
 # ---------------------------------------------------------------- who is alive
 BEAT_SECONDS = 3
 INFERENCE = "inference"  # the queue of the images
+SCHEDULER = "scheduler"
+SCHEDULER_SECONDS = 20  # it sends something every five
 
 
 def beat(name: str, queues: list[str]) -> None:
@@ -157,13 +159,29 @@ def inference_workers() -> list[str]:
     return [name for name, queues in live_workers().items() if INFERENCE in queues]
 
 
-def last_sign(queue: str) -> datetime | None:
-    """When a worker of this queue gave its last sign of life; None when there was none, or no broker knows."""
+def last_sign(of: str) -> datetime | None:
+    """When a worker of this queue, or the scheduler, gave its last sign of life; None when no broker knows of any."""
     try:
-        value = client().get(f"last-sign:{queue}")
+        value = client().get(f"last-sign:{of}")
     except redis.RedisError:
         return None
     return datetime.fromtimestamp(float(value), UTC) if isinstance(value, bytes) else None
+
+
+def beat_scheduler() -> None:
+    """Called when the scheduler has sent a task."""
+    with contextlib.suppress(redis.RedisError):
+        pipeline = client().pipeline(transaction=False)
+        pipeline.set("scheduler", "1", ex=SCHEDULER_SECONDS)
+        pipeline.set(f"last-sign:{SCHEDULER}", time.time())
+        pipeline.execute()
+
+
+def scheduler_is_alive() -> bool:
+    try:
+        return bool(client().exists("scheduler"))
+    except redis.RedisError:
+        return False
 
 
 def queue_depths(names: list[str]) -> dict[str, int | None]:

@@ -10,15 +10,16 @@ A task carries ids only and its row decides: it claims the row with one conditio
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
+from billiard import current_process
 from celery import Celery, signals
+from celery.concurrency.solo import TaskPool as SoloPool
 from celery.schedules import crontab
 from django.conf import settings
 from kombu import Queue
 
-from mvtec_site import broker
+from mvtec_site import broker, liveness
 
 # Celery's Django fixup looks for this name and sets Django up before it loads the tasks.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
@@ -43,6 +44,8 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     worker_hijack_root_logger=False,
     worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_lost_wait=2.0,  # seconds from the death of a process to the return of its message
+    worker_proc_alive_timeout=15.0,
     task_time_limit=None,
     timezone="UTC",
     beat_schedule={
@@ -55,32 +58,48 @@ app.conf.update(
 app.autodiscover_tasks(["mvtec_site", "records", "training", "inspection", "tuning", "retention"])
 
 
-class _SignOfLife:
-    """A thread in the worker's parent process that says which queues it serves, until the worker stops."""
-
-    def __init__(self) -> None:
-        self._stop = threading.Event()
-
-    def start(self, name: str, queues: list[str]) -> None:
-        def loop() -> None:
-            while not self._stop.is_set():
-                broker.beat(name, queues)
-                self._stop.wait(broker.BEAT_SECONDS)
-            broker.retire(name)
-
-        threading.Thread(target=loop, name="sign-of-life", daemon=True).start()
-
-    def stop(self) -> None:
-        self._stop.set()
+# ---------------------------------------------------------------- signs of life (see `mvtec_site.liveness`)
+_parent: liveness.Parent | None = None
+_board: liveness.Board | None = None
 
 
-_sign_of_life = _SignOfLife()
+@signals.worker_init.connect
+def _prepare(**_: Any) -> None:
+    global _board
+    _board = liveness.make_board()
+
+
+@signals.worker_process_init.connect
+def _begin_process(**_: Any) -> None:
+    """In each process of a pool; with the pool `solo`, in the only one that there is."""
+    liveness.join(1 + getattr(current_process(), "index", 0))
+
+
+@signals.task_prerun.connect
+def _begin_task(task: Any, **_: Any) -> None:
+    # A training run takes hours; what is judged is judged image by image.
+    judges = INFERENCE in task.app.amqp.queues.consume_from
+    liveness.begin(settings.HUNG_SECONDS if judges else None)
+
+
+@signals.task_postrun.connect
+def _end_task(**_: Any) -> None:
+    liveness.end()
 
 
 @signals.worker_ready.connect
 def _announce(sender: Any, **_: Any) -> None:
+    """At the start, and again whenever the broker was lost."""
+    global _parent
     queues = [queue.name for queue in sender.task_consumer.queues]
-    _sign_of_life.start(sender.hostname, queues)
+    if _parent is None:
+        assert _board is not None, "made before the pool is"
+        name = sender.hostname
+        _parent = liveness.Parent(_board, lambda: broker.beat(name, queues), lambda: broker.retire(name))
+        _parent.start(announce_every=broker.BEAT_SECONDS)
+    if not isinstance(sender.pool, SoloPool):
+        _parent.looped()
+        sender.timer.call_repeatedly(liveness.TICK_SECONDS, _parent.looped)
     if INFERENCE in queues:
         _give_back_claims(sender.hostname)
         app.send_task("inspection.tasks.warm", queue=INFERENCE)
@@ -100,7 +119,18 @@ def _give_back_claims(hostname: str) -> None:
 
 @signals.worker_shutting_down.connect
 def _leave(**_: Any) -> None:
-    _sign_of_life.stop()
+    if _parent is not None:
+        _parent.leave()
+
+
+@signals.beat_init.connect
+def _announce_scheduler(**_: Any) -> None:
+    """What it sends is its sign of life: every few seconds the sweep."""
+    signals.after_task_publish.connect(_scheduler_sent)
+
+
+def _scheduler_sent(**_: Any) -> None:
+    broker.beat_scheduler()
 
 
 @signals.setup_logging.connect

@@ -146,12 +146,12 @@ def _database() -> dict[str, Any]:
     if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
         raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
     # As for disks without moving heads, and without compiling queries, which takes longer than they do: see
-    # docs/history.md. `options=` in the address says otherwise.
-    planner = {"options": "-c random_page_cost=1.1 -c jit=off"}
+    # docs/history.md. A lock is waited for as long as on SQLite. `options=` in the address says otherwise.
+    session = {"options": "-c random_page_cost=1.1 -c jit=off -c lock_timeout=30s"}
     return config | {
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": planner | config.get("OPTIONS", {}),
+        "OPTIONS": session | config.get("OPTIONS", {}),
     }
 
 
@@ -286,6 +286,13 @@ ANSWER_TIMEOUT = env.real("ANSWER_TIMEOUT", 30.0, "seconds an API call waits for
 LOAD_TIMEOUT = env.real("LOAD_TIMEOUT", 120.0, "seconds load_model waits for the worker", low=0.1, high=3600.0)
 LEASE_SECONDS = env.real(
     "LEASE_SECONDS", 30.0, "a job without a sign of life for this long is redone", low=2, high=3600
+)
+HUNG_SECONDS = env.real(
+    "HUNG_SECONDS",
+    60.0,
+    "a worker whose step (one image) takes longer than this is killed and replaced",
+    low=5,
+    high=3600,
 )
 MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, "how often a job whose worker died is tried", low=1, high=100)
 

@@ -1,6 +1,7 @@
 """Runs the embedded size of the system: broker, web server and workers as child processes of one parent.
 
-Whatever dies is started again; whoever stops the parent stops all. A lock on VAR_DIR keeps a second parent away.
+Whatever dies is started again, and what hangs is killed first; whoever stops the parent stops all. A lock on VAR_DIR
+keeps a second parent away.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -31,6 +33,8 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
 _LONGEST_PAUSE = 30.0
+_LOOK_SECONDS = 2.0
+_SILENT_SECONDS = 4.0  # beyond the time for which a sign of life holds
 
 
 @dataclass
@@ -41,9 +45,13 @@ class _Child:
     started_at: float = 0.0
     pause: float = 1.0
     due_at: float = 0.0
+    # Whether it gives signs of life, where it can; None: nobody knows.
+    lives: Callable[[], bool | None] | None = None
+    silent_at: float = 0.0  # when that is too late; 0: it is not silent
 
     def start(self, log_file: IO[bytes]) -> None:
         self.started_at = time.monotonic()
+        self.silent_at = self.started_at + _PATIENCE_SECONDS
         self.process = subprocess.Popen(
             self.command,
             stdout=log_file,
@@ -58,6 +66,32 @@ class _Child:
 
     def died(self) -> bool:
         return self.process is not None and self.process.poll() is not None
+
+    def hangs(self) -> bool:
+        """Whether it runs and has given no sign of life for too long; since its start it has longer."""
+        if self.lives is None or self.process is None or self.died():
+            return False
+        now, lives = time.monotonic(), self.lives()
+        if lives:
+            self.silent_at = 0.0
+        elif lives is None:  # it is not to blame, and may need a while to find back
+            self.silent_at = now + _PATIENCE_SECONDS
+        elif not self.silent_at:
+            self.silent_at = now + _SILENT_SECONDS
+        return bool(self.silent_at) and now > self.silent_at and not lives
+
+    def kill(self) -> None:
+        """It and all that it started: a stopped process hears no other signal."""
+        assert self.process
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def _worker_lives(queue: str) -> bool | None:
+    """Of the worker of this machine that serves the queue."""
+    if f"{queue}@{socket.gethostname()}" in broker.live_workers():
+        return True
+    return False if broker.is_reachable() else None
 
 
 # glibc gives an image's megabytes back to the system as soon as they are free, and gets them back page by page for the
@@ -120,8 +154,12 @@ class Supervisor:
 
         for which in (signal.SIGINT, signal.SIGTERM):
             signal.signal(which, stop)
+        look_at = 0.0
         while not self._stop.wait(0.5):
             self._revive()
+            if time.monotonic() >= look_at:
+                self._kill_hung()
+                look_at = time.monotonic() + _LOOK_SECONDS
         self._say("Stopping web server, workers and broker ...")
 
     def _end(self) -> None:
@@ -142,9 +180,14 @@ class Supervisor:
             try:
                 child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                with suppress(ProcessLookupError):
-                    os.killpg(child.process.pid, signal.SIGKILL)
+                child.kill()
                 child.process.wait()
+
+    def _kill_hung(self) -> None:
+        for child in self._children:
+            if child.hangs():
+                self._say(f"{child.name} gives no sign of life and is killed. Its log: {self._logs / child.name}.log")
+                child.kill()
 
     def _revive(self) -> None:
         """Start again what died; later and later when it keeps dying."""
@@ -174,12 +217,24 @@ class Supervisor:
                     *("--bind", f"{self.host}:{self.port}", "--access-logfile", str(self._logs / "access.log")),
                 ],
             ),
-            _Child("inference", [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"]),
-            _Child("training", [*celery, "-Q", "training", "-n", "training@%h", "--pool", "solo"]),
-            _Child("beat", [python, "-m", "celery", "-A", "mvtec_site", "beat", "--loglevel", "WARNING"]),
+            _Child(
+                "inference",
+                [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"],
+                lives=partial(_worker_lives, "inference"),
+            ),
+            _Child(
+                "training",
+                [*celery, "-Q", "training", "-n", "training@%h", "--pool", "solo"],
+                lives=partial(_worker_lives, "training"),
+            ),
+            _Child(
+                "beat",
+                [python, "-m", "celery", "-A", "mvtec_site", "beat", "--loglevel", "WARNING"],
+                lives=lambda: broker.scheduler_is_alive() or (False if broker.is_reachable() else None),
+            ),
         ]
         if broker.is_embedded():
-            children.insert(0, _Child("broker", broker.embedded_command()))
+            children.insert(0, _Child("broker", broker.embedded_command(), lives=broker.is_reachable))
         return children
 
     def _log(self, name: str) -> IO[bytes]:

@@ -22,7 +22,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Database and broker answer, and somebody works on the inference queue; 503 names what does not."""
+    """Database and broker answer, and there are signs of life of those who judge, train and schedule; 503 otherwise.
+
+    Each member says what answers. A worker that hangs gives none: what judges gives them, not what feeds it.
+    """
     try:
         connection.ensure_connection()
         database = True
@@ -34,6 +37,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "broker": broker.is_reachable(),
         "inference_worker": any("inference" in queues for queues in workers.values()),
         "training_worker": any("training" in queues for queues in workers.values()),
+        "scheduler": broker.scheduler_is_alive(),
     }
     return JsonResponse(state, status=200 if all(state.values()) else 503)
 

@@ -13,6 +13,7 @@ from celery import shared_task
 from celery.worker import state
 from django.conf import settings
 
+from mvtec_site import liveness
 from mvtec_site.processes import die_with_parent
 from training import services
 from training.models import TrainingRun
@@ -33,6 +34,7 @@ def supervise(run_id: str) -> None:
             code = process.wait(timeout=1)
             break
         except subprocess.TimeoutExpired:
+            liveness.progress()
             if state.should_stop is not None or state.should_terminate is not None:
                 _stop(process)
                 services.release_run(claim=claim)

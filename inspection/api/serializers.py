@@ -76,6 +76,11 @@ class WorkerOutput(serializers.Serializer):
     queues = serializers.ListField(child=serializers.CharField())
 
 
+class SchedulerOutput(serializers.Serializer):
+    alive = serializers.BooleanField()
+    since = serializers.DateTimeField(allow_null=True, help_text="when it is not: its last sign of life, if known")
+
+
 class JudgingOutput(serializers.Serializer):
     alive = serializers.BooleanField(help_text="an inference worker gave a sign of life in the last seconds")
     since = serializers.DateTimeField(
@@ -95,6 +100,7 @@ class StatusOutput(serializers.Serializer):
     threshold = serializers.FloatField(allow_null=True)
     workers = WorkerOutput(many=True)
     judging = JudgingOutput()
+    scheduler = SchedulerOutput()
     queues = serializers.DictField(
         child=serializers.IntegerField(allow_null=True), help_text="messages, of which several may be for one image"
     )
