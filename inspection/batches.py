@@ -33,7 +33,7 @@ from inspection.services import PartContext, fail_request, judge_claimed, lease,
 from modelzoo import runtime
 from modelzoo.models import Category, Deployment
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, NotFound, UserError
+from mvtec_site.errors import Conflict, NotFound, Unavailable, UserError
 from records.file_tree import LeftOut
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset
@@ -43,6 +43,22 @@ from training.archives import ArchiveLimits, iter_images
 from training.selectors import images_of, latest_dataset
 
 T = TypeVar("T")
+
+
+class BatchOutcomeUnknown(Unavailable):
+    """The database failed once the batch was, or may have been, written down: it may be judged all the same."""
+
+    code = "outcome_unknown"
+
+    def __init__(self, batch: BatchRun | None) -> None:
+        address = reverse("batch", args=[batch.pk]) if batch else reverse("api-batches")
+        super().__init__(
+            "The database does not answer, so it is not known how far the batch is, or whether there is one. Look at "
+            f"{address} before you send it again, or send it again with the same Idempotency-Key.",
+            batch_url=address,
+        )
+
+
 MAP_FORMS = ("url", "none")  # never the maps themselves: a batch may have thousands
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
 _LONGEST_PATH = 1000  # characters, of a file within its folder

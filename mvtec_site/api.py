@@ -68,6 +68,11 @@ class ApiView(APIView):
     rights: ClassVar[Mapping[str, Right | tuple[Right, ...]]]
     hidden: ClassVar[bool] = False
     content_negotiation_class = Negotiation
+    begun = False  # whether the caller was let in, so that something may have been done
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.begun = True
 
     def perform_authentication(self, request: Request) -> None:
         """Who it is, and whether they come too often: those who are refused are counted too."""

@@ -15,11 +15,12 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
+from mvtec_site.database import UNAVAILABLE
 from mvtec_site.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,23 @@ def document(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any
     }
 
 
-def describe(error: Exception) -> tuple[int, str, str, dict[str, Any]] | None:
-    """Status, code, sentence and extra members of an error we know; None for a defect of ours."""
+def database_failed(*, changed_nothing: bool) -> tuple[int, str, str]:
+    """Status, code and sentence. Whoever does not know what was committed does not claim that nothing was."""
+    if changed_nothing:
+        return 503, "database_unavailable", "The database does not answer. Nothing was changed. Try again."
+    return (
+        503,
+        "outcome_unknown",
+        "The database does not answer. What was asked for may have been done all the same. Look before you ask for it "
+        "again, or repeat it with the same Idempotency-Key where you sent one.",
+    )
+
+
+def describe(error: Exception, *, changed_nothing: bool = False) -> tuple[int, str, str, dict[str, Any]] | None:
+    """Status, code, sentence and extra members of an error we know; None for a defect of ours.
+
+    `changed_nothing`: no work on the request had begun, or it was one that only reads.
+    """
     if isinstance(error, UserError):
         return error.status, error.code, error.detail, error.extra
     if isinstance(error, TooManyFilesSent):
@@ -55,9 +71,9 @@ def describe(error: Exception) -> tuple[int, str, str, dict[str, Any]] | None:
         return 404, "not_found", "There is nothing at this address.", {}
     if isinstance(error, PermissionDenied):
         return 403, "permission_denied", "You may not do this.", {}
-    if isinstance(error, OperationalError):
+    if isinstance(error, UNAVAILABLE):
         log.exception("The database failed.")
-        return 503, "database_unavailable", "The database does not answer. Nothing was kept; try again.", {}
+        return *database_failed(changed_nothing=changed_nothing), {}
     if isinstance(error, exceptions.ValidationError):
         return 400, "invalid", _first_sentence(error.detail), {"errors": error.detail}
     if isinstance(error, exceptions.APIException):
@@ -89,7 +105,8 @@ def _first_sentence(detail: Any) -> str:
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's hook. An unknown error is left to Django, which logs it and calls `server_error`."""
-    known = describe(error)
+    reads = context["request"].method in SAFE_METHODS if context.get("request") is not None else False
+    known = describe(error, changed_nothing=reads or not getattr(context.get("view"), "begun", True))
     if known is None:
         return None
     status, code, detail, extra = known

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render, resolve_url
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
 from accounts.middleware import SIGN_IN_HEADER, session_over
 from mvtec_site import broker, problems
+from mvtec_site.database import UNAVAILABLE
+from mvtec_site.frame import PRODUCT
 from mvtec_site.version import code_version, libraries
 
 
@@ -59,7 +64,12 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 @login_not_required
 def server_error(request: HttpRequest) -> HttpResponse:
-    """A defect of ours. The log has the traceback under the request id that the answer carries."""
+    """A defect of ours. The log has the traceback under the request id that the answer carries.
+
+    A database that does not answer is none, and what was done by then nobody knows who cannot ask it.
+    """
+    if isinstance(sys.exc_info()[1], UNAVAILABLE):
+        return _database_unavailable(request)
     detail = (
         "Something went wrong on the server. Records that were already saved are safe. Try again; if it happens again, "
         "call support."
@@ -67,6 +77,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if problems.is_api(request):
         return problems.response(500, "internal_error", detail)
     return render(request, "problem.html", {"title": "Server error", "detail": detail}, status=500)
+
+
+def _database_unavailable(request: HttpRequest) -> HttpResponse:
+    status, code, detail = problems.database_failed(changed_nothing=request.method in ("GET", "HEAD"))
+    if problems.is_api(request):
+        return problems.response(status, code, detail)
+    # Without the request: who is signed in would be asked of the database.
+    page = render_to_string("problem.html", {"product": PRODUCT, "title": "Database unavailable", "detail": detail})
+    return HttpResponse(page, status=status)
 
 
 @login_not_required

@@ -340,6 +340,16 @@ def renew(*, claim: Claim, progress: float, message: str, history: list[Any] | N
     return run.cancel_requested
 
 
+def is_held(*, claim: Claim) -> bool:
+    """Whether a claim is in force and its holder has given a sign of life within the lease."""
+    return TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, lease_expires_at__gt=timezone.now()).exists()
+
+
+def is_cancelled(*, claim: Claim) -> bool:
+    """Whether the holder of a claim was asked to stop."""
+    return TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, cancel_requested=True).exists()
+
+
 @transaction.atomic
 def finish_run(
     *,

@@ -5,8 +5,10 @@ The worker of this queue uses the solo pool: it only waits, and can hear in its 
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from celery import shared_task
@@ -14,11 +16,15 @@ from celery.worker import state
 from django.conf import settings
 
 from mvtec_site import liveness
+from mvtec_site.database import UNAVAILABLE, drop_broken_connection
 from mvtec_site.processes import die_with_parent
 from training import services
 from training.models import TrainingRun
 
+log = logging.getLogger(__name__)
 _STOP_SECONDS = 20
+_LOOK_SECONDS = 5.0
+_HUNG_SECONDS = 120.0
 
 
 @shared_task(acks_late=False)
@@ -27,8 +33,8 @@ def supervise(run_id: str) -> None:
     claim = services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")
     if claim is None:
         return
-    command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "execute_run", run_id, str(claim.token)]
-    process = subprocess.Popen(command, preexec_fn=die_with_parent)
+    process = subprocess.Popen(_command(claim), preexec_fn=die_with_parent)
+    watch = _Watch(claim)
     while True:
         try:
             code = process.wait(timeout=1)
@@ -39,6 +45,19 @@ def supervise(run_id: str) -> None:
                 _stop(process)
                 services.release_run(claim=claim)
                 return
+            if watch.is_hung():
+                # The row says what is next: the sweep tries it again, or it was cancelled.
+                log.error("The process of training run %s hangs and is killed.", run_id)
+                process.kill()
+                process.wait()
+                if services.is_cancelled(claim=claim):
+                    services.end_run(
+                        run_id=claim.run_id,
+                        claim=claim,
+                        status=TrainingRun.Status.CANCELLED,
+                        error="Cancelled. Nothing was kept.",
+                    )
+                return
     if code > 0:
         services.end_run(
             run_id=claim.run_id,
@@ -48,6 +67,36 @@ def supervise(run_id: str) -> None:
             error=f"The training process ended with exit code {code}; the worker's log says why.",
         )
     # Killed by a signal: the row stays claimed until its lease runs out, and the sweep tries it again.
+
+
+def _command(claim: services.Claim) -> list[str]:
+    manage = str(Path(settings.BASE_DIR) / "manage.py")
+    return [sys.executable, manage, "execute_run", str(claim.run_id), str(claim.token)]
+
+
+class _Watch:
+    """Whether the process that trains still renews its lease, and stops when it was asked to."""
+
+    def __init__(self, claim: services.Claim) -> None:
+        self._claim = claim
+        self._looked_at = time.monotonic()
+        self._silent_since = self._cancelled_since = 0.0
+
+    def is_hung(self) -> bool:
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return False
+        self._looked_at = now
+        try:
+            held, cancelled = services.is_held(claim=self._claim), services.is_cancelled(claim=self._claim)
+        except UNAVAILABLE as error:  # nobody can renew a lease, nor see that one was
+            log.warning("Training run %s cannot be looked at: %s", self._claim.run_id, error)
+            drop_broken_connection()
+            return False
+        self._silent_since = 0.0 if held else self._silent_since or now
+        self._cancelled_since = (self._cancelled_since or now) if cancelled else 0.0
+        # Each step hears of a cancellation; before its first sign of life a process has much to load.
+        return any(since and now - since > _HUNG_SECONDS for since in (self._silent_since, self._cancelled_since))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -28,6 +28,7 @@ from inspection.idempotency import HEADER, REPLAYED, fingerprint
 from inspection.models import BatchRun, InspectionRequest
 from modelzoo.selectors import deployment_in_force
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_output, parsed, problems, read_page
+from mvtec_site.database import UNAVAILABLE
 from mvtec_site.errors import UserError
 from mvtec_site.parsers import JSONParser, MultiPartParser
 
@@ -195,20 +196,26 @@ def _ask_for_batch(request: Request) -> Response:
             folder=given["folder"],
             actor=request.user,
         )
-        batch = batches.request_batch(
-            items=gathered.items,
-            name=gathered.name,
-            folder=gathered.folder,
-            warnings=gathered.warnings,
-            deployment=deployment,
-            source="api",
-            actor=request.user,
-            part=part_of(given),
-            idempotency_key=key,
-            asked_for=asked_for,
-        )
-    over = batches.await_batch(batch, seconds=given["wait"])
-    document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
+        try:
+            batch = batches.request_batch(
+                items=gathered.items,
+                name=gathered.name,
+                folder=gathered.folder,
+                warnings=gathered.warnings,
+                deployment=deployment,
+                source="api",
+                actor=request.user,
+                part=part_of(given),
+                idempotency_key=key,
+                asked_for=asked_for,
+            )
+        except UNAVAILABLE as error:  # perhaps while it was committed
+            raise batches.BatchOutcomeUnknown(None) from error
+    try:
+        over = batches.await_batch(batch, seconds=given["wait"])
+        document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
+    except UNAVAILABLE as error:
+        raise batches.BatchOutcomeUnknown(batch) from error
     headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
     return Response(document, status=200 if over else 202, headers=headers)
 
