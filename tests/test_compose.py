@@ -69,6 +69,22 @@ def test_what_an_installation_tunes_is_passed_through(compose: dict[str, Any]) -
         assert offered[name] == said
 
 
+def test_workers_and_scheduler_are_asked_for_signs_of_life(compose: dict[str, Any]) -> None:
+    """Docker starts again what exits, not what is unhealthy: so what hangs is ended, which process 1 cannot be."""
+    for name, sign in {
+        "inference-worker": "worker:inference@{host}",
+        "training-service": "worker:training@{host}",
+        "scheduler": "scheduler",
+    }.items():
+        service = compose["services"][name]
+        assert service["init"] is True
+        assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "mvtec_site.healthcheck", sign]
+        if "-n" in service["command"]:
+            assert service["command"][service["command"].index("-n") + 1] == sign.removeprefix("worker:").replace(
+                "{host}", "%h"
+            )
+
+
 def test_what_is_kept_is_kept_in_a_volume(compose: dict[str, Any]) -> None:
     """The scheduler's memory, or a restart a day would mean no daily checkpoint; and checkpoints, kept elsewhere."""
     command = compose["services"]["scheduler"]["command"]

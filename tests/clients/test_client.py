@@ -15,6 +15,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
+from inspection.models import Inspection
 from modelzoo.models import ModelVersion
 from mvtec_client import ApiProblem, Client, TookTooLong, shapes
 from records.models import Asset
@@ -52,6 +53,7 @@ METHODS = {
     "export_inspections": "export_inspections",
     "extend_model_version": "extend",
     "import_datasets": "upload_dataset",
+    "inspect_again": "inspect_again",
     "inspection": "inspection",
     "inspection_reviews": "reviews_of",
     "inspections": "inspections",
@@ -69,6 +71,7 @@ METHODS = {
     "model_versions": "model_versions",
     "one_review": "find_review",
     "promote_model_version": "promote",
+    "request": "request",
     "rescoring": "rescoring",
     "rescoring_results": "rescoring_results",
     "rescorings": "rescorings",
@@ -177,6 +180,10 @@ def test_a_part_is_judged_and_asked_for_later(client: Client, version: ModelVers
         fits(record, shapes.Inspection)
     again = client.inspect(parts.png(5001, defective=True), lot="L1", anomaly_map="none", idempotency_key="one")
     assert again["inspection_id"] == bad["inspection_id"]
+    request = Inspection.objects.get(pk=good["inspection_id"]).request_id
+    assert client.request(str(request))["inspection_id"] == good["inspection_id"]
+    fits(client.request(str(request)), shapes.Request)
+    assert client.inspect_again(str(request))["inspection_id"] == good["inspection_id"], "it has its record"
     with pytest.raises(ApiProblem) as problem:
         client.inspect(parts.png(5000), idempotency_key="one")
     assert problem.value.code == "idempotency_key_reused"

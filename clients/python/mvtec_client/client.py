@@ -89,6 +89,14 @@ class Client(Transport):
             key=idempotency_key or str(uuid.uuid4()),
         )
 
+    def request(self, request_id: str) -> shapes.Request:
+        """What became of an image that was sent: the `request_id` of problems `no_worker` and `outcome_unknown`."""
+        return self._get("requests", request_id)
+
+    def inspect_again(self, request_id: str) -> shapes.Inspection:
+        """Have the kept image of a request that ended without a record judged; asked for twice, it is judged once."""
+        return self._post("requests", request_id, "inspect", repeatable=True)
+
     # ------------------------------------------------------------ records
     def inspection(self, inspection_id: str, *, anomaly_map: shapes.MapForm = "url") -> shapes.Inspection:
         return self._get("inspections", inspection_id, anomaly_map=anomaly_map)

@@ -85,6 +85,29 @@ class Inspection(InspectionRow):
     timings: JsonObject
 
 
+class Request(TypedDict):
+    """What became of the request to judge one image."""
+
+    request_id: str
+    status: str
+    final: bool
+    deadline: str | None
+    inspection_id: str | None
+    inspection_url: str | None
+    code: str
+    detail: str
+    repeat_url: str | None
+    repeat_of: str | None
+    batch_id: str | None
+    filename: str
+    image_sha256: str | None
+    station: str
+    part_number: str
+    lot: str
+    serial_number: str
+    created_at: str
+
+
 class Filters(TypedDict, total=False):
     """Which records are meant; the same for lists, exports, agreement, what-if and rescoring."""
 
@@ -226,6 +249,17 @@ class Worker(TypedDict):
     queues: list[str]
 
 
+class Judging(TypedDict):
+    alive: bool
+    since: str | None
+    waiting: int
+
+
+class Scheduler(TypedDict):
+    alive: bool
+    since: str | None
+
+
 class Status(TypedDict):
     model_loaded: bool
     model: LoadedModel | None
@@ -234,6 +268,8 @@ class Status(TypedDict):
     device: str
     threshold: float | None
     workers: list[Worker]
+    judging: Judging
+    scheduler: Scheduler
     queues: dict[str, int | None]
     broker: str
     versions: dict[str, str]

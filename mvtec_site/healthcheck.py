@@ -1,0 +1,28 @@
+"""`python -m mvtec_site.healthcheck KEY`: exit status 0 where the broker holds this sign of life; for containers.
+
+Without Django, so that it can be asked every few seconds. `{host}` in the key is this machine's name.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import redis
+
+
+def main(key: str) -> int:
+    try:
+        client = redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=3, socket_timeout=3)
+        found = client.exists(key.format(host=socket.gethostname()))
+    except redis.RedisError as error:
+        sys.stderr.write(f"The broker does not answer: {error}\n")
+        return 1
+    if not found:
+        sys.stderr.write(f"No sign of life: {key}\n")
+    return 0 if found else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
