@@ -191,3 +191,73 @@ def test_what_waits_is_counted_by_images_not_by_messages(unanswered: InspectionR
     InspectionRequest.objects.create(filename="over", status="queued", deadline=timezone.now(), **shape)
     said = signed_in.get("/api/status").json()
     assert said["judging"]["waiting"] == 2
+
+
+# ---------------------------------------------------------------- what a broker or a worker took with it
+def waiting(deployment: Deployment, asset: Any, **more: Any) -> InspectionRequest:
+    return InspectionRequest.objects.create(
+        asset=asset,
+        model_version=deployment.model_version,
+        deployment=deployment,
+        filename="a.png",
+        source="web",
+        **{"deadline": timezone.now() + timedelta(seconds=60)} | more,
+    )
+
+
+@pytest.mark.parametrize(("depth", "published"), [(0, 1), (3, 0), (None, 0)])
+def test_what_lost_its_message_is_published_again_where_none_is_on_its_way(
+    unanswered: InspectionRequest,
+    deployment: Deployment,
+    monkeypatch: pytest.MonkeyPatch,
+    depth: int | None,
+    published: int,
+) -> None:
+    lost = waiting(deployment, unanswered.asset)
+    waiting(deployment, unanswered.asset, deadline=timezone.now())
+    calls: list[Any] = []
+    monkeypatch.setattr(broker, "publish", lambda task, *ids: calls.append(ids))
+    monkeypatch.setattr(broker, "queue_depths", lambda names: dict.fromkeys(names, depth))
+    services.sweep_requests()
+    assert calls == [(lost.pk,)] * published
+
+
+@pytest.mark.parametrize(("alive", "status"), [({}, "queued"), ({"here": ["inference"]}, "running")])
+def test_what_a_worker_had_begun_that_is_gone_is_given_back(
+    unanswered: InspectionRequest,
+    deployment: Deployment,
+    monkeypatch: pytest.MonkeyPatch,
+    alive: dict[str, list[str]],
+    status: str,
+) -> None:
+    begun = waiting(deployment, unanswered.asset, status="running", worker="here", claim=uuid.uuid4(), attempt=1)
+    monkeypatch.setattr(broker, "publish", lambda *_: True)
+    monkeypatch.setattr(broker, "live_workers", lambda: alive)
+    monkeypatch.setattr(broker, "is_reachable", lambda: True)
+    services.sweep_requests()
+    begun.refresh_from_db()
+    assert begun.status == status
+
+
+def test_without_a_broker_nobody_is_taken_for_dead(
+    unanswered: InspectionRequest, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = waiting(deployment, unanswered.asset, status="running", worker="here", claim=uuid.uuid4(), attempt=1)
+    services.sweep_requests()
+    begun.refresh_from_db()
+    assert begun.status == "running"
+
+
+# ---------------------------------------------------------------- readiness
+@pytest.mark.parametrize("missing", ["inference", "training", "scheduler", "nothing"])
+def test_readiness_names_what_gives_no_sign_of_life(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    alive = {name: [name] for name in ("inference", "training") if name != missing}
+    monkeypatch.setattr(broker, "live_workers", lambda: alive)
+    monkeypatch.setattr(broker, "scheduler_is_alive", lambda: missing != "scheduler")
+    monkeypatch.setattr(broker, "is_reachable", lambda: True)
+    answer = Client().get("/readyz")
+    assert answer.status_code == (200 if missing == "nothing" else 503)
+    said = answer.json()
+    assert said["inference_worker"] is (missing != "inference")
+    assert said["training_worker"] is (missing != "training")
+    assert said["scheduler"] is (missing != "scheduler")
