@@ -70,10 +70,6 @@ class ApiView(APIView):
     content_negotiation_class = Negotiation
     begun = False  # whether the caller was let in, so that something may have been done
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        self.begun = True
-
     def perform_authentication(self, request: Request) -> None:
         """Who it is, and whether they come too often: those who are refused are counted too."""
         try:
@@ -88,6 +84,7 @@ class ApiView(APIView):
         """Also refuses what the address asks for and the schema of the method does not have: nothing would read it."""
         super().initial(request, *args, **kwargs)
         _check_query(self, request)
+        self.begun = True
 
 
 def _check_query(view: APIView, request: Request) -> None:

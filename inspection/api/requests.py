@@ -13,7 +13,7 @@ from inspection import selectors, services
 from inspection.api.idempotency import REPLAY
 from inspection.api.serializers import InspectionOutput, RequestOutput
 from inspection.idempotency import REPLAYED
-from mvtec_site.api import ApiView, problems
+from mvtec_site.api import ApiView, NoInput, parsed, problems
 
 
 class RequestView(ApiView):
@@ -39,6 +39,7 @@ class InspectAgainView(ApiView):
         operation_id="inspect_again",
     )
     def post(self, request: Request, request_id: uuid.UUID) -> Response:
+        parsed(NoInput, request.data)
         form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
         ended = selectors.find_request(request_id, actor=request.user)
         inspection = services.inspect_again(request_id=ended.pk, source="api", actor=request.user)

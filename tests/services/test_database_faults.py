@@ -66,12 +66,12 @@ def impatient(shared_database: None) -> Iterator[None]:
 @contextmanager
 def locked() -> Iterator[None]:
     """Another process holds the database: it is read, and nothing can be written."""
-    parameters = connection.settings_dict
-    if connection.vendor == "sqlite":
-        address: Any = str(parameters["NAME"])
-    else:
-        names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-        address = {name: str(parameters[of]) for name, of in names.items() if parameters[of]}
+    address: Any = str(connection.settings_dict["NAME"])
+    if connection.vendor == "postgresql":
+        parameters = connection.get_connection_params()
+        address = {
+            name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if name in parameters
+        }
     holder = subprocess.Popen(
         [sys.executable, "-c", _LOCK, json.dumps([connection.vendor, address])],
         stdin=subprocess.PIPE,
