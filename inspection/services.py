@@ -414,7 +414,7 @@ def _record_of(request: InspectionRequest) -> Inspection:
     return shown.defer("model_version__metrics").get(request=request)
 
 
-def _addresses(request: InspectionRequest) -> dict[str, str]:
+def _addresses(request: InspectionRequest) -> dict[str, Any]:
     return {
         "request_id": str(request.pk),
         "request_url": reverse("api-request", args=[request.pk]),

@@ -60,7 +60,7 @@ def test_a_process_that_hangs_is_ended(
     monkeypatch.setattr(tasks, "_command", command)
     monkeypatch.setattr(tasks.subprocess, "Popen", start)
     began = time.monotonic()
-    tasks.supervise.apply(args=[str(run.pk)]).get()
+    tasks.supervise.apply(args=(str(run.pk),)).get()
     assert time.monotonic() - began < 300, "else it waited for its end"
     assert processes[0].returncode == -signal.SIGKILL
     run.refresh_from_db()

@@ -33,7 +33,13 @@ def judge_at_once(task: Any, *words: Any) -> bool:
 
 
 def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
-    words = {"data": parts.png(7), "filename": "a.png", "source": "web", "timeout": 20, "category": "disc"}
+    words: dict[str, Any] = {
+        "data": parts.png(7),
+        "filename": "a.png",
+        "source": "web",
+        "timeout": 20,
+        "category": "disc",
+    }
     return services.inspect_image(deployment=deployment, actor=user, **words | more)
 
 
