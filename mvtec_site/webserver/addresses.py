@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-from records.context import forwarded_address
-
-__all__ = ["client_group", "forwarded_address"]
-
 
 def client_group(address: str) -> str:
     """An IPv4 address, or the /64 network of an IPv6 address, which one machine can have to itself."""

@@ -16,10 +16,11 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
 from mvtec_site.webserver import refusals
-from mvtec_site.webserver.addresses import client_group, forwarded_address
+from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.endpoints import Lane
 from mvtec_site.webserver.parser import RequestParser
 from mvtec_site.webserver.refusals import ENVIRON_KEY, Refusal, UnreceivedBody
+from records.context import forwarded_address
 
 if TYPE_CHECKING:
     from mvtec_site.webserver.listener import Listener
@@ -102,6 +103,7 @@ class Channel(HTTPChannel):
         self.idle_since = self.read_at = self.sent_at = now
         self.served = 0
         self._awaits_admission = False
+        self._asked_at = 0.0
         self._unparsed = b""
         self._cut_short = False  # what is still to come is not looked at
         self._drain_until: float | None = None
@@ -159,6 +161,7 @@ class Channel(HTTPChannel):
                     self._limit_forwarded_client(self.request)
                 if self.request.needs_admission and not self._admit_at_once(self.request):
                     self._awaits_admission, self._unparsed = True, data
+                    self._asked_at = time.monotonic()
                     self.server.ask_admission(self, self.request)
                     return True
                 if not self._advance(self.request):
@@ -221,7 +224,10 @@ class Channel(HTTPChannel):
         elif self._is_read_too_slowly(now):
             self.server.log_timeout(self.address, "the answer was not read in time")
             self.handle_close()
-        elif self.requests or self._awaits_admission or self.total_outbufs_len:
+        elif self._awaits_admission:
+            if self.request is not None and now - self._asked_at > settings.WEB_QUEUE_TIMEOUT:
+                self.answer_admission(self.request, refusals.UNCHECKED)
+        elif self.requests or self.total_outbufs_len:
             return
         elif self.request is None:
             allowed = settings.WEB_KEEPALIVE_TIMEOUT if self.served else settings.WEB_HEADER_TIMEOUT

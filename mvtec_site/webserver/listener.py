@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from dataclasses import dataclass, field
@@ -14,19 +15,22 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
 from mvtec_site.webserver import refusals
-from mvtec_site.webserver.addresses import client_group, forwarded_address
+from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.admission import Admissions
 from mvtec_site.webserver.channel import Channel, Task, response_of
 from mvtec_site.webserver.endpoints import Lane
 from mvtec_site.webserver.lanes import Lanes
 from mvtec_site.webserver.parser import RequestParser
 from mvtec_site.webserver.spool import Spool
+from records.context import forwarded_address
 
+log = logging.getLogger(__name__)
 _ACCEPTS_AT_ONCE = 64
 _CHECK_SECONDS = 0.5
+_TOO_MANY_TEXT = b"Too many connections are busy. Try again later.\n"
 _TOO_MANY = (
-    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Length: 48\r\nRetry-After: 5\r\n"
-    b"Connection: close\r\n\r\nToo many connections are busy. Try again later.\n"
+    b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nRetry-After: 5\r\n"
+    b"Connection: close\r\n\r\n%s" % (len(_TOO_MANY_TEXT), _TOO_MANY_TEXT)
 )
 
 
@@ -115,7 +119,11 @@ class _Limits:
 
     def ask_admission(self, channel: Channel, request: RequestParser) -> None:
         def ask() -> None:
-            refusal = self.admissions.check(request.headers, request.endpoint)
+            try:
+                refusal = self.admissions.check(request.headers, request.endpoint)
+            except Exception:  # the sender waits for an answer, whatever went wrong
+                log.exception("Whether somebody may send a body could not be looked up.")
+                refusal = refusals.UNCHECKED
             self.trigger.pull_trigger(lambda: channel.answer_admission(request, refusal))  # type: ignore[attr-defined]
 
         self.task_dispatcher.run(Lane.CHECKS, ask)  # type: ignore[attr-defined]

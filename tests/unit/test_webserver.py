@@ -49,12 +49,17 @@ class Doorkeeper:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.hangs = threading.Event()
 
     def remembered(self, headers: dict[str, str], endpoint: Endpoint) -> bool:
         return False
 
     def check(self, headers: dict[str, str], endpoint: Endpoint) -> Refusal | None:
         self.asked += 1
+        if headers.get("AUTHORIZATION") == "hang":
+            self.hangs.wait(20)
+        if headers.get("AUTHORIZATION") == "crash":
+            raise ValueError("a defect")
         return None if headers.get("AUTHORIZATION") == "good" else refusals.NOT_SIGNED_IN
 
 
@@ -274,6 +279,18 @@ def test_who_may_is_told_to_go_on(server: Server) -> None:
         # Kept alive, and asked anew for the next.
         sock.sendall(post("/api/batches", 200 * KIB, "Connection: close"))
         assert sock.recv(1000).startswith(b"HTTP/1.1 401")
+
+
+def test_a_sender_who_cannot_be_looked_up_is_told_so(limits: Any) -> None:
+    limits.WEB_QUEUE_TIMEOUT = 0.5
+    server = Server()
+    with contextlib.closing(server):
+        for state in ("crash", "hang"):
+            answer = server.ask(post("/api/batches", 10 * KIB**2, f"Authorization: {state}", body=b""))
+            assert answer.startswith(b"HTTP/1.1 503")
+        assert server.refused == [refusals.UNCHECKED] * 2
+        server.doorkeeper.hangs.set()
+        assert b"200 OK" in server.health()
 
 
 def test_uploads_that_are_received_at_once_are_bounded(limits: Any) -> None:
