@@ -1,11 +1,11 @@
-"""Threads by kind of request: whatever hangs, hangs in its own lane."""
+"""Threads by kind of request: whatever hangs, hangs in its own lane, and no client has all threads of one."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,22 +15,27 @@ from mvtec_site.webserver.endpoints import Lane
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """`owner`: the connection that waits, if one does."""
 
     carry_out: Callable[[], None]
     owner: Any = None
+    client: str = ""
     since: float = field(default_factory=time.monotonic)
 
 
 class ThreadLane:
-    """A queue and at most `threads` threads, started as they are needed; they end with the process."""
+    """A queue and at most `threads` threads, started as they are needed; they end with the process.
+
+    Of those that wait, the client with the fewest jobs in progress is next; the last thread is for another client.
+    """
 
     def __init__(self, name: str, threads: int) -> None:
         self.name, self.threads = name, threads
         self._queue: deque[Job] = deque()
         self._changed = threading.Condition()
+        self._running: Counter[str] = Counter()
         self._started = self._idle = 0
 
     def submit(self, job: Job) -> None:
@@ -54,15 +59,28 @@ class ThreadLane:
     def _serve(self) -> None:
         while True:
             with self._changed:
-                while not self._queue:
+                while (job := self._next()) is None:
                     self._idle += 1
                     self._changed.wait()
                     self._idle -= 1
-                job = self._queue.popleft()
+                self._running[job.client] += 1
             try:
                 job.carry_out()
             except Exception:  # the thread goes on, whatever a request did
                 log.exception("A request failed in the lane %s.", self.name)
+            with self._changed:
+                self._running[job.client] -= 1
+                if not self._running[job.client]:
+                    del self._running[job.client]
+
+    def _next(self) -> Job | None:
+        """Takes the next job out of the queue, if there is one that may run."""
+        most = max(1, self.threads - 1)
+        allowed = (job for job in self._queue if not job.client or self._running[job.client] < most)
+        job = min(allowed, key=lambda job: self._running[job.client] if job.client else 0, default=None)
+        if job is not None:
+            self._queue.remove(job)
+        return job
 
 
 class Lanes:
@@ -73,7 +91,7 @@ class Lanes:
 
     def add_task(self, channel: Any) -> None:
         """Waitress' name for: carry out the first request of this connection."""
-        self._lanes[channel.lane].submit(Job(channel.service, channel))
+        self._lanes[channel.lane].submit(Job(channel.service, channel, channel.client))
 
     def run(self, lane: Lane, carry_out: Callable[[], None]) -> None:
         self._lanes[lane].submit(Job(carry_out))

@@ -33,7 +33,7 @@ class RequestBodyMiddleware:
             # Django would take the form for empty when it is asked a second time; this one fails every time.
             raise UnreadablePostError(refusal.detail)
 
-        request._load_post_and_files = refuse_to_read  # type: ignore[attr-defined]
+        request._load_post_and_files = refuse_to_read  # type: ignore[method-assign]
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:

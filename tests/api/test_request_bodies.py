@@ -33,7 +33,7 @@ def problem(response: Any, status: int, code: str) -> None:
 
 @pytest.mark.parametrize("path", ["load_model", "test_image", "reviews", "batches", "datasets", "tokens"])
 def test_a_body_of_unknown_length_is_never_read_as_empty(signed_in: Client, path: str) -> None:
-    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    chunked: Any = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
     events = AuditEvent.objects.count()
     response = signed_in.post(f"/api/{path}", '{"model_version": "1"}', content_type="application/json", **chunked)
     problem(response, 411, "length_required")
@@ -41,7 +41,7 @@ def test_a_body_of_unknown_length_is_never_read_as_empty(signed_in: Client, path
 
 
 def test_pages_say_it_too(signed_in: Client) -> None:
-    chunked = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
+    chunked: Any = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""}
     response = signed_in.post("/inspect", {"x": "y"}, HTTP_ACCEPT="text/html", **chunked)
     assert response.status_code == 411
     assert "Content-Length" in response.content.decode()
@@ -58,7 +58,7 @@ def test_pages_say_it_too(signed_in: Client) -> None:
     ],
 )
 def test_other_bodies_that_would_be_read_as_something_else(
-    signed_in: Client, meta: dict[str, str], status: int, code: str
+    signed_in: Client, meta: Any, status: int, code: str
 ) -> None:
     problem(signed_in.post("/api/load_model", "{}", content_type="application/json", **meta), status, code)
 

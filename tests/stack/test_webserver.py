@@ -90,7 +90,7 @@ def test_half_open_connections_stop_nobody(system: Stack, kind: str) -> None:
         ask_as_others_do(system)
         answers = [receive(sock) for sock in many[-60:]]
         if kind in ("body", "anonymous"):
-            assert all(answer.startswith(b"HTTP/1.1 408") for answer in answers)
+            assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
         else:
             assert not any(answers)
         ask_as_others_do(system)
@@ -172,7 +172,7 @@ def test_slow_readers_of_large_answers_stop_nobody_and_are_ended(system: Stack) 
             sock.sendall(request)
         ask_as_others_do(system)
         whole = client.get("/api/model-versions/1/artifact")
-        assert whole.status_code == 200, "waited for the slow ones to be ended"
+        assert whole.status_code == 200
         assert len(whole.content) > MIB
 
 

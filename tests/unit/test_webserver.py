@@ -365,10 +365,21 @@ def test_requests_that_hang_leave_threads_to_others(limits: Any) -> None:
     with contextlib.closing(server), contextlib.ExitStack() as stack:
         for _ in range(8):
             stack.enter_context(server.connect(hanging))
-        wait_for(lambda: len(server.begun) == 4)
+        wait_for(lambda: len(server.begun) == 3)
         for path in ("/healthz", "/readyz", "/", "/inspections/", "/api/status"):
             assert b"200 OK" in server.ask(request("GET", path, "Connection: close"))
-        assert server.begun.count("/api/test_image") == 4
+        assert server.begun.count("/api/test_image") == 3
+
+
+def test_one_client_never_has_all_threads_of_a_lane(limits: Any) -> None:
+    limits.WEB_THREADS = 3
+    server = Server()
+    with contextlib.closing(server), contextlib.ExitStack() as stack:
+        for _ in range(9):
+            stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
+        wait_for(lambda: len(server.begun) == 2)
+        assert b"200 OK" in server.ask(request("GET", "/api/test_image", "Connection: close"), "127.0.0.2")
+        assert len(server.begun) == 3
 
 
 def test_what_waits_too_long_for_a_thread_is_refused_and_never_begun(limits: Any) -> None:
@@ -437,7 +448,7 @@ def test_the_quietest_connection_of_an_address_makes_room_for_its_next(limits: A
 
 
 def test_an_address_whose_connections_are_all_busy_gets_no_more(limits: Any) -> None:
-    limits.WEB_CONNECTIONS_PER_ADDRESS, limits.WEB_THREADS = 3, 3
+    limits.WEB_CONNECTIONS_PER_ADDRESS, limits.WEB_THREADS = 3, 4
     server = Server()
     with contextlib.closing(server), contextlib.ExitStack() as stack:
         for _ in range(3):
