@@ -40,6 +40,7 @@ from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
 from mvtec_site.database import UNAVAILABLE, database_now, drop_broken_connection
 from mvtec_site.errors import Conflict, NotFound, Unavailable, UserError
+from mvtec_site.paths import without_server_paths
 from mvtec_site.version import code_version
 from records import handover
 from records.images import as_rgb
@@ -751,7 +752,8 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
         code, sentence = error.code, error.detail
     else:
         log.exception("Judging request %s failed.", request.pk, exc_info=error)
-        code, sentence = "inspection_failed", f"The image could not be judged ({type(error).__name__}: {error})."
+        said = without_server_paths(f"The image could not be judged ({type(error).__name__}: {error}).")
+        code, sentence = "inspection_failed", said
     with transaction.atomic():
         ended = InspectionRequest.objects.filter(
             pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING

@@ -32,7 +32,7 @@ class ProductCommand(BaseCommand):
             with acting("command"):
                 self.perform(**options)
         except UserError as error:
-            raise CommandError(error.detail) from error
+            raise CommandError(str(error)) from error
         except OperationalError as error:
             raise CommandError(f"The database does not answer: {error}".strip()) from error
         except KeyboardInterrupt:

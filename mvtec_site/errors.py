@@ -10,12 +10,15 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from mvtec_site.paths import without_server_paths
+
 
 class UserError(Exception):
     """What happened, what was kept, and what to do next, in one or two sentences.
 
     `code` is stable and documented (clients switch on it), `status` is the HTTP status the API answers with,
-    `extra` holds machine-readable members that are added to the problem document.
+    `extra` holds machine-readable members that are added to the problem document. `detail` names no folder of this
+    server; what a person at its command line reads (`str`) does.
     """
 
     code = "bad_request"
@@ -23,7 +26,7 @@ class UserError(Exception):
 
     def __init__(self, detail: str, *, code: str | None = None, status: HTTPStatus | None = None, **extra: Any) -> None:
         super().__init__(detail)
-        self.detail = detail
+        self.detail = without_server_paths(detail)
         self.code = code or self.code
         self.status = status or self.status
         self.extra = extra

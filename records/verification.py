@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from mvtec_site import broker
 from mvtec_site.errors import UserError
+from mvtec_site.paths import without_server_paths
 from records.attest import verify_all, vouching_events
 from records.chain import ChainReport
 from records.checkpoints import Checkpoint, checkpoints_in
@@ -69,7 +70,11 @@ def work_on_verification(*, verification_id: int) -> bool:
         log.warning("Verification %s was taken over by another worker.", verification_id)
         return False
     except (UserError, OSError, DatabaseError) as error:
-        sentence = error.detail if isinstance(error, UserError) else f"The log could not be read ({error})."
+        sentence = (
+            error.detail
+            if isinstance(error, UserError)
+            else without_server_paths(f"The log could not be read ({error}).")
+        )
         _end(verification_id, claim, status=_Status.FAILED, error=sentence)
     else:
         _end(verification_id, claim, status=_Status.FINISHED, report=report)

@@ -26,7 +26,7 @@ def dataset_document(dataset: Any) -> dict[str, Any]:
         "name": dataset.name,
         "category": dataset.category.name,
         "snapshot": dataset.snapshot,
-        "source": dataset.source,
+        "source": dataset.source_name,
         "train_images": dataset.train_images,
         "test_images": dataset.test_images,
         "defective_images": dataset.defective_images,

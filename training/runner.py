@@ -32,6 +32,7 @@ from modelzoo.detectors.padim import Padim
 from modelzoo.detectors.source import FileImageSource
 from modelzoo.models import ModelVersion, Threshold
 from mvtec_site.errors import UserError
+from mvtec_site.paths import without_server_paths
 from mvtec_site.version import library_versions
 from records.images import open_rgb
 from records.selectors import gate_limits
@@ -184,7 +185,8 @@ def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -
         raise
     except (DetectorError, UserError, OSError, MemoryError) as error:
         sentence = str(error) or type(error).__name__
-        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=f"{sentence}")
+        told = without_server_paths(sentence)
+        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=told)
         raise RunFailed(sentence) from error
     except BaseException as error:
         services.end_run(
@@ -192,7 +194,7 @@ def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -
             claim=claim,
             status=status.FAILED,
             code="internal_error",
-            error=f"{type(error).__name__}: {error}",
+            error=without_server_paths(f"{type(error).__name__}: {error}"),
         )
         raise
 

@@ -45,7 +45,7 @@ def test_a_batch_is_started_followed_to_its_end_and_found_in_the_audit(
     address = page.url.split("?")[0]
     auditor = visit("audrey", "/audit/?kind=batch.requested", color_scheme="dark")
     assert auditor.locator(f".events a[href='{urlsplit(address).path}']").count() == 1
-    auditor.click("text=Verify the last 1,000 now")
+    auditor.click("text=Verify the last 1,000")
     auditor.wait_for_selector("#verified.done")
     assert violations(auditor) == []
 
@@ -66,7 +66,7 @@ def test_without_scripts_a_batch_works_too(visit: Callable[..., Any], tmp_path: 
 def test_a_token_and_a_theme_of_ones_own(visit: Callable[..., Any]) -> None:
     page = visit("otto", "/settings/")
     page.check("input[name=theme][value=dark]")
-    page.click("text=Keep")
+    page.click("text=Save")
     page.wait_for_selector("html[data-theme=dark]")
     page.fill("#id_name", "camera")
     page.click("text=Issue a token")

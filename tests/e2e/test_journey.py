@@ -94,7 +94,7 @@ def test_from_an_archive_to_production_and_back(visit: Callable[..., Any], stack
     page.set_input_files("#id_archive", str(tmp_path / "disc.zip"))
     page.click("button >> text=Import")
     page.wait_for_selector("h1 >> text=disc")
-    page.click("text=Train on it")
+    page.click("text=Train on this data set")
     page.fill("#id_padim-image_size", "64")
     page.select_option("#id_padim-backbone", "efficientnet_lite0")
     page.click("text=Start training")

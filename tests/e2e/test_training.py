@@ -30,7 +30,7 @@ def test_an_archive_becomes_a_data_set_a_version_and_a_report(visit: Callable[..
     broken = archive.parent / "broken.zip"
     broken.write_bytes(b"not an archive")
     page.set_input_files("#id_archive", str(broken))
-    page.click("text=Import")
+    page.click("button >> text=Import")
     page.wait_for_selector("[role=alert] >> text=broken.zip was not imported")
     page.set_input_files("#id_archive", str(archive))
     page.click("button >> text=Import")
@@ -38,7 +38,7 @@ def test_an_archive_becomes_a_data_set_a_version_and_a_report(visit: Callable[..
     page.locator("a.chip >> text=scratch").click()
     page.wait_for_selector(".masked .over")
     assert page.locator(".sheet li").count() == 3
-    page.click("text=Train on it")
+    page.click("text=Train on this data set")
     page.fill("#id_padim-image_size", "64")
     page.select_option("#id_padim-backbone", "efficientnet_lite0")
     page.click("text=Start training")
@@ -72,7 +72,7 @@ def test_without_scripts_an_archive_is_imported_and_a_run_starts_and_is_cancelle
     page.set_input_files("#id_archive", str(tmp_path / "plain.zip"))
     page.click("button >> text=Import")
     page.wait_for_selector("h1 >> text=plain")
-    page.click("text=Train on it")
+    page.click("text=Train on this data set")
     page.check("input[value=autoencoder]")
     page.fill("#id_autoencoder-epochs", "10000")
     page.click("text=Start training")
@@ -80,3 +80,41 @@ def test_without_scripts_an_archive_is_imported_and_a_run_starts_and_is_cancelle
     page.click("text=Cancel the run")
     page.wait_for_selector("[role=status]")
     assert "cancelled" in page.inner_text("main") or "stops at its next step" in page.inner_text("main")
+
+
+def test_good_images_are_previewed_as_they_are_chosen_and_imported_on_a_click(
+    visit: Callable[..., Any], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"part-{seed}.png" for seed in range(3)]
+    for seed, file in enumerate(files):
+        file.write_bytes(parts.png(seed + 70))
+    (tmp_path / "notes.png").write_bytes(b"no image")
+    page = visit("ina", "/datasets/")
+    page.fill("#id_images_name", "knob")
+    page.set_input_files("#id_images", [*map(str, files), str(tmp_path / "notes.png")])
+    page.wait_for_selector("#preview >> text=3 good images")
+    assert "1 file would be left out" in page.inner_text("#preview")
+    assert "notes.png" in page.inner_text("#preview")
+    assert violations(page) == []
+    page.click("#preview >> text=Import")
+    page.wait_for_selector("h1 >> text=knob")
+    assert "Training images\n3 good" in page.inner_text("main .tiles")
+
+
+def test_a_folder_that_is_dropped_is_previewed(visit: Callable[..., Any]) -> None:
+    page = visit("ina", "/datasets/")
+    page.evaluate(
+        """async images => {
+          const file = ([name, bytes]) => new File([new Uint8Array(bytes)], name, {type: "image/png"});
+          const entries = images.map(image => ({isFile: true, name: image[0], file: done => done(file(image))}));
+          let left = [entries];
+          const folder = {isFile: false, name: "lever", createReader: () => ({
+            readEntries: done => done(left.length ? left.pop() : [])})};
+          const event = new DragEvent("drop", {bubbles: true, cancelable: true});
+          Object.defineProperty(event, "dataTransfer",
+            {value: {items: [{webkitGetAsEntry: () => folder}], files: []}});
+          document.getElementById("good-images").dispatchEvent(event);
+        }""",
+        [[f"{seed}.png", list(parts.png(seed + 80))] for seed in range(2)],
+    )
+    page.wait_for_selector("#preview >> text=2 good images would become data set lever")
