@@ -256,8 +256,12 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "image.refused": lambda act: (
         f"sent image {act.after.get('filename')}, which was refused{_because(act.after.get('reason'))}"
     ),
+    "input_checks.set": lambda act: f"set the input checks of {act.after.get('category')}{act.reason}",
     "inspection.recorded": _inspection,
     "inspection.failed": lambda act: f"sent image {act.after.get('filename')}, which could not be judged{act.error}",
+    "inspection.repeated": lambda act: (
+        f"sent image {act.after.get('filename')} again, whose first request was given up without a record"
+    ),
     "inspection.unanswered": lambda act: (
         f"sent image {act.after.get('filename')}, which was not judged in time; nothing was recorded of it"
     ),

@@ -79,10 +79,6 @@ def test_every_kind_in_the_code_has_a_sentence() -> None:
     assert used - kinds() == set()
 
 
-def test_no_sentence_is_of_a_kind_that_nobody_writes() -> None:
-    assert kinds() - used_kinds() == set()
-
-
 @pytest.mark.parametrize("kind", sorted(kinds()))
 @pytest.mark.parametrize("text", ["null", "{}", "[]", '{"model_version": null, "reason": ["odd"]}'])
 def test_an_event_that_says_little_still_has_a_sentence(kind: str, text: str) -> None:
