@@ -178,6 +178,12 @@ _WHAT_NEXT = {
     "part_touches_border": "Lay the part so that it lies wholly in the picture, with some background on every side.",
     "pose_ambiguous": "Lay the part as the good parts lay that the model learned from, the same side up.",
     "unusual_shape": "See that it is the right part, whole and the right side up, with nothing beside it.",
+    "other_size": "See that the camera's picture has the size that the model learned from.",
+    "other_aspect": "See that the whole picture is sent as the camera takes it, neither cut nor stretched.",
+    "grey_picture": "See that the camera takes and sends coloured pictures.",
+    "coloured_picture": "See that the camera takes and sends grey pictures.",
+    "unlike_training": "See that it is the right part, that this model is the one for it, and that camera and lamp are "
+    "as they were.",
     "": "Lay the part as the good parts lay that the model learned from.",
 }
 
@@ -217,6 +223,11 @@ class Inspection(models.Model):
     )
     reason = models.CharField(max_length=32, blank=True, help_text="why it cannot be compared, for programs")
     explanation = models.CharField(max_length=500, blank=True, help_text="why it cannot be compared, for people")
+    input_findings = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="what was odd about the picture, though it was judged; empty where nothing was, and in older records",
+    )
     # 16-bit greyscale PNG over the whole image; anomaly value = pixel / 65535 * map_maximum
     map = models.ForeignKey(Asset, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     map_maximum = models.FloatField(null=True, blank=True)

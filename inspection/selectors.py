@@ -137,6 +137,9 @@ def listed_document(inspection: Inspection) -> dict[str, Any]:
         "outcome": inspection.outcome,
         "reason": inspection.reason,
         "explanation": inspection.explanation,
+        "warnings": [
+            {"code": finding["code"], "detail": finding["explanation"]} for finding in inspection.input_findings or []
+        ],
         "score": inspection.score,
         "p_value": inspection.p_value,
         "region_count": inspection.region_count,

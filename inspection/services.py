@@ -35,7 +35,7 @@ from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
 from modelzoo.models import Deployment, ModelVersion, Threshold
-from modelzoo.selectors import deployment_in_force, threshold_in_force
+from modelzoo.selectors import deployment_in_force, input_rules, threshold_in_force
 from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
 from mvtec_site.database import UNAVAILABLE, database_now, drop_broken_connection
@@ -549,7 +549,8 @@ def judge_claimed(
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
         held = runtime.hold(version, **(how or (deployment.how if deployment else {})))
-        results = runtime.score(held, [_image_of(request, pixels.get(request.pk)) for request in requests])
+        images = [_image_of(request, pixels.get(request.pk)) for request in requests]
+        results = runtime.score(held, images, input_rules(version.category_id))
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
             for request in requests:
@@ -653,6 +654,7 @@ def _weigh(
             "regions": [asdict(region) for region in regions[:_REGIONS_LISTED]],
             "region_count": len(regions),
             "largest_region_px": max((region.area_px for region in regions), default=0),
+            "input_findings": [finding.as_dict() for finding in result.findings] or None,
         }
         timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
         return _Weighed(says, timings, data, (width, height))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
 
-from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from modelzoo.selectors import default_category
+from modelzoo.detectors.input_rules import InputRules
+from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
+from modelzoo.selectors import default_category, threshold_in_force
 from mvtec_site.errors import NotFound
 
 
@@ -29,6 +31,18 @@ def categories() -> QuerySet[Category]:
         Prefetch("versions", queryset=production.defer("metrics", "held_out_scores"), to_attr="in_production"),
         Prefetch("deployments", queryset=active, to_attr="in_force"),
     )
+
+
+def input_check_document(category: Category) -> dict[str, Any]:
+    """What is checked of a picture before it is judged as one of a category, who set it and why."""
+    found = InputCheckSettings.objects.select_related("author").filter(category=category).first()
+    return {
+        "category": category.name,
+        **asdict(found.rules if found else InputRules()),
+        "reason": found.reason if found else "",
+        "author": found and _name(found.author),
+        "created_at": found and found.created_at.isoformat(),
+    }
 
 
 def category_document(category: Any) -> dict[str, Any]:
@@ -108,6 +122,7 @@ def full_version_document(version_id: int) -> dict[str, Any]:
         "training_run": run and run.pk,
         "dataset_id": run and run.dataset_id,
         "base_version": run and run.base_version_id,
+        "threshold_warnings": threshold_in_force(found.pk).warnings,
     }
 
 
@@ -157,6 +172,7 @@ def threshold_document(threshold: Any) -> dict[str, Any]:
         "method": threshold.method,
         "parameters": threshold.parameters,
         "evidence": threshold.evidence,
+        "warnings": threshold.warnings,
         "reason": threshold.reason,
         "author": _name(threshold.author),
         "created_at": threshold.created_at.isoformat(),

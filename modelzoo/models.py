@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from modelzoo.detectors.input_rules import InputRules
+from modelzoo.detectors.sample_size import percentile_warning
 from mvtec_site.names import validate_short_name
 
 _LARGEST = sys.float_info.max
@@ -43,6 +46,62 @@ class Category(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class InputCheckSettings(models.Model):
+    """What is checked of a picture before it is judged as one of a category. Append-only: the newest is in force.
+
+    Fields as those of `modelzoo.detectors.input_rules.InputRules`. A category without a row has its defaults.
+    """
+
+    class Action(models.TextChoices):
+        OFF = "off", "not checked"
+        WARN = "warn", "judged, with a warning"
+        REFUSE = "refuse", "not comparable"
+
+    category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="input_check_settings")
+    size = models.CharField(max_length=8, choices=Action.choices, default=Action.REFUSE)
+    aspect = models.CharField(max_length=8, choices=Action.choices, default=Action.REFUSE)
+    colour = models.CharField(max_length=8, choices=Action.choices, default=Action.REFUSE)
+    likeness = models.CharField(max_length=8, choices=Action.choices, default=Action.REFUSE)
+    size_factor = models.FloatField(default=InputRules.size_factor)
+    aspect_percent = models.FloatField(default=InputRules.aspect_percent)
+    likeness_factor = models.FloatField(default=InputRules.likeness_factor)
+    reason = models.CharField(max_length=500)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name_plural = "input check settings"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    **{f"{check}__in": ["off", "warn", "refuse"] for check in ("size", "aspect", "colour", "likeness")}
+                ),
+                name="input_check_action_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    size_factor__gt=1,
+                    size_factor__lte=100,
+                    aspect_percent__gte=0,
+                    aspect_percent__lte=1000,
+                    likeness_factor__gt=0,
+                    likeness_factor__lte=100,
+                ),
+                name="input_check_tolerances_are_in_range",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"input checks of {self.category.name} since {self.created_at:%Y-%m-%d}"
+
+    @property
+    def rules(self) -> InputRules:
+        return InputRules(**{each.name: getattr(self, each.name) for each in dataclass_fields(InputRules)})
 
 
 class ModelVersion(models.Model):
@@ -140,6 +199,16 @@ class Threshold(models.Model):
 
     def __str__(self) -> str:
         return f"{self.value:.6g} (revision {self.revision} of {self.model_version})"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person has to know who relies on it: that it was taken from too few images."""
+        n = self.parameters.get("n", self.evidence.get("n"))
+        percentile = self.parameters.get("percentile")
+        if self.method != self.Method.PERCENTILE or n is None or percentile is None:
+            return []
+        warning = percentile_warning(percentile, n)
+        return [warning] if warning else []
 
 
 class Deployment(models.Model):

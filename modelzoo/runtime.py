@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
     from modelzoo.detectors.engines.selection import Scorer
     from modelzoo.detectors.errors import NotComparable
+    from modelzoo.detectors.input_check import Finding
+    from modelzoo.detectors.input_rules import InputRules
     from modelzoo.detectors.preprocessing import Frame, Prepared
 
 T = TypeVar("T")
@@ -69,13 +71,15 @@ class Held:
 class Scored:
     """Raw score, and the anomaly map [h, w] float32 in model pixels with the way back to the image's.
 
-    `timings`: milliseconds that each step took, and the runtime and precision that the model was run in.
+    `timings`: milliseconds that each step took, and the runtime and precision that the model was run in. `findings`:
+    what is odd about the picture, though it was judged.
     """
 
     score: float
     model_map: NDArray[np.float32]
     frame: Frame
     timings: dict[str, float | str]
+    findings: tuple[Finding, ...] = ()
 
     def map(self) -> NDArray[np.float32]:
         """The anomaly map [H, W] float32 in the original image's pixels; its maximum is the score.
@@ -147,7 +151,9 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
         return _held[key]
 
 
-def score(held: Held, images: Sequence[bytes | Image.Image]) -> list[Scored | Incomparable]:
+def score(
+    held: Held, images: Sequence[bytes | Image.Image], rules: InputRules | None = None
+) -> list[Scored | Incomparable]:
     """Score images that passed the gate, in their order. One that cannot be compared leaves the others alone.
 
     Images are decoded and prepared by threads, ahead of the model: no core waits for another. `decode_ms` is the time
@@ -155,10 +161,11 @@ def score(held: Held, images: Sequence[bytes | Image.Image]) -> list[Scored | In
 
     Args:
         images: files that passed the gate, or their decoded pixels in mode RGB.
+        rules: what is checked of each picture (`selectors.input_rules`); nothing where they are not given.
     """
     if len(images) == 1:
-        return _score_step(held, [_prepare(held.detector, images[0])])
-    prepared = in_threads(lambda image: _prepare(held.detector, image), images)
+        return _score_step(held, [_prepare(held.detector, images[0], rules)])
+    prepared = in_threads(lambda image: _prepare(held.detector, image, rules), images)
     size = _STEP if held.device == "cpu" else len(images)
     found: list[Scored | Incomparable] = []
     while step := list(islice(prepared, size)):
@@ -198,18 +205,20 @@ def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, f
             value, model_map = next(values)
             timings["model_ms"] = round(model_ms, 3)
             timings |= {name: held.scorer.choice[name] for name in ("runtime", "precision")}
-            found.append(Scored(float(value), model_map, item.frame, timings))
+            found.append(Scored(float(value), model_map, item.frame, timings, item.findings))
     return found
 
 
-def _prepare(detector: Detector, image: bytes | Image.Image) -> tuple[Prepared | NotComparable, float]:
+def _prepare(
+    detector: Detector, image: bytes | Image.Image, rules: InputRules | None
+) -> tuple[Prepared | NotComparable, float]:
     """The model's input, or why there is none, and the milliseconds that it took."""
     from modelzoo.detectors.errors import NotComparable
 
     began = time.perf_counter()
     try:
         pixels = open_rgb(image, gate_limits()) if isinstance(image, bytes) else image
-        return detector.prepare(pixels), _ms_since(began)
+        return detector.prepare(pixels, rules), _ms_since(began)
     except NotComparable as error:
         return error, _ms_since(began)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from modelzoo.models import Category, Deployment, ModelVersion, Threshold
+from modelzoo.detectors.input_rules import InputRules
+from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from mvtec_site.errors import Conflict, NotFound, UserError
 
 _WITH = ("category",)
@@ -85,6 +86,12 @@ def newest_of_each_algorithm() -> list[ModelVersion]:
     """The newest version of each algorithm that is not archived, by name of the algorithm."""
     versions = ModelVersion.objects.select_related(*_WITH).exclude(stage=ModelVersion.Stage.ARCHIVED)
     return list({version.algorithm: version for version in versions.order_by("algorithm", "id")}.values())
+
+
+def input_rules(category_id: int) -> InputRules:
+    """What is checked of a picture before it is judged as one of a category."""
+    found = InputCheckSettings.objects.filter(category_id=category_id).first()
+    return found.rules if found else InputRules()
 
 
 def threshold_in_force(version_id: int) -> Threshold:

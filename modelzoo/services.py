@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from celery import current_app
@@ -14,8 +15,9 @@ from django.utils import timezone
 
 from accounts.roles import Right, require
 from modelzoo.attested import said_of_threshold
-from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from modelzoo.selectors import deployment_in_force, rollback_target, threshold_by_rule
+from modelzoo.detectors.input_rules import ACTIONS, CHECKS, TOLERANCES, InputRules
+from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
+from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
 from mvtec_site.names import ascii_name, normalised
@@ -56,6 +58,35 @@ def ensure_category(*, name: str, given_name: str = "") -> Category:
     """
     check_category_name(name=name, given_name=given_name or name)
     return Category.objects.get_or_create(name=name, defaults={"given_name": (given_name or name)[:300]})[0]
+
+
+@transaction.atomic
+def set_input_checks(*, category: Category, rules: InputRules, reason: str, actor: Actor) -> InputCheckSettings:
+    """Set what is checked of a picture before it is judged; in force for the next image, on every worker.
+
+    Raises `Forbidden`, and `UserError` for a missing reason, an action that there is not or a tolerance out of range.
+    """
+    require(actor, Right.TUNE)
+    reason = needed_reason(reason, "A change of the input checks")
+    for check in CHECKS:
+        if getattr(rules, check) not in ACTIONS:
+            raise UserError(f"{check} must be one of {', '.join(ACTIONS)}. Nothing was changed.", code="invalid")
+    for name, (least, most) in TOLERANCES.items():
+        value = getattr(rules, name)
+        if not (math.isfinite(value) and least <= value <= most):
+            raise UserError(f"{name} lies between {least:g} and {most:g}. Nothing was changed.", code="invalid")
+    before = input_rules(category.pk)
+    made = InputCheckSettings.objects.create(
+        category=category, reason=reason[:500], author_id=actor_id(actor), **asdict(rules)
+    )
+    audit(
+        kind="input_checks.set",
+        subject=category,
+        actor=actor,
+        before=asdict(before),
+        after=asdict(rules) | {"category": category.name, "reason": reason[:500]},
+    )
+    return made
 
 
 @transaction.atomic
@@ -138,9 +169,15 @@ def decide_threshold(
     )
 
 
-def _check_finite(threshold: float) -> None:
+def _check_threshold(threshold: float) -> None:
     if not math.isfinite(threshold):
         raise UserError("A threshold must be a finite number.", code="threshold_not_finite")
+    if threshold <= 0:
+        raise UserError(
+            f"A threshold of {threshold:g} rejects every part: no score is below 0. Nothing was changed. Choose one "
+            "above 0.",
+            code="threshold_not_positive",
+        )
 
 
 @transaction.atomic
@@ -155,7 +192,7 @@ def append_threshold(
     evidence: dict[str, Any] | None = None,
 ) -> Threshold:
     """The revision itself, whoever may have decided it: `set_threshold` for people, a training run for its first."""
-    _check_finite(value)
+    _check_threshold(value)
     ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
     last = version.thresholds.order_by("-revision").first()
     threshold = Threshold.objects.create(
@@ -245,7 +282,7 @@ def request_deployment(
     if threshold is not None:
         require(actor, Right.TUNE)
         threshold_reason = needed_reason(threshold_reason, "A threshold")
-        _check_finite(threshold)
+        _check_threshold(threshold)
     _locked(version.category_id)  # so that the order of the ids is the order of the requests
     deployment = Deployment.objects.create(
         category=version.category,

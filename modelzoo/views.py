@@ -13,13 +13,14 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.roles import Right
+from accounts.roles import Right, require
 from accounts.web import needs
 from modelzoo import overview, services
-from modelzoo.models import ModelVersion
-from modelzoo.selectors import find_category
+from modelzoo.detectors.input_rules import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
+from modelzoo.models import InputCheckSettings, ModelVersion
+from modelzoo.selectors import find_category, input_rules
 from mvtec_site.api import read_page
 from mvtec_site.errors import UserError
 
@@ -70,6 +71,89 @@ def set_default(request: HttpRequest) -> HttpResponse:
     told = f"{name} is the default category." if name else "There is no default category: images must name theirs."
     messages.success(request, told)
     return redirect("models")
+
+
+# What stands on the page about each check: its name, a sentence, and its tolerance with a label.
+_CHECKS: dict[str, tuple[str, str, str, str]] = {
+    SIZE: (
+        "Size",
+        "The number of pixels, whatever the shape.",
+        "size_factor",
+        "Sides at most this many times longer or shorter",
+    ),
+    ASPECT: (
+        "Shape",
+        "Width to height. A picture of another shape would be distorted.",
+        "aspect_percent",
+        "Difference of width to height of at most (%)",
+    ),
+    COLOUR: ("Colour", "A grey picture where the model learnt from coloured ones, or the other way round.", "", ""),
+    LIKENESS: (
+        "Kind of picture",
+        "The picture as a whole, compared with the nearest training images. The limit comes from good images and lets "
+        "defects through, also large ones.",
+        "likeness_factor",
+        "Distance of at most this many times the limit",
+    ),
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(Right.READ)
+def input_checks(request: HttpRequest, name: str) -> HttpResponse:
+    """What is checked of a picture before it is judged as one of a category; POST sets it."""
+    try:
+        category = find_category(name)
+    except UserError as error:
+        raise Http404(error.detail) from error
+    rules, failed = input_rules(category.pk), None
+    if request.method == "POST":
+        require(request.user, Right.TUNE)
+        try:
+            rules = _rules_of(request)
+            services.set_input_checks(category=category, rules=rules, reason=reason_of(request), actor=request.user)
+        except UserError as error:
+            failed = error
+        else:
+            messages.success(request, f"The checks of pictures of {category.name} are set, from the next image on.")
+            return redirect("input-checks", name=category.name)
+    context = {
+        "category": category,
+        "checks": [_check_of(check, rules) for check in CHECKS],
+        "actions": InputCheckSettings.Action.choices,
+        "last": InputCheckSettings.objects.select_related("author").filter(category=category).first(),
+        "failed": failed,
+        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
+    }
+    return render(request, "models/input_checks.html", context, status=failed.status if failed else HTTPStatus.OK)
+
+
+def _check_of(check: str, rules: InputRules) -> dict[str, Any]:
+    label, sentence, tolerance, tolerance_label = _CHECKS[check]
+    least, most = TOLERANCES.get(tolerance, (None, None))
+    return {
+        "name": check,
+        "label": label,
+        "help": sentence,
+        "action": getattr(rules, check),
+        "tolerance": tolerance,
+        "tolerance_label": tolerance_label,
+        "value": f"{getattr(rules, tolerance):g}" if tolerance else "",
+        "least": least,
+        "most": most,
+    }
+
+
+def _rules_of(request: HttpRequest) -> InputRules:
+    """Raises `UserError` for a tolerance that is no number; actions are checked where they are set."""
+    tolerances = {}
+    for name in TOLERANCES:
+        text = request.POST.get(name, "")
+        try:
+            tolerances[name] = float(text)
+        except ValueError as error:
+            raise UserError(f"{text[:50]!r} is no number. Nothing was changed.", code="invalid") from error
+    return InputRules(**{check: request.POST.get(check, "") for check in CHECKS}, **tolerances)
 
 
 @require_GET

@@ -234,10 +234,10 @@ def blank(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
     real = Detector.prepare
 
-    def prepare(self: Detector, image: Image.Image) -> Any:
+    def prepare(self: Detector, image: Image.Image, rules: Any = None) -> Any:
         if not np.ptp(np.asarray(image), axis=(0, 1)).any():
             raise NotComparable("no_part_found", "No part can be told from the background.")
-        return real(self, image)
+        return real(self, image, rules)
 
     monkeypatch.setattr(Detector, "prepare", prepare)
     return parts.encode(Image.new("RGB", (parts.SIDE, parts.SIDE), (40, 42, 45)))

@@ -113,7 +113,13 @@ def run_document(run: TrainingRun) -> dict[str, Any]:
 
 def full_run_document(run: TrainingRun) -> dict[str, Any]:
     """With the losses of its epochs, where there are epochs, and what it ran on."""
-    return {**run_document(run), "history": run.history, "versions": run.versions}
+    first = run.model_version.thresholds.order_by("revision").first() if run.model_version else None
+    return {
+        **run_document(run),
+        "history": run.history,
+        "versions": run.versions,
+        "warnings": first.warnings if first else [],
+    }
 
 
 def log_from(run: TrainingRun, offset: int) -> tuple[str, int, int]:

@@ -14,9 +14,11 @@ from PIL import Image
 
 from modelzoo.detectors.base import Scored
 from modelzoo.detectors.errors import NotComparable
+from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.metrics import Evaluation
 from modelzoo.detectors.preprocessing import Prepared
 from modelzoo.detectors.shortcuts import image_statistics, pixel_statistics
+from modelzoo.selectors import input_rules
 from records.images import open_rgb
 from records.selectors import gate_limits
 from training.layout import open_mask
@@ -56,7 +58,7 @@ class _Ready:
 class Judging(Protocol):
     """What evaluations need: a detector, or one in the runtime and precision of a `Scorer`."""
 
-    def prepare(self, image: Image.Image) -> Prepared:
+    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> Prepared:
         """As `Detector.prepare`."""
         ...
 
@@ -66,15 +68,19 @@ class Judging(Protocol):
 
 
 def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
-    """Each image scored, in the order given; the next batch is decoded while this one is scored."""
+    """Each image scored, in the order given; the next batch is decoded while this one is scored.
+
+    What the line would not judge, a picture of another kind, has no score here either.
+    """
     limits = gate_limits()
+    rules = input_rules(images[0].dataset.category_id) if images else None
 
     def prepare(image: DatasetImage) -> _Ready:
         data = image.asset.read()
         rgb = open_rgb(data, limits)
         raw = image_statistics(rgb, len(data))
         try:
-            prepared = detector.prepare(rgb)
+            prepared = detector.prepare(rgb, rules)
         except NotComparable as error:
             return _Ready(image, raw, None, None, error.reason)
         return _Ready(image, raw, prepared, pixel_statistics(prepared.pixels.permute(1, 2, 0).numpy()), "")

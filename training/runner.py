@@ -294,14 +294,24 @@ def _extend(run: TrainingRun, lifeline: Lifeline) -> Fitted:
     fitting = repeat(True, len(source)) if preprocessing.is_plain else preprocessing.comparable(source)
     usable = [index for index, fits in enumerate(fitting) if fits]
     detector.partial_fit(Subset(source, usable), progress=lifeline.share(0.0, _FIT))
+    detector.extend_input_profile(source)
     tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in learnt]
     return detector, images, tests
 
 
 def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float:
+    """Raises `RunFailed` where the scores tell nothing about how good parts differ."""
     if calibration["method"] == Threshold.Method.CONFORMAL:
-        return conformal_threshold(held_out, calibration["false_reject_rate"])
-    return percentile_threshold(held_out, calibration["percentile"])
+        threshold = conformal_threshold(held_out, calibration["false_reject_rate"])
+    else:
+        threshold = percentile_threshold(held_out, calibration["percentile"])
+    if threshold <= 0 or (len(held_out) > 1 and np.ptp(held_out) == 0):
+        images = "the one held-out good image" if len(held_out) == 1 else f"all {len(held_out)} held-out good images"
+        raise RunFailed(
+            f"There is no threshold that could be relied on: {threshold:.3g} is the score of {images}, so every other "
+            "part would be rejected. Are they copies of one image? Train with more and different images of good parts."
+        )
+    return threshold
 
 
 def _explained(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
@@ -311,6 +321,7 @@ def _explained(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]
         **preprocessing.decisions,
         "region": list(preprocessing.region),
         "input_size": list(detector.input_size),
+        "input_check": detector.input_profile.describe() if detector.input_profile else None,
         "excluded": [{"image": images[row["image"]].path, "reason": row["reason"]} for row in preprocessing.excluded],
     }
 

@@ -297,6 +297,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     context = _run_context(found) | {
         "evaluation": evaluated,
         "results": evaluated and browsing.results(evaluated),
+        "first_threshold": found.model_version and found.model_version.thresholds.order_by("revision").first(),
         "rule": _rule_words(found),
         "options": [(name.replace("_", " "), _option_words(value)) for name, value in found.options.items()],
         "dropped": found.log_start,

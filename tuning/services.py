@@ -27,7 +27,7 @@ from inspection.models import Inspection
 from inspection.services import lease
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
-from modelzoo.selectors import threshold_in_force
+from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, UserError
@@ -258,7 +258,8 @@ def _results(
     held: runtime.Held, images: Sequence[tuple[Inspection, bytes]]
 ) -> dict[uuid.UUID, runtime.Scored | runtime.Incomparable | Exception]:
     try:
-        results = runtime.score(held, [data for _, data in images]) if images else []
+        rules = input_rules(images[0][0].category_id) if images else None
+        results = runtime.score(held, [data for _, data in images], rules) if images else []
     except Exception as error:
         if len(images) == 1:
             log.exception("Scoring inspection %s again failed.", images[0][0].pk)

@@ -158,6 +158,13 @@ class StandingOutput(serializers.Serializer):
     reviews = serializers.IntegerField(help_text="how many there are")
 
 
+class WarningOutput(serializers.Serializer):
+    """What was odd about a picture that was judged all the same."""
+
+    code = serializers.CharField()
+    detail = serializers.CharField()
+
+
 class InspectionOutput(serializers.Serializer):
     reconstruction_error = serializers.FloatField(
         allow_null=True, help_text="the image score, for every algorithm; null when not comparable"
@@ -172,6 +179,7 @@ class InspectionOutput(serializers.Serializer):
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     reason = serializers.CharField(allow_blank=True, help_text="why it is not comparable, a word for programs")
     explanation = serializers.CharField(allow_blank=True, help_text="the same as a sentence")
+    warnings = WarningOutput(many=True, help_text="what was odd about the picture, though it was judged")
     score = serializers.FloatField(allow_null=True)
     p_value = serializers.FloatField(
         allow_null=True, help_text="share of good parts at least as anomalous, this one included: small is suspicious"

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from modelzoo.api.fields import FiniteField, JsonObject
+from modelzoo.detectors.input_rules import ACTIONS
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from mvtec_site.api import page_output
 
@@ -52,6 +53,33 @@ class CategoryOutput(serializers.Serializer):
 
 
 CategoryPageOutput = page_output(CategoryOutput)
+
+
+class InputChecksInput(serializers.Serializer):
+    """What is checked of a picture before it is judged; what is not sent is as it was."""
+
+    size = serializers.ChoiceField(choices=ACTIONS, required=False)
+    aspect = serializers.ChoiceField(choices=ACTIONS, required=False)
+    colour = serializers.ChoiceField(choices=ACTIONS, required=False)
+    likeness = serializers.ChoiceField(choices=ACTIONS, required=False)
+    size_factor = FiniteField(required=False, help_text="how many times longer or shorter the sides may be")
+    aspect_percent = FiniteField(required=False, help_text="by how many per cent width to height may differ")
+    likeness_factor = FiniteField(required=False, help_text="how many times the learnt limit is allowed")
+    reason = reason_field()
+
+
+class InputChecksOutput(serializers.Serializer):
+    category = serializers.CharField()
+    size = serializers.ChoiceField(choices=ACTIONS)
+    aspect = serializers.ChoiceField(choices=ACTIONS)
+    colour = serializers.ChoiceField(choices=ACTIONS)
+    likeness = serializers.ChoiceField(choices=ACTIONS)
+    size_factor = serializers.FloatField()
+    aspect_percent = serializers.FloatField()
+    likeness_factor = serializers.FloatField()
+    reason = serializers.CharField(allow_blank=True)
+    author = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField(allow_null=True, help_text="null: nobody set them, these are the defaults")
 
 
 class DefaultCategoryInput(serializers.Serializer):
@@ -102,6 +130,9 @@ class FullModelVersionOutput(ModelVersionOutput):
     training_run = serializers.IntegerField(allow_null=True)
     dataset_id = serializers.IntegerField(allow_null=True)
     base_version = serializers.IntegerField(allow_null=True, help_text="the version that it extends")
+    threshold_warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="of the threshold in force: that it comes from too few images"
+    )
 
 
 class MetricsOutput(serializers.Serializer):
@@ -141,6 +172,9 @@ class ThresholdOutput(serializers.Serializer):
     method = serializers.ChoiceField(choices=Threshold.Method.choices)
     parameters = serializers.DictField()
     evidence = serializers.DictField()
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="what to know before relying on it: that it comes from too few images"
+    )
     reason = serializers.CharField()
     author = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()

@@ -8,6 +8,9 @@ VERSION = r"^model-versions/(?P<version_id>[0-9]{1,18})"
 
 urlpatterns = [
     re_path(r"^categories/?$", views.CategoriesView.as_view(), name="categories"),
+    re_path(
+        r"^categories/(?P<name>[^/]{1,100})/input-checks/?$", views.InputChecksView.as_view(), name="api-input-checks"
+    ),
     re_path(r"^default-category/?$", views.DefaultCategoryView.as_view(), name="api-default-category"),
     re_path(r"^model-versions/?$", views.ModelVersionsView.as_view(), name="model-versions"),
     re_path(rf"{VERSION}/?$", views.ModelVersionView.as_view(), name="model-version"),

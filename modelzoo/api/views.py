@@ -5,6 +5,8 @@ What needs a worker (loading, promotion, rollback) is in `inspection.api.deploym
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
@@ -15,10 +17,11 @@ from rest_framework.response import Response
 from accounts.roles import Right
 from modelzoo import documents, packing, services
 from modelzoo.api import serializers as shapes
-from modelzoo.selectors import find_category, find_version
+from modelzoo.selectors import find_category, find_version, input_rules
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, parsed_query, problems
 from mvtec_site.parsers import JSONParser
 
+_CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
 VERSION_ID = OpenApiParameter("version_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _THRESHOLD_ID = OpenApiParameter("threshold_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
@@ -62,6 +65,39 @@ class DefaultCategoryView(ApiView):
         category = find_category(given["category"]) if given["category"] is not None else None
         services.set_default_category(category=category, reason=given["reason"], actor=request.user)
         return Response(documents.default_category_document())
+
+
+class InputChecksView(ApiView):
+    """What is checked of a picture before it is judged as one of a category: size, aspect, colour, likeness."""
+
+    rights = {"GET": Right.READ, "PUT": Right.TUNE}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=[_CATEGORY], responses={200: shapes.InputChecksOutput, **problems()}, operation_id="input_checks"
+    )
+    def get(self, request: Request, name: str) -> Response:
+        return Response(documents.input_check_document(find_category(name)))
+
+    @extend_schema(
+        parameters=[_CATEGORY],
+        request=shapes.InputChecksInput,
+        responses={200: shapes.InputChecksOutput, **problems(413, 415)},
+        operation_id="set_input_checks",
+        examples=[
+            OpenApiExample(
+                "cameras of several sizes",
+                value={"size": "off", "reason": "two cameras, 2 and 12 megapixels"},
+                request_only=True,
+            )
+        ],
+    )
+    def put(self, request: Request, name: str) -> Response:
+        given = parsed(shapes.InputChecksInput, request.data)
+        category, reason = find_category(name), given.pop("reason")
+        rules = replace(input_rules(category.pk), **given)
+        services.set_input_checks(category=category, rules=rules, reason=reason, actor=request.user)
+        return Response(documents.input_check_document(category))
 
 
 # ---------------------------------------------------------------- model versions

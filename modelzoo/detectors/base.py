@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, ClassVar, Protocol, Self
 
@@ -16,6 +16,9 @@ from torch import nn
 
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.input_check import PREFIX as INPUT_CHECK
+from modelzoo.detectors.input_check import InputProfile, exemplars, refuse
+from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.options import DEVICES
 from modelzoo.detectors.preprocessing import Originals, Prepared, Preprocessing
 
@@ -142,6 +145,8 @@ class Detector(ABC):
         backbone_info: {"name", "source", "sha256"} of the pretrained weights, or None where there are none.
         history: what was measured while training, one dict per epoch; empty where nothing is iterated.
         n_train: number of good images given to `fit`; 0 before.
+        input_profile: what the training images look like as pictures, to tell pictures of another kind; None before
+            `fit`, where it was given pixels that were ready, and in artifacts older than it.
     """
 
     algorithm: ClassVar[str]
@@ -156,6 +161,7 @@ class Detector(ABC):
         self.backbone_info: dict[str, str] | None = None
         self.history: list[dict[str, float]] = []
         self.n_train = 0
+        self.input_profile: InputProfile | None = None
         self._held_out = np.empty(0, dtype=np.float64)
         self._probe = torch.empty(0, dtype=torch.uint8)
 
@@ -194,6 +200,7 @@ class Detector(ABC):
             return source
         progress(0.0, "deciding on illumination and pose")
         preprocessing = self.preprocessing.fit(source)
+        self.input_profile = self._profile_of(source)
         if preprocessing.is_plain:
             return source
         usable = []
@@ -208,6 +215,14 @@ class Detector(ABC):
                 "Take them out, or train without alignment and illumination."
             )
         return source if len(usable) == len(source) else Subset(source, usable)
+
+    def _profile_of(self, source: Originals) -> InputProfile:
+        return InputProfile.learn(source.map(self.preprocessing.glance, exemplars(len(source))))
+
+    def extend_input_profile(self, source: Originals) -> None:
+        """Let pictures like these good ones be judged, too. A model without a profile gets none from them alone."""
+        if self.input_profile is not None and len(source):
+            self.input_profile = self.input_profile.extended(self._profile_of(source))
 
     def score(self, images: torch.Tensor) -> Scored:
         """Score a batch.
@@ -268,13 +283,24 @@ class Detector(ABC):
         self._require_fitted()
         return self._probe
 
-    def prepare(self, image: Image.Image) -> Prepared:
+    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> Prepared:
         """An RGB image brought to the model's input, with the way back to its own pixels.
 
+        Args:
+            rules: what is checked of the picture; nothing where they are not given or the model knows no profile.
+
         Raises:
-            NotComparable: when the part cannot be found or aligned, so that no score of it would mean anything.
+            NotComparable: when the picture is of another kind than the training images, or its part cannot be found or
+                aligned, so that no score of it would mean anything.
         """
-        return self.preprocessing.prepare(image)
+        if rules is None or self.input_profile is None:
+            return self.preprocessing.prepare(image)
+        findings = self.input_profile.check_frame(image, rules)
+        refuse(findings)
+        prepared = self.preprocessing.prepare(image)
+        findings += self.input_profile.check_content(image, prepared.view, rules)
+        refuse(findings)
+        return replace(prepared, findings=tuple(findings))
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """An RGB image brought to the model's input: uint8 [3,H,W]."""
@@ -286,6 +312,7 @@ class Detector(ABC):
             "algorithm": self.algorithm,
             "config": self.config.as_dict(),
             "preprocessing": self.preprocessing.describe(),
+            "input_check": self.input_profile.describe() if self.input_profile else None,
             "backbone": self.backbone_info,
             "n_train": self.n_train,
             "history": self.history,
@@ -296,6 +323,7 @@ class Detector(ABC):
         self._require_fitted()
         tensors = {**self._tensors(), HELD_OUT: torch.from_numpy(self._held_out), PROBE: self._probe}
         tensors |= {PREPROCESSING + name: tensor for name, tensor in self.preprocessing.tensors().items()}
+        tensors |= self.input_profile.tensors() if self.input_profile else {}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     @classmethod
@@ -315,6 +343,8 @@ class Detector(ABC):
         detector.preprocessing = Preprocessing.restore(
             description["preprocessing"], {name.removeprefix(PREPROCESSING): tensor for name, tensor in own.items()}
         )
+        profile = {name: tensors.pop(name) for name in list(tensors) if name.startswith(INPUT_CHECK)}
+        detector.input_profile = InputProfile.restore(profile) if profile else None
         detector._held_out = tensors.pop(HELD_OUT).numpy().astype(np.float64)
         detector._probe = tensors.pop(PROBE)
         if detector._probe.dtype != torch.uint8 or detector._probe.shape[1:] != (3, *detector.input_size):

@@ -120,18 +120,18 @@ def decide_pose(
         return alignment, {"chosen": "pose", "because": "it was asked for", **evidence}
     if len(examined.pictures) < FEWEST:
         return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
-    before = unexplained([_reduced(foreground(*pair)) for pair in zip(*examined.both, strict=True)])
+    before = unexplained(_at_one_size([foreground(*pair) for pair in zip(*examined.both, strict=True)]))
     aligned = []
     for picture, background in zip(*examined.both, strict=True):
         try:
-            aligned.append(_reduced(alignment.seen(picture, background)))
+            aligned.append(alignment.seen(picture, background))
         except NotComparable:
             continue
     evidence["aligned"] = len(aligned) / len(examined.pictures)
     if evidence["aligned"] < LEAST_SHARE:
         because = f"only {evidence['aligned']:.0%} of the good images could be aligned"
         return None, {"chosen": "none", "because": because, **evidence}
-    after = unexplained(aligned)
+    after = unexplained(_at_one_size(aligned))
     evidence |= {"unexplained_without": before, "unexplained_with": after}
     told = f"other good parts leave {before:.0%} of a picture unexplained without alignment and {after:.0%} with it"
     if after > min(WORTH_WHILE * before, before - LEAST_GAIN):
@@ -146,7 +146,11 @@ def _slope(background: Background) -> float:
     return float((spread / np.maximum(background.level, 1)).max())
 
 
-def _reduced(picture: np.ndarray) -> np.ndarray:
-    factor = COMPARED_SIDE / max(picture.shape[:2])
-    size = (max(4, round(picture.shape[1] * factor)), max(4, round(picture.shape[0] * factor)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+def _at_one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Pictures [h,w,...] reduced to the median of their shapes, as the model sees them without alignment: stretched."""
+    sides = np.array([picture.shape[:2] for picture in pictures], dtype=float)
+    height, width = np.median(sides * (COMPARED_SIDE / sides.max(axis=1, keepdims=True)), axis=0)
+    size = (max(4, round(width)), max(4, round(height)))
+    return [
+        np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), dtype=np.float32) for picture in pictures
+    ]

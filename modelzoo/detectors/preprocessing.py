@@ -19,6 +19,7 @@ from modelzoo.detectors.alignment import PoseAlignment
 from modelzoo.detectors.decisions import Examined, decide_illumination, decide_pose
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.illumination import Background, FlatField
+from modelzoo.detectors.input_check import Finding, Glance, colourfulness, describe_cells, view_of
 
 T = TypeVar("T")
 
@@ -86,10 +87,15 @@ class Prepared:
     Attributes:
         pixels: uint8 [3,H,W], RGB, on the CPU.
         frame: how to bring a map of it back to the original image.
+        view: uint8 [128,128,3], the picture before light and pose were corrected (see `input_check`); None where the
+            picture as a whole is of no interest.
+        findings: what is odd about the picture, though it is judged.
     """
 
     pixels: torch.Tensor
     frame: Frame
+    view: np.ndarray | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 class Preprocessing:
@@ -185,9 +191,11 @@ class Preprocessing:
         height, width = self.size
         if self.is_plain:
             pixels = _resized(image, width, height)
+            view = view_of(pixels)
         else:
             pixels = _pixels(image)
             picture = _small(pixels)
+            view = view_of(picture)
             background = Background.of(picture)
             if self.flat_field is not None:
                 self.flat_field.check(background)
@@ -198,7 +206,15 @@ class Preprocessing:
                 pixels, matrix = self._aligned(pixels, picture, background, self.alignment)
                 to_model = np.linalg.inv(_translation(box[0], box[1]) @ matrix)
                 frame = replace(frame, matrix=to_model[:2])
-        return Prepared(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), frame)
+        return Prepared(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), frame, view)
+
+    def glance(self, image: Image.Image) -> Glance:
+        """The picture as a whole, as `prepare` sees it, whether or not its part can be found."""
+        box = self._box(image)
+        cropped = image.crop(box)
+        height, width = self.size
+        picture = _resized(cropped, width, height) if self.is_plain else _small(_pixels(cropped))
+        return Glance(image.size, colourfulness(image), describe_cells(view_of(picture)))
 
     def _aligned(
         self, pixels: np.ndarray, picture: np.ndarray, background: Background, alignment: PoseAlignment

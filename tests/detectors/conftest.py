@@ -10,6 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from modelzoo.detectors.preprocessing import Preprocessing
+
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCREW = SHARED / "data" / "mvtec" / "screw"
 RESNET18 = SHARED / "weights" / "resnet18-imagenet1k-v1-conv1-layer3.safetensors"
@@ -38,6 +40,24 @@ class TensorSource:
         for chunk in order.split(size) if len(order) else ():
             self.reads[chunk] += 1
             yield self.images[chunk]
+
+
+class ImagesInMemory:
+    """Decoded images as the original pictures of a training: what a detector decides its preprocessing by."""
+
+    def __init__(self, images: Sequence[Image.Image], preprocessing: Preprocessing) -> None:
+        self.images = images
+        self.preprocessing = preprocessing
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def map(self, function, indices: Sequence[int] | None = None):
+        return [function(self.images[index]) for index in (range(len(self)) if indices is None else indices)]
+
+    def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
+        pixels = torch.stack(self.map(lambda image: self.preprocessing.prepare(image).pixels, indices))
+        yield from pixels.split(size)
 
 
 def textured(n: int, height: int = 64, width: int = 64, seed: int = 0) -> torch.Tensor:

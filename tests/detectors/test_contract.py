@@ -12,8 +12,9 @@ from PIL import Image
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector
-from modelzoo.detectors.errors import DetectorError, TooFewImages, TrainingCancelled
-from tests.detectors.conftest import TensorSource, textured, with_defect
+from modelzoo.detectors.errors import DetectorError, NotComparable, TooFewImages, TrainingCancelled
+from modelzoo.detectors.input_rules import InputRules
+from tests.detectors.conftest import ImagesInMemory, TensorSource, textured, with_defect
 
 # Small and quick; height and width differ, so that nobody mixes them up.
 SIZE = (64, 96)
@@ -101,6 +102,27 @@ def test_state_and_description_restore_it(fitted):
     np.testing.assert_array_equal(again.score(images).maps, fitted.score(images).maps)
     np.testing.assert_array_equal(again.held_out_scores, fitted.held_out_scores)
     assert again.describe() == fitted.describe()
+
+
+def test_it_knows_pictures_of_another_kind(algorithm, tmp_path):
+    """Also once it is restored; and an artifact without a profile, as older releases made them, judges all."""
+    images = [Image.fromarray(array) for array in textured(12, *SIZE).permute(0, 2, 3, 1).numpy()]
+    detector = create(algorithm, illumination="none", align="none")
+    detector.fit(ImagesInMemory(images, detector.preprocessing))
+    good = Image.fromarray(textured(1, *SIZE, seed=8)[0].permute(1, 2, 0).numpy())
+    info = artifacts.save(detector, tmp_path / "model", {})
+    for judging in (detector, artifacts.load(info.path, info.sha256)):
+        assert judging.prepare(good, InputRules()).findings == ()
+        with pytest.raises(NotComparable) as refusal:
+            judging.prepare(good.resize((480, 64)), InputRules())
+        assert refusal.value.reason == "other_aspect"
+        with pytest.raises(NotComparable) as refusal:
+            judging.prepare(good.transpose(Image.Transpose.TRANSPOSE).resize(good.size), InputRules())
+        assert refusal.value.reason == "unlike_training"
+    older = {name: tensor for name, tensor in detector.state().items() if not name.startswith("input_check.")}
+    restored = type(detector).restore(detector.describe(), older)
+    assert restored.input_profile is None
+    assert restored.prepare(good.resize((480, 64)), InputRules()).findings == ()
 
 
 def test_an_artifact_restores_it(fitted, tmp_path):

@@ -25,6 +25,7 @@ from inspection import selectors, services
 from inspection.models import Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.detectors.base import Detector
+from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Frame, Prepared
 from modelzoo.maps import decode_map
 from modelzoo.models import ModelVersion, Threshold
@@ -239,7 +240,7 @@ def test_the_map_of_a_turned_part_lies_on_the_image(version: ModelVersion, monke
     """A quarter turn and a shift, which can be undone by hand, pixel for pixel."""
     original = Detector.prepare
 
-    def turned(self: Detector, image: Image.Image) -> Prepared:
+    def turned(self: Detector, image: Image.Image, rules: InputRules | None = None) -> Prepared:
         # Original (x, y) is the model's (y - 20, 63 - (x - 10)): columns 10..73 and rows 20..83 are looked at.
         matrix = np.array([[0.0, 1.0, -20.0], [-1.0, 0.0, 73.0]])
         return Prepared(original(self, image).pixels, Frame(96, 96, (0, 0, 96, 96), matrix))

@@ -160,6 +160,9 @@ TrainingRunPageOutput = page_output(TrainingRunOutput)
 
 
 class FullTrainingRunOutput(TrainingRunOutput):
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="about the first threshold: that it comes from too few images"
+    )
     history = serializers.ListField(child=serializers.DictField(), help_text="epoch and losses, where there are epochs")
     versions = serializers.DictField(
         child=serializers.CharField(), help_text="of code and libraries, once it succeeded"

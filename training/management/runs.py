@@ -58,6 +58,8 @@ class RunCommand(ProductCommand):
         if version.backbone:
             self.say(f"  backbone   {version.backbone}, weights {version.backbone_sha256[:16]}")
         self.say(f"  threshold  {threshold.value:.6g} ({_in_words(run.calibration)} of held-out good images)")
+        for warning in threshold.warnings:
+            self.say(f"  warning    {warning}")
         for step in ("illumination", "align"):
             decision = version.preprocessing[step]
             self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")

@@ -39,6 +39,13 @@ class Standing(TypedDict):
     reviews: int
 
 
+class PictureWarning(TypedDict):
+    """What was odd about a picture that was judged all the same."""
+
+    code: str
+    detail: str
+
+
 class InspectionRow(TypedDict):
     """A record in a list."""
 
@@ -51,6 +58,7 @@ class InspectionRow(TypedDict):
     outcome: Outcome
     reason: str
     explanation: str
+    warnings: list[PictureWarning]
     score: float | None
     p_value: float | None
     region_count: int | None
@@ -188,6 +196,7 @@ class BatchItem(TypedDict, total=False):
     outcome: Outcome
     reason: str
     explanation: str
+    warnings: list[PictureWarning]
     score: float | None
     p_value: float | None
     regions: list[Region] | None
@@ -388,6 +397,7 @@ class TrainingRun(TypedDict):
 
 
 class FullTrainingRun(TrainingRun):
+    warnings: list[str]
     history: list[JsonObject]
     versions: dict[str, str]
 
@@ -440,6 +450,7 @@ class FullModelVersion(ModelVersion):
     training_run: int | None
     dataset_id: int | None
     base_version: int | None
+    threshold_warnings: list[str]
 
 
 class Metrics(TypedDict):
@@ -460,6 +471,7 @@ class Threshold(TypedDict):
     method: Literal["percentile", "conformal", "best_f1", "cost", "manual"]
     parameters: JsonObject
     evidence: JsonObject
+    warnings: list[str]
     reason: str
     author: str | None
     created_at: Moment

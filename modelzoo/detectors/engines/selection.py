@@ -28,6 +28,7 @@ from modelzoo.detectors.engines.base import (
     too_far,
 )
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Prepared
 
 # Named by module, so that a runtime's library is imported only where that runtime is asked for.
@@ -60,9 +61,9 @@ class Scorer:
         self.choice = choice
         self._most = 0  # images at once; 0 while nothing was too much
 
-    def prepare(self, image: Image.Image) -> Prepared:
+    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> Prepared:
         """As `Detector.prepare`."""
-        return self.detector.prepare(image)
+        return self.detector.prepare(image, rules)
 
     def score(self, images: torch.Tensor) -> Scored:
         """As `Detector.score`.

@@ -1,0 +1,339 @@
+"""Is this a picture that the model can judge at all: of the size, shape, colour and kind that it learnt from?
+
+A score only says how a part differs from good parts. A screw before a model of solar cells gets one too, and so does a
+picture that was stretched: both would count in the statistics as what they are not. Four checks come before the score:
+
+* size: the picture has not many times more or fewer pixels than the training images;
+* aspect: its shape, width to height, is theirs;
+* colour: no grey picture where all training images are coloured, no coloured one where all are grey;
+* likeness: the picture as a whole is no stranger among the training images.
+
+Likeness: a view of 128 x 128 pixels is divided into 4 x 4 cells, each described by its mean colour and contrast and by
+the strength of its edges in four directions at four scales. A cell's distance is the mean of those to the same cell of
+the three nearest training images, each number divided by its spread there. The distance of a picture is the lower
+quartile over its cells: a defect may cover up to three quarters of a part, but a picture of another kind differs
+everywhere. No network is needed, so every detector has it, at a fraction of a millisecond.
+
+The limit is learnt from good images alone, from distances to the images of other folds: see `LikenessLimit`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from scipy import stats
+
+from modelzoo.detectors.errors import NotComparable
+from modelzoo.detectors.input_rules import ASPECT, COLOUR, LIKENESS, OFF, REFUSE, SIZE, InputRules
+
+VIEW_SIDE = 128
+# Training images that a picture is compared with, evenly spaced over all of them.
+EXEMPLARS = 512
+# With fewer good images nothing can be said about how much they differ from each other.
+FEWEST = 5
+_GRID, _NEAREST, _FOLDS, _QUARTILE = 4, 3, 5, 0.25
+_SCALES, _DIRECTIONS = (128, 64, 32, 16), 4
+# Added to the variance of every number, so that what hardly varies is not measured in vanishing units.
+_VARIANCE_FLOOR = 0.03
+# The least distance that a limit may be: images that are all the same would allow none.
+_LEAST_LIMIT, _LEAST_DISTANCE = 0.25, 0.02
+# Beyond the largest distance of a held-out good image, so that a defective part of the right kind stays within.
+_MARGIN = 1.25
+FALSE_ALARM_RATE = 0.001
+# Mean difference of the colour channels, 0..1, below which a picture is grey, and the factors apart that count.
+_GREY, _CLEARLY = 0.01, 4.0
+_SAMPLES = 48
+PREFIX = "input_check."
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is odd about a picture.
+
+    Attributes:
+        check: one of `input_rules.CHECKS`.
+        code: for programs: other_size, other_aspect, grey_picture, coloured_picture, unlike_training.
+        explanation: a sentence.
+        refused: whether the picture is not judged for it.
+    """
+
+    check: str
+    code: str
+    explanation: str
+    refused: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-safe."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class LikenessLimit:
+    """From which distance on a picture is a stranger, and how often a good one would be called that.
+
+    The limit is the larger of two: 1.25 times the largest distance of a held-out good image, and the one that a new
+    good image exceeds with probability 0.001 if the logarithms of the distances are normal (the prediction bound of
+    Student's t, which is wide for few images).
+
+    Attributes:
+        value: the limit; None where there are too few good images, so that nothing is checked.
+        n: good images whose distance was measured, each against the images of other folds.
+        largest: the largest of these distances.
+        estimated_rate: the probability of a false alarm at `value` by that bound: at most 0.001.
+        guaranteed_rate: 1 / (n + 1), what holds whatever the distribution, if new images are like those.
+    """
+
+    value: float | None = None
+    n: int = 0
+    largest: float = 0.0
+    estimated_rate: float | None = None
+    guaranteed_rate: float | None = None
+
+    @classmethod
+    def learn(cls, distances: np.ndarray) -> Self:
+        """From distances of good images, float64 [n], to images that exclude their own fold."""
+        n = len(distances)
+        if n < FEWEST:
+            return cls(n=n)
+        logs = np.log(np.maximum(distances, _LEAST_DISTANCE))
+        largest, spread = float(distances.max()), max(float(logs.std(ddof=1)), 1e-3) * math.sqrt(1 + 1 / n)
+        bound = math.exp(logs.mean() + stats.t.ppf(1 - FALSE_ALARM_RATE, n - 1) * spread)
+        value = max(_LEAST_LIMIT, _MARGIN * largest, bound)
+        estimated = float(stats.t.sf((math.log(value) - logs.mean()) / spread, n - 1))
+        return cls(value, n, largest, estimated, 1 / (n + 1))
+
+
+@dataclass
+class InputProfile:
+    """What the good training images look like as pictures.
+
+    Attributes:
+        sizes: int64 [n,2], width and height of each.
+        colourfulness: float32 [n].
+        cells: float32 [n,16,k], description of each.
+    """
+
+    sizes: np.ndarray
+    colourfulness: np.ndarray
+    cells: np.ndarray
+    limit: LikenessLimit = field(init=False)
+    _scale: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._scale = _spread(self.cells)
+        self.limit = LikenessLimit.learn(_held_out_distances(self.cells))
+
+    @classmethod
+    def learn(cls, glances: Iterable[Glance]) -> Self:
+        """From glances at good images, at least one."""
+        seen = list(glances)
+        return cls(
+            np.array([glance.size for glance in seen], dtype=np.int64),
+            np.array([glance.colourfulness for glance in seen], dtype=np.float32),
+            np.stack([glance.cells for glance in seen]),
+        )
+
+    def extended(self, other: InputProfile) -> InputProfile:
+        """Of these and other good images, thinned out evenly to what is kept."""
+        joined = [
+            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("sizes", "colourfulness", "cells")
+        ]
+        kept = exemplars(len(joined[0]))
+        return InputProfile(*(array[kept] for array in joined))
+
+    def check_frame(self, image: Image.Image, rules: InputRules) -> list[Finding]:
+        """What is odd about an RGB image's size and shape."""
+        return [finding for finding in (self._size(image, rules), self._aspect(image, rules)) if finding]
+
+    def check_content(self, image: Image.Image, view: np.ndarray | None, rules: InputRules) -> list[Finding]:
+        """What is odd about an RGB image's colour, and about the picture as a whole: its view, uint8 [128,128,3]."""
+        found = (self._colour(image, rules), None if view is None else self._likeness(view, rules))
+        return [finding for finding in found if finding]
+
+    def distance(self, view: np.ndarray) -> float:
+        """Of a view, uint8 [128,128,3], from the training images: 0 for one of them."""
+        return float(_distances(describe_cells(view)[None], self.cells, self._scale)[0])
+
+    def _size(self, image: Image.Image, rules: InputRules) -> Finding | None:
+        if rules.size == OFF:
+            return None
+        sides = np.log(self.sizes.prod(axis=1)) / 2
+        side = math.log(image.width * image.height) / 2
+        # Images of several sizes may come in others, too.
+        slack = max(math.log(rules.size_factor), (sides.max() - sides.min()) / 2)
+        if sides.min() - slack <= side <= sides.max() + slack:
+            return None
+        size = f"{image.width} x {image.height}"
+        sentence = f"The picture has {size} pixels, and the model learnt from {self._sizes_in_words()}."
+        return Finding(SIZE, "other_size", sentence, rules.size == REFUSE)
+
+    def _aspect(self, image: Image.Image, rules: InputRules) -> Finding | None:
+        if rules.aspect == OFF:
+            return None
+        ratios = np.log(self.sizes[:, 0] / self.sizes[:, 1])
+        ratio = math.log(image.width / image.height)
+        # A side that was rounded to a whole pixel is no other shape; images of several shapes may come in others, too.
+        rounding = 1 / min(image.size) + 1 / int(self.sizes.min())
+        slack = max(math.log1p(rules.aspect_percent / 100), (ratios.max() - ratios.min()) / 2) + rounding
+        if ratios.min() - slack <= ratio <= ratios.max() + slack:
+            return None
+        sentence = (
+            f"The picture has another shape: {image.width} x {image.height} pixels, and the model learnt from "
+            f"{self._sizes_in_words()}. Stretched to the model's size, the part would be distorted."
+        )
+        return Finding(ASPECT, "other_aspect", sentence, rules.aspect == REFUSE)
+
+    def _colour(self, image: Image.Image, rules: InputRules) -> Finding | None:
+        if rules.colour == OFF:
+            return None
+        least, most = float(self.colourfulness.min()), float(self.colourfulness.max())
+        found, refused = colourfulness(image), rules.colour == REFUSE
+        if least >= _GREY and found < least / _CLEARLY:
+            return Finding(
+                COLOUR, "grey_picture", "The picture is grey, and the model learnt from coloured pictures.", refused
+            )
+        if most < _GREY and found > max(most, _GREY) * _CLEARLY:
+            return Finding(
+                COLOUR, "coloured_picture", "The picture is coloured, and the model learnt from grey pictures.", refused
+            )
+        return None
+
+    def _likeness(self, view: np.ndarray, rules: InputRules) -> Finding | None:
+        if rules.likeness == OFF or self.limit.value is None:
+            return None
+        distance, allowed = self.distance(view), self.limit.value * rules.likeness_factor
+        if distance <= allowed:
+            return None
+        sentence = (
+            f"The picture as a whole does not look like the good parts that the model learnt from (distance "
+            f"{distance:.2f}, at most {allowed:.2f})."
+        )
+        return Finding(LIKENESS, "unlike_training", sentence, rules.likeness == REFUSE)
+
+    def _sizes_in_words(self) -> str:
+        (width, height), (most_width, most_height) = self.sizes.min(axis=0), self.sizes.max(axis=0)
+        if (width, height) == (most_width, most_height):
+            return f"{width} x {height}"
+        return f"{width} to {most_width} x {height} to {most_height}"
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-safe, for people: what was learnt and how often a good image would be refused."""
+        return {
+            "images": len(self.sizes),
+            "width": [int(self.sizes[:, 0].min()), int(self.sizes[:, 0].max())],
+            "height": [int(self.sizes[:, 1].min()), int(self.sizes[:, 1].max())],
+            "colour": self._colour_in_a_word(),
+            "likeness": asdict(self.limit),
+        }
+
+    def _colour_in_a_word(self) -> str:
+        if self.colourfulness.min() >= _GREY:
+            return "coloured"
+        return "grey" if self.colourfulness.max() < _GREY else "both"
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that the checks need."""
+        return {
+            PREFIX + name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)))
+            for name in ("sizes", "colourfulness", "cells")
+        }
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, torch.Tensor]) -> Self:
+        """The inverse of `tensors`. Raises KeyError or ValueError for anything else."""
+        return cls(*(tensors[PREFIX + name].numpy() for name in ("sizes", "colourfulness", "cells")))
+
+
+@dataclass(frozen=True)
+class Glance:
+    """One image as the profile sees it: width and height in pixels, colourfulness, cells float32 [16,k]."""
+
+    size: tuple[int, int]
+    colourfulness: float
+    cells: np.ndarray
+
+
+def exemplars(n: int) -> list[int]:
+    """Which of n images are kept: all, or `EXEMPLARS` of them, evenly spaced."""
+    picked: list[int] = np.unique(np.linspace(0, n - 1, min(EXEMPLARS, n)).round().astype(int)).tolist()
+    return picked
+
+
+def colourfulness(image: Image.Image) -> float:
+    """Mean difference between the largest and the smallest channel of an RGB image, 0..1, from a sample of pixels."""
+    sample = np.asarray(image.resize((_SAMPLES, _SAMPLES), Image.Resampling.NEAREST), dtype=np.int16)
+    return float((sample.max(axis=2) - sample.min(axis=2)).mean() / 255)
+
+
+def view_of(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [128,128,3] of uint8 or float [h,w,3] in grey levels."""
+    view = cv2.resize(pixels, (VIEW_SIDE, VIEW_SIDE), interpolation=cv2.INTER_AREA)
+    return np.clip(view, 0, 255).astype(np.uint8)
+
+
+def describe_cells(view: np.ndarray) -> np.ndarray:
+    """float32 [16,k] of a view, uint8 [128,128,3]."""
+    lab = cv2.cvtColor(view.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    light, red, yellow = cv2.split(lab)
+    level = _pooled(light)
+    contrast = np.sqrt(np.maximum(_pooled(light * light) - level * level, 0))
+    numbers = [level / 10, _pooled(red) / 3, _pooled(yellow) / 3, np.log(contrast + 0.3)]
+    numbers.append(np.log(_pooled(cv2.magnitude(red, yellow)) + 0.5))
+    for side in _SCALES:
+        scaled = light if side == VIEW_SIDE else cv2.resize(light, (side, side), interpolation=cv2.INTER_AREA)
+        across, down = cv2.Sobel(scaled, cv2.CV_32F, 1, 0), cv2.Sobel(scaled, cv2.CV_32F, 0, 1)
+        strength, angle = cv2.cartToPolar(across, down)
+        turns = angle * (_DIRECTIONS / math.pi) % _DIRECTIONS
+        for direction in range(_DIRECTIONS):
+            apart = np.abs(turns - direction)
+            share = np.clip(1 - np.minimum(apart, _DIRECTIONS - apart), 0, 1)
+            numbers.append(np.log(_pooled(strength * share) + 0.1))
+        numbers.append(np.log(_pooled(np.abs(cv2.Laplacian(scaled, cv2.CV_32F))) + 0.1))
+    return np.stack(numbers, axis=-1).reshape(_GRID * _GRID, -1).astype(np.float32)
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raises NotComparable for the first finding for which the picture is refused."""
+    for finding in findings:
+        if finding.refused:
+            raise NotComparable(finding.code, finding.explanation)
+
+
+def _pooled(values: np.ndarray) -> np.ndarray:
+    return np.asarray(cv2.resize(values, (_GRID, _GRID), interpolation=cv2.INTER_AREA))
+
+
+def _spread(cells: np.ndarray) -> np.ndarray:
+    return np.asarray(np.sqrt(cells.var(axis=0) + _VARIANCE_FLOOR))
+
+
+def _distances(cells: np.ndarray, others: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """float64 [m] of pictures [m,16,k] from others [n,16,k], numbers measured in `scale` [16,k]."""
+    nearest = min(_NEAREST, len(others))
+    by_cell = np.empty(cells.shape[:2])
+    for cell in range(cells.shape[1]):
+        here, there = cells[:, cell] / scale[cell], others[:, cell] / scale[cell]
+        squares = (here**2).sum(1)[:, None] + (there**2).sum(1)[None] - 2 * here @ there.T
+        apart = np.sqrt(np.maximum(squares, 0) / cells.shape[2])
+        by_cell[:, cell] = np.partition(apart, nearest - 1, axis=1)[:, :nearest].mean(1)
+    return np.asarray(np.quantile(by_cell, _QUARTILE, axis=1))
+
+
+def _held_out_distances(cells: np.ndarray) -> np.ndarray:
+    """float64 [n]: each image from those of other folds. Neighbours in the list can be sister parts and share one."""
+    n = len(cells)
+    if n < 2:
+        return np.empty(0)
+    distances = np.empty(n)
+    for first, end in pairwise(n * fold // min(_FOLDS, n) for fold in range(min(_FOLDS, n) + 1)):
+        others = np.concatenate([cells[:first], cells[end:]])
+        distances[first:end] = _distances(cells[first:end], others, _spread(others))
+    return distances
