@@ -11,8 +11,8 @@ picture that was stretched: both would count in the statistics as what they are 
 Likeness: a view of 128 x 128 pixels is divided into 4 x 4 cells, each described by its mean colour and contrast and by
 the strength of its edges in four directions at four scales. A cell's distance is the mean of those to the same cell of
 the three nearest training images, each number divided by its spread there. The distance of a picture is the lower
-quartile over its cells: a defect may cover up to three quarters of a part, but a picture of another kind differs
-everywhere. No network is needed, so every detector has it, at a fraction of a millisecond.
+quartile over its cells: a defect may touch eleven of the sixteen, but a picture of another kind differs everywhere. No
+network is needed, so every detector has it, at one or two milliseconds.
 
 The limit is learnt from good images alone, from distances to the images of other folds: see `LikenessLimit`.
 """
