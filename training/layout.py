@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -29,9 +30,19 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from modelzoo.detectors.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
 from mvtec_site.errors import UserError
 from records.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
-from records.images import GatedImage, GateLimits, ImageRejected, inspect_upload, name_warning, open_rgb, read_bounded
+from records.images import (
+    GatedImage,
+    GateLimits,
+    ImageRejected,
+    inspect_upload,
+    name_warning,
+    open_rgb,
+    pass_gate,
+    read_bounded,
+)
 from training.labels import GOOD, Reading, normal_form, reading_of
 
 Split = Literal["train", "test"]
@@ -388,13 +399,15 @@ class _Checked:
 
     candidate: _Candidate
     image: GatedImage | None = None
+    colourfulness: float = 0.0
     refusal: Skipped | None = None
 
 
 def _check(candidate: _Candidate, limits: GateLimits) -> _Checked:
     try:
         data = read_bounded(candidate.absolute_path, limits)
-        return _Checked(candidate, image=inspect_upload(data, candidate.absolute_path.name, limits))
+        gated, pixels = pass_gate(data, candidate.absolute_path.name, limits)
+        return _Checked(candidate, image=gated, colourfulness=colourfulness(pixels.convert("RGB")))
     except ImageRejected as refusal:
         return _Checked(candidate, refusal=Skipped(candidate.path, refusal.detail, refusal.code))
     except OSError as error:
@@ -422,7 +435,7 @@ def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limi
         name=listing.folder.name,
         entries=entries,
         skipped=tuple(sorted(skipped + doubted, key=lambda item: item.path)),
-        warnings=(*_beside(aside), *listing.warnings, *_doubts(listing, entries)),
+        warnings=(*_beside(aside), *listing.warnings, *_other_kinds(checked), *_doubts(listing, entries)),
         snapshot=snapshot_of(entries),
     )
 
@@ -525,6 +538,35 @@ def _checked_mask(path: Path, candidate: _Candidate, image: GatedImage, listing:
 def _beside(aside: list[str]) -> Iterator[str]:
     if aside:
         yield f"Beside the categories, not read: {', '.join(f'{name}/' for name in aside)}."
+
+
+def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
+    """Test images of another colour or shape than the training images: no model of these would judge them."""
+    learnt = [result for result in checked if result.image and result.candidate.split == "train"]
+    tested = [result for result in checked if result.image and result.candidate.split == "test"]
+    colours = [result.colourfulness for result in learnt]
+    odd = [odd_colour(result.colourfulness, least=min(colours), most=max(colours)) for result in tested]
+    if any(odd):
+        kind, theirs = ("grey", "coloured") if GREY_PICTURE in odd else ("coloured", "grey")
+        yield (
+            f"{sum(map(bool, odd))} of {len(tested)} test images are {kind}, and the training images are {theirs}: as "
+            "models are set, they are not comparable."
+        )
+    ratios = [math.log(result.image.width / result.image.height) for result in learnt if result.image]
+    # As `InputProfile` has it.
+    slack = max(math.log1p(InputRules.aspect_percent / 100), (max(ratios) - min(ratios)) / 2)
+    low, high = min(ratios) - slack, max(ratios) + slack
+    stretched = [
+        result.image
+        for result in tested
+        if result.image and not low <= math.log(result.image.width / result.image.height) <= high
+    ]
+    if stretched:
+        example = f"{stretched[0].width} x {stretched[0].height}"
+        yield (
+            f"{len(stretched)} of {len(tested)} test images have another shape than the training images (such as "
+            f"{example} pixels): as models are set, they are not comparable."
+        )
 
 
 def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:

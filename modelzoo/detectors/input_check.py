@@ -32,7 +32,19 @@ from PIL import Image
 from scipy import stats
 
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.input_rules import ASPECT, COLOUR, LIKENESS, OFF, REFUSE, SIZE, InputRules
+from modelzoo.detectors.input_rules import (
+    ASPECT,
+    COLOUR,
+    GREY,
+    GREY_PICTURE,
+    LIKENESS,
+    OFF,
+    REFUSE,
+    SIZE,
+    InputRules,
+    colourfulness,
+    odd_colour,
+)
 
 VIEW_SIDE = 128
 # Training images that a picture is compared with, evenly spaced over all of them.
@@ -48,9 +60,6 @@ _LEAST_LIMIT, _LEAST_DISTANCE = 0.25, 0.02
 # Beyond the largest distance of a held-out good image, so that a defective part of the right kind stays within.
 _MARGIN = 1.25
 FALSE_ALARM_RATE = 0.001
-# Mean difference of the colour channels, 0..1, below which a picture is grey, and the factors apart that count.
-_GREY, _CLEARLY = 0.01, 4.0
-_SAMPLES = 48
 PREFIX = "input_check."
 
 
@@ -126,9 +135,11 @@ class InputProfile:
     cells: np.ndarray
     limit: LikenessLimit = field(init=False)
     _scale: np.ndarray = field(init=False, repr=False)
+    _scaled: np.ndarray = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._scale = _spread(self.cells)
+        self._scaled = self.cells / self._scale
         self.limit = LikenessLimit.learn(_held_out_distances(self.cells))
 
     @classmethod
@@ -160,7 +171,10 @@ class InputProfile:
 
     def distance(self, view: np.ndarray) -> float:
         """Of a view, uint8 [128,128,3], from the training images: 0 for one of them."""
-        return float(_distances(describe_cells(view)[None], self.cells, self._scale)[0])
+        here = describe_cells(view) / self._scale
+        apart = np.sqrt(((self._scaled - here) ** 2).mean(axis=2))
+        nearest = min(_NEAREST, len(apart))
+        return float(np.quantile(np.partition(apart, nearest - 1, axis=0)[:nearest].mean(axis=0), _QUARTILE))
 
     def _size(self, image: Image.Image, rules: InputRules) -> Finding | None:
         if rules.size == OFF:
@@ -195,16 +209,10 @@ class InputProfile:
         if rules.colour == OFF:
             return None
         least, most = float(self.colourfulness.min()), float(self.colourfulness.max())
-        found, refused = colourfulness(image), rules.colour == REFUSE
-        if least >= _GREY and found < least / _CLEARLY:
-            return Finding(
-                COLOUR, "grey_picture", "The picture is grey, and the model learnt from coloured pictures.", refused
-            )
-        if most < _GREY and found > max(most, _GREY) * _CLEARLY:
-            return Finding(
-                COLOUR, "coloured_picture", "The picture is coloured, and the model learnt from grey pictures.", refused
-            )
-        return None
+        code = odd_colour(colourfulness(image), least=least, most=most)
+        kind, theirs = ("grey", "coloured") if code == GREY_PICTURE else ("coloured", "grey")
+        sentence = f"The picture is {kind}, and the model learnt from {theirs} pictures."
+        return Finding(COLOUR, code, sentence, rules.colour == REFUSE) if code else None
 
     def _likeness(self, view: np.ndarray, rules: InputRules) -> Finding | None:
         if rules.likeness == OFF or self.limit.value is None:
@@ -235,9 +243,9 @@ class InputProfile:
         }
 
     def _colour_in_a_word(self) -> str:
-        if self.colourfulness.min() >= _GREY:
+        if self.colourfulness.min() >= GREY:
             return "coloured"
-        return "grey" if self.colourfulness.max() < _GREY else "both"
+        return "grey" if self.colourfulness.max() < GREY else "both"
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that the checks need."""
@@ -265,12 +273,6 @@ def exemplars(n: int) -> list[int]:
     """Which of n images are kept: all, or `EXEMPLARS` of them, evenly spaced."""
     picked: list[int] = np.unique(np.linspace(0, n - 1, min(EXEMPLARS, n)).round().astype(int)).tolist()
     return picked
-
-
-def colourfulness(image: Image.Image) -> float:
-    """Mean difference between the largest and the smallest channel of an RGB image, 0..1, from a sample of pixels."""
-    sample = np.asarray(image.resize((_SAMPLES, _SAMPLES), Image.Resampling.NEAREST), dtype=np.int16)
-    return float((sample.max(axis=2) - sample.min(axis=2)).mean() / 255)
 
 
 def view_of(pixels: np.ndarray) -> np.ndarray:

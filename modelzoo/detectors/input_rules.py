@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from PIL import Image
+
 SIZE, ASPECT, COLOUR, LIKENESS = "size", "aspect", "colour", "likeness"
 CHECKS = (SIZE, ASPECT, COLOUR, LIKENESS)
 OFF, WARN, REFUSE = "off", "warn", "refuse"
@@ -33,3 +36,26 @@ class InputRules:
 
 TOLERANCES = {"size_factor": (1.01, 100.0), "aspect_percent": (0.0, 1000.0), "likeness_factor": (0.1, 100.0)}
 """The least and the largest that each may be."""
+
+GREY_PICTURE, COLOURED_PICTURE = "grey_picture", "coloured_picture"
+# Colourfulness below which a picture is called grey, and how many times more or less is another colour.
+GREY, _CLEARLY = 0.01, 4.0
+_SAMPLES = 48
+
+
+def colourfulness(image: Image.Image) -> float:
+    """Mean difference between the largest and the smallest channel of an RGB image, 0..1, from a sample of pixels."""
+    sample = np.asarray(image.resize((_SAMPLES, _SAMPLES), Image.Resampling.NEAREST), dtype=np.int16)
+    return float((sample.max(axis=2) - sample.min(axis=2)).mean() / 255)
+
+
+def odd_colour(found: float, *, least: float, most: float) -> str:
+    """`grey_picture` among coloured ones, `coloured_picture` among grey ones, else empty.
+
+    Args:
+        found: colourfulness of a picture.
+        least, most: of the training images.
+    """
+    if least >= GREY and found < least / _CLEARLY:
+        return GREY_PICTURE
+    return COLOURED_PICTURE if most < GREY and found > max(most, GREY) * _CLEARLY else ""

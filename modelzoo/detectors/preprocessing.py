@@ -19,7 +19,8 @@ from modelzoo.detectors.alignment import PoseAlignment
 from modelzoo.detectors.decisions import Examined, decide_illumination, decide_pose
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.illumination import Background, FlatField
-from modelzoo.detectors.input_check import Finding, Glance, colourfulness, describe_cells, view_of
+from modelzoo.detectors.input_check import Finding, Glance, describe_cells, view_of
+from modelzoo.detectors.input_rules import colourfulness
 
 T = TypeVar("T")
 

@@ -410,3 +410,44 @@ def test_operators_and_auditors_see_and_change_nothing(
         problem(post(signed(someone), path.format(id=version.pk), body), 403, "permission_denied")
         assert signed(someone).get(f"/api/model-versions/{version.pk}").status_code == 200
     assert AuditEvent.objects.count() == events
+
+
+# ---------------------------------------------------------------- what is checked of pictures
+def test_input_checks_are_read_and_set(signed_in: Client, version: ModelVersion, operator: User) -> None:
+    path = "/api/categories/disc/input-checks"
+    found = signed_in.get(path).json()
+    assert (found["aspect"], found["size_factor"], found["created_at"]) == ("refuse", 4.0, None)
+    answer = signed_in.put(path, {"aspect": "warn", "reason": "two cameras"}, content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    assert (answer.json()["aspect"], answer.json()["size"], answer.json()["author"]) == ("warn", "refuse", "olga")
+    assert signed_in.get(path + "/").json() == answer.json()
+    for body in (
+        {"aspect": "no", "reason": "x"},
+        {"size_factor": "much", "reason": "x"},
+        {"size_factor": 0.5, "reason": "x"},
+        {"aspect": "off"},
+    ):
+        assert signed_in.put(path, body, content_type="application/json").status_code == 400, body
+    assert signed_in.get("/api/categories/nothing/input-checks").status_code == 404
+    refused = signed(operator).put(path, {"aspect": "off", "reason": "x"}, content_type="application/json")
+    assert refused.status_code == 403
+    assert signed_in.get(path).json()["aspect"] == "warn"
+
+
+# ---------------------------------------------------------------- thresholds from too few images
+def test_a_threshold_from_too_few_images_warns_wherever_it_is_read(signed_in: Client, version: ModelVersion) -> None:
+    body = {"model_version": version.pk, "method": "percentile", "parameters": {"percentile": 90}, "reason": "x"}
+    made = post(signed_in, "/api/thresholds", body).json()
+    [warning] = made["warnings"]
+    assert "12 held-out good images" in warning
+    assert "it takes 23" in warning
+    assert signed_in.get(f"/api/model-versions/{version.pk}").json()["threshold_warnings"] == [warning]
+    for page in (f"/models/{version.pk}/", f"/thresholds/{version.pk}/"):
+        assert "Too few images for this threshold" in signed_in.get(page).content.decode(), page
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.0])
+def test_a_threshold_that_rejects_everything_is_refused(signed_in: Client, version: ModelVersion, value: float) -> None:
+    answer = post(signed_in, "/api/thresholds", {"model_version": version.pk, "value": value, "reason": "x"})
+    assert problem(answer, 400)["code"] == "threshold_not_positive"
+    assert version.thresholds.count() == 1

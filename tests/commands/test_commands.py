@@ -163,6 +163,28 @@ def test_train_evaluate_inspect(dataset_folder: Path) -> None:
     fails("evaluate", dataset="nothing", match="no data set")
 
 
+def test_a_threshold_from_too_few_images_warns(dataset_folder: Path, signed_in: Client) -> None:
+    for image in sorted((dataset_folder / "train/good").iterdir())[5:]:
+        image.unlink()
+    trained = run("train", model="padim", dataset=str(dataset_folder), percentile=90.0, **SMALL)
+    [warning] = trained["warnings"]
+    assert "5 held-out good images: about 23 % of good parts will be rejected, not 10 %" in warning
+    run_row = TrainingRun.objects.get()
+    assert signed_in.get(f"/api/training-runs/{run_row.pk}").json()["warnings"] == [warning]
+    assert warning[:40] in signed_in.get(f"/training/{run_row.pk}/").content.decode()
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_copies_of_one_image_make_no_threshold(dataset_folder: Path, n: int) -> None:
+    images = sorted((dataset_folder / "train/good").iterdir())
+    for image in images[n:]:
+        image.unlink()
+    for image in images[1:n]:
+        image.write_bytes(images[0].read_bytes())
+    fails("train", model="padim", dataset=str(dataset_folder), match="copies of one image", **SMALL)
+    assert not ModelVersion.objects.exists()
+
+
 def test_the_autoencoder_with_the_original_systems_options(dataset_folder: Path) -> None:
     trained = run(
         "train",

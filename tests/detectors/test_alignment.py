@@ -303,3 +303,30 @@ def test_unexplained_against_a_loop():
     left = sum(((views[i] - np.delete(views, i, axis=0).mean(axis=0)) ** 2).sum() for i in range(5))
     whole = sum(((view - views.mean(axis=(0, 1, 2))) ** 2).sum() for view in views)
     assert unexplained(list(views)) == pytest.approx(left / whole)
+
+
+# ---------------------------------------------------------------- pictures of several sizes and shapes
+def test_good_images_of_several_shapes_are_compared_at_one_size():
+    pictures = [
+        picture.crop((0, 8, SIDE, SIDE - 8)) if index % 2 else picture
+        for index, picture in enumerate(lying_anywhere(12))
+    ]
+    found = Preprocessing(128, 128, illumination="auto", align="auto").fit(Pictures(pictures))
+    assert found.decisions["align"]["chosen"] == "pose"
+    assert {found.prepare(picture).pixels.shape for picture in pictures} == {(3, *found.size)}
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [nail()],
+        [nail(), nail(0.5)],
+        [nail(angle).resize((640, 40)) for angle in np.linspace(0, 3, 6)],
+        [nail(angle).resize((16 + index, 9)) for index, angle in enumerate(np.linspace(0, 3, 6))],
+        [Image.new("RGB", (64 + 32 * (index % 2), 64), (120, 40 * index, 90)) for index in range(6)],
+    ],
+    ids=["one", "two", "line scans", "smaller than the model", "coloured and plain"],
+)
+def test_no_good_images_break_the_decisions(images):
+    found = Preprocessing(128, 128, illumination="auto", align="auto").fit(Pictures(images))
+    assert set(found.decisions) == {"illumination", "align"}

@@ -18,6 +18,7 @@ from modelzoo.detectors.calibration import (
     percentile_threshold,
 )
 from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.sample_size import expected_false_reject_rate, images_needed, percentile_warning
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 
@@ -182,3 +183,25 @@ def test_the_interval_of_the_false_reject_rate_is_exact(n, above):
     reference = binomtest(above, n).proportion_ci(method="exact")
     found = false_reject_rate_interval(scores, n - above - 0.5)
     assert found == pytest.approx([reference.low, reference.high], abs=1e-6)
+
+
+# ---------------------------------------------------------------- how many images a promise needs
+@pytest.mark.parametrize(("percentile", "needed"), [(90, 23), (95, 53), (99, 293)])
+def test_the_images_needed_keep_what_was_asked_for(percentile: float, needed: int) -> None:
+    rate = 1 - percentile / 100
+    assert images_needed(percentile) == needed
+    assert (
+        expected_false_reject_rate(percentile, needed)
+        <= rate * 4 / 3
+        < expected_false_reject_rate(percentile, needed - 1)
+    )
+    assert percentile_warning(percentile, needed) == ""
+    assert f"it takes {needed}" in percentile_warning(percentile, needed - 1)
+    assert "one held-out good image" in percentile_warning(percentile, 1)
+
+
+def test_the_expected_rate_is_that_of_new_parts() -> None:
+    rng = np.random.default_rng(0)
+    scores, new = rng.normal(size=(4000, 5)), rng.normal(size=4000)
+    above = np.mean([value > percentile_threshold(row, 90) for row, value in zip(scores, new, strict=True)])
+    assert abs(above - expected_false_reject_rate(90, 5)) < 0.03

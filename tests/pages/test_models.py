@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inspection.models import Inspection
-from modelzoo.models import Deployment, ModelVersion
+from modelzoo.models import Deployment, InputCheckSettings, ModelVersion
 from modelzoo.services import archive_version
 from mvtec_site.errors import Conflict
 from tests import scores
@@ -299,3 +299,24 @@ def test_a_rescoring_that_cannot_be_is_said(
 def test_nothing_judged_is_nothing_to_score(signed_in: Client, measured: ModelVersion, second: ModelVersion) -> None:
     form = {"scorer": second.pk, "days": 7, "reason": "look"}
     assert "nothing to score again" in text(signed_in.post(beside(measured, second), form), 400)
+
+
+# ---------------------------------------------------------------- what is checked of pictures
+def test_what_is_checked_of_pictures_is_set_on_a_page(signed_in: Client, version: ModelVersion, operator: User) -> None:
+    path = reverse("input-checks", args=["disc"])
+    assert path in text(signed_in.get(page_of(version)))
+    assert "These are the defaults" in text(signed_in.get(path))
+    given = {"size": "off", "aspect": "warn", "colour": "refuse", "likeness": "refuse", "reason": "two cameras"}
+    given |= {"size_factor": "4", "aspect_percent": "7.5", "likeness_factor": "1"}
+    assert "two cameras" in text(signed_in.post(path, given, follow=True))
+    found = InputCheckSettings.objects.get()
+    assert (found.size, found.aspect, found.aspect_percent) == ("off", "warn", 7.5)
+    for wrong in ({"aspect_percent": "much"}, {"size": "x"}, {"reason": ""}, {"size_factor": "-1"}):
+        page = text(signed_in.post(path, given | wrong), 400)
+        assert "Nothing was changed" in page
+    assert signed_in.get(reverse("input-checks", args=["nothing"])).status_code == 404
+    other = Client()
+    other.force_login(operator)
+    assert "Save" not in text(other.get(path))
+    assert other.post(path, given).status_code == 403
+    assert InputCheckSettings.objects.count() == 1

@@ -28,8 +28,8 @@ from modelzoo.detectors.base import Detector
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Frame, Prepared
 from modelzoo.maps import decode_map
-from modelzoo.models import ModelVersion, Threshold
-from modelzoo.services import set_threshold
+from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
+from modelzoo.services import set_input_checks, set_threshold
 from mvtec_site.errors import UserError
 from records.images import ImageRejected
 from records.models import Asset, AuditEvent
@@ -443,3 +443,75 @@ def test_a_redelivered_message_takes_over_from_a_dead_worker(version: ModelVersi
     assert not Inspection.objects.exists()
     services.judge_request(request_id=request.pk, worker="second", redelivered=True)
     assert Inspection.objects.get().worker == "second"
+
+
+# ---------------------------------------------------------------- pictures of another kind
+def sent(version: ModelVersion, image: Image.Image) -> Inspection:
+    return services.inspect_here(
+        data=parts.encode(image),
+        filename="a.png",
+        version=version,
+        source="command",
+        actor=None,
+        part=services.PartContext(),
+    )
+
+
+def test_a_stretched_picture_and_one_of_something_else_are_not_comparable(version: ModelVersion) -> None:
+    good = parts.part(7)[0]
+    stripes = np.tile((np.arange(96) // 6 % 2 * 120 + 60)[None, :, None], (96, 1, 3)).astype(np.uint8)
+    stretched, other = sent(version, good.resize((768, 96))), sent(version, Image.fromarray(stripes))
+    for record, reason in ((stretched, "other_aspect"), (other, "unlike_training")):
+        record.refresh_from_db()
+        assert (record.outcome, record.reason) == ("not_comparable", reason)
+        assert (record.score, record.map) == (None, None)
+        assert record.what_next
+    assert "768 x 96 pixels" in stretched.explanation
+    assert sent(version, good).outcome == "good"
+    assert sent(version, parts.part(7, defective=True)[0]).outcome == "defective", "a defect is no stranger"
+
+
+def test_what_is_checked_is_set_for_the_category_with_a_reason(version: ModelVersion, user: User) -> None:
+    stretched = parts.part(7)[0].resize((768, 96))
+    set_input_checks(
+        category=version.category, rules=InputRules(aspect="warn", likeness="off"), reason="line scan", actor=user
+    )
+    record = sent(version, stretched)
+    record.refresh_from_db()
+    assert record.outcome in ("good", "defective")
+    assert record.score is not None
+    [warning] = selectors.inspection_document(record)["warnings"]
+    assert warning["code"] == "other_aspect"
+    event = AuditEvent.objects.get(kind="input_checks.set")
+    assert (event.actor_name, json.loads(event.before)["aspect"]) == ("olga", "refuse")
+    assert (json.loads(event.after)["aspect"], json.loads(event.after)["reason"]) == ("warn", "line scan")
+    set_input_checks(category=version.category, rules=InputRules(aspect="off", likeness="off"), reason="x", actor=user)
+    record = sent(version, stretched)
+    assert (record.input_findings, selectors.inspection_document(record)["warnings"]) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("rules", "match"),
+    [
+        (InputRules(size="maybe"), "size must be one of"),
+        (InputRules(size_factor=1.0), "size_factor lies between"),
+        (InputRules(aspect_percent=-1), "aspect_percent lies between"),
+        (InputRules(likeness_factor=float("nan")), "likeness_factor lies between"),
+    ],
+)
+def test_checks_that_make_no_sense_are_refused(
+    version: ModelVersion, user: User, rules: InputRules, match: str
+) -> None:
+    with pytest.raises(UserError, match=match):
+        set_input_checks(category=version.category, rules=rules, reason="x", actor=user)
+    with pytest.raises(UserError, match="reason"):
+        set_input_checks(category=version.category, rules=InputRules(), reason=" ", actor=user)
+    assert not InputCheckSettings.objects.exists()
+
+
+def test_checks_are_set_anew_and_never_changed(version: ModelVersion, user: User) -> None:
+    set_input_checks(category=version.category, rules=InputRules(size="off"), reason="x", actor=user)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        InputCheckSettings.objects.update(size="refuse")
+    with pytest.raises(DatabaseError), transaction.atomic():
+        InputCheckSettings.objects.all().delete()

@@ -92,6 +92,7 @@ def describe(version: ModelVersion, run: TrainingRun) -> dict[str, Any]:
         "backbone_sha256": version.backbone_sha256 or None,
         "threshold": threshold.value,
         "threshold_parameters": threshold.parameters,
+        "warnings": threshold.warnings,
         "seed": version.seed,
         "config": version.config,
         "preprocessing": version.preprocessing,
