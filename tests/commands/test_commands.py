@@ -18,6 +18,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
 
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion, Threshold

@@ -556,12 +556,9 @@ def test_what_is_said_about_folders_has_to_be_possible(bottle, labels, code):
 
 # ---------------------------------------------------------------- test images of another kind than those learnt from
 def test_test_images_of_another_colour_or_shape_are_noticed(bottle):
-    coloured = [badfiles.png(seed=seed) for seed in range(2)]
     assert not any("not comparable" in warning for warning in only(bottle).warnings)
     with Image.open(bottle / "test/good/000.png") as image:
         rgb = image.convert("RGB")
-    for index, data in enumerate(coloured):
-        write(bottle / f"train/good/c{index}.png", data)
     rgb.convert("L").save(bottle / "test/broken/grey.png")
     rgb.resize((rgb.width * 2, rgb.height)).save(bottle / "test/broken/wide.png")
     warnings = " ".join(only(bottle).warnings)
