@@ -17,6 +17,7 @@ from accounts.roles import Right, require
 from inspection.history import Filters
 from inspection.models import Inspection, Review, Standing
 from modelzoo.models import Category
+from modelzoo.torch_free import REASONS
 from mvtec_site.errors import Conflict, UserError
 from mvtec_site.names import short_name
 from records.models import Asset
@@ -43,7 +44,7 @@ class Choice:
         filters: which records are looked at; those that nobody reviewed never count.
         test_share: of the good parts, from 0 to 1; which ones is decided by the hash of the image, so that an image
             that was once held back for testing is held back from every later data set too. Defective parts are for
-            testing always, and so is what no model could compare.
+            testing always, and so is what no model could align.
         include_confirmed_good: also good parts that the model passed, not only those that it wrongly rejected.
         include_contested: also images about which reviews differ; the last word counts.
     """
@@ -194,7 +195,16 @@ def _by_image(filters: Filters) -> Iterator[list[Standing]]:
     rows = (
         Standing.objects.filter(inspection__in=meant.order_by().values("pk"))
         .select_related("inspection__asset", "last_review")
-        .only("verdict", "defect_type", "overruled", "contested", "inspection__outcome", "inspection__asset", *_SHOWN)
+        .only(
+            "verdict",
+            "defect_type",
+            "overruled",
+            "contested",
+            "inspection__outcome",
+            "inspection__reason",
+            "inspection__asset",
+            *_SHOWN,
+        )
         .order_by("inspection__asset_id", "-last_review_id")
     )
     together: list[Standing] = []
@@ -220,7 +230,11 @@ def _labelled(standings: list[Standing], test_share: float) -> _Labelled:
     asset = last.inspection.asset
     is_defective = last.verdict == Review.Verdict.DEFECTIVE
     defect_type = (last.defect_type or _UNNAMED) if is_defective else GOOD
-    odd = any(standing.inspection.outcome == Inspection.Outcome.NOT_COMPARABLE for standing in standings)
+    # A picture of another kind can be learnt from, so that its kind is judged; what cannot be aligned cannot.
+    odd = any(
+        standing.inspection.outcome == Inspection.Outcome.NOT_COMPARABLE and standing.inspection.reason not in REASONS
+        for standing in standings
+    )
     split: Split = "test" if is_defective or odd or share_of(asset.sha256) < test_share else "train"
     folder = _folder(defect_type) if is_defective else GOOD
     return _Labelled(

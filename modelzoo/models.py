@@ -10,8 +10,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from modelzoo.detectors.input_rules import InputRules
-from modelzoo.detectors.sample_size import percentile_warning
+from modelzoo.torch_free import InputRules, percentile_warning
 from mvtec_site.names import validate_short_name
 
 _LARGEST = sys.float_info.max

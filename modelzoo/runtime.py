@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
@@ -58,12 +58,14 @@ class ModelUnusable(UserError):
 class Held:
     """A model in memory, ready to score: `scorer` runs `detector` the way that was chosen for this machine.
 
-    A scorer is not thread-safe: `lock` lets one caller in at a time.
+    A scorer is not thread-safe: `lock` lets one caller in at a time. `rules`: what is checked of each picture, nothing
+    where they are not given.
     """
 
     detector: Detector
     scorer: Scorer
     device: str
+    rules: InputRules | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -151,9 +153,12 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
         return _held[key]
 
 
-def score(
-    held: Held, images: Sequence[bytes | Image.Image], rules: InputRules | None = None
-) -> list[Scored | Incomparable]:
+def checking(held: Held, rules: InputRules) -> Held:
+    """The same model in memory, for pictures that are checked by these rules (`selectors.input_rules`)."""
+    return replace(held, rules=rules)
+
+
+def score(held: Held, images: Sequence[bytes | Image.Image]) -> list[Scored | Incomparable]:
     """Score images that passed the gate, in their order. One that cannot be compared leaves the others alone.
 
     Images are decoded and prepared by threads, ahead of the model: no core waits for another. `decode_ms` is the time
@@ -161,11 +166,10 @@ def score(
 
     Args:
         images: files that passed the gate, or their decoded pixels in mode RGB.
-        rules: what is checked of each picture (`selectors.input_rules`); nothing where they are not given.
     """
     if len(images) == 1:
-        return _score_step(held, [_prepare(held.detector, images[0], rules)])
-    prepared = in_threads(lambda image: _prepare(held.detector, image, rules), images)
+        return _score_step(held, [_prepare(held, images[0])])
+    prepared = in_threads(lambda image: _prepare(held, image), images)
     size = _STEP if held.device == "cpu" else len(images)
     found: list[Scored | Incomparable] = []
     while step := list(islice(prepared, size)):
@@ -209,16 +213,14 @@ def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, f
     return found
 
 
-def _prepare(
-    detector: Detector, image: bytes | Image.Image, rules: InputRules | None
-) -> tuple[Prepared | NotComparable, float]:
+def _prepare(held: Held, image: bytes | Image.Image) -> tuple[Prepared | NotComparable, float]:
     """The model's input, or why there is none, and the milliseconds that it took."""
     from modelzoo.detectors.errors import NotComparable
 
     began = time.perf_counter()
     try:
         pixels = open_rgb(image, gate_limits()) if isinstance(image, bytes) else image
-        return detector.prepare(pixels, rules), _ms_since(began)
+        return held.detector.prepare(pixels, held.rules), _ms_since(began)
     except NotComparable as error:
         return error, _ms_since(began)
 

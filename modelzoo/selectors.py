@@ -8,8 +8,8 @@ from typing import Any
 
 from django.db.models import Q
 
-from modelzoo.detectors.input_rules import InputRules
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
+from modelzoo.torch_free import InputRules
 from mvtec_site.errors import Conflict, NotFound, UserError
 
 _WITH = ("category",)

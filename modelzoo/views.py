@@ -18,9 +18,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from accounts.roles import Right, require
 from accounts.web import needs
 from modelzoo import overview, services
-from modelzoo.detectors.input_rules import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from modelzoo.models import InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
+from modelzoo.torch_free import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from mvtec_site.api import read_page
 from mvtec_site.errors import UserError
 

@@ -245,7 +245,7 @@ def _scored(run: RescoringRun, held: runtime.Held, records: Sequence[Inspection]
         except OSError:
             log.exception("The image of inspection %s cannot be read.", record.pk)
             failures[record.pk] = "image_unreadable"
-    found = _results(held, images)
+    found = _results(runtime.checking(held, input_rules(run.model_version.category_id)), images)
     return [
         Rescored(run=run, inspection=record, error_code=failures[record.pk])
         if record.pk in failures
@@ -258,8 +258,7 @@ def _results(
     held: runtime.Held, images: Sequence[tuple[Inspection, bytes]]
 ) -> dict[uuid.UUID, runtime.Scored | runtime.Incomparable | Exception]:
     try:
-        rules = input_rules(images[0][0].category_id) if images else None
-        results = runtime.score(held, [data for _, data in images], rules) if images else []
+        results = runtime.score(held, [data for _, data in images]) if images else []
     except Exception as error:
         if len(images) == 1:
             log.exception("Scoring inspection %s again failed.", images[0][0].pk)

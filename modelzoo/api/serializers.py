@@ -7,8 +7,8 @@ from typing import Any
 from rest_framework import serializers
 
 from modelzoo.api.fields import FiniteField, JsonObject
-from modelzoo.detectors.input_rules import ACTIONS
 from modelzoo.models import Deployment, ModelVersion, Threshold
+from modelzoo.torch_free import ACTIONS
 from mvtec_site.api import page_output
 
 _LARGEST_ID = 10**18 - 1

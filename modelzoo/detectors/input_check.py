@@ -39,8 +39,11 @@ from modelzoo.detectors.input_rules import (
     GREY_PICTURE,
     LIKENESS,
     OFF,
+    OTHER_ASPECT,
+    OTHER_SIZE,
     REFUSE,
     SIZE,
+    UNLIKE_TRAINING,
     InputRules,
     colourfulness,
     odd_colour,
@@ -69,7 +72,7 @@ class Finding:
 
     Attributes:
         check: one of `input_rules.CHECKS`.
-        code: for programs: other_size, other_aspect, grey_picture, coloured_picture, unlike_training.
+        code: one of `input_rules.REASONS`.
         explanation: a sentence.
         refused: whether the picture is not judged for it.
     """
@@ -187,7 +190,7 @@ class InputProfile:
             return None
         size = f"{image.width} x {image.height}"
         sentence = f"The picture has {size} pixels, and the model learnt from {self._sizes_in_words()}."
-        return Finding(SIZE, "other_size", sentence, rules.size == REFUSE)
+        return Finding(SIZE, OTHER_SIZE, sentence, rules.size == REFUSE)
 
     def _aspect(self, image: Image.Image, rules: InputRules) -> Finding | None:
         if rules.aspect == OFF:
@@ -203,7 +206,7 @@ class InputProfile:
             f"The picture has another shape: {image.width} x {image.height} pixels, and the model learnt from "
             f"{self._sizes_in_words()}. Stretched to the model's size, the part would be distorted."
         )
-        return Finding(ASPECT, "other_aspect", sentence, rules.aspect == REFUSE)
+        return Finding(ASPECT, OTHER_ASPECT, sentence, rules.aspect == REFUSE)
 
     def _colour(self, image: Image.Image, rules: InputRules) -> Finding | None:
         if rules.colour == OFF:
@@ -224,7 +227,7 @@ class InputProfile:
             f"The picture as a whole does not look like the good parts that the model learnt from (distance "
             f"{distance:.2f}, at most {allowed:.2f})."
         )
-        return Finding(LIKENESS, "unlike_training", sentence, rules.likeness == REFUSE)
+        return Finding(LIKENESS, UNLIKE_TRAINING, sentence, rules.likeness == REFUSE)
 
     def _sizes_in_words(self) -> str:
         (width, height), (most_width, most_height) = self.sizes.min(axis=0), self.sizes.max(axis=0)

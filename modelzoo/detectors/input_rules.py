@@ -37,7 +37,10 @@ class InputRules:
 TOLERANCES = {"size_factor": (1.01, 100.0), "aspect_percent": (0.0, 1000.0), "likeness_factor": (0.1, 100.0)}
 """The least and the largest that each may be."""
 
+OTHER_SIZE, OTHER_ASPECT, UNLIKE_TRAINING = "other_size", "other_aspect", "unlike_training"
 GREY_PICTURE, COLOURED_PICTURE = "grey_picture", "coloured_picture"
+REASONS = (OTHER_SIZE, OTHER_ASPECT, GREY_PICTURE, COLOURED_PICTURE, UNLIKE_TRAINING)
+"""Why a picture is refused, for programs."""
 # Colourfulness below which a picture is called grey, and how many times more or less is another colour.
 GREY, _CLEARLY = 0.01, 4.0
 _SAMPLES = 48

@@ -449,5 +449,5 @@ def test_a_threshold_from_too_few_images_warns_wherever_it_is_read(signed_in: Cl
 @pytest.mark.parametrize("value", [0, -1, 0.0])
 def test_a_threshold_that_rejects_everything_is_refused(signed_in: Client, version: ModelVersion, value: float) -> None:
     answer = post(signed_in, "/api/thresholds", {"model_version": version.pk, "value": value, "reason": "x"})
-    assert problem(answer, 400)["code"] == "threshold_not_positive"
+    problem(answer, 400, "threshold_not_positive")
     assert version.thresholds.count() == 1

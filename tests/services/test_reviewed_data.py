@@ -23,10 +23,11 @@ from inspection.reviews import record_review
 from modelzoo import runtime
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
+from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Frame, Prepared, Preprocessing
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
-from modelzoo.services import ensure_category
+from modelzoo.services import ensure_category, set_input_checks
 from mvtec_site.errors import Conflict, UserError
 from records.models import Asset, AuditEvent
 from records.selectors import gate_limits, verify_chain
@@ -233,6 +234,13 @@ def test_an_image_held_back_once_is_held_back_for_good(version: ModelVersion, op
 
 
 # ---------------------------------------------------------------- learning from it
+@pytest.fixture
+def unchecked(version: ModelVersion) -> None:
+    """Parts under a warmer lamp are judged, as they are where pictures of another kind are not refused."""
+    rules = InputRules(colour="off", likeness="off")
+    set_input_checks(category=version.category, rules=rules, reason="warm parts are judged", actor=None)
+
+
 def warm(seed: int) -> bytes:
     """A good part under a lamp that the model has not learnt: wrongly rejected."""
     image = ImageEnhance.Brightness(parts.part(seed)[0]).enhance(1.25)
@@ -260,7 +268,7 @@ def scores(version: ModelVersion, pictures: list[bytes]) -> np.ndarray:
     return np.array([result.score for result in results if isinstance(result, runtime.Scored)])
 
 
-@pytest.mark.usefixtures("_one_connection")
+@pytest.mark.usefixtures("_one_connection", "unchecked")
 def test_wrongly_rejected_parts_score_lower_once_a_version_has_learnt_from_them(
     version: ModelVersion, operator: User, user: User
 ) -> None:
@@ -339,6 +347,7 @@ def _prepare_or_refuse(self: Preprocessing, image: Image.Image) -> Prepared:
     return Prepared(torch.from_numpy(pixels), Frame(image.height, image.width, (0, 0, image.width, image.height)))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_only_what_can_learn_more_is_extended(version: ModelVersion, operator: User, user: User) -> None:
     reviewed(version, operator, warm(200), "good")
     dataset = make(version.category, test_share=0)
@@ -374,3 +383,13 @@ def test_a_base_whose_artifact_is_gone_fails_the_run_and_leaves_nothing(
     run.refresh_from_db()
     assert (run.status, run.model_version) == ("failed", None)
     assert ModelVersion.objects.count() == 1
+
+
+@pytest.mark.usefixtures("_one_connection")
+def test_a_kind_of_picture_that_was_refused_is_judged_once_it_was_learnt(version: ModelVersion, operator: User) -> None:
+    refused = [reviewed(version, operator, warm(seed), "good") for seed in range(200, 212)]
+    assert {record.reason for record in refused} == {"unlike_training"}
+    dataset = make(version.category, test_share=0)
+    assert dataset.images.filter(split="train").count() == 12
+    extended = carry_out(training.request_extension(version=version, dataset=dataset, actor=None))
+    assert inspect(extended, warm(220)).outcome == "good"
