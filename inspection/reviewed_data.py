@@ -221,6 +221,7 @@ _SHOWN = (
     "last_review__regions",
     "inspection__serial_number",
     "inspection__filename",
+    "inspection__reason",
     *(f"inspection__asset__{name}" for name in ("sha256", "content_type", "width", "height", "discarded_at")),
 )
 

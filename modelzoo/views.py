@@ -10,15 +10,15 @@ from http import HTTPStatus
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.roles import Right, require
+from accounts.roles import Right
 from accounts.web import needs
 from modelzoo import overview, services
-from modelzoo.models import InputCheckSettings, ModelVersion
+from modelzoo.models import Category, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
 from modelzoo.torch_free import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from mvtec_site.api import read_page
@@ -99,33 +99,46 @@ _CHECKS: dict[str, tuple[str, str, str, str]] = {
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@needs(Right.READ)
-def input_checks(request: HttpRequest, name: str) -> HttpResponse:
+def input_checks(request: HttpRequest, name: str) -> HttpResponseBase:
     """What is checked of a picture before it is judged as one of a category; POST sets it."""
-    try:
-        category = find_category(name)
-    except UserError as error:
-        raise Http404(error.detail) from error
-    rules, failed = input_rules(category.pk), None
-    if request.method == "POST":
-        require(request.user, Right.TUNE)
-        try:
-            rules = _rules_of(request)
-            services.set_input_checks(category=category, rules=rules, reason=reason_of(request), actor=request.user)
-        except UserError as error:
-            failed = error
-        else:
-            messages.success(request, f"The checks of pictures of {category.name} are set, from the next image on.")
-            return redirect("input-checks", name=category.name)
+    return _set_input_checks(request, name) if request.method == "POST" else _input_checks(request, name)
+
+
+@needs(Right.READ)
+def _input_checks(
+    request: HttpRequest, name: str, *, rules: InputRules | None = None, failed: UserError | None = None
+) -> HttpResponse:
+    """`rules`: those that were sent, where they could be read; `failed`: why they were refused."""
+    category = _category_or_404(name)
+    shown = rules or input_rules(category.pk)
     context = {
         "category": category,
-        "checks": [_check_of(check, rules) for check in CHECKS],
+        "checks": [_check_of(check, shown) for check in CHECKS],
         "actions": InputCheckSettings.Action.choices,
         "last": InputCheckSettings.objects.select_related("author").filter(category=category).first(),
         "failed": failed,
         "reason": request.POST.get("reason", "")[:LONGEST_REASON],
     }
     return render(request, "models/input_checks.html", context, status=failed.status if failed else HTTPStatus.OK)
+
+
+@needs(Right.TUNE)
+def _set_input_checks(request: HttpRequest, name: str) -> HttpResponseBase:
+    category, rules = _category_or_404(name), None
+    try:
+        rules = _rules_of(request)
+        services.set_input_checks(category=category, rules=rules, reason=reason_of(request), actor=request.user)
+    except UserError as error:
+        return _input_checks(request, name, rules=rules, failed=error)
+    messages.success(request, f"The checks of pictures of {category.name} are set, from the next image on.")
+    return redirect("input-checks", name=category.name)
+
+
+def _category_or_404(name: str) -> Category:
+    try:
+        return find_category(name)
+    except UserError as error:
+        raise Http404(error.detail) from error
 
 
 def _check_of(check: str, rules: InputRules) -> dict[str, Any]:

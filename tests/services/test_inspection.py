@@ -459,8 +459,8 @@ def sent(version: ModelVersion, image: Image.Image) -> Inspection:
 
 def test_a_stretched_picture_and_one_of_something_else_are_not_comparable(version: ModelVersion) -> None:
     good = parts.part(7)[0]
-    stripes = np.tile((np.arange(96) // 6 % 2 * 120 + 60)[None, :, None], (96, 1, 3)).astype(np.uint8)
-    stretched, other = sent(version, good.resize((768, 96))), sent(version, Image.fromarray(stripes))
+    stripes = np.tile((np.arange(96) // 6 % 2 * 120 + 60)[None, :, None], (96, 1, 3)) * np.array([1.0, 0.9, 0.8])
+    stretched, other = sent(version, good.resize((768, 96))), sent(version, Image.fromarray(stripes.astype(np.uint8)))
     for record, reason in ((stretched, "other_aspect"), (other, "unlike_training")):
         record.refresh_from_db()
         assert (record.outcome, record.reason) == ("not_comparable", reason)
