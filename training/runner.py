@@ -308,8 +308,8 @@ def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float
     if threshold <= 0 or (len(held_out) > 1 and np.ptp(held_out) == 0):
         images = "the one held-out good image" if len(held_out) == 1 else f"all {len(held_out)} held-out good images"
         raise RunFailed(
-            f"There is no threshold that could be relied on: {threshold:.3g} is the score of {images}, so every other "
-            "part would be rejected. Are they copies of one image? Train with more and different images of good parts."
+            f"There is no threshold that could be relied on: {threshold:.3g} is the score of {images}, which tells "
+            "nothing about how good parts differ. Train with more images of good parts, and no copies of one."
         )
     return threshold
 
