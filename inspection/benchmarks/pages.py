@@ -45,7 +45,9 @@ _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
     "audit-verification": AuditVerification.objects.order_by("-id"),
 }
 # All that `addresses` knows of, where there is something of each kind.
-NAMES = frozenset((*_WITHOUT_OBJECT, *_OF_RECORD, *_OF_VERSION, *_OF_NEWEST, "history-sheet", "models-compare"))
+NAMES = frozenset(
+    (*_WITHOUT_OBJECT, *_OF_RECORD, *_OF_VERSION, *_OF_NEWEST, "history-sheet", "input-checks", "models-compare")
+)
 
 
 def addresses() -> dict[str, str]:
@@ -56,6 +58,7 @@ def addresses() -> dict[str, str]:
     if record:
         found |= {name: reverse(name, args=[record.pk]) for name in _OF_RECORD}
         found |= {name: reverse(name, args=[record.model_version_id]) for name in _OF_VERSION}
+        found["input-checks"] = reverse("input-checks", args=[record.category.name])
         found["history-sheet"] = f"{found['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
     version = record.model_version if record else ModelVersion.objects.order_by("-id").first()
     other = version and ModelVersion.objects.filter(category=version.category).exclude(pk=version.pk).last()
