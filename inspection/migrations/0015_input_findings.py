@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inspection', '0013_undone_reviews'),
+        ('inspection', '0014_batch_warnings'),
     ]
 
     operations = [
