@@ -83,6 +83,8 @@ METHODS = {
     "reviews": "reviews",
     "revoke_token": "revoke_token",
     "roll_back_category": "rollback",
+    "input_checks": "input_checks",
+    "set_input_checks": "set_input_checks",
     "set_default_category": "set_default_category",
     "set_retention_policy": "set_retention_policy",
     "set_threshold": "set_threshold",
@@ -389,3 +391,11 @@ def test_a_token_for_inspecting_does_no_more(connect: Connect, user: User, deplo
     with pytest.raises(ApiProblem) as problem:
         list(line.inspections())
     assert (problem.value.status, problem.value.code) == (403, "permission_denied")
+
+
+def test_what_is_checked_of_pictures_is_read_and_set(client: Client, version: ModelVersion) -> None:
+    before = client.input_checks("disc")
+    fits(before, shapes.InputChecks)
+    after = client.set_input_checks("disc", reason="two cameras", size="off", aspect_percent=7.5)
+    fits(after, shapes.InputChecks)
+    assert (before["size"], after["size"], after["aspect"], after["aspect_percent"]) == ("refuse", "off", "refuse", 7.5)

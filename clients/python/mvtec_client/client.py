@@ -399,6 +399,17 @@ class Client(Transport):
         body = {"category": category, "reason": reason}
         return self._send("PUT", ("default-category",), json=body, repeatable=True).json()
 
+    def input_checks(self, category: str) -> shapes.InputChecks:
+        """What is checked of a picture before it is judged as one of a category."""
+        return self._get("categories", category, "input-checks")
+
+    def set_input_checks(
+        self, category: str, *, reason: str, **checks: Unpack[shapes.InputCheckFields]
+    ) -> shapes.InputChecks:
+        """Set what is checked from the next image on; what is not given stays as it is."""
+        body = {**checks, "reason": reason}
+        return self._send("PUT", ("categories", category, "input-checks"), json=body, repeatable=True).json()
+
     def deployments(self, *, category: str = "", status: str = "") -> Iterator[shapes.Deployment]:
         return self._pages("deployments", category=category, status=status)
 

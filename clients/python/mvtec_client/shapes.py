@@ -419,6 +419,35 @@ class Category(TypedDict):
     created_at: Moment
 
 
+CheckAction = Literal["off", "warn", "refuse"]
+
+
+class InputCheckFields(TypedDict, total=False):
+    """What is checked of a picture, what follows, and how much is tolerated."""
+
+    size: CheckAction
+    aspect: CheckAction
+    colour: CheckAction
+    likeness: CheckAction
+    size_factor: float
+    aspect_percent: float
+    likeness_factor: float
+
+
+class InputChecks(TypedDict):
+    category: str
+    size: CheckAction
+    aspect: CheckAction
+    colour: CheckAction
+    likeness: CheckAction
+    size_factor: float
+    aspect_percent: float
+    likeness_factor: float
+    reason: str
+    author: str | None
+    created_at: Moment | None
+
+
 class DefaultCategory(TypedDict):
     category: str | None
 
