@@ -231,5 +231,7 @@ def test_a_folder_that_can_be_read_either_way_is_asked_about(signed_in: Client, 
     assert refused.json()["folders"] == ["test/good_old"]
     assert not Dataset.objects.exists()
     archive = SimpleUploadedFile("disc.zip", packed(dataset_folder))
-    [made] = signed_in.post("/api/datasets", {"archive": archive, "name": "disc", "good": ["good_old"]}).json()
+    [made] = signed_in.post(
+        "/api/datasets", {"archive": archive, "name": "disc", "good": ["good_old"], "defect": ["scratch", "Scratch"]}
+    ).json()
     assert (made["test_images"], made["defective_images"]) == (8, 4)
