@@ -227,7 +227,9 @@ def _locked(category_id: int) -> Category:
 def needed_reason(given: str, what: str) -> str:
     """What is kept of a reason. Raises `UserError` where there is none."""
     if not given.strip():
-        raise UserError(f"{what} needs a reason: what will somebody ask in a year?", code="reason_missing")
+        raise UserError(
+            f"{what} needs a reason. Nothing was changed. Say why: it is kept in the audit log.", code="reason_missing"
+        )
     return given.strip()
 
 
@@ -244,14 +246,15 @@ def set_default_category(*, category: Category | None, reason: str, actor: Actor
     # One change at a time: whoever comes second sees what the first one set.
     rows = list(Category.objects.select_for_update(no_key=True).order_by("pk"))
     before = next((row for row in rows if row.is_default), None)
-    if before == category:
+    changed = category or before
+    if changed is None or before == category:
         return
     Category.objects.filter(is_default=True).update(is_default=False)
     if category is not None:
         Category.objects.filter(pk=category.pk).update(is_default=True)
     audit(
         kind="category.default_set",
-        subject=category or before,
+        subject=changed,
         actor=actor,
         before={"category": before.name if before else None},
         after={"category": category.name if category else None, "reason": reason},

@@ -55,7 +55,7 @@ def problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
 class Negotiation(DefaultContentNegotiation):
     """By the header `Accept` alone: `?format=` is a parameter like others, where there is one."""
 
-    settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+    settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
 
 
 class ApiView(APIView):
@@ -67,7 +67,7 @@ class ApiView(APIView):
 
     rights: ClassVar[Mapping[str, Right | tuple[Right, ...]]]
     hidden: ClassVar[bool] = False
-    content_negotiation_class = Negotiation
+    content_negotiation_class: type[DefaultContentNegotiation] = Negotiation
     begun = False  # whether the caller was let in, so that something may have been done
 
     def perform_authentication(self, request: Request) -> None:

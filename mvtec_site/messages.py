@@ -57,7 +57,7 @@ _MESSAGES: dict[type[serializers.Field], dict[str, str]] = {
 def use_our_messages() -> None:
     """Fields look their sentences up in their classes when a serializer is made."""
     for field, messages in _MESSAGES.items():
-        field.default_error_messages = field.default_error_messages | messages
+        field.default_error_messages = {**field.default_error_messages, **messages}
 
 
 def name_choices(serializer: serializers.Serializer) -> None:

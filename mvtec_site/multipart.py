@@ -86,6 +86,15 @@ class _Part:
 class StrictMultiPartParser(MultiPartParser):
     """Names of fields and files as UTF-8 or, failing that, Windows-1252; text as UTF-8 or what its part declares."""
 
+    _meta: Mapping[str, Any]
+    _input_data: Any
+    _content_length: int
+    _boundary: bytes
+    _encoding: str
+    _chunk_size: int
+    _upload_handlers: Sequence[FileUploadHandler]
+    _files: MultiValueDict
+
     def _parse(self) -> tuple[QueryDict, MultiValueDict]:
         if self._content_length == 0:
             return QueryDict(encoding=self._encoding), MultiValueDict()

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from django.http import QueryDict
 from rest_framework import parsers
-from rest_framework.parsers import DataAndFiles, get_encoding
+from rest_framework.parsers import DataAndFiles, get_encoding  # type: ignore[attr-defined]
 
 from mvtec_site.multipart import UnreadableRequest, check_text, read_multipart
 from mvtec_site.requests import check_form
@@ -78,7 +78,7 @@ def _check_texts(value: Any, name: str) -> None:
 class FormParser(parsers.FormParser):
     """Names and values as UTF-8."""
 
-    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: _Context = None) -> QueryDict:
+    def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: _Context = None) -> Any:
         form: QueryDict = super().parse(stream, media_type, parser_context)
         check_form(form)
         return form

@@ -75,7 +75,7 @@ def check_fields(serializer: serializers.Serializer, data: Mapping[str, Any], *,
             _refuse_repeated(known, path)
     for name, field in fields.items():
         for place, value in _nested(field, data.get(name), f"{path}{name}"):
-            inner = field if isinstance(field, serializers.Serializer) else field.child
+            inner = getattr(field, "child", field)
             if isinstance(inner, serializers.Serializer) and isinstance(value, Mapping):
                 check_fields(inner, value, path=f"{place}.")
 
@@ -136,10 +136,10 @@ class ReadableRequestMiddleware:
             try:
                 check_form(request.POST)
             except UnreadableRequest:
-                request._mark_post_parse_error()
+                request._mark_post_parse_error()  # type: ignore[attr-defined]
                 raise
 
         # Forms are read when somebody first asks for them, in Django's own time.
-        request.parse_file_upload = parse_file_upload  # type: ignore[method-assign]
+        request.parse_file_upload = parse_file_upload  # type: ignore[method-assign, assignment]
         request._load_post_and_files = load_post_and_files  # type: ignore[method-assign]
         return self.get_response(request)

@@ -136,7 +136,11 @@ def test_parameters_are_named_with_the_nearest_one_and_given_once(signed_in: Cli
 
 
 def test_fields_of_fields_are_read_as_well(signed_in: Client, version: ModelVersion, worker: None) -> None:
-    body = {"dataset": "disc", "algorithm": "padim", "calibration": {"method": "percentile", "percentil": 90}}
+    body: dict[str, Any] = {
+        "dataset": "disc",
+        "algorithm": "padim",
+        "calibration": {"method": "percentile", "percentil": 90},
+    }
     document = problem(post(signed_in, "training-runs", body), 400, "unknown_field")
     assert (document["field"], document["nearest"]) == ("calibration.percentil", "percentile")
     post(signed_in, "load_model", {})

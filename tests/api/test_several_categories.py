@@ -165,8 +165,8 @@ def test_the_models_page_sets_it(signed_in: Client, ring: Deployment, operator: 
     refused = signed_in.post("/models/default-category", {"category": "disc", "reason": ""})
     assert refused.status_code == 400
     assert "needs a reason" in refused.content.decode()
-    page = signed_in.post("/models/default-category", {"category": "disc", "reason": "line 1"}, follow=True)
-    assert "Images that name no category are judged as disc" in page.content.decode()
+    done = signed_in.post("/models/default-category", {"category": "disc", "reason": "line 1"}, follow=True)
+    assert "Images that name no category are judged as disc" in done.content.decode()
     client = Client()
     client.force_login(operator)
     assert "Default category: disc" in client.get("/models/").content.decode()
