@@ -605,6 +605,7 @@ def test_a_worker_that_does_not_answer(
         watched(watch)
     assert InspectionRequest.objects.get().status == "expired"
     request.getfixturevalue("worker")
+    settings.ANSWER_TIMEOUT = 30.0
     assert briefly(watched(watch)) == [("a.png", "inspected")]
 
 
