@@ -63,6 +63,7 @@ TABLE: dict[str, Row] = {
     "audit-checkpoints/<sequence>": hidden(GET=AUDITORS),
     # modelzoo
     "categories": row(GET=READERS),
+    "categories/<name>/input-checks": row(GET=READERS, PUT=ENGINEERS),
     "categories/<name>/rollback": row(POST=ENGINEERS),
     "default-category": row(GET=READERS, PUT=ENGINEERS),
     "model-versions": row(GET=READERS),
