@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import numpy as np
@@ -14,16 +15,18 @@ from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.formats import date_format
+from numpy.typing import NDArray
 
-from inspection.history import FILTER_NAMES, Filters, parse_filters, refuse
+from inspection.history import FILTER_NAMES, ORDERS, Filters, check_order, parse_filters, refuse
 from inspection.models import Inspection, SavedView, Standing
-from modelzoo.models import Category, ModelVersion, Threshold
-from mvtec_site.charts import Chart, Tick, histogram, share
+from modelzoo.models import Category, Deployment, ModelVersion, Threshold
+from mvtec_site.charts import Chart, Tick, histogram, lanes, rates, share
 from mvtec_site.errors import NotFound, UserError
+from mvtec_site.numbers import score_text
 from records.services import Actor
 
 # What an address of the page says besides its filters.
-BESIDE = ("view", "cursor", "limit")
+BESIDE = ("view", "cursor", "limit", "order")
 SHEET = "sheet"
 _SUGGESTED_FROM = 500  # records, the newest
 _OFFERED_MOST = 200
@@ -36,19 +39,23 @@ class Query:
 
     pairs: tuple[tuple[str, str], ...]
     view: str = ""
+    order: str = ""  # empty: the newest first
 
     @classmethod
     def of(cls, params: QueryDict) -> Query:
         given = tuple((name, value) for name in FILTER_NAMES for value in params.getlist(name) if value)
-        return cls(given, SHEET if params.get("view") == SHEET else "")
+        order = params.get("order", "")
+        known = order in ORDERS and order != "newest"
+        return cls(given, SHEET if params.get("view") == SHEET else "", order if known else "")
 
     @property
     def suffix(self) -> str:
         """For the address of a record: so it knows what is beside it, and where its reader came from."""
-        return f"?{self}" if self.pairs or self.view else ""
+        return f"?{self}" if self.pairs or self.view or self.order else ""
 
     def __str__(self) -> str:
-        return urlencode([*self.pairs, *([("view", self.view)] if self.view else [])])
+        beside = (("view", self.view), ("order", self.order))
+        return urlencode([*self.pairs, *(pair for pair in beside if pair[1])])
 
     def without(self, name: str, value: str = "") -> Query:
         """Without a filter, or one value of it."""
@@ -67,6 +74,10 @@ def read_filters(params: QueryDict) -> tuple[Filters, dict[str, str]]:
     first only: a page shows each sentence at its field."""
     wrong: dict[str, str] = {}
     left = params.copy()
+    try:
+        check_order(params.get("order", ""))
+    except UserError as error:
+        wrong["order"] = error.detail
     for name in [name for name in params if name not in (*FILTER_NAMES, *BESIDE)]:
         del left[name]
         wrong[name] = f"{name[:100]} is no filter. It is left out."
@@ -140,7 +151,7 @@ _BINS, _BINS_LEAST, _TICKS = 40, 12, 6
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
 _APART = (*_STEPS[:8], 2 * _DAY, *_STEPS[8:], 84 * _DAY, 364 * _DAY)
-_WORDS: dict[str, str] = dict(Inspection.Outcome.choices)
+_WORDS: dict[str, str] = {"good": "good", "defective": "defect", "not_comparable": "not comparable"}
 
 
 @dataclass(frozen=True)
@@ -154,23 +165,26 @@ class Figures:
     overruled: int
     scores: Chart | None
     times: Chart | None
+    rates: Chart | None
 
 
 def figures(filters: Filters) -> Figures:
     """Counts, when they were, and how the scores lie around the threshold."""
     records = filters.apply(Inspection.objects.order_by(*filters.ordering))
-    columns = ("created_at", "outcome", "score", "threshold_id", "standing__overruled")
+    columns = ("created_at", "outcome", "score", "threshold_id", "standing__overruled", "model_version_id")
     rows = list(records.values_list(*columns)[: COUNTED_MOST + 1])
     counted = rows[:COUNTED_MOST]
-    reviews = [overruled for *_, overruled in counted if overruled is not None]
+    reviews = [overruled for *_, overruled, _ in counted if overruled is not None]
+    spans = _spans([at for at, *_ in counted])
     return Figures(
         total=len(counted),
         more=len(rows) > COUNTED_MOST,
         outcomes=Counter(outcome for _, outcome, *_ in counted),
         reviewed=len(reviews),
         overruled=sum(reviews),
-        scores=_of_scores([(outcome, score, threshold) for _, outcome, score, threshold, _ in counted]),
-        times=_over_time([(at, outcome) for at, outcome, *_ in counted]),
+        scores=_of_scores([(outcome, score, threshold) for _, outcome, score, threshold, *_ in counted]),
+        times=spans and _over_time(spans, [outcome for _, outcome, *_ in counted]),
+        rates=spans and _defect_rate(spans, [outcome for _, outcome, *_ in counted], {row[-1] for row in counted}),
     )
 
 
@@ -195,43 +209,113 @@ def _of_scores(rows: Iterable[tuple[str, float | None, int]]) -> Chart | None:
         kind: (_WORDS[kind], np.histogram(np.clip(points[kinds == kind], edges[0], edges[-1]), edges)[0].tolist())
         for kind in ("good", "defective")
     }
-    what = "score as a multiple of its threshold" if alone is None else "anomaly score"
-    chart = histogram(
+    what = "score ÷ threshold" if alone is None else "anomaly score"
+    chart = lanes(
         f"How many records have which {what}",
         edges.tolist(),
         series,
-        marks=[(at, "threshold" if alone is None else f"threshold {alone:.4g}", "threshold")],
-        x_label=f"{what}; the last bar: and above" if points.max() > high else what,
+        marks=[(at, "threshold" if alone is None else f"threshold {score_text(alone)}", "threshold")],
+        x_label=f"{what} (last bar: and above)" if points.max() > high else what,
     )
-    return replace(chart, legend=[])  # the counts beside it have the colours
+    return chart
 
 
-def _over_time(rows: Sequence[tuple[datetime, str]]) -> Chart | None:
-    """Records of each verdict in equal spans of time that begin at full minutes, hours or days."""
-    if not rows:
+@dataclass(frozen=True)
+class _Spans:
+    """Equal spans of time that begin at full minutes, hours or days; seconds, with the time zone's offset added."""
+
+    moments: NDArray[np.float64]  # of the records
+    edges: NDArray[np.float64]
+    step: int
+    offset: float
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        texts = [_moment(edge - self.offset, self.step) for edge in self.edges]
+        return list(pairwise(texts))
+
+    @property
+    def ticks(self) -> list[Tick]:
+        first, last = self.edges[0], self.edges[-1]
+        apart = next((apart for apart in _APART if (last - first) / apart <= _TICKS), _APART[-1])
+        return [
+            Tick(share(edge, first, last), _moment(edge - self.offset, _DAY if edge % _DAY == 0 else _MINUTE))
+            for edge in np.arange(-(-first // apart) * apart, last, apart)
+        ]
+
+    def counts(self, chosen: NDArray[np.bool_]) -> list[int]:
+        found: list[int] = np.histogram(self.moments[chosen], self.edges)[0].tolist()
+        return found
+
+
+def _spans(times: Sequence[datetime]) -> _Spans | None:
+    if not times:
         return None
-    offset = (timezone.localtime(rows[0][0]).utcoffset() or timedelta()).total_seconds()
-    moments = np.array([at.timestamp() for at, _ in rows]) + offset
-    span = float(moments.max() - moments.min())
-    step = next((step for step in _STEPS if span / step < _BINS), _STEPS[-1])
+    offset = (timezone.localtime(times[0]).utcoffset() or timedelta()).total_seconds()
+    moments = np.array([at.timestamp() for at in times]) + offset
+    length = float(moments.max() - moments.min())
+    step = next((step for step in _STEPS if length / step < _BINS), _STEPS[-1])
     first = moments.min() // step * step
     count = int((moments.max() - first) // step) + 1
     first -= step * max(0, _BINS_LEAST - count)  # of a single minute the chart would be one block
-    edges = first + step * np.arange(max(count, _BINS_LEAST) + 1)
-    kinds = np.array([outcome for _, outcome in rows])
-    series = {kind: (words, np.histogram(moments[kinds == kind], edges)[0].tolist()) for kind, words in _WORDS.items()}
-    chart = histogram("How many records there are over time", edges.tolist(), series, x_label=_PER.get(step, ""))
-    words = [_moment(edge - offset, step) for edge in edges]
-    apart = next((apart for apart in _APART if (edges[-1] - edges[0]) / apart <= _TICKS), _APART[-1])
-    ticks = [
-        Tick(share(edge, edges[0], edges[-1]), _moment(edge - offset, _DAY if edge % _DAY == 0 else _MINUTE))
-        for edge in np.arange(-(-edges[0] // apart) * apart, edges[-1], apart)
-    ]
+    return _Spans(moments, first + step * np.arange(max(count, _BINS_LEAST) + 1), step, offset)
+
+
+def _over_time(spans: _Spans, outcomes: Sequence[str]) -> Chart:
+    """Records of each verdict in equal spans of time."""
+    kinds = np.array(outcomes)
+    series = {kind: (words, spans.counts(kinds == kind)) for kind, words in _WORDS.items()}
+    per = _PER.get(spans.step, "")
+    chart = histogram(
+        f"How many records there are {per}, by the model's verdict",
+        spans.edges.tolist(),
+        series,
+        x_label=f"records {per}, by the model's verdict",
+    )
     totals = zip(*(counts for _, counts in series.values()), strict=True)
     table = [
-        [words[i], words[i + 1], *(str(count) for count in counts)] for i, counts in enumerate(totals) if any(counts)
+        [*words, *(str(count) for count in counts)]
+        for words, counts in zip(spans.words, totals, strict=True)
+        if any(counts)
     ]
-    return replace(chart, x_ticks=ticks, rows=table, legend=[])
+    return replace(chart, x_ticks=spans.ticks, rows=table, legend=[])
+
+
+_EVENTS_MOST = 8
+
+
+def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> Chart | None:
+    """The share of what the model called defective, with control limits, and when models and thresholds changed."""
+    kinds = np.array(outcomes)
+    defective, judged = spans.counts(kinds == "defective"), spans.counts(kinds != "not_comparable")
+    if not any(judged):
+        return None
+    per = _PER.get(spans.step, "")
+    chart = rates(
+        f"Share of defective parts {per}, by the model's verdict, with control limits",
+        spans.edges.tolist(),
+        list(zip(defective, judged, strict=True)),
+        ticks=spans.ticks,
+        spans=spans.words,
+        marks=_changes(spans, versions),
+    )
+    return replace(chart, x_label=f"defect rate {per}, mean and 3-sigma limits; ringed: beyond them")
+
+
+def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
+    """When one of these versions was put in force or its threshold changed, the last ones of the time that is shown."""
+    first, last = (datetime.fromtimestamp(spans.edges[at] - spans.offset, tz=UTC) for at in (0, -1))
+    deployed = Deployment.objects.filter(model_version__in=versions, activated_at__range=(first, last))
+    moved = Threshold.objects.filter(model_version__in=versions, created_at__range=(first, last), revision__gt=1)
+    found = [
+        *((at, f"v{number} in force", "deployed") for at, number in deployed.values_list("activated_at", _NUMBER)),
+        *((at, f"threshold rev. {revision}", "moved") for at, revision in moved.values_list("created_at", "revision")),
+    ]
+    newest = sorted(found, reverse=True)[:_EVENTS_MOST]
+    return [(at.timestamp() + spans.offset, words, kind) for at, words, kind in reversed(newest)]
+
+
+_NUMBER = "model_version__number"
 
 
 _PER = {

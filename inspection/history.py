@@ -8,11 +8,13 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, NoReturn
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
@@ -40,6 +42,29 @@ class Known:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What was typed to find a part by, and the records that it finds; None: more than are worth naming.
+
+    Few are named, so that a rare one is found by the indexes of `SEARCHED` however old it is. Where there are many,
+    the newest of them are near the top of any list, and are found there.
+    """
+
+    asked: str
+    ids: tuple[uuid.UUID, ...] | None
+
+    @property
+    def condition(self) -> Q:
+        if self.ids is not None:
+            return Q(pk__in=self.ids)
+        return reduce(or_, (Q(**_begins_with(field, self.asked)) for field in SEARCHED))
+
+
+# By what a part is looked for: each begins with what was typed. Each has an index for it.
+SEARCHED = ("filename", "serial_number", "lot", "part_number")
+_SEARCH_NAMED = 2000  # records of each
+
+
+@dataclass(frozen=True)
 class Filters:
     """Which records are meant; what is None or empty asks for nothing. One set for pages, exports, what-if, rescoring.
 
@@ -62,6 +87,7 @@ class Filters:
     operator: User | None = None
     serial_number: str = ""
     serial: str = ""  # how a serial number begins
+    search: Search | None = None
     batch: uuid.UUID | None = None
     image_sha256: Known | None = None
     reviewed: bool | None = None
@@ -125,8 +151,10 @@ class Filters:
             "standing__verdict": self.review_verdict,
             "standing__reviewer": self.reviewer and self.reviewer.pk,
         }
-        if self.image_sha256 and not self.image_sha256.ids:
+        if (self.image_sha256 and not self.image_sha256.ids) or (self.search and self.search.ids == ()):
             return queryset.none()
+        if self.search:
+            queryset = queryset.filter(self.search.condition)
         conditions = _given(of_record | _begins_with("serial_number", self.serial))
         if conditions and self.of_reviewed:
             conditions["standing__inspected_at"] = F("created_at")
@@ -147,7 +175,7 @@ def _begins_with(field: str, prefix: str) -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Known):
+    if isinstance(value, Known | Search):
         return value.asked
     if isinstance(value, datetime):
         return value.isoformat()
@@ -339,6 +367,18 @@ def _revisions(revision: int, version: int | None) -> Known:
     return Known(revision, ids) if ids else refuse("threshold_revision", f"{revision} is unknown")
 
 
+def _search(name: str, text: str) -> Search:
+    text = _text(100)(name, text)
+    ids: set[uuid.UUID] = set()
+    for field in SEARCHED:
+        found = Inspection.objects.filter(**_begins_with(field, text)).order_by().values_list("pk", flat=True)
+        some = list(found[: _SEARCH_NAMED + 1])
+        if len(some) > _SEARCH_NAMED:
+            return Search(text, None)
+        ids.update(some)
+    return Search(text, tuple(sorted(ids)))
+
+
 def _image(name: str, text: str) -> Known:
     """Whether a picture was ever seen may be asked of any."""
     if not re.fullmatch(r"[0-9a-f]{64}", text):
@@ -364,6 +404,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "operator": _user,
     "serial_number": _text(100),
     "serial": _text(100),
+    "search": _search,
     "batch": _uuid,
     "image_sha256": _image,
     "reviewed": _yes_no,
@@ -377,6 +418,37 @@ FILTER_NAMES = tuple(_PARSERS)
 
 # ---------------------------------------------------------------- in which order
 _CHUNK = 1000
+# By name: the column, or the margin: how far the score lies above the threshold (below it: negative).
+ORDERS = {
+    "newest": "-created_at",
+    "oldest": "created_at",
+    "score_high": "-score",
+    "score_low": "score",
+    "margin_high": "-signed_margin",
+    "margin_low": "signed_margin",
+}
+
+
+def check_order(order: str) -> str:
+    """The name of an order, `newest` where none was asked for. Raises `UserError` for what is none."""
+    return order if order in ORDERS else refuse("order", f"must be {_or([*ORDERS])}") if order else "newest"
+
+
+def in_order(filters: Filters, order: str) -> tuple[QuerySet[Inspection], tuple[str, ...]]:
+    """The keys of the records that are meant, and the ordering that makes pages of them.
+
+    By score or margin only what was scored is listed: the rest has no place there.
+    """
+    field = ORDERS[order]
+    if field == "-created_at":
+        return keys(filters), filters.ordering
+    if field == "created_at":
+        ordering = tuple(name.removeprefix("-") for name in filters.ordering)
+        return keys(filters).order_by(*ordering), ordering
+    ordering = (field, "-id" if field.startswith("-") else "id")
+    scored = filters.apply(Inspection.objects.filter(score__isnull=False))
+    scored = scored.annotate(signed_margin=F("score") - F("threshold_value"))
+    return scored.order_by(*ordering).only("score", "threshold_value"), ordering
 
 
 def keys(filters: Filters) -> QuerySet[Inspection]:

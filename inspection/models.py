@@ -7,7 +7,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
 from records.images import name_warning
@@ -284,6 +284,16 @@ class Inspection(models.Model):
             models.Index(fields=["model_version", "score", "outcome", "created_at"], name="inspections_by_score"),
             # a serial number, or how it begins (the class of operators makes PostgreSQL's LIKE use it)
             models.Index(fields=["serial_number"], opclasses=["varchar_pattern_ops"], name="inspections_by_serial"),
+            # search: how a file name, a lot or a part number begins
+            models.Index(fields=["filename"], opclasses=["varchar_pattern_ops"], name="inspections_by_filename"),
+            models.Index(fields=["lot"], opclasses=["varchar_pattern_ops"], name="inspections_by_lot_prefix"),
+            models.Index(fields=["part_number"], opclasses=["varchar_pattern_ops"], name="inspections_by_part_prefix"),
+            # the history in the order of the scores, of all records or of one category
+            models.Index(fields=["score", "id"], name="inspections_score_order"),
+            models.Index(fields=["category", "score", "id"], name="inspections_category_score"),
+            # the same of the margins
+            models.Index(F("score") - F("threshold_value"), "id", name="inspections_margin_order"),
+            models.Index("category", F("score") - F("threshold_value"), "id", name="inspections_category_margin"),
         ]
         constraints = [
             models.CheckConstraint(condition=finite("score"), name="score_is_finite"),
@@ -331,6 +341,11 @@ class Inspection(models.Model):
         if self.outcome == self.Outcome.NOT_COMPARABLE:
             return None
         return self.outcome == self.Outcome.DEFECTIVE
+
+    @property
+    def margin(self) -> float | None:
+        """How far the score lies above the threshold, in units of the score; negative: below it."""
+        return None if self.score is None else self.score - self.threshold_value
 
     @property
     def stands(self) -> str:

@@ -17,7 +17,7 @@ from django.db.models import Q
 from numpy.typing import NDArray
 
 from inspection import selectors
-from inspection.history import Filters, keys, records_of
+from inspection.history import ORDERS, Filters, in_order, keys, records_of
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.maps import decode_map
 from mvtec_site.api import beyond
@@ -41,17 +41,23 @@ def open_record(inspection_id: uuid.UUID) -> Inspection:
 
 
 # ---------------------------------------------------------------- before and after it
-def neighbours(record: Inspection, filters: Filters) -> tuple[uuid.UUID | None, uuid.UUID | None]:
-    """The next newer and the next older record of those that are meant, whether the record itself is or not."""
-    place = [record.created_at, record.pk]
-    older = filters.ordering
-    newer = tuple(name.removeprefix("-") for name in older)
+def neighbours(
+    record: Inspection, filters: Filters, order: str = "newest"
+) -> tuple[uuid.UUID | None, uuid.UUID | None]:
+    """The record before and the one after it in an order of those that are meant, be it one of them or not."""
+    found, after = in_order(filters, order)
+    column = ORDERS[order].removeprefix("-")
+    value = {"created_at": record.created_at, "score": record.score, "signed_margin": record.margin}[column]
+    if value is None:
+        return None, None  # it has no place in this order
+    place = [value, record.pk]
+    before = tuple(name[1:] if name.startswith("-") else f"-{name}" for name in after)
 
     def first(ordering: tuple[str, ...]) -> uuid.UUID | None:
-        row = keys(filters).order_by(*ordering).filter(beyond(ordering, place)).first()
+        row = found.order_by(*ordering).filter(beyond(ordering, place)).first()
         return row.pk if row else None
 
-    return first(newer), first(older)
+    return first(before), first(after)
 
 
 def same_part(record: Inspection) -> list[Inspection]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -190,7 +191,7 @@ def read_page(queryset: QuerySet, request: Request | HttpRequest, *, ordering: t
     together must be unique: no page is moved by rows that come or go, and none is found by counting."""
     limit = _limit(request)
     cursor = request.GET.get("cursor", "")
-    backwards, values = _decoded(cursor, queryset.model, ordering) if cursor else (False, None)
+    backwards, values = _decoded(cursor, queryset, ordering) if cursor else (False, None)
     wanted = tuple(_opposite(name) for name in ordering) if backwards else ordering
     if values is not None:
         queryset = queryset.filter(beyond(wanted, values))
@@ -255,23 +256,23 @@ def _encoded(backwards: bool, values: list[Any]) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _decoded(cursor: str, model: type[Model], ordering: tuple[str, ...]) -> tuple[bool, list[Any]]:
+def _decoded(cursor: str, queryset: QuerySet, ordering: tuple[str, ...]) -> tuple[bool, list[Any]]:
     try:
         found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         backwards, *texts = found
         if backwards not in (0, 1) or len(texts) != len(ordering) or not all(isinstance(text, str) for text in texts):
             raise ValueError("another ordering")
-        return bool(backwards), [_read(model, name, text) for name, text in zip(ordering, texts, strict=True)]
+        return bool(backwards), [_read(queryset, name, text) for name, text in zip(ordering, texts, strict=True)]
     except (ValueError, TypeError, OverflowError, ValidationError, RecursionError) as error:
         raise UserError("This cursor is not one of ours. Begin again without it.", code="invalid_cursor") from error
 
 
-def _read(model: type[Model], name: str, text: str) -> Any:
-    """A value of a field that `name` leads to, from its text; bounded, so that the database can take it."""
-    *path, last = name.removeprefix("-").split("__")
-    for step in path:
-        model = model._meta.get_field(step).related_model  # type: ignore[assignment]
-    value = model._meta.get_field(last).to_python(text)  # type: ignore[union-attr]
+def _read(queryset: QuerySet, name: str, text: str) -> Any:
+    """A value of a field or annotation, from its text; bounded, so that the database can take it."""
+    name = name.removeprefix("-")
+    value = _field_of(queryset, name).to_python(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("no number")
     if isinstance(value, int) and abs(value) >= 2**63:
         raise ValueError("too large")
     if isinstance(value, datetime):
@@ -279,6 +280,16 @@ def _read(model: type[Model], name: str, text: str) -> Any:
     if isinstance(value, str) and b"\0" in value.encode():  # half a surrogate pair is a ValueError of `encode`
         raise ValueError("no text that a database takes")
     return value
+
+
+def _field_of(queryset: QuerySet, name: str) -> Any:
+    if name in queryset.query.annotations:
+        return queryset.query.annotations[name].output_field
+    model: type[Model] = queryset.model
+    *path, last = name.split("__")
+    for step in path:
+        model = model._meta.get_field(step).related_model  # type: ignore[assignment]
+    return model._meta.get_field(last)
 
 
 def page_output(item: type[serializers.Serializer]) -> type[serializers.Serializer]:

@@ -206,6 +206,74 @@ def lanes(
     return replace(stacked, shapes=shapes, y_ticks=ticks, laned=True, legend=[])  # each lane says what it is
 
 
+def rates(
+    name: str,
+    edges: Sequence[float],
+    counts: Sequence[tuple[int, int]],
+    *,
+    ticks: Sequence[Tick],
+    spans: Sequence[tuple[str, str]],
+    marks: Sequence[tuple[float, str, str]] = (),
+    what: str = "defective",
+) -> Chart:
+    """A p-chart: shares over time, their mean, and the limits between which chance alone leaves them.
+
+    The limits are mean +- 3 * sqrt(mean * (1 - mean) / n) of the n parts of each span (Shewhart): a share beyond them
+    is drawn with a ring, and named as such in the table.
+
+    Args:
+        edges: n + 1 ascending edges of the spans.
+        counts: (how many were `what`, of how many) of each span.
+        ticks: of the time axis.
+        spans: (from, to) of each span in words.
+        marks: (value, label, kind) of what happened meanwhile.
+    """
+    low, high = float(edges[0]), float(edges[-1])
+    total = sum(of for _, of in counts)
+    mean = sum(count for count, _ in counts) / total if total else 0.0
+    limits = []
+    for _, of in counts:
+        spread = 3 * math.sqrt(mean * (1 - mean) / of) if of else 0.0
+        limits.append((max(0.0, mean - spread), min(1.0, mean + spread)))
+    shares = [count / of if of else None for count, of in counts]
+    top = max([*(one for one in shares if one is not None), *(limit[1] for limit in limits), 0.01]) * 1.05
+
+    def height(value: float) -> str:
+        return f"{100 - 100 * value / top:.2f}"
+
+    def steps(side: int) -> str:
+        path = ""
+        for index, (_, of) in enumerate(counts):
+            if of:
+                left, right = share(edges[index], low, high), share(edges[index + 1], low, high)
+                path += f"M{left:.2f} {height(limits[index][side])}H{right:.2f}"
+        return path
+
+    curve, beyond, dots, rows = "", "", "", []
+    for index, ((count, of), value) in enumerate(zip(counts, shares, strict=True)):
+        if value is None:
+            continue
+        at = f"{share((edges[index] + edges[index + 1]) / 2, low, high):.2f} {height(value)}"
+        lower, upper = limits[index]
+        outside = not lower <= value <= upper
+        curve += f"{'L' if curve else 'M'}{at}"
+        dots += f"M{at}h0"
+        beyond += f"M{at}h0" if outside else ""
+        side = "above the limits" if value > upper else "below the limits" if value < lower else ""
+        rows.append([*spans[index], f"{count} of {of}", *(f"{100 * one:.1f} %" for one in (value, lower, upper)), side])
+    shapes = [("limit", steps(0) + steps(1)), ("centre", f"M0 {height(mean)}H100")]
+    shapes += [("curve", curve), ("ring", beyond), ("dot", dots)]
+    return Chart(
+        name=name,
+        shapes=[Shape(kind, path) for kind, path in shapes if path],
+        x_ticks=list(ticks),
+        y_ticks=[Tick(100 - 100 * value / top, f"{100 * value:g} %") for value in round_values(0, top, 5)],
+        marks=marks_of(marks, low, high),
+        columns=["from", "to", what, "rate", "lower limit", "upper limit", ""],
+        rows=rows,
+    )
+
+
 def line(
     name: str,
     points: Mapping[str, tuple[str, Sequence[tuple[float, float]]]],

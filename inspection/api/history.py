@@ -52,6 +52,7 @@ _SHAPES: dict[str, tuple[dict[str, Any], str]] = {
     "operator": ({"type": "string"}, "user name of who had it inspected"),
     "serial_number": (_TEXT, "whole"),
     "serial": (_TEXT, "how the serial number begins"),
+    "search": (_TEXT, "how the file name, the serial number, the lot or the part number begins"),
     "batch": ({"type": "string", "format": "uuid"}, ""),
     "image_sha256": ({"type": "string", "pattern": "^[0-9a-f]{64}$"}, "of the image file as it was sent"),
     "reviewed": (_YES_NO, ""),
@@ -80,18 +81,27 @@ class InspectionRowOutput(InspectionOutput):
 
 
 class HistoryView(ApiView):
-    """The records that were asked for, newest first."""
+    """The records that were asked for, newest first or in another order."""
 
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=[*FILTER_PARAMETERS, *PAGE_PARAMETERS],
+        parameters=[
+            *FILTER_PARAMETERS,
+            OpenApiParameter(
+                "order",
+                {"type": "string", "enum": [*history.ORDERS], "default": "newest"},
+                description="by score or margin (score minus threshold) only what was scored is listed",
+            ),
+            *PAGE_PARAMETERS,
+        ],
         responses={200: page_output(InspectionRowOutput), **problems()},
         operation_id="inspections",
     )
     def get(self, request: Request) -> Response:
-        filters = history.parse_filters(request.query_params, beside=("limit", "cursor"), strict=True)
-        page = read_page(history.keys(filters), request, ordering=filters.ordering)
+        filters = history.parse_filters(request.query_params, beside=("limit", "cursor", "order"), strict=True)
+        keys, ordering = history.in_order(filters, history.check_order(request.query_params.get("order", "")))
+        page = read_page(keys, request, ordering=ordering)
         return page.response(history.listed(page.rows))
 
 

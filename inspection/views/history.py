@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -47,6 +47,7 @@ _LABELS = {
     "operator": "Operator",
     "serial_number": "Serial number",
     "serial": "Serial number begins with",
+    "search": "File, serial, lot or part begins with",
     "batch": "Batch",
     "image_sha256": "Image",
     "reviewed": "Reviewed",
@@ -56,7 +57,7 @@ _LABELS = {
     "reviewer": "Reviewer",
 }
 _PERIODS = {"today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
-_OUTCOMES = {"good": "Good", "defective": "Defective", "not_comparable": "Not comparable"}
+_OUTCOMES = {"good": "Good", "defective": "Defect", "not_comparable": "Not comparable"}
 # One click each. Whatever else is filtered by has a field, or comes with a link from another page.
 _QUICK = (
     ("Period", [("period", value, words) for value, words in _PERIODS.items()]),
@@ -66,6 +67,14 @@ _QUICK = (
         [("reviewed", "no", "Not reviewed"), ("overruled", "yes", "Overruled"), ("contested", "yes", "Contested")],
     ),
 )
+_ORDERS = {
+    "newest": "Newest",
+    "oldest": "Oldest",
+    "score_high": "Highest score",
+    "score_low": "Lowest score",
+    "margin_high": "Farthest above threshold",
+    "margin_low": "Farthest below threshold",
+}
 _ONE_CLICK = {(name, value) for _, choices in _QUICK for name, value, _ in choices}
 _EXPORTS = [
     ({"format": "xlsx"}, "Excel"),
@@ -123,16 +132,20 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         "sheet": query.view == SHEET,
         "suffix": query.suffix,
         "here": _address(query, _cursor(request.GET)),
-        "as_table": _address(Query(query.pairs), _cursor(request.GET)),
-        "as_sheet": _address(Query(query.pairs, SHEET), _cursor(request.GET)),
+        "as_table": _address(replace(query, view=""), _cursor(request.GET)),
+        "as_sheet": _address(replace(query, view=SHEET), _cursor(request.GET)),
         "figures_address": _address(query, name="history-figures"),
         "newest": _address(query),
-        "all_records": _address(Query((), query.view)),
+        "all_records": _address(Query((), query.view, query.order)),
+        "orders": [_order(query, name, words) for name, words in _ORDERS.items()],
+        "sorts": {column: _sort(query, column) for column in ("time", "score", "margin")},
+        "by_time": not query.order or query.order == "oldest",
     }
     if wrong:
         return found  # a record that is missing because of a typing error would be a wrong answer
     try:
-        page = read_page(history.keys(filters), request, ordering=filters.ordering)
+        keys, ordering = history.in_order(filters, query.order or "newest")
+        page = read_page(keys, request, ordering=ordering)
     except UserError as error:
         return found | {"lost": error}
     return found | {
@@ -284,6 +297,22 @@ def _quick(query: Query, name: str, value: str, words: str) -> _Chip:
     return _Chip(words, _address(others.having(name, value)), on=False)
 
 
+def _order(query: Query, name: str, words: str) -> _Chip:
+    order = "" if name == "newest" else name
+    return _Chip(words, _address(replace(query, order=order)), on=query.order == order)
+
+
+def _sort(query: Query, column: str) -> dict[str, str]:
+    """Of a column's head: the address that sorts by it, the other way round where it does already; and the way."""
+    downwards, upwards = {
+        "time": ("", "oldest"),
+        "score": ("score_high", "score_low"),
+        "margin": ("margin_high", "margin_low"),
+    }[column]
+    way = {downwards: "descending", upwards: "ascending"}.get(query.order, "")
+    return {"address": _address(replace(query, order=upwards if way == "descending" else downwards)), "way": way}
+
+
 def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Chip, bool]]:
     """Every filter in force, and whether it has a place of its own among those of one click."""
     names = {str(version.pk): str(version) for version in versions}
@@ -341,9 +370,11 @@ class HistoryForm(forms.Form):
     contested = _choice("contested", _YES_NO)
     review_verdict = _choice("review_verdict", Review.Verdict.choices)
     reviewer = _text("reviewer", suggested="people")
-    serial = forms.CharField(
+    search = forms.CharField(
         required=False,
-        widget=forms.TextInput({"type": "search", "form": "filters", "placeholder": "Serial number", "maxlength": 100}),
+        widget=forms.TextInput(
+            {"type": "search", "form": "filters", "placeholder": "File, serial, lot or part", "maxlength": 100}
+        ),
     )
 
     def __init__(self, params: QueryDict, wrong: dict[str, str], offered: browsing.Offered) -> None:

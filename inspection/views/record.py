@@ -101,13 +101,14 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     query = Query.of(request.GET)
     filters, wrong = browsing.read_filters(request.GET)
     # Whoever mistyped a filter is not led on among other records than those that were meant.
-    newer, older = (None, None) if wrong else opened.neighbours(shown, filters)
+    newer, older = (None, None) if wrong else opened.neighbours(shown, filters, query.order or "newest")
     reviews = opened.reviews_of(shown)
     timings, total = opened.steps(shown)
     context = {
         "shown": shown,
         "title": f"{verdict_in_words(shown)} · {shown.filename}",
         "suffix": query.suffix,
+        "by_time": not query.order,
         "filtered": bool(query.pairs),
         "wrong": list(wrong.values()),
         "newer": newer,

@@ -34,6 +34,13 @@ def score(value: float | None) -> str:
 
 
 @register.filter
+def signed(value: float) -> str:
+    """A difference of scores, with its sign."""
+    sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
+    return sign + score_text(abs(value))
+
+
+@register.filter
 def verdict_word(verdict: str) -> str:
     """A verdict as the one word that all pages have for it."""
     return VERDICT_WORDS[verdict]

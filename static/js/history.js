@@ -3,7 +3,7 @@
 "use strict";
 
 (function () {
-  const search = document.getElementById("id_serial");
+  const search = document.getElementById("id_search");
   const form = document.getElementById("records-form");
   const keys = document.getElementById("keys");
   const opener = document.getElementById("show-keys");

@@ -19,6 +19,7 @@ from inspection.models import Inspection, Review, SavedView
 from inspection.saved_views import VIEWS_MOST
 from inspection.views import history as page
 from modelzoo.models import ModelVersion
+from mvtec_site.numbers import score_text
 from records.models import AuditEvent
 from tests.conftest import person
 
@@ -70,7 +71,7 @@ def test_pages_lead_on_and_back_and_show_each_record_once(signed_in: Client, rec
     assert shown(first) == ids(records[:50])
     second = signed_in.get(link(first, "Older"))
     assert shown(second) == ids(records[50:])
-    assert "These are the oldest." in text(second)
+    assert "End of list" in text(second)
     assert shown(signed_in.get(link(second, "Newer"))) == ids(records[:50])
 
 
@@ -83,7 +84,7 @@ def test_filters_narrow_what_is_shown_and_lead_along_with_every_link(
     assert f"/inspections/{chosen[0].pk}/?outcome=good&station=east-1" in text(response)
     assert link(response, "Station: east-1") == "/inspections/?outcome=good"
     assert link(response, "Good") == "/inspections/?station=east-1"
-    assert link(response, "Defective") == "/inspections/?outcome=good&outcome=defective&station=east-1"
+    assert link(response, "Defect") == "/inspections/?outcome=good&outcome=defective&station=east-1"
     assert link(response, "Remove all filters") == "/inspections/"
     assert link(response, "CSV") == "/api/inspections/export?format=csv&outcome=good&station=east-1"
     assert signed_in.get(link(response, "CSV")).status_code == 200
@@ -94,6 +95,37 @@ def test_filters_narrow_what_is_shown_and_lead_along_with_every_link(
 def test_a_serial_number_is_found_by_how_it_begins(signed_in: Client, records: list[Inspection]) -> None:
     assert shown(signed_in.get("/inspections/", {"serial": records[7].serial_number})) == ids([records[7]])
     assert len(shown(signed_in.get("/inspections/", {"serial": "SN00000001"}))) == 10
+
+
+def test_a_search_finds_by_all_that_a_part_is_called(signed_in: Client, records: list[Inspection]) -> None:
+    one = records[7]
+    assert shown(signed_in.get("/inspections/", {"search": one.serial_number})) == ids([one])
+    assert shown(signed_in.get("/inspections/", {"search": one.filename})) == ids([one])
+    for text_of_many in (one.lot, one.part_number):
+        response = signed_in.get("/inspections/", {"search": text_of_many, "limit": "500"})
+        meant = [record for record in records if text_of_many in (record.lot, record.part_number)]
+        assert shown(response) == ids(meant)
+        assert link(response, f"File, serial, lot or part begins with: {text_of_many}").startswith("/inspections/")
+
+
+def test_columns_sort_and_records_lead_on_in_that_order(signed_in: Client, records: list[Inspection]) -> None:
+    scored = sorted(
+        (record for record in records if record.score is not None),
+        key=lambda record: (record.score, record.pk),
+        reverse=True,
+    )
+    first = signed_in.get("/inspections/")
+    assert 'aria-sort="descending"' in text(first)
+    response = signed_in.get(link(first, "Score"))
+    assert shown(response) == ids(scored[:50])
+    upwards = signed_in.get(link(response, "Score"))
+    assert shown(upwards) == ids(scored[::-1][:50])
+    opened_page = signed_in.get(f"/inspections/{scored[1].pk}/?order=score_high")
+    assert f"/inspections/{scored[2].pk}/?order=score_high" in text(opened_page).partition('rel="next"')[2][:200]
+    assert f"/inspections/{scored[0].pk}/?order=score_high" in text(opened_page).partition('rel="prev"')[2][:200]
+    by_margin = shown(signed_in.get("/inspections/?order=margin_low&view=sheet"))
+    assert by_margin[0] == str(min(scored, key=lambda record: record.margin or 0.0).pk)
+    assert signed_in.get("/inspections/?order=colour").status_code == 400
 
 
 def test_a_period_is_until_now(signed_in: Client, records: list[Inspection]) -> None:
@@ -139,7 +171,7 @@ def test_a_contact_sheet_stays_one(signed_in: Client, records: list[Inspection])
     assert shown(response) == ids(records[:50])
     assert "<table" not in text(response).partition("records-form")[2]
     assert f"/inspections/{records[0].pk}/?view=sheet" in text(response)
-    assert link(response, "Defective") == "/inspections/?outcome=defective&view=sheet"
+    assert link(response, "Defect") == "/inspections/?outcome=defective&view=sheet"
     assert "view=sheet" in link(response, "Older")
     older = signed_in.get(link(response, "Older"))
     assert link(older, "Table") == link(response, "Older").replace("view=sheet&", "")  # the place is kept
@@ -209,7 +241,7 @@ def test_more_is_appended(signed_in: Client, records: list[Inspection]) -> None:
     assert shown(more) == ids(records[50:])
     assert "<html" not in text(more)
     assert "HX-Request" in more["Vary"]  # a browser keeps the part and the page apart
-    assert "These are the oldest." in text(more)
+    assert "End of list" in text(more)
     assert 'hx-swap-oob="true"' in text(more)
 
 
@@ -403,13 +435,18 @@ def test_figures_are_those_of_the_records(records: list[Inspection]) -> None:
     assert sum(int(count) for row in found.scores.rows for count in row[2:]) == scored
     [mark] = found.scores.marks
     assert mark.label == "threshold"
+    assert found.scores.laned  # as every distribution of scores
+    assert found.rates
+    assert sum(int(row[2].split()[0]) for row in found.rates.rows) == found.outcomes["defective"]
+    judged = found.outcomes["defective"] + found.outcomes["good"]
+    assert sum(int(row[2].split()[2]) for row in found.rates.rows) == judged
 
 
 def test_scores_of_one_threshold_are_not_divided(records: list[Inspection]) -> None:
     record = next(record for record in records if record.score is not None)
     found = browsing.figures(browsing.read_filters(QueryDict(f"threshold={record.threshold_id}"))[0])
     assert found.scores
-    assert found.scores.marks[0].label == f"threshold {record.threshold_value:.4g}"
+    assert found.scores.marks[0].label == f"threshold {score_text(record.threshold_value)}"
 
 
 def test_no_more_are_counted_than_can_be_at_once(
@@ -440,5 +477,6 @@ def test_a_page_costs_the_same_however_long_it_is(
     for query in ("?limit=2", "?limit=60", "?limit=60&view=sheet"):
         with django_assert_num_queries(3 + 2 + 4 + 2):
             assert signed_in.get(f"/inspections/{query}").status_code == 200
-    with django_assert_num_queries(3 + 2):  # the figures: the records, and the thresholds of their scores
+    # the figures: the records, the thresholds of their scores; deployments and thresholds of that time
+    with django_assert_num_queries(3 + 4):
         assert signed_in.get("/inspections/figures").status_code == 200

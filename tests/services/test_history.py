@@ -66,6 +66,7 @@ def chosen(records: list[Inspection], query: dict[str, str]) -> list[uuid.UUID]:
             "operator": lambda: record.operator is not None and record.operator.get_username() == value,
             "serial_number": lambda: record.serial_number == value,
             "serial": lambda: record.serial_number.startswith(value),
+            "search": lambda: any(getattr(record, field).startswith(value) for field in history.SEARCHED),
             "batch": lambda: str(record.request.batch_id) == value,
             "image_sha256": lambda: record.asset.sha256 == value,
             "reviewed": lambda: (standing is not None) == (value == "yes"),
@@ -104,6 +105,12 @@ def queries(records: list[Inspection]) -> list[dict[str, str]]:
         {"serial_number": one.serial_number},
         {"serial": one.serial_number[:-1]},
         {"serial": "sn"},
+        {"search": one.serial_number},
+        {"search": other.filename[:-5]},
+        {"search": other.lot},
+        {"search": one.part_number[:2]},
+        {"search": "SN"},
+        {"search": "%"},
         {"serial": "%"},
         {"batch": str(uuid.uuid4())},
         {"image_sha256": one.asset.sha256},
@@ -129,6 +136,44 @@ def test_every_combination_of_filters_means_what_it_says(records: list[Inspectio
         assert Filters.from_dict(json.loads(json.dumps(filters.as_dict()))) == filters
         matched += bool(found)
     assert matched > 60
+
+
+def test_a_search_that_finds_many_means_the_same(records: list[Inspection], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "_SEARCH_NAMED", 3)
+    for text in ("SN", records[0].lot, "east-1-", "none"):
+        filters = parse_filters({"search": text})
+        assert [row.pk for row in history.keys(filters)] == chosen(records, {"search": text})
+    assert filters.search is not None
+    assert filters.search.ids == ()
+
+
+def test_the_orders_list_each_record_once_page_by_page(records: list[Inspection]) -> None:
+    by = {
+        "newest": lambda record: (record.created_at, record.pk),
+        "score_high": lambda record: (record.score, record.pk),
+        "margin_high": lambda record: (record.score - record.threshold_value, record.pk),
+    }
+    mirrored = {"newest": "oldest", "score_high": "score_low", "margin_high": "margin_low"}
+    for query in ({}, {"category": records[0].category.name}, {"reviewed": "yes"}):
+        filters, meant = parse_filters(query), chosen(records, query)
+        for downwards, key in by.items():
+            listed = [record for record in records if record.pk in meant]
+            listed = [record for record in listed if downwards == "newest" or record.score is not None]
+            expected = [record.pk for record in sorted(listed, key=key, reverse=True)]
+            assert walked(filters, downwards) == expected, (query, downwards)
+            assert walked(filters, mirrored[downwards]) == expected[::-1], (query, downwards)
+
+
+def walked(filters: Filters, order: str) -> list[uuid.UUID]:
+    """All pages of 37, by their `next`."""
+    found: list[uuid.UUID] = []
+    address: str | None = f"/?limit=37&order={order}"
+    while address:
+        keys, ordering = history.in_order(filters, order)
+        page = read_page(keys, RequestFactory().get(address), ordering=ordering)
+        found += [row.pk for row in page.rows]
+        address = page.next
+    return found
 
 
 def test_several_outcomes(records: list[Inspection]) -> None:

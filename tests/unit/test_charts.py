@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvtec_site.charts import lanes, marks_of
+from mvtec_site.charts import Tick, lanes, marks_of, rates
 from mvtec_site.numbers import score_text
 
 CSS = (Path(__file__).parents[2] / "static/css/app.css").read_text()
@@ -58,3 +58,17 @@ def test_good_and_defective_differ_in_print_too() -> None:
 def test_a_score_has_one_precision() -> None:
     assert [score_text(value) for value in (16.764999389648438, 0, 1, -3.14159)] == ["16.76", "0.00", "1.00", "-3.14"]
     assert [score_text(value) for value in (0.0156123, 0.5, 1e-9)] == ["0.0156", "0.500", "1.00e-09"]
+
+
+def test_a_rate_beyond_what_chance_leaves_is_ringed_and_said() -> None:
+    edges, spans = [0.0, 1.0, 2.0, 3.0, 4.0], [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")]
+    chart = rates("Rates", edges, [(5, 100), (4, 100), (0, 0), (30, 100)], ticks=[Tick(0, "a")], spans=spans)
+    mean = 39 / 300
+    limit = mean + 3 * (mean * (1 - mean) / 100) ** 0.5
+    assert [row[2] for row in chart.rows] == ["5 of 100", "4 of 100", "30 of 100"]  # nothing is no rate of nothing
+    assert [row[-1] for row in chart.rows] == ["", "", "above the limits"]
+    assert chart.rows[0][5] == f"{100 * limit:.1f} %"
+    drawn = {shape.kind: shape.path for shape in chart.shapes}
+    assert drawn["ring"].count("M") == 1
+    assert drawn["dot"].count("M") == 3
+    assert drawn["limit"].count("M") == 6
