@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
@@ -61,6 +61,9 @@ COLUMNS = {
     "overruled": "standing__overruled",
     "contested": "standing__contested",
     "reviews": "standing__reviews",
+    "review_comment": "standing__last_review__comment",
+    "threshold_author": "threshold__author__username",
+    "threshold_reason": "threshold__reason",
 }
 _SHEET_ROWS = 1_048_576  # with the line of names
 _PART = 64 * 1024
@@ -151,12 +154,17 @@ def _xlsx(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
             "nan_inf_to_errors": True,
         }
         with xlsxwriter.Workbook(file, options) as book:
+            moment = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
             sheet, line = _new_sheet(book), 1
             for row in rows:
                 if line == _SHEET_ROWS:
+                    sheet.autofilter(0, 0, line - 1, len(COLUMNS) - 1)
                     sheet, line = _new_sheet(book), 1
                 sheet.write_row(line, 0, row)
+                at = datetime.fromisoformat(row[_MOMENT]).astimezone(UTC)
+                sheet.write_datetime(line, _MOMENT, at.replace(tzinfo=None), moment)  # a workbook knows no zones
                 line += 1
+            sheet.autofilter(0, 0, line - 1, len(COLUMNS) - 1)
         file.seek(0)
         while part := file.read(_PART):
             yield part
@@ -165,8 +173,17 @@ def _xlsx(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
 def _new_sheet(book: Any) -> Any:
     sheet = book.add_worksheet()
     sheet.freeze_panes(1, 0)
-    sheet.write_row(0, 0, COLUMNS)
+    for column, name in enumerate(COLUMNS):
+        sheet.set_column(column, column, _WIDTHS.get(name, max(10, len(name) + 3)))
+    bold = book.add_format({"bold": True})
+    sheet.write_row(0, 0, COLUMNS, bold)
     return sheet
+
+
+# Characters; of the others their names are the widest.
+_WIDTHS = {"inspection_id": 37, "created_at": 19, "filename": 32, "image_sha256": 24, "batch_id": 24}
+_WIDTHS |= {"explanation": 40, "review_comment": 48, "threshold_reason": 48, "serial_number": 18, "code_version": 16}
+_MOMENT = list(COLUMNS).index("created_at")
 
 
 FORMS: dict[str, tuple[str, Callable[[Iterator[tuple[Any, ...]], Dialect], Iterator[bytes]]]] = {

@@ -247,6 +247,8 @@ def removal(record: Inspection) -> str:
 
 # ---------------------------------------------------------------- parts like it
 NEAREST, BLOCKS = 200, 8
+# Below it two maps have little in common but that they are maps: of unrelated ones few reach 0.4.
+LIKENESS_LEAST = 0.6
 _SIMILAR_MOST = 6
 
 
@@ -257,7 +259,8 @@ class Similar:
 
 
 def similar(record: Inspection) -> list[Similar]:
-    """Records of the same model version whose maps are high in the same places, the most similar first.
+    """Records of the same model version whose maps are high in the same places, the most similar first; none where
+    nothing is at least as alike as `LIKENESS_LEAST`.
 
     Only the nearest scores are looked at, so that it takes as long in a year as today. Other records of the same image
     would only say that it is the same image.
@@ -279,7 +282,8 @@ def similar(record: Inspection) -> list[Similar]:
         theirs = _pattern(str(other.map.file.name))  # type: ignore[union-attr]
         if mine is not None and theirs is not None:
             likeness.setdefault(other.map_id, (float(mine @ theirs), other))
-    best = sorted(likeness.values(), key=lambda pair: (-pair[0], str(pair[1].pk)))[:_SIMILAR_MOST]
+    alike = [pair for pair in likeness.values() if pair[0] >= LIKENESS_LEAST]
+    best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_SIMILAR_MOST]
     shown = records_of([other for _, other in best])
     return [Similar(one, value) for one, (value, _) in zip(shown, best, strict=True)]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 MEDIA_TYPE = "image/png"
 _LEVELS = 65535
 _LAYER = (512, 1024)  # pixels; a thin line needs some, a screen shows no more
+_DENSEST = 120  # of 255: how much of the image the map covers at most
 _LONGEST = 512  # pixels; a map is smooth, and a record is kept for good
 # The filter that suits a smooth picture is worth more than the levels of compression above the first: in half the time
 # of level 3 with the default filters the file becomes a little smaller.
@@ -71,7 +72,8 @@ def render_heat(anomaly_map: NDArray[np.float32], *, threshold: float, width: in
     """The map as a transparent PNG that lies on the image; its longer side has 512 to 1024 pixels.
 
     The scale hangs on the threshold alone, never on the picture, so two pictures can be compared: clear below half
-    the threshold, inferno from there to twice the threshold, a line where the threshold is crossed.
+    the threshold, inferno from there to twice the threshold, a line where the threshold is crossed. Even where it is
+    densest more than half of what lies below shows through; the line is never transparent.
     """
     longer = max(width, height)
     factor = min(max(longer, _LAYER[0]), _LAYER[1]) / longer
@@ -80,7 +82,8 @@ def render_heat(anomaly_map: NDArray[np.float32], *, threshold: float, width: in
     relative = np.asarray(values, dtype=np.float32) / max(threshold, 1e-30)
     place = np.clip((relative - 0.5) / 1.5, 0.0, 1.0)
     heat = cv2.applyColorMap((place * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
-    alpha = (np.clip((relative - 0.5) / 0.5, 0.0, 1.0) * 190).astype(np.uint8)
+    # Thin near the threshold, where the outline says it all, and never so thick that the defect is hidden below it.
+    alpha = (place * _DENSEST).astype(np.uint8)
     layer = np.dstack([heat, alpha])
     contours, _ = cv2.findContours((relative > 1).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thick = max(1, round(max(size) / 300))

@@ -75,7 +75,13 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
 def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Parts like this one: asked for by the page when it is there, or a page of its own."""
     shown = _opened(inspection_id)
-    context = {"shown": shown, "similar": opened.similar(shown), "nearest": opened.NEAREST, "blocks": opened.BLOCKS}
+    context = {
+        "shown": shown,
+        "similar": opened.similar(shown),
+        "nearest": opened.NEAREST,
+        "blocks": opened.BLOCKS,
+        "least": opened.LIKENESS_LEAST,
+    }
     page = "record/similar.html#similar" if request.htmx else "record/similar.html"  # type: ignore[attr-defined]
     return render(request, page, context)
 

@@ -19,8 +19,8 @@ register = template.Library()
 _LENGTH = 200.0
 # What a version's preprocessing decided, as (name, its words).
 _STEPS = {
-    "illumination": ("illumination", {"flatfield": "flat field", "none": "as it came"}),
-    "align": ("pose", {"pose": "aligned", "none": "as it lay"}),
+    "illumination": ("Lighting", {"flatfield": "flat field", "none": "not corrected"}),
+    "align": ("Position", {"pose": "aligned", "none": "not aligned"}),
 }
 
 

@@ -149,6 +149,7 @@
   document.addEventListener("click", function (event) {
     if (event.target.id !== "mark") return;
     const on = section.classList.toggle("marking");
+    if (on) section.scrollIntoView({ block: "nearest" }); // one draws on the picture, not where the button is
     event.target.setAttribute("aria-pressed", String(on));
   });
   document.addEventListener("input", function (event) {

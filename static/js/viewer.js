@@ -3,7 +3,7 @@
 "use strict";
 
 (function () {
-  const MOST = 20;
+  const MOST = 20; // times the whole image; a small image is shown larger than it is even then
   const STEP = 1.4;
   const views = new WeakMap();
 
@@ -29,8 +29,15 @@
     main.setAttribute("role", "group");
     main.setAttribute("aria-label", "Viewer: + and - zoom, arrow keys move, 0 shows the whole image");
 
+    // The zoom at which one pixel of the image takes one of the page.
+    function oneToOne() {
+      return stack.offsetWidth ? Number(stack.firstElementChild.getAttribute("width")) / stack.offsetWidth : 1;
+    }
+    const least = () => Math.min(1, oneToOne() || 1);
+    const most = () => Math.max(MOST, oneToOne());
+
     function draw() {
-      const half = 0.5 / zoom;
+      const half = Math.min(0.5, 0.5 / zoom);
       x = clamp(x, half, 1 - half);
       y = clamp(y, half, 1 - half);
       const place = `translate(${(0.5 - zoom * x) * 100}%, ${(0.5 - zoom * y) * 100}%) scale(${zoom})`;
@@ -40,7 +47,7 @@
       const image = stack.querySelector("img:not(.heat)");
       section.classList.toggle("pixels", Boolean(image) && (zoom * stack.offsetWidth) / image.width > 4);
       for (const [text, size] of sizes) text.setAttribute("font-size", size / Math.sqrt(zoom));
-      factor.textContent = `${Math.round(zoom * 100)} %`;
+      factor.textContent = `${Math.round((100 * zoom) / (oneToOne() || 1))} %`;
     }
 
     // ---- the address
@@ -49,7 +56,7 @@
       saving = setTimeout(function () {
         if (!section.isConnected) return;
         const words = new URLSearchParams();
-        if (zoom > 1) words.set("view", [zoom.toFixed(2), x.toFixed(4), y.toFixed(4)].join(","));
+        if (zoom !== 1) words.set("view", [zoom.toFixed(2), x.toFixed(4), y.toFixed(4)].join(","));
         if (shown && !shown.checked) words.set("map", "0");
         else if (opacity && opacity.value !== "100") words.set("map", opacity.value);
         if (side && side.checked) words.set("side", "1");
@@ -61,7 +68,7 @@
       const words = new URLSearchParams(location.hash.slice(1));
       const numbers = (words.get("view") || "").split(",").map(Number);
       if (numbers.length === 3 && numbers.every(Number.isFinite)) {
-        zoom = clamp(numbers[0], 1, MOST);
+        zoom = clamp(numbers[0], least(), most());
         x = numbers[1];
         y = numbers[2];
       }
@@ -85,7 +92,7 @@
       ];
     }
     function zoomAt(by, u, v) {
-      const next = clamp(zoom * by, 1, MOST);
+      const next = clamp(zoom * by, least(), most());
       x += (u - 0.5) * (1 / zoom - 1 / next);
       y += (v - 0.5) * (1 / zoom - 1 / next);
       zoom = next;
@@ -113,7 +120,7 @@
       pane.addEventListener(
         "wheel",
         function (event) {
-          if (zoom === 1 && event.deltaY > 0) return; // nothing to zoom out of: the page scrolls
+          if (zoom <= 1 && event.deltaY > 0) return; // nothing to zoom out of: the page scrolls
           event.preventDefault();
           const pixels = event.deltaY * (event.deltaMode === 1 ? 20 : 1);
           zoomAt(Math.exp(clamp(-pixels, -200, 200) / 400), ...at(event, pane));
@@ -146,7 +153,8 @@
     section.addEventListener("click", function (event) {
       const button = event.target.closest("[data-zoom]");
       if (!button) return;
-      if (button.dataset.zoom === "reset") reset();
+      if (button.dataset.zoom === "fit") reset();
+      else if (button.dataset.zoom === "one") zoomAt(oneToOne() / zoom, 0.5, 0.5);
       else zoomAt(button.dataset.zoom === "in" ? STEP : 1 / STEP, 0.5, 0.5);
     });
     if (opacity) {
@@ -163,6 +171,7 @@
       "=": () => zoomAt(STEP, 0.5, 0.5),
       "-": () => zoomAt(1 / STEP, 0.5, 0.5),
       0: reset,
+      1: () => zoomAt(oneToOne() / zoom, 0.5, 0.5),
       ArrowLeft: () => move(0.1, 0),
       ArrowRight: () => move(-0.1, 0),
       ArrowUp: () => move(0, 0.1),
@@ -170,12 +179,13 @@
     };
     // Whether the key meant something here.
     function press(key) {
-      if (!(key in keys) || (key.startsWith("Arrow") && zoom === 1)) return false;
+      if (!(key in keys) || (key.startsWith("Arrow") && zoom <= 1)) return false;
       keys[key]();
       return true;
     }
     views.set(section, { read, press, shown, save });
     draw();
+    new ResizeObserver(draw).observe(main); // the per cent are of the page as it is now
   }
 
   function current() {

@@ -103,7 +103,10 @@ def test_every_filter_is_in_the_schema() -> None:
     described = {
         path["get"]["operationId"]: path["get"].get("parameters", []) for path in paths.values() if "get" in path
     }
-    for operation, others in (("inspections", {"limit", "cursor"}), ("export_inspections", {"format", "dialect"})):
+    for operation, others in (
+        ("inspections", {"limit", "cursor", "order"}),
+        ("export_inspections", {"format", "dialect"}),
+    ):
         assert {parameter["name"] for parameter in described[operation]} == set(FILTER_NAMES) | others
 
 

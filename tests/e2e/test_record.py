@@ -40,7 +40,7 @@ def fragment(page: Any) -> str:
 
 
 def zoom(page: Any) -> float:
-    return float(page.inner_text("[data-factor]").split()[0]) / 100
+    return float(page.evaluate("document.querySelector('[data-viewer]').style.getPropertyValue('--zoom')"))
 
 
 def test_the_viewer_zooms_where_one_points_and_the_address_can_be_sent(

@@ -204,7 +204,7 @@ def test_nothing_matches_and_how_to_find_more(signed_in: Client, records: list[I
         ("period=ever", "period", "Must be today, 24h, 7d or 30d."),
         ("period=7d&since=2026-01-01", "period", "And since are both given"),
         ("lot=a%00b", "lot", "Must not contain NUL"),
-        ("serial=" + "x" * 101, "serial", "Must have at most 100 characters."),
+        ("search=" + "x" * 101, "search", "Must have at most 100 characters."),
     ],
 )
 def test_what_is_wrong_stands_at_its_field(

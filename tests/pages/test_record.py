@@ -177,10 +177,26 @@ def test_the_same_part_is_shown_with_its_other_inspections(signed_in: Client, re
     assert address(again) in page_of(signed_in, record)
 
 
-def test_similar_cases_have_the_same_pattern(signed_in: Client, version: ModelVersion) -> None:
+def test_nothing_similar_is_said_where_nothing_is(
+    signed_in: Client, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = judge(version, 1)
+    for seed in range(4, 8):
+        judge(version, seed, defective=False)
+    assert all(case.likeness >= opened.LIKENESS_LEAST for case in opened.similar(record))
+    monkeypatch.setattr(opened, "LIKENESS_LEAST", 1.01)
+    assert opened.similar(record) == []
+    page = signed_in.get(address(record, "inspection-similar")).content.decode()
+    assert "Nothing similar" in page
+
+
+def test_similar_cases_have_the_same_pattern(
+    signed_in: Client, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = judge(version, 1)
     judge(version, 1)  # the same image says nothing
     others = [judge(version, seed, defective=seed < 8) for seed in range(4, 12)]
+    monkeypatch.setattr(opened, "LIKENESS_LEAST", -1.0)
     found = opened.similar(record)
     assert len(found) == 6
     likeness = [case.likeness for case in found]

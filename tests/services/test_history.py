@@ -341,6 +341,13 @@ def test_the_same_records_in_every_form(records: list[Inspection], monkeypatch: 
         assert line["overruled"] == ("" if standing is None else "yes" if standing.overruled else "no")
         assert document["reviewer"] == (standing and standing.reviewer.get_username())
         assert document["reviews"] == (standing and standing.reviews)
+        assert document["review_comment"] == (standing and standing.last_review.comment)
+        assert document["threshold_reason"] == record.threshold.reason
+        at = row[list(COLUMNS).index("created_at")]  # a date that Excel can sort and filter, in UTC
+        assert abs(at.replace(tzinfo=UTC) - record.created_at) < timedelta(seconds=1)
+    book = openpyxl.load_workbook(io.BytesIO(exported(Filters(), "xlsx")))
+    assert book.worksheets[0].auto_filter.ref.startswith("A1:")
+    assert book.worksheets[0].column_dimensions["A"].width > 30
 
 
 def test_an_export_takes_the_filters_and_is_told_before_it_begins(records: list[Inspection], user: User) -> None:

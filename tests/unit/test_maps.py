@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from modelzoo.maps import decode_map, encode_map, reduce_map
+from modelzoo.maps import decode_map, encode_map, reduce_map, render_heat
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (512, 384), (512, 512), (1, 7)])
@@ -39,3 +40,14 @@ def test_a_single_pixel_survives_reduction_and_file() -> None:
     row, column = np.unravel_index(restored.argmax(), restored.shape)
     assert (row, column) == (1234 * 512 // 3000, 567 * 341 // 2000)
     assert np.abs(np.delete(restored.ravel(), restored.argmax()) - 0.25).max() <= 7.5 / 65535
+
+
+def test_the_map_never_hides_what_it_marks() -> None:
+    values = np.full((64, 64), 0.2, np.float32)
+    values[16:48, 16:48] = 9.0
+    layer = cv2.imdecode(np.frombuffer(render_heat(values, threshold=1.0, width=64, height=64), np.uint8), -1)
+    height = layer.shape[0]
+    inside, outside = layer[height // 2, height // 2], layer[2, 2]
+    assert outside[3] == 0
+    assert 0 < inside[3] < 128  # most of the image shows through, where the map is highest too
+    assert layer[..., 3].max() == 255  # the outline does not

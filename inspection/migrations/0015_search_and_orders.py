@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inspection', '0013_undone_reviews'),
+        ('inspection', '0014_batch_warnings'),
         ('modelzoo', '0008_category_names'),
         ('records', '0006_verifications'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
