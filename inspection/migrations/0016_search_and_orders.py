@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('inspection', '0014_batch_warnings'),
+        ('inspection', '0015_input_findings'),
         ('modelzoo', '0008_category_names'),
         ('records', '0006_verifications'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
