@@ -45,7 +45,7 @@ def known_endpoints() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
         (r"/readyz$", Endpoint(Lane.CHECKS, small)),
         (r"/(login|logout|admin/login|admin/logout)(/|$)", Endpoint(Lane.PAGES, small)),
         (r"/(api/test_image/?|inspect/?)$", Endpoint(Lane.INSPECTION, image, (Right.INSPECT,))),
-        (r"/(inspect/[^/]+/again|api/requests/[^/]+)/?$", Endpoint(Lane.INSPECTION, form, (Right.INSPECT,))),
+        (r"/(inspect/[^/]+/again|api/requests/[^/]+/inspect)/?$", Endpoint(Lane.INSPECTION, form, (Right.INSPECT,))),
         (r"/api/load_model/?$", Endpoint(Lane.INSPECTION, form, (Right.DEPLOY,))),
         (r"/api/batches/[^/]+/report", Endpoint(Lane.TRANSFER, form)),
         (r"/(api/batch_test|api/batches|batches)(/|$)", Endpoint(Lane.TRANSFER, many, (Right.INSPECT,))),

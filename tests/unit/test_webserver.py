@@ -578,7 +578,7 @@ def test_requests_of_each_kind_have_lanes_of_their_own(limits: Any) -> None:
     assert lane("GET", "/healthz") is Lane.HEALTH
     assert {
         lane("POST", path)
-        for path in ("/inspect", "/inspect/1-2/again", "/api/requests/1-2/", "/api/test_image/", "/api/load_model")
+        for path in ("/inspect", "/inspect/1-2/again", "/api/requests/1-2/inspect", "/api/test_image/", "/api/load_model")
     } == {Lane.INSPECTION}
     for method, path in (("POST", "/batches/"), ("POST", "/api/datasets"), ("GET", "/api/inspections/export")):
         assert lane(method, path) is Lane.TRANSFER
