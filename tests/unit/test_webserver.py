@@ -576,10 +576,8 @@ def test_requests_of_each_kind_have_lanes_of_their_own(limits: Any) -> None:
         return endpoints.endpoint_of(method, path).lane
 
     assert lane("GET", "/healthz") is Lane.HEALTH
-    assert {
-        lane("POST", path)
-        for path in ("/inspect", "/inspect/1-2/again", "/api/requests/1-2/inspect", "/api/test_image/", "/api/load_model")
-    } == {Lane.INSPECTION}
+    waiting = ("/inspect", "/inspect/1-2/again", "/api/requests/1-2/inspect", "/api/test_image/", "/api/load_model")
+    assert {lane("POST", path) for path in waiting} == {Lane.INSPECTION}
     for method, path in (("POST", "/batches/"), ("POST", "/api/datasets"), ("GET", "/api/inspections/export")):
         assert lane(method, path) is Lane.TRANSFER
     for path in ("/", "/batches/", "/datasets/", "/api/batches", "/healthz/x", "/api/status", "/inspections/"):
