@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlencode, urlsplit
 
 from django import forms
@@ -119,7 +119,7 @@ def _start(request: HttpRequest) -> HttpResponse:
         given = form.cleaned_data
         sent: Sequence[UploadedFile] = request.FILES.getlist("images")
         # One that only claims to be a zip is refused as one that is none.
-        zipped = len(sent) == 1 and (is_zip(sent[0]) or str(sent[0].name).lower().endswith(".zip"))
+        zipped = len(sent) == 1 and (is_zip(cast(BinaryIO, sent[0])) or str(sent[0].name).lower().endswith(".zip"))
         archive = sent[0] if zipped else None
         if not sent and not given["folder"]:
             raise UserError(
