@@ -86,12 +86,12 @@ def score_chart(record: Inspection) -> Chart | None:
     beyond_edge = " →" if score > high else ""
     words = f"{good.size} good parts that the model had not seen"
     return lanes(
-        f"Scores of {words}; this part scores {score_text(score)}, the threshold is {score_text(threshold)}",
+        f"Scores of {words}; this part scores {score_text(score, threshold)}, the threshold is {score_text(threshold)}",
         edges.tolist(),
         {"good": (words.removeprefix(f"{good.size} "), counts)},
         marks=[
             (threshold, f"threshold {score_text(threshold)}", "threshold"),
-            (score, f"this part {score_text(score)}{beyond_edge}", f"part-{record.outcome}"),
+            (score, f"this part {score_text(score, threshold)}{beyond_edge}", f"part-{record.outcome}"),
         ],
     )
 

@@ -28,16 +28,16 @@ register.filter(undo_of)
 
 
 @register.filter
-def score(value: float | None) -> str:
-    """A score or a threshold, in the one precision that it has on pages."""
-    return "" if value is None else score_text(value)
+def score(value: float | None, beside: float = 0.0) -> str:
+    """A score or a threshold, in the one precision that it has on pages: that of the threshold `beside` it."""
+    return "" if value is None else score_text(value, beside)
 
 
 @register.filter
-def signed(value: float) -> str:
-    """A difference of scores, with its sign."""
+def signed(value: float, beside: float = 0.0) -> str:
+    """A difference of scores, with its sign; as `score`."""
     sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
-    return sign + score_text(abs(value))
+    return sign + score_text(abs(value), beside)
 
 
 @register.filter

@@ -58,6 +58,7 @@ def test_good_and_defective_differ_in_print_too() -> None:
 def test_a_score_has_one_precision() -> None:
     assert [score_text(value) for value in (16.764999389648438, 0, 1, -3.14159)] == ["16.76", "0.00", "1.00", "-3.14"]
     assert [score_text(value) for value in (0.0156123, 0.5, 1e-9)] == ["0.0156", "0.500", "1.00e-09"]
+    assert score_text(0.879, beside=2.0) == "0.88"
 
 
 def test_a_rate_beyond_what_chance_leaves_is_ringed_and_said() -> None:

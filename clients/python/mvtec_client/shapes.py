@@ -134,6 +134,7 @@ class Filters(TypedDict, total=False):
     operator: str
     serial_number: str
     serial: str
+    search: str
     batch: str
     image_sha256: str
     reviewed: bool
