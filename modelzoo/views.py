@@ -159,14 +159,14 @@ def _check_of(check: str, rules: InputRules) -> dict[str, Any]:
 
 def _rules_of(request: HttpRequest) -> InputRules:
     """Raises `UserError` for a tolerance that is no number; actions are checked where they are set."""
-    tolerances = {}
+    values: dict[str, Any] = {check: request.POST.get(check, "") for check in CHECKS}
     for name in TOLERANCES:
         text = request.POST.get(name, "")
         try:
-            tolerances[name] = float(text)
+            values[name] = float(text)
         except ValueError as error:
             raise UserError(f"{text[:50]!r} is no number. Nothing was changed.", code="invalid") from error
-    return InputRules(**{check: request.POST.get(check, "") for check in CHECKS}, **tolerances)
+    return InputRules(**values)
 
 
 @require_GET
