@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Literal
 
 import pytest
 
@@ -29,7 +30,7 @@ UNCLEAR = ["ok2", "good_old", "Gutteile-neu", "GoodParts2", "MT_Free", "normal (
 
 @pytest.mark.parametrize("name", GOOD)
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_known_words_are_good_in_any_spelling(name: str, form: str) -> None:
+def test_known_words_are_good_in_any_spelling(name: str, form: Literal["NFC", "NFD"]) -> None:
     assert reading_of(unicodedata.normalize(form, name), has_masks=False) is Reading.GOOD
 
 
