@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
 from django.http import QueryDict
-from django.http.multipartparser import (
+from django.http.multipartparser import (  # type: ignore[attr-defined]  # the stubs lack `exhaust`
     ChunkIter,
     InterBoundaryIter,
     LazyStream,
@@ -57,7 +57,7 @@ def check_text(name: str, text: str) -> str:
 
 
 def read_multipart(
-    meta: Mapping[str, Any], stream: Any, handlers: Sequence[FileUploadHandler], encoding: str | None
+    meta: Mapping[str, Any], stream: Any, handlers: list[FileUploadHandler], encoding: str | None
 ) -> tuple[QueryDict, MultiValueDict]:
     """Fields and files of a body. Raises `UnreadableRequest`, and Django's errors for too much of anything."""
     try:
@@ -92,7 +92,7 @@ class StrictMultiPartParser(MultiPartParser):
     _boundary: bytes
     _encoding: str
     _chunk_size: int
-    _upload_handlers: Sequence[FileUploadHandler]
+    _upload_handlers: list[Any]  # of FileUploadHandler, whose stubs know less than it does
     _files: MultiValueDict
 
     def _parse(self) -> tuple[QueryDict, MultiValueDict]:
