@@ -18,7 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
-from django.core.files.uploadhandler import FileUploadHandler, StopFutureHandlers
+from django.core.files.uploadhandler import StopFutureHandlers
 from django.http import QueryDict
 from django.http.multipartparser import (  # type: ignore[attr-defined]  # the stubs lack `exhaust`
     ChunkIter,
@@ -57,7 +57,7 @@ def check_text(name: str, text: str) -> str:
 
 
 def read_multipart(
-    meta: Mapping[str, Any], stream: Any, handlers: list[FileUploadHandler], encoding: str | None
+    meta: Mapping[str, Any], stream: Any, handlers: Any, encoding: str | None
 ) -> tuple[QueryDict, MultiValueDict]:
     """Fields and files of a body. Raises `UnreadableRequest`, and Django's errors for too much of anything."""
     try:
