@@ -86,6 +86,16 @@ def test_who_may_not_tune_looks_and_does_not_decide(visit: Callable[..., Any], j
     assert page.locator("#reason, #applied, #undo-reason").count() == 0
 
 
+def test_what_a_row_is_about_stays_in_sight(visit: Callable[..., Any], judged: dict[str, Any]) -> None:
+    page = visit(path="/thresholds/", viewport={"width": 320, "height": 800})
+    box = page.locator(".scroll").first
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth")
+    name = page.locator("tbody th[scope=row]").first
+    before = name.bounding_box()["x"]
+    box.evaluate("box => { box.scrollLeft = box.scrollWidth; }")
+    assert name.bounding_box()["x"] == pytest.approx(before, abs=1)
+
+
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_everybody_can_read_it(visit: Callable[..., Any], judged: dict[str, Any], scheme: str, width: int) -> None:
     page = visit(path="/thresholds/", color_scheme=scheme, viewport={"width": width, "height": 900})
