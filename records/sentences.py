@@ -90,7 +90,7 @@ def names_in(events: Iterable[AuditEvent]) -> dict[tuple[str, str], str]:
         for key in ("model_version", "base_version"):
             if isinstance(after.get(key), int):
                 ids["modelzoo.modelversion"].add(str(after[key]))
-    found = {}
+    found: dict[tuple[str, str], str] = {}
     for object_type, wanted in ids.items():
         if wanted:
             related = ("category",) if object_type == "modelzoo.modelversion" else ()
@@ -165,7 +165,8 @@ def _inspection(act: _Act) -> str:
 def _review(act: _Act) -> str:
     said = _OUTCOMES.get(act.after.get("verdict", ""), "?")
     kind = f", {act.after['defect_type']}" if act.after.get("defect_type") else ""
-    against = {True: " (confirms the model)", False: " (overrules the model)"}.get(act.after.get("agrees"), "")
+    agrees = act.after.get("agrees")
+    against = "" if agrees is None else " (confirms the model)" if agrees else " (overrules the model)"
     record = str(act.after.get("inspection", ""))[:8]
     return f"reviewed inspection {record} as {said}{kind}{against}{_because(act.after.get('comment'))}"
 

@@ -87,7 +87,7 @@ def _upload(request: HttpRequest) -> HttpResponseBase:
 def _loose_images(request: HttpRequest) -> HttpResponseBase:
     """Images of good parts: a preview, and the import once that was seen."""
     name, htmx = request.POST.get("name", "").strip(), request.htmx  # type: ignore[attr-defined]
-    given = {
+    given: dict[str, Any] = {
         "files": request.FILES.getlist("images"),
         "paths": request.POST.get("paths", ""),
         "name": name,

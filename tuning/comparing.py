@@ -45,7 +45,7 @@ def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
 
 def _choices(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
     """Which of the two may score what the other judged; what is offered first, and over how many days, is possible."""
-    choices = []
+    choices: list[dict[str, Any]] = []
     for judge, scorer in ((one, other), (other, one)):
         records = Inspection.objects.filter(model_version=judge).order_by("-created_at")
         last = records.values_list("created_at", flat=True).first()

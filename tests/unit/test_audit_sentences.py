@@ -19,7 +19,7 @@ from training.models import TrainingRun
 from tuning.models import RescoringRun
 
 # Kinds that end in what became of something: what it may end in.
-_ENDED = {
+_ENDED: dict[str, set[str]] = {
     "training_run.": {TrainingRun.Status.FAILED, TrainingRun.Status.CANCELLED},
     "rescoring.": {RescoringRun.Status.FINISHED, RescoringRun.Status.FAILED, RescoringRun.Status.CANCELLED},
     "batch.": {BatchRun.Status.FINISHED, BatchRun.Status.CANCELLED},
@@ -40,14 +40,14 @@ def _kinds_in(path: Path) -> Iterator[str]:
 
 def _values_of(node: ast.expr) -> Iterator[str]:
     if isinstance(node, ast.Constant):
-        yield node.value
+        yield str(node.value)
     elif isinstance(node, ast.IfExp):
         yield from _values_of(node.body)
         yield from _values_of(node.orelse)
     elif isinstance(node, ast.JoinedStr):
         prefix = node.values[0]
         assert isinstance(prefix, ast.Constant)
-        yield from (f"{prefix.value}{end}" for end in _ENDED[prefix.value])
+        yield from (f"{prefix.value!s}{end}" for end in _ENDED[str(prefix.value)])
     elif isinstance(node, ast.Name | ast.Attribute):
         constant = node.id if isinstance(node, ast.Name) else node.attr
         if constant.isupper():  # else it is a parameter, and its callers are looked at
