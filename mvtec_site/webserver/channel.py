@@ -102,6 +102,7 @@ class Channel(HTTPChannel):
     parser_class = RequestParser
 
     server: Listener
+    sent_continue: bool
     request: RequestParser | None
     requests: list[RequestParser]
 

@@ -55,7 +55,7 @@ class _Limits:
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
             self.check(now)
-        return bool(self.accepting)  # type: ignore[attr-defined]
+        return bool(self.accepting)
 
     def handle_accept(self) -> None:
         for _ in range(_ACCEPTS_AT_ONCE):

@@ -22,6 +22,9 @@ class RequestParser(HTTPRequestParser):
     """Up to WEB_MAX_BODY_ANONYMOUS bytes of a body come from anybody; for more, `needs_admission` is set and nothing
     more is taken until `admit`. A refused request is complete, with `refusal` and without its body."""
 
+    completed: bool
+    error: Any
+    expect_continue: bool
     endpoint = Endpoint(Lane.PAGES, 0)
     refusal: Refusal | None = None
     needs_admission = False

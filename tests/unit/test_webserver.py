@@ -78,7 +78,7 @@ class Server:
     def __post_init__(self) -> None:
         sock = socket.create_server(("127.0.0.1", 0))
         self.port = sock.getsockname()[1]
-        shared = shared_state(self.application, self.log, self.connection_limit)  # type: ignore[arg-type]
+        shared = shared_state(self.application, self.log, self.connection_limit)
         object.__setattr__(shared, "admissions", self.doorkeeper)
         self.spool = shared.spool
         self.listener = listen(sock, shared)
@@ -585,7 +585,7 @@ def test_requests_of_each_kind_have_lanes_of_their_own(limits: Any) -> None:
 
 
 def test_shared_state_has_a_lane_for_every_kind(limits: Any) -> None:
-    shared = shared_state(None, SimpleNamespace(), 10)  # type: ignore[arg-type]
+    shared = shared_state(None, SimpleNamespace(), 10)
     for lane in Lane:
         ran = threading.Event()
         shared.lanes.run(lane, ran.set)
