@@ -183,8 +183,10 @@ def figures(filters: Filters) -> Figures:
         reviewed=len(reviews),
         overruled=sum(reviews),
         scores=_of_scores([(outcome, score, threshold) for _, outcome, score, threshold, *_ in counted]),
-        times=spans and _over_time(spans, [outcome for _, outcome, *_ in counted]),
-        rates=spans and _defect_rate(spans, [outcome for _, outcome, *_ in counted], {row[-1] for row in counted}),
+        times=_over_time(spans, [outcome for _, outcome, *_ in counted]) if spans else None,
+        rates=_defect_rate(spans, [outcome for _, outcome, *_ in counted], {row[-1] for row in counted})
+        if spans
+        else None,
     )
 
 

@@ -204,11 +204,11 @@ def _review(request: HttpRequest) -> HttpResponse:
         return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
     many = len(reviews)
     sentence = f"{many} record{'s' if many > 1 else ''} reviewed as {selectors.VERDICT_WORDS[said['verdict']]}."
-    ids = [review.pk for review in reviews]
+    said_now = [review.pk for review in reviews]
     if not request.htmx:  # type: ignore[attr-defined]
-        toast_on_next_page(request, sentence, undo=ids)
+        toast_on_next_page(request, sentence, undo=said_now)
         return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
-    response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=ids)
+    response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=said_now)
     return trigger_client_event(response, "reviewed")
 
 
