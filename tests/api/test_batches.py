@@ -124,7 +124,7 @@ def test_the_folders_of_a_zip_tell_its_images_apart(signed_in: Client, deploymen
         ("broken/000.png", "000.png", "done"),
         ("x.png", "x.png", "failed"),
     ]
-    lines = b"".join(signed_in.get(f"{document['url']}/report", {"format": "csv"}).streaming_content).decode()
+    lines = signed_in.get(f"{document['url']}/report", {"format": "csv"}).getvalue().decode()
     assert "good/000.png" in lines
     assert "broken/000.png" in lines
     shown = signed_in.get(reverse("batch-page", args=[document["batch_id"]])).content.decode()
@@ -144,7 +144,7 @@ def test_what_a_zip_holds_besides_images_is_left_out_and_said(signed_in: Client,
     said = ["Left out, hidden: 1 file (.hidden.jpg).", "Left out, neither PNG nor JPEG: 1 file (notes.txt)."]
     assert (document["total"], document["failed"], document["warnings"]) == (1, 0, said)
     assert said[1] in signed_in.get(reverse("batch-page", args=[document["batch_id"]])).content.decode()
-    html = b"".join(signed_in.get(f"{document['url']}/report", {"format": "html"}).streaming_content).decode()
+    html = signed_in.get(f"{document['url']}/report", {"format": "html"}).getvalue().decode()
     assert said[0] in html
 
 

@@ -344,6 +344,7 @@ def test_the_same_records_in_every_form(records: list[Inspection], monkeypatch: 
         assert document["review_comment"] == (standing and standing.last_review.comment)
         assert document["threshold_reason"] == record.threshold.reason
         at = row[list(COLUMNS).index("created_at")]  # a date that Excel can sort and filter, in UTC
+        assert isinstance(at, datetime)
         assert abs(at.replace(tzinfo=UTC) - record.created_at) < timedelta(seconds=1)
     book = openpyxl.load_workbook(io.BytesIO(exported(Filters(), "xlsx")))
     assert book.worksheets[0].auto_filter.ref.startswith("A1:")

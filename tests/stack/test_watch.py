@@ -38,8 +38,8 @@ class Watching:
 
     def __init__(self, stack: Stack, folder: Path, log: Path) -> None:
         self.log = log
-        words = (str(folder), "--station", "camera 1", "--settle", "0.3", "--poll", "0.1", "--json", "--user", "ina")
-        words += ("--patience", "5")
+        words = [str(folder), "--station", "camera 1", "--settle", "0.3", "--poll", "0.1", "--json", "--user", "ina"]
+        words += ["--patience", "5"]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "watch_folder", *words, "--pattern", r"(?P<serial_number>\d+)"],

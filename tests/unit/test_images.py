@@ -213,7 +213,7 @@ def test_a_name_that_disagrees_is_a_warning(name, file_format, warning):
 def test_of_several_pictures_in_a_jpeg_the_first_is_judged():
     first = open_rgb(badfiles.mpo_jpeg(), LIMITS)
     with Image.open(io.BytesIO(badfiles.mpo_jpeg())) as opened:
-        assert (opened.format, opened.n_frames) == ("MPO", 2)
+        assert (opened.format, getattr(opened, "n_frames", 1)) == ("MPO", 2)
         np.testing.assert_array_equal(np.asarray(first), np.asarray(opened.convert("RGB")))
     assert inspect_upload(badfiles.mpo_jpeg(), "phone.jpg", LIMITS).format == "JPEG"
 

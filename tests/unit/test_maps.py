@@ -46,6 +46,7 @@ def test_the_map_never_hides_what_it_marks() -> None:
     values = np.full((64, 64), 0.2, np.float32)
     values[16:48, 16:48] = 9.0
     layer = cv2.imdecode(np.frombuffer(render_heat(values, threshold=1.0, width=64, height=64), np.uint8), -1)
+    assert layer is not None
     height = layer.shape[0]
     inside, outside = layer[height // 2, height // 2], layer[2, 2]
     assert outside[3] == 0
