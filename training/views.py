@@ -63,7 +63,7 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any)
 @needs(Right.TRAIN)
 def _upload(request: HttpRequest) -> HttpResponseBase:
     """htmx gets the sentence of a refusal, or is sent to what came of it; a plain form the page again."""
-    if "act" in request.POST:
+    if "act" in request.POST or "images" in request.FILES:
         return _loose_images(request)
     file, name = request.FILES.get("archive"), request.POST.get("name", "").strip()
     try:
@@ -95,7 +95,7 @@ def _loose_images(request: HttpRequest) -> HttpResponseBase:
     }
     said: dict[str, Any] = {"images_name": name, "most_images": settings.DATASET_MAX_FILES}
     try:
-        if request.POST["act"] == "import":
+        if request.POST.get("act") == "import":
             imported = import_images(**given)
             messages.success(request, _told(imported))
             address = reverse("dataset", args=[imported.dataset.pk])

@@ -222,5 +222,5 @@ def cancel(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
     except UserError as error:
         return _one(request, batch_id, status=error.status, failed=error)
     stops = "It stops after the images at hand." if batch.status in BatchRun.OPEN else "Nothing more is judged."
-    messages.success(request, f"The batch was called off. {stops} What was judged stays in the record.")
+    messages.success(request, f"The batch was cancelled. {stops} What was judged stays in the record.")
     return redirect("batch-page", batch_id)

@@ -33,7 +33,7 @@
       words.textContent = `More than ${most} images. Nothing was sent. Send them as a zip below.`;
       shown.append(words);
     } else if (input.files.length) {
-      form.requestSubmit(form.querySelector("button[value=preview]"));
+      form.querySelector("button[value=preview]").click(); // htmx sends the name of a button that was clicked
     }
   }
 

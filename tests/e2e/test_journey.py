@@ -60,7 +60,7 @@ def test_a_verdict_is_overruled_found_again_and_moves_the_threshold(visit: Calla
     page.keyboard.press("/")
     page.keyboard.type("JOURNEY")
     page.keyboard.press("Enter")
-    page.wait_for_url("**serial=JOURNEY*")
+    page.wait_for_url("**search=JOURNEY*")
     page.click("#records >> text=JOURNEY-1")
     page.wait_for_url("**/inspections/*-*/**")
     with stack.client() as client:
