@@ -74,7 +74,7 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(
 
 
 def test_without_a_broker_the_promotion_has_failed(client: Client, version: ModelVersion) -> None:
-    assert "No broker answers" in act(client, "modelversion", "promote", version)
+    assert "The message broker does not answer" in act(client, "modelversion", "promote", version)
     assert Deployment.objects.get().error_code == "no_worker"
 
 

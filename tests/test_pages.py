@@ -100,7 +100,7 @@ def test_what_cannot_be_compared_looks_like_neither_verdict(signed_in: Client, o
 def test_the_inspection_page_says_how_the_image_was_prepared(signed_in: Client, record: Inspection) -> None:
     address = reverse("inspection", args=[record.pk])
     ModelVersion.objects.update(preprocessing={})
-    assert "illumination" not in signed_in.get(address).content.decode()
+    assert "Lighting" not in signed_in.get(address).content.decode()
     ModelVersion.objects.update(
         preprocessing={
             "illumination": {"chosen": "flatfield", "because": "the lamp <i>drifts</i>"},
@@ -108,8 +108,8 @@ def test_the_inspection_page_says_how_the_image_was_prepared(signed_in: Client, 
         }
     )
     page = signed_in.get(address).content.decode()
-    assert "illumination: <strong>flat field</strong>" in page
-    assert "pose: <strong>aligned</strong>" in page
+    assert "Lighting: <strong>flat field</strong>" in page
+    assert "Position: <strong>aligned</strong>" in page
     assert "the lamp &lt;i&gt;drifts" in page
 
 

@@ -236,7 +236,8 @@ def test_an_image_costs_what_it_costs(signed_in: Client, deployment: Deployment,
         assert signed_in.post("/api/test_image", {"image": image, "anomaly_map": "none"}).status_code == 200
     asked = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
     locks = connection.vendor == "postgresql"  # the chain's end is locked there
-    assert len(asked) == WHO + 19 + locks, "\n".join(asked)
+    # Two of them: the input checks of the category, and whether the request's deadline has passed.
+    assert len(asked) == WHO + 21 + locks, "\n".join(asked)
 
 
 def test_a_repeated_image_costs_less(
