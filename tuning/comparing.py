@@ -6,13 +6,14 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from inspection.models import Inspection
 from modelzoo import overview
 from modelzoo.models import ModelVersion
+from mvtec_site.numbers import score_text
 from training.models import Evaluation
 from tuning import selectors
 from tuning.models import RescoringRun
@@ -87,18 +88,48 @@ def _runs(one: ModelVersion, other: ModelVersion) -> QuerySet[RescoringRun]:
     return selectors.rescorings().filter(mutual).order_by("-created_at", "-id")[:_RUNS]
 
 
-def _judged(run: RescoringRun, one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
+def _judged(run: RescoringRun, one: Any, other: Any) -> dict[str, Any]:
     """What a run came to: how often both agree, and the pictures about which they do not."""
-    judge = other if run.model_version_id == one.pk else one
+    judge, scorer = (other, one) if run.model_version_id == one.pk else (one, other)
     changed = selectors.rescored(run, changed=True)
     return {
         "run": run,
         "judge": judge,
-        "scorer": one if judge is other else other,
+        "scorer": scorer,
+        **(_at_thresholds(run, judge.threshold, scorer.threshold) if run.done <= _COUNTED else {}),
         "verdicts": _verdicts(run) if run.done <= _COUNTED else None,
         "changed": list(
             changed.select_related("inspection__asset", "inspection__standing__reviewer").order_by("-id")[:_PICTURES]
         ),
+    }
+
+
+def _at_thresholds(run: RescoringRun, judge: float, scorer: float) -> dict[str, Any]:
+    """The thresholds that the records were judged at, and what would differ at those in force.
+
+    `judge`, `scorer`: the thresholds in force of who judged and of who scored again.
+    `differ_in_force`: how many images both would call differently at these; None where these are the ones of the run.
+    """
+    calls_defective = Q(inspection__score__gt=judge), Q(score__gt=scorer)
+    scored = Q(inspection__score__isnull=False), Q(score__isnull=False)
+    only_one_scored = (scored[0] & ~scored[1]) | (~scored[0] & scored[1])
+    opposite = (calls_defective[0] & Q(score__lte=scorer)) | (Q(inspection__score__lte=judge) & calls_defective[1])
+    found = (
+        selectors.rescored(run)
+        .filter(error_code="")
+        .aggregate(
+            low=Min("inspection__threshold_value"),
+            high=Max("inspection__threshold_value"),
+            differ=Count("pk", filter=only_one_scored | opposite),
+        )
+    )
+    low, high = found["low"], found["high"]
+    if low is None:
+        return {}
+    same = low == high == judge and run.threshold.value == scorer
+    return {
+        "recorded_at": score_text(low) if low == high else f"{score_text(low)} to {score_text(high)}",
+        "differ_in_force": None if same else found["differ"],
     }
 
 

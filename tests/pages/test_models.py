@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from inspection.models import Inspection
 from modelzoo.models import Deployment, InputCheckSettings, ModelVersion
-from modelzoo.services import archive_version
+from modelzoo.services import archive_version, set_threshold
 from mvtec_site.errors import Conflict
+from mvtec_site.numbers import score_text
 from tests import scores
 from tests.scores import Part
 from tests.versions import another, serve
@@ -276,6 +277,30 @@ def test_what_both_say_about_the_same_images(
     assert reverse("inspection", args=[judged[1].pk]) not in page
     swapped = text(signed_in.get(beside(second, measured)))
     assert "v2 disagrees with v1 on 1 of 3 images" in swapped
+
+
+def test_what_both_say_names_the_thresholds_that_they_said_it_at(
+    signed_in: Client, measured: ModelVersion, second: ModelVersion, judged: list[Inspection]
+) -> None:
+    from inspection.history import Filters
+
+    run = request_rescoring(version=second, filters=Filters(model_version=measured.pk), reason="look", actor=None)
+    value = run.threshold.value
+    for record, score in zip(judged, (value / 2, value * 2, value / 2), strict=True):
+        outcome = "defective" if score > value else "good"
+        Rescored.objects.create(run=run, inspection=record, outcome=outcome, score=score)
+    RescoringRun.objects.filter(pk=run.pk).update(done=3, changed=1)
+    recorded, rescored = score_text(judged[0].threshold_value), score_text(value)
+    page = text(signed_in.get(beside(measured, second)))
+    assert f"v1 as recorded, at the thresholds of the time ({recorded}); v2 at {rescored}." in page
+    assert f"Verdicts of v1 as recorded, at {recorded} (rows) and of v2 at {rescored} (columns)" in page
+    assert "Other thresholds are in force now" not in page
+    top = judged[0].threshold_value
+    set_threshold(version=measured, value=top * 2.5, method="manual", reason="fewer", actor=None)
+    page = text(signed_in.get(beside(measured, second)))
+    assert f"({recorded}); v2 at {rescored}." in page, "what was recorded stays"
+    now = f"Other thresholds are in force now: {score_text(top * 2.5)} for v1, {rescored} for v2."
+    assert f"{now} At these they would disagree on 2 of 3 images." in page
 
 
 @pytest.mark.parametrize(
