@@ -8,7 +8,9 @@ class InspectionConfig(AppConfig):
 
     def ready(self) -> None:
         from inspection.attested import INSPECTIONS, REVIEWS
-        from records.attest import register
+        from inspection.selectors import review_ids_of
+        from records import attest, related
 
-        register(INSPECTIONS)
-        register(REVIEWS)
+        attest.register(INSPECTIONS)
+        attest.register(REVIEWS)
+        related.register(INSPECTIONS.object_type, REVIEWS.object_type, review_ids_of)

@@ -53,6 +53,15 @@ def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | N
     return found
 
 
+def review_ids_of(inspection_id: str) -> list[str]:
+    """As the audit log names them; none of what is no inspection's id."""
+    try:
+        wanted = uuid.UUID(inspection_id)
+    except ValueError:
+        return []
+    return [str(pk) for pk in Review.objects.filter(inspection=wanted).order_by("number").values_list("pk", flat=True)]
+
+
 def verdict_in_words(inspection: Inspection) -> str:
     """What stands of a record, as a title says it: a person's word with the name where it overrules the model's."""
     word = VERDICT_WORDS[inspection.stands]

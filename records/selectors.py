@@ -18,6 +18,7 @@ from records.chain import GENESIS, HASHED, ChainReport, Event, walk
 from records.checkpoints import Checkpoint, as_said
 from records.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
+from records.related import events_about
 from records.signing import known_keys
 
 _LARGEST = 2**63 - 1
@@ -58,20 +59,23 @@ def filter_events(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> QuerySet[AuditEvent]:
-    """Events that meet every filter given; `until` itself is not among them."""
+    """Events that meet every filter given; `until` itself is not among them.
+
+    Those of an object include those of what belongs to it: of an inspection its reviews.
+    """
     if object_id and not object_type:
         raise UserError("object_id needs object_type beside it: ids repeat between types.", code="object_type_missing")
     wanted: dict[str, Any] = {
         "actor_name": actor,
         "kind": kind,
-        "object_type": object_type,
-        "object_id": object_id,
+        "object_type": "" if object_id else object_type,
         "source": source,
         "request_id": request_id,
         "at__gte": since,
         "at__lt": until,
     }
-    return AuditEvent.objects.filter(**{name: value for name, value in wanted.items() if value})
+    found = AuditEvent.objects.filter(**{name: value for name, value in wanted.items() if value})
+    return found.filter(events_about(object_type, object_id)) if object_id else found
 
 
 def find_event(sequence: int) -> AuditEvent:

@@ -164,10 +164,13 @@ def _inspection(act: _Act) -> str:
 
 def _review(act: _Act) -> str:
     said = _OUTCOMES.get(act.after.get("verdict", ""), "?")
+    record = str(act.after.get("inspection", ""))[:8]
+    if act.after.get("undoes"):
+        stands = "" if act.after.get("verdict") == "withdrawn" else f": {said} stands again"
+        return f"took back their review of inspection {record}{stands}"
     kind = f", {act.after['defect_type']}" if act.after.get("defect_type") else ""
     agrees = act.after.get("agrees")
     against = "" if agrees is None else " (confirms the model)" if agrees else " (overrules the model)"
-    record = str(act.after.get("inspection", ""))[:8]
     return f"reviewed inspection {record} as {said}{kind}{against}{_because(act.after.get('comment'))}"
 
 

@@ -120,6 +120,7 @@ class Shown:
     changes: list[Change]
     more: int
     address: str
+    whole: tuple[str, str]  # type and id of the object whose history it is of: of a review its inspection
 
 
 def _shown_all(events: Sequence[AuditEvent], *, someone: Any) -> list[Shown]:
@@ -131,8 +132,17 @@ def _shown(event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: 
     before, after = json.loads(event.before), json.loads(event.after)
     changes = [_change(change, whole=whole) for change in selectors.changes_of(before, after)]
     kept = changes if whole else changes[:_CHANGES]
-    sentence, subject = sentence_of(event, names), names.get((event.object_type, event.object_id), _subject(event))
-    return Shown(event, sentence, subject, kept, len(changes) - len(kept), _address_of(event, someone))
+    whole_object = _whole_object(event, after)
+    sentence, subject = sentence_of(event, names), names.get(whole_object, _subject(*whole_object))
+    address = _address_of(*whole_object, someone)
+    return Shown(event, sentence, subject, kept, len(changes) - len(kept), address, whole_object)
+
+
+def _whole_object(event: AuditEvent, after: Any) -> tuple[str, str]:
+    """Type and id of what an event is about, for people: of a review it is the inspection that was reviewed."""
+    if event.object_type == "inspection.review" and isinstance(after, dict) and after.get("inspection"):
+        return "inspection.inspection", str(after["inspection"])
+    return event.object_type, event.object_id
 
 
 def _change(change: dict[str, Any], *, whole: bool) -> Change:
@@ -142,13 +152,13 @@ def _change(change: dict[str, Any], *, whole: bool) -> Change:
     return Change(change["field"] or "value", before, after)
 
 
-def _subject(event: AuditEvent) -> str:
+def _subject(object_type: str, object_id: str) -> str:
     """The object as people call it; kinds of objects that are no longer there keep their name of then."""
     try:
-        name = str(apps.get_model(event.object_type)._meta.verbose_name)
+        name = str(apps.get_model(object_type)._meta.verbose_name)
     except (LookupError, ValueError):
-        name = event.object_type
-    return f"{name} {event.object_id[:8] if _UUID.fullmatch(event.object_id) else event.object_id}".strip()
+        name = object_type
+    return f"{name} {object_id[:8] if _UUID.fullmatch(object_id) else object_id}".strip()
 
 
 def _words(value: Any, *, whole: bool) -> str | None:
@@ -166,12 +176,12 @@ def _words(value: Any, *, whole: bool) -> str | None:
     return text if whole or len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _address_of(event: AuditEvent, someone: Any) -> str:
-    name = _PAGES.get(event.object_type)
+def _address_of(object_type: str, object_id: str, someone: Any) -> str:
+    name = _PAGES.get(object_type)
     if name is None and may(someone, Right.ADMINISTER):
-        name = _ADMIN_PAGES.get(event.object_type)
+        name = _ADMIN_PAGES.get(object_type)
     try:
-        return reverse(name, args=[event.object_id]) if name else ""
+        return reverse(name, args=[object_id]) if name else ""
     except NoReverseMatch:  # what could not be named when it happened has no page
         return ""
 

@@ -13,7 +13,9 @@ class AuditFilters(serializers.Serializer):
     )
     kind = serializers.CharField(default="", allow_blank=True, help_text="such as threshold.set")
     object_type = serializers.CharField(default="", allow_blank=True, help_text="such as inspection.inspection")
-    object_id = serializers.CharField(default="", allow_blank=True, help_text="needs object_type")
+    object_id = serializers.CharField(
+        default="", allow_blank=True, help_text="needs object_type; of an inspection, with the events of its reviews"
+    )
     source = serializers.CharField(default="", allow_blank=True, help_text="api, web, admin, command, worker, system")  # type: ignore[assignment]
     request_id = serializers.CharField(default="", allow_blank=True, help_text="X-Request-ID of the request")
     since = serializers.DateTimeField(default=None, help_text="at or after")

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from accounts.services import issue_token
 from inspection.models import Inspection
+from inspection.reviews import record_review, undo_reviews
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site import broker
@@ -105,6 +106,26 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     one = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
     assert f"inspection.inspection {record.pk}" in one
     assert f"score: {record.score!r}" in one, "on its own page to the last digit"
+
+
+def test_the_history_of_an_inspection_includes_its_reviews(audrey: Client, version: ModelVersion, user: User) -> None:
+    record, other = inspect(version), inspect(version)
+    review = record_review(inspection=record, verdict="defective", actor=user)
+    undo_reviews(reviews=[review], actor=user)
+    record_review(inspection=other, verdict="good", actor=user)
+    address = {"object_type": "inspection.inspection", "object_id": str(record.pk)}
+    page = audrey.get("/audit/", address).content.decode()
+    kinds = ["review.recorded", "review.recorded", "inspection.recorded"]
+    assert [row.event.kind for row in audrey.get("/audit/", address).context["rows"]] == kinds
+    assert f"took back their review of inspection {str(record.pk)[:8]}\n" in page
+    assert page.count(f'href="{reverse("inspection", args=[record.pk])}"') == 3
+    assert page.count(f'aria-label="All events of inspection {str(record.pk)[:8]}"') == 3
+    listed = audrey.get("/api/audit-events", address).json()["results"]
+    assert [event["kind"] for event in listed] == kinds
+    only = audrey.get("/audit/", {"object_type": "inspection.review", "object_id": str(review.pk)})
+    assert [row.event.object_id for row in only.context["rows"]] == [str(review.pk)]
+    none = audrey.get("/audit/", address | {"object_id": "no id"})
+    assert none.context["rows"] == []
 
 
 @pytest.mark.parametrize(
