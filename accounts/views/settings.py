@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
+from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
@@ -19,7 +21,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import selectors
-from accounts.roles import Right, Scope, may, rights_of, roles_with
+from accounts.roles import SCOPES, Right, Scope, may, rights_of, roles_with
 from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
 from accounts.web import needs
@@ -57,6 +59,14 @@ class TokenForm(forms.Form):
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
         help_text="That day included. Empty: until you revoke it.",
     )
+
+    def __init__(self, user: User, data: Any = None) -> None:
+        """With the scopes that are of use to this user: a token never gives more than its user has."""
+        super().__init__(data)
+        own = rights_of(user)
+        usable = [(scope, words) for scope, words in _SCOPES.items() if SCOPES[scope] & own]
+        self.fields["scopes"].choices = usable  # type: ignore[attr-defined]
+        self.fields["scopes"].initial = [scope for scope, _ in usable[:1]]
 
     def clean_ends_on(self) -> datetime | None:
         day = self.cleaned_data["ends_on"]
@@ -121,10 +131,22 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "refused": [(words, ", ".join(roles_with(right))) for right, words in _WORDS.items() if right not in own],
         "browser_form": BrowserForm(initial={THEME: request.COOKIES.get(THEME, ""), STATION: station_of(request)}),
         "password_form": PasswordForm(user),
-        "token_form": TokenForm(initial={"scopes": [Scope.INSPECT]}),
+        "token_form": TokenForm(user),
         "tokens": list(selectors.tokens_of(user)[:_SHOWN_TOKENS]) if issues else [],
     }
     return render(request, "settings.html", context | more, status=status)
+
+
+def form_of_settings(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """What a form of the page is sent to. An answer to it stays under this address in the browser: whoever opens that
+    anew gets the page."""
+    posted = require_POST(view)
+
+    @wraps(view)
+    def answer(request: HttpRequest, *words: Any, **named: Any) -> HttpResponse:
+        return redirect("settings") if request.method in ("GET", "HEAD") else posted(request, *words, **named)
+
+    return answer
 
 
 @require_GET
@@ -132,7 +154,7 @@ def settings_page(request: HttpRequest) -> HttpResponse:
     return _page(request)
 
 
-@require_POST
+@form_of_settings
 def keep_browser(request: HttpRequest) -> HttpResponse:
     """Colours and station of this browser, in its cookies."""
     form = BrowserForm(request.POST)
@@ -145,7 +167,7 @@ def keep_browser(request: HttpRequest) -> HttpResponse:
 
 @sensitive_post_parameters()
 @never_cache
-@require_POST
+@form_of_settings
 def change_password(request: HttpRequest) -> HttpResponse:
     """One's own; other browsers that are signed in are signed out by it."""
     assert isinstance(request.user, User), "nobody else is let in"
@@ -162,12 +184,12 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 # ---------------------------------------------------------------- tokens
 @never_cache
-@require_POST
+@form_of_settings
 @needs(Right.ISSUE)
 def issue(request: HttpRequest) -> HttpResponse:
     """A new token. Its key stands on the page that answers, and nowhere afterwards."""
     assert isinstance(request.user, User), "the right says so"
-    form = TokenForm(request.POST)
+    form = TokenForm(request.user, request.POST)
     if not form.is_valid():
         return _page(request, token_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     given = form.cleaned_data
@@ -184,7 +206,7 @@ def issue(request: HttpRequest) -> HttpResponse:
     return _page(request, issued=token, key=key, status=HTTPStatus.CREATED)
 
 
-@require_POST
+@form_of_settings
 @needs(Right.ISSUE)
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     assert isinstance(request.user, User), "the right says so"

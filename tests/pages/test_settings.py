@@ -141,6 +141,23 @@ def test_a_token_that_cannot_be_issued_is_a_sentence(signed_in: Client, wrong: d
     assert not ApiToken.objects.exists()
 
 
+def test_only_scopes_that_are_of_use_are_offered(signed_in: Client, auditor: User) -> None:
+    theirs = client_of(auditor)
+    form = theirs.get("/settings/").context["token_form"]
+    assert [value for value, _ in form.fields["scopes"].choices] == ["read", "manage"]
+    assert form["scopes"].value() == ["read"]
+    assert theirs.post("/settings/tokens", {"name": "x", "scopes": ["inspect"]}).status_code == 422
+    assert not ApiToken.objects.exists()
+    assert signed_in.get("/settings/").context["token_form"]["scopes"].value() == ["inspect"]
+
+
+@pytest.mark.parametrize("path", ["tokens", "tokens/1/revoke", "password", "browser"])
+def test_the_address_of_a_form_opened_anew_is_the_page(signed_in: Client, path: str) -> None:
+    answer = signed_in.get(f"/settings/{path}")
+    assert (answer.status_code, answer["Location"]) == (302, "/settings/")
+    assert signed_in.put(f"/settings/{path}").status_code == 405
+
+
 def test_tokens_are_revoked_by_those_they_belong_to(signed_in: Client, user: User, operator: User) -> None:
     mine, _ = issue_token(user=user, name="mine", actor=user)
     other, _ = issue_token(user=operator, name="other", actor=operator)
