@@ -115,6 +115,11 @@ class ImageRejected(UserError):
     code = "not_an_image"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
+    def nothing_kept(self) -> ImageRejected:
+        """The same for who sent the image, who is told what was kept of it."""
+        sentence = f"{self.args[0]} Nothing of it was kept."
+        return type(self)(sentence, code=self.code, status=self.status, **self.extra)
+
 
 def inspect_upload(data: bytes, filename: str, limits: GateLimits) -> GatedImage:
     """Check a file completely, down to its last pixel, without keeping anything. As `pass_gate`, without the pixels."""

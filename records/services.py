@@ -167,7 +167,7 @@ def gate_image(*, data: bytes, filename: str, actor: Actor) -> tuple[GatedImage,
         return pass_gate(data, filename, gate_limits())
     except ImageRejected as refusal:
         report_refusal(filename=filename, size=len(data), refusal=refusal, actor=actor)
-        raise
+        raise refusal.nothing_kept() from refusal
 
 
 def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, GatedImage]:

@@ -38,7 +38,7 @@ def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
         check_size(size, gate_limits())
     except ImageRejected as refusal:
         report_refusal(filename=file.name or "", size=size, refusal=refusal, actor=actor)
-        raise
+        raise refusal.nothing_kept() from refusal
     return file.read()
 
 

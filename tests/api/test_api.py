@@ -112,6 +112,7 @@ def test_bad_images_are_refused_and_leave_an_audit_event_only(
     events = AuditEvent.objects.count()
     response = signed_in.post("/api/test_image", {"image": upload(make(), name)})
     problem(response, status, code)
+    assert response.json()["detail"].endswith(" Nothing of it was kept.")
     assert not Asset.objects.exists()
     assert not InspectionRequest.objects.exists()
     new = AuditEvent.objects.order_by("sequence")[events:]
