@@ -56,6 +56,8 @@ _LABELS = {
     "review_verdict": "Person's verdict",
     "reviewer": "Reviewer",
 }
+# Compared letter by letter, which a person is told who found nothing.
+_LETTER_BY_LETTER = {"search", "serial", "serial_number", "lot", "part_number", "station"}
 _PERIODS = {"today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 _OUTCOMES = {"good": "Good", "defective": "Defect", "not_comparable": "Not comparable"}
 # One click each. Whatever else is filtered by has a field, or comes with a link from another page.
@@ -140,6 +142,7 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         "orders": [_order(query, name, words) for name, words in _ORDERS.items()],
         "sorts": {column: _sort(query, column) for column in ("time", "score", "margin")},
         "by_time": not query.order or query.order == "oldest",
+        "letter_by_letter": any(name in _LETTER_BY_LETTER for name, _ in query.pairs),
     }
     if wrong:
         return found  # a record that is missing because of a typing error would be a wrong answer

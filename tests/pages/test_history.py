@@ -191,6 +191,11 @@ def test_nothing_matches_and_how_to_find_more(signed_in: Client, records: list[I
     assert "Nothing matches" in text(response)
     assert link(response, "Lot: none-such") == "/inspections/?outcome=good"
     assert link(response, "Show all records") == "/inspections/"
+    assert "all of this at once" in text(response)
+    assert "Upper and lower case count." in text(response)
+    alone = text(signed_in.get("/inspections/?search=none-such"))
+    assert "all of this at once" not in alone
+    assert "Upper and lower case count." in alone
 
 
 @pytest.mark.parametrize(
