@@ -92,7 +92,8 @@ def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: st
             actor=actor,
             after={"format": form, "filters": filters.as_dict()} | ({"dialect": dialect} if dialect else {}),
         )
-    name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}.{form}"
+    told_apart = f"-{dialect}" if dialect else ""
+    name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}{told_apart}.{form}"
     return Export(name, media_type, write(_rows(filters), written_as))
 
 
@@ -171,7 +172,8 @@ def _xlsx(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
 
 
 def _new_sheet(book: Any) -> Any:
-    sheet = book.add_worksheet()
+    number = len(book.worksheets()) + 1
+    sheet = book.add_worksheet("Inspections" if number == 1 else f"Inspections {number}")
     sheet.freeze_panes(1, 0)
     for column, name in enumerate(COLUMNS):
         sheet.set_column(column, column, _WIDTHS.get(name, max(10, len(name) + 3)))

@@ -66,6 +66,7 @@ def test_an_event_says_who_what_when_and_where_and_what_changed(audrey: Client, 
     happen(kind="thing.set", actor=user, before={"limit": 3, "note": "<b>old</b>"}, after={"limit": 4, "note": "new"})
     page = audrey.get("/audit/").content.decode()
     assert "thing.set" in page
+    assert f">{timezone.localtime(AuditEvent.objects.get(sequence=1).at):%Y-%m-%d %H:%M:%S}</span>" in page
     assert "olga" in page
     assert "<del>limit: 3</del>" in page
     assert "<ins>limit: 4</ins>" in page

@@ -376,6 +376,7 @@ def test_more_records_than_a_sheet_holds_go_on_the_next(
     monkeypatch.setattr(exports, "_SHEET_ROWS", 151)
     book = openpyxl.load_workbook(io.BytesIO(exported(Filters(), "xlsx")))
     assert [sheet.max_row for sheet in book.worksheets] == [151, 151, 101]
+    assert book.sheetnames == ["Inspections", "Inspections 2", "Inspections 3"]
     assert all(sheet["A1"].value == "inspection_id" for sheet in book.worksheets)
 
 
@@ -397,6 +398,7 @@ def test_a_table_opens_right_in_a_spreadsheet(
         Inspection.objects.filter(pk=record.pk).update(station="Prüfstand; 1,5", lot="-1;=2")
     filters = parse_filters({"serial_number": record.serial_number, "station": "Prüfstand; 1,5"})
     export = export_inspections(filters=filters, form="csv", actor=None, dialect=dialect)
+    assert export.filename.endswith(f"-{dialect}.csv" if dialect else ".csv"), "files of two dialects have two names"
     written = b"".join(export.content)
     assert written.startswith(begins + b"inspection_id")
     [line] = csv.DictReader(io.StringIO(written.decode("utf-8-sig"), newline=""), delimiter=delimiter)
