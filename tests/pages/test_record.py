@@ -188,6 +188,7 @@ def test_nothing_similar_is_said_where_nothing_is(
     assert opened.similar(record) == []
     page = signed_in.get(address(record, "inspection-similar")).content.decode()
     assert "Nothing similar" in page
+    assert "at most 200 are looked at" in page, "200 is the limit and not the number of records"
 
 
 def test_similar_cases_have_the_same_pattern(
