@@ -21,14 +21,14 @@ class InspectionAdmin(ReadOnlyAdmin):
         "operator",
     ]
     list_filter = ["outcome", "source", "model_version__category"]
-    list_select_related = ["model_version__category", "operator"]
+    list_select_related = ["model_version__category", "operator", "request"]
     search_fields = ["filename", "serial_number", "lot", "part_number", "asset__sha256"]
     date_hierarchy = "created_at"
     show_full_result_count = False
 
     @admin.display(description="image")
     def page(self, inspection: Inspection) -> str:
-        return format_html('<a href="{}">{}</a>', reverse("inspection", args=[inspection.pk]), inspection.filename)
+        return format_html('<a href="{}">{}</a>', reverse("inspection", args=[inspection.pk]), inspection.path_or_name)
 
 
 @admin.register(InspectionRequest)

@@ -78,7 +78,7 @@ def draw_certificate(
     """The same arguments give the same bytes."""
     story: list[Flowable] = [
         Paragraph(_shown(f"Inspection certificate: {verdict_in_words(inspection)}"), _TITLE),
-        Paragraph(_shown(f"{inspection.model_version.category.name}: {inspection.filename}"), _SOFT_TEXT),
+        Paragraph(_shown(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), _SOFT_TEXT),
         Spacer(1, 3 * mm),
         _verdict(inspection),
         Spacer(1, 3 * mm),
@@ -211,7 +211,7 @@ def _part(inspection: Inspection) -> list[tuple[str, str]]:
         ("Inspected at", _moment(inspection.created_at)),
         (
             "Image",
-            f"{inspection.filename}, {image.image_format}, {image.width} x {image.height} pixels, "
+            f"{inspection.path_or_name}, {image.image_format}, {image.width} x {image.height} pixels, "
             f"{image.size_bytes:,} bytes",
         ),
         ("SHA-256 of the image", image.sha256),

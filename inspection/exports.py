@@ -64,6 +64,8 @@ COLUMNS = {
     "review_comment": "standing__last_review__comment",
     "threshold_author": "threshold__author__username",
     "threshold_reason": "threshold__reason",
+    "path": "request__path",
+    "warnings": "input_findings",
 }
 _SHEET_ROWS = 1_048_576  # with the line of names
 _PART = 64 * 1024
@@ -109,6 +111,8 @@ def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, list):  # input findings
+        return " ".join(f"{finding['code']}: {finding['explanation']}" for finding in value)
     return str(value) if isinstance(value, uuid.UUID) else value
 
 
@@ -184,7 +188,15 @@ def _new_sheet(book: Any) -> Any:
 
 # Characters; of the others their names are the widest.
 _WIDTHS = {"inspection_id": 37, "created_at": 19, "filename": 32, "image_sha256": 24, "batch_id": 24}
-_WIDTHS |= {"explanation": 40, "review_comment": 48, "threshold_reason": 48, "serial_number": 18, "code_version": 16}
+_WIDTHS |= {
+    "path": 40,
+    "warnings": 48,
+    "explanation": 40,
+    "review_comment": 48,
+    "threshold_reason": 48,
+    "serial_number": 18,
+    "code_version": 16,
+}
 _MOMENT = list(COLUMNS).index("created_at")
 
 

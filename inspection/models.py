@@ -382,6 +382,14 @@ class Inspection(models.Model):
         return f"higher than {percent:g} % of good parts"
 
     @property
+    def path_or_name(self) -> str:
+        """Where the picture was in the zip, folder or data set of its batch; the name of a file that came alone.
+
+        Two pictures of one batch may have the same name, and not the same path.
+        """
+        return self.request.path or self.filename
+
+    @property
     def name_warning(self) -> str:
         """A sentence where the name of the file claims another format than was found in it; else empty."""
         return name_warning(self.filename, self.asset.image_format)

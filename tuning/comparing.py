@@ -99,7 +99,9 @@ def _judged(run: RescoringRun, one: Any, other: Any) -> dict[str, Any]:
         **(_at_thresholds(run, judge.threshold, scorer.threshold) if run.done <= _COUNTED else {}),
         "verdicts": _verdicts(run) if run.done <= _COUNTED else None,
         "changed": list(
-            changed.select_related("inspection__asset", "inspection__standing__reviewer").order_by("-id")[:_PICTURES]
+            changed.select_related(
+                "inspection__asset", "inspection__request", "inspection__standing__reviewer"
+            ).order_by("-id")[:_PICTURES]
         ),
     }
 

@@ -126,6 +126,9 @@ class RequestOutput(serializers.Serializer):
     repeat_of = serializers.UUIDField(allow_null=True, help_text="the first request for the same part")
     batch_id = serializers.UUIDField(allow_null=True)
     filename = serializers.CharField()
+    path = serializers.CharField(
+        allow_blank=True, help_text="in the zip, folder or data set of its batch; empty where it came alone"
+    )
     image_sha256 = serializers.CharField(allow_null=True)
     station = serializers.CharField(allow_blank=True)
     part_number = serializers.CharField(allow_blank=True)
@@ -192,6 +195,9 @@ class InspectionOutput(serializers.Serializer):
     category = serializers.CharField()
     threshold_revision = serializers.IntegerField()
     filename = serializers.CharField()
+    path = serializers.CharField(
+        allow_blank=True, help_text="in the zip, folder or data set of its batch; empty where it came alone"
+    )
     image_sha256 = serializers.CharField()
     image_format = serializers.ChoiceField(choices=["PNG", "JPEG"], help_text="by content; the name may say otherwise")
     image_url = serializers.CharField()

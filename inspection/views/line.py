@@ -289,7 +289,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         failed = error
     shown = selectors.find_inspection(inspection_id)
     context = {"failed": failed, "said": request.POST.get("comment", "") if failed else ""}
-    sentence = f"{shown.filename} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
+    sentence = f"{shown.path_or_name} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
     address = _address(shown.model_version.category.name, shown)
     if htmx:
         # With the list, so that both say the same of the part.

@@ -55,7 +55,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         if request.htmx:  # type: ignore[attr-defined]
             return render(request, "inspection.html#said", context)
         return render(request, "inspection.html", context, status=error.status)
-    sentence = f"{shown.filename} reviewed as {VERDICT_WORDS[said.verdict]}."
+    sentence = f"{shown.path_or_name} reviewed as {VERDICT_WORDS[said.verdict]}."
     context = _context(request, _opened(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
     address = f"{reverse('inspection', args=[context['older'] if moves_on else shown.pk])}{context['suffix']}"
@@ -112,7 +112,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     timings, total = opened.steps(shown)
     context = {
         "shown": shown,
-        "title": f"{verdict_in_words(shown)} · {shown.filename}",
+        "title": f"{verdict_in_words(shown)} · {shown.path_or_name}",
         "suffix": query.suffix,
         "by_time": not query.order,
         "filtered": bool(query.pairs),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from html import unescape
@@ -11,17 +12,22 @@ import pytest
 from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.test import Client
+from django.urls import reverse
 
 from inspection import browsing, history
 from inspection.benchmarks.synthetic import generate
 from inspection.exports import FORMS
-from inspection.models import Inspection, Review, SavedView
+from inspection.models import Inspection, InspectionRequest, Review, SavedView
 from inspection.saved_views import VIEWS_MOST
 from inspection.views import history as page
+from modelzoo.detectors.input_rules import InputRules
 from modelzoo.models import ModelVersion
+from modelzoo.services import set_input_checks
 from mvtec_site.numbers import score_text
 from records.models import AuditEvent
+from tests import parts
 from tests.conftest import person
+from tests.services.test_inspection import sent
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -485,3 +491,30 @@ def test_a_page_costs_the_same_however_long_it_is(
     # the figures: the records, the thresholds of their scores; deployments and thresholds of that time
     with django_assert_num_queries(3 + 4):
         assert signed_in.get("/inspections/figures").status_code == 200
+
+
+def test_pictures_of_one_name_are_told_apart_by_their_path(signed_in: Client, records: list[Inspection]) -> None:
+    record = records[0]
+    InspectionRequest.objects.filter(pk=record.request_id).update(path="b/part1.jpeg")
+    page = reverse("inspection", args=[record.pk])
+    for address in (reverse("history"), reverse("history") + "?view=sheet", page):
+        assert "b/part1.jpeg" in text(signed_in.get(address)), address
+    assert signed_in.get(reverse("api-inspection", args=[record.pk])).json()["path"] == "b/part1.jpeg"
+    exported = signed_in.get("/api/inspections/export?format=jsonl").getvalue().decode().splitlines()
+    assert [json.loads(line)["path"] for line in exported if "part1.jpeg" in line] == ["b/part1.jpeg"]
+
+
+def test_what_was_judged_with_a_warning_says_so_in_lists_and_exports(
+    signed_in: Client, version: ModelVersion, user: User
+) -> None:
+    rules = InputRules(aspect="warn", likeness="off")
+    set_input_checks(category=version.category, rules=rules, reason="line scan", actor=user)
+    plain, warned = sent(version, parts.part(7)[0]), sent(version, parts.part(7)[0].resize((768, 96)))
+    [finding] = Inspection.objects.get(pk=warned.pk).input_findings
+    for address in (reverse("history"), reverse("history") + "?view=sheet", reverse("line")):
+        page = text(signed_in.get(address))
+        assert page.count('class="tag warned"') == 1, address
+    assert finding["explanation"] in page
+    lines = signed_in.get("/api/inspections/export?format=csv&dialect=plain").getvalue().decode().splitlines()
+    said = {line["inspection_id"]: line["warnings"] for line in csv.DictReader(lines)}
+    assert said == {str(plain.pk): "", str(warned.pk): f"{finding['code']}: {finding['explanation']}"}

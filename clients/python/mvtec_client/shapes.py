@@ -68,6 +68,7 @@ class InspectionRow(TypedDict):
     category: str
     threshold_revision: int
     filename: str
+    path: str
     image_sha256: str
     image_format: Literal["PNG", "JPEG"]
     image_url: str
@@ -108,6 +109,7 @@ class Request(TypedDict):
     repeat_of: str | None
     batch_id: str | None
     filename: str
+    path: str
     image_sha256: str | None
     station: str
     part_number: str
