@@ -14,6 +14,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -137,13 +138,13 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     return render(request, "settings.html", context | more, status=status)
 
 
-def form_of_settings(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+def form_of_settings(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
     """What a form of the page is sent to. An answer to it stays under this address in the browser: whoever opens that
     anew gets the page."""
     posted = require_POST(view)
 
     @wraps(view)
-    def answer(request: HttpRequest, *words: Any, **named: Any) -> HttpResponse:
+    def answer(request: HttpRequest, *words: Any, **named: Any) -> HttpResponseBase:
         return redirect("settings") if request.method in ("GET", "HEAD") else posted(request, *words, **named)
 
     return answer
