@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,11 +23,12 @@ from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from mvtec_site.charts import Chart, Mark, lanes, share
 from mvtec_site.numbers import score_text
-from tuning.estimates import DEFECTIVE, GOOD, Costs
+from tuning.estimates import DEFECTIVE, GOOD, STRATA, Costs
 from tuning.selectors import what_if
 
 MOST = 20_000  # inspections that are looked at, so that a move of the slider answers within 100 ms
 DAYS = (1, 7, 30, 90, 365)
+LEAST_REVIEWED = 10  # of a kind: a headline figure of fewer would be taken for more than it is
 _BINS = 80
 _SHOWN = 3.0  # times the threshold in force: what lies beyond is drawn at the edge
 _STEPS = 200  # of the arrow keys across the chart
@@ -302,26 +304,53 @@ def _pair(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, te
 
 
 def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
-    """The figures that decide: rates over all parts where they can be estimated, else over the reviewed ones."""
+    """The figures that decide, estimated over all parts; in place of what too few reviews tell, what it needs."""
     was, now = found["in_force"], found["asked"]
-    basis = "estimate" if now["estimate"] else "reviewed"
-    of = "" if basis == "estimate" else " of the reviewed"
+    a_day = was["per_day"], now["per_day"]
+    rates = [of["estimate"] or dict.fromkeys(_RATES) for of in (was, now)]
+    lacks = {truth: _lacks(found, (truth,)) for truth in STRATA}
+    both = _lacks(found, STRATA)
     tiles = [
-        _pair(f"False-reject rate{of}", was[basis]["false_reject_rate"], now[basis]["false_reject_rate"], percent),
-        _pair(f"Escape rate{of}", was[basis]["escape_rate"], now[basis]["escape_rate"], percent),
-        _pair("False rejects a day", was["per_day"]["false_rejects"], now["per_day"]["false_rejects"], _count),
-        _pair("Escapes a day", was["per_day"]["escapes"], now["per_day"]["escapes"], _count),
+        _figure("False-reject rate", *(of["false_reject_rate"] for of in rates), percent, lacks[GOOD]),
+        _figure("Escape rate", *(of["escape_rate"] for of in rates), percent, lacks[DEFECTIVE]),
+        _figure("False rejects a day", *(of["false_rejects"] for of in a_day), _count, lacks[GOOD] and _UNKNOWN),
+        _figure("Escapes a day", *(of["escapes"] for of in a_day), _count, lacks[DEFECTIVE] and _UNKNOWN),
         _pair(
             "Rejected a day",
             {"value": was["per_day"]["rejected"], "interval": None},
             {"value": now["per_day"]["rejected"], "interval": None},
             _count,
         ),
-        _pair(f"F1{of}", was[basis]["f1"], now[basis]["f1"], _f1_text),
+        _figure("F1", *(of["f1"] for of in rates), _f1_text, both),
     ]
     if now["reviewed"]["cost"] is not None:
-        tiles.append(_pair("Cost a day", was["per_day"]["cost"], now["per_day"]["cost"], _count))
+        tiles.append(_figure("Cost a day", *(of["cost"] for of in a_day), _count, both and _UNKNOWN))
     return tiles
+
+
+def _figure(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, lack: str) -> dict[str, Any]:
+    """As `_pair`; `lack`: what stands in place of the figure where it rests on too few reviews."""
+    pair = _pair(words, was, now, text)
+    return pair | {"now": lack, "moved": False, "known": False} if lack else pair
+
+
+def _lacks(found: dict[str, Any], truths: Sequence[str]) -> str:
+    """Which reviews a figure about parts that are truly so lacks; empty where there are enough.
+
+    It takes `LEAST_REVIEWED` parts that people called so. Besides, the reviewed parts of each verdict stand for all
+    parts of that verdict, so that of each verdict as many must have been looked at, or all where there are fewer.
+    """
+    confusion = found["asked"]["reviewed"]["confusion"]
+    reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
+    for truth in truths:
+        if reviewed[truth] < LEAST_REVIEWED:
+            return f"needs at least {LEAST_REVIEWED} reviewed {truth} parts ({reviewed[truth]} so far)"
+    for row in found["coverage"]:
+        if row["recorded"] in STRATA and row["reviewed"] < min(LEAST_REVIEWED, row["total"]):
+            least = min(LEAST_REVIEWED, row["total"])
+            called = f"reviewed of the parts that the model called {row['recorded']}"
+            return f"needs at least {least} {called} ({row['reviewed']} so far)"
+    return ""
 
 
 def _rates(found: dict[str, Any]) -> list[dict[str, Any]]:

@@ -122,6 +122,40 @@ def test_no_threshold_is_written_with_digits_that_mean_nothing(signed_in: Client
     assert "in force 16.76</text>" in other
 
 
+def tiles_of(version: ModelVersion, threshold: float) -> dict[str, str]:
+    tiles = previews.preview(version, Asked(threshold), whole=False)["tiles"]
+    return {tile["words"]: tile["now"] for tile in tiles}
+
+
+def test_headline_figures_of_too_few_reviews_say_what_they_need(signed_in: Client, judged: ModelVersion) -> None:
+    shown = tiles_of(judged, 5.8)
+    assert shown["Escape rate"] == "needs at least 10 reviewed defective parts (3 so far)"
+    assert shown["F1"] == shown["Escape rate"]
+    assert shown["Escapes a day"] == "not known"
+    needs = "needs at least 4 reviewed of the parts that the model called defective (3 so far)"
+    assert shown["False-reject rate"] == needs
+    assert shown["False rejects a day"] == "not known"
+    assert float(shown["Rejected a day"]) > 0, "that is counted, not estimated"
+    assert "reviewed defective parts (3 so far)" in text(signed_in.get(address(judged)))
+    scores.stored(judged, [Part(6.0 + index, "defective") for index in range(10)])
+    shown = tiles_of(judged, 5.8)
+    assert shown["Escape rate"].endswith(" %")
+    assert shown["False-reject rate"] == "0.0 %"
+    assert "not known" not in shown.values()
+
+
+def test_one_reviewed_good_verdict_tells_no_escape_rate(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand for all parts that were called good."""
+    monkeypatch.setattr(scores, "BEGAN", timezone.now() - timedelta(days=2))
+    set_threshold(version=version, value=5.0, method="manual", reason="five", actor=None)
+    good = [Part(1.0, "defective"), *(Part(1.0 + index / 20) for index in range(1, 20))]
+    scores.stored(version, [*good, *(Part(6.0 + index, "defective") for index in range(12))])
+    shown = tiles_of(version, 5.0)
+    assert shown["Escape rate"] == "needs at least 10 reviewed of the parts that the model called good (1 so far)"
+    assert shown["False-reject rate"] == "needs at least 10 reviewed good parts (0 so far)"
+    assert shown["False rejects a day"] == "not known", "not zero"
+
+
 def test_htmx_gets_the_figures_and_what_would_be_applied(signed_in: Client, judged: ModelVersion) -> None:
     response = signed_in.get(address(judged), {"threshold": "5.8"}, headers=HTMX)
     page = text(response)
