@@ -316,16 +316,24 @@ def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
         _figure("False rejects a day", *(of["false_rejects"] for of in a_day), _count, lacks[GOOD] and _UNKNOWN),
         _figure("Escapes a day", *(of["escapes"] for of in a_day), _count, lacks[DEFECTIVE] and _UNKNOWN),
         _pair(
-            "Rejected a day",
+            "Would be rejected a day",
             {"value": was["per_day"]["rejected"], "interval": None},
             {"value": now["per_day"]["rejected"], "interval": None},
             _count,
+            beside=_rejected_in_fact(found),
         ),
         _figure("F1", *(of["f1"] for of in rates), _f1_text, both),
     ]
     if now["reviewed"]["cost"] is not None:
         tiles.append(_figure("Cost a day", *(of["cost"] for of in a_day), _count, both and _UNKNOWN))
     return tiles
+
+
+def _rejected_in_fact(found: dict[str, Any]) -> str:
+    """How many a day the records say, each at the threshold of its time: not the figure at any one threshold."""
+    days = found["period"]["days"]
+    rejected = next(row["total"] for row in found["coverage"] if row["recorded"] == DEFECTIVE)
+    return f"{_count(rejected / days)} were, as recorded" if days else ""
 
 
 def _figure(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, lack: str) -> dict[str, Any]:

@@ -135,13 +135,27 @@ def test_headline_figures_of_too_few_reviews_say_what_they_need(signed_in: Clien
     needs = "needs at least 4 reviewed of the parts that the model called defective (3 so far)"
     assert shown["False-reject rate"] == needs
     assert shown["False rejects a day"] == "not known"
-    assert float(shown["Rejected a day"]) > 0, "that is counted, not estimated"
+    assert float(shown["Would be rejected a day"]) > 0, "that is counted, not estimated"
     assert "reviewed defective parts (3 so far)" in text(signed_in.get(address(judged)))
     scores.stored(judged, [Part(6.0 + index, "defective") for index in range(10)])
     shown = tiles_of(judged, 5.8)
     assert shown["Escape rate"].endswith(" %")
     assert shown["False-reject rate"] == "0.0 %"
     assert "not known" not in shown.values()
+
+
+def test_what_a_threshold_would_reject_is_not_taken_for_what_was_rejected(
+    signed_in: Client, judged: ModelVersion
+) -> None:
+    set_threshold(version=judged, value=4.4, method="manual", reason="lower", actor=None)
+    page = text(signed_in.get(address(judged)))
+    assert "At 4.40, in force" in page
+    assert "What these parts would come to at 4.40, whichever threshold each was judged at." in page
+    [tile] = [row for row in previews.preview(judged, Asked(), whole=False)["tiles"] if "rejected" in row["words"]]
+    a_day = previews.preview(judged, Asked(), whole=False)["found"]["period"]["days"]
+    assert tile["now"] == f"{5 / a_day:.3g}"
+    assert tile["beside"] == f"{4 / a_day:.3g} were, as recorded"
+    assert tile["beside"] in page
 
 
 def test_one_reviewed_good_verdict_tells_no_escape_rate(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
