@@ -94,6 +94,7 @@ def page_of(version: Any) -> dict[str, Any]:
         "metrics": metric_rows(version.metrics),
         "defects": _defects(version.metrics),
         "chart": _scores(version),
+        "measured_at": version.metrics.get("threshold"),
         "config": list(flat(version.config)),
         "software": list(flat(version.versions)),
         "thresholds": list(thresholds[:_LATEST]),
@@ -158,11 +159,15 @@ def _scores(version: Any) -> Chart | None:
     counts = version.metrics.get("histogram")
     if not counts:
         return None
+    measured = version.metrics["threshold"]
+    marks = [(measured, f"evaluated at {score_text(measured)}", "threshold")]
+    if version.threshold is not None and version.threshold != measured:
+        marks.append((version.threshold, f"in force {score_text(version.threshold)}", "preview"))
     return lanes(
         f"Scores of the test images of {version}",
         counts["edges"],
         {"good": ("good", counts["good"]), "defective": ("defect", counts["defective"])},
-        marks=[(version.metrics["threshold"], f"evaluated at {score_text(version.metrics['threshold'])}", "threshold")],
+        marks=marks,
     )
 
 

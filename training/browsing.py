@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, F, Q, QuerySet
 
 from modelzoo.models import ModelVersion
+from modelzoo.selectors import threshold_in_force
 from mvtec_site.charts import Chart, lanes, line
 from mvtec_site.errors import NotFound
 from mvtec_site.numbers import score_text
@@ -174,7 +175,8 @@ def report(evaluation: Evaluation) -> dict[str, Any]:
         threshold=evaluation.threshold,
         evaluation=evaluation,
     )
-    return context | {"charts": _charts(metrics), "pictures": _pictures(metrics)}
+    in_force = threshold_in_force(evaluation.model_version_id)
+    return context | {"charts": _charts(metrics), "pictures": _pictures(metrics), "in_force": in_force}
 
 
 def _plain(metrics: dict[str, Any]) -> list[tuple[str, str]]:

@@ -122,6 +122,23 @@ def test_a_version_says_where_it_comes_from_and_how_well_it_does(
     assert f'href="/inspections/?model_version={measured.pk}">Records</a>' in page
 
 
+def test_a_version_names_the_threshold_in_force_beside_that_of_its_figures(
+    signed_in: Client, measured: ModelVersion
+) -> None:
+    set_threshold(version=measured, value=METRICS["threshold"], method="manual", reason="as measured", actor=None)
+    page = text(signed_in.get(page_of(measured)))
+    assert "when it was evaluated" not in page
+    assert "in force 5.00" not in page
+    set_threshold(version=measured, value=7.5, method="manual", reason="fewer", actor=None)
+    page = text(signed_in.get(page_of(measured)))
+    shown = re.sub(r"<[^>]*>", "", page)
+    assert "Threshold in force: 7.50, revision 3." in shown
+    assert "measured at 5.00, the threshold when it was evaluated" in shown
+    assert shown.index("Threshold in force: 7.50") < shown.index("AUROC, whole images"), "before the figures"
+    assert "in force 7.50" in page, "in the chart"
+    assert "evaluated at 5.00" in page
+
+
 def test_a_version_without_an_evaluation_says_so(signed_in: Client, version: ModelVersion) -> None:
     assert "Not evaluated" in text(signed_in.get(page_of(version)))
 

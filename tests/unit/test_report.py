@@ -57,10 +57,10 @@ def evaluated(version: ModelVersion, dataset_folder: Path, monkeypatch: pytest.M
     call_command("import_dataset", str(dataset_folder), json=True, stdout=io.StringIO())
     prepare, turned_away = Detector.prepare, []
 
-    def picky(self: Detector, image: Image.Image) -> Any:
+    def picky(self: Detector, image: Image.Image, rules: Any = None) -> Any:
         if bytes(image.tobytes()) in turned_away:
             raise NotComparable("no_part_found", "There is no part in this picture.")
-        return prepare(self, image)
+        return prepare(self, image, rules)
 
     for name in ("good/001.png", "scratch/002.png"):
         turned_away.append(Image.open(dataset_folder / "test" / name).convert("RGB").tobytes())
@@ -100,6 +100,8 @@ def test_a_report_is_one_file_that_says_what_the_figures_say(evaluated: Any, tmp
     version = ModelVersion.objects.get()
     for identity in (version.artifact_sha256, version.backbone_sha256, figures["dataset_snapshot"]):
         assert identity in shown.text
+    assert "It may have been changed since: the model's page has the one in force." in shown.text
+    assert "Dot: the threshold in force" not in shown.text
     # Two plots of images, two of pixels, one histogram.
     assert shown.tags.count("svg") == 5
 

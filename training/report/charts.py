@@ -56,7 +56,7 @@ def curve(
     """A curve of shares with x from 0 to `x_end` and y from 0 to 1; None without points.
 
     Args:
-        at_threshold: the point of the threshold in force, shown as a dot.
+        at_threshold: the point of the threshold when evaluated, shown as a dot.
         chance: where a detector that knows nothing would lie.
     """
     if not points:
