@@ -178,23 +178,26 @@ def differences(one: Any, other: Any) -> dict[str, Any]:
     words = list(dict.fromkeys(name for of_one in figures for name in of_one))
     return {
         "metrics": [(name, [of_one.get(name) for of_one in figures]) for name in words],
-        "made": _different(
-            {
-                "algorithm": one.algorithm,
-                "backbone": one.backbone,
-                "data set": _data(one),
-                "training seed": str(one.seed),
-            }
-            | dict(flat(one.config)),
-            {
-                "algorithm": other.algorithm,
-                "backbone": other.backbone,
-                "data set": _data(other),
-                "training seed": str(other.seed),
-            }
-            | dict(flat(other.config)),
-        ),
+        "made": _different(_made(one), _made(other)),
         "same_data": one.dataset_snapshot == other.dataset_snapshot,
+    }
+
+
+def _made(version: Any) -> dict[str, str]:
+    """How a version was made: where something was left to the training ("auto"), with what it decided."""
+    decided = {
+        name: version.preprocessing[name]["chosen"]
+        for name in ("illumination", "align")
+        if version.preprocessing.get(name)
+    }
+    if version.backbone:
+        decided["backbone"] = version.backbone
+    return {
+        "algorithm": version.algorithm,
+        "data set": _data(version),
+        "training seed": str(version.seed),
+        **dict(flat(version.config)),
+        **decided,
     }
 
 

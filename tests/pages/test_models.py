@@ -237,6 +237,21 @@ def test_two_versions_side_by_side(signed_in: Client, measured: ModelVersion, se
     assert "were re-scored with the other yet" in page
 
 
+def test_what_two_versions_were_made_with_counts_and_not_what_was_asked(
+    signed_in: Client, measured: ModelVersion, second: ModelVersion
+) -> None:
+    for version, backbone, align in ((measured, "auto", "auto"), (second, "efficientnet_lite0", "pose")):
+        version.backbone = "efficientnet_lite0"
+        version.config = {"backbone": backbone, "align": align, "n_features": 100 + version.pk}
+        version.preprocessing = {"align": {"chosen": "pose", "because": "they turn"}}
+        version.save(update_fields=["backbone", "config", "preprocessing"])
+    page = text(signed_in.get(beside(measured, second)))
+    made = page[page.index("Settings that differ") :]
+    assert "n features" in made
+    assert '<th scope="row">backbone</th>' not in made
+    assert '<th scope="row">align</th>' not in made
+
+
 @pytest.fixture
 def judged(measured: ModelVersion, second: ModelVersion) -> list[Inspection]:
     top = measured.thresholds.get(revision=1).value
