@@ -321,6 +321,7 @@ def _run_context(found: TrainingRun) -> dict[str, Any]:
     return {
         "run": found,
         "is_open": found.status in TrainingRun.OPEN,
+        "ahead": selectors.running_instead_of(found),
         "remaining": _duration_words(remaining_time(found)),
         "percent": round(100 * found.progress),
         "offset": found.log_start + len(found.log),

@@ -339,6 +339,18 @@ def test_once_more_with_the_same_settings(signed_in: Client, dataset: Dataset) -
 
 
 # ---------------------------------------------------------------- runs
+def test_a_run_that_waits_for_another_says_so(signed_in: Client, dataset: Dataset) -> None:
+    first, second = request_run(dataset), request_run(dataset)
+    page = words(signed_in.get(f"/training/{second.pk}/"))
+    assert "the service is down" in page, "nothing runs: it would have begun"
+    assert services.claim_run(run_id=first.pk, worker="north")
+    page = words(signed_in.get(f"/training/{second.pk}/"))
+    assert f"run {first.pk} goes first" in page
+    assert "the service is down" not in page
+    TrainingRun.objects.filter(pk=first.pk).update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    assert "the service is down" in words(signed_in.get(f"/training/{second.pk}/")), "nobody works on the first"
+
+
 def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, dataset: Dataset, user: User) -> None:
     run = request_run(dataset, user, "autoencoder")
     assert "Waiting for the training service" in words(signed_in.get(f"/training/{run.pk}/"))
