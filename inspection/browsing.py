@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 from django.contrib.auth.models import User
+from django.db.models import F, Q
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -305,19 +306,30 @@ def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> 
 
 
 def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
-    """When one of these versions was put in force or its threshold changed, the last ones of the time that is shown."""
+    """When one of these versions was put in force or its threshold changed, the last ones of the time that is shown.
+
+    Without those that were in force for less than `_BRIEFLY`: several marks at one place would hide each other.
+    """
     first, last = (datetime.fromtimestamp(spans.edges[at] - spans.offset, tz=UTC) for at in (0, -1))
-    deployed = Deployment.objects.filter(model_version__in=versions, activated_at__range=(first, last))
+    briefly = Q(ended_at__lt=F("activated_at") + _BRIEFLY)
+    deployed = Deployment.objects.filter(model_version__in=versions, activated_at__range=(first, last)).exclude(briefly)
     moved = Threshold.objects.filter(model_version__in=versions, created_at__range=(first, last), revision__gt=1)
     found = [
-        *((at, f"v{number} in force", "deployed") for at, number in deployed.values_list("activated_at", _NUMBER)),
-        *((at, f"threshold rev. {revision}", "moved") for at, revision in moved.values_list("created_at", "revision")),
+        *(
+            (at, f"{part} v{number} in force", "deployed")
+            for at, part, number in deployed.values_list("activated_at", *_NAMED)
+        ),
+        *(
+            (at, f"{part} v{number} threshold rev. {revision}", "moved")
+            for at, revision, part, number in moved.values_list("created_at", "revision", *_NAMED)
+        ),
     ]
     newest = sorted(found, reverse=True)[:_EVENTS_MOST]
     return [(at.timestamp() + spans.offset, words, kind) for at, words, kind in reversed(newest)]
 
 
-_NUMBER = "model_version__number"
+_NAMED = ("model_version__category__name", "model_version__number")
+_BRIEFLY = timedelta(minutes=1)  # the shortest span of the chart
 
 
 _PER = {

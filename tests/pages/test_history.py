@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.contrib.auth.models import User
 from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from inspection import browsing, history
 from inspection.benchmarks.synthetic import generate
@@ -21,13 +23,15 @@ from inspection.models import Inspection, InspectionRequest, Review, SavedView
 from inspection.saved_views import VIEWS_MOST
 from inspection.views import history as page
 from modelzoo.detectors.input_rules import InputRules
-from modelzoo.models import ModelVersion
-from modelzoo.services import set_input_checks
+from modelzoo.models import Deployment, ModelVersion
+from modelzoo.services import set_input_checks, set_threshold
 from mvtec_site.numbers import score_text
 from records.models import AuditEvent
-from tests import parts
+from tests import parts, scores
 from tests.conftest import person
+from tests.scores import Part
 from tests.services.test_inspection import sent
+from tests.versions import another, serve
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -451,6 +455,30 @@ def test_figures_are_those_of_the_records(records: list[Inspection]) -> None:
     assert sum(int(row[2].split()[0]) for row in found.rates.rows) == found.outcomes["defective"]
     judged = found.outcomes["defective"] + found.outcomes["good"]
     assert sum(int(row[2].split()[2]) for row in found.rates.rows) == judged
+
+
+def test_marks_say_of_which_part_a_version_came_into_force(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = timezone.now() - timedelta(hours=10)
+    monkeypatch.setattr(scores, "BEGAN", begin)
+    ring = another(version, category="ring")
+    for judge in (version, ring):
+        scores.stored(judge, [Part(1.0)] * 20)
+    served = [serve(judge) for judge in (version, ring, version)]
+    for hours, deployment in enumerate(served, start=1):
+        deployment.refresh_from_db()
+        at = begin + timedelta(hours=hours)
+        ended = at + timedelta(seconds=5) if deployment.ended_at else None
+        Deployment.objects.filter(pk=deployment.pk).update(activated_at=at, ended_at=ended)
+    set_threshold(version=ring, value=9.0, method="manual", reason="more", actor=None)
+    found = browsing.figures(browsing.read_filters(QueryDict(""))[0])
+    assert found.rates
+    assert [mark.label for mark in found.rates.marks] == [
+        f"ring v{ring.number} in force",
+        "disc v1 in force",
+        f"ring v{ring.number} threshold rev. 2",
+    ], "not that of five seconds"
 
 
 def test_scores_of_one_threshold_are_not_divided(records: list[Inspection]) -> None:
