@@ -34,7 +34,7 @@ _LABELS = {
     "since": "From",
     "until": "Until",
     "category": "Category",
-    "outcome": "Verdict",
+    "outcome": "Model's verdict",
     "score_min": "Score at least",
     "score_max": "Score at most",
     "model_version": "Model",
@@ -63,7 +63,7 @@ _OUTCOMES = {"good": "Good", "defective": "Defect", "not_comparable": "Not compa
 # One click each. Whatever else is filtered by has a field, or comes with a link from another page.
 _QUICK = (
     ("Period", [("period", value, words) for value, words in _PERIODS.items()]),
-    ("Verdict", [("outcome", value, words) for value, words in _OUTCOMES.items()]),
+    ("Model's verdict", [("outcome", value, words) for value, words in _OUTCOMES.items()]),
     (
         "Review",
         [("reviewed", "no", "Not reviewed"), ("overruled", "yes", "Overruled"), ("contested", "yes", "Contested")],
@@ -187,6 +187,7 @@ def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
     of_verdict = query.without("outcome")
     tiles = [{"what": "Records", "count": found.total, "more": found.more}]
     for outcome, words in _OUTCOMES.items():
+        words = f"{words}, says the model" if outcome != "not_comparable" else words  # people may have overruled it
         one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
         tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
     tiles.append(tile("Reviewed", found.reviewed, found.total, "reviewed", "yes"))
@@ -357,7 +358,7 @@ class HistoryForm(forms.Form):
     until = _text("until")
     category = _choice("category")
     outcome = forms.MultipleChoiceField(
-        label="Verdict", required=False, choices=_OUTCOMES, widget=forms.CheckboxSelectMultiple
+        label=_LABELS["outcome"], required=False, choices=_OUTCOMES, widget=forms.CheckboxSelectMultiple
     )
     score_min = _text("score_min", inputmode="decimal")
     score_max = _text("score_max", inputmode="decimal")

@@ -434,6 +434,23 @@ def test_a_person_has_so_many_views_and_sees_no_others(signed_in: Client, user: 
     assert other.post("/inspections/views?outcome=good", {"name": "1"}).status_code == 302
 
 
+def test_counts_and_filters_by_the_model_say_so_and_the_review_column_names_the_person(
+    version: ModelVersion, signed_in: Client
+) -> None:
+    overruled, confirmed = scores.stored(version, [Part(0.1, "defective"), Part(0.2, "good")])
+    page = text(signed_in.get("/inspections/?outcome=good"))
+    assert 'aria-label="Model\'s verdict"' in page
+    assert "Model's verdict: Good" in page
+    figures = text(signed_in.get("/inspections/figures", headers=HTMX))
+    assert "Good, says the model" in figures
+    assert "Defect, says the model" in figures
+    for record, words in ((overruled, "overruled by rita"), (confirmed, "good rita")):
+        row = page[page.index(f'id="r-{record.pk}"') :].partition("</tr>")[0]
+        column = re.search(r'<td class="review-cell">(.*?)</td>', row, re.S)
+        assert column
+        assert words in " ".join(re.sub(r"<[^>]*>", " ", column[1]).split()).lower()
+
+
 # ---------------------------------------------------------------- figures
 def test_figures_are_those_of_the_records(records: list[Inspection]) -> None:
     filters, wrong = browsing.read_filters(QueryDict(""))
