@@ -362,6 +362,8 @@ def test_nothing_judged_is_nothing_to_score(signed_in: Client, measured: ModelVe
 def test_what_is_checked_of_pictures_is_set_on_a_page(signed_in: Client, version: ModelVersion, operator: User) -> None:
     path = reverse("input-checks", args=["disc"])
     assert path in text(signed_in.get(page_of(version)))
+    assert f'href="{path}"' in text(signed_in.get("/models/"))
+    assert "with a warning it is judged all the same" in text(signed_in.get(path))
     assert "These are the defaults" in text(signed_in.get(path))
     given = {"size": "off", "aspect": "warn", "colour": "refuse", "likeness": "refuse", "reason": "two cameras"}
     given |= {"size_factor": "4", "aspect_percent": "7.5", "likeness_factor": "1"}
