@@ -307,14 +307,14 @@ def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
     """The figures that decide, estimated over all parts; in place of what too few reviews tell, what it needs."""
     was, now = found["in_force"], found["asked"]
     a_day = was["per_day"], now["per_day"]
-    rates = [of["estimate"] or dict.fromkeys(_RATES) for of in (was, now)]
+    rates: tuple[dict[str, Any], dict[str, Any]] = (was["estimate"] or {}, now["estimate"] or {})
     lacks = {truth: _lacks(found, (truth,)) for truth in STRATA}
     both = _lacks(found, STRATA)
     tiles = [
-        _figure("False-reject rate", *(of["false_reject_rate"] for of in rates), percent, lacks[GOOD]),
-        _figure("Escape rate", *(of["escape_rate"] for of in rates), percent, lacks[DEFECTIVE]),
-        _figure("False rejects a day", *(of["false_rejects"] for of in a_day), _count, lacks[GOOD] and _UNKNOWN),
-        _figure("Escapes a day", *(of["escapes"] for of in a_day), _count, lacks[DEFECTIVE] and _UNKNOWN),
+        _figure("False-reject rate", [of.get("false_reject_rate") for of in rates], percent, lacks[GOOD]),
+        _figure("Escape rate", [of.get("escape_rate") for of in rates], percent, lacks[DEFECTIVE]),
+        _figure("False rejects a day", [of.get("false_rejects") for of in a_day], _count, lacks[GOOD] and _UNKNOWN),
+        _figure("Escapes a day", [of.get("escapes") for of in a_day], _count, lacks[DEFECTIVE] and _UNKNOWN),
         _pair(
             "Would be rejected a day",
             {"value": was["per_day"]["rejected"], "interval": None},
@@ -322,10 +322,10 @@ def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
             _count,
             beside=_rejected_in_fact(found),
         ),
-        _figure("F1", *(of["f1"] for of in rates), _f1_text, both),
+        _figure("F1", [of.get("f1") for of in rates], _f1_text, both),
     ]
     if now["reviewed"]["cost"] is not None:
-        tiles.append(_figure("Cost a day", *(of["cost"] for of in a_day), _count, both and _UNKNOWN))
+        tiles.append(_figure("Cost a day", [of.get("cost") for of in a_day], _count, both and _UNKNOWN))
     return tiles
 
 
@@ -336,10 +336,11 @@ def _rejected_in_fact(found: dict[str, Any]) -> str:
     return f"{_count(rejected / days)} were, as recorded" if days else ""
 
 
-def _figure(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, lack: str) -> dict[str, Any]:
+def _figure(words: str, pair: Sequence[dict[str, Any] | None], text: Any, lack: str) -> dict[str, Any]:
     """As `_pair`; `lack`: what stands in place of the figure where it rests on too few reviews."""
-    pair = _pair(words, was, now, text)
-    return pair | {"now": lack, "moved": False, "known": False} if lack else pair
+    was, now = pair
+    shown = _pair(words, was, now, text)
+    return shown | {"now": lack, "moved": False, "known": False} if lack else shown
 
 
 def _lacks(found: dict[str, Any], truths: Sequence[str]) -> str:
