@@ -69,7 +69,8 @@ def test_every_service_does_its_part(environment: dict[str, str], tmp_path: Path
 
     def command(name: str) -> list[str]:
         words = [str(word) for word in services[name]["command"]]
-        return [word.replace("0.0.0.0:8000", f"127.0.0.1:{ports.get(name)}") for word in words]
+        port = f"127.0.0.1:{ports.get(name)}"
+        return [word.replace("0.0.0.0:8000", port).replace("/var/lib/mvtec", str(tmp_path)) for word in words]
 
     done = subprocess.run(command("migrate"), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
