@@ -72,6 +72,7 @@
     const form = panel.querySelector("#review.htmx-request");
     if (!form) return;
     form.addEventListener("htmx:afterRequest", function (event) {
+      if (session.over(event.detail.xhr)) return session.hold(event.detail.requestConfig);
       const said = event.detail.xhr.getResponseHeader("HX-Trigger");
       if (!event.detail.successful || !said) return toast(`The review of ${panel.dataset.name} was not recorded.`);
       for (const [name, detail] of Object.entries(JSON.parse(said))) document.body.dispatchEvent(new CustomEvent(name, { detail }));
@@ -143,6 +144,10 @@
     const name = link.querySelector(".name");
     open(link.dataset.open, { name: name ? name.textContent : "", picture: image ? image.src : "", push: true });
     if (focused && link.closest("#latest")) $("result").focus({ preventScroll: true });
+  });
+  // A review that waited for a sign-in was sent when another part was shown, or its own anew.
+  document.body.addEventListener("sent-later", function (event) {
+    if (shown && event.detail.path.includes(shown)) open(shown, { name: $("result").dataset.name });
   });
   window.addEventListener("popstate", function () {
     const words = new URLSearchParams(location.search);
@@ -292,9 +297,15 @@
   async function answered(item, request) {
     if (session.over(request)) {
       if (item.wish === wish) put(pendingPanel({ ...item, word: "WAITING", words: "It is sent when you have signed in." }), "");
-      await session.signedIn();
-      if (item.wish === wish) show(item);
-      return transmit(item);
+      if (await session.signedIn(item.name)) {
+        if (item.wish === wish) show(item);
+        return transmit(item);
+      }
+      if (item.together) item.together.results.push({ name: item.name, id: "", outcome: "", refused: "not sent" });
+      if (item.wish === wish) put(pendingPanel({ ...item, word: "NOT SENT", words: "Nothing was kept of the image." }), "");
+      rest(item);
+      summarise();
+      return send();
     }
     const page = parsed(request.status === 200 ? request.responseText : "");
     const panel = page.getElementById("result") || refusedPanel(item, request.status);

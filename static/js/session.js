@@ -8,7 +8,8 @@
   const $ = (id) => document.getElementById(id);
   const form = dialog.querySelector("form");
   let user = dialog.dataset.user;
-  let waiting = []; // what goes on after sign-in
+  // What goes on after sign-in, in this order. `what`: in words, of what a person sent; what the page asks has none.
+  let waiting = [];
   let isOut = false;
   let declined = false; // "Later": what the page asks by itself opens no dialog again
 
@@ -32,21 +33,73 @@
       user = state.user;
     }
   }
+  // What somebody else sent is not sent in the name of who signed in now, unless that person says so.
+  const ofOthers = () => waiting.filter((one) => one.what && one.by !== user);
   function goOn() {
     isOut = declined = false;
     $("signed-out").hidden = true;
+    const others = ofOthers();
+    if (others.length) return askWhetherToSend(others);
     if (dialog.open) dialog.close();
-    for (const next of waiting.splice(0)) next();
-    document.body.dispatchEvent(new CustomEvent("signed-in"));
+    continueWaiting();
   }
+  function askWhetherToSend(others) {
+    const names = [...new Set(others.map((one) => one.by))].join(", ");
+    $("send-waiting-words").textContent = `You are signed in as ${user}. This was sent by ${names} and waits:`;
+    $("send-waiting").textContent = `Send it as ${user}`;
+    $("send-waiting-list").replaceChildren(...others.map((one) => listItem(one.what)));
+    form.hidden = true;
+    $("send-waiting-ask").hidden = false;
+    if (!dialog.open) dialog.showModal();
+    $("send-waiting-not").focus();
+  }
+  function listItem(text) {
+    const item = document.createElement("li");
+    item.textContent = text;
+    return item;
+  }
+  $("send-waiting").addEventListener("click", function () {
+    for (const one of waiting) one.by = user;
+    dialog.close();
+  });
+  $("send-waiting-not").addEventListener("click", () => dialog.close());
+  // Asking has ended, by a button or by Escape: what is still somebody else's is not sent, and shown to be copied.
+  function endAsking() {
+    $("send-waiting-ask").hidden = true;
+    form.hidden = false;
+    const others = ofOthers();
+    waiting = waiting.filter((one) => !others.includes(one));
+    for (const one of others) {
+      notSent(one.what, `Sent by ${one.by}, who is signed out.`);
+      one.drop();
+    }
+    continueWaiting();
+  }
+  let continuing = false;
+  async function continueWaiting() {
+    if (continuing) return;
+    continuing = true;
+    while (waiting.length && !isOut) await waiting.shift().send();
+    continuing = false;
+    if (!isOut) document.body.dispatchEvent(new CustomEvent("signed-in"));
+  }
+  function notSent(what, why) {
+    $("not-sent-list").append(listItem(`${what}. ${why}`));
+    $("not-sent").hidden = false;
+  }
+  $("not-sent-close").addEventListener("click", function () {
+    $("not-sent").hidden = true;
+    $("not-sent-list").replaceChildren();
+  });
   let opening = false;
-  async function open() {
+  // `refused`: a request of somebody who is signed in was answered like one of somebody who is not.
+  async function open({ refused = false } = {}) {
     if (dialog.open || opening) return;
     opening = true;
     try {
       const state = await ask(dialog.dataset.session);
       take(state);
-      if (state.user) return goOn(); // in another tab, meanwhile
+      if (state.user && !refused) return goOn(); // in another tab, meanwhile
     } catch {
       // The server does not answer: signing in says so.
     } finally {
@@ -60,10 +113,11 @@
     dialog.showModal();
     $("sign-in-password").focus();
   }
-  // Resolved once somebody is signed in; until then what waits for it stays where it is.
-  function signedIn() {
+  // Resolved once somebody is signed in; until then what waits for it stays where it is. True if it may go on: false for
+  // what one person sent (`what` says it in words) and another one, signed in then, did not want to send.
+  function signedIn(what = "") {
     return new Promise(function (resolve) {
-      waiting.push(resolve);
+      waiting.push({ what, by: user, send: () => resolve(true), drop: () => resolve(false) });
       open();
     });
   }
@@ -93,8 +147,9 @@
     $("sign-in-password").focus();
   }
   $("sign-in-later").addEventListener("click", () => dialog.close());
-  $("sign-in-now").addEventListener("click", open);
+  $("sign-in-now").addEventListener("click", () => open());
   dialog.addEventListener("close", function () {
+    if (!$("send-waiting-ask").hidden) return endAsking();
     declined = isOut;
     $("signed-out").hidden = !isOut;
   });
@@ -102,25 +157,74 @@
     if (waiting.length) event.preventDefault();
   });
 
-  // ---- htmx: an answer that is none is not swapped in; what a person did is done again after sign-in
+  // ---- htmx: an answer that is none is not swapped in; what a person did is done again after sign-in, as it was made:
+  // with all its parameters, whatever the page shows by then.
   const over = (xhr) => Boolean(xhr.getResponseHeader("X-Sign-In"));
   const ACTS = ["submit", "click", "change", "input"];
-  const repeated = new WeakSet();
+  const repeated = new WeakMap(); // elements whose request is being made again, and what that is
   document.body.addEventListener("htmx:beforeOnLoad", function (event) {
     const { xhr, requestConfig } = event.detail;
-    const element = requestConfig.elt;
-    if (!over(xhr)) return repeated.delete(element);
-    if (repeated.delete(element)) return; // no cookies here: htmx says that it failed
+    const again = repeated.get(requestConfig.elt);
+    repeated.delete(requestConfig.elt);
+    if (!over(xhr)) return;
     event.preventDefault();
     const act = requestConfig.triggeringEvent;
-    if (act && ACTS.includes(act.type)) signedIn().then(() => again(element, act));
+    if (again) refusedAgain(again);
+    else if (act && ACTS.includes(act.type)) hold(requestConfig);
     else if (!declined) open(); // the page asks by itself, and will again
   });
-  function again(element, act) {
-    if (!element.isConnected) return;
-    repeated.add(element);
-    if (act.type === "submit") resubmit(element, act.submitter);
-    else htmx.trigger(element, act.type);
+  const isRead = (request) => request.verb === "get";
+  function hold(request) {
+    const { elt, formData } = request;
+    // A newer one takes the place of one that asks the same, or was decided on the same state of the same record.
+    const replaces = isRead(request) || formData.has("expected_reviews");
+    if (replaces) waiting = waiting.filter((one) => !(one.request && one.request.elt === elt && one.request.verb === request.verb));
+    const one = { request, what: isRead(request) ? "" : inWords(request), by: user, drop: () => {} };
+    one.send = () => again(one);
+    waiting.push(one);
+    open();
+  }
+  const UNSAID = ["csrfmiddlewaretoken", "expected_reviews", "next", "inspection", "review"];
+  function inWords({ elt, formData }) {
+    const about = elt.closest("[data-name]");
+    const name = about ? about.dataset.name : elt.getAttribute("aria-label") || document.title;
+    const said = [...formData].filter(([field, value]) => value && typeof value === "string" && !UNSAID.includes(field));
+    return [name, ...said.map(([field, value]) => `${field.replaceAll("_", " ")} ${value}`)].join(", ");
+  }
+  function refusedAgain(one) {
+    waiting.unshift(one);
+    isOut = true; // nothing after it goes on before it
+    open({ refused: true });
+  }
+  async function again(one) {
+    const { elt, verb, path, formData, triggeringEvent } = one.request;
+    if (!elt.isConnected) return isRead(one.request) ? undefined : sendDetached(one);
+    const values = new FormData();
+    for (const [field, value] of formData) if (field !== "csrfmiddlewaretoken") values.append(field, value);
+    repeated.set(elt, one);
+    await htmx.ajax(verb, path, { source: elt, event: triggeringEvent, values });
+  }
+  // What it was sent from has left the page meanwhile: there is no place for the answer, only for what it says.
+  async function sendDetached(one) {
+    const { verb, path, formData, headers } = one.request;
+    const body = [...formData.values()].some((value) => value instanceof File) ? new FormData() : new URLSearchParams();
+    for (const [field, value] of formData) if (field !== "csrfmiddlewaretoken") body.append(field, value);
+    const token = JSON.parse(document.body.getAttribute("hx-headers") || "{}");
+    const sent = { ...headers, ...token };
+    delete sent["Content-Type"]; // the browser names it with the body
+    try {
+      const answer = await fetch(path, { method: verb.toUpperCase(), credentials: "same-origin", headers: sent, body });
+      if (answer.headers.has("X-Sign-In")) return refusedAgain(one);
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const error = page.querySelector(".notice.error p");
+      if (!answer.ok || error) return notSent(one.what, error ? error.textContent.trim() : `The server refused it (${answer.status}).`);
+      for (const [name, detail] of Object.entries(JSON.parse(answer.headers.get("HX-Trigger") || "{}"))) {
+        document.body.dispatchEvent(new CustomEvent(name, { detail }));
+      }
+      document.body.dispatchEvent(new CustomEvent("sent-later", { detail: { path } }));
+    } catch {
+      notSent(one.what, "The server did not answer: look whether it was recorded.");
+    }
   }
   function resubmit(sent, submitter) {
     sent.requestSubmit(submitter && submitter.isConnected ? submitter : undefined);
@@ -139,7 +243,7 @@
     try {
       const state = await ask(dialog.dataset.session);
       if (state.user) take(state);
-      else await signedIn();
+      else if (!(await signedIn(inWords({ elt: sent, formData: new FormData(sent, event.submitter) })))) return delete sent.dataset.asking;
     } catch {
       // The browser says that the server does not answer.
     }
@@ -148,5 +252,5 @@
     resubmit(sent, event.submitter);
   });
 
-  window.session = { over, signedIn };
+  window.session = { over, signedIn, hold };
 })();

@@ -283,11 +283,80 @@ def test_a_typed_comment_outlives_the_session(disc: Any, stack: Stack, complaint
     disc.wait_for_selector("#sign-in[open]")
     assert disc.input_value("#comment") == "scratch at the rim"
     sign_in_again(disc, "otto")
+    disc.wait_for_selector("#send-waiting-list >> text=commented.png, comment scratch at the rim, verdict defective")
+    assert not [record for record in records(stack) if record["inspection_id"] == shown and record["review"]]
+    disc.click("#send-waiting >> text=Send it as otto")
     disc.wait_for_selector("#verdict .human.defective >> text=otto")
     assert "Signed in as otto, before: ina" in disc.inner_text("#signed-in-as")
     assert one_part(disc) == shown
     disc.goto(f"{stack.address}/inspections/{shown}/")
     assert "scratch at the rim" in disc.inner_text("#reviews")
+    forgive(complaints, "401")
+
+
+@pytest.mark.parametrize("way", ["button", "key"])
+def test_a_review_that_waits_is_sent_as_it_was_made(disc: Any, complaints: list[str], way: str) -> None:
+    shown = judged(disc, f"later-{way}.png", parts.png(75))
+    for _ in range(2):  # the session is over a second time before it was sent
+        end_session(disc)
+        if way == "key":
+            disc.locator("#result h1").click()
+            disc.locator("body").press("d")
+        else:
+            disc.click("#say-defect")
+        disc.wait_for_selector("#sign-in[open]")
+        disc.click("#sign-in-later")
+    disc.focus("#say-good")
+    disc.click("#sign-in-now")
+    sign_in_again(disc)
+    disc.wait_for_selector("#verdict .human.defective >> text=ina")
+    assert one_part(disc) == shown
+    assert disc.locator("#verdict .notice.error").count() == 0
+    assert "ina, before" not in disc.inner_text("#signed-in-as")
+    forgive(complaints, "401")
+
+
+def test_all_that_waits_goes_on_in_order(disc: Any, stack: Stack, complaints: list[str]) -> None:
+    first, second = (judged(disc, f"waits-{n}.png", parts.png(76 + n)) for n in (1, 2))
+    end_session(disc)
+    disc.fill("#comment", "dust on the lens")
+    disc.click("#say-defect")
+    disc.click("#sign-in-later")
+    drop(disc, "dropped.png", parts.png(79))
+    disc.wait_for_selector("#sign-in[open]")
+    disc.click("#sign-in-later")
+    assert "WAITING" in disc.inner_text("#result")
+    disc.click("#sign-in-now")
+    sign_in_again(disc)
+    disc.wait_for_selector("#result[data-outcome] h1 >> text=dropped.png")
+    disc.wait_for_selector("#toasts >> text=waits-2.png reviewed as DEFECT")
+    found = {record["inspection_id"]: record["review"] for record in records(stack)}
+    assert found[second]
+    assert not found[first]
+    assert disc.locator("#not-sent").is_hidden()
+    disc.goto(f"{stack.address}/inspections/{second}/")
+    assert "dust on the lens" in disc.inner_text("#reviews")
+    forgive(complaints, "401")
+
+
+def test_another_person_does_not_send_what_waits_unasked(disc: Any, stack: Stack, complaints: list[str]) -> None:
+    shown = judged(disc, "of-ina.png", parts.png(80))
+    end_session(disc)
+    disc.fill("#comment", "said by ina")
+    disc.click("#say-defect")
+    disc.wait_for_selector("#sign-in[open]")
+    disc.click("#sign-in-later")
+    drop(disc, "image-of-ina.png", parts.png(83))
+    sign_in_again(disc, "otto")
+    disc.wait_for_selector("#send-waiting-list >> text=image-of-ina.png")
+    disc.click("#send-waiting-not")
+    disc.wait_for_selector("#not-sent >> text=of-ina.png, comment said by ina, verdict defective")
+    disc.wait_for_selector("#result >> text=NOT SENT")
+    found = records(stack)
+    assert not [record for record in found if record["filename"] == "image-of-ina.png"]
+    assert not [record for record in found if record["inspection_id"] == shown and record["review"]]
+    drop(disc, "of-otto.png", parts.png(84))
+    disc.wait_for_selector("#result[data-outcome] h1 >> text=of-otto.png")
     forgive(complaints, "401")
 
 
