@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests import parts
 from tests.stack.conftest import Stack, new_stack, trained
@@ -71,7 +72,13 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     stack.manage("shell", "--verbosity", "0", "--command", script)
     found: dict[str, str] = json.loads(stack.manage("shell", "--verbosity", "0", "--command", _ADDRESSES).stdout)
     assert found.keys() == NAMES, "there is not something of each kind to show"
-    return found | {"line-opened": f"/?inspection={found['inspection'].split('/')[2]}"}
+    with stack.client() as client:
+        other = {"image": ("another-shape.png", parts.encode(Image.new("RGB", (96, 32), "white")), "image/png")}
+        answer = client.post("/api/test_image", files=other, data={"anomaly_map": "none"}).json()
+    assert answer["outcome"] == "not_comparable"
+    more = {"line-opened": found["inspection"].split("/")[2], "line-not-comparable": answer["inspection_id"]}
+    lines = {name: f"/?inspection={record}" for name, record in more.items()}
+    return found | lines | {"inspection-not-comparable": f"/inspections/{answer['inspection_id']}/"}
 
 
 @pytest.fixture
