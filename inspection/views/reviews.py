@@ -51,7 +51,7 @@ def _in_words(done: Sequence[Review]) -> str:
         return f"{len(done)} reviews undone."
     record = find_inspection(done[0].inspection_id)
     if not hasattr(record, "standing"):
-        return f"Undone: {record.path_or_name} is not reviewed again."
+        return f"Undone: {record.path_or_name} is unreviewed."
     return f"Undone: {record.path_or_name} stands as {verdict_in_words(record)} again."
 
 

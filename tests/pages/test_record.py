@@ -282,7 +282,7 @@ def test_a_plain_form_gets_a_message_with_undo_and_undo_restores(signed_in: Clie
     undone = signed_in.post(reverse("reviews-undo"), {"review": review.pk, "next": here})
     assert undone["Location"] == here
     page = signed_in.get(here).content.decode()
-    assert "Undone: part 3.png is not reviewed again." in page
+    assert "Undone: part 3.png is unreviewed." in page
     assert "<title>DEFECT · part 3.png · " in page
     assert "WITHDRAWN" in page.partition('id="reviews"')[2].partition("</ol>")[0]
     assert 'name="expected_reviews" value="2"' in page
