@@ -374,6 +374,7 @@ def test_the_same_image_again_is_said(signed_in: Client, record: Inspection) -> 
     )
     page = open_it(again)
     assert "Same image judged" in page
+    assert f"GOOD by {record.model_version}" in page or f"DEFECT by {record.model_version}" in page
     assert f"inspection={record.pk}" in page[page.index('id="same-image"') :]
     assert "same-image" not in open_it(record)
 
