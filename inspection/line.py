@@ -92,16 +92,19 @@ class Today:
     day: date
     inspected: int
     more: bool  # there may be more: no more were counted
+    not_comparable: int  # of those inspected; nothing judged them
     defective: int
     overruled: int
-    interval: Bounds | None  # of the share of defective ones, 95 %
+    interval: Bounds | None  # of the share of defective ones among those judged, 95 %
     score: float | None  # median of the newest, by the model in force
     score_interval: Bounds | None  # of that median, 95 %
     usual: Usual
 
     @property
     def share(self) -> float | None:
-        return 100 * self.defective / self.inspected if self.inspected else None
+        """Of those that were judged: what is not comparable is neither good nor defective."""
+        judged = self.inspected - self.not_comparable
+        return 100 * self.defective / judged if judged else None
 
     @property
     def unusual(self) -> str:
@@ -123,7 +126,7 @@ def _outside(interval: Bounds | None, usual: Bounds | None, words: tuple[str, st
 def today(deployment: Deployment) -> Today:
     """Figures of the deployment's category; scores are those of its model alone, as no other's compare with them."""
     category, version, day = deployment.category, deployment.model_version, timezone.localdate()
-    inspected, defective = _counts(category, day, COUNTED_MOST)
+    inspected, not_comparable, defective = _counts(category, day, COUNTED_MOST)
     overruled = Standing.objects.filter(
         overruled=True, inspected_at__gte=_midnight(day), inspection__category=category
     ).order_by("-inspected_at")
@@ -134,9 +137,10 @@ def today(deployment: Deployment) -> Today:
         day=day,
         inspected=inspected,
         more=inspected == COUNTED_MOST,
+        not_comparable=not_comparable,
         defective=defective,
         overruled=overruled[:COUNTED_MOST].count(),
-        interval=_bounds([100 * end for end in proportion_interval(defective, inspected) or []]),
+        interval=_bounds([100 * end for end in proportion_interval(defective, inspected - not_comparable) or []]),
         score=median(scores) if scores else None,
         score_interval=_bounds(median_interval(scores) or []),
         usual=usual,
@@ -146,7 +150,7 @@ def today(deployment: Deployment) -> Today:
 def _usual(category: Category, version: ModelVersion, day: date) -> Usual:
     before = [day - timedelta(days=ago) for ago in range(1, DAYS + 1)]
     counts = [_counts(category, earlier, SAMPLED_MOST) for earlier in before]
-    shares = [100 * bad / total for total, bad in counts if total >= DAY_LEAST]
+    shares = [100 * bad / (total - other) for total, other, bad in counts if total - other >= DAY_LEAST]
     medians = [
         median(scores) for scores in (_scores(version, earlier) for earlier in before) if len(scores) >= DAY_LEAST
     ]
@@ -172,13 +176,18 @@ def _scores(version: ModelVersion, day: date) -> list[float]:
     return [score for score in newest.values_list("score", flat=True)[:SCORES_MOST] if score is not None]
 
 
-def _counts(category: Category, day: date, most: int) -> tuple[int, int]:
-    """How many of the newest records of a day there are, and how many of them are defective."""
+def _counts(category: Category, day: date, most: int) -> tuple[int, int, int]:
+    """How many of the newest records of a day there are, how many of them not comparable, how many defective."""
     newest = Inspection.objects.filter(
         category=category, created_at__gte=_midnight(day), created_at__lt=_midnight(day + timedelta(days=1))
     ).order_by("-created_at", "-id")[:most]
-    found = newest.aggregate(total=Count("pk"), bad=Count("pk", filter=Q(outcome=Inspection.Outcome.DEFECTIVE)))
-    return found["total"], found["bad"]
+    outcome = Inspection.Outcome
+    found = newest.aggregate(
+        total=Count("pk"),
+        other=Count("pk", filter=Q(outcome=outcome.NOT_COMPARABLE)),
+        bad=Count("pk", filter=Q(outcome=outcome.DEFECTIVE)),
+    )
+    return found["total"], found["other"], found["bad"]
 
 
 def _midnight(day: date) -> datetime:

@@ -448,16 +448,17 @@ def test_nobody_to_judge_is_said_in_words(
 
 def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Normal range: available after 14 days" in signed_in.get("/").content.decode()
-    counted = {0: (400, 60)} | {ago: (100, ago) for ago in range(1, 6)} | {6: (19, 19)}
+    counted = {0: (404, 4, 60)} | {ago: (150, 50, ago) for ago in range(1, 6)} | {6: (30, 11, 19)}
     day = timezone.localdate()
-    monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0)))
+    monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))
     cache.clear()
     found = line.today(deployment_of(record))
     assert (found.share, found.usual.shares, found.usual.shares_of, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
     page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     assert "more than normal" in page
+    assert "<strong>4</strong> not comparable" in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
-    counted[0] = (1000, 0)
+    counted[0] = (1000, 0, 0)
     assert line.today(deployment_of(record)).unusual == "fewer"
 
 
