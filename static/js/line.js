@@ -169,8 +169,16 @@
     const next = links[at < 0 ? 0 : at + by];
     if (!next) return;
     document.activeElement.blur();
-    next.scrollIntoView({ block: "nearest" });
+    next.scrollIntoView({ block: "nearest", behavior: "instant" });
     next.click();
+    bringIntoView();
+  }
+  // Name and verdict: nobody reviews what is out of sight.
+  function bringIntoView() {
+    const panel = $("result");
+    const word = panel.querySelector(".verdict-first > :first-child");
+    const isCut = panel.getBoundingClientRect().top < 0 || (word && word.getBoundingClientRect().bottom > innerHeight);
+    if (isCut) panel.scrollIntoView({ block: "start", behavior: "instant" });
   }
   const press = (id) => $(id) && !$(id).hidden && !$(id).disabled && $(id).click();
   function review(id) {

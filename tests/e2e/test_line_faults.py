@@ -216,11 +216,17 @@ def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: S
     older, newer = (judged(disc, f"keys-{n}.png", parts.png(50 + n)) for n in (1, 2))
     disc.check("#next-part")
     disc.locator("#result h1").click()
+    disc.set_viewport_size({"width": 1024, "height": 600})
+    disc.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
     disc.locator("body").press("d")
     disc.wait_for_selector("#toasts >> text=keys-2.png")
     disc.wait_for_selector("#result h1 >> text=keys-1.png")
     disc.wait_for_selector("#say-good")
     assert one_part(disc) == older
+    for seen in ("#result h1", "#verdict .badge.verdict"):
+        box = disc.locator(seen).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 600
     assert "the model said GOOD" in disc.inner_text(f"#s-{newer}"), "with the answer, not with the next look"
     disc.locator("body").press("u")
     wait_for(lambda: "the model said" not in disc.inner_text(f"#s-{newer}"), 10)
