@@ -33,6 +33,7 @@
   document.body.addEventListener("htmx:oobAfterSwap", () => (listShown += 1)); // that of a review is newer, too
   document.body.addEventListener("htmx:afterSettle", function (event) {
     mark();
+    tellAgain();
     // A category was chosen in another tab, or a first model was loaded: this page has no place for images yet.
     const category = $("state").dataset.category;
     if (!CATEGORY && category && event.detail.requestConfig && event.detail.requestConfig.elt === live) location.reload();
@@ -43,6 +44,7 @@
   let shown = $("result").dataset.inspection || ""; // the record that panel, list and address are about; "" for none
   let opened = Boolean(shown); // by a person: the way back leads to it
   let clock = 0;
+  let tellAgain = () => {}; // what the panel of a part that is being sent says follows what the head of the page says
 
   function mark() {
     for (const link of document.querySelectorAll("#latest [data-open]")) {
@@ -59,6 +61,7 @@
     const focused = before.contains(document.activeElement);
     reportLater(before);
     clearInterval(clock);
+    tellAgain = () => {};
     shown = id;
     before.replaceWith(panel);
     htmx.process(panel);
@@ -93,11 +96,15 @@
   }
   function tick(panel, since) {
     const places = [...panel.querySelectorAll("[data-elapsed]")];
+    const words = panel.querySelector("[data-words]");
+    const judged = words.textContent;
     const say = () => {
       const text = `${Math.round((Date.now() - since) / 1000)} s`;
       for (const place of [...places, ...document.querySelectorAll("#sending [data-elapsed]")]) place.textContent = text;
-      if (document.querySelector("#state [data-judging=no]")) panel.querySelector("[data-words]").textContent = "Nothing is judging at the moment. The image waits.";
+      const isStopped = document.querySelector("#state [data-judging=no]");
+      words.textContent = isStopped ? "Nothing is judging at the moment. The image waits." : judged;
     };
+    tellAgain = say;
     clock = setInterval(say, 1000);
     say();
   }
