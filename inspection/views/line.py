@@ -297,6 +297,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         verdict = render_to_string("partials/verdict.html", _one(shown) | context, request)
         response = HttpResponse(verdict + render_to_string("line.html#latest", listed, request))
         if said:
+            trigger_client_event(response, "stands", {"records": {str(shown.pk): shown.stands}})
             with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[said.pk])
         return response
     if failed is None and said:

@@ -42,6 +42,9 @@ def undo(request: HttpRequest) -> HttpResponse:
         return redirect(_next(request))
     response = with_toast(HttpResponse(status=204), sentence, undo=ids)
     records = [str(review.inspection_id) for review in done]
+    named = done[:_NAMED_MOST]
+    stands = {str(review.inspection_id): find_inspection(review.inspection_id).stands for review in named}
+    trigger_client_event(response, "stands", {"records": stands})
     trigger_client_event(response, "undone", {"inspections": records if len(records) <= _NAMED_MOST else None})
     return trigger_client_event(response, "reviewed")
 

@@ -350,8 +350,23 @@
     summarise();
     // Whoever opened another record meanwhile is not taken away from it.
     if (!isShown) for (const next of waiting) next.follow = false;
+    else if (!waiting.length && item.together) stayAtDefect(item.together.results, inspection);
     send();
   }
+  // Of images sent together the part that stays open is the first defect, where there is one.
+  function stayAtDefect(results, last) {
+    const first = results.find((result) => result.outcome === "defective");
+    if (!first || first.id === last) return;
+    history.replaceState(null, "", address(first.id));
+    open(first.id, { name: first.name });
+    opened = false;
+  }
+  // Reviews and their undos: the counts say what each part stands for now.
+  document.body.addEventListener("stands", function (event) {
+    if (!together) return;
+    for (const result of together.results) if (event.detail.records[result.id]) result.outcome = event.detail.records[result.id];
+    summarise();
+  });
   // Refused before it was looked at: sending it again changes nothing.
   function refusedPanel(item, status) {
     if (status < 400 || status >= 500) return null;

@@ -186,11 +186,18 @@ def test_a_refused_file_leaves_no_verdict_of_another(disc: Any) -> None:
 
 
 def test_images_sent_together_are_summed_up_defects_first(disc: Any) -> None:
-    sent = {"fine.png": parts.png(31), "junk.png": b"junk", "bad.png": parts.png(33, defective=True)}
+    sent = {"bad.png": parts.png(33, defective=True), "junk.png": b"junk", "fine.png": parts.png(31)}
     files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in sent.items()]
     disc.set_input_files("#image", files)
     disc.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged")
+    disc.wait_for_selector("#result[data-outcome=defective] h1 >> text=bad.png")
+    one_part(disc)
     assert disc.locator("#queue-found .name").all_inner_texts() == ["bad.png", "junk.png"]
+    assert disc.inner_text("#result h1") == "bad.png"
+    disc.click("#say-good")
+    disc.wait_for_selector("#queue-words >> text=3 images: 2 good, 1 not judged")
+    disc.click("#toasts >> text=Undo")
+    disc.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged")
     judged(disc, "single.png", parts.png(34))
     assert "3 images" in disc.inner_text("#queue-words"), "it stays"
     disc.click("#queue-found a")
