@@ -152,6 +152,12 @@
     open(link.dataset.open, { name: name ? name.textContent : "", picture: image ? image.src : "", push: true });
     if (focused && link.closest("#latest")) $("result").focus({ preventScroll: true });
   });
+  // Back to the part whose review was undone.
+  document.body.addEventListener("undone", function (event) {
+    const [id, ...others] = event.detail.inspections || [];
+    const row = id && $(`s-${id}`);
+    if (row && !others.length && id !== shown && !sending) open(id, { name: row.querySelector(".name").textContent, push: true });
+  });
   // A review that waited for a sign-in was sent when another part was shown, or its own anew.
   document.body.addEventListener("sent-later", function (event) {
     if (shown && event.detail.path.includes(shown)) open(shown, { name: $("result").dataset.name });

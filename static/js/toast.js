@@ -59,8 +59,13 @@
     if (document.querySelector("dialog[open]")) return;
     if (event.target.closest("input:not([type=checkbox], [type=radio], [type=range], [type=file]), select, textarea")) return;
     const button = place.querySelector("form button");
-    if (!button || button.disabled) return;
+    if (button && button.disabled) return;
     event.preventDefault();
+    if (!button) {
+      const detail = { text: "Nothing to undo here: open the record." };
+      document.body.dispatchEvent(new CustomEvent("toast", { detail }));
+      return;
+    }
     button.click();
   });
 

@@ -237,7 +237,12 @@ def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: S
     assert "the model said GOOD" in disc.inner_text(f"#s-{newer}"), "with the answer, not with the next look"
     disc.locator("body").press("u")
     wait_for(lambda: "the model said" not in disc.inner_text(f"#s-{newer}"), 10)
-    assert one_part(disc) == older
+    disc.wait_for_selector("#result h1 >> text=keys-2.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == newer, "back to the part whose review was undone"
+    disc.click("#toasts >> text=Close")
+    disc.locator("body").press("u")
+    disc.wait_for_selector("#toasts >> text=Nothing to undo here: open the record.")
     disc.evaluate("localStorage.clear()")
     assert {record["inspection_id"] for record in records(stack) if record["review"]} <= {newer}
 
