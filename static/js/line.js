@@ -41,6 +41,7 @@
 
   // ---- the panel: whatever is asked for last, and nothing else. An answer that comes later than a newer wish is dropped
   let wish = 0;
+  let stepped = 0; // the wish that a step through the list was
   let shown = $("result").dataset.inspection || ""; // the record that panel, list and address are about; "" for none
   let opened = Boolean(shown); // by a person: the way back leads to it
   let clock = 0;
@@ -140,7 +141,9 @@
     } catch (error) {
       panel = failedPanel(name, error.message, () => open(id, { name, picture }));
     }
-    if (mine === wish) put(panel, id);
+    if (mine !== wish) return;
+    put(panel, id);
+    if (mine === stepped) bringIntoView(); // it may be taller than what stood there until the answer came
   }
   document.addEventListener("click", function (event) {
     const link = event.target.closest("a[data-open]");
@@ -184,6 +187,7 @@
     document.activeElement.blur();
     next.scrollIntoView({ block: "nearest", behavior: "instant" });
     next.click();
+    stepped = wish;
     bringIntoView();
   }
   // Name and verdict: nobody reviews what is out of sight.
