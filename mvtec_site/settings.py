@@ -400,6 +400,7 @@ SPECTACULAR_SETTINGS = {
         "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
+        "InputCheckActionEnum": "modelzoo.torch_free.ACTIONS",
         "RecordedVerdictEnum": "inspection.models.RECORDED_VERDICTS",
         "BatchMapFormEnum": "inspection.batches.MAP_FORMS",
     },

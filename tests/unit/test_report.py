@@ -154,7 +154,7 @@ def test_without_a_report_nothing_is_written_and_the_terminal_says_the_same(eval
 def test_when_nothing_can_be_compared_everything_is_rejected(
     evaluated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Detector, image: Image.Image) -> Any:
+    def refuse(self: Detector, image: Image.Image, rules: Any = None) -> Any:
         raise NotComparable("no_part_found", "There is no part in this picture.")
 
     monkeypatch.setattr(Detector, "prepare", refuse)
