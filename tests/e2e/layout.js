@@ -37,8 +37,8 @@ slack => {
     return false;
   };
 
-  // 1. Wider than the window.
-  if (root.scrollWidth > width) {
+  // 1. Wider than the window, by more than what rounding adds to fractions of a pixel.
+  if (root.scrollWidth > width + 1) {
     const wide = [...document.body.querySelectorAll("*")].filter(element => {
       if (!shown(element) || floats(element) || element.closest("svg") !== null && element.localName !== "svg") return false;
       for (let above = element.parentElement; above; above = above.parentElement) if (clips(above)) return false;
