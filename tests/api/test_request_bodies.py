@@ -109,10 +109,17 @@ def test_a_view_that_would_take_the_body_does_not_take_it_for_empty(signed_in: C
 LARGE = Endpoint(Lane.PAGES, 10**9)
 
 
+@pytest.fixture
+def _same_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server asks in a thread of its own; a test asks within its own transaction, whose connection stays open."""
+    monkeypatch.setattr("mvtec_site.webserver.admission.close_old_connections", lambda: None)
+
+
 def headers_of(key: str) -> dict[str, str]:
     return {"AUTHORIZATION": f"Bearer {key}"}
 
 
+@pytest.mark.usefixtures("_same_connection")
 def test_tokens_and_sessions_are_admitted_by_what_they_may(user: User, signed_in: Client) -> None:
     admissions = Admissions()
     upload = endpoint_of("POST", "/api/test_image")
@@ -139,6 +146,7 @@ def test_tokens_and_sessions_are_admitted_by_what_they_may(user: User, signed_in
     assert admissions.check(session, upload) is refusals.NOT_SIGNED_IN
 
 
+@pytest.mark.usefixtures("_same_connection")
 def test_what_was_found_is_remembered_for_a_moment(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     admissions = Admissions()
     upload, training = endpoint_of("POST", "/api/test_image"), endpoint_of("POST", "/api/datasets")
