@@ -555,7 +555,7 @@ def test_what_was_judged_with_a_warning_says_so_in_lists_and_exports(
     rules = InputRules(aspect="warn", likeness="off")
     set_input_checks(category=version.category, rules=rules, reason="line scan", actor=user)
     plain, warned = sent(version, parts.part(7)[0]), sent(version, parts.part(7)[0].resize((768, 96)))
-    [finding] = Inspection.objects.get(pk=warned.pk).input_findings
+    [finding] = Inspection.objects.get(pk=warned.pk).input_findings or []
     for address in (reverse("history"), reverse("history") + "?view=sheet", reverse("line")):
         page = text(signed_in.get(address))
         assert page.count('class="tag warned"') == 1, address

@@ -92,6 +92,7 @@ class Server:
 
     def close(self) -> None:
         self.release.set()
+        self.doorkeeper.hangs.set()
         self.stop = True
         self.thread.join()
         wasyncore.close_all(self.socket_map)
