@@ -37,12 +37,12 @@ slack => {
     return false;
   };
 
-  // 1. Wider than the window, by more than what rounding adds to fractions of a pixel.
-  if (root.scrollWidth > width + 1) {
+  // 1. Wider than the window.
+  if (root.scrollWidth > width) {
     const wide = [...document.body.querySelectorAll("*")].filter(element => {
       if (!shown(element) || floats(element) || element.closest("svg") !== null && element.localName !== "svg") return false;
       for (let above = element.parentElement; above; above = above.parentElement) if (clips(above)) return false;
-      return element.getBoundingClientRect().right > width + 1;
+      return element.getBoundingClientRect().right > width;
     });
     faults.push(`${root.scrollWidth} px wide: ${wide.slice(-3).map(name).join(", ")}`);
   }
