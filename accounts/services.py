@@ -52,7 +52,7 @@ def create_user(*, username: str, password: str, roles: Iterable[str], actor: Ac
 def set_roles(*, user: User, roles: Iterable[str], actor: Actor) -> None:
     """Give a user exactly these roles, in force at the next request."""
     require(actor, Right.ADMINISTER)
-    before = user_document(User.objects.select_for_update().get(pk=user.pk))
+    before = user_document(User.objects.select_for_update(no_key=True).get(pk=user.pk))
     user.groups.set(_groups(roles))
     report_user(user=user, before=before, actor=actor)
 

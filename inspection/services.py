@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.urls import reverse
@@ -45,7 +45,7 @@ from mvtec_site.version import code_version
 from records import handover
 from records.images import as_rgb
 from records.models import Asset
-from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, receive_image
+from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, hold_chain, receive_image
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -565,6 +565,7 @@ def judge_claimed(
         weigh = partial(_weigh, version=version, threshold=threshold.value)
         verdicts = [_with_map_filed(weighed) for weighed in runtime.in_threads(weigh, [result for _, result in pairs])]
         with transaction.atomic():
+            _hold([request for request, _ in pairs])
             if threshold_in_force(version.pk) != threshold:
                 continue  # a new one was set meanwhile, and it is in force now
             for (request, _), verdict in zip(pairs, verdicts, strict=True):
@@ -578,6 +579,18 @@ def judge_claimed(
             return
         _close_too_late([request for request, _ in pairs], claim=claim)
         pairs = _still_claimed(pairs, claim=claim)
+
+
+def _hold(requests: Sequence[InspectionRequest]) -> None:
+    """Keep requests, and then the end of the audit chain, until the caller's transaction ends.
+
+    Whoever gives one of them up holds its row and waits for the chain: with the chain held first, and the row of the
+    second image wanted after the event of the first, each would wait for the other.
+    """
+    if connection.vendor == "postgresql":
+        rows = InspectionRequest.objects.select_for_update(no_key=True).filter(pk__in=[one.pk for one in requests])
+        list(rows.order_by("pk").values_list("pk", flat=True))
+        hold_chain()
 
 
 def _past_deadline(requests: Sequence[InspectionRequest]) -> QuerySet[InspectionRequest]:

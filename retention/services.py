@@ -60,7 +60,7 @@ def set_policy(
     """
     require(actor, Right.ADMINISTER)
     reason = needed_reason(reason, "A retention policy")
-    Category.objects.select_for_update().get(pk=category.pk)
+    Category.objects.select_for_update(no_key=True).get(pk=category.pk)
     last = selectors.policy_in_force(category)
     policy = RetentionPolicy.objects.create(
         category=category,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +20,7 @@ from modelzoo.models import Deployment
 from mvtec_site import broker
 from mvtec_site.errors import Conflict, NotFound
 from records.models import AuditEvent
+from records.services import receive_image
 from tests import parts
 from tests.conftest import person
 from tests.threads import at_once
@@ -148,6 +151,93 @@ def test_a_double_click_is_one_request(deployment: Deployment, user: User, monke
     records = at_once(press, press, press)
     assert len({record.pk for record in records}) == 1, records
     assert InspectionRequest.objects.filter(repeat_of=ended).count() == Inspection.objects.count() == 1
+
+
+# ---------------------------------------------------------------- given up while it is judged together with others
+def judged_while(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[InspectionRequest], Any], actor: User
+) -> list[Any]:
+    """Two images of one claim. `meanwhile` is done to the second one once the first has its record."""
+    claim, first_is_written, go_on = uuid.uuid4(), threading.Event(), threading.Event()
+    for seed in range(2):
+        asset, _ = receive_image(data=parts.png(seed), filename=f"{seed}.png", actor=None)
+        operator = actor if seed else None
+        waiting(deployment, asset, status="running", claim=claim, attempt=1, operator=operator)
+    requests = list(services.with_everything().order_by("created_at"))
+    real = services._conclude
+
+    def conclude(request: InspectionRequest, *args: Any, **words: Any) -> None:
+        real(request, *args, **words)
+        first_is_written.set()
+        go_on.wait(10)
+
+    def work() -> None:
+        services.judge_claimed(requests, worker="here", claim=claim)
+
+    def other() -> Any:
+        assert first_is_written.wait(60)
+        threading.Timer(0.5, go_on.set).start()
+        return meanwhile(requests[1])
+
+    monkeypatch.setattr(services, "_conclude", conclude)
+    return at_once(work, other)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shared_database")
+def test_who_gives_an_image_up_and_who_judges_it_with_others_do_not_wait_for_each_other(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = judged_while(deployment, monkeypatch, lambda second: services._expire(second), user)
+    assert answers == [None, False], "the worker had it"
+    assert Inspection.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shared_database")
+def test_roles_are_set_while_an_image_of_that_operator_is_judged(
+    deployment: Deployment, user: User, administrator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accounts.services import set_roles
+
+    answers = judged_while(
+        deployment, monkeypatch, lambda _: set_roles(user=user, roles=["operator"], actor=administrator), user
+    )
+    assert answers == [None, None]
+    assert Inspection.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shared_database")
+def test_a_retention_policy_is_set_while_an_image_of_its_category_is_judged(
+    deployment: Deployment, user: User, administrator: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retention.services import set_policy
+
+    category = deployment.model_version.category
+    real = services._hold
+
+    def hold(requests: Any) -> None:
+        """The policy is begun before the worker has its first record."""
+        real(requests)
+        held.set()
+        go_on.wait(10)
+
+    held, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(services, "_hold", hold)
+
+    def set_it() -> Any:
+        assert held.wait(60)
+        threading.Timer(0.5, go_on.set).start()
+        return set_policy(category=category, reason="room", maps_after_days=30, actor=administrator)
+
+    asset, _ = receive_image(data=parts.png(1), filename="a.png", actor=None)
+    claim = uuid.uuid4()
+    waiting(deployment, asset, status="running", claim=claim, attempt=1)
+    requests = list(services.with_everything())
+    answers = at_once(lambda: services.judge_claimed(requests, worker="here", claim=claim), set_it)
+    assert not [answer for answer in answers if isinstance(answer, Exception)], answers
+    assert Inspection.objects.count() == 1
 
 
 # ---------------------------------------------------------------- asked for by the API
