@@ -141,7 +141,7 @@ def inspect_image(
                     patience=patience,
                     idempotency_key=key,
                     asked_for=asked_for,
-                    repeat_of=_without_key(key),
+                    repeat_of=_without_key(key, asked_for=asked_for),
                 )
                 written.request = request  # from here on its commit is under way
         except IntegrityError:
@@ -154,14 +154,17 @@ def inspect_image(
         return await_inspection(request=request, timeout=patience)
 
 
-def _without_key(key: str | None) -> uuid.UUID | None:
-    """What ended without a record gives its key up to what is tried now; the first request for that part, if any."""
+def _without_key(key: str | None, *, asked_for: str) -> uuid.UUID | None:
+    """What ended without a record gives its key up to what is tried now; the first request for that part, if any.
+
+    Where the key stands for something else now, that is another part: "Try again" of the first must not find it.
+    """
     ended = InspectionRequest.objects.filter(idempotency_key=key, status__in=InspectionRequest.WITHOUT_RECORD)
     before = ended.first() if key is not None else None
     if before is None:
         return None
     ended.update(idempotency_key=None)
-    return before.repeat_of_id or before.pk
+    return (before.repeat_of_id or before.pk) if before.fingerprint == asked_for else None
 
 
 def inspect_again(*, request_id: uuid.UUID, source: str, actor: Actor, timeout: float | None = None) -> Inspection:

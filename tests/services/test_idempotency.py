@@ -161,6 +161,32 @@ def test_an_expired_key_may_be_used_for_something_else(
     assert InspectionRequest.objects.filter(idempotency_key__isnull=False).count() == 1
 
 
+@pytest.mark.parametrize("other", [{"seed": 2}, {"part": services.PartContext(serial_number="S2")}])
+def test_an_expired_key_used_for_something_else_leads_nobody_to_that(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str], other: dict[str, Any]
+) -> None:
+    """Trying the first part again must not be answered with the record of another one."""
+    with pytest.raises(services.NoWorker):
+        inspect(deployment, user, timeout=0.1, part=services.PartContext(serial_number="S1"))
+    first = InspectionRequest.objects.get()
+    monkeypatch.setattr(broker, "publish", lambda task, *words: bool(task.apply(args=[str(word) for word in words])))
+    second = inspect(deployment, user, **other)
+    record = services.inspect_again(request_id=first.pk, source="web", actor=user, timeout=5)
+    assert record.pk != second.pk
+    assert (record.asset, record.serial_number, record.replayed) == (first.asset, "S1", False)
+    assert inspect(deployment, user, **other).pk == second.pk
+
+
+def test_a_record_that_is_there_is_not_waited_for(
+    deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, worker: list[str]
+) -> None:
+    """Its notice is kept for two minutes only; without one the row would be looked at after two seconds."""
+    first = inspect(deployment, user)
+    monkeypatch.setattr(broker, "wait_until", lambda *_, **__: pytest.fail("waited"))
+    again = inspect(deployment, user)
+    assert (again.pk, again.replayed) == (first.pk, True)
+
+
 def test_a_lost_message_is_sent_again(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str]
 ) -> None:
