@@ -258,6 +258,8 @@ def _replay(known: InspectionRequest, *, asked_for: str, patience: float) -> Ins
 def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
     from inspection.tasks import judge
 
+    if known.status == InspectionRequest.Status.DONE:
+        return _replayed(_record_of(known))  # its notice may be long gone, and need not be waited for
     if known.status in InspectionRequest.OPEN:
         # Whoever waited first does not give up what is still waited for (see `_expire`).
         now = database_now()
@@ -269,7 +271,10 @@ def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
         # Its message may be gone: a broker was restarted, or its caller was killed before it was sent. A doubled
         # message finds nothing to do.
         broker.publish(judge, known.pk)
-    inspection = await_inspection(request=known, timeout=patience)
+    return _replayed(await_inspection(request=known, timeout=patience))
+
+
+def _replayed(inspection: Inspection) -> Inspection:
     inspection.replayed = True
     return inspection
 
