@@ -33,6 +33,7 @@ from inspection.services import PartContext, fail_request, judge_claimed, lease,
 from modelzoo import runtime
 from modelzoo.models import Category, Deployment
 from mvtec_site import broker
+from mvtec_site.database import UNAVAILABLE
 from mvtec_site.errors import Conflict, NotFound, Unavailable, UserError
 from records.file_tree import LeftOut
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
@@ -373,6 +374,8 @@ def _read_files(
             if isinstance(passed, Exception):
                 raise passed
             _keep(request, passed, token)
+        except UNAVAILABLE:
+            raise  # this is no image's fault: the batch goes on when the database answers
         except Exception as error:  # noqa: BLE001 - it ends this request and no other
             fail_request(request, error, claim=token)
             continue

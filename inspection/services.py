@@ -559,6 +559,8 @@ def judge_claimed(
         held = runtime.hold(version, **(how or (deployment.how if deployment else {})))
         images = [_image_of(request, pixels.get(request.pk)) for request in requests]
         results = runtime.score(runtime.checking(held, input_rules(version.category_id)), images)
+    except UNAVAILABLE:
+        raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
             for request in requests:

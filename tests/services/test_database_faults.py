@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import OperationalError, connection, transaction
 from django.test import Client
+from django.utils import timezone
 
-from inspection import services
+from inspection import batches, services
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from modelzoo import runtime
@@ -295,6 +297,42 @@ def test_the_task_goes_back_to_the_broker_with_what_it_had_claimed(
     with pytest.raises(Reject) as caught:
         judge("00000000-0000-0000-0000-000000000000")
     assert caught.value.args[-1] is True, "to be delivered again"
+
+
+def test_a_moment_without_a_database_is_no_fault_of_the_image(
+    deployment: Deployment, user: User, slow_worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker gives it back: what failed for good would be put away by a watcher as refused."""
+    real, failures = services.input_rules, [OperationalError("database is locked")] * 2
+
+    def rules(*args: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return real(*args)
+
+    monkeypatch.setattr(services, "input_rules", rules)
+    slow_worker.may_write.set()
+    assert send(deployment, user, timeout=60).request.status == Status.DONE
+    assert not failures
+
+
+def test_a_moment_without_a_database_is_no_fault_of_an_image_of_a_batch(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(broker, "publish", lambda *_: True)
+    settings.BATCH_ROOTS = [str(tmp_path)]
+    (tmp_path / "a.png").write_bytes(parts.png(1))
+    items, _ = batches.items_in(tmp_path)
+    batch = batches.request_batch(
+        items=items, name="a", deployment=deployment, source="api", actor=None, folder=tmp_path
+    )
+    with monkeypatch.context() as broken:
+        broken.setattr(batches, "store_image", lambda **_: (_ for _ in ()).throw(OperationalError("locked")))
+        with pytest.raises(OperationalError):
+            batches.work_on_batch(batch_id=batch.pk, worker="here")
+    BatchRun.objects.update(lease_expires_at=timezone.now())  # the sweep calls a worker then
+    batches.work_on_batch(batch_id=batch.pk, worker="here")
+    assert state() == (Status.DONE, 1)
 
 
 def test_a_full_disk_ends_in_no_half_record(deployment: Deployment, user: User, slow_worker: Worker) -> None:
