@@ -55,7 +55,7 @@ class BatchOutcomeUnknown(Unavailable):
         address = reverse("batch", args=[batch.pk]) if batch else reverse("api-batches")
         super().__init__(
             "The database does not answer, so it is not known how far the batch is, or whether there is one. Look at "
-            f"{address} before you send it again, or send it again with the same Idempotency-Key.",
+            f"{address} before you send it again, or send it again with the same Idempotency-Key where you sent one.",
             batch_url=address,
         )
 
@@ -183,6 +183,9 @@ def gather(
         return _with_images(Gathered(folder, items, found, left_out.sentences()))
     if archive:
         limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
+        # Read once before anything of it is kept: damage may be in its last file. Decoding takes ten times as long.
+        for _ in iter_images(cast(BinaryIO, archive), limits):
+            pass
         left_out = LeftOut()
         images = iter_images(cast(BinaryIO, archive), limits, left_out)
         items = receive_items(files=images, actor=actor, in_archive=True)

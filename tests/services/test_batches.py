@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import uuid
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from accounts.roles import Forbidden
@@ -23,7 +25,7 @@ from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import Conflict, UserError
-from records.models import AuditEvent
+from records.models import Asset, AuditEvent
 from records.selectors import verify_chain
 from tests import parts
 
@@ -483,3 +485,17 @@ def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:
 def test_a_report_in_another_form_is_refused(reported: BatchRun) -> None:
     with pytest.raises(UserError, match="csv, json, html"):
         batch_report(reported, form="pdf")
+
+
+def test_nothing_is_kept_of_a_zip_that_proves_to_be_damaged(deployment: Any, user: User) -> None:
+    """Damage in its last file is found when the first ones could have been kept already."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, data in images(6):
+            archive.writestr(name, data)
+        last = archive.infolist()[-1].header_offset
+    content = bytearray(packed.getvalue())
+    content[last + 100] ^= 0xFF
+    with pytest.raises(UserError, match="Nothing was kept"):
+        batches.gather(archive=SimpleUploadedFile("a.zip", bytes(content)), actor=user)
+    assert not Asset.objects.exists()
