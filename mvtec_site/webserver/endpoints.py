@@ -48,6 +48,7 @@ def known_endpoints() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
         (r"/(inspect/[^/]+/again|api/requests/[^/]+/inspect)/?$", Endpoint(Lane.INSPECTION, form, (Right.INSPECT,))),
         (r"/api/load_model/?$", Endpoint(Lane.INSPECTION, form, (Right.DEPLOY,))),
         (r"/api/batches/[^/]+/report", Endpoint(Lane.TRANSFER, form)),
+        (r"/(api/)?batches/[^/]+/cancel/?$", Endpoint(Lane.PAGES, form)),  # while others upload
         (r"/(api/batch_test|api/batches|batches)(/|$)", Endpoint(Lane.TRANSFER, many, (Right.INSPECT,))),
         (r"/(api/datasets|datasets)(/|$)", Endpoint(Lane.PAGES, many, (Right.TRAIN,))),
         (r"/api/(inspections|audit-events)/export|/api/model-versions/[^/]+/artifact", Endpoint(Lane.TRANSFER, form)),

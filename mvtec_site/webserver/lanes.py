@@ -52,8 +52,10 @@ class ThreadLane:
         before = time.monotonic() - seconds
         late = []
         with self._changed:
-            while self._queue and self._queue[0].owner is not None and self._queue[0].since < before:
-                late.append(self._queue.popleft().owner)
+            # What nobody's connection waits for stays, and may stand before what has waited as long.
+            for job in [job for job in self._queue if job.owner is not None and job.since < before]:
+                self._queue.remove(job)
+                late.append(job.owner)
         return late
 
     def _serve(self) -> None:

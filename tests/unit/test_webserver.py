@@ -23,6 +23,7 @@ from waitress.adjustments import Adjustments
 from mvtec_site.webserver import endpoints, refusals
 from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.endpoints import Endpoint, Lane
+from mvtec_site.webserver.lanes import Job, ThreadLane
 from mvtec_site.webserver.listener import listen, shared_state
 from mvtec_site.webserver.parser import RequestParser
 from mvtec_site.webserver.refusals import ENVIRON_KEY, Refusal
@@ -577,6 +578,8 @@ def test_requests_of_each_kind_have_lanes_of_their_own(limits: Any) -> None:
         return endpoints.endpoint_of(method, path).lane
 
     assert lane("GET", "/healthz") is Lane.HEALTH
+    for path in ("/api/batches/1/cancel", "/batches/1/cancel"):
+        assert lane("POST", path) is Lane.PAGES, "a batch can be stopped while others upload"
     waiting = ("/inspect", "/inspect/1-2/again", "/api/requests/1-2/inspect", "/api/test_image/", "/api/load_model")
     assert {lane("POST", path) for path in waiting} == {Lane.INSPECTION}
     for method, path in (("POST", "/batches/"), ("POST", "/api/datasets"), ("GET", "/api/inspections/export")):
@@ -591,3 +594,19 @@ def test_shared_state_has_a_lane_for_every_kind(limits: Any) -> None:
         ran = threading.Event()
         shared.lanes.run(lane, ran.set)
         assert ran.wait(5)
+
+
+def test_what_waits_behind_a_look_up_is_overdue_too() -> None:
+    """A look-up of a sender has no connection that waits; those behind it have, and the database may hang."""
+    lane, hangs = ThreadLane("checks", 1), threading.Event()
+    try:
+        lane.submit(Job(hangs.wait))
+        wait_for(lambda: lane._running)
+        lane.submit(Job(lambda: None))
+        lane.submit(Job(lambda: None, owner="ready"))
+        lane.submit(Job(lambda: None))
+        wait_for(lambda: lane.overdue(0.05) == ["ready"])
+        assert lane.overdue(0.0) == []
+        assert len(lane._queue) == 2
+    finally:
+        hangs.set()
