@@ -51,7 +51,7 @@ def refusal_of(request: HttpRequest) -> Refusal | None:
         return refusals.LENGTH_REQUIRED
     if not length:
         return None
-    if not (length.isascii() and length.isdigit()):
+    if not (length.isascii() and length.isdigit() and len(length) <= 18):
         return refusals.LENGTH_UNREADABLE
     size = int(length)
     if size and meta.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("", "identity"):

@@ -44,7 +44,10 @@ class RequestParser(HTTPRequestParser):
         return self.headers_finished and not self.completed
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # of Python's own, for an absurd number or address
+            raise ParsingError("The header cannot be read") from error
         if "TRANSFER_ENCODING" in self.headers:
             raise ParsingError("Transfer-Encoding needs HTTP/1.1")
         if self.chunked and "CONTENT_LENGTH" in self.headers:

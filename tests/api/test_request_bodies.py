@@ -52,6 +52,7 @@ def test_pages_say_it_too(signed_in: Client) -> None:
     [
         ({"CONTENT_LENGTH": "12x"}, 400, "invalid_length"),
         ({"CONTENT_LENGTH": "-1"}, 400, "invalid_length"),
+        ({"CONTENT_LENGTH": "9" * 5000}, 400, "invalid_length"),
         ({"CONTENT_LENGTH": "٣"}, 400, "invalid_length"),
         ({"HTTP_CONTENT_ENCODING": "gzip"}, 415, "unsupported_content_encoding"),
         ({"CONTENT_LENGTH": str(2 * 1024**3)}, 413, "request_too_large"),

@@ -209,6 +209,7 @@ def test_a_chunked_body_is_read_whole(server: Server, path: str) -> None:
         b"POST /api/load_model HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"POST /api/load_model HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n",
         b"POST /api/load_model HTTP/1.1\r\nContent-Length: four\r\n\r\n",
+        b"POST /api/load_model HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
         b"POST /api/load_model HTTP/1.1\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\n",
     ],
 )
