@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadhandler import StopFutureHandlers
-from django.http import QueryDict
+from django.http import QueryDict, UnreadablePostError
 from django.http.multipartparser import (  # type: ignore[attr-defined]  # the stubs lack `exhaust`
     ChunkIter,
     InterBoundaryIter,
@@ -45,7 +46,13 @@ class UnreadableRequest(UserError, MultiPartParserError):
 
 
 def check_text(name: str, text: str) -> str:
-    """The text. Raises `UnreadableRequest` where some of it was lost before it was read."""
+    """The text. Raises `UnreadableRequest` where some of it was lost before it was read, or is half a character."""
+    if not _is_utf8(text):
+        raise UnreadableRequest(
+            f"{name} holds half of a pair of surrogates, which is no character. Nothing was kept. Send text as UTF-8.",
+            code="unreadable_text",
+            field=name,
+        )
     if REPLACEMENT in text:
         raise UnreadableRequest(
             f"{name} holds characters that were not UTF-8 (U+FFFD stands in their place). Nothing was kept. Send text "
@@ -56,14 +63,29 @@ def check_text(name: str, text: str) -> str:
     return text
 
 
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_multipart(
     meta: Mapping[str, Any], stream: Any, handlers: Any, encoding: str | None
 ) -> tuple[QueryDict, MultiValueDict]:
     """Fields and files of a body. Raises `UnreadableRequest`, and Django's errors for too much of anything."""
     try:
         return StrictMultiPartParser(meta, stream, handlers, encoding).parse()
-    except UnreadableRequest:
+    except (UnreadableRequest, UnreadablePostError):
         raise
+    except OSError as error:
+        raise UnreadableRequest(
+            "A file of this request could not be stored on its way: the disk is full or cannot be written. Nothing was "
+            "kept. Free space in VAR_DIR or mend its permissions, then send it again.",
+            code="storage_failed",
+            status=HTTPStatus.INSUFFICIENT_STORAGE,
+        ) from error
     except MultiPartParserError as error:
         raise UnreadableRequest(
             "The Content-Type of this request names no usable boundary. Nothing was kept. Let the HTTP library set the "
@@ -165,10 +187,10 @@ class StrictMultiPartParser(MultiPartParser):
                 code="unreadable_text",
                 field=name,
             ) from error
-        except UnicodeError as error:
+        except ValueError as error:  # of Unicode, and of a charset's name that holds a NUL
             raise UnreadableRequest(
-                f"{name} cannot be read as {charset}. Nothing was kept. Send text as UTF-8, or name its charset in the "
-                "Content-Type of its part; a file needs a filename in its Content-Disposition.",
+                f"{name} cannot be read as {charset[:50]}. Nothing was kept. Send text as UTF-8, or name its charset "
+                "in the Content-Type of its part; a file needs a filename in its Content-Disposition.",
                 code="unreadable_text",
                 field=name,
             ) from error
@@ -239,7 +261,7 @@ def _extended(charset: str | None, _language: str | None, text: str) -> str:
     """Of a parameter of RFC 5987: its charset, its language, and its bytes as latin-1."""
     try:
         return text.encode("latin-1").decode(charset or "us-ascii")
-    except (LookupError, UnicodeError):
+    except (LookupError, ValueError):
         return _name(text)
 
 

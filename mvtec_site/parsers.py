@@ -50,7 +50,7 @@ def _without_doubled_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
         names = [name for name, _ in pairs]
-        name = next(name for name in names if names.count(name) > 1)
+        name = check_text("a name in the body", next(name for name in names if names.count(name) > 1))
         raise UnreadableRequest(
             f"{name[:100]} is given more than once in this JSON. Nothing was done. Send it once.",
             code="repeated_field",

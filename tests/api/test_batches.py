@@ -204,7 +204,8 @@ def test_folders_that_are_refused(signed_in: Client, deployment: Deployment, fol
     allowed = problem(ask(signed_in, folder=str(folder / "nowhere")), 404, "folder_not_found")
     outside = problem(ask(signed_in, folder="/etc"), 404, "folder_not_found")
     assert set(allowed) == set(outside)
-    for odd in ("a\0b", "\ud800", ["lot7"], {"a": 1}, "x" * 1001):
+    problem(ask(signed_in, folder="\ud800"), 400, "unreadable_text")
+    for odd in ("a\0b", ["lot7"], {"a": 1}, "x" * 1001):
         problem(ask(signed_in, folder=odd), 400, "invalid")
     settings.BATCH_MAX_ZIP_FILES = 2
     problem(ask(signed_in, folder="lot7"), 413, "folder_too_large")

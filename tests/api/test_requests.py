@@ -333,3 +333,17 @@ def test_no_sentence_shows_a_path_of_the_server(
     (version.artifact_path / "manifest.json").unlink()
     document = problem(post(signed_in, "load_model", {}), 409, "model_unusable")
     assert str(settings.MODEL_PATH) not in json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r'{"\ud800": 1}',
+        r'{"\ud800": 1, "\ud800": 2}',
+        r'{"model_version": {"\udfff": 1}}',
+        r'{"model_version": "1", "precision": "\ud800"}',
+    ],
+)
+def test_half_a_character_is_refused(signed_in: Client, body: str) -> None:
+    """JSON can say it, and no answer could be written with it."""
+    problem(post(signed_in, "load_model", body), 400, "unreadable_text")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.core.files.uploadhandler import MemoryFileUploadHandler, TemporaryFileUploadHandler
-from django.http import QueryDict
+from django.http import QueryDict, UnreadablePostError
 from django.utils.datastructures import MultiValueDict
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -185,3 +186,32 @@ def test_no_body_makes_the_parser_fail(body: bytes) -> None:
         assert isinstance(fields, QueryDict)
         assert isinstance(files, MultiValueDict)
         assert "\ufffd" not in "".join(value for values in fields.lists() for value in values[1])
+
+
+def test_a_charset_whose_name_holds_a_nul() -> None:
+    """Python looks up no such name, and says so otherwise than of unknown ones."""
+    refused(text(b"lot", b"7", b'\r\nContent-Type: text/plain; charset="utf-8\0"'), match="cannot be read as")
+    _, files = read(file(b"filename*=utf-8\0''a.png"))
+    assert files["image"].name.endswith(".png")
+
+
+def test_a_disk_that_is_full_is_no_defect() -> None:
+    class Full(TemporaryFileUploadHandler):
+        def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    body = file(b'filename="a.png"') + b"--x-boundary--\r\n"
+    meta = {"CONTENT_TYPE": "multipart/form-data; boundary=x-boundary", "CONTENT_LENGTH": str(len(body))}
+    with pytest.raises(UnreadableRequest, match="could not be stored") as refusal:
+        read_multipart(meta, BytesIO(body), [Full()], None)
+    assert (refusal.value.code, refusal.value.status) == ("storage_failed", 507)
+
+
+def test_a_connection_that_ends_is_no_full_disk() -> None:
+    class Broken(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise UnreadablePostError("the client went away")
+
+    meta = {"CONTENT_TYPE": "multipart/form-data; boundary=x-boundary", "CONTENT_LENGTH": "100"}
+    with pytest.raises(UnreadablePostError):
+        read_multipart(meta, Broken(), [MemoryFileUploadHandler()], None)
