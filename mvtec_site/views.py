@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET
 
 from accounts.middleware import SIGN_IN_HEADER, session_over
 from mvtec_site import broker, problems
-from mvtec_site.database import UNAVAILABLE
+from mvtec_site.database import UNAVAILABLE, drop_broken_connection
 from mvtec_site.frame import PRODUCT
 from mvtec_site.version import code_version, libraries
 
@@ -32,9 +32,11 @@ def readyz(request: HttpRequest) -> JsonResponse:
     Each member says what answers. A worker that hangs gives none: what judges gives them, not what feeds it.
     """
     try:
-        connection.ensure_connection()
+        with connection.cursor() as cursor:  # which may be kept from before, to a server that is gone
+            cursor.execute("SELECT 1")
         database = True
-    except DatabaseError:
+    except (DatabaseError, *UNAVAILABLE):
+        drop_broken_connection()
         database = False
     workers = broker.live_workers()
     state = {

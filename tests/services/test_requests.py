@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -357,3 +357,13 @@ def test_readiness_names_what_gives_no_sign_of_life(monkeypatch: pytest.MonkeyPa
     assert said["inference_worker"] is (missing != "inference")
     assert said["training_worker"] is (missing != "training")
     assert said["scheduler"] is (missing != "scheduler")
+
+
+def test_readiness_asks_the_database_and_not_a_connection_that_was_kept() -> None:
+    def gone(*_: Any) -> None:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    connection.ensure_connection()
+    with connection.execute_wrapper(gone):
+        answer = Client().get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, False)
