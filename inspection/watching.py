@@ -268,8 +268,8 @@ class Watcher:
                 self._tell(f"The folder {folder} cannot be read ({error.strerror}); it is looked at again.")
                 continue
             for entry in listed:
-                with contextlib.suppress(FileNotFoundError):  # it vanished meanwhile
-                    path = str(Path(entry.path).relative_to(self.watch.folder))
+                path = str(Path(entry.path).relative_to(self.watch.folder))
+                try:
                     if is_hidden(entry.name) or Path(entry.path) in own:
                         continue
                     if entry.is_symlink():
@@ -283,6 +283,10 @@ class Watcher:
                     elif entry.is_file():
                         looks = Looks.of(entry.stat(follow_symlinks=False))
                         (found if self._is_ours(path, looks) else others)[path] = looks
+                except FileNotFoundError:
+                    continue  # it vanished meanwhile
+                except OSError as error:  # a share does that for moments
+                    self._tell(f"{_shown(path)} cannot be looked at ({error.strerror}); it is looked at again.")
         self._no_images = {path: looks for path, looks in self._no_images.items() if others.get(path) == looks}
         return found
 
@@ -326,7 +330,10 @@ class Watcher:
         if self.watch.after != "move" or began < self._failed_due:
             return
         failed = self.watch.failed_folder
-        for note in sorted(failed.rglob("*.txt")) if failed.is_dir() else ():
+        notes: list[Path] = []
+        with contextlib.suppress(OSError):  # a share that is away for a moment
+            notes = sorted(failed.rglob("*.txt")) if failed.is_dir() else []
+        for note in notes:
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 refused = note.with_suffix("")
                 told = _PUT_HERE.search(note.read_text("utf-8"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import re
@@ -713,3 +715,36 @@ def test_it_stops_after_the_file_in_hand(watch: Watch, folder: Path) -> None:
     for _ in watcher.run(poll=0):
         watcher.stop.set()
     assert Inspection.objects.count() == 1
+
+
+@working
+def test_a_share_that_fails_for_a_moment_costs_one_file_a_moment(
+    watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither looking at a file nor at the refused ones ends the watching."""
+    drop(folder, "a.png", 1)
+    drop(folder, "b.png", 2)
+    drop(folder, "failed/c.png", data=b"no image")
+    real = os.scandir
+
+    class Stale:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.path, self.is_symlink = entry.name, entry.path, entry.is_symlink
+
+        def is_dir(self) -> bool:
+            raise OSError(errno.ESTALE, "Stale file handle")
+
+    @contextlib.contextmanager
+    def scandir(path: Any) -> Iterator[Any]:
+        if "failed" in str(path):
+            raise OSError(errno.EIO, "Input/output error")
+        with real(path) as entries:
+            yield [Stale(entry) if entry.name == "a.png" else entry for entry in entries]
+
+    said: list[str] = []
+    watcher = Watcher(watch, said.append)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "scandir", scandir)
+        assert briefly(list(watcher.round())) == [("b.png", "inspected")]
+    assert said == ["a.png cannot be looked at (Stale file handle); it is looked at again."]
+    assert briefly(list(watcher.round())) == [("a.png", "inspected")]
