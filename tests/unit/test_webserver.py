@@ -600,8 +600,12 @@ def test_shared_state_has_a_lane_for_every_kind(limits: Any) -> None:
 def test_what_waits_behind_a_look_up_is_overdue_too() -> None:
     """A look-up of a sender has no connection that waits; those behind it have, and the database may hang."""
     lane, hangs = ThreadLane("checks", 1), threading.Event()
+
+    def hang() -> None:
+        hangs.wait(30)
+
     try:
-        lane.submit(Job(hangs.wait))
+        lane.submit(Job(hang))
         wait_for(lambda: lane._running)
         lane.submit(Job(lambda: None))
         lane.submit(Job(lambda: None, owner="ready"))
