@@ -12,7 +12,7 @@
     keys.showModal();
   });
   document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
     const act = { "/": focusSearch, "?": () => keys.showModal() }[event.key];
     if (!act) return;
@@ -32,6 +32,9 @@
   const offline = document.getElementById("offline");
   let active = null; // id of the record that had the focus last: keys and buttons act on it where nothing is selected
   let goOnFrom = null; // id of the record that the review just sent was of, the last of several
+  let activeThen = null; // what had the focus then: whoever has gone on meanwhile is left there
+  const texts = [defect, document.getElementById("comment")].filter(Boolean);
+  let textsThen = []; // what these held then: what is typed since is of the next review
 
   function records() {
     return [...document.querySelectorAll("#records .record")];
@@ -88,7 +91,7 @@
 
   // ---- keys
   document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target === defect) {
       if (event.key === "Enter") {
         event.preventDefault();
@@ -122,13 +125,16 @@
   // ---- answers
   form.addEventListener("htmx:configRequest", function (event) {
     if (event.detail.elt !== form) return;
-    const chosen = picked().map((pick) => pick.closest(".record"));
+    const { formData } = event.detail;
     const record = current();
-    if (!chosen.length && record) {
-      event.detail.formData.append("inspection", record.querySelector("input[name=inspection]").value);
-      chosen.push(record);
+    // One that waited for a sign-in comes again with the records that it was made of, whatever has the focus by now.
+    if (!formData.has("inspection") && record) {
+      formData.append("inspection", record.querySelector("input[name=inspection]").value);
     }
-    goOnFrom = chosen.length ? chosen[chosen.length - 1].id : null;
+    const chosen = formData.getAll("inspection");
+    goOnFrom = chosen.length ? `r-${chosen[chosen.length - 1]}` : null;
+    activeThen = active;
+    textsThen = texts.map((field) => formData.get(field.name));
   });
   form.addEventListener("htmx:beforeRequest", function () {
     offline.hidden = true;
@@ -136,11 +142,10 @@
   document.body.addEventListener("htmx:afterSettle", function (event) {
     if (event.detail.target && event.detail.target.id !== "said") return;
     if (goOnFrom && !form.querySelector("#said [role=alert]")) {
-      if (defect) defect.value = "";
-      document.getElementById("comment").value = "";
+      texts.forEach((field, index) => field.value === textsThen[index] && (field.value = ""));
       const every = records();
       const at = every.findIndex((record) => record.id === goOnFrom);
-      focus(every[Math.min(every.length - 1, at + 1)]);
+      if (active === activeThen) focus(every[Math.min(every.length - 1, at + 1)]);
     }
     goOnFrom = null;
     tell();

@@ -10,6 +10,7 @@ import pytest
 
 from tests import parts
 from tests.e2e.conftest import violations
+from tests.e2e.test_line_faults import end_session, forgive, sign_in_again
 from tests.stack.conftest import Stack, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -174,3 +175,66 @@ def test_everybody_can_use_it(visit: Callable[..., Any], lot: str, scheme: str, 
             assert page.evaluate("document.documentElement.scrollWidth") <= width, query
         assert violations(page) == []
     complaints[:] = [text for text in complaints if "400 (Bad Request)" not in text]  # that of the wrong filter
+
+
+def three_parts(stack: Stack) -> str:
+    """A lot of P-0 to P-2, all of them good."""
+    name = f"three-{uuid.uuid4().hex[:8]}"
+    with stack.client() as client:
+        for number in range(3):
+            image = {"image": (f"{number}.png", parts.png(number + 60), "image/png")}
+            part = {"lot": name, "serial_number": f"{name}-P-{number}", "anomaly_map": "none"}
+            assert client.post("/api/test_image", files=image, data=part).status_code == 200
+    return name
+
+
+def reviews_by_part(stack: Stack, lot: str) -> dict[str, int]:
+    with stack.client() as client:
+        found = client.get("/api/inspections", params={"lot": lot}).json()["results"]
+    return {one["serial_number"][-3:]: one["review"]["reviews"] if one["review"] else 0 for one in found}
+
+
+def test_a_review_that_waited_for_a_sign_in_is_of_the_records_that_it_was_made_of(
+    visit: Callable[..., Any], stack: Stack, complaints: list[str]
+) -> None:
+    lot = three_parts(stack)
+    page = visit("ina", f"/inspections/?lot={lot}")
+    page.keyboard.press("j")
+    end_session(page)
+    page.keyboard.press("g")
+    page.wait_for_selector("#sign-in[open]")
+    page.focus("#sign-in-later")
+    page.keyboard.press("g")  # nothing is reviewed behind the dialog
+    page.click("#sign-in-later")
+    page.keyboard.press("j")
+    assert page.inner_text("#picked-count").endswith("P-1")
+    page.click("#sign-in-now")
+    sign_in_again(page)
+    page.wait_for_selector("#toasts >> text=1 record reviewed as GOOD.")
+    page.wait_for_selector("tr:has-text('P-2') .human.good")
+    assert reviews_by_part(stack, lot) == {"P-2": 1, "P-1": 0, "P-0": 0}
+    forgive(complaints, "401")
+
+
+def test_an_answer_leaves_who_has_gone_on_meanwhile_where_they_are(visit: Callable[..., Any], stack: Stack) -> None:
+    lot = three_parts(stack)
+    page = visit("ina", f"/inspections/?lot={lot}")
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if route.request.method == "POST":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/inspections/?*", hold)
+    page.keyboard.press("j")
+    page.keyboard.press("g")
+    wait_for(lambda: page.wait_for_timeout(50) or held, 10)
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    assert page.inner_text("#picked-count").endswith("P-0")
+    held[0].continue_()
+    page.wait_for_selector("tr:has-text('P-2') .human.good")
+    page.wait_for_timeout(300)
+    assert page.inner_text("#picked-count").endswith("P-0")

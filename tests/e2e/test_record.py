@@ -12,6 +12,7 @@ from pypdf import PdfReader
 
 from tests import parts
 from tests.e2e.conftest import violations
+from tests.e2e.test_line_faults import end_session, forgive, sign_in_again
 from tests.stack.conftest import Stack, wait_for
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -204,3 +205,26 @@ def test_nobody_is_kept_out(visit: Callable[..., Any], records: list[str], colou
     page.set_viewport_size({"width": 390, "height": 844})
     wait_for(lambda: page.evaluate("document.documentElement.scrollWidth <= 390"), 5)
     assert violations(page) == []
+
+
+def test_keys_do_nothing_behind_the_sign_in_dialog(
+    visit: Callable[..., Any], stack: Stack, complaints: list[str]
+) -> None:
+    with stack.client() as client:
+        image = {"image": ("behind.png", parts.png(44), "image/png")}
+        record = client.post("/api/test_image", files=image, data={"anomaly_map": "none"}).json()
+    page = visit("ina", record["page_url"])
+    end_session(page)
+    page.keyboard.press("d")
+    page.keyboard.type("dent")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#sign-in[open]")
+    page.focus("#sign-in-later")
+    page.keyboard.press("g")
+    page.keyboard.press("k")
+    page.wait_for_timeout(300)
+    sign_in_again(page)
+    page.wait_for_selector("#toasts >> text=reviewed as DEFECT")
+    page.wait_for_selector("#reviews .human.defective >> text=ina")
+    assert page.locator("#reviews .human.good").count() == 0
+    forgive(complaints, "401")
