@@ -250,6 +250,7 @@
 
   // ---- the queue: one image after another
   const MAX_QUEUED = Number(form.dataset.most);
+  const ABOUT = ["station", "lot", "part_number", "serial_number"]; // what is known of a part
   const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   let waiting = []; // the first of them is being sent, or is to be tried again
   let together = null; // the images that were sent together last, and what became of them
@@ -264,7 +265,8 @@
       $("too-many").hidden = false;
       return;
     }
-    const items = added.map((file) => ({ name: file.name, file, key: random(), picture: URL.createObjectURL(file), follow: true }));
+    const about = ABOUT.map((name) => [name, form.elements[name].value]); // of these images, whatever is typed until their turn comes
+    const items = added.map((file) => ({ name: file.name, file, about, key: random(), picture: URL.createObjectURL(file), follow: true }));
     if (waiting.length + items.length > 1) {
       if (!together || !together.waits) together = { total: waiting.length, waits: waiting.length, results: [] };
       for (const item of waiting) item.together = together;
@@ -284,12 +286,19 @@
     if (opened) history.pushState(null, "", address(""));
     else history.replaceState(null, "", address(""));
     opened = false;
-    put(pendingPanel({ ...item, word: "PENDING", words: "Being judged." }), "", item.since);
+    if (item.halted) put(pendingPanel({ ...item, ...item.halted }), "");
+    else put(pendingPanel({ ...item, word: "PENDING", words: "Being judged." }), "", item.since);
+  }
+  // It is not on its way: its panel says so now, and whenever it is opened.
+  function halt(item, word, words) {
+    item.halted = { word, words };
+    if (item.wish === wish) put(pendingPanel({ ...item, word, words }), "");
   }
   function send() {
     if (sending || !waiting.length) return;
     const item = (sending = waiting[0]);
     item.since = Date.now();
+    item.halted = null;
     const row = $("pending-row").content.firstElementChild.cloneNode(true);
     row.querySelector(".name").textContent = item.name;
     if (item.picture) row.querySelector("img").src = item.picture;
@@ -306,6 +315,7 @@
     body.delete("image");
     if (item.file) body.set("image", item.file, item.name);
     if (item.file) body.set("key", item.key);
+    for (const [name, value] of item.about || []) body.set(name, value);
     const request = new XMLHttpRequest();
     request.open("POST", item.action || form.action);
     for (const [name, value] of Object.entries(FETCH)) request.setRequestHeader(name, value);
@@ -321,8 +331,9 @@
   }
   async function answered(item, request) {
     if (session.over(request)) {
-      if (item.wish === wish) put(pendingPanel({ ...item, word: "WAITING", words: "It is sent when you have signed in." }), "");
+      halt(item, "WAITING", "It is sent when you have signed in.");
       if (await session.signedIn(item.name)) {
+        item.halted = null;
         if (item.wish === wish) show(item);
         return transmit(item);
       }
@@ -391,10 +402,7 @@
     bar.classList.remove("busy");
     $("offline-what").textContent = `${item.name} may not have been judged.`;
     $("offline").hidden = false;
-    if (item.wish === wish) {
-      const panel = pendingPanel({ ...item, word: "NO ANSWER", words: "Whether it was judged is not known. Try again: it is not judged twice." });
-      put(panel, "");
-    }
+    halt(item, "NO ANSWER", "Whether it was judged is not known. Try again: it is not judged twice.");
   }
   function rest(item) {
     waiting = waiting.filter((other) => other !== item);
@@ -404,7 +412,9 @@
     $("sending").replaceChildren();
     bar.classList.remove("busy");
     if (item.picture) setTimeout(() => URL.revokeObjectURL(item.picture), 60000);
-    if (!waiting.length && !item.action) form.elements.serial_number.value = "";
+    const serial = form.elements.serial_number;
+    const isOwn = (item.about || []).some(([name, value]) => name === serial.name && value === serial.value);
+    if (!waiting.length && isOwn) serial.value = ""; // not that of the next part, which may have been scanned meanwhile
     tellPart();
   }
 
@@ -502,8 +512,8 @@
   document.addEventListener("paste", (event) => add(event.clipboardData.files));
 
   // ---- what is known of the part
-  const remembered = ["station", "lot", "part_number"];
-  const part = [...remembered, "serial_number"].map((name) => form.elements[name]);
+  const remembered = ABOUT.filter((name) => name !== "serial_number");
+  const part = ABOUT.map((name) => form.elements[name]);
   function tellPart() {
     const words = part.filter((field) => field.value).map((field) => `${field.labels[0].textContent.toLowerCase()} ${field.value}`);
     $("part-words").textContent = words.join(" · ") || "station, lot, numbers";

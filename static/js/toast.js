@@ -61,6 +61,8 @@
     const button = place.querySelector("form button");
     if (button && button.disabled) return;
     event.preventDefault();
+    // While a review is on its way the toast is of the one before it, which nobody wants undone.
+    if (document.querySelector("#review.htmx-request, #records-form.htmx-request")) return;
     if (!button) {
       const detail = { text: "Nothing to undo here: open the record." };
       document.body.dispatchEvent(new CustomEvent("toast", { detail }));

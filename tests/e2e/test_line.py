@@ -129,12 +129,35 @@ def test_an_image_whose_answer_was_lost_is_judged_once(
     page.route("**/inspect", lose, times=1)
     drop(page, "lost.png", parts.png(15))
     page.wait_for_selector("#offline >> text=lost.png may not have been judged")
+    page.click("#latest a >> nth=0")
+    page.wait_for_selector("#say-good")
+    page.click("#sending a")
+    assert "NO ANSWER" in page.inner_text("#verdict"), "nothing is being judged"
     page.click("#offline-again")
     page.wait_for_selector("#result >> text=lost.png")
     assert page.locator("#offline").is_hidden()
     page.wait_for_selector("#latest >> text=lost.png")
     assert page.locator("#latest .name >> text=lost.png").count() == 1
     complaints[:] = [text for text in complaints if not re.search("ERR_FAILED|htmx:(sendError|afterRequest)", text)]
+
+
+def test_what_is_known_of_a_part_is_that_of_when_its_image_was_dropped(page: Any, stack: Stack) -> None:
+    """The next part is scanned while an image is still being judged, or waits for its turn."""
+    held: list[Any] = []
+    page.route("**/inspect", lambda route: held.append(route))
+    page.click("summary >> text=About the part")
+    for serial in ("A", "B"):
+        page.fill("#id_serial_number", f"when-{serial}")
+        drop(page, f"when-{serial}.png", parts.png(16))
+    page.fill("#id_serial_number", "when-C")
+    for sent in (1, 2):
+        wait_for(lambda sent=sent: page.wait_for_timeout(50) or len(held) == sent, 10)
+        held[-1].continue_()
+    page.wait_for_selector("#result[data-outcome] h1 >> text=when-B.png")
+    assert page.input_value("#id_serial_number") == "when-C"
+    with stack.client() as client:
+        found = client.get("/api/inspections", params={"serial": "when-"}).json()["results"]
+    assert {one["filename"]: one["serial_number"] for one in found} == {"when-A.png": "when-A", "when-B.png": "when-B"}
 
 
 def test_the_whole_line_by_keys(page: Any) -> None:

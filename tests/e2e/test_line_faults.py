@@ -247,6 +247,28 @@ def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: S
     assert {record["inspection_id"] for record in records(stack) if record["review"]} <= {newer}
 
 
+def test_while_a_review_is_on_its_way_no_earlier_one_is_undone(disc: Any, stack: Stack) -> None:
+    older, newer = (judged(disc, f"under-way-{n}.png", parts.png(90 + n)) for n in (1, 2))
+    held: list[Any] = []
+    disc.locator("#result h1").click()
+    disc.locator("body").press("d")
+    disc.wait_for_selector("#toasts >> text=under-way-2.png reviewed")
+    disc.click(f"#s-{older}")
+    disc.wait_for_selector("#say-good")
+    disc.route("**/line/review/*", lambda route: held.append(route))
+    disc.locator("body").press("g")
+    wait_for(lambda: disc.wait_for_timeout(50) or held, 10)
+    disc.locator("body").press("u")
+    disc.wait_for_timeout(300)
+    held[0].continue_()
+    disc.wait_for_selector("#toasts >> text=under-way-1.png reviewed as GOOD")
+    disc.locator("body").press("u")
+    disc.wait_for_selector("#toasts >> text=Undone: under-way-1.png")
+    found = {record["inspection_id"]: record["review"] for record in records(stack)}
+    assert found[newer]["verdict"] == "defective"
+    assert found[older] is None
+
+
 # ---------------------------------------------------------------- the category
 def test_a_promotion_elsewhere_changes_nothing_here(visit: Callable[..., Any], stack: Stack) -> None:
     page = visit("otto")
