@@ -47,6 +47,9 @@ COLUMNS = (
     "code",
     "detail",
     "created_at",
+    "review_verdict",
+    "reviewer",
+    "warnings",
 )
 
 
@@ -81,9 +84,21 @@ def _csv(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
     """One line for each image; that there is no record yet shows in its status."""
     table = CsvTable(dialect, COLUMNS)
     for document in _documents(batch):
-        table.write(document.get(column, "") for column in COLUMNS)
+        cells = document | _beside_the_model(document)
+        table.write(cells.get(column, "") for column in COLUMNS)
         yield table.take()
     yield table.take()  # the names alone, where there is nothing else
+
+
+def _beside_the_model(document: dict[str, Any]) -> dict[str, str]:
+    """What stands beside its verdict: a person's, with the name, and what was odd about the picture."""
+    review = document.get("review") or {}
+    warnings = (f"{warning['code']}: {warning['detail']}" for warning in document.get("warnings", ()))
+    return {
+        "review_verdict": review.get("verdict", ""),
+        "reviewer": review.get("reviewer", ""),
+        "warnings": " ".join(warnings),
+    }
 
 
 # ---------------------------------------------------------------- json
@@ -172,7 +187,7 @@ def _facts(facts: Iterable[tuple[str, Any]]) -> Iterator[str]:
 
 def _row(document: dict[str, Any]) -> str:
     verdict = document.get("outcome") or document["status"]
-    remark = escape(document.get("detail") or document.get("explanation") or "")
+    remark = escape(" ".join(_remarks(document)))
     if "inspection_id" in document:
         record = document["inspection_id"]
         remark = format_html('{} <a href="{}">{}</a>', remark, reverse("inspection", args=[record]), record)
@@ -187,6 +202,15 @@ def _row(document: dict[str, Any]) -> str:
         _number(document.get("threshold")),
         remark,
     )
+
+
+def _remarks(document: dict[str, Any]) -> Iterator[str]:
+    """A person's word comes first: where it is another one than the model's, it stands."""
+    if review := document.get("review"):
+        yield f"Reviewed as {review['verdict']} by {review['reviewer']}."
+    if text := document.get("detail") or document.get("explanation"):
+        yield text
+    yield from (warning["detail"] for warning in document.get("warnings", ()))
 
 
 def _number(value: float | None) -> str:

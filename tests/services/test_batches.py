@@ -22,12 +22,14 @@ from inspection import batches, services
 from inspection.batch_reports import COLUMNS, batch_report
 from inspection.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.reviews import record_review
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
 from mvtec_site.errors import Conflict, UserError
 from records.models import Asset, AuditEvent
 from records.selectors import verify_chain
 from tests import parts
+from tests.triggers import without_triggers
 
 pytestmark = pytest.mark.django_db
 
@@ -470,6 +472,20 @@ def test_a_report_for_spreadsheets_that_write_decimal_commas(reported: BatchRun)
     assert rows[3]["filename"] == "'=1+1.png"
     with pytest.raises(UserError, match="dialect"):
         batch_report(reported, form="html", dialect="excel-de")
+
+
+def test_a_report_says_what_people_said_and_what_was_odd_about_a_picture(reported: BatchRun, user: User) -> None:
+    good = Inspection.objects.get(request__position=0)
+    finding = {"check": "aspect", "code": "other_aspect", "explanation": "It is <wide>.", "refused": False}
+    with without_triggers(Inspection._meta.db_table):
+        Inspection.objects.filter(pk=good.pk).update(input_findings=[finding])
+    record_review(inspection=good, verdict="defective", actor=user)
+    first, second, *_ = csv.DictReader(io.StringIO(report(reported, "csv").removeprefix("\ufeff")))
+    assert (first["outcome"], first["review_verdict"], first["reviewer"]) == ("good", "defective", user.username)
+    assert first["warnings"] == "other_aspect: It is <wide>."
+    assert {second[name] for name in ("review_verdict", "reviewer", "warnings")} == {""}
+    page = report(reported, "html")
+    assert f"Reviewed as defective by {user.username}. It is &lt;wide&gt;. <a" in page
 
 
 def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:
