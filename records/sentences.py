@@ -86,10 +86,10 @@ def names_in(events: Iterable[AuditEvent]) -> dict[tuple[str, str], str]:
     for event in events:
         if event.object_type in ids and event.object_id.isdigit():
             ids[event.object_type].add(event.object_id)
-        after = _mapping(json.loads(event.after))
-        for key in ("model_version", "base_version"):
-            if isinstance(after.get(key), int):
-                ids["modelzoo.modelversion"].add(str(after[key]))
+        for said in (_mapping(json.loads(event.before)), _mapping(json.loads(event.after))):
+            for key in ("model_version", "base_version"):
+                if isinstance(said.get(key), int):
+                    ids["modelzoo.modelversion"].add(str(said[key]))
     found: dict[tuple[str, str], str] = {}
     for object_type, wanted in ids.items():
         if wanted:
@@ -264,7 +264,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "inspection.recorded": _inspection,
     "inspection.failed": lambda act: f"sent image {act.after.get('filename')}, which could not be judged{act.error}",
     "inspection.repeated": lambda act: (
-        f"sent image {act.after.get('filename')} again, whose first request was given up without a record"
+        f"had kept image {act.after.get('filename')} judged again: a request before had ended without a record"
     ),
     "inspection.unanswered": lambda act: (
         f"sent image {act.after.get('filename')}, which was not judged in time; nothing was recorded of it"

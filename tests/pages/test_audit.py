@@ -20,7 +20,7 @@ from accounts.services import issue_token
 from inspection.models import Inspection
 from inspection.reviews import record_review, undo_reviews
 from modelzoo.models import ModelVersion
-from modelzoo.services import set_threshold
+from modelzoo.services import activate, request_deployment, set_threshold
 from mvtec_site import broker
 from records import selectors
 from records.models import AuditEvent, AuditVerification
@@ -28,6 +28,7 @@ from records.services import audit, make_checkpoint
 from records.verification import request_verification, sweep_verifications, work_on_verification
 from tests.services.test_inspection import inspect
 from tests.triggers import without_any_triggers
+from tests.versions import another
 
 pytestmark = pytest.mark.django_db
 
@@ -107,6 +108,17 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     one = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
     assert f"inspection.inspection {record.pk}" in one
     assert f"score: {record.score!r}" in one, "on its own page to the last digit"
+
+
+def test_what_a_version_took_the_place_of_is_called_by_its_name(audrey: Client, deployment: Any, user: User) -> None:
+    before = deployment.model_version
+    other = another(before)
+    following = request_deployment(version=other, actor=user)
+    assert activate(deployment=following, device="cpu", worker="test")
+    event = AuditEvent.objects.filter(kind="deployment.activated").latest("sequence")
+    page = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
+    named = [f"{version.category.name} v{version.number}" for version in (other, before)]
+    assert f"put {named[0]} in force instead of {named[1]}" in page
 
 
 def test_the_history_of_an_inspection_includes_its_reviews(audrey: Client, version: ModelVersion, user: User) -> None:

@@ -99,3 +99,13 @@ def test_a_sentence_names_what_it_is_about_and_cuts_long_reasons() -> None:
     sentence = str(sentence_of(event, {("modelzoo.modelversion", "7"): "cell v1"}))
     assert sentence.startswith("olga set the threshold of cell v1 from 15.132 to 15.1324: xxx")
     assert len(sentence) < 300
+
+
+def test_a_kept_image_that_is_judged_again_was_not_sent_again() -> None:
+    event = AuditEvent(
+        sequence=1, at=timezone.now(), actor_name="otto", actor_id=1, kind="inspection.repeated",
+        object_type="inspection.inspectionrequest", object_id="7", before="null",
+        after=json.dumps({"request": "6", "filename": "a.png"}),
+    )  # fmt: skip
+    said = "otto had kept image a.png judged again: a request before had ended without a record"
+    assert str(sentence_of(event, {})) == said
