@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inspection import selectors
 from inspection.history import ORDERS, Filters, in_order, keys, records_of
 from inspection.models import Inspection, InspectionRequest, Review
+from inspection.reviews import effective_reviews
 from modelzoo.maps import decode_map
 from mvtec_site.api import beyond
 from mvtec_site.charts import Chart, lanes
@@ -155,6 +156,11 @@ def reviews_of(record: Inspection) -> list[Review]:
     return list(record.reviews.select_related("reviewer").order_by("number"))
 
 
+def marked(reviews: list[Review]) -> list[dict[str, Any]]:
+    """The places that people marked and stand by: not those of reviews that were undone."""
+    return [region for said in effective_reviews(reviews) for region in said.regions]
+
+
 @dataclass(frozen=True)
 class Moment:
     """Something that happened to a record, in words."""
@@ -186,6 +192,8 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
 
 def _said(review: Review) -> str:
     word = selectors.VERDICT_WORDS[review.verdict]
+    if review.verdict == Review.WITHDRAWN:
+        return "Undid the review before: unreviewed again"
     return f"Undid the review before: {word} again" if review.undoes_id else f"Reviewed as {word}"
 
 

@@ -124,7 +124,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
         "timings": timings,
         "total_ms": total,
         "reviews": reviews,
-        "said_regions": [region for said in reviews for region in said.regions],
+        "said_regions": opened.marked(reviews),
         "life": opened.life(shown, reviews),
         "same_part": opened.same_part(shown),
         "removal": opened.removal(shown),

@@ -22,7 +22,7 @@ from inspection import opened, services
 from inspection.certificate import draw_certificate
 from inspection.history import Filters
 from inspection.models import Inspection, Review
-from inspection.reviews import record_review
+from inspection.reviews import record_review, undo_reviews
 from modelzoo.models import Deployment, ModelVersion
 from records.models import Asset, AuditEvent
 from records.services import audit
@@ -521,3 +521,27 @@ def test_a_name_that_claims_another_format_is_a_remark_on_the_record(
     shown = page_of(as_person(user), record)
     assert "The name ends in .jpg, the content is PNG; the content counts." in shown
     assert f"PNG, {record.asset.width}" in shown
+
+
+def test_who_may_not_read_the_log_is_told_that_an_undo_left_the_record_unreviewed(
+    record: Inspection, operator: User
+) -> None:
+    review = record_review(inspection=record, verdict="good", actor=operator)
+    undo_reviews(reviews=[review], actor=operator)
+    page = page_of(as_person(operator), record)
+    life = page.partition('id="life"')[2].partition("</section>")[0]
+    assert "Undid the review before: unreviewed again" in life
+    assert "WITHDRAWN" not in life
+
+
+def test_a_place_that_was_marked_by_a_review_that_was_undone_is_drawn_no_more(
+    signed_in: Client, user: User, record: Inspection
+) -> None:
+    box = {"x": 3, "y": 5, "width": 17, "height": 19}
+    drawn = '<rect class="said" x="3" y="5" width="17" height="19" />'
+    review = record_review(inspection=record, verdict="defective", regions=[box], actor=user)
+    assert page_of(signed_in, record).count(drawn) == 1
+    [undo] = undo_reviews(reviews=[review], actor=user)
+    assert drawn not in page_of(signed_in, record)
+    undo_reviews(reviews=[undo], actor=user)
+    assert page_of(signed_in, record).count(drawn) == 1
