@@ -38,7 +38,7 @@ GOOD_WORDS = _table(
     "good,good part,good parts,good sample,good samples,good image,good images,ok,okay,ok part,ok parts,ok front,"
     "normal,normals,pass,passed,pass parts,accept,accepted,acceptable,conforming,nominal,healthy,intact,"
     "no defect,no defects,nodefect,nodefects,defect free,defectfree,not defective,non defective,without defects,"
-    "no anomaly,non anomalous,anomaly free,flawless,fault free,undamaged,"
+    "no anomaly,no anomalies,non anomalous,anomaly free,flawless,fault free,undamaged,"
     # German
     "gut,gute,gutteil,gutteile,gute teile,io,i o,in ordnung,fehlerfrei,ohne fehler,"
     # French, Spanish, Italian, Portuguese
@@ -93,9 +93,26 @@ def reading_of(name: str, *, has_masks: bool, good: Collection[str] = (), defect
 
 
 def _resembles_good(name: str) -> bool:
-    """Whether a name contains a word for good parts and does not deny it: ok2, good_old, gutteile-neu, GoodParts."""
+    """Whether a name contains words for good parts and nothing beside them denies it: ok2, good_old, gutteile-neu,
+    GoodParts, no_defects_2. Not: not_ok2."""
     apart = re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])", " ", name)
     words = normal_form(apart).split()
-    if _NEGATIONS & set(words) or BAD_WORDS & set(words):
+    good = _good_words_in(words)
+    beside = {word for index, word in enumerate(words) if index not in good}
+    if (_NEGATIONS | BAD_WORDS) & beside:
         return False
-    return bool(_TELLING_WORDS & set(words)) or normal_form(name).startswith(_TELLING_BEGINNINGS)
+    return bool(good or _TELLING_WORDS & beside) or normal_form(name).startswith(_TELLING_BEGINNINGS)
+
+
+def _good_words_in(words: list[str]) -> set[int]:
+    """Which words of a name are of a phrase for good parts, which may hold words that alone say the opposite."""
+    found: set[int] = set()
+    for phrase in _PHRASES:
+        for start in range(len(words) - len(phrase) + 1):
+            if words[start : start + len(phrase)] == phrase:
+                found |= set(range(start, start + len(phrase)))
+    return found
+
+
+# Without the short words of one language that are something else in others (bon, jo).
+_PHRASES = [word.split() for word in sorted(GOOD_WORDS) if " " in word or len(word) >= 4 or not word.isascii()]

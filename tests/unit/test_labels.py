@@ -19,6 +19,12 @@ DEFECTS = [
     "NOK",
     "not_ok",
     "not good",
+    "not_ok2",
+    "not_accepted",
+    "non-conforming",
+    "no_good_parts",
+    "rejected_good",
+    "bent_defects",
     "n.i.O.",
     "ko",
     "NG",
@@ -26,6 +32,9 @@ DEFECTS = [
     "划痕",
 ]
 UNCLEAR = ["ok2", "good_old", "Gutteile-neu", "GoodParts2", "MT_Free", "normal (new)", "0", "other", "unsorted"]
+# Words that say the opposite alone, and known words with something beside them.
+UNCLEAR += ["no_defects_2", "No Defect (old)", "defect_free_2", "ohne_fehler_alt", "not_defective_b", "NoDefects2"]
+UNCLEAR += ["accepted_parts", "intact-parts", "fehlerfrei_2", "sin_defectos_2", "bonnes_pièces_2", "无缺陷2"]
 
 
 @pytest.mark.parametrize("name", GOOD)
