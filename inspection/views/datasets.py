@@ -30,7 +30,10 @@ class FromReviewsForm(forms.Form):
         label="Inspected from", required=False, widget=forms.DateInput({"type": "date"}), help_text="empty: no limit"
     )
     until = forms.DateField(
-        label="Inspected before", required=False, widget=forms.DateInput({"type": "date"}), help_text="empty: no limit"
+        label="Inspected until",
+        required=False,
+        widget=forms.DateInput({"type": "date"}),
+        help_text="this day included; empty: no limit",
     )
     test_share = forms.FloatField(
         label="Test images, %",

@@ -158,6 +158,7 @@ def test_reviewed_inspections_become_a_data_set(signed_in: Client, user: User) -
     category = records[0].category.name
     form = signed_in.get("/datasets/from-reviews/")
     assert "Test images, %" in text(form)
+    assert "Inspected until" in text(form), "the day itself is included"
     asked = {"name": "taught", "category": category, "test_share": "20", "include_confirmed_good": "on"}
     wrong = signed_in.post("/datasets/from-reviews/", asked | {"test_share": "120", "since": "soon"})
     assert wrong.status_code == 422
@@ -168,6 +169,12 @@ def test_reviewed_inspections_become_a_data_set(signed_in: Client, user: User) -
     counted = signed_in.post("/datasets/from-reviews/", asked | {"name": "", "act": "count"}, headers=HTMX)
     assert re.search(r"\d+ images? : \d+ for training, \d+ good and \d+ defective for testing", words(counted))
     assert "Nothing is kept yet" in words(counted)
+    day = f"{timezone.localtime(records[0].created_at):%Y-%m-%d}"
+    of_day = asked | {"name": "", "act": "count", "since": day, "until": day}
+    assert (
+        int(re.search(r"(\d+) images? :", words(signed_in.post("/datasets/from-reviews/", of_day, headers=HTMX)))[1])
+        > 0
+    )  # type: ignore[index]
     assert not Dataset.objects.exists()
     assert "Enter a whole number" not in words(counted)
     odd = signed_in.post("/datasets/from-reviews/", asked | {"test_share": "x", "act": "count"}, headers=HTMX)
