@@ -38,7 +38,7 @@ _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))  # APPn and comments
 _MARKER_AFTER_DATA = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 # What libjpeg says about a file that lacks picture data. Its other warnings are about headers.
-_DAMAGE = re.compile(r"Corrupt JPEG data|Premature end of JPEG|Corrupt data in arithmetic")
+_DAMAGE = re.compile(r"Corrupt JPEG data|Premature end of JPEG|Corrupt data in arithmetic|Inconsistent progression")
 _PADDING = 16  # bytes of any content that an encoder may leave before the end marker
 _UNIFORM_PADDING = 4096  # bytes, where all of them are the same, and the picture does not seem to end in such bytes
 _READ_AHEAD = 16  # bytes that libjpeg may hold already
@@ -236,7 +236,13 @@ def _is_padding(data: bytes, count: int) -> bool:
 
 
 def _without_metadata(data: bytes, structure: _Structure) -> bytes:
-    """Without the segments whose odd fields libjpeg warns of. Colours may differ: it is checked and not looked at."""
+    """Without the segments and fields that are odd and that libjpeg warns of: it is checked and not looked at, because
+    colours may differ."""
+    if not structure.is_progressive:
+        usual = bytearray(data)
+        for scan in structure.scans:  # all coefficients at once, whatever the header of the scan says
+            usual[scan.start - 3 : scan.start] = b"\x00\x3f\x00"
+        data = bytes(usual)
     kept, at = [], 0
     for start, end in structure.metadata:
         kept.append(data[at:start])

@@ -149,3 +149,29 @@ def test_damaged_files_are_refused_or_have_the_same_pixels(
     except ImageRejected:
         return
     np.testing.assert_array_equal(np.asarray(as_rgb(pixels)), np.asarray(open_rgb(data, LIMITS)))
+
+
+def test_every_pass_of_a_progressive_file_is_missed() -> None:
+    """Also an early one, behind which the last bits of each coefficient come all the same."""
+    data = badfiles.jpeg(203, 121, progressive=True)
+    headers = [start for marker, start, _ in jpeg._segments(data) if marker == 0xDA]
+    scans = jpeg._read_structure(data).scans
+    assert len(headers) == len(scans) > 5
+    for start, scan in zip(headers, scans, strict=True):
+        with pytest.raises(ImageRejected) as refusal:
+            pass_gate(data[:start] + data[scan.end :], "a.jpg", LIMITS)
+        assert refusal.value.code == "truncated_image"
+
+
+def test_an_odd_header_of_a_scan_hides_no_damage() -> None:
+    """libjpeg warns of the header first, and only the first warning is told."""
+    data = badfiles.jpeg(203, 121)
+    [scan] = jpeg._read_structure(data).scans
+    odd = data[: scan.start - 2] + b"\x3e" + data[scan.start - 1 :]
+    assert pass_gate(odd, "a.jpg", LIMITS)[0].format == "JPEG"
+    middle = (scan.start + scan.end) // 2
+    with pytest.raises(ImageRejected, match="cut off or damaged"):
+        pass_gate(odd[:middle] + odd[scan.end :], "a.jpg", LIMITS)
+    hurt = odd[:middle] + b"\xff\xd3" + odd[middle:]  # a restart that nobody announced: Pillow passes over it
+    with pytest.raises(ImageRejected, match="cut off or damaged"):
+        pass_gate(hurt, "a.jpg", LIMITS)
