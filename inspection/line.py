@@ -50,7 +50,8 @@ def same_image_before(shown: Inspection) -> Inspection | None:
     earlier = Inspection.objects.filter(
         asset=shown.asset, category=shown.model_version.category, created_at__lt=shown.created_at
     )
-    return earlier.select_related("model_version__category").order_by("-created_at").first()
+    named = ("model_version__category", "standing__reviewer")
+    return earlier.select_related(*named).order_by("-created_at").first()
 
 
 def opened(inspection_id: str) -> Inspection | None:

@@ -16,11 +16,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inspection import line, services
+from inspection import line, selectors, services
 from inspection.models import Inspection
 from inspection.reviews import record_review
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import activate, ensure_category, request_deployment, set_threshold
+from mvtec_site.numbers import score_text
 from mvtec_site.templatetags.pages import region_boxes
 from records.models import Asset
 from tests import parts
@@ -377,6 +378,29 @@ def test_the_same_image_again_is_said(signed_in: Client, record: Inspection) -> 
     assert f"GOOD by {record.model_version}" in page or f"DEFECT by {record.model_version}" in page
     assert f"inspection={record.pk}" in page[page.index('id="same-image"') :]
     assert "same-image" not in open_it(record)
+
+
+def test_of_the_same_image_that_stands_first_what_a_person_said(
+    signed_in: Client, operator: User, user: User, record: Inspection
+) -> None:
+    """A person's word leads; the threshold is named where it is another one by now."""
+    other = "good" if record.is_defective else "defective"
+    record_review(inspection=record, verdict=other, actor=operator)
+    then = record.threshold_value
+    set_threshold(version=record.model_version, value=then + 1, method="manual", actor=user, reason="tighter")
+    again = services.inspect_here(
+        data=parts.png(3, defective=True),
+        filename="again.png",
+        version=record.model_version,
+        source="command",
+        actor=None,
+        part=services.PartContext(),
+    )
+    page = signed_in.get("/", {"inspection": str(again.pk)}).content.decode()
+    said = re.sub(r"<[^>]+>", "", page[page.index('id="same-image"') :].partition("</p>")[0])
+    words = selectors.VERDICT_WORDS
+    assert f"{words[other]} by {operator.username} (the model said {words[record.outcome]})" in said
+    assert f"at threshold {score_text(then)}, now {score_text(then + 1)}" in said
 
 
 def test_a_review_at_the_line(operator: User, auditor: User, record: Inspection) -> None:
