@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.intervals import LEVEL, RESAMPLES, bootstrap_intervals, proportion_interval
+from modelzoo.detectors.intervals import INTERVAL_METHOD, LEVEL, proportion_interval, ranking_intervals
 from modelzoo.detectors.pixels import PixelHistogram
 from modelzoo.detectors.ranking import Ranking
 from modelzoo.detectors.shortcuts import shortcut_audit
@@ -154,7 +154,7 @@ class Evaluation:
         Keys: n, n_good, n_defective, threshold;
         image: auroc, aupr (average precision), accuracy, precision, recall, f1, false_reject_rate, confusion at the
         threshold; best_f1 and its optimal_threshold (both tuned on these images); trivial_f1 (of calling every image
-        defective); intervals: level, method, and [low, high] of auroc, aupr, f1 (bootstrap), recall and
+        defective); intervals: level, method, and [low, high] of auroc, aupr, f1, recall and
         false_reject_rate (Clopper-Pearson); roc_curve [false-positive rate, true-positive rate] and pr_curve [recall,
         precision], thinned;
         pixel, None without any mask of a defect: auroc with auroc_uncertainty (from counting in bins), aupr, iou at
@@ -212,9 +212,8 @@ class Evaluation:
             else None,
             "intervals": {
                 "level": LEVEL,
-                "method": f"auroc, aupr, f1: percentile bootstrap, {RESAMPLES} stratified resamples; "
-                "recall, false_reject_rate: Clopper-Pearson",
-                **bootstrap_intervals(ranking, self.threshold),
+                "method": INTERVAL_METHOD,
+                **ranking_intervals(ranking, self.threshold),
                 "recall": proportion_interval(confusion.tp, ranking.n_positive),
                 "false_reject_rate": proportion_interval(confusion.fp, ranking.n_negative),
             },

@@ -12,20 +12,6 @@ Points = list[list[float]]
 """A curve as [x, y] pairs, JSON-safe."""
 
 
-def auroc_of(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Probability that a positive lies above a negative, ties one half; counts [..., n] from the largest value down."""
-    above = np.cumsum(positives, axis=-1) - positives / 2
-    return np.asarray((above * negatives).sum(-1) / (positives.sum(-1) * negatives.sum(-1)))
-
-
-def aupr_of(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """Precision at each value weighted by the recall it adds; counts [..., n] from the largest value down."""
-    hits = np.cumsum(positives, axis=-1)
-    # A resample may hold nothing at the largest values: no recall is added there, whatever the precision is called.
-    precision = hits / np.maximum(hits + np.cumsum(negatives, axis=-1), 1)
-    return np.asarray((precision * positives).sum(-1) / positives.sum(-1))
-
-
 @dataclass(frozen=True)
 class Ranking:
     """Positives and negatives at each distinct value, from the largest value down.
@@ -59,7 +45,8 @@ class Ranking:
         """Probability that a positive lies above a negative, ties counting one half; None without both."""
         if not (self.n_positive and self.n_negative):
             return None
-        return float(auroc_of(self.positives, self.negatives))
+        above = np.cumsum(self.positives) - self.positives / 2
+        return float((above * self.negatives).sum() / (self.n_positive * self.n_negative))
 
     def auroc_uncertainty(self) -> float | None:
         """How far `auroc` can be from that of values which were not binned: half the share of tied pairs."""
@@ -72,7 +59,9 @@ class Ranking:
         """Average precision: precision at each value weighted by the recall it adds; None without positives."""
         if not self.n_positive:
             return None
-        return float(aupr_of(self.positives, self.negatives))
+        hits = np.cumsum(self.positives)
+        precision = hits / (hits + np.cumsum(self.negatives))
+        return float((precision * self.positives).sum() / self.n_positive)
 
     def best_f1(self) -> tuple[float, float] | tuple[None, None]:
         """The largest F1 over all thresholds, and the threshold t that gives it by the rule value > t.

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.intervals import median_interval
+from modelzoo.detectors.intervals import auroc_interval, median_interval, ranking_intervals
 from modelzoo.detectors.metrics import Evaluation
 from modelzoo.detectors.pixels import PixelHistogram
 from modelzoo.detectors.ranking import Ranking, thinned
@@ -302,31 +302,77 @@ def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_often_enough(n)
 
 
 @pytest.mark.parametrize(("n_good", "n_bad"), [(40, 120), (300, 30)])
-def test_bootstrap_intervals_agree_with_resampling_image_by_image(n_good, n_bad):
+def test_intervals_agree_with_resampling_where_the_kinds_overlap(n_good, n_bad):
     generator = np.random.default_rng(3)
     good, bad = generator.normal(0, 1, n_good).round(1), generator.normal(1.3, 1, n_bad).round(1)
     evaluation = Evaluation(0.7)
     for kind, scores in ((False, good), (True, bad)):
         for score in scores:
             evaluation.add(score, kind)
-    found = evaluation.result()["image"]["intervals"]
+    intervals = evaluation.result()["image"]["intervals"]
     labels = np.repeat([False, True], [n_good, n_bad])
     rows = []
     for _ in range(400):
         scores = np.concatenate([generator.choice(good, n_good), generator.choice(bad, n_bad)])
         figures = sk.roc_auc_score(labels, scores), sk.average_precision_score(labels, scores)
         rows.append((*figures, sk.f1_score(labels, scores > 0.7)))
-    expected = np.quantile(rows, [0.025, 0.975], axis=0).T
-    for name, row in zip(("auroc", "aupr", "f1"), expected, strict=True):
-        assert found[name] == pytest.approx(row.tolist(), abs=0.02), name
+    resampled = np.quantile(rows, [0.025, 0.975], axis=0).T
+    for name, (low, high) in zip(("auroc", "aupr", "f1"), resampled, strict=True):
+        own_low, own_high = intervals[name]
+        assert own_low == pytest.approx(low, abs=0.06), name
+        assert own_high == pytest.approx(high, abs=0.06), name
     for name, scores in (("recall", bad), ("false_reject_rate", good)):
         reference = scipy.stats.binomtest(int((scores > 0.7).sum()), len(scores)).proportion_ci(method="exact")
-        assert found[name] == pytest.approx([reference.low, reference.high], abs=1e-6)
+        assert intervals[name] == pytest.approx([reference.low, reference.high], abs=1e-6)
 
 
-def test_the_same_images_give_the_same_interval():
-    pairs = [(score, score % 3 == 0) for score in range(12)]
-    assert evaluated(pairs)["image"]["intervals"] == evaluated(pairs)["image"]["intervals"]
+@pytest.mark.parametrize(("n_good", "n_bad"), [(14, 32), (20, 60)])
+@pytest.mark.parametrize("auroc", [0.9, 0.99, 0.999])
+def test_intervals_hold_the_true_figure_as_often_as_they_say(auroc, n_good, n_bad):
+    """Also near 1, where resampling holds it in hardly any case: what was not drawn cannot be drawn again."""
+    generator = np.random.default_rng(5)
+    distance, cut, draws = math.sqrt(2) * scipy.stats.norm.ppf(auroc), 1.28, 300
+    large = Ranking.of(
+        np.concatenate([generator.normal(0, 1, 2000 * n_good), generator.normal(distance, 1, 2000 * n_bad)]),
+        np.repeat([False, True], [2000 * n_good, 2000 * n_bad]),
+    )
+    recall, false = scipy.stats.norm.sf(cut - distance) * n_bad, scipy.stats.norm.sf(cut) * n_good
+    truth = {"auroc": auroc, "aupr": large.aupr(), "f1": 2 * recall / (recall + false + n_bad)}
+    labels = np.repeat([False, True], [n_good, n_bad])
+    held = dict.fromkeys(truth, 0)
+    for _ in range(draws):
+        scores = np.concatenate([generator.normal(0, 1, n_good), generator.normal(distance, 1, n_bad)])
+        intervals = ranking_intervals(Ranking.of(scores, labels), cut)
+        for name, figure in truth.items():
+            low, high = intervals[name]
+            held[name] += low <= figure <= high
+    assert {name: count / draws for name, count in held.items() if count / draws < 0.93} == {}
+
+
+@given(
+    st.integers(1, 60),
+    st.integers(1, 60),
+    st.floats(0, 1),
+)
+def test_the_bounds_of_an_auroc_lie_where_the_score_test_just_accepts(n_positive, n_negative, auroc):
+    low, high = auroc_interval(auroc, n_positive, n_negative)
+    assert 0 <= low <= auroc <= high <= 1
+    assert high - low > 0.01
+    for bound in (low, high):
+        if not 0 < bound < 1:
+            continue
+        # Hanley and McNeil's variance with both numbers of images set to their mean, in its usual form.
+        q1, q2, mean = bound / (2 - bound), 2 * bound**2 / (1 + bound), (n_positive + n_negative) / 2
+        variance = (bound * (1 - bound) + (mean - 1) * (q1 - bound**2 + q2 - bound**2)) / (n_positive * n_negative)
+        assert (auroc - bound) ** 2 == pytest.approx(1.959963984540054**2 * variance, rel=1e-3, abs=1e-9)
+
+
+def test_images_told_apart_without_an_error_are_no_proof_of_perfection():
+    intervals = evaluated([(1.0, False)] * 14 + [(9.0, True)] * 32)["image"]["intervals"]
+    assert intervals["auroc"] == [pytest.approx(0.894, abs=0.003), 1.0]
+    assert intervals["aupr"] == [pytest.approx(0.025 ** (1 / 32), abs=1e-6), 1.0]
+    jaccard = 0.025 ** (1 / 32)
+    assert intervals["f1"] == [pytest.approx(2 * jaccard / (1 + jaccard), abs=1e-6), 1.0]
 
 
 # ---------------------------------------------------------------- curves and histogram
