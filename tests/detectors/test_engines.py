@@ -57,6 +57,79 @@ def test_auto_explains_its_choice(fitted):
     assert chosen["ms"] == min(row["ms"] for row in measured.values() if row["moved"] <= MOST_MOVED)
 
 
+class _Moody(TorchEngine):
+    """Offers two precisions that give the same scores; `slow` is the one that takes long, by a clock of its own."""
+
+    slow = FP32
+    clock = 0.0
+
+    @classmethod
+    def precisions(cls, detector):
+        return (FP32, "int8")
+
+    def __init__(self, detector, precision, cache=None):
+        super().__init__(detector, FP32)
+        self.precision = precision
+
+    def maps(self, images):
+        _Moody.clock += 2.0 if self.precision == self.slow else 1.0
+        return super().maps(images)
+
+
+@pytest.fixture
+def moody(monkeypatch):
+    monkeypatch.setattr(selection, "import_module", lambda name: __import__(__name__, fromlist=["_"]))
+    monkeypatch.setitem(selection._ENGINES, "torch", "x:_Moody")
+    monkeypatch.setattr(_Moody, "slow", FP32)
+    monkeypatch.setattr(selection.time, "perf_counter", lambda: _Moody.clock)
+    return _Moody
+
+
+def test_auto_chooses_once_on_a_machine(fitted, moody, monkeypatch, tmp_path):
+    first = open_scorer(fitted, cache=tmp_path / "model").choice
+    assert first["precision"] == "int8"
+    monkeypatch.setattr(moody, "slow", "int8")
+    assert open_scorer(fitted, cache=tmp_path / "other").choice["precision"] == FP32
+    again = open_scorer(fitted, cache=tmp_path / "model").choice
+    assert (again["precision"], again["measured"]) == ("int8", first["measured"])
+    [stored] = (tmp_path / "model").iterdir()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+    assert open_scorer(fitted, cache=tmp_path / "model").choice["precision"] == FP32
+    assert len(list((tmp_path / "model").iterdir())) == 2
+    assert stored.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"precision": "fp8"}', b"\xff"])
+def test_a_choice_that_cannot_be_read_is_measured_again(fitted, moody, monkeypatch, tmp_path, damage):
+    open_scorer(fitted, cache=tmp_path)
+    [stored] = tmp_path.iterdir()
+    stored.write_bytes(damage)
+    monkeypatch.setattr(moody, "slow", "int8")
+    assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+    monkeypatch.setattr(moody, "slow", FP32)
+    assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+    assert [path.name for path in tmp_path.iterdir()] == [stored.name]
+
+
+def test_of_two_processes_that_measure_at_once_the_first_decides(fitted, moody, monkeypatch, tmp_path):
+    measured = selection._measured
+
+    def overtaken(*arguments):
+        scorer = measured(*arguments)
+        monkeypatch.setattr(selection, "_measured", measured)
+        monkeypatch.setattr(moody, "slow", "int8")
+        assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+        return scorer
+
+    monkeypatch.setattr(selection, "_measured", overtaken)
+    assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+
+
+def test_a_choice_that_cannot_be_stored_is_no_obstacle(fitted, moody, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    assert open_scorer(fitted, cache=tmp_path / "file").choice["precision"] == "int8"
+
+
 class _Careless(TorchEngine):
     """Says that it has a quick int8, which gives every image twice its score."""
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 import math
+import os
+import platform
+import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +36,8 @@ from modelzoo.detectors.engines.base import (
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Prepared
+
+log = logging.getLogger(__name__)
 
 # Named by module, so that a runtime's library is imported only where that runtime is asked for.
 _ENGINES = {
@@ -95,7 +103,8 @@ def open_scorer(
     """The detector in a runtime and precision; `auto` measures which precision is quickest here.
 
     Args:
-        cache: a folder for this very model, in which engines keep what they have built; None keeps nothing.
+        cache: a folder for this very model, in which engines keep what they have built, and which precision `auto`
+            chose on this kind of machine: a model gives an image the same score after every start. None keeps nothing.
 
     Raises:
         DetectorError: for a runtime or precision that there is not.
@@ -142,6 +151,69 @@ def _opened(engine_class: type[Engine], detector: Detector, precision: str, cach
 
 
 def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
+    """The precision that was chosen on this kind of machine before, else the one that a measurement chooses now.
+
+    Measured anew at each start, a busy machine would now choose this precision and now that one, and the same image
+    would get two scores.
+    """
+    path = cache / f"precision-{engine_class.runtime}-{_machine(detector, offered)}.json" if cache else None
+    before = _read_choice(path, offered)
+    if before is not None:
+        engine = _opened(engine_class, detector, before["precision"], cache)
+        return Scorer(detector, engine, before)
+    scorer = _measured(detector, engine_class, offered, cache)
+    if path is None:
+        return scorer
+    stored = _write_choice(path, scorer.choice, offered)
+    if stored["precision"] == scorer.choice["precision"]:
+        return scorer
+    # Another process measured at the same time and was first: all of this machine score alike.
+    return Scorer(detector, _opened(engine_class, detector, stored["precision"], cache), stored)
+
+
+def _machine(detector: Detector, offered: tuple[str, ...]) -> str:
+    """What a measurement depends on, as 16 hexadecimal digits: processor or GPU, threads, PyTorch, what is offered."""
+    if detector.device == "cuda":
+        device = torch.cuda.get_device_name()
+    else:
+        device = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
+    return hashlib.sha256("|".join((device, torch.__version__, *offered)).encode()).hexdigest()[:16]
+
+
+def _read_choice(path: Path | None, offered: tuple[str, ...]) -> dict[str, Any] | None:
+    """What `_write_choice` wrote; None where there is nothing, or nothing that can be used."""
+    if path is None:
+        return None
+    try:
+        choice = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return choice if isinstance(choice, dict) and choice.get("precision") in offered else None
+
+
+def _write_choice(path: Path, choice: dict[str, Any], offered: tuple[str, ...]) -> dict[str, Any]:
+    """Stores the choice, whole or not at all, unless one is stored already; returns the one that counts."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".precision-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump(choice | {"because": f"{choice['because']}, measured at the first start"}, file)
+            try:
+                os.link(name, path)
+            except FileExistsError:
+                stored = _read_choice(path, offered)
+                if stored is not None:
+                    return stored
+                Path(name).replace(path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("The precision that was chosen could not be stored in %s (%s).", path.parent, error)
+    return choice
+
+
+def _measured(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
     probe = detector.probe
     engines = [_opened(engine_class, detector, precision, cache) for precision in offered]
     scores = [engine.maps(probe).max(axis=(1, 2)) for engine in engines]
