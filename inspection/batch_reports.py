@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from django.urls import reverse
@@ -50,6 +51,13 @@ COLUMNS = (
     "review_verdict",
     "reviewer",
     "warnings",
+    "category",
+    "model_version",
+    "version_number",
+    "algorithm",
+    "stands",
+    "reviewed_at",
+    "overruled",
 )
 
 
@@ -90,13 +98,14 @@ def _csv(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
     yield table.take()  # the names alone, where there is nothing else
 
 
-def _beside_the_model(document: dict[str, Any]) -> dict[str, str]:
+def _beside_the_model(document: dict[str, Any]) -> dict[str, Any]:
     """What stands beside its verdict: a person's, with the name, and what was odd about the picture."""
     review = document.get("review") or {}
     warnings = (f"{warning['code']}: {warning['detail']}" for warning in document.get("warnings", ()))
     return {
         "review_verdict": review.get("verdict", ""),
         "reviewer": review.get("reviewer", ""),
+        "overruled": review.get("overruled", ""),
         "warnings": " ".join(warnings),
     }
 
@@ -119,7 +128,7 @@ p.partial { border: 2px solid #a40; padding: .5rem .8rem; }
 table { border-collapse: collapse; width: 100%; } th, td { text-align: left; padding: .2rem .5rem; }
 tr { border-bottom: 1px solid #ccc; break-inside: avoid; } thead { display: table-header-group; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; } table.facts { width: auto; }
-td { overflow-wrap: anywhere; } td.defective, td.failed { font-weight: 700; }
+td { overflow-wrap: anywhere; } td.defective, td.failed { font-weight: 700; } small { color: #555; }
 @media print { body { margin: 0; max-width: none; font-size: 8pt; } a { color: inherit; text-decoration: none; } }
 """
 # What the page may do when a browser opens it from here: be shown in its own style, and nothing else.
@@ -130,21 +139,21 @@ HTML_POLICY = {
 _FACTS = {
     "batch": "batch_id",
     "state": "status",
-    "category": "category",
-    "model version": "model_version",
-    "asked for by": "requested_by",
-    "asked for at": "created_at",
-    "begun at": "started_at",
-    "ended at": "finished_at",
+    "model": "model",
+    "requested by": "requested_by",
+    "requested at": "created_at",
+    "started at": "started_at",
+    "finished at": "finished_at",
     "seconds": "duration_seconds",
     "images per second": "images_per_second",
     "images": "total",
-    "good": "good",
-    "defective": "defective",
-    "not comparable": "not_comparable",
     "failed": "failed",
-    "called off": "cancelled",
+    "cancelled": "cancelled",
+    "reviewed": "reviewed",
+    "overruled, of the reviewed": "overruled",
 }
+_VERDICTS = {"good": "good", "defect": "defective", "not comparable": "not_comparable"}
+_WORDS = {value: word for word, value in _VERDICTS.items()}
 
 
 def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
@@ -159,7 +168,17 @@ def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
             '<p class="partial">This report is partial: the batch is not finished, '
             f"{summary['done'] + summary['failed']} of {summary['total']} images are.</p>\n"
         )
-    yield from _facts((name, summary[key]) for name, key in _FACTS.items())
+    shown = summary | {"model": str(batch.deployment.model_version)}
+    shown |= {name: _moment(summary[name]) for name in ("created_at", "started_at", "finished_at")}
+    yield from _facts((name, shown[key]) for name, key in _FACTS.items())
+    yield '<h2>Verdicts</h2>\n<table class="facts">\n<thead><tr><td></td><th scope="col">the model said</th>'
+    yield '<th scope="col">stands, after reviews</th></tr></thead>\n'
+    for word, key in _VERDICTS.items():
+        yield format_html(
+            '<tr><th scope="row">{}</th><td class="number">{}</td><td class="number">{}</td></tr>\n',
+            *(word, summary[key], summary[f"stands_{key}"]),
+        )
+    yield "</table>\n"
     if summary["warnings"]:
         yield "<h2>Remarks</h2>\n"
         yield from (format_html("<p>{}</p>\n", warning) for warning in summary["warnings"])
@@ -170,7 +189,8 @@ def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
         yield "<h2>Scores</h2>\n"
         yield from _facts((name, f"{value:.6g}") for name, value in summary["scores"].items())
     yield "<h2>Images</h2>\n<table>\n<thead><tr>"
-    yield "".join(f'<th scope="col">{name}</th>' for name in ("#", "file", "verdict", "score", "threshold", "remark"))
+    columns = ("#", "file", "the model said", "stands", "score", "threshold", "remark")
+    yield "".join(f'<th scope="col">{name}</th>' for name in columns)
     yield "</tr></thead>\n<tbody>\n"
     for document in _documents(batch):
         yield _row(document)
@@ -187,17 +207,25 @@ def _facts(facts: Iterable[tuple[str, Any]]) -> Iterator[str]:
 
 def _row(document: dict[str, Any]) -> str:
     verdict = document.get("outcome") or document["status"]
+    stands = document.get("stands", "")
+    review = document.get("review")
+    by = (
+        format_html("<br><small>{}, {}</small>", review["reviewer"], _moment(document["reviewed_at"])) if review else ""
+    )
     remark = escape(" ".join(_remarks(document)))
     if "inspection_id" in document:
         record = document["inspection_id"]
         remark = format_html('{} <a href="{}">{}</a>', remark, reverse("inspection", args=[record]), record)
     return format_html(
-        '<tr><td class="number">{}</td><td>{}</td><td class="{}">{}</td><td class="number">{}</td>'
-        '<td class="number">{}</td><td>{}</td></tr>\n',
+        '<tr><td class="number">{}</td><td>{}</td><td class="{}">{}</td><td class="{}">{}{}</td>'
+        '<td class="number">{}</td><td class="number">{}</td><td>{}</td></tr>\n',
         document["position"],
         document.get("path") or document["filename"],
-        verdict,
-        verdict.replace("_", " "),
+        "failed" if verdict == "failed" else "",
+        _WORDS.get(verdict, verdict),
+        stands,
+        _WORDS.get(stands, ""),
+        by,
         _number(document.get("score")),
         _number(document.get("threshold")),
         remark,
@@ -205,12 +233,13 @@ def _row(document: dict[str, Any]) -> str:
 
 
 def _remarks(document: dict[str, Any]) -> Iterator[str]:
-    """A person's word comes first: where it is another one than the model's, it stands."""
-    if review := document.get("review"):
-        yield f"Reviewed as {review['verdict']} by {review['reviewer']}."
     if text := document.get("detail") or document.get("explanation"):
         yield text
     yield from (warning["detail"] for warning in document.get("warnings", ()))
+
+
+def _moment(iso: str | None) -> str | None:
+    return None if iso is None else f"{datetime.fromisoformat(iso).astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _number(value: float | None) -> str:

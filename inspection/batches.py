@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
@@ -497,11 +498,18 @@ def await_batch(batch: BatchRun, *, seconds: float) -> bool:
     return broker.wait_until(over, topic=str(batch.pk), timeout=seconds)
 
 
-_COUNTS = ("total", "done", "failed", "cancelled", "good", "defective", "not_comparable")
+_COUNTS = (
+    *("total", "done", "failed", "cancelled", "good", "defective", "not_comparable", "reviewed", "overruled"),
+    *("stands_good", "stands_defective", "stands_not_comparable"),
+)
+# What a part is taken for now, as `Inspection.stands`.
+_STANDS = Coalesce("inspection__standing__verdict", "inspection__outcome")
 
 
 def batch_counts(batch: BatchRun) -> dict[str, int]:
-    """How far a batch is. What is done is good, defective or not comparable; `failed` is what has no record."""
+    """How far a batch is. What is done is good, defective or not comparable, says the model; `stands_` is what holds
+    after the reviews; `failed` is what has no record.
+    """
     return _counts_of([batch])[batch.pk]
 
 
@@ -510,6 +518,7 @@ def _counts_of(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]:
     rows: Any = (
         InspectionRequest.objects.filter(batch__in=[batch.pk for batch in some])
         .order_by()
+        .annotate(stands=_STANDS)
         .values("batch")
         .annotate(
             total=Count("pk"),
@@ -519,6 +528,11 @@ def _counts_of(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]:
             good=Count("pk", filter=Q(inspection__outcome=outcome.GOOD)),
             defective=Count("pk", filter=Q(inspection__outcome=outcome.DEFECTIVE)),
             not_comparable=Count("pk", filter=Q(inspection__outcome=outcome.NOT_COMPARABLE)),
+            reviewed=Count("inspection__standing"),
+            overruled=Count("pk", filter=Q(inspection__standing__overruled=True)),
+            stands_good=Count("pk", filter=Q(stands=outcome.GOOD)),
+            stands_defective=Count("pk", filter=Q(stands=outcome.DEFECTIVE)),
+            stands_not_comparable=Count("pk", filter=Q(stands=outcome.NOT_COMPARABLE)),
         )
     )
     return {row["batch"]: {name: row[name] for name in _COUNTS} for row in rows}
@@ -532,14 +546,17 @@ def summaries(some: Sequence[BatchRun]) -> list[dict[str, Any]]:
 
 def _summary(batch: BatchRun, counts: dict[str, int]) -> dict[str, Any]:
     seconds = ((batch.finished_at or timezone.now()) - batch.started_at).total_seconds() if batch.started_at else None
+    version = batch.deployment.model_version
     return {
         "batch_id": str(batch.pk),
         "name": batch.name,
         "status": batch.status,
         "cancel_requested": batch.cancel_requested,
         "url": reverse("batch", args=[batch.pk]),
-        "model_version": batch.deployment.model_version_id,
-        "category": batch.deployment.model_version.category.name,
+        "model_version": version.pk,
+        "version_number": version.number,
+        "algorithm": version.algorithm,
+        "category": version.category.name,
         "requested_by": batch.requested_by.get_username() if batch.requested_by else None,
         **counts,
         "progress": (counts["done"] + counts["failed"]) / counts["total"],
@@ -570,7 +587,10 @@ def batch_summary(batch: BatchRun) -> dict[str, Any]:
 
 def items_of(batch: BatchRun) -> QuerySet[InspectionRequest]:
     """In order, with all that is shown of their records."""
-    names = ("model_version__category", "threshold", "asset", "map", "standing__reviewer")
+    names = (
+        *("model_version__category", "threshold", "asset", "map"),
+        *("standing__reviewer", "standing__last_review"),
+    )
     return (
         InspectionRequest.objects.filter(batch=batch)
         .select_related(*(f"inspection__{name}" for name in names))
@@ -585,7 +605,13 @@ def item_document(item: InspectionRequest, *, anomaly_map: str = "url") -> dict[
     if item.path:
         shown["path"] = item.path
     if item.status == InspectionRequest.Status.DONE:
-        shown |= inspection_document(item.inspection, anomaly_map=anomaly_map)
+        record = item.inspection
+        standing = getattr(record, "standing", None)
+        shown |= inspection_document(record, anomaly_map=anomaly_map) | {
+            "version_number": record.model_version.number,
+            "stands": record.stands,
+            "reviewed_at": standing.last_review.created_at.isoformat() if standing else None,
+        }
     elif item.status == InspectionRequest.Status.FAILED:
         shown |= {"code": item.error_code, "detail": item.error}
     return shown

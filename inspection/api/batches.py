@@ -25,7 +25,7 @@ from inspection.api.serializers import InspectionOutput, PartInput, text_field
 from inspection.api.views import part_of
 from inspection.history import parse_filters, refuse
 from inspection.idempotency import HEADER, REPLAYED, fingerprint
-from inspection.models import BatchRun, InspectionRequest
+from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.selectors import deployment_in_force
 from mvtec_site.api import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_output, parsed, problems, read_page
 from mvtec_site.database import UNAVAILABLE
@@ -68,6 +68,11 @@ class BatchItemOutput(InspectionOutput):
     status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
     code = serializers.CharField()
     detail = serializers.CharField()
+    version_number = serializers.IntegerField(help_text="of the model version, within its category")
+    stands = serializers.ChoiceField(
+        choices=Inspection.Outcome.choices, help_text="after the reviews: the last person's verdict, else the model's"
+    )
+    reviewed_at = serializers.DateTimeField(allow_null=True, help_text="when that person said it; see review")
 
     def get_fields(self) -> dict[str, serializers.Field]:
         fields = super().get_fields()
@@ -82,16 +87,23 @@ class BatchSummaryOutput(serializers.Serializer):
     status = serializers.ChoiceField(choices=BatchRun.Status.choices)
     cancel_requested = serializers.BooleanField()
     url = serializers.CharField()
-    model_version = serializers.IntegerField()
+    model_version = serializers.IntegerField(help_text="its id")
+    version_number = serializers.IntegerField(help_text="of the model version, within its category")
+    algorithm = serializers.CharField()
     category = serializers.CharField()
     requested_by = serializers.CharField(allow_null=True)
     total = serializers.IntegerField()
     done = serializers.IntegerField(help_text="have a record: good, defective or not comparable")
     failed = serializers.IntegerField(help_text="have none, and say why")
     cancelled = serializers.IntegerField(help_text="were not judged any more when the batch was called off")
-    good = serializers.IntegerField()
-    defective = serializers.IntegerField()
-    not_comparable = serializers.IntegerField()
+    good = serializers.IntegerField(help_text="says the model; what people said does not change it")
+    defective = serializers.IntegerField(help_text="says the model")
+    not_comparable = serializers.IntegerField(help_text="says the model")
+    reviewed = serializers.IntegerField(help_text="have a person's verdict that stands")
+    overruled = serializers.IntegerField(help_text="of the reviewed: that verdict and the model's differ")
+    stands_good = serializers.IntegerField(help_text="after the reviews")
+    stands_defective = serializers.IntegerField(help_text="after the reviews")
+    stands_not_comparable = serializers.IntegerField(help_text="after the reviews")
     progress = serializers.FloatField()
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)

@@ -485,7 +485,8 @@ def test_a_report_says_what_people_said_and_what_was_odd_about_a_picture(reporte
     assert first["warnings"] == "other_aspect: It is <wide>."
     assert {second[name] for name in ("review_verdict", "reviewer", "warnings")} == {""}
     page = report(reported, "html")
-    assert f"Reviewed as defective by {user.username}. It is &lt;wide&gt;. <a" in page
+    assert f'<td class="defective">defect<br><small>{user.username}, ' in page
+    assert "<td>It is &lt;wide&gt;. <a" in page
 
 
 def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:
@@ -495,7 +496,48 @@ def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:
     assert "src=" not in page
     assert "Batch lot &lt;7&gt;" in page
     assert "&lt;b&gt;&amp;.png" in page
-    assert page.count('<td class="defective">defective</td>') == 1
+    assert page.count('<td class="defective">defect</td>') == 1
+
+
+def test_a_report_names_the_model_as_people_do(reported: BatchRun) -> None:
+    version = reported.deployment.model_version
+    ModelVersion.objects.filter(pk=version.pk).update(number=7)
+    reported = batches.find_batch(reported.pk)
+    assert "disc v7 (padim)" in report(reported, "html")
+    named = {"category": "disc", "model_version": version.pk, "version_number": 7, "algorithm": "padim"}
+    document = json.loads(report(reported, "json"))
+    assert {name: document[name] for name in named} == named
+    assert {name: document["results"][0][name] for name in named} == named
+    row = next(csv.DictReader(io.StringIO(report(reported, "csv").removeprefix("\ufeff"))))
+    assert {name: row[name] for name in named} == {name: str(value) for name, value in named.items()}
+
+
+def test_a_report_says_what_stands_beside_what_the_model_said(
+    deployment: Any, user: User, administrator: User, blank: bytes
+) -> None:
+    batch = make_batch(deployment, [*images(3), ("blank.png", blank)])
+    work(batch)
+    [_, bad, confirmed, _] = Inspection.objects.filter(request__batch=batch).order_by("request__position")
+    record_review(inspection=bad, verdict="defective", actor=administrator)
+    overruled = record_review(inspection=bad, verdict="good", actor=user)
+    record_review(inspection=confirmed, verdict="good", actor=user)
+    batch = batches.find_batch(batch.pk)
+    document = json.loads(report(batch, "json"))
+    counts = ("good", "defective", "reviewed", "overruled", "stands_good", "stands_defective", "stands_not_comparable")
+    assert [document[name] for name in counts] == [2, 1, 2, 1, 3, 0, 1]
+    shown = document["results"][1]
+    at = overruled.created_at.isoformat()
+    assert (shown["outcome"], shown["stands"], shown["reviewed_at"]) == ("defective", "good", at)
+    assert (document["results"][0]["stands"], document["results"][0]["reviewed_at"]) == ("good", None)
+    rows = list(csv.DictReader(io.StringIO(report(batch, "csv").removeprefix("\ufeff"))))
+    names = ("outcome", "stands", "reviewer", "reviewed_at", "overruled")
+    assert [rows[1][name] for name in names] == ["defective", "good", "olga", at, "yes"]
+    assert [rows[0][name] for name in names] == ["good", "good", "", "", ""]
+    page = report(batch, "html")
+    said = f"{overruled.created_at:%Y-%m-%d %H:%M:%S} UTC"
+    assert f'<td class="">defect</td><td class="good">good<br><small>olga, {said}</small></td>' in page
+    assert '<th scope="row">defect</th><td class="number">1</td><td class="number">0</td>' in page
+    assert '<th scope="row">overruled, of the reviewed</th><td class="number">1</td>' in page
 
 
 def test_a_report_in_another_form_is_refused(reported: BatchRun) -> None:

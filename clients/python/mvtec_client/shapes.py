@@ -165,6 +165,8 @@ class BatchRow(TypedDict):
     cancel_requested: bool
     url: str
     model_version: int
+    version_number: int
+    algorithm: str
     category: str
     requested_by: str | None
     total: int
@@ -174,6 +176,11 @@ class BatchRow(TypedDict):
     good: int
     defective: int
     not_comparable: int
+    reviewed: int
+    overruled: int
+    stands_good: int
+    stands_defective: int
+    stands_not_comparable: int
     progress: float
     created_at: Moment
     started_at: Moment | None
@@ -224,6 +231,9 @@ class BatchItem(TypedDict, total=False):
     timings: JsonObject
     created_at: Moment
     review: Standing | None
+    version_number: int
+    stands: Outcome
+    reviewed_at: Moment | None
 
 
 class Batch(BatchRow):
