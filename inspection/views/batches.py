@@ -42,12 +42,14 @@ _STATES = {
 }
 # What the grid of results can be narrowed down to.
 _SHOWN: dict[str, tuple[str, Q]] = {
-    "good": ("Good", Q(inspection__outcome=Inspection.Outcome.GOOD)),
-    "defective": ("Defective", Q(inspection__outcome=Inspection.Outcome.DEFECTIVE)),
-    "not_comparable": ("Not comparable", Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
     "failed": ("Failed", Q(status=InspectionRequest.Status.FAILED)),
     "cancelled": ("Cancelled", Q(status=InspectionRequest.Status.CANCELLED)),
+    "good": ("Good", Q(inspection__outcome=Inspection.Outcome.GOOD)),
+    "defective": ("Defect", Q(inspection__outcome=Inspection.Outcome.DEFECTIVE)),
+    "not_comparable": ("Not comparable", Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
+    "overruled": ("Overruled", Q(inspection__standing__overruled=True)),
 }
+_SAID_BY_MODEL = frozenset(Inspection.Outcome.values)
 
 
 def _text(label: str) -> forms.CharField:
@@ -57,7 +59,7 @@ def _text(label: str) -> forms.CharField:
 class BatchForm(forms.Form):
     """What is said of all images of a batch; the images themselves come beside it."""
 
-    category = _text("Part")
+    category = _text("Category")
     lot = _text("Lot")
     station = _text("Station")
     part_number = _text("Part number")
@@ -177,8 +179,12 @@ def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
         "ahead": summary["total"] - summary["done"] - summary["failed"] - summary["cancelled"],
         "shown": shown,
         "choices": [
-            ("", "All", summary["total"]),
-            *((name, words, summary[name]) for name, (words, _) in _SHOWN.items() if summary[name] or name == shown),
+            ("", "All", summary["total"], False),
+            *(
+                (name, words, summary[name], name in _SAID_BY_MODEL)
+                for name, (words, _) in _SHOWN.items()
+                if summary[name] or name == shown
+            ),
         ],
         "failures": list(items.filter(_SHOWN["failed"][1])[:_FAILURES]) if summary["failed"] and not shown else [],
         "reports": [(f"{reverse('batch-report', args=[batch.pk])}?{said}", words) for said, words in _REPORTS.items()],

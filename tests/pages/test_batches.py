@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import uuid
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from django.urls import reverse
 
 from inspection import batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.reviews import record_review
 from tests import parts
 from tests.services.test_batches import images, make_batch, work
 
@@ -33,6 +35,11 @@ def client_of(user: User) -> Client:
 
 def text(response: Any) -> str:
     return response.content.decode()
+
+
+def plain(response: Any) -> str:
+    """The words alone."""
+    return " ".join(re.sub(r"<[^>]*>", " ", text(response)).split())
 
 
 def file(name: str, data: bytes) -> SimpleUploadedFile:
@@ -151,6 +158,29 @@ def test_results_are_narrowed_down_and_paged(signed_in: Client, deployment: Any)
     lost = signed_in.get(page_of(batch), {"cursor": "nonsense"})
     assert lost.status_code == 400
     assert "Back to the first" in text(lost)
+
+
+def test_a_batch_tells_the_models_counts_from_what_stands(
+    signed_in: Client, deployment: Any, user: User, blank: bytes
+) -> None:
+    batch = make_batch(deployment, [*images(4), ("blank.png", blank)])
+    work(batch)
+    fresh = plain(signed_in.get(page_of(batch)))
+    assert "Good, says the model 2 Defect, says the model 2 Not comparable 1 Failed 0" in fresh
+    assert "All 5 The model said Good 2 Defect 2 Not comparable 1" in fresh
+    assert "Overruled" not in fresh
+    first, second = Inspection.objects.filter(outcome="defective")
+    record_review(inspection=first, verdict="good", actor=user)
+    record_review(inspection=second, verdict="defective", actor=user)
+    page = plain(signed_in.get(page_of(batch)))
+    assert "Good, says the model 2 3 after reviews Defect, says the model 2 1 after reviews" in page
+    assert "Overruled 1 of 2 reviewed" in page
+    assert "Not comparable 1 People Overruled 1" in page
+    shown = signed_in.get(page_of(batch), {"show": "overruled"})
+    assert [item.inspection for item in shown.context["items"]] == [first]
+    listed = plain(signed_in.get("/batches/"))
+    assert "Good says the model Defect says the model Not comparable Overruled Failed" in listed
+    assert "5 2 2 1 1 of 2 reviewed 0" in listed
 
 
 def test_a_batch_is_called_off_by_those_who_may(signed_in: Client, deployment: Any, auditor: User) -> None:
