@@ -168,6 +168,11 @@ class Figures:
     times: Chart | None
     rates: Chart | None
 
+    @property
+    def judged(self) -> int:
+        """Rates of good and defective ones are of these: what is not comparable is neither."""
+        return self.total - self.outcomes[Inspection.Outcome.NOT_COMPARABLE]
+
 
 def figures(filters: Filters) -> Figures:
     """Counts, when they were, and how the scores lie around the threshold."""
@@ -302,7 +307,7 @@ def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> 
         spans=spans.words,
         marks=_changes(spans, versions),
     )
-    return replace(chart, x_label=f"defect rate {per}, mean and 3-sigma limits; ringed: beyond them")
+    return replace(chart, x_label=f"defect rate {per}, of the judged, mean and 3-sigma limits; ringed: beyond them")
 
 
 def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:

@@ -102,10 +102,13 @@ class Today:
     usual: Usual
 
     @property
+    def judged(self) -> int:
+        """What is not comparable is neither good nor defective: rates leave it out, as `browsing.Figures.judged`."""
+        return self.inspected - self.not_comparable
+
+    @property
     def share(self) -> float | None:
-        """Of those that were judged: what is not comparable is neither good nor defective."""
-        judged = self.inspected - self.not_comparable
-        return 100 * self.defective / judged if judged else None
+        return 100 * self.defective / self.judged if self.judged else None
 
     @property
     def unusual(self) -> str:

@@ -481,6 +481,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     assert "more than normal" in page
     assert "<strong>4</strong> not comparable" in page
+    assert "15.0 % of 400 judged" in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0, 0)
     assert line.today(deployment_of(record)).unusual == "fewer"

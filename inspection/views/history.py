@@ -180,18 +180,22 @@ def figures(request: HttpRequest) -> HttpResponse:
 def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
     """The counts, each with the address of the records that it counts."""
 
-    def tile(what: str, count: int, of: int, name: str, value: str) -> dict[str, Any]:
+    def tile(what: str, count: int, of: int, name: str, value: str, whole: str = "") -> dict[str, Any]:
         share = f"{100 * count / of:.1f} %" if of else ""
+        if share and whole:
+            share += f" of {of:,} {whole}"
         return {"what": what, "count": count, "share": share, "address": _address(query.having(name, value))}
 
     of_verdict = query.without("outcome")
     tiles = [{"what": "Records", "count": found.total, "more": found.more}]
     for outcome, words in _OUTCOMES.items():
-        words = f"{words}, says the model" if outcome != "not_comparable" else words  # people may have overruled it
-        one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
+        if outcome == "not_comparable":
+            one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
+        else:  # people may have overruled it
+            one = tile(f"{words}, says the model", found.outcomes[outcome], found.judged, "outcome", outcome, "judged")
         tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
     tiles.append(tile("Reviewed", found.reviewed, found.total, "reviewed", "yes"))
-    return [*tiles, tile("Overruled", found.overruled, found.reviewed, "overruled", "yes")]
+    return [*tiles, tile("Overruled", found.overruled, found.reviewed, "overruled", "yes", "reviewed")]
 
 
 # ---------------------------------------------------------------- what is said of many

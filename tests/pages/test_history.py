@@ -434,6 +434,23 @@ def test_a_person_has_so_many_views_and_sees_no_others(signed_in: Client, user: 
     assert other.post("/inspections/views?outcome=good", {"name": "1"}).status_code == 302
 
 
+def test_rates_leave_out_what_is_not_comparable_and_say_of_what_they_are(
+    version: ModelVersion, signed_in: Client
+) -> None:
+    seen = [Part(0.1), Part(0.2), Part(1e6), Part(None), Part(0.1, "good"), Part(0.2, "defective")]
+    scores.stored(version, seen)
+    tiles = signed_in.get("/inspections/figures", headers=HTMX).context["tiles"]
+    shares = {tile["what"]: (tile["count"], tile.get("share")) for tile in tiles}
+    assert shares == {
+        "Records": (6, None),
+        "Good, says the model": (4, "80.0 % of 5 judged"),
+        "Defect, says the model": (1, "20.0 % of 5 judged"),
+        "Not comparable": (1, "16.7 %"),
+        "Reviewed": (2, "33.3 %"),
+        "Overruled": (1, "50.0 % of 2 reviewed"),
+    }
+
+
 def test_counts_and_filters_by_the_model_say_so_and_the_review_column_names_the_person(
     version: ModelVersion, signed_in: Client
 ) -> None:
