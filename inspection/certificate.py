@@ -84,7 +84,7 @@ def draw_certificate(
         Spacer(1, 3 * mm),
         *_pictures(inspection),
         *_section("Part", _part(inspection)),
-        *_section("Judged by", _judge(inspection)),
+        *_section("Judged with" if inspection.is_judged else "Model, which could not judge it", _judge(inspection)),
         *_section("Reviews", _said(inspection, reviews)),
         *_section("Record", _evidence(inspection, event, at, by)),
     ]
@@ -125,10 +125,10 @@ def _verdict(inspection: Inspection) -> Flowable:
     if inspection.differs:
         standing = inspection.standing
         kind = f" ({standing.defect_type})" if standing.defect_type else ""
+        model = f"said {VERDICT_WORDS[inspection.outcome]}" if inspection.is_judged else "gave no verdict"
         sentence = (
             f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[stands]}{kind} on "
-            f"{_moment(standing.last_review.created_at)}; the model said {VERDICT_WORDS[inspection.outcome]}. "
-            f"{sentence}"
+            f"{_moment(standing.last_review.created_at)}; the model {model}. {sentence}"
         )
     word = _shown(verdict_in_words(inspection))
     first = 62 * mm
@@ -149,7 +149,7 @@ def _verdict(inspection: Inspection) -> Flowable:
 def _measured(inspection: Inspection) -> str:
     """What the model measured."""
     if inspection.score is None:
-        return f"{inspection.explanation} It has no score: no model has judged this part."
+        return f"{inspection.explanation} It has no score: the model could not judge this part."
     side = "above" if inspection.is_defective else "not above"
     sentence = f"Score {inspection.score:.6g}, {side} the threshold {inspection.threshold_value:.6g}."
     if inspection.p_value is not None:
@@ -170,7 +170,7 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
         return [Paragraph(_shown(f"{gone.detail} {removal(inspection)}"), _TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))
     cells: list[Flowable] = [_picture(image)]
-    words = ["The image as it was judged"]
+    words = ["The image as it was judged" if inspection.is_judged else "The image as it came"]
     if inspection.map is not None:
         try:
             layer = Image.open(BytesIO(heat(inspection).data)).convert("RGBA").resize(image.size)
@@ -241,7 +241,8 @@ def _judge(inspection: Inspection) -> list[tuple[str, str]]:
 
 def _said(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
     if not reviews:
-        return [("None", "No person has reviewed this record: the verdict is the model's alone.")]
+        alone = "the verdict is the model's alone" if inspection.is_judged else "the part has no verdict of anybody"
+        return [("None", f"No person has reviewed this record: {alone}.")]
     rows = []
     for review in reviews:
         agrees = {True: "agrees with the model", False: "overrules the model", None: "the model gave no verdict"}

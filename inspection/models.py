@@ -343,6 +343,11 @@ class Inspection(models.Model):
         return self.outcome == self.Outcome.DEFECTIVE
 
     @property
+    def is_judged(self) -> bool:
+        """Whether the model gave a verdict."""
+        return self.outcome != self.Outcome.NOT_COMPARABLE
+
+    @property
     def margin(self) -> float | None:
         """How far the score lies above the threshold, in units of the score; negative: below it."""
         return None if self.score is None else self.score - self.threshold_value
@@ -400,7 +405,7 @@ class Inspection(models.Model):
         if self.outcome != self.Outcome.NOT_COMPARABLE:
             return ""
         first = _WHAT_NEXT.get(self.reason, _WHAT_NEXT[""])
-        return f"{first} Then inspect it again. If that does not help, put the part aside: nothing has judged it."
+        return f"{first} Then inspect it again. If that does not help, put the part aside: no model has judged it."
 
 
 class Review(models.Model):

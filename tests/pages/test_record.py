@@ -462,13 +462,29 @@ def test_a_certificate_says_that_the_image_is_gone(auditor: User, record: Inspec
     assert pictures_in(made) == 0
 
 
-def test_a_certificate_of_what_no_model_judged(signed_in: Client, version: ModelVersion, blank: bytes) -> None:
+def test_a_certificate_of_what_no_model_judged(
+    signed_in: Client, operator: User, version: ModelVersion, blank: bytes
+) -> None:
     odd = services.inspect_here(
         data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
     )
     text = text_of(signed_in.get(address(odd, "inspection-certificate")).content)
     assert "NOT COMPARABLE" in text
-    assert "no model has judged this part" in text
+    assert "the model could not judge this part" in text
+    assert "the part has no verdict of anybody" in text
+    for claim in ("Judged", "judged by", "as it was judged", "the model's alone", "model said"):
+        assert claim not in text, claim
+    page = signed_in.get(address(odd)).content.decode()
+    assert "Judged with" not in page
+    assert "no model has judged it" in page
+    record_review(inspection=odd, verdict="good", actor=operator)
+    text = text_of(signed_in.get(address(odd, "inspection-certificate")).content)
+    assert "otto reviewed this part as GOOD on " in text
+    assert "the model gave no verdict" in text
+    assert "model said" not in text
+    page = signed_in.get(address(odd)).content.decode()
+    assert "no model has judged it" not in page, "a person has"
+    assert "the model said" not in page
 
 
 def test_a_wide_image_fits(version: ModelVersion, signed_in: Client) -> None:
