@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import uuid
+from functools import lru_cache
 from typing import Any
 
 from csp.decorators import csp
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.utils.datastructures import MultiValueDict
@@ -224,12 +227,29 @@ def _ask_for_batch(request: Request) -> Response:
         except UNAVAILABLE as error:  # perhaps while it was committed
             raise batches.BatchOutcomeUnknown(None) from error
     try:
-        over = batches.await_batch(batch, seconds=given["wait"])
+        over = _await(batch, given["wait"])
         document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
     except UNAVAILABLE as error:
         raise batches.BatchOutcomeUnknown(batch) from error
     headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
     return Response(document, status=200 if over else 202, headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _waiting_places() -> threading.BoundedSemaphore:
+    """Threads of this process that may wait for batches: uploads and exports need the others."""
+    return threading.BoundedSemaphore(max(1, settings.WEB_TRANSFER_THREADS - 2))
+
+
+def _await(batch: BatchRun, seconds: float) -> bool:
+    """Whether the batch is over, after so many seconds at most; at once where as many wait as may."""
+    places = _waiting_places()
+    if seconds and places.acquire(blocking=False):
+        try:
+            return batches.await_batch(batch, seconds=seconds)
+        finally:
+            places.release()
+    return batches.await_batch(batch, seconds=0)
 
 
 def _given(request: Request) -> dict[str, Any]:

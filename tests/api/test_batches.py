@@ -326,6 +326,24 @@ def test_who_may_only_read_may_not_call_off(client: Client, deployment: Deployme
     assert client.get(f"/api/batches/{batch.pk}/report").status_code == 200
 
 
+def test_callers_that_wait_leave_threads_to_others(
+    signed_in: Client, folder: Path, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    plain = batches.await_batch
+
+    def await_batch(batch: BatchRun, *, seconds: float) -> bool:
+        waits.append(seconds)
+        if len(waits) == 1:  # another caller, while the first one waits
+            assert ask(signed_in, folder="lot7", wait=50).status_code in (200, 202)
+        return plain(batch, seconds=0)
+
+    monkeypatch.setattr(batches, "await_batch", await_batch)
+    for _ in range(2):
+        assert ask(signed_in, folder="lot7", wait=50).status_code in (200, 202)
+    assert waits == [50, 0, 50]
+
+
 # ---------------------------------------------------------------- the report
 @pytest.mark.parametrize(
     ("form", "media_type", "place"),
