@@ -12,8 +12,10 @@ are missing, and a stretch of zeros, as a lost sector or page leaves it, where t
 What is unusual and yet whole passes: padding before the end marker and anything after it, restart markers, thumbnails
 and further pictures in metadata, odd JFIF or Adobe markers.
 
-What nobody can tell: a change of a few bytes that are codes again, and a loss within the last passes of a progressive
-file, after which the decoder may be in step again. Formats with a checksum (PNG) have neither.
+What cannot be told for certain: a change after which the decoder falls into step again, with the right number of
+blocks. Of stretches of 512 to 4096 bytes that were cut out of photographs (six data sets, two qualities, 100 cuts each)
+94 to 100 of 100 were found; of 64 bytes, less than a block of a large picture has, 27 to 100. A loss within the last
+passes of a progressive file may stay unfound too. Formats with a checksum (PNG) have neither.
 """
 
 from __future__ import annotations
