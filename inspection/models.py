@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import uuid
 
 from django.conf import settings
@@ -377,14 +376,10 @@ class Inspection(models.Model):
         if self.p_value is None:
             return ""
         n = len(self.model_version.held_out_scores)
-        if self.p_value <= 1 / (n + 1):
-            return f"above all {n} held-out good parts"
-        if self.p_value >= 1:
-            return f"above none of {n} held-out good parts"
-        # Rounded down, with the digits that n parts are good for.
-        scale = 10 if n >= 200 else 1
-        percent = math.floor((1 - self.p_value) * 100 * scale + 1e-9) / scale
-        return f"higher than {percent:g} % of good parts"
+        # p is (1 + how many score at least as high) / (n + 1): the count is whole, and known exactly.
+        below = min(max(n + 1 - round(self.p_value * (n + 1)), 0), n)
+        words = "all" if below == n else f"{below} of" if below else "none of"
+        return f"above {words} {n} held-out good parts"
 
     @property
     def path_or_name(self) -> str:

@@ -265,10 +265,11 @@ def test_the_p_value_counts_good_parts_that_score_as_high(version: ModelVersion)
     ("n", "as_high", "words"),
     [
         (64, 0, "above all 64 held-out good parts"),
-        (64, 1, "higher than 96 % of good parts"),  # 63 of 65, and not 98
+        (64, 1, "above 63 of 64 held-out good parts"),
         (64, 64, "above none of 64 held-out good parts"),
-        (320, 1, "higher than 99.3 % of good parts"),
-        (999, 5, "higher than 99.4 % of good parts"),
+        (320, 1, "above 319 of 320 held-out good parts"),
+        (999, 5, "above 994 of 999 held-out good parts"),
+        (31, 3, "above 28 of 31 held-out good parts"),
     ],
 )
 def test_the_place_among_good_parts_claims_no_more_than_they_tell(n: int, as_high: int, words: str) -> None:
