@@ -451,6 +451,34 @@ def test_a_report_shows_curves_pictures_and_the_audit(
     assert "scratch" in text(signed_in.get(f"/training/evaluations/{evaluation.pk}/"))
 
 
+@pytest.mark.parametrize(("inside", "said"), [(1, True), (2, False)])
+def test_a_report_says_first_where_maps_are_highest_beside_the_marked_defects(
+    signed_in: Client, dataset: Dataset, version: ModelVersion, inside: int, said: bool
+) -> None:
+    """Both forms of it; half of the marked images is not less than half."""
+    from modelzoo.detectors import artifacts
+    from training.evaluation import evaluate_images
+    from training.report import page
+
+    metrics = evaluate_images(
+        artifacts.load(version.artifact_path),
+        list(dataset.images.filter(split="test").select_related("asset", "mask")),
+        threshold_in_force(version.pk).value,
+        progress=lambda share, sentence: None,
+    )
+    metrics["pixel"] |= {"images_with_mask": 4, "peak_in_defect": inside / 4}
+    run = finished(dataset, version, metrics)
+    evaluation = version.evaluations.get()
+    as_file = page.render(
+        version=version, dataset=dataset, threshold=evaluation.threshold, evaluation=evaluation, pictures=[]
+    )
+    for html in (text(signed_in.get(f"/training/{run.pk}/report/")), as_file):
+        trust = html[html.index("How far to trust these figures") :]
+        sentence = f"inside the marked defect in {inside} of 4 defective images with a mask, which is less than half"
+        assert (sentence in trust) is said
+        assert not said or trust.index(sentence) < trust.index("Shortcuts")
+
+
 def test_an_evaluation_of_bare_figures_shows_these(signed_in: Client, dataset: Dataset, version: ModelVersion) -> None:
     run = finished(dataset, version, {"image": {"auroc": 0.875, "f1": None}})
     assert "image auroc 0.875" in words(signed_in.get(f"/training/{run.pk}/report/"))

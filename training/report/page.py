@@ -101,6 +101,7 @@ def told(*, version: ModelVersion, dataset: Dataset, threshold: Threshold, evalu
         "outcomes": _outcomes(metrics),
         "audit": metrics["shortcut_audit"],
         "shortcuts": words.shortcut_sentences(metrics["shortcut_audit"]),
+        "elsewhere": words.place_sentence(metrics["pixel"]),
         "audit_rows": _audit_rows(metrics["shortcut_audit"]),
         "below_trivial": image["f1"] is not None and image["f1"] <= image["trivial_f1"],
         "figures": _figures(metrics),

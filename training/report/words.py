@@ -94,6 +94,21 @@ def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
     return said
 
 
+def place_sentence(pixel: dict[str, Any] | None) -> str:
+    """A warning where the maps of most images with a mask are highest elsewhere than in it; else empty."""
+    if not pixel or pixel.get("peak_in_defect") is None or not pixel.get("images_with_mask"):
+        return ""
+    masked = pixel["images_with_mask"]
+    inside = round(pixel["peak_in_defect"] * masked)
+    if 2 * inside >= masked:
+        return ""
+    return (
+        f"The anomaly map is highest inside the marked defect in {inside} of {masked} defective images with a mask, "
+        "which is less than half: however well the model tells the images apart, it mostly does not do so by the "
+        "marked place. Look at its maps before you trust where it points."
+    )
+
+
 def _worst(place: str, section: dict[str, Any]) -> str:
     return f"{statistic(section['worst'])} of {_PLACES[place]}"
 
