@@ -12,6 +12,8 @@ def said_of_inspection(inspection: Inspection) -> dict[str, Any]:
     """`after` of `inspection.recorded`. `row` vouches for the rest: lot, serial number, operator, time, ..."""
     return {
         "image": inspection.asset.sha256,
+        "filename": inspection.filename,
+        "serial_number": inspection.serial_number,
         "model_version": inspection.model_version_id,
         "threshold": inspection.threshold_id,
         "outcome": inspection.outcome,

@@ -21,7 +21,7 @@ from accounts.roles import Right, require
 from inspection.history import Filters, in_chunks
 from inspection.models import Inspection
 from mvtec_site.errors import UserError
-from records.csv_tables import CsvTable, Dialect, find_dialect
+from records.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_dialect
 from records.services import Actor, audit
 
 # The columns' names and where a record has what stands there. Names stay what they are; new ones come at the end.
@@ -87,12 +87,16 @@ def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: st
         raise UserError(f"format must be one of {', '.join(FORMS)}. Nothing was exported.", code="invalid")
     media_type, write = FORMS[form]
     written_as = find_dialect(dialect, form=form)
+    told: dict[str, Any] = {"format": form, "filters": filters.as_dict()}
+    told["records"] = filters.apply(Inspection.objects.order_by()).count()
+    if form == "csv":
+        told["dialect"] = dialect or DEFAULT_DIALECT
     with transaction.atomic():
         audit(
             kind="inspections.exported",
             subject=("inspection.history", ""),
             actor=actor,
-            after={"format": form, "filters": filters.as_dict()} | ({"dialect": dialect} if dialect else {}),
+            after=told,
         )
     told_apart = f"-{dialect}" if dialect else ""
     name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}{told_apart}.{form}"

@@ -240,6 +240,8 @@ def _audit(act: _Act, actor: Actor) -> None:
         before=standing_document(act.before),
         after={
             **said_of_review(review),
+            "filename": review.inspection.filename,
+            "serial_number": review.inspection.serial_number,
             "overruled": act.after is not None and act.after.overruled,
             "contested": act.after is not None and act.after.contested,
         },

@@ -387,7 +387,7 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
     return version
 
 
-def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor) -> None:
+def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **beside: Any) -> None:
     before, version.stage = version.stage, stage
     version.save(update_fields=["stage"])
     audit(
@@ -395,7 +395,7 @@ def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor) ->
         subject=version,
         actor=actor,
         before={"stage": before},
-        after={"stage": stage, "reason": reason},
+        after={"stage": stage, "reason": reason, **beside},
     )
 
 
@@ -457,10 +457,12 @@ def _follow(deployment: Deployment) -> None:
     reason = deployment.reason or f"deployment {deployment.pk}"
     version = ModelVersion.objects.select_related("category").get(pk=deployment.model_version_id)
     served = ModelVersion.objects.filter(category_id=deployment.category_id, stage=stage.PRODUCTION)
+    beside: dict[str, Any] = {"kind": deployment.kind}
     for other in served.exclude(pk=version.pk):
         _restage(other, stage.ARCHIVED, reason=reason, actor=actor)
+        beside["instead_of"] = other.pk
     if version.stage != stage.PRODUCTION:
-        _restage(version, stage.PRODUCTION, reason=reason, actor=actor)
+        _restage(version, stage.PRODUCTION, reason=reason, actor=actor, **beside)
     if deployment.threshold_value is not None:
         append_threshold(
             version=version,

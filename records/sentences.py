@@ -7,6 +7,7 @@ another release may say less; then the sentence leaves that out.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,21 @@ from django.apps import apps
 
 from records.models import AuditEvent
 
-_NAMED_TYPES = ("modelzoo.modelversion", "auth.user")
+_VERSION, _THRESHOLD, _USER = "modelzoo.modelversion", "modelzoo.threshold", "auth.user"
+# What rows of these types are called, and what else is read for it.
+_NAMED: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
+    _VERSION: (("category",), lambda row: f"{row.category.name} v{row.number}"),
+    _THRESHOLD: (
+        ("model_version__category",),
+        lambda row: (
+            f"{row.value:.2f} (revision {row.revision} of "
+            f"{row.model_version.category.name} v{row.model_version.number})"
+        ),
+    ),
+    _USER: ((), lambda row: str(row.get_username())),
+}
+# Values of events that are ids of such rows, by the last word of their place.
+_POINTERS = {"model_version": _VERSION, "base_version": _VERSION, "instead_of": _VERSION, "threshold": _THRESHOLD}
 _LONGEST_REASON = 160
 
 
@@ -43,12 +58,12 @@ class _Act:
     def version(self) -> str:
         """The model version that the event is of, or points to."""
         event = self.event
-        own = event.object_id if event.object_type == "modelzoo.modelversion" else self.after.get("model_version")
-        return self.name("modelzoo.modelversion", own) or "a model version"
+        own = event.object_id if event.object_type == _VERSION else self.after.get("model_version")
+        return self.name(_VERSION, own) or "a model version"
 
     @property
     def user(self) -> str:
-        named = self.after.get("username") or self.name("auth.user", self.event.object_id)
+        named = self.after.get("username") or self.name(_USER, self.event.object_id)
         return named or "a user"
 
     def name(self, object_type: str, object_id: Any) -> str:
@@ -81,26 +96,40 @@ def kinds() -> frozenset[str]:
 
 
 def names_in(events: Iterable[AuditEvent]) -> dict[tuple[str, str], str]:
-    """What the model versions and users are called that these events point to, with a query for each of the two."""
-    ids: dict[str, set[str]] = {name: set() for name in _NAMED_TYPES}
+    """What the model versions, thresholds and users are called that these events point to: a query for each kind."""
+    wanted: set[tuple[str, str]] = set()
     for event in events:
-        if event.object_type in ids and event.object_id.isdigit():
-            ids[event.object_type].add(event.object_id)
-        for said in (_mapping(json.loads(event.before)), _mapping(json.loads(event.after))):
-            for key in ("model_version", "base_version"):
-                if isinstance(said.get(key), int):
-                    ids["modelzoo.modelversion"].add(str(said[key]))
+        wanted.add((event.object_type, event.object_id))
+        for text in (event.before, event.after):
+            said = _mapping(json.loads(text))
+            for key, value in (*said.items(), *_mapping(said.get("filters")).items()):
+                if pointed := pointed_to(key, value):
+                    wanted.add(pointed)
+    return names_of(wanted)
+
+
+def names_of(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """The same of objects by type and id. What is not there, or has no name, is left out."""
+    ids: dict[str, set[str]] = {}
+    for object_type, object_id in wanted:
+        if object_type in _NAMED and _ID.fullmatch(object_id):
+            ids.setdefault(object_type, set()).add(object_id)
     found: dict[tuple[str, str], str] = {}
-    for object_type, wanted in ids.items():
-        if wanted:
-            related = ("category",) if object_type == "modelzoo.modelversion" else ()
-            rows = apps.get_model(object_type)._default_manager.filter(pk__in=wanted).select_related(*related)
-            found |= {(object_type, str(row.pk)): _called(object_type, row) for row in rows}
+    for object_type, keys in ids.items():
+        related, called = _NAMED[object_type]
+        rows = apps.get_model(object_type)._default_manager.filter(pk__in=keys).select_related(*related)
+        found |= {(object_type, str(row.pk)): called(row) for row in rows}
     return found
 
 
-def _called(object_type: str, row: Any) -> str:
-    return f"{row.category.name} v{row.number}" if object_type == "modelzoo.modelversion" else str(row.get_username())
+_ID = re.compile(r"[0-9]{1,18}")
+
+
+def pointed_to(field: str, value: Any) -> tuple[str, str] | None:
+    """Type and id of the object that a value of an event is the id of; None of any other value."""
+    object_type = _POINTERS.get(field.rpartition(".")[2])
+    is_id = isinstance(value, int) and not isinstance(value, bool)
+    return (object_type, str(value)) if object_type and is_id else None
 
 
 # ---------------------------------------------------------------- words
@@ -156,22 +185,92 @@ def _threshold_set(act: _Act) -> str:
 _OUTCOMES = {"good": "GOOD", "defective": "DEFECT", "not_comparable": "NOT COMPARABLE"}
 
 
+def _part(act: _Act, otherwise: str) -> str:
+    """The part by its serial number, else by its file; events of before this release name neither."""
+    serial, file = act.after.get("serial_number"), act.after.get("filename")
+    return f"{serial} ({file})" if serial and file else str(serial or file or otherwise)
+
+
 def _inspection(act: _Act) -> str:
-    outcome, score = act.after.get("outcome", ""), act.after.get("score")
-    measured = f" (score {_number(score)})" if score is not None else _because(act.after.get("reason"))
-    return f"had an image judged by {act.version}: {_OUTCOMES.get(outcome, outcome)}{measured}"
+    outcome, score, threshold = (act.after.get(name) for name in ("outcome", "score", "threshold"))
+    # The name of a threshold begins with its value.
+    value = act.names.get((_THRESHOLD, str(threshold)), "").partition(" ")[0]
+    measured = _because(act.after.get("reason"))
+    if score is not None:
+        measured = f" (score {_number(score)}, threshold {value})" if value else f" (score {_number(score)})"
+    return f"had {_part(act, 'an image')} judged by {act.version}: {_OUTCOMES.get(str(outcome), outcome)}{measured}"
+
+
+_CHECKS = {"size": "size", "aspect": "shape", "colour": "colour", "likeness": "kind of picture"}
+_CHECK_WORDS = _CHECKS | {
+    "size_factor": "tolerance of size",
+    "aspect_percent": "tolerance of shape (%)",
+    "likeness_factor": "tolerance of kind of picture",
+}
+
+
+def _input_checks(act: _Act) -> str:
+    """What changed from what to what; checks that went the same way stand together."""
+    moves: dict[str, list[str]] = {}
+    for name, words in _CHECK_WORDS.items():
+        old, new = act.before.get(name), act.after.get(name)
+        if old is not None and new is not None and old != new:
+            way = f"from {old:g} to {new:g}" if isinstance(new, float) else f"from {old} to {new}"
+            moves.setdefault(way, []).append(words)
+    changed = "; ".join(f"{_and(words)} {way}" for way, words in moves.items())
+    of = f"set the input checks of {act.after.get('category')}"
+    return f"{of} ({changed}){act.reason}" if changed else f"{of}{act.reason}"
+
+
+def _and(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
+
+
+def _export(act: _Act) -> str:
+    """How many, as what, of which filters; events of before this release count nothing."""
+    after = act.after
+    records, dialect, filters = after.get("records"), after.get("dialect"), _mapping(after.get("filters"))
+    many = "inspection records" if records is None else _count(records, "inspection record")
+    said = [_filter(act, name, value) for name, value in filters.items()]
+    form = f"{after.get('format')} ({dialect})" if dialect else f"{after.get('format')}"
+    return f"exported {many} as {form}: {', '.join(said) or 'without a filter'}"
+
+
+def _filter(act: _Act, name: str, value: Any) -> str:
+    pointed = pointed_to(name, value)
+    said = " or ".join(map(str, value)) if isinstance(value, list) else value
+    return f"{name.replace('_', ' ')} {act.names.get(pointed, said) if pointed else said}"
+
+
+def _promoted(act: _Act) -> str:
+    before = act.name(_VERSION, act.after.get("instead_of"))
+    if act.after.get("kind") == "rollback":
+        category, _, number = act.version.rpartition(" ")
+        left = f" from {before.rpartition(' ')[2]}" if before else ""
+        return f"rolled back {category} to {number}{left}{act.reason}"
+    return f"promoted {act.version} to production{f' instead of {before}' if before else ''}{act.reason}"
+
+
+def _rescored(act: _Act) -> str:
+    """A worker does it; the event's actor is who asked for it."""
+    by = f" with {act.version}" if act.after.get("model_version") else ""
+    changed, done = act.after.get("changed", 0), act.after.get("done", 0)
+    return (
+        f"Re-scoring{by} finished: {changed} of {_count(done, 'record')} would be judged otherwise (requested by "
+        f"{act.event.actor_name}, done by the worker; no record changes)"
+    )
 
 
 def _review(act: _Act) -> str:
     said = _OUTCOMES.get(act.after.get("verdict", ""), "?")
-    record = str(act.after.get("inspection", ""))[:8]
+    record = _part(act, f"inspection {str(act.after.get('inspection', ''))[:8]}")
     if act.after.get("undoes"):
         stands = "" if act.after.get("verdict") == "withdrawn" else f": {said} stands again"
-        return f"took back their review of inspection {record}{stands}"
+        return f"took back their review of {record}{stands}"
     kind = f", {act.after['defect_type']}" if act.after.get("defect_type") else ""
     agrees = act.after.get("agrees")
     against = "" if agrees is None else " (confirms the model)" if agrees else " (overrules the model)"
-    return f"reviewed inspection {record} as {said}{kind}{against}{_because(act.after.get('comment'))}"
+    return f"reviewed {record} as {said}{kind}{against}{_because(act.after.get('comment'))}"
 
 
 def _category_default(act: _Act) -> str:
@@ -186,12 +285,12 @@ def _deployment_requested(act: _Act) -> str:
 
 
 def _deployment_activated(act: _Act) -> str:
-    before = act.name("modelzoo.modelversion", act.before.get("model_version")) if act.before else ""
+    before = act.name(_VERSION, act.before.get("model_version")) if act.before else ""
     return f"put {act.version} in force{f' instead of {before}' if before else ''}{act.reason}"
 
 
 def _training_requested(act: _Act) -> str:
-    base = act.name("modelzoo.modelversion", act.after.get("base_version"))
+    base = act.name(_VERSION, act.after.get("base_version"))
     if base:
         return f"asked for training that extends {base} with data set {act.after.get('dataset')}"
     return f"asked for training of {act.after.get('algorithm')} on data set {act.after.get('dataset')}"
@@ -260,7 +359,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "image.refused": lambda act: (
         f"sent image {act.after.get('filename')}, which was refused{_because(act.after.get('reason'))}"
     ),
-    "input_checks.set": lambda act: f"set the input checks of {act.after.get('category')}{act.reason}",
+    "input_checks.set": _input_checks,
     "inspection.recorded": _inspection,
     "inspection.failed": lambda act: f"sent image {act.after.get('filename')}, which could not be judged{act.error}",
     "inspection.repeated": lambda act: (
@@ -269,9 +368,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "inspection.unanswered": lambda act: (
         f"sent image {act.after.get('filename')}, which was not judged in time; nothing was recorded of it"
     ),
-    "inspections.exported": lambda act: f"exported inspection records as {act.after.get('format')}",
+    "inspections.exported": _export,
     "model_version.registered": lambda act: f"registered {act.version} ({act.after.get('algorithm')})",
-    "model_version.promoted": lambda act: f"promoted {act.version} to production{act.reason}",
+    "model_version.promoted": _promoted,
     "model_version.archived": lambda act: f"archived {act.version}{act.reason}",
     "model_version.candidate": lambda act: f"made {act.version} a candidate again{act.reason}",
     "retention_policy.set": _retention_policy,
@@ -286,11 +385,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "rescoring.requested": lambda act: (
         f"asked to re-score {_count(act.after.get('records', 0), 'record')} with {act.version}{act.reason}"
     ),
-    "rescoring.finished": lambda act: (
-        f"finished re-scoring: {act.after.get('changed', 0)} of {_count(act.after.get('done', 0), 'record')} changed"
-    ),
     "rescoring.cancelled": lambda act: f"cancelled re-scoring after {_count(act.after.get('done', 0), 'record')}",
-    "rescoring.failed": lambda act: f"could not finish re-scoring{act.error}",
     "review.recorded": _review,
     "sign_in.succeeded": lambda act: "signed in",
     "sign_in.unlocked": lambda act: f"unlocked sign-in for {act.before.get('name')}",
@@ -311,6 +406,10 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "view.deleted": lambda act: f'deleted view "{act.before.get("name")}"',
 }
 _WITHOUT_ACTOR: dict[str, Callable[[_Act], str]] = {
+    "rescoring.finished": _rescored,
+    "rescoring.failed": lambda act: (
+        f"Re-scoring that {act.event.actor_name} requested could not be finished{act.error}"
+    ),
     "sign_in.failed": lambda act: (
         f'Somebody failed to sign in as "{act.after.get("username")}" from {act.after.get("address") or "?"}'
     ),

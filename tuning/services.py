@@ -341,6 +341,7 @@ def _end(
             subject=run,
             actor=run.requested_by if status != _Status.CANCELLED else actor,
             after={
+                "model_version": run.model_version_id,
                 "records": run.total,
                 "done": run.done,
                 "failed": run.failed,

@@ -26,7 +26,7 @@ from mvtec_site.api import read_page
 from mvtec_site.errors import NotFound, UserError
 from records import selectors
 from records.models import AuditEvent
-from records.sentences import Sentence, names_in, sentence_of
+from records.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
 from records.verification import request_verification
 
 VERIFIED_AT_ONCE = 1000
@@ -130,7 +130,7 @@ def _shown_all(events: Sequence[AuditEvent], *, someone: Any) -> list[Shown]:
 
 def _shown(event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, whole: bool = False) -> Shown:
     before, after = json.loads(event.before), json.loads(event.after)
-    changes = [_change(change, whole=whole) for change in selectors.changes_of(before, after)]
+    changes = [_change(change, names, whole=whole) for change in selectors.changes_of(before, after)]
     kept = changes if whole else changes[:_CHANGES]
     whole_object = _whole_object(event, after)
     sentence, subject = sentence_of(event, names), names.get(whole_object, _subject(*whole_object))
@@ -145,11 +145,15 @@ def _whole_object(event: AuditEvent, after: Any) -> tuple[str, str]:
     return event.object_type, event.object_id
 
 
-def _change(change: dict[str, Any], *, whole: bool) -> Change:
+def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, whole: bool) -> Change:
     before, after = (_words(change[side], whole=whole) for side in ("before", "after"))
     if before == after:  # they differ in what was cut off
         before, after = (_words(change[side], whole=True) for side in ("before", "after"))
-    return Change(change["field"] or "value", before, after)
+    said = [
+        f"{words} = {names[pointed]}" if (pointed := pointed_to(change["field"], change[side])) in names else words
+        for side, words in (("before", before), ("after", after))
+    ]
+    return Change(change["field"] or "value", *said)
 
 
 def _subject(object_type: str, object_id: str) -> str:
@@ -207,8 +211,9 @@ def history(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "audit.html", context, status=HTTPStatus.BAD_REQUEST)
     filters = form.filters
+    named = names_of([(filters["object_type"], filters["object_id"])])
     context["chips"] = [
-        (form.fields[name].label or "Request", value, _without(request, name))
+        (form.fields[name].label or "Request", _chip(name, value, named), _without(request, name))
         for name in form.fields
         if (value := request.GET.get(name, ""))
     ]
@@ -224,6 +229,11 @@ def history(request: HttpRequest) -> HttpResponse:
         "export": _export(filters),
     }
     return render(request, "audit.html", context)
+
+
+def _chip(name: str, value: str, named: Mapping[tuple[str, str], str]) -> str:
+    """The value of a filter in words: of an object its number with what it is called."""
+    return f"{value} ({next(iter(named.values()))})" if name == "object_id" and named else value
 
 
 def _chain() -> dict[str, Any]:

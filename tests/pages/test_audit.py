@@ -102,11 +102,18 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     page = audrey.get("/audit/", {"kind": "inspection.recorded"}).content.decode()
     assert reverse("inspection", args=[record.pk]) in page
     assert f">inspection {str(record.pk)[:8]}</a>" in page
-    assert f"had an image judged by {version.category.name} v{version.number}: " in page
-    assert f"p_value: {record.p_value:.6g}" in page
+    named, threshold = f"{version.category.name} v{version.number}", record.threshold
+    score, value = f"{record.score:.2f}", f"{threshold.value:.2f}"
+    assert f"had {record.filename} judged by {named}: " in page
+    assert f"(score {score}, threshold {value})" in page
+    assert f"model_version: {version.pk} = {named}" in page
     [event] = AuditEvent.objects.filter(kind="inspection.recorded")
     one = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
     assert f"inspection.inspection {record.pk}" in one
+    assert f"threshold: {threshold.pk} = {value} (revision 1 of {named})" in one, "an id is no revision"
+    assert f"model_version: {version.pk} = {named}" in one
+    of_version = {"object_type": "modelzoo.modelversion", "object_id": str(version.pk)}
+    assert f"Object: {version.pk} ({named})" in " ".join(audrey.get("/audit/", of_version).content.decode().split())
     assert f"score: {record.score!r}" in one, "on its own page to the last digit"
 
 
@@ -130,7 +137,7 @@ def test_the_history_of_an_inspection_includes_its_reviews(audrey: Client, versi
     page = audrey.get("/audit/", address).content.decode()
     kinds = ["review.recorded", "review.recorded", "inspection.recorded"]
     assert [row.event.kind for row in audrey.get("/audit/", address).context["rows"]] == kinds
-    assert f"took back their review of inspection {str(record.pk)[:8]}\n" in page
+    assert f"took back their review of {record.filename}\n" in page
     assert page.count(f'href="{reverse("inspection", args=[record.pk])}"') == 3
     assert page.count(f'aria-label="All events of inspection {str(record.pk)[:8]}"') == 3
     listed = audrey.get("/api/audit-events", address).json()["results"]

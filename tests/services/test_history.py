@@ -356,7 +356,12 @@ def test_an_export_takes_the_filters_and_is_told_before_it_begins(records: list[
     export = export_inspections(filters=filters, form="csv", actor=user)
     event = AuditEvent.objects.latest("sequence")
     assert (event.kind, event.actor_name) == ("inspections.exported", "olga")
-    assert json.loads(event.after) == {"format": "csv", "filters": filters.as_dict()}
+    assert json.loads(event.after) == {
+        "format": "csv",
+        "filters": filters.as_dict(),
+        "records": history.keys(filters).count(),
+        "dialect": "excel",
+    }
     lines = b"".join(export.content).splitlines()
     assert len(lines) == 1 + history.keys(filters).count() > 1
     assert export.filename.startswith("inspections-")

@@ -125,6 +125,8 @@ def test_a_rollback_loads_what_served_before_the_way_it_ran(version: ModelVersio
     assert (asked.model_version, asked.kind, asked.precision) == (version, "rollback", "fp32")
     assert stages() == {1: "production", 2: "archived"}
     assert told("model_version.archived")[-1][2]["reason"] == "rejects half the lot"
+    promoted = told("model_version.promoted")[-1][2]
+    assert (promoted["kind"], promoted["instead_of"]) == ("rollback", ModelVersion.objects.get(number=2).pk)
 
 
 def test_a_second_rollback_goes_one_step_further_back(version: ModelVersion, user: User) -> None:

@@ -109,3 +109,94 @@ def test_a_kept_image_that_is_judged_again_was_not_sent_again() -> None:
     )  # fmt: skip
     said = "otto had kept image a.png judged again: a request before had ended without a record"
     assert str(sentence_of(event, {})) == said
+
+
+VERSIONS = {("modelzoo.modelversion", "2"): "cookie v1", ("modelzoo.modelversion", "3"): "cookie v2"}
+CHECKS = {"size": "refuse", "aspect": "refuse", "colour": "refuse", "size_factor": 4.0, "aspect_percent": 5.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "sentence"),
+    [
+        (
+            "rescoring.finished",
+            None,
+            {"changed": 1, "done": 22, "model_version": 3},
+            "Re-scoring with cookie v2 finished: 1 of 22 records would be judged otherwise (requested by olga, done by "
+            "the worker; no record changes)",
+        ),
+        (
+            "rescoring.finished",
+            None,
+            {"changed": 0, "done": 1},
+            "Re-scoring finished: 0 of 1 record would be judged otherwise (requested by olga, done by the worker; no "
+            "record changes)",
+        ),
+        (
+            "input_checks.set",
+            CHECKS,
+            CHECKS | {"size": "warn", "colour": "warn", "aspect_percent": 7.5, "category": "cookie", "reason": "a try"},
+            "olga set the input checks of cookie (size and colour from refuse to warn; tolerance of shape (%) from 5 "
+            "to 7.5): a try",
+        ),
+        (
+            "inspections.exported",
+            None,
+            {"format": "csv", "dialect": "excel-de", "records": 3, "filters": {"lot": "L7", "model_version": 2}},
+            "olga exported 3 inspection records as csv (excel-de): lot L7, model version cookie v1",
+        ),
+        (
+            "inspections.exported",
+            None,
+            {"format": "xlsx", "filters": {}},
+            "olga exported inspection records as xlsx: without a filter",
+        ),
+        (
+            "model_version.promoted",
+            {"stage": "archived"},
+            {"stage": "production", "kind": "rollback", "instead_of": 3, "reason": "v1 is enough"},
+            "olga rolled back cookie to v1 from v2: v1 is enough",
+        ),
+        (
+            "model_version.promoted",
+            {"stage": "candidate"},
+            {"stage": "production", "kind": "promotion", "instead_of": 3, "reason": "better"},
+            "olga promoted cookie v1 to production instead of cookie v2: better",
+        ),
+        (
+            "model_version.promoted",
+            {"stage": "candidate"},
+            {"stage": "production", "reason": "of before this release"},
+            "olga promoted cookie v1 to production: of before this release",
+        ),
+        (
+            "inspection.recorded",
+            None,
+            {"model_version": 2, "threshold": 5, "score": 14.13, "outcome": "good", "filename": "a.jpg"},
+            "olga had a.jpg judged by cookie v1: GOOD (score 14.13, threshold 16.93)",
+        ),
+        (
+            "inspection.recorded",
+            None,
+            {"model_version": 2, "score": 14.13, "outcome": "good", "serial_number": "SN-1", "filename": "a.jpg"},
+            "olga had SN-1 (a.jpg) judged by cookie v1: GOOD (score 14.13)",
+        ),
+        (
+            "review.recorded",
+            None,
+            {"inspection": "67358c99-9052", "verdict": "good", "agrees": False, "serial_number": "SN-1"},
+            "olga reviewed SN-1 as GOOD (overrules the model)",
+        ),
+    ],
+)
+def test_a_sentence_says_what_the_event_keeps(
+    kind: str, before: dict[str, object] | None, after: dict[str, object], sentence: str
+) -> None:
+    event = AuditEvent(
+        sequence=1, at=timezone.now(), actor_name="olga", actor_id=1, kind=kind, object_type="modelzoo.modelversion",
+        object_id="2", before=json.dumps(before), after=json.dumps(after),
+    )  # fmt: skip
+    if not kind.startswith("model_version."):
+        event.object_type = "thing"
+    names = VERSIONS | {("modelzoo.threshold", "5"): "16.93 (revision 3 of cookie v1)"}
+    assert str(sentence_of(event, names)) == sentence
