@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -120,6 +121,22 @@ def offered() -> Offered:
         part_numbers=part_numbers,
         sources=sources,
     )
+
+
+def named(name: str, value: str, *, of_several: bool = True) -> str:
+    """What the model version or threshold of this id is called, the id itself where there is none. `of_several`: there
+    are thresholds of other versions too."""
+    if not re.fullmatch(r"[0-9]{1,18}", value):
+        return value
+    if name == "model_version":
+        version = ModelVersion.objects.select_related("category").filter(pk=value).first()
+        return str(version or value)
+    found = Threshold.objects.select_related("model_version__category").filter(pk=value).first()
+    if found is None:
+        return value
+    version = found.model_version
+    of = f" of {version.category.name} v{version.number}" if of_several else ""
+    return f"{score_text(found.value)} (revision {found.revision}{of})"
 
 
 def defect_types() -> list[str]:

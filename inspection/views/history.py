@@ -327,7 +327,9 @@ def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Ch
     for name, value in query.pairs:
         shown = value
         if name == "model_version":
-            shown = names.get(value, value)
+            shown = names.get(value) or browsing.named(name, value)
+        elif name == "threshold":
+            shown = browsing.named(name, value, of_several=len(names) > 1)
         elif name in ("period", "outcome"):
             shown = {**_PERIODS, **_OUTCOMES}.get(value, value)
         elif name == "image_sha256":

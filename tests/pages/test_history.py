@@ -162,6 +162,16 @@ def test_a_model_is_named_in_its_chip(signed_in: Client, records: list[Inspectio
     assert f"Model: {version}" in text(signed_in.get(f"/inspections/?model_version={version.pk}"))
 
 
+def test_a_threshold_is_named_in_its_chip_and_not_numbered(signed_in: Client, records: list[Inspection]) -> None:
+    """Its id is no revision."""
+    threshold = records[0].threshold
+    version = threshold.model_version
+    said = f"{score_text(threshold.value)} (revision {threshold.revision} of {version.category.name} v{version.number})"
+    assert f"Threshold: {said}" in text(signed_in.get(f"/inspections/?threshold={threshold.pk}"))
+    assert browsing.named("threshold", str(threshold.pk), of_several=False) == said.partition(" of ")[0] + ")"
+    assert browsing.named("threshold", "99999") == "99999"
+
+
 @pytest.mark.parametrize("view", ["", "sheet"])
 def test_people_and_models_stand_beside_each_other(signed_in: Client, records: list[Inspection], view: str) -> None:
     record = next(record for record in records if not hasattr(record, "standing") and record.outcome == "good")
