@@ -13,7 +13,6 @@ from urllib.parse import urlencode
 
 import numpy as np
 from django.contrib.auth.models import User
-from django.db.models import F, Q
 from django.http import QueryDict
 from django.utils import timezone
 from django.utils.formats import date_format
@@ -330,28 +329,39 @@ def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> 
 def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
     """When one of these versions was put in force or its threshold changed, the last ones of the time that is shown.
 
-    Without those that were in force for less than `_BRIEFLY`: several marks at one place would hide each other.
+    What falls on one place of the chart is one mark that names all of it: lines at one place would hide each other.
     """
     first, last = (datetime.fromtimestamp(spans.edges[at] - spans.offset, tz=UTC) for at in (0, -1))
-    briefly = Q(ended_at__lt=F("activated_at") + _BRIEFLY)
-    deployed = Deployment.objects.filter(model_version__in=versions, activated_at__range=(first, last)).exclude(briefly)
+    deployed = Deployment.objects.filter(model_version__in=versions, activated_at__range=(first, last))
     moved = Threshold.objects.filter(model_version__in=versions, created_at__range=(first, last), revision__gt=1)
+    # When, of what, which one, and what became of it.
     found = [
         *(
-            (at, f"{part} v{number} in force", "deployed")
+            (at, part, f"v{number}", "in force", "deployed")
             for at, part, number in deployed.values_list("activated_at", *_NAMED)
         ),
         *(
-            (at, f"{part} v{number} threshold rev. {revision}", "moved")
+            (at, f"{part} v{number} threshold rev.", str(revision), "", "moved")
             for at, revision, part, number in moved.values_list("created_at", "revision", *_NAMED)
         ),
     ]
-    newest = sorted(found, reverse=True)[:_EVENTS_MOST]
-    return [(at.timestamp() + spans.offset, words, kind) for at, words, kind in reversed(newest)]
+    room = (spans.edges[-1] - spans.edges[0]) * _ONE_PLACE
+    marks: list[tuple[float, str, str, list[str], str]] = []
+    for at, of, one, became, kind in sorted(found):
+        seconds = at.timestamp() + spans.offset
+        place = marks[-1][0] if marks and seconds - marks[-1][0] <= room else seconds
+        same = next(
+            (ones for when, *what, ones, end in marks if (when, what, end) == (place, [of, kind], became)), None
+        )
+        if same is None:
+            marks.append((place, of, kind, [one], became))
+        elif one != same[-1]:
+            same.append(one)
+    return [(at, f"{of} {', '.join(ones)} {end}".strip(), kind) for at, of, kind, ones, end in marks[-_EVENTS_MOST:]]
 
 
 _NAMED = ("model_version__category__name", "model_version__number")
-_BRIEFLY = timedelta(minutes=1)  # the shortest span of the chart
+_ONE_PLACE = 0.015  # of the time that is shown: lines that are closer cannot be told apart
 
 
 _PER = {

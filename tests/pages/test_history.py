@@ -519,10 +519,31 @@ def test_marks_say_of_which_part_a_version_came_into_force(
     found = browsing.figures(browsing.read_filters(QueryDict(""))[0])
     assert found.rates
     assert [mark.label for mark in found.rates.marks] == [
+        "disc v1 in force",
         f"ring v{ring.number} in force",
         "disc v1 in force",
         f"ring v{ring.number} threshold rev. 2",
-    ], "not that of five seconds"
+    ], "also that of five seconds"
+
+
+def test_marks_of_one_place_are_one_that_names_all_of_it(
+    signed_in: Client, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = timezone.now() - timedelta(hours=10)
+    monkeypatch.setattr(scores, "BEGAN", begin)
+    second = another(version)
+    for judge in (version, second):
+        scores.stored(judge, [Part(1.0)] * 20)
+    served = [serve(judge) for judge in (version, second, version)]
+    for at, deployment in zip((3600, 7200, 7217), served, strict=True):  # the second one for 17 seconds
+        Deployment.objects.filter(pk=deployment.pk).update(activated_at=begin + timedelta(seconds=at))
+    for value in (9.0, 9.5):
+        set_threshold(version=version, value=value, method="manual", reason="more", actor=None)
+    found = browsing.figures(browsing.read_filters(QueryDict(""))[0])
+    assert found.rates
+    expected = ["disc v1 in force", f"disc v{second.number}, v1 in force", "disc v1 threshold rev. 2, 3"]
+    assert [mark.label for mark in found.rates.marks] == expected
+    assert expected[1] in text(signed_in.get("/inspections/figures"))
 
 
 def test_scores_of_one_threshold_are_not_divided(records: list[Inspection]) -> None:
