@@ -92,7 +92,9 @@ def _of_groups(user: Any) -> frozenset[Right]:
 def narrow(user: AbstractBaseUser, scopes: list[str]) -> None:
     """Let this object of a user do no more than the scopes allow, wherever it is passed on to."""
     allowed = frozenset().union(*(SCOPES.get(scope, frozenset()) for scope in scopes))
-    user._rights = rights_of(user) & allowed  # type: ignore[attr-defined]
+    whole = rights_of(user)
+    user._rights = whole & allowed  # type: ignore[attr-defined]
+    user._withheld = whole - allowed  # type: ignore[attr-defined]
 
 
 def may(someone: Someone, *rights: Right) -> bool:
@@ -104,8 +106,17 @@ def roles_with(right: Right) -> list[str]:
     return [role for role, rights in RIGHTS.items() if right in rights]
 
 
-def forbidden(right: Right) -> Forbidden:
-    """The refusal, naming the right and the roles that have it."""
+def forbidden(right: Right, someone: Someone = None) -> Forbidden:
+    """The refusal: the right and the roles that have it, or the scope that a token of somebody who has it lacks."""
+    if right in getattr(someone, "_withheld", ()):
+        scope = next(str(scope) for scope, rights in SCOPES.items() if right in rights)
+        return Forbidden(
+            f"This needs a token with the scope {scope}, which this one lacks; its user has the right to {right}. "
+            f"Nothing was changed. Send a token that has the scope {scope}: the settings page and manage.py create_token "
+            "make one.",
+            right=str(right),
+            scope=scope,
+        )
     roles = ", ".join(roles_with(right))
     return Forbidden(
         f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must include). "
@@ -117,4 +128,4 @@ def forbidden(right: Right) -> Forbidden:
 def require(someone: Someone, right: Right) -> None:
     """Raises `Forbidden`."""
     if not may(someone, right):
-        raise forbidden(right)
+        raise forbidden(right, someone)

@@ -39,7 +39,7 @@ def refusal(request: HttpRequest, right: Right) -> HttpResponse:
     """The page that says what is missing. Who may not even see the line is offered to sign in as somebody else."""
     context = {
         "title": "No permission",
-        "detail": forbidden(right).detail,
+        "detail": forbidden(right, request.user).detail,
         "sign_out": not may(request.user, Right.READ),
     }
     return render(request, "problem.html", context, status=403)

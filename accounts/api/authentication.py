@@ -23,7 +23,11 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The Authorization header must read: Bearer <token>.")
         token = valid_token(words[1].decode("latin-1"))
         if token is None:
-            raise AuthenticationFailed("This token is unknown, revoked or expired.")
+            raise AuthenticationFailed(
+                "This token is unknown, revoked or expired. Nothing was done. Compare it with the one that was issued: the "
+                "settings page lists valid ones by their first characters. That page and manage.py create_token make new "
+                "ones."
+            )
         note_use(token=token)
         narrow(token.user, token.scope_list)
         return token.user, token

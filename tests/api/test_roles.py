@@ -204,6 +204,24 @@ def callers(db: None) -> dict[str, Client]:
     return found
 
 
+def test_a_token_is_told_the_scope_that_it_lacks_and_a_person_the_role(callers: dict[str, Client]) -> None:
+    refused = callers["read"].post("/api/load_model", {}, content_type="application/json").json()
+    assert (refused["code"], refused["right"], refused["scope"]) == ("permission_denied", "deploy", "manage")
+    assert (
+        "needs a token with the scope manage, which this one lacks; its user has the right to deploy"
+        in refused["detail"]
+    )
+    assert "Ask an admin" not in refused["detail"]
+    refused = callers["operator"].post("/api/load_model", {}, content_type="application/json").json()
+    assert "scope" not in refused
+    assert "which the roles engineer, admin have" in refused["detail"]
+    # Neither the right nor the scope: the role is what is missing.
+    assert "scope" not in callers["manage"].get("/api/audit-checkpoints/1").json()
+    unknown = Client(headers={"Authorization": "Bearer mvt_wrong"}).get("/api/me")
+    assert (unknown.status_code, unknown.json()["code"]) == (401, "authentication_failed")
+    assert "manage.py create_token make new ones" in unknown.json()["detail"]
+
+
 def outcome(response: Any) -> str:
     """How a request was received: unknown, refused, hidden (nothing is told to be there), or let in."""
     if response.status_code == 401:
