@@ -112,8 +112,8 @@ def forbidden(right: Right, someone: Someone = None) -> Forbidden:
         scope = next(str(scope) for scope, rights in SCOPES.items() if right in rights)
         return Forbidden(
             f"This needs a token with the scope {scope}, which this one lacks; its user has the right to {right}. "
-            f"Nothing was changed. Send a token that has the scope {scope}: the settings page and manage.py create_token "
-            "make one.",
+            f"Nothing was changed. Send a token that has the scope {scope}: the settings page and manage.py "
+            "create_token make one.",
             right=str(right),
             scope=scope,
         )

@@ -225,7 +225,8 @@ def test_an_export_is_two_queries_a_chunk(
         content(response)
     assert len(captured) - before == 2 * 3
     selects = [query["sql"] for query in captured if query["sql"].startswith("SELECT")]
-    assert len(selects) == WHO + 1 + 2 * 3 + (connection.vendor == "postgresql")  # + the chain's end, and its lock
+    # + how many they are, the chain's end, and its lock
+    assert len(selects) == WHO + 2 + 2 * 3 + (connection.vendor == "postgresql")
 
 
 def test_an_image_costs_what_it_costs(signed_in: Client, deployment: Deployment, worker: None) -> None:

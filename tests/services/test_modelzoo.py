@@ -76,7 +76,7 @@ def test_a_promotion_tells_what_changed_and_why(version: ModelVersion, user: Use
     assert told("model_version.promoted")[-1] == (
         str(second.pk),
         {"stage": "candidate"},
-        {"stage": "production"} | because,
+        {"stage": "production", "kind": "promotion", "instead_of": version.pk} | because,
     )
     before, after = told("deployment.activated")[-1][1:]
     assert before["model_version"] == version.pk

@@ -130,7 +130,7 @@ def test_every_record_is_scored_once_and_stays_what_it_is(successor: ModelVersio
     assert run.changed == sum(by_record[record.pk].outcome != record.outcome for record in past) == 2
     assert kinds(run) == ["rescoring.requested", "rescoring.finished"]
     told = json.loads(AuditEvent.objects.get(kind="rescoring.finished").after)
-    assert told == {"records": 6, "done": 6, "failed": 0, "changed": 2}
+    assert told == {"model_version": run.model_version_id, "records": 6, "done": 6, "failed": 0, "changed": 2}
     assert verify_chain().broken_at is None
 
 
