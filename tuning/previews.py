@@ -224,7 +224,7 @@ def _whole(
             "step": f"{step:.12g}",
             "decimals": max(0, -math.floor(math.log10(step))),
         },
-        "presets": [_preset(row) for row in found["presets"]],
+        "presets": [_preset(row, _few_reviews(found, (GOOD, DEFECTIVE))) for row in found["presets"]],
     }
 
 
@@ -263,7 +263,9 @@ def _chart(edges: list[float], counts: dict[str, tuple[str, list[int]]], value: 
     return replace(chart, marks=[*chart.marks, preview])
 
 
-def _preset(row: dict[str, Any]) -> dict[str, Any]:
+def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
+    """`lack`: which reviews are missing before what is tuned on reviews can be relied on."""
+    tuned = row["method"] in (Threshold.Method.BEST_F1, Threshold.Method.COST)
     value = row["threshold"]
     given = row["parameters"]
     words = _METHODS[row["method"]].format(
@@ -278,7 +280,8 @@ def _preset(row: dict[str, Any]) -> dict[str, Any]:
         "exact": None if value is None else repr(value),
         "text": None if value is None else score_text(value),
         "from": f"{given['n']:,} {given['scores']}",
-        "tuned": row["method"] in (Threshold.Method.BEST_F1, Threshold.Method.COST),
+        "tuned": tuned,
+        "caution": f"not to be relied on: it {lack}" if tuned and lack else "",
         "unavailable": row["unavailable"],
     }
 
@@ -349,16 +352,23 @@ def _lacks(found: dict[str, Any], truths: Sequence[str]) -> str:
     It takes `LEAST_REVIEWED` parts that people called so. Besides, the reviewed parts of each verdict stand for all
     parts of that verdict, so that of each verdict as many must have been looked at, or all where there are fewer.
     """
-    confusion = found["asked"]["reviewed"]["confusion"]
-    reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
-    for truth in truths:
-        if reviewed[truth] < LEAST_REVIEWED:
-            return f"needs at least {LEAST_REVIEWED} reviewed {truth} parts ({reviewed[truth]} so far)"
+    if few := _few_reviews(found, truths):
+        return few
     for row in found["coverage"]:
         if row["recorded"] in STRATA and row["reviewed"] < min(LEAST_REVIEWED, row["total"]):
             least = min(LEAST_REVIEWED, row["total"])
             called = f"reviewed of the parts that the model called {row['recorded']}"
             return f"needs at least {least} {called} ({row['reviewed']} so far)"
+    return ""
+
+
+def _few_reviews(found: dict[str, Any], truths: Sequence[str]) -> str:
+    """The first kind of part that fewer than `LEAST_REVIEWED` reviews called so; empty where there are enough."""
+    confusion = found["asked"]["reviewed"]["confusion"]
+    reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
+    for truth in truths:
+        if reviewed[truth] < LEAST_REVIEWED:
+            return f"needs at least {LEAST_REVIEWED} reviewed {truth} parts ({reviewed[truth]} so far)"
     return ""
 
 

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from inspection.history import Filters
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_threshold
@@ -23,6 +24,7 @@ from tests.scores import Part
 from tests.versions import serve
 from tuning import previews
 from tuning.previews import Asked
+from tuning.selectors import what_if
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -266,6 +268,17 @@ def test_a_value_is_applied_with_its_reason_and_its_figures(
     assert made.evidence["confusion_of_reviewed"]["fp"] == 0
     assert AuditEvent.objects.filter(kind="threshold.set").count() == 3
     assert "fewer defective" in text(signed_in.get(address(judged)))
+
+
+def test_a_suggestion_from_few_reviews_says_so(signed_in: Client, judged: ModelVersion) -> None:
+    found = what_if(Filters(), presets=True)["asked"]["reviewed"]["confusion"]
+    defective = found["tp"] + found["fn"]
+    assert defective < previews.LEAST_REVIEWED
+    presets = {row["method"]: row for row in previews.preview(judged, Asked(), whole=True)["presets"]}
+    lack = f"needs at least {previews.LEAST_REVIEWED} reviewed defective parts ({defective} so far)"
+    assert presets["best_f1"]["caution"] == f"not to be relied on: it {lack}"
+    assert presets["percentile"]["caution"] == ""
+    assert text(signed_in.get(address(judged))).count(f"not to be relied on: it {lack}") == 1
 
 
 def test_a_suggestion_keeps_its_method_as_long_as_it_is_its_value(signed_in: Client, judged: ModelVersion) -> None:
