@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import ApiToken, FailedSignIns
@@ -287,6 +288,18 @@ def test_retention_asks_no_more_for_more_categories(ada: Client) -> None:
 
 
 # ---------------------------------------------------------------- help
+def test_first_steps_are_those_that_one_may_take(client: Client, auditor: User, user: User) -> None:
+    client.force_login(user)
+    steps = text(client.get("/help/")).split('id="first-steps"')[1].split("</ol>")[0]
+    for name in ("line", "datasets", "training-new", "models", "thresholds"):
+        assert f'href="{reverse(name)}"' in steps, name
+    client.force_login(auditor)
+    steps = text(client.get("/help/")).split('id="first-steps"')[1].split("</ol>")[0]
+    assert reverse("history") in steps
+    assert reverse("training-new") not in steps
+    assert "overrule" not in steps
+
+
 def test_help_says_what_software_this_is(signed_in: Client) -> None:
     page = text(signed_in.get("/help/"))
     for words in ("AUPRO", "Escapes", "Space", "MIT licence", "Django", "BSD-3-Clause", "/api/docs"):
