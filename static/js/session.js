@@ -13,6 +13,26 @@
   let isOut = false;
   let declined = false; // "Later": what the page asks by itself opens no dialog again
 
+  // ---- whoever is writing goes on writing: the dialog waits, and a notice says that it does
+  const PAUSE = 3000; // milliseconds without a key after which nobody is writing any more
+  let isDue = false; // the dialog opens as soon as the field is left
+  // `sent`: a person sent something, which is no longer being written; the page asks by itself without.
+  const isFresh = () => Date.now() - typing.since() < PAUSE;
+  const mustWait = (sent) => (sent ? typing.isInField() && typing.since() > 0 : typing.isInField() || isFresh());
+  function openWhenLeft() {
+    if (!isDue || dialog.open || typing.isInField()) return;
+    // The field may have left the page, and not the person the field.
+    if (isFresh()) return void setTimeout(openWhenLeft, PAUSE);
+    open();
+  }
+  document.addEventListener("focusout", () => isDue && setTimeout(openWhenLeft));
+  function sayOut() {
+    isOut = isDue = true;
+    declined = false;
+    $("signed-out").hidden = false;
+    if (!typing.isInField()) setTimeout(openWhenLeft, PAUSE);
+  }
+
   const headers = { "X-Requested-With": "fetch" };
   async function ask(address, options) {
     const answer = await fetch(address, { credentials: "same-origin", ...options, headers });
@@ -36,7 +56,7 @@
   // What somebody else sent is not sent in the name of who signed in now, unless that person says so.
   const ofOthers = () => waiting.filter((one) => one.what && one.by !== user);
   function goOn() {
-    isOut = declined = false;
+    isOut = declined = isDue = false;
     $("signed-out").hidden = true;
     const others = ofOthers();
     if (others.length) return askWhetherToSend(others);
@@ -92,21 +112,26 @@
     $("not-sent-list").replaceChildren();
   });
   let opening = false;
-  // `refused`: a request of somebody who is signed in was answered like one of somebody who is not.
-  async function open({ refused = false } = {}) {
+  // `refused`: a request of somebody who is signed in was answered like one of somebody who is not. `asked`: by a person,
+  // with the button that does it. `sent`: by sending something.
+  async function open({ refused = false, asked = false, sent = false } = {}) {
     if (dialog.open || opening) return;
     opening = true;
     try {
       const state = await ask(dialog.dataset.session);
       take(state);
-      if (state.user && !refused) return goOn(); // in another tab, meanwhile
+      // In another tab, meanwhile. What is to be asked then is a dialog, too.
+      if (state.user && !refused && !(ofOthers().length && !asked && mustWait(sent))) return goOn();
     } catch {
       // The server does not answer: signing in says so.
     } finally {
       opening = false;
     }
+    if (!asked && mustWait(sent)) return sayOut();
+    isDue = false;
     $("signed-out").hidden = true;
     $("sign-in-failed").hidden = true;
+    $("sign-in-password").value = "";
     $("sign-in-waits").hidden = !waiting.length;
     for (const other of document.querySelectorAll("dialog[open]")) other.close();
     isOut = true;
@@ -118,7 +143,7 @@
   function signedIn(what = "") {
     return new Promise(function (resolve) {
       waiting.push({ what, by: user, send: () => resolve(true), drop: () => resolve(false) });
-      open();
+      open({ sent: true });
     });
   }
 
@@ -147,10 +172,12 @@
     $("sign-in-password").focus();
   }
   $("sign-in-later").addEventListener("click", () => dialog.close());
-  $("sign-in-now").addEventListener("click", () => open());
+  $("sign-in-now").addEventListener("click", () => open({ asked: true }));
   dialog.addEventListener("close", function () {
+    $("sign-in-password").value = "";
     if (!$("send-waiting-ask").hidden) return endAsking();
     declined = isOut;
+    isDue = false;
     $("signed-out").hidden = !isOut;
   });
   window.addEventListener("beforeunload", function (event) {
@@ -171,7 +198,7 @@
     const act = requestConfig.triggeringEvent;
     if (again) refusedAgain(again);
     else if (act && ACTS.includes(act.type)) hold(requestConfig);
-    else if (!declined) open(); // the page asks by itself, and will again
+    else if (!declined && !isDue) open(); // the page asks by itself, and will again
   });
   const isRead = (request) => request.verb === "get";
   function hold(request) {
@@ -182,7 +209,7 @@
     const one = { request, what: isRead(request) ? "" : inWords(request), by: user, drop: () => {} };
     one.send = () => again(one);
     waiting.push(one);
-    open();
+    open({ sent: true });
   }
   const UNSAID = ["csrfmiddlewaretoken", "expected_reviews", "next", "inspection", "review"];
   function inWords({ elt, formData }) {
@@ -194,7 +221,7 @@
   function refusedAgain(one) {
     waiting.unshift(one);
     isOut = true; // nothing after it goes on before it
-    open({ refused: true });
+    open({ refused: true, sent: true });
   }
   async function again(one) {
     const { elt, verb, path, formData, triggeringEvent } = one.request;
@@ -221,7 +248,7 @@
       for (const [name, detail] of Object.entries(JSON.parse(answer.headers.get("HX-Trigger") || "{}"))) {
         document.body.dispatchEvent(new CustomEvent(name, { detail }));
       }
-      document.body.dispatchEvent(new CustomEvent("sent-later", { detail: { path } }));
+      document.body.dispatchEvent(new CustomEvent("sent-later", { detail: { path, formData } }));
     } catch {
       notSent(one.what, "The server did not answer: look whether it was recorded.");
     }
