@@ -21,7 +21,7 @@ from accounts.roles import Right, may
 from accounts.web import needs, refusal
 from inspection import browsing, history, selectors
 from inspection.browsing import SHEET, Query
-from inspection.models import Review
+from inspection.models import Inspection, Review
 from inspection.reviews import record_reviews
 from inspection.saved_views import delete_view, save_view
 from modelzoo.models import ModelVersion
@@ -199,6 +199,10 @@ def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------- what is said of many
+def _named(record: Inspection) -> str:
+    return record.serial_number or record.path_or_name
+
+
 def _review(request: HttpRequest) -> HttpResponse:
     """The same verdict of all that were ticked. htmx gets their rows as they are now, a plain form the page again."""
     ids = request.POST.getlist("inspection")
@@ -210,8 +214,10 @@ def _review(request: HttpRequest) -> HttpResponse:
         if request.htmx:  # type: ignore[attr-defined]
             return render(request, "history.html#said", {"failed": error})
         return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
-    many = len(reviews)
-    sentence = f"{many} record{'s' if many > 1 else ''} reviewed as {selectors.VERDICT_WORDS[said['verdict']]}."
+    what = (
+        _named(selectors.find_inspection(reviews[0].inspection_id)) if len(reviews) == 1 else f"{len(reviews)} records"
+    )
+    sentence = f"{what} reviewed as {selectors.VERDICT_WORDS[said['verdict']]}."
     said_now = [review.pk for review in reviews]
     if not request.htmx:  # type: ignore[attr-defined]
         toast_on_next_page(request, sentence, undo=said_now)

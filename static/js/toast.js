@@ -58,13 +58,15 @@
     if (event.ctrlKey || event.metaKey || event.altKey || event.key.toLowerCase() !== "u") return;
     if (document.querySelector("dialog[open]")) return;
     if (event.target.closest("input:not([type=checkbox], [type=radio], [type=range], [type=file]), select, textarea")) return;
-    const button = place.querySelector("form button");
+    const button = place.querySelector("form button") || document.querySelector("#own-review button");
     if (button && button.disabled) return;
     event.preventDefault();
     // While a review is on its way the toast is of the one before it, which nobody wants undone.
     if (document.querySelector("#review.htmx-request, #records-form.htmx-request")) return;
     if (!button) {
-      const detail = { text: "Nothing to undo here: open the record." };
+      const shown = document.querySelector("#result[data-name]");
+      const text = shown ? `Nothing to undo here. A review of ${shown.dataset.name} is undone on its record: Open record, then U.` : "Nothing to undo here.";
+      const detail = { text };
       document.body.dispatchEvent(new CustomEvent("toast", { detail }));
       return;
     }

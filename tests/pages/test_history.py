@@ -308,7 +308,8 @@ def test_htmx_gets_the_rows_as_they_are_now(signed_in: Client, records: list[Ins
     response = signed_in.post("/inspections/", {"inspection": [str(record.pk)], "verdict": "good"}, headers=HTMX)
     assert response.status_code == 200
     review = Review.objects.get(inspection=record)
-    toast = {"text": "1 record reviewed as GOOD.", "undo": [review.pk]}
+    name = record.serial_number or record.path_or_name
+    toast = {"text": f"{name} reviewed as GOOD.", "undo": [review.pk]}
     assert json.loads(response["HX-Trigger"]) == {"toast": toast, "reviewed": {}}
     assert shown(response) == [str(record.pk)]
     assert 'class="human good"' in text(response)

@@ -561,3 +561,22 @@ def test_a_place_that_was_marked_by_a_review_that_was_undone_is_drawn_no_more(
     assert drawn not in page_of(signed_in, record)
     undo_reviews(reviews=[undo], actor=user)
     assert page_of(signed_in, record).count(drawn) == 1
+
+
+def test_who_reviewed_it_last_can_undo_that_on_its_page(operator: User, user: User, record: Inspection) -> None:
+    review = record_review(inspection=record, verdict="good", actor=operator)
+    own = as_person(operator).get(address(record)).content.decode()
+    assert "Undo my review" in own
+    assert f'name="review" value="{review.pk}"' in " ".join(own.split())
+    assert "Undo my review" not in as_person(user).get(address(record)).content.decode(), "of somebody else"
+    undo_reviews(reviews=[review], actor=operator)
+    assert "Undo my review" not in as_person(operator).get(address(record)).content.decode()
+
+
+def test_good_stands_left_of_defect_on_every_page(operator: User, record: Inspection) -> None:
+    """One order, and the type of the defect is asked for in the same field."""
+    client = as_person(operator)
+    for where in (f"/?inspection={record.pk}", address(record), "/inspections/"):
+        page = client.get(where).content.decode()
+        assert page.index('name="verdict" value="good"') < page.index('name="verdict" value="defective"'), where
+        assert 'id="defect_type"' in page
