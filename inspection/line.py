@@ -9,19 +9,22 @@ from datetime import date, datetime, time, timedelta
 from statistics import median
 
 from django.core.cache import cache
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from inspection import selectors
 from inspection.history import Filters, keys, records_of
-from inspection.models import Inspection, Standing
+from inspection.models import Inspection, InspectionRequest, Standing
 from modelzoo.detectors.intervals import median_interval, proportion_interval
 from modelzoo.models import Category, Deployment, ModelVersion
+from mvtec_site import broker
+from records.services import Actor
 
 LATEST = 24
 # Of today at most so many are counted, of each day before a sample of its newest: who counts all, counts for long.
 COUNTED_MOST, SAMPLED_MOST, SCORES_MOST = 10_000, 1_000, 200
 DAYS, DAY_LEAST = 14, 20
+UNJUDGED_DAYS, UNJUDGED_MOST = 7, 20
 _KEPT = 3600  # seconds; days that are over change no more, but the last record of one may be written just after it
 
 
@@ -60,6 +63,39 @@ def opened(inspection_id: str) -> Inspection | None:
         return selectors.inspections().filter(pk=uuid.UUID(inspection_id)).first()
     except ValueError:
         return None
+
+
+def unjudged(category: Category, actor: Actor) -> list[InspectionRequest]:
+    """Images that this person sent to the line lately, and that were kept and have no record: the newest first.
+
+    None of those that were judged since, be it by trying again or because they were sent once more.
+    """
+    if actor is None or actor.pk is None:
+        return []
+    ended = InspectionRequest.objects.filter(
+        operator=actor.pk,
+        batch__isnull=True,
+        source="web",
+        model_version__category=category,
+        status__in=InspectionRequest.WITHOUT_RECORD,
+        asset__discarded_at__isnull=True,
+        repeat_of__isnull=True,
+        created_at__gte=timezone.now() - timedelta(days=UNJUDGED_DAYS),
+    )
+    found = (InspectionRequest.Status.QUEUED, InspectionRequest.Status.RUNNING, InspectionRequest.Status.DONE)
+    again = InspectionRequest.objects.filter(repeat_of=OuterRef("pk"), status__in=found)
+    later = Inspection.objects.filter(
+        asset=OuterRef("asset"), category=category, created_at__gte=OuterRef("created_at")
+    )
+    meant = ended.exclude(Exists(again)).exclude(Exists(later))
+    return list(meant.order_by("-created_at", "-pk")[:UNJUDGED_MOST])
+
+
+def silent_for() -> int | None:
+    """Seconds since the last sign of life of whoever judges, where another one should have come by now."""
+    last = broker.last_sign(broker.INFERENCE)
+    seconds = (timezone.now() - last).total_seconds() if last else 0.0
+    return round(seconds) if seconds > 2 * broker.BEAT_SECONDS else None
 
 
 def usual_time(version: ModelVersion) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -334,7 +334,7 @@ def test_what_was_refused_is_said_in_the_panel(signed_in: Client, deployment: De
 
 
 def test_an_image_that_nobody_judged_is_judged_later_from_what_was_kept(
-    signed_in: Client, deployment: Deployment, settings: Any, request: pytest.FixtureRequest
+    signed_in: Client, operator: User, deployment: Deployment, settings: Any, request: pytest.FixtureRequest
 ) -> None:
     settings.ANSWER_TIMEOUT = 0.1
     for headers, status in ((HTMX, 200), ({}, 503)):
@@ -345,7 +345,13 @@ def test_an_image_that_nobody_judged_is_judged_later_from_what_was_kept(
         assert "The inspection service is down. The image is kept" in page
         assert "Call support" in page
         assert "manage.py" not in page
-        [address] = re.findall(r'action="(/inspect/\S+/again)"', page)
+        address = re.findall(r'action="(/inspect/\S+/again)"', page)[-1]
+        assert "listed on this page under “Kept, not judged”" in page
+    # Whoever comes back finds them there, and nobody else does.
+    kept = signed_in.get("/?category=disc").content.decode()
+    assert len(re.findall(r'formaction="/inspect/\S+/again"', kept)) == 2
+    assert address in kept
+    assert "unjudged-title" not in client_of(operator).get("/?category=disc").content.decode()
     assert not Inspection.objects.exists()
     settings.ANSWER_TIMEOUT = 30.0
     request.getfixturevalue("worker")
@@ -355,6 +361,7 @@ def test_an_image_that_nobody_judged_is_judged_later_from_what_was_kept(
     assert (made.filename, made.lot) == ("part.png", "L-1")
     assert f'data-inspection="{made.pk}"' in signed_in.post(address, headers=HTMX).content.decode()
     assert Inspection.objects.count() == 1
+    assert "unjudged-title" not in signed_in.get("/?category=disc").content.decode()
     unknown = signed_in.post(reverse("line-judge-again", args=[uuid.uuid4()]))
     assert unknown.status_code == 404
     assert "Not judged" in unknown.content.decode()
@@ -464,10 +471,15 @@ def test_nobody_to_judge_is_said_in_words(
 
     assert "The message broker does not answer" in signed_in.get("/").content.decode()
     since = timezone.make_aware(datetime(2026, 3, 1, 14, 3))
-    assert "Nothing is judging since 14:03 , 2 images waiting" in strip(alive=False, since=since, waiting=2)
+    assert "Nothing has been judging since 14:03 , 2 images waiting" in strip(alive=False, since=since, waiting=2)
     assert "Nothing is judging. Call support." in strip(alive=False)
     assert "Nothing is judging" not in strip()
     assert "1 image waiting" in strip(waiting=1)
+    assert " judging " in strip()
+    monkeypatch.setattr("mvtec_site.broker.last_sign", lambda of: timezone.now() - timedelta(seconds=8))
+    assert "no sign of the inspection service for 8 s" in strip(), (
+        "it is not given up yet, and nobody says that it judges"
+    )
 
 
 def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -535,7 +547,7 @@ def test_what_the_line_asks_of_the_database(
     signed_in: Client, record: Inspection, django_assert_num_queries: Any
 ) -> None:
     signed_in.get("/")  # the days before are counted once
-    who, state, figures = 3, 6, 3
+    who, state, figures = 3, 7, 3
     with django_assert_num_queries(who + state + figures):
         signed_in.get("/")
     with django_assert_num_queries(who + state):

@@ -18,10 +18,10 @@ from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
 from accounts.middleware import is_from_script
-from accounts.roles import Right
+from accounts.roles import Right, may
 from accounts.web import needs
+from inspection import browsing, selectors, services
 from inspection import line as reads
-from inspection import selectors, services
 from inspection.api.views import read_upload
 from inspection.models import Inspection, Review
 from inspection.reviews import COMMENT_MOST, record_review
@@ -167,6 +167,7 @@ def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
     return {
         "deployment": model,
         "status": selectors.traffic() | {"model": selectors.deployment_document(model) if model else None},
+        "silent": reads.silent_for(),
         "usual_time": reads.usual_time(model.model_version) if model else None,
         "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
         "category": model.category if model else None,
@@ -175,6 +176,7 @@ def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
         "listed": f":{_LISTED}",
         "latest": reads.latest(model.category if model and several else None),
         "shown": shown,
+        "unjudged": reads.unjudged(model.category, request.user) if model and may(request.user, Right.INSPECT) else [],
     }
 
 
@@ -189,6 +191,7 @@ def _limits() -> dict[str, Any]:
         "max_megabytes": settings.MAX_FILE_SIZE // 1024**2,
         "queue_most": _QUEUE_MOST,
         "comment_most": COMMENT_MOST,
+        "defect_types": browsing.defect_types,  # asked for where somebody may review
     }
 
 
@@ -272,14 +275,14 @@ def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more
 def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
+    given = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
     failed: UserError | None = None
     said: Review | None = None
     try:
         shown = selectors.find_inspection(inspection_id)
         said = record_review(
             inspection=shown,
-            verdict=request.POST.get("verdict", ""),
-            comment=request.POST.get("comment", ""),
+            **given,
             expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )
@@ -288,7 +291,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     except UserError as error:
         failed = error
     shown = selectors.find_inspection(inspection_id)
-    context = {"failed": failed, "said": request.POST.get("comment", "") if failed else ""}
+    context = {"failed": failed, "said": given if failed else None}
     sentence = f"{shown.path_or_name} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
     address = _address(shown.model_version.category.name, shown)
     if htmx:
