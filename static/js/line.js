@@ -39,12 +39,66 @@
     if (!CATEGORY && category && event.detail.requestConfig && event.detail.requestConfig.elt === live) location.reload();
   });
 
+  // ---- comments that were written and not sent: kept with their parts, until they are sent, as long as the tab is open
+  const DRAFT = `comment.${document.getElementById("sign-in").dataset.user}.`;
+  function drafts() {
+    try {
+      const names = Object.keys(sessionStorage).filter((name) => name.startsWith(DRAFT));
+      return new Map(names.map((name) => [name.slice(DRAFT.length), JSON.parse(sessionStorage.getItem(name))]));
+    } catch {
+      return new Map();
+    }
+  }
+  function keepDraft(id, name, text) {
+    try {
+      if (text.trim()) sessionStorage.setItem(DRAFT + id, JSON.stringify({ name, text }));
+      else sessionStorage.removeItem(DRAFT + id);
+    } catch {
+      return; // a browser may keep nothing
+    }
+  }
+  function showDrafts() {
+    const found = drafts();
+    const comment = document.querySelector("#result #comment");
+    const draft = found.get(shown);
+    if (comment && draft && !comment.value) comment.value = draft.text;
+    if ($("comment-unsent")) $("comment-unsent").hidden = !draft;
+    for (const link of document.querySelectorAll("#latest [data-open]")) {
+      const sign = link.querySelector(".unsent");
+      const isUnsent = found.has(link.dataset.open) && link.dataset.open !== shown;
+      if (sign && !isUnsent) sign.remove();
+      if (!sign && isUnsent) link.querySelector(".verdicts").append(Object.assign(document.createElement("span"), { className: "tag unsent", textContent: "comment not sent" }));
+    }
+    const others = [...found].filter(([id]) => id !== shown);
+    $("unsent").hidden = !others.length;
+    $("unsent-parts").replaceChildren(...others.flatMap(([id, { name }], index) => {
+      const link = Object.assign(document.createElement("a"), { href: address(id), textContent: name });
+      link.dataset.open = id;
+      return index ? [", ", link] : [link];
+    }));
+  }
+  document.addEventListener("input", function (event) {
+    if (event.target.id !== "comment" || !shown) return;
+    keepDraft(shown, $("result").dataset.name, event.target.value);
+    $("comment-unsent").hidden = !event.target.value.trim();
+  });
+  // What was sent is no draft any more; what was typed since is one.
+  function forgetDraft({ path, formData }) {
+    for (const [id, { text }] of drafts()) if (path.includes(id) && text.trim() === (formData.get("comment") || "").trim()) keepDraft(id, "", "");
+  }
+  document.body.addEventListener("htmx:beforeSwap", function (event) {
+    const { requestConfig, xhr } = event.detail;
+    if (requestConfig.elt.id === "review" && (xhr.getResponseHeader("HX-Trigger") || "").includes('"reviewed"')) forgetDraft(requestConfig);
+  });
+  document.body.addEventListener("sent-later", (event) => event.detail.formData && forgetDraft(event.detail));
+
   // ---- the panel: whatever is asked for last, and nothing else. An answer that comes later than a newer wish is dropped
   let wish = 0;
   let stepped = 0; // the wish that a step through the list was
   let shown = $("result").dataset.inspection || ""; // the record that panel, list and address are about; "" for none
   let opened = Boolean(shown); // by a person: the way back leads to it
   let clock = 0;
+  let cameByItself = 0; // when the part that is shown was opened after a review of another; 0: a person opened it
   let tellAgain = () => {}; // what the panel of a part that is being sent says follows what the head of the page says
 
   function mark() {
@@ -52,6 +106,9 @@
       if (link.dataset.open === shown) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
+    showDrafts();
+    tellPrevious();
+    foldRun();
     for (const link of document.querySelectorAll("#sending a")) {
       if (sending && sending.wish === wish) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
@@ -79,8 +136,23 @@
       if (session.over(event.detail.xhr)) return session.hold(event.detail.requestConfig);
       const said = event.detail.xhr.getResponseHeader("HX-Trigger");
       if (!event.detail.successful || !said) return toast(`The review of ${panel.dataset.name} was not recorded.`);
+      forgetDraft(event.detail.requestConfig);
       for (const [name, detail] of Object.entries(JSON.parse(said))) document.body.dispatchEvent(new CustomEvent(name, { detail }));
     });
+  }
+  // The message of a review that stays while another part is shown says that it is not of this one.
+  let told = []; // the records that the last message is about
+  document.body.addEventListener("stands", function (event) {
+    told = Object.keys(event.detail.records);
+    setTimeout(tellPrevious);
+  });
+  function tellPrevious() {
+    const toast = document.querySelector("#toasts .toast:has(form)");
+    if (!toast) return;
+    const isOther = told.length === 1 && told[0] !== shown;
+    const sign = toast.querySelector(".previous");
+    if (sign && !isOther) sign.remove();
+    if (!sign && isOther) toast.querySelector("p").prepend(Object.assign(document.createElement("span"), { className: "previous", textContent: "Previous part: " }));
   }
   function pendingPanel({ name, picture, word, words }) {
     const panel = $("pending-panel").content.firstElementChild.cloneNode(true);
@@ -133,6 +205,7 @@
   async function open(id, { name = "", picture = "", push = false } = {}) {
     const mine = (wish += 1);
     opened = Boolean(id);
+    cameByItself = 0;
     if (push) history.pushState(null, "", address(id));
     put(pendingPanel({ name, picture, word: "OPENING", words: "" }), id);
     let panel;
@@ -202,21 +275,33 @@
     if ($("result").dataset.pending !== undefined) toast(`${$("result").querySelector("h1").textContent} has no verdict yet. Nothing was reviewed.`);
     else press(id);
   }
+  // D asks what the defect is: type it, or nothing, then Enter. As on the pages of a record and of the history.
+  function askType() {
+    if ($("defect_type")) $("defect_type").focus();
+    else review("say-defect");
+  }
   const acts = {
     j: () => step(1),
     k: () => step(-1),
     g: () => review("say-good"),
-    d: () => review("say-defect"),
+    d: askType,
     c: () => press("open-camera"),
     "?": () => keys.showModal(),
   };
   document.addEventListener("keydown", function (event) {
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target.id === "defect_type") {
+      if (event.key === "Escape") event.target.blur();
+      if (event.key !== "Enter" || event.isComposing) return;
+      event.preventDefault();
+      return void (event.repeat || review("say-defect"));
+    }
     if (event.target.matches("input:not([type=checkbox], [type=file]), select, textarea")) return;
     const act = acts[event.key.toLowerCase()];
     if (!act) return;
     event.preventDefault();
     if (event.repeat && act !== acts.j && act !== acts.k) return;
+    if ((act === acts.g || act === acts.d) && Date.now() - cameByItself < TWICE) return; // pressed twice: meant for the part before
     act();
   });
   // A browser may keep nothing: then nothing is remembered.
@@ -237,12 +322,131 @@
   document.body.addEventListener("htmx:load", offerNext);
   offerNext();
   document.body.addEventListener("reviewed", function (event) {
-    if (event.target.closest && event.target.closest("#result") && kept("next") === "yes") setTimeout(() => step(1));
+    if (!event.target.closest || !event.target.closest("#result")) return;
+    const id = shown;
+    if (typing.isInField() && $("result").contains(document.activeElement)) document.activeElement.blur(); // the next key is the page's again
+    reviewed.add(id);
+    if (kept("next") === "yes") setTimeout(() => id === shown && goOn(id));
   });
+  document.body.addEventListener("undone", (event) => (event.detail.inspections || []).forEach((id) => reviewed.delete(id)));
+
+  // ---- after a review: in a run its next part that asks for a look, else the next newer one. No part of anything else
+  const TWICE = 500; // milliseconds
+  const reviewed = new Set(); // from this page
+  function goOn(id) {
+    const [next, name, why] = isOfRun(id) ? nextOfRun(id) : nextNewer(id);
+    if (!next) return endOfWay(why);
+    document.activeElement.blur();
+    const row = $(`s-${next}`);
+    open(next, { name, picture: row && row.querySelector("img") ? row.querySelector("img").src : "", push: true });
+    stepped = wish;
+    cameByItself = Date.now();
+    bringIntoView();
+  }
+  function nextNewer(id) {
+    const links = [...document.querySelectorAll("#latest .strip-list a[data-open]")];
+    const at = links.findIndex((link) => link.dataset.open === id);
+    const next = links.slice(0, Math.max(at, 0)).reverse().find((link) => !link.querySelector(".human") && !reviewed.has(link.dataset.open));
+    if (next) return [next.dataset.open, next.querySelector(".name").textContent];
+    return ["", "", at === 0 ? "That was the newest part." : "No newer part is waiting for a review."];
+  }
+  function endOfWay(why) {
+    if (!$("next-none")) return;
+    $("next-none").textContent = why;
+    $("next-none").hidden = false;
+  }
+
+  // ---- images that come before it is said what is inspected here wait for that: they are sent once it is chosen
+  const CHOSEN = "images-before-a-choice";
+  function store(act) {
+    return new Promise(function (resolve, reject) {
+      const asked = indexedDB.open("line", 1);
+      asked.onupgradeneeded = () => asked.result.createObjectStore(CHOSEN);
+      asked.onerror = () => reject(asked.error);
+      asked.onsuccess = function () {
+        const writing = asked.result.transaction(CHOSEN, "readwrite");
+        const answer = act(writing.objectStore(CHOSEN));
+        writing.oncomplete = () => (asked.result.close(), resolve(answer.result));
+        writing.onerror = () => (asked.result.close(), reject(writing.error));
+      };
+    });
+  }
+  function keepForLater() {
+    const choice = $("choose-category");
+    let early = [];
+    function take(files) {
+      if (!files.length) return;
+      early.push(...files);
+      const place = $("early");
+      if (!place) return toast("Images cannot be inspected here yet. Nothing was sent.");
+      const [first] = early;
+      $("early-words").textContent = early.length === 1 ? `${first.name} is kept and sent after the choice.` : `${early.length} images are kept and sent after the choice.`;
+      place.hidden = false;
+      choice.querySelector(".button").focus();
+    }
+    for (const name of ["dragenter", "dragover"]) document.addEventListener(name, (event) => event.preventDefault());
+    document.addEventListener("drop", function (event) {
+      event.preventDefault();
+      take(event.dataTransfer.files);
+    });
+    document.addEventListener("paste", (event) => take(event.clipboardData.files));
+    if (choice) choice.addEventListener("click", async function (event) {
+      const link = event.target.closest("a.button");
+      if (!link || !early.length) return;
+      event.preventDefault();
+      const files = early;
+      early = [];
+      await store((kept) => kept.put(files, ownTab())).catch(() => toast("This browser cannot keep the images: drop them again."));
+      location.assign(link.href);
+    });
+  }
+  // One tab's images are not another's.
+  function ownTab() {
+    const name = sessionStorage.getItem("line.tab") || String(Math.random());
+    sessionStorage.setItem("line.tab", name);
+    return name;
+  }
+  async function sendKept() {
+    if (!sessionStorage.getItem("line.tab")) return;
+    const files = await store((kept) => kept.get(ownTab())).catch(() => null);
+    if (!files) return;
+    await store((kept) => kept.delete(ownTab())).catch(() => null);
+    add(files);
+  }
 
   let sending = null; // the image whose answer is waited for
+  let together = null; // the images that were sent together last, and what became of them
+  // ---- what became of them: see below. Folded to one line while the part that is shown is none of them
+  const isOfRun = (id) => Boolean(together && id && together.results.some((result) => result.id === id));
+  const ORDER = ["defective", "not_comparable", ""];
+  function nextOfRun(id) {
+    const asking = together.results.filter((result) => result.id && result.judged !== "good");
+    asking.sort((one, other) => ORDER.indexOf(one.judged) - ORDER.indexOf(other.judged));
+    const at = asking.findIndex((result) => result.id === id);
+    const isOpen = (result) => !reviewed.has(result.id);
+    const next = asking.slice(at + 1).find(isOpen);
+    if (next) return [next.id, next.name];
+    const left = asking.filter(isOpen).length;
+    const waits = together.waits ? ` ${together.waits} still to be judged.` : "";
+    return ["", "", `That was the last one to look at of these ${together.total} images.${left ? ` ${left} before it not reviewed.` : ""}${waits}`];
+  }
+  function foldRun() {
+    if (!$("queue")) return;
+    let isElsewhere = isFolded;
+    if (!together || together.waits) isElsewhere = false;
+    else if (sending) isElsewhere = sending.together !== together;
+    else if (shown) isElsewhere = !isOfRun(shown);
+    if (isElsewhere !== isFolded) fold((isFolded = isElsewhere));
+  }
+  let isFolded = false;
+  function fold(on) {
+    $("queue").classList.toggle("folded", on);
+    $("queue-unfold").setAttribute("aria-expanded", String(!on));
+    $("queue-unfold").textContent = on ? "Show" : "Hide";
+  }
+  mark();
   const form = $("upload");
-  if (!form) return;
+  if (!form) return keepForLater();
   const input = $("image");
   const photo = $("photo");
   const bar = form.querySelector("progress");
@@ -253,7 +457,6 @@
   const ABOUT = ["station", "lot", "part_number", "serial_number"]; // what is known of a part
   const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   let waiting = []; // the first of them is being sent, or is to be tried again
-  let together = null; // the images that were sent together last, and what became of them
 
   function add(files) {
     const added = [...files];
@@ -357,7 +560,7 @@
       htmx.process(latest);
       if (focused && $(focused)) $(focused).focus({ preventScroll: true });
     }
-    if (item.together) item.together.results.push({ name: item.name, id: inspection, outcome, refused });
+    if (item.together) item.together.results.push({ name: item.name, id: inspection, outcome, judged: outcome, refused });
     const isShown = item.wish === wish;
     if (isShown) {
       history.replaceState(null, "", inspection ? panel.dataset.address : address(""));
@@ -420,8 +623,8 @@
 
   // ---- what became of images that were sent together: it stays until others are sent together, or it is closed
   const WORDS = { good: "good", defective: "DEFECT", not_comparable: "not comparable", "": "not judged" };
-  const ORDER = ["defective", "not_comparable", ""];
   function summarise() {
+    foldRun();
     $("queue").hidden = !together;
     if (!together) return;
     const { total, waits, results } = together;
@@ -433,6 +636,7 @@
     $("queue-words").textContent = counts.length ? `${head}: ${counts.join(", ")}` : head;
     $("queue-stop").hidden = $("queue-bar").hidden = !waits;
     $("queue-close").hidden = waits > 0;
+    $("queue-unfold").hidden = !results.some((result) => ORDER.includes(result.outcome));
     $("queue-bar").value = (total - waits) / total;
     const found = results.filter((result) => ORDER.includes(result.outcome));
     found.sort((one, other) => ORDER.indexOf(one.outcome) - ORDER.indexOf(other.outcome));
@@ -457,6 +661,7 @@
     if (!sending) $("offline").hidden = true;
     summarise();
   });
+  $("queue-unfold").addEventListener("click", () => fold(!$("queue").classList.contains("folded")));
   $("queue-close").addEventListener("click", function () {
     together = null;
     summarise();
@@ -486,10 +691,15 @@
   });
   // The image of a request that nobody judged in time was kept: it is judged again, not sent again.
   document.addEventListener("submit", function (event) {
-    const again = event.target.closest("[data-again]");
+    const button = event.submitter;
+    const again = event.target.closest("[data-again]") || (button && button.closest("[data-again]"));
     if (!again) return;
     event.preventDefault();
-    waiting.unshift({ name: again.dataset.again, action: again.action, follow: true });
+    const action = button && button.hasAttribute("formaction") ? button.formAction : event.target.action;
+    if (waiting.some((item) => item.action === action)) return;
+    const item = { name: again.dataset.again, action, follow: true };
+    if (sending) waiting.push(item);
+    else waiting.unshift(item);
     send();
   }, true);
 
@@ -510,6 +720,8 @@
     add(event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => add(event.clipboardData.files));
+
+  sendKept();
 
   // ---- what is known of the part
   const remembered = ABOUT.filter((name) => name !== "serial_number");

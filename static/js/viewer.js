@@ -25,6 +25,7 @@
     let zoom = 1, x = 0.5, y = 0.5, saving = 0;
 
     for (const tool of section.querySelectorAll("[data-scripted]")) tool.hidden = false;
+    stack.style.setProperty("--ratio", stack.firstElementChild.getAttribute("width") / stack.firstElementChild.getAttribute("height") || 1);
     main.tabIndex = 0;
     main.setAttribute("role", "group");
     main.setAttribute("aria-label", "Viewer: + and - zoom, arrow keys move, 0 shows the whole image");

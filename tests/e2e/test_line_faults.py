@@ -200,6 +200,8 @@ def test_images_sent_together_are_summed_up_defects_first(disc: Any) -> None:
     disc.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged")
     judged(disc, "single.png", parts.png(34))
     assert "3 images" in disc.inner_text("#queue-words"), "it stays"
+    assert disc.locator("#queue-found").is_hidden(), "in one line: the part that is shown is none of them"
+    disc.click("#queue-unfold")
     disc.click("#queue-found a")
     disc.wait_for_selector("#say-good")
     assert disc.inner_text("#result h1") == "bad.png"
@@ -219,39 +221,151 @@ def test_the_same_image_again_is_said(disc: Any) -> None:
     assert one_part(disc) == first != second
 
 
+def say_defect(page: Any, kind: str = "") -> None:
+    """As by keys: D, what it is, Enter."""
+    page.locator("#result h1").click()
+    page.keyboard.press("d")
+    page.keyboard.type(kind)
+    page.keyboard.press("Enter")
+
+
 def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: Stack) -> None:
     older, newer = (judged(disc, f"keys-{n}.png", parts.png(50 + n)) for n in (1, 2))
-    disc.check("#next-part")
-    disc.locator("#result h1").click()
-    disc.set_viewport_size({"width": 1024, "height": 600})
-    disc.evaluate("scrollTo({top: document.body.scrollHeight, behavior: 'instant'})")
-    disc.locator("body").press("d")
-    disc.wait_for_selector("#toasts >> text=keys-2.png")
-    disc.wait_for_selector("#result h1 >> text=keys-1.png")
+    disc.click(f"#s-{older}")
     disc.wait_for_selector("#say-good")
-    assert one_part(disc) == older
+    disc.check("#next-part")
+    disc.set_viewport_size({"width": 1024, "height": 600})
+    say_defect(disc, "burr")
+    disc.wait_for_selector("#toasts >> text=Previous part: keys-1.png reviewed as DEFECT")
+    disc.wait_for_selector("#result h1 >> text=keys-2.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == newer
     for seen in ("#result h1", "#verdict .badge.verdict"):
         box = disc.locator(seen).bounding_box()
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= 600
-    assert "the model said GOOD" in disc.inner_text(f"#s-{newer}"), "with the answer, not with the next look"
+    assert "the model said GOOD" in disc.inner_text(f"#s-{older}"), "with the answer, not with the next look"
     disc.locator("body").press("u")
-    wait_for(lambda: "the model said" not in disc.inner_text(f"#s-{newer}"), 10)
-    disc.wait_for_selector("#result h1 >> text=keys-2.png")
+    wait_for(lambda: "the model said" not in disc.inner_text(f"#s-{older}"), 10)
+    disc.wait_for_selector("#result h1 >> text=keys-1.png")
     disc.wait_for_selector("#say-good")
-    assert one_part(disc) == newer, "back to the part whose review was undone"
+    assert one_part(disc) == older, "back to the part whose review was undone"
     disc.click("#toasts >> text=Close")
     disc.locator("body").press("u")
-    disc.wait_for_selector("#toasts >> text=Nothing to undo here: open the record.")
-    disc.evaluate("localStorage.clear()")
-    assert {record["inspection_id"] for record in records(stack) if record["review"]} <= {newer}
+    disc.wait_for_selector("#toasts >> text=A review of keys-1.png is undone on its record")
+    disc.click(f"#s-{newer}")
+    disc.wait_for_selector("#say-good")
+    disc.click("#say-good")
+    disc.wait_for_selector("#next-none >> text=That was the newest part.")
+    assert one_part(disc) == newer, "it goes to no older part"
+    found = {record["inspection_id"]: record["review"] for record in records(stack)}
+    assert {key for key, review in found.items() if review} <= {older, newer}
+
+
+def test_after_a_review_a_run_goes_on_with_its_own_defects_and_ends(disc: Any, stack: Stack) -> None:
+    """Many defects stand in a list of its own height, the verdict in sight; no part of another drop is opened."""
+    disc.set_viewport_size({"width": 1366, "height": 768})
+    judged(disc, "of-another-drop.png", parts.png(140, defective=True))
+    sent = {f"run-{n}.png": parts.png(141 + n, defective=n not in (1, 3)) for n in range(14)}
+    files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in sent.items()]
+    disc.set_input_files("#image", files)
+    disc.wait_for_selector("#queue-words >> text=14 images: 2 good, 12 DEFECT", timeout=60_000)
+    disc.wait_for_selector("#result[data-outcome=defective] h1 >> text=run-0.png")
+    box = disc.locator("#verdict .badge.verdict").bounding_box()
+    assert box["y"] + box["height"] < 600
+    assert disc.locator("#queue").bounding_box()["height"] < 160
+    disc.check("#next-part")
+    say_defect(disc, "scratch")
+    disc.wait_for_selector("#result h1 >> text=run-2.png")
+    disc.wait_for_selector("#say-good")
+    disc.locator("#queue-found >> text=run-13.png").click()
+    disc.wait_for_selector("#result[data-inspection] h1 >> text=run-13.png")
+    disc.wait_for_selector("#say-good")
+    say_defect(disc)
+    disc.wait_for_selector(
+        "#next-none >> text=That was the last one to look at of these 14 images. 10 before it not reviewed."
+    )
+    assert disc.inner_text("#result h1") == "run-13.png"
+    found = {record["filename"]: record["review"] for record in records(stack)}
+    assert found["run-0.png"]["defect_type"] == "scratch"
+    assert {name for name, review in found.items() if review and name in {*sent, "of-another-drop.png"}} == {
+        "run-0.png",
+        "run-13.png",
+    }
+
+
+# ---------------------------------------------------------------- what is being typed
+def test_a_comment_that_was_not_sent_stays_with_its_part(disc: Any, stack: Stack) -> None:
+    first = judged(disc, "draft.png", parts.png(101))
+    disc.fill("#comment", "look at the rim")
+    assert disc.is_visible("#comment-unsent")
+    judged(disc, "other.png", parts.png(102))
+    assert disc.input_value("#comment") == ""
+    assert "comment not sent" in disc.inner_text(f"#s-{first}")
+    disc.goto(stack.address + "/?category=disc")
+    disc.click("#unsent >> text=draft.png")
+    disc.wait_for_selector("#say-good")
+    assert one_part(disc) == first
+    assert disc.input_value("#comment") == "look at the rim"
+    disc.click("#say-good")
+    disc.wait_for_selector("#verdict .human.good")
+    assert disc.input_value("#comment") == ""
+    assert disc.locator("#unsent").is_hidden()
+    disc.goto(f"{stack.address}/inspections/{first}/")
+    assert "look at the rim" in disc.inner_text("#reviews")
+
+
+def test_letters_of_a_comment_review_no_other_part(disc: Any, stack: Stack) -> None:
+    judged(disc, "typing.png", parts.png(103))
+    disc.click("#comment")
+    disc.keyboard.type("scratch at the e")
+    held: list[Any] = []
+    disc.route("**/inspect", lambda route: held.append(route))
+    drop(disc, "came-then.png", parts.png(104))
+    wait_for(lambda: disc.wait_for_timeout(50) or held, 10)
+    disc.keyboard.type("gd")
+    held[0].continue_()
+    disc.wait_for_selector("#result[data-inspection] h1 >> text=came-then.png")
+    disc.keyboard.type("gdge")
+    assert disc.evaluate("document.activeElement.id") != "defect_type"
+    disc.wait_for_timeout(300)
+    assert not [
+        record
+        for record in records(stack)
+        if record["filename"] in ("typing.png", "came-then.png") and record["review"]
+    ]
+    disc.locator("#result h1").click()
+    disc.keyboard.press("g")
+    disc.wait_for_selector("#toasts >> text=came-then.png reviewed as GOOD")
+
+
+def test_no_sign_in_opens_while_somebody_types(disc: Any, complaints: list[str]) -> None:
+    judged(disc, "typed-on.png", parts.png(105))
+    disc.click("#comment")
+    disc.keyboard.type("first half, ")
+    end_session(disc)
+    disc.wait_for_selector("#signed-out:visible", timeout=15_000)
+    assert not disc.is_visible("#sign-in")
+    disc.keyboard.type("second half")
+    assert disc.input_value("#comment") == "first half, second half"
+    disc.keyboard.press("Tab")
+    disc.wait_for_selector("#sign-in[open]")
+    assert disc.input_value("#sign-in-password") == ""
+    disc.fill("#sign-in-password", "not a password")
+    disc.click("#sign-in-later")
+    disc.click("#sign-in-now")
+    disc.wait_for_selector("#sign-in[open]")
+    assert disc.input_value("#sign-in-password") == ""
+    sign_in_again(disc)
+    disc.wait_for_selector("#sign-in:not([open])", state="attached")
+    assert disc.input_value("#comment") == "first half, second half"
+    forgive(complaints, "401")
 
 
 def test_while_a_review_is_on_its_way_no_earlier_one_is_undone(disc: Any, stack: Stack) -> None:
     older, newer = (judged(disc, f"under-way-{n}.png", parts.png(90 + n)) for n in (1, 2))
     held: list[Any] = []
-    disc.locator("#result h1").click()
-    disc.locator("body").press("d")
+    say_defect(disc)
     disc.wait_for_selector("#toasts >> text=under-way-2.png reviewed")
     disc.click(f"#s-{older}")
     disc.wait_for_selector("#say-good")
@@ -274,8 +388,10 @@ def test_a_promotion_elsewhere_changes_nothing_here(visit: Callable[..., Any], s
     page = visit("otto")
     assert "What is inspected here?" in page.inner_text("#choose-category")
     assert page.locator("#upload").count() == 0
+    drop(page, "before-the-choice.png", parts.png(60))
+    page.wait_for_selector("#early >> text=before-the-choice.png is kept and sent after the choice.")
     page.click("#choose-category >> text=disc")
-    page.wait_for_selector("#upload")
+    page.wait_for_selector("#result[data-inspection] h1 >> text=before-the-choice.png")
     page.click("nav[aria-label=Main] >> text=History")
     with stack.client() as client:
         assert client.post("/api/load_model", json={"category": "nut"}).status_code == 200
@@ -340,8 +456,7 @@ def test_a_review_that_waits_is_sent_as_it_was_made(disc: Any, complaints: list[
     for _ in range(2):  # the session is over a second time before it was sent
         end_session(disc)
         if way == "key":
-            disc.locator("#result h1").click()
-            disc.locator("body").press("d")
+            say_defect(disc)
         else:
             disc.click("#say-defect")
         disc.wait_for_selector("#sign-in[open]")
@@ -433,7 +548,9 @@ def test_without_scripts_the_sign_in_page_says_that_the_image_was_not_received(
 def test_a_line_without_a_worker_says_so_and_judges_the_kept_image_later(disc: Any, stack: Stack) -> None:
     judged(disc, "working.png", parts.png(81))
     with nobody_judging(stack):
-        disc.wait_for_selector(".judging.bad >> text=/Nothing is judging since [0-9]{2}:[0-9]{2}/", timeout=30_000)
+        disc.wait_for_selector(
+            ".judging.bad >> text=/Nothing has been judging since [0-9]{2}:[0-9]{2}/", timeout=30_000
+        )
         drop(disc, "kept.png", parts.png(82, defective=True))
         disc.wait_for_selector(".judging.bad >> text=1 image waiting", timeout=15_000)
         disc.wait_for_selector("#result >> text=The inspection service is down.", timeout=40_000)
@@ -443,8 +560,13 @@ def test_a_line_without_a_worker_says_so_and_judges_the_kept_image_later(disc: A
         assert "Call support" in text
         assert not re.search("manage.py|make run|worker", text)
         assert one_part(disc) == ""
+        disc.goto(stack.address + "/inspections/")
+        disc.goto(stack.address + "/?category=disc")
+        disc.wait_for_selector("#latest .unjudged >> text=kept.png")
+        assert "Not ready" in disc.inner_text("#result")
     wait_for(lambda: disc.wait_for_timeout(100) or disc.locator(".judging.bad").count() == 0, 60)
-    disc.click("[data-again] button")
+    disc.click(".unjudged [data-again] button")
     disc.wait_for_selector("#result[data-outcome=defective] h1 >> text=kept.png")
     one_part(disc)
+    disc.wait_for_selector(".unjudged", state="detached")
     assert len([record for record in records(stack) if record["filename"] == "kept.png"]) == 1
