@@ -16,6 +16,7 @@ from accounts.middleware import SIGN_IN_HEADER, session_over
 from mvtec_site import broker, problems
 from mvtec_site.database import UNAVAILABLE, drop_broken_connection
 from mvtec_site.frame import PRODUCT
+from mvtec_site.problem_list import PROBLEMS
 from mvtec_site.version import code_version, libraries
 
 
@@ -53,6 +54,13 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def help_page(request: HttpRequest) -> HttpResponse:
     """Keys, what the numbers mean, and what software this is."""
     return render(request, "help.html", {"code": code_version(), "libraries": libraries()})
+
+
+@login_not_required
+@require_GET
+def problem_list(request: HttpRequest) -> HttpResponse:
+    """What the `type` of a problem document leads to: each code with its status, meaning and remedy."""
+    return render(request, "problems.html", {"problems": sorted(PROBLEMS.items())})
 
 
 @login_not_required
