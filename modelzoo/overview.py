@@ -195,8 +195,8 @@ def _made(version: Any) -> dict[str, str]:
     return {
         "algorithm": version.algorithm,
         "data set": _data(version),
-        "training seed": str(version.seed),
         **dict(flat(version.config)),
+        "seed": str(version.seed),
         **decided,
     }
 
