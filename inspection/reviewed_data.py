@@ -332,4 +332,6 @@ def _doubts(kept: _Kept) -> Iterator[str]:
 
 def _in_words(kept: _Kept) -> str:
     counts = Counter(reason for _, reason in kept.left_out)
-    return ", ".join(f"{count} records because {reason}" for reason, count in counts.most_common())
+    return ", ".join(
+        f"{count} record{'' if count == 1 else 's'} because {reason}" for reason, count in counts.most_common()
+    )

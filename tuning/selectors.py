@@ -337,6 +337,9 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
         notes.append(
             f"{counted.recorded[_ODD]} parts could not be compared. They have no score and are stopped at any "
             "threshold; rates and costs are without them."
+            if counted.recorded[_ODD] != 1
+            else "1 part could not be compared. It has no score and is stopped at any threshold; rates and costs are "
+            "without it."
         )
     return notes
 

@@ -186,7 +186,7 @@ def test_discarded_images_are_left_out_and_reported(version: ModelVersion, opera
     dataset = make(version.category)
     assert set(images(dataset)) == {kept.asset.sha256}
     assert dataset.report["skipped"] == [[str(gone.pk), "its image was discarded"]]
-    assert any("1 records because its image was discarded" in warning for warning in dataset.report["warnings"])
+    assert any("1 record because its image was discarded" in warning for warning in dataset.report["warnings"])
 
 
 def test_what_no_model_could_compare_is_never_learnt_from(version: ModelVersion, operator: User, blank: bytes) -> None:
