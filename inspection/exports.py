@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.roles import Right, require
@@ -66,7 +67,10 @@ COLUMNS = {
     "threshold_reason": "threshold__reason",
     "path": "request__path",
     "warnings": "input_findings",
+    "standing_verdict": "standing_verdict",
 }
+# What a part is taken for now: the word of the person that stands, else the model's.
+_STANDING = Coalesce("standing__verdict", "outcome")
 _SHEET_ROWS = 1_048_576  # with the line of names
 _PART = 64 * 1024
 
@@ -106,7 +110,9 @@ def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: st
 def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
     """One tuple a record, in the order of the columns, of plain values."""
     for chunk in in_chunks(filters):
-        records = Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by()
+        records = (
+            Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by().annotate(standing_verdict=_STANDING)
+        )
         found = {values[0]: values for values in records.values_list(*COLUMNS.values())}
         for row in chunk:
             yield tuple(_plain(value) for value in found[row.pk])
@@ -123,10 +129,14 @@ def _plain(value: Any) -> Any:
 def _csv(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:
     table = CsvTable(dialect, COLUMNS)
     for row in rows:
-        table.write(row)
+        table.write([*row[:_MOMENT], _date(row[_MOMENT]), *row[_MOMENT + 1 :]] if dialect.dates else row)
         if len(table) > _PART:
             yield table.take().encode()
     yield table.take().encode()
+
+
+def _date(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _jsonl(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]:

@@ -28,11 +28,15 @@ class Dialect:
     decimal: str
     begins_with: str
     description: str
+    # Moments as a spreadsheet knows them, in UTC and without a zone: with one they stay text there.
+    dates: bool = False
 
 
 DIALECTS = {
-    "excel": Dialect(",", ".", _BYTE_ORDER_MARK, "commas and decimal points, as Excel in English expects"),
-    "excel-de": Dialect(";", ",", _BYTE_ORDER_MARK, "semicolons and decimal commas, as Excel in German, French, ..."),
+    "excel": Dialect(",", ".", _BYTE_ORDER_MARK, "commas and decimal points, as Excel in English expects", dates=True),
+    "excel-de": Dialect(
+        ";", ",", _BYTE_ORDER_MARK, "semicolons and decimal commas, as Excel in German, French, ...", dates=True
+    ),
     "plain": Dialect(",", ".", "", "commas and decimal points, without a byte order mark, for programs"),
 }
 DEFAULT_DIALECT = "excel"

@@ -333,7 +333,10 @@ def test_the_same_records_in_every_form(records: list[Inspection], monkeypatch: 
         assert document["score"] == record.score
         assert line["score"] == ("" if record.score is None else repr(record.score))
         assert row[list(COLUMNS).index("score")] == pytest.approx(record.score)
-        assert document["created_at"] == line["created_at"] == record.created_at.isoformat()
+        assert document["created_at"] == record.created_at.isoformat()
+        assert line["created_at"] == f"{record.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", "a date in Excel"
+        assert document["standing_verdict"] == line["standing_verdict"] == record.stands
+        assert row[list(COLUMNS).index("standing_verdict")] == record.stands
         assert document["category"] == record.category.name
         assert document["threshold_revision"] == record.threshold.revision
         assert document["image_sha256"] == record.asset.sha256
