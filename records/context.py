@@ -54,6 +54,15 @@ def forwarded_address(peer: str, forwarded: str) -> str:
         return peer
 
 
+def _is_clicked(request: HttpRequest) -> bool:
+    """Whether somebody follows a link of a page, such as an export: a browser then asks for a page, in its session."""
+    return (
+        request.method == "GET"
+        and "Authorization" not in request.headers
+        and "text/html" in request.headers.get("Accept", "")
+    )
+
+
 class RequestContextMiddleware:
     """Gives each request an id (the caller's `X-Request-ID` when it is a plain word) and echoes it."""
 
@@ -64,6 +73,8 @@ class RequestContextMiddleware:
         wanted = request.headers.get("X-Request-ID", "")
         request_id = wanted if re.fullmatch(r"[\w.:-]{1,64}", wanted) else uuid.uuid4().hex
         source = next((s for s in ("api", "admin") if request.path.startswith(f"/{s}/")), "web")
+        if source == "api" and _is_clicked(request):
+            source = "web"
         with acting(source, request_id, address_of(request)):
             response = self.get_response(request)
         response["X-Request-ID"] = request_id

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from django.core.management.base import CommandError
 from django.test import Client
 
 from inspection.models import Inspection
-from modelzoo.models import ModelVersion, Threshold
+from modelzoo.models import Category, ModelVersion, Threshold
 from records.models import AuditEvent
 from tests import parts
 from tests.environment import ROOT
@@ -242,6 +243,21 @@ def test_a_named_backbone_without_weights_says_how_to_provide_them(
 def test_a_queued_run_waits_for_a_worker(dataset_folder: Path) -> None:
     answer = run("train", model="padim", dataset=str(dataset_folder), queue=True, **SMALL)
     assert (answer["status"], answer["published"]) == ("queued", False)
+
+
+def test_what_a_workers_process_does_came_by_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody typed the command: a page, the API or a command asked for the run."""
+    from records.context import current
+
+    sources = []
+
+    def execute(claim: Any, **options: Any) -> Any:
+        sources.append(current().source)
+        return ModelVersion(pk=1, number=1, category=Category(name="disc"), algorithm="padim")
+
+    monkeypatch.setattr("training.runner.execute", execute)
+    call_command("execute_run", 1, str(uuid.uuid4()), stdout=io.StringIO())
+    assert sources == ["worker"]
 
 
 def test_execute_run_refuses_a_claim_that_is_lost(dataset_folder: Path) -> None:

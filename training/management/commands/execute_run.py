@@ -8,6 +8,7 @@ from typing import Any
 
 from mvtec_site.commands import ProductCommand
 from mvtec_site.errors import Conflict, UserError
+from records.context import acting
 from training.services import Claim, ClaimLost
 
 
@@ -24,7 +25,8 @@ class Command(ProductCommand):
         from training.runner import execute, progress_bar
 
         try:
-            with progress_bar(quiet=False) as echo:
+            # A worker's own process: nobody typed this command.
+            with acting("worker"), progress_bar(quiet=False) as echo:
                 version = execute(Claim(options["run"], options["claim"]), echo=echo)
         except ClaimLost:
             raise Conflict(
