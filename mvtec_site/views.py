@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import uuid
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -65,10 +67,26 @@ def problem_list(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    malformed = _malformed_record_id(request.path)
     if problems.is_api(request):
-        return problems.response(404, "not_found", "There is nothing at this address.")
-    return render(
-        request, "problem.html", {"title": "Page not found", "detail": "There is no page at this address."}, status=404
+        return problems.response(404, "not_found", malformed or "There is nothing at this address.")
+    detail = malformed or "There is no page at this address."
+    return render(request, "problem.html", {"title": "Page not found", "detail": detail}, status=404)
+
+
+def _malformed_record_id(path: str) -> str:
+    """A sentence where an address names a record by what cannot be the id of one; else empty."""
+    found = re.fullmatch(r"(?:/api)?/inspections/([^/]{1,60})(?:/[a-z]*)?/?", path)
+    try:
+        if found and str(uuid.UUID(found[1])) == found[1]:
+            return ""
+    except ValueError:
+        pass
+    return (
+        f"{found[1]} is no record id: an id is 32 hexadecimal digits in small letters, as "
+        "67358c99-9052-4e0b-92b8-98400b36614c. Find the record in the history by its serial number or file name."
+        if found
+        else ""
     )
 
 

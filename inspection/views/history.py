@@ -141,6 +141,9 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         "all_records": _address(Query((), query.view, query.order)),
         "orders": [_order(query, name, words) for name, words in _ORDERS.items()],
         "sorts": {column: _sort(query, column) for column in ("time", "score", "margin")},
+        "sorted_as": _ORDERS[query.order or "newest"].lower(),
+        "unscored": _address(replace(query.without("outcome").having("outcome", "not_comparable"), order="")),
+        "found_by_name": any(name == "search" for name, _ in query.pairs),
         "by_time": not query.order or query.order == "oldest",
         "letter_by_letter": any(name in _LETTER_BY_LETTER for name, _ in query.pairs),
     }
@@ -242,6 +245,7 @@ def _rows(request: HttpRequest, ids: list[str]) -> HttpResponse:
         "records": list(selectors.inspections().filter(pk__in=ids)),
         "sheet": query.view == SHEET,
         "suffix": query.suffix,
+        "found_by_name": any(name == "search" for name, _ in query.pairs),
     }
     return render(request, "history.html#reviewed", context)
 

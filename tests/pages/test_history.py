@@ -612,3 +612,46 @@ def test_what_was_judged_with_a_warning_says_so_in_lists_and_exports(
     lines = signed_in.get("/api/inspections/export?format=csv&dialect=plain").getvalue().decode().splitlines()
     said = {line["inspection_id"]: line["warnings"] for line in csv.DictReader(lines)}
     assert said == {str(plain.pk): "", str(warned.pk): f"{finding['code']}: {finding['explanation']}"}
+
+
+# ---------------------------------------------------------------- said of a list
+def test_an_order_by_score_says_what_it_leaves_out(signed_in: Client, records: list[Inspection]) -> None:
+    by_time = re.sub(r"\s+", " ", text(signed_in.get("/inspections/?limit=60")))
+    assert "Inspections, newest first" in by_time
+    assert "are left out of the list" not in by_time
+    response = signed_in.get("/inspections/?order=score_high&limit=60")
+    by_score = re.sub(r"\s+", " ", text(response))
+    assert "Inspections, highest score first" in by_score
+    assert "newest first" not in by_score
+    assert "left out of the list, not of the counts" in by_score
+    assert "End of list of what has a score" in by_score
+    assert link(response, "parts that are not comparable") == "/inspections/?outcome=not_comparable"
+    assert len(shown(response)) == sum(record.score is not None for record in records)
+
+
+@pytest.mark.parametrize("view", ["", "&view=sheet"])
+def test_what_was_found_by_its_file_name_shows_it(signed_in: Client, records: list[Inspection], view: str) -> None:
+    record = next(record for record in records if record.serial_number)
+    assert f'<span class="sub">{record.path_or_name}</span>' not in text(signed_in.get("/inspections/?limit=60"))
+    found = text(signed_in.get(f"/inspections/?search={record.filename}{view}"))
+    assert f'<span class="sub">{record.path_or_name}</span>' in found
+
+
+def test_an_export_that_is_clicked_on_a_page_came_by_the_page(signed_in: Client, records: list[Inspection]) -> None:
+    def source(**headers: str) -> str:
+        assert signed_in.get("/api/inspections/export?format=jsonl", headers=headers).status_code == 200
+        return AuditEvent.objects.filter(kind="inspections.exported").latest("sequence").source
+
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    assert source(accept=browser) == "web"
+    assert source(accept="*/*") == source() == "api"
+
+
+@pytest.mark.parametrize("path", ["/api/inspections/67358c99", "/inspections/67358c99/", "/inspections/SN-1/"])
+def test_what_is_no_record_id_is_said_to_be_none(signed_in: Client, path: str) -> None:
+    answer = signed_in.get(path)
+    assert answer.status_code == 404
+    said = answer.json()["detail"] if path.startswith("/api/") else text(answer)
+    assert f"{path.strip('/').rpartition('/')[2]} is no record id: an id is 32 hexadecimal digits" in said
+    unknown = "/inspections/67358c99-9052-4e0b-92b8-98400b36614c/"
+    assert "is no record id" not in text(signed_in.get(unknown))
