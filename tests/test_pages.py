@@ -461,6 +461,14 @@ def test_who_may_only_look_is_not_offered_to_send(auditor: User, record: Inspect
     assert "Choose an inspection" in page
 
 
+def test_the_place_for_images_says_when_they_are_sent(operator: User, record: Inspection) -> None:
+    page = client_of(operator).get("/").content.decode()
+    [place] = re.findall(r'<input type="file"\s+id="image"[^>]*>', page)
+    assert "required" in place, "without scripts the browser says that an image is missing"
+    assert "Images are judged as soon as they are chosen, with what stands in “About the part”." in page
+    assert re.search(r'<time class="ago"[^>]*>[^<]* ago</time>|>now</time>', page[page.index('id="latest"') :])
+
+
 def test_nobody_to_judge_is_said_in_words(
     signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +502,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     assert "more than normal" in page
     assert "<strong>4</strong> not comparable" in page
     assert "15.0 % of 400 judged" in page
+    assert "defective</a>, says the model," in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0, 0)
     assert line.today(deployment_of(record)).unusual == "fewer"

@@ -420,8 +420,8 @@
   const isOfRun = (id) => Boolean(together && id && together.results.some((result) => result.id === id));
   const ORDER = ["defective", "not_comparable", ""];
   function nextOfRun(id) {
-    const asking = together.results.filter((result) => result.id && result.judged !== "good");
-    asking.sort((one, other) => ORDER.indexOf(one.judged) - ORDER.indexOf(other.judged));
+    const asking = together.results.filter((result) => result.id && result.outcome !== "good");
+    asking.sort((one, other) => ORDER.indexOf(one.outcome) - ORDER.indexOf(other.outcome));
     const at = asking.findIndex((result) => result.id === id);
     const isOpen = (result) => !reviewed.has(result.id);
     const next = asking.slice(at + 1).find(isOpen);
@@ -451,6 +451,7 @@
   const photo = $("photo");
   const bar = form.querySelector("progress");
   input.multiple = true;
+  input.required = false; // the button opens the choice of files
 
   // ---- the queue: one image after another
   const MAX_QUEUED = Number(form.dataset.most);
@@ -463,12 +464,40 @@
     input.value = photo.value = "";
     if (!added.length) return;
     $("too-many").hidden = true;
-    if (waiting.length + added.length > MAX_QUEUED) {
-      $("too-many-count").textContent = waiting.length + added.length;
+    const many = waiting.length + asked.length + added.length;
+    if (many > MAX_QUEUED) {
+      $("too-many-count").textContent = many;
       $("too-many").hidden = false;
       return;
     }
-    const about = ABOUT.map((name) => [name, form.elements[name].value]); // of these images, whatever is typed until their turn comes
+    if (asked.length || (serial.value && added.length > 1)) askWhoseSerial(added);
+    else enqueue(added);
+  }
+  // Several images and one serial number: it is asked whose it is before anything is sent.
+  const serial = form.elements.serial_number;
+  let asked = [], askedSerial = "";
+  function askWhoseSerial(added) {
+    asked.push(...added);
+    askedSerial = serial.value || askedSerial;
+    $("one-serial-words").textContent = `${asked.length} images are chosen, and the serial number is ${askedSerial}.`;
+    $("one-serial-all").textContent = `All show ${askedSerial}`;
+    $("one-serial").hidden = false;
+    $("one-serial").focus(); // not a button: scanners end with Enter
+  }
+  function answerWhoseSerial(act) {
+    const files = asked;
+    asked = [];
+    $("one-serial").hidden = true;
+    input.focus({ preventScroll: true });
+    if (act) act(files);
+  }
+  $("one-serial-all").addEventListener("click", () => answerWhoseSerial((files) => enqueue(files, askedSerial)));
+  $("one-serial-none").addEventListener("click", () => answerWhoseSerial((files) => enqueue(files, "")));
+  $("one-serial-cancel").addEventListener("click", () => answerWhoseSerial());
+  $("one-serial").addEventListener("keydown", (event) => event.key === "Escape" && answerWhoseSerial());
+  function enqueue(added, number = serial.value) {
+    // Of these images, whatever is typed until their turn comes.
+    const about = ABOUT.map((name) => [name, name === serial.name ? number : form.elements[name].value]);
     const items = added.map((file) => ({ name: file.name, file, about, key: random(), picture: URL.createObjectURL(file), follow: true }));
     if (waiting.length + items.length > 1) {
       if (!together || !together.waits) together = { total: waiting.length, waits: waiting.length, results: [] };
@@ -477,6 +506,8 @@
       together.total += items.length;
       together.waits += items.length;
     }
+    if (serial.value === number) serial.value = ""; // it is that of the part that is being sent, and not of the next one
+    tellPart();
     waiting.push(...items);
     for (const item of waiting) item.follow = true; // the panel is the part's that is being sent
     summarise();
@@ -543,6 +574,7 @@
       if (item.together) item.together.results.push({ name: item.name, id: "", outcome: "", refused: "not sent" });
       if (item.wish === wish) put(pendingPanel({ ...item, word: "NOT SENT", words: "Nothing was kept of the image." }), "");
       rest(item);
+      giveBackSerial(item);
       summarise();
       return send();
     }
@@ -560,7 +592,8 @@
       htmx.process(latest);
       if (focused && $(focused)) $(focused).focus({ preventScroll: true });
     }
-    if (item.together) item.together.results.push({ name: item.name, id: inspection, outcome, judged: outcome, refused });
+    if (item.together) item.together.results.push({ name: item.name, id: inspection, outcome, refused });
+    if (!inspection) giveBackSerial(item);
     const isShown = item.wish === wish;
     if (isShown) {
       history.replaceState(null, "", inspection ? panel.dataset.address : address(""));
@@ -585,10 +618,10 @@
     open(first.id, { name: first.name });
     opened = false;
   }
-  // Reviews and their undos: the counts say what each part stands for now.
+  // Reviews and their undos: the counts stay the model's, as at the foot of the page; the overruled ones are told beside them.
   document.body.addEventListener("stands", function (event) {
     if (!together) return;
-    for (const result of together.results) if (event.detail.records[result.id]) result.outcome = event.detail.records[result.id];
+    for (const result of together.results) if (event.detail.records[result.id]) result.stands = event.detail.records[result.id];
     summarise();
   });
   // Refused before it was looked at: sending it again changes nothing.
@@ -615,9 +648,11 @@
     $("sending").replaceChildren();
     bar.classList.remove("busy");
     if (item.picture) setTimeout(() => URL.revokeObjectURL(item.picture), 60000);
-    const serial = form.elements.serial_number;
-    const isOwn = (item.about || []).some(([name, value]) => name === serial.name && value === serial.value);
-    if (!waiting.length && isOwn) serial.value = ""; // not that of the next part, which may have been scanned meanwhile
+  }
+  // What was not judged has used no serial number: it stands there for the next try, unless another was scanned meanwhile.
+  function giveBackSerial(item) {
+    const [, number] = (item.about || []).find(([name]) => name === serial.name) || [];
+    if (number && !serial.value && !item.together) serial.value = number;
     tellPart();
   }
 
@@ -632,17 +667,20 @@
       .map(([outcome, word]) => [results.filter((result) => result.outcome === outcome).length, word])
       .filter(([count]) => count)
       .map(([count, word]) => `${count} ${word}`);
+    const isOverruled = ({ outcome, stands }) => ["good", "defective"].includes(outcome) && stands && stands !== outcome;
+    const overruled = results.filter(isOverruled).length;
+    const said = `${counts.join(", ")}, says the model${overruled ? `; ${overruled} overruled` : ""}`;
     const head = waits ? `${total - waits} of ${total} images` : `${total} image${total === 1 ? "" : "s"}`;
-    $("queue-words").textContent = counts.length ? `${head}: ${counts.join(", ")}` : head;
+    $("queue-words").textContent = counts.length ? `${head}: ${said}` : head;
     $("queue-stop").hidden = $("queue-bar").hidden = !waits;
     $("queue-close").hidden = waits > 0;
-    $("queue-unfold").hidden = !results.some((result) => ORDER.includes(result.outcome));
     $("queue-bar").value = (total - waits) / total;
-    const found = results.filter((result) => ORDER.includes(result.outcome));
+    const found = results.filter((result) => ORDER.includes(result.outcome) || isOverruled(result));
     found.sort((one, other) => ORDER.indexOf(one.outcome) - ORDER.indexOf(other.outcome));
+    $("queue-unfold").hidden = !found.length;
     $("queue-found").replaceChildren(...found.map(foundItem));
   }
-  function foundItem({ name, id, outcome, refused }) {
+  function foundItem({ name, id, outcome, refused, stands = outcome }) {
     const item = document.createElement("li");
     item.className = outcome || "refused";
     const what = document.createElement(id ? "a" : "strong");
@@ -651,7 +689,7 @@
     label.textContent = name;
     what.append(label);
     if (id) Object.assign(what, { href: address(id) }).dataset.open = id;
-    item.append(what, `: ${refused || WORDS[outcome]}`);
+    item.append(what, `: ${refused || WORDS[outcome]}${stands === outcome ? "" : `, reviewed as ${WORDS[stands]}`}`);
     return item;
   }
   $("queue-stop").addEventListener("click", function () {
@@ -687,7 +725,8 @@
   });
   form.addEventListener("submit", function (event) {
     event.preventDefault();
-    add(input.files.length ? input.files : photo.files);
+    if (!input.files.length && !photo.files.length) input.click();
+    else add(input.files.length ? input.files : photo.files);
   });
   // The image of a request that nobody judged in time was kept: it is judged again, not sent again.
   document.addEventListener("submit", function (event) {

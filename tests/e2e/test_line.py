@@ -100,19 +100,70 @@ def choose(page: Any, *files: tuple[str, bytes]) -> None:
 def test_many_images_are_judged_one_after_another(page: Any) -> None:
     page.click(".about-part summary")
     page.fill("#id_lot", "L-77")
-    page.fill("#id_serial_number", "SN-1")
     choose(page, ("q1.png", parts.png(11)), ("q2.png", b"junk"), ("q3.png", parts.png(13, defective=True)))
     page.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged")
     assert "q2.png: " in page.inner_text("#queue-found")
     assert "q3.png" in page.inner_text("#result h1")
-    assert "lot L-77 serial SN-1" in page.inner_text("#verdict .facts")
-    page.wait_for_selector("#latest >> text=SN-1")
-    assert page.input_value("#id_serial_number") == ""
+    assert "lot L-77" in page.inner_text("#verdict .facts")
     page.reload()
     assert page.input_value("#id_lot") == "L-77"
     choose(page, *[(f"{number}.png", b"x") for number in range(51)])
     page.wait_for_selector("#too-many >> text=Those are 51 images")
     page.evaluate("localStorage.clear()")
+
+
+def test_a_serial_number_is_given_to_several_images_only_when_asked(page: Any, stack: Stack) -> None:
+    two = ("s1.png", parts.png(17)), ("s2.png", parts.png(18))
+    page.click(".about-part summary")
+    page.fill("#id_lot", "L-78")
+    page.fill("#id_serial_number", "SN-78")
+    choose(page, *two)
+    page.wait_for_selector("#one-serial >> text=A serial number belongs to one part. 2 images are chosen")
+    page.keyboard.press("Enter")  # as a scanner ends
+    drop(page, "s3.png", parts.png(19))
+    page.wait_for_selector("#one-serial >> text=3 images are chosen, and the serial number is SN-78.")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    assert page.locator("#one-serial").is_hidden()
+    assert page.locator("#queue").is_hidden()
+    assert page.input_value("#id_serial_number") == "SN-78", "nothing was sent"
+    choose(page, *two)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Send without serial number"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#queue-words >> text=2 images: 2 good, says the model")
+    choose(page, *two)
+    page.click("#one-serial >> text=All show SN-78")
+    assert page.input_value("#id_serial_number") == "", "it is of no part that comes later"
+    assert page.input_value("#id_lot") == "L-78"
+    page.wait_for_selector("#queue-words >> text=2 images: 2 good, says the model")
+    page.fill("#id_serial_number", "SN-79")
+    drop(page, "junk.png", b"junk")
+    page.wait_for_selector("[role=alert] >> text=junk.png was not judged")
+    assert page.input_value("#id_serial_number") == "SN-79", "it has no record yet"
+    drop(page, "s3.png", parts.png(19))
+    page.wait_for_selector("#verdict .facts >> text=SN-79")
+    assert page.input_value("#id_serial_number") == ""
+    with stack.client() as client:
+        found = client.get("/api/inspections", params={"lot": "L-78"}).json()["results"]
+    assert [one["serial_number"] for one in found] == ["SN-79", "SN-78", "SN-78", "", ""]
+    page.evaluate("localStorage.clear()")
+
+
+def test_the_button_opens_the_choice_of_files(page: Any) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.click("#upload button.primary")
+    chooser.value.set_files({"name": "chosen.png", "mimeType": "image/png", "buffer": parts.png(20)})
+    page.wait_for_selector("#result[data-outcome=good] h1 >> text=chosen.png")
+    page.clock.install()
+    page.reload()
+    assert "now" in page.inner_text("#latest time.ago >> nth=0") or "second" in page.inner_text(
+        "#latest time.ago >> nth=0"
+    )
+    page.route("**/line/status*", lambda route: route.abort())  # not because the list was asked for anew
+    page.clock.fast_forward(130_000)
+    page.wait_for_selector("#latest time.ago:has-text('2\u00a0minutes ago') >> nth=0")
 
 
 def test_an_image_whose_answer_was_lost_is_judged_once(
