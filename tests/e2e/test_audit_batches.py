@@ -38,7 +38,7 @@ def test_a_batch_is_started_followed_to_its_end_and_found_in_the_audit(
     assert page.locator(".sheet .badge.defective").count() == 2
     assert "broken.png" in page.inner_text(".failures")
     assert violations(page) == []
-    page.click("a.chip:has-text('Defective')")
+    page.click("a.chip:has-text('Defect')")
     page.wait_for_url("**/?show=defective")
     assert page.locator(".sheet .badge.defective").count() == 2
     assert page.locator(".sheet .badge.good").count() == 0
