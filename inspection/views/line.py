@@ -275,14 +275,16 @@ def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more
 def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
     htmx: Any = request.htmx  # type: ignore[attr-defined]
-    given = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
+    given = {name: request.POST.get(name, "") for name in ("defect_type", "comment")}
     failed: UserError | None = None
     said: Review | None = None
     try:
         shown = selectors.find_inspection(inspection_id)
         said = record_review(
             inspection=shown,
-            **given,
+            verdict=request.POST.get("verdict", ""),
+            defect_type=given["defect_type"],
+            comment=given["comment"],
             expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )

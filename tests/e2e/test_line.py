@@ -214,7 +214,7 @@ def test_what_is_known_of_a_part_is_that_of_when_its_image_was_dropped(page: Any
 def test_the_whole_line_by_keys(page: Any) -> None:
     for name, data in (("k1.png", parts.png(16, defective=True)), ("k2.png", parts.png(17))):
         drop(page, name, data)
-        page.wait_for_selector(f"#result >> text={name}")
+        page.wait_for_selector(f"#result[data-inspection] h1 >> text={name}")
     page.wait_for_selector("#latest a[aria-current] >> text=k2.png")
     page.wait_for_selector("#say-good")
     page.keyboard.press("j")

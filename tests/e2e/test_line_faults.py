@@ -277,6 +277,9 @@ def test_after_a_review_a_run_goes_on_with_its_own_defects_and_ends(disc: Any, s
     box = disc.locator("#verdict .badge.verdict").bounding_box()
     assert box["y"] + box["height"] < 600
     assert disc.locator("#queue").bounding_box()["height"] < 160
+    disc.set_viewport_size({"width": 390, "height": 844})
+    assert disc.locator("#queue-found li").first.bounding_box()["height"] >= 24, "rows are scrolled, not squeezed"
+    disc.set_viewport_size({"width": 1366, "height": 768})
     disc.check("#next-part")
     say_defect(disc, "scratch")
     disc.wait_for_selector("#result h1 >> text=run-2.png")
