@@ -234,11 +234,11 @@ def test_the_whole_line_by_keys(page: Any) -> None:
     page.keyboard.press("Escape")
     page.go_back()
     page.wait_for_selector("#result >> text=k1.png")
-    link = page.locator("#latest .strip-list a").nth(2)
+    link = page.locator("#latest .strip-list a").nth(1)
     link.focus()
     drop(page, "k3.png", parts.png(18))
     page.wait_for_selector("#latest >> text=k3.png")
-    assert page.evaluate("document.activeElement.id") == page.locator("#latest .strip-list a").nth(3).get_attribute(
+    assert page.evaluate("document.activeElement.id") == page.locator("#latest .strip-list a").nth(2).get_attribute(
         "id"
     )
 
