@@ -73,3 +73,34 @@ def _wrong(page: Any, address: str, name: str) -> list[str]:
             if share is None or share < 0.5:
                 found.append(f"{name} at {width}: the picture has {share} of the page")
     return found
+
+
+_CUT = """() => [...document.querySelectorAll(".scroll")]
+  .filter(box => box.checkVisibility() && box.scrollWidth > box.clientWidth + 1)
+  .map(box => `${box.querySelector("caption")?.innerText}: ${box.scrollWidth} in ${box.clientWidth}`)
+"""
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.sqlite_is_enough
+def test_what_is_compared_is_in_sight_and_names_are_no_columns_of_letters(
+    visit: Callable[..., Any], addresses: dict[str, str], stack: Any
+) -> None:
+    """Values side by side at every width of a desk; on a phone the name of a part that was overruled."""
+    page = visit("ada", reduced_motion="reduce")
+    wrong = []
+    for width in (1440, 1280, 1024):
+        page.set_viewport_size({"width": width, "height": 900})
+        for path in (addresses["models-compare"], addresses["threshold"] + "?threshold=4.5"):
+            page.goto(stack.address + path)
+            wrong += [f"{path} at {width}: {what}" for what in page.evaluate(_CUT)]
+    assert wrong == []
+    with stack.client() as client:
+        record = client.get("/api/inspections", params={"outcome": "good", "limit": 1}).json()["results"][0]
+        said = client.post(f"/api/inspections/{record['inspection_id']}/reviews", json={"verdict": "defective"})
+        assert said.status_code == 201
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{stack.address}/inspections/?overruled=yes")
+    for name in page.locator(".records .record .part").all():
+        assert name.bounding_box()["width"] > 150
