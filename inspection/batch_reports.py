@@ -55,7 +55,7 @@ COLUMNS = (
     "model_version",
     "version_number",
     "algorithm",
-    "stands",
+    "standing_verdict",
     "reviewed_at",
     "overruled",
 )
@@ -207,7 +207,7 @@ def _facts(facts: Iterable[tuple[str, Any]]) -> Iterator[str]:
 
 def _row(document: dict[str, Any]) -> str:
     verdict = document.get("outcome") or document["status"]
-    stands = document.get("stands", "")
+    stands = document.get("standing_verdict", "")
     review = document.get("review")
     by = (
         format_html("<br><small>{}, {}</small>", review["reviewer"], _moment(document["reviewed_at"])) if review else ""

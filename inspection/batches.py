@@ -609,7 +609,7 @@ def item_document(item: InspectionRequest, *, anomaly_map: str = "url") -> dict[
         standing = getattr(record, "standing", None)
         shown |= inspection_document(record, anomaly_map=anomaly_map) | {
             "version_number": record.model_version.number,
-            "stands": record.stands,
+            "standing_verdict": record.stands,
             "reviewed_at": standing.last_review.created_at.isoformat() if standing else None,
         }
     elif item.status == InspectionRequest.Status.FAILED:

@@ -72,7 +72,7 @@ class BatchItemOutput(InspectionOutput):
     code = serializers.CharField()
     detail = serializers.CharField()
     version_number = serializers.IntegerField(help_text="of the model version, within its category")
-    stands = serializers.ChoiceField(
+    standing_verdict = serializers.ChoiceField(
         choices=Inspection.Outcome.choices, help_text="after the reviews: the last person's verdict, else the model's"
     )
     reviewed_at = serializers.DateTimeField(allow_null=True, help_text="when that person said it; see review")

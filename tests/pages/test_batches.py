@@ -168,6 +168,7 @@ def test_a_batch_tells_the_models_counts_from_what_stands(
     fresh = plain(signed_in.get(page_of(batch)))
     assert "Good, says the model 2 Defect, says the model 2 Not comparable 1 Failed 0" in fresh
     assert "All 5 The model said Good 2 Defect 2 Not comparable 1" in fresh
+    assert re.search(r"Median score [\d.,]+ lowest [\d.,]+, highest [\d.,]+", fresh)
     assert "Overruled" not in fresh
     first, second = Inspection.objects.filter(outcome="defective")
     record_review(inspection=first, verdict="good", actor=user)

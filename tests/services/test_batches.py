@@ -527,10 +527,10 @@ def test_a_report_says_what_stands_beside_what_the_model_said(
     assert [document[name] for name in counts] == [2, 1, 2, 1, 3, 0, 1]
     shown = document["results"][1]
     at = overruled.created_at.isoformat()
-    assert (shown["outcome"], shown["stands"], shown["reviewed_at"]) == ("defective", "good", at)
-    assert (document["results"][0]["stands"], document["results"][0]["reviewed_at"]) == ("good", None)
+    assert (shown["outcome"], shown["standing_verdict"], shown["reviewed_at"]) == ("defective", "good", at)
+    assert (document["results"][0]["standing_verdict"], document["results"][0]["reviewed_at"]) == ("good", None)
     rows = list(csv.DictReader(io.StringIO(report(batch, "csv").removeprefix("\ufeff"))))
-    names = ("outcome", "stands", "reviewer", "reviewed_at", "overruled")
+    names = ("outcome", "standing_verdict", "reviewer", "reviewed_at", "overruled")
     assert [rows[1][name] for name in names] == ["defective", "good", "olga", at, "yes"]
     assert [rows[0][name] for name in names] == ["good", "good", "", "", ""]
     page = report(batch, "html")

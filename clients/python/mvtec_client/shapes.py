@@ -232,7 +232,7 @@ class BatchItem(TypedDict, total=False):
     created_at: Moment
     review: Standing | None
     version_number: int
-    stands: Outcome
+    standing_verdict: Outcome
     reviewed_at: Moment | None
 
 
