@@ -263,6 +263,10 @@ def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: S
     assert one_part(disc) == newer, "it goes to no older part"
     found = {record["inspection_id"]: record["review"] for record in records(stack)}
     assert {key for key, review in found.items() if review} <= {older, newer}
+    disc.goto(f"{stack.address}/inspections/{newer}/")
+    disc.locator("body").press("u")
+    disc.wait_for_selector("#toasts >> text=Undone: keys-2.png is unreviewed")
+    disc.wait_for_selector("#own-review", state="detached")
 
 
 def test_after_a_review_a_run_goes_on_with_its_own_defects_and_ends(disc: Any, stack: Stack) -> None:
@@ -298,6 +302,15 @@ def test_after_a_review_a_run_goes_on_with_its_own_defects_and_ends(disc: Any, s
         "run-0.png",
         "run-13.png",
     }
+
+
+def test_the_whole_picture_fits_the_screen_and_a_phone_is_not_told_to_drop(disc: Any) -> None:
+    disc.set_viewport_size({"width": 390, "height": 844})
+    assert "Drop an image" not in disc.inner_text("#result")
+    disc.set_viewport_size({"width": 1366, "height": 768})
+    judged(disc, "fits.png", parts.png(160))
+    box = disc.locator("#result [data-pane] .stack").bounding_box()
+    assert box["y"] + box["height"] <= 768
 
 
 # ---------------------------------------------------------------- what is being typed
