@@ -362,13 +362,18 @@ def test_the_parameter_of_a_rule_is_a_number_beside_a_value_too(
         {"parameters": {"a": 2**70}},
         {"evidence": {"a": "b\0"}},
         {"evidence": {"a\0": 1}},
-        {"evidence": {"a": ["\ud800"]}},
         {"evidence": "text"},
     ],
 )
 def test_thresholds_that_make_no_sense(signed_in: Client, version: ModelVersion, change: dict[str, Any]) -> None:
     body = {"model_version": version.pk, "value": 3.0, "reason": "test"} | change
     problem(post(signed_in, "/api/thresholds", json.dumps(body)), 400, "invalid")
+    assert Threshold.objects.count() == 1
+
+
+def test_evidence_with_half_a_character(signed_in: Client, version: ModelVersion) -> None:
+    body = {"model_version": version.pk, "value": 3.0, "reason": "test", "evidence": {"a": ["\ud800"]}}
+    problem(post(signed_in, "/api/thresholds", json.dumps(body)), 400, "unreadable_text")
     assert Threshold.objects.count() == 1
 
 
