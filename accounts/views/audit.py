@@ -149,11 +149,12 @@ def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, who
     before, after = (_words(change[side], whole=whole) for side in ("before", "after"))
     if before == after:  # they differ in what was cut off
         before, after = (_words(change[side], whole=True) for side in ("before", "after"))
-    said = [
-        f"{words} = {names[pointed]}" if (pointed := pointed_to(change["field"], change[side])) in names else words
-        for side, words in (("before", before), ("after", after))
-    ]
-    return Change(change["field"] or "value", *said)
+
+    def named(side: str, words: str | None) -> str | None:
+        pointed = pointed_to(change["field"], change[side])
+        return f"{words} = {names[pointed]}" if pointed and pointed in names else words
+
+    return Change(change["field"] or "value", named("before", before), named("after", after))
 
 
 def _subject(object_type: str, object_id: str) -> str:

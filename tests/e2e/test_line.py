@@ -202,7 +202,8 @@ def test_what_is_known_of_a_part_is_that_of_when_its_image_was_dropped(page: Any
         drop(page, f"when-{serial}.png", parts.png(16))
     page.fill("#id_serial_number", "when-C")
     for sent in (1, 2):
-        wait_for(lambda sent=sent: page.wait_for_timeout(50) or len(held) == sent, 10)
+        while len(held) < sent:
+            page.wait_for_timeout(50)
         held[-1].continue_()
     page.wait_for_selector("#result[data-outcome] h1 >> text=when-B.png")
     assert page.input_value("#id_serial_number") == "when-C"
