@@ -30,6 +30,7 @@ PARTS = ("line-status", "line-today", "run-live")  # what pages ask for again an
 _WITHOUT_OBJECT = (
     *("line", "line-status", "line-today", "history", "history-figures", "thresholds", "models", "training"),
     *("training-new", "datasets", "dataset-from-reviews", "batches", "audit", "settings", "retention", "help"),
+    "problems",
 )
 _OF_RECORD = ("inspection", "inspection-similar")
 _OF_VERSION = ("threshold", "model")

@@ -100,7 +100,7 @@ def test_a_value_is_shown_beside_the_one_in_force(signed_in: Client, judged: Mod
     assert "1 part</a> that revision 2 calls defective would be good" in page
     assert "36 inspections of the last 30 days" in page
     assert "Reviews are no random sample" in page
-    assert "1 parts could not be compared" in page
+    assert "1 part could not be compared" in page
     assert "was DEFECT" in page
     assert "scratch" in page
     assert "Apply 5.80 as revision 3" in page
