@@ -491,7 +491,7 @@ def test_nobody_to_judge_is_said_in_words(
 
 
 def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Normal range: available after 14 days" in signed_in.get("/").content.decode()
+    assert "Normal range: needs two days with 20 judged parts" in signed_in.get("/").content.decode()
     counted = {0: (404, 4, 60)} | {ago: (150, 50, ago) for ago in range(1, 6)} | {6: (30, 11, 19)}
     day = timezone.localdate()
     monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))

@@ -232,6 +232,38 @@ def say_defect(page: Any, kind: str = "") -> None:
     page.keyboard.press("Enter")
 
 
+def test_what_a_person_said_leads_wherever_the_part_is_shown(disc: Any, stack: Stack) -> None:
+    part = judged(disc, "overruled.png", parts.png(45))
+    say_defect(disc)
+    disc.wait_for_selector("#verdict .banner .human")
+    for address in ("", f"{stack.address}/inspections/{part}/"):
+        if address:
+            disc.goto(address)
+        banner = disc.inner_text(".verdict-first")
+        assert re.search(r"^\s*DEFECT\b", banner), banner
+        assert "ina" in banner
+        assert "the model said GOOD" in banner
+        assert disc.locator(".verdict-first .badge.verdict.good").count() == 0
+    disc.goto(f"{stack.address}/inspections/?search=overruled.png")
+    row = disc.locator(".record", has_text="overruled.png")
+    assert row.count() == 1
+    assert "DEFECT" in row.locator(".human").inner_text()
+
+
+def test_a_picture_of_another_shape_or_without_colour_has_no_verdict(disc: Any, stack: Stack) -> None:
+    image = parts.part(46)[0]
+    for name, picture, reason in (
+        ("stretched.png", image.resize((4 * parts.SIDE, parts.SIDE)), "other_aspect"),
+        ("grey.png", image.convert("L").convert("RGB"), "grey_picture"),
+    ):
+        drop(disc, name, parts.encode(picture))
+        disc.wait_for_selector(f"#result[data-inspection] h1 >> text={name}")
+        disc.wait_for_selector("#verdict .badge.verdict.not_comparable")
+        [record] = [row for row in records(stack) if row["inspection_id"] == one_part(disc)]
+        assert (record["outcome"], record["reason"], record["score"]) == ("not_comparable", reason, None)
+    disc.wait_for_selector("#today >> text=/[0-9]+ not comparable/")
+
+
 def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: Stack) -> None:
     older, newer = (judged(disc, f"keys-{n}.png", parts.png(50 + n)) for n in (1, 2))
     disc.click(f"#s-{older}")
