@@ -57,11 +57,8 @@ def test_auto_explains_its_choice(fitted):
     assert chosen["ms"] == min(row["ms"] for row in measured.values() if row["moved"] <= MOST_MOVED)
 
 
-class _Moody(TorchEngine):
-    """Offers two precisions that give the same scores; `slow` is the one that takes long, by a clock of its own."""
-
-    slow = FP32
-    clock = 0.0
+class _TwoPrecisions(TorchEngine):
+    """Offers fp32 and int8, and computes both in fp32."""
 
     @classmethod
     def precisions(cls, detector):
@@ -70,6 +67,13 @@ class _Moody(TorchEngine):
     def __init__(self, detector, precision, cache=None):
         super().__init__(detector, FP32)
         self.precision = precision
+
+
+class _Moody(_TwoPrecisions):
+    """`slow` is the precision that takes long, by a clock of its own."""
+
+    slow = FP32
+    clock = 0.0
 
     def maps(self, images):
         _Moody.clock += 2.0 if self.precision == self.slow else 1.0
@@ -130,16 +134,8 @@ def test_a_choice_that_cannot_be_stored_is_no_obstacle(fitted, moody, tmp_path):
     assert open_scorer(fitted, cache=tmp_path / "file").choice["precision"] == "int8"
 
 
-class _Careless(TorchEngine):
+class _Careless(_TwoPrecisions):
     """Says that it has a quick int8, which gives every image twice its score."""
-
-    @classmethod
-    def precisions(cls, detector):
-        return (FP32, "int8")
-
-    def __init__(self, detector, precision, cache=None):
-        super().__init__(detector, FP32)
-        self.precision = precision
 
     def maps(self, images):
         if self.precision == "int8":
