@@ -153,8 +153,19 @@ def parsed(shape: type[serializers.Serializer], data: Any) -> dict[str, Any]:
 
 
 def parsed_query(shape: type[serializers.Serializer], request: Request) -> dict[str, Any]:
-    """The same of the query string, in which `ApiView` has found no name that the method does not declare."""
-    return _valid(shape(data=request.query_params))
+    """The same of the query string, in which `ApiView` has found no name that the method does not declare.
+
+    An empty value is refused where the schema allows none: left out silently, it would answer more than was meant.
+    """
+    serializer = shape(data=request.query_params)
+    for name, field in serializer.fields.items():
+        if request.query_params.get(name) == "" and not getattr(field, "allow_blank", False):
+            raise UserError(
+                f"{name} is empty. Nothing was looked up. Leave it out to ask for nothing.",
+                code="invalid_filter",
+                parameter=name,
+            )
+    return _valid(serializer)
 
 
 def _valid(serializer: serializers.Serializer) -> dict[str, Any]:

@@ -135,6 +135,17 @@ def test_parameters_are_named_with_the_nearest_one_and_given_once(signed_in: Cli
     problem(signed_in.get("/api/status?format=json"), 400, "invalid_filter")
 
 
+@pytest.mark.parametrize(
+    "query", ["audit-events?since=", "audit-events/export?until=", "retention-runs?dry_run=", "inspections?since="]
+)
+def test_an_empty_parameter_is_refused_and_not_left_out(admin_user: User, query: str) -> None:
+    client = Client()
+    client.force_login(admin_user)
+    document = problem(client.get(f"/api/{query}"), 400, "invalid_filter")
+    assert document["parameter"] in query
+    assert "is empty" in document["detail"]
+
+
 def test_fields_of_fields_are_read_as_well(signed_in: Client, version: ModelVersion, worker: None) -> None:
     body: dict[str, Any] = {
         "dataset": "disc",
