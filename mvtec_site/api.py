@@ -161,7 +161,7 @@ def parsed_query(shape: type[serializers.Serializer], request: Request) -> dict[
     for name, field in serializer.fields.items():
         if request.query_params.get(name) == "" and not getattr(field, "allow_blank", False):
             raise UserError(
-                f"{name} is empty. Nothing was looked up. Leave it out to ask for nothing.",
+                f"{name} is empty; leave it out to ask for nothing. Nothing was looked up.",
                 code="invalid_filter",
                 parameter=name,
             )
