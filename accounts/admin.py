@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 
 from accounts import services
 from accounts.models import ApiToken, FailedSignIns
-from accounts.roles import RIGHTS
 from accounts.selectors import user_document
 from accounts.sign_in import unlock
+from common.rights import RIGHTS
 from records.admin import ReadOnlyAdmin
 
 admin.site.unregister([User, Group])
@@ -63,7 +63,7 @@ class PersonAdmin(UserAdmin):
 
 @admin.register(Group)
 class RoleAdmin(ReadOnlyAdmin):
-    """The roles. What each may do stands in the code (accounts/roles.py), so that nothing here can change it."""
+    """The roles. What each may do stands in the code (common/rights.py), so that nothing here can change it."""
 
     list_display = ["name", "rights"]
     fields = ["name", "rights"]

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
 
-from accounts.roles import Right, may
+from common.rights import Right, may
 
 
 class RoleBackend(ModelBackend):

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from accounts.models import ApiToken, digest_of
-from accounts.roles import Right, may, require, rights_of
-from mvtec_site.errors import NotFound
+from common.errors import NotFound
+from common.rights import Right, may, require, rights_of
 
 
 class TokenNotFound(NotFound):

@@ -17,9 +17,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import ApiToken, digest_of, scopes_text
-from accounts.roles import Right, Role, Scope, require
 from accounts.selectors import user_document
-from mvtec_site.errors import Conflict, UserError
+from common.errors import Conflict, UserError
+from common.rights import Right, Role, Scope, require
 from records.services import Actor, audit
 
 # `last_used_at` says "in use or forgotten", not when to the second: one write a minute at most.

@@ -18,9 +18,9 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.models import FailedSignIns
-from accounts.roles import Right, require
-from mvtec_site.errors import NotFound, UserError
-from records.context import current
+from common.context import current
+from common.errors import NotFound, UserError
+from common.rights import Right, require
 from records.services import Actor, audit
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from accounts.roles import Right, may
 from accounts.views.sign_in import SignOut
-from accounts.web import refusal
+from common.rights import Right, may
+from common.web.decorators import refusal
 
 
 class Administration(admin.AdminSite):

@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
 from django.urls import reverse
 
+from common.errors import NotFound, UserError
 from inspection.history import Filters, parse_filters, refuse
 from inspection.models import Inspection, Review
 from inspection.reviews import effective_reviews
 from modelzoo.detectors.intervals import proportion_interval
-from mvtec_site.errors import NotFound, UserError
 
 _PAIRS_MOST = 50
 GOOD, DEFECTIVE = Review.Verdict.GOOD.value, Review.Verdict.DEFECTIVE.value

@@ -15,11 +15,11 @@ from typing import Any
 from django.urls import reverse
 from django.utils.html import escape, format_html
 
+from common.csv_tables import CsvTable, Dialect, find_dialect
+from common.errors import UserError
 from inspection.batches import batch_summary, item_document, items_of
 from inspection.exports import Export
 from inspection.models import BatchRun
-from mvtec_site.errors import UserError
-from records.csv_tables import CsvTable, Dialect, find_dialect
 from records.images import clean_name
 
 _CHUNK = 500  # items fetched, and sent, at once
@@ -62,7 +62,7 @@ COLUMNS = (
 
 
 def batch_report(batch: BatchRun, *, form: str, dialect: str = "") -> Export:
-    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: see `records.csv_tables`."""
+    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: see `common.csv_tables`."""
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
     media_type, write = FORMS[form]

@@ -25,7 +25,9 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from accounts.roles import Right, require
+from common.database import UNAVAILABLE
+from common.errors import Conflict, NotFound, Unavailable, UserError
+from common.rights import Right, require
 from inspection import folders
 from inspection.idempotency import check_same, own_key
 from inspection.models import BatchRun, Inspection, InspectionRequest
@@ -34,8 +36,6 @@ from inspection.services import PartContext, fail_request, judge_claimed, lease,
 from modelzoo import runtime
 from modelzoo.models import Category, Deployment
 from mvtec_site import broker
-from mvtec_site.database import UNAVAILABLE
-from mvtec_site.errors import Conflict, NotFound, Unavailable, UserError
 from records.file_tree import LeftOut
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset

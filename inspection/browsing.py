@@ -18,12 +18,12 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from numpy.typing import NDArray
 
+from common.errors import NotFound, UserError
+from common.numbers import score_text
+from common.web.charts import Chart, Tick, histogram, lanes, rates, share
 from inspection.history import FILTER_NAMES, ORDERS, Filters, check_order, parse_filters, refuse
 from inspection.models import Inspection, SavedView, Standing
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from mvtec_site.charts import Chart, Tick, histogram, lanes, rates, share
-from mvtec_site.errors import NotFound, UserError
-from mvtec_site.numbers import score_text
 from records.services import Actor
 
 # What an address of the page says besides its filters.

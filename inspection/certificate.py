@@ -24,11 +24,11 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 from reportlab.platypus import Image as Picture
 
-from accounts.roles import Right, require
+from common.rights import Right, require
+from common.version import PRODUCT
 from inspection.models import Inspection, Review
 from inspection.opened import recorded_by, removal, reviews_of
 from inspection.selectors import VERDICT_WORDS, heat, verdict_in_words
-from mvtec_site.version import PRODUCT
 from records.images import open_rgb
 from records.models import AuditEvent, Discarded
 from records.selectors import gate_limits

@@ -18,11 +18,11 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from accounts.roles import Right, require
+from common.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_dialect
+from common.errors import UserError
+from common.rights import Right, require
 from inspection.history import Filters, in_chunks
 from inspection.models import Inspection
-from mvtec_site.errors import UserError
-from records.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_dialect
 from records.services import Actor, audit
 
 # The columns' names and where a record has what stands there. Names stay what they are; new ones come at the end.
@@ -85,7 +85,7 @@ class Export:
 
 
 def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: str = "") -> Export:
-    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`. `dialect`: see `records.csv_tables`."""
+    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`. `dialect`: see `common.csv_tables`."""
     require(actor, Right.EXPORT)
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}. Nothing was exported.", code="invalid")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from mvtec_site.errors import Conflict, NotFound, UserError
+from common.errors import Conflict, NotFound, UserError
 from records.file_tree import (
     NO_IMAGE,
     UNFINISHED,

@@ -18,12 +18,12 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
+from common.api.base import beyond, value_of
+from common.api.requests import nearest_name, unknown_name
+from common.errors import UserError
 from inspection import selectors
 from inspection.models import Inspection, Review
 from modelzoo.models import Category, ModelVersion, Threshold
-from mvtec_site.api import beyond, value_of
-from mvtec_site.errors import UserError
-from mvtec_site.requests import nearest_name, unknown_name
 from records.models import Asset
 
 _LARGEST_ID = 2**63 - 1

@@ -11,7 +11,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.models import canonical
 from records.services import Actor
 

@@ -16,14 +16,14 @@ from django.core.files.storage import default_storage
 from django.db.models import Q
 from numpy.typing import NDArray
 
+from common.api.base import beyond
+from common.numbers import score_text
+from common.web.charts import Chart, lanes
 from inspection import selectors
 from inspection.history import ORDERS, Filters, in_order, keys, records_of
 from inspection.models import Inspection, InspectionRequest, Review
 from inspection.reviews import effective_reviews
 from modelzoo.maps import decode_map
-from mvtec_site.api import beyond
-from mvtec_site.charts import Chart, lanes
-from mvtec_site.numbers import score_text
 from records.models import Asset, AuditEvent
 from records.selectors import changes_of
 

@@ -13,13 +13,13 @@ from typing import Any
 from django.db import transaction
 from PIL import Image, ImageDraw
 
-from accounts.roles import Right, require
+from common.errors import Conflict, UserError
+from common.names import short_name
+from common.rights import Right, require
 from inspection.history import Filters
 from inspection.models import Inspection, Review, Standing
 from modelzoo.models import Category
 from modelzoo.torch_free import REASONS
-from mvtec_site.errors import Conflict, UserError
-from mvtec_site.names import short_name
 from records.models import Asset
 from records.services import Actor, enter_asset, file_bytes
 from training.documents import full_dataset_document

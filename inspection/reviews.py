@@ -9,12 +9,12 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.roles import Forbidden, Right, require
+from common.errors import Conflict, UserError
+from common.rights import Forbidden, Right, require
 from inspection.attested import said_of_review
 from inspection.history import NO_CHARACTER
 from inspection.models import Inspection, Review, Standing
 from inspection.selectors import standing_document
-from mvtec_site.errors import Conflict, UserError
 from records.models import Asset
 from records.services import Actor, audit
 

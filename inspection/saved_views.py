@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.db import IntegrityError, transaction
 from django.http import QueryDict
 
-from accounts.roles import Right, require
+from common.errors import Conflict, NotFound, UserError
+from common.rights import Right, require
 from inspection.browsing import Query, read_filters
 from inspection.history import NO_CHARACTER
 from inspection.models import SavedView
-from mvtec_site.errors import Conflict, NotFound, UserError
 from records.services import Actor, audit
 
 NAME_MOST = 60

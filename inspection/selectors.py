@@ -15,15 +15,15 @@ from django.db.models.functions import Now
 from django.urls import reverse
 from numpy.typing import NDArray
 
-from accounts.roles import Right, may
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.version import library_versions
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
 from mvtec_site import broker
 from mvtec_site.celery import INFERENCE, QUEUES
-from mvtec_site.errors import NotFound, UserError
-from mvtec_site.version import library_versions
 from records.images import open_rgb, thumbnail
 from records.selectors import gate_limits
 from records.services import Actor

@@ -27,7 +27,11 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from accounts.roles import Right, require
+from common.database import UNAVAILABLE, database_now, drop_broken_connection
+from common.errors import Conflict, NotFound, Unavailable, UserError
+from common.paths import without_server_paths
+from common.rights import Right, require
+from common.version import code_version
 from inspection.attested import said_of_inspection
 from inspection.idempotency import check_same, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
@@ -38,10 +42,6 @@ from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, threshold_in_force
 from modelzoo.services import activate, fail_deployment
 from mvtec_site import broker
-from mvtec_site.database import UNAVAILABLE, database_now, drop_broken_connection
-from mvtec_site.errors import Conflict, NotFound, Unavailable, UserError
-from mvtec_site.paths import without_server_paths
-from mvtec_site.version import code_version
 from records import handover
 from records.images import as_rgb
 from records.models import Asset

@@ -9,12 +9,12 @@ import uuid
 from celery import Task, shared_task
 from celery.exceptions import Reject
 
+from common.context import acting
+from common.database import UNAVAILABLE
+from common.errors import UserError
 from inspection import batches, services
 from modelzoo import runtime
 from modelzoo.selectors import active_deployments
-from mvtec_site.database import UNAVAILABLE
-from mvtec_site.errors import UserError
-from records.context import acting
 
 log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0  # a database that is gone is not asked without a breath

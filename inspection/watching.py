@@ -23,14 +23,14 @@ from typing import Any, Literal
 
 from django.db import InterfaceError, OperationalError, close_old_connections, connection
 
+from common.context import acting
+from common.errors import UserError
 from inspection.folders import FileUnreadable, read_file
 from inspection.idempotency import own_key
 from inspection.models import Inspection
 from inspection.services import PartContext, inspect_image
 from mvtec_site import broker
 from mvtec_site.celery import INFERENCE
-from mvtec_site.errors import UserError
-from records.context import acting
 from records.file_tree import is_hidden, is_image, is_unfinished, read_head
 from records.images import ImageRejected, format_in_name, inspect_upload
 from records.selectors import gate_limits

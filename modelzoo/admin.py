@@ -12,10 +12,10 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from accounts.roles import Right, may
+from common.errors import UserError
+from common.rights import Right, may
 from modelzoo import documents, services
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from mvtec_site.errors import UserError
 from records.admin import ReadOnlyAdmin, ReadOnlyInline
 
 

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from common.names import validate_short_name
 from modelzoo.torch_free import InputRules, percentile_warning
-from mvtec_site.names import validate_short_name
 
 _LARGEST = sys.float_info.max
 
@@ -24,7 +24,7 @@ def finite(field: str) -> Q:
 class Category(models.Model):
     """A kind of part that is inspected: screw, cookie, solar cell."""
 
-    # In addresses, folders and labels; letters of any script (`mvtec_site.names.short_name`).
+    # In addresses, folders and labels; letters of any script (`common.names.short_name`).
     name = models.CharField(max_length=100, unique=True, validators=[validate_short_name])
     given_name = models.CharField(
         max_length=300, blank=True, help_text="what it was first called; empty in categories older than it"

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.db.models import Exists, F, OuterRef, QuerySet
 
+from common.errors import UserError
+from common.numbers import score_text
+from common.web.charts import Chart, lanes
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.selectors import rollback_target
-from mvtec_site.charts import Chart, lanes
-from mvtec_site.errors import UserError
-from mvtec_site.numbers import score_text
 
 # Of the run that made a version: what its page does not show.
 _LONG = (

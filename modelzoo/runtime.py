@@ -24,9 +24,9 @@ from django.conf import settings
 from numpy.typing import NDArray
 from PIL import Image
 
+from common.errors import UserError
 from modelzoo.models import ModelVersion
 from mvtec_site import liveness
-from mvtec_site.errors import UserError
 from records.images import open_rgb
 from records.selectors import gate_limits
 

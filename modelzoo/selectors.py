@@ -8,9 +8,9 @@ from typing import Any
 
 from django.db.models import Q
 
+from common.errors import Conflict, NotFound, UserError
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.torch_free import InputRules
-from mvtec_site.errors import Conflict, NotFound, UserError
 
 _WITH = ("category",)
 _VERSION = ("model_version__category",)

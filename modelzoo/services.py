@@ -13,14 +13,14 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from accounts.roles import Right, require
+from common.errors import Conflict, UserError
+from common.names import ascii_name, normalised
+from common.rights import Right, require
 from modelzoo.attested import said_of_threshold
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
 from modelzoo.torch_free import ACTIONS, CHECKS, TOLERANCES, InputRules
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, UserError
-from mvtec_site.names import ascii_name, normalised
 from records.services import Actor, audit
 
 

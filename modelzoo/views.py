@@ -15,14 +15,14 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from accounts.roles import Right
-from accounts.web import needs
+from common.api.base import read_page
+from common.errors import UserError
+from common.rights import Right
+from common.web.decorators import needs
 from modelzoo import overview, services
 from modelzoo.models import Category, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
 from modelzoo.torch_free import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
-from mvtec_site.api import read_page
-from mvtec_site.errors import UserError
 
 LONGEST_REASON = 500
 

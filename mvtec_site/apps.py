@@ -9,6 +9,3 @@ class SiteConfig(AppConfig):
     def ready(self) -> None:
         # `shared_task` binds to the current app; importing it here makes ours current in web, commands and workers.
         from mvtec_site import celery, checks  # noqa: F401
-        from mvtec_site.messages import use_our_messages
-
-        use_our_messages()

@@ -10,8 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
-from accounts.roles import Right, Someone, may
-from mvtec_site.version import PRODUCT
+from common.rights import Right, Someone, may
+from common.version import PRODUCT
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from common.version import PRODUCT
 from mvtec_site.env import Environment
-from mvtec_site.version import PRODUCT
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -78,6 +78,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "mvtec_site",
+    "common",
     "accounts",
     "records",
     "modelzoo",
@@ -90,7 +91,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "records.context.RequestContextMiddleware",
+    "common.context.RequestContextMiddleware",
     "mvtec_site.webserver.middleware.RequestBodyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -101,7 +102,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "mvtec_site.requests.ReadableRequestMiddleware",
+    "common.api.requests.ReadableRequestMiddleware",
 ]
 
 TEMPLATES = [
@@ -115,7 +116,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "mvtec_site.frame.frame",
-                "accounts.web.rights",
+                "common.web.decorators.rights",
             ],
         },
     }
@@ -373,12 +374,12 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["accounts.api.throttles.RequestsPerMinute"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
-        "mvtec_site.parsers.JSONParser",
-        "mvtec_site.parsers.FormParser",
-        "mvtec_site.parsers.MultiPartParser",
+        "common.api.parsers.JSONParser",
+        "common.api.parsers.FormParser",
+        "common.api.parsers.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "mvtec_site.problems.exception_handler",
+    "EXCEPTION_HANDLER": "common.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {

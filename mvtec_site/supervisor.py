@@ -25,8 +25,8 @@ from typing import IO
 
 from django.conf import settings
 
+from common.errors import Conflict, Unavailable
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, Unavailable
 from mvtec_site.processes import die_with_parent
 
 log = logging.getLogger(__name__)

@@ -6,8 +6,8 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from accounts.views.sign_in import SignIn, SignOut, session
+from common.version import PRODUCT
 from mvtec_site import views
-from mvtec_site.version import PRODUCT
 
 urlpatterns = [
     path("healthz", views.healthz, name="healthz"),

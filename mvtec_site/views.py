@@ -15,11 +15,12 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
 
 from accounts.middleware import SIGN_IN_HEADER, session_over
-from mvtec_site import broker, problems
-from mvtec_site.database import UNAVAILABLE, drop_broken_connection
+from common.api import problems
+from common.api.problem_list import PROBLEMS
+from common.database import UNAVAILABLE, drop_broken_connection
+from common.version import code_version, libraries
+from mvtec_site import broker
 from mvtec_site.frame import PRODUCT
-from mvtec_site.problem_list import PROBLEMS
-from mvtec_site.version import code_version, libraries
 
 
 @login_not_required

@@ -29,8 +29,8 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from mvtec_site.errors import Conflict, UserError
-from mvtec_site.version import code_version
+from common.errors import Conflict, UserError
+from common.version import code_version
 from records import dump
 from records.attest import verify_all
 from records.chain import ChainReport

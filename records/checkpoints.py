@@ -17,7 +17,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.models import AuditCheckpoint
 from records.signing import is_signed
 from records.storage import StorageFailed, write_whole

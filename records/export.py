@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.chain import Event
 
 MEDIA_TYPE = "application/jsonl"

@@ -35,7 +35,7 @@ from typing import Literal
 import numpy as np
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records import jpeg, png
 
 SixteenBit = Literal["refuse", "full", "12bit"]

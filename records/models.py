@@ -11,7 +11,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.chain import HASHED, hash_of
 
 

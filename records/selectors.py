@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from mvtec_site.errors import NotFound, UserError
+from common.errors import NotFound, UserError
 from records.chain import GENESIS, HASHED, ChainReport, Event, walk
 from records.checkpoints import Checkpoint, as_said
 from records.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit

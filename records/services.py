@@ -13,10 +13,10 @@ from django.db import IntegrityError, connection, models, transaction
 from django.utils import timezone
 from PIL import Image
 
-from mvtec_site.errors import Conflict
+from common.context import current
+from common.errors import Conflict
 from records.chain import CHECKPOINT_MADE, GENESIS
 from records.checkpoints import as_said, keep_elsewhere
-from records.context import current
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset, AuditCheckpoint, AuditEvent, asset_name, canonical
 from records.selectors import gate_limits

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.conf import settings
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.storage import write_whole
 
 

@@ -14,7 +14,7 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 from django.utils.deconstruct import deconstructible
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 
 
 class StorageFailed(UserError):

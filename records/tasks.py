@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from records.context import acting
+from common.context import acting
 from records.services import make_checkpoint
 from records.verification import work_on_verification
 

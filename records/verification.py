@@ -16,9 +16,9 @@ from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from common.errors import UserError
+from common.paths import without_server_paths
 from mvtec_site import broker
-from mvtec_site.errors import UserError
-from mvtec_site.paths import without_server_paths
 from records.attest import verify_all, vouching_events
 from records.chain import ChainReport
 from records.checkpoints import Checkpoint, checkpoints_in

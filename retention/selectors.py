@@ -14,10 +14,10 @@ from typing import Any
 
 from django.db.models import Exists, ForeignObjectRel, Max, OuterRef, Q, QuerySet, Subquery
 
+from common.errors import NotFound
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.models import Category
 from modelzoo.selectors import find_category
-from mvtec_site.errors import NotFound
 from records.models import Asset, AuditEvent
 from retention.models import RetentionPolicy, RetentionRun
 

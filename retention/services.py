@@ -19,13 +19,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.roles import Right, require
+from common.errors import Conflict, UserError
+from common.rights import Right, require
 from inspection.models import Inspection
 from inspection.services import lease
 from modelzoo.models import Category
 from modelzoo.services import actor_id, needed_reason
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, UserError
 from records.models import Asset
 from records.services import Actor, audit, hold_chain
 from retention import leftovers, selectors

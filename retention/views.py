@@ -14,11 +14,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from accounts.roles import Right
-from accounts.web import needs
+from common.errors import UserError
+from common.rights import Right
+from common.web.decorators import needs
 from modelzoo.models import Category
 from modelzoo.selectors import find_category
-from mvtec_site.errors import UserError
 from retention import selectors, services
 from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionPolicy, RetentionRun
 

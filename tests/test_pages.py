@@ -16,12 +16,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from common.numbers import score_text
 from inspection import line, selectors, services
 from inspection.models import Inspection
 from inspection.reviews import record_review
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import activate, ensure_category, request_deployment, set_threshold
-from mvtec_site.numbers import score_text
 from mvtec_site.templatetags.pages import region_boxes
 from records.models import Asset
 from tests import parts

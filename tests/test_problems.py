@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 from rest_framework import exceptions
 
-from mvtec_site.errors import UserError
-from mvtec_site.problem_list import PROBLEMS
-from mvtec_site.problems import document
+from common.api.problem_list import PROBLEMS
+from common.api.problems import document
+from common.errors import UserError
 from tests.test_layers import APPS, files_of
 
 # Of the framework, as the API passes them on.

@@ -4,8 +4,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.roles import Right, may
-from mvtec_site.errors import UserError
+from common.errors import UserError
+from common.rights import Right, may
 from records.admin import ReadOnlyAdmin
 from training import selectors, services
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun

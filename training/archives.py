@@ -24,7 +24,7 @@ from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.file_tree import HIDDEN, MAX_DEPTH, NO_IMAGE, UNFINISHED, LeftOut, is_hidden, is_image, is_unfinished
 from records.images import SNIFFED_BYTES
 

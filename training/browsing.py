@@ -8,11 +8,11 @@ from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet
 
+from common.errors import NotFound
+from common.numbers import score_text
+from common.web.charts import Chart, lanes, line
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
-from mvtec_site.charts import Chart, lanes, line
-from mvtec_site.errors import NotFound
-from mvtec_site.numbers import score_text
 from training.documents import runs
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
 from training.report.page import told

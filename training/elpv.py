@@ -46,7 +46,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 
 NAME = "elpv-mono"
 _ATTRIBUTION = """Monocrystalline cells of the ELPV data set, arranged in MVTec layout; the images are unchanged.

@@ -13,9 +13,9 @@ from pathlib import Path
 from django.conf import settings
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 
-from accounts.roles import Right, require
-from mvtec_site.errors import UserError
-from mvtec_site.names import MAX_BYTES
+from common.errors import UserError
+from common.names import MAX_BYTES
+from common.rights import Right, require
 from records.file_tree import LeftOut
 from records.images import clean_name
 from records.selectors import gate_limits

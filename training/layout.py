@@ -30,8 +30,8 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 
+from common.errors import UserError
 from modelzoo.detectors.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
-from mvtec_site.errors import UserError
 from records.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
 from records.images import (
     GatedImage,

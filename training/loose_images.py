@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from accounts.roles import Right, require
-from mvtec_site.errors import UserError
+from common.errors import UserError
+from common.rights import Right, require
 from records.file_tree import is_hidden, is_junk
 from records.images import clean_name
 from records.selectors import gate_limits

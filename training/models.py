@@ -8,8 +8,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from common.names import validate_short_name
 from modelzoo.models import Category, ModelVersion, Threshold
-from mvtec_site.names import validate_short_name
 from records.models import Asset
 
 

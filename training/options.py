@@ -7,8 +7,8 @@ from typing import Any
 
 from django.conf import settings
 
+from common.errors import UserError
 from modelzoo.models import Threshold
-from mvtec_site.errors import UserError
 
 
 def usual_options() -> dict[str, Any]:

@@ -24,6 +24,9 @@ from django.conf import settings
 from django.db import OperationalError, connection
 from django.utils import timezone
 
+from common.errors import UserError
+from common.paths import without_server_paths
+from common.version import library_versions
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector, Subset
 from modelzoo.detectors.calibration import conformal_threshold, percentile_threshold
@@ -31,9 +34,6 @@ from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.padim import Padim
 from modelzoo.detectors.source import FileImageSource
 from modelzoo.models import ModelVersion, Threshold
-from mvtec_site.errors import UserError
-from mvtec_site.paths import without_server_paths
-from mvtec_site.version import library_versions
 from records.images import open_rgb
 from records.selectors import gate_limits
 from training import services

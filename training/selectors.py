@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from common.errors import NotFound
+from common.names import short_name
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import NotFound
-from mvtec_site.names import short_name
 from training.models import Dataset, DatasetImage, TrainingRun
 
 _LONGEST_ID = 18  # digits that every database's integer holds

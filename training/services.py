@@ -16,12 +16,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from accounts.roles import Right, require
+from common.errors import Conflict, NotFound, UserError
+from common.names import MAX_CHARACTERS, short_name
+from common.rights import Right, require
 from modelzoo import services as modelzoo
 from modelzoo.models import Category, ModelVersion, Threshold
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, NotFound, UserError
-from mvtec_site.names import MAX_CHARACTERS, short_name
 from records.images import inspect_upload
 from records.models import Asset
 from records.selectors import gate_limits

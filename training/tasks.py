@@ -15,8 +15,8 @@ from celery import shared_task
 from celery.worker import state
 from django.conf import settings
 
+from common.database import UNAVAILABLE, drop_broken_connection
 from mvtec_site import liveness
-from mvtec_site.database import UNAVAILABLE, drop_broken_connection
 from mvtec_site.processes import die_with_parent
 from training import services
 from training.models import TrainingRun

@@ -16,10 +16,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
-from accounts.roles import Right
-from accounts.web import needs
-from mvtec_site.api import immutable, read_page
-from mvtec_site.errors import NotFound, UserError
+from common.api.base import immutable, read_page
+from common.errors import NotFound, UserError
+from common.rights import Right
+from common.web.decorators import needs
 from training import browsing, documents, selectors, services, thumbnails
 from training.estimates import remaining_time
 from training.forms import RunForm

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.db import transaction
 
-from accounts.roles import Right, require
+from common.errors import Conflict
+from common.rights import Right, require
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import set_threshold
-from mvtec_site.errors import Conflict
 from records.services import Actor
 
 

@@ -10,10 +10,10 @@ from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from common.numbers import score_text
 from inspection.models import Inspection
 from modelzoo import overview
 from modelzoo.models import ModelVersion
-from mvtec_site.numbers import score_text
 from training.models import Evaluation
 from tuning import selectors
 from tuning.models import RescoringRun

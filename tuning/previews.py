@@ -16,13 +16,13 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from common.numbers import score_text
+from common.web.charts import Chart, Mark, lanes, share
 from inspection.history import Filters
 from inspection.models import Inspection
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
-from mvtec_site.charts import Chart, Mark, lanes, share
-from mvtec_site.numbers import score_text
 from tuning.estimates import DEFECTIVE, GOOD, STRATA, Costs
 from tuning.selectors import what_if
 

@@ -20,11 +20,11 @@ from django.db.models import BooleanField, Count, Exists, ExpressionWrapper, F, 
 from django.db.models.functions import Ceil, Greatest, Least
 from django.urls import reverse
 
+from common.errors import NotFound, UserError
 from inspection.history import Filters
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
-from mvtec_site.errors import NotFound, UserError
 from tuning import estimates
 from tuning.estimates import DEFECTIVE, GOOD, Costs, Estimate, Seen
 from tuning.models import Rescored, RescoringRun

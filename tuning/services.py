@@ -21,7 +21,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from accounts.roles import Right, require
+from common.errors import Conflict, UserError
+from common.rights import Right, require
 from inspection.history import Filters
 from inspection.models import Inspection
 from inspection.services import lease
@@ -30,7 +31,6 @@ from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, UserError
 from records.services import Actor, audit
 from tuning.models import Rescored, RescoringRun
 

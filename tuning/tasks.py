@@ -6,8 +6,8 @@ import uuid
 
 from celery import Task, shared_task
 
+from common.context import acting
 from inspection.services import worker_name
-from records.context import acting
 from tuning import services
 
 

@@ -19,15 +19,15 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from accounts.roles import Right, may
-from accounts.web import needs, refusal
+from common.errors import UserError
+from common.numbers import score_text
+from common.rights import Right, may
+from common.web.decorators import needs, refusal
 from inspection.history import Filters
 from modelzoo import overview
 from modelzoo.models import ModelVersion
 from modelzoo.overview import flat
 from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
-from mvtec_site.errors import UserError
-from mvtec_site.numbers import score_text
 from tuning import applying, comparing, previews, services
 from tuning.estimates import Costs
 from tuning.previews import DAYS, Asked

@@ -9,9 +9,9 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts.models import ApiToken
-from accounts.roles import narrow
 from accounts.selectors import valid_token
 from accounts.services import note_use
+from common.rights import narrow
 
 
 class TokenAuthentication(BaseAuthentication):

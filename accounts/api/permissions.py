@@ -8,7 +8,7 @@ from django.http import Http404
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from accounts.roles import Right, may, require
+from common.rights import Right, may, require
 
 
 class HasRight(BasePermission):

@@ -8,8 +8,8 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from accounts.roles import Right, Role, Scope
-from mvtec_site.api import page_output
+from common.api.base import page_output
+from common.rights import Right, Role, Scope
 
 
 class TokenOfMeOutput(serializers.Serializer):

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from accounts.models import ApiToken
-from accounts.roles import SCOPES, Right, Scope, may
+from common.context import current
+from common.rights import SCOPES, Right, Scope, may
 from mvtec_site import broker
-from records.context import current
 
 log = logging.getLogger(__name__)
 _WINDOW = 60

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from accounts import selectors, services
 from accounts.api import serializers as shapes
 from accounts.models import ApiToken
-from accounts.roles import Right
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
+from common.api.base import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
+from common.rights import Right
 
 _ID = OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 

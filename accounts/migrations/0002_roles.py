@@ -1,4 +1,4 @@
-"""The four roles, as groups. What each may do stands in accounts/roles.py."""
+"""The four roles, as groups. What each may do stands in common/rights.py."""
 
 from django.db import migrations
 

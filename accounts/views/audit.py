@@ -20,10 +20,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from accounts.roles import Right, may
-from accounts.web import needs
-from mvtec_site.api import read_page
-from mvtec_site.errors import NotFound, UserError
+from common.api.base import read_page
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.decorators import needs
 from records import selectors
 from records.models import AuditEvent
 from records.sentences import Sentence, names_in, names_of, pointed_to, sentence_of

@@ -22,11 +22,11 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import selectors
-from accounts.roles import SCOPES, Right, Scope, may, rights_of, roles_with
 from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
-from accounts.web import needs
-from mvtec_site.errors import UserError
+from common.errors import UserError
+from common.rights import SCOPES, Right, Scope, may, rights_of, roles_with
+from common.web.decorators import needs
 from mvtec_site.frame import STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
 
 _SHOWN_TOKENS = 100

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_GET
 
 from accounts import sign_in
 from accounts.middleware import is_from_script
-from mvtec_site.errors import UserError
+from common.errors import UserError
 
 
 class SignInForm(AuthenticationForm):

@@ -20,7 +20,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_output, parsed, problems, read_page
+from common.api.parsers import JSONParser, MultiPartParser
+from common.database import UNAVAILABLE
+from common.errors import UserError
+from common.rights import Right
 from inspection import batch_reports, batches, selectors
 from inspection.api.history import DIALECT
 from inspection.api.idempotency import KEY, REPLAY
@@ -30,10 +34,6 @@ from inspection.history import parse_filters, refuse
 from inspection.idempotency import HEADER, REPLAYED, fingerprint
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.selectors import deployment_in_force
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_output, parsed, problems, read_page
-from mvtec_site.database import UNAVAILABLE
-from mvtec_site.errors import UserError
-from mvtec_site.parsers import JSONParser, MultiPartParser
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
 _FILTERS = ("since", "until", "category")

@@ -9,15 +9,15 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
+from common.api.parsers import JSONParser
+from common.rights import Right
 from inspection.services import await_deployment
 from modelzoo import documents, services
 from modelzoo.api import serializers as shapes
 from modelzoo.api.views import VERSION_ID
 from modelzoo.models import Deployment
 from modelzoo.selectors import find_category, find_version
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
-from mvtec_site.parsers import JSONParser
 
 _DEPLOYMENT_ID = OpenApiParameter("deployment_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)

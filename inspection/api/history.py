@@ -11,13 +11,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, OneForm, page_output, problems, read_page
+from common.csv_tables import DEFAULT_DIALECT, DIALECTS
+from common.rights import Right
 from inspection import history
 from inspection.api.serializers import InspectionOutput
 from inspection.exports import COLUMNS, FORMS, export_inspections
 from inspection.models import Inspection, Review
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, page_output, problems, read_page
-from records.csv_tables import DEFAULT_DIALECT, DIALECTS
 
 _YES_NO = {"type": "string", "enum": ["yes", "no"]}
 _NUMBER = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}

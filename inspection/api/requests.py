@@ -8,12 +8,12 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import ApiView, NoInput, parsed, problems
+from common.rights import Right
 from inspection import selectors, services
 from inspection.api.idempotency import REPLAY
 from inspection.api.serializers import InspectionOutput, RequestOutput
 from inspection.idempotency import REPLAYED
-from mvtec_site.api import ApiView, NoInput, parsed, problems
 
 
 class RequestView(ApiView):

@@ -12,15 +12,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
+from common.api.parsers import JSONParser
+from common.rights import Right
 from inspection import agreement, reviewed_data, reviews, selectors
 from inspection.api.history import FILTER_PARAMETERS
 from inspection.history import parse_filters
 from inspection.models import RECORDED_VERDICTS, Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.selectors import find_category
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, problems
-from mvtec_site.parsers import JSONParser
 from training.api.serializers import ImportedOutput
 
 _LARGEST_SIDE = 2**31 - 1

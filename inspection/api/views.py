@@ -13,7 +13,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import ApiView, OneForm, immutable, parsed, problems
+from common.api.parsers import FormParser, JSONParser, MultiPartParser
+from common.api.requests import check_one_image
+from common.rights import Right
 from inspection import selectors, services
 from inspection.api import serializers as shapes
 from inspection.api.idempotency import KEY, REPLAY
@@ -21,9 +24,6 @@ from inspection.idempotency import HEADER, REPLAYED
 from inspection.models import Inspection
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
-from mvtec_site.api import ApiView, OneForm, immutable, parsed, problems
-from mvtec_site.parsers import FormParser, JSONParser, MultiPartParser
-from mvtec_site.requests import check_one_image
 from records.images import ImageRejected, check_size
 from records.selectors import gate_limits
 from records.services import report_refusal

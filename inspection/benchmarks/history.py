@@ -26,16 +26,16 @@ from django.test import RequestFactory
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 
+from common.api.base import read_page
+from common.benchmarks import Tell
+from common.context import acting
+from common.errors import Conflict
 from inspection import history, selectors, services
 from inspection.benchmarks.synthetic import has_real_records
 from inspection.exports import export_inspections
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
 from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE, encode_map
-from mvtec_site.api import read_page
-from mvtec_site.benchmarks import Tell
-from mvtec_site.errors import Conflict
-from records.context import acting
 from records.services import file_bytes
 from training.benchmarks.protocol import peak_mb
 

@@ -19,10 +19,10 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 
+from common.benchmarks import Tell
+from common.errors import Conflict, UserError
 from inspection.models import BatchRun, Inspection
 from modelzoo.models import Deployment, ModelVersion
-from mvtec_site.benchmarks import Tell
-from mvtec_site.errors import Conflict, UserError
 from records.models import AuditEvent, AuditVerification
 from training.models import Dataset, Evaluation, TrainingRun
 

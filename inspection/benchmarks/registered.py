@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from mvtec_site.benchmarks import Benchmark, Tell
-from mvtec_site.errors import UserError
+from common.benchmarks import Benchmark, Tell
+from common.errors import UserError
 
 
 def _arguments(parser: ArgumentParser) -> None:

@@ -25,9 +25,9 @@ import httpx
 from django.conf import settings
 from django.db import connection
 
+from common.errors import Unavailable, UserError
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import Unavailable, UserError
 from records.images import open_rgb
 from records.selectors import gate_limits
 

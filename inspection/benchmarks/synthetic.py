@@ -28,13 +28,13 @@ from django.db.models import Model
 from django.utils import timezone
 from PIL import Image
 
-from accounts.roles import Role
+from common.rights import Role
+from common.version import code_version
 from inspection.attested import said_of_inspection, said_of_review
 from inspection.models import BatchRun, Inspection, InspectionRequest, Review, Standing
 from modelzoo.maps import MEDIA_TYPE, encode_map
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.services import ensure_category, register_version, set_threshold
-from mvtec_site.version import code_version
 from records.chain import GENESIS
 from records.images import GateLimits, pass_gate
 from records.models import Asset, AuditEvent, canonical

@@ -20,14 +20,14 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
 
-from accounts.roles import Right, may
-from accounts.web import needs, refusal
+from common.api.base import read_page
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.decorators import needs, refusal
 from inspection import batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.services import PartContext
 from modelzoo.selectors import active_deployments, deployment_in_force
-from mvtec_site.api import read_page
-from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import category_of
 from records.selectors import accepted_files
 from training.archives import is_zip

@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from accounts.roles import Right
-from accounts.web import needs
+from common.errors import UserError
+from common.rights import Right
+from common.web.decorators import needs
 from inspection import reviewed_data
 from inspection.history import parse_filters
 from modelzoo.models import Category
-from mvtec_site.errors import UserError
 
 
 class FromReviewsForm(forms.Form):

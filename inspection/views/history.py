@@ -17,17 +17,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
-from accounts.roles import Right, may
-from accounts.web import needs, refusal
+from common.api.base import read_page
+from common.errors import UserError
+from common.rights import Right, may
+from common.web.decorators import needs, refusal
+from common.web.toasts import toast_on_next_page, with_toast
 from inspection import browsing, history, selectors
 from inspection.browsing import SHEET, Query
 from inspection.models import Inspection, Review
 from inspection.reviews import record_reviews
 from inspection.saved_views import delete_view, save_view
 from modelzoo.models import ModelVersion
-from mvtec_site.api import read_page
-from mvtec_site.errors import UserError
-from mvtec_site.toasts import toast_on_next_page, with_toast
 
 _LABELS = {
     "period": "Period",

@@ -18,8 +18,11 @@ from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
 from accounts.middleware import is_from_script
-from accounts.roles import Right, may
-from accounts.web import needs
+from common.api.requests import check_one_image
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.decorators import needs
+from common.web.toasts import toast_on_next_page, with_toast
 from inspection import browsing, selectors, services
 from inspection import line as reads
 from inspection.api.views import read_upload
@@ -28,10 +31,7 @@ from inspection.reviews import COMMENT_MOST, record_review
 from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
-from mvtec_site.errors import NotFound, UserError
 from mvtec_site.frame import CATEGORY, category_of, keep_in_browser, station_of
-from mvtec_site.requests import check_one_image
-from mvtec_site.toasts import toast_on_next_page, with_toast
 from records.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.

@@ -8,13 +8,13 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
-from accounts.roles import Right
-from accounts.web import needs
+from common.errors import UserError
+from common.rights import Right
+from common.web.decorators import needs
 from inspection.services import await_deployment
 from modelzoo import services
 from modelzoo.models import Deployment
 from modelzoo.views import model_page, reason_of, version_or_404
-from mvtec_site.errors import UserError
 
 
 @require_POST

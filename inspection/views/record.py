@@ -14,16 +14,16 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 
-from accounts.roles import Right, may
-from accounts.web import needs
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.decorators import needs
+from common.web.toasts import toast_on_next_page, with_toast
 from inspection import browsing, opened
 from inspection.browsing import Query
 from inspection.certificate import make_certificate
 from inspection.models import Inspection
 from inspection.reviews import record_review
 from inspection.selectors import VERDICT_WORDS, verdict_in_words
-from mvtec_site.errors import NotFound, UserError
-from mvtec_site.toasts import toast_on_next_page, with_toast
 
 
 @require_GET

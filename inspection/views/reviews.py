@@ -11,14 +11,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
-from accounts.roles import Right
-from accounts.web import needs
+from common.errors import UserError
+from common.rights import Right
+from common.web.decorators import needs
+from common.web.toasts import toast_on_next_page, with_toast
 from inspection import agreement
 from inspection.models import Review
 from inspection.reviews import undo_reviews
 from inspection.selectors import find_inspection, verdict_in_words
-from mvtec_site.errors import UserError
-from mvtec_site.toasts import toast_on_next_page, with_toast
 
 # Ids of records that one header holds; of more, pages are told that there are many and load anew.
 _NAMED_MOST = 40

@@ -6,10 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from common.api.base import page_output
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.torch_free import ACTIONS
-from mvtec_site.api import page_output
 
 _LARGEST_ID = 10**18 - 1
 

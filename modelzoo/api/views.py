@@ -14,12 +14,12 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, parsed_query, problems
+from common.api.parsers import JSONParser
+from common.rights import Right
 from modelzoo import documents, packing, services
 from modelzoo.api import serializers as shapes
 from modelzoo.selectors import find_category, find_version, input_rules
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, parsed_query, problems
-from mvtec_site.parsers import JSONParser
 
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
 VERSION_ID = OpenApiParameter("version_id", OpenApiTypes.INT64, OpenApiParameter.PATH)

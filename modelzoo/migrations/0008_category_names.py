@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import mvtec_site.names
+import common.names
 from records.triggers import with_triggers_elsewhere
 
 
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 migrations.AlterField(
                     "category",
                     "name",
-                    models.CharField(max_length=100, unique=True, validators=[mvtec_site.names.validate_short_name]),
+                    models.CharField(max_length=100, unique=True, validators=[common.names.validate_short_name]),
                 )
             ]
         ),

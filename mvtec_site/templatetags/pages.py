@@ -8,11 +8,11 @@ from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
 
+from common.numbers import score_text
+from common.web.toasts import undo_of
 from inspection.models import Inspection
 from inspection.selectors import VERDICT_WORDS
 from modelzoo.models import ModelVersion
-from mvtec_site.numbers import score_text
-from mvtec_site.toasts import undo_of
 from records.models import Asset
 
 register = template.Library()

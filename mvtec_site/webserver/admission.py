@@ -18,8 +18,8 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, close_old_connections
 
-from accounts.roles import Right, may, narrow, rights_of
 from accounts.selectors import valid_token
+from common.rights import Right, may, narrow, rights_of
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.endpoints import Endpoint
 from mvtec_site.webserver.refusals import Refusal

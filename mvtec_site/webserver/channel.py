@@ -15,12 +15,12 @@ from django.conf import settings
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
+from common.context import forwarded_address
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.endpoints import Lane
 from mvtec_site.webserver.parser import RequestParser
 from mvtec_site.webserver.refusals import ENVIRON_KEY, Refusal, UnreceivedBody
-from records.context import forwarded_address
 
 if TYPE_CHECKING:
     from mvtec_site.webserver.listener import Listener

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from accounts.roles import Right
+from common.rights import Right
 
 
 class Lane(StrEnum):

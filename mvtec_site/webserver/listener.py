@@ -14,6 +14,7 @@ from gunicorn.glogging import Logger
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
+from common.context import forwarded_address
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.admission import Admissions
@@ -22,7 +23,6 @@ from mvtec_site.webserver.endpoints import Lane
 from mvtec_site.webserver.lanes import Lanes
 from mvtec_site.webserver.parser import RequestParser
 from mvtec_site.webserver.spool import Spool
-from records.context import forwarded_address
 
 log = logging.getLogger(__name__)
 _ACCEPTS_AT_ONCE = 64
@@ -195,7 +195,7 @@ def listen(sock: socket.socket, shared: Shared) -> _Limits:
     adjustments = Adjustments(
         sockets=[],
         ident=None,
-        clear_untrusted_proxy_headers=False,  # records.context decides by PROXIES what to believe
+        clear_untrusted_proxy_headers=False,  # common.context decides by PROXIES what to believe
         log_socket_errors=False,
         recv_bytes=64 * 1024,
         inbuf_overflow=1024**2,

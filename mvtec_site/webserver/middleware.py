@@ -12,7 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
 
-from mvtec_site import problems
+from common.api import problems
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.endpoints import endpoint_of
 from mvtec_site.webserver.refusals import ENVIRON_KEY, Refusal

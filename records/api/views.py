@@ -11,7 +11,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mvtec_site.api import (
+from common.api.base import (
     PAGE_PARAMETERS,
     ApiView,
     NoInput,

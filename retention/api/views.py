@@ -8,10 +8,10 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, parsed_query, problems
+from common.api.parsers import JSONParser
+from common.rights import Right
 from modelzoo.selectors import find_category
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, parsed_query, problems
-from mvtec_site.parsers import JSONParser
 from retention import selectors, services
 from retention.api import serializers as shapes
 

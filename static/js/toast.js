@@ -1,5 +1,5 @@
 // Toasts: what was just done, over the page, with Undo. Without this they stand at the head of the next page.
-// The server sends one with the event `toast` (mvtec_site/toasts.py); after an undo it sends `undone` with the ids of the
+// The server sends one with the event `toast` (common/web/toasts.py); after an undo it sends `undone` with the ids of the
 // records, for pages to show them as they are now.
 "use strict";
 

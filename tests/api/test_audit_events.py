@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 
+from common.context import acting
 from records.chain import Event
-from records.context import acting
 from records.models import AuditCheckpoint, AuditEvent
 from records.selectors import verify_export
 from records.services import audit

@@ -12,11 +12,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from rest_framework import serializers
 
+from common.api.parsers import JSONParser
+from common.api.requests import nearest_name
 from inspection.models import Inspection, InspectionRequest
 from modelzoo.models import Deployment, ModelVersion
 from mvtec_site.management.commands.run import host_names_sentence
-from mvtec_site.parsers import JSONParser
-from mvtec_site.requests import nearest_name
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.api.test_api import problem, upload

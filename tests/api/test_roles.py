@@ -14,9 +14,9 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from accounts.roles import SCOPES, Right, Role, Scope
 from accounts.services import issue_token
-from mvtec_site.api import ApiView
+from common.api.base import ApiView
+from common.rights import SCOPES, Right, Role, Scope
 
 # ---------------------------------------------------------------- who asks
 # The last three are tokens of an engineer, with one scope each; "no role" is signed in and has none.

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from django.test import Client
 
 from accounts.models import ApiToken, FailedSignIns
-from accounts.roles import Right, may
+from common.rights import Right, may
 from records.models import AuditEvent
 from tests.conftest import person
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.backup import BackupDamaged, _member_line, verify_backup
 from tests import parts
 from tests.stack.conftest import Stack, migrated, new_stack, trained

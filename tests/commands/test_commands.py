@@ -247,7 +247,7 @@ def test_a_queued_run_waits_for_a_worker(dataset_folder: Path) -> None:
 
 def test_what_a_workers_process_does_came_by_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody typed the command: a page, the API or a command asked for the run."""
-    from records.context import current
+    from common.context import current
 
     sources = []
 

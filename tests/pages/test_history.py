@@ -16,6 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from common.numbers import score_text
 from inspection import browsing, history
 from inspection.benchmarks.synthetic import generate
 from inspection.exports import FORMS
@@ -25,7 +26,6 @@ from inspection.views import history as page
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import set_input_checks, set_threshold
-from mvtec_site.numbers import score_text
 from records.models import AuditEvent
 from tests import parts, scores
 from tests.conftest import person

@@ -13,11 +13,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from common.errors import Conflict
+from common.numbers import score_text
 from inspection.models import Inspection
 from modelzoo.models import Deployment, InputCheckSettings, ModelVersion
 from modelzoo.services import archive_version, set_threshold
-from mvtec_site.errors import Conflict
-from mvtec_site.numbers import score_text
 from tests import scores
 from tests.scores import Part
 from tests.versions import another, serve

@@ -17,11 +17,11 @@ from django.utils import timezone
 from accounts import sign_in
 from accounts.api.throttles import RequestsPerMinute
 from accounts.models import ApiToken, FailedSignIns
-from accounts.roles import Forbidden, Right, Scope, may, narrow
 from accounts.services import create_user, issue_token, revoke_token, set_roles
+from common.context import acting, address_of
+from common.errors import Conflict, NotFound, UserError
+from common.rights import Forbidden, Right, Scope, may, narrow
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, NotFound, UserError
-from records.context import acting, address_of
 from records.models import AuditEvent
 from tests.conftest import person
 from tests.threads import at_once

@@ -14,17 +14,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 
+from common.context import acting
+from common.errors import Conflict, UserError
 from inspection import services as inspecting
 from inspection.models import Inspection
 from inspection.reviews import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
-from mvtec_site.errors import Conflict, UserError
 from records import selectors
 from records.attest import verify_records
 from records.chain import GENESIS
 from records.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
-from records.context import acting
 from records.models import AuditCheckpoint, AuditEvent
 from records.selectors import changes_of, verify_chain, verify_latest
 from records.services import audit, make_checkpoint

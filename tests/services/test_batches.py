@@ -17,7 +17,8 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from accounts.roles import Forbidden
+from common.errors import Conflict, UserError
+from common.rights import Forbidden
 from inspection import batches, services
 from inspection.batch_reports import COLUMNS, batch_report
 from inspection.idempotency import KeyReused
@@ -25,7 +26,6 @@ from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews import record_review
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import Conflict, UserError
 from records.models import Asset, AuditEvent
 from records.selectors import verify_chain
 from tests import parts

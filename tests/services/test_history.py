@@ -19,14 +19,14 @@ from django.db.models import F
 from django.http import QueryDict
 from django.test import RequestFactory
 
-from accounts.roles import Forbidden
+from common.api.base import Page, read_page
+from common.errors import UserError
+from common.rights import Forbidden
 from inspection import exports, history
 from inspection.benchmarks.synthetic import generate
 from inspection.exports import COLUMNS, export_inspections
 from inspection.history import Filters, parse_filters
 from inspection.models import Inspection, InspectionRequest, Standing
-from mvtec_site.api import Page, read_page
-from mvtec_site.errors import UserError
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests.triggers import without_triggers

@@ -12,12 +12,12 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
+from common.errors import UserError
 from inspection import services
 from inspection.idempotency import KeyReused, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from modelzoo.models import Deployment
 from mvtec_site import broker
-from mvtec_site.errors import UserError
 from records.models import AuditEvent
 from tests import parts
 from tests.threads import at_once

@@ -21,6 +21,7 @@ from django.utils import timezone
 from PIL import Image
 from scipy import ndimage
 
+from common.errors import UserError
 from inspection import selectors, services
 from inspection.models import Inspection, InspectionRequest
 from modelzoo import runtime
@@ -30,7 +31,6 @@ from modelzoo.detectors.preprocessing import Frame, Prepared
 from modelzoo.maps import decode_map
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
-from mvtec_site.errors import UserError
 from records.images import ImageRejected
 from records.models import Asset, AuditEvent
 from records.services import receive_image

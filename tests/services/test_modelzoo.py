@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from accounts.roles import Forbidden
+from common.errors import Conflict, NotFound, UserError
+from common.rights import Forbidden
 from inspection import services as inspection
 from modelzoo import services
 from modelzoo.models import Deployment, ModelVersion, Threshold
@@ -22,7 +23,6 @@ from modelzoo.selectors import (
     threshold_in_force,
 )
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, NotFound, UserError
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests.versions import another, serve

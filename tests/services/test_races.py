@@ -11,9 +11,9 @@ from itertools import pairwise
 import pytest
 from django.contrib.auth.models import User
 
+from common.errors import Conflict
 from modelzoo import services
 from modelzoo.models import Deployment, ModelVersion, Threshold
-from mvtec_site.errors import Conflict
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests.threads import at_once

@@ -14,11 +14,11 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from common.errors import Conflict, NotFound
 from inspection import selectors, services
 from inspection.models import Inspection, InspectionRequest
 from modelzoo.models import Deployment
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, NotFound
 from records.models import AuditEvent
 from records.services import receive_image
 from tests import parts

@@ -14,7 +14,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 from scipy.stats import spearmanr
 
-from accounts.roles import Forbidden
+from common.errors import Conflict, UserError
+from common.rights import Forbidden
 from inspection.history import Filters
 from inspection.models import Inspection
 from inspection.reviews import record_review
@@ -23,7 +24,6 @@ from modelzoo import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site import broker
-from mvtec_site.errors import Conflict, UserError
 from mvtec_site.tasks import sweep
 from records.models import Asset, AuditEvent
 from records.selectors import verify_chain

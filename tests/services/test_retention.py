@@ -19,11 +19,11 @@ from django.core.files.storage import default_storage
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
-from accounts.roles import Forbidden
+from common.errors import Conflict, UserError
+from common.rights import Forbidden
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
-from mvtec_site.errors import Conflict, UserError
 from records.models import Asset, AuditEvent
 from records.selectors import verify_chain
 from records.services import enter_asset, file_bytes

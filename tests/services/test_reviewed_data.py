@@ -14,7 +14,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from PIL import Image, ImageEnhance
 
-from accounts.roles import Forbidden
+from common.errors import Conflict, UserError
+from common.rights import Forbidden
 from inspection import services
 from inspection.history import parse_filters
 from inspection.models import Inspection
@@ -28,7 +29,6 @@ from modelzoo.detectors.preprocessing import Frame, Prepared, Preprocessing
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_input_checks
-from mvtec_site.errors import Conflict, UserError
 from records.models import Asset, AuditEvent
 from records.selectors import gate_limits, verify_chain
 from tests import parts

@@ -16,13 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from accounts.roles import Forbidden
+from common.errors import UserError
+from common.rights import Forbidden
 from inspection import agreement, selectors, services
 from inspection.history import Filters
 from inspection.models import Inspection, Review, Standing
 from inspection.reviews import AT_ONCE_MOST, Outdated, effective_reviews, record_review, record_reviews, undo_reviews
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import UserError
 from records.attest import verify_all
 from records.models import AuditEvent
 from records.selectors import verify_chain

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
+from common.errors import UserError
 from inspection.history import Filters, parse_filters
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
-from mvtec_site.errors import UserError
 from tests.scores import BEGAN, Part, stored
 from tuning.benchmarks import history
 from tuning.estimates import Costs, Estimate, Seen

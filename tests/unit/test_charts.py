@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvtec_site.charts import Tick, lanes, marks_of, rates
-from mvtec_site.numbers import score_text
+from common.numbers import score_text
+from common.web.charts import Tick, lanes, marks_of, rates
 
 CSS = (Path(__file__).parents[2] / "static/css/app.css").read_text()
 

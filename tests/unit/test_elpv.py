@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from records.images import GateLimits
 from tests.unit import badfiles
 from training import elpv

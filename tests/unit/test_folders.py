@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from common.errors import Conflict, NotFound, UserError
 from inspection import folders
-from mvtec_site.errors import Conflict, NotFound, UserError
 from records.images import ImageRejected
 from tests.unit import badfiles
 

@@ -16,7 +16,7 @@ from django.utils.datastructures import MultiValueDict
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mvtec_site.multipart import UnreadableRequest, read_multipart
+from common.api.multipart import UnreadableRequest, read_multipart
 
 BOUNDARY = b"x-boundary"
 

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mvtec_site.names import MAX_BYTES, short_name, validate_short_name
+from common.names import MAX_BYTES, short_name, validate_short_name
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mvtec_site.errors import UserError
-from mvtec_site.paths import without_server_paths
+from common.errors import UserError
+from common.paths import without_server_paths
 
 
 @pytest.mark.parametrize(

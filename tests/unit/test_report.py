@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from common.errors import UserError
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import UserError
 from training.models import DatasetImage, Evaluation
 from training.report import charts, page, words
 from training.report.pictures import choose

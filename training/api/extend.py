@@ -10,10 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import ApiView, parsed, problems
+from common.api.parsers import JSONParser
+from common.rights import Right
 from modelzoo.selectors import find_version
-from mvtec_site.api import ApiView, parsed, problems
-from mvtec_site.parsers import JSONParser
 from training import documents, selectors, services
 from training.api.serializers import FullTrainingRunOutput
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from common.api.base import page_output
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.api.serializers import choice_filter, filter_field
 from modelzoo.models import Threshold
-from mvtec_site.api import page_output
 from training.models import DatasetImage, TrainingRun
 from training.options import threshold_rule
 

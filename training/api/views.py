@@ -10,8 +10,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
-from mvtec_site.api import (
+from common.api.base import (
     PAGE_PARAMETERS,
     ApiView,
     NoInput,
@@ -22,8 +21,9 @@ from mvtec_site.api import (
     parsed_query,
     problems,
 )
-from mvtec_site.errors import NotFound
-from mvtec_site.parsers import JSONParser, MultiPartParser
+from common.api.parsers import JSONParser, MultiPartParser
+from common.errors import NotFound
+from common.rights import Right
 from records.models import Asset
 from training import documents, selectors, services
 from training.api import serializers as shapes

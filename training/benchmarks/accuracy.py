@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
+from common.errors import UserError
 from modelzoo.detectors.calibration import percentile_threshold
-from mvtec_site.errors import UserError
 from training.benchmarks.runs import Contestant
 from training.evaluation import evaluate_images
 from training.models import Dataset, DatasetImage

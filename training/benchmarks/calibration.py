@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from common.errors import UserError
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.calibration import conformal_threshold, percentile_threshold
-from mvtec_site.errors import UserError
 from training.benchmarks.runs import Contestant
 from training.evaluation import judge
 from training.models import Dataset, DatasetImage

@@ -11,10 +11,10 @@ from typing import Any
 
 from django.conf import settings
 
+from common.benchmarks import Benchmark, Tell
+from common.errors import UserError
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import find_version, newest_of_each_algorithm
-from mvtec_site.benchmarks import Benchmark, Tell
-from mvtec_site.errors import UserError
 from training.imports import find_dataset
 
 

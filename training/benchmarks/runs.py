@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from common.errors import UserError
 from modelzoo.detectors import registry
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import DetectorError
-from mvtec_site.errors import UserError
 
 
 @dataclass(frozen=True)

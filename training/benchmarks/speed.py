@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.errors import UserError
 from modelzoo.models import ModelVersion
-from mvtec_site.errors import UserError
 from training.benchmarks.protocol import Side, SideFailed
 from training.models import Dataset, DatasetImage
 from training.selectors import images_of

@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from typing import Any
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from modelzoo.models import ModelVersion
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 from training import services
 from training.models import TrainingRun
 

@@ -2,7 +2,7 @@
 
 from django.db import migrations, models
 
-import mvtec_site.names
+import common.names
 
 
 class Migration(migrations.Migration):
@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                     "dataset",
                     "name",
                     models.CharField(
-                        db_index=True, max_length=100, validators=[mvtec_site.names.validate_short_name]
+                        db_index=True, max_length=100, validators=[common.names.validate_short_name]
                     ),
                 )
             ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mvtec_site.numbers import score_text
+from common.numbers import score_text
 
 
 @dataclass(frozen=True)

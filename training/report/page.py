@@ -11,9 +11,9 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from common.errors import UserError
+from common.version import library_versions
 from modelzoo.models import ModelVersion, Threshold
-from mvtec_site.errors import UserError
-from mvtec_site.version import library_versions
 from training.models import Dataset, Evaluation
 from training.report import words
 from training.report.charts import Plot, curve, histogram

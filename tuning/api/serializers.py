@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
+from common.api.base import page_output
 from inspection.models import Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.models import Deployment, Threshold
-from mvtec_site.api import page_output
 from tuning.models import RescoringRun
 from tuning.selectors import MOST_BINS
 

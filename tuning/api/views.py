@@ -8,13 +8,13 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.roles import Right
+from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, page_response, parsed, problems
+from common.api.parsers import JSONParser
+from common.errors import UserError
+from common.rights import Right
 from inspection.api.history import FILTER_PARAMETERS
 from inspection.history import parse_filters
 from modelzoo.selectors import find_version
-from mvtec_site.api import PAGE_PARAMETERS, ApiView, NoInput, page_response, parsed, problems
-from mvtec_site.errors import UserError
-from mvtec_site.parsers import JSONParser
 from tuning import selectors, services
 from tuning.api import serializers as shapes
 from tuning.estimates import Costs

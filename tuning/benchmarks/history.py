@@ -12,12 +12,12 @@ from typing import Any
 from django.db.models import Count
 from rest_framework.renderers import JSONRenderer
 
+from common.benchmarks import Tell
+from common.errors import Conflict
 from inspection.history import Filters
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
-from mvtec_site.benchmarks import Tell
-from mvtec_site.errors import Conflict
 from tuning.estimates import Costs
 from tuning.selectors import what_if
 

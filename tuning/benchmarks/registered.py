@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mvtec_site.benchmarks import Benchmark, Tell
+from common.benchmarks import Benchmark, Tell
 
 
 def _what_if(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from django.utils import timezone
 
-from accounts.roles import Scope
 from accounts.selectors import find_user, token_document
 from accounts.services import issue_token
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
+from common.commands import ProductCommand
+from common.errors import UserError
+from common.rights import Scope
 
 _MOST_DAYS = 36500
 

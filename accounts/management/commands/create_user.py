@@ -7,11 +7,11 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from accounts.roles import Role
 from accounts.selectors import user_document
 from accounts.services import create_user
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
+from common.commands import ProductCommand
+from common.errors import UserError
+from common.rights import Role
 
 
 class Command(ProductCommand):

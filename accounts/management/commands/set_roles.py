@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from accounts.roles import Role
 from accounts.selectors import find_user, user_document
 from accounts.services import set_roles
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
+from common.rights import Role
 
 
 class Command(ProductCommand):

@@ -7,7 +7,7 @@ from typing import Any
 
 from accounts.models import FailedSignIns
 from accounts.sign_in import unlock
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
 
 
 class Command(ProductCommand):

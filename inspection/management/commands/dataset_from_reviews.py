@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from common.commands import ProductCommand
 from inspection import reviewed_data
 from inspection.history import given_as_words, parse_filters
 from modelzoo.selectors import find_category
-from mvtec_site.commands import ProductCommand
 
 
 class Command(ProductCommand):

@@ -19,9 +19,9 @@ from django.db import transaction
 
 from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
+from common.commands import ProductCommand
+from common.errors import Unavailable
 from modelzoo.models import ModelVersion
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Unavailable
 from mvtec_site.supervisor import Supervisor
 from records.services import audit
 from training.imports import import_path

@@ -6,8 +6,8 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict, UserError
+from common.commands import ProductCommand
+from common.errors import Conflict, UserError
 
 
 class Command(ProductCommand):

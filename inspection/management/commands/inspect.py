@@ -8,14 +8,14 @@ from typing import Any
 
 from django.conf import settings
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from inspection import services
 from inspection.models import Inspection
 from inspection.selectors import inspection_document
 from modelzoo.how import how, how_options
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 
 
 class Command(ProductCommand):

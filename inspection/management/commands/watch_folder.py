@@ -16,11 +16,11 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from accounts.roles import Right, require
+from common.commands import ProductCommand
+from common.errors import UserError
+from common.rights import Right, require
 from inspection.watching import PART_FIELDS, Handled, NotNow, Watch, Watcher
 from modelzoo.selectors import NoModelLoaded, deployment_in_force
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 
 
 def _seconds(text: str) -> float:

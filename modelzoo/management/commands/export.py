@@ -6,9 +6,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from modelzoo.selectors import find_version
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 
 
 class Command(ProductCommand):

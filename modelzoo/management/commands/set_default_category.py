@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from common.commands import ProductCommand
 from modelzoo.selectors import find_category
 from modelzoo.services import set_default_category
-from mvtec_site.commands import ProductCommand
 
 
 class Command(ProductCommand):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from mvtec_site.benchmarks import registered
-from mvtec_site.commands import ProductCommand
+from common.benchmarks import registered
+from common.commands import ProductCommand
 
 
 class Command(ProductCommand):

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
 from mvtec_site.supervisor import Supervisor
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

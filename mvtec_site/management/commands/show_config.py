@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
 
 
 class Command(ProductCommand):

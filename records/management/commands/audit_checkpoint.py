@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
 from records.checkpoints import as_said, write_checkpoint
 from records.services import make_checkpoint
 from records.signing import own_key, pem

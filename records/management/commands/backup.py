@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict
+from common.commands import ProductCommand
+from common.errors import Conflict
 from records.backup import make_backup
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.timezone import is_naive, make_aware
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
+from common.commands import ProductCommand
+from common.errors import UserError
 from records.export import lines_of
 from records.selectors import filter_events, stream_events
 from records.services import note_export

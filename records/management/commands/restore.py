@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict, UserError
+from common.commands import ProductCommand
+from common.errors import Conflict, UserError
 from records.backup import restore_backup
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.conf import settings
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict, UserError
+from common.commands import ProductCommand
+from common.errors import Conflict, UserError
 from records.attest import verify_all
 from records.chain import ChainReport
 from records.checkpoints import Checkpoint, checkpoints_in, read_checkpoints

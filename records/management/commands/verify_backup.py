@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
 from records.backup import verify_backup
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 from tqdm import tqdm
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict, UserError
+from common.commands import ProductCommand
+from common.errors import Conflict, UserError
 from records.models import Asset
 from retention import selectors
 from retention.models import RetentionRun

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from modelzoo.selectors import find_category
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 from retention.models import RetentionPolicy
 from retention.selectors import policy_document
 from retention.services import set_policy

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.runtime import hold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 from training.imports import find_dataset
 from training.models import DatasetImage
 from training.selectors import images_of, latest_dataset

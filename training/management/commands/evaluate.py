@@ -6,11 +6,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from modelzoo.how import how, how_options
 from modelzoo.runtime import hold
 from modelzoo.selectors import find_version, threshold_in_force
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 from training.models import DatasetImage
 from training.report import page
 from training.report.words import figure_range, percent, percent_range, shortcut_sentences

@@ -6,9 +6,9 @@ import uuid
 from argparse import ArgumentParser
 from typing import Any
 
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import Conflict, UserError
-from records.context import acting
+from common.commands import ProductCommand
+from common.context import acting
+from common.errors import Conflict, UserError
 from training.services import Claim, ClaimLost
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from mvtec_site.commands import ProductCommand
+from common.commands import ProductCommand
 from training.imports import Imported, import_path
 from training.layout import LabelNames
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from training import services
 from training.imports import find_dataset
 from training.management.runs import RunCommand

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 from training.management.commands.train import Command as TrainCommand
 
 

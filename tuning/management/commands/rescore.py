@@ -5,12 +5,12 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from common.commands import ProductCommand
+from common.errors import UserError
 from inspection.history import FILTER_NAMES, given_as_words, parse_filters
 from modelzoo.how import how, how_options
 from modelzoo.selectors import find_version
 from mvtec_site import broker
-from mvtec_site.commands import ProductCommand
-from mvtec_site.errors import UserError
 from tuning import services
 from tuning.models import RescoringRun
 from tuning.selectors import find_rescoring, rescoring_document, rescoring_summary

@@ -10,8 +10,8 @@ from django.http import QueryDict
 from rest_framework import parsers
 from rest_framework.parsers import DataAndFiles, get_encoding  # type: ignore[attr-defined]
 
-from mvtec_site.multipart import UnreadableRequest, check_text, read_multipart
-from mvtec_site.requests import check_form
+from common.api.multipart import UnreadableRequest, check_text, read_multipart
+from common.api.requests import check_form
 
 _Context = Mapping[str, Any] | None
 
@@ -85,7 +85,7 @@ class FormParser(parsers.FormParser):
 
 
 class MultiPartParser(parsers.MultiPartParser):
-    """Fields and files, see `mvtec_site.multipart`."""
+    """Fields and files, see `common.api.multipart`."""
 
     def parse(self, stream: IO[Any], media_type: str | None = None, parser_context: _Context = None) -> DataAndFiles:
         context = parser_context or {}

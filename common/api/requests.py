@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 from django.http import HttpRequest, HttpResponse, QueryDict
 from rest_framework import serializers
 
-from mvtec_site.errors import UserError
-from mvtec_site.multipart import UnreadableRequest, check_text, read_multipart
+from common.api.multipart import UnreadableRequest, check_text, read_multipart
+from common.errors import UserError
 
 _CSRF = "csrfmiddlewaretoken"
 
@@ -113,7 +113,7 @@ def check_form(form: QueryDict) -> None:
 class ReadableRequestMiddleware:
     """Text that was no UTF-8 ends as 400 and not as U+FFFD in a record or a search, in addresses and forms.
 
-    The API has parsers of its own (`mvtec_site.parsers`), which read the same way.
+    The API has parsers of its own (`common.api.parsers`), which read the same way.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 
 
 class Right(StrEnum):

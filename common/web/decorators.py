@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.functional import SimpleLazyObject
 
-from accounts.roles import Right, forbidden, may, rights_of
+from common.rights import Right, forbidden, may, rights_of
 
 View = Callable[..., HttpResponseBase]
 

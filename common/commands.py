@@ -13,8 +13,8 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from mvtec_site.errors import UserError
-from records.context import acting
+from common.context import acting
+from common.errors import UserError
 
 
 class ProductCommand(BaseCommand):

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 
 _BYTE_ORDER_MARK = "\ufeff"
 # As a spreadsheet reads it, blanks before it do not count.

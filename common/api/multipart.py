@@ -31,7 +31,7 @@ from django.http.multipartparser import (  # type: ignore[attr-defined]  # the s
 )
 from django.utils.datastructures import MultiValueDict
 
-from mvtec_site.errors import UserError
+from common.errors import UserError
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MAX_HEADER = 8192  # bytes of one part: a long file name, percent-encoded

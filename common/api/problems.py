@@ -20,8 +20,8 @@ from rest_framework import exceptions
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
-from mvtec_site.database import UNAVAILABLE
-from mvtec_site.errors import UserError
+from common.database import UNAVAILABLE
+from common.errors import UserError
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from mvtec_site.paths import without_server_paths
+from common.paths import without_server_paths
 
 
 class UserError(Exception):

@@ -26,10 +26,10 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
-from accounts.roles import Right
-from mvtec_site.errors import UserError
-from mvtec_site.messages import name_choices
-from mvtec_site.requests import check_fields, nearest_name, unknown_name
+from common.api.messages import name_choices
+from common.api.requests import check_fields, nearest_name, unknown_name
+from common.errors import UserError
+from common.rights import Right
 
 T = TypeVar("T")
 

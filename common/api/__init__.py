@@ -1,0 +1,1 @@
+"""What all views of the API share: reading requests, answering in pages, problem documents."""
