@@ -33,9 +33,9 @@ from inspection.idempotency import check_same, own_key
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.selectors import inspection_document
 from inspection.services import PartContext, fail_request, judge_claimed, lease, with_everything
+from jobs import broker
 from modelzoo import runtime
 from modelzoo.models import Category, Deployment
-from mvtec_site import broker
 from records.file_tree import LeftOut
 from records.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset

@@ -15,9 +15,9 @@ from django.utils import timezone
 from inspection import selectors
 from inspection.history import Filters, keys, records_of
 from inspection.models import Inspection, InspectionRequest, Standing
+from jobs import broker
 from modelzoo.detectors.intervals import median_interval, proportion_interval
 from modelzoo.models import Category, Deployment, ModelVersion
-from mvtec_site import broker
 from records.services import Actor
 
 LATEST = 24

@@ -35,13 +35,13 @@ from common.version import code_version
 from inspection.attested import said_of_inspection
 from inspection.idempotency import check_same, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
+from jobs import broker
 from modelzoo import runtime
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, threshold_in_force
 from modelzoo.services import activate, fail_deployment
-from mvtec_site import broker
 from records import handover
 from records.images import as_rgb
 from records.models import Asset

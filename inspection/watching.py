@@ -29,7 +29,7 @@ from inspection.folders import FileUnreadable, read_file
 from inspection.idempotency import own_key
 from inspection.models import Inspection
 from inspection.services import PartContext, inspect_image
-from mvtec_site import broker
+from jobs import broker
 from mvtec_site.celery import INFERENCE
 from records.file_tree import is_hidden, is_image, is_unfinished, read_head
 from records.images import ImageRejected, format_in_name, inspect_upload

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import UserError
+from jobs import liveness
 from modelzoo.models import ModelVersion
-from mvtec_site import liveness
 from records.images import open_rgb
 from records.selectors import gate_limits
 

@@ -19,7 +19,7 @@ from celery.schedules import crontab
 from django.conf import settings
 from kombu import Queue
 
-from mvtec_site import broker, liveness
+from jobs import broker, liveness
 
 # Celery's Django fixup looks for this name and sets Django up before it loads the tasks.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
@@ -58,7 +58,7 @@ app.conf.update(
 app.autodiscover_tasks(["mvtec_site", "records", "training", "inspection", "tuning", "retention"])
 
 
-# ---------------------------------------------------------------- signs of life (see `mvtec_site.liveness`)
+# ---------------------------------------------------------------- signs of life (see `jobs.liveness`)
 _parent: liveness.Parent | None = None
 _board: liveness.Board | None = None
 

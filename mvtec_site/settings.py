@@ -115,7 +115,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "mvtec_site.frame.frame",
+                "mvtec_site.navigation.frame",
                 "common.web.decorators.rights",
             ],
         },

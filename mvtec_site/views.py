@@ -19,8 +19,8 @@ from common.api import problems
 from common.api.problem_list import PROBLEMS
 from common.database import UNAVAILABLE, drop_broken_connection
 from common.version import code_version, libraries
-from mvtec_site import broker
-from mvtec_site.frame import PRODUCT
+from jobs import broker
+from mvtec_site.navigation import PRODUCT
 
 
 @login_not_required

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from common.errors import UserError
 from common.paths import without_server_paths
-from mvtec_site import broker
+from jobs import broker
 from records.attest import verify_all, vouching_events
 from records.chain import ChainReport
 from records.checkpoints import Checkpoint, checkpoints_in

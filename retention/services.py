@@ -23,9 +23,9 @@ from common.errors import Conflict, UserError
 from common.rights import Right, require
 from inspection.models import Inspection
 from inspection.services import lease
+from jobs import broker
 from modelzoo.models import Category
 from modelzoo.services import actor_id, needed_reason
-from mvtec_site import broker
 from records.models import Asset
 from records.services import Actor, audit, hold_chain
 from retention import leftovers, selectors

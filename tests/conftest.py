@@ -215,7 +215,7 @@ def deployment(version: Any) -> Any:
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker inside this process: what would be sent to the broker is done at once."""
 
-    from mvtec_site import broker
+    from jobs import broker
 
     def judge_at_once(task: Any, *words: Any) -> bool:
         task.apply(args=[str(word) for word in words])

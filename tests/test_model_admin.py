@@ -9,9 +9,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from jobs import broker
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.services import activate
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests.conftest import person
 from tests.versions import another, serve

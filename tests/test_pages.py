@@ -484,7 +484,7 @@ def test_nobody_to_judge_is_said_in_words(
     assert "Nothing is judging" not in strip()
     assert "1 image waiting" in strip(waiting=1)
     assert " judging " in strip()
-    monkeypatch.setattr("mvtec_site.broker.last_sign", lambda of: timezone.now() - timedelta(seconds=8))
+    monkeypatch.setattr("jobs.broker.last_sign", lambda of: timezone.now() - timedelta(seconds=8))
     assert "no sign of the inspection service for 8 s" in strip(), (
         "it is not given up yet, and nobody says that it judges"
     )

@@ -19,9 +19,9 @@ from django.utils import timezone
 from common.errors import Conflict, NotFound, UserError
 from common.names import MAX_CHARACTERS, short_name
 from common.rights import Right, require
+from jobs import broker
 from modelzoo import services as modelzoo
 from modelzoo.models import Category, ModelVersion, Threshold
-from mvtec_site import broker
 from records.images import inspect_upload
 from records.models import Asset
 from records.selectors import gate_limits

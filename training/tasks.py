@@ -16,8 +16,8 @@ from celery.worker import state
 from django.conf import settings
 
 from common.database import UNAVAILABLE, drop_broken_connection
-from mvtec_site import liveness
-from mvtec_site.processes import die_with_parent
+from jobs import liveness
+from jobs.processes import die_with_parent
 from training import services
 from training.models import TrainingRun
 

@@ -26,11 +26,11 @@ from common.rights import Right, require
 from inspection.history import Filters
 from inspection.models import Inspection
 from inspection.services import lease
+from jobs import broker
 from modelzoo import runtime
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason
-from mvtec_site import broker
 from records.services import Actor, audit
 from tuning.models import Rescored, RescoringRun
 

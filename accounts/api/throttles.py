@@ -15,7 +15,7 @@ from rest_framework.throttling import BaseThrottle
 from accounts.models import ApiToken
 from common.context import current
 from common.rights import SCOPES, Right, Scope, may
-from mvtec_site import broker
+from jobs import broker
 
 log = logging.getLogger(__name__)
 _WINDOW = 60

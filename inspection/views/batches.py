@@ -28,7 +28,7 @@ from inspection import batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.services import PartContext
 from modelzoo.selectors import active_deployments, deployment_in_force
-from mvtec_site.frame import category_of
+from mvtec_site.navigation import category_of
 from records.selectors import accepted_files
 from training.archives import is_zip
 

@@ -31,7 +31,7 @@ from inspection.reviews import COMMENT_MOST, record_review
 from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
-from mvtec_site.frame import CATEGORY, category_of, keep_in_browser, station_of
+from mvtec_site.navigation import CATEGORY, category_of, keep_in_browser, station_of
 from records.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.

@@ -18,8 +18,8 @@ from inspection.api.history import _SHAPES
 from inspection.benchmarks.synthetic import generate
 from inspection.history import FILTER_NAMES
 from inspection.models import Inspection, InspectionRequest
+from jobs import broker
 from modelzoo.models import Deployment
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from tests.api.test_api import problem

@@ -15,9 +15,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from inspection.services import PartContext, inspect_here
+from jobs import broker
 from modelzoo import documents, overview
 from modelzoo.models import Deployment, ModelVersion, Threshold
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from tests.api.test_api import problem

@@ -12,9 +12,9 @@ from accounts.services import issue_token
 from inspection import services
 from inspection.models import Inspection, Review
 from inspection.reviews import record_review
+from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import ensure_category
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from training.models import Dataset, TrainingRun

@@ -12,8 +12,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from jobs import broker
 from modelzoo.models import ModelVersion
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests.api.test_api import problem
 from tests.environment import ROOT

@@ -12,9 +12,9 @@ from django.test import Client
 
 from inspection.models import Inspection
 from inspection.services import PartContext, inspect_here
+from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from tests.scores import Part, stored

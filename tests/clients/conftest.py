@@ -11,8 +11,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from accounts.services import issue_token
+from jobs import broker
 from mvtec_client import Client, Retry
-from mvtec_site import broker
 
 Connect = Callable[..., Client]
 

@@ -13,8 +13,8 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from inspection.services import PartContext, inspect_here
+from jobs import broker
 from modelzoo.models import ModelVersion
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from tuning.models import RescoringRun

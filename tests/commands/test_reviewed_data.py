@@ -14,8 +14,8 @@ from django.core.management.base import CommandError
 
 from inspection.models import Inspection
 from inspection.reviews import record_review
+from jobs import broker
 from modelzoo.models import ModelVersion
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from training.models import Evaluation, TrainingRun

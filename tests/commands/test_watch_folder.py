@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 
 from inspection.models import Inspection
 from inspection.watching import Handled, Watcher
-from mvtec_site import broker
+from jobs import broker
 from tests import parts
 
 pytestmark = pytest.mark.django_db

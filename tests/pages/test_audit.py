@@ -19,9 +19,9 @@ from django.utils import timezone
 from accounts.services import issue_token
 from inspection.models import Inspection
 from inspection.reviews import record_review, undo_reviews
+from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import activate, request_deployment, set_threshold
-from mvtec_site import broker
 from records import selectors
 from records.models import AuditEvent, AuditVerification
 from records.services import audit, make_checkpoint

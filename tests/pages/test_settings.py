@@ -84,7 +84,7 @@ def test_a_theme_is_kept_in_a_cookie(signed_in: Client) -> None:
 
 @pytest.mark.usefixtures("deployment")
 def test_a_browser_knows_its_station(signed_in: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mvtec_site.broker.live_workers", lambda: {})
+    monkeypatch.setattr("jobs.broker.live_workers", lambda: {})
     station = 'Linie 3; "Süd" <b>'
     assert signed_in.post("/settings/browser", {"station": f" {station} "}).status_code == 302
     for path in ("/settings/", "/"):

@@ -21,7 +21,7 @@ from accounts.services import create_user, issue_token, revoke_token, set_roles
 from common.context import acting, address_of
 from common.errors import Conflict, NotFound, UserError
 from common.rights import Forbidden, Right, Scope, may, narrow
-from mvtec_site import broker
+from jobs import broker
 from records.models import AuditEvent
 from tests.conftest import person
 from tests.threads import at_once

@@ -24,9 +24,9 @@ from django.utils import timezone
 from inspection import batches, services
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
+from jobs import broker
 from modelzoo import runtime
 from modelzoo.models import Deployment, ModelVersion
-from mvtec_site import broker
 from tests import parts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_database", "impatient")]

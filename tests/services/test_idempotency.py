@@ -16,8 +16,8 @@ from common.errors import UserError
 from inspection import services
 from inspection.idempotency import KeyReused, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
+from jobs import broker
 from modelzoo.models import Deployment
-from mvtec_site import broker
 from records.models import AuditEvent
 from tests import parts
 from tests.threads import at_once

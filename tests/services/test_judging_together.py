@@ -10,9 +10,9 @@ from django.contrib.auth.models import User
 
 from inspection import batches, services
 from inspection.models import Inspection, InspectionRequest
+from jobs import broker
 from modelzoo import runtime
 from modelzoo.services import request_deployment, set_threshold
-from mvtec_site import broker
 from records import handover
 from records.selectors import verify_chain
 from records.services import receive_image

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from common.errors import Conflict, NotFound, UserError
 from common.rights import Forbidden
 from inspection import services as inspection
+from jobs import broker
 from modelzoo import services
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import (
@@ -22,7 +23,6 @@ from modelzoo.selectors import (
     threshold_by_rule,
     threshold_in_force,
 )
-from mvtec_site import broker
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests.versions import another, serve

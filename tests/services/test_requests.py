@@ -17,8 +17,8 @@ from django.utils import timezone
 from common.errors import Conflict, NotFound
 from inspection import selectors, services
 from inspection.models import Inspection, InspectionRequest
+from jobs import broker
 from modelzoo.models import Deployment
-from mvtec_site import broker
 from records.models import AuditEvent
 from records.services import receive_image
 from tests import parts

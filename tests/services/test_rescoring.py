@@ -20,10 +20,10 @@ from inspection.history import Filters
 from inspection.models import Inspection
 from inspection.reviews import record_review
 from inspection.services import PartContext, inspect_here
+from jobs import broker
 from modelzoo import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
-from mvtec_site import broker
 from mvtec_site.tasks import sweep
 from records.models import Asset, AuditEvent
 from records.selectors import verify_chain

@@ -23,8 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from inspection import watching
 from inspection.models import Inspection, InspectionRequest
 from inspection.watching import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
+from jobs import broker
 from modelzoo import runtime
-from mvtec_site import broker
 from records.models import AuditEvent
 from records.storage import StorageFailed
 from tests import parts

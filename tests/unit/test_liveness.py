@@ -11,8 +11,9 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from mvtec_site import liveness, supervisor
-from mvtec_site.liveness import Board, Parent
+from jobs import liveness
+from jobs.liveness import Board, Parent
+from mvtec_site.embedded import supervisor
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
 

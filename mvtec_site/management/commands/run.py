@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from common.commands import ProductCommand
-from mvtec_site.supervisor import Supervisor
+from mvtec_site.embedded.supervisor import Supervisor
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -8,9 +8,9 @@ from typing import Any
 from common.commands import ProductCommand
 from common.errors import UserError
 from inspection.history import FILTER_NAMES, given_as_words, parse_filters
+from jobs import broker
 from modelzoo.how import how, how_options
 from modelzoo.selectors import find_version
-from mvtec_site import broker
 from tuning import services
 from tuning.models import RescoringRun
 from tuning.selectors import find_rescoring, rescoring_document, rescoring_summary

@@ -26,8 +26,8 @@ from typing import IO
 from django.conf import settings
 
 from common.errors import Conflict, Unavailable
-from mvtec_site import broker
-from mvtec_site.processes import die_with_parent
+from jobs import broker
+from jobs.processes import die_with_parent
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 30.0

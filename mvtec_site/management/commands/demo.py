@@ -22,7 +22,7 @@ from accounts.services import issue_token, revoke_token
 from common.commands import ProductCommand
 from common.errors import Unavailable
 from modelzoo.models import ModelVersion
-from mvtec_site.supervisor import Supervisor
+from mvtec_site.embedded.supervisor import Supervisor
 from records.services import audit
 from training.imports import import_path
 from training.models import Dataset, DatasetImage

@@ -1,0 +1,1 @@
+"""Long work: rows that workers claim under a lease, the broker that calls them, their signs of life."""
