@@ -298,9 +298,7 @@ def repeated_batch(*, idempotency_key: str | None, asked_for: str, actor: Actor)
 
 
 def _publish_batch(batch_id: uuid.UUID) -> bool:
-    from inspection.tasks import work_on_batch
-
-    return broker.publish(work_on_batch, batch_id)
+    return broker.publish("inspection.tasks.work_on_batch", batch_id)
 
 
 # ---------------------------------------------------------------- working on it

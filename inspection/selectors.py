@@ -20,10 +20,10 @@ from common.rights import Right, may
 from common.version import library_versions
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from jobs import broker
+from jobs.broker import INFERENCE, QUEUES
 from modelzoo.maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
-from mvtec_site.celery import INFERENCE, QUEUES
 from records.images import open_rgb, thumbnail
 from records.selectors import gate_limits
 from records.services import Actor

@@ -256,8 +256,6 @@ def _replay(known: InspectionRequest, *, asked_for: str, patience: float) -> Ins
 
 
 def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
-    from inspection.tasks import judge
-
     if known.status == InspectionRequest.Status.DONE:
         return _replayed(_record_of(known))  # its notice may be long gone, and need not be waited for
     if known.status in InspectionRequest.OPEN:
@@ -270,7 +268,7 @@ def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
     if known.status == InspectionRequest.Status.QUEUED:
         # Its message may be gone: a broker was restarted, or its caller was killed before it was sent. A doubled
         # message finds nothing to do.
-        broker.publish(judge, known.pk)
+        broker.publish("inspection.tasks.judge", known.pk)
     return _replayed(await_inspection(request=known, timeout=patience))
 
 
@@ -359,8 +357,6 @@ def request_inspection(
     repeat_of: uuid.UUID | None = None,
 ) -> InspectionRequest:
     """Write the request down and, where a deployment shall judge it, call a worker once it is committed."""
-    from inspection.tasks import judge
-
     request = InspectionRequest.objects.create(
         asset=asset,
         model_version=version,
@@ -375,7 +371,7 @@ def request_inspection(
         **vars(part),
     )
     if deployment:
-        transaction.on_commit(lambda: broker.publish(judge, request.pk))
+        transaction.on_commit(lambda: broker.publish("inspection.tasks.judge", request.pk))
     return request
 
 
@@ -527,13 +523,11 @@ def give_back_claims_of(*, worker: str) -> None:
 
 def _give_back(begun: QuerySet[InspectionRequest], *, published: uuid.UUID | None = None) -> None:
     """Their messages may be gone, so each gets another one, except the one whose message is in hand."""
-    from inspection.tasks import judge
-
     chosen = list(begun.values_list("pk", "claim"))
     for pk, claim in chosen:
         freed = begun.filter(pk=pk, claim=claim).update(status=InspectionRequest.Status.QUEUED, claim=None)
         if freed and pk != published:
-            broker.publish(judge, pk)
+            broker.publish("inspection.tasks.judge", pk)
 
 
 def with_everything() -> Any:
@@ -823,23 +817,19 @@ def _give_back_claims_of_the_dead() -> None:
 
 def _publish_unheard() -> None:
     """Where nothing is on its way to a worker, what is queued has lost its message with a broker or a web server."""
-    from inspection.tasks import judge
-
     if broker.queue_depths([broker.INFERENCE])[broker.INFERENCE] == 0:
         queued = InspectionRequest.objects.filter(
             _IN_TIME, batch__isnull=True, deployment__isnull=False, status=InspectionRequest.Status.QUEUED
         )
         for pk in queued.order_by("created_at").values_list("pk", flat=True):
-            broker.publish(judge, pk)
+            broker.publish("inspection.tasks.judge", pk)
 
 
 # ---------------------------------------------------------------- loading a model
 def await_deployment(*, deployment: Deployment, timeout: float | None = None) -> Deployment:
     """Call a worker to load the model and wait until it serves. What served before stays when this fails."""
-    from inspection.tasks import load
-
     patience = settings.LOAD_TIMEOUT if timeout is None else timeout
-    broker.publish(load, deployment.pk)
+    broker.publish("inspection.tasks.load", deployment.pk)
 
     def settled() -> bool:
         deployment.refresh_from_db()

@@ -30,7 +30,7 @@ from inspection.idempotency import own_key
 from inspection.models import Inspection
 from inspection.services import PartContext, inspect_image
 from jobs import broker
-from mvtec_site.celery import INFERENCE
+from jobs.broker import INFERENCE
 from records.file_tree import is_hidden, is_image, is_unfinished, read_head
 from records.images import ImageRejected, format_in_name, inspect_upload
 from records.selectors import gate_limits

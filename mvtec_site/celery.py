@@ -20,12 +20,11 @@ from django.conf import settings
 from kombu import Queue
 
 from jobs import broker, liveness
+from jobs.broker import INFERENCE, QUEUES, TRAINING
 
 # Celery's Django fixup looks for this name and sets Django up before it loads the tasks.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
 
-INFERENCE, TRAINING = broker.INFERENCE, "training"
-QUEUES = [INFERENCE, TRAINING]
 
 app = Celery("mvtec_site")
 app.conf.update(

@@ -18,9 +18,8 @@ from accounts.middleware import SIGN_IN_HEADER, session_over
 from common.api import problems
 from common.api.problem_list import PROBLEMS
 from common.database import UNAVAILABLE, drop_broken_connection
-from common.version import code_version, libraries
+from common.version import PRODUCT, code_version, libraries
 from jobs import broker
-from mvtec_site.navigation import PRODUCT
 
 
 @login_not_required

@@ -10,7 +10,6 @@ import uuid
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from celery import current_app
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
@@ -27,7 +26,6 @@ from records.services import Actor, audit, hold_chain
 
 log = logging.getLogger(__name__)
 _Status = AuditVerification.Status
-_TASK = "records.tasks.verify"
 
 
 @transaction.atomic
@@ -82,7 +80,7 @@ def work_on_verification(*, verification_id: int) -> bool:
 
 
 def _publish(verification_id: int) -> None:
-    broker.publish(current_app.signature(_TASK), verification_id)
+    broker.publish("records.tasks.verify", verification_id)
 
 
 class _Lost(Exception):

@@ -145,22 +145,18 @@ def request_daily_runs() -> list[RetentionRun]:
 
 def publish_next() -> None:
     """Call a worker for the run that waits longest."""
-    from retention.tasks import work
-
     waiting = RetentionRun.objects.filter(status=RetentionRun.Status.QUEUED).order_by("pk").first()
     if waiting:
-        broker.publish(work, waiting.pk)
+        broker.publish("retention.tasks.work", waiting.pk)
 
 
 def sweep_retention() -> None:
     """Call a worker again for runs that nobody gave a sign of life for."""
-    from retention.tasks import work
-
     stale = RetentionRun.objects.filter(status__in=RetentionRun.OPEN, lease_expires_at__lt=timezone.now())
     for run in stale.order_by("pk"):
         if run.claim is None:
             RetentionRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=lease())
-        broker.publish(work, run.pk)
+        broker.publish("retention.tasks.work", run.pk)
 
 
 # ---------------------------------------------------------------- carrying a run out
@@ -169,8 +165,6 @@ def work_on_run(*, run_id: int, seconds: float | None = _SLICE_SECONDS, progress
 
     What is done is committed step by step together with how far the run is: whoever comes next goes on from there.
     """
-    from retention.tasks import work
-
     claim = uuid.uuid4()
     if not _claim(run_id, claim):
         return False
@@ -184,7 +178,7 @@ def work_on_run(*, run_id: int, seconds: float | None = _SLICE_SECONDS, progress
                 progress(run)
             if until is not None and time.monotonic() >= until:
                 RetentionRun.objects.filter(pk=run_id, claim=claim).update(claim=None)
-                broker.publish(work, run_id)
+                broker.publish("retention.tasks.work", run_id)
                 return True
     except _Lost:
         log.warning("Retention run %s was taken over by another worker.", run_id)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests import parts
 from tests.environment import SHARED
+from tests.tasks import run_now
 from tests.triggers import without_any_triggers
 
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
@@ -217,11 +218,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from jobs import broker
 
-    def judge_at_once(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
-
-    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     monkeypatch.setattr(broker, "live_workers", lambda: {"here": ["inference"]})
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
 

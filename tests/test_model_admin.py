@@ -31,8 +31,8 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What workers were called for."""
     sent: list[Any] = []
 
-    def publish(task: Any, *ids: Any) -> bool:
-        sent.append((task.name, *ids))
+    def publish(task: str, *ids: Any) -> bool:
+        sent.append((task, *ids))
         return True
 
     monkeypatch.setattr(broker, "publish", publish)

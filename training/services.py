@@ -287,9 +287,7 @@ def queue_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) ->
 
 
 def publish_run(*, run: TrainingRun) -> bool:
-    from training.tasks import supervise
-
-    return broker.publish(supervise, run.pk)
+    return broker.publish("training.tasks.supervise", run.pk)
 
 
 def claim_run(*, run_id: int, worker: str) -> Claim | None:

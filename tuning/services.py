@@ -102,9 +102,7 @@ def _frozen(filters: Filters, version: ModelVersion) -> Filters:
 
 
 def _publish(run_id: uuid.UUID) -> bool:
-    from tuning.tasks import work_on_rescoring
-
-    return broker.publish(work_on_rescoring, run_id)
+    return broker.publish("tuning.tasks.work_on_rescoring", run_id)
 
 
 @transaction.atomic

@@ -26,8 +26,8 @@ from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
 from common.errors import UserError
 from common.rights import SCOPES, Right, Scope, may, rights_of, roles_with
+from common.web.browser import STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
 from common.web.decorators import needs
-from mvtec_site.navigation import STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
 
 _SHOWN_TOKENS = 100
 _WORDS = {

@@ -23,12 +23,12 @@ from django_htmx.http import HttpResponseClientRedirect
 from common.api.base import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right, may
+from common.web.browser import category_of
 from common.web.decorators import needs, refusal
 from inspection import batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.services import PartContext
 from modelzoo.selectors import active_deployments, deployment_in_force
-from mvtec_site.navigation import category_of
 from records.selectors import accepted_files
 from training.archives import is_zip
 

@@ -21,6 +21,7 @@ from accounts.middleware import is_from_script
 from common.api.requests import check_one_image
 from common.errors import NotFound, UserError
 from common.rights import Right, may
+from common.web.browser import CATEGORY, category_of, keep_in_browser, station_of
 from common.web.decorators import needs
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection import browsing, selectors, services
@@ -31,7 +32,6 @@ from inspection.reviews import COMMENT_MOST, record_review
 from inspection.views.record import reviews_seen
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
-from mvtec_site.navigation import CATEGORY, category_of, keep_in_browser, station_of
 from records.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.

@@ -28,6 +28,7 @@ from django.conf import settings
 from common.errors import Conflict, Unavailable
 from jobs import broker
 from jobs.processes import die_with_parent
+from mvtec_site.embedded import broker as embedded_broker
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 30.0
@@ -128,7 +129,7 @@ class Supervisor:
         self._children = self._plan()
         try:
             if broker.is_embedded():
-                broker.dismiss_orphan()
+                embedded_broker.dismiss_orphan()
             for child in self._children:
                 child.start(self._log(child.name))
                 if child.name == "broker":
@@ -234,7 +235,7 @@ class Supervisor:
             ),
         ]
         if broker.is_embedded():
-            children.insert(0, _Child("broker", broker.embedded_command(), lives=broker.is_reachable))
+            children.insert(0, _Child("broker", embedded_broker.embedded_command(), lives=broker.is_reachable))
         return children
 
     def _log(self, name: str) -> IO[bytes]:

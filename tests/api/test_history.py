@@ -23,6 +23,7 @@ from modelzoo.models import Deployment
 from records.models import AuditEvent
 from tests import parts
 from tests.api.test_api import problem
+from tests.tasks import run_now
 
 pytestmark = pytest.mark.django_db
 
@@ -160,11 +161,8 @@ def test_what_no_export_is(signed_in: Client) -> None:
 # ---------------------------------------------------------------- what it costs
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    def judge_at_once(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
 
-    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
 
 

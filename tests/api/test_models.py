@@ -21,6 +21,7 @@ from modelzoo.models import Deployment, ModelVersion, Threshold
 from records.models import AuditEvent
 from tests import parts
 from tests.api.test_api import problem
+from tests.tasks import run_now
 from tests.versions import another, serve
 
 pytestmark = pytest.mark.django_db
@@ -30,11 +31,7 @@ pytestmark = pytest.mark.django_db
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker inside this process: what would be sent to the broker is done at once."""
 
-    def work_at_once(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
-
-    monkeypatch.setattr(broker, "publish", work_at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
 
 

@@ -37,7 +37,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     sent: list[Any] = []
 
     def publish(task: Any, *ids: Any) -> bool:
-        sent.append((task.name, *ids))
+        sent.append((task, *ids))
         return True
 
     monkeypatch.setattr(broker, "publish", publish)

@@ -18,6 +18,7 @@ from modelzoo.services import set_threshold
 from records.models import AuditEvent
 from tests import parts
 from tests.scores import Part, stored
+from tests.tasks import run_now
 from tuning.api import serializers as shapes
 from tuning.models import RescoringRun
 
@@ -170,11 +171,7 @@ def past(version: ModelVersion) -> list[Inspection]:
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker inside this process: what would be sent to the broker is done at once."""
 
-    def at_once(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
-
-    monkeypatch.setattr(broker, "publish", at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
 
 

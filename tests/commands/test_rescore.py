@@ -17,6 +17,7 @@ from jobs import broker
 from modelzoo.models import ModelVersion
 from records.models import AuditEvent
 from tests import parts
+from tests.tasks import run_now
 from tuning.models import RescoringRun
 
 pytestmark = pytest.mark.django_db
@@ -26,11 +27,7 @@ pytestmark = pytest.mark.django_db
 def worker(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker inside this process: what would be sent to the broker is done at once."""
 
-    def at_once(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
-
-    monkeypatch.setattr(broker, "publish", at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
 
 

@@ -109,7 +109,7 @@ class Worker:
         monkeypatch.setattr(broker, "publish", self.publish)
 
     def publish(self, task: Any, *ids: Any) -> bool:
-        if task is judge:
+        if task == judge.name:
             self.ends.append(self._pool.submit(self.work, *ids))
         return True
 

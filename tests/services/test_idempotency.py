@@ -20,6 +20,7 @@ from jobs import broker
 from modelzoo.models import Deployment
 from records.models import AuditEvent
 from tests import parts
+from tests.tasks import run_now
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
@@ -37,9 +38,9 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A worker inside this process; tells which messages came."""
     came: list[str] = []
 
-    def judge_at_once(task: Any, *words: Any) -> bool:
+    def judge_at_once(task: str, *words: Any) -> bool:
         came.append(str(words[0]))
-        task.apply(args=[str(word) for word in words])
+        run_now(task, *words)
         return True
 
     monkeypatch.setattr(broker, "publish", judge_at_once)
@@ -52,7 +53,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A broker that takes messages and loses them."""
     came: list[str] = []
 
-    def lose(task: Any, *words: Any) -> bool:
+    def lose(task: str, *words: Any) -> bool:
         came.append(str(words[0]))
         return True
 
@@ -130,7 +131,7 @@ def test_an_expired_request_is_tried_anew(
         inspect(deployment, user, timeout=0.1)
     expired = InspectionRequest.objects.get()
     assert (expired.status, expired.idempotency_key) == ("expired", f"{user.pk}:k1")
-    monkeypatch.setattr(broker, "publish", lambda task, *words: bool(task.apply(args=[str(word) for word in words])))
+    monkeypatch.setattr(broker, "publish", run_now)
     record = inspect(deployment, user)
     assert not record.replayed
     expired.refresh_from_db()
@@ -169,7 +170,7 @@ def test_an_expired_key_used_for_something_else_leads_nobody_to_that(
     with pytest.raises(services.NoWorker):
         inspect(deployment, user, timeout=0.1, part=services.PartContext(serial_number="S1"))
     first = InspectionRequest.objects.get()
-    monkeypatch.setattr(broker, "publish", lambda task, *words: bool(task.apply(args=[str(word) for word in words])))
+    monkeypatch.setattr(broker, "publish", run_now)
     second = inspect(deployment, user, **other)
     record = services.inspect_again(request_id=first.pk, source="web", actor=user, timeout=5)
     assert record.pk != second.pk
@@ -197,7 +198,7 @@ def test_a_lost_message_is_sent_again(
     monkeypatch.undo()
     request = InspectionRequest.objects.get()
     assert request.status == "queued"
-    monkeypatch.setattr(broker, "publish", lambda task, *words: bool(task.apply(args=[str(word) for word in words])))
+    monkeypatch.setattr(broker, "publish", run_now)
     record = inspect(deployment, user)
     assert record.replayed
     assert record.request == request
@@ -232,11 +233,7 @@ def test_the_same_key_in_parallel_is_one_request(
         together.wait(timeout=30)
         return real(**words)
 
-    def publish(task: Any, *words: Any) -> bool:
-        task.apply(args=[str(word) for word in words])
-        return True
-
-    monkeypatch.setattr(broker, "publish", publish)
+    monkeypatch.setattr(broker, "publish", run_now)
     known = inspect(deployment, user, None)  # the image: else they would meet there already
 
     # On SQLite the write lock is taken before, so that nobody can meet anybody inside.

@@ -23,16 +23,12 @@ from records.models import AuditEvent
 from records.services import receive_image
 from tests import parts
 from tests.conftest import person
+from tests.tasks import run_now
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 Status = InspectionRequest.Status
 PART = services.PartContext(station="east", part_number="P1", lot="L7", serial_number="S1")
-
-
-def judge_at_once(task: Any, *words: Any) -> bool:
-    task.apply(args=[str(word) for word in words])
-    return True
 
 
 def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
@@ -52,7 +48,7 @@ def unanswered(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
     with pytest.raises(services.NoWorker) as caught:
         send(deployment, user, part=PART, idempotency_key="a-part", timeout=0.1)
-    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     request = InspectionRequest.objects.get()
     assert caught.value.extra["request_id"] == str(request.pk)
     assert request.status == Status.EXPIRED
@@ -105,7 +101,7 @@ def test_what_ends_without_a_record_once_more_can_be_tried_from_either(
     with pytest.raises(services.NoWorker):
         again(unanswered, user, timeout=0.1)
     second = InspectionRequest.objects.exclude(pk=unanswered.pk).get()
-    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
     record = again(second, user)
     assert record.request.repeat_of == unanswered
     assert again(unanswered, user).pk == record.pk
@@ -143,7 +139,7 @@ def test_a_double_click_is_one_request(deployment: Deployment, user: User, monke
     with pytest.raises(services.NoWorker):
         send(deployment, user, timeout=0.1)
     ended = InspectionRequest.objects.get()
-    monkeypatch.setattr(broker, "publish", judge_at_once)
+    monkeypatch.setattr(broker, "publish", run_now)
 
     def press() -> Inspection:
         return services.inspect_again(request_id=ended.pk, source="web", actor=user, timeout=20)

@@ -305,7 +305,7 @@ def test_the_sweep_calls_for_stale_runs_only(successor: ModelVersion, monkeypatc
     fresh, stale = asked_for(successor), asked_for(successor)
     RescoringRun.objects.filter(pk=stale.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     called: list[tuple[str, object]] = []
-    monkeypatch.setattr(broker, "publish", lambda task, *ids: called.append((task.name, *ids)))
+    monkeypatch.setattr(broker, "publish", lambda task, *ids: called.append((task, *ids)))
     sweep()
     assert called == [("tuning.tasks.work_on_rescoring", stale.pk)]
     sweep()
