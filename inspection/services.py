@@ -37,11 +37,11 @@ from inspection.idempotency import check_same, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo import runtime
+from modelzoo.deployments import NoWorker
 from modelzoo.maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.maps import encode_map, reduce_map
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, threshold_in_force
-from modelzoo.services import activate, fail_deployment
 from records import handover
 from records.images import as_rgb
 from records.models import Asset
@@ -60,12 +60,6 @@ class PartContext:
     part_number: str = ""
     lot: str = ""
     serial_number: str = ""
-
-
-class NoWorker(Unavailable):
-    """Nobody judged the image in time. There is no record of it, and none will come of this request."""
-
-    code = "no_worker"
 
 
 class OutcomeUnknown(Unavailable):
@@ -823,43 +817,6 @@ def _publish_unheard() -> None:
         )
         for pk in queued.order_by("created_at").values_list("pk", flat=True):
             broker.publish("inspection.tasks.judge", pk)
-
-
-# ---------------------------------------------------------------- loading a model
-def await_deployment(*, deployment: Deployment, timeout: float | None = None) -> Deployment:
-    """Call a worker to load the model and wait until it serves. What served before stays when this fails."""
-    patience = settings.LOAD_TIMEOUT if timeout is None else timeout
-    broker.publish("inspection.tasks.load", deployment.pk)
-
-    def settled() -> bool:
-        deployment.refresh_from_db()
-        return deployment.status != Deployment.Status.LOADING
-
-    if not broker.wait_until(settled, topic=f"deployment-{deployment.pk}", timeout=patience):
-        fail_deployment(
-            deployment=deployment,
-            code=NoWorker.code,
-            error=f"No worker loaded {deployment.model_version} within {patience:g} seconds. "
-            "What was in force stays in force. The inspection service is down: call support, then load it again.",
-        )
-        deployment.refresh_from_db()
-    if deployment.status == Deployment.Status.FAILED:
-        status = NoWorker.status if deployment.error_code == NoWorker.code else runtime.ModelUnusable.status
-        raise UserError(deployment.error, code=deployment.error_code, status=status)
-    return deployment
-
-
-def load_deployment(*, deployment_id: int, worker: str) -> None:
-    """Load a model because it was asked for, then put it in force; in the worker."""
-    deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
-    if deployment.status == Deployment.Status.LOADING:
-        try:
-            held = runtime.hold(deployment.model_version, **deployment.how)
-        except UserError as error:
-            fail_deployment(deployment=deployment, code=error.code, error=error.detail)
-        else:
-            activate(deployment=deployment, device=held.device, worker=worker, choice=held.scorer.choice)
-    broker.notify(f"deployment-{deployment_id}")
 
 
 def worker_name(hostname: str | None) -> str:

@@ -13,7 +13,7 @@ from common.context import acting
 from common.database import UNAVAILABLE
 from common.errors import UserError
 from inspection import batches, services
-from modelzoo import runtime
+from modelzoo import deployments, runtime
 from modelzoo.selectors import active_deployments
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def work_on_batch(self: Task, batch_id: str) -> None:
 @shared_task(bind=True)
 def load(self: Task, deployment_id: str) -> None:
     with acting("worker"):
-        services.load_deployment(deployment_id=int(deployment_id), worker=_name(self))
+        deployments.load_deployment(deployment_id=int(deployment_id), worker=_name(self))
 
 
 @shared_task(bind=True)

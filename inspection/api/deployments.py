@@ -12,10 +12,10 @@ from rest_framework.response import Response
 from common.api.base import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
 from common.api.parsers import JSONParser
 from common.rights import Right
-from inspection.services import await_deployment
 from modelzoo import documents, services
 from modelzoo.api import serializers as shapes
 from modelzoo.api.views import VERSION_ID
+from modelzoo.deployments import await_deployment
 from modelzoo.models import Deployment
 from modelzoo.selectors import find_category, find_version
 

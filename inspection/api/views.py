@@ -22,6 +22,7 @@ from inspection.api import serializers as shapes
 from inspection.api.idempotency import KEY, REPLAY
 from inspection.idempotency import HEADER, REPLAYED
 from inspection.models import Inspection
+from modelzoo import deployments
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
 from records.images import ImageRejected, check_size
@@ -63,7 +64,7 @@ class LoadModelView(ApiView):
             threshold_reason="given with load_model",
             actor=request.user,
         )
-        deployment = services.await_deployment(deployment=deployment)
+        deployment = deployments.await_deployment(deployment=deployment)
         return Response(selectors.deployment_document(deployment))
 
 

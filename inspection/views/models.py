@@ -11,8 +11,8 @@ from django.views.decorators.http import require_POST
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
-from inspection.services import await_deployment
 from modelzoo import services
+from modelzoo.deployments import await_deployment
 from modelzoo.models import Deployment
 from modelzoo.views import model_page, reason_of, version_or_404
 

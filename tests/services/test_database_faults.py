@@ -25,7 +25,7 @@ from inspection import batches, services
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from jobs import broker
-from modelzoo import runtime
+from modelzoo import deployments, runtime
 from modelzoo.models import Deployment, ModelVersion
 from tests import parts
 
@@ -356,7 +356,7 @@ def test_a_full_disk_ends_in_no_half_record(deployment: Deployment, user: User, 
         patch.setattr(services, "_conclude", conclude)
         with sent(deployment, user, timeout=2) as answer:
             slow_worker.may_write.set()
-            with pytest.raises(services.NoWorker, match="no inspection was recorded and none will be"):
+            with pytest.raises(deployments.NoWorker, match="no inspection was recorded and none will be"):
                 answer.result(60)
         full.clear()
         slow_worker.finish()

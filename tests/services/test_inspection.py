@@ -24,7 +24,7 @@ from scipy import ndimage
 from common.errors import UserError
 from inspection import selectors, services
 from inspection.models import Inspection, InspectionRequest
-from modelzoo import runtime
+from modelzoo import deployments, runtime
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Frame, Prepared
@@ -387,7 +387,7 @@ def test_an_error_inside_the_model_ends_the_request(version: ModelVersion, monke
 
 # ---------------------------------------------------------------- nobody answers
 def test_without_a_worker_the_request_expires_and_stays_expired(deployment: Any, user: User) -> None:
-    with pytest.raises(services.NoWorker) as caught:
+    with pytest.raises(deployments.NoWorker) as caught:
         services.inspect_image(
             data=parts.png(1), filename="a.png", deployment=deployment, source="api", actor=user, timeout=0.1
         )

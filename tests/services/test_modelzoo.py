@@ -11,9 +11,8 @@ from django.db import IntegrityError, transaction
 
 from common.errors import Conflict, NotFound, UserError
 from common.rights import Forbidden
-from inspection import services as inspection
 from jobs import broker
-from modelzoo import services
+from modelzoo import deployments, services
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import (
     deployment_in_force,
@@ -105,7 +104,7 @@ def test_a_version_that_cannot_be_loaded_changes_nothing(version: ModelVersion, 
     serve(version)
     (second.artifact_path / "manifest.json").write_text("{}")
     asked = services.request_promotion(version=second, reason="newer", actor=user)
-    inspection.load_deployment(deployment_id=asked.pk, worker="test")
+    deployments.load_deployment(deployment_id=asked.pk, worker="test")
     asked.refresh_from_db()
     assert (asked.status, asked.error_code) == ("failed", "model_unusable")
     assert stages() == {1: "production", 2: "candidate"}
@@ -224,7 +223,7 @@ def test_the_caller_of_a_superseded_request_is_told(version: ModelVersion, monke
     serve(another(version))
     monkeypatch.setattr(broker, "publish", run_now)
     with pytest.raises(UserError, match="last request wins") as caught:
-        inspection.await_deployment(deployment=older)
+        deployments.await_deployment(deployment=older)
     assert (caught.value.code, caught.value.status) == ("superseded", 409)
 
 

@@ -18,6 +18,7 @@ from common.errors import Conflict, NotFound
 from inspection import selectors, services
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
+from modelzoo import deployments
 from modelzoo.models import Deployment
 from records.models import AuditEvent
 from records.services import receive_image
@@ -46,7 +47,7 @@ def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
 def unanswered(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch) -> InspectionRequest:
     """A request that no worker judged in time; from then on one does."""
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
-    with pytest.raises(services.NoWorker) as caught:
+    with pytest.raises(deployments.NoWorker) as caught:
         send(deployment, user, part=PART, idempotency_key="a-part", timeout=0.1)
     monkeypatch.setattr(broker, "publish", run_now)
     request = InspectionRequest.objects.get()
@@ -98,7 +99,7 @@ def test_what_ends_without_a_record_once_more_can_be_tried_from_either(
     unanswered: InspectionRequest, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker, "publish", lambda *_: False)
-    with pytest.raises(services.NoWorker):
+    with pytest.raises(deployments.NoWorker):
         again(unanswered, user, timeout=0.1)
     second = InspectionRequest.objects.exclude(pk=unanswered.pk).get()
     monkeypatch.setattr(broker, "publish", run_now)
@@ -136,7 +137,7 @@ def test_what_cannot_be_tried_again_says_so(unanswered: InspectionRequest, user:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("shared_database")
 def test_a_double_click_is_one_request(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(services.NoWorker):
+    with pytest.raises(deployments.NoWorker):
         send(deployment, user, timeout=0.1)
     ended = InspectionRequest.objects.get()
     monkeypatch.setattr(broker, "publish", run_now)
