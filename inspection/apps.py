@@ -7,8 +7,8 @@ class InspectionConfig(AppConfig):
     name = "inspection"
 
     def ready(self) -> None:
-        from inspection.attested import INSPECTIONS, REVIEWS
-        from inspection.selectors import review_ids_of
+        from inspection.audited_rows import INSPECTIONS, REVIEWS
+        from inspection.judging.selectors import review_ids_of
         from records import attest, related
 
         attest.register(INSPECTIONS)

@@ -12,8 +12,9 @@ from celery.exceptions import Reject
 from common.context import acting
 from common.database import UNAVAILABLE
 from common.errors import UserError
-from inspection import batches, services
-from modelzoo import deployments, runtime
+from inspection.batches import services as batches
+from inspection.judging import services
+from modelzoo.loading import deployments, runtime
 from modelzoo.selectors import active_deployments
 
 log = logging.getLogger(__name__)

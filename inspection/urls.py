@@ -2,7 +2,13 @@
 
 from django.urls import path
 
-from inspection.views import batches, datasets, history, line, models, record, reviews
+from inspection.batches import views as batches
+from inspection.history import views as history
+from inspection.line import views as line
+from inspection.record import views as record
+from inspection.reviews import dataset_views as datasets
+from inspection.reviews import views as reviews
+from modelzoo import promotion_views as models
 
 urlpatterns = [
     path("", line.line, name="line"),

@@ -7,7 +7,7 @@ class ModelzooConfig(AppConfig):
     name = "modelzoo"
 
     def ready(self) -> None:
-        from modelzoo.attested import THRESHOLDS
+        from modelzoo.audited_rows import THRESHOLDS
         from records.attest import register
 
         register(THRESHOLDS)

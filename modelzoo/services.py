@@ -16,7 +16,7 @@ from common.errors import Conflict, UserError
 from common.names import ascii_name, normalised
 from common.rights import Right, require
 from jobs import broker
-from modelzoo.attested import said_of_threshold
+from modelzoo.audited_rows import said_of_threshold
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
 from modelzoo.torch_free import ACTIONS, CHECKS, TOLERANCES, InputRules

@@ -1,6 +1,6 @@
 """Pages of models: all versions, one of them, and putting one aside.
 
-What needs a worker (promotion, rollback) is in `inspection.views.models`; two beside each other in `tuning.views`.
+What needs a worker (promotion, rollback) is in `modelzoo.promotion_views`; two beside each other in `tuning.views`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from common.api.base import read_page
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
-from modelzoo import overview, services
+from modelzoo import pages as overview
+from modelzoo import services
 from modelzoo.models import Category, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
 from modelzoo.torch_free import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules

@@ -403,7 +403,7 @@ SPECTACULAR_SETTINGS = {
         "ReviewVerdictEnum": "inspection.models.Review.Verdict",
         "InputCheckActionEnum": "modelzoo.torch_free.ACTIONS",
         "RecordedVerdictEnum": "inspection.models.RECORDED_VERDICTS",
-        "BatchMapFormEnum": "inspection.batches.MAP_FORMS",
+        "BatchMapFormEnum": "inspection.batches.services.MAP_FORMS",
     },
 }
 

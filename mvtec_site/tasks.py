@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inspection.batches import sweep_batches
-from inspection.services import sweep_requests
+from inspection.batches.services import sweep_batches
+from inspection.judging.services import sweep_requests
 from records.verification import sweep_verifications
 from retention.services import sweep_retention
 from training.services import sweep_runs

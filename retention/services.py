@@ -21,8 +21,8 @@ from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Right, require
+from inspection.judging.services import lease
 from inspection.models import Inspection
-from inspection.services import lease
 from jobs import broker
 from modelzoo.models import Category
 from modelzoo.services import actor_id, needed_reason

@@ -249,7 +249,7 @@ def dataset_folder(tmp_path: Path) -> Path:
 def _forget() -> Iterator[None]:
     """No test may profit from a model, or a figure, that another one left in memory."""
     yield
-    from modelzoo import runtime
+    from modelzoo.loading import runtime
 
     runtime.forget()
     cache.clear()

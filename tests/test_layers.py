@@ -87,7 +87,7 @@ def test_the_web_process_does_not_load_torch() -> None:
 
 
 def test_every_app_has_the_same_rooms() -> None:
-    for app in ("modelzoo", "training", "inspection"):
+    for app in ("modelzoo", "training"):
         for room in ("models.py", "services.py", "selectors.py", "admin.py", "migrations"):
             assert (ROOT / app / room).exists(), f"{app}/{room}"
 

@@ -17,9 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from common.numbers import score_text
-from inspection import line, selectors, services
+from inspection.judging import selectors, services
+from inspection.line import pages as line
 from inspection.models import Inspection
-from inspection.reviews import record_review
+from inspection.reviews.services import record_review
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import activate, ensure_category, request_deployment, set_threshold
 from mvtec_site.templatetags.pages import region_boxes
@@ -474,7 +475,7 @@ def test_nobody_to_judge_is_said_in_words(
 ) -> None:
     def strip(**judging: Any) -> str:
         traffic = QUIET | {"judging": JUDGING | judging}
-        monkeypatch.setattr("inspection.selectors.traffic", lambda: traffic)
+        monkeypatch.setattr("inspection.judging.selectors.traffic", lambda: traffic)
         return " ".join(re.sub("<[^>]+>", " ", signed_in.get("/line/status").content.decode()).split())
 
     assert "The message broker does not answer" in signed_in.get("/").content.decode()
@@ -494,7 +495,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     assert "Normal range: needs two days with 20 judged parts" in signed_in.get("/").content.decode()
     counted = {0: (404, 4, 60)} | {ago: (150, 50, ago) for ago in range(1, 6)} | {6: (30, 11, 19)}
     day = timezone.localdate()
-    monkeypatch.setattr("inspection.line._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))
+    monkeypatch.setattr("inspection.line.pages._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))
     cache.clear()
     found = line.today(deployment_of(record))
     assert (found.share, found.usual.shares, found.usual.shares_of, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
@@ -515,7 +516,7 @@ def test_drift_of_the_scores_against_the_days_before(
     day = timezone.localdate()
     scores = {0: [10.0 + n for n in range(50)]} | {ago: [20.0 + ago + n for n in range(31)] for ago in (1, 2, 5)}
     scores[3] = [900.0] * 19  # too few for a day that counts
-    monkeypatch.setattr("inspection.line._scores", lambda _, of: scores.get((day - of).days, []))
+    monkeypatch.setattr("inspection.line.pages._scores", lambda _, of: scores.get((day - of).days, []))
     cache.clear()
     found = line.today(deployment_of(record))
     assert (found.score, found.usual.scores, found.usual.scores_of, found.drift) == (34.5, (36.0, 40.0), 3, "")

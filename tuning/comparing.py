@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from common.numbers import score_text
 from inspection.models import Inspection
-from modelzoo import overview
+from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
 from training.models import Evaluation
 from tuning import selectors

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from common.numbers import score_text
 from common.web.charts import Chart, Mark, lanes, share
-from inspection.history import Filters
+from inspection.history.filters import Filters
 from inspection.models import Inspection
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold

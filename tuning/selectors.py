@@ -21,7 +21,7 @@ from django.db.models.functions import Ceil, Greatest, Least
 from django.urls import reverse
 
 from common.errors import NotFound, UserError
-from inspection.history import Filters
+from inspection.history.filters import Filters
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force

@@ -23,11 +23,11 @@ from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Right, require
-from inspection.history import Filters
+from inspection.history.filters import Filters
+from inspection.judging.services import lease
 from inspection.models import Inspection
-from inspection.services import lease
 from jobs import broker
-from modelzoo import runtime
+from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason

@@ -23,10 +23,10 @@ from common.errors import UserError
 from common.numbers import score_text
 from common.rights import Right, may
 from common.web.decorators import needs, refusal
-from inspection.history import Filters
-from modelzoo import overview
+from inspection.history.filters import Filters
+from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
-from modelzoo.overview import flat
+from modelzoo.pages import flat
 from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
 from tuning import applying, comparing, previews, services
 from tuning.estimates import Costs

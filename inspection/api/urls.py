@@ -2,7 +2,12 @@
 
 from django.urls import re_path
 
-from inspection.api import batches, deployments, history, requests, reviews, views
+from inspection.batches import api as batches
+from inspection.history import api as history
+from inspection.judging import api as views
+from inspection.judging import request_api as requests
+from inspection.reviews import api as reviews
+from modelzoo.api import deployments
 from modelzoo.api.urls import VERSION
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"

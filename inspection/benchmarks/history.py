@@ -30,12 +30,13 @@ from common.api.base import read_page
 from common.benchmarks import Tell
 from common.context import acting
 from common.errors import Conflict
-from inspection import history, selectors, services
 from inspection.benchmarks.synthetic import has_real_records
-from inspection.exports import export_inspections
+from inspection.history import filters as history
+from inspection.history.exports import export_inspections
+from inspection.judging import selectors, services
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
-from modelzoo import runtime
-from modelzoo.maps import MEDIA_TYPE, encode_map
+from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
+from modelzoo.loading import runtime
 from records.services import file_bytes
 from training.benchmarks.protocol import peak_mb
 

@@ -26,7 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from common.errors import Unavailable, UserError
-from modelzoo import runtime
+from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from records.images import open_rgb
 from records.selectors import gate_limits

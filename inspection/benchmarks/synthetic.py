@@ -30,9 +30,9 @@ from PIL import Image
 
 from common.rights import Role
 from common.version import code_version
-from inspection.attested import said_of_inspection, said_of_review
+from inspection.audited_rows import said_of_inspection, said_of_review
 from inspection.models import BatchRun, Inspection, InspectionRequest, Review, Standing
-from modelzoo.maps import MEDIA_TYPE, encode_map
+from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.services import ensure_category, register_version, set_threshold
 from records.chain import GENESIS

@@ -1,6 +1,6 @@
 """Categories, model versions and thresholds. Each view parses, calls one service or selector, answers.
 
-What needs a worker (loading, promotion, rollback) is in `inspection.api.deployments`.
+What needs a worker (loading, promotion, rollback) is in `modelzoo.api.deployments`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from rest_framework.response import Response
 from common.api.base import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, parsed_query, problems
 from common.api.parsers import JSONParser
 from common.rights import Right
-from modelzoo import documents, packing, services
+from modelzoo import artifact_zip as packing
+from modelzoo import documents, services
 from modelzoo.api import serializers as shapes
 from modelzoo.selectors import find_category, find_version, input_rules
 

@@ -10,8 +10,8 @@ from django.utils.timesince import timesince
 
 from common.numbers import score_text
 from common.web.toasts import undo_of
+from inspection.judging.selectors import VERDICT_WORDS
 from inspection.models import Inspection
-from inspection.selectors import VERDICT_WORDS
 from modelzoo.models import ModelVersion
 from records.models import Asset
 

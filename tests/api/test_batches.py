@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inspection import batches
+from inspection.batches import services as batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.models import Deployment
 from records.models import AuditEvent

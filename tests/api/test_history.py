@@ -14,9 +14,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from drf_spectacular.generators import SchemaGenerator
 
-from inspection.api.history import _SHAPES
 from inspection.benchmarks.synthetic import generate
-from inspection.history import FILTER_NAMES
+from inspection.history.api import _SHAPES
+from inspection.history.filters import FILTER_NAMES
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.models import Deployment
@@ -212,7 +212,7 @@ def test_a_record_is_one_query(signed_in: Client, records: list[Inspection], dja
 def test_an_export_is_two_queries_a_chunk(
     signed_in: Client, records: list[Inspection], monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    from inspection import history
+    from inspection.history import filters as history
 
     monkeypatch.setattr(history, "_CHUNK", 50)
     with CaptureQueriesContext(

@@ -14,9 +14,10 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from inspection.services import PartContext, inspect_here
+from inspection.judging.services import PartContext, inspect_here
 from jobs import broker
-from modelzoo import documents, overview
+from modelzoo import documents
+from modelzoo import pages as overview
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from records.models import AuditEvent
 from tests import parts

@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from accounts.services import issue_token
-from inspection import services
+from inspection.judging import services
 from inspection.models import Inspection, Review
-from inspection.reviews import record_review
+from inspection.reviews.services import record_review
 from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import ensure_category

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
-from inspection.watching import NotNow, Watch, Watcher
+from inspection.watching.services import NotNow, Watch, Watcher
 from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
 from modelzoo.services import set_default_category

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 
+from inspection.judging.services import PartContext, inspect_here
 from inspection.models import Inspection
-from inspection.services import PartContext, inspect_here
 from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold

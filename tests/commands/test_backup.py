@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
 PEOPLE = """
 from django.contrib.auth.models import User
 from inspection.models import Inspection
-from inspection.reviews import record_review
+from inspection.reviews.services import record_review
 ina = User.objects.get(username="ina")
 record_review(inspection=Inspection.objects.latest("created_at"), verdict="defective", actor=ina, defect_type="Kratzer")
 """

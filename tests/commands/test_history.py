@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from inspection import services
 from inspection.benchmarks import history
+from inspection.judging import services
 from inspection.models import Inspection, Review
 from modelzoo.models import ModelVersion
 from records.models import AuditEvent

@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from inspection.services import PartContext, inspect_here
+from inspection.judging.services import PartContext, inspect_here
 from jobs import broker
 from modelzoo.models import ModelVersion
 from records.models import AuditEvent
@@ -71,7 +71,7 @@ def test_rescore_leaves_it_to_the_workers(past: ModelVersion) -> None:
 
 
 def test_a_run_that_fails_is_an_error(past: ModelVersion, worker: None) -> None:
-    from modelzoo import runtime
+    from modelzoo.loading import runtime
 
     (past.artifact_path / "manifest.json").unlink()
     runtime.forget()

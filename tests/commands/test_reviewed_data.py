@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from inspection.models import Inspection
-from inspection.reviews import record_review
+from inspection.reviews.services import record_review
 from jobs import broker
 from modelzoo.models import ModelVersion
 from records.models import AuditEvent

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from inspection.models import Inspection
-from inspection.watching import Handled, Watcher
+from inspection.watching.services import Handled, Watcher
 from jobs import broker
 from tests import parts
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts.services import issue_token
 from inspection.models import Inspection
-from inspection.reviews import record_review, undo_reviews
+from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import activate, request_deployment, set_threshold

@@ -17,9 +17,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from inspection import batches
+from inspection.batches import services as batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
-from inspection.reviews import record_review
+from inspection.reviews.services import record_review
 from tests import parts
 from tests.services.test_batches import images, make_batch, work
 

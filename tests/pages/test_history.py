@@ -17,12 +17,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from common.numbers import score_text
-from inspection import browsing, history
 from inspection.benchmarks.synthetic import generate
-from inspection.exports import FORMS
+from inspection.history import filters as history
+from inspection.history import pages as browsing
+from inspection.history import views as page
+from inspection.history.exports import FORMS
+from inspection.history.services import VIEWS_MOST
 from inspection.models import Inspection, InspectionRequest, Review, SavedView
-from inspection.saved_views import VIEWS_MOST
-from inspection.views import history as page
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import set_input_checks, set_threshold

@@ -294,7 +294,7 @@ def test_what_is_offered_first_is_possible(signed_in: Client, measured: ModelVer
 def test_what_both_say_about_the_same_images(
     signed_in: Client, measured: ModelVersion, second: ModelVersion, judged: list[Inspection]
 ) -> None:
-    from inspection.history import Filters
+    from inspection.history.filters import Filters
 
     run = request_rescoring(version=second, filters=Filters(model_version=measured.pk), reason="look", actor=None)
     value = run.threshold.value
@@ -315,7 +315,7 @@ def test_what_both_say_about_the_same_images(
 def test_what_both_say_names_the_thresholds_that_they_said_it_at(
     signed_in: Client, measured: ModelVersion, second: ModelVersion, judged: list[Inspection]
 ) -> None:
-    from inspection.history import Filters
+    from inspection.history.filters import Filters
 
     run = request_rescoring(version=second, filters=Filters(model_version=measured.pk), reason="look", actor=None)
     value = run.threshold.value

@@ -18,11 +18,12 @@ from django.utils import timezone
 from PIL import Image
 from pypdf import PdfReader
 
-from inspection import opened, services
-from inspection.certificate import draw_certificate
-from inspection.history import Filters
+from inspection.history.filters import Filters
+from inspection.judging import services
 from inspection.models import Inspection, Review
-from inspection.reviews import record_review, undo_reviews
+from inspection.record import pages as opened
+from inspection.record.certificate import draw_certificate
+from inspection.reviews.services import record_review, undo_reviews
 from modelzoo.models import Deployment, ModelVersion
 from records.models import Asset, AuditEvent
 from records.services import audit

@@ -309,7 +309,7 @@ def test_help_says_what_software_this_is(signed_in: Client) -> None:
 # ---------------------------------------------------------------- one product
 def test_the_product_has_one_name_everywhere(client: Client, administrator: User) -> None:
     from common.version import PRODUCT
-    from inspection.certificate import PRODUCT as OF_CERTIFICATES
+    from inspection.record.certificate import PRODUCT as OF_CERTIFICATES
 
     assert f"Sign in · {PRODUCT}" in text(client.get("/login/"))
     ada = Client()

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from inspection.history import Filters
+from inspection.history.filters import Filters
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_threshold

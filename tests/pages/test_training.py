@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from inspection.benchmarks.synthetic import generate
 from inspection.models import Inspection
-from inspection.reviews import record_reviews
+from inspection.reviews.services import record_reviews
 from modelzoo.detectors.options import CONFIGS
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force

@@ -16,9 +16,9 @@ from django.db import DatabaseError, connection, transaction
 
 from common.context import acting
 from common.errors import Conflict, UserError
-from inspection import services as inspecting
+from inspection.judging import services as inspecting
 from inspection.models import Inspection
-from inspection.reviews import record_review
+from inspection.reviews.services import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
 from records import selectors

@@ -19,12 +19,13 @@ from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
-from inspection import batches, services
-from inspection.batch_reports import COLUMNS, batch_report
-from inspection.idempotency import KeyReused
+from inspection.batches import services as batches
+from inspection.batches.reports import COLUMNS, batch_report
+from inspection.judging import services
+from inspection.judging.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
-from inspection.reviews import record_review
-from modelzoo import runtime
+from inspection.reviews.services import record_review
+from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from records.models import Asset, AuditEvent
 from records.selectors import verify_chain

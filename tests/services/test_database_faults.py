@@ -21,11 +21,12 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from inspection import batches, services
+from inspection.batches import services as batches
+from inspection.judging import services
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from jobs import broker
-from modelzoo import deployments, runtime
+from modelzoo.loading import deployments, runtime
 from modelzoo.models import Deployment, ModelVersion
 from tests import parts
 

@@ -22,10 +22,11 @@ from django.test import RequestFactory
 from common.api.base import Page, read_page
 from common.errors import UserError
 from common.rights import Forbidden
-from inspection import exports, history
 from inspection.benchmarks.synthetic import generate
-from inspection.exports import COLUMNS, export_inspections
-from inspection.history import Filters, parse_filters
+from inspection.history import exports
+from inspection.history import filters as history
+from inspection.history.exports import COLUMNS, export_inspections
+from inspection.history.filters import Filters, parse_filters
 from inspection.models import Inspection, InspectionRequest, Standing
 from records.models import AuditEvent
 from records.selectors import verify_chain

@@ -13,11 +13,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common.errors import UserError
-from inspection import services
-from inspection.idempotency import KeyReused, fingerprint, own_key
+from inspection.judging import services
+from inspection.judging.idempotency import KeyReused, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo import deployments
+from modelzoo.loading import deployments
 from modelzoo.models import Deployment
 from records.models import AuditEvent
 from tests import parts

@@ -22,13 +22,13 @@ from PIL import Image
 from scipy import ndimage
 
 from common.errors import UserError
-from inspection import selectors, services
+from inspection.judging import selectors, services
 from inspection.models import Inspection, InspectionRequest
-from modelzoo import deployments, runtime
+from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Frame, Prepared
-from modelzoo.maps import decode_map
+from modelzoo.loading import deployments, runtime
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
 from records.images import ImageRejected

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from inspection import batches, services
+from inspection.batches import services as batches
+from inspection.judging import services
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo import runtime
+from modelzoo.loading import runtime
 from modelzoo.services import request_deployment, set_threshold
 from records import handover
 from records.selectors import verify_chain

@@ -12,7 +12,8 @@ from django.db import IntegrityError, transaction
 from common.errors import Conflict, NotFound, UserError
 from common.rights import Forbidden
 from jobs import broker
-from modelzoo import deployments, services
+from modelzoo import services
+from modelzoo.loading import deployments
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import (
     deployment_in_force,

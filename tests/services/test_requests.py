@@ -15,10 +15,10 @@ from django.test import Client
 from django.utils import timezone
 
 from common.errors import Conflict, NotFound
-from inspection import selectors, services
+from inspection.judging import selectors, services
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo import deployments
+from modelzoo.loading import deployments
 from modelzoo.models import Deployment
 from records.models import AuditEvent
 from records.services import receive_image

@@ -16,12 +16,12 @@ from scipy.stats import spearmanr
 
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
-from inspection.history import Filters
+from inspection.history.filters import Filters
+from inspection.judging.services import PartContext, inspect_here
 from inspection.models import Inspection
-from inspection.reviews import record_review
-from inspection.services import PartContext, inspect_here
+from inspection.reviews.services import record_review
 from jobs import broker
-from modelzoo import runtime
+from modelzoo.loading import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site.tasks import sweep

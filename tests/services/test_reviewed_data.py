@@ -16,16 +16,16 @@ from PIL import Image, ImageEnhance
 
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
-from inspection import services
-from inspection.history import parse_filters
+from inspection.history.filters import parse_filters
+from inspection.judging import services
 from inspection.models import Inspection
-from inspection.reviewed_data import KIND, Choice, dataset_from_reviews, share_of
-from inspection.reviews import record_review
-from modelzoo import runtime
+from inspection.reviews.reviewed_data import KIND, Choice, dataset_from_reviews, share_of
+from inspection.reviews.services import record_review
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.preprocessing import Frame, Prepared, Preprocessing
+from modelzoo.loading import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_input_checks

@@ -18,10 +18,18 @@ from sklearn.metrics import cohen_kappa_score
 
 from common.errors import UserError
 from common.rights import Forbidden
-from inspection import agreement, selectors, services
-from inspection.history import Filters
+from inspection.history.filters import Filters
+from inspection.judging import selectors, services
 from inspection.models import Inspection, Review, Standing
-from inspection.reviews import AT_ONCE_MOST, Outdated, effective_reviews, record_review, record_reviews, undo_reviews
+from inspection.reviews import agreement
+from inspection.reviews.services import (
+    AT_ONCE_MOST,
+    Outdated,
+    effective_reviews,
+    record_review,
+    record_reviews,
+    undo_reviews,
+)
 from modelzoo.models import ModelVersion
 from records.attest import verify_all
 from records.models import AuditEvent
@@ -313,7 +321,7 @@ def test_many_records_are_reviewed_together_or_not_at_all(version: ModelVersion,
         raise RuntimeError
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("inspection.reviews._audit", break_off)
+        patch.setattr("inspection.reviews.services._audit", break_off)
         with pytest.raises(RuntimeError):
             record_reviews(inspections=records, verdict="defective", actor=operator)
     assert Review.objects.count() == 4

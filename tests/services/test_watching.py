@@ -20,11 +20,11 @@ from django.db import OperationalError, connection
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from inspection import watching
 from inspection.models import Inspection, InspectionRequest
-from inspection.watching import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
+from inspection.watching import services as watching
+from inspection.watching.services import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
 from jobs import broker
-from modelzoo import runtime
+from modelzoo.loading import runtime
 from records.models import AuditEvent
 from records.storage import StorageFailed
 from tests import parts

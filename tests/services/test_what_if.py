@@ -17,7 +17,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from common.errors import UserError
-from inspection.history import Filters, parse_filters
+from inspection.history.filters import Filters, parse_filters
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
 from tests.scores import BEGAN, Part, stored

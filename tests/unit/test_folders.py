@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from common.errors import Conflict, NotFound, UserError
-from inspection import folders
+from inspection.batches import folders
 from records.images import ImageRejected
 from tests.unit import badfiles
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from modelzoo.maps import decode_map, encode_map, reduce_map, render_heat
+from modelzoo.anomaly_maps import decode_map, encode_map, reduce_map, render_heat
 
 
 @pytest.mark.parametrize("shape", [(96, 96), (512, 384), (512, 512), (1, 7)])

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from modelzoo.maps import render_heat
+from modelzoo.anomaly_maps import render_heat
 from records.images import open_rgb
 from records.selectors import gate_limits
 from training.evaluation import Judged, Judging, judge

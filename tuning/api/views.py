@@ -12,8 +12,8 @@ from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, page_response, pa
 from common.api.parsers import JSONParser
 from common.errors import UserError
 from common.rights import Right
-from inspection.api.history import FILTER_PARAMETERS
-from inspection.history import parse_filters
+from inspection.history.api import FILTER_PARAMETERS
+from inspection.history.filters import parse_filters
 from modelzoo.selectors import find_version
 from tuning import selectors, services
 from tuning.api import serializers as shapes

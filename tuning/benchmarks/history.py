@@ -14,7 +14,7 @@ from rest_framework.renderers import JSONRenderer
 
 from common.benchmarks import Tell
 from common.errors import Conflict
-from inspection.history import Filters
+from inspection.history.filters import Filters
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force

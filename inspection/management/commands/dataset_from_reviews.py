@@ -6,8 +6,8 @@ from argparse import ArgumentParser
 from typing import Any
 
 from common.commands import ProductCommand
-from inspection import reviewed_data
-from inspection.history import given_as_words, parse_filters
+from inspection.history.filters import given_as_words, parse_filters
+from inspection.reviews import reviewed_data
 from modelzoo.selectors import find_category
 
 

@@ -10,10 +10,10 @@ from django.conf import settings
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from inspection import services
+from inspection.judging import services
+from inspection.judging.selectors import inspection_document
 from inspection.models import Inspection
-from inspection.selectors import inspection_document
-from modelzoo.how import how, how_options
+from modelzoo.loading.options import how, how_options
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
 

@@ -19,7 +19,7 @@ from django.contrib.auth.models import User
 from common.commands import ProductCommand
 from common.errors import UserError
 from common.rights import Right, require
-from inspection.watching import PART_FIELDS, Handled, NotNow, Watch, Watcher
+from inspection.watching.services import PART_FIELDS, Handled, NotNow, Watch, Watcher
 from modelzoo.selectors import NoModelLoaded, deployment_in_force
 
 

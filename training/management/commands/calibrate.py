@@ -9,8 +9,8 @@ import numpy as np
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from modelzoo.loading.runtime import hold
 from modelzoo.models import ModelVersion, Threshold
-from modelzoo.runtime import hold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold
 from training.imports import find_dataset

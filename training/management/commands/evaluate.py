@@ -8,8 +8,8 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from modelzoo.how import how, how_options
-from modelzoo.runtime import hold
+from modelzoo.loading.options import how, how_options
+from modelzoo.loading.runtime import hold
 from modelzoo.selectors import find_version, threshold_in_force
 from training.models import DatasetImage
 from training.report import page

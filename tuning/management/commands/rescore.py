@@ -7,9 +7,9 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from inspection.history import FILTER_NAMES, given_as_words, parse_filters
+from inspection.history.filters import FILTER_NAMES, given_as_words, parse_filters
 from jobs import broker
-from modelzoo.how import how, how_options
+from modelzoo.loading.options import how, how_options
 from modelzoo.selectors import find_version
 from tuning import services
 from tuning.models import RescoringRun

@@ -1,0 +1,356 @@
+"""`/api/batches`: many images as one job."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from functools import lru_cache
+from typing import Any
+
+from csp.decorators import csp
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponseBase, StreamingHttpResponse
+from django.utils.datastructures import MultiValueDict
+from django.utils.decorators import method_decorator
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_output, parsed, problems, read_page
+from common.api.parsers import JSONParser, MultiPartParser
+from common.database import UNAVAILABLE
+from common.errors import UserError
+from common.rights import Right
+from inspection.batches import reports as batch_reports
+from inspection.batches import services as batches
+from inspection.history.api import DIALECT
+from inspection.history.filters import parse_filters, refuse
+from inspection.judging import selectors
+from inspection.judging.api import part_of
+from inspection.judging.idempotency import HEADER, REPLAYED, fingerprint
+from inspection.judging.idempotency_schema import KEY, REPLAY
+from inspection.judging.serializers import InspectionOutput, PartInput, text_field
+from inspection.models import BatchRun, Inspection, InspectionRequest
+from modelzoo.selectors import deployment_in_force
+
+_PROBLEMS = problems(409, 413, 415, 422, 507)
+_FILTERS = ("since", "until", "category")
+
+
+class NamedBatchInput(PartInput):
+    """What can be asked for without sending images."""
+
+    dataset = text_field()
+    folder = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        max_length=1000,
+        default="",
+        help_text="of the server, inside one of BATCH_ROOTS: absolute, or below one of them",
+    )
+    wait = serializers.FloatField(
+        required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
+    )
+    anomaly_map = serializers.ChoiceField(choices=list(batches.MAP_FORMS), required=False, default="url")
+
+
+class BatchTestInput(NamedBatchInput):
+    images = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True), required=False, default=list, help_text="files"
+    )
+    archive = serializers.FileField(required=False, default=None, help_text="a zip of images")
+
+
+class BatchItemOutput(InspectionOutput):
+    """The fields of a record are there when `status` is done, `code` and `detail` when it is failed."""
+
+    position = serializers.IntegerField()
+    path = serializers.CharField(help_text="within the zip, the folder or the data set; else not there")
+    status = serializers.ChoiceField(choices=InspectionRequest.Status.choices)
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    version_number = serializers.IntegerField(help_text="of the model version, within its category")
+    standing_verdict = serializers.ChoiceField(
+        choices=Inspection.Outcome.choices, help_text="after the reviews: the last person's verdict, else the model's"
+    )
+    reviewed_at = serializers.DateTimeField(allow_null=True, help_text="when that person said it; see review")
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        fields = super().get_fields()
+        for name, field in fields.items():
+            field.required = name in ("position", "status", "filename")
+        return fields
+
+
+class BatchSummaryOutput(serializers.Serializer):
+    batch_id = serializers.UUIDField()
+    name = serializers.CharField()
+    status = serializers.ChoiceField(choices=BatchRun.Status.choices)
+    cancel_requested = serializers.BooleanField()
+    url = serializers.CharField()
+    model_version = serializers.IntegerField(help_text="its id")
+    version_number = serializers.IntegerField(help_text="of the model version, within its category")
+    algorithm = serializers.CharField()
+    category = serializers.CharField()
+    requested_by = serializers.CharField(allow_null=True)
+    total = serializers.IntegerField()
+    done = serializers.IntegerField(help_text="have a record: good, defective or not comparable")
+    failed = serializers.IntegerField(help_text="have none, and say why")
+    cancelled = serializers.IntegerField(help_text="were not judged any more when the batch was called off")
+    good = serializers.IntegerField(help_text="says the model; what people said does not change it")
+    defective = serializers.IntegerField(help_text="says the model")
+    not_comparable = serializers.IntegerField(help_text="says the model")
+    reviewed = serializers.IntegerField(help_text="have a person's verdict that stands")
+    overruled = serializers.IntegerField(help_text="of the reviewed: that verdict and the model's differ")
+    stands_good = serializers.IntegerField(help_text="after the reviews")
+    stands_defective = serializers.IntegerField(help_text="after the reviews")
+    stands_not_comparable = serializers.IntegerField(help_text="after the reviews")
+    progress = serializers.FloatField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    duration_seconds = serializers.FloatField(allow_null=True, help_text="from the first slice to the end, or to now")
+    images_per_second = serializers.FloatField(allow_null=True)
+
+
+class ScoresOutput(serializers.Serializer):
+    minimum = serializers.FloatField()
+    p05 = serializers.FloatField()
+    p25 = serializers.FloatField()
+    median = serializers.FloatField()
+    p75 = serializers.FloatField()
+    p95 = serializers.FloatField()
+    maximum = serializers.FloatField()
+
+
+class BatchOutput(BatchSummaryOutput):
+    failed_by_code = serializers.DictField(child=serializers.IntegerField())
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="what was left out, and names that may be misread, in sentences"
+    )
+    scores = ScoresOutput(allow_null=True, help_text="quantiles; null while nothing has a score")
+    results = BatchItemOutput(many=True)
+
+
+class BatchReportOutput(BatchOutput):
+    complete = serializers.BooleanField(help_text="false while the batch is not finished")
+
+
+_EXAMPLES = [
+    OpenApiExample(
+        "a folder of the server",
+        value={"folder": "line3/2026-11-24", "category": "screw", "lot": "L-1042", "station": "line 3"},
+        request_only=True,
+    ),
+    OpenApiExample("a data set", value={"dataset": "screw", "wait": 30}, request_only=True),
+]
+_ASK: dict[str, Any] = {
+    "request": {"multipart/form-data": BatchTestInput, "application/json": NamedBatchInput},
+    "responses": {200: BatchOutput, 202: BatchOutput, **_PROBLEMS},
+    "parameters": [KEY, REPLAY],
+    "examples": _EXAMPLES,
+}
+
+
+class BatchTestView(ApiView):
+    """Judge many images: files, a zip, the test split of a data set by name, or a folder of the server."""
+
+    rights = {"POST": Right.INSPECT}
+    parser_classes = [MultiPartParser, JSONParser]
+
+    @extend_schema(**_ASK, operation_id="batch_test")
+    def post(self, request: Request) -> Response:
+        return _ask_for_batch(request)
+
+
+class BatchesView(ApiView):
+    """The batches there were, newest first, without their items; asking for another one, as `batch_test` does."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT), "POST": Right.INSPECT}
+    parser_classes = [MultiPartParser, JSONParser]
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("status", str, enum=["", *BatchRun.Status.values]),
+            OpenApiParameter("since", str, description="asked for at or after: a day, or a moment (ISO 8601)"),
+            OpenApiParameter("until", str, description="asked for before: a moment; a day is included"),
+            OpenApiParameter("category", str),
+            *PAGE_PARAMETERS,
+        ],
+        responses={200: page_output(BatchSummaryOutput), **problems()},
+        operation_id="batches",
+    )
+    def get(self, request: Request) -> Response:
+        given = request.query_params
+        filters = parse_filters({name: given[name] for name in _FILTERS if name in given})
+        status = given.get("status", "")
+        if status and status not in BatchRun.Status.values:
+            refuse("status", f"must be one of {', '.join(BatchRun.Status.values)}")
+        found = batches.batches(status=status, since=filters.since, until=filters.until, category=filters.category)
+        page = read_page(found, request, ordering=("-created_at", "-id"))
+        return page.response(batches.summaries(page.rows))
+
+    @extend_schema(**_ASK, operation_id="create_batch")
+    def post(self, request: Request) -> Response:
+        return _ask_for_batch(request)
+
+
+def _ask_for_batch(request: Request) -> Response:
+    given = _given(request)
+    key = request.headers.get(HEADER)
+    asked_for = _fingerprint(given) if key is not None else ""
+    batch = batches.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
+    if batch is None:
+        deployment = deployment_in_force(given["category"])
+        gathered = batches.gather(
+            files=given["images"],
+            archive=given["archive"],
+            dataset=given["dataset"],
+            folder=given["folder"],
+            actor=request.user,
+        )
+        try:
+            batch = batches.request_batch(
+                items=gathered.items,
+                name=gathered.name,
+                folder=gathered.folder,
+                warnings=gathered.warnings,
+                deployment=deployment,
+                source="api",
+                actor=request.user,
+                part=part_of(given),
+                idempotency_key=key,
+                asked_for=asked_for,
+            )
+        except UNAVAILABLE as error:  # perhaps while it was committed
+            raise batches.BatchOutcomeUnknown(None) from error
+    try:
+        over = _await(batch, given["wait"])
+        document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
+    except UNAVAILABLE as error:
+        raise batches.BatchOutcomeUnknown(batch) from error
+    headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
+    return Response(document, status=200 if over else 202, headers=headers)
+
+
+@lru_cache(maxsize=1)
+def _waiting_places() -> threading.BoundedSemaphore:
+    """Threads of this process that may wait for batches: uploads and exports need the others."""
+    return threading.BoundedSemaphore(max(1, settings.WEB_TRANSFER_THREADS - 2))
+
+
+def _await(batch: BatchRun, seconds: float) -> bool:
+    """Whether the batch is over, after so many seconds at most; at once where as many wait as may."""
+    places = _waiting_places()
+    if seconds and places.acquire(blocking=False):
+        try:
+            return batches.await_batch(batch, seconds=seconds)
+        finally:
+            places.release()
+    return batches.await_batch(batch, seconds=0)
+
+
+def _given(request: Request) -> dict[str, Any]:
+    """What was sent, `image` being another name of `images`."""
+    data: Any = request.data
+    if hasattr(data, "getlist"):
+        data = MultiValueDict(dict(data.lists()))
+        data.setlist("images", data.pop("images", []) + data.pop("image", []))
+    return parsed(BatchTestInput, data)
+
+
+def _fingerprint(given: dict[str, Any]) -> str:
+    """Of what was asked for; how long the caller waits for it, and how it is shown, are no part of that."""
+    archive = given["archive"]
+    return fingerprint(
+        images=[_sha256(file) for file in given["images"]],
+        archive=_sha256(archive) if archive else "",
+        dataset=given["dataset"],
+        folder=given["folder"],
+        category=given["category"],
+        **vars(part_of(given)),
+    )
+
+
+def _sha256(file: UploadedFile) -> str:
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+class BatchView(ApiView):
+    """Progress and results of a batch."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT)}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("anomaly_map", str, enum=batches.MAP_FORMS),
+            OpenApiParameter(
+                "results", str, enum=["yes", "no"], description="no: the counts alone, for who asks again and again"
+            ),
+        ],
+        responses={200: BatchOutput, **_PROBLEMS},
+        operation_id="batch",
+    )
+    def get(self, request: Request, batch_id: uuid.UUID) -> Response:
+        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=batches.MAP_FORMS)
+        results = request.query_params.get("results", "yes")
+        if results not in ("yes", "no"):
+            raise UserError("results must be yes or no.", code="invalid")
+        batch = batches.find_batch(batch_id)
+        return Response(batches.batch_document(batch, anomaly_map=form, results=results == "yes"))
+
+
+class CancelBatchView(ApiView):
+    """Call a batch off: what is not judged yet is not judged any more, records stay."""
+
+    rights = {"POST": Right.INSPECT}
+
+    @extend_schema(
+        request=None,
+        responses={200: BatchSummaryOutput, 202: BatchSummaryOutput, **problems(409)},
+        operation_id="cancel_batch",
+        examples=[OpenApiExample("nothing more is needed", value={}, request_only=True)],
+    )
+    def post(self, request: Request, batch_id: uuid.UUID) -> Response:
+        parsed(NoInput, request.data)
+        batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
+        # 202: a worker is at it, and stops after its slice.
+        status = 202 if batch.status in BatchRun.OPEN else 200
+        return Response(batches.summaries([batch])[0], status=status)
+
+
+@method_decorator(csp(batch_reports.HTML_POLICY), name="dispatch")
+class BatchReportView(ApiView):
+    """The report of a batch: a table, a document, or a page to print. Partial, and saying so, while it is not over."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT)}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[OpenApiParameter("format", str, enum=list(batch_reports.FORMS), default="json"), DIALECT],
+        responses={
+            (200, "application/json"): BatchReportOutput,
+            (200, "text/csv"): OpenApiTypes.STR,
+            (200, "text/html"): OpenApiTypes.STR,
+            **problems(),
+        },
+        operation_id="batch_report",
+    )
+    def get(self, request: Request, batch_id: uuid.UUID) -> HttpResponseBase:
+        form = request.query_params.get("format", "json")
+        dialect = request.query_params.get("dialect", "")
+        report = batch_reports.batch_report(batches.find_batch(batch_id), form=form, dialect=dialect)
+        response = StreamingHttpResponse(report.content, content_type=report.media_type)
+        place = "inline" if form == "html" else "attachment"
+        response["Content-Disposition"] = f'{place}; filename="{report.filename}"'
+        response["X-Content-Type-Options"] = "nosniff"
+        response["Cache-Control"] = "private, no-store"
+        return response

@@ -1,0 +1,232 @@
+"""Batches: many images as one job, from asking for one to its report."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, BinaryIO, cast
+from urllib.parse import urlencode, urlsplit
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRedirect
+
+from common.api.base import read_page
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.browser import category_of
+from common.web.decorators import needs, refusal
+from inspection.batches import services as batches
+from inspection.judging.services import PartContext
+from inspection.models import BatchRun, Inspection, InspectionRequest
+from modelzoo.selectors import active_deployments, deployment_in_force
+from records.selectors import accepted_files
+from training.archives import is_zip
+
+_LOOKERS = (Right.READ, Right.INSPECT)
+_FAILURES = 20
+_STATES = {
+    "queued": "Waiting",
+    "running": "Running",
+    "finished": "Finished",
+    "cancelled": "Cancelled",
+}
+# What the grid of results can be narrowed down to.
+_SHOWN: dict[str, tuple[str, Q]] = {
+    "failed": ("Failed", Q(status=InspectionRequest.Status.FAILED)),
+    "cancelled": ("Cancelled", Q(status=InspectionRequest.Status.CANCELLED)),
+    "good": ("Good", Q(inspection__outcome=Inspection.Outcome.GOOD)),
+    "defective": ("Defect", Q(inspection__outcome=Inspection.Outcome.DEFECTIVE)),
+    "not_comparable": ("Not comparable", Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
+    "overruled": ("Overruled", Q(inspection__standing__overruled=True)),
+}
+_SAID_BY_MODEL = frozenset(Inspection.Outcome.values)
+
+
+def _text(label: str) -> forms.CharField:
+    return forms.CharField(label=label, required=False, max_length=100, widget=forms.TextInput({"autocomplete": "off"}))
+
+
+class BatchForm(forms.Form):
+    """What is said of all images of a batch; the images themselves come beside it."""
+
+    category = _text("Category")
+    lot = _text("Lot")
+    station = _text("Station")
+    part_number = _text("Part number")
+    folder = forms.CharField(
+        label="Folder of the server", required=False, max_length=1000, widget=forms.TextInput({"autocomplete": "off"})
+    )
+
+
+# ---------------------------------------------------------------- the list
+_REPORTS = {
+    "format=csv": "CSV",
+    "format=csv&dialect=excel-de": "CSV with semicolons",
+    "format=json": "JSON",
+    "format=html": "HTML",
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(*_LOOKERS)
+def browse(request: HttpRequest) -> HttpResponse:
+    """The batches there were, newest first, and a form for another one."""
+    if request.method == "POST":
+        return _start(request) if may(request.user, Right.INSPECT) else refusal(request, Right.INSPECT)
+    return _list(request)
+
+
+def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+    wanted = request.GET.get("status", "")
+    state = wanted if wanted in _STATES else ""
+    context: dict[str, Any] = {
+        "states": [("", "All"), *_STATES.items()],
+        "state": state,
+        "form": BatchForm(initial={"category": category_of(request)}),
+        "in_force": sorted(deployment.category.name for deployment in active_deployments()),
+        "accept": f"{accepted_files()},.zip",
+        "max_files": settings.BATCH_MAX_FILES,
+        "max_zip_files": settings.BATCH_MAX_ZIP_FILES,
+        "roots": settings.BATCH_ROOTS,
+        **more,
+    }
+    try:
+        page = read_page(batches.batches(status=state), request, ordering=("-created_at", "-id"))
+    except UserError as error:
+        return render(request, "batches.html", context | {"lost": error}, status=error.status)
+    counted = batches.summaries(page.rows) if page.rows else []
+    rows = [
+        (batch, counts | {"state": _STATES[batch.status]}) for batch, counts in zip(page.rows, counted, strict=True)
+    ]
+    context |= {"page": page, "rows": rows}
+    return render(request, "batches.html", context, status=status)
+
+
+def _start(request: HttpRequest) -> HttpResponse:
+    """Ask for a batch: some files, or one zip, or a folder of the server."""
+    form = BatchForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise UserError("A field is longer than it may be. Nothing was kept; shorten it.", code="invalid")
+        given = form.cleaned_data
+        sent: Sequence[UploadedFile] = request.FILES.getlist("images")
+        # One that only claims to be a zip is refused as one that is none.
+        zipped = len(sent) == 1 and (is_zip(cast(BinaryIO, sent[0])) or str(sent[0].name).lower().endswith(".zip"))
+        archive = sent[0] if zipped else None
+        if not sent and not given["folder"]:
+            raise UserError(
+                "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"
+            )
+        deployment = deployment_in_force(given["category"])
+        gathered = batches.gather(
+            files=() if archive else sent, archive=archive, folder=given["folder"], actor=request.user
+        )
+        batch = batches.request_batch(
+            items=gathered.items,
+            name=gathered.name,
+            folder=gathered.folder,
+            warnings=gathered.warnings,
+            deployment=deployment,
+            source="web",
+            actor=request.user,
+            part=PartContext(station=given["station"], part_number=given["part_number"], lot=given["lot"]),
+        )
+    except UserError as error:
+        # htmx swaps answers of 2xx only; the partial itself says that it failed.
+        if request.htmx:  # type: ignore[attr-defined]
+            return render(request, "batches.html#refused", {"failed": error})
+        return _list(request, failed=error, form=form, status=error.status)
+    address = reverse("batch-page", args=[batch.pk])
+    if request.htmx:  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(address)
+    return redirect(address)
+
+
+# ---------------------------------------------------------------- one of them
+@require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
+@needs(*_LOOKERS)
+def batch_page(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
+    """Progress, results and failures; while it runs htmx asks again for all but the head."""
+    return _one(request, batch_id)
+
+
+def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+    try:
+        batch = batches.find_batch(batch_id)
+    except NotFound as error:
+        raise Http404 from error
+    summary = batches.batch_summary(batch)
+    wanted = request.GET.get("show", "")
+    shown = wanted if wanted in _SHOWN else ""
+    items = batches.items_of(batch)
+    over = batch.status not in BatchRun.OPEN
+    context: dict[str, Any] = {
+        "batch": batch,
+        "summary": summary,
+        "state": _STATES[batch.status],
+        "over": over,
+        "ahead": summary["total"] - summary["done"] - summary["failed"] - summary["cancelled"],
+        "shown": shown,
+        "choices": [
+            ("", "All", summary["total"], False),
+            *(
+                (name, words, summary[name], name in _SAID_BY_MODEL)
+                for name, (words, _) in _SHOWN.items()
+                if summary[name] or name == shown
+            ),
+        ],
+        "failures": list(items.filter(_SHOWN["failed"][1])[:_FAILURES]) if summary["failed"] and not shown else [],
+        "reports": [(f"{reverse('batch-report', args=[batch.pk])}?{said}", words) for said, words in _REPORTS.items()],
+        "here": _address(batch_id, shown, request.GET.get("cursor", "")),
+        **more,
+    }
+    narrowed = items.filter(_SHOWN[shown][1]) if shown else items
+    try:
+        page = read_page(narrowed, request, ordering=("position",))
+        context |= {
+            "items": page.rows,
+            "earlier": page.previous and _address(batch_id, shown, _cursor(page.previous)),
+            "later": page.next and _address(batch_id, shown, _cursor(page.next)),
+        }
+    except UserError as error:
+        context["lost"] = error
+        status = error.status
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "batch.html#live", context)
+    return render(request, "batch.html", context, status=status)
+
+
+def _address(batch_id: uuid.UUID, shown: str, cursor: str) -> str:
+    """Of what is shown, from a place on; whoever asked, and however."""
+    words = urlencode([(name, value) for name, value in (("show", shown), ("cursor", cursor)) if value])
+    return f"{reverse('batch-page', args=[batch_id])}{'?' if words else ''}{words}"
+
+
+def _cursor(address: str | None) -> str:
+    return QueryDict(urlsplit(address).query).get("cursor", "") if address else ""
+
+
+@require_POST
+@needs(Right.INSPECT)
+def cancel(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
+    """Cancel it. Its records stay."""
+    try:
+        batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
+    except NotFound as error:
+        raise Http404 from error
+    except UserError as error:
+        return _one(request, batch_id, status=error.status, failed=error)
+    stops = "It stops after the images at hand." if batch.status in BatchRun.OPEN else "Nothing more is judged."
+    messages.success(request, f"The batch was cancelled. {stops} What was judged stays in the record.")
+    return redirect("batch-page", batch_id)

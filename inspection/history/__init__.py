@@ -1,0 +1,1 @@
+"""The history of records: filters, order, figures, exports, saved views."""

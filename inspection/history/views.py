@@ -1,0 +1,422 @@
+"""The history: its filters, its pages, what is said of many records at once, and views that people keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import trigger_client_event
+
+from common.api.base import read_page
+from common.errors import UserError
+from common.rights import Right, may
+from common.web.decorators import needs, refusal
+from common.web.toasts import toast_on_next_page, with_toast
+from inspection.history import filters as history
+from inspection.history import pages as browsing
+from inspection.history.pages import SHEET, Query
+from inspection.history.services import delete_view, save_view
+from inspection.judging import selectors
+from inspection.models import Inspection, Review
+from inspection.reviews.services import record_reviews
+from modelzoo.models import ModelVersion
+
+_LABELS = {
+    "period": "Period",
+    "since": "From",
+    "until": "Until",
+    "category": "Category",
+    "outcome": "Model's verdict",
+    "score_min": "Score at least",
+    "score_max": "Score at most",
+    "model_version": "Model",
+    "threshold": "Threshold",
+    "threshold_revision": "Threshold revision",
+    "station": "Station",
+    "lot": "Lot",
+    "part_number": "Part number",
+    "source": "Source",
+    "operator": "Operator",
+    "serial_number": "Serial number",
+    "serial": "Serial number begins with",
+    "search": "File, serial, lot or part begins with",
+    "batch": "Batch",
+    "image_sha256": "Image",
+    "reviewed": "Reviewed",
+    "overruled": "Overruled",
+    "contested": "Contested",
+    "review_verdict": "Person's verdict",
+    "reviewer": "Reviewer",
+}
+# Compared letter by letter, which a person is told who found nothing.
+_LETTER_BY_LETTER = {"search", "serial", "serial_number", "lot", "part_number", "station"}
+_PERIODS = {"today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+_OUTCOMES = {"good": "Good", "defective": "Defect", "not_comparable": "Not comparable"}
+# One click each. Whatever else is filtered by has a field, or comes with a link from another page.
+_QUICK = (
+    ("Period", [("period", value, words) for value, words in _PERIODS.items()]),
+    ("Model's verdict", [("outcome", value, words) for value, words in _OUTCOMES.items()]),
+    (
+        "Review",
+        [("reviewed", "no", "Not reviewed"), ("overruled", "yes", "Overruled"), ("contested", "yes", "Contested")],
+    ),
+)
+_ORDERS = {
+    "newest": "Newest",
+    "oldest": "Oldest",
+    "score_high": "Highest score",
+    "score_low": "Lowest score",
+    "margin_high": "Farthest above threshold",
+    "margin_low": "Farthest below threshold",
+}
+_ONE_CLICK = {(name, value) for _, choices in _QUICK for name, value, _ in choices}
+_EXPORTS = [
+    ({"format": "xlsx"}, "Excel"),
+    ({"format": "csv"}, "CSV"),
+    ({"format": "csv", "dialect": "excel-de"}, "CSV with semicolons and decimal commas"),
+    ({"format": "jsonl"}, "JSON lines"),
+]
+
+
+# ---------------------------------------------------------------- the page
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(Right.READ)
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
+def browse(request: HttpRequest) -> HttpResponse:
+    """The records that the address asks for. A form's answer is what is said of those that were ticked."""
+    if request.method == "POST":
+        return _review(request) if may(request.user, Right.REVIEW) else refusal(request, Right.REVIEW)
+    if any(value == "" for name in request.GET for value in request.GET.getlist(name)):
+        return redirect(_address(Query.of(request.GET)))  # a form sends its empty fields too; addresses are short
+    if request.htmx and "cursor" in request.GET:  # type: ignore[attr-defined]
+        asked = _asked(request)
+        return render(request, "history.html#more", asked, status=_status(asked))
+    return _page(request)
+
+
+def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+    """All of it; `more` is what an answer to a form shows besides."""
+    asked = _asked(request)
+    query: Query = asked["query"]
+    offered = browsing.offered()
+    views = browsing.saved_views(request.user)
+    context = {
+        **asked,
+        "form": HistoryForm(request.GET, asked["wrong"], offered),
+        "quick": [(words, [_quick(query, *choice) for choice in choices]) for words, choices in _QUICK],
+        "chips": list(_chips(query, offered.versions)),
+        "views": [(view, view.query == str(query)) for view in views],
+        "defect_types": browsing.defect_types() if may(request.user, Right.REVIEW) else [],
+        "exports": [(_export(query, said), words) for said, words in _EXPORTS],
+        "picked": set(),
+        **more,
+    }
+    return render(request, "history.html", context, status=_status(asked) if status == HTTPStatus.OK else status)
+
+
+def _asked(request: HttpRequest) -> dict[str, Any]:
+    """What the address asks for: its records, and the addresses around them."""
+    query = Query.of(request.GET)
+    filters, wrong = browsing.read_filters(request.GET)
+    found: dict[str, Any] = {
+        "query": query,
+        "wrong": wrong,
+        # What is wrong with no field to show it at.
+        "astray": [text for name, text in wrong.items() if name not in HistoryForm.base_fields],
+        "sheet": query.view == SHEET,
+        "suffix": query.suffix,
+        "here": _address(query, _cursor(request.GET)),
+        "as_table": _address(replace(query, view=""), _cursor(request.GET)),
+        "as_sheet": _address(replace(query, view=SHEET), _cursor(request.GET)),
+        "figures_address": _address(query, name="history-figures"),
+        "newest": _address(query),
+        "all_records": _address(Query((), query.view, query.order)),
+        "orders": [_order(query, name, words) for name, words in _ORDERS.items()],
+        "sorts": {column: _sort(query, column) for column in ("time", "score", "margin")},
+        "sorted_as": _ORDERS[query.order or "newest"].lower(),
+        "unscored": _address(replace(query.without("outcome").having("outcome", "not_comparable"), order="")),
+        "found_by_name": any(name == "search" for name, _ in query.pairs),
+        "by_time": not query.order or query.order == "oldest",
+        "letter_by_letter": any(name in _LETTER_BY_LETTER for name, _ in query.pairs),
+    }
+    if wrong:
+        return found  # a record that is missing because of a typing error would be a wrong answer
+    try:
+        keys, ordering = history.in_order(filters, query.order or "newest")
+        page = read_page(keys, request, ordering=ordering)
+    except UserError as error:
+        return found | {"lost": error}
+    return found | {
+        "records": history.records_of(page.rows),
+        "older": page.next and _address(query, _cursor_of(page.next)),
+        "newer": page.previous and _address(query, _cursor_of(page.previous)),
+    }
+
+
+def _status(asked: dict[str, Any]) -> int:
+    return HTTPStatus.BAD_REQUEST if asked["wrong"] or "lost" in asked else HTTPStatus.OK
+
+
+@require_GET
+@needs(Right.READ)
+@vary_on_headers("HX-Request")
+def figures(request: HttpRequest) -> HttpResponse:
+    """Counts and charts of what the address asks for: asked for by the page when it is there, or a page of its own."""
+    query = Query.of(request.GET)
+    filters, wrong = browsing.read_filters(request.GET)
+    context: dict[str, Any] = {"back": _address(query), "here": request.get_full_path(), "wrong": wrong}
+    if not wrong:
+        found = browsing.figures(filters)
+        context |= {"figures": found, "tiles": _tiles(found, query)}
+    page = "history/figures.html#figures" if request.htmx else "history/figures.html"  # type: ignore[attr-defined]
+    return render(request, page, context, status=HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK)
+
+
+def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
+    """The counts, each with the address of the records that it counts."""
+
+    def tile(what: str, count: int, of: int, name: str, value: str, whole: str = "") -> dict[str, Any]:
+        share = f"{100 * count / of:.1f} %" if of else ""
+        if share and whole:
+            share += f" of {of:,} {whole}"
+        return {"what": what, "count": count, "share": share, "address": _address(query.having(name, value))}
+
+    of_verdict = query.without("outcome")
+    tiles = [{"what": "Records", "count": found.total, "more": found.more}]
+    for outcome, words in _OUTCOMES.items():
+        if outcome == "not_comparable":
+            one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
+        else:  # people may have overruled it
+            one = tile(f"{words}, says the model", found.outcomes[outcome], found.judged, "outcome", outcome, "judged")
+        tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
+    tiles.append(tile("Reviewed", found.reviewed, found.total, "reviewed", "yes"))
+    return [*tiles, tile("Overruled", found.overruled, found.reviewed, "overruled", "yes", "reviewed")]
+
+
+# ---------------------------------------------------------------- what is said of many
+def _named(record: Inspection) -> str:
+    return record.serial_number or record.path_or_name
+
+
+def _review(request: HttpRequest) -> HttpResponse:
+    """The same verdict of all that were ticked. htmx gets their rows as they are now, a plain form the page again."""
+    ids = request.POST.getlist("inspection")
+    said = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
+    try:
+        reviews = record_reviews(inspections=browsing.chosen(ids), actor=request.user, **said)
+    except UserError as error:
+        # htmx swaps answers of 2xx only; the partial itself says that it failed.
+        if request.htmx:  # type: ignore[attr-defined]
+            return render(request, "history.html#said", {"failed": error})
+        return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
+    what = (
+        _named(selectors.find_inspection(reviews[0].inspection_id)) if len(reviews) == 1 else f"{len(reviews)} records"
+    )
+    sentence = f"{what} reviewed as {selectors.VERDICT_WORDS[said['verdict']]}."
+    said_now = [review.pk for review in reviews]
+    if not request.htmx:  # type: ignore[attr-defined]
+        toast_on_next_page(request, sentence, undo=said_now)
+        return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
+    response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=said_now)
+    return trigger_client_event(response, "reviewed")
+
+
+@require_GET
+@needs(Right.READ)
+def rows(request: HttpRequest) -> HttpResponse:
+    """The rows of these records as they are now, for htmx to put in place of those that are shown."""
+    try:
+        return _rows(request, [str(record.pk) for record in browsing.chosen(request.GET.getlist("inspection"))])
+    except UserError as error:
+        raise Http404(error.detail) from error
+
+
+def _rows(request: HttpRequest, ids: list[str]) -> HttpResponse:
+    query = Query.of(request.GET)
+    context = {
+        "records": list(selectors.inspections().filter(pk__in=ids)),
+        "sheet": query.view == SHEET,
+        "suffix": query.suffix,
+        "found_by_name": any(name == "search" for name, _ in query.pairs),
+    }
+    return render(request, "history.html#reviewed", context)
+
+
+# ---------------------------------------------------------------- views that are kept
+@require_POST
+@needs(Right.READ)
+def keep(request: HttpRequest) -> HttpResponse:
+    """Keep what the address asks for under a name."""
+    name = request.POST.get("name", "")
+    try:
+        view = save_view(name=name, params=request.GET, actor=request.user)
+    except UserError as error:
+        return _page(request, status=error.status, not_kept=error, kept_name=name)
+    messages.success(request, f"Saved as {view.name}. Its address can be sent to a colleague.")
+    return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
+
+
+@require_POST
+@needs(Right.READ)
+def forget(request: HttpRequest, view_id: int) -> HttpResponse:
+    """Delete a view of one's own."""
+    try:
+        name = delete_view(view_id=view_id, actor=request.user)
+    except UserError as error:
+        return _page(request, status=error.status, not_kept=error)
+    messages.success(request, f"The view {name} was deleted. The records that it showed stay.")
+    return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
+
+
+# ---------------------------------------------------------------- addresses
+def _address(query: Query, cursor: str = "", *, name: str = "history") -> str:
+    """Of the page that asks this, from a place on."""
+    parts = [str(query), urlencode({"cursor": cursor}) if cursor else ""]
+    words = "&".join(part for part in parts if part)
+    return f"{reverse(name)}?{words}" if words else reverse(name)
+
+
+def _cursor(params: QueryDict) -> str:
+    return params.get("cursor", "")
+
+
+def _cursor_of(address: str) -> str:
+    return _cursor(QueryDict(urlsplit(address).query))
+
+
+def _export(query: Query, said: dict[str, str]) -> str:
+    """Of exactly these filters."""
+    return f"{reverse('inspections-export')}?{urlencode([*said.items(), *query.pairs])}"
+
+
+# ---------------------------------------------------------------- filters in force
+@dataclass(frozen=True)
+class _Chip:
+    """A filter, and the address without it, or with it where it is not in force."""
+
+    words: str
+    address: str
+    on: bool = True
+
+
+def _quick(query: Query, name: str, value: str, words: str) -> _Chip:
+    if (name, value) in query.pairs:
+        return _Chip(words, _address(query.without(name, value)))
+    # One of them says when it begins.
+    others = query.without("since").without("until") if name == "period" else query
+    return _Chip(words, _address(others.having(name, value)), on=False)
+
+
+def _order(query: Query, name: str, words: str) -> _Chip:
+    order = "" if name == "newest" else name
+    return _Chip(words, _address(replace(query, order=order)), on=query.order == order)
+
+
+def _sort(query: Query, column: str) -> dict[str, str]:
+    """Of a column's head: the address that sorts by it, the other way round where it does already; and the way."""
+    downwards, upwards = {
+        "time": ("", "oldest"),
+        "score": ("score_high", "score_low"),
+        "margin": ("margin_high", "margin_low"),
+    }[column]
+    way = {downwards: "descending", upwards: "ascending"}.get(query.order, "")
+    return {"address": _address(replace(query, order=upwards if way == "descending" else downwards)), "way": way}
+
+
+def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Chip, bool]]:
+    """Every filter in force, and whether it has a place of its own among those of one click."""
+    names = {str(version.pk): str(version) for version in versions}
+    for name, value in query.pairs:
+        shown = value
+        if name == "model_version":
+            shown = names.get(value) or browsing.named(name, value)
+        elif name == "threshold":
+            shown = browsing.named(name, value, of_several=len(names) > 1)
+        elif name in ("period", "outcome"):
+            shown = {**_PERIODS, **_OUTCOMES}.get(value, value)
+        elif name == "image_sha256":
+            shown = f"{value[:12]}..."
+        yield _Chip(f"{_LABELS[name]}: {shown}", _address(query.without(name, value))), (name, value) in _ONE_CLICK
+
+
+def _at_field(name: str, text: str) -> str:
+    """The sentence without what stands around it anyway: which field it is, and that nothing is shown."""
+    words = text.removeprefix(f"{name} ").removesuffix(" Nothing was looked up.")
+    return words[:1].upper() + words[1:]
+
+
+def _text(name: str, *, suggested: str = "", **attrs: Any) -> forms.CharField:
+    words = {"list": suggested, "autocomplete": "off"} if suggested else {"autocomplete": "off"}
+    return forms.CharField(label=_LABELS[name], required=False, widget=forms.TextInput(words | attrs))
+
+
+def _choice(name: str, choices: Iterable[tuple[str, str]] = ()) -> forms.CharField:
+    return forms.CharField(label=_LABELS[name], required=False, widget=forms.Select(choices=[("", "any"), *choices]))
+
+
+_YES_NO = (("yes", "yes"), ("no", "no"))
+_SUGGESTED = ("people", "stations", "lots", "part_numbers", "sources")
+
+
+class HistoryForm(forms.Form):
+    """The filters as fields. What a value means is the filters' own business: this shows, it does not judge."""
+
+    period = _choice("period", [*_PERIODS.items()])
+    since = _text("since")
+    until = _text("until")
+    category = _choice("category")
+    outcome = forms.MultipleChoiceField(
+        label=_LABELS["outcome"], required=False, choices=_OUTCOMES, widget=forms.CheckboxSelectMultiple
+    )
+    score_min = _text("score_min", inputmode="decimal")
+    score_max = _text("score_max", inputmode="decimal")
+    model_version = _choice("model_version")
+    threshold_revision = _text("threshold_revision", inputmode="numeric")
+    station = _text("station", suggested="stations")
+    lot = _text("lot", suggested="lots")
+    part_number = _text("part_number", suggested="part_numbers")
+    source = _text("source", suggested="sources")
+    operator = _text("operator", suggested="people")
+    reviewed = _choice("reviewed", _YES_NO)
+    overruled = _choice("overruled", _YES_NO)
+    contested = _choice("contested", _YES_NO)
+    review_verdict = _choice("review_verdict", Review.Verdict.choices)
+    reviewer = _text("reviewer", suggested="people")
+    search = forms.CharField(
+        required=False,
+        widget=forms.TextInput(
+            {"type": "search", "form": "filters", "placeholder": "File, serial, lot or part", "maxlength": 100}
+        ),
+    )
+
+    def __init__(self, params: QueryDict, wrong: dict[str, str], offered: browsing.Offered) -> None:
+        super().__init__(params)
+        self.is_valid()
+        for name, text in wrong.items():
+            if name in self.fields:
+                self.errors[name] = self.error_class([_at_field(name, text)])
+        self._choose("category", [(name, name) for name in offered.categories])
+        self._choose("model_version", [(str(version.pk), str(version)) for version in offered.versions])
+        for name in ("since", "until"):  # a browser's calendar knows days only; a moment stays what it is
+            if name not in wrong and len(params.get(name, "")) in (0, len("2026-11-24")):
+                self.fields[name].widget.input_type = "date"
+        self.suggestions = [(name, getattr(offered, name)) for name in _SUGGESTED]
+        # What has no field but was asked for by a link stays asked for.
+        self.others = [(name, value) for name, value in Query.of(params).pairs if name not in self.fields]
+
+    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
+        """What there is to choose from, with what was chosen, which may be none of it."""
+        value = self.data.get(name, "")
+        if value and value not in dict(choices):
+            choices = [*choices, (value, value)]
+        self.fields[name].widget.choices = [("", "any"), *choices]

@@ -1,0 +1,1 @@
+"""Single images: asking for a verdict, judging, the record that stays."""

@@ -1,0 +1,168 @@
+"""The endpoints of the original system for single images, and one record. Each parses, calls one service, answers."""
+
+from __future__ import annotations
+
+import uuid
+from abc import abstractmethod
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.api.base import ApiView, OneForm, immutable, parsed, problems
+from common.api.parsers import FormParser, JSONParser, MultiPartParser
+from common.api.requests import check_one_image
+from common.rights import Right
+from inspection.judging import selectors, services
+from inspection.judging import serializers as shapes
+from inspection.judging.idempotency import HEADER, REPLAYED
+from inspection.judging.idempotency_schema import KEY, REPLAY
+from inspection.models import Inspection
+from modelzoo.loading import deployments
+from modelzoo.selectors import find_version
+from modelzoo.services import request_deployment
+from records.images import ImageRejected, check_size
+from records.selectors import gate_limits
+from records.services import report_refusal
+
+_PROBLEMS = problems(409, 413, 415, 422, 507)
+
+
+def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
+    """The bytes of an uploaded image. One that is too large is refused before it is read."""
+    size = file.size or 0
+    try:
+        check_size(size, gate_limits())
+    except ImageRejected as refusal:
+        report_refusal(filename=file.name or "", size=size, refusal=refusal, actor=actor)
+        raise refusal.nothing_kept() from refusal
+    return file.read()
+
+
+class LoadModelView(ApiView):
+    """Load a model version on the workers and put it in force for its category."""
+
+    rights = {"POST": Right.DEPLOY}
+    parser_classes = [JSONParser, FormParser, MultiPartParser]
+
+    @extend_schema(
+        request=shapes.LoadModelInput, responses={200: shapes.DeploymentOutput, **_PROBLEMS}, operation_id="load_model"
+    )
+    def post(self, request: Request) -> Response:
+        given = parsed(shapes.LoadModelInput, request.data)
+        version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
+        deployment = request_deployment(
+            version=version,
+            device=given["device"] or "",
+            runtime=given["runtime"] or "",
+            precision=given["precision"] or "",
+            threshold=given["threshold"],
+            threshold_reason="given with load_model",
+            actor=request.user,
+        )
+        deployment = deployments.await_deployment(deployment=deployment)
+        return Response(selectors.deployment_document(deployment))
+
+
+class StatusView(ApiView):
+    """What is loaded, who works, what waits."""
+
+    rights = {"GET": (Right.READ, Right.INSPECT)}
+
+    @extend_schema(responses={200: shapes.StatusOutput, **problems()}, operation_id="status")
+    def get(self, request: Request) -> Response:
+        return Response(selectors.line_status())
+
+
+class TestImageView(ApiView):
+    """Judge one image. The record is written before it is answered."""
+
+    rights = {"POST": Right.INSPECT}
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        request={"multipart/form-data": shapes.TestImageInput},
+        responses={200: shapes.InspectionOutput, **_PROBLEMS},
+        parameters=[KEY, REPLAY],
+        operation_id="test_image",
+    )
+    def post(self, request: Request) -> Response:
+        check_one_image(request.FILES)
+        given = parsed(shapes.TestImageInput, request.data)
+        data = read_upload(given["image"], actor=request.user)
+        inspection = services.inspect_image(
+            data=data,
+            filename=given["image"].name,
+            source="api",
+            actor=request.user,
+            part=part_of(given),
+            category=given["category"],
+            idempotency_key=request.headers.get(HEADER),
+        )
+        document = selectors.inspection_document(inspection, anomaly_map=given["anomaly_map"])
+        return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)
+
+
+def part_of(given: dict[str, Any]) -> services.PartContext:
+    return services.PartContext(**{name: given[name] for name in ("station", "part_number", "lot", "serial_number")})
+
+
+class InspectionView(ApiView):
+    """One record."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[OpenApiParameter("anomaly_map", str, enum=list(selectors.MAP_FORMS), default="url")],
+        responses={200: shapes.InspectionOutput, **_PROBLEMS},
+        operation_id="inspection",
+    )
+    def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
+        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
+        return Response(selectors.inspection_document(selectors.find_inspection(inspection_id), anomaly_map=form))
+
+
+# ---------------------------------------------------------------- pictures of a record
+class PictureView(ApiView):
+    """A picture of a record. It never changes: the address is the identity, and browsers may keep it for good."""
+
+    rights = {"GET": Right.READ}
+    content_negotiation_class = OneForm
+
+    @abstractmethod
+    def picture(self, inspection: Inspection) -> selectors.Picture:
+        """Which one."""
+
+    @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY, 304: None, **problems(410)})
+    def get(self, request: Request, inspection_id: uuid.UUID) -> HttpResponseBase:
+        inspection = selectors.find_inspection(inspection_id)
+
+        def picture() -> HttpResponse:
+            found = self.picture(inspection)
+            return HttpResponse(found.data, content_type=found.media_type, headers=found.headers)
+
+        return immutable(request, f"{type(self).__name__}:{inspection_id}", picture)
+
+
+class ImageView(PictureView):
+    def picture(self, inspection: Inspection) -> selectors.Picture:
+        return selectors.original(inspection)
+
+
+class ThumbnailView(PictureView):
+    def picture(self, inspection: Inspection) -> selectors.Picture:
+        return selectors.small(inspection)
+
+
+class MapView(PictureView):
+    def picture(self, inspection: Inspection) -> selectors.Picture:
+        return selectors.raw_map(inspection)
+
+
+class OverlayView(PictureView):
+    def picture(self, inspection: Inspection) -> selectors.Picture:
+        return selectors.heat(inspection)

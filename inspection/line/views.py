@@ -1,0 +1,313 @@
+"""The line: what is loaded, a place for images, the newest records, today's figures."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django import forms
+from django.conf import settings
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import trigger_client_event
+
+from accounts.middleware import is_from_script
+from common.api.requests import check_one_image
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.browser import CATEGORY, category_of, keep_in_browser, station_of
+from common.web.decorators import needs
+from common.web.toasts import toast_on_next_page, with_toast
+from inspection.history import pages as browsing
+from inspection.judging import selectors, services
+from inspection.judging.api import read_upload
+from inspection.line import pages as reads
+from inspection.models import Inspection, Review
+from inspection.record.views import reviews_seen
+from inspection.reviews.services import COMMENT_MOST, record_review
+from modelzoo.models import Deployment, ModelVersion
+from modelzoo.selectors import active_deployments
+from records.selectors import accepted_files, allowed_formats
+
+# More images than that at once are a batch.
+_QUEUE_MOST = 50
+# Of the newest records so many with their pictures; of the others their shapes.
+_LISTED = 14
+
+
+class PartForm(forms.Form):
+    """What is known of the part, all of it optional."""
+
+    station = forms.CharField(required=False, max_length=100)
+    lot = forms.CharField(required=False, max_length=100)
+    part_number = forms.CharField(required=False, max_length=100, label="Part number")
+    serial_number = forms.CharField(required=False, max_length=100, label="Serial number")
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.label_suffix = ""
+
+    def context(self) -> services.PartContext:
+        """Raises `UserError` with the first thing that is wrong."""
+        if not self.is_valid():
+            name, errors = next(iter(self.errors.items()))
+            raise UserError(f"{self[name].label}: {errors[0]} Nothing was kept of the image.", code="invalid")
+        return services.PartContext(**self.cleaned_data)
+
+
+# ---------------------------------------------------------------- the page and its parts
+@require_GET
+@vary_on_headers(
+    "HX-Request", "X-Requested-With"
+)  # else a browser that goes back shows the part that a script asked for
+@needs(Right.READ)
+def line(request: HttpRequest) -> HttpResponse:
+    """The whole page: `?category=` chooses the line, `?inspection=` opens a record. Scripts get what is opened alone.
+
+    A category that is chosen without opening a record is this browser's from then on.
+    """
+    if is_from_script(request):
+        return _opened(request)
+    response = _page(request, request.GET)
+    named = request.GET.get("category", "")
+    if named and "inspection" not in request.GET and any(d.category.name == named for d in active_deployments()):
+        keep_in_browser(request, response, **{CATEGORY: named})
+    return response
+
+
+def _opened(request: HttpRequest) -> HttpResponse:
+    """The record that the address names, or what stands there where it names none."""
+    if "inspection" not in request.GET:
+        return render(request, "line.html#result", _state(request, request.GET))
+    shown = reads.opened(request.GET["inspection"])
+    if shown is None:
+        raise Http404("There is no such inspection.")
+    return render(request, "line.html#result", _one(shown))
+
+
+def _one(shown: Inspection | None) -> dict[str, Any]:
+    """What the panel says of a record."""
+    if shown is None:
+        return {"shown": None} | _limits()
+    category = shown.model_version.category.name
+    earlier = reads.same_image_before(shown)
+    return {
+        "shown": shown,
+        "address": _address(category, shown),
+        "same_image": earlier,
+        "same_image_address": _address(category, earlier) if earlier else "",
+    } | _limits()
+
+
+@require_GET
+@needs(Right.READ)
+def line_status(request: HttpRequest) -> HttpResponse:
+    """State and newest records of the page that asks, the latter only if they look different from those it `seen`."""
+    context = _state(request, _asked(request))
+    newest = render_to_string("line.html#latest", context, request)
+    context["seen"] = hashlib.blake2s(newest.encode(), digest_size=8).hexdigest()
+    state = render_to_string("line.html#state", context, request)
+    return HttpResponse(state if request.GET.get("seen") == context["seen"] else state + newest)
+
+
+@require_GET
+@needs(Right.READ)
+def today(request: HttpRequest) -> HttpResponse:
+    """Today's figures of the page that asks."""
+    model, _, _ = _meant(request, _asked(request))
+    return render(request, "line.html#today", _figures(model))
+
+
+def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
+    state = _state(request, asked)
+    context = (
+        state
+        | _figures(state["deployment"])
+        | {"part": PartForm(initial={"station": station_of(request)})}
+        | _one(state["shown"])
+        | more
+    )
+    return render(request, "line.html", context, status=status)
+
+
+def _asked(request: HttpRequest) -> QueryDict:
+    """What the address says. A page that asks for its parts again says where it stands by now, which htmx tells.
+
+    The category that it says itself is the one it was made for: that is its own as long as it stands there.
+    """
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    try:
+        at = htmx.current_url_abs_path if htmx else None
+        asked = QueryDict(urlsplit(at).query, mutable=True) if at else request.GET.copy()
+    except ValueError:  # no address at all; browsers send none like that
+        asked = request.GET.copy()
+    if category := request.GET.get("category"):
+        asked["category"] = category
+    return asked
+
+
+def _meant(request: HttpRequest, asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
+    """The model that the page is about, all those in force, and the record that is opened."""
+    deployments = active_deployments()
+    shown = reads.opened(asked.get("inspection", ""))
+    named = asked.get("category", "")
+    model = reads.meant(deployments, named=named, remembered=category_of(request), opened=shown)
+    return model, deployments, shown
+
+
+def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
+    model, deployments, shown = _meant(request, asked)
+    wanted = asked.get("category", "") or category_of(request)
+    several = len(deployments) > 1
+    return {
+        "deployment": model,
+        "status": selectors.traffic() | {"model": selectors.deployment_document(model) if model else None},
+        "silent": reads.silent_for(),
+        "usual_time": reads.usual_time(model.model_version) if model else None,
+        "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
+        "category": model.category if model else None,
+        "unknown": wanted if deployments and model is None else "",
+        "trained": bool(deployments) or ModelVersion.objects.exists(),
+        "listed": f":{_LISTED}",
+        "latest": reads.latest(model.category if model and several else None),
+        "shown": shown,
+        "unjudged": reads.unjudged(model.category, request.user) if model and may(request.user, Right.INSPECT) else [],
+    }
+
+
+def _figures(model: Deployment | None) -> dict[str, Any]:
+    return {"category": model.category, "today": reads.today(model)} if model else {}
+
+
+def _limits() -> dict[str, Any]:
+    return {
+        "accept": accepted_files(),
+        "kinds": ", ".join(allowed_formats()),
+        "max_megabytes": settings.MAX_FILE_SIZE // 1024**2,
+        "queue_most": _QUEUE_MOST,
+        "comment_most": COMMENT_MOST,
+        "defect_types": browsing.defect_types,  # asked for where somebody may review
+    }
+
+
+def _address(category: str, inspection: Inspection) -> str:
+    return f"{reverse('line')}?{urlencode({'category': category, 'inspection': str(inspection.pk)})}"
+
+
+# ---------------------------------------------------------------- an image
+@require_POST
+@needs(Right.INSPECT)
+def inspect(request: HttpRequest) -> HttpResponse:
+    """Judge an uploaded image. A script gets the verdict as a partial, a plain form the page with it opened.
+
+    The page's script sends a `key` with each image, so that one whose answer was lost can be sent again. The category
+    that an image was sent for is the browser's from then on.
+    """
+    file = request.FILES.get("image") or request.FILES.get("photo")
+    part, category = PartForm(request.POST), request.POST.get("category", "")
+    try:
+        check_one_image(request.FILES)
+        if file is None:
+            raise UserError("Choose an image first.", code="no_image")
+        about = part.context()
+        done = services.inspect_image(
+            data=read_upload(file, actor=request.user),
+            filename=file.name or "",
+            source="web",
+            actor=request.user,
+            part=about,
+            category=category,
+            idempotency_key=request.POST.get("key") or None,
+        )
+    except UserError as error:
+        return _not_judged(request, error, filename=(file.name or "") if file else "", part=part)
+    return _judged(request, done)
+
+
+def _judged(request: HttpRequest, done: Inspection) -> HttpResponse:
+    """The verdict, and for a script the list of the newest records with it, so that both show the same part."""
+    category = done.model_version.category.name
+    if not is_from_script(request):
+        response: HttpResponse = redirect(_address(category, done))
+    else:
+        state = _state(request, QueryDict(urlsplit(_address(category, done)).query)) | {"shown": done}
+        result = render_to_string("line.html#result", state | _one(done), request)
+        response = HttpResponse(result + render_to_string("line.html#latest", state, request))
+    keep_in_browser(request, response, **{CATEGORY: category})
+    return response
+
+
+@require_POST
+@needs(Right.INSPECT)
+def judge_again(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
+    """Have the kept image of a request that ended without a record judged now. It gets one record, however often."""
+    filename = ""
+    try:
+        filename = selectors.find_request(request_id, actor=request.user).filename
+        done = services.inspect_again(request_id=request_id, source="web", actor=request.user)
+    except UserError as error:
+        return _not_judged(request, error, filename=filename)
+    return _judged(request, done)
+
+
+def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more: Any) -> HttpResponse:
+    """What happened, what was kept and what to do next: Try again, where the image was kept and has no record."""
+    again = "repeat_url" in error.extra and reverse("line-judge-again", args=[error.extra["request_id"]])
+    context = {"error": error, "filename": filename, "shown": None, "again": again} | more
+    if is_from_script(request):
+        # Whether it was recorded is not known: the script asks again with the same key. Else the answer is 200 like a
+        # verdict, and the panel itself says that there is none.
+        status = error.status if isinstance(error, services.OutcomeUnknown | services.NothingRecorded) else 200
+        return render(request, "line.html#result", context, status=status)
+    asked = QueryDict(mutable=True)
+    asked["category"] = request.POST.get("category", "")
+    return _page(request, asked, status=error.status, **context)
+
+
+# ---------------------------------------------------------------- what a person says of it
+@require_POST
+@needs(Right.REVIEW)
+def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
+    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    given = {name: request.POST.get(name, "") for name in ("defect_type", "comment")}
+    failed: UserError | None = None
+    said: Review | None = None
+    try:
+        shown = selectors.find_inspection(inspection_id)
+        said = record_review(
+            inspection=shown,
+            verdict=request.POST.get("verdict", ""),
+            defect_type=given["defect_type"],
+            comment=given["comment"],
+            expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
+            actor=request.user,
+        )
+    except NotFound as error:
+        raise Http404(error.detail) from error
+    except UserError as error:
+        failed = error
+    shown = selectors.find_inspection(inspection_id)
+    context = {"failed": failed, "said": given if failed else None}
+    sentence = f"{shown.path_or_name} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
+    address = _address(shown.model_version.category.name, shown)
+    if htmx:
+        # With the list, so that both say the same of the part.
+        listed = _state(request, _asked(request)) | {"oob": True}
+        verdict = render_to_string("partials/verdict.html", _one(shown) | context, request)
+        response = HttpResponse(verdict + render_to_string("line.html#latest", listed, request))
+        if said:
+            trigger_client_event(response, "stands", {"records": {str(shown.pk): shown.stands}})
+            with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[said.pk])
+        return response
+    if failed is None and said:
+        toast_on_next_page(request, sentence, undo=[said.pk])
+        return redirect(address)
+    status = failed.status if failed else 200
+    return _page(request, QueryDict(urlsplit(address).query), status=status, **context)

@@ -1,0 +1,303 @@
+"""Writes: the certificate of a record, a PDF for whoever gets the part; that it was made is in the audit log.
+
+The same record, moment and person give the same bytes: nothing in it comes from the clock or from chance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import BytesIO
+from xml.sax.saxutils import escape
+
+from django.db import transaction
+from django.utils import timezone
+from PIL import Image
+from reportlab.lib import colors
+from reportlab.lib.pagesizes import A4
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.lib.units import mm
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Image as Picture
+
+from common.rights import Right, require
+from common.version import PRODUCT
+from inspection.judging.selectors import VERDICT_WORDS, heat, verdict_in_words
+from inspection.models import Inspection, Review
+from inspection.record.pages import recorded_by, removal, reviews_of
+from records.images import open_rgb
+from records.models import AuditEvent, Discarded
+from records.selectors import gate_limits
+from records.services import Actor, audit
+
+_WIDTH = A4[0] - 36 * mm - 12  # inside the margins and the frame's own padding
+_PICTURE = 82 * mm
+_PIXELS = 900  # of a picture's longer side: 270 to the inch
+_INK, _SOFT, _LINE = colors.HexColor("#191d23"), colors.HexColor("#545c68"), colors.HexColor("#c5cad2")
+_FILLS = {
+    Inspection.Outcome.GOOD: colors.HexColor("#00796b"),
+    Inspection.Outcome.DEFECTIVE: colors.HexColor("#c2410c"),
+    Inspection.Outcome.NOT_COMPARABLE: colors.HexColor("#8a5a00"),
+}
+# A font that is in the file itself: every reader shows the same.
+_FONT, _BOLD = "Vera", "Vera-Bold"
+pdfmetrics.registerFont(TTFont(_FONT, "Vera.ttf"))
+pdfmetrics.registerFont(TTFont(_BOLD, "VeraBd.ttf"))
+
+_TEXT = ParagraphStyle("text", fontName=_FONT, fontSize=8, leading=11, textColor=_INK, wordWrap="CJK")
+_SOFT_TEXT = ParagraphStyle("soft", parent=_TEXT, textColor=_SOFT)
+_TITLE = ParagraphStyle("title", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=20)
+_HEADING = ParagraphStyle("heading", parent=_TEXT, fontName=_BOLD, fontSize=9, leading=12, spaceBefore=7, spaceAfter=2)
+
+
+def make_certificate(*, inspection: Inspection, actor: Actor) -> bytes:
+    """The PDF. Raises `Forbidden`. An image that retention removed is said to be so."""
+    require(actor, Right.READ)
+    at = timezone.now()
+    reviews = reviews_of(inspection)
+    event = recorded_by(inspection)
+    by = actor.get_username() if actor is not None and actor.pk is not None else "the system"
+    made = draw_certificate(inspection, reviews=reviews, event=event, at=at, by=by)
+    with transaction.atomic():
+        audit(
+            kind="certificate.made",
+            subject=inspection,
+            actor=actor,
+            after={"sha256": hashlib.sha256(made).hexdigest(), "at": at, "reviews": len(reviews)},
+        )
+    return made
+
+
+def draw_certificate(
+    inspection: Inspection, *, reviews: Sequence[Review], event: AuditEvent, at: datetime, by: str
+) -> bytes:
+    """The same arguments give the same bytes."""
+    story: list[Flowable] = [
+        Paragraph(_shown(f"Inspection certificate: {verdict_in_words(inspection)}"), _TITLE),
+        Paragraph(_shown(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), _SOFT_TEXT),
+        Spacer(1, 3 * mm),
+        _verdict(inspection),
+        Spacer(1, 3 * mm),
+        *_pictures(inspection),
+        *_section("Part", _part(inspection)),
+        *_section("Judged with" if inspection.is_judged else "Model, which could not judge it", _judge(inspection)),
+        *_section("Reviews", _said(inspection, reviews)),
+        *_section("Record", _evidence(inspection, event, at, by)),
+    ]
+    out = BytesIO()
+    document = SimpleDocTemplate(
+        out,
+        pagesize=A4,
+        leftMargin=18 * mm,
+        rightMargin=18 * mm,
+        topMargin=15 * mm,
+        bottomMargin=18 * mm,
+        title=f"Inspection certificate {inspection.pk}",
+        author=PRODUCT,
+        invariant=1,
+    )
+
+    def foot(canvas: Canvas, _: SimpleDocTemplate) -> None:
+        canvas.saveState()
+        canvas.setFont(_FONT, 7)
+        canvas.setFillColor(_SOFT)
+        canvas.drawString(18 * mm, 10 * mm, f"Inspection {inspection.pk}")
+        canvas.drawRightString(A4[0] - 18 * mm, 10 * mm, f"page {canvas.getPageNumber()}")
+        canvas.restoreState()
+
+    document.build(story, onFirstPage=foot, onLaterPages=foot)
+    return out.getvalue()
+
+
+# ---------------------------------------------------------------- what it says
+def _verdict(inspection: Inspection) -> Flowable:
+    """What stands leads: a person's word over the model's, which is said beside it."""
+    stands = inspection.stands
+    fill = _FILLS[Inspection.Outcome(stands)]
+    # As on pages: the model's word is filled, a person's outlined.
+    ink = fill if inspection.differs else colors.white
+    style = ParagraphStyle("verdict", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=19, textColor=ink)
+    sentence = _measured(inspection)
+    if inspection.differs:
+        standing = inspection.standing
+        kind = f" ({standing.defect_type})" if standing.defect_type else ""
+        model = f"said {VERDICT_WORDS[inspection.outcome]}" if inspection.is_judged else "gave no verdict"
+        sentence = (
+            f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[stands]}{kind} on "
+            f"{_moment(standing.last_review.created_at)}; the model {model}. {sentence}"
+        )
+    word = _shown(verdict_in_words(inspection))
+    first = 62 * mm
+    table = Table([[Paragraph(word, style), Paragraph(_shown(sentence), _TEXT)]], colWidths=[first, _WIDTH - first])
+    look = [
+        ("BACKGROUND", (0, 0), (0, 0), colors.white if inspection.differs else fill),
+        ("BOX", (0, 0), (0, 0), 2, fill),
+        ("BOX", (0, 0), (-1, -1), 0.7, _LINE),
+        ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
+        ("LEFTPADDING", (0, 0), (-1, -1), 8),
+        ("TOPPADDING", (0, 0), (-1, -1), 5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 7),
+    ]
+    table.setStyle(TableStyle(look))
+    return table
+
+
+def _measured(inspection: Inspection) -> str:
+    """What the model measured."""
+    if inspection.score is None:
+        return f"{inspection.explanation} It has no score: the model could not judge this part."
+    side = "above" if inspection.is_defective else "not above"
+    sentence = f"Score {inspection.score:.6g}, {side} the threshold {inspection.threshold_value:.6g}."
+    if inspection.p_value is not None:
+        sentence += f" {inspection.among_good_parts.capitalize()} (p-value {inspection.p_value:.3g})."
+    if inspection.region_count:
+        sentence += (
+            f" {inspection.region_count} region{'s' if inspection.region_count > 1 else ''} above the threshold, "
+            f"the largest of {inspection.largest_region_px} pixels."
+        )
+    return sentence
+
+
+def _pictures(inspection: Inspection) -> list[Flowable]:
+    """The image, and the same with its anomaly map, as far as they are still there."""
+    try:
+        image = open_rgb(inspection.asset.read(), gate_limits())
+    except Discarded as gone:
+        return [Paragraph(_shown(f"{gone.detail} {removal(inspection)}"), _TEXT)]
+    image.thumbnail((_PIXELS, _PIXELS))
+    cells: list[Flowable] = [_picture(image)]
+    words = ["The image as it was judged" if inspection.is_judged else "The image as it came"]
+    if inspection.map is not None:
+        try:
+            layer = Image.open(BytesIO(heat(inspection).data)).convert("RGBA").resize(image.size)
+        except Discarded as gone:
+            words.append(f"Without its anomaly map: {gone.detail}")
+        else:
+            cells.append(_picture(Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")))
+            words.append("Its anomaly map, clear below half the threshold; the line is where the threshold is crossed")
+    columns = len(words)
+    rows: list[list[Flowable]] = [
+        [*cells, *[Spacer(1, 1)] * (columns - len(cells))],
+        [Paragraph(_shown(text), _SOFT_TEXT) for text in words],
+    ]
+    table = Table(rows, colWidths=[_WIDTH / 2] * columns, hAlign="LEFT")
+    table.setStyle(TableStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")]))
+    return [table]
+
+
+def _picture(image: Image.Image) -> Flowable:
+    data = BytesIO()
+    image.save(data, "PNG")
+    data.seek(0)
+    scale = min(_PICTURE / image.width, _PICTURE / image.height)
+    return Picture(data, width=image.width * scale, height=image.height * scale, hAlign="LEFT")
+
+
+def _part(inspection: Inspection) -> list[tuple[str, str]]:
+    named = [
+        ("Part number", inspection.part_number),
+        ("Serial number", inspection.serial_number),
+        ("Lot", inspection.lot),
+        ("Station", inspection.station),
+        ("Inspected by", inspection.operator.get_username() if inspection.operator else ""),
+    ]
+    image = inspection.asset
+    return [
+        *((name, value) for name, value in named if value),
+        ("Inspected at", _moment(inspection.created_at)),
+        (
+            "Image",
+            f"{inspection.path_or_name}, {image.image_format}, {image.width} x {image.height} pixels, "
+            f"{image.size_bytes:,} bytes",
+        ),
+        ("SHA-256 of the image", image.sha256),
+    ]
+
+
+def _judge(inspection: Inspection) -> list[tuple[str, str]]:
+    version, threshold = inspection.model_version, inspection.threshold
+    author = threshold.author.get_username() if threshold.author else "the system"
+    rows = [
+        ("Model", f"{version}, trained on {version.dataset_name}"),
+        ("SHA-256 of the model", version.artifact_sha256),
+        ("SHA-256 of its data", version.dataset_snapshot),
+    ]
+    if inspection.backbone_sha256:
+        rows.append(("SHA-256 of its backbone", f"{inspection.backbone_sha256} ({version.backbone})"))
+    return [
+        *rows,
+        (
+            "Threshold",
+            f"{threshold.value:.6g}, revision {threshold.revision} ({threshold.get_method_display()}) by {author} of "
+            f"{_moment(threshold.created_at)}: {threshold.reason}",
+        ),
+        ("Worker", f"{inspection.worker}, {inspection.device}, code {inspection.code_version}"),
+    ]
+
+
+def _said(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
+    if not reviews:
+        alone = "the verdict is the model's alone" if inspection.is_judged else "the part has no verdict of anybody"
+        return [("None", f"No person has reviewed this record: {alone}.")]
+    rows = []
+    for review in reviews:
+        agrees = {True: "agrees with the model", False: "overrules the model", None: "the model gave no verdict"}
+        if review.verdict == Review.WITHDRAWN:
+            agrees[None] = "the record is not reviewed any more"
+        words = [VERDICT_WORDS[review.verdict]]
+        if review.defect_type:
+            words.append(f"({review.defect_type})")
+        said = f"{' '.join(words)}, {agrees[review.agrees]}, {_moment(review.created_at)}"
+        if review.regions:
+            said += f", {len(review.regions)} place{'s' if len(review.regions) > 1 else ''} marked"
+        rows.append((review.reviewer.get_username(), f"{said}. {review.comment}".strip()))
+    return rows
+
+
+def _evidence(inspection: Inspection, event: AuditEvent, at: datetime, by: str) -> list[tuple[str, str]]:
+    return [
+        ("Inspection", str(inspection.pk)),
+        ("Audit event", f"{event.sequence} of {_moment(event.at)}"),
+        ("Hash of the event", event.hash),
+        ("Certificate made", f"{_moment(at)} by {by}"),
+        (
+            "What this is",
+            "A copy of what the system of record held at that moment. The record cannot be changed; reviews may have "
+            "been added since. The event's hash is checked against the audit log.",
+        ),
+    ]
+
+
+# ---------------------------------------------------------------- how it says it
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[Flowable]:
+    first = 42 * mm
+    cells = [[Paragraph(_shown(name), _SOFT_TEXT), Paragraph(_shown(value), _TEXT)] for name, value in rows]
+    # A comment may be longer than a page.
+    table = Table(cells, colWidths=[first, _WIDTH - first], splitInRow=1)
+    look = [
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("LEFTPADDING", (0, 0), (0, -1), 0),
+        ("TOPPADDING", (0, 0), (-1, -1), 1.5),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
+        ("LINEABOVE", (0, 0), (-1, 0), 0.7, _LINE),
+    ]
+    table.setStyle(TableStyle(look))
+    # A long thread of reviews may break between pages, a heading never stands alone.
+    heading = Paragraph(title, _HEADING)
+    return [KeepTogether([heading, table])] if len(rows) <= 8 else [heading, table]
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _shown(text: str) -> str:
+    """As markup; what the font has no picture of is named, so that nothing is lost."""
+    text = "\n".join(text.splitlines())  # browsers send the line breaks of a text area as two signs
+    known = pdfmetrics.getFont(_FONT).face.charToGlyph
+    words = "".join(sign if ord(sign) in known or sign == "\n" else f"[U+{ord(sign):04X}]" for sign in text)
+    return escape(words).replace("\n", "<br/>")

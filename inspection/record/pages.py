@@ -1,0 +1,315 @@
+"""Reads: what the page of one record shows beside it: neighbours, where its score lies, its life, parts like it."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from django.core.files.storage import default_storage
+from django.db.models import Q
+from numpy.typing import NDArray
+
+from common.api.base import beyond
+from common.numbers import score_text
+from common.web.charts import Chart, lanes
+from inspection.history.filters import ORDERS, Filters, in_order, keys, records_of
+from inspection.judging import selectors
+from inspection.models import Inspection, InspectionRequest, Review
+from inspection.reviews.services import effective_reviews
+from modelzoo.anomaly_maps import decode_map
+from records.models import Asset, AuditEvent
+from records.selectors import changes_of
+
+_BINS = 30
+_SAME_PART_MOST = 12
+_EVENTS_MOST = 200
+# Written by retention, which knows of records; records do not know of it.
+_DISCARDED = "retention.discarded"
+_DISCARDS_LOOKED_AT = 10
+
+
+def open_record(inspection_id: uuid.UUID) -> Inspection:
+    """A record with all that its page names. Raises `NotFound`."""
+    named = ("threshold__author", "deployment__requested_by", "request__batch", "standing__last_review")
+    return selectors.find_inspection(inspection_id, among=selectors.inspections().select_related(*named))
+
+
+# ---------------------------------------------------------------- before and after it
+def neighbours(
+    record: Inspection, filters: Filters, order: str = "newest"
+) -> tuple[uuid.UUID | None, uuid.UUID | None]:
+    """The record before and the one after it in an order of those that are meant, be it one of them or not."""
+    found, after = in_order(filters, order)
+    column = ORDERS[order].removeprefix("-")
+    value = {"created_at": record.created_at, "score": record.score, "signed_margin": record.margin}[column]
+    if value is None:
+        return None, None  # it has no place in this order
+    place = [value, record.pk]
+    before = tuple(name[1:] if name.startswith("-") else f"-{name}" for name in after)
+
+    def first(ordering: tuple[str, ...]) -> uuid.UUID | None:
+        row = found.order_by(*ordering).filter(beyond(ordering, place)).first()
+        return row.pk if row else None
+
+    return first(before), first(after)
+
+
+def same_part(record: Inspection) -> list[Inspection]:
+    """Other records of the same serial number, newest first."""
+    if not record.serial_number:
+        return []
+    of_part = Filters(serial_number=record.serial_number, category=record.model_version.category)
+    rows = keys(of_part).exclude(pk=record.pk)[:_SAME_PART_MOST]
+    return records_of(rows)
+
+
+# ---------------------------------------------------------------- its score
+def score_chart(record: Inspection) -> Chart | None:
+    """The score among those of good parts that the model had not seen; None where one of the two is missing."""
+    good = np.asarray(record.model_version.held_out_scores, dtype=np.float64)
+    if record.score is None or not good.size:
+        return None
+    score, threshold = record.score, record.threshold_value
+    # A score far out would press the good parts into one bar: it stands at the edge then, with its number.
+    low = min(float(good.min()), score, threshold)
+    reach = max(float(good.max()), threshold) - low
+    high = low + 1.8 * reach if reach > 0 else low + 1
+    high = max(min(high, score * 1.05), low + 1.15 * reach, low + 1e-9)
+    edges = np.linspace(low, high, _BINS + 1)
+    counts = np.histogram(good, edges)[0].tolist()
+    beyond_edge = " →" if score > high else ""
+    words = f"{good.size} good parts that the model had not seen"
+    return lanes(
+        f"Scores of {words}; this part scores {score_text(score, threshold)}, the threshold is {score_text(threshold)}",
+        edges.tolist(),
+        {"good": (words.removeprefix(f"{good.size} "), counts)},
+        marks=[
+            (threshold, f"threshold {score_text(threshold)}", "threshold"),
+            (score, f"this part {score_text(score, threshold)}{beyond_edge}", f"part-{record.outcome}"),
+        ],
+    )
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of the work, from `start` percent of all of it on."""
+
+    name: str
+    ms: float
+    start: str
+    width: str
+
+
+_STEP_NAMES = {"decode_ms": "decode and prepare", "model_ms": "model", "map_ms": "map and regions"}
+
+
+def steps(record: Inspection) -> tuple[list[Step], float]:
+    """How long each step took, and all of them together."""
+    times = {name: float(value) for name, value in record.timings.items() if name.endswith("_ms")}
+    total = sum(times.values())
+    found, start = [], 0.0
+    for name, ms in times.items():
+        width = 100 * ms / total if total > 0 else 0.0
+        words = _STEP_NAMES.get(name, name.removesuffix("_ms").replace("_", " "))
+        found.append(Step(words, ms, f"{start:.2f}", f"{width:.2f}"))
+        start += width
+    return found, total
+
+
+# ---------------------------------------------------------------- its regions
+@dataclass(frozen=True)
+class Place:
+    """A defect region as a row, and the viewer's position that shows it closely."""
+
+    peak: float
+    peak_x: int
+    peak_y: int
+    area_px: int
+    width: int
+    height: int
+    view: str
+
+
+def places(record: Inspection) -> list[Place]:
+    width, height = record.asset.width, record.asset.height
+
+    def place(region: dict[str, Any]) -> Place:
+        zoom = min(12.0, max(2.0, 0.4 * min(width / region["width"], height / region["height"])))
+        x = (region["x"] + region["width"] / 2) / width
+        y = (region["y"] + region["height"] / 2) / height
+        names = ("peak", "peak_x", "peak_y", "area_px", "width", "height")
+        return Place(**{name: region[name] for name in names}, view=f"{zoom:.2f},{x:.4f},{y:.4f}")
+
+    return [place(region) for region in record.regions or []]
+
+
+# ---------------------------------------------------------------- what happened to it
+def reviews_of(record: Inspection) -> list[Review]:
+    """In the order in which they were said."""
+    return list(record.reviews.select_related("reviewer").order_by("number"))
+
+
+def marked(reviews: list[Review]) -> list[dict[str, Any]]:
+    """The places that people marked and stand by: not those of reviews that were undone."""
+    return [region for said in effective_reviews(reviews) for region in said.regions]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something that happened to a record, in words."""
+
+    at: datetime
+    words: str
+    by: str = ""
+
+
+def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
+    """What happened to it, oldest first, for those who may see the record and not the audit log."""
+    request = record.request
+    batch = f" with the batch {request.batch.name}" if request.batch else ""
+    moments = [
+        Moment(request.created_at, f"Received through {record.source}{batch}", _name(record.operator)),
+        Moment(
+            record.created_at,
+            f"Judged {record.get_outcome_display()} by {record.model_version}, threshold revision "
+            f"{record.threshold.revision}",
+            f"worker {record.worker}",
+        ),
+        *(Moment(review.created_at, _said(review), _name(review.reviewer)) for review in reviews),
+    ]
+    for what, asset in (("Image", record.asset), ("Anomaly map", record.map)):
+        if asset is not None and asset.discarded_at is not None:
+            moments.append(Moment(asset.discarded_at, f"{what} removed", "retention"))
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _said(review: Review) -> str:
+    word = selectors.VERDICT_WORDS[review.verdict]
+    if review.verdict == Review.WITHDRAWN:
+        return "Undid the review before: unreviewed again"
+    return f"Undid the review before: {word} again" if review.undoes_id else f"Reviewed as {word}"
+
+
+def _name(user: Any) -> str:
+    return user.get_username() if user else ""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An audit event, and what differs between its before and after."""
+
+    event: AuditEvent
+    changes: list[dict[str, Any]]
+
+
+def events_of(record: Inspection, reviews: list[Review]) -> list[Told]:
+    """Everything that the audit log says of a record, its request, its reviews and its files, oldest first."""
+    about = Q(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
+    about |= Q(object_type=InspectionRequest._meta.label_lower, object_id=str(record.request_id))
+    about |= Q(object_type=Review._meta.label_lower, object_id__in=[str(review.pk) for review in reviews])
+    found = list(AuditEvent.objects.filter(about).order_by("sequence")[:_EVENTS_MOST])
+    gone = {event.pk: event for asset in (record.asset, record.map) for event in _discards(asset)}
+    told = {event.pk: Told(event, _changes(event)) for event in found}
+    # Such an event names hundreds of files: which policy did it is said of this one.
+    told |= {pk: Told(event, changes_of(None, _without_files(event))) for pk, event in gone.items()}
+    return [told[pk] for pk in sorted(told)]
+
+
+def _changes(event: AuditEvent) -> list[dict[str, Any]]:
+    return changes_of(json.loads(event.before), json.loads(event.after))
+
+
+def _without_files(event: AuditEvent) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(event.after).items() if name != "files"}
+
+
+def recorded_by(record: Inspection) -> AuditEvent:
+    """The event that was written together with the record."""
+    kept = AuditEvent.objects.filter(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
+    return kept.filter(kind="inspection.recorded").earliest("sequence")
+
+
+def _discards(asset: Asset | None) -> Iterator[AuditEvent]:
+    """The event that told of the removal of a file: among the first after it, for they are of one transaction."""
+    if asset is None or asset.discarded_at is None:
+        return
+    since = AuditEvent.objects.filter(kind=_DISCARDED, at__gte=asset.discarded_at).order_by("sequence")
+    yield from (event for event in since[:_DISCARDS_LOOKED_AT] if asset.sha256 in event.after)
+
+
+def removal(record: Inspection) -> str:
+    """By which rule the image was removed; empty where it was not, or no event tells."""
+    for event in _discards(record.asset):
+        said = json.loads(event.after)
+        if said.get("policy_revision"):
+            return f"Revision {said['policy_revision']} of the retention policy of {said['category']} did it."
+    return ""
+
+
+# ---------------------------------------------------------------- parts like it
+NEAREST, BLOCKS = 200, 8
+# Chosen by looking at cases: below it two maps have little in common but that they are maps.
+LIKENESS_LEAST = 0.6
+_SIMILAR_MOST = 6
+
+
+@dataclass(frozen=True)
+class Similar:
+    record: Inspection
+    likeness: float  # 1: the same pattern; 0: none in common
+
+
+def similar(record: Inspection) -> list[Similar]:
+    """Records of the same model version whose maps are high in the same places, the most similar first; none where
+    nothing is at least as alike as `LIKENESS_LEAST`.
+
+    Only the nearest scores are looked at, so that it takes as long in a year as today. Other records of the same image
+    would only say that it is the same image.
+    """
+    if record.map is None or record.score is None or record.map.discarded_at is not None:
+        return []
+    others = (
+        Inspection.objects.filter(model_version=record.model_version_id, map__discarded_at__isnull=True)
+        .exclude(asset=record.asset_id)
+        .select_related("map")
+        .only("score", "map__file")
+    )
+    above = others.filter(score__gte=record.score).order_by("score")[:NEAREST]
+    below = others.filter(score__lt=record.score).order_by("-score")[:NEAREST]
+    nearest = sorted(chain(above, below), key=lambda other: abs(other.score - record.score))[:NEAREST]  # type: ignore[operator]
+    mine = _pattern(str(record.map.file.name))
+    likeness: dict[Any, tuple[float, Inspection]] = {}
+    for other in nearest:
+        theirs = _pattern(str(other.map.file.name))  # type: ignore[union-attr]
+        if mine is not None and theirs is not None:
+            likeness.setdefault(other.map_id, (float(mine @ theirs), other))
+    alike = [pair for pair in likeness.values() if pair[0] >= LIKENESS_LEAST]
+    best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_SIMILAR_MOST]
+    shown = records_of([other for _, other in best])
+    return [Similar(one, value) for one, (value, _) in zip(shown, best, strict=True)]
+
+
+@lru_cache(maxsize=10_000)
+def _pattern(name: str) -> NDArray[np.float32] | None:
+    """Where a map is high: the highest value of each of 8 x 8 blocks, without their mean, of length 1.
+
+    Two of them multiplied are the correlation of the maps. None where retention took the file just now. A file never
+    changes under its name, so it is read once.
+    """
+    try:
+        with default_storage.open(name) as stored:
+            values = decode_map(stored.read(), 1.0)
+    except FileNotFoundError:
+        return None
+    for axis, side in enumerate(values.shape):
+        values = np.maximum.reduceat(values, np.arange(BLOCKS) * side // BLOCKS, axis=axis)
+    flat = values.ravel() - values.mean()
+    length = float(np.linalg.norm(flat))
+    return flat / length if length > 0 else flat

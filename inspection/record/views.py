@@ -1,0 +1,162 @@
+"""The page of one record: its image and map, what was in force, what people say of it, what happened to it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+
+from common.errors import NotFound, UserError
+from common.rights import Right, may
+from common.web.decorators import needs
+from common.web.toasts import toast_on_next_page, with_toast
+from inspection.history import pages as browsing
+from inspection.history.pages import Query
+from inspection.judging.selectors import VERDICT_WORDS, verdict_in_words
+from inspection.models import Inspection
+from inspection.record import pages as opened
+from inspection.record.certificate import make_certificate
+from inspection.reviews.services import record_review
+
+
+@require_GET
+@needs(Right.READ)
+def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """The permanent page of one record; the address may say among which others it is looked at."""
+    return render(request, "inspection.html", _context(request, _opened(inspection_id)))
+
+
+@require_POST
+@needs(Right.REVIEW)
+def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """Say what the part is. htmx gets what changed on the page, a plain form the page again."""
+    shown = _opened(inspection_id)
+    given = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
+    try:
+        said = record_review(
+            inspection=shown,
+            verdict=given["verdict"],
+            defect_type=given["defect_type"],
+            comment=given["comment"],
+            regions=_marked(given["regions"]),
+            expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
+            actor=request.user,
+        )
+    except UserError as error:
+        context = _context(request, _opened(inspection_id)) | {"failed": error, "given": given}
+        # htmx swaps answers of 2xx only; the partial itself says that it failed.
+        if request.htmx:  # type: ignore[attr-defined]
+            return render(request, "inspection.html#said", context)
+        return render(request, "inspection.html", context, status=error.status)
+    sentence = f"{shown.path_or_name} reviewed as {VERDICT_WORDS[said.verdict]}."
+    context = _context(request, _opened(inspection_id))
+    moves_on = request.POST.get("then") == "next" and context["older"]
+    address = f"{reverse('inspection', args=[context['older'] if moves_on else shown.pk])}{context['suffix']}"
+    if not request.htmx:  # type: ignore[attr-defined]
+        toast_on_next_page(request, sentence, undo=[said.pk])
+        return redirect(address if moves_on else f"{address}#reviews")
+    if moves_on:
+        toast_on_next_page(request, sentence, undo=[said.pk])
+        return HttpResponseClientRedirect(address)
+    response = with_toast(render(request, "inspection.html#said", context), sentence, undo=[said.pk])
+    return trigger_client_event(response, "reviewed")
+
+
+@require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
+@needs(Right.READ)
+def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """Parts like this one: asked for by the page when it is there, or a page of its own."""
+    shown = _opened(inspection_id)
+    context = {
+        "shown": shown,
+        "similar": opened.similar(shown),
+        "nearest": opened.NEAREST,
+        "blocks": opened.BLOCKS,
+        "least": opened.LIKENESS_LEAST,
+    }
+    page = "record/similar.html#similar" if request.htmx else "record/similar.html"  # type: ignore[attr-defined]
+    return render(request, page, context)
+
+
+@require_GET
+@needs(Right.READ)
+def certificate(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+    """The record as a document to print or to send along with the part."""
+    made = make_certificate(inspection=_opened(inspection_id), actor=request.user)
+    disposition = f'inline; filename="certificate-{inspection_id}.pdf"'
+    headers = {"Content-Disposition": disposition, "Cache-Control": "private, no-store"}
+    return HttpResponse(made, content_type="application/pdf", headers=headers)
+
+
+def _opened(inspection_id: uuid.UUID) -> Inspection:
+    try:
+        return opened.open_record(inspection_id)
+    except NotFound as error:
+        raise Http404(error.detail) from error
+
+
+def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
+    query = Query.of(request.GET)
+    filters, wrong = browsing.read_filters(request.GET)
+    # Whoever mistyped a filter is not led on among other records than those that were meant.
+    newer, older = (None, None) if wrong else opened.neighbours(shown, filters, query.order or "newest")
+    reviews = opened.reviews_of(shown)
+    timings, total = opened.steps(shown)
+    context = {
+        "shown": shown,
+        "title": f"{verdict_in_words(shown)} · {shown.path_or_name}",
+        "suffix": query.suffix,
+        "by_time": not query.order,
+        "filtered": bool(query.pairs),
+        "wrong": list(wrong.values()),
+        "newer": newer,
+        "older": older,
+        "chart": opened.score_chart(shown),
+        "region_rows": opened.places(shown),
+        "timings": timings,
+        "total_ms": total,
+        "reviews": reviews,
+        "said_regions": opened.marked(reviews),
+        "life": opened.life(shown, reviews),
+        "same_part": opened.same_part(shown),
+        "removal": opened.removal(shown),
+    }
+    if may(request.user, Right.REVIEW):
+        context["defect_types"] = browsing.defect_types()
+    if may(request.user, Right.AUDIT):
+        context["events"] = opened.events_of(shown, reviews)
+    return context
+
+
+def reviews_seen(text: str) -> int | None:
+    """How many reviews there were when the reviewer looked."""
+    if text and not re.fullmatch(r"[0-9]{1,9}", text):
+        raise UserError("expected_reviews must be a whole number. Nothing was written.", code="invalid_review")
+    return int(text) if text else None
+
+
+def _marked(text: str) -> list[dict[str, int]]:
+    """Boxes from a text with one in a line: x, y, width, height."""
+    boxes = []
+    for line in text.splitlines():
+        numbers = re.split(r"[\s,;]+", line.strip())
+        if numbers == [""]:
+            continue
+        if len(numbers) != 4 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
+            raise UserError(
+                f"A place is four whole numbers in a line: x, y, width, height. This is none: {line[:80]!r}. Nothing "
+                "was written.",
+                code="invalid_region",
+                status=HTTPStatus.BAD_REQUEST,
+            )
+        boxes.append(dict(zip(("x", "y", "width", "height"), map(int, numbers), strict=True)))
+    return boxes

@@ -1,0 +1,308 @@
+"""Writes: what people say about records after looking at them. A review never changes the record that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from common.errors import Conflict, UserError
+from common.rights import Forbidden, Right, require
+from inspection.audited_rows import said_of_review
+from inspection.history.filters import NO_CHARACTER
+from inspection.judging.selectors import standing_document
+from inspection.models import Inspection, Review, Standing
+from records.models import Asset
+from records.services import Actor, audit
+
+REGIONS_MOST = 50
+COMMENT_MOST = 2000
+DEFECT_TYPE_MOST = 100
+AT_ONCE_MOST = 500
+# The class of the good parts in every data set that reviews end in.
+_NO_DEFECT_TYPE = "good"
+
+
+class Outdated(Conflict):
+    """The reviewer looked at a record that somebody else has reviewed meanwhile."""
+
+    code = "review_outdated"
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A place that a person marked: a box in pixels of the image, after its EXIF orientation."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What is the same for every record of one act."""
+
+    verdict: str
+    defect_type: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class _Act:
+    """A review, and where its record stood before and stands after it."""
+
+    review: Review
+    before: Standing | None
+    after: Standing | None
+
+
+def record_review(
+    *,
+    inspection: Inspection,
+    verdict: str,
+    actor: Actor,
+    defect_type: str = "",
+    comment: str = "",
+    regions: Sequence[Mapping[str, Any]] = (),
+    expected_reviews: int | None = None,
+) -> Review:
+    """Say what a part is. A later review stands beside the earlier ones; the last one is where the record stands.
+
+    Args:
+        verdict: `good` or `defective`; only a defective part has a defect type and regions.
+        regions: mappings with whole numbers x, y, width and height, in pixels of the image.
+        expected_reviews: how many reviews there were when the reviewer looked; None: it does not matter.
+
+    Raises:
+        Forbidden, Outdated, and `UserError` for what cannot be a review. Nothing was written then.
+    """
+    reviewer = _reviewer(actor)
+    said = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
+    marked = _checked_regions(regions, inspection.asset, verdict)
+    with transaction.atomic():
+        [locked] = _locked([inspection])
+        act = _append(locked, said, marked, reviewer, expected_reviews)
+        _audit(act, actor)
+    return act.review
+
+
+def record_reviews(
+    *, inspections: Sequence[Inspection], verdict: str, actor: Actor, defect_type: str = "", comment: str = ""
+) -> list[Review]:
+    """Say the same of many records: all of them are reviewed, each with an event of its own, or none is.
+
+    Returns the reviews in the order of the records; a record that is named twice is reviewed once.
+    """
+    reviewer = _reviewer(actor)
+    said = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
+    wanted = list({inspection.pk: inspection for inspection in inspections}.values())
+    if not 0 < len(wanted) <= AT_ONCE_MOST:
+        raise UserError(
+            f"{len(wanted)} records were chosen; 1 to {AT_ONCE_MOST} can be reviewed at once. Nothing was written.",
+            code="too_many_records" if wanted else "no_records",
+        )
+    with transaction.atomic():
+        done = {locked.pk: _append(locked, said, [], reviewer, None) for locked in _locked(wanted)}
+        for act in done.values():
+            _audit(act, actor)
+    return [done[inspection.pk].review for inspection in wanted]
+
+
+def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
+    """Take back what was just said, by a new review of each record that restores what stood before: the word of the
+    person before, with their name, or nobody's. All of them are undone, or none is.
+
+    An undo can be undone in the same way. Returns the new reviews, in the order of those that they undo.
+
+    Raises:
+        Forbidden: somebody else wrote one of them.
+        Outdated: one of them is not the newest of its record any more.
+    """
+    reviewer = _reviewer(actor)
+    wanted = list({review.pk: review for review in reviews}.values())
+    if not 0 < len(wanted) <= AT_ONCE_MOST:
+        raise UserError(
+            f"{len(wanted)} reviews were named; 1 to {AT_ONCE_MOST} can be undone at once. Nothing was written.",
+            code="too_many_records" if wanted else "no_records",
+        )
+    if any(review.reviewer_id != reviewer for review in wanted):
+        raise Forbidden("Only who wrote a review can undo it; review the part anew instead. Nothing was written.")
+    with transaction.atomic():
+        locked = {inspection.pk: inspection for inspection in _locked([review.inspection for review in wanted])}
+        done = [_undo(locked[review.inspection_id], review, reviewer) for review in wanted]
+        for act in done:
+            _audit(act, actor)
+    return [act.review for act in done]
+
+
+def _undo(inspection: Inspection, review: Review, reviewer: int) -> _Act:
+    said = list(inspection.reviews.order_by("number"))
+    if said[-1].pk != review.pk:
+        raise Outdated(
+            f"The record has {len(said)} reviews by now: another one came after yours, and only the newest can be "
+            "undone. Nothing was written. Look again and review it anew, if need be.",
+            reviews=len(said),
+        )
+    before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
+    # Without itself and what it undoes, the review leaves what stood before it.
+    standing = effective_reviews([*said, Review(undoes=review, number=len(said) + 1)])
+    last = standing[-1] if standing else None
+    undo = Review.objects.create(
+        inspection=inspection,
+        number=len(said) + 1,
+        verdict=last.verdict if last else Review.WITHDRAWN,
+        agrees=last.agrees if last else None,
+        defect_type=last.defect_type if last else "",
+        regions=last.regions if last else [],
+        comment=f"undo of review {review.number}",
+        undoes=review,
+        reviewer_id=reviewer,
+        created_at=timezone.now(),
+    )
+    if last is None:
+        Standing.objects.filter(inspection=inspection).delete()
+        return _Act(undo, before, None)
+    after = Standing(
+        inspection=inspection,
+        last_review=last,
+        verdict=last.verdict,
+        defect_type=last.defect_type,
+        reviewer_id=last.reviewer_id,
+        overruled=last.agrees is False,
+        contested=len({one.verdict for one in standing}) > 1,
+        reviews=undo.number,
+        inspected_at=inspection.created_at,
+    )
+    after.save(force_insert=before is None, force_update=before is not None)
+    return _Act(undo, before, after)
+
+
+def effective_reviews(reviews: Iterable[Review]) -> list[Review]:
+    """The reviews of one record that count, of all in their order: without those that were undone, and the undos."""
+    states: list[list[Review]] = [[]]  # after each review; an undo leads back to the state before the one it undoes
+    for review in reviews:
+        states.append(states[-2] if review.undoes_id else [*states[-1], review])
+    return states[-1]
+
+
+def _locked(inspections: Sequence[Inspection]) -> list[Inspection]:
+    """The records, with nobody else reviewing them until the transaction ends; in one order, so that none wait in a
+    circle. (SQLite has one writer anyway.)"""
+    records = Inspection.objects.select_for_update(no_key=True).only("pk", "outcome", "created_at")
+    return list(records.filter(pk__in=[inspection.pk for inspection in inspections]).order_by("pk"))
+
+
+def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer: int, expected: int | None) -> _Act:
+    before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
+    count = before.reviews if before else inspection.reviews.count()  # all may be undone
+    if expected is not None and expected != count:
+        raise Outdated(
+            f"The record has {count} reviews by now, not {expected} as when you looked. Your review was not kept. "
+            "Look again and send it with the new number, if it still holds.",
+            reviews=count,
+        )
+    judged = inspection.outcome != Inspection.Outcome.NOT_COMPARABLE
+    agrees = said.verdict == inspection.outcome if judged else None
+    review = Review.objects.create(
+        inspection=inspection,
+        number=count + 1,
+        agrees=agrees,
+        regions=[asdict(region) for region in regions],
+        reviewer_id=reviewer,
+        created_at=timezone.now(),
+        **vars(said),
+    )
+    after = Standing(
+        inspection=inspection,
+        last_review=review,
+        verdict=said.verdict,
+        defect_type=said.defect_type,
+        reviewer_id=reviewer,
+        overruled=agrees is False,
+        contested=before is not None and (before.contested or before.verdict != said.verdict),
+        reviews=review.number,
+        inspected_at=inspection.created_at,
+    )
+    after.save(force_insert=before is None, force_update=before is not None)
+    return _Act(review, before, after)
+
+
+def _audit(act: _Act, actor: Actor) -> None:
+    review = act.review
+    audit(
+        kind="review.recorded",
+        subject=review,
+        actor=actor,
+        before=standing_document(act.before),
+        after={
+            **said_of_review(review),
+            "filename": review.inspection.filename,
+            "serial_number": review.inspection.serial_number,
+            "overruled": act.after is not None and act.after.overruled,
+            "contested": act.after is not None and act.after.contested,
+        },
+    )
+
+
+# ---------------------------------------------------------------- what can be a review
+def _reviewer(actor: Actor) -> int:
+    require(actor, Right.REVIEW)
+    if actor is None or actor.pk is None:
+        raise UserError("A review is a person's word. Say whose it is; nothing was written.", code="reviewer_missing")
+    return int(actor.pk)
+
+
+def _checked(*, verdict: str, defect_type: str, comment: str) -> _Said:
+    if verdict not in Review.Verdict.values:
+        raise UserError("A review's verdict is good or defective. Nothing was written.", code="invalid_review")
+    said = _Said(verdict, _text("defect_type", defect_type, DEFECT_TYPE_MOST), _text("comment", comment, COMMENT_MOST))
+    if said.defect_type and verdict != Review.Verdict.DEFECTIVE:
+        raise UserError("Only a defective part has a defect type. Nothing was written.", code="invalid_review")
+    if said.defect_type.casefold() == _NO_DEFECT_TYPE:
+        raise UserError("A defect cannot be called good. Nothing was written.", code="invalid_review")
+    return said
+
+
+def _text(name: str, value: str, most: int) -> str:
+    text = value.replace("\r\n", "\n").strip()  # as browsers count what a text area holds
+    if len(text) > most:
+        raise UserError(f"{name} has more than {most} characters. Nothing was written.", code="invalid_review")
+    if NO_CHARACTER.search(text):
+        raise UserError(f"{name} holds what is no character. Nothing was written.", code="invalid_review")
+    return text
+
+
+def _checked_regions(regions: Sequence[Mapping[str, Any]], asset: Asset, verdict: str) -> list[Marked]:
+    if regions and verdict != Review.Verdict.DEFECTIVE:
+        raise UserError("Only a defective part has regions. Nothing was written.", code="invalid_review")
+    if len(regions) > REGIONS_MOST:
+        raise UserError(f"More than {REGIONS_MOST} regions. Nothing was written.", code="invalid_review")
+    return [_checked_region(region, asset) for region in regions]
+
+
+def _checked_region(region: Mapping[str, Any], asset: Asset) -> Marked:
+    numbers = [region.get(name) for name in Marked.__dataclass_fields__]
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+        raise UserError(
+            "A region has x, y, width and height, whole numbers of pixels. Nothing was written.", code="invalid_region"
+        )
+    marked = Marked(*numbers)  # type: ignore[arg-type]
+    inside = (
+        marked.x >= 0
+        and marked.y >= 0
+        and marked.width >= 1
+        and marked.height >= 1
+        and marked.x + marked.width <= asset.width
+        and marked.y + marked.height <= asset.height
+    )
+    if not inside:
+        raise UserError(
+            f"The region {tuple(vars(marked).values())} does not lie in the image, which has {asset.width} x "
+            f"{asset.height} pixels. Nothing was written.",
+            code="invalid_region",
+        )
+    return marked

@@ -1,0 +1,1 @@
+"""Folders that cameras drop files into."""

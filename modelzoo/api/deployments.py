@@ -1,0 +1,116 @@
+"""Loading, promoting and rolling back: what is asked for here is answered once a worker has done it, or could not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.api.base import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
+from common.api.parsers import JSONParser
+from common.rights import Right
+from modelzoo import documents, services
+from modelzoo.api import serializers as shapes
+from modelzoo.api.views import VERSION_ID
+from modelzoo.loading.deployments import await_deployment
+from modelzoo.models import Deployment
+from modelzoo.selectors import find_category, find_version
+
+_DEPLOYMENT_ID = OpenApiParameter("deployment_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+_CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
+_PROBLEMS = problems(409, 413, 415)
+
+
+def _record(deployment: Deployment) -> dict[str, Any]:
+    return documents.deployment_record(documents.find_deployment(deployment.pk))
+
+
+class DeploymentsView(ApiView):
+    """The acts of loading, newest first: which version served which category, since when, by whom."""
+
+    rights = {"GET": Right.READ, "POST": Right.DEPLOY}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=[shapes.DeploymentListInput, *PAGE_PARAMETERS],
+        responses={200: shapes.DeploymentRecordPageOutput, **problems()},
+        operation_id="deployments",
+    )
+    def get(self, request: Request) -> Response:
+        given = parsed_query(shapes.DeploymentListInput, request)
+        return page_response(documents.deployments(**given), request, documents.deployment_record)
+
+    @extend_schema(
+        request=shapes.DeploymentInput,
+        responses={201: shapes.DeploymentRecordOutput, **_PROBLEMS},
+        operation_id="deploy",
+        examples=[
+            OpenApiExample(
+                "a version with a threshold of its own",
+                value={"model_version": 7, "threshold": 21.5, "threshold_reason": "as on line 2"},
+                request_only=True,
+            )
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """Load a version and put it in force, as `load_model` does."""
+        given = parsed(shapes.DeploymentInput, request.data)
+        version = find_version(wanted=given.pop("model_version"))
+        asked = services.request_deployment(version=version, actor=request.user, **given)
+        made = await_deployment(deployment=asked)
+        return Response(_record(made), status=201, headers={"Location": f"/api/deployments/{made.pk}"})
+
+
+class DeploymentView(ApiView):
+    """One act of loading, and what became of it."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[_DEPLOYMENT_ID],
+        responses={200: shapes.DeploymentRecordOutput, **problems()},
+        operation_id="deployment",
+    )
+    def get(self, request: Request, deployment_id: str) -> Response:
+        return Response(documents.deployment_record(documents.find_deployment(int(deployment_id))))
+
+
+class PromotionView(ApiView):
+    """Load a version and put it in production; the version that was is archived."""
+
+    rights = {"POST": Right.DEPLOY}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        request=shapes.PromotionInput,
+        responses={200: shapes.DeploymentRecordOutput, **_PROBLEMS},
+        operation_id="promote_model_version",
+        examples=[OpenApiExample("a reason", value={"reason": "catches the bent pins of lot 4711"}, request_only=True)],
+    )
+    def post(self, request: Request, version_id: str) -> Response:
+        given = parsed(shapes.PromotionInput, request.data)
+        asked = services.request_promotion(version=find_version(wanted=version_id), actor=request.user, **given)
+        return Response(_record(await_deployment(deployment=asked)))
+
+
+class RollbackView(ApiView):
+    """Load the version that served a category before the present one; the present one is archived."""
+
+    rights = {"POST": Right.DEPLOY}
+    parser_classes = [JSONParser]
+
+    @extend_schema(
+        parameters=[_CATEGORY],
+        request=shapes.ReasonInput,
+        responses={200: shapes.DeploymentRecordOutput, **_PROBLEMS},
+        operation_id="roll_back_category",
+        examples=[OpenApiExample("a reason", value={"reason": "rejects half of lot 4712"}, request_only=True)],
+    )
+    def post(self, request: Request, name: str) -> Response:
+        given = parsed(shapes.ReasonInput, request.data)
+        asked = services.request_rollback(category=find_category(name), reason=given["reason"], actor=request.user)
+        return Response(_record(await_deployment(deployment=asked)))

@@ -1,0 +1,1 @@
+"""Loading trained versions: into memory, and in force for a category."""

@@ -1,0 +1,54 @@
+"""Loading a version so that it serves its category: called for in the web process, done in a worker."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from common.errors import Unavailable, UserError
+from jobs import broker
+from modelzoo.loading import runtime
+from modelzoo.models import Deployment
+from modelzoo.services import activate, fail_deployment
+
+
+class NoWorker(Unavailable):
+    """Nobody judged the image in time. There is no record of it, and none will come of this request."""
+
+    code = "no_worker"
+
+
+# ---------------------------------------------------------------- loading a model
+def await_deployment(*, deployment: Deployment, timeout: float | None = None) -> Deployment:
+    """Call a worker to load the model and wait until it serves. What served before stays when this fails."""
+    patience = settings.LOAD_TIMEOUT if timeout is None else timeout
+    broker.publish("inspection.tasks.load", deployment.pk)
+
+    def settled() -> bool:
+        deployment.refresh_from_db()
+        return deployment.status != Deployment.Status.LOADING
+
+    if not broker.wait_until(settled, topic=f"deployment-{deployment.pk}", timeout=patience):
+        fail_deployment(
+            deployment=deployment,
+            code=NoWorker.code,
+            error=f"No worker loaded {deployment.model_version} within {patience:g} seconds. "
+            "What was in force stays in force. The inspection service is down: call support, then load it again.",
+        )
+        deployment.refresh_from_db()
+    if deployment.status == Deployment.Status.FAILED:
+        status = NoWorker.status if deployment.error_code == NoWorker.code else runtime.ModelUnusable.status
+        raise UserError(deployment.error, code=deployment.error_code, status=status)
+    return deployment
+
+
+def load_deployment(*, deployment_id: int, worker: str) -> None:
+    """Load a model because it was asked for, then put it in force; in the worker."""
+    deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
+    if deployment.status == Deployment.Status.LOADING:
+        try:
+            held = runtime.hold(deployment.model_version, **deployment.how)
+        except UserError as error:
+            fail_deployment(deployment=deployment, code=error.code, error=error.detail)
+        else:
+            activate(deployment=deployment, device=held.device, worker=worker, choice=held.scorer.choice)
+    broker.notify(f"deployment-{deployment_id}")

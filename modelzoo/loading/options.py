@@ -1,0 +1,25 @@
+"""The options of commands that say on what and how a model is run; as `modelzoo.loading.runtime.hold` takes them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+
+from modelzoo.models import Deployment
+
+
+def how_options(parser: ArgumentParser, *, runtime: str = "", precision: str = "") -> None:
+    """`--device`, `--runtime` and `--precision`; a default that is not given is the settings'."""
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="", help="(default DEVICE)")
+    for name, choices, default in (
+        ("runtime", Deployment.Runtime.values, runtime),
+        ("precision", Deployment.Precision.values, precision),
+    ):
+        shown = default or name.upper()
+        parser.add_argument(f"--{name}", choices=choices, default=default, help=f"(default {shown})")
+
+
+def how(options: Mapping[str, Any]) -> dict[str, str]:
+    """What was given of them."""
+    return {name: options[name] for name in ("device", "runtime", "precision")}
