@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from accounts.views import audit, settings
+from accounts.views import settings
+from records.audit import views as audit
 
 urlpatterns = [
     path("audit/", audit.history, name="audit"),

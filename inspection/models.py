@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
-from records.images import name_warning
+from records.assets.images import name_warning
 from records.models import Asset
 
 

@@ -161,7 +161,7 @@ DATABASES = {"default": _database()}
 # ---------------------------------------------------------------- files
 STORAGES = {
     "default": {
-        "BACKEND": "records.storage.DurableFileSystemStorage",
+        "BACKEND": "records.assets.storage.DurableFileSystemStorage",
         "OPTIONS": {"location": VAR_DIR / "media"},
     },
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},

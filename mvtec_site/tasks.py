@@ -6,7 +6,7 @@ from celery import shared_task
 
 from inspection.batches.services import sweep_batches
 from inspection.judging.services import sweep_requests
-from records.verification import sweep_verifications
+from records.audit.verification import sweep_verifications
 from retention.services import sweep_retention
 from training.services import sweep_runs
 from tuning.services import sweep_rescorings

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from common.errors import UserError
-from records.chain import HASHED, hash_of
+from records.audit.chain import HASHED, hash_of
 
 
 def asset_name(sha256: str, extension: str) -> str:

@@ -14,12 +14,12 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from common.errors import NotFound, UserError
-from records.chain import GENESIS, HASHED, ChainReport, Event, walk
-from records.checkpoints import Checkpoint, as_said
-from records.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit
+from records.assets.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit
+from records.audit.chain import GENESIS, HASHED, ChainReport, Event, walk
+from records.audit.checkpoints import Checkpoint, as_said
+from records.audit.related import events_about
+from records.audit.signing import known_keys
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
-from records.related import events_about
-from records.signing import known_keys
 
 _LARGEST = 2**63 - 1
 _CHUNK = 5000
@@ -35,7 +35,7 @@ def gate_limits() -> GateLimits:
 
 
 def allowed_formats() -> tuple[str, ...]:
-    """The formats that ALLOWED_EXTENSIONS names, of `records.images.FORMATS`; it says what a content may be."""
+    """The formats that ALLOWED_EXTENSIONS names, of `records.assets.images.FORMATS`; it says what a content may be."""
     named = {FORMAT_OF_EXTENSION[extension] for extension in settings.ALLOWED_EXTENSIONS}
     return tuple(name for name in FORMATS if name in named)
 

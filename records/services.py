@@ -15,12 +15,12 @@ from PIL import Image
 
 from common.context import current
 from common.errors import Conflict
-from records.chain import CHECKPOINT_MADE, GENESIS
-from records.checkpoints import as_said, keep_elsewhere
-from records.images import GatedImage, ImageRejected, clean_name, pass_gate
+from records.assets.images import GatedImage, ImageRejected, clean_name, pass_gate
+from records.audit.chain import CHECKPOINT_MADE, GENESIS
+from records.audit.checkpoints import as_said, keep_elsewhere
+from records.audit.signing import key_id, own_key
 from records.models import Asset, AuditCheckpoint, AuditEvent, asset_name, canonical
 from records.selectors import gate_limits
-from records.signing import key_id, own_key
 
 # Any constant will do, as long as nobody else uses it: the chain has one end, and one writer at a time extends it.
 _CHAIN_LOCK = 0x6D767463
@@ -87,7 +87,7 @@ def file_bytes(
     """The asset of these bytes, whose file is in place; `enter_asset` gives it its row, if it has none yet.
 
     Apart, because a disk takes its time: nobody should wait for it inside a transaction that others wait for.
-    Raises `records.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
+    Raises `records.assets.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
     """
     digest = sha256 or hashlib.sha256(data).hexdigest()
     name = asset_name(digest, extension)

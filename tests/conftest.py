@@ -154,7 +154,7 @@ def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PaDiM that was really fitted on made-up parts, as an artifact; shared by all tests, copied by `version`."""
     from modelzoo.detectors import artifacts, registry
     from modelzoo.detectors.source import FileImageSource
-    from records.images import GateLimits, open_rgb
+    from records.assets.images import GateLimits, open_rgb
 
     root = parts.write_dataset(tmp_path_factory.mktemp("parts") / "disc", good=0, bad=0)
     detector = registry.create("padim", backbone="efficientnet_lite0", image_size=64, n_features=20, device="cpu")

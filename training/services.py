@@ -22,13 +22,13 @@ from common.rights import Right, require
 from jobs import broker
 from modelzoo import services as modelzoo
 from modelzoo.models import Category, ModelVersion, Threshold
-from records.images import inspect_upload
+from records.assets.images import inspect_upload
 from records.models import Asset
 from records.selectors import gate_limits
 from records.services import Actor, audit, store_image
-from training.layout import CategoryScan, Entry
+from training.datasets.layout import CategoryScan, Entry
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
-from training.options import frozen_options, threshold_rule
+from training.runs.options import frozen_options, threshold_rule
 from training.selectors import images_of, learnt_by
 
 log = logging.getLogger(__name__)

@@ -20,14 +20,15 @@ from common.api.base import immutable, read_page
 from common.errors import NotFound, UserError
 from common.rights import Right
 from common.web.decorators import needs
-from training import browsing, documents, selectors, services, thumbnails
-from training.estimates import remaining_time
-from training.forms import RunForm
-from training.imports import Imported, import_upload
-from training.layout import LabelNames
-from training.loose_images import import_images, preview_images
+from training import browsing, documents, selectors, services
+from training.datasets import thumbnails
+from training.datasets.imports import Imported, import_upload
+from training.datasets.layout import LabelNames
+from training.datasets.loose_images import import_images, preview_images
 from training.models import Dataset, Evaluation, TrainingRun
-from training.options import threshold_rule
+from training.runs.estimates import remaining_time
+from training.runs.forms import RunForm
+from training.runs.options import threshold_rule
 
 _SPLITS = ("train", "test")
 # How masks are shown on the sheet of a data set; the first is usual.

@@ -28,9 +28,11 @@ from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
 from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
-from tuning import applying, comparing, previews, services
+from tuning import applying, services
+from tuning import comparison as comparing
+from tuning import pages as previews
 from tuning.estimates import Costs
-from tuning.previews import DAYS, Asked
+from tuning.pages import DAYS, Asked
 
 _DEAREST = 1e12
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from django.conf import settings
 
 from common.errors import Conflict, NotFound, UserError
-from records.file_tree import (
+from records.assets.file_tree import (
     NO_IMAGE,
     UNFINISHED,
     UNREADABLE,
@@ -25,7 +25,7 @@ from records.file_tree import (
     read_head,
     walk,
 )
-from records.images import ImageRejected, check_size, format_in_name
+from records.assets.images import ImageRejected, check_size, format_in_name
 from records.selectors import gate_limits
 
 _ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have
@@ -78,7 +78,7 @@ class FolderListing:
 
 
 def images_in(folder: Path) -> FolderListing:
-    """The images below a folder, by the rules of `records.file_tree`.
+    """The images below a folder, by the rules of `records.assets.file_tree`.
 
     A file whose name claims a format is not opened for it; of any other the first bytes are read. Raises
     `folder_too_large` beyond BATCH_MAX_ZIP_FILES images: a part of a folder would be taken for the whole.

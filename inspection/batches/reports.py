@@ -20,7 +20,7 @@ from common.errors import UserError
 from inspection.batches.services import batch_summary, item_document, items_of
 from inspection.history.exports import Export
 from inspection.models import BatchRun
-from records.images import clean_name
+from records.assets.images import clean_name
 
 _CHUNK = 500  # items fetched, and sent, at once
 

@@ -36,12 +36,12 @@ from inspection.models import BatchRun, Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.loading import runtime
 from modelzoo.models import Category, Deployment
-from records.file_tree import LeftOut
-from records.images import GatedImage, ImageRejected, clean_name, pass_gate
+from records.assets.file_tree import LeftOut
+from records.assets.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.models import Asset
 from records.selectors import gate_limits
 from records.services import Actor, audit, report_refusal, store_image
-from training.archives import ArchiveLimits, iter_images
+from training.datasets.archives import ArchiveLimits, iter_images
 from training.selectors import images_of, latest_dataset
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from django.db import connection
 from common.errors import Unavailable, UserError
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
-from records.images import open_rgb
+from records.assets.images import open_rgb
 from records.selectors import gate_limits
 
 _START_SECONDS = 90.0

@@ -35,8 +35,8 @@ from inspection.models import BatchRun, Inspection, InspectionRequest, Review, S
 from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.services import ensure_category, register_version, set_threshold
-from records.chain import GENESIS
-from records.images import GateLimits, pass_gate
+from records.assets.images import GateLimits, pass_gate
+from records.audit.chain import GENESIS
 from records.models import Asset, AuditEvent, canonical
 from records.services import enter_asset, file_bytes, hold_chain, store_image
 

@@ -25,7 +25,7 @@ from inspection.models import Inspection
 from modelzoo.loading import deployments
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
-from records.images import ImageRejected, check_size
+from records.assets.images import ImageRejected, check_size
 from records.selectors import gate_limits
 from records.services import report_refusal
 

@@ -24,7 +24,7 @@ from jobs.broker import INFERENCE, QUEUES
 from modelzoo.anomaly_maps import MEDIA_TYPE, decode_map, render_heat
 from modelzoo.models import Deployment
 from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
-from records.images import open_rgb, thumbnail
+from records.assets.images import open_rgb, thumbnail
 from records.selectors import gate_limits
 from records.services import Actor
 

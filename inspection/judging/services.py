@@ -42,8 +42,8 @@ from modelzoo.loading import runtime
 from modelzoo.loading.deployments import NoWorker
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, threshold_in_force
-from records import handover
-from records.images import as_rgb
+from records.assets import pixel_cache as handover
+from records.assets.images import as_rgb
 from records.models import Asset
 from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, hold_chain, receive_image
 

@@ -29,7 +29,7 @@ from common.version import PRODUCT
 from inspection.judging.selectors import VERDICT_WORDS, heat, verdict_in_words
 from inspection.models import Inspection, Review
 from inspection.record.pages import recorded_by, removal, reviews_of
-from records.images import open_rgb
+from records.assets.images import open_rgb
 from records.models import AuditEvent, Discarded
 from records.selectors import gate_limits
 from records.services import Actor, audit

@@ -22,8 +22,8 @@ from modelzoo.models import Category
 from modelzoo.torch_free import REASONS
 from records.models import Asset
 from records.services import Actor, enter_asset, file_bytes
+from training.datasets.layout import GOOD, Split, snapshot_of
 from training.documents import full_dataset_document
-from training.layout import GOOD, Split, snapshot_of
 from training.models import Dataset, DatasetImage
 from training.selectors import dataset_with_counts
 from training.services import REPORTED, keep_snapshot, slug_of
@@ -57,7 +57,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """One image with what people said of it. `path` and hashes as `training.layout.Entry` has them."""
+    """One image with what people said of it. `path` and hashes as `training.datasets.layout.Entry` has them."""
 
     asset: Asset
     path: str

@@ -31,8 +31,8 @@ from inspection.judging.services import PartContext, inspect_image
 from inspection.models import Inspection
 from jobs import broker
 from jobs.broker import INFERENCE
-from records.file_tree import is_hidden, is_image, is_unfinished, read_head
-from records.images import ImageRejected, format_in_name, inspect_upload
+from records.assets.file_tree import is_hidden, is_image, is_unfinished, read_head
+from records.assets.images import ImageRejected, format_in_name, inspect_upload
 from records.selectors import gate_limits
 from records.services import Actor, report_refusal
 

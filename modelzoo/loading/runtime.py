@@ -27,7 +27,7 @@ from PIL import Image
 from common.errors import UserError
 from jobs import liveness
 from modelzoo.models import ModelVersion
-from records.images import open_rgb
+from records.assets.images import open_rgb
 from records.selectors import gate_limits
 
 if TYPE_CHECKING:

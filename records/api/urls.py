@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from records.api import views
+from records.audit import api as views
 
 _SEQUENCE = r"(?P<sequence>[0-9]{1,20})"
 

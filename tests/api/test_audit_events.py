@@ -12,7 +12,7 @@ from django.db import transaction
 from django.test import Client
 
 from common.context import acting
-from records.chain import Event
+from records.audit.chain import Event
 from records.models import AuditCheckpoint, AuditEvent
 from records.selectors import verify_export
 from records.services import audit

@@ -18,9 +18,9 @@ from records.models import AuditEvent
 from tests.api.test_api import problem
 from tests.environment import ROOT
 from training import services
-from training.imports import import_path
+from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
-from training.runner import Lifeline, execute
+from training.runs.runner import Lifeline, execute
 
 pytestmark = pytest.mark.django_db
 SMALL = {"image_size": 64, "backbone": "efficientnet_lite0", "n_features": 20}
@@ -128,7 +128,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
 def test_checking_options_loads_no_torch() -> None:
     script = (
         "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'mvtec_site.settings'; import django; django.setup();"
-        "from training.options import frozen_options;"
+        "from training.runs.options import frozen_options;"
         "[frozen_options(algorithm=name, given={}, seed=0) for name in ('padim', 'patchcore', 'autoencoder')];"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from common.errors import UserError
-from records.backup import BackupDamaged, _member_line, verify_backup
+from records.backup.archive import BackupDamaged, _member_line, verify_backup
 from tests import parts
 from tests.stack.conftest import Stack, migrated, new_stack, trained
 

@@ -68,7 +68,7 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     with stack.client() as client:
         files = [("images", (f"{seed}.png", parts.png(seed, defective=seed == 1), "image/png")) for seed in (1, 2)]
         assert client.post("/api/batch_test", files=files, data={"wait": "60"}).json()["done"] == 2
-    script = "from records.verification import request_verification; request_verification(actor=None)"
+    script = "from records.audit.verification import request_verification; request_verification(actor=None)"
     stack.manage("shell", "--verbosity", "0", "--command", script)
     found: dict[str, str] = json.loads(stack.manage("shell", "--verbosity", "0", "--command", _ADDRESSES).stdout)
     assert found.keys() == NAMES, "there is not something of each kind to show"

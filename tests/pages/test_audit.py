@@ -23,9 +23,9 @@ from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import activate, request_deployment, set_threshold
 from records import selectors
+from records.audit.verification import request_verification, sweep_verifications, work_on_verification
 from records.models import AuditEvent, AuditVerification
 from records.services import audit, make_checkpoint
-from records.verification import request_verification, sweep_verifications, work_on_verification
 from tests.services.test_inspection import inspect
 from tests.triggers import without_any_triggers
 from tests.versions import another

@@ -22,8 +22,8 @@ from records.models import AuditEvent
 from tests import scores
 from tests.scores import Part
 from tests.versions import serve
-from tuning import previews
-from tuning.previews import Asked
+from tuning import pages as previews
+from tuning.pages import Asked
 from tuning.selectors import what_if
 
 pytestmark = pytest.mark.django_db

@@ -28,11 +28,11 @@ from records.models import Asset
 from tests import parts
 from tests.versions import another
 from training import services
-from training.estimates import remaining_time
-from training.forms import BASIC, DETECTORS, RunForm
-from training.imports import import_path
+from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
-from training.options import frozen_options, threshold_rule
+from training.runs.estimates import remaining_time
+from training.runs.forms import BASIC, DETECTORS, RunForm
+from training.runs.options import frozen_options, threshold_rule
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -419,8 +419,8 @@ def test_a_report_shows_curves_pictures_and_the_audit(
     signed_in: Client, dataset: Dataset, version: ModelVersion, django_assert_max_num_queries: Any
 ) -> None:
     from modelzoo.detectors import artifacts
-    from training.evaluation import evaluate_images
     from training.report.pictures import noted
+    from training.runs.evaluation import evaluate_images
 
     scored: list[Any] = []
     threshold = threshold_in_force(version.pk).value
@@ -454,8 +454,8 @@ def test_a_report_says_first_where_maps_are_highest_beside_the_marked_defects(
 ) -> None:
     """Both forms of it; half of the marked images is not less than half."""
     from modelzoo.detectors import artifacts
-    from training.evaluation import evaluate_images
     from training.report import page
+    from training.runs.evaluation import evaluate_images
 
     metrics = evaluate_images(
         artifacts.load(version.artifact_path),

@@ -22,13 +22,13 @@ from inspection.reviews.services import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
 from records import selectors
-from records.attest import verify_records
-from records.chain import GENESIS
-from records.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
+from records.audit.audited_rows import verify_records
+from records.audit.chain import GENESIS
+from records.audit.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
+from records.audit.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.models import AuditCheckpoint, AuditEvent
 from records.selectors import changes_of, verify_chain, verify_latest
 from records.services import audit, make_checkpoint
-from records.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.tasks import checkpoint as checkpoint_task
 from tests import parts
 from tests.triggers import without_triggers

@@ -31,7 +31,7 @@ from modelzoo.detectors.preprocessing import Frame, Prepared
 from modelzoo.loading import deployments, runtime
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
-from records.images import ImageRejected
+from records.assets.images import ImageRejected
 from records.models import Asset, AuditEvent
 from records.services import receive_image
 from tests import parts

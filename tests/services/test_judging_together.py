@@ -14,7 +14,7 @@ from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.loading import runtime
 from modelzoo.services import request_deployment, set_threshold
-from records import handover
+from records.assets import pixel_cache as handover
 from records.selectors import verify_chain
 from records.services import receive_image
 from tests import parts

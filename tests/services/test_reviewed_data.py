@@ -33,9 +33,9 @@ from records.models import Asset, AuditEvent
 from records.selectors import gate_limits, verify_chain
 from tests import parts
 from training import services as training
-from training.layout import open_mask, scan
+from training.datasets.layout import open_mask, scan
 from training.models import Dataset, DatasetImage, TrainingRun
-from training.runner import RunFailed, execute
+from training.runs.runner import RunFailed, execute
 from training.selectors import learnt_by
 
 pytestmark = pytest.mark.django_db
@@ -251,7 +251,7 @@ def warm(seed: int) -> bytes:
 @pytest.fixture
 def _one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is worked on inside the test's own transaction."""
-    from training.runner import Lifeline
+    from training.runs.runner import Lifeline
 
     monkeypatch.setattr(Lifeline, "_keep", lambda self: None)
 

@@ -31,7 +31,7 @@ from inspection.reviews.services import (
     undo_reviews,
 )
 from modelzoo.models import ModelVersion
-from records.attest import verify_all
+from records.audit.audited_rows import verify_all
 from records.models import AuditEvent
 from records.selectors import verify_chain
 from tests import parts

@@ -25,8 +25,8 @@ from inspection.watching import services as watching
 from inspection.watching.services import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
 from jobs import broker
 from modelzoo.loading import runtime
+from records.assets.storage import StorageFailed
 from records.models import AuditEvent
-from records.storage import StorageFailed
 from tests import parts
 
 Inspected = list[tuple[str, str]]

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from inspection.models import BatchRun
 from modelzoo.models import ModelVersion
+from records.audit.sentences import kinds, sentence_of
 from records.models import AuditEvent
-from records.sentences import kinds, sentence_of
 from tests.test_layers import APPS, files_of
 from training.models import TrainingRun
 from tuning.models import RescoringRun

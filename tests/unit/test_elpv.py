@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
-from records.images import GateLimits
+from records.assets.images import GateLimits
 from tests.unit import badfiles
-from training import elpv
-from training.elpv import MODULES, Cell, module_of, read_cells, write_elpv_mono
-from training.layout import scan
+from training.datasets import elpv
+from training.datasets.elpv import MODULES, Cell, module_of, read_cells, write_elpv_mono
+from training.datasets.layout import scan
 
 pytest.importorskip("elpv_dataset", reason="the wheel elpv-dataset is not installed")
 

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import Conflict, NotFound, UserError
 from inspection.batches import folders
-from records.images import ImageRejected
+from records.assets.images import ImageRejected
 from tests.unit import badfiles
 
 

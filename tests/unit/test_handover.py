@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from records import handover
-from records.images import GateLimits, as_rgb, open_rgb, pass_gate
+from records.assets import pixel_cache as handover
+from records.assets.images import GateLimits, as_rgb, open_rgb, pass_gate
 from tests.unit import badfiles
 
 KEY = "a" * 64

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
-from records.images import (
+from records.assets.images import (
     GateLimits,
     ImageRejected,
     check_size,

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from records import jpeg
-from records.images import GateLimits, ImageRejected, as_rgb, open_rgb, pass_gate
+from records.assets import jpeg
+from records.assets.images import GateLimits, ImageRejected, as_rgb, open_rgb, pass_gate
 from tests.unit import badfiles
 
 LIMITS = GateLimits()

@@ -11,7 +11,7 @@ from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.api.serializers import choice_filter, filter_field
 from modelzoo.models import Threshold
 from training.models import DatasetImage, TrainingRun
-from training.options import threshold_rule
+from training.runs.options import threshold_rule
 
 
 # ---------------------------------------------------------------- data sets

@@ -27,9 +27,9 @@ from common.rights import Right
 from records.models import Asset
 from training import documents, selectors, services
 from training.api import serializers as shapes
-from training.imports import import_upload
-from training.layout import LabelNames
-from training.options import threshold_rule
+from training.datasets.imports import import_upload
+from training.datasets.layout import LabelNames
+from training.runs.options import threshold_rule
 
 _DATASET_ID = OpenApiParameter("dataset_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _IMAGE_ID = OpenApiParameter("image_id", OpenApiTypes.INT64, OpenApiParameter.PATH)

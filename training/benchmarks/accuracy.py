@@ -13,9 +13,9 @@ from django.conf import settings
 from common.errors import UserError
 from modelzoo.detectors.calibration import percentile_threshold
 from training.benchmarks.runs import Contestant
-from training.evaluation import evaluate_images
 from training.models import Dataset, DatasetImage
-from training.runner import source_of
+from training.runs.evaluation import evaluate_images
+from training.runs.runner import source_of
 from training.selectors import images_of
 
 Told = Callable[[str], None]

@@ -85,7 +85,7 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
     """The whole of a training, from files to an artifact on the disk."""
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.source import FileImageSource
-    from records.images import open_rgb
+    from records.assets.images import open_rgb
     from records.selectors import gate_limits
     from training.benchmarks.runs import Contestant
 

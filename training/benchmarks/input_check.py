@@ -22,8 +22,8 @@ from modelzoo.detectors.input_rules import OFF, InputRules
 from modelzoo.detectors.options import PadimConfig
 from modelzoo.detectors.preprocessing import Preprocessing
 from modelzoo.detectors.source import FileImageSource
-from records.images import GateLimits, open_rgb
-from training.layout import CategoryScan, scan
+from records.assets.images import GateLimits, open_rgb
+from training.datasets.layout import CategoryScan, scan
 
 _LIKENESS = replace(InputRules(), size=OFF, aspect=OFF, colour=OFF)
 

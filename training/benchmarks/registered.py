@@ -15,7 +15,7 @@ from common.benchmarks import Benchmark, Tell
 from common.errors import UserError
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import find_version, newest_of_each_algorithm
-from training.imports import find_dataset
+from training.datasets.imports import find_dataset
 
 
 def _accuracy_arguments(parser: ArgumentParser) -> None:

@@ -15,11 +15,11 @@ import numpy as np
 from PIL import Image
 
 from modelzoo.anomaly_maps import render_heat
-from records.images import open_rgb
+from records.assets.images import open_rgb
 from records.selectors import gate_limits
-from training.evaluation import Judged, Judging, judge
-from training.layout import open_mask
+from training.datasets.layout import open_mask
 from training.models import DatasetImage
+from training.runs.evaluation import Judged, Judging, judge
 
 EACH = 4  # pictures in a group
 _LARGEST = 320  # pixels

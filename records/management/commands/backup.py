@@ -10,7 +10,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import Conflict
-from records.backup import make_backup
+from records.backup.archive import make_backup
 
 
 class Command(ProductCommand):

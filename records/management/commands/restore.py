@@ -9,7 +9,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import Conflict, UserError
-from records.backup import restore_backup
+from records.backup.archive import restore_backup
 
 
 class Command(ProductCommand):

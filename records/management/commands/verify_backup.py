@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import ProductCommand
-from records.backup import verify_backup
+from records.backup.archive import verify_backup
 
 
 class Command(ProductCommand):

@@ -13,7 +13,7 @@ from modelzoo.loading.runtime import hold
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold
-from training.imports import find_dataset
+from training.datasets.imports import find_dataset
 from training.models import DatasetImage
 from training.selectors import images_of, latest_dataset
 
@@ -113,7 +113,7 @@ class Command(ProductCommand):
 
     def _labelled(self, version: ModelVersion, wanted: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Scores and labels of the labelled images that can be compared."""
-        from training.evaluation import judge
+        from training.runs.evaluation import judge
 
         dataset = find_dataset(wanted) if wanted else latest_dataset(version.dataset_name)
         images = images_of(dataset, DatasetImage.Split.TEST)

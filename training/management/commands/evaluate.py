@@ -38,9 +38,9 @@ class Command(ProductCommand):
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
-        from training.evaluation import evaluate_images
         from training.report import pictures
-        from training.runner import progress_bar
+        from training.runs.evaluation import evaluate_images
+        from training.runs.runner import progress_bar
 
         target = Path(options["report"]) if options.get("report") else None
         if options["without_pictures"] and not target:

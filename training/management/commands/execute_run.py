@@ -22,7 +22,7 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         from modelzoo.detectors.errors import TrainingCancelled
-        from training.runner import execute, progress_bar
+        from training.runs.runner import execute, progress_bar
 
         try:
             # A worker's own process: nobody typed this command.

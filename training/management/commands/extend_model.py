@@ -7,8 +7,8 @@ from typing import Any
 
 from modelzoo.selectors import find_version
 from training import services
-from training.imports import find_dataset
-from training.management.runs import RunCommand
+from training.datasets.imports import find_dataset
+from training.runs.command_line import RunCommand
 
 
 class Command(RunCommand):

@@ -11,8 +11,8 @@ from typing import Any
 from tqdm import tqdm
 
 from common.commands import ProductCommand
-from training.imports import Imported, import_path
-from training.layout import LabelNames
+from training.datasets.imports import Imported, import_path
+from training.datasets.layout import LabelNames
 
 _SHOWN = 20
 

@@ -10,9 +10,9 @@ from django.conf import settings
 
 from common.errors import UserError
 from training import services
-from training.imports import find_dataset
-from training.management.runs import RunCommand
-from training.options import frozen_options, known_options, threshold_rule, usual_options
+from training.datasets.imports import find_dataset
+from training.runs.command_line import RunCommand
+from training.runs.options import frozen_options, known_options, threshold_rule, usual_options
 
 
 class Command(RunCommand):

@@ -7,11 +7,10 @@
 
 (Bergmann et al., "MVTec AD", CVPR 2019.) The given folder is a category, holds many of them, or wraps either. Other
 folders, such as `validation/`, are noted and left alone. Nothing is written, nothing outside the folder is read.
-Instead of `good` a folder may have any known name for good parts (`training.labels`: ok, normal, gutteile, ...); of a
-name that can be read either way somebody is asked, because a snapshot never changes.
-
-A broken image costs itself and is reported; a mask that does not fit its image stops the scan, because figures
-computed from it would be wrong without anybody noticing.
+Instead of `good` a folder may have any known name for good parts (`training.datasets.labels`: ok, normal, gutteile,
+...); of a name that can be read either way somebody is asked, because a snapshot never changes.  A broken image costs
+itself and is reported; a mask that does not fit its image stops the scan, because figures computed from it would be
+wrong without anybody noticing.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ import numpy as np
 
 from common.errors import UserError
 from modelzoo.detectors.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
-from records.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
-from records.images import (
+from records.assets.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
+from records.assets.images import (
     GatedImage,
     GateLimits,
     ImageRejected,
@@ -43,7 +42,7 @@ from records.images import (
     pass_gate,
     read_bounded,
 )
-from training.labels import GOOD, Reading, normal_form, reading_of
+from training.datasets.labels import GOOD, Reading, normal_form, reading_of
 
 Split = Literal["train", "test"]
 ScanProgress = Callable[[int, int], None]  # images looked at, of how many

@@ -9,7 +9,7 @@ that nobody has to decode it again.
 * Size in bytes is looked at before anything is parsed, size in pixels before anything is decoded.
 * One picture per file: APNG and animated GIF are refused. Of a JPEG that carries further pictures behind the first
   (MPO: previews, depth and gain maps of telephones and cameras), the first is judged, as every viewer shows it.
-* A damaged file is refused, also where a decoder would fill the gap with grey; see `records.jpeg`.
+* A damaged file is refused, also where a decoder would fill the gap with grey; see `records.assets.jpeg`.
 * The EXIF orientation is applied. Grey, bilevel and palette images become RGB.
 * Alpha is dropped when every pixel is opaque and refused otherwise: nobody knows the colour behind.
 * CMYK is refused: without a colour profile it has no single meaning as RGB.
@@ -36,7 +36,7 @@ import numpy as np
 from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from common.errors import UserError
-from records import jpeg, png
+from records.assets import jpeg, png
 
 SixteenBit = Literal["refuse", "full", "12bit"]
 _PNG = b"\x89PNG\r\n\x1a\n"

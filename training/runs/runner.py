@@ -34,12 +34,12 @@ from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.padim import Padim
 from modelzoo.detectors.source import FileImageSource
 from modelzoo.models import ModelVersion, Threshold
-from records.images import open_rgb
+from records.assets.images import open_rgb
 from records.selectors import gate_limits
 from training import services
-from training.evaluation import evaluate_images
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
+from training.runs.evaluation import evaluate_images
 from training.selectors import images_of, learnt_by
 from training.services import Claim, ClaimLost
 

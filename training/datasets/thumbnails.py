@@ -6,10 +6,10 @@ from io import BytesIO
 
 from PIL import Image, ImageChops, ImageFilter
 
-from records.images import open_rgb, thumbnail
+from records.assets.images import open_rgb, thumbnail
 from records.models import Asset
 from records.selectors import gate_limits
-from training.layout import open_mask
+from training.datasets.layout import open_mask
 
 SIDE = 240  # pixels, twice what a sheet shows at least
 _COLOUR = (255, 229, 0)  # as the report marks an annotated defect

@@ -19,9 +19,9 @@ from modelzoo.detectors.metrics import Evaluation
 from modelzoo.detectors.preprocessing import Prepared
 from modelzoo.detectors.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
-from records.images import open_rgb
+from records.assets.images import open_rgb
 from records.selectors import gate_limits
-from training.layout import open_mask
+from training.datasets.layout import open_mask
 from training.models import DatasetImage
 
 Progress = Callable[[float, str], None]

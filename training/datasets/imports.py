@@ -16,12 +16,12 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from common.errors import UserError
 from common.names import MAX_BYTES
 from common.rights import Right, require
-from records.file_tree import LeftOut
-from records.images import clean_name
+from records.assets.file_tree import LeftOut
+from records.assets.images import clean_name
 from records.selectors import gate_limits
 from records.services import Actor
-from training.archives import ArchiveLimits, extract, is_archive
-from training.layout import CategoryScan, LabelNames, ScanProgress, scan
+from training.datasets.archives import ArchiveLimits, extract, is_archive
+from training.datasets.layout import CategoryScan, LabelNames, ScanProgress, scan
 from training.models import Dataset
 from training.selectors import latest_dataset
 from training.services import import_scan, slug_of

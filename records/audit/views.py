@@ -25,9 +25,9 @@ from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.decorators import needs
 from records import selectors
+from records.audit.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
+from records.audit.verification import request_verification
 from records.models import AuditEvent
-from records.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
-from records.verification import request_verification
 
 VERIFIED_AT_ONCE = 1000
 _VERIFICATIONS_SHOWN = 3

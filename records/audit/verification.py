@@ -18,9 +18,9 @@ from django.utils import timezone
 from common.errors import UserError
 from common.paths import without_server_paths
 from jobs import broker
-from records.attest import verify_all, vouching_events
-from records.chain import ChainReport
-from records.checkpoints import Checkpoint, checkpoints_in
+from records.audit.audited_rows import verify_all, vouching_events
+from records.audit.chain import ChainReport
+from records.audit.checkpoints import Checkpoint, checkpoints_in
 from records.models import AuditEvent, AuditVerification
 from records.services import Actor, audit, hold_chain
 

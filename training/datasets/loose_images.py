@@ -14,13 +14,13 @@ from django.core.files.uploadedfile import UploadedFile
 
 from common.errors import UserError
 from common.rights import Right, require
-from records.file_tree import is_hidden, is_junk
-from records.images import clean_name
+from records.assets.file_tree import is_hidden, is_junk
+from records.assets.images import clean_name
 from records.selectors import gate_limits
 from records.services import Actor
-from training.imports import Imported
-from training.labels import Reading, reading_of
-from training.layout import CategoryScan, DatasetRejected, scan
+from training.datasets.imports import Imported
+from training.datasets.labels import Reading, reading_of
+from training.datasets.layout import CategoryScan, DatasetRejected, scan
 from training.services import import_scan, slug_of
 
 _SHOWN = 50  # files that a preview names

@@ -25,8 +25,17 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, cast
 
 from common.errors import UserError
-from records.file_tree import HIDDEN, MAX_DEPTH, NO_IMAGE, UNFINISHED, LeftOut, is_hidden, is_image, is_unfinished
-from records.images import SNIFFED_BYTES
+from records.assets.file_tree import (
+    HIDDEN,
+    MAX_DEPTH,
+    NO_IMAGE,
+    UNFINISHED,
+    LeftOut,
+    is_hidden,
+    is_image,
+    is_unfinished,
+)
+from records.assets.images import SNIFFED_BYTES
 
 # Read at once. Also the largest extended header of a tar: the standard library's parser is quadratic in its size.
 _BLOCK = 16 * 1024
@@ -122,8 +131,8 @@ def iter_images(
 ) -> Iterator[tuple[str, bytes]]:
     """The images of a zip, one after the other, without touching the disk.
 
-    Which members are looked at as images is for `records.file_tree` to say, whether each is one for the upload gate:
-    one bad image does not stop the others, so `limits.max_member_bytes` should be above the gate's. Names, count,
+    Which members are looked at as images is for `records.assets.file_tree` to say, whether each is one for the upload
+    gate: one bad image does not stop the others, so `limits.max_member_bytes` should be above the gate's. Names, count,
     links, encryption and the declared sizes are checked before the first is yielded; only a header that lied is found
     out later.
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from records.images import SNIFFED_BYTES, format_in_name, format_of
+from records.assets.images import SNIFFED_BYTES, format_in_name, format_of
 
 MAX_DEPTH = 20  # folders in folders
 

@@ -31,13 +31,13 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from common.errors import Conflict, UserError
 from common.version import code_version
-from records import dump
-from records.attest import verify_all
-from records.chain import ChainReport
+from records.assets.storage import write_whole
+from records.audit.audited_rows import verify_all
+from records.audit.chain import ChainReport
+from records.audit.signing import public_key_folder
+from records.backup import dump
 from records.models import Asset, AuditEvent
 from records.services import audit
-from records.signing import public_key_folder
-from records.storage import write_whole
 
 FORMAT = "mvtec-backup-1"
 MEMBERS, MANIFEST = "members.jsonl", "manifest.json"

@@ -24,9 +24,9 @@ from common.api.base import (
     problems,
 )
 from records import selectors, services
-from records.api import serializers as shapes
-from records.checkpoints import as_said
-from records.export import MEDIA_TYPE, lines_of
+from records.audit import serializers as shapes
+from records.audit.checkpoints import as_said
+from records.audit.export import MEDIA_TYPE, lines_of
 from records.models import AuditCheckpoint, AuditEvent
 
 _NUMBER = OpenApiParameter("sequence", OpenApiTypes.INT64, OpenApiParameter.PATH)

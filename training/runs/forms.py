@@ -13,7 +13,7 @@ from django.conf import settings
 from modelzoo.detectors.options import CONFIGS, DEVICES, config_class
 from modelzoo.models import Threshold
 from training.models import Dataset, TrainingRun
-from training.options import usual_options
+from training.runs.options import usual_options
 
 # When to use which, in the order in which one would try them.
 DETECTORS = {

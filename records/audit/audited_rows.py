@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from records.chain import ChainReport
-from records.checkpoints import Checkpoint
+from records.audit.chain import ChainReport
+from records.audit.checkpoints import Checkpoint
 from records.models import AuditEvent, canonical
 from records.selectors import Progress, verify_chain
 

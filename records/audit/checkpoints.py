@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
 from common.errors import UserError
+from records.assets.storage import StorageFailed, write_whole
+from records.audit.signing import is_signed
 from records.models import AuditCheckpoint
-from records.signing import is_signed
-from records.storage import StorageFailed, write_whole
 
 FORMAT = "mvtec-audit-checkpoint-1"
 

@@ -1,0 +1,1 @@
+"""Files: the upload gate, stored once by their content, the decoded pixels."""

@@ -1,0 +1,1 @@
+"""Data sets: reading folders and archives, snapshots, labels."""

@@ -1,0 +1,1 @@
+"""Training runs: what is asked for, the work, the evaluation of what came of it."""
