@@ -50,7 +50,7 @@ class Category(models.Model):
 class InputCheckSettings(models.Model):
     """What is checked of a picture before it is judged as one of a category. Append-only: the newest is in force.
 
-    Fields as those of `modelzoo.detectors.input_rules.InputRules`. A category without a row has its defaults.
+    Fields as those of `InputRules` (modelzoo/detectors/preprocessing). A category without a row has its defaults.
     """
 
     class Action(models.TextChoices):

@@ -106,8 +106,8 @@ def threshold_by_rule(
     `percentile` wants {"percentile": 95}, `conformal` {"false_reject_rate": 0.05}. Raises `UserError` for other methods
     and parameters, and `Conflict` where there are too few scores.
     """
-    from modelzoo.detectors import calibration
     from modelzoo.detectors.errors import DetectorError, TooFewImages
+    from modelzoo.evaluation import calibration
 
     rules: dict[str, tuple[str, Callable[..., float]]] = {
         Threshold.Method.PERCENTILE: ("percentile", calibration.percentile_threshold),

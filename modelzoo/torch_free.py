@@ -1,6 +1,6 @@
 """What web code needs of the detectors; none of it loads torch (`tests/test_layers.py` holds that)."""
 
-from modelzoo.detectors.input_rules import (
+from modelzoo.detectors.preprocessing.input_rules import (
     ACTIONS,
     ASPECT,
     CHECKS,
@@ -11,7 +11,7 @@ from modelzoo.detectors.input_rules import (
     TOLERANCES,
     InputRules,
 )
-from modelzoo.detectors.sample_size import percentile_warning
+from modelzoo.evaluation.sample_size import percentile_warning
 
 __all__ = [
     "ACTIONS",

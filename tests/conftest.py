@@ -153,7 +153,7 @@ def signed_in(user: User) -> Client:
 def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PaDiM that was really fitted on made-up parts, as an artifact; shared by all tests, copied by `version`."""
     from modelzoo.detectors import artifacts, registry
-    from modelzoo.detectors.source import FileImageSource
+    from modelzoo.detectors.image_source import FileImageSource
     from records.assets.images import GateLimits, open_rgb
 
     root = parts.write_dataset(tmp_path_factory.mktemp("parts") / "disc", good=0, bad=0)

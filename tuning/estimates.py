@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from modelzoo.detectors.errors import TooFewImages
-from modelzoo.detectors.intervals import LEVEL, proportion_interval
-from modelzoo.detectors.ranking import Ranking
+from modelzoo.evaluation.intervals import LEVEL, proportion_interval
+from modelzoo.evaluation.rank_metrics import Ranking
 
 GOOD, DEFECTIVE = "good", "defective"
 STRATA = (GOOD, DEFECTIVE)

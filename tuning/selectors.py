@@ -418,8 +418,8 @@ def _presets(
     false_reject_rate: float,
 ) -> list[dict[str, Any]]:
     """By the methods of threshold revisions; where one is not to be had, why not."""
-    from modelzoo.detectors.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
     from modelzoo.detectors.errors import DetectorError
+    from modelzoo.evaluation.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
 
     held_out = version.held_out_scores
     rows = list(

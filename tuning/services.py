@@ -268,7 +268,7 @@ def _results(
 def _weighed(
     run: RescoringRun, record: Inspection, result: runtime.Scored | runtime.Incomparable | Exception
 ) -> Rescored:
-    from modelzoo.detectors.calibration import p_value
+    from modelzoo.evaluation.calibration import p_value
 
     if isinstance(result, Exception):
         code = result.code if isinstance(result, UserError) else "scoring_failed"

@@ -641,8 +641,8 @@ def _weigh(
 
     One whole map for each thread is in memory at once, however many images were scored together.
     """
-    from modelzoo.detectors.calibration import p_value
-    from modelzoo.detectors.regions import defect_regions
+    from modelzoo.evaluation.calibration import p_value
+    from modelzoo.evaluation.regions import defect_regions
 
     if isinstance(result, runtime.Incomparable):
         outcome = Inspection.Outcome.NOT_COMPARABLE

@@ -16,7 +16,7 @@ from inspection.history.filters import Filters, keys, records_of
 from inspection.judging import selectors
 from inspection.models import Inspection, InspectionRequest, Standing
 from jobs import broker
-from modelzoo.detectors.intervals import median_interval, proportion_interval
+from modelzoo.evaluation.intervals import median_interval, proportion_interval
 from modelzoo.models import Category, Deployment, ModelVersion
 from records.services import Actor
 

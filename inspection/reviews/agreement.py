@@ -16,7 +16,7 @@ from common.errors import NotFound, UserError
 from inspection.history.filters import Filters, parse_filters, refuse
 from inspection.models import Inspection, Review
 from inspection.reviews.services import effective_reviews
-from modelzoo.detectors.intervals import proportion_interval
+from modelzoo.evaluation.intervals import proportion_interval
 
 _PAIRS_MOST = 50
 GOOD, DEFECTIVE = Review.Verdict.GOOD.value, Review.Verdict.DEFECTIVE.value

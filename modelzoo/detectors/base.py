@@ -16,11 +16,11 @@ from torch import nn
 
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.input_check import PREFIX as INPUT_CHECK
-from modelzoo.detectors.input_check import InputProfile, exemplars, refuse
-from modelzoo.detectors.input_rules import InputRules
 from modelzoo.detectors.options import DEVICES
-from modelzoo.detectors.preprocessing import Originals, Prepared, Preprocessing
+from modelzoo.detectors.preprocessing.input_check import PREFIX as INPUT_CHECK
+from modelzoo.detectors.preprocessing.input_check import InputProfile, exemplars, refuse
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.detectors.preprocessing.pipeline import Originals, Prepared, Preprocessing
 
 Progress = Callable[[float, str], None]
 """Told the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""

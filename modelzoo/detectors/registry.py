@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from modelzoo.detectors.autoencoder import ConvAutoencoder
+from modelzoo.detectors.autoencoder.detector import ConvAutoencoder
 from modelzoo.detectors.base import Detector, resolve_device
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.padim import Padim
-from modelzoo.detectors.patchcore import PatchCore
+from modelzoo.detectors.padim.detector import Padim
+from modelzoo.detectors.patchcore.detector import PatchCore
 
 D = TypeVar("D", bound=type[Detector])
 

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
     from modelzoo.detectors.engines.selection import Scorer
     from modelzoo.detectors.errors import NotComparable
-    from modelzoo.detectors.input_check import Finding
-    from modelzoo.detectors.input_rules import InputRules
-    from modelzoo.detectors.preprocessing import Frame, Prepared
+    from modelzoo.detectors.preprocessing.input_check import Finding
+    from modelzoo.detectors.preprocessing.input_rules import InputRules
+    from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared
 
 T = TypeVar("T")
 R = TypeVar("R")

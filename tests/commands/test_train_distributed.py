@@ -36,7 +36,7 @@ def test_what_cannot_be_shared_is_refused(words, rank, match, monkeypatch) -> No
 
 @pytest.mark.django_db
 def test_only_the_first_process_writes_anything(dataset_folder: Path, monkeypatch) -> None:
-    from modelzoo.detectors import autoencoder
+    from modelzoo.detectors.autoencoder import detector as autoencoder
 
     followed: list[str] = []
     monkeypatch.setattr(autoencoder, "follow", followed.append)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from modelzoo.detectors.preprocessing import Preprocessing
+from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 SCREW = SHARED / "data" / "mvtec" / "screw"

@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from modelzoo.detectors import preprocessing
-from modelzoo.detectors.decisions import unexplained
 from modelzoo.detectors.errors import DetectorError, NotComparable
-from modelzoo.detectors.illumination import Background
-from modelzoo.detectors.preprocessing import Preprocessing
+from modelzoo.detectors.preprocessing import pipeline as preprocessing
+from modelzoo.detectors.preprocessing.choice import unexplained
+from modelzoo.detectors.preprocessing.illumination import Background
+from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 
 SIDE = 192
 # A nail: a wide head at one end, a point at the other, and a mark at one third of its length. Millimetres from the

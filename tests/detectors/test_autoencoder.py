@@ -13,11 +13,10 @@ from scipy import ndimage
 from torch import nn
 
 from modelzoo.detectors import artifacts, registry
-from modelzoo.detectors.autoencoder import ConvAutoencoder, epoch_order, held_out_runs
-from modelzoo.detectors.corruption import hidden_squares, hidden_turns, stained
-from modelzoo.detectors.distributed import Group
-from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.reconstruction import (
+from modelzoo.detectors.autoencoder.corruption import hidden_squares, hidden_turns, stained
+from modelzoo.detectors.autoencoder.detector import ConvAutoencoder, epoch_order, held_out_runs
+from modelzoo.detectors.autoencoder.distributed import Group
+from modelzoo.detectors.autoencoder.network import (
     AutoencoderConfig,
     ReconstructionNetwork,
     Trainer,
@@ -25,9 +24,10 @@ from modelzoo.detectors.reconstruction import (
     reconstruction_loss,
     training_precision,
 )
-from modelzoo.detectors.residuals import FLOOR, PRIOR, Moments
+from modelzoo.detectors.autoencoder.residuals import FLOOR, PRIOR, Moments
+from modelzoo.detectors.autoencoder.ssim import ssim
+from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.smoothing import Smoothing
-from modelzoo.detectors.ssim import ssim
 from tests.detectors.conftest import TensorSource, textured
 
 

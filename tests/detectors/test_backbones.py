@@ -9,8 +9,8 @@ import torchvision
 from efficientnet_lite_pytorch import EfficientNet
 from torch.nn import functional
 
-from modelzoo.detectors.backbones import LAYERS, Backbone
-from modelzoo.detectors.weights import read_weights, resolve_weights
+from modelzoo.detectors.backbones.networks import LAYERS, Backbone
+from modelzoo.detectors.backbones.weights import read_weights, resolve_weights
 from tests.detectors.conftest import RESNET18, needs_resnet18
 
 IMAGENET = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])[..., None, None]

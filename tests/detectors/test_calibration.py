@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
-from modelzoo.detectors.calibration import (
+from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.evaluation.calibration import (
     best_f1_threshold,
     conformal_threshold,
     cost_threshold,
@@ -17,8 +18,7 @@ from modelzoo.detectors.calibration import (
     p_value,
     percentile_threshold,
 )
-from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.sample_size import expected_false_reject_rate, images_needed, percentile_warning
+from modelzoo.evaluation.sample_size import expected_false_reject_rate, images_needed, percentile_warning
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 

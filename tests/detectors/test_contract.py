@@ -13,7 +13,7 @@ from PIL import Image
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import DetectorError, NotComparable, TooFewImages, TrainingCancelled
-from modelzoo.detectors.input_rules import InputRules
+from modelzoo.detectors.preprocessing.input_rules import InputRules
 from tests.detectors.conftest import ImagesInMemory, TensorSource, textured, with_defect
 
 # Small and quick; height and width differ, so that nobody mixes them up.

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from modelzoo.detectors import registry
-from modelzoo.detectors.distributed import Group
+from modelzoo.detectors.autoencoder.distributed import Group
 from modelzoo.detectors.errors import DetectorError
 from tests.detectors.conftest import TensorSource, textured
 from tests.environment import ROOT
@@ -33,7 +33,7 @@ SCRIPT = """
 import json, os, sys
 import safetensors.torch
 from modelzoo.detectors import registry
-from modelzoo.detectors.autoencoder import follow
+from modelzoo.detectors.autoencoder.detector import follow
 from tests.detectors.conftest import TensorSource, textured
 
 told = []
@@ -82,7 +82,7 @@ def test_a_batch_is_shared_out_whole() -> None:
 
 
 def test_more_processes_than_images_in_a_batch_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelzoo.detectors import autoencoder
+    from modelzoo.detectors.autoencoder import detector as autoencoder
 
     class Alone:
         def __enter__(self) -> Group:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from modelzoo.detectors.backbones import ARCHITECTURES, LAYERS, Backbone
-from modelzoo.detectors.fused import quickest
+from modelzoo.detectors.backbones.networks import ARCHITECTURES, LAYERS, Backbone
+from modelzoo.detectors.backbones.onednn import quickest
 
 
 def made_up(name: str, layers: tuple[str, ...] = LAYERS) -> Backbone:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.input_check import EXEMPLARS, InputProfile, LikenessLimit, exemplars, refuse
-from modelzoo.detectors.input_rules import InputRules
-from modelzoo.detectors.preprocessing import Preprocessing
+from modelzoo.detectors.preprocessing.input_check import EXEMPLARS, InputProfile, LikenessLimit, exemplars, refuse
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 from tests import parts
 
 PREPROCESSING = Preprocessing(64, 64)

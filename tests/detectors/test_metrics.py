@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.intervals import auroc_interval, median_interval, ranking_intervals
-from modelzoo.detectors.metrics import Evaluation
-from modelzoo.detectors.pixels import PixelHistogram
-from modelzoo.detectors.ranking import Ranking, thinned
+from modelzoo.evaluation.intervals import auroc_interval, median_interval, ranking_intervals
+from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.evaluation.pixel_metrics import PixelHistogram
+from modelzoo.evaluation.rank_metrics import Ranking, thinned
 
 # Few distinct values, so that ties are common.
 labelled = st.lists(st.tuples(st.integers(-3, 12), st.booleans()), min_size=1, max_size=60)

@@ -16,12 +16,12 @@ from torch.nn import functional
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import DetectorError, TooFewImages, TrainingCancelled
-from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments, UpperTriangular
-from modelzoo.detectors.metrics import Evaluation
-from modelzoo.detectors.padim import Padim
-from modelzoo.detectors.reduction import PrincipalComponents, Projection, random_projection
+from modelzoo.detectors.image_source import FileImageSource
+from modelzoo.detectors.padim.detector import Padim
+from modelzoo.detectors.padim.gaussians import Gaussians, LeftOut, Moments, UpperTriangular
+from modelzoo.detectors.padim.reduction import PrincipalComponents, Projection, random_projection
 from modelzoo.detectors.smoothing import Smoothing
-from modelzoo.detectors.source import FileImageSource
+from modelzoo.evaluation.metrics import Evaluation
 from tests.detectors.conftest import (
     RESNET18,
     SCREW,

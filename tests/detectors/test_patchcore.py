@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
 from modelzoo.detectors import registry
-from modelzoo.detectors.coreset import choose, projected
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
-from modelzoo.detectors.neighbours import Memory
 from modelzoo.detectors.options import GREEDY, RANDOM
-from modelzoo.detectors.patchcore import PatchCore
+from modelzoo.detectors.patchcore.coreset import choose, projected
+from modelzoo.detectors.patchcore.detector import PatchCore
+from modelzoo.detectors.patchcore.memory_bank import Memory
 from modelzoo.detectors.smoothing import Smoothing
 from tests.detectors.conftest import TensorSource, textured, with_defect
 
@@ -81,7 +81,7 @@ class TestMemory:
     def test_many_queries_are_searched_in_parts(self, monkeypatch):
         memory, asked = Memory.in_cells(points(300, 4, 0), seeded()), points(100, 4, 1)
         whole = memory.nearest(asked, 4)
-        monkeypatch.setattr("modelzoo.detectors.neighbours.MOST_DISTANCES", 500)
+        monkeypatch.setattr("modelzoo.detectors.patchcore.memory_bank.MOST_DISTANCES", 500)
         for ours, expected in zip(memory.nearest(asked, 4), whole, strict=True):
             torch.testing.assert_close(ours, expected)
 

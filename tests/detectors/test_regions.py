@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from modelzoo.detectors.regions import Region, defect_regions
+from modelzoo.evaluation.regions import Region, defect_regions
 
 
 def flood(anomaly_map: np.ndarray, threshold: float) -> list[Region]:

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from modelzoo.detectors import options, registry
+from modelzoo.detectors.backbones.weights import PUBLISHED
 from modelzoo.detectors.base import resolve_device
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.padim import Padim
-from modelzoo.detectors.weights import PUBLISHED
+from modelzoo.detectors.padim.detector import Padim
 
 
 def test_names_and_options_of_both_detectors():
@@ -100,8 +100,9 @@ def test_devices(monkeypatch):
 
 def test_web_code_can_import_the_light_modules_without_torch():
     code = (
-        "import sys, modelzoo.detectors, modelzoo.detectors.errors, modelzoo.detectors.calibration, "
-        "modelzoo.detectors.metrics, modelzoo.detectors.options; print('torch' in sys.modules, 'django' in sys.modules)"
+        "import sys, modelzoo.detectors, modelzoo.detectors.errors, modelzoo.evaluation.calibration, "
+        "modelzoo.evaluation.metrics, modelzoo.detectors.options; "
+        "print('torch' in sys.modules, 'django' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["False", "False"]
@@ -109,7 +110,7 @@ def test_web_code_can_import_the_light_modules_without_torch():
 
 def test_the_detectors_import_neither_django_nor_torchvision():
     code = (
-        "import sys, modelzoo.detectors.registry, modelzoo.detectors.artifacts, modelzoo.detectors.source; "
+        "import sys, modelzoo.detectors.registry, modelzoo.detectors.artifacts, modelzoo.detectors.image_source; "
         "print('django' in sys.modules, 'torchvision' in sys.modules)"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
-from modelzoo.detectors.metrics import Evaluation
-from modelzoo.detectors.shortcuts import image_statistics, matched_auroc, pixel_statistics, shortcut_audit
+from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.evaluation.shortcuts import image_statistics, matched_auroc, pixel_statistics, shortcut_audit
 
 
 # ---------------------------------------------------------------- statistics

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.preprocessing import Frame, Preprocessing
-from modelzoo.detectors.source import CachedImageSource, FileImageSource
+from modelzoo.detectors.image_source import CachedImageSource, FileImageSource
+from modelzoo.detectors.preprocessing.pipeline import Frame, Preprocessing
 from tests.detectors.conftest import TensorSource, open_rgb
 
 

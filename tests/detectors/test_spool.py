@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelzoo.detectors import registry
-from modelzoo.detectors.spool import Spool
+from modelzoo.detectors.feature_spool import Spool
 from tests.detectors.conftest import TensorSource, textured
 
 
@@ -47,7 +47,7 @@ def test_a_model_is_the_same_without_it(monkeypatch, cause):
 
     expected = fitted()
     if cause == "too much":
-        monkeypatch.setattr("modelzoo.detectors.padim.Spool", lambda: Spool(most_bytes=1))
+        monkeypatch.setattr("modelzoo.detectors.padim.detector.Spool", lambda: Spool(most_bytes=1))
     else:
 
         def full(self, data):
@@ -62,6 +62,6 @@ def test_a_model_is_the_same_without_it(monkeypatch, cause):
                     {"write": full, "flush": lambda _: None, "truncate": lambda *_: 0, "close": lambda _: None},
                 )()
 
-        monkeypatch.setattr("modelzoo.detectors.padim.Spool", Full)
+        monkeypatch.setattr("modelzoo.detectors.padim.detector.Spool", Full)
     for name, tensor in fitted().state().items():
         torch.testing.assert_close(tensor, expected.state()[name], rtol=1e-4, atol=1e-5)

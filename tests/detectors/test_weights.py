@@ -13,10 +13,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelzoo.detectors import weights as module
-from modelzoo.detectors.backbones import Backbone
+from modelzoo.detectors.backbones import weights as module
+from modelzoo.detectors.backbones.networks import Backbone
+from modelzoo.detectors.backbones.weights import Weights, read_weights, resolve_weights
 from modelzoo.detectors.errors import WeightsError
-from modelzoo.detectors.weights import Weights, read_weights, resolve_weights
 
 
 def pth(**tensors: torch.Tensor) -> bytes:

@@ -24,7 +24,7 @@ from inspection.history import views as page
 from inspection.history.exports import FORMS
 from inspection.history.services import VIEWS_MOST
 from inspection.models import Inspection, InspectionRequest, Review, SavedView
-from modelzoo.detectors.input_rules import InputRules
+from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import set_input_checks, set_threshold
 from records.models import AuditEvent

@@ -26,8 +26,8 @@ from inspection.judging import selectors, services
 from inspection.models import Inspection, InspectionRequest
 from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
-from modelzoo.detectors.input_rules import InputRules
-from modelzoo.detectors.preprocessing import Frame, Prepared
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared
 from modelzoo.loading import deployments, runtime
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold

@@ -23,8 +23,8 @@ from inspection.reviews.reviewed_data import KIND, Choice, dataset_from_reviews,
 from inspection.reviews.services import record_review
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.input_rules import InputRules
-from modelzoo.detectors.preprocessing import Frame, Prepared, Preprocessing
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared, Preprocessing
 from modelzoo.loading import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force

@@ -11,7 +11,7 @@ import numpy as np
 from django.conf import settings
 
 from common.errors import UserError
-from modelzoo.detectors.calibration import percentile_threshold
+from modelzoo.evaluation.calibration import percentile_threshold
 from training.benchmarks.runs import Contestant
 from training.models import Dataset, DatasetImage
 from training.runs.evaluation import evaluate_images

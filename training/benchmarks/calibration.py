@@ -14,7 +14,7 @@ import numpy as np
 
 from common.errors import UserError
 from modelzoo.detectors.base import Detector
-from modelzoo.detectors.calibration import conformal_threshold, percentile_threshold
+from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from training.benchmarks.runs import Contestant
 from training.models import Dataset, DatasetImage
 from training.runs.evaluation import judge

@@ -28,7 +28,7 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.selection import open_scorer
-    from modelzoo.detectors.ranking import Ranking
+    from modelzoo.evaluation.rank_metrics import Ranking
     from modelzoo.loading import runtime as bridge
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
@@ -84,7 +84,7 @@ def plain() -> tuple[dict[str, Any], Answers]:
 def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
     """The whole of a training, from files to an artifact on the disk."""
     from modelzoo.detectors import artifacts
-    from modelzoo.detectors.source import FileImageSource
+    from modelzoo.detectors.image_source import FileImageSource
     from records.assets.images import open_rgb
     from records.selectors import gate_limits
     from training.benchmarks.runs import Contestant

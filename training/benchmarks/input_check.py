@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.input_check import Finding, InputProfile, exemplars, view_of
-from modelzoo.detectors.input_rules import OFF, InputRules
+from modelzoo.detectors.image_source import FileImageSource
 from modelzoo.detectors.options import PadimConfig
-from modelzoo.detectors.preprocessing import Preprocessing
-from modelzoo.detectors.source import FileImageSource
+from modelzoo.detectors.preprocessing.input_check import Finding, InputProfile, exemplars, view_of
+from modelzoo.detectors.preprocessing.input_rules import OFF, InputRules
+from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 from records.assets.images import GateLimits, open_rgb
 from training.datasets.layout import CategoryScan, scan
 

@@ -194,7 +194,7 @@ def _fits(
 
 def _peer_command(python: str, category: Path) -> list[str]:
     """What starts the peer on a folder in MVTec layout, with the weights of our ResNet-18."""
-    from modelzoo.detectors.weights import resolve_weights
+    from modelzoo.detectors.backbones.weights import resolve_weights
 
     weights = resolve_weights("resnet18").path
     return [python, "-m", PEER, "--category", str(category), "--weights", str(weights)]

@@ -30,7 +30,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import numpy as np
 
 from common.errors import UserError
-from modelzoo.detectors.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
+from modelzoo.detectors.preprocessing.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
 from records.assets.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
 from records.assets.images import (
     GatedImage,

@@ -14,10 +14,10 @@ from PIL import Image
 
 from modelzoo.detectors.base import Scored
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.input_rules import InputRules
-from modelzoo.detectors.metrics import Evaluation
-from modelzoo.detectors.preprocessing import Prepared
-from modelzoo.detectors.shortcuts import image_statistics, pixel_statistics
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.detectors.preprocessing.pipeline import Prepared
+from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
 from records.assets.images import open_rgb
 from records.selectors import gate_limits
@@ -112,7 +112,7 @@ def evaluate_images(
     progress: Progress,
     each: Callable[[DatasetImage, float | None], None] | None = None,
 ) -> dict[str, Any]:
-    """All figures of a detector on labelled images (see `modelzoo.detectors.metrics`), in one pass.
+    """All figures of a detector on labelled images (see `modelzoo.evaluation.metrics`), in one pass.
 
     Args:
         progress: told the share done after every image.

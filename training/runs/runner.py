@@ -29,10 +29,10 @@ from common.paths import without_server_paths
 from common.version import library_versions
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector, Subset
-from modelzoo.detectors.calibration import conformal_threshold, percentile_threshold
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
-from modelzoo.detectors.padim import Padim
-from modelzoo.detectors.source import FileImageSource
+from modelzoo.detectors.image_source import FileImageSource
+from modelzoo.detectors.padim.detector import Padim
+from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_rgb
 from records.selectors import gate_limits

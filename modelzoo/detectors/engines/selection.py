@@ -34,8 +34,8 @@ from modelzoo.detectors.engines.base import (
     too_far,
 )
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.input_rules import InputRules
-from modelzoo.detectors.preprocessing import Prepared
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.detectors.preprocessing.pipeline import Prepared
 
 log = logging.getLogger(__name__)
 

@@ -91,7 +91,7 @@ class Command(ProductCommand):
         self, version: ModelVersion, options: dict[str, Any]
     ) -> tuple[float, str, dict[str, Any], dict[str, Any]]:
         """Value, method, its parameters, and what it was taken from."""
-        from modelzoo.detectors import calibration
+        from modelzoo.evaluation import calibration
 
         for method, name in (
             (Threshold.Method.PERCENTILE, "percentile"),

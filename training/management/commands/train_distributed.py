@@ -18,7 +18,7 @@ class Command(TrainCommand):
     requires_migrations_current = os.environ.get("RANK", "0") == "0"
 
     def perform(self, **options: Any) -> None:
-        from modelzoo.detectors.autoencoder import follow
+        from modelzoo.detectors.autoencoder.detector import follow
         from modelzoo.detectors.errors import DetectorError
 
         rank = os.environ.get("RANK")

@@ -14,11 +14,11 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from modelzoo.detectors.corruption import hidden_squares
-from modelzoo.detectors.distributed import Group, SharedBatchNorm
+from modelzoo.detectors.autoencoder.corruption import hidden_squares
+from modelzoo.detectors.autoencoder.distributed import Group, SharedBatchNorm
+from modelzoo.detectors.autoencoder.ssim import ssim
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import AutoencoderConfig
-from modelzoo.detectors.ssim import ssim
 
 WIDTHS = (32, 64, 128, 256)
 SQUEEZED = 32

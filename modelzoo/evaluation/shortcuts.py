@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from modelzoo.detectors.ranking import Ranking
+from modelzoo.evaluation.rank_metrics import Ranking
 
 # A statistic that comes this close to the detector's AUROC could explain it.
 MARGIN = 0.02

@@ -14,9 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from modelzoo.detectors.alignment import LEAST_SHARE, Parts, PoseAlignment, foreground
 from modelzoo.detectors.errors import DetectorError, NotComparable
-from modelzoo.detectors.illumination import DARKEST, Background, FlatField
+from modelzoo.detectors.preprocessing.alignment import LEAST_SHARE, Parts, PoseAlignment, foreground
+from modelzoo.detectors.preprocessing.illumination import DARKEST, Background, FlatField
 
 # Pictures are compared at this size: what fine texture does is not the question.
 COMPARED_SIDE = 64

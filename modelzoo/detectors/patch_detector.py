@@ -9,10 +9,10 @@ from typing import Self
 import torch
 from torch import nn
 
-from modelzoo.detectors.backbones import Backbone
+from modelzoo.detectors.backbones.networks import Backbone
+from modelzoo.detectors.backbones.onednn import Features, quickest
 from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.fused import Features, quickest
 from modelzoo.detectors.options import PatchConfig
 from modelzoo.detectors.smoothing import Size, Smoothing
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.intervals import Interval, proportion_interval
-from modelzoo.detectors.ranking import Ranking
+from modelzoo.evaluation.intervals import Interval, proportion_interval
+from modelzoo.evaluation.rank_metrics import Ranking
 
 Scores = Sequence[float] | np.ndarray
 

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from modelzoo.detectors.backbones.weights import Weights, read_weights, resolve_weights
 from modelzoo.detectors.errors import WeightsError
 from modelzoo.detectors.options import LAYERS
-from modelzoo.detectors.weights import Weights, read_weights, resolve_weights
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

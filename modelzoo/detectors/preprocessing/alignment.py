@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError, NotComparable
-from modelzoo.detectors.illumination import Background
+from modelzoo.detectors.preprocessing.illumination import Background
 
 # Sides of aligned pictures are multiples of this, which every backbone and the autoencoder can halve.
 STEP = 32

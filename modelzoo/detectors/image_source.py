@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from modelzoo.detectors.base import ImageSource
-from modelzoo.detectors.preprocessing import Preprocessing
+from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 
 T = TypeVar("T")
 

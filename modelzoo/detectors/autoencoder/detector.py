@@ -11,13 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from modelzoo.detectors import distributed
-from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
-from modelzoo.detectors.config import DetectorConfig
-from modelzoo.detectors.corruption import hidden_turns, stained
-from modelzoo.detectors.distributed import Group
-from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.reconstruction import (
+from modelzoo.detectors.autoencoder import distributed
+from modelzoo.detectors.autoencoder.corruption import hidden_turns, stained
+from modelzoo.detectors.autoencoder.distributed import Group
+from modelzoo.detectors.autoencoder.network import (
     AutoencoderConfig,
     ReconstructionNetwork,
     Trainer,
@@ -25,9 +22,12 @@ from modelzoo.detectors.reconstruction import (
     reconstruction_loss,
     unit_range,
 )
-from modelzoo.detectors.residuals import Moments, Usual
+from modelzoo.detectors.autoencoder.residuals import Moments, Usual
+from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
+from modelzoo.detectors.config import DetectorConfig
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.image_source import CachedImageSource
 from modelzoo.detectors.smoothing import Smoothing
-from modelzoo.detectors.source import CachedImageSource
 
 # Held-out images come in runs: neighbours in the list can be sister parts, nearly the same image twice.
 RUNS = 4

@@ -21,10 +21,10 @@ from torch.nn import functional
 
 from modelzoo.detectors.base import ImageSource, Progress, no_progress
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.gaussians import Gaussians, LeftOut, Moments, Rest, UpperTriangular
+from modelzoo.detectors.feature_spool import Spool
 from modelzoo.detectors.options import ORTHOGONAL, PCA, RANDOM, PadimConfig
-from modelzoo.detectors.patches import PatchDetector
-from modelzoo.detectors.reduction import (
+from modelzoo.detectors.padim.gaussians import Gaussians, LeftOut, Moments, Rest, UpperTriangular
+from modelzoo.detectors.padim.reduction import (
     PrincipalComponents,
     Projection,
     Reduction,
@@ -32,8 +32,8 @@ from modelzoo.detectors.reduction import (
     random_projection,
     random_selection,
 )
+from modelzoo.detectors.patch_detector import PatchDetector
 from modelzoo.detectors.smoothing import Size
-from modelzoo.detectors.spool import Spool
 
 
 class Padim(PatchDetector):

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.intervals import INTERVAL_METHOD, LEVEL, proportion_interval, ranking_intervals
-from modelzoo.detectors.pixels import PixelHistogram
-from modelzoo.detectors.ranking import Ranking
-from modelzoo.detectors.shortcuts import shortcut_audit
+from modelzoo.evaluation.intervals import INTERVAL_METHOD, LEVEL, proportion_interval, ranking_intervals
+from modelzoo.evaluation.pixel_metrics import PixelHistogram
+from modelzoo.evaluation.rank_metrics import Ranking
+from modelzoo.evaluation.shortcuts import shortcut_audit
 
 _HISTOGRAM_BINS = 40
 Statistics = Mapping[str, float]

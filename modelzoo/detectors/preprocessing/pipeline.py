@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from modelzoo.detectors.alignment import PoseAlignment
-from modelzoo.detectors.decisions import Examined, decide_illumination, decide_pose
 from modelzoo.detectors.errors import DetectorError, NotComparable
-from modelzoo.detectors.illumination import Background, FlatField
-from modelzoo.detectors.input_check import Finding, Glance, describe_cells, view_of
-from modelzoo.detectors.input_rules import colourfulness
+from modelzoo.detectors.preprocessing.alignment import PoseAlignment
+from modelzoo.detectors.preprocessing.choice import Examined, decide_illumination, decide_pose
+from modelzoo.detectors.preprocessing.illumination import Background, FlatField
+from modelzoo.detectors.preprocessing.input_check import Finding, Glance, describe_cells, view_of
+from modelzoo.detectors.preprocessing.input_rules import colourfulness
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from modelzoo.detectors.backbones import Backbone, BasicBlock, ResNetFeatures, WideBottleneck
+from modelzoo.detectors.backbones.networks import Backbone, BasicBlock, ResNetFeatures, WideBottleneck
 
 Features = Callable[[torch.Tensor], list[torch.Tensor]]
 """uint8 [B,3,H,W] to one [B,C,h,w] per wanted layer, channels last."""

@@ -32,7 +32,7 @@ from PIL import Image
 from scipy import stats
 
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.input_rules import (
+from modelzoo.detectors.preprocessing.input_rules import (
     ASPECT,
     COLOUR,
     GREY,

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from modelzoo.detectors.ranking import Ranking, thinned
+from modelzoo.evaluation.rank_metrics import Ranking, thinned
 
 # Anomaly values are counted by the 20 leading bits of their float32 representation: sign, exponent and 11 bits of
 # mantissa, which is a bin width of at most 2^-11 = 0.05 % of the value, whatever its range.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import bdtr, betaincinv, ndtri
 
-from modelzoo.detectors.ranking import Ranking
+from modelzoo.evaluation.rank_metrics import Ranking
 
 LEVEL = 0.95
 INTERVAL_METHOD = (

@@ -19,11 +19,11 @@ import torch
 from torch.nn import functional
 
 from modelzoo.detectors.base import ImageSource, Progress
-from modelzoo.detectors.coreset import choose, projected
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.neighbours import Memory
 from modelzoo.detectors.options import PatchCoreConfig
-from modelzoo.detectors.patches import PatchDetector
+from modelzoo.detectors.patch_detector import PatchDetector
+from modelzoo.detectors.patchcore.coreset import choose, projected
+from modelzoo.detectors.patchcore.memory_bank import Memory
 from modelzoo.detectors.smoothing import Size
 
 STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}  # pixels per position; borders are rounded up

@@ -1,0 +1,1 @@
+"""A convolutional autoencoder: what it cannot redraw is the anomaly."""

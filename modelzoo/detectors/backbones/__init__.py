@@ -1,0 +1,1 @@
+"""Pretrained networks, their weights, and their quickest way to run on a processor."""

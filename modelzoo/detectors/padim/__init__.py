@@ -1,0 +1,1 @@
+"""PaDiM: Gaussians per position over the features of a pretrained network."""
