@@ -11,11 +11,14 @@ from rest_framework import serializers
 from common.api.base import page_output
 from common.rights import Right, Role, Scope
 
+RIGHTS = list(Right)
+SCOPES = list(Scope)
+
 
 class TokenOfMeOutput(serializers.Serializer):
     id = serializers.IntegerField()
     name = serializers.CharField()
-    scopes = serializers.ListField(child=serializers.ChoiceField(list(Scope)))
+    scopes = serializers.ListField(child=serializers.ChoiceField(SCOPES))
     expires_at = serializers.DateTimeField(allow_null=True)
 
 
@@ -24,7 +27,7 @@ class MeOutput(serializers.Serializer):
     roles = serializers.ListField(child=serializers.CharField(), help_text=f"of {', '.join(Role)}")
     is_superuser = serializers.BooleanField()
     rights = serializers.ListField(
-        child=serializers.ChoiceField(list(Right)), help_text="what may be done with this session or token"
+        child=serializers.ChoiceField(RIGHTS), help_text="what may be done with this session or token"
     )
     token = TokenOfMeOutput(allow_null=True, help_text="the token that was shown; null in a browser session")
 
@@ -34,7 +37,7 @@ class TokenOutput(serializers.Serializer):
     user = serializers.CharField()
     name = serializers.CharField()
     hint = serializers.CharField(help_text="the key's first characters")
-    scopes = serializers.ListField(child=serializers.ChoiceField(list(Scope)))
+    scopes = serializers.ListField(child=serializers.ChoiceField(SCOPES))
     valid = serializers.BooleanField(help_text="neither revoked nor expired")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -58,7 +61,7 @@ class TokenListInput(serializers.Serializer):
 class IssueTokenInput(serializers.Serializer):
     name = serializers.CharField(max_length=100, help_text="what the token is for; one valid token of a name")
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(list(Scope)), min_length=1, max_length=len(Scope), help_text="what it may do"
+        child=serializers.ChoiceField(SCOPES), min_length=1, max_length=len(SCOPES), help_text="what it may do"
     )
     expires_in_days = serializers.IntegerField(min_value=1, max_value=36500, required=False, allow_null=True)
     expires_at = serializers.DateTimeField(

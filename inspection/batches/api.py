@@ -86,7 +86,7 @@ class BatchItemOutput(InspectionOutput):
         return fields
 
 
-class BatchSummaryOutput(serializers.Serializer):
+class BatchRowOutput(serializers.Serializer):
     batch_id = serializers.UUIDField()
     name = serializers.CharField()
     status = serializers.ChoiceField(choices=BatchRun.Status.choices)
@@ -127,7 +127,7 @@ class ScoresOutput(serializers.Serializer):
     maximum = serializers.FloatField()
 
 
-class BatchOutput(BatchSummaryOutput):
+class BatchOutput(BatchRowOutput):
     failed_by_code = serializers.DictField(child=serializers.IntegerField())
     warnings = serializers.ListField(
         child=serializers.CharField(), help_text="what was left out, and names that may be misread, in sentences"
@@ -181,7 +181,7 @@ class BatchesView(ApiView):
             OpenApiParameter("category", str),
             *PAGE_PARAMETERS,
         ],
-        responses={200: page_output(BatchSummaryOutput), **problems()},
+        responses={200: page_output(BatchRowOutput), **problems()},
         operation_id="batches",
     )
     def get(self, request: Request) -> Response:
@@ -315,7 +315,7 @@ class CancelBatchView(ApiView):
 
     @extend_schema(
         request=None,
-        responses={200: BatchSummaryOutput, 202: BatchSummaryOutput, **problems(409)},
+        responses={200: BatchRowOutput, 202: BatchRowOutput, **problems(409)},
         operation_id="cancel_batch",
         examples=[OpenApiExample("nothing more is needed", value={}, request_only=True)],
     )

@@ -50,7 +50,7 @@ class LoadModelView(ApiView):
     parser_classes = [JSONParser, FormParser, MultiPartParser]
 
     @extend_schema(
-        request=shapes.LoadModelInput, responses={200: shapes.DeploymentOutput, **_PROBLEMS}, operation_id="load_model"
+        request=shapes.LoadModelInput, responses={200: shapes.LoadedModelOutput, **_PROBLEMS}, operation_id="load_model"
     )
     def post(self, request: Request) -> Response:
         given = parsed(shapes.LoadModelInput, request.data)

@@ -49,7 +49,7 @@ class TestImageInput(PartInput):
     image = serializers.FileField(allow_empty_file=True, max_length=None, help_text="PNG or JPEG")
 
 
-class DeploymentOutput(serializers.Serializer):
+class LoadedModelOutput(serializers.Serializer):
     deployment_id = serializers.IntegerField()
     category = serializers.CharField()
     model_version = serializers.IntegerField()
@@ -91,11 +91,11 @@ class JudgingOutput(serializers.Serializer):
 
 class StatusOutput(serializers.Serializer):
     model_loaded = serializers.BooleanField()
-    model = DeploymentOutput(
+    model = LoadedModelOutput(
         allow_null=True, help_text="what judges an image that names no category; null: nothing, or several could"
     )
     default_category = serializers.CharField(allow_null=True, help_text="set on purpose; null: none is")
-    deployments = DeploymentOutput(many=True)
+    deployments = LoadedModelOutput(many=True)
     device = serializers.CharField()
     threshold = serializers.FloatField(allow_null=True)
     workers = WorkerOutput(many=True)
@@ -161,7 +161,7 @@ class StandingOutput(serializers.Serializer):
     reviews = serializers.IntegerField(help_text="how many there are")
 
 
-class WarningOutput(serializers.Serializer):
+class PictureWarningOutput(serializers.Serializer):
     """What was odd about a picture that was judged all the same."""
 
     code = serializers.CharField()
@@ -182,7 +182,7 @@ class InspectionOutput(serializers.Serializer):
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     reason = serializers.CharField(allow_blank=True, help_text="why it is not comparable, a word for programs")
     explanation = serializers.CharField(allow_blank=True, help_text="the same as a sentence")
-    warnings = WarningOutput(many=True, help_text="what was odd about the picture, though it was judged")
+    warnings = PictureWarningOutput(many=True, help_text="what was odd about the picture, though it was judged")
     score = serializers.FloatField(allow_null=True)
     p_value = serializers.FloatField(
         allow_null=True, help_text="share of good parts at least as anomalous, this one included: small is suspicious"

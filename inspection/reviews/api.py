@@ -23,7 +23,7 @@ from inspection.reviews import agreement, reviewed_data
 from inspection.reviews import services as reviews
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.selectors import find_category
-from training.api.serializers import ImportedOutput
+from training.api.serializers import ImportedDatasetOutput
 
 _LARGEST_SIDE = 2**31 - 1
 
@@ -102,52 +102,52 @@ class RateOutput(serializers.Serializer):
     )
 
 
-class SaidOutput(serializers.Serializer):
+class VerdictCountsOutput(serializers.Serializer):
     good = serializers.IntegerField(help_text="as people said last")
     defective = serializers.IntegerField()
 
 
-class ConfusionOutput(serializers.Serializer):
+class AgreementConfusionOutput(serializers.Serializer):
     """By the model's outcome."""
 
-    good = SaidOutput()
-    defective = SaidOutput()
-    not_comparable = SaidOutput()
+    good = VerdictCountsOutput()
+    defective = VerdictCountsOutput()
+    not_comparable = VerdictCountsOutput()
 
 
-class DefectTypeOutput(serializers.Serializer):
+class DefectTypeAgreementOutput(serializers.Serializer):
     defect_type = serializers.CharField(allow_blank=True, help_text="empty: nobody named it")
     recall = RateOutput(help_text="of those that were scored: how many the model called defective")
     not_comparable = serializers.IntegerField()
 
 
-class WithModelOutput(serializers.Serializer):
-    confusion = ConfusionOutput()
+class ModelAgreementOutput(serializers.Serializer):
+    confusion = AgreementConfusionOutput()
     agreement = RateOutput()
     false_rejects = RateOutput(help_text="of what the model rejected: what people called good")
     escapes = RateOutput(help_text="of what the model passed: what people called defective")
-    defect_types = DefectTypeOutput(many=True)
+    defect_types = DefectTypeAgreementOutput(many=True)
 
 
-class PairOutput(serializers.Serializer):
+class ReviewerPairOutput(serializers.Serializer):
     reviewers = serializers.ListField(child=serializers.CharField(), min_length=2, max_length=2)
     agreement = RateOutput()
     cohen_kappa = serializers.FloatField(allow_null=True)
 
 
-class AmongPeopleOutput(serializers.Serializer):
+class ReviewerAgreementOutput(serializers.Serializer):
     records = serializers.IntegerField(help_text="that two or more people reviewed")
     unanimous = RateOutput()
     agreement = serializers.FloatField(allow_null=True, help_text="chance that two people say the same of one part")
     fleiss_kappa = serializers.FloatField(allow_null=True, help_text="agreement beyond chance; null where undefined")
-    pairs = PairOutput(many=True, help_text="at most 50, those with the most parts first")
+    pairs = ReviewerPairOutput(many=True, help_text="at most 50, those with the most parts first")
 
 
 class AgreementOutput(serializers.Serializer):
     filters = JsonObject()
     records = serializers.IntegerField(help_text="that were reviewed")
-    model = WithModelOutput()
-    people = AmongPeopleOutput()
+    model = ModelAgreementOutput()
+    people = ReviewerAgreementOutput()
 
 
 class FromReviewsInput(serializers.Serializer):
@@ -169,7 +169,7 @@ class FromReviewsInput(serializers.Serializer):
     )
 
 
-class MadeOutput(ImportedOutput):
+class DatasetOfReviewsOutput(ImportedDatasetOutput):
     """`skipped`: the records that were left out, and why."""
 
     made_from = JsonObject(help_text="what was asked for")
@@ -277,7 +277,7 @@ class FromReviewsView(ApiView):
 
     @extend_schema(
         request=FromReviewsInput,
-        responses={200: MadeOutput, 201: MadeOutput, **problems(409, 415, 507)},
+        responses={200: DatasetOfReviewsOutput, 201: DatasetOfReviewsOutput, **problems(409, 415, 507)},
         operation_id="dataset_from_reviews",
         description="201: a new snapshot; 200: there is one with the same content already, which is answered.",
         examples=[

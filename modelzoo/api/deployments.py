@@ -36,7 +36,7 @@ class DeploymentsView(ApiView):
 
     @extend_schema(
         parameters=[shapes.DeploymentListInput, *PAGE_PARAMETERS],
-        responses={200: shapes.DeploymentRecordPageOutput, **problems()},
+        responses={200: shapes.DeploymentPageOutput, **problems()},
         operation_id="deployments",
     )
     def get(self, request: Request) -> Response:
@@ -45,7 +45,7 @@ class DeploymentsView(ApiView):
 
     @extend_schema(
         request=shapes.DeploymentInput,
-        responses={201: shapes.DeploymentRecordOutput, **_PROBLEMS},
+        responses={201: shapes.DeploymentOutput, **_PROBLEMS},
         operation_id="deploy",
         examples=[
             OpenApiExample(
@@ -71,7 +71,7 @@ class DeploymentView(ApiView):
 
     @extend_schema(
         parameters=[_DEPLOYMENT_ID],
-        responses={200: shapes.DeploymentRecordOutput, **problems()},
+        responses={200: shapes.DeploymentOutput, **problems()},
         operation_id="deployment",
     )
     def get(self, request: Request, deployment_id: str) -> Response:
@@ -87,7 +87,7 @@ class PromotionView(ApiView):
     @extend_schema(
         parameters=[VERSION_ID],
         request=shapes.PromotionInput,
-        responses={200: shapes.DeploymentRecordOutput, **_PROBLEMS},
+        responses={200: shapes.DeploymentOutput, **_PROBLEMS},
         operation_id="promote_model_version",
         examples=[OpenApiExample("a reason", value={"reason": "catches the bent pins of lot 4711"}, request_only=True)],
     )
@@ -106,7 +106,7 @@ class RollbackView(ApiView):
     @extend_schema(
         parameters=[_CATEGORY],
         request=shapes.ReasonInput,
-        responses={200: shapes.DeploymentRecordOutput, **_PROBLEMS},
+        responses={200: shapes.DeploymentOutput, **_PROBLEMS},
         operation_id="roll_back_category",
         examples=[OpenApiExample("a reason", value={"reason": "rejects half of lot 4712"}, request_only=True)],
     )

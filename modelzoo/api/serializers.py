@@ -36,7 +36,7 @@ class ReasonInput(serializers.Serializer):
 
 
 # ---------------------------------------------------------------- categories
-class ProductionOutput(serializers.Serializer):
+class ProductionVersionOutput(serializers.Serializer):
     id = serializers.IntegerField()
     number = serializers.IntegerField()
     algorithm = serializers.CharField()
@@ -45,7 +45,7 @@ class ProductionOutput(serializers.Serializer):
 class CategoryOutput(serializers.Serializer):
     name = serializers.CharField()
     is_default = serializers.BooleanField(help_text="meant by images that name none while several are in force")
-    production = ProductionOutput(allow_null=True, help_text="the model version that judges its parts")
+    production = ProductionVersionOutput(allow_null=True, help_text="the model version that judges its parts")
     deployment = serializers.IntegerField(allow_null=True, help_text="the one in force")
     model_versions = serializers.IntegerField(help_text="how many")
     datasets = serializers.IntegerField(help_text="how many")
@@ -216,7 +216,7 @@ class PromotionInput(HowInput):
     reason = reason_field()
 
 
-class DeploymentRecordOutput(serializers.Serializer):
+class DeploymentOutput(serializers.Serializer):
     id = serializers.IntegerField()
     category = serializers.CharField()
     model_version = serializers.IntegerField()
@@ -242,4 +242,4 @@ class DeploymentRecordOutput(serializers.Serializer):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
-DeploymentRecordPageOutput = page_output(DeploymentRecordOutput)
+DeploymentPageOutput = page_output(DeploymentOutput)

@@ -40,14 +40,14 @@ class AuditEventOutput(serializers.Serializer):
     url = serializers.CharField()
 
 
-class ChangeOutput(serializers.Serializer):
+class FieldChangeOutput(serializers.Serializer):
     field = serializers.CharField(help_text="with dots between names where values lie within each other")
     before = serializers.JSONField(allow_null=True)
     after = serializers.JSONField(allow_null=True)
 
 
 class AuditEventDetailOutput(AuditEventOutput):
-    changes = ChangeOutput(many=True)
+    changes = FieldChangeOutput(many=True)
 
 
 class CheckpointOutput(serializers.Serializer):

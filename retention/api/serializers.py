@@ -4,6 +4,8 @@ from rest_framework import serializers
 
 from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionRun
 
+FILE_KINDS = ("image", "map", "orphan", "leftover")
+
 
 def _days(help_text: str) -> serializers.IntegerField:
     return serializers.IntegerField(
@@ -51,8 +53,8 @@ class RetentionRunInput(serializers.Serializer):
     dry_run = serializers.BooleanField(default=True, help_text="count what would go, remove nothing")
 
 
-class ExampleOutput(serializers.Serializer):
-    what = serializers.ChoiceField(choices=["image", "map", "orphan", "leftover"])
+class RetentionExampleOutput(serializers.Serializer):
+    what = serializers.ChoiceField(choices=FILE_KINDS)
     name = serializers.CharField(help_text="sha256 of a file, or the path of a leftover")
     size_bytes = serializers.IntegerField()
 
@@ -71,7 +73,7 @@ class RetentionRunOutput(serializers.Serializer):
     leftovers = serializers.IntegerField(help_text="files and folders that no row refers to")
     size_bytes = serializers.IntegerField()
     oldest = serializers.DateTimeField(allow_null=True)
-    examples = ExampleOutput(many=True)
+    examples = RetentionExampleOutput(many=True)
     first_sha256 = serializers.CharField(allow_blank=True)
     last_sha256 = serializers.CharField(allow_blank=True)
     code = serializers.CharField(allow_blank=True, help_text="why it failed")

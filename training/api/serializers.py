@@ -69,7 +69,7 @@ class FullDatasetOutput(DatasetOutput):
     warnings = serializers.ListField(child=serializers.CharField())
 
 
-class ImportedOutput(FullDatasetOutput):
+class ImportedDatasetOutput(FullDatasetOutput):
     created = serializers.BooleanField(help_text="false: the same content had been imported before")
 
 

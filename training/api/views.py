@@ -55,8 +55,8 @@ class DatasetsView(ApiView):
     @extend_schema(
         request={"multipart/form-data": shapes.DatasetUploadInput},
         responses={
-            200: shapes.ImportedOutput(many=True),
-            201: shapes.ImportedOutput(many=True),
+            200: shapes.ImportedDatasetOutput(many=True),
+            201: shapes.ImportedDatasetOutput(many=True),
             **problems(409, 413, 415, 422, 507),
         },
         operation_id="import_datasets",

@@ -64,13 +64,13 @@ class FigureOutput(serializers.Serializer):
     interval = serializers.ListField(child=serializers.FloatField(), allow_null=True, help_text="[low, high] at 95 %")
 
 
-class VerdictsOutput(serializers.Serializer):
+class OutcomeCountsOutput(serializers.Serializer):
     good = serializers.IntegerField()
     defective = serializers.IntegerField()
     not_comparable = serializers.IntegerField()
 
 
-class MovesOutput(serializers.Serializer):
+class VerdictChangesOutput(serializers.Serializer):
     to_defective = serializers.IntegerField()
     to_good = serializers.IntegerField()
 
@@ -89,7 +89,7 @@ class EstimatedConfusionOutput(serializers.Serializer):
     fn = FigureOutput()
 
 
-class RatesOutput(serializers.Serializer):
+class ErrorRatesOutput(serializers.Serializer):
     precision = FigureOutput()
     recall = FigureOutput()
     f1 = FigureOutput()
@@ -97,21 +97,21 @@ class RatesOutput(serializers.Serializer):
     escape_rate = FigureOutput(help_text="share of the defective parts that are called good")
 
 
-class TypeRecallOutput(serializers.Serializer):
+class DefectTypeRecallOutput(serializers.Serializer):
     defect_type = serializers.CharField(allow_blank=True)
     total = serializers.IntegerField()
     found = serializers.IntegerField()
     recall = FigureOutput()
 
 
-class OfReviewedOutput(RatesOutput):
+class ReviewedMetricsOutput(ErrorRatesOutput):
     total = serializers.IntegerField()
     confusion = WhatIfConfusionOutput()
-    defect_types = TypeRecallOutput(many=True)
+    defect_types = DefectTypeRecallOutput(many=True)
     cost = serializers.FloatField(allow_null=True)
 
 
-class EstimateOutput(RatesOutput):
+class EstimatedMetricsOutput(ErrorRatesOutput):
     confusion = EstimatedConfusionOutput()
     cost = FigureOutput(allow_null=True)
 
@@ -127,10 +127,10 @@ class PerDayOutput(serializers.Serializer):
 
 class AtThresholdOutput(serializers.Serializer):
     threshold = serializers.FloatField()
-    verdicts = VerdictsOutput()
-    changes = MovesOutput(help_text="against the verdicts of the records")
-    reviewed = OfReviewedOutput(help_text="of the reviewed records alone, which are no random sample")
-    estimate = EstimateOutput(
+    verdicts = OutcomeCountsOutput()
+    changes = VerdictChangesOutput(help_text="against the verdicts of the records")
+    reviewed = ReviewedMetricsOutput(help_text="of the reviewed records alone, which are no random sample")
+    estimate = EstimatedMetricsOutput(
         allow_null=True,
         help_text="of all scored records: the reviewed ones of each recorded verdict stand for all of it; null where "
         "none of a verdict was reviewed",
@@ -138,7 +138,7 @@ class AtThresholdOutput(serializers.Serializer):
     per_day = PerDayOutput()
 
 
-class ForceOutput(serializers.Serializer):
+class ThresholdInForceOutput(serializers.Serializer):
     revision = serializers.IntegerField()
     value = serializers.FloatField()
 
@@ -149,14 +149,14 @@ class PeriodOutput(serializers.Serializer):
     days = serializers.FloatField(allow_null=True, help_text="from the first record to the last, at least 1")
 
 
-class CoverageOutput(serializers.Serializer):
+class ReviewCoverageOutput(serializers.Serializer):
     recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     total = serializers.IntegerField()
     reviewed = serializers.IntegerField()
     share = serializers.FloatField(allow_null=True)
 
 
-class BesideOutput(serializers.Serializer):
+class BorderlineRecordOutput(serializers.Serializer):
     inspection_id = serializers.UUIDField()
     score = serializers.FloatField()
     recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
@@ -168,11 +168,11 @@ class BesideOutput(serializers.Serializer):
 
 
 class BorderlineOutput(serializers.Serializer):
-    above = BesideOutput(many=True, help_text="the next ones that would be defective, nearest first")
-    below = BesideOutput(many=True, help_text="the next ones that would be good, nearest first")
+    above = BorderlineRecordOutput(many=True, help_text="the next ones that would be defective, nearest first")
+    below = BorderlineRecordOutput(many=True, help_text="the next ones that would be good, nearest first")
 
 
-class SeriesOutput(serializers.Serializer):
+class CurveSeriesOutput(serializers.Serializer):
     recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     review = serializers.ChoiceField(choices=Review.Verdict.choices, allow_null=True, help_text="null: unreviewed")
     counts = serializers.ListField(
@@ -183,10 +183,10 @@ class SeriesOutput(serializers.Serializer):
 
 class CurveOutput(serializers.Serializer):
     thresholds = serializers.ListField(child=serializers.FloatField(), help_text="evenly spaced, ascending")
-    series = SeriesOutput(many=True)
+    series = CurveSeriesOutput(many=True)
 
 
-class PresetOutput(serializers.Serializer):
+class ThresholdPresetOutput(serializers.Serializer):
     method = serializers.ChoiceField(choices=Threshold.Method.choices)
     parameters = serializers.DictField(child=serializers.JSONField(), help_text="and what it was taken from")
     threshold = serializers.FloatField(allow_null=True)
@@ -198,18 +198,20 @@ class WhatIfOutput(serializers.Serializer):
     version_number = serializers.IntegerField()
     category = serializers.CharField()
     filters = serializers.DictField(child=serializers.JSONField())
-    threshold_in_force = ForceOutput()
+    threshold_in_force = ThresholdInForceOutput()
     total = serializers.IntegerField(help_text="records that meet the filters")
-    recorded = VerdictsOutput(help_text="as they were judged")
+    recorded = OutcomeCountsOutput(help_text="as they were judged")
     period = PeriodOutput()
-    coverage = CoverageOutput(many=True, help_text="how many of each recorded verdict were reviewed")
+    coverage = ReviewCoverageOutput(many=True, help_text="how many of each recorded verdict were reviewed")
     unreviewed = serializers.IntegerField()
     asked = AtThresholdOutput()
     in_force = AtThresholdOutput(allow_null=True, help_text="with compare")
-    against_in_force = MovesOutput(help_text="how many the asked threshold judges otherwise than the one in force")
+    against_in_force = VerdictChangesOutput(
+        help_text="how many the asked threshold judges otherwise than the one in force"
+    )
     borderline = BorderlineOutput()
     curve = CurveOutput(allow_null=True, help_text="with bins")
-    presets = PresetOutput(many=True, allow_null=True)
+    presets = ThresholdPresetOutput(many=True, allow_null=True)
     notes = serializers.ListField(child=serializers.CharField(), help_text="what the figures do not tell, for people")
 
 
@@ -263,18 +265,18 @@ class RescoringOutput(serializers.Serializer):
     finished_at = serializers.DateTimeField(allow_null=True)
 
 
-class VerdictPairOutput(serializers.Serializer):
+class OutcomePairOutput(serializers.Serializer):
     recorded = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     rescored = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     count = serializers.IntegerField()
 
 
-class FailureOutput(serializers.Serializer):
+class RescoringFailureOutput(serializers.Serializer):
     code = serializers.CharField()
     count = serializers.IntegerField()
 
 
-class AgainstReviewsOutput(serializers.Serializer):
+class RescoringAgainstReviewsOutput(serializers.Serializer):
     total = serializers.IntegerField()
     right_before = serializers.IntegerField()
     right_after = serializers.IntegerField()
@@ -282,18 +284,18 @@ class AgainstReviewsOutput(serializers.Serializer):
     became_wrong = serializers.IntegerField(help_text="not comparable included: it agrees with no review")
 
 
-class SummaryOutput(serializers.Serializer):
-    verdicts = VerdictPairOutput(many=True)
-    failures = FailureOutput(many=True)
-    reviewed = AgainstReviewsOutput()
+class RescoringSummaryOutput(serializers.Serializer):
+    verdicts = OutcomePairOutput(many=True)
+    failures = RescoringFailureOutput(many=True)
+    reviewed = RescoringAgainstReviewsOutput()
     rank_correlation = serializers.FloatField(allow_null=True, help_text="Spearman's, of the scores; at the end")
 
 
 class RescoringDetailOutput(RescoringOutput):
-    summary = SummaryOutput()
+    summary = RescoringSummaryOutput()
 
 
-class RecordedOutput(serializers.Serializer):
+class RecordedResultOutput(serializers.Serializer):
     model_version = serializers.IntegerField()
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     score = serializers.FloatField(allow_null=True)
@@ -306,7 +308,7 @@ class RescoredOutput(serializers.Serializer):
     inspection_url = serializers.CharField()
     filename = serializers.CharField()
     created_at = serializers.DateTimeField(help_text="of the record")
-    recorded = RecordedOutput()
+    recorded = RecordedResultOutput()
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices, allow_null=True)
     score = serializers.FloatField(allow_null=True)
     p_value = serializers.FloatField(allow_null=True)
