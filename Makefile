@@ -6,6 +6,7 @@
 #   make run              web server, workers and broker until Ctrl-C
 #   make test             the whole suite, on SQLite and on PostgreSQL
 #   make lint             formatting, lint, types
+#   make client          the types of clients/python from the API, after a change to its serializers
 #   make bench            how fast it is here; PEER_PYTHON=.../bin/python compares with anomalib
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -17,7 +18,7 @@ PORT ?= 8000
 TORCH ?= default
 TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: setup demo run test lint bench
+.PHONY: setup demo run test lint client bench
 
 setup: $(VENV)/.dev
 
@@ -50,6 +51,9 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy .
 	$(BIN)/djlint --check templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
+
+client: $(VENV)/.product
+	$(BIN)/python manage.py generate_client
 
 bench: $(VENV)/.dev
 	$(BIN)/python manage.py benchmark speed $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))

@@ -87,6 +87,8 @@ class BatchItemOutput(InspectionOutput):
 
 
 class BatchRowOutput(serializers.Serializer):
+    """A batch in a list."""
+
     batch_id = serializers.UUIDField()
     name = serializers.CharField()
     status = serializers.ChoiceField(choices=BatchRun.Status.choices)
@@ -128,6 +130,8 @@ class ScoresOutput(serializers.Serializer):
 
 
 class BatchOutput(BatchRowOutput):
+    """A whole batch; `results` are empty where they were not asked for."""
+
     failed_by_code = serializers.DictField(child=serializers.IntegerField())
     warnings = serializers.ListField(
         child=serializers.CharField(), help_text="what was left out, and names that may be misread, in sentences"
@@ -137,6 +141,8 @@ class BatchOutput(BatchRowOutput):
 
 
 class BatchReportOutput(BatchOutput):
+    """A whole batch as a file."""
+
     complete = serializers.BooleanField(help_text="false while the batch is not finished")
 
 

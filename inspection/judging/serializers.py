@@ -169,6 +169,8 @@ class PictureWarningOutput(serializers.Serializer):
 
 
 class InspectionOutput(serializers.Serializer):
+    """A whole record. What could not be compared has no verdict, so it is never "good": `is_defective` is null."""
+
     reconstruction_error = serializers.FloatField(
         allow_null=True, help_text="the image score, for every algorithm; null when not comparable"
     )
