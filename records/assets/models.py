@@ -1,0 +1,78 @@
+"""Assets: bytes stored once, named by their content."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.db import models
+from django.db.models import Q
+
+from common.errors import UserError
+
+
+def asset_name(sha256: str, extension: str) -> str:
+    """Path of an asset in the storage; two levels of folders keep each below a few thousand names."""
+    return f"assets/{sha256[:2]}/{sha256[2:4]}/{sha256}.{extension}"
+
+
+class Discarded(UserError):
+    """The file is gone, by the rules of retention; the record of it is not."""
+
+    code = "image_discarded"
+    status = HTTPStatus.GONE
+
+
+class Asset(models.Model):
+    """One stored file: an image as it was sent, a mask, an anomaly map. Never changed after it was written."""
+
+    sha256 = models.CharField(max_length=64, unique=True)
+    size_bytes = models.PositiveBigIntegerField()
+    content_type = models.CharField(max_length=64)
+    width = models.PositiveIntegerField()  # after EXIF orientation
+    height = models.PositiveIntegerField()
+    file = models.FileField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    discarded_at = models.DateTimeField(
+        null=True, blank=True, help_text="when retention removed the file; the row and its hash stay"
+    )
+    # Name and bytes that just came in for an asset that is there already; see records.services.enter_asset.
+    received_again: tuple[str, bytes] | None = None
+
+    class Meta:
+        indexes = [
+            # retention walks over all files that are still there, in order; in years most rows have none
+            models.Index(fields=["id"], condition=Q(discarded_at__isnull=True), name="assets_with_a_file"),
+            # retention: discarded, but a crash came before the file was deleted (its name is emptied when it is gone)
+            models.Index(
+                fields=["id"], condition=Q(discarded_at__isnull=False) & ~Q(file=""), name="assets_to_be_deleted"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(sha256__regex=r"^[0-9a-f]{64}$"), name="asset_sha256_is_hex"),
+            models.CheckConstraint(condition=Q(size_bytes__gt=0), name="asset_is_not_empty"),
+            models.CheckConstraint(condition=Q(width__gt=0, height__gt=0), name="asset_has_pixels"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} ({self.width} x {self.height})"
+
+    @property
+    def image_format(self) -> str:
+        """PNG or JPEG, as its content said when it came in, whatever it was called."""
+        return self.content_type.removeprefix("image/").upper()
+
+    def check_kept(self) -> None:
+        """Raises `Discarded` where retention removed the file."""
+        if self.discarded_at is not None:
+            raise Discarded(
+                f"The file {self.sha256[:12]} was removed by retention on {self.discarded_at:%Y-%m-%d %H:%M} UTC. Its "
+                "record and its hash are kept. Whoever still has the file can send it again.",
+                sha256=self.sha256,
+                discarded_at=self.discarded_at.isoformat(),
+            )
+
+    def read(self) -> bytes:
+        """The bytes. Raises `Discarded` where retention removed the file."""
+        self.check_kept()
+        with self.file.storage.open(str(self.file.name)) as stored:
+            return bytes(stored.read())
