@@ -20,7 +20,7 @@ from accounts.models import ApiToken, digest_of, scopes_text
 from accounts.selectors import user_document
 from common.errors import Conflict, UserError
 from common.rights import Right, Role, Scope, require
-from records.services import Actor, audit
+from records.audit.services import Actor, audit
 
 # `last_used_at` says "in use or forgotten", not when to the second: one write a minute at most.
 _LAST_USED_STEP = timedelta(minutes=1)

@@ -21,7 +21,7 @@ from accounts.models import FailedSignIns
 from common.context import current
 from common.errors import NotFound, UserError
 from common.rights import Right, require
-from records.services import Actor, audit
+from records.audit.services import Actor, audit
 
 log = logging.getLogger(__name__)
 Kind = FailedSignIns.Kind

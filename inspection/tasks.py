@@ -12,8 +12,8 @@ from celery.exceptions import Reject
 from common.context import acting
 from common.database import UNAVAILABLE
 from common.errors import UserError
-from inspection.batches import services as batches
-from inspection.judging import services
+from inspection.batches import worker as batches_worker
+from inspection.judging import worker
 from modelzoo.loading import deployments, runtime
 from modelzoo.selectors import active_deployments
 
@@ -22,14 +22,14 @@ _PAUSE_SECONDS = 1.0  # a database that is gone is not asked without a breath
 
 
 def _name(task: Task) -> str:
-    return services.worker_name(task.request.hostname)
+    return worker.worker_name(task.request.hostname)
 
 
 @shared_task(bind=True)
 def judge(self: Task, request_id: str) -> None:
     try:
         with acting("worker"):
-            services.judge_request(
+            worker.judge_request(
                 request_id=uuid.UUID(request_id),
                 worker=_name(self),
                 redelivered=bool((self.request.delivery_info or {}).get("redelivered")),
@@ -45,7 +45,7 @@ def judge(self: Task, request_id: str) -> None:
 @shared_task(bind=True)
 def work_on_batch(self: Task, batch_id: str) -> None:
     with acting("worker"):
-        batches.work_on_batch(batch_id=uuid.UUID(batch_id), worker=_name(self))
+        batches_worker.work_on_batch(batch_id=uuid.UUID(batch_id), worker=_name(self))
 
 
 @shared_task(bind=True)

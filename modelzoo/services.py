@@ -20,7 +20,7 @@ from modelzoo.audited_rows import said_of_threshold
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
 from modelzoo.torch_free import ACTIONS, CHECKS, TOLERANCES, InputRules
-from records.services import Actor, audit
+from records.audit.services import Actor, audit
 
 
 def actor_id(actor: Actor) -> int | None:

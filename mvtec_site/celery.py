@@ -108,7 +108,7 @@ def _give_back_claims(hostname: str) -> None:
     """What a predecessor of the same name had begun when it was killed goes back into the queue."""
     from django.db import connection
 
-    from inspection.judging.services import give_back_claims_of, worker_name
+    from inspection.judging.worker import give_back_claims_of, worker_name
 
     try:
         give_back_claims_of(worker=worker_name(hostname))

@@ -407,8 +407,8 @@ SPECTACULAR_SETTINGS = {
         "VerdictEnum": "inspection.models.Review.Verdict",
         "CheckActionEnum": "modelzoo.torch_free.ACTIONS",
         "RecordedVerdictEnum": "inspection.models.RECORDED_VERDICTS",
-        "MapFormEnum": "inspection.judging.selectors.MAP_FORMS",
-        "BatchMapFormEnum": "inspection.batches.services.MAP_FORMS",
+        "MapFormEnum": "inspection.judging.documents.MAP_FORMS",
+        "BatchMapFormEnum": "inspection.batches.documents.MAP_FORMS",
     },
 }
 

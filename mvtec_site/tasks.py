@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inspection.batches.services import sweep_batches
-from inspection.judging.services import sweep_requests
+from inspection.batches.worker import sweep_batches
+from inspection.judging.worker import sweep_requests
 from records.audit.verification import sweep_verifications
 from retention.services import sweep_retention
 from training.services import sweep_runs

@@ -5,8 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.context import acting
+from records.audit.services import make_checkpoint
 from records.audit.verification import work_on_verification
-from records.services import make_checkpoint
 
 
 @shared_task(acks_late=False)

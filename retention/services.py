@@ -21,13 +21,13 @@ from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Right, require
-from inspection.judging.services import lease
 from inspection.models import Inspection
 from jobs import broker
+from jobs.leases import lease
 from modelzoo.models import Category
 from modelzoo.services import actor_id, needed_reason
+from records.audit.services import Actor, audit, hold_chain
 from records.models import Asset
-from records.services import Actor, audit, hold_chain
 from retention import leftovers, selectors
 from retention.models import RetentionPolicy, RetentionRun
 

@@ -8,5 +8,5 @@ from celery import current_app
 def run_now(task: str, *ids: object, throw: bool = False) -> bool:
     """What `jobs.broker.publish` sends, done before the caller goes on."""
     current_app.loader.import_default_modules()
-    current_app.tasks[task].apply(args=[str(one) for one in ids], throw=throw)
+    current_app.tasks[task].apply(args=tuple(str(one) for one in ids), throw=throw)
     return True

@@ -17,7 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from common.numbers import score_text
-from inspection.judging import selectors, services
+from inspection.judging import documents, services
 from inspection.line import pages as line
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
@@ -406,7 +406,7 @@ def test_of_the_same_image_that_stands_first_what_a_person_said(
     )
     page = signed_in.get("/", {"inspection": str(again.pk)}).content.decode()
     said = re.sub(r"<[^>]+>", "", page[page.index('id="same-image"') :].partition("</p>")[0])
-    words = selectors.VERDICT_WORDS
+    words = documents.VERDICT_WORDS
     assert f"{words[other]} by {operator.username} (the model said {words[record.outcome]})" in said
     assert f"at threshold {score_text(then)}, now {score_text(then + 1)}" in said
 
@@ -475,7 +475,7 @@ def test_nobody_to_judge_is_said_in_words(
 ) -> None:
     def strip(**judging: Any) -> str:
         traffic = QUIET | {"judging": JUDGING | judging}
-        monkeypatch.setattr("inspection.judging.selectors.traffic", lambda: traffic)
+        monkeypatch.setattr("inspection.judging.status.traffic", lambda: traffic)
         return " ".join(re.sub("<[^>]+>", " ", signed_in.get("/line/status").content.decode()).split())
 
     assert "The message broker does not answer" in signed_in.get("/").content.decode()

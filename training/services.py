@@ -23,9 +23,10 @@ from jobs import broker
 from modelzoo import services as modelzoo
 from modelzoo.models import Category, ModelVersion, Threshold
 from records.assets.images import inspect_upload
+from records.assets.selectors import gate_limits
+from records.assets.services import store_image
+from records.audit.services import Actor, audit
 from records.models import Asset
-from records.selectors import gate_limits
-from records.services import Actor, audit, store_image
 from training.datasets.layout import CategoryScan, Entry
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
 from training.runs.options import frozen_options, threshold_rule

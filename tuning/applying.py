@@ -11,7 +11,7 @@ from common.rights import Right, require
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import set_threshold
-from records.services import Actor
+from records.audit.services import Actor
 
 
 @transaction.atomic

@@ -24,14 +24,14 @@ from django.utils import timezone
 from common.errors import Conflict, UserError
 from common.rights import Right, require
 from inspection.history.filters import Filters
-from inspection.judging.services import lease
 from inspection.models import Inspection
 from jobs import broker
+from jobs.leases import lease
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason
-from records.services import Actor, audit
+from records.audit.services import Actor, audit
 from tuning.models import Rescored, RescoringRun
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import uuid
 from celery import Task, shared_task
 
 from common.context import acting
-from inspection.judging.services import worker_name
+from inspection.judging.worker import worker_name
 from tuning import services
 
 

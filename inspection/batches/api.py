@@ -25,11 +25,14 @@ from common.api.parsers import JSONParser, MultiPartParser
 from common.database import UNAVAILABLE
 from common.errors import UserError
 from common.rights import Right
+from inspection.batches import documents as batches_documents
+from inspection.batches import gathering
 from inspection.batches import reports as batch_reports
+from inspection.batches import selectors as batches_selectors
 from inspection.batches import services as batches
 from inspection.history.api import DIALECT
 from inspection.history.filters import parse_filters, refuse
-from inspection.judging import selectors
+from inspection.judging import documents
 from inspection.judging.api import part_of
 from inspection.judging.idempotency import HEADER, REPLAYED, fingerprint
 from inspection.judging.idempotency_schema import KEY, REPLAY
@@ -55,7 +58,7 @@ class NamedBatchInput(PartInput):
     wait = serializers.FloatField(
         required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
     )
-    anomaly_map = serializers.ChoiceField(choices=list(batches.MAP_FORMS), required=False, default="url")
+    anomaly_map = serializers.ChoiceField(choices=list(batches_documents.MAP_FORMS), required=False, default="url")
 
 
 class BatchTestInput(NamedBatchInput):
@@ -196,9 +199,11 @@ class BatchesView(ApiView):
         status = given.get("status", "")
         if status and status not in BatchRun.Status.values:
             refuse("status", f"must be one of {', '.join(BatchRun.Status.values)}")
-        found = batches.batches(status=status, since=filters.since, until=filters.until, category=filters.category)
+        found = batches_selectors.batches(
+            status=status, since=filters.since, until=filters.until, category=filters.category
+        )
         page = read_page(found, request, ordering=("-created_at", "-id"))
-        return page.response(batches.summaries(page.rows))
+        return page.response(batches_documents.summaries(page.rows))
 
     @extend_schema(**_ASK, operation_id="create_batch")
     def post(self, request: Request) -> Response:
@@ -212,7 +217,7 @@ def _ask_for_batch(request: Request) -> Response:
     batch = batches.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
     if batch is None:
         deployment = deployment_in_force(given["category"])
-        gathered = batches.gather(
+        gathered = gathering.gather(
             files=given["images"],
             archive=given["archive"],
             dataset=given["dataset"],
@@ -236,7 +241,7 @@ def _ask_for_batch(request: Request) -> Response:
             raise batches.BatchOutcomeUnknown(None) from error
     try:
         over = _await(batch, given["wait"])
-        document = batches.batch_document(batch, anomaly_map=given["anomaly_map"])
+        document = batches_documents.batch_document(batch, anomaly_map=given["anomaly_map"])
     except UNAVAILABLE as error:
         raise batches.BatchOutcomeUnknown(batch) from error
     headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
@@ -297,7 +302,7 @@ class BatchView(ApiView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("anomaly_map", str, enum=batches.MAP_FORMS),
+            OpenApiParameter("anomaly_map", str, enum=batches_documents.MAP_FORMS),
             OpenApiParameter(
                 "results", str, enum=["yes", "no"], description="no: the counts alone, for who asks again and again"
             ),
@@ -306,12 +311,14 @@ class BatchView(ApiView):
         operation_id="batch",
     )
     def get(self, request: Request, batch_id: uuid.UUID) -> Response:
-        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"), allowed=batches.MAP_FORMS)
+        form = documents.check_map_form(
+            request.query_params.get("anomaly_map", "url"), allowed=batches_documents.MAP_FORMS
+        )
         results = request.query_params.get("results", "yes")
         if results not in ("yes", "no"):
             raise UserError("results must be yes or no.", code="invalid")
-        batch = batches.find_batch(batch_id)
-        return Response(batches.batch_document(batch, anomaly_map=form, results=results == "yes"))
+        batch = batches_selectors.find_batch(batch_id)
+        return Response(batches_documents.batch_document(batch, anomaly_map=form, results=results == "yes"))
 
 
 class CancelBatchView(ApiView):
@@ -330,7 +337,7 @@ class CancelBatchView(ApiView):
         batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
         # 202: a worker is at it, and stops after its slice.
         status = 202 if batch.status in BatchRun.OPEN else 200
-        return Response(batches.summaries([batch])[0], status=status)
+        return Response(batches_documents.summaries([batch])[0], status=status)
 
 
 @method_decorator(csp(batch_reports.HTML_POLICY), name="dispatch")
@@ -353,7 +360,7 @@ class BatchReportView(ApiView):
     def get(self, request: Request, batch_id: uuid.UUID) -> HttpResponseBase:
         form = request.query_params.get("format", "json")
         dialect = request.query_params.get("dialect", "")
-        report = batch_reports.batch_report(batches.find_batch(batch_id), form=form, dialect=dialect)
+        report = batch_reports.batch_report(batches_selectors.find_batch(batch_id), form=form, dialect=dialect)
         response = StreamingHttpResponse(report.content, content_type=report.media_type)
         place = "inline" if form == "html" else "attachment"
         response["Content-Disposition"] = f'{place}; filename="{report.filename}"'

@@ -26,7 +26,7 @@ from records.assets.file_tree import (
     walk,
 )
 from records.assets.images import ImageRejected, check_size, format_in_name
-from records.selectors import gate_limits
+from records.assets.selectors import gate_limits
 
 _ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have
 

@@ -17,7 +17,8 @@ from django.utils.html import escape, format_html
 
 from common.csv_tables import CsvTable, Dialect, find_dialect
 from common.errors import UserError
-from inspection.batches.services import batch_summary, item_document, items_of
+from inspection.batches.documents import batch_summary, item_document
+from inspection.batches.selectors import items_of
 from inspection.history.exports import Export
 from inspection.models import BatchRun
 from records.assets.images import clean_name

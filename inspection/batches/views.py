@@ -25,11 +25,12 @@ from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.browser import category_of
 from common.web.decorators import needs, refusal
+from inspection.batches import documents, gathering, selectors
 from inspection.batches import services as batches
 from inspection.judging.services import PartContext
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.selectors import active_deployments, deployment_in_force
-from records.selectors import accepted_files
+from records.assets.selectors import accepted_files
 from training.datasets.archives import is_zip
 
 _LOOKERS = (Right.READ, Right.INSPECT)
@@ -101,10 +102,10 @@ def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         **more,
     }
     try:
-        page = read_page(batches.batches(status=state), request, ordering=("-created_at", "-id"))
+        page = read_page(selectors.batches(status=state), request, ordering=("-created_at", "-id"))
     except UserError as error:
         return render(request, "batches.html", context | {"lost": error}, status=error.status)
-    counted = batches.summaries(page.rows) if page.rows else []
+    counted = documents.summaries(page.rows) if page.rows else []
     rows = [
         (batch, counts | {"state": _STATES[batch.status]}) for batch, counts in zip(page.rows, counted, strict=True)
     ]
@@ -128,7 +129,7 @@ def _start(request: HttpRequest) -> HttpResponse:
                 "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"
             )
         deployment = deployment_in_force(given["category"])
-        gathered = batches.gather(
+        gathered = gathering.gather(
             files=() if archive else sent, archive=archive, folder=given["folder"], actor=request.user
         )
         batch = batches.request_batch(
@@ -163,13 +164,13 @@ def batch_page(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
 
 def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
     try:
-        batch = batches.find_batch(batch_id)
+        batch = selectors.find_batch(batch_id)
     except NotFound as error:
         raise Http404 from error
-    summary = batches.batch_summary(batch)
+    summary = documents.batch_summary(batch)
     wanted = request.GET.get("show", "")
     shown = wanted if wanted in _SHOWN else ""
-    items = batches.items_of(batch)
+    items = selectors.items_of(batch)
     over = batch.status not in BatchRun.OPEN
     context: dict[str, Any] = {
         "batch": batch,

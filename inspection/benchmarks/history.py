@@ -33,11 +33,11 @@ from common.errors import Conflict
 from inspection.benchmarks.synthetic import has_real_records
 from inspection.history import filters as history
 from inspection.history.exports import export_inspections
-from inspection.judging import selectors, services
+from inspection.judging import documents, selectors, worker
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
 from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
 from modelzoo.loading import runtime
-from records.services import file_bytes
+from records.assets.services import file_bytes
 from training.benchmarks.protocol import peak_mb
 
 Query = dict[str, str]
@@ -133,7 +133,7 @@ def _path(address: str | None) -> str:
 
 
 def _object(pk: uuid.UUID) -> None:
-    JSONRenderer().render(selectors.inspection_document(selectors.find_inspection(pk)))
+    JSONRenderer().render(documents.inspection_document(selectors.find_inspection(pk)))
 
 
 # ---------------------------------------------------------------- filters
@@ -279,9 +279,9 @@ def _ingest(count: int) -> dict[str, float]:
             claim=claim,
             deadline=timezone.now() + timedelta(hours=1),
         )
-        weighed = services._Weighed(says, model.timings, map=filed)
+        weighed = worker._Weighed(says, model.timings, map=filed)
         record = partial(
-            services._record,
+            worker._record,
             request,
             weighed,
             threshold=model.threshold,

@@ -29,7 +29,7 @@ from common.errors import Unavailable, UserError
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
-from records.selectors import gate_limits
+from records.assets.selectors import gate_limits
 
 _START_SECONDS = 90.0
 _PNG_HEADER = 33  # bytes: the signature and the first chunk, after which others may stand

@@ -36,9 +36,10 @@ from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.services import ensure_category, register_version, set_threshold
 from records.assets.images import GateLimits, pass_gate
+from records.assets.services import enter_asset, file_bytes, store_image
 from records.audit.chain import GENESIS
+from records.audit.services import hold_chain
 from records.models import Asset, AuditEvent, canonical
-from records.services import enter_asset, file_bytes, hold_chain, store_image
 
 PREFIX = "synthetic-"
 _PER_DAY = 10_000
@@ -409,7 +410,7 @@ def _write(part: _Written) -> None:
 
 
 def _chain(events: Iterable[_Event]) -> None:
-    """Append many events, as `records.services.audit` appends one."""
+    """Append many events, as `records.audit.services.audit` appends one."""
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     sequence, head = (last.sequence, last.hash) if last else (0, GENESIS)
     made = []

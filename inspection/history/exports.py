@@ -23,7 +23,7 @@ from common.errors import UserError
 from common.rights import Right, require
 from inspection.history.filters import Filters, in_chunks
 from inspection.models import Inspection
-from records.services import Actor, audit
+from records.audit.services import Actor, audit
 
 # The columns' names and where a record has what stands there. Names stay what they are; new ones come at the end.
 COLUMNS = {

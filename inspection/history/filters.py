@@ -21,7 +21,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from common.api.base import beyond, value_of
 from common.api.requests import nearest_name, unknown_name
 from common.errors import UserError
-from inspection.judging import selectors
+from inspection.judging import documents, selectors
 from inspection.models import Inspection, Review
 from modelzoo.models import Category, ModelVersion, Threshold
 from records.models import Asset
@@ -502,7 +502,7 @@ def listed(rows: Iterable[Inspection]) -> list[dict[str, Any]]:
 
 def _listed(record: Inspection) -> dict[str, Any]:
     batch = record.request.batch_id
-    return selectors.listed_document(record) | {
+    return documents.listed_document(record) | {
         "source": record.source,
         "operator": record.operator.get_username() if record.operator else None,
         "batch_id": str(batch) if batch else None,

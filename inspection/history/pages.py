@@ -24,7 +24,7 @@ from common.web.charts import Chart, Tick, histogram, lanes, rates, share
 from inspection.history.filters import FILTER_NAMES, ORDERS, Filters, check_order, parse_filters, refuse
 from inspection.models import Inspection, SavedView, Standing
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
-from records.services import Actor
+from records.audit.services import Actor
 
 # What an address of the page says besides its filters.
 BESIDE = ("view", "cursor", "limit", "order")

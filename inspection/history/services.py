@@ -10,7 +10,7 @@ from common.rights import Right, require
 from inspection.history.filters import NO_CHARACTER
 from inspection.history.pages import Query, read_filters
 from inspection.models import SavedView
-from records.services import Actor, audit
+from records.audit.services import Actor, audit
 
 NAME_MOST = 60
 QUERY_MOST = 2000

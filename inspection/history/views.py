@@ -26,7 +26,7 @@ from inspection.history import filters as history
 from inspection.history import pages as browsing
 from inspection.history.pages import SHEET, Query
 from inspection.history.services import delete_view, save_view
-from inspection.judging import selectors
+from inspection.judging import documents, selectors
 from inspection.models import Inspection, Review
 from inspection.reviews.services import record_reviews
 from modelzoo.models import ModelVersion
@@ -222,7 +222,7 @@ def _review(request: HttpRequest) -> HttpResponse:
     what = (
         _named(selectors.find_inspection(reviews[0].inspection_id)) if len(reviews) == 1 else f"{len(reviews)} records"
     )
-    sentence = f"{what} reviewed as {selectors.VERDICT_WORDS[said['verdict']]}."
+    sentence = f"{what} reviewed as {documents.VERDICT_WORDS[said['verdict']]}."
     said_now = [review.pk for review in reviews]
     if not request.htmx:  # type: ignore[attr-defined]
         toast_on_next_page(request, sentence, undo=said_now)

@@ -17,7 +17,7 @@ from common.api.base import ApiView, OneForm, immutable, parsed, problems
 from common.api.parsers import FormParser, JSONParser, MultiPartParser
 from common.api.requests import check_one_image
 from common.rights import Right
-from inspection.judging import selectors, services
+from inspection.judging import documents, pictures, selectors, services, status
 from inspection.judging import serializers as shapes
 from inspection.judging.idempotency import HEADER, REPLAYED
 from inspection.judging.idempotency_schema import KEY, REPLAY
@@ -26,8 +26,8 @@ from modelzoo.loading import deployments
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
 from records.assets.images import ImageRejected, check_size
-from records.selectors import gate_limits
-from records.services import report_refusal
+from records.assets.selectors import gate_limits
+from records.assets.services import report_refusal
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
 
@@ -65,7 +65,7 @@ class LoadModelView(ApiView):
             actor=request.user,
         )
         deployment = deployments.await_deployment(deployment=deployment)
-        return Response(selectors.deployment_document(deployment))
+        return Response(status.deployment_document(deployment))
 
 
 class StatusView(ApiView):
@@ -75,7 +75,7 @@ class StatusView(ApiView):
 
     @extend_schema(responses={200: shapes.StatusOutput, **problems()}, operation_id="status")
     def get(self, request: Request) -> Response:
-        return Response(selectors.line_status())
+        return Response(status.line_status())
 
 
 class TestImageView(ApiView):
@@ -103,7 +103,7 @@ class TestImageView(ApiView):
             category=given["category"],
             idempotency_key=request.headers.get(HEADER),
         )
-        document = selectors.inspection_document(inspection, anomaly_map=given["anomaly_map"])
+        document = documents.inspection_document(inspection, anomaly_map=given["anomaly_map"])
         return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)
 
 
@@ -117,13 +117,13 @@ class InspectionView(ApiView):
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("anomaly_map", str, enum=list(selectors.MAP_FORMS), default="url")],
+        parameters=[OpenApiParameter("anomaly_map", str, enum=list(documents.MAP_FORMS), default="url")],
         responses={200: shapes.InspectionOutput, **_PROBLEMS},
         operation_id="inspection",
     )
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
-        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
-        return Response(selectors.inspection_document(selectors.find_inspection(inspection_id), anomaly_map=form))
+        form = documents.check_map_form(request.query_params.get("anomaly_map", "url"))
+        return Response(documents.inspection_document(selectors.find_inspection(inspection_id), anomaly_map=form))
 
 
 # ---------------------------------------------------------------- pictures of a record
@@ -134,7 +134,7 @@ class PictureView(ApiView):
     content_negotiation_class = OneForm
 
     @abstractmethod
-    def picture(self, inspection: Inspection) -> selectors.Picture:
+    def picture(self, inspection: Inspection) -> pictures.Picture:
         """Which one."""
 
     @extend_schema(responses={(200, "image/png"): OpenApiTypes.BINARY, 304: None, **problems(410)})
@@ -149,20 +149,20 @@ class PictureView(ApiView):
 
 
 class ImageView(PictureView):
-    def picture(self, inspection: Inspection) -> selectors.Picture:
-        return selectors.original(inspection)
+    def picture(self, inspection: Inspection) -> pictures.Picture:
+        return pictures.original(inspection)
 
 
 class ThumbnailView(PictureView):
-    def picture(self, inspection: Inspection) -> selectors.Picture:
-        return selectors.small(inspection)
+    def picture(self, inspection: Inspection) -> pictures.Picture:
+        return pictures.small(inspection)
 
 
 class MapView(PictureView):
-    def picture(self, inspection: Inspection) -> selectors.Picture:
-        return selectors.raw_map(inspection)
+    def picture(self, inspection: Inspection) -> pictures.Picture:
+        return pictures.raw_map(inspection)
 
 
 class OverlayView(PictureView):
-    def picture(self, inspection: Inspection) -> selectors.Picture:
-        return selectors.heat(inspection)
+    def picture(self, inspection: Inspection) -> pictures.Picture:
+        return pictures.heat(inspection)

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from typing import Any
 
 from common.errors import UserError
+from records.audit.services import Actor
 from records.models import canonical
-from records.services import Actor
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replay"

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from common.api.base import ApiView, NoInput, parsed, problems
 from common.rights import Right
-from inspection.judging import selectors, services
+from inspection.judging import documents, selectors, services
 from inspection.judging.idempotency import REPLAYED
 from inspection.judging.idempotency_schema import REPLAY
 from inspection.judging.serializers import InspectionOutput, RequestOutput
@@ -23,7 +23,7 @@ class RequestView(ApiView):
 
     @extend_schema(responses={200: RequestOutput, **problems()}, operation_id="request")
     def get(self, request: Request, request_id: uuid.UUID) -> Response:
-        return Response(selectors.request_document(selectors.find_request(request_id, actor=request.user)))
+        return Response(documents.request_document(selectors.find_request(request_id, actor=request.user)))
 
 
 class InspectAgainView(ApiView):
@@ -34,14 +34,14 @@ class InspectAgainView(ApiView):
     @extend_schema(
         request=None,
         responses={200: InspectionOutput, **problems(409, 422)},
-        parameters=[OpenApiParameter("anomaly_map", str, enum=selectors.MAP_FORMS, default="url"), REPLAY],
+        parameters=[OpenApiParameter("anomaly_map", str, enum=documents.MAP_FORMS, default="url"), REPLAY],
         examples=[OpenApiExample("nothing more is needed", value={}, request_only=True)],
         operation_id="inspect_again",
     )
     def post(self, request: Request, request_id: uuid.UUID) -> Response:
         parsed(NoInput, request.data)
-        form = selectors.check_map_form(request.query_params.get("anomaly_map", "url"))
+        form = documents.check_map_form(request.query_params.get("anomaly_map", "url"))
         ended = selectors.find_request(request_id, actor=request.user)
         inspection = services.inspect_again(request_id=ended.pk, source="api", actor=request.user)
-        document = selectors.inspection_document(inspection, anomaly_map=form)
+        document = documents.inspection_document(inspection, anomaly_map=form)
         return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)

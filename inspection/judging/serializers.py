@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from inspection.judging.selectors import MAP_FORMS
+from inspection.judging.documents import MAP_FORMS
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.api.fields import FiniteField
 from modelzoo.models import Deployment

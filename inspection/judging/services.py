@@ -9,47 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import platform
-import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Now
+from django.db import IntegrityError, transaction
+from django.db.models import Q, QuerySet
 from django.urls import reverse
-from django.utils import timezone
-from PIL import Image
 
 from common.database import UNAVAILABLE, database_now, drop_broken_connection
 from common.errors import Conflict, NotFound, Unavailable, UserError
-from common.paths import without_server_paths
 from common.rights import Right, require
-from common.version import code_version
-from inspection.audited_rows import said_of_inspection
 from inspection.judging.idempotency import check_same, fingerprint, own_key
+from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
-from modelzoo.anomaly_maps import encode_map, reduce_map
 from modelzoo.loading import runtime
 from modelzoo.loading.deployments import NoWorker
-from modelzoo.models import Deployment, ModelVersion, Threshold
-from modelzoo.selectors import deployment_in_force, input_rules, threshold_in_force
+from modelzoo.models import Deployment, ModelVersion
+from modelzoo.selectors import deployment_in_force
 from records.assets import pixel_cache as handover
-from records.assets.images import as_rgb
+from records.assets.services import enter_asset, file_image, gate_image, receive_image
+from records.audit.services import Actor, audit
 from records.models import Asset
-from records.services import Actor, audit, enter_asset, file_bytes, file_image, gate_image, hold_chain, receive_image
 
 log = logging.getLogger(__name__)
-R = TypeVar("R")
-_REGIONS_LISTED = 50  # of each record; their number and the largest are kept whatever it is
 
 
 @dataclass(frozen=True)
@@ -72,14 +60,6 @@ class NothingRecorded(Unavailable):
     """The database failed before the request was written down: nothing will come of it."""
 
     code = "database_unavailable"
-
-
-# Nobody has given the request up.
-_IN_TIME = Q(deadline__isnull=True) | Q(deadline__gt=Now())
-
-
-def lease(seconds: float | None = None) -> Any:
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS if seconds is None else seconds)
 
 
 # ---------------------------------------------------------------- one image
@@ -253,7 +233,7 @@ def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
     if known.status == InspectionRequest.Status.DONE:
         return _replayed(_record_of(known))  # its notice may be long gone, and need not be waited for
     if known.status in InspectionRequest.OPEN:
-        # Whoever waited first does not give up what is still waited for (see `_expire`).
+        # Whoever waited first does not give up what is still waited for (see `expire_request`).
         now = database_now()
         longer = max(known.deadline or now, now + timedelta(seconds=patience))
         waiting = InspectionRequest.objects.filter(pk=known.pk, status__in=InspectionRequest.OPEN)
@@ -387,7 +367,7 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
 
     try:
         in_time = broker.wait_until(settled, topic=str(request.pk), timeout=timeout)
-        if not in_time and not _expire(request):
+        if not in_time and not expire_request(request):
             settled()  # it just was, or somebody with the same key waits on
         if request.idempotency_key or request.repeat_of_id:
             broker.notify(str(request.pk))  # a notice wakes one, and others may wait for the same
@@ -429,395 +409,3 @@ def _nobody_judged(timeout: float) -> str:
             "help, call support."
         )
     return f"The inspection service is down. {kept} Call support, then try again."
-
-
-@transaction.atomic
-def _expire(request: InspectionRequest) -> bool:
-    """Give a request up, so that no worker judges it later. False when one just did, or others wait longer for it."""
-    ended = InspectionRequest.objects.filter(
-        pk=request.pk, status__in=InspectionRequest.OPEN, deadline=request.deadline
-    ).update(status=InspectionRequest.Status.EXPIRED, claim=None)
-    if ended:
-        request.status = InspectionRequest.Status.EXPIRED
-        audit(
-            kind="inspection.unanswered",
-            subject=request,
-            actor=request.operator,
-            after={"filename": request.filename},
-        )
-    return bool(ended)
-
-
-def judge_request(
-    *, request_id: uuid.UUID, worker: str, redelivered: bool = False, how: Mapping[str, str] | None = None
-) -> None:
-    """Claim one request, and others that wait for the same model, and judge them together; in the worker.
-
-    A request that is not to be had is somebody else's or over: often it was judged with another one, and its message
-    only comes after. `redelivered`: the broker gives the message back because the worker that began it died.
-    """
-    if redelivered:
-        _give_back_neighbours(request_id)
-    claim = uuid.uuid4()
-    requests = _claim_waiting(request_id, claim=claim, worker=worker)
-    if requests:
-        judge_claimed(requests, worker=worker, claim=claim, how=how)
-        broker.notify(*(str(request.pk) for request in requests))
-
-
-def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> list[InspectionRequest]:
-    """The request and those that wait with it, claimed; empty when it is not to be had.
-
-    It comes last: it is written last, so that while anything of the claim is open, its redelivered message tells so.
-    What was begun before is judged alone: an image that kills workers takes others with it once at most.
-    """
-    waiting = InspectionRequest.objects.filter(_IN_TIME, batch__isnull=True, status=InspectionRequest.Status.QUEUED)
-    found = waiting.filter(pk=request_id).values_list("deployment_id", "attempt").first()
-    if found is None:
-        return []
-    deployment_id, attempt = found
-    chosen = [request_id]
-    if deployment_id is not None and attempt == 0:
-        neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
-        chosen += _gathered(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
-    waiting.filter(pk__in=chosen).update(
-        status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
-    )
-    claimed = list(with_everything().filter(pk__in=chosen, claim=claim))
-    return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
-
-
-def _gathered(waiting: QuerySet[InspectionRequest], most: int) -> list[uuid.UUID]:
-    """Those that wait longest, once they are enough or the time that one may be kept waiting is over."""
-    until = time.monotonic() + settings.INFERENCE_BATCH_WAIT_MS / 1000
-    while True:
-        found = list(waiting.order_by("created_at").values_list("pk", flat=True)[:most]) if most else []
-        left = until - time.monotonic()
-        if len(found) == most or left <= 0:
-            return found
-        time.sleep(min(left, 0.002))
-
-
-def _give_back_neighbours(request_id: uuid.UUID) -> None:
-    """Put a request that a dead worker had begun back into the queue, and what it had claimed with it."""
-    running = InspectionRequest.objects.filter(batch__isnull=True, status=InspectionRequest.Status.RUNNING)
-    claim = running.filter(pk=request_id).values_list("claim", flat=True).first()
-    if claim is not None:
-        _give_back(running.filter(claim=claim), published=request_id)
-
-
-def give_back_claims_of(*, worker: str) -> None:
-    """Put back what a worker of this name had begun when it was killed; called when it starts anew.
-
-    One that lives after all loses nothing but its work: without its claim it writes nothing.
-    """
-    running = InspectionRequest.objects.filter(batch__isnull=True, status=InspectionRequest.Status.RUNNING)
-    _give_back(running.filter(worker=worker))
-
-
-def _give_back(begun: QuerySet[InspectionRequest], *, published: uuid.UUID | None = None) -> None:
-    """Their messages may be gone, so each gets another one, except the one whose message is in hand."""
-    chosen = list(begun.values_list("pk", "claim"))
-    for pk, claim in chosen:
-        freed = begun.filter(pk=pk, claim=claim).update(status=InspectionRequest.Status.QUEUED, claim=None)
-        if freed and pk != published:
-            broker.publish("inspection.tasks.judge", pk)
-
-
-def with_everything() -> Any:
-    # Not the model version: it is one for all that are judged together, and long.
-    return InspectionRequest.objects.select_related("asset", "operator", "deployment")
-
-
-def judge_claimed(
-    requests: Sequence[InspectionRequest],
-    *,
-    worker: str,
-    claim: uuid.UUID,
-    how: Mapping[str, str] | None = None,
-    pixels: Mapping[uuid.UUID, Image.Image] | None = None,
-) -> None:
-    """Score requests of one version together and write each one's end. An image's fault is that image's alone.
-
-    `pixels`: of the requests whose images the caller has just had through the gate, by their ids.
-    """
-    pixels = pixels or {}
-    version, deployment = requests[0].model_version, requests[0].deployment
-    try:
-        held = runtime.hold(version, **(how or (deployment.how if deployment else {})))
-        images = [_image_of(request, pixels.get(request.pk)) for request in requests]
-        results = runtime.score(runtime.checking(held, input_rules(version.category_id)), images)
-    except UNAVAILABLE:
-        raise  # this is no image's fault: all of them are tried again
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
-        if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
-            for request in requests:
-                judge_claimed([request], worker=worker, claim=claim, how=how, pixels=pixels)
-            return
-        for request in requests:
-            fail_request(request, error, claim=claim)
-        return
-    pairs = list(zip(requests, results, strict=True))
-    while pairs:
-        threshold = threshold_in_force(version.pk)
-        weigh = partial(_weigh, version=version, threshold=threshold.value)
-        verdicts = [_with_map_filed(weighed) for weighed in runtime.in_threads(weigh, [result for _, result in pairs])]
-        with transaction.atomic():
-            _hold([request for request, _ in pairs])
-            if threshold_in_force(version.pk) != threshold:
-                continue  # a new one was set meanwhile, and it is in force now
-            for (request, _), verdict in zip(pairs, verdicts, strict=True):
-                _conclude(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
-            # Last of all: whoever of them had to wait for the database until now may have been told that nothing
-            # was recorded, or have asked again since.
-            too_late = _past_deadline([request for request, _ in pairs]).exists()
-            if too_late:
-                transaction.set_rollback(True)
-        if not too_late:
-            return
-        _close_too_late([request for request, _ in pairs], claim=claim)
-        pairs = _still_claimed(pairs, claim=claim)
-
-
-def _hold(requests: Sequence[InspectionRequest]) -> None:
-    """Keep requests, and then the end of the audit chain, until the caller's transaction ends.
-
-    Whoever gives one of them up holds its row and waits for the chain: with the chain held first, and the row of the
-    second image wanted after the event of the first, each would wait for the other.
-    """
-    if connection.vendor == "postgresql":
-        rows = InspectionRequest.objects.select_for_update(no_key=True).filter(pk__in=[one.pk for one in requests])
-        list(rows.order_by("pk").values_list("pk", flat=True))
-        hold_chain()
-
-
-def _past_deadline(requests: Sequence[InspectionRequest]) -> QuerySet[InspectionRequest]:
-    return InspectionRequest.objects.filter(pk__in=[request.pk for request in requests], deadline__lte=Now())
-
-
-def _close_too_late(requests: Sequence[InspectionRequest], *, claim: uuid.UUID) -> None:
-    """Say of what was judged too late that it has no record; whoever still waits for one has prolonged its deadline."""
-    for request in _past_deadline(requests).filter(claim=claim).select_related("operator"):
-        log.warning("Request %s was judged after its deadline; nothing was written.", request.pk)
-        _expire(request)
-
-
-def _still_claimed(
-    pairs: Sequence[tuple[InspectionRequest, R]], *, claim: uuid.UUID
-) -> list[tuple[InspectionRequest, R]]:
-    claimed = InspectionRequest.objects.filter(claim=claim, status=InspectionRequest.Status.RUNNING)
-    mine = set(claimed.filter(pk__in=[request.pk for request, _ in pairs]).values_list("pk", flat=True))
-    return [pair for pair in pairs if pair[0].pk in mine]
-
-
-def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes | Image.Image:
-    """The pixels that the gate decoded, where they can be had, else the stored file."""
-    asset = _asset_of(request)
-    if request.batch_id is None:
-        pixels = handover.pick_up(asset.sha256)
-    return asset.read() if pixels is None else as_rgb(pixels)
-
-
-def _asset_of(request: InspectionRequest) -> Asset:
-    assert request.asset is not None, "a constraint of the database: what is judged has an image"
-    return request.asset
-
-
-@dataclass(frozen=True)
-class _Weighed:
-    """What the record will say at a threshold, and the anomaly map as a file, if there is one."""
-
-    says: dict[str, Any]
-    timings: dict[str, float | str]
-    map_png: bytes = b""
-    map_size: tuple[int, int] = (0, 0)  # width, height
-    map: Asset | None = None
-
-
-def _weigh(
-    result: runtime.Scored | runtime.Incomparable, *, version: ModelVersion, threshold: float
-) -> _Weighed | Exception:
-    """What the record will say, or what went wrong with this image. Touches no database: it runs in threads.
-
-    One whole map for each thread is in memory at once, however many images were scored together.
-    """
-    from modelzoo.evaluation.calibration import p_value
-    from modelzoo.evaluation.regions import defect_regions
-
-    if isinstance(result, runtime.Incomparable):
-        outcome = Inspection.Outcome.NOT_COMPARABLE
-        return _Weighed(
-            {"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings
-        )
-    try:
-        began = time.perf_counter()
-        score, whole = result.score, result.map()
-        reduced = reduce_map(whole)
-        data, maximum = encode_map(reduced)
-        height, width = reduced.shape
-        defective = score > threshold
-        regions = defect_regions(whole, threshold) if defective else []
-        says = {
-            "outcome": Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
-            "score": score,
-            "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
-            "map_maximum": maximum,
-            "regions": [asdict(region) for region in regions[:_REGIONS_LISTED]],
-            "region_count": len(regions),
-            "largest_region_px": max((region.area_px for region in regions), default=0),
-            "input_findings": [finding.as_dict() for finding in result.findings] or None,
-        }
-        timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
-        return _Weighed(says, timings, data, (width, height))
-    except Exception as error:  # noqa: BLE001 - it ends this request and no other
-        return error
-
-
-def _with_map_filed(weighed: _Weighed | Exception) -> _Weighed | Exception:
-    """With the anomaly map's file in place; its row is a matter of the transaction that writes the record."""
-    if isinstance(weighed, Exception) or not weighed.map_png:
-        return weighed
-    width, height = weighed.map_size
-    try:
-        filed = file_bytes(
-            data=weighed.map_png, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height
-        )
-    except Exception as error:  # noqa: BLE001 - it ends this request and no other
-        return error
-    return replace(weighed, map=filed)
-
-
-def _conclude(
-    request: InspectionRequest,
-    verdict: _Weighed | Exception,
-    *,
-    threshold: Threshold,
-    held: runtime.Held,
-    version: ModelVersion,
-    worker: str,
-    claim: uuid.UUID,
-) -> None:
-    """Write how a request ended: its record, or the reason why there is none."""
-    if isinstance(verdict, Exception):
-        return fail_request(request, verdict, claim=claim)
-    try:
-        _record(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
-    except UNAVAILABLE:
-        raise  # this is no image's fault: all of them are tried again
-    except Exception as error:  # noqa: BLE001
-        fail_request(request, error, claim=claim)
-
-
-@transaction.atomic
-def _record(
-    request: InspectionRequest,
-    weighed: _Weighed,
-    *,
-    threshold: Threshold,
-    held: runtime.Held,
-    version: ModelVersion,
-    worker: str,
-    claim: uuid.UUID,
-) -> None:
-    """The record, its audit event and the end of the request, all or nothing, if the claim still holds."""
-    asset = _asset_of(request)
-    mine = InspectionRequest.objects.filter(pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING).update(
-        status=InspectionRequest.Status.DONE, claim=None
-    )
-    if not mine:
-        log.warning("Request %s was taken away while it was judged; nothing was written.", request.pk)
-        return
-    inspection = Inspection.objects.create(
-        request=request,
-        asset=asset,
-        deployment=request.deployment,
-        model_version=version,
-        category_id=version.category_id,
-        threshold=threshold,
-        threshold_value=threshold.value,
-        **weighed.says,
-        map=enter_asset(weighed.map) if weighed.map else None,
-        filename=request.filename,
-        source=request.source,
-        station=request.station,
-        part_number=request.part_number,
-        lot=request.lot,
-        serial_number=request.serial_number,
-        operator=request.operator,
-        timings=weighed.timings,
-        device=held.device,
-        worker=worker,
-        code_version=code_version(),
-        backbone_sha256=version.backbone_sha256,
-        created_at=timezone.now(),
-    )
-    audit(
-        kind="inspection.recorded",
-        subject=inspection,
-        actor=request.operator,
-        after=said_of_inspection(inspection),
-    )
-
-
-def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
-    """Close a request with the reason. Nothing of it was recorded as an inspection."""
-    if isinstance(error, UserError):
-        code, sentence = error.code, error.detail
-    else:
-        log.exception("Judging request %s failed.", request.pk, exc_info=error)
-        said = without_server_paths(f"The image could not be judged ({type(error).__name__}: {error}).")
-        code, sentence = "inspection_failed", said
-    with transaction.atomic():
-        ended = InspectionRequest.objects.filter(
-            pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING
-        ).update(
-            status=InspectionRequest.Status.FAILED,
-            error_code=code,
-            error=sentence,
-            claim=None,
-        )
-        if ended:
-            audit(
-                kind="inspection.failed",
-                subject=request,
-                actor=request.operator,
-                after={"code": code, "error": sentence[:500], "filename": request.filename},
-            )
-
-
-def sweep_requests() -> None:
-    """Close single requests that nobody waits for any more; call a worker for those that none knows of."""
-    handover.sweep(settings.LEASE_SECONDS + settings.ANSWER_TIMEOUT)
-    stale = InspectionRequest.objects.filter(
-        batch__isnull=True, status__in=InspectionRequest.OPEN, deadline__lte=Now()
-    ).select_related("operator")
-    for request in stale:
-        _expire(request)
-    _give_back_claims_of_the_dead()
-    _publish_unheard()
-
-
-def _give_back_claims_of_the_dead() -> None:
-    """What a worker had begun that is gone for good: its host is, or it came back under another name."""
-    running = InspectionRequest.objects.filter(
-        batch__isnull=True, deployment__isnull=False, status=InspectionRequest.Status.RUNNING
-    )
-    working = set(running.values_list("worker", flat=True))
-    # The living are asked for after the claims: nobody claims anything before the first sign of life.
-    for worker in working - {worker_name(name) for name in broker.live_workers()} if working else ():
-        if broker.is_reachable():
-            give_back_claims_of(worker=worker)
-
-
-def _publish_unheard() -> None:
-    """Where nothing is on its way to a worker, what is queued has lost its message with a broker or a web server."""
-    if broker.queue_depths([broker.INFERENCE])[broker.INFERENCE] == 0:
-        queued = InspectionRequest.objects.filter(
-            _IN_TIME, batch__isnull=True, deployment__isnull=False, status=InspectionRequest.Status.QUEUED
-        )
-        for pk in queued.order_by("created_at").values_list("pk", flat=True):
-            broker.publish("inspection.tasks.judge", pk)
-
-
-def worker_name(hostname: str | None) -> str:
-    return (hostname or platform.node())[:100]

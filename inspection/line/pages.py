@@ -18,7 +18,7 @@ from inspection.models import Inspection, InspectionRequest, Standing
 from jobs import broker
 from modelzoo.evaluation.intervals import median_interval, proportion_interval
 from modelzoo.models import Category, Deployment, ModelVersion
-from records.services import Actor
+from records.audit.services import Actor
 
 LATEST = 24
 # Of today at most so many are counted, of each day before a sample of its newest: who counts all, counts for long.

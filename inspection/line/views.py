@@ -25,7 +25,7 @@ from common.web.browser import CATEGORY, category_of, keep_in_browser, station_o
 from common.web.decorators import needs
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages as browsing
-from inspection.judging import selectors, services
+from inspection.judging import documents, selectors, services, status
 from inspection.judging.api import read_upload
 from inspection.line import pages as reads
 from inspection.models import Inspection, Review
@@ -33,7 +33,7 @@ from inspection.record.views import reviews_seen
 from inspection.reviews.services import COMMENT_MOST, record_review
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
-from records.selectors import accepted_files, allowed_formats
+from records.assets.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.
 _QUEUE_MOST = 50
@@ -167,7 +167,7 @@ def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
     several = len(deployments) > 1
     return {
         "deployment": model,
-        "status": selectors.traffic() | {"model": selectors.deployment_document(model) if model else None},
+        "status": status.traffic() | {"model": status.deployment_document(model) if model else None},
         "silent": reads.silent_for(),
         "usual_time": reads.usual_time(model.model_version) if model else None,
         "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
@@ -295,7 +295,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         failed = error
     shown = selectors.find_inspection(inspection_id)
     context = {"failed": failed, "said": given if failed else None}
-    sentence = f"{shown.path_or_name} reviewed as {selectors.VERDICT_WORDS[said.verdict]}." if said else ""
+    sentence = f"{shown.path_or_name} reviewed as {documents.VERDICT_WORDS[said.verdict]}." if said else ""
     address = _address(shown.model_version.category.name, shown)
     if htmx:
         # With the list, so that both say the same of the part.

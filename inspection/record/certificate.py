@@ -26,13 +26,14 @@ from reportlab.platypus import Image as Picture
 
 from common.rights import Right, require
 from common.version import PRODUCT
-from inspection.judging.selectors import VERDICT_WORDS, heat, verdict_in_words
+from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
+from inspection.judging.pictures import heat
 from inspection.models import Inspection, Review
 from inspection.record.pages import recorded_by, removal, reviews_of
 from records.assets.images import open_rgb
+from records.assets.selectors import gate_limits
+from records.audit.services import Actor, audit
 from records.models import AuditEvent, Discarded
-from records.selectors import gate_limits
-from records.services import Actor, audit
 
 _WIDTH = A4[0] - 36 * mm - 12  # inside the margins and the frame's own padding
 _PICTURE = 82 * mm

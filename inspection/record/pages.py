@@ -20,12 +20,12 @@ from common.api.base import beyond
 from common.numbers import score_text
 from common.web.charts import Chart, lanes
 from inspection.history.filters import ORDERS, Filters, in_order, keys, records_of
-from inspection.judging import selectors
+from inspection.judging import documents, selectors
 from inspection.models import Inspection, InspectionRequest, Review
 from inspection.reviews.services import effective_reviews
 from modelzoo.anomaly_maps import decode_map
+from records.audit.selectors import changes_of
 from records.models import Asset, AuditEvent
-from records.selectors import changes_of
 
 _BINS = 30
 _SAME_PART_MOST = 12
@@ -191,7 +191,7 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
 
 
 def _said(review: Review) -> str:
-    word = selectors.VERDICT_WORDS[review.verdict]
+    word = documents.VERDICT_WORDS[review.verdict]
     if review.verdict == Review.WITHDRAWN:
         return "Undid the review before: unreviewed again"
     return f"Undid the review before: {word} again" if review.undoes_id else f"Reviewed as {word}"

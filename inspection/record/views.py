@@ -20,7 +20,7 @@ from common.web.decorators import needs
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages as browsing
 from inspection.history.pages import Query
-from inspection.judging.selectors import VERDICT_WORDS, verdict_in_words
+from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
 from inspection.models import Inspection
 from inspection.record import pages as opened
 from inspection.record.certificate import make_certificate

@@ -20,8 +20,9 @@ from inspection.history.filters import Filters
 from inspection.models import Inspection, Review, Standing
 from modelzoo.models import Category
 from modelzoo.torch_free import REASONS
+from records.assets.services import enter_asset, file_bytes
+from records.audit.services import Actor
 from records.models import Asset
-from records.services import Actor, enter_asset, file_bytes
 from training.datasets.layout import GOOD, Split, snapshot_of
 from training.documents import full_dataset_document
 from training.models import Dataset, DatasetImage

@@ -13,10 +13,10 @@ from common.errors import Conflict, UserError
 from common.rights import Forbidden, Right, require
 from inspection.audited_rows import said_of_review
 from inspection.history.filters import NO_CHARACTER
-from inspection.judging.selectors import standing_document
+from inspection.judging.documents import standing_document
 from inspection.models import Inspection, Review, Standing
+from records.audit.services import Actor, audit
 from records.models import Asset
-from records.services import Actor, audit
 
 REGIONS_MOST = 50
 COMMENT_MOST = 2000

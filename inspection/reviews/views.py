@@ -15,7 +15,8 @@ from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
 from common.web.toasts import toast_on_next_page, with_toast
-from inspection.judging.selectors import find_inspection, verdict_in_words
+from inspection.judging.documents import verdict_in_words
+from inspection.judging.selectors import find_inspection
 from inspection.models import Review
 from inspection.reviews import agreement
 from inspection.reviews.services import undo_reviews

@@ -33,8 +33,9 @@ from jobs import broker
 from jobs.broker import INFERENCE
 from records.assets.file_tree import is_hidden, is_image, is_unfinished, read_head
 from records.assets.images import ImageRejected, format_in_name, inspect_upload
-from records.selectors import gate_limits
-from records.services import Actor, report_refusal
+from records.assets.selectors import gate_limits
+from records.assets.services import report_refusal
+from records.audit.services import Actor
 
 After = Literal["move", "mark", "keep"]
 PART_FIELDS = ("lot", "serial_number", "part_number")

@@ -28,7 +28,7 @@ from common.errors import UserError
 from jobs import liveness
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
-from records.selectors import gate_limits
+from records.assets.selectors import gate_limits
 
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector

@@ -10,7 +10,7 @@ from django.utils.timesince import timesince
 
 from common.numbers import score_text
 from common.web.toasts import undo_of
-from inspection.judging.selectors import VERDICT_WORDS
+from inspection.judging.documents import VERDICT_WORDS
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
 from records.models import Asset

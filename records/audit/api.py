@@ -23,8 +23,9 @@ from common.api.base import (
     parsed_query,
     problems,
 )
-from records import selectors, services
+from records.audit import selectors as audit_selectors
 from records.audit import serializers as shapes
+from records.audit import services as audit_services
 from records.audit.checkpoints import as_said
 from records.audit.export import MEDIA_TYPE, lines_of
 from records.models import AuditCheckpoint, AuditEvent
@@ -88,7 +89,7 @@ class AuditEventsView(ApiView):
         given = _given(request)
         # A period is found through the index on time, whose order is that of the chain but for a clock set back.
         ordering = ("-at", "-sequence") if given["since"] or given["until"] else ("-sequence",)
-        return page_response(selectors.filter_events(**given), request, event_document, ordering=ordering)
+        return page_response(audit_selectors.filter_events(**given), request, event_document, ordering=ordering)
 
 
 class AuditEventView(ApiView):
@@ -103,8 +104,8 @@ class AuditEventView(ApiView):
         operation_id="audit_event",
     )
     def get(self, request: Request, sequence: str) -> Response:
-        document = event_document(selectors.find_event(int(sequence)))
-        return Response(document | {"changes": selectors.changes_of(document["before"], document["after"])})
+        document = event_document(audit_selectors.find_event(int(sequence)))
+        return Response(document | {"changes": audit_selectors.changes_of(document["before"], document["after"])})
 
 
 class AuditExportView(ApiView):
@@ -124,10 +125,10 @@ class AuditExportView(ApiView):
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         given = _given(request)
-        wanted = selectors.filter_events(**given)
+        wanted = audit_selectors.filter_events(**given)
         named = {name: str(value) for name, value in request.query_params.items() if value and name in given}
-        event = services.note_export(filters=named, actor=request.user)
-        lines = lines_of(selectors.stream_events(wanted, last=event.sequence))
+        event = audit_services.note_export(filters=named, actor=request.user)
+        lines = lines_of(audit_selectors.stream_events(wanted, last=event.sequence))
         response = StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
         response["Content-Disposition"] = f'attachment; filename="audit-{event.sequence}.jsonl"'
         response["X-Content-Type-Options"] = "nosniff"
@@ -157,7 +158,7 @@ class AuditCheckpointsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         parsed(NoInput, request.data)
-        row, made = services.make_checkpoint(actor=request.user)
+        row, made = audit_services.make_checkpoint(actor=request.user)
         location = f"/api/audit-checkpoints/{row.sequence}"
         return Response(checkpoint_document(row), status=201 if made else 200, headers={"Location": location})
 
@@ -172,4 +173,4 @@ class AuditCheckpointView(ApiView):
         parameters=[_NUMBER], responses={200: shapes.CheckpointOutput, **problems()}, operation_id="audit_checkpoint"
     )
     def get(self, request: Request, sequence: str) -> Response:
-        return Response(checkpoint_document(selectors.find_checkpoint(int(sequence))))
+        return Response(checkpoint_document(audit_selectors.find_checkpoint(int(sequence))))

@@ -20,8 +20,8 @@ from django.db.models import Model, QuerySet
 
 from records.audit.chain import ChainReport
 from records.audit.checkpoints import Checkpoint
+from records.audit.selectors import Progress, verify_chain
 from records.models import AuditEvent, canonical
-from records.selectors import Progress, verify_chain
 
 T = TypeVar("T")
 _CHUNK = 500

@@ -21,8 +21,8 @@ from jobs import broker
 from records.audit.audited_rows import verify_all, vouching_events
 from records.audit.chain import ChainReport
 from records.audit.checkpoints import Checkpoint, checkpoints_in
+from records.audit.services import Actor, audit, hold_chain
 from records.models import AuditEvent, AuditVerification
-from records.services import Actor, audit, hold_chain
 
 log = logging.getLogger(__name__)
 _Status = AuditVerification.Status

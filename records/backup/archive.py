@@ -34,10 +34,10 @@ from common.version import code_version
 from records.assets.storage import write_whole
 from records.audit.audited_rows import verify_all
 from records.audit.chain import ChainReport
+from records.audit.services import audit
 from records.audit.signing import public_key_folder
 from records.backup import dump
 from records.models import Asset, AuditEvent
-from records.services import audit
 
 FORMAT = "mvtec-backup-1"
 MEMBERS, MANIFEST = "members.jsonl", "manifest.json"

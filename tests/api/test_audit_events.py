@@ -13,9 +13,9 @@ from django.test import Client
 
 from common.context import acting
 from records.audit.chain import Event
+from records.audit.selectors import verify_export
+from records.audit.services import audit
 from records.models import AuditCheckpoint, AuditEvent
-from records.selectors import verify_export
-from records.services import audit
 
 pytestmark = pytest.mark.django_db
 READ = ["/api/audit-events", "/api/audit-events/1", "/api/audit-events/export", "/api/audit-checkpoints"]

@@ -18,6 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from inspection.batches import gathering
 from inspection.batches import services as batches
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.models import Deployment
@@ -48,7 +49,11 @@ def waiting(deployment: Deployment, count: int = 1, *, name: str = "b") -> Batch
     """A batch that nobody works on."""
     files = [(f"{index}.png", parts.png(index)) for index in range(count)]
     return batches.request_batch(
-        items=batches.receive_items(files=files, actor=None), name=name, deployment=deployment, source="api", actor=None
+        items=gathering.receive_items(files=files, actor=None),
+        name=name,
+        deployment=deployment,
+        source="api",
+        actor=None,
     )
 
 

@@ -17,8 +17,8 @@ from django.core.management.base import CommandError
 from django.db import connection, transaction
 
 from modelzoo.models import ModelVersion
+from records.audit.services import audit
 from records.models import AuditCheckpoint, AuditEvent
-from records.services import audit
 from tests.environment import ROOT
 from tests.triggers import without_triggers
 

@@ -17,7 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from inspection.batches import services as batches
+from inspection.batches import selectors
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews.services import record_review
 from tests import parts
@@ -231,4 +231,4 @@ def test_the_number_of_queries_does_not_grow(signed_in: Client, deployment: Any)
         make_batch(deployment, images(1))
     assert queries("/batches/") == few <= 9
     assert queries(page_of(large)) == queries(page_of(small)) <= 12
-    assert batches.batches().count() == 7
+    assert selectors.batches().count() == 7

@@ -25,8 +25,8 @@ from inspection.record import pages as opened
 from inspection.record.certificate import draw_certificate
 from inspection.reviews.services import record_review, undo_reviews
 from modelzoo.models import Deployment, ModelVersion
+from records.audit.services import audit
 from records.models import Asset, AuditEvent
-from records.services import audit
 from tests import parts
 
 pytestmark = pytest.mark.django_db

@@ -21,14 +21,14 @@ from inspection.models import Inspection
 from inspection.reviews.services import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
-from records import selectors
+from records.audit import selectors as audit_selectors
 from records.audit.audited_rows import verify_records
 from records.audit.chain import GENESIS
 from records.audit.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
+from records.audit.selectors import changes_of, verify_chain, verify_latest
+from records.audit.services import audit, make_checkpoint
 from records.audit.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.models import AuditCheckpoint, AuditEvent
-from records.selectors import changes_of, verify_chain, verify_latest
-from records.services import audit, make_checkpoint
 from records.tasks import checkpoint as checkpoint_task
 from tests import parts
 from tests.triggers import without_triggers
@@ -258,14 +258,14 @@ def test_a_removed_checkpoint_is_found() -> None:
 def test_what_is_written_while_the_chain_is_verified_is_no_break(monkeypatch: pytest.MonkeyPatch, verify: Any) -> None:
     write(2)
     seal()
-    usual = selectors.sealed
+    usual = audit_selectors.sealed
 
     def meanwhile(*given: Any) -> Any:
         write(1)
         seal()
         return usual(*given)
 
-    monkeypatch.setattr(selectors, "sealed", meanwhile)
+    monkeypatch.setattr(audit_selectors, "sealed", meanwhile)
     report = verify()
     assert (report.events, report.checkpoints, report.broken_at) == (3, 1, None), report.reason
 

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
+from inspection.batches import documents, gathering, selectors, worker
 from inspection.batches import services as batches
 from inspection.batches.reports import COLUMNS, batch_report
 from inspection.judging import services
@@ -27,8 +28,8 @@ from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews.services import record_review
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
+from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
-from records.selectors import verify_chain
 from tests import parts
 from tests.triggers import without_triggers
 
@@ -43,7 +44,7 @@ def judged_alone(version: ModelVersion, data: bytes) -> Inspection:
 
 def make_batch(deployment: Any, files: list[tuple[str, bytes]]) -> BatchRun:
     return batches.request_batch(
-        items=batches.receive_items(files=files, actor=None),
+        items=gathering.receive_items(files=files, actor=None),
         name="test",
         deployment=deployment,
         source="api",
@@ -57,7 +58,7 @@ def images(count: int) -> list[tuple[str, bytes]]:
 
 def work(batch: BatchRun, times: int = 50) -> None:
     for _ in range(times):
-        batches.work_on_batch(batch_id=batch.pk, worker="test")
+        worker.work_on_batch(batch_id=batch.pk, worker="test")
         batch.refresh_from_db()
         if batch.status == BatchRun.Status.FINISHED:
             return
@@ -66,7 +67,7 @@ def work(batch: BatchRun, times: int = 50) -> None:
 def test_a_batch_judges_every_image_once_and_names_the_refused(deployment: Any) -> None:
     batch = make_batch(deployment, [*images(5), ("bad.png", b"garbage")])
     work(batch)
-    document = batches.batch_document(batch)
+    document = documents.batch_document(batch)
     assert document["status"] == "finished"
     assert (document["total"], document["done"], document["failed"], document["progress"]) == (6, 5, 1, 1.0)
     assert [row["filename"] for row in document["results"]] == [*(f"{i}.png" for i in range(5)), "bad.png"]
@@ -78,12 +79,12 @@ def test_a_batch_judges_every_image_once_and_names_the_refused(deployment: Any) 
 
 def test_a_batch_is_worked_on_in_slices(deployment: Any, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.BATCH_SIZE = 2
-    monkeypatch.setattr(batches, "_SLICE_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "_SLICE_SECONDS", 0.0)
     batch = make_batch(deployment, images(5))
     seen = []
     for _ in range(4):
-        batches.work_on_batch(batch_id=batch.pk, worker="test")
-        seen.append(batches.batch_counts(batch)["done"])
+        worker.work_on_batch(batch_id=batch.pk, worker="test")
+        seen.append(selectors.batch_counts(batch)["done"])
     assert seen == [2, 4, 5, 5]
     batch.refresh_from_db()
     assert batch.status == BatchRun.Status.FINISHED
@@ -94,7 +95,7 @@ def test_a_batch_in_work_is_not_taken_by_a_second_worker(deployment: Any) -> Non
     BatchRun.objects.filter(pk=batch.pk).update(
         status="running", claim=uuid.uuid4(), lease_expires_at=timezone.now() + timedelta(seconds=60)
     )
-    batches.work_on_batch(batch_id=batch.pk, worker="second")
+    worker.work_on_batch(batch_id=batch.pk, worker="second")
     assert not Inspection.objects.exists()
 
 
@@ -154,7 +155,7 @@ def test_in_a_batch_what_cannot_be_compared_leaves_the_others_alone(
     batch = make_batch(deployment, [*images(2), ("blank.png", blank), *images(4)[2:], ("also.png", blank)])
     work(batch)
     assert calls == [6], "judged together, not one by one"
-    document = batches.batch_document(batch)
+    document = documents.batch_document(batch)
     counts = ("total", "done", "failed", "good", "defective", "not_comparable")
     assert [document[name] for name in counts] == [6, 6, 0, 2, 2, 2]
     for row in document["results"]:
@@ -170,7 +171,7 @@ def test_in_a_batch_what_cannot_be_compared_leaves_the_others_alone(
 def test_a_batch_of_which_nothing_can_be_compared(deployment: Any, blank: bytes) -> None:
     batch = make_batch(deployment, [("a.png", blank), ("b.png", blank)])
     work(batch)
-    document = batches.batch_document(batch)
+    document = documents.batch_document(batch)
     assert (document["status"], document["not_comparable"], document["failed"]) == ("finished", 2, 0)
 
 
@@ -184,11 +185,11 @@ def test_the_sweep_calls_for_stale_batches_only(deployment: Any, monkeypatch: py
     fresh, stale = make_batch(deployment, images(1)), make_batch(deployment, images(1))
     BatchRun.objects.filter(pk=stale.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
     called: list[uuid.UUID] = []
-    monkeypatch.setattr(batches, "_publish_batch", called.append)
-    batches.sweep_batches()
+    monkeypatch.setattr(worker, "publish_batch", called.append)
+    worker.sweep_batches()
     assert called == [stale.pk]
     assert fresh.pk not in called
-    batches.sweep_batches()
+    worker.sweep_batches()
     assert called == [stale.pk], "published again at once"
 
 
@@ -209,7 +210,7 @@ def folder(tmp_path: Path, settings: Any) -> Path:
 def batch_of_folder(deployment: Any, folder: Path, **options: Any) -> BatchRun:
     return batches.request_batch(
         **{
-            "items": batches.items_in(folder)[0],
+            "items": gathering.items_in(folder)[0],
             "name": "lot7",
             "deployment": deployment,
             "source": "api",
@@ -231,7 +232,7 @@ def test_a_folder_is_read_by_the_worker_only(deployment: Any, folder: Path, monk
     ]
     monkeypatch.setattr(runtime, "open_rgb", None)  # what the gate has decoded is not decoded again
     work(batch)
-    document = batches.batch_document(batch)
+    document = documents.batch_document(batch)
     assert [(row["path"], row["filename"], row["outcome"], row["lot"]) for row in document["results"]] == [
         ("1.png", "1.png", "good", "7"),
         ("2.PNG", "2.PNG", "good", "7"),
@@ -262,13 +263,13 @@ def test_a_file_that_cannot_be_read_fails_alone(deployment: Any, folder: Path, s
         "6.png": ("failed", "file_unreadable"),
         "b/1.png": ("done", ""),
     }
-    summary = batches.batch_summary(batch)
+    summary = documents.batch_summary(batch)
     assert summary["failed_by_code"] == {"file_too_large": 1, "file_unreadable": 2, "not_an_image": 1}
     assert AuditEvent.objects.filter(kind="inspection.failed").count() == 4
 
 
 def test_a_name_that_cannot_be_kept_fails_alone(deployment: Any, folder: Path) -> None:
-    items = [batches._item_at(path) for path in ("1.png", "x" * 1000 + ".png", "a\udcff.png", "a\n.png")]
+    items = [gathering._item_at(path) for path in ("1.png", "x" * 1000 + ".png", "a\udcff.png", "a\n.png")]
     batch = batches.request_batch(items=items, name="n", deployment=deployment, source="api", actor=None, folder=folder)
     work(batch)
     assert list(batch.items.order_by("position").values_list("status", flat=True)) == ["done"] + ["failed"] * 3
@@ -297,19 +298,19 @@ def test_a_batch_of_a_folder_whose_worker_died_is_finished_by_the_next(deploymen
 def test_large_images_are_not_all_held_in_memory(
     deployment: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "_PIXELS_HELD", parts.SIDE * parts.SIDE * 3)
+    monkeypatch.setattr(worker, "_PIXELS_HELD", parts.SIDE * parts.SIDE * 3)
     held: list[int] = []
-    real = batches.judge_claimed
+    real = worker.judge_claimed
 
     def counted(requests: Any, **options: Any) -> None:
         held.append(len(options["pixels"]))
         real(requests, **options)
 
-    monkeypatch.setattr(batches, "judge_claimed", counted)
+    monkeypatch.setattr(worker, "judge_claimed", counted)
     batch = batch_of_folder(deployment, folder)
     work(batch)
     assert held == [1]
-    assert batches.batch_counts(batch)["done"] == 3
+    assert selectors.batch_counts(batch)["done"] == 3
 
 
 # ---------------------------------------------------------------- calling off
@@ -317,7 +318,7 @@ def test_a_waiting_batch_is_called_off_at_once(deployment: Any, user: User) -> N
     batch = make_batch(deployment, [*images(2), ("bad.png", b"junk")])
     ended = batches.cancel_batch(batch_id=batch.pk, actor=user)
     assert (ended.status, ended.finished_at is not None) == ("cancelled", True)
-    counts = batches.batch_counts(batch)
+    counts = selectors.batch_counts(batch)
     assert (counts["cancelled"], counts["failed"], counts["done"]) == (2, 1, 0)
     work(batch, times=1)
     assert not Inspection.objects.exists()
@@ -331,9 +332,9 @@ def test_a_batch_in_work_ends_after_its_slice(
     deployment: Any, user: User, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.BATCH_SIZE = 2
-    monkeypatch.setattr(batches, "_SLICE_SECONDS", 600.0)
+    monkeypatch.setattr(worker, "_SLICE_SECONDS", 600.0)
     batch = make_batch(deployment, images(5))
-    real = batches.judge_claimed
+    real = worker.judge_claimed
     asked: list[BatchRun] = []
 
     def called_off_meanwhile(*words: Any, **options: Any) -> None:
@@ -342,12 +343,12 @@ def test_a_batch_in_work_ends_after_its_slice(
             batches.cancel_batch(batch_id=batch.pk, actor=user)  # twice is once
         real(*words, **options)
 
-    monkeypatch.setattr(batches, "judge_claimed", called_off_meanwhile)
-    batches.work_on_batch(batch_id=batch.pk, worker="test")
+    monkeypatch.setattr(worker, "judge_claimed", called_off_meanwhile)
+    worker.work_on_batch(batch_id=batch.pk, worker="test")
     assert (asked[0].status, asked[0].cancel_requested) == ("running", True)
     batch.refresh_from_db()
     assert batch.status == "cancelled"
-    counts = batches.batch_counts(batch)
+    counts = selectors.batch_counts(batch)
     assert (counts["done"], counts["cancelled"]) == (2, 3)
     kinds = AuditEvent.objects.filter(kind__startswith="batch.").order_by("sequence").values_list("kind", flat=True)
     assert list(kinds) == ["batch.requested", "batch.cancel_requested", "batch.cancelled"]
@@ -358,13 +359,13 @@ def test_called_off_in_the_last_slice_it_is_finished(
     deployment: Any, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = make_batch(deployment, images(2))
-    real = batches.judge_claimed
+    real = worker.judge_claimed
 
     def called_off_meanwhile(*words: Any, **options: Any) -> None:
         batches.cancel_batch(batch_id=batch.pk, actor=user)
         real(*words, **options)
 
-    monkeypatch.setattr(batches, "judge_claimed", called_off_meanwhile)
+    monkeypatch.setattr(worker, "judge_claimed", called_off_meanwhile)
     work(batch)
     batch.refresh_from_db()
     assert batch.status == "finished"
@@ -379,7 +380,7 @@ def test_a_batch_whose_worker_died_is_called_off_at_once(deployment: Any, user: 
     )
     batch.items.filter(position=0).update(status="running", claim=uuid.uuid4(), attempt=1)
     assert batches.cancel_batch(batch_id=batch.pk, actor=user).status == "cancelled"
-    assert batches.batch_counts(batch)["cancelled"] == 2
+    assert selectors.batch_counts(batch)["cancelled"] == 2
 
 
 def test_who_may_not_inspect_may_not_call_off(deployment: Any, auditor: User) -> None:
@@ -394,7 +395,7 @@ def test_who_may_not_inspect_may_not_call_off(deployment: Any, auditor: User) ->
 def test_the_same_key_is_the_same_batch(deployment: Any, folder: Path, user: User, operator: User) -> None:
     def ask(key: str, asked_for: str = "f" * 64, actor: User = user) -> BatchRun:
         return batches.request_batch(
-            items=batches.items_in(folder)[0],
+            items=gathering.items_in(folder)[0],
             name="lot7",
             deployment=deployment,
             source="api",
@@ -442,7 +443,7 @@ def test_a_report_says_whether_it_is_complete(reported: BatchRun, end: Callable[
         end(reported)
     document = json.loads(report(reported, "json"))
     assert document["complete"] is bool(end)
-    assert document["results"] == json.loads(json.dumps(batches.batch_document(reported)["results"]))
+    assert document["results"] == json.loads(json.dumps(documents.batch_document(reported)["results"]))
     assert (document["total"], document["done"], document["failed_by_code"]) == (
         4,
         3 if end else 2,
@@ -503,7 +504,7 @@ def test_a_report_to_print_needs_nothing_else(reported: BatchRun) -> None:
 def test_a_report_names_the_model_as_people_do(reported: BatchRun) -> None:
     version = reported.deployment.model_version
     ModelVersion.objects.filter(pk=version.pk).update(number=7)
-    reported = batches.find_batch(reported.pk)
+    reported = selectors.find_batch(reported.pk)
     assert "disc v7 (padim)" in report(reported, "html")
     named = {"category": "disc", "model_version": version.pk, "version_number": 7, "algorithm": "padim"}
     document = json.loads(report(reported, "json"))
@@ -522,7 +523,7 @@ def test_a_report_says_what_stands_beside_what_the_model_said(
     record_review(inspection=bad, verdict="defective", actor=administrator)
     overruled = record_review(inspection=bad, verdict="good", actor=user)
     record_review(inspection=confirmed, verdict="good", actor=user)
-    batch = batches.find_batch(batch.pk)
+    batch = selectors.find_batch(batch.pk)
     document = json.loads(report(batch, "json"))
     counts = ("good", "defective", "reviewed", "overruled", "stands_good", "stands_defective", "stands_not_comparable")
     assert [document[name] for name in counts] == [2, 1, 2, 1, 3, 0, 1]
@@ -556,5 +557,5 @@ def test_nothing_is_kept_of_a_zip_that_proves_to_be_damaged(deployment: Any, use
     content = bytearray(packed.getvalue())
     content[last + 100] ^= 0xFF
     with pytest.raises(UserError, match="Nothing was kept"):
-        batches.gather(archive=SimpleUploadedFile("a.zip", bytes(content)), actor=user)
+        gathering.gather(archive=SimpleUploadedFile("a.zip", bytes(content)), actor=user)
     assert not Asset.objects.exists()

@@ -21,8 +21,11 @@ from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from inspection.batches import gathering
 from inspection.batches import services as batches
-from inspection.judging import services
+from inspection.batches import worker as batches_worker
+from inspection.judging import services, worker
+from inspection.judging import worker as judging_worker
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from jobs import broker
@@ -119,7 +122,7 @@ class Worker:
         try:
             while True:
                 try:
-                    services.judge_request(request_id=request_id, worker="here", redelivered=redelivered)
+                    worker.judge_request(request_id=request_id, worker="here", redelivered=redelivered)
                 except OperationalError:
                     connection.close()
                     redelivered = True
@@ -179,7 +182,7 @@ def test_what_is_judged_when_the_lock_ends_has_no_record_if_its_caller_gave_up(
                 answer.result(60)
         slow_worker.finish()
     assert "it is not known whether the image was or will be recorded" in caught.value.detail
-    services.sweep_requests()  # which closes it, where the worker was not the one to do it
+    worker.sweep_requests()  # which closes it, where the worker was not the one to do it
     assert state() == (Status.EXPIRED, 0), "no record of a request whose caller was refused"
     client = Client()
     client.force_login(user)
@@ -293,7 +296,7 @@ def test_the_task_goes_back_to_the_broker_with_what_it_had_claimed(
     def gone(*args: Any, **words: Any) -> None:
         raise OperationalError("server closed the connection unexpectedly")
 
-    monkeypatch.setattr(services, "judge_request", gone)
+    monkeypatch.setattr(worker, "judge_request", gone)
     monkeypatch.setattr("inspection.tasks._PAUSE_SECONDS", 0)
     with pytest.raises(Reject) as caught:
         judge("00000000-0000-0000-0000-000000000000")
@@ -304,14 +307,14 @@ def test_a_moment_without_a_database_is_no_fault_of_the_image(
     deployment: Deployment, user: User, slow_worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker gives it back: what failed for good would be put away by a watcher as refused."""
-    real, failures = services.input_rules, [OperationalError("database is locked")] * 2
+    real, failures = judging_worker.input_rules, [OperationalError("database is locked")] * 2
 
     def rules(*args: Any) -> Any:
         if failures:
             raise failures.pop()
         return real(*args)
 
-    monkeypatch.setattr(services, "input_rules", rules)
+    monkeypatch.setattr(judging_worker, "input_rules", rules)
     slow_worker.may_write.set()
     assert send(deployment, user, timeout=60).request.status == Status.DONE
     assert not failures
@@ -323,23 +326,23 @@ def test_a_moment_without_a_database_is_no_fault_of_an_image_of_a_batch(
     monkeypatch.setattr(broker, "publish", lambda *_: True)
     settings.BATCH_ROOTS = [str(tmp_path)]
     (tmp_path / "a.png").write_bytes(parts.png(1))
-    items, _ = batches.items_in(tmp_path)
+    items, _ = gathering.items_in(tmp_path)
     batch = batches.request_batch(
         items=items, name="a", deployment=deployment, source="api", actor=None, folder=tmp_path
     )
     with monkeypatch.context() as broken:
-        broken.setattr(batches, "store_image", lambda **_: (_ for _ in ()).throw(OperationalError("locked")))
+        broken.setattr(batches_worker, "store_image", lambda **_: (_ for _ in ()).throw(OperationalError("locked")))
         with pytest.raises(OperationalError):
-            batches.work_on_batch(batch_id=batch.pk, worker="here")
+            batches_worker.work_on_batch(batch_id=batch.pk, worker="here")
     BatchRun.objects.update(lease_expires_at=timezone.now())  # the sweep calls a worker then
-    batches.work_on_batch(batch_id=batch.pk, worker="here")
+    batches_worker.work_on_batch(batch_id=batch.pk, worker="here")
     assert state() == (Status.DONE, 1)
 
 
 def test_a_full_disk_ends_in_no_half_record(deployment: Deployment, user: User, slow_worker: Worker) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("there it is the server's disk")
-    full, real = threading.Event(), services._conclude
+    full, real = threading.Event(), worker._conclude
 
     def conclude(*args: Any, **words: Any) -> None:
         """The database's file may not grow any more, and so it is full in the middle of the transaction."""
@@ -354,7 +357,7 @@ def test_a_full_disk_ends_in_no_half_record(deployment: Deployment, user: User, 
 
     full.set()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(services, "_conclude", conclude)
+        patch.setattr(worker, "_conclude", conclude)
         with sent(deployment, user, timeout=2) as answer:
             slow_worker.may_write.set()
             with pytest.raises(deployments.NoWorker, match="no inspection was recorded and none will be"):

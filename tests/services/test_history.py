@@ -28,8 +28,8 @@ from inspection.history import filters as history
 from inspection.history.exports import COLUMNS, export_inspections
 from inspection.history.filters import Filters, parse_filters
 from inspection.models import Inspection, InspectionRequest, Standing
+from records.audit.selectors import verify_chain
 from records.models import AuditEvent
-from records.selectors import verify_chain
 from tests.triggers import without_triggers
 
 pytestmark = pytest.mark.django_db

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from common.errors import UserError
 from inspection.judging import services
+from inspection.judging import worker as judging_worker
 from inspection.judging.idempotency import KeyReused, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
@@ -145,7 +146,7 @@ def test_a_failed_request_is_tried_anew(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, worker: list[str]
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(services, "encode_map", lambda _: 1 / 0)
+        broken.setattr(judging_worker, "encode_map", lambda _: 1 / 0)
         with pytest.raises(UserError) as raised:
             inspect(deployment, user)
     assert raised.value.code == "inspection_failed"

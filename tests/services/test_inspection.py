@@ -22,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 from common.errors import UserError
-from inspection.judging import selectors, services
+from inspection.judging import documents, services, worker
 from inspection.models import Inspection, InspectionRequest
 from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
@@ -32,8 +32,8 @@ from modelzoo.loading import deployments, runtime
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
 from records.assets.images import ImageRejected
+from records.assets.services import receive_image
 from records.models import Asset, AuditEvent
-from records.services import receive_image
 from tests import parts
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +87,7 @@ def test_the_record_keeps_image_and_map(version: ModelVersion) -> None:
     [scored] = runtime.score(held, [parts.png(7, defective=True)])
     assert isinstance(scored, runtime.Scored)
     assert np.abs(restored - scored.map()).max() <= score_of(record) / 65535
-    document = selectors.inspection_document(record, anomaly_map="full")
+    document = documents.inspection_document(record, anomaly_map="full")
     assert np.abs(np.array(document["anomaly_map"]) - restored).max() <= score_of(record) * 1e-6
     assert (document["lot"], document["serial_number"], document["station"]) == ("L7", "S1", "east")
 
@@ -196,7 +196,7 @@ def test_a_record_older_than_regions_and_p_value_is_accepted(version: ModelVersi
     record = again(inspect(version))
     record.p_value = record.regions = record.region_count = record.largest_region_px = None
     record.save(force_insert=True)
-    assert selectors.inspection_document(record)["regions"] is None
+    assert documents.inspection_document(record)["regions"] is None
     assert record.among_good_parts == ""
 
 
@@ -394,7 +394,7 @@ def test_without_a_worker_the_request_expires_and_stays_expired(deployment: Any,
     assert caught.value.status == 503
     request = InspectionRequest.objects.get()
     assert request.status == InspectionRequest.Status.EXPIRED
-    services.judge_request(request_id=request.pk, worker="late")
+    worker.judge_request(request_id=request.pk, worker="late")
     request.refresh_from_db()
     assert request.status == InspectionRequest.Status.EXPIRED
     assert not Inspection.objects.exists()
@@ -418,11 +418,11 @@ def test_a_request_taken_away_while_it_is_judged_writes_nothing(
 
     def expire_meanwhile(*args: Any) -> Any:
         InspectionRequest.objects.update(deadline=timezone.now() - timedelta(seconds=1))
-        services.sweep_requests()
+        worker.sweep_requests()
         return real(*args)
 
     monkeypatch.setattr(runtime, "score", expire_meanwhile)
-    services.judge_request(request_id=request.pk, worker="slow")
+    worker.judge_request(request_id=request.pk, worker="slow")
     request.refresh_from_db()
     assert request.status == InspectionRequest.Status.EXPIRED
     assert not Inspection.objects.exists()
@@ -431,7 +431,7 @@ def test_a_request_taken_away_while_it_is_judged_writes_nothing(
 def test_a_message_delivered_twice_makes_one_record(version: ModelVersion) -> None:
     record = inspect(version)
     for redelivered in (False, True):
-        services.judge_request(request_id=record.request_id, worker="again", redelivered=redelivered)
+        worker.judge_request(request_id=record.request_id, worker="again", redelivered=redelivered)
     assert Inspection.objects.count() == 1
 
 
@@ -440,9 +440,9 @@ def test_a_redelivered_message_takes_over_from_a_dead_worker(version: ModelVersi
     request = InspectionRequest.objects.create(
         asset=asset, model_version=version, filename="a.png", source="web", status="running", claim=uuid.uuid4()
     )
-    services.judge_request(request_id=request.pk, worker="second")
+    worker.judge_request(request_id=request.pk, worker="second")
     assert not Inspection.objects.exists()
-    services.judge_request(request_id=request.pk, worker="second", redelivered=True)
+    worker.judge_request(request_id=request.pk, worker="second", redelivered=True)
     assert Inspection.objects.get().worker == "second"
 
 
@@ -481,14 +481,14 @@ def test_what_is_checked_is_set_for_the_category_with_a_reason(version: ModelVer
     record.refresh_from_db()
     assert record.outcome in ("good", "defective")
     assert record.score is not None
-    [warning] = selectors.inspection_document(record)["warnings"]
+    [warning] = documents.inspection_document(record)["warnings"]
     assert warning["code"] == "other_aspect"
     event = AuditEvent.objects.get(kind="input_checks.set")
     assert (event.actor_name, json.loads(event.before)["aspect"]) == ("olga", "refuse")
     assert (json.loads(event.after)["aspect"], json.loads(event.after)["reason"]) == ("warn", "line scan")
     set_input_checks(category=version.category, rules=InputRules(aspect="off", likeness="off"), reason="x", actor=user)
     record = sent(version, stretched)
-    assert (record.input_findings, selectors.inspection_document(record)["warnings"]) == (None, [])
+    assert (record.input_findings, documents.inspection_document(record)["warnings"]) == (None, [])
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from inspection.batches import gathering
 from inspection.batches import services as batches
 from inspection.judging import services
+from inspection.judging import worker as judging_worker
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.loading import runtime
 from modelzoo.services import request_deployment, set_threshold
 from records.assets import pixel_cache as handover
-from records.selectors import verify_chain
-from records.services import receive_image
+from records.assets.services import receive_image
+from records.audit.selectors import verify_chain
 from tests import parts
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +60,7 @@ def wait(deployment: Any, seed: int) -> InspectionRequest:
 
 
 def judge(request: InspectionRequest, **options: Any) -> None:
-    services.judge_request(request_id=request.pk, worker="test", **options)
+    judging_worker.judge_request(request_id=request.pk, worker="test", **options)
 
 
 def statuses(requests: list[InspectionRequest]) -> list[str]:
@@ -107,7 +109,7 @@ def test_a_worker_may_wait_for_company(
 ) -> None:
     settings.INFERENCE_BATCH_SIZE, settings.INFERENCE_BATCH_WAIT_MS = 2, 1000.0
     first, late = wait(deployment, 0), []
-    monkeypatch.setattr(services.time, "sleep", lambda seconds: late.append(wait(deployment, 1)))
+    monkeypatch.setattr(judging_worker.time, "sleep", lambda seconds: late.append(wait(deployment, 1)))
     judge(first)
     assert scored == [2]
     assert statuses([first, *late]) == ["done", "done"], "and no longer than until it has enough"
@@ -117,7 +119,7 @@ def test_other_models_and_batches_are_left_alone(deployment: Any, scored: list[i
     other = request_deployment(version=deployment.model_version, device="cpu", actor=None)
     requests = [wait(deployment, 0), wait(other, 1)]
     batch = batches.request_batch(
-        items=batches.receive_items(files=[("2.png", parts.png(2))], actor=None),
+        items=gathering.receive_items(files=[("2.png", parts.png(2))], actor=None),
         name="test",
         deployment=deployment,
         source="api",
@@ -144,7 +146,7 @@ def test_an_image_that_fails_fails_alone(deployment: Any, monkeypatch: pytest.Mo
 
 def test_an_image_whose_map_cannot_be_made_fails_alone(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [wait(deployment, seed) for seed in range(3)]
-    real, made = services.encode_map, []
+    real, made = judging_worker.encode_map, []
 
     def fail_once(anomaly_map: Any) -> Any:
         made.append(1)
@@ -152,7 +154,7 @@ def test_an_image_whose_map_cannot_be_made_fails_alone(deployment: Any, monkeypa
             raise ValueError("an anomaly map must be finite")
         return real(anomaly_map)
 
-    monkeypatch.setattr(services, "encode_map", fail_once)
+    monkeypatch.setattr(judging_worker, "encode_map", fail_once)
     judge(requests[0])
     assert sorted(statuses(requests)) == ["done", "done", "failed"]
 
@@ -162,7 +164,7 @@ def test_a_request_taken_away_leaves_the_others_alone(deployment: Any, monkeypat
     real = runtime.score
 
     def expire_one(held: runtime.Held, images: list[Any]) -> Any:
-        services._expire(requests[1])
+        judging_worker.expire_request(requests[1])
         return real(held, images)
 
     monkeypatch.setattr(runtime, "score", expire_one)
@@ -173,7 +175,7 @@ def test_a_request_taken_away_leaves_the_others_alone(deployment: Any, monkeypat
 
 def test_a_threshold_set_while_they_are_weighed_judges_them(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     request = wait(deployment, 0)
-    real = services.file_bytes
+    real = judging_worker.file_bytes
     filed: list[Any] = []
 
     def set_at_first(**words: Any) -> Any:
@@ -182,7 +184,7 @@ def test_a_threshold_set_while_they_are_weighed_judges_them(deployment: Any, mon
         filed.append(real(**words))
         return filed[-1]
 
-    monkeypatch.setattr(services, "file_bytes", set_at_first)
+    monkeypatch.setattr(judging_worker, "file_bytes", set_at_first)
     judge(request)
     record = Inspection.objects.get()
     assert (record.threshold_value, record.is_defective) == (1e-6, True)
@@ -192,7 +194,7 @@ def test_a_threshold_set_while_they_are_weighed_judges_them(deployment: Any, mon
 # ---------------------------------------------------------------- workers that die
 def begin(requests: list[InspectionRequest], worker: str = "dead") -> None:
     """As a worker leaves them that is killed while it judges them."""
-    claimed = services._claim_waiting(requests[0].pk, claim=uuid.uuid4(), worker=worker)
+    claimed = judging_worker._claim_waiting(requests[0].pk, claim=uuid.uuid4(), worker=worker)
     assert {request.pk for request in claimed} == {request.pk for request in requests}
     assert claimed[-1].pk == requests[0].pk, "written last, so that its message speaks for all"
 
@@ -210,7 +212,7 @@ def test_a_redelivered_message_speaks_for_all_that_its_worker_had_begun(
     assert statuses(requests) == ["done", "queued", "queued"]
     assert sorted(published) == sorted(request.pk for request in requests[1:])
     for pk in published:
-        services.judge_request(request_id=pk, worker="test")
+        judging_worker.judge_request(request_id=pk, worker="test")
     assert scored == [1, 1, 1], "what a worker died of is tried alone"
     assert statuses(requests) == ["done"] * 3
     assert Inspection.objects.count() == 3
@@ -219,7 +221,7 @@ def test_a_redelivered_message_speaks_for_all_that_its_worker_had_begun(
 def test_what_was_begun_before_is_no_company(deployment: Any, scored: list[int], published: list[uuid.UUID]) -> None:
     requests = [wait(deployment, seed) for seed in range(2)]
     begin(requests)
-    services.give_back_claims_of(worker="dead")
+    judging_worker.give_back_claims_of(worker="dead")
     fresh = wait(deployment, 5)
     judge(fresh)
     assert scored == [1]
@@ -236,7 +238,7 @@ def test_a_worker_that_starts_anew_gives_back_what_its_predecessor_had_begun(
     begin(mine, worker="inference@here")
     begin(others, worker="inference@there")
     published.clear()
-    services.give_back_claims_of(worker="inference@here")
+    judging_worker.give_back_claims_of(worker="inference@here")
     assert statuses(mine + others) == ["queued", "running"]
     assert published == [mine[0].pk]
     judge(mine[0])
@@ -258,7 +260,7 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
     monkeypatch.setattr(runtime, "score", watched)
 
     def work(settled: Any, **_: Any) -> bool:
-        services.judge_request(request_id=InspectionRequest.objects.get().pk, worker="test")
+        judging_worker.judge_request(request_id=InspectionRequest.objects.get().pk, worker="test")
         return bool(settled())
 
     monkeypatch.setattr(broker, "wait_until", work)

@@ -23,8 +23,8 @@ from modelzoo.selectors import (
     threshold_by_rule,
     threshold_in_force,
 )
+from records.audit.selectors import verify_chain
 from records.models import AuditEvent
-from records.selectors import verify_chain
 from tests.tasks import run_now
 from tests.versions import another, serve
 

@@ -14,8 +14,8 @@ from django.contrib.auth.models import User
 from common.errors import Conflict
 from modelzoo import services
 from modelzoo.models import Deployment, ModelVersion, Threshold
+from records.audit.selectors import verify_chain
 from records.models import AuditEvent
-from records.selectors import verify_chain
 from tests.threads import at_once
 from tests.versions import another, serve
 

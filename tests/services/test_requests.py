@@ -15,13 +15,13 @@ from django.test import Client
 from django.utils import timezone
 
 from common.errors import Conflict, NotFound
-from inspection.judging import selectors, services
+from inspection.judging import services, status, worker
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.loading import deployments
 from modelzoo.models import Deployment
+from records.assets.services import receive_image
 from records.models import AuditEvent
-from records.services import receive_image
 from tests import parts
 from tests.conftest import person
 from tests.tasks import run_now
@@ -160,8 +160,8 @@ def judged_while(
         asset, _ = receive_image(data=parts.png(seed), filename=f"{seed}.png", actor=None)
         operator = actor if seed else None
         waiting(deployment, asset, status="running", claim=claim, attempt=1, operator=operator)
-    requests = list(services.with_everything().order_by("created_at"))
-    real = services._conclude
+    requests = list(worker.with_everything().order_by("created_at"))
+    real = worker._conclude
 
     def conclude(request: InspectionRequest, *args: Any, **words: Any) -> None:
         real(request, *args, **words)
@@ -169,14 +169,14 @@ def judged_while(
         go_on.wait(10)
 
     def work() -> None:
-        services.judge_claimed(requests, worker="here", claim=claim)
+        worker.judge_claimed(requests, worker="here", claim=claim)
 
     def other() -> Any:
         assert first_is_written.wait(60)
         threading.Timer(0.5, go_on.set).start()
         return meanwhile(requests[1])
 
-    monkeypatch.setattr(services, "_conclude", conclude)
+    monkeypatch.setattr(worker, "_conclude", conclude)
     return at_once(work, other)
 
 
@@ -185,7 +185,7 @@ def judged_while(
 def test_who_gives_an_image_up_and_who_judges_it_with_others_do_not_wait_for_each_other(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = judged_while(deployment, monkeypatch, lambda second: services._expire(second), user)
+    answers = judged_while(deployment, monkeypatch, lambda second: worker.expire_request(second), user)
     assert answers == [None, False], "the worker had it"
     assert Inspection.objects.count() == 2
 
@@ -212,7 +212,7 @@ def test_a_retention_policy_is_set_while_an_image_of_its_category_is_judged(
     from retention.services import set_policy
 
     category = deployment.model_version.category
-    real = services._hold
+    real = worker._hold
 
     def hold(requests: Any) -> None:
         """The policy is begun before the worker has its first record."""
@@ -221,7 +221,7 @@ def test_a_retention_policy_is_set_while_an_image_of_its_category_is_judged(
         go_on.wait(10)
 
     held, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(services, "_hold", hold)
+    monkeypatch.setattr(worker, "_hold", hold)
 
     def set_it() -> Any:
         assert held.wait(60)
@@ -231,8 +231,8 @@ def test_a_retention_policy_is_set_while_an_image_of_its_category_is_judged(
     asset, _ = receive_image(data=parts.png(1), filename="a.png", actor=None)
     claim = uuid.uuid4()
     waiting(deployment, asset, status="running", claim=claim, attempt=1)
-    requests = list(services.with_everything())
-    answers = at_once(lambda: services.judge_claimed(requests, worker="here", claim=claim), set_it)
+    requests = list(worker.with_everything())
+    answers = at_once(lambda: worker.judge_claimed(requests, worker="here", claim=claim), set_it)
     assert not [answer for answer in answers if isinstance(answer, Exception)], answers
     assert Inspection.objects.count() == 1
 
@@ -271,16 +271,16 @@ def test_a_training_worker_judges_nothing(monkeypatch: pytest.MonkeyPatch, deplo
     seen = datetime(2026, 11, 27, 14, 3, tzinfo=UTC)
     monkeypatch.setattr(broker, "live_workers", lambda: {"training@here": ["training"]})
     monkeypatch.setattr(broker, "last_sign", lambda queue: seen if queue == "inference" else None)
-    assert selectors.traffic()["judging"] == {"alive": False, "since": seen, "waiting": 0}
+    assert status.traffic()["judging"] == {"alive": False, "since": seen, "waiting": 0}
     monkeypatch.setattr(broker, "live_workers", lambda: {"inference@here": ["inference"]})
-    assert selectors.traffic()["judging"] == {"alive": True, "since": None, "waiting": 0}
+    assert status.traffic()["judging"] == {"alive": True, "since": None, "waiting": 0}
 
 
 def test_what_waits_is_counted_by_images_not_by_messages(unanswered: InspectionRequest, signed_in: Client) -> None:
     shape = {"asset": unanswered.asset, "model_version": unanswered.model_version, "source": "web"}
     soon = timezone.now() + timedelta(seconds=60)
-    for status in ("queued", "running"):
-        InspectionRequest.objects.create(filename=status, status=status, deadline=soon, **shape)
+    for state in ("queued", "running"):
+        InspectionRequest.objects.create(filename=state, status=state, deadline=soon, **shape)
     InspectionRequest.objects.create(filename="over", status="queued", deadline=timezone.now(), **shape)
     said = signed_in.get("/api/status").json()
     assert said["judging"]["waiting"] == 2
@@ -311,7 +311,7 @@ def test_what_lost_its_message_is_published_again_where_none_is_on_its_way(
     calls: list[Any] = []
     monkeypatch.setattr(broker, "publish", lambda task, *ids: calls.append(ids))
     monkeypatch.setattr(broker, "queue_depths", lambda names: dict.fromkeys(names, depth))
-    services.sweep_requests()
+    worker.sweep_requests()
     assert calls == [(lost.pk,)] * published
 
 
@@ -327,7 +327,7 @@ def test_what_a_worker_had_begun_that_is_gone_is_given_back(
     monkeypatch.setattr(broker, "publish", lambda *_: True)
     monkeypatch.setattr(broker, "live_workers", lambda: alive)
     monkeypatch.setattr(broker, "is_reachable", lambda: True)
-    services.sweep_requests()
+    worker.sweep_requests()
     begun.refresh_from_db()
     assert begun.status == status
 
@@ -336,7 +336,7 @@ def test_without_a_broker_nobody_is_taken_for_dead(
     unanswered: InspectionRequest, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = waiting(deployment, unanswered.asset, status="running", worker="here", claim=uuid.uuid4(), attempt=1)
-    services.sweep_requests()
+    worker.sweep_requests()
     begun.refresh_from_db()
     assert begun.status == "running"
 

@@ -25,8 +25,8 @@ from modelzoo.loading import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site.tasks import sweep
+from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
-from records.selectors import verify_chain
 from tests import parts
 from tests.conftest import person
 from tuning import selectors, services

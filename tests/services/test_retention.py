@@ -24,9 +24,9 @@ from common.rights import Forbidden
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
+from records.assets.services import enter_asset, file_bytes
+from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
-from records.selectors import verify_chain
-from records.services import enter_asset, file_bytes
 from retention import leftovers, selectors, services, tasks
 from retention.models import RetentionPolicy, RetentionRun
 from tests.conftest import person

@@ -29,8 +29,9 @@ from modelzoo.loading import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_input_checks
+from records.assets.selectors import gate_limits
+from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
-from records.selectors import gate_limits, verify_chain
 from tests import parts
 from training import services as training
 from training.datasets.layout import open_mask, scan

@@ -19,7 +19,7 @@ from sklearn.metrics import cohen_kappa_score
 from common.errors import UserError
 from common.rights import Forbidden
 from inspection.history.filters import Filters
-from inspection.judging import selectors, services
+from inspection.judging import documents, selectors, services
 from inspection.models import Inspection, Review, Standing
 from inspection.reviews import agreement
 from inspection.reviews.services import (
@@ -32,8 +32,8 @@ from inspection.reviews.services import (
 )
 from modelzoo.models import ModelVersion
 from records.audit.audited_rows import verify_all
+from records.audit.selectors import verify_chain
 from records.models import AuditEvent
-from records.selectors import verify_chain
 from tests import parts
 from tests.conftest import person
 from tests.threads import at_once
@@ -343,10 +343,10 @@ def test_a_record_tells_where_it_stands_without_a_query_more(
     version: ModelVersion, operator: User, django_assert_num_queries: Any
 ) -> None:
     record = inspect(version)
-    assert selectors.inspection_document(selectors.find_inspection(record.pk))["review"] is None
+    assert documents.inspection_document(selectors.find_inspection(record.pk))["review"] is None
     record_review(inspection=record, verdict="defective", actor=operator, defect_type="dent")
     with django_assert_num_queries(1):
-        document = selectors.inspection_document(selectors.find_inspection(record.pk))
+        document = documents.inspection_document(selectors.find_inspection(record.pk))
     assert document["review"] == {
         "verdict": "defective",
         "reviewer": "otto",

@@ -86,7 +86,7 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.image_source import FileImageSource
     from records.assets.images import open_rgb
-    from records.selectors import gate_limits
+    from records.assets.selectors import gate_limits
     from training.benchmarks.runs import Contestant
 
     limits = gate_limits()

@@ -18,8 +18,8 @@ from common.names import MAX_BYTES
 from common.rights import Right, require
 from records.assets.file_tree import LeftOut
 from records.assets.images import clean_name
-from records.selectors import gate_limits
-from records.services import Actor
+from records.assets.selectors import gate_limits
+from records.audit.services import Actor
 from training.datasets.archives import ArchiveLimits, extract, is_archive
 from training.datasets.layout import CategoryScan, LabelNames, ScanProgress, scan
 from training.models import Dataset

@@ -16,8 +16,8 @@ from common.errors import UserError
 from common.rights import Right, require
 from records.assets.file_tree import is_hidden, is_junk
 from records.assets.images import clean_name
-from records.selectors import gate_limits
-from records.services import Actor
+from records.assets.selectors import gate_limits
+from records.audit.services import Actor
 from training.datasets.imports import Imported
 from training.datasets.labels import Reading, reading_of
 from training.datasets.layout import CategoryScan, DatasetRejected, scan

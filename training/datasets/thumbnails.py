@@ -7,8 +7,8 @@ from io import BytesIO
 from PIL import Image, ImageChops, ImageFilter
 
 from records.assets.images import open_rgb, thumbnail
+from records.assets.selectors import gate_limits
 from records.models import Asset
-from records.selectors import gate_limits
 from training.datasets.layout import open_mask
 
 SIDE = 240  # pixels, twice what a sheet shows at least

@@ -16,7 +16,7 @@ from PIL import Image
 
 from modelzoo.anomaly_maps import render_heat
 from records.assets.images import open_rgb
-from records.selectors import gate_limits
+from records.assets.selectors import gate_limits
 from training.datasets.layout import open_mask
 from training.models import DatasetImage
 from training.runs.evaluation import Judged, Judging, judge

@@ -35,7 +35,7 @@ from modelzoo.detectors.padim.detector import Padim
 from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_rgb
-from records.selectors import gate_limits
+from records.assets.selectors import gate_limits
 from training import services
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted

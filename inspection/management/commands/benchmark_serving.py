@@ -8,7 +8,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from inspection.judging.selectors import MAP_FORMS
+from inspection.judging.documents import MAP_FORMS
 from modelzoo.selectors import find_version
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from common.commands import ProductCommand
 from common.errors import UserError
 from inspection.judging import services
-from inspection.judging.selectors import inspection_document
+from inspection.judging.documents import inspection_document
 from inspection.models import Inspection
 from modelzoo.loading.options import how, how_options
 from modelzoo.models import ModelVersion

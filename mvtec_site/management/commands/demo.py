@@ -23,7 +23,7 @@ from common.commands import ProductCommand
 from common.errors import Unavailable
 from modelzoo.models import ModelVersion
 from mvtec_site.embedded.supervisor import Supervisor
-from records.services import audit
+from records.audit.services import audit
 from training.datasets.imports import import_path
 from training.models import Dataset, DatasetImage
 from training.selectors import images_of

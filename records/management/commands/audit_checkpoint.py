@@ -8,8 +8,8 @@ from typing import Any
 
 from common.commands import ProductCommand
 from records.audit.checkpoints import as_said, write_checkpoint
+from records.audit.services import make_checkpoint
 from records.audit.signing import own_key, pem
-from records.services import make_checkpoint
 
 
 class Command(ProductCommand):

@@ -13,8 +13,8 @@ from django.utils.timezone import is_naive, make_aware
 from common.commands import ProductCommand
 from common.errors import UserError
 from records.audit.export import lines_of
-from records.selectors import filter_events, stream_events
-from records.services import note_export
+from records.audit.selectors import filter_events, stream_events
+from records.audit.services import note_export
 
 FILTERS = ("actor", "kind", "object_type", "object_id", "source", "request_id", "since", "until")
 

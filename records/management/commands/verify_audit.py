@@ -15,7 +15,7 @@ from records.audit.audited_rows import verify_all
 from records.audit.chain import ChainReport
 from records.audit.checkpoints import Checkpoint, checkpoints_in, read_checkpoints
 from records.audit.export import read_events
-from records.selectors import verify_chain, verify_export
+from records.audit.selectors import verify_chain, verify_export
 
 
 class Command(ProductCommand):

@@ -1,4 +1,4 @@
-"""Reads: limits of the gate, the audit log, verification of its chain."""
+"""Reads: the audit log, verification of its chain."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
 from common.errors import NotFound, UserError
-from records.assets.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit
 from records.audit.chain import GENESIS, HASHED, ChainReport, Event, walk
 from records.audit.checkpoints import Checkpoint, as_said
 from records.audit.related import events_about
@@ -23,28 +21,6 @@ from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 
 _LARGEST = 2**63 - 1
 _CHUNK = 5000
-
-
-def gate_limits() -> GateLimits:
-    return GateLimits(
-        max_bytes=settings.MAX_FILE_SIZE,
-        formats=allowed_formats(),
-        max_pixels=settings.MAX_IMAGE_PIXELS,
-        sixteen_bit=cast(SixteenBit, settings.SIXTEEN_BIT),
-    )
-
-
-def allowed_formats() -> tuple[str, ...]:
-    """The formats that ALLOWED_EXTENSIONS names, of `records.assets.images.FORMATS`; it says what a content may be."""
-    named = {FORMAT_OF_EXTENSION[extension] for extension in settings.ALLOWED_EXTENSIONS}
-    return tuple(name for name in FORMATS if name in named)
-
-
-def accepted_files() -> str:
-    """What a browser is told to offer for an upload (`accept`): a help and no rule, the content decides."""
-    formats = allowed_formats()
-    types = [f"image/{name.lower()}" for name in formats]
-    return ",".join([*types, *(f".{extension}" for extension, name in FORMAT_OF_EXTENSION.items() if name in formats)])
 
 
 # ---------------------------------------------------------------- the audit log
@@ -144,7 +120,6 @@ def changes_of(before: Any, after: Any, field: str = "") -> list[dict[str, Any]]
 
 # ---------------------------------------------------------------- verification
 Progress = Callable[[int], None]
-"""Is told again and again how many more events were read."""
 
 
 def verify_chain(

@@ -1,0 +1,177 @@
+"""Gathering the images of a batch: files, a zip, a data set, a folder of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from PIL import Image
+
+from common.errors import UserError
+from common.rights import Right, require
+from inspection.batches import folders
+from modelzoo.loading import runtime
+from records.assets.file_tree import LeftOut
+from records.assets.images import GatedImage, ImageRejected, clean_name, pass_gate
+from records.assets.selectors import gate_limits
+from records.assets.services import report_refusal, store_image
+from records.audit.services import Actor
+from records.models import Asset
+from training.datasets.archives import ArchiveLimits, iter_images
+from training.selectors import images_of, latest_dataset
+
+T = TypeVar("T")
+_LONGEST_PATH = 1000  # characters, of a file within its folder
+_GATED_TOGETHER = 4  # decoded at once, at most, whatever their size
+
+
+# ---------------------------------------------------------------- asking for one
+@dataclass(frozen=True)
+class BatchItem:
+    """One image of a batch to be: kept already (`asset`), still to be read, or refused (`refusal`)."""
+
+    filename: str
+    asset: Asset | None = None
+    path: str = ""  # in its archive or folder; what has no asset yet is read from there
+    refusal: UserError | None = None
+
+
+def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor, in_archive: bool = False) -> list[BatchItem]:
+    """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others.
+
+    `in_archive`: the names are paths within an archive, and are kept as such beside the names.
+    """
+    items = []
+    for (name, data), passed in validate_images(validate_image, files):
+        path = _kept_path(name) if in_archive else ""
+        if isinstance(passed, ImageRejected):
+            report_refusal(filename=name, size=len(data), refusal=passed, actor=actor)
+            items.append(BatchItem(filename=clean_name(name), path=path, refusal=passed))
+        elif isinstance(passed, Exception):
+            raise passed
+        else:
+            asset = store_image(data=data, gated=passed.gated)
+            items.append(BatchItem(filename=passed.gated.clean_name, path=path, asset=asset))
+    return items
+
+
+def _kept_path(path: str) -> str:
+    """A path within an archive as it is kept: nothing of it is opened by that name again."""
+    return "".join(character for character in path if character.isprintable())[:_LONGEST_PATH]
+
+
+def items_in(folder: Path) -> tuple[list[BatchItem], LeftOut]:
+    """The images of a folder, not read yet, and what was left out; see `inspection.batches.folders`."""
+    listing = folders.images_in(folder)
+    return [_item_at(path) for path in listing.images], listing.left_out
+
+
+def _item_at(path: str) -> BatchItem:
+    if path.isprintable() and len(path) <= _LONGEST_PATH:
+        return BatchItem(filename=clean_name(path), path=path)
+    refusal = folders.FileUnreadable(
+        f"The path of the file cannot be kept: more than {_LONGEST_PATH} characters, or some that are not printable."
+    )
+    return BatchItem(filename=clean_name(path), refusal=refusal)
+
+
+@dataclass(frozen=True)
+class ValidatedImage:
+    """An image that passed the gate: its bytes, what is known of it, and its pixels."""
+
+    data: bytes
+    gated: GatedImage
+    pixels: Image.Image
+
+
+def validate_image(file: tuple[str, bytes]) -> ValidatedImage:
+    name, data = file
+    gated, pixels = pass_gate(data, name, gate_limits())
+    return ValidatedImage(data, gated, pixels)
+
+
+def validate_images(
+    look: Callable[[T], ValidatedImage], files: Iterable[T]
+) -> Iterator[tuple[T, ValidatedImage | Exception]]:
+    """Each file and what the gate says, decoded by as many threads as there are cores, a few at a time."""
+
+    def outcome(file: T) -> ValidatedImage | Exception:
+        try:
+            return look(file)
+        except Exception as error:  # noqa: BLE001 - it is this file's and stops no other
+            return error
+
+    waiting = iter(files)
+    while together := list(islice(waiting, _GATED_TOGETHER)):
+        yield from zip(together, runtime.in_threads(outcome, together), strict=True)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What a batch is to be made of, by one of the ways that images come in."""
+
+    name: str
+    items: list[BatchItem]
+    folder: Path | None = None
+    warnings: tuple[str, ...] = ()  # what was left out, and what may be misread, in sentences
+
+
+def gather(
+    *,
+    files: Sequence[UploadedFile] = (),
+    archive: UploadedFile | None = None,
+    dataset: str = "",
+    folder: str = "",
+    actor: Actor,
+) -> Gathered:
+    """The images of exactly one of: files, a zip, the test split of a data set, a folder of the server."""
+    require(actor, Right.INSPECT)
+    if len([way for way in (files, archive, dataset, folder) if way]) != 1:
+        raise UserError(
+            "Send exactly one of: images (files), archive (a zip), dataset (a name), folder (of the server).",
+            code="invalid",
+        )
+    if dataset:
+        named = latest_dataset(dataset)
+        items = [
+            BatchItem(filename=image.path, path=image.path, asset=image.asset) for image in images_of(named, "test")
+        ]
+        return Gathered(f"{named} test", items)
+    if folder:
+        found = folders.find_folder(folder)
+        items, left_out = items_in(found)
+        return _with_images(Gathered(folder, items, found, left_out.sentences()))
+    if archive:
+        limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
+        # Read once before anything of it is kept: damage may be in its last file. Decoding takes ten times as long.
+        for _ in iter_images(cast(BinaryIO, archive), limits):
+            pass
+        left_out = LeftOut()
+        images = iter_images(cast(BinaryIO, archive), limits, left_out)
+        items = receive_items(files=images, actor=actor, in_archive=True)
+        return _with_images(Gathered(str(archive.name), items, warnings=left_out.sentences()))
+    if len(files) > settings.BATCH_MAX_FILES:
+        raise UserError(
+            f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",
+            code="too_many_files",
+            status=ImageRejected.TOO_LARGE,
+        )
+    # The gate refuses one byte too many.
+    read = ((file.name or "", file.read(settings.MAX_FILE_SIZE + 1)) for file in files)
+    items = receive_items(files=read, actor=actor)
+    return Gathered(f"{len(files)} file{'s' if len(files) > 1 else ''}", items)
+
+
+def _with_images(gathered: Gathered) -> Gathered:
+    """Raises `UserError` that says what there was instead."""
+    if not gathered.items and gathered.warnings:
+        raise UserError(
+            f"There is no PNG or JPEG in {gathered.name[:200]}. {' '.join(gathered.warnings)} Nothing was kept.",
+            code="empty_batch",
+        )
+    return gathered

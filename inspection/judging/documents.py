@@ -1,0 +1,143 @@
+"""The JSON shapes of records and requests."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from django.urls import reverse
+
+from common.errors import UserError
+from inspection.judging.pictures import stored_map
+from inspection.models import Inspection, InspectionRequest, Review, Standing
+
+MAP_FORMS = ("full", "url", "none")
+# How pages and documents call a verdict, the model's and a person's alike.
+VERDICT_WORDS = {
+    Inspection.Outcome.GOOD.value: "GOOD",
+    Inspection.Outcome.DEFECTIVE.value: "DEFECT",
+    Inspection.Outcome.NOT_COMPARABLE.value: "NOT COMPARABLE",
+    Review.WITHDRAWN: "WITHDRAWN",
+}
+
+
+def verdict_in_words(inspection: Inspection) -> str:
+    """What stands of a record, as a title says it: a person's word with the name where it overrules the model's."""
+    word = VERDICT_WORDS[inspection.stands]
+    return f"{word}, {inspection.standing.reviewer.get_username()}" if inspection.differs else word
+
+
+def request_document(request: InspectionRequest) -> dict[str, Any]:
+    """What became of a request: whether its image has a record, may get one yet, or never will."""
+    record = getattr(request, "inspection", None)
+    ended = request.status in InspectionRequest.WITHOUT_RECORD
+    image_kept = request.asset is not None and request.asset.discarded_at is None
+    repeatable = ended and image_kept and request.batch_id is None
+    return {
+        "request_id": str(request.pk),
+        "status": request.status,
+        "final": request.status not in InspectionRequest.OPEN,
+        "deadline": request.deadline.isoformat() if request.deadline else None,
+        "inspection_id": str(record.pk) if record else None,
+        "inspection_url": reverse("api-inspection", args=[record.pk]) if record else None,
+        "code": request.error_code,
+        "detail": request.error,
+        "repeat_url": reverse("api-request-inspect", args=[request.pk]) if repeatable else None,
+        "repeat_of": str(request.repeat_of_id) if request.repeat_of_id else None,
+        "batch_id": str(request.batch_id) if request.batch_id else None,
+        "filename": request.filename,
+        "path": request.path,
+        "image_sha256": request.asset.sha256 if request.asset else None,
+        "station": request.station,
+        "part_number": request.part_number,
+        "lot": request.lot,
+        "serial_number": request.serial_number,
+        "created_at": request.created_at.isoformat(),
+    }
+
+
+def check_map_form(wanted: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
+    if wanted not in allowed:
+        raise UserError(f"anomaly_map must be one of {', '.join(allowed)}.", code="invalid")
+    return wanted
+
+
+def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> dict[str, Any]:
+    """One record as the API answers it: the seed's fields first, then what makes it a record.
+
+    What is not comparable has no verdict, no score and no map: these are null, and `reason` and `explanation` are not.
+    The numbers of a map that retention removed are null too.
+    """
+    document = listed_document(inspection) | {"regions": inspection.regions, "timings": inspection.timings}
+    if anomaly_map == "none":
+        document["anomaly_map"] = None
+    elif anomaly_map == "full" and inspection.map is not None:
+        document["anomaly_map"] = None if inspection.map.discarded_at else _numbers(inspection)
+    return document
+
+
+def listed_document(inspection: Inspection) -> dict[str, Any]:
+    """The same for lists: without regions and timings, which are long, and with the map's address."""
+    version = inspection.model_version
+    return {
+        "reconstruction_error": inspection.score,
+        "is_defective": inspection.is_defective,
+        "threshold": inspection.threshold_value,
+        "confidence": inspection.confidence,
+        "anomaly_map": reverse("inspection-map", args=[inspection.pk]) if inspection.map is not None else None,
+        "inspection_id": str(inspection.pk),
+        "outcome": inspection.outcome,
+        "reason": inspection.reason,
+        "explanation": inspection.explanation,
+        "warnings": [
+            {"code": finding["code"], "detail": finding["explanation"]} for finding in inspection.input_findings or []
+        ],
+        "score": inspection.score,
+        "p_value": inspection.p_value,
+        "region_count": inspection.region_count,
+        "largest_region_px": inspection.largest_region_px,
+        "algorithm": version.algorithm,
+        "model_version": version.pk,
+        "category": version.category.name,
+        "threshold_revision": inspection.threshold.revision,
+        "filename": inspection.filename,
+        "path": inspection.request.path,
+        "image_sha256": inspection.asset.sha256,
+        "image_format": inspection.asset.image_format,
+        "image_url": reverse("inspection-image", args=[inspection.pk]),
+        "overlay_url": reverse("inspection-overlay", args=[inspection.pk]) if inspection.map is not None else None,
+        "page_url": reverse("inspection", args=[inspection.pk]),
+        "station": inspection.station,
+        "part_number": inspection.part_number,
+        "lot": inspection.lot,
+        "serial_number": inspection.serial_number,
+        "device": inspection.device,
+        "worker": inspection.worker,
+        "created_at": inspection.created_at.isoformat(),
+        "review": standing_document(getattr(inspection, "standing", None)),
+    }
+
+
+def standing_document(standing: Standing | None) -> dict[str, Any] | None:
+    """Where a record stands after what people said of it, None where nobody did.
+
+    No query of its own where the reviewer was fetched along.
+    """
+    if standing is None:
+        return None
+    return {
+        "verdict": standing.verdict,
+        "reviewer": standing.reviewer.get_username(),
+        "defect_type": standing.defect_type,
+        "overruled": standing.overruled,
+        "contested": standing.contested,
+        "reviews": standing.reviews,
+    }
+
+
+def _numbers(inspection: Inspection) -> list[list[float]]:
+    """The map as nested lists [H][W]. Seven digits of its maximum: it is kept to less, and the rest would be noise."""
+    values = stored_map(inspection)
+    digits = 6 - math.floor(math.log10(values.max())) if values.max() > 0 else 0
+    return values.astype(np.float64).round(digits).tolist()

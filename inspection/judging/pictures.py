@@ -1,0 +1,60 @@
+"""Reads: the pictures of a record: as it was sent, small, its anomaly map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import NotFound
+from inspection.models import Inspection
+from modelzoo.anomaly_maps import MEDIA_TYPE, decode_map, render_heat
+from records.assets.images import open_rgb, thumbnail
+from records.assets.selectors import gate_limits
+
+
+# ---------------------------------------------------------------- pictures of a record
+@dataclass(frozen=True)
+class Picture:
+    data: bytes
+    media_type: str
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+def original(inspection: Inspection) -> Picture:
+    """The bytes that were judged, as they were sent."""
+    return Picture(inspection.asset.read(), inspection.asset.content_type)
+
+
+def small(inspection: Inspection) -> Picture:
+    return Picture(thumbnail(open_rgb(inspection.asset.read(), gate_limits())), "image/jpeg")
+
+
+def stored_map(inspection: Inspection) -> NDArray[np.float32]:
+    """The anomaly map [h, w] as it is kept: it lies over the whole image, pixel for pixel or reduced."""
+    if inspection.map is None or inspection.map_maximum is None:
+        raise _no_map(inspection)
+    return decode_map(inspection.map.read(), inspection.map_maximum)
+
+
+def _no_map(inspection: Inspection) -> NotFound:
+    return NotFound(f"Inspection {inspection.pk} has no anomaly map: {inspection.explanation}", code="no_map")
+
+
+def raw_map(inspection: Inspection) -> Picture:
+    """The anomaly map as it is kept: 16-bit PNG; the header names the value of its highest level."""
+    if inspection.map is None:
+        raise _no_map(inspection)
+    return Picture(inspection.map.read(), MEDIA_TYPE, {"X-Map-Maximum": repr(inspection.map_maximum)})
+
+
+def heat(inspection: Inspection) -> Picture:
+    """The map as a transparent layer over the image, on the scale of the threshold that was in force."""
+    layer = render_heat(
+        stored_map(inspection),
+        threshold=inspection.threshold_value,
+        width=inspection.asset.width,
+        height=inspection.asset.height,
+    )
+    return Picture(layer, MEDIA_TYPE)
