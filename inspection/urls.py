@@ -8,7 +8,6 @@ from inspection.line import views as line
 from inspection.record import views as record
 from inspection.reviews import dataset_views as datasets
 from inspection.reviews import views as reviews
-from modelzoo import promotion_views as models
 
 urlpatterns = [
     path("", line.line, name="line"),
@@ -28,8 +27,6 @@ urlpatterns = [
     path("inspections/<uuid:inspection_id>/review", record.review, name="inspection-review"),
     path("inspections/<uuid:inspection_id>/similar", record.similar, name="inspection-similar"),
     path("inspections/<uuid:inspection_id>/certificate.pdf", record.certificate, name="inspection-certificate"),
-    path("models/<int:version_id>/promote", models.promote, name="model-promote"),
-    path("models/<int:version_id>/roll-back", models.roll_back, name="model-roll-back"),
     path("batches/", batches.browse, name="batches"),
     path("batches/<uuid:batch_id>/", batches.batch_page, name="batch-page"),
     path("batches/<uuid:batch_id>/cancel", batches.cancel, name="batch-cancel"),

@@ -10,4 +10,6 @@ urlpatterns = [
     path("models/pictures/<str:name>/", views.input_checks, name="input-checks"),
     path("models/<int:version_id>/", views.model, name="model"),
     path("models/<int:version_id>/archive", views.archive, name="model-archive"),
+    path("models/<int:version_id>/promote", views.promote, name="model-promote"),
+    path("models/<int:version_id>/roll-back", views.roll_back, name="model-roll-back"),
 ]

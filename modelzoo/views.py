@@ -21,7 +21,8 @@ from common.rights import Right
 from common.web.decorators import needs
 from modelzoo import pages as overview
 from modelzoo import services
-from modelzoo.models import Category, InputCheckSettings, ModelVersion
+from modelzoo.loading.deployments import await_deployment
+from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
 from modelzoo.torch_free import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 
@@ -215,3 +216,38 @@ def archive(request: HttpRequest, version_id: int) -> HttpResponse:
         return model_page(request, version_id, failed=error)
     messages.success(request, f"{version} is archived. It can still be promoted.")
     return redirect(reverse("model", args=[version_id]))
+
+
+@require_POST
+@needs(Right.DEPLOY)
+def promote(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Load a version and put it in production; answered once a worker holds it, or could not."""
+    version = version_or_404(version_id)
+    try:
+        asked = services.request_promotion(version=version, reason=reason_of(request), actor=request.user)
+        made = await_deployment(deployment=asked)
+    except UserError as error:
+        return model_page(request, version_id, failed=error)
+    return _done(request, made)
+
+
+@require_POST
+@needs(Right.DEPLOY)
+def roll_back(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Load the version that served before this one."""
+    version = version_or_404(version_id)
+    try:
+        asked = services.request_rollback(category=version.category, reason=reason_of(request), actor=request.user)
+        made = await_deployment(deployment=asked)
+    except UserError as error:
+        return model_page(request, version_id, failed=error)
+    return _done(request, made)
+
+
+def _done(request: HttpRequest, made: Deployment) -> HttpResponse:
+    messages.success(
+        request,
+        f"{made.model_version} is in production, on {made.device} in {made.precision_chosen or made.precision}: it "
+        "judges from the next image on.",
+    )
+    return redirect(reverse("model", args=[made.model_version_id]))

@@ -8,7 +8,7 @@ from inspection.batches.worker import sweep_batches
 from inspection.judging.worker import sweep_requests
 from records.audit.verification import sweep_verifications
 from retention.services import sweep_retention
-from training.services import sweep_runs
+from training.runs.services import sweep_runs
 from tuning.services import sweep_rescorings
 
 

@@ -29,6 +29,7 @@ urlpatterns = [
     ),
     path("", include("inspection.urls")),
     path("", include("accounts.urls")),
+    path("", include("records.urls")),
     path("", include("retention.urls")),
     path("docs/problems", views.problem_list, name="problems"),
     path("help/", views.help_page, name="help"),

@@ -13,10 +13,10 @@ from common.numbers import score_text
 from common.web.charts import Chart, lanes, line
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
-from training.documents import runs
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
 from training.report.page import told
 from training.report.words import figure, percent
+from training.runs.documents import runs
 
 _OFFERED_MOST = 200  # snapshots to choose from
 _RELATED_MOST = 5

@@ -18,8 +18,8 @@ from django.conf import settings
 from common.database import UNAVAILABLE, drop_broken_connection
 from jobs import liveness
 from jobs.processes import die_with_parent
-from training import services
 from training.models import TrainingRun
+from training.runs import services as runs_services
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 20
@@ -30,7 +30,7 @@ _HUNG_SECONDS = 120.0
 @shared_task(acks_late=False)
 def supervise(run_id: str) -> None:
     """Claim a run and see its subprocess to the end. A run that is not to be had is somebody else's: nothing to do."""
-    claim = services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")
+    claim = runs_services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")
     if claim is None:
         return
     process = subprocess.Popen(_command(claim), preexec_fn=die_with_parent)
@@ -43,15 +43,15 @@ def supervise(run_id: str) -> None:
             liveness.progress()
             if state.should_stop is not None or state.should_terminate is not None:
                 _stop(process)
-                services.release_run(claim=claim)
+                runs_services.release_run(claim=claim)
                 return
             if watch.is_hung():
                 # The row says what is next: the sweep tries it again, or it was cancelled.
                 log.error("The process of training run %s hangs and is killed.", run_id)
                 process.kill()
                 process.wait()
-                if services.is_cancelled(claim=claim):
-                    services.end_run(
+                if runs_services.is_cancelled(claim=claim):
+                    runs_services.end_run(
                         run_id=claim.run_id,
                         claim=claim,
                         status=TrainingRun.Status.CANCELLED,
@@ -59,7 +59,7 @@ def supervise(run_id: str) -> None:
                     )
                 return
     if code > 0:
-        services.end_run(
+        runs_services.end_run(
             run_id=claim.run_id,
             claim=claim,
             status=TrainingRun.Status.FAILED,
@@ -69,7 +69,7 @@ def supervise(run_id: str) -> None:
     # Killed by a signal: the row stays claimed until its lease runs out, and the sweep tries it again.
 
 
-def _command(claim: services.Claim) -> list[str]:
+def _command(claim: runs_services.Claim) -> list[str]:
     manage = str(Path(settings.BASE_DIR) / "manage.py")
     return [sys.executable, manage, "execute_run", str(claim.run_id), str(claim.token)]
 
@@ -77,7 +77,7 @@ def _command(claim: services.Claim) -> list[str]:
 class _Watch:
     """Whether the process that trains still renews its lease, and stops when it was asked to."""
 
-    def __init__(self, claim: services.Claim) -> None:
+    def __init__(self, claim: runs_services.Claim) -> None:
         self._claim = claim
         self._looked_at = time.monotonic()
         self._silent_since = self._cancelled_since = 0.0
@@ -88,7 +88,7 @@ class _Watch:
             return False
         self._looked_at = now
         try:
-            held, cancelled = services.is_held(claim=self._claim), services.is_cancelled(claim=self._claim)
+            held, cancelled = runs_services.is_held(claim=self._claim), runs_services.is_cancelled(claim=self._claim)
         except UNAVAILABLE as error:  # nobody can renew a lease, nor see that one was
             log.warning("Training run %s cannot be looked at: %s", self._claim.run_id, error)
             drop_broken_connection()

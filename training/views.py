@@ -20,12 +20,17 @@ from common.api.base import immutable, read_page
 from common.errors import NotFound, UserError
 from common.rights import Right
 from common.web.decorators import needs
-from training import browsing, documents, selectors, services
+from training import browsing
+from training.datasets import documents as datasets_documents
+from training.datasets import selectors as datasets_selectors
 from training.datasets import thumbnails
 from training.datasets.imports import Imported, import_upload
 from training.datasets.layout import LabelNames
 from training.datasets.loose_images import import_images, preview_images
 from training.models import Dataset, Evaluation, TrainingRun
+from training.runs import documents as runs_documents
+from training.runs import selectors as runs_selectors
+from training.runs import services as runs_services
 from training.runs.estimates import remaining_time
 from training.runs.forms import RunForm
 from training.runs.options import threshold_rule
@@ -158,7 +163,7 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
         context["nothing"] = True
     else:
         try:
-            images = documents.images(found, split=split, defect_type=kind)
+            images = datasets_documents.images(found, split=split, defect_type=kind)
             page = read_page(images, request, ordering=("path",))
         except UserError as error:
             context["lost"], status = error, error.status
@@ -195,7 +200,7 @@ def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> 
 @needs(Right.READ)
 def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """A small picture of an image. It never changes."""
-    asset = _or_404(selectors.find_image, image_id).asset
+    asset = _or_404(datasets_selectors.find_image, image_id).asset
     if asset.discarded_at is not None:
         raise Http404("Retention removed the file.")
     return immutable(
@@ -209,7 +214,7 @@ def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
 @needs(Right.READ)
 def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """What is defective in an image, as a line to lie over its thumbnail. It never changes."""
-    mask = _or_404(selectors.find_image, image_id).mask
+    mask = _or_404(datasets_selectors.find_image, image_id).mask
     if mask is None or mask.discarded_at is not None:
         raise Http404("There is no mask of it, or no longer.")
     return immutable(
@@ -250,7 +255,7 @@ def training(request: HttpRequest) -> HttpResponse:
 @needs(Right.TRAIN)
 def start(request: HttpRequest) -> HttpResponseBase:
     """The form of a new run: `?dataset=` chooses, `?like=` fills in what another run was asked for."""
-    like = _or_404(selectors.find_run, _number(request, "like")) if request.GET.get("like") else None
+    like = _or_404(runs_selectors.find_run, _number(request, "like")) if request.GET.get("like") else None
     offered = browsing.trainable()
     wanted = like.dataset_id if like else _number(request, "dataset")
     if wanted and wanted not in {row.pk for row in offered}:  # an older one than those on offer
@@ -279,7 +284,7 @@ def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> Tra
     options = form.chosen_options
     if not options.is_valid():
         return None
-    return services.queue_run(
+    return runs_services.queue_run(
         dataset=next(row for row in offered if row.pk == form.cleaned_data["dataset"]),
         algorithm=options.algorithm,
         options=options.cleaned_data,
@@ -293,7 +298,7 @@ def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> Tra
 @needs(Right.READ)
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far a run is and what it says; what came of it."""
-    found = _or_404(selectors.find_run, run_id)
+    found = _or_404(runs_selectors.find_run, run_id)
     evaluated = found.model_version and browsing.evaluation_of(found.model_version)
     context = _run_context(found) | {
         "evaluation": evaluated,
@@ -311,10 +316,10 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 @needs(Right.READ)
 def live(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far an open run is, and the log from `?offset=` on, to be appended; the page anew once the run is over."""
-    found = _or_404(selectors.find_run, run_id)
+    found = _or_404(runs_selectors.find_run, run_id)
     if found.status not in TrainingRun.OPEN:
         return HttpResponseClientRefresh()
-    text, _, _ = documents.log_from(found, _number(request, "offset") or 0)
+    text, _, _ = runs_documents.log_from(found, _number(request, "offset") or 0)
     return render(request, "training/live.html", _run_context(found) | {"appended": text})
 
 
@@ -322,7 +327,7 @@ def _run_context(found: TrainingRun) -> dict[str, Any]:
     return {
         "run": found,
         "is_open": found.status in TrainingRun.OPEN,
-        "ahead": selectors.running_instead_of(found),
+        "ahead": runs_selectors.running_instead_of(found),
         "remaining": _duration_words(remaining_time(found)),
         "percent": round(100 * found.progress),
         "offset": found.log_start + len(found.log),
@@ -357,7 +362,7 @@ def _rule_words(found: TrainingRun) -> str:
 def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
     """Ask a run to stop."""
     try:
-        stopped = services.cancel_run(run_id=run_id, actor=request.user)
+        stopped = runs_services.cancel_run(run_id=run_id, actor=request.user)
     except NotFound as error:
         raise Http404(error.detail) from error
     except UserError as error:
@@ -375,7 +380,7 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
 @needs(Right.READ)
 def run_report(request: HttpRequest, run_id: int) -> HttpResponse:
     """The newest evaluation of what came of a run."""
-    found = _or_404(selectors.find_run, run_id)
+    found = _or_404(runs_selectors.find_run, run_id)
     evaluated = found.model_version and browsing.evaluation_of(found.model_version)
     if not evaluated:
         raise Http404("There is no evaluation of this run: it has no version, or its data set no test images.")

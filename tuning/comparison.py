@@ -15,7 +15,7 @@ from inspection.models import Inspection
 from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
 from training.models import Evaluation
-from tuning import selectors
+from tuning import documents, selectors
 from tuning.models import RescoringRun
 
 _RUNS = 5
@@ -137,7 +137,7 @@ def _at_thresholds(run: RescoringRun, judge: float, scorer: float) -> dict[str, 
 
 def _verdicts(run: RescoringRun) -> list[dict[str, Any]]:
     """A row for each verdict of the records, a column for each new one."""
-    rows = selectors.rescoring_summary(run)["verdicts"]
+    rows = documents.rescoring_summary(run)["verdicts"]
     counted = {(row["recorded"], row["rescored"]): row["count"] for row in rows}
     outcomes = ("good", "defective", "not_comparable")
     return [

@@ -23,7 +23,7 @@ from records.assets.services import report_refusal, store_image
 from records.audit.services import Actor
 from records.models import Asset
 from training.datasets.archives import ArchiveLimits, iter_images
-from training.selectors import images_of, latest_dataset
+from training.datasets.selectors import images_of, latest_dataset
 
 T = TypeVar("T")
 _LONGEST_PATH = 1000  # characters, of a file within its folder

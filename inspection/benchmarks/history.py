@@ -32,6 +32,7 @@ from common.context import acting
 from common.errors import Conflict
 from inspection.benchmarks.synthetic import has_real_records
 from inspection.history import filters as history
+from inspection.history import selectors as history_selectors
 from inspection.history.exports import export_inspections
 from inspection.judging import documents, selectors, worker
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
@@ -104,8 +105,8 @@ def _page(query: Query, cursor: str = "") -> tuple[list[Any], str | None]:
     """The keys of a page and the address of the next one; the page itself is made, and thrown away."""
     filters = history.parse_filters(query)
     request = RequestFactory().get(cursor or "/api/inspections", headers={"host": "localhost"})
-    page = read_page(history.keys(filters), request, ordering=filters.ordering)
-    JSONRenderer().render(page.response(history.listed(page.rows)).data)
+    page = read_page(history_selectors.keys(filters), request, ordering=filters.ordering)
+    JSONRenderer().render(page.response(history_selectors.listed(page.rows)).data)
     return page.rows, page.next
 
 

@@ -15,6 +15,7 @@ from common.api.base import PAGE_PARAMETERS, ApiView, OneForm, page_output, prob
 from common.csv_tables import DEFAULT_DIALECT, DIALECTS
 from common.rights import Right
 from inspection.history import filters as history
+from inspection.history import selectors
 from inspection.history.exports import COLUMNS, FORMS, export_inspections
 from inspection.judging.serializers import InspectionOutput
 from inspection.models import Inspection, Review
@@ -90,7 +91,7 @@ class HistoryView(ApiView):
             *FILTER_PARAMETERS,
             OpenApiParameter(
                 "order",
-                {"type": "string", "enum": [*history.ORDERS], "default": "newest"},
+                {"type": "string", "enum": [*selectors.ORDERS], "default": "newest"},
                 description="by score or margin (score minus threshold) only what was scored is listed",
             ),
             *PAGE_PARAMETERS,
@@ -100,9 +101,9 @@ class HistoryView(ApiView):
     )
     def get(self, request: Request) -> Response:
         filters = history.parse_filters(request.query_params, beside=("limit", "cursor", "order"), strict=True)
-        keys, ordering = history.in_order(filters, history.check_order(request.query_params.get("order", "")))
+        keys, ordering = selectors.in_order(filters, selectors.check_order(request.query_params.get("order", "")))
         page = read_page(keys, request, ordering=ordering)
-        return page.response(history.listed(page.rows))
+        return page.response(selectors.listed(page.rows))
 
 
 class ExportView(ApiView):

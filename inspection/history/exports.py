@@ -21,7 +21,8 @@ from django.utils import timezone
 from common.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_dialect
 from common.errors import UserError
 from common.rights import Right, require
-from inspection.history.filters import Filters, in_chunks
+from inspection.history.filters import Filters
+from inspection.history.selectors import in_chunks
 from inspection.models import Inspection
 from records.audit.services import Actor, audit
 

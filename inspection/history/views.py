@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -22,50 +21,23 @@ from common.errors import UserError
 from common.rights import Right, may
 from common.web.decorators import needs, refusal
 from common.web.toasts import toast_on_next_page, with_toast
-from inspection.history import filters as history
 from inspection.history import pages as browsing
+from inspection.history import selectors as history_selectors
+from inspection.history.figures import Figures, figures_of
+from inspection.history.forms import LABELS, OUTCOME_CHOICES, PERIOD_CHOICES, HistoryForm
 from inspection.history.pages import SHEET, Query
 from inspection.history.services import delete_view, save_view
 from inspection.judging import documents, selectors
-from inspection.models import Inspection, Review
+from inspection.models import Inspection
 from inspection.reviews.services import record_reviews
 from modelzoo.models import ModelVersion
 
-_LABELS = {
-    "period": "Period",
-    "since": "From",
-    "until": "Until",
-    "category": "Category",
-    "outcome": "Model's verdict",
-    "score_min": "Score at least",
-    "score_max": "Score at most",
-    "model_version": "Model",
-    "threshold": "Threshold",
-    "threshold_revision": "Threshold revision",
-    "station": "Station",
-    "lot": "Lot",
-    "part_number": "Part number",
-    "source": "Source",
-    "operator": "Operator",
-    "serial_number": "Serial number",
-    "serial": "Serial number begins with",
-    "search": "File, serial, lot or part begins with",
-    "batch": "Batch",
-    "image_sha256": "Image",
-    "reviewed": "Reviewed",
-    "overruled": "Overruled",
-    "contested": "Contested",
-    "review_verdict": "Person's verdict",
-    "reviewer": "Reviewer",
-}
 # Compared letter by letter, which a person is told who found nothing.
 _LETTER_BY_LETTER = {"search", "serial", "serial_number", "lot", "part_number", "station"}
-_PERIODS = {"today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
-_OUTCOMES = {"good": "Good", "defective": "Defect", "not_comparable": "Not comparable"}
 # One click each. Whatever else is filtered by has a field, or comes with a link from another page.
 _QUICK = (
-    ("Period", [("period", value, words) for value, words in _PERIODS.items()]),
-    ("Model's verdict", [("outcome", value, words) for value, words in _OUTCOMES.items()]),
+    ("Period", [("period", value, words) for value, words in PERIOD_CHOICES.items()]),
+    ("Model's verdict", [("outcome", value, words) for value, words in OUTCOME_CHOICES.items()]),
     (
         "Review",
         [("reviewed", "no", "Not reviewed"), ("overruled", "yes", "Overruled"), ("contested", "yes", "Contested")],
@@ -152,12 +124,12 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
     if wrong:
         return found  # a record that is missing because of a typing error would be a wrong answer
     try:
-        keys, ordering = history.in_order(filters, query.order or "newest")
+        keys, ordering = history_selectors.in_order(filters, query.order or "newest")
         page = read_page(keys, request, ordering=ordering)
     except UserError as error:
         return found | {"lost": error}
     return found | {
-        "records": history.records_of(page.rows),
+        "records": history_selectors.records_of(page.rows),
         "older": page.next and _address(query, _cursor_of(page.next)),
         "newer": page.previous and _address(query, _cursor_of(page.previous)),
     }
@@ -176,13 +148,13 @@ def figures(request: HttpRequest) -> HttpResponse:
     filters, wrong = browsing.read_filters(request.GET)
     context: dict[str, Any] = {"back": _address(query), "here": request.get_full_path(), "wrong": wrong}
     if not wrong:
-        found = browsing.figures(filters)
+        found = figures_of(filters)
         context |= {"figures": found, "tiles": _tiles(found, query)}
     page = "history/figures.html#figures" if request.htmx else "history/figures.html"  # type: ignore[attr-defined]
     return render(request, page, context, status=HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK)
 
 
-def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
+def _tiles(found: Figures, query: Query) -> list[dict[str, Any]]:
     """The counts, each with the address of the records that it counts."""
 
     def tile(what: str, count: int, of: int, name: str, value: str, whole: str = "") -> dict[str, Any]:
@@ -193,7 +165,7 @@ def _tiles(found: browsing.Figures, query: Query) -> list[dict[str, Any]]:
 
     of_verdict = query.without("outcome")
     tiles = [{"what": "Records", "count": found.total, "more": found.more}]
-    for outcome, words in _OUTCOMES.items():
+    for outcome, words in OUTCOME_CHOICES.items():
         if outcome == "not_comparable":
             one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
         else:  # people may have overruled it
@@ -343,80 +315,7 @@ def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Ch
         elif name == "threshold":
             shown = browsing.named(name, value, of_several=len(names) > 1)
         elif name in ("period", "outcome"):
-            shown = {**_PERIODS, **_OUTCOMES}.get(value, value)
+            shown = {**PERIOD_CHOICES, **OUTCOME_CHOICES}.get(value, value)
         elif name == "image_sha256":
             shown = f"{value[:12]}..."
-        yield _Chip(f"{_LABELS[name]}: {shown}", _address(query.without(name, value))), (name, value) in _ONE_CLICK
-
-
-def _at_field(name: str, text: str) -> str:
-    """The sentence without what stands around it anyway: which field it is, and that nothing is shown."""
-    words = text.removeprefix(f"{name} ").removesuffix(" Nothing was looked up.")
-    return words[:1].upper() + words[1:]
-
-
-def _text(name: str, *, suggested: str = "", **attrs: Any) -> forms.CharField:
-    words = {"list": suggested, "autocomplete": "off"} if suggested else {"autocomplete": "off"}
-    return forms.CharField(label=_LABELS[name], required=False, widget=forms.TextInput(words | attrs))
-
-
-def _choice(name: str, choices: Iterable[tuple[str, str]] = ()) -> forms.CharField:
-    return forms.CharField(label=_LABELS[name], required=False, widget=forms.Select(choices=[("", "any"), *choices]))
-
-
-_YES_NO = (("yes", "yes"), ("no", "no"))
-_SUGGESTED = ("people", "stations", "lots", "part_numbers", "sources")
-
-
-class HistoryForm(forms.Form):
-    """The filters as fields. What a value means is the filters' own business: this shows, it does not judge."""
-
-    period = _choice("period", [*_PERIODS.items()])
-    since = _text("since")
-    until = _text("until")
-    category = _choice("category")
-    outcome = forms.MultipleChoiceField(
-        label=_LABELS["outcome"], required=False, choices=_OUTCOMES, widget=forms.CheckboxSelectMultiple
-    )
-    score_min = _text("score_min", inputmode="decimal")
-    score_max = _text("score_max", inputmode="decimal")
-    model_version = _choice("model_version")
-    threshold_revision = _text("threshold_revision", inputmode="numeric")
-    station = _text("station", suggested="stations")
-    lot = _text("lot", suggested="lots")
-    part_number = _text("part_number", suggested="part_numbers")
-    source = _text("source", suggested="sources")
-    operator = _text("operator", suggested="people")
-    reviewed = _choice("reviewed", _YES_NO)
-    overruled = _choice("overruled", _YES_NO)
-    contested = _choice("contested", _YES_NO)
-    review_verdict = _choice("review_verdict", Review.Verdict.choices)
-    reviewer = _text("reviewer", suggested="people")
-    search = forms.CharField(
-        required=False,
-        widget=forms.TextInput(
-            {"type": "search", "form": "filters", "placeholder": "File, serial, lot or part", "maxlength": 100}
-        ),
-    )
-
-    def __init__(self, params: QueryDict, wrong: dict[str, str], offered: browsing.Offered) -> None:
-        super().__init__(params)
-        self.is_valid()
-        for name, text in wrong.items():
-            if name in self.fields:
-                self.errors[name] = self.error_class([_at_field(name, text)])
-        self._choose("category", [(name, name) for name in offered.categories])
-        self._choose("model_version", [(str(version.pk), str(version)) for version in offered.versions])
-        for name in ("since", "until"):  # a browser's calendar knows days only; a moment stays what it is
-            if name not in wrong and len(params.get(name, "")) in (0, len("2026-11-24")):
-                self.fields[name].widget.input_type = "date"
-        self.suggestions = [(name, getattr(offered, name)) for name in _SUGGESTED]
-        # What has no field but was asked for by a link stays asked for.
-        self.others = [(name, value) for name, value in Query.of(params).pairs if name not in self.fields]
-
-    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
-        """What there is to choose from, with what was chosen, which may be none of it."""
-        value = self.data.get(name, "")
-        if value and value not in dict(choices):
-            choices = [*choices, (value, value)]
-        self.fields[name].widget.choices = [("", "any"), *choices]
+        yield _Chip(f"{LABELS[name]}: {shown}", _address(query.without(name, value))), (name, value) in _ONE_CLICK

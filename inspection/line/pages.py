@@ -12,7 +12,8 @@ from django.core.cache import cache
 from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
-from inspection.history.filters import Filters, keys, records_of
+from inspection.history.filters import Filters
+from inspection.history.selectors import keys, records_of
 from inspection.judging import selectors
 from inspection.models import Inspection, InspectionRequest, Standing
 from jobs import broker

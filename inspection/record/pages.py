@@ -7,23 +7,19 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import numpy as np
-from django.core.files.storage import default_storage
 from django.db.models import Q
-from numpy.typing import NDArray
 
 from common.api.base import beyond
 from common.numbers import score_text
 from common.web.charts import Chart, lanes
-from inspection.history.filters import ORDERS, Filters, in_order, keys, records_of
+from inspection.history.filters import Filters
+from inspection.history.selectors import ORDERS, in_order, keys, records_of
 from inspection.judging import documents, selectors
 from inspection.models import Inspection, InspectionRequest, Review
 from inspection.reviews.services import effective_reviews
-from modelzoo.anomaly_maps import decode_map
 from records.audit.selectors import changes_of
 from records.models import Asset, AuditEvent
 
@@ -251,65 +247,3 @@ def removal(record: Inspection) -> str:
         if said.get("policy_revision"):
             return f"Revision {said['policy_revision']} of the retention policy of {said['category']} did it."
     return ""
-
-
-# ---------------------------------------------------------------- parts like it
-NEAREST, BLOCKS = 200, 8
-# Chosen by looking at cases: below it two maps have little in common but that they are maps.
-LIKENESS_LEAST = 0.6
-_SIMILAR_MOST = 6
-
-
-@dataclass(frozen=True)
-class Similar:
-    record: Inspection
-    likeness: float  # 1: the same pattern; 0: none in common
-
-
-def similar(record: Inspection) -> list[Similar]:
-    """Records of the same model version whose maps are high in the same places, the most similar first; none where
-    nothing is at least as alike as `LIKENESS_LEAST`.
-
-    Only the nearest scores are looked at, so that it takes as long in a year as today. Other records of the same image
-    would only say that it is the same image.
-    """
-    if record.map is None or record.score is None or record.map.discarded_at is not None:
-        return []
-    others = (
-        Inspection.objects.filter(model_version=record.model_version_id, map__discarded_at__isnull=True)
-        .exclude(asset=record.asset_id)
-        .select_related("map")
-        .only("score", "map__file")
-    )
-    above = others.filter(score__gte=record.score).order_by("score")[:NEAREST]
-    below = others.filter(score__lt=record.score).order_by("-score")[:NEAREST]
-    nearest = sorted(chain(above, below), key=lambda other: abs(other.score - record.score))[:NEAREST]  # type: ignore[operator]
-    mine = _pattern(str(record.map.file.name))
-    likeness: dict[Any, tuple[float, Inspection]] = {}
-    for other in nearest:
-        theirs = _pattern(str(other.map.file.name))  # type: ignore[union-attr]
-        if mine is not None and theirs is not None:
-            likeness.setdefault(other.map_id, (float(mine @ theirs), other))
-    alike = [pair for pair in likeness.values() if pair[0] >= LIKENESS_LEAST]
-    best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_SIMILAR_MOST]
-    shown = records_of([other for _, other in best])
-    return [Similar(one, value) for one, (value, _) in zip(shown, best, strict=True)]
-
-
-@lru_cache(maxsize=10_000)
-def _pattern(name: str) -> NDArray[np.float32] | None:
-    """Where a map is high: the highest value of each of 8 x 8 blocks, without their mean, of length 1.
-
-    Two of them multiplied are the correlation of the maps. None where retention took the file just now. A file never
-    changes under its name, so it is read once.
-    """
-    try:
-        with default_storage.open(name) as stored:
-            values = decode_map(stored.read(), 1.0)
-    except FileNotFoundError:
-        return None
-    for axis, side in enumerate(values.shape):
-        values = np.maximum.reduceat(values, np.arange(BLOCKS) * side // BLOCKS, axis=axis)
-    flat = values.ravel() - values.mean()
-    length = float(np.linalg.norm(flat))
-    return flat / length if length > 0 else flat

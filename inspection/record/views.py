@@ -23,6 +23,7 @@ from inspection.history.pages import Query
 from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
 from inspection.models import Inspection
 from inspection.record import pages as opened
+from inspection.record import similar as similar_records
 from inspection.record.certificate import make_certificate
 from inspection.reviews.services import record_review
 
@@ -78,10 +79,10 @@ def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     shown = _opened(inspection_id)
     context = {
         "shown": shown,
-        "similar": opened.similar(shown),
-        "nearest": opened.NEAREST,
-        "blocks": opened.BLOCKS,
-        "least": opened.LIKENESS_LEAST,
+        "similar": similar_records.similar(shown),
+        "nearest": similar_records.NEAREST,
+        "blocks": similar_records.BLOCKS,
+        "least": similar_records.LIKENESS_LEAST,
     }
     page = "record/similar.html#similar" if request.htmx else "record/similar.html"  # type: ignore[attr-defined]
     return render(request, page, context)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, groupby
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
-from django.urls import reverse
 
-from common.errors import NotFound, UserError
-from inspection.history.filters import Filters, parse_filters, refuse
+from inspection.history.filters import Filters
 from inspection.models import Inspection, Review
 from inspection.reviews.services import effective_reviews
 from modelzoo.evaluation.intervals import proportion_interval
@@ -21,82 +18,8 @@ from modelzoo.evaluation.intervals import proportion_interval
 _PAIRS_MOST = 50
 GOOD, DEFECTIVE = Review.Verdict.GOOD.value, Review.Verdict.DEFECTIVE.value
 NOT_COMPARABLE = Inspection.Outcome.NOT_COMPARABLE.value
-# With the model's verdict; none where it gave no verdict.
-AGREES: dict[str, bool | None] = {"yes": True, "no": False, "none": None}
 Ratings = Sequence[Mapping[int, str]]
 """For each part: what each person who looked at it said last, by the person's id."""
-
-
-# ---------------------------------------------------------------- one by one
-def reviews() -> QuerySet[Review]:
-    """Reviews with what every view of them names, newest first."""
-    return Review.objects.select_related("reviewer", "inspection__category").order_by("-id")
-
-
-def find_review(review_id: int) -> Review:
-    found = reviews().filter(pk=review_id).first()
-    if found is None:
-        raise NotFound(f"There is no review {review_id}.", code="review_not_found")
-    return found
-
-
-def find_reviews_by_id(ids: Iterable[str]) -> list[Review]:
-    """The reviews of these ids, in their order. Raises `UserError` where one is none."""
-    wanted = list(ids)
-    if not all(re.fullmatch(r"[0-9]{1,18}", text) for text in wanted):
-        raise UserError("A review is named by its number. Nothing was written.", code="invalid")
-    found = Review.objects.select_related("inspection").in_bulk([int(text) for text in wanted])
-    if missing := [text for text in wanted if int(text) not in found]:
-        raise NotFound(f"There is no review {missing[0]}. Nothing was written.", code="review_not_found")
-    return [found[int(text)] for text in wanted]
-
-
-def find_reviews(params: Mapping[str, Any], *, beside: Collection[str] = ()) -> QuerySet[Review]:
-    """The reviews that a query string asks for. `since` and `until` are of the review, `reviewer` is who wrote it.
-
-    `beside`: names that mean something else to the caller. Raises `UserError` as `history.parse_filters` does.
-    """
-    known = ("reviewer", "verdict", "agrees", "category", "since", "until")
-    for name in params:
-        if name not in known and name not in beside:
-            refuse(str(name)[:100], f"is no filter. There are: {', '.join(known)}")
-    asked = parse_filters(params, beside=("verdict", "agrees", *beside))
-    conditions = {
-        "reviewer": asked.reviewer,
-        "inspection__category": asked.category,
-        "created_at__gte": asked.since,
-        "created_at__lt": asked.until,
-    }
-    found = reviews().filter(**{name: value for name, value in conditions.items() if value is not None})
-    if verdict := params.get("verdict"):
-        if verdict not in Review.Verdict.values:
-            refuse("verdict", "must be good or defective")
-        found = found.filter(verdict=verdict)
-    if agrees := params.get("agrees"):
-        if agrees not in AGREES:
-            refuse("agrees", f"must be one of {', '.join(AGREES)}")
-        found = found.filter(agrees=AGREES[agrees]).exclude(verdict=Review.WITHDRAWN)
-    return found
-
-
-def review_document(review: Review) -> dict[str, Any]:
-    inspection = review.inspection
-    return {
-        "review_id": review.pk,
-        "inspection_id": str(inspection.pk),
-        "inspection_url": reverse("api-inspection", args=[inspection.pk]),
-        "category": inspection.category.name,
-        "outcome": inspection.outcome,
-        "number": review.number,
-        "verdict": review.verdict,
-        "agrees": review.agrees,
-        "defect_type": review.defect_type,
-        "comment": review.comment,
-        "regions": review.regions,
-        "undoes": review.undoes_id,
-        "reviewer": review.reviewer.get_username(),
-        "created_at": review.created_at.isoformat(),
-    }
 
 
 # ---------------------------------------------------------------- in figures

@@ -23,11 +23,11 @@ from modelzoo.torch_free import REASONS
 from records.assets.services import enter_asset, file_bytes
 from records.audit.services import Actor
 from records.models import Asset
+from training.datasets.documents import full_dataset_document
 from training.datasets.layout import GOOD, Split, snapshot_of
-from training.documents import full_dataset_document
+from training.datasets.selectors import dataset_with_counts
+from training.datasets.services import REPORTED, keep_snapshot, slug_of
 from training.models import Dataset, DatasetImage
-from training.selectors import dataset_with_counts
-from training.services import REPORTED, keep_snapshot, slug_of
 
 KIND = "dataset.made_from_reviews"
 TEST_SHARE = 0.2

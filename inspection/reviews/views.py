@@ -18,7 +18,7 @@ from common.web.toasts import toast_on_next_page, with_toast
 from inspection.judging.documents import verdict_in_words
 from inspection.judging.selectors import find_inspection
 from inspection.models import Review
-from inspection.reviews import agreement
+from inspection.reviews import selectors
 from inspection.reviews.services import undo_reviews
 
 # Ids of records that one header holds; of more, pages are told that there are many and load anew.
@@ -30,7 +30,7 @@ _NAMED_MOST = 40
 def undo(request: HttpRequest) -> HttpResponse:
     """Take the named reviews back. htmx gets a toast and the event `undone`, a plain form the page that it names."""
     try:
-        done = undo_reviews(reviews=agreement.find_reviews_by_id(request.POST.getlist("review")), actor=request.user)
+        done = undo_reviews(reviews=selectors.find_reviews_by_id(request.POST.getlist("review")), actor=request.user)
     except UserError as error:
         sentence = f"Not undone: {error.detail}"
         if request.htmx:  # type: ignore[attr-defined]

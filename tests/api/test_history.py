@@ -212,9 +212,9 @@ def test_a_record_is_one_query(signed_in: Client, records: list[Inspection], dja
 def test_an_export_is_two_queries_a_chunk(
     signed_in: Client, records: list[Inspection], monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    from inspection.history import filters as history
+    from inspection.history import selectors
 
-    monkeypatch.setattr(history, "_CHUNK", 50)
+    monkeypatch.setattr(selectors, "_CHUNK", 50)
     with CaptureQueriesContext(
         connection,
     ) as captured:

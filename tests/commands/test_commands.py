@@ -427,7 +427,7 @@ def test_commands_run_a_model_as_they_are_told(version: ModelVersion, dataset_fo
 
 
 def test_what_a_killed_attempt_left_is_removed_and_a_registered_artifact_stays(version: ModelVersion) -> None:
-    from training.services import discard_artifacts
+    from training.runs.services import discard_artifacts
 
     root = version.artifact_path.parent
     for name in ("run-0-2", ".run-0-1.partial-ab12", "run-01-1"):

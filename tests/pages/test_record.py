@@ -22,6 +22,7 @@ from inspection.history.filters import Filters
 from inspection.judging import services
 from inspection.models import Inspection, Review
 from inspection.record import pages as opened
+from inspection.record import similar
 from inspection.record.certificate import draw_certificate
 from inspection.reviews.services import record_review, undo_reviews
 from modelzoo.models import Deployment, ModelVersion
@@ -184,9 +185,9 @@ def test_nothing_similar_is_said_where_nothing_is(
     record = judge(version, 1)
     for seed in range(4, 8):
         judge(version, seed, defective=False)
-    assert all(case.likeness >= opened.LIKENESS_LEAST for case in opened.similar(record))
-    monkeypatch.setattr(opened, "LIKENESS_LEAST", 1.01)
-    assert opened.similar(record) == []
+    assert all(case.likeness >= similar.LIKENESS_LEAST for case in similar.similar(record))
+    monkeypatch.setattr(similar, "LIKENESS_LEAST", 1.01)
+    assert similar.similar(record) == []
     page = signed_in.get(address(record, "inspection-similar")).content.decode()
     assert "Nothing similar" in page
     assert "at most 200 are looked at" in page, "200 is the limit and not the number of records"
@@ -198,8 +199,8 @@ def test_similar_cases_have_the_same_pattern(
     record = judge(version, 1)
     judge(version, 1)  # the same image says nothing
     others = [judge(version, seed, defective=seed < 8) for seed in range(4, 12)]
-    monkeypatch.setattr(opened, "LIKENESS_LEAST", -1.0)
-    found = opened.similar(record)
+    monkeypatch.setattr(similar, "LIKENESS_LEAST", -1.0)
+    found = similar.similar(record)
     assert len(found) == 6
     likeness = [case.likeness for case in found]
     assert likeness == sorted(likeness, reverse=True)
@@ -211,7 +212,7 @@ def test_similar_cases_have_the_same_pattern(
     assert "<main" not in partial
     assert "<main" in whole
     assert all(address(case.record) in answer for case in found for answer in (partial, whole))
-    mine, theirs = (opened._pattern(str(one.map.file.name)) for one in (record, found[0].record))  # type: ignore[union-attr]
+    mine, theirs = (similar._pattern(str(one.map.file.name)) for one in (record, found[0].record))  # type: ignore[union-attr]
     assert np.isclose(float(mine @ theirs), likeness[0])  # type: ignore[operator]
 
 
@@ -219,7 +220,7 @@ def test_what_has_no_map_has_no_similar_cases(signed_in: Client, version: ModelV
     odd = services.inspect_here(
         data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
     )
-    assert opened.similar(odd) == []
+    assert similar.similar(odd) == []
     assert "cannot be compared" in signed_in.get(address(odd, "inspection-similar")).content.decode()
     assert 'class="chart"' not in page_of(signed_in, odd)
 
@@ -385,7 +386,7 @@ def test_a_removed_image_is_said_to_be_so(signed_in: Client, administrator: User
     page = page_of(signed_in, record)
     assert address(record, "inspection-overlay") not in page
     assert "The anomaly map was removed by retention" in page
-    assert opened.similar(opened.open_record(record.pk)) == []
+    assert similar.similar(opened.open_record(record.pk)) == []
 
 
 # ---------------------------------------------------------------- the certificate

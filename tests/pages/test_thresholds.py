@@ -24,7 +24,7 @@ from tests.scores import Part
 from tests.versions import serve
 from tuning import pages as previews
 from tuning.pages import Asked
-from tuning.selectors import what_if
+from tuning.what_if import what_if
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}

@@ -23,7 +23,7 @@ from common.api.base import Page, read_page
 from common.errors import UserError
 from common.rights import Forbidden
 from inspection.benchmarks.synthetic import generate
-from inspection.history import exports
+from inspection.history import exports, selectors
 from inspection.history import filters as history
 from inspection.history.exports import COLUMNS, export_inspections
 from inspection.history.filters import Filters, parse_filters
@@ -132,7 +132,7 @@ def test_every_combination_of_filters_means_what_it_says(records: list[Inspectio
     matched = 0
     for query in queries(records):
         filters = parse_filters(query)
-        found = [row.pk for row in history.keys(filters)]
+        found = [row.pk for row in selectors.keys(filters)]
         assert found == chosen(records, query), query
         assert Filters.from_dict(json.loads(json.dumps(filters.as_dict()))) == filters
         matched += bool(found)
@@ -143,7 +143,7 @@ def test_a_search_that_finds_many_means_the_same(records: list[Inspection], monk
     monkeypatch.setattr(history, "_SEARCH_NAMED", 3)
     for text in ("SN", records[0].lot, "east-1-", "none"):
         filters = parse_filters({"search": text})
-        assert [row.pk for row in history.keys(filters)] == chosen(records, {"search": text})
+        assert [row.pk for row in selectors.keys(filters)] == chosen(records, {"search": text})
     assert filters.search is not None
     assert filters.search.ids == ()
 
@@ -170,7 +170,7 @@ def walked(filters: Filters, order: str) -> list[uuid.UUID]:
     found: list[uuid.UUID] = []
     address: str | None = f"/?limit=37&order={order}"
     while address:
-        keys, ordering = history.in_order(filters, order)
+        keys, ordering = selectors.in_order(filters, order)
         page = read_page(keys, RequestFactory().get(address), ordering=ordering)
         found += [row.pk for row in page.rows]
         address = page.next
@@ -186,9 +186,9 @@ def test_several_outcomes(records: list[Inspection]) -> None:
 
 
 def test_a_serial_number_begins_with_capitals_as_given(records: list[Inspection]) -> None:
-    assert history.keys(parse_filters({"serial": "SN"})).count() == len(records)
-    assert not history.keys(parse_filters({"serial": "sn"})).exists()
-    assert not history.keys(parse_filters({"serial": "_N"})).exists()
+    assert selectors.keys(parse_filters({"serial": "SN"})).count() == len(records)
+    assert not selectors.keys(parse_filters({"serial": "sn"})).exists()
+    assert not selectors.keys(parse_filters({"serial": "_N"})).exists()
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_what_is_empty_asks_for_nothing(db: None) -> None:
 def pages(url: str, filters: Filters, follow: str = "next") -> list[list[uuid.UUID]]:
     found = []
     while url:
-        page = read_page(history.keys(filters), RequestFactory().get(url), ordering=filters.ordering)
+        page = read_page(selectors.keys(filters), RequestFactory().get(url), ordering=filters.ordering)
         found.append([row.pk for row in page.rows])
         url = getattr(page, follow) or ""
     return found
@@ -275,7 +275,7 @@ def test_many_records_of_one_moment_are_paged_once_each(
     records: list[Inspection], query: dict[str, str], without_time: None
 ) -> None:
     filters = parse_filters(query)
-    expected = [row.pk for row in history.keys(filters)]
+    expected = [row.pk for row in selectors.keys(filters)]
     assert len(expected) > 10
     forwards = pages("/api/inspections?limit=7", filters)
     assert list(itertools.chain(*forwards)) == expected
@@ -295,7 +295,7 @@ def test_pages_lead_back(records: list[Inspection]) -> None:
     filters = Filters()
 
     def page(address: str | None) -> Page:
-        return read_page(history.keys(filters), RequestFactory().get(address or ""), ordering=filters.ordering)
+        return read_page(selectors.keys(filters), RequestFactory().get(address or ""), ordering=filters.ordering)
 
     first = page("/api/inspections?limit=9")
     third = page(page(first.next).next)
@@ -307,9 +307,9 @@ def test_pages_lead_back(records: list[Inspection]) -> None:
 
 def test_a_record_that_comes_meanwhile_moves_no_page(records: list[Inspection]) -> None:
     filters = Filters()
-    first = read_page(history.keys(filters), RequestFactory().get("/?limit=5"), ordering=filters.ordering)
+    first = read_page(selectors.keys(filters), RequestFactory().get("/?limit=5"), ordering=filters.ordering)
     generate(count=3, seed=9, tell=lambda _: None)
-    second = read_page(history.keys(filters), RequestFactory().get(first.next or ""), ordering=filters.ordering)
+    second = read_page(selectors.keys(filters), RequestFactory().get(first.next or ""), ordering=filters.ordering)
     assert [row.pk for row in second.rows] == [record.pk for record in records[5:10]]
 
 
@@ -319,7 +319,7 @@ def exported(filters: Filters, form: str, actor: User | None = None) -> bytes:
 
 
 def test_the_same_records_in_every_form(records: list[Inspection], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_CHUNK", 37)
+    monkeypatch.setattr(selectors, "_CHUNK", 37)
     expected = [str(record.pk) for record in records]
     lines = list(csv.DictReader(io.StringIO(exported(Filters(), "csv").decode("utf-8-sig"))))
     assert [line["inspection_id"] for line in lines] == expected
@@ -363,11 +363,11 @@ def test_an_export_takes_the_filters_and_is_told_before_it_begins(records: list[
     assert json.loads(event.after) == {
         "format": "csv",
         "filters": filters.as_dict(),
-        "records": history.keys(filters).count(),
+        "records": selectors.keys(filters).count(),
         "dialect": "excel",
     }
     lines = b"".join(export.content).splitlines()
-    assert len(lines) == 1 + history.keys(filters).count() > 1
+    assert len(lines) == 1 + selectors.keys(filters).count() > 1
     assert export.filename.startswith("inspections-")
     assert export.filename.endswith(".csv")
 

@@ -12,8 +12,9 @@ import pytest
 from django.utils import timezone
 
 from modelzoo.services import ensure_category
-from training import services, tasks
+from training import tasks
 from training.models import Dataset, TrainingRun
+from training.runs import services as runs_services
 
 pytestmark = pytest.mark.django_db
 # A process without a sign of life; and one that renews its lease in vain, because its work never ends.
@@ -45,7 +46,7 @@ def test_a_process_that_hangs_is_ended(
     monkeypatch.setattr(tasks, "_LOOK_SECONDS", 0.0)
     processes: list[Any] = []
 
-    def command(claim: services.Claim) -> list[str]:
+    def command(claim: runs_services.Claim) -> list[str]:
         TrainingRun.objects.filter(pk=run.pk).update(
             lease_expires_at=timezone.now() + timedelta(seconds=lease), cancel_requested=cancelled
         )
@@ -65,4 +66,4 @@ def test_a_process_that_hangs_is_ended(
     assert processes[0].returncode == -signal.SIGKILL
     run.refresh_from_db()
     assert run.status == ends
-    services.sweep_runs()
+    runs_services.sweep_runs()

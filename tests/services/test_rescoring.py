@@ -29,7 +29,7 @@ from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.conftest import person
-from tuning import selectors, services
+from tuning import documents, selectors, services
 from tuning.models import Rescored, RescoringRun
 from tuning.services import cancel_rescoring, request_rescoring, work_on_rescoring
 
@@ -141,7 +141,7 @@ def test_the_summary_holds_the_old_against_the_new(successor: ModelVersion, past
     for record, verdict in zip(past[:4], ("good", "good", "defective", "defective"), strict=True):
         record_review(inspection=record, verdict=verdict, actor=user)
         truths[record.pk] = verdict
-    summary = selectors.rescoring_summary(run)
+    summary = documents.rescoring_summary(run)
     pairs = Counter((record.outcome, by_record[record.pk].outcome) for record in past)
     assert {(row["recorded"], row["rescored"]): row["count"] for row in summary["verdicts"] if row["count"]} == pairs
     right = [(truths[r.pk] == r.outcome, truths[r.pk] == by_record[r.pk].outcome) for r in past if r.pk in truths]
@@ -321,7 +321,7 @@ def test_discarded_and_unreadable_images_fail_alone(successor: ModelVersion, pas
     assert (run.status, run.done, run.failed) == ("finished", 4, 2)
     assert run.results.get(inspection=past[1]).error_code == "image_discarded"
     assert run.results.get(inspection=past[3]).error_code == "image_unreadable"
-    assert selectors.rescoring_summary(run)["failures"] == [
+    assert documents.rescoring_summary(run)["failures"] == [
         {"code": "image_discarded", "count": 1},
         {"code": "image_unreadable", "count": 1},
     ]
@@ -354,7 +354,7 @@ def test_what_cannot_be_compared_has_no_score_and_says_why(
     result = run.results.get(inspection=odd)
     assert (result.outcome, result.score, result.reason) == ("not_comparable", None, "no_part_found")
     assert (run.done, run.failed, run.changed) == (7, 0, 2)
-    assert selectors.rescoring_summary(run)["reviewed"]["right_after"] == 0
+    assert documents.rescoring_summary(run)["reviewed"]["right_after"] == 0
 
 
 def test_a_model_that_cannot_be_loaded_ends_the_run_with_the_reason(

@@ -33,11 +33,11 @@ from records.assets.selectors import gate_limits
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
-from training import services as training
 from training.datasets.layout import open_mask, scan
+from training.datasets.selectors import learnt_by
 from training.models import Dataset, DatasetImage, TrainingRun
+from training.runs import services as runs_services
 from training.runs.runner import RunFailed, execute
-from training.selectors import learnt_by
 
 pytestmark = pytest.mark.django_db
 BOX = {"x": 40, "y": 30, "width": 24, "height": 12}
@@ -258,7 +258,7 @@ def _one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def carry_out(run: TrainingRun) -> ModelVersion:
-    claim = training.claim_run(run_id=run.pk, worker="test")
+    claim = runs_services.claim_run(run_id=run.pk, worker="test")
     assert claim
     return execute(claim)
 
@@ -280,7 +280,7 @@ def test_wrongly_rejected_parts_score_lower_once_a_version_has_learnt_from_them(
     dataset = make(version.category, user, include_confirmed_good=False, test_share=0.3)
     held_back = [image.asset.read() for image in dataset.images.filter(split="test", is_defective=False)]
     assert held_back
-    run = training.request_extension(version=version, dataset=dataset, actor=user)
+    run = runs_services.request_extension(version=version, dataset=dataset, actor=user)
     assert (run.base_version, run.algorithm, run.seed) == (version, "padim", version.seed)
     extended = carry_out(run)
 
@@ -311,11 +311,11 @@ def test_wrongly_rejected_parts_score_lower_once_a_version_has_learnt_from_them(
     # Once learnt, there is nothing new in it, for the extended version and for all that come of it.
     assert learnt_by(extended) == set(dataset.images.filter(split="train").values_list("asset_id", flat=True))
     with pytest.raises(Conflict, match="not learnt from yet") as refusal:
-        training.request_extension(version=extended, dataset=dataset, actor=user)
+        runs_services.request_extension(version=extended, dataset=dataset, actor=user)
     assert refusal.value.code == "nothing_to_learn"
     reviewed(version, operator, warm(300), "good")
     more = make(version.category, user, name="more", include_confirmed_good=False, test_share=0)
-    again = carry_out(training.request_extension(version=extended, dataset=more, actor=user))
+    again = carry_out(runs_services.request_extension(version=extended, dataset=more, actor=user))
     assert again.training_run.base_version == extended
     assert learnt_by(again) == set(more.images.filter(split="train").values_list("asset_id", flat=True))
     new = set(more.images.filter(split="train").values_list("asset_id", flat=True)) - learnt_by(extended)
@@ -334,7 +334,7 @@ def test_what_the_base_cannot_compare_is_left_out_of_an_extension(
     )
     monkeypatch.setattr(Preprocessing, "is_plain", property(lambda self: False))
     monkeypatch.setattr(Preprocessing, "prepare", _prepare_or_refuse)
-    extended = carry_out(training.request_extension(version=version, dataset=dataset, actor=None))
+    extended = carry_out(runs_services.request_extension(version=version, dataset=dataset, actor=None))
     assert len(extended.held_out_scores) == len(version.held_out_scores) + 1
     assert extended.preprocessing["excluded"] == [{"image": "train/good/z.png", "reason": "no_part_found"}]
 
@@ -353,22 +353,22 @@ def test_only_what_can_learn_more_is_extended(version: ModelVersion, operator: U
     reviewed(version, operator, warm(200), "good")
     dataset = make(version.category, test_share=0)
     with pytest.raises(Forbidden):
-        training.request_extension(version=version, dataset=dataset, actor=operator)
+        runs_services.request_extension(version=version, dataset=dataset, actor=operator)
     version.algorithm = "patchcore"
     with pytest.raises(Conflict, match="padim can") as refusal:
-        training.request_extension(version=version, dataset=dataset, actor=user)
+        runs_services.request_extension(version=version, dataset=dataset, actor=user)
     assert refusal.value.code == "not_extendable"
     version.algorithm = "padim"
     dataset.category = ensure_category(name="other")
     with pytest.raises(Conflict) as refusal:
-        training.request_extension(version=version, dataset=dataset, actor=user)
+        runs_services.request_extension(version=version, dataset=dataset, actor=user)
     assert refusal.value.code == "other_category"
     assert not TrainingRun.objects.exists()
 
 
 def test_extendable_are_those_detectors_that_have_a_partial_fit() -> None:
     can = tuple(name for name in registry.names() if hasattr(registry.detector_class(name), "partial_fit"))
-    assert can == training.EXTENDABLE
+    assert can == runs_services.EXTENDABLE
 
 
 @pytest.mark.usefixtures("_one_connection")
@@ -376,7 +376,7 @@ def test_a_base_whose_artifact_is_gone_fails_the_run_and_leaves_nothing(
     version: ModelVersion, operator: User, settings: Any
 ) -> None:
     reviewed(version, operator, warm(200), "good")
-    run = training.request_extension(version=version, dataset=make(version.category, test_share=0), actor=None)
+    run = runs_services.request_extension(version=version, dataset=make(version.category, test_share=0), actor=None)
     for file in Path(version.artifact_path).iterdir():
         file.unlink()
     with pytest.raises(RunFailed, match="manifest"):
@@ -392,5 +392,5 @@ def test_a_kind_of_picture_that_was_refused_is_judged_once_it_was_learnt(version
     assert {record.reason for record in refused} == {"unlike_training"}
     dataset = make(version.category, test_share=0)
     assert dataset.images.filter(split="train").count() == 12
-    extended = carry_out(training.request_extension(version=version, dataset=dataset, actor=None))
+    extended = carry_out(runs_services.request_extension(version=version, dataset=dataset, actor=None))
     assert inspect(extended, warm(220)).outcome == "good"

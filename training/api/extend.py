@@ -14,8 +14,11 @@ from common.api.base import ApiView, parsed, problems
 from common.api.parsers import JSONParser
 from common.rights import Right
 from modelzoo.selectors import find_version
-from training import documents, selectors, services
 from training.api.serializers import FullTrainingRunOutput
+from training.datasets import selectors as datasets_selectors
+from training.runs import documents as runs_documents
+from training.runs import selectors as runs_selectors
+from training.runs import services as runs_services
 
 
 class ExtendInput(serializers.Serializer):
@@ -37,13 +40,13 @@ class ExtendView(ApiView):
     )
     def post(self, request: Request, version_id: str) -> Response:
         given = parsed(ExtendInput, request.data)
-        run = services.queue_extension(
+        run = runs_services.queue_extension(
             version=find_version(wanted=version_id),
-            dataset=selectors.wanted_dataset(given["dataset"]),
+            dataset=datasets_selectors.wanted_dataset(given["dataset"]),
             actor=request.user,
         )
         return Response(
-            documents.full_run_document(selectors.find_run(run.pk)),
+            runs_documents.full_run_document(runs_selectors.find_run(run.pk)),
             status=HTTPStatus.ACCEPTED,
             headers={"Location": f"/api/training-runs/{run.pk}"},
         )

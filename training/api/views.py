@@ -25,10 +25,14 @@ from common.api.parsers import JSONParser, MultiPartParser
 from common.errors import NotFound
 from common.rights import Right
 from records.models import Asset
-from training import documents, selectors, services
 from training.api import serializers as shapes
+from training.datasets import documents as datasets_documents
+from training.datasets import selectors as datasets_selectors
 from training.datasets.imports import import_upload
 from training.datasets.layout import LabelNames
+from training.runs import documents as runs_documents
+from training.runs import selectors as runs_selectors
+from training.runs import services as runs_services
 from training.runs.options import threshold_rule
 
 _DATASET_ID = OpenApiParameter("dataset_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -50,7 +54,7 @@ class DatasetsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         given = parsed_query(shapes.DatasetListInput, request)
-        return page_response(documents.datasets(**given), request, documents.dataset_document)
+        return page_response(datasets_documents.datasets(**given), request, datasets_documents.dataset_document)
 
     @extend_schema(
         request={"multipart/form-data": shapes.DatasetUploadInput},
@@ -69,7 +73,7 @@ class DatasetsView(ApiView):
         imported = import_upload(given["archive"], name=given["name"], actor=request.user, labels=labels)
         found = [
             {
-                **documents.full_dataset_document(selectors.dataset_with_counts(item.dataset.pk)),
+                **datasets_documents.full_dataset_document(datasets_selectors.dataset_with_counts(item.dataset.pk)),
                 "created": item.created,
             }
             for item in imported
@@ -87,7 +91,9 @@ class DatasetView(ApiView):
         parameters=[_DATASET_ID], responses={200: shapes.FullDatasetOutput, **problems()}, operation_id="dataset"
     )
     def get(self, request: Request, dataset_id: str) -> Response:
-        return Response(documents.full_dataset_document(selectors.dataset_with_counts(int(dataset_id))))
+        return Response(
+            datasets_documents.full_dataset_document(datasets_selectors.dataset_with_counts(int(dataset_id)))
+        )
 
 
 class DatasetImagesView(ApiView):
@@ -102,9 +108,9 @@ class DatasetImagesView(ApiView):
     )
     def get(self, request: Request, dataset_id: str) -> Response:
         given = parsed_query(shapes.ImageListInput, request)
-        dataset = selectors.dataset_with_counts(int(dataset_id))
-        found = documents.images(dataset, **given)
-        return page_response(found, request, documents.image_document, ordering=("path",))
+        dataset = datasets_selectors.dataset_with_counts(int(dataset_id))
+        found = datasets_documents.images(dataset, **given)
+        return page_response(found, request, datasets_documents.image_document, ordering=("path",))
 
 
 class DatasetImageView(ApiView):
@@ -124,7 +130,7 @@ class DatasetImageView(ApiView):
         operation_id="dataset_image",
     )
     def get(self, request: Request, image_id: str) -> HttpResponseBase:
-        return _sent(request, selectors.find_image(int(image_id)).asset)
+        return _sent(request, datasets_selectors.find_image(int(image_id)).asset)
 
 
 class DatasetMaskView(ApiView):
@@ -144,7 +150,7 @@ class DatasetMaskView(ApiView):
         operation_id="dataset_mask",
     )
     def get(self, request: Request, image_id: str) -> HttpResponseBase:
-        image = selectors.find_image(int(image_id))
+        image = datasets_selectors.find_image(int(image_id))
         if image.mask is None:
             raise NotFound(f"{image.path} has no mask.", code="no_mask")
         return _sent(request, image.mask)
@@ -169,7 +175,7 @@ class TrainingRunsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         given = parsed_query(shapes.TrainingRunListInput, request)
-        return page_response(documents.runs(**given), request, documents.run_document)
+        return page_response(runs_documents.runs(**given), request, runs_documents.run_document)
 
     @extend_schema(
         request=shapes.TrainingRunInput,
@@ -191,8 +197,8 @@ class TrainingRunsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = parsed(shapes.TrainingRunInput, request.data)
-        run = services.queue_run(
-            dataset=selectors.wanted_dataset(given["dataset"]),
+        run = runs_services.queue_run(
+            dataset=datasets_selectors.wanted_dataset(given["dataset"]),
             algorithm=given["algorithm"],
             options=given["options"],
             calibration=given["calibration"] or threshold_rule(),
@@ -200,7 +206,7 @@ class TrainingRunsView(ApiView):
             actor=request.user,
         )
         return Response(
-            documents.full_run_document(selectors.find_run(run.pk)),
+            runs_documents.full_run_document(runs_selectors.find_run(run.pk)),
             status=HTTPStatus.ACCEPTED,
             headers={"Location": f"/api/training-runs/{run.pk}"},
         )
@@ -215,7 +221,7 @@ class TrainingRunView(ApiView):
         parameters=[_RUN_ID], responses={200: shapes.FullTrainingRunOutput, **problems()}, operation_id="training_run"
     )
     def get(self, request: Request, run_id: str) -> Response:
-        return Response(documents.full_run_document(selectors.find_run(int(run_id))))
+        return Response(runs_documents.full_run_document(runs_selectors.find_run(int(run_id))))
 
 
 class CancelView(ApiView):
@@ -231,8 +237,8 @@ class CancelView(ApiView):
     )
     def post(self, request: Request, run_id: str) -> Response:
         parsed(NoInput, request.data)
-        run = services.cancel_run(run_id=int(run_id), actor=request.user)
-        return Response(documents.full_run_document(selectors.find_run(run.pk)))
+        run = runs_services.cancel_run(run_id=int(run_id), actor=request.user)
+        return Response(runs_documents.full_run_document(runs_selectors.find_run(run.pk)))
 
 
 class LogView(ApiView):
@@ -265,6 +271,6 @@ class LogView(ApiView):
     )
     def get(self, request: Request, run_id: str) -> HttpResponse:
         given = parsed_query(shapes.LogInput, request)
-        text, begins, ends = documents.log_from(selectors.find_run(int(run_id)), given["offset"])
+        text, begins, ends = runs_documents.log_from(runs_selectors.find_run(int(run_id)), given["offset"])
         headers = {"X-Log-Offset": str(begins), "X-Next-Offset": str(ends)}
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)

@@ -16,10 +16,10 @@ from common.errors import UserError
 from modelzoo.detectors.base import Detector
 from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from training.benchmarks.runs import Contestant
+from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
 from training.runs.evaluation import judge
 from training.runs.runner import source_of
-from training.selectors import images_of
 
 TRAINING_SHARE = 0.7
 

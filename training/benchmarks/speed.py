@@ -17,8 +17,8 @@ from typing import Any
 from common.errors import UserError
 from modelzoo.models import ModelVersion
 from training.benchmarks.protocol import Side, SideFailed
+from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
-from training.selectors import images_of
 
 BATCHES = (1, 8, 16)
 # What the peer is measured at, and everybody's papers are.

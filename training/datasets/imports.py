@@ -22,9 +22,9 @@ from records.assets.selectors import gate_limits
 from records.audit.services import Actor
 from training.datasets.archives import ArchiveLimits, extract, is_archive
 from training.datasets.layout import CategoryScan, LabelNames, ScanProgress, scan
+from training.datasets.selectors import latest_dataset
+from training.datasets.services import import_scan, slug_of
 from training.models import Dataset
-from training.selectors import latest_dataset
-from training.services import import_scan, slug_of
 
 _PACKED = re.compile(r"(\.tar)?\.(zip|tar|t?gz|t?xz)$", re.IGNORECASE)
 

@@ -21,7 +21,7 @@ from records.audit.services import Actor
 from training.datasets.imports import Imported
 from training.datasets.labels import Reading, reading_of
 from training.datasets.layout import CategoryScan, DatasetRejected, scan
-from training.services import import_scan, slug_of
+from training.datasets.services import import_scan, slug_of
 
 _SHOWN = 50  # files that a preview names
 

@@ -8,8 +8,8 @@ from typing import Any
 from common.commands import ProductCommand
 from common.errors import UserError
 from modelzoo.models import ModelVersion
-from training import services
 from training.models import TrainingRun
+from training.runs import services as runs_services
 
 
 class RunCommand(ProductCommand):
@@ -22,7 +22,7 @@ class RunCommand(ProductCommand):
             self._run_here(run, as_json=as_json)
 
     def _queue(self, run: TrainingRun, *, as_json: bool) -> None:
-        sent = services.publish_run(run=run)
+        sent = runs_services.publish_run(run=run)
         if as_json:
             self.answer({"training_run": run.pk, "status": run.status, "published": sent})
         self.say(
@@ -35,7 +35,7 @@ class RunCommand(ProductCommand):
         from modelzoo.detectors.errors import TrainingCancelled
         from training.runs.runner import execute, progress_bar
 
-        claim = services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")
+        claim = runs_services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")
         if claim is None:
             raise UserError(f"Training run {run.pk} was taken by a worker.", code="conflict")
         try:

@@ -36,12 +36,12 @@ from modelzoo.evaluation.calibration import conformal_threshold, percentile_thre
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits
-from training import services
+from training.datasets.selectors import images_of, learnt_by
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
+from training.runs import services as runs_services
 from training.runs.evaluation import evaluate_images
-from training.selectors import images_of, learnt_by
-from training.services import Claim, ClaimLost
+from training.runs.services import Claim, ClaimLost
 
 log = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
@@ -149,7 +149,7 @@ class Lifeline:
         with self._lock:
             report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
         try:
-            if services.renew(
+            if runs_services.renew(
                 claim=self._claim,
                 progress=report.fraction,
                 message=report.sentence,
@@ -178,18 +178,18 @@ def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -
     try:
         return _work(run, claim, echo)
     except (TrainingCancelled, KeyboardInterrupt):
-        services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. Nothing was kept.")
+        runs_services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. Nothing was kept.")
         raise
     except ClaimLost:
-        services.discard_artifacts(run_id=run.pk)
+        runs_services.discard_artifacts(run_id=run.pk)
         raise
     except (DetectorError, UserError, OSError, MemoryError) as error:
         sentence = str(error) or type(error).__name__
         told = without_server_paths(sentence)
-        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=told)
+        runs_services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=told)
         raise RunFailed(sentence) from error
     except BaseException as error:
-        services.end_run(
+        runs_services.end_run(
             run_id=run.pk,
             claim=claim,
             status=status.FAILED,
@@ -239,7 +239,7 @@ def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
         )
         lifeline.progress(_FIT + _EVALUATE, "registering the version")
     backbone = detector.backbone_info or {"name": "", "sha256": ""}
-    return services.finish_run(
+    return runs_services.finish_run(
         claim=claim,
         version_fields={
             "artifact": str(folder),

@@ -15,7 +15,7 @@ from common.rights import Right
 from inspection.history.api import FILTER_PARAMETERS
 from inspection.history.filters import parse_filters
 from modelzoo.selectors import find_version
-from tuning import selectors, services
+from tuning import documents, selectors, services, what_if
 from tuning.api import serializers as shapes
 from tuning.estimates import Costs
 
@@ -44,7 +44,7 @@ class WhatIfView(ApiView):
         if given["cost_escape"] is not None:
             costs = Costs(given["cost_false_reject"], given["cost_escape"])
         return Response(
-            selectors.what_if(
+            what_if.what_if(
                 filters,
                 threshold=given["threshold"],
                 costs=costs,
@@ -71,7 +71,7 @@ class RescoringsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         runs = selectors.rescorings()
-        return page_response(runs, request, selectors.rescoring_document, ordering=("-created_at", "-id"))
+        return page_response(runs, request, documents.rescoring_document, ordering=("-created_at", "-id"))
 
     @extend_schema(
         request=shapes.RescoringInput,
@@ -98,7 +98,7 @@ class RescoringsView(ApiView):
             actor=request.user,
             how={name: given[name] or "" for name in ("device", "runtime", "precision")},
         )
-        document = selectors.rescoring_document(run)
+        document = documents.rescoring_document(run)
         return Response(document, status=202, headers={"Location": document["url"]})
 
 
@@ -110,7 +110,7 @@ class RescoringView(ApiView):
     @extend_schema(responses={200: shapes.RescoringDetailOutput, **problems()}, operation_id="rescoring")
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
         run = selectors.find_rescoring(run_id)
-        return Response(selectors.rescoring_document(run) | {"summary": selectors.rescoring_summary(run)})
+        return Response(documents.rescoring_document(run) | {"summary": documents.rescoring_summary(run)})
 
 
 class RescoringResultsView(ApiView):
@@ -134,7 +134,7 @@ class RescoringResultsView(ApiView):
             raise UserError("changed must be yes or no.", code="invalid")
         run = selectors.find_rescoring(run_id)
         results = selectors.rescored(run, changed=wanted == "yes" if wanted else None)
-        return page_response(results, request, selectors.rescored_document)
+        return page_response(results, request, documents.rescored_document)
 
 
 class CancelRescoringView(ApiView):
@@ -148,4 +148,4 @@ class CancelRescoringView(ApiView):
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
         parsed(NoInput, request.data)
         run = services.cancel_rescoring(run=selectors.find_rescoring(run_id), actor=request.user)
-        return Response(selectors.rescoring_document(run))
+        return Response(documents.rescoring_document(run))

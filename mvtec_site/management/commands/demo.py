@@ -25,8 +25,8 @@ from modelzoo.models import ModelVersion
 from mvtec_site.embedded.supervisor import Supervisor
 from records.audit.services import audit
 from training.datasets.imports import import_path
+from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
-from training.selectors import images_of
 
 NAME = "elpv-mono"
 # Named, so that every machine trains the same detector: these weights come with the requirements, no download.

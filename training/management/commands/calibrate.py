@@ -14,8 +14,8 @@ from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold
 from training.datasets.imports import find_dataset
+from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
-from training.selectors import images_of, latest_dataset
 
 
 class Command(ProductCommand):

@@ -11,11 +11,11 @@ from common.errors import UserError
 from modelzoo.loading.options import how, how_options
 from modelzoo.loading.runtime import hold
 from modelzoo.selectors import find_version, threshold_in_force
+from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
 from training.report import page
 from training.report.words import figure_range, percent, percent_range, shortcut_sentences
-from training.selectors import images_of, latest_dataset
-from training.services import record_evaluation
+from training.runs.services import record_evaluation
 
 
 class Command(ProductCommand):

@@ -9,7 +9,7 @@ from typing import Any
 from common.commands import ProductCommand
 from common.context import acting
 from common.errors import Conflict, UserError
-from training.services import Claim, ClaimLost
+from training.runs.services import Claim, ClaimLost
 
 
 class Command(ProductCommand):

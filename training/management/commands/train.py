@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 
 from common.errors import UserError
-from training import services
 from training.datasets.imports import find_dataset
+from training.runs import services as runs_services
 from training.runs.command_line import RunCommand
 from training.runs.options import frozen_options, known_options, threshold_rule, usual_options
 
@@ -84,7 +84,7 @@ class Command(RunCommand):
         if not options["queue"]:
             self._check_device(chosen["device"])
         dataset = find_dataset(options["dataset"])
-        run = services.request_run(
+        run = runs_services.request_run(
             dataset=dataset,
             algorithm=options["model"],
             options=chosen,

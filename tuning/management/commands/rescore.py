@@ -12,8 +12,9 @@ from jobs import broker
 from modelzoo.loading.options import how, how_options
 from modelzoo.selectors import find_version
 from tuning import services
+from tuning.documents import rescoring_document, rescoring_summary
 from tuning.models import RescoringRun
-from tuning.selectors import find_rescoring, rescoring_document, rescoring_summary
+from tuning.selectors import find_rescoring
 
 
 class Command(ProductCommand):

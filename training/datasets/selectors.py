@@ -1,9 +1,8 @@
-"""Reads: data sets, their images, runs."""
+"""Reads: data sets and their images."""
 
 from __future__ import annotations
 
 from django.db.models import Count, Q, QuerySet
-from django.utils import timezone
 
 from common.errors import NotFound
 from common.names import short_name
@@ -83,19 +82,3 @@ def learnt_by(version: ModelVersion) -> set[int]:
         run = TrainingRun.objects.select_related("base_version").filter(model_version=step).first()
         step = run.base_version if run else None
     return learnt
-
-
-def find_run(run_id: int) -> TrainingRun:
-    named = ("dataset__category", "model_version", "requested_by")
-    run = TrainingRun.objects.select_related(*named).filter(pk=run_id).first()
-    if run is None:
-        raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")
-    return run
-
-
-def running_instead_of(run: TrainingRun) -> TrainingRun | None:
-    """The run that the training service works on while this one waits; None where it waits for none."""
-    if run.status != TrainingRun.Status.QUEUED:
-        return None
-    alive = TrainingRun.objects.filter(status=TrainingRun.Status.RUNNING, lease_expires_at__gte=timezone.now())
-    return alive.only("pk").order_by("started_at", "pk").first()

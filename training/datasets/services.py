@@ -1,0 +1,140 @@
+"""Writes: importing snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from common.errors import Conflict, UserError
+from common.names import MAX_CHARACTERS, short_name
+from common.rights import Right, require
+from modelzoo import services as modelzoo
+from modelzoo.models import Category
+from records.assets.images import inspect_upload
+from records.assets.selectors import gate_limits
+from records.assets.services import store_image
+from records.audit.services import Actor, audit
+from records.models import Asset
+from training.datasets.layout import CategoryScan, Entry
+from training.models import Dataset, DatasetImage
+
+REPORTED = 200  # skipped files kept by name in a data set's report
+
+
+# ---------------------------------------------------------------- data sets
+def _asset_of(path: Path) -> Asset:
+    """The stored form of a file that the scan accepted (read again: the folder is not ours and may change)."""
+    data = path.read_bytes()
+    return store_image(data=data, gated=inspect_upload(data, path.name, gate_limits()))
+
+
+def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> tuple[Dataset, bool]:
+    """Keep one category as a snapshot. Returns (data set, whether it is new); the same content is the same row."""
+    require(actor, Right.TRAIN)
+    slug = slug_of(name)
+    modelzoo.check_category_name(name=slug, given_name=name)  # before the files are copied
+    found = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
+    if found:
+        return found, False
+    files = {sha: path for entry in scan.entries for sha, path in _files_of(entry)}
+    assets = {sha: _asset_of(path) for sha, path in files.items()}
+    changed = [str(files[sha]) for sha, asset in assets.items() if asset.sha256 != sha]
+    if changed:
+        raise Conflict(f"{changed[0]} changed while it was imported. Nothing was kept; import again.")
+    images = [
+        DatasetImage(
+            path=entry.path,
+            asset=assets[entry.sha256],
+            split=entry.split,
+            is_defective=entry.is_defective,
+            defect_type=entry.defect_type,
+            mask=assets[entry.mask_sha256] if entry.mask_sha256 else None,
+        )
+        for entry in scan.entries
+    ]
+    report = {
+        "skipped": [[s.path, s.reason] for s in scan.skipped[:REPORTED]],
+        "skipped_count": len(scan.skipped),
+        "warnings": list(scan.warnings),
+    }
+    with transaction.atomic():
+        return keep_snapshot(
+            kind="dataset.imported",
+            name=slug,
+            category=modelzoo.ensure_category(name=slug, given_name=name),
+            snapshot=scan.snapshot,
+            source=source,
+            report=report,
+            images=images,
+            actor=actor,
+        )
+
+
+def slug_of(name: str) -> str:
+    """What a data set of this name is called. Raises `UserError` where nothing is left of it, or too much."""
+    slug = short_name(name)
+    if not slug:
+        raise UserError(
+            f"{name[:MAX_CHARACTERS]!r} cannot name a data set; use letters and digits of any script, - and _, at most "
+            f"{MAX_CHARACTERS}.",
+            code="invalid_name",
+        )
+    return slug
+
+
+@transaction.atomic
+def keep_snapshot(
+    *,
+    kind: str,
+    name: str,
+    category: Category,
+    snapshot: str,
+    source: str,
+    report: dict[str, Any],
+    images: list[DatasetImage],
+    actor: Actor,
+) -> tuple[Dataset, bool]:
+    """The rows of a snapshot, whose files are in place. Returns (data set, whether it is new).
+
+    `images` are not saved yet and belong to no data set. `kind` is that of the audit event. Raises `Forbidden`, and
+    `Conflict` where a data set of another category has the name.
+    """
+    require(actor, Right.TRAIN)
+    other = Dataset.objects.filter(name=name).exclude(category=category).select_related("category").first()
+    if other:
+        raise Conflict(
+            f"The data set {name} shows {other.category.name}, not {category.name}. Nothing was kept. Give it another "
+            "name.",
+            code="name_taken",
+        )
+    try:
+        with transaction.atomic():
+            dataset = Dataset.objects.create(
+                name=name,
+                category=category,
+                snapshot=snapshot,
+                source=source[:500],
+                report=report,
+                created_by_id=actor.pk if actor else None,
+            )
+    except IntegrityError:  # the same content is there, perhaps since a moment ago
+        return Dataset.objects.select_related("category").get(name=name, snapshot=snapshot), False
+    for image in images:
+        image.dataset = dataset
+    DatasetImage.objects.bulk_create(images, batch_size=500)
+    audit(
+        kind=kind,
+        subject=dataset,
+        actor=actor,
+        after={"name": name, "snapshot": snapshot, "images": len(images), "source": source[:500]},
+    )
+    return dataset, True
+
+
+def _files_of(entry: Entry) -> Iterable[tuple[str, Path]]:
+    yield entry.sha256, entry.absolute_path
+    if entry.mask_sha256 and entry.mask_path:
+        yield entry.mask_sha256, entry.mask_path
