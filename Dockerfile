@@ -9,12 +9,9 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/mvtec CODE_VER
 ENV MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
 
 WORKDIR /app
-COPY requirements.txt .
-RUN if [ "$TORCH" = cpu ]; then \
-      pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu \
-        $(sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requirements.txt); \
-    fi \
- && pip install --no-cache-dir -r requirements.txt
+# From the lock file, by hash; with TORCH=cpu all but PyTorch itself (install-requirements.sh says why).
+COPY requirements.txt requirements.lock install-requirements.sh ./
+RUN LOCKED=1 PIP_NO_CACHE_DIR=1 sh install-requirements.sh requirements
 
 COPY . .
 RUN useradd --system --uid 10001 --home-dir "$VAR_DIR" mvtec \

@@ -1,59 +1,78 @@
-# The few verbs. `make demo` and `make test` are all a newcomer needs.
-#
-#   make setup            .venv with everything in it
-#   make setup TORCH=cpu  the same with the small CPU-only build of PyTorch
-#   make demo             real images, a trained detector, a running system (SERVE=0: the same, then exit)
-#   make run              web server, workers and broker until Ctrl-C
-#   make test             the whole suite, on SQLite and on PostgreSQL
-#   make lint             formatting, lint, types
-#   make client          the types of clients/python from the API, after a change to its serializers
-#   make bench            how fast it is here; PEER_PYTHON=.../bin/python compares with anomalib
+# `make` lists what there is. `make demo` and `make test` are all a newcomer needs.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ACCEPTED := 3.13 3.12 3.11
+# The newest accepted Python that is there and can make a virtual environment.
+PYTHON ?= $(or $(shell for version in $(ACCEPTED); do python$$version -c 'import ensurepip, venv' 2>/dev/null && \
+  command -v python$$version && break; done),$(error none of Python $(ACCEPTED) with venv is here: PYTHON=.../bin/python))
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check
 SERVE ?= 1
 PORT ?= 8000
-TORCH ?= default
-TORCH_CPU_INDEX ?= https://download.pytorch.org/whl/cpu
+INSTALL = PYTHON=$(BIN)/python TORCH=$(TORCH) LOCKED=$(LOCKED) sh install-requirements.sh
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock   (hashes of PyPI's files, of every platform; \
+  the CPU-only build of PyTorch has others: install-requirements.sh)"
 
-.PHONY: setup demo run test lint client bench
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test test-fast lint format lock bench
 
-setup: $(VENV)/.dev
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p; s/^##( .*)/\t\1/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }' | sed 's/^make  /      /'
 
-$(VENV)/.product: requirements.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-ifeq ($(TORCH),cpu)
-	$(PIP) install --quiet --index-url $(TORCH_CPU_INDEX) $$(sed -nE 's/^((torch|torchvision)==[^ ]+).*/\1/p' requirements.txt)
-endif
-	$(PIP) install --quiet -r requirements.txt
-	touch $@
+setup: $(VENV)/.dev  ## .venv with everything in it
+##   TORCH=cpu  the small CPU-only build of PyTorch
+##   LOCKED=1   exactly the versions of the lock files, checked by their hashes
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.product
-	$(PIP) install --quiet -r requirements-dev.txt
-	touch $@
-
-demo: $(VENV)/.product
+demo: $(VENV)/.demo  ## real images, a trained detector, a running system
+##   SERVE=0    the same, then exit
+##   PORT=8080  at another port
 	$(BIN)/python manage.py demo --port $(PORT) $(if $(filter 0,$(SERVE)),--exit)
 
-run: $(VENV)/.product
+run: $(VENV)/.product  ## web server, workers and broker until Ctrl-C
 	$(BIN)/python manage.py migrate --verbosity 0
 	$(BIN)/python manage.py run --port $(PORT)
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev  ## the whole suite, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m pytest -n 2 --database postgresql
 
-lint: $(VENV)/.dev
+test-fast: $(VENV)/.dev  ## what needs no running system, browser or training, on SQLite
+	$(BIN)/python -m pytest -n 2 -m "not slow and not stack" --ignore tests/e2e --ignore tests/stack
+
+lint: $(VENV)/.dev  ## format, lint, types, templates, missing migrations; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy .
 	$(BIN)/djlint --check templates
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-client: $(VENV)/.product
-	$(BIN)/python manage.py generate_client
+format: $(VENV)/.dev  ## formats code and templates, mends what lint can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/djlint --quiet --reformat templates
 
-bench: $(VENV)/.dev
+lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requirement forbids them
+##   UPGRADE=1  takes the newest versions
+	@$(LOCK) requirements-dev.txt --output-file requirements-dev.lock
+	@for name in requirements requirements-demo requirements-accelerators; do \
+	  $(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; \
+	done
+
+bench: $(VENV)/.dev  ## how fast it is here
+##   PEER_PYTHON=.../bin/python  compares with anomalib
 	$(BIN)/python manage.py benchmark speed $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.product: requirements.txt | $(BIN)/python
+	$(INSTALL) requirements
+	touch $@
+
+$(VENV)/.demo: requirements-demo.txt $(VENV)/.product
+	$(INSTALL) requirements-demo
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt $(VENV)/.demo
+	$(INSTALL) requirements-dev
+	touch $@
