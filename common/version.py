@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import subprocess
+import tomllib
 from importlib import metadata
 from pathlib import Path
 
 PRODUCT = "MVTec inspection"  # the one name of it, on pages, in documents and in the API's description
-VERSION = "0.1.0"
 _ROOT = Path(__file__).resolve().parent.parent
+VERSION: str = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 
 
 @functools.lru_cache(maxsize=1)
@@ -38,12 +39,17 @@ def code_version() -> str:
 def library_versions() -> dict[str, str]:
     """Versions of what decides a score, without importing any of it."""
     names = ("torch", "torchvision", "numpy", "scipy", "opencv-python-headless", "Pillow", "safetensors", "Django")
-    return {"code": code_version()} | {name: metadata.version(name) for name in names}
+    return {"code": code_version()} | {name: metadata.version(name) for name in names if _is_installed(name)}
+
+
+def _is_installed(name: str) -> bool:
+    """torchvision is there for development only; records of before named it."""
+    return any(metadata.distributions(name=name))
 
 
 # What the product is made of, for the help page; what only tests and the demo use is not named.
 _LIBRARIES = (
-    *("torch", "torchvision", "numpy", "opencv-python-headless", "Pillow", "safetensors", "cryptography"),
+    *("torch", "numpy", "scipy", "opencv-python-headless", "Pillow", "safetensors", "cryptography"),
     *("Django", "djangorestframework", "drf-spectacular", "django-htmx", "celery", "redis", "whitenoise"),
     *("gunicorn", "waitress", "psycopg2-binary", "XlsxWriter", "reportlab"),
 )

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from common.version import VERSION
 from tests import parts
 from tests.stack.conftest import Stack, migrated, new_stack, trained, wait_for
 
@@ -350,4 +351,4 @@ def test_the_code_version_is_recorded(client: httpx.Client) -> None:
     load(client)
     versions = client.get("/api/status").json()["versions"]
     assert versions["torch"].startswith("2.")
-    assert versions["code"].startswith("0.1.0")
+    assert versions["code"].startswith(VERSION)
