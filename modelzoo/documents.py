@@ -9,9 +9,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
 
 from common.errors import NotFound
+from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import default_category, threshold_in_force
-from modelzoo.torch_free import InputRules
 
 
 def _name(user: AbstractBaseUser | None) -> str | None:

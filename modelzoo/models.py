@@ -11,7 +11,8 @@ from django.db import models
 from django.db.models import Q
 
 from common.names import validate_short_name
-from modelzoo.torch_free import InputRules, percentile_warning
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.evaluation.sample_size import percentile_warning
 
 _LARGEST = sys.float_info.max
 

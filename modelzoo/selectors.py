@@ -9,8 +9,10 @@ from typing import Any
 from django.db.models import Q
 
 from common.errors import Conflict, NotFound, UserError
+from modelzoo.detectors.errors import DetectorError, TooFewImages
+from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.evaluation import calibration
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
-from modelzoo.torch_free import InputRules
 
 _WITH = ("category",)
 _VERSION = ("model_version__category",)
@@ -106,8 +108,6 @@ def threshold_by_rule(
     `percentile` wants {"percentile": 95}, `conformal` {"false_reject_rate": 0.05}. Raises `UserError` for other methods
     and parameters, and `Conflict` where there are too few scores.
     """
-    from modelzoo.detectors.errors import DetectorError, TooFewImages
-    from modelzoo.evaluation import calibration
 
     rules: dict[str, tuple[str, Callable[..., float]]] = {
         Threshold.Method.PERCENTILE: ("percentile", calibration.percentile_threshold),

@@ -17,9 +17,9 @@ from common.names import ascii_name, normalised
 from common.rights import Right, require
 from jobs import broker
 from modelzoo.audited_rows import said_of_threshold
+from modelzoo.detectors.preprocessing.input_rules import ACTIONS, CHECKS, TOLERANCES, InputRules
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
-from modelzoo.torch_free import ACTIONS, CHECKS, TOLERANCES, InputRules
 from records.audit.services import Actor, audit
 
 

@@ -21,10 +21,10 @@ from common.rights import Right
 from common.web.decorators import needs
 from modelzoo import pages as overview
 from modelzoo import services
+from modelzoo.detectors.preprocessing.input_rules import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from modelzoo.loading.deployments import await_deployment
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
-from modelzoo.torch_free import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 
 LONGEST_REASON = 500
 

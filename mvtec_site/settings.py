@@ -405,7 +405,7 @@ SPECTACULAR_SETTINGS = {
         "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "VerdictEnum": "inspection.models.Review.Verdict",
-        "CheckActionEnum": "modelzoo.torch_free.ACTIONS",
+        "CheckActionEnum": "modelzoo.detectors.preprocessing.input_rules.ACTIONS",
         "RecordedVerdictEnum": "inspection.models.RECORDED_VERDICTS",
         "MapFormEnum": "inspection.judging.documents.MAP_FORMS",
         "BatchMapFormEnum": "inspection.batches.documents.MAP_FORMS",

@@ -7,60 +7,156 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.environment import ROOT
 
-APPS = ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
-# An app may import those to its left, itself and mvtec_site.
-ORDER = {name: set(APPS[: index + 1]) for index, name in enumerate(APPS)}
-ORDER["records"] = {"records"}
-ORDER["accounts"] = {"records", "accounts"}
-WEB = ("models.py", "views.py", "admin.py", "urls.py", "selectors.py", "services.py")
+# From the roof down. An app may import those on the floors below it, and itself; never a neighbour.
+FLOORS = (
+    ("mvtec_site",),
+    ("tuning", "retention"),
+    ("inspection",),
+    ("training",),
+    ("modelzoo",),
+    ("accounts",),
+    ("records",),
+    ("jobs",),
+    ("common",),
+)
+APPS = [app for floor in FLOORS for app in floor]
+# The rooms of an app whose modules do not stand side by side; each app also has what Django looks for by name.
+ROOMS = {
+    "records": {"assets", "audit", "backup"},
+    "modelzoo": {"detectors", "evaluation", "loading"},
+    "training": {"datasets", "runs", "report", "benchmarks"},
+    "inspection": {"judging", "batches", "history", "record", "reviews", "line", "watching", "benchmarks"},
+}
+NOT_ROOMS = {"api", "views", "management", "migrations", "templatetags", "benchmarks", "webserver", "embedded", "web"}
+MAX_MODULES = 12  # of a package, side by side
+# What a request or a page loads; training, scoring and the commands for them may load torch.
+WEB = ("models", "views", "pages", "api", "admin", "urls", "selectors", "documents", "serializers", "forms")
 
 
-def imported(path: Path, *, top_level_only: bool = False) -> set[str]:
-    """Dotted names that a file imports; `top_level_only` leaves out those inside functions and TYPE_CHECKING."""
-    tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
-    names: set[str] = set()
-    for node in nodes:
+@cache
+def modules() -> dict[str, Path]:
+    """All modules of the product by their dotted name, without migrations."""
+    found = {}
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            if "migrations" not in path.parts:
+                parts = path.relative_to(ROOT).with_suffix("").parts
+                found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def imports(module: str) -> tuple[tuple[str, bool], ...]:
+    """What a module imports, as dotted names, and whether it does so when it is loaded itself."""
+    tree = ast.parse(modules()[module].read_text())
+    at_load = {id(node) for node in tree.body}
+    found = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+            found += [(alias.name, id(node) in at_load) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.append((inner if inner in modules() else node.module, id(node) in at_load))
+    return tuple(found)
 
 
-def files_of(folder: str) -> list[Path]:
-    return [path for path in (ROOT / folder).rglob("*.py") if "migrations" not in path.parts]
+def app_of(name: str) -> str:
+    return name.split(".")[0]
 
 
-@pytest.mark.parametrize("path", files_of("modelzoo/detectors"), ids=lambda p: p.name)
-def test_detectors_know_nothing_of_django(path: Path) -> None:
-    foreign = {"django", "rest_framework", "celery", *APPS, "mvtec_site"} - {"modelzoo"}
-    found = {name for name in imported(path) if name.split(".")[0] in foreign}
-    assert not found
-    assert not {n for n in imported(path) if n.startswith("modelzoo.") and not n.startswith("modelzoo.detectors")}
+def below(app: str) -> set[str]:
+    [floor] = [index for index, apps in enumerate(FLOORS) if app in apps]
+    return {name for apps in FLOORS[floor + 1 :] for name in apps}
+
+
+@cache
+def loads_torch(module: str) -> bool:
+    """Whether importing a module imports torch, directly or through others of ours."""
+    pending, seen = [module], set()
+    while pending:
+        name = pending.pop()
+        if app_of(name) in ("torch", "torchvision"):
+            return True
+        if name in modules() and name not in seen:
+            seen.add(name)
+            pending += [imported for imported, at_load in imports(name) if at_load]
+    return False
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_dependencies_point_one_way(app: str) -> None:
-    for path in files_of(app):
-        found = {name.split(".")[0] for name in imported(path)} & set(APPS)
-        assert found <= ORDER[app], f"{path.relative_to(ROOT)} imports {found - ORDER[app]}"
+def test_imports_point_down(app: str) -> None:
+    for module in modules():
+        if app_of(module) == app:
+            others = {name for name, _ in imports(module) if app_of(name) in APPS} - {app}
+            wrong = {name for name in others if app_of(name) not in below(app) | {app}}
+            assert not wrong, f"{module} imports {wrong}"
 
 
-@pytest.mark.parametrize("app", [*APPS, "mvtec_site"])
-def test_web_code_does_not_import_torch(app: str) -> None:
-    for path in files_of(app):
-        if path.name not in WEB and not {"api", "views"} & set(path.parts):
+def test_nothing_of_another_app_is_imported_inside_a_function() -> None:
+    """But what loads torch, in commands and workers; and what an AppConfig may import only once all models are there."""
+    for module in modules():
+        if module.endswith(".apps"):
             continue
-        found = {n for n in imported(path, top_level_only=True) if n.split(".")[0] in ("torch", "torchvision")}
-        found |= {n for n in imported(path, top_level_only=True) if n.startswith("modelzoo.detectors")}
-        assert not found, f"{path.relative_to(ROOT)} imports {found}"
+        for name, at_load in imports(module):
+            if at_load or app_of(name) not in APPS or app_of(name) == app_of(module):
+                continue
+            assert loads_torch(name), f"{module} imports {name} inside a function"
+
+
+def test_there_is_no_circle() -> None:
+    """Among all modules, whatever is imported where."""
+    state: dict[str, int] = {}
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert state.get(module) != 1, f"circle: {' -> '.join([*path[path.index(module) :], module])}"
+        if module in state:
+            return
+        state[module] = 1
+        for name, _ in imports(module):
+            if name in modules() and name != module:
+                visit(name, (*path, module))
+        state[module] = 2
+
+    for module in modules():
+        visit(module, ())
+
+
+@pytest.mark.parametrize("room", ["detectors", "evaluation"])
+def test_detectors_know_nothing_of_django(room: str) -> None:
+    foreign = {"django", "rest_framework", "celery", *APPS} - {"modelzoo"}
+    inside = ("modelzoo.detectors", "modelzoo.evaluation")
+    for module in modules():
+        if module.startswith(f"modelzoo.{room}"):
+            wrong = {name for name, _ in imports(module) if app_of(name) in foreign}
+            wrong |= {name for name, _ in imports(module) if app_of(name) == "modelzoo" and not name.startswith(inside)}
+            assert not wrong, f"{module} imports {wrong}"
+
+
+def test_figures_need_no_torch() -> None:
+    for module in modules():
+        if module.startswith("modelzoo.evaluation"):
+            assert not loads_torch(module), module
+
+
+def test_torch_is_imported_in_detectors_alone() -> None:
+    for module in modules():
+        if not module.startswith(("modelzoo.detectors", "training.benchmarks")):
+            found = {name for name, _ in imports(module) if app_of(name) in ("torch", "torchvision")}
+            assert not found, f"{module} imports {found}"
+
+
+def test_web_code_does_not_load_torch() -> None:
+    for module in modules():
+        if not module.startswith("modelzoo.detectors") and set(module.split(".")) & set(WEB):
+            assert not loads_torch(module), module
 
 
 @pytest.mark.parametrize("command", ["check", "showmigrations", "show_config"])
@@ -86,10 +182,26 @@ def test_the_web_process_does_not_load_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_every_app_has_the_same_rooms() -> None:
-    for app in ("modelzoo", "training"):
-        for room in ("models.py", "services.py", "selectors.py", "admin.py", "migrations"):
-            assert (ROOT / app / room).exists(), f"{app}/{room}"
+@pytest.mark.parametrize("app", ROOMS)
+def test_apps_have_their_rooms(app: str) -> None:
+    packages = {path.parent.name for path in (ROOT / app).glob("*/__init__.py")}
+    assert packages - NOT_ROOMS == ROOMS[app] - NOT_ROOMS
+    for room in ROOMS[app]:
+        words = ast.get_docstring(ast.parse((ROOT / app / room / "__init__.py").read_text()))
+        assert words or room == "benchmarks", f"{app}/{room} does not say what it is"
+
+
+def test_no_package_has_more_than_a_dozen_modules_side_by_side() -> None:
+    for package in {path.parent for path in modules().values()}:
+        found = [path for path in package.glob("*.py") if path.name != "__init__.py"]
+        assert len(found) <= MAX_MODULES, f"{package.relative_to(ROOT)}: {len(found)}"
+
+
+def test_models_of_rooms_are_listed_by_their_app() -> None:
+    """Django looks for an app's models there; all others import them from there."""
+    for app in ("records", "training", "inspection"):
+        listed = {name for name, _ in imports(f"{app}.models")}
+        assert listed == {name for name in modules() if re.fullmatch(rf"{app}\.\w+\.models", name)}
 
 
 def test_every_command_is_tested() -> None:
@@ -101,10 +213,9 @@ def test_every_command_is_tested() -> None:
 
 
 def test_no_pickle() -> None:
-    for folder in (*APPS, "mvtec_site"):
-        for path in files_of(folder):
-            text = path.read_text()
-            assert "import pickle" not in text
-            for line in text.splitlines():
-                loads = re.search(r"(?<!safetensors\.)torch\.load\(", line)
-                assert not loads or "weights_only=True" in line, f"{path}: {line}"
+    for module, path in modules().items():
+        text = path.read_text()
+        assert "import pickle" not in text, module
+        for line in text.splitlines():
+            loads = re.search(r"(?<!safetensors\.)torch\.load\(", line)
+            assert not loads or "weights_only=True" in line, f"{path}: {line}"

@@ -27,6 +27,7 @@ from inspection.history.filters import Filters
 from inspection.models import Inspection
 from jobs import broker
 from jobs.leases import lease
+from modelzoo.evaluation.calibration import p_value
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
@@ -268,7 +269,6 @@ def _results(
 def _weighed(
     run: RescoringRun, record: Inspection, result: runtime.Scored | runtime.Incomparable | Exception
 ) -> Rescored:
-    from modelzoo.evaluation.calibration import p_value
 
     if isinstance(result, Exception):
         code = result.code if isinstance(result, UserError) else "scoring_failed"

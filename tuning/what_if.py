@@ -22,6 +22,8 @@ from django.urls import reverse
 from common.errors import UserError
 from inspection.history.filters import Filters
 from inspection.models import Inspection
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.evaluation.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from tuning import estimates
@@ -416,8 +418,6 @@ def _presets(
     false_reject_rate: float,
 ) -> list[dict[str, Any]]:
     """By the methods of threshold revisions; where one is not to be had, why not."""
-    from modelzoo.detectors.errors import DetectorError
-    from modelzoo.evaluation.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
 
     held_out = version.held_out_scores
     rows = list(

@@ -27,6 +27,8 @@ from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.anomaly_maps import encode_map, reduce_map
+from modelzoo.evaluation.calibration import p_value
+from modelzoo.evaluation.regions import defect_regions
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import input_rules, threshold_in_force
@@ -254,8 +256,6 @@ def _weigh(
 
     One whole map for each thread is in memory at once, however many images were scored together.
     """
-    from modelzoo.evaluation.calibration import p_value
-    from modelzoo.evaluation.regions import defect_regions
 
     if isinstance(result, runtime.Incomparable):
         outcome = Inspection.Outcome.NOT_COMPARABLE

@@ -18,8 +18,8 @@ from common.names import short_name
 from common.rights import Right, require
 from inspection.history.filters import Filters
 from inspection.models import Inspection, Review, Standing
+from modelzoo.detectors.preprocessing.input_rules import REASONS
 from modelzoo.models import Category
-from modelzoo.torch_free import REASONS
 from records.assets.services import enter_asset, file_bytes
 from records.audit.services import Actor
 from records.models import Asset

@@ -8,8 +8,8 @@ from rest_framework import serializers
 
 from common.api.base import page_output
 from modelzoo.api.fields import FiniteField, JsonObject
+from modelzoo.detectors.preprocessing.input_rules import ACTIONS
 from modelzoo.models import Deployment, ModelVersion, Threshold
-from modelzoo.torch_free import ACTIONS
 
 _LARGEST_ID = 10**18 - 1
 

@@ -26,6 +26,7 @@ from PIL import Image
 
 from common.errors import UserError
 from jobs import liveness
+from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits
@@ -33,7 +34,6 @@ from records.assets.selectors import gate_limits
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
     from modelzoo.detectors.engines.selection import Scorer
-    from modelzoo.detectors.errors import NotComparable
     from modelzoo.detectors.preprocessing.input_check import Finding
     from modelzoo.detectors.preprocessing.input_rules import InputRules
     from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared
@@ -119,7 +119,6 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.base import EngineUnavailable
     from modelzoo.detectors.engines.selection import open_scorer
-    from modelzoo.detectors.errors import DetectorError
 
     runtime, precision = runtime or settings.RUNTIME, precision or settings.PRECISION
 
@@ -215,7 +214,6 @@ def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, f
 
 def _prepare(held: Held, image: bytes | Image.Image) -> tuple[Prepared | NotComparable, float]:
     """The model's input, or why there is none, and the milliseconds that it took."""
-    from modelzoo.detectors.errors import NotComparable
 
     began = time.perf_counter()
     try:

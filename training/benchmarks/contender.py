@@ -17,6 +17,7 @@ from typing import Any
 
 import django
 
+from modelzoo.evaluation.rank_metrics import Ranking
 from training.benchmarks.protocol import Answers, milliseconds, peak_mb, serve
 
 
@@ -28,7 +29,6 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.selection import open_scorer
-    from modelzoo.evaluation.rank_metrics import Ranking
     from modelzoo.loading import runtime as bridge
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))

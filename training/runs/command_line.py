@@ -7,6 +7,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from modelzoo.detectors.errors import TrainingCancelled
 from modelzoo.models import ModelVersion
 from training.models import TrainingRun
 from training.runs import services as runs_services
@@ -32,7 +33,6 @@ class RunCommand(ProductCommand):
         )
 
     def _run_here(self, run: TrainingRun, *, as_json: bool) -> None:
-        from modelzoo.detectors.errors import TrainingCancelled
         from training.runs.runner import execute, progress_bar
 
         claim = runs_services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")

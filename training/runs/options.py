@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 
 from common.errors import UserError
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.options import DEVICES, config_class
 from modelzoo.models import Threshold
 
 
@@ -30,8 +32,6 @@ def usual_options() -> dict[str, Any]:
 
 def known_options(algorithm: str) -> set[str]:
     """The names of an algorithm's options; the seed is not one of them, it has its own place. Raises `UserError`."""
-    from modelzoo.detectors.errors import DetectorError
-    from modelzoo.detectors.options import config_class
 
     try:
         return (config_class(algorithm).names() - {"seed"}) | {"device"}
@@ -45,8 +45,6 @@ def frozen_options(*, algorithm: str, given: Mapping[str, Any], seed: int) -> di
     Raises `UserError` for an unknown algorithm, an option that it does not have, or a value that is not allowed. What
     only a worker can know (whether it has a GPU, or the weights of the backbone) the run itself tells.
     """
-    from modelzoo.detectors.errors import DetectorError
-    from modelzoo.detectors.options import DEVICES, config_class
 
     known = known_options(algorithm)
     unknown = sorted(set(given) - known)

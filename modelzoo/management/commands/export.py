@@ -8,6 +8,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from modelzoo.detectors.errors import DetectorError
 from modelzoo.selectors import find_version
 
 
@@ -31,7 +32,6 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         from modelzoo.detectors import artifacts
         from modelzoo.detectors.engines.export import export
-        from modelzoo.detectors.errors import DetectorError
 
         version = find_version(wanted=options["model_version"], category=options["category"])
         source = {

@@ -24,6 +24,7 @@ from common.errors import Unavailable
 from modelzoo.models import ModelVersion
 from mvtec_site.embedded.supervisor import Supervisor
 from records.audit.services import audit
+from training.datasets.elpv import write_elpv_mono
 from training.datasets.imports import import_path
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
@@ -73,7 +74,6 @@ class Command(ProductCommand):
         if found:
             self.say(f"[1/5] Data set {found} is here already.")
             return found
-        from training.datasets.elpv import write_elpv_mono
 
         self.say("[1/5] Importing electroluminescence images of solar cells (wheel elpv-dataset, CC BY-NC-SA 4.0) ...")
         with tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix="demo-") as folder:

@@ -9,6 +9,8 @@ import numpy as np
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from modelzoo.detectors.errors import DetectorError
+from modelzoo.evaluation import calibration
 from modelzoo.loading.runtime import hold
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
@@ -51,7 +53,6 @@ class Command(ProductCommand):
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
-        from modelzoo.detectors.errors import DetectorError
 
         version = find_version(wanted=options["model_version"], category=options["category"])
         if options["prevalence"] is not None and options["cost"] is None:
@@ -91,7 +92,6 @@ class Command(ProductCommand):
         self, version: ModelVersion, options: dict[str, Any]
     ) -> tuple[float, str, dict[str, Any], dict[str, Any]]:
         """Value, method, its parameters, and what it was taken from."""
-        from modelzoo.evaluation import calibration
 
         for method, name in (
             (Threshold.Method.PERCENTILE, "percentile"),

@@ -9,6 +9,7 @@ from typing import Any
 from common.commands import ProductCommand
 from common.context import acting
 from common.errors import Conflict, UserError
+from modelzoo.detectors.errors import TrainingCancelled
 from training.runs.services import Claim, ClaimLost
 
 
@@ -21,7 +22,6 @@ class Command(ProductCommand):
         parser.add_argument("claim", type=uuid.UUID)
 
     def perform(self, **options: Any) -> None:
-        from modelzoo.detectors.errors import TrainingCancelled
         from training.runs.runner import execute, progress_bar
 
         try:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from common.errors import UserError
+from modelzoo.detectors.errors import DetectorError
 from training.datasets.imports import find_dataset
 from training.runs import services as runs_services
 from training.runs.command_line import RunCommand
@@ -96,7 +97,6 @@ class Command(RunCommand):
 
     def _check_device(self, device: str) -> None:
         from modelzoo.detectors.base import resolve_device
-        from modelzoo.detectors.errors import DetectorError
 
         try:
             resolve_device(device)

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from common.errors import UserError
+from modelzoo.detectors.errors import DetectorError
 from training.management.commands.train import Command as TrainCommand
 
 
@@ -19,7 +20,6 @@ class Command(TrainCommand):
 
     def perform(self, **options: Any) -> None:
         from modelzoo.detectors.autoencoder.detector import follow
-        from modelzoo.detectors.errors import DetectorError
 
         rank = os.environ.get("RANK")
         if rank is None:
