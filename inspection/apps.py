@@ -9,8 +9,8 @@ class InspectionConfig(AppConfig):
     def ready(self) -> None:
         from inspection.audited_rows import INSPECTIONS, REVIEWS
         from inspection.judging.selectors import review_ids_of
-        from records.audit import audited_rows as attest
         from records.audit import related
+        from records.audit.chain import audited_rows as attest
 
         attest.register(INSPECTIONS)
         attest.register(REVIEWS)

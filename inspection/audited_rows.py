@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from inspection.models import Inspection, Review
-from records.audit.audited_rows import Attested, fingerprint
+from records.audit.chain.audited_rows import Attested, fingerprint
 
 
 def said_of_inspection(inspection: Inspection) -> dict[str, Any]:

@@ -8,6 +8,6 @@ class ModelzooConfig(AppConfig):
 
     def ready(self) -> None:
         from modelzoo.audited_rows import THRESHOLDS
-        from records.audit.audited_rows import register
+        from records.audit.chain.audited_rows import register
 
         register(THRESHOLDS)

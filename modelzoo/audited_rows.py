@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelzoo.models import ModelVersion, Threshold
-from records.audit.audited_rows import Attested, fingerprint
+from records.audit.chain.audited_rows import Attested, fingerprint
 
 
 def said_of_threshold(threshold: Threshold) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.services import ensure_category, register_version, set_threshold
 from records.assets.images import GateLimits, pass_gate
 from records.assets.services import enter_asset, file_bytes, store_image
-from records.audit.chain import GENESIS
+from records.audit.chain.hashes import GENESIS
 from records.audit.services import hold_chain
 from records.models import Asset, AuditEvent, canonical
 

@@ -26,8 +26,8 @@ from common.api.base import (
 from records.audit import selectors as audit_selectors
 from records.audit import serializers as shapes
 from records.audit import services as audit_services
-from records.audit.checkpoints import as_said
-from records.audit.export import MEDIA_TYPE, lines_of
+from records.audit.chain.checkpoints import as_said
+from records.audit.chain.export import MEDIA_TYPE, lines_of
 from records.models import AuditCheckpoint, AuditEvent
 
 _NUMBER = OpenApiParameter("sequence", OpenApiTypes.INT64, OpenApiParameter.PATH)

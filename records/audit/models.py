@@ -10,7 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
-from records.audit.chain import HASHED, hash_of
+from records.audit.chain.hashes import HASHED, hash_of
 
 
 class AuditEvent(models.Model):

@@ -13,10 +13,10 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from common.errors import NotFound, UserError
-from records.audit.chain import GENESIS, HASHED, ChainReport, Event, walk
-from records.audit.checkpoints import Checkpoint, as_said
+from records.audit.chain.checkpoints import Checkpoint, as_said
+from records.audit.chain.hashes import GENESIS, HASHED, ChainReport, Event, walk
+from records.audit.chain.signing import known_keys
 from records.audit.related import events_about
-from records.audit.signing import known_keys
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 
 _LARGEST = 2**63 - 1

@@ -11,9 +11,9 @@ from django.utils import timezone
 
 from common.context import current
 from common.errors import Conflict
-from records.audit.chain import CHECKPOINT_MADE, GENESIS
-from records.audit.checkpoints import as_said, keep_elsewhere
-from records.audit.signing import key_id, own_key
+from records.audit.chain.checkpoints import as_said, keep_elsewhere
+from records.audit.chain.hashes import CHECKPOINT_MADE, GENESIS
+from records.audit.chain.signing import key_id, own_key
 from records.models import AuditCheckpoint, AuditEvent, canonical
 
 # Any constant will do, as long as nobody else uses it: the chain has one end, and one writer at a time extends it.

@@ -18,9 +18,9 @@ from django.utils import timezone
 from common.errors import UserError
 from common.paths import without_server_paths
 from jobs import broker
-from records.audit.audited_rows import verify_all, vouching_events
-from records.audit.chain import ChainReport
-from records.audit.checkpoints import Checkpoint, checkpoints_in
+from records.audit.chain.audited_rows import verify_all, vouching_events
+from records.audit.chain.checkpoints import Checkpoint, checkpoints_in
+from records.audit.chain.hashes import ChainReport
 from records.audit.services import Actor, audit, hold_chain
 from records.models import AuditEvent, AuditVerification
 

@@ -32,10 +32,10 @@ from django.db.migrations.recorder import MigrationRecorder
 from common.errors import Conflict, UserError
 from common.version import code_version
 from records.assets.storage import write_whole
-from records.audit.audited_rows import verify_all
-from records.audit.chain import ChainReport
+from records.audit.chain.audited_rows import verify_all
+from records.audit.chain.hashes import ChainReport
+from records.audit.chain.signing import public_key_folder
 from records.audit.services import audit
-from records.audit.signing import public_key_folder
 from records.backup import dump
 from records.models import Asset, AuditEvent
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.test import Client
 
 from common.context import acting
-from records.audit.chain import Event
+from records.audit.chain.hashes import Event
 from records.audit.selectors import verify_export
 from records.audit.services import audit
 from records.models import AuditCheckpoint, AuditEvent

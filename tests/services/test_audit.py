@@ -22,12 +22,12 @@ from inspection.reviews.services import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
 from records.audit import selectors as audit_selectors
-from records.audit.audited_rows import verify_records
-from records.audit.chain import GENESIS
-from records.audit.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
+from records.audit.chain.audited_rows import verify_records
+from records.audit.chain.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
+from records.audit.chain.hashes import GENESIS
+from records.audit.chain.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.audit.selectors import changes_of, verify_chain, verify_latest
 from records.audit.services import audit, make_checkpoint
-from records.audit.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.models import AuditCheckpoint, AuditEvent
 from records.tasks import checkpoint as checkpoint_task
 from tests import parts

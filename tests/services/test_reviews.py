@@ -31,7 +31,7 @@ from inspection.reviews.services import (
     undo_reviews,
 )
 from modelzoo.models import ModelVersion
-from records.audit.audited_rows import verify_all
+from records.audit.chain.audited_rows import verify_all
 from records.audit.selectors import verify_chain
 from records.models import AuditEvent
 from tests import parts

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import ProductCommand
-from records.audit.checkpoints import as_said, write_checkpoint
+from records.audit.chain.checkpoints import as_said, write_checkpoint
+from records.audit.chain.signing import own_key, pem
 from records.audit.services import make_checkpoint
-from records.audit.signing import own_key, pem
 
 
 class Command(ProductCommand):

@@ -12,7 +12,7 @@ from django.utils.timezone import is_naive, make_aware
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from records.audit.export import lines_of
+from records.audit.chain.export import lines_of
 from records.audit.selectors import filter_events, stream_events
 from records.audit.services import note_export
 

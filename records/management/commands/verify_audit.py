@@ -11,10 +11,10 @@ from django.conf import settings
 
 from common.commands import ProductCommand
 from common.errors import Conflict, UserError
-from records.audit.audited_rows import verify_all
-from records.audit.chain import ChainReport
-from records.audit.checkpoints import Checkpoint, checkpoints_in, read_checkpoints
-from records.audit.export import read_events
+from records.audit.chain.audited_rows import verify_all
+from records.audit.chain.checkpoints import Checkpoint, checkpoints_in, read_checkpoints
+from records.audit.chain.export import read_events
+from records.audit.chain.hashes import ChainReport
 from records.audit.selectors import verify_chain, verify_export
 
 

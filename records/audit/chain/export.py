@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from common.errors import UserError
-from records.audit.chain import Event
+from records.audit.chain.hashes import Event
 
 MEDIA_TYPE = "application/jsonl"
 

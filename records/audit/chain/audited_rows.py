@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
-from records.audit.chain import ChainReport
-from records.audit.checkpoints import Checkpoint
+from records.audit.chain.checkpoints import Checkpoint
+from records.audit.chain.hashes import ChainReport
 from records.audit.selectors import Progress, verify_chain
 from records.models import AuditEvent, canonical
 

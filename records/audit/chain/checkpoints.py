@@ -19,7 +19,7 @@ from django.conf import settings
 
 from common.errors import UserError
 from records.assets.storage import StorageFailed, write_whole
-from records.audit.signing import is_signed
+from records.audit.chain.signing import is_signed
 from records.models import AuditCheckpoint
 
 FORMAT = "mvtec-audit-checkpoint-1"
