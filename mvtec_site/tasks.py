@@ -9,7 +9,7 @@ from inspection.judging.worker import sweep_requests
 from records.audit.verification import sweep_verifications
 from retention.services import sweep_retention
 from training.runs.services import sweep_runs
-from tuning.services import sweep_rescorings
+from tuning.rescoring.services import sweep_rescorings
 
 
 @shared_task(acks_late=False)

@@ -8,7 +8,7 @@ from celery import Task, shared_task
 
 from common.context import acting
 from inspection.judging.worker import worker_name
-from tuning import services
+from tuning.rescoring import services
 
 
 @shared_task(bind=True)

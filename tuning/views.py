@@ -28,11 +28,12 @@ from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
 from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
-from tuning import applying, services
-from tuning import comparison as comparing
-from tuning import pages as previews
-from tuning.estimates import Costs
-from tuning.pages import DAYS, Asked
+from tuning.rescoring import comparison as comparing
+from tuning.rescoring import services
+from tuning.what_if import pages as previews
+from tuning.what_if import services as applying
+from tuning.what_if.estimates import Costs
+from tuning.what_if.pages import DAYS, Asked
 
 _DEAREST = 1e12
 

@@ -190,13 +190,13 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, float]]) -> list[Scored | Incomparable]:
-    import torch
+    from modelzoo.detectors.preprocessing.pipeline import as_batch
 
-    ready = [item.pixels for item, _ in prepared if not isinstance(item, Exception)]
+    ready = [item for item, _ in prepared if not isinstance(item, Exception)]
     liveness.progress()
     with held.lock:
         began = time.perf_counter()
-        result = held.scorer.score(torch.stack(ready)) if ready else None
+        result = held.scorer.score(as_batch(ready)) if ready else None
         model_ms = _ms_since(began) / max(1, len(ready))
     values = iter(zip(result.scores, result.maps, strict=True)) if result else iter(())
     found: list[Scored | Incomparable] = []

@@ -23,7 +23,7 @@ from tests.scores import Part
 from tests.versions import another, serve
 from training.models import Dataset, Evaluation
 from tuning.models import Rescored, RescoringRun
-from tuning.services import request_rescoring
+from tuning.rescoring.services import request_rescoring
 
 pytestmark = pytest.mark.django_db
 METRICS: dict[str, Any] = {

@@ -22,9 +22,9 @@ from records.models import AuditEvent
 from tests import scores
 from tests.scores import Part
 from tests.versions import serve
-from tuning import pages as previews
-from tuning.pages import Asked
-from tuning.what_if import what_if
+from tuning.what_if import pages as previews
+from tuning.what_if.pages import Asked
+from tuning.what_if.selectors import what_if
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}

@@ -29,9 +29,9 @@ from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.conftest import person
-from tuning import documents, selectors, services
 from tuning.models import Rescored, RescoringRun
-from tuning.services import cancel_rescoring, request_rescoring, work_on_rescoring
+from tuning.rescoring import documents, selectors, services
+from tuning.rescoring.services import cancel_rescoring, request_rescoring, work_on_rescoring
 
 pytestmark = pytest.mark.django_db
 

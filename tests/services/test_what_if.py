@@ -22,8 +22,8 @@ from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
 from tests.scores import BEGAN, Part, stored
 from tuning.benchmarks import history
-from tuning.estimates import Costs, Estimate, Seen
-from tuning.what_if import NEAREST, SeveralModels, what_if
+from tuning.what_if.estimates import Costs, Estimate, Seen
+from tuning.what_if.selectors import NEAREST, SeveralModels, what_if
 
 pytestmark = pytest.mark.django_db
 IN_FORCE = 5.0

@@ -14,7 +14,7 @@ from inspection.models import BatchRun
 from modelzoo.models import ModelVersion
 from records.audit.sentences import kinds, sentence_of
 from records.models import AuditEvent
-from tests.test_layers import APPS, files_of
+from tests.test_layers import modules
 from training.models import TrainingRun
 from tuning.models import RescoringRun
 
@@ -55,22 +55,20 @@ def _values_of(node: ast.expr) -> Iterator[str]:
 
 
 def _assigned(constant: str) -> Iterator[str]:
-    for app in APPS:
-        for path in files_of(app):
-            for node in ast.parse(path.read_text()).body:
-                if (
-                    isinstance(node, ast.Assign)
-                    and getattr(node.targets[0], "id", "") == constant
-                    and isinstance(node.value, ast.Constant)
-                    and isinstance(node.value.value, str)
-                    and "." in node.value.value
-                ):
-                    yield node.value.value
+    for path in modules().values():
+        for node in ast.parse(path.read_text()).body:
+            if (
+                isinstance(node, ast.Assign)
+                and getattr(node.targets[0], "id", "") == constant
+                and isinstance(node.value, ast.Constant)
+                and isinstance(node.value.value, str)
+                and "." in node.value.value
+            ):
+                yield node.value.value
 
 
 def used_kinds() -> set[str]:
-    files = [path for app in (*APPS, "mvtec_site") for path in files_of(app)]
-    return {kind for path in files for kind in _kinds_in(path)}
+    return {kind for path in modules().values() for kind in _kinds_in(path)}
 
 
 def test_every_kind_in_the_code_has_a_sentence() -> None:

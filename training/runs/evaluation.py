@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from django.conf import settings
 from PIL import Image
 
 from modelzoo.detectors.base import Scored
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
-from modelzoo.detectors.preprocessing.pipeline import Prepared
+from modelzoo.detectors.preprocessing.pipeline import Prepared, as_batch
 from modelzoo.evaluation.metrics import Evaluation
 from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
@@ -23,6 +22,9 @@ from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits
 from training.datasets.layout import open_mask
 from training.models import DatasetImage
+
+if TYPE_CHECKING:
+    import torch
 
 Progress = Callable[[float, str], None]
 
@@ -92,8 +94,8 @@ def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
         for following in [*chunks[1:], []]:
             ready = list(ahead)
             ahead = pool.map(prepare, following)
-            pixels = [row.prepared.pixels for row in ready if row.prepared]
-            result = detector.score(torch.stack(pixels)) if pixels else None
+            comparable = [row.prepared for row in ready if row.prepared]
+            result = detector.score(as_batch(comparable)) if comparable else None
             place = 0
             for row in ready:
                 if row.prepared is None or result is None:

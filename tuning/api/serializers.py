@@ -9,7 +9,7 @@ from inspection.models import Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.models import Deployment, Threshold
 from tuning.models import RescoringRun
-from tuning.what_if import MOST_BINS
+from tuning.what_if.selectors import MOST_BINS
 
 _DEAREST = 1e12
 

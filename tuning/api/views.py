@@ -15,9 +15,10 @@ from common.rights import Right
 from inspection.history.api import FILTER_PARAMETERS
 from inspection.history.filters import parse_filters
 from modelzoo.selectors import find_version
-from tuning import documents, selectors, services, what_if
 from tuning.api import serializers as shapes
-from tuning.estimates import Costs
+from tuning.rescoring import documents, selectors, services
+from tuning.what_if import selectors as what_if
+from tuning.what_if.estimates import Costs
 
 _OWN = tuple(shapes.WhatIfInput().fields)
 

@@ -18,8 +18,8 @@ from inspection.history.filters import Filters
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
-from tuning.estimates import Costs
-from tuning.what_if import what_if
+from tuning.what_if.estimates import Costs
+from tuning.what_if.selectors import what_if
 
 SCORES = 100_000
 _MOVES = 20  # of the slider

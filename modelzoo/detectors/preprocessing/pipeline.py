@@ -99,6 +99,11 @@ class Prepared:
     findings: tuple[Finding, ...] = ()
 
 
+def as_batch(images: Sequence[Prepared]) -> torch.Tensor:
+    """Prepared images of one size as a batch: uint8 [B,3,H,W]."""
+    return torch.stack([image.pixels for image in images])
+
+
 class Preprocessing:
     """Region of interest, illumination, pose and size, in this order.
 

@@ -11,10 +11,10 @@ from inspection.history.filters import FILTER_NAMES, given_as_words, parse_filte
 from jobs import broker
 from modelzoo.loading.options import how, how_options
 from modelzoo.selectors import find_version
-from tuning import services
-from tuning.documents import rescoring_document, rescoring_summary
 from tuning.models import RescoringRun
-from tuning.selectors import find_rescoring
+from tuning.rescoring import services
+from tuning.rescoring.documents import rescoring_document, rescoring_summary
+from tuning.rescoring.selectors import find_rescoring
 
 
 class Command(ProductCommand):

@@ -1,6 +1,6 @@
 """Reads: what the page of a threshold shows: where the scores lie, and what another value would have done to them.
 
-`tuning.what_if.what_if` gives the figures. Here they become rows: what was, what would be, in words.
+`tuning.what_if.selectors.what_if` gives the figures. Here they become rows: what was, what would be, in words.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from inspection.models import Inspection
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
-from tuning.estimates import DEFECTIVE, GOOD, STRATA, Costs
-from tuning.what_if import what_if
+from tuning.what_if.estimates import DEFECTIVE, GOOD, STRATA, Costs
+from tuning.what_if.selectors import what_if
 
 MOST = 20_000  # inspections that are looked at, so that a move of the slider answers within 100 ms
 DAYS = (1, 7, 30, 90, 365)

@@ -26,8 +26,8 @@ from modelzoo.detectors.errors import DetectorError
 from modelzoo.evaluation.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
-from tuning import estimates
-from tuning.estimates import DEFECTIVE, GOOD, Costs, Estimate, Seen
+from tuning.what_if import estimates
+from tuning.what_if.estimates import DEFECTIVE, GOOD, Costs, Estimate, Seen
 
 _NARROWEST = 2.0**-100  # of the bins of a curve: scores divided by it stay finite
 NEAREST = 10  # records shown on each side of the threshold

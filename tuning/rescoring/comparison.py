@@ -15,8 +15,8 @@ from inspection.models import Inspection
 from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
 from training.models import Evaluation
-from tuning import documents, selectors
 from tuning.models import RescoringRun
+from tuning.rescoring import documents, selectors
 
 _RUNS = 5
 _PICTURES = 24

@@ -1,0 +1,1 @@
+"""What another threshold would have done to stored scores, and putting it in force."""
