@@ -67,7 +67,7 @@ class LoadedModelOutput(serializers.Serializer):
     preprocessing = serializers.DictField(
         child=serializers.CharField(), help_text="illumination: flatfield or none; align: pose or none"
     )
-    loaded_at = serializers.DateTimeField(allow_null=True)
+    loaded_at = serializers.DateTimeField()
     loaded_by = serializers.CharField(allow_null=True)
 
 

@@ -560,9 +560,9 @@ class FullModelVersion(TypedDict):
     stage: Stage
     auroc: float | None
     """image AUROC at the end of training"""
-    threshold: float | None
+    threshold: float
     """in force"""
-    threshold_revision: int | None
+    threshold_revision: int
     dataset: str
     """name of the data set it learned from"""
     dataset_snapshot: str
@@ -807,7 +807,7 @@ class LoadedModel(TypedDict):
     image_size: Any
     preprocessing: dict[str, str]
     """illumination: flatfield or none; align: pose or none"""
-    loaded_at: Moment | None
+    loaded_at: Moment
     loaded_by: str | None
 
 
@@ -861,9 +861,9 @@ class ModelVersion(TypedDict):
     stage: Stage
     auroc: float | None
     """image AUROC at the end of training"""
-    threshold: float | None
+    threshold: float
     """in force"""
-    threshold_revision: int | None
+    threshold_revision: int
     dataset: str
     """name of the data set it learned from"""
     dataset_snapshot: str
