@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from mvtec_site import client_shapes
 from mvtec_site.client_shapes import Schema
@@ -17,6 +19,17 @@ def schema() -> Schema:
 
 def test_the_types_of_the_client_are_what_the_schema_gives(schema: Schema) -> None:
     assert client_shapes.SHAPES.read_text() == client_shapes.render(schema), "run: make client"
+
+
+def test_the_command_writes_what_is_not_up_to_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed, stale = client_shapes.SHAPES.read_text(), tmp_path / "shapes.py"
+    stale.write_text(committed + "# older\n")
+    monkeypatch.setattr(client_shapes, "SHAPES", stale)
+    with pytest.raises(CommandError, match="is not up to date"):
+        call_command("generate_client", check=True)
+    call_command("generate_client")
+    assert stale.read_text() == committed
+    call_command("generate_client", check=True)
 
 
 def rendered(schema: Schema, **properties: Schema) -> str:
