@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,38 +22,54 @@ from tests.environment import SHARED
 from tests.tasks import run_now
 from tests.triggers import without_any_triggers
 
-_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup", "stack"}
+_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
+
+# What runs on PostgreSQL too is what can come out differently there: locks and who waits for whom, triggers and
+# constraints, raw SQL, text search, what a column refuses. Services and commands write, the API and the client filter
+# and sort by what callers send, and the tests beside this file open every page. Elsewhere it is the same code on the
+# same queries: pages are made from what services and selectors return, detectors and helpers (unit) know no database,
+# a browser sees HTML alone, and of the running system only what ends in a lock or a lease differs. A single test is
+# marked where it is otherwise: `sqlite_is_enough` and `postgresql_too` (which a test without Django's database needs).
+_SQLITE_IS_ENOUGH = {"detectors", "e2e", "pages", "stack", "unit"}
+
+# In which order folders are begun: what takes long and waits for others first, so that at the end nobody waits for it.
+_FIRST = ("e2e", "stack", "detectors", "commands")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Processes that share the work take whole files, and all that start systems as one: those take their time."""
+    """Processes that share the work take whole files; all browser tests that share one running system are one."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
-            return "systems" if file.startswith(("tests/e2e/", "tests/stack/")) else file
+            shares = file.startswith("tests/e2e/") and "test_line_faults" not in file
+            return "e2e" if shares else file
 
     return Scheduling(config, log)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On PostgreSQL only what touches a database runs: the rest cannot come out differently.
+def _folder(item: pytest.Item) -> str:
+    return item.path.relative_to(Path(__file__).parent).parts[0]
 
-    Nor can what the browser makes of a page: whether the page itself does is for the tests without a browser.
-    """
-    if config.getoption("--database") != "postgresql":
-        return
-    chosen = [
-        item
-        for item in items
-        if (item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())))
-        and not item.get_closest_marker("sqlite_is_enough")
-        and "e2e" not in item.path.parts
-    ]
-    config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-    items[:] = chosen
+
+def _is_for_postgresql(item: pytest.Item) -> bool:
+    if item.get_closest_marker("sqlite_is_enough"):
+        return False
+    if item.get_closest_marker("postgresql_too"):
+        return True
+    asks = item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
+    return bool(asks) and _folder(item) not in _SQLITE_IS_ENOUGH
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--database") == "postgresql":
+        config.hook.pytest_deselected(items=[item for item in items if not _is_for_postgresql(item)])
+        items[:] = [item for item in items if _is_for_postgresql(item)]
+    if config.getoption("numprocesses", None) or "PYTEST_XDIST_WORKER" in os.environ:
+        places = {name: place for place, name in enumerate(_FIRST)}
+        items.sort(key=lambda item: places.get(_folder(item), len(places)))
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,16 @@ SHARED = ROOT.parent / "shared"
 VAR_DIR = Path(tempfile.mkdtemp(prefix="mvtec-t-"))
 atexit.register(shutil.rmtree, VAR_DIR, ignore_errors=True)
 
+# Installations that tests begin with (tests/stack/conftest.py), one and the same for all processes of a run.
+if "SUITE_INSTALLATIONS" not in os.environ:
+    os.environ["SUITE_INSTALLATIONS"] = tempfile.mkdtemp(prefix="mvtec-i-")
+    atexit.register(shutil.rmtree, os.environ["SUITE_INSTALLATIONS"], ignore_errors=True)
+INSTALLATIONS = Path(os.environ["SUITE_INSTALLATIONS"])
+
+# Hundreds of processes are started; where none may keep what it compiled, each compiles the product and its tests anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 for _name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "BACKBONE_WEIGHTS_DIR", "MODEL_PATH"):
     os.environ.pop(_name, None)
 os.environ |= {

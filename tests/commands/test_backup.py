@@ -21,7 +21,7 @@ from tests import parts
 from tests.stack.conftest import Stack, migrated, new_stack, trained
 
 # On PostgreSQL the source and one of the targets are PostgreSQL databases.
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
+pytestmark = [pytest.mark.slow, pytest.mark.postgresql_too]
 
 PEOPLE = """
 from django.contrib.auth.models import User

@@ -319,25 +319,6 @@ def test_ctrl_c_leaves_a_cancelled_run_and_no_artifact(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "var/artifacts").rglob("*") if path.is_file()]
 
 
-@pytest.mark.sqlite_is_enough
-@pytest.mark.slow
-def test_scores_of_a_reloaded_autoencoder_are_bit_equal_in_a_new_process(tmp_path: Path) -> None:
-    """Must show 4, second half."""
-    folder = parts.write_dataset(tmp_path / "disc")
-    var_dir = tmp_path / "var"
-    words = ("--model", "autoencoder", "--dataset", str(folder), "--image-size", "64", "--epochs", "2", "--json")
-    out, errors = manage(var_dir, "train", *words).communicate(timeout=180)
-    assert out, errors
-    scores = []
-    for _ in range(2):
-        shown, errors = manage(var_dir, "inspect", str(folder / "test/scratch/000.png"), "--json").communicate(
-            timeout=60
-        )
-        assert shown, errors
-        scores.append(json.loads(shown)["results"][0]["score"])
-    assert scores[0] == scores[1]
-
-
 def test_migrations_are_complete() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 

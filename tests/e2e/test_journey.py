@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import parts
-from tests.e2e.conftest import drop
+from tests.e2e.conftest import drop, sign_in
 from tests.stack.conftest import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
@@ -47,6 +47,8 @@ def model_in_force(stack: Stack) -> dict[str, Any]:
 
 def test_a_verdict_is_overruled_found_again_and_moves_the_threshold(visit: Callable[..., Any], stack: Stack) -> None:
     page = visit("ina")
+    page.context.clear_cookies()
+    sign_in(page, stack)
     page.click(".about-part summary")
     page.fill("#id_serial_number", "JOURNEY-1")
     drop(page, "journey.png", parts.png(51, defective=True))

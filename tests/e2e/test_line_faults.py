@@ -19,7 +19,7 @@ from tests import parts
 from tests.e2e.conftest import CHROMIUM, PASSWORD, drop, make_people
 from tests.stack.conftest import DISC, Stack, new_stack, trained, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 _ONE_PART = """() => {
   const row = document.querySelector("#latest a[aria-current]");

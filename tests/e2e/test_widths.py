@@ -17,7 +17,6 @@ _OF_THE_PICTURE = ("line-opened", "inspection")
 
 @pytest.mark.stack
 @pytest.mark.slow
-@pytest.mark.sqlite_is_enough
 def test_every_page_at_every_width(visit: Callable[..., Any], addresses: dict[str, str], stack: Any) -> None:
     page = visit("ada", reduced_motion="reduce")
     pages = {name: path for name, path in addresses.items() if name not in PARTS}
@@ -40,7 +39,6 @@ _SMALL = """() => [...document.querySelectorAll(
 
 @pytest.mark.stack
 @pytest.mark.slow
-@pytest.mark.sqlite_is_enough
 def test_a_finger_meets_every_control(visit: Callable[..., Any], addresses: dict[str, str], stack: Any) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     page = visit("ada", **phone)
@@ -83,7 +81,6 @@ _CUT = """() => [...document.querySelectorAll(".scroll")]
 
 @pytest.mark.stack
 @pytest.mark.slow
-@pytest.mark.sqlite_is_enough
 def test_what_is_compared_is_in_sight_and_names_are_no_columns_of_letters(
     visit: Callable[..., Any], addresses: dict[str, str], stack: Any
 ) -> None:

@@ -441,7 +441,6 @@ def test_a_certificate_of_many_words_has_more_pages(operator: User, record: Insp
     assert text_of(made).count("word") == 12 * 390
 
 
-@pytest.mark.sqlite_is_enough
 @pytest.mark.parametrize("comment", ["a\r\n" * 900, "\u4e2d" * 2000])
 def test_a_certificate_takes_a_comment_that_is_longer_than_a_page(
     signed_in: Client, operator: User, record: Inspection, comment: str

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
+import fcntl
 import json
 import os
 import shutil
@@ -16,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +25,7 @@ import psutil
 import pytest
 
 from tests import parts
-from tests.environment import ROOT
+from tests.environment import INSTALLATIONS, ROOT
 
 
 @dataclass
@@ -38,6 +37,7 @@ class Stack:
     environment: dict[str, str]
     token: str = ""
     trained: Any = None  # what the training said, where there was one
+    sessions: dict[str, list[str]] = field(default_factory=dict)  # of people, for browsers; each is used once
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
 
@@ -128,31 +128,35 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextlib.contextmanager
-def new_database(template: str = "template1") -> Iterator[str]:
-    """A database beside the one of the in-process tests, a copy of another; '' means SQLite in VAR_DIR."""
+def create_database(template: str) -> str:
+    """Beside the one of the in-process tests, a copy of another; its address, '' where that is SQLite in VAR_DIR."""
     address = os.environ.get("DATABASE_URL", "")
     if not address:
-        yield ""
-        return
+        return ""
+    name = f"stack_{uuid.uuid4().hex[:8]}"
+    _execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return address.replace("/postgres?", f"/{name}?")
+
+
+def drop_database(address: str) -> None:
+    if address:
+        _execute(f"DROP DATABASE {_name(address)} WITH (FORCE)")
+
+
+def _name(address: str) -> str:
+    return urlsplit(address).path.strip("/")
+
+
+def _execute(statement: str) -> None:
     import psycopg2
 
-    name = f"stack_{uuid.uuid4().hex[:8]}"
-    connection = psycopg2.connect(address)
+    connection = psycopg2.connect(os.environ["DATABASE_URL"])
     connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    try:
-        yield address.replace("/postgres?", f"/{name}?")
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        connection.close()
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement)
 
 
 # ---------------------------------------------------------------- installations to begin with
-_KEPT = contextlib.ExitStack()
-atexit.register(_KEPT.close)
 DISC = ("--image-size", "64", "--backbone", "efficientnet_lite0")
 
 
@@ -160,50 +164,70 @@ DISC = ("--image-size", "64", "--backbone", "efficientnet_lite0")
 class Installation:
     """A VAR_DIR and a database to copy, in which nothing runs. Making one takes much longer than copying it."""
 
-    var_dir: Path
-    database: str
+    var_dir: str = ""
+    database: str = ""
     token: str = ""
     trained: Any = None
 
+    def copy(self, var_dir: Path, **environment: str) -> Stack:
+        if self.var_dir:
+            shutil.copytree(self.var_dir, var_dir, dirs_exist_ok=True)
+        own = {"VAR_DIR": str(var_dir), "DATABASE_URL": create_database(_name(self.database) or "template1")}
+        return Stack(var_dir, free_port(), os.environ | own | environment, self.token, self.trained)
+
     @contextlib.contextmanager
     def copied(self, var_dir: Path, **environment: str) -> Iterator[Stack]:
-        shutil.copytree(self.var_dir, var_dir, dirs_exist_ok=True)
-        with new_database(urlsplit(self.database).path.strip("/") or "template1") as database:
-            own = {"VAR_DIR": str(var_dir), "DATABASE_URL": database}
-            yield Stack(var_dir, free_port(), os.environ | own | environment, self.token, self.trained)
+        made = self.copy(var_dir, **environment)
+        try:
+            yield made
+        finally:
+            drop_database(made.environment["DATABASE_URL"])
 
 
-def _beginning(before: Installation | None) -> Stack:
-    var_dir = Path(_KEPT.enter_context(tempfile.TemporaryDirectory(prefix="mvtec-i-", ignore_cleanup_errors=True)))
-    empty = Path(_KEPT.enter_context(tempfile.TemporaryDirectory())) if before is None else before.var_dir
-    return _KEPT.enter_context((before or Installation(empty, "")).copied(var_dir))
+def _made_once(name: str, before: Callable[[], Installation], fill: Callable[[Stack], dict[str, Any]]) -> Installation:
+    """Whichever process of this run wants it first makes it, from a copy of the one before; it goes with the run."""
+    description, var_dir = INSTALLATIONS / f"{name}.json", INSTALLATIONS / name
+    with (INSTALLATIONS / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not description.exists():
+            shutil.rmtree(var_dir, ignore_errors=True)  # what an attempt that failed left
+            start = before()
+            made = start.copy(var_dir)
+            own = {"var_dir": str(var_dir), "database": made.environment["DATABASE_URL"]}
+            description.write_text(json.dumps(asdict(start) | own | fill(made)))
+    return Installation(**json.loads(description.read_text()))
 
 
-@functools.cache
 def migrated() -> Installation:
     """That nobody has used yet."""
-    made = _beginning(None)
-    made.manage("migrate", "--verbosity", "0")
-    return Installation(made.var_dir, made.environment["DATABASE_URL"])
+
+    def fill(stack: Stack) -> dict[str, Any]:
+        stack.manage("migrate", "--verbosity", "0")
+        return {}
+
+    return _made_once("migrated", Installation, fill)
 
 
-@functools.cache
 def peopled() -> Installation:
     """With an engineer, ina, and her token."""
-    made = _beginning(migrated())
-    made.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
-    token = made.manage("create_token", "ina", "suite").stdout.strip()
-    return Installation(made.var_dir, made.environment["DATABASE_URL"], token)
+
+    def fill(stack: Stack) -> dict[str, Any]:
+        stack.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
+        return {"token": stack.manage("create_token", "ina", "suite").stdout.strip()}
+
+    return _made_once("peopled", migrated, fill)
 
 
-@functools.cache
 def trained(*words: str) -> Installation:
     """With a trained, not yet loaded detector for discs besides."""
-    made = _beginning(peopled())
-    folder = parts.write_dataset(made.var_dir.parent / f"{made.var_dir.name}-data" / "disc")
-    _KEPT.callback(shutil.rmtree, folder.parent, ignore_errors=True)
-    answer = made.json("train", "--model", "padim", "--dataset", str(folder), *DISC, *words)
-    return Installation(made.var_dir, made.environment["DATABASE_URL"], made.token, answer)
+
+    def fill(stack: Stack) -> dict[str, Any]:
+        folder = Path(f"{stack.var_dir}-data") / "disc"
+        if not folder.exists():
+            parts.write_dataset(folder)
+        return {"trained": stack.json("train", "--model", "padim", "--dataset", str(folder), *DISC, *words)}
+
+    return _made_once("-".join(("trained", *words)).replace("--", ""), peopled, fill)
 
 
 @contextlib.contextmanager

@@ -23,8 +23,7 @@ from mvtec_client import Client, Retry
 from tests import parts
 from tests.stack.conftest import Stack, new_stack, trained, wait_for
 
-# django_db_setup: on PostgreSQL only what touches a database runs, and this has one of its own.
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.postgresql_too]
 INSPECTIONS = int(os.environ.get("CHAOS_INSPECTIONS", "60"))
 CLIENTS = 4
 LOT = "chaos"

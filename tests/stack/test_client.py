@@ -12,7 +12,7 @@ from mvtec_client.transport import Retry
 from tests import parts
 from tests.stack.conftest import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 @pytest.fixture

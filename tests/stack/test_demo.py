@@ -6,7 +6,7 @@ import pytest
 
 from tests.stack.conftest import free_port, new_stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 def test_the_demo_twice() -> None:

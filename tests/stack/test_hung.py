@@ -16,7 +16,7 @@ from tests import parts
 from tests.stack.conftest import Stack, new_stack, trained, wait_for
 from tests.stack.test_chaos import with_words
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.usefixtures("django_db_setup")]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.postgresql_too]
 # Whoever sends an image waits for as long as it takes to replace what hangs on a slow machine.
 PATIENCE = 120
 

@@ -19,7 +19,7 @@ from tests import parts
 from tests.environment import ROOT, start_postgresql
 from tests.stack.conftest import free_port, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -40,6 +40,7 @@ def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.postgresql_too
 def test_the_whole_way(stack: Stack, client: httpx.Client) -> None:
     problem(judge(client, 1), 409, "no_model_loaded")
     assert client.get("/api/status").json()["model_loaded"] is False
@@ -123,6 +124,7 @@ def test_a_batch_of_a_data_sets_test_split(client: httpx.Client) -> None:
     assert (document["total"], document["done"], document["defective"]) == (8, 8, 4)
 
 
+@pytest.mark.postgresql_too
 def test_killed_in_the_middle_of_a_batch_every_image_is_judged_exactly_once() -> None:
     """Must show 5: kill -9 of everything, start again; none is lost, none is double."""
     count = 60
@@ -156,6 +158,7 @@ def test_killed_in_the_middle_of_a_batch_every_image_is_judged_exactly_once() ->
         assert stack.json("verify_audit")["broken_at"] is None
 
 
+@pytest.mark.postgresql_too
 @pytest.mark.parametrize("which", ["child", "worker"])
 def test_killed_while_callers_wait_every_image_is_judged_exactly_once(stack: Stack, which: str) -> None:
     """What was claimed together comes back together: by the redelivered message, or when the worker starts anew."""
@@ -203,7 +206,6 @@ def test_a_model_is_remembered_across_a_restart(stack: Stack) -> None:
     assert after["inspection_id"] != before["inspection_id"]
 
 
-@pytest.mark.sqlite_is_enough
 def test_two_cannot_run_on_one_var_dir(stack: Stack) -> None:
     done = stack.manage("run", "--port", str(stack.port + 1), check=False)
     assert done.returncode != 0
@@ -211,7 +213,6 @@ def test_two_cannot_run_on_one_var_dir(stack: Stack) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.sqlite_is_enough
 def test_a_taken_port_is_one_sentence(stack: Stack) -> None:
     with new_stack() as other:
         done = other.manage("run", "--port", str(stack.port), check=False)
@@ -289,7 +290,6 @@ def test_without_a_worker_the_caller_is_told() -> None:
         assert stack.manage("shell", "--verbosity", "0", "--command", script).stdout.split() == ["0"]
 
 
-@pytest.mark.sqlite_is_enough
 def test_two_stacks_never_meet(stack: Stack) -> None:
     with new_stack(migrated()) as other:
         other.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")

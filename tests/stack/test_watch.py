@@ -18,7 +18,7 @@ from tests import parts
 from tests.environment import ROOT
 from tests.stack.conftest import Stack, new_stack, trained, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from tests import parts
 from tests.stack.conftest import Stack, new_stack, trained, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 MIB = 1024**2
 
