@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -77,6 +80,23 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the development data folder ../shared is not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> Iterator[None]:
+    """The migrations run once for all processes: a test database begins as a copy, and has nothing left to migrate."""
+    from tests.stack.conftest import migrated
+
+    template = migrated()
+    if connection.vendor == "postgresql":
+        connection.settings_dict["TEST"]["TEMPLATE"] = urlsplit(template.database).path.strip("/")
+        yield
+        return
+    # In memory for as long as somebody is connected to it.
+    with closing(sqlite3.connect(connection.creation._get_test_db_name(), uri=True)) as memory:
+        with closing(sqlite3.connect(Path(template.var_dir) / "db.sqlite3")) as file:
+            file.backup(memory)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -183,20 +203,26 @@ def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.fixture(scope="session")
+def trained_detector(trained_artifact: Path) -> Any:
+    """What is said of itself by the detector in the artifact. Nobody scores with it."""
+    from modelzoo.detectors import artifacts
+
+    return artifacts.load(trained_artifact)
+
+
 @pytest.fixture
-def version(db: None, trained_artifact: Path) -> Any:
+def version(db: None, trained_artifact: Path, trained_detector: Any) -> Any:
     """A registered model version with its first threshold."""
     import hashlib
 
-    from modelzoo.detectors import artifacts
     from modelzoo.services import ensure_category, register_version, set_threshold
 
     target = Path(django_settings.MODEL_PATH) / "disc" / "run-0-1"
     shutil.copytree(trained_artifact, target)
     manifest = (target / "manifest.json").read_bytes()
-    detector = artifacts.load(target)
-    held_out = [float(score) for score in detector.held_out_scores]
-    backbone = detector.backbone_info
+    held_out = [float(score) for score in trained_detector.held_out_scores]
+    backbone = trained_detector.backbone_info
     assert backbone
     made = register_version(
         category=ensure_category(name="disc"),
@@ -205,7 +231,7 @@ def version(db: None, trained_artifact: Path) -> Any:
         artifact="disc/run-0-1",
         artifact_sha256=hashlib.sha256(manifest).hexdigest(),
         artifact_bytes=sum(file.stat().st_size for file in target.iterdir()),
-        config=detector.describe()["config"],
+        config=trained_detector.describe()["config"],
         backbone=backbone["name"],
         backbone_sha256=backbone["sha256"],
         dataset_name="disc",

@@ -53,6 +53,7 @@ def test_a_wrong_value_stops_the_start_with_a_sentence(name: str, value: str) ->
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_defaults_are_those_of_the_original_system() -> None:
     shown = json.loads(manage("show_config", "--json").stdout)
     expected = {
@@ -70,6 +71,7 @@ def test_defaults_are_those_of_the_original_system() -> None:
     assert {shown[name]["source"] for name in expected} == {"default"}
 
 
+@pytest.mark.slow
 def test_show_config_tells_the_source_and_hides_secrets() -> None:
     done = manage("show_config", "--json", IMAGE_SIZE="128", SECRET_KEY="not-for-your-eyes")
     shown = json.loads(done.stdout)
@@ -77,6 +79,7 @@ def test_show_config_tells_the_source_and_hides_secrets() -> None:
     assert "not-for-your-eyes" not in done.stdout
 
 
+@pytest.mark.slow
 def test_production_settings_pass_the_deployment_check() -> None:
     done = manage(
         "check",
@@ -102,6 +105,7 @@ def test_a_var_dir_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> Non
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_secret_key_is_made_once_and_private(tmp_path: Path) -> None:
     for _ in range(2):
         assert manage("check", VAR_DIR=str(tmp_path)).returncode == 0

@@ -196,6 +196,7 @@ def test_without_a_worker_there_is_no_verdict(signed_in: Client, deployment: Dep
 
 
 # ---------------------------------------------------------------- what a verdict says, and what is none
+@pytest.mark.slow
 def test_a_model_runs_the_way_it_was_loaded(signed_in: Client, deployment: Deployment, worker: None) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")

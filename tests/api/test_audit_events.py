@@ -61,6 +61,7 @@ def test_who_may_not_read_the_log_is_told_that_nothing_is_there(
     assert reader.get(path + slash).status_code == 200
 
 
+@pytest.mark.slow
 def test_newest_first_in_pages(reader: Client, events: None) -> None:
     first = reader.get("/api/audit-events?limit=2").json()
     assert [event["sequence"] for event in first["results"]] == [3, 2]

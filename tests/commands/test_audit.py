@@ -61,6 +61,7 @@ def alone(tmp_path: Path, *words: Any) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_an_export_is_verified_elsewhere_without_the_database(chain: None, tmp_path: Path) -> None:
     run("audit_checkpoint", "--output", tmp_path / "seal.json")
     (tmp_path / "key.pem").write_text(run("audit_checkpoint", "--public-key"))

@@ -16,6 +16,7 @@ from tests.commands.test_commands import fails, run
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_benchmark_pages_measures_every_page_and_leaves_nothing(db: None) -> None:
     run("generate_history", count=300, seed=5)
     before = User.objects.count(), AuditEvent.objects.count()

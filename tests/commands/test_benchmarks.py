@@ -138,6 +138,7 @@ serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if o
 
 
 @pytest.mark.sqlite_is_enough
+@pytest.mark.slow
 def test_speed_measures_every_batch_size_of_every_precision_and_a_peer(
     dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +188,7 @@ def test_speed_says_what_is_wrong(db: None, options: dict[str, object], said: st
 
 
 @pytest.mark.sqlite_is_enough
+@pytest.mark.slow
 def test_a_peer_that_does_not_run_is_said(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_small(dataset_folder)
     monkeypatch.setattr(speed, "_peer_command", lambda python, category: [python, "-c", "raise SystemExit(3)"])

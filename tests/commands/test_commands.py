@@ -354,6 +354,7 @@ def test_what_was_decided_about_the_preprocessing_is_kept_with_the_version(datas
 
 
 @pytest.mark.sqlite_is_enough
+@pytest.mark.slow
 def test_export(version: ModelVersion, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
@@ -388,6 +389,7 @@ def test_export_without_the_library_names_it(
     fails("export", output=tmp_path / "new", match="pip install onnxscript")
 
 
+@pytest.mark.slow
 def test_commands_run_a_model_as_they_are_told(version: ModelVersion, dataset_folder: Path) -> None:
     pytest.importorskip("openvino")
     run("import_dataset", dataset_folder)

@@ -17,6 +17,7 @@ from tests.commands.test_commands import fails, run
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_generate_history_writes_what_was_asked_for(db: None) -> None:
     document = run("generate_history", count=250, seed=5)
     assert document["inspections"] == Inspection.objects.count() == 250
@@ -44,6 +45,7 @@ def test_generate_history_says_what_is_wrong(db: None) -> None:
     fails("generate_history", count=0, match="at least 1")
 
 
+@pytest.mark.slow
 def test_benchmark_history_measures_every_figure(db: None) -> None:
     run("generate_history", count=300, seed=5)
     document: dict[str, Any] = run("benchmark", "history", rounds=1, combinations=5, ingest=3, export=100)

@@ -360,6 +360,7 @@ print(artifacts.load(__import__("pathlib").Path(sys.argv[1])).score(textured(3, 
 """
 
 
+@pytest.mark.slow
 def test_a_new_process_scores_bit_for_bit_the_same(fitted, tmp_path):
     info = artifacts.save(fitted, tmp_path / "model", {"run": 1})
     command = [sys.executable, "-c", AGAIN, str(info.path), str(torch.get_num_threads())]

@@ -40,6 +40,7 @@ def assert_same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> None:
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "wide_resnet50_2"])
+@pytest.mark.slow
 def test_resnets_are_torchvisions(name, tmp_path, monkeypatch):
     torch.manual_seed(0)
     network = getattr(torchvision.models, name)(weights=None)

@@ -78,6 +78,7 @@ def test_held_out_scores(fitted):
     assert np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_model_again(algorithm, fitted):
     again = create(algorithm).fit(TensorSource(textured(24, *SIZE)))
     assert again.state().keys() == fitted.state().keys()

@@ -50,6 +50,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_reach_the_losses_and_the_weights_of_one(tmp_path: Path) -> None:
     script, saved = tmp_path / "script.py", tmp_path / "state.safetensors"
     script.write_text(SCRIPT)

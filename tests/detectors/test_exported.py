@@ -80,6 +80,7 @@ def cache(padim, tmp_path_factory):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.slow
 def test_every_runtime_gives_the_detectors_maps(variant, tmp_path):
     """Every kind of detector at either size, every option at one of them: building is what takes the time."""
     height, width = size = SIZES[variant in ODD]
@@ -109,6 +110,7 @@ def autoencoder():
 
 
 @pytest.mark.parametrize(("runtime", "precision"), [(ONNXRUNTIME, INT8), (OPENVINO, INT8), (OPENVINO, BF16)])
+@pytest.mark.slow
 def test_fewer_bits_move_scores_by_less_than_good_parts_differ(autoencoder, runtime, precision):
     engine = {ONNXRUNTIME: OnnxRuntimeEngine, OPENVINO: OpenVinoEngine}[runtime]
     if precision not in engine.precisions(autoencoder):
@@ -147,6 +149,7 @@ def test_eight_bits_find_the_same_screws(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("runtime", [ONNXRUNTIME, OPENVINO])
+@pytest.mark.slow
 def test_auto_measures_what_the_runtime_offers(padim, cache, runtime):
     choice = open_scorer(padim, runtime=runtime, precision=AUTO, cache=cache).choice
     assert choice["runtime"] == runtime
@@ -154,12 +157,14 @@ def test_auto_measures_what_the_runtime_offers(padim, cache, runtime):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", [FP32, BF16])
-def test_the_compiled_pass_is_the_detectors(padim, precision):
+@pytest.mark.parametrize(("kind", "precision"), [("padim", FP32), ("autoencoder", BF16)])
+def test_the_compiled_pass_is_the_detectors(request, kind, precision):
+    """Where nothing was compiled before, this takes a minute; the small network is enough for the second precision."""
+    detector = request.getfixturevalue(kind)
     images = textured(5, *SIZES[0], seed=2)
-    scorer = open_scorer(padim, runtime=COMPILED, precision=precision)
+    scorer = open_scorer(detector, runtime=COMPILED, precision=precision)
     for part in (images, images[:1], images[:3]):
-        scored, expected = scorer.score(part), padim.score(part)
+        scored, expected = scorer.score(part), detector.score(part)
         assert scored.maps.dtype == np.float32
         np.testing.assert_allclose(scored.scores, expected.scores, rtol=1e-3 if precision == FP32 else 0.05)
 
@@ -246,6 +251,7 @@ def test_a_library_that_fails_is_told_as_such(padim, monkeypatch, runtime, preci
         open_scorer(padim, runtime=runtime, precision=precision)
 
 
+@pytest.mark.slow
 def test_a_model_too_large_for_a_file_says_so(padim, monkeypatch):
     monkeypatch.setattr(exporting, "MOST_BYTES", 1000)
     with pytest.raises(EngineUnavailable, match="more than an ONNX file can hold"):
@@ -253,6 +259,7 @@ def test_a_model_too_large_for_a_file_says_so(padim, monkeypatch):
 
 
 # ---------------------------------------------------------------- export
+@pytest.mark.slow
 def test_an_export_says_what_it_is(padim, tmp_path):
     exported = export(padim, tmp_path / "deep" / "disc", FP32, {"artifact_sha256": "ab"})
     assert sorted(path.name for path in exported.directory.iterdir()) == ["model.json", "model.onnx"]

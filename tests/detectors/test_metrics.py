@@ -34,6 +34,7 @@ def evaluated(pairs, threshold=4.0):
 
 @settings(deadline=None)
 @given(labelled, st.integers(-4, 13))
+@pytest.mark.slow
 def test_image_figures_agree_with_scikit_learn(pairs, threshold):
     scores, labels = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
     image = evaluated(pairs, threshold)["image"]
@@ -104,6 +105,7 @@ def test_nothing_added_gives_empty_figures():
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1e-6, 1.0, 1e5]), st.booleans())
+@pytest.mark.slow
 def test_pixel_figures_agree_with_scikit_learn_within_the_stated_uncertainty(seed, scale, signed):
     generator = np.random.default_rng(seed)
     maps = (scale * generator.gamma(2, size=(4, 24, 30)) - (2 * scale if signed else 0)).astype(np.float32)
@@ -302,6 +304,7 @@ def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_often_enough(n)
 
 
 @pytest.mark.parametrize(("n_good", "n_bad"), [(40, 120), (300, 30)])
+@pytest.mark.slow
 def test_intervals_agree_with_resampling_where_the_kinds_overlap(n_good, n_bad):
     generator = np.random.default_rng(3)
     good, bad = generator.normal(0, 1, n_good).round(1), generator.normal(1.3, 1, n_bad).round(1)

@@ -345,6 +345,7 @@ def screw_detector(screws):
 class TestScrew:
     """The reference behaviour on a public data set, without alignment."""
 
+    @pytest.mark.slow
     def test_separation(self, screw_detector):
         detector = screw_detector
         evaluation = Evaluation(float(np.percentile(detector.held_out_scores, 90)))
@@ -362,6 +363,7 @@ class TestScrew:
         assert result["pixel"]["auroc"] >= 0.95
         assert result["image"]["false_reject_rate"] < 0.25
 
+    @pytest.mark.slow
     def test_five_images_agree_with_the_oracle_after_saving_too(self, screws, screw_detector, tmp_path):
         """Recompute the features of all training images and invert every 37th position's covariance in float64."""
         detector = screw_detector

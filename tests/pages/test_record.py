@@ -442,6 +442,7 @@ def test_a_certificate_of_many_words_has_more_pages(operator: User, record: Insp
 
 
 @pytest.mark.parametrize("comment", ["a\r\n" * 900, "\u4e2d" * 2000])
+@pytest.mark.slow
 def test_a_certificate_takes_a_comment_that_is_longer_than_a_page(
     signed_in: Client, operator: User, record: Inspection, comment: str
 ) -> None:

@@ -170,6 +170,7 @@ def state() -> tuple[str, int]:
 
 # ---------------------------------------------------------------- locked while the caller waits
 @pytest.mark.parametrize("key", [None, "a-part"])
+@pytest.mark.slow
 def test_what_is_judged_when_the_lock_ends_has_no_record_if_its_caller_gave_up(
     deployment: Deployment, user: User, slow_worker: Worker, key: str | None
 ) -> None:
@@ -204,6 +205,7 @@ def test_a_lock_that_ends_in_time_costs_nothing_but_time(
     assert Inspection.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_who_repeats_with_the_key_while_it_is_locked_waits_for_the_same_record(
     deployment: Deployment, user: User, slow_worker: Worker
 ) -> None:
@@ -218,6 +220,7 @@ def test_who_repeats_with_the_key_while_it_is_locked_waits_for_the_same_record(
 
 
 # ---------------------------------------------------------------- before anything is written, and while it is committed
+@pytest.mark.slow
 def test_a_database_that_is_locked_from_the_beginning_keeps_nothing(
     deployment: Deployment, user: User, slow_worker: Worker
 ) -> None:
@@ -339,6 +342,7 @@ def test_a_moment_without_a_database_is_no_fault_of_an_image_of_a_batch(
     assert state() == (Status.DONE, 1)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_in_no_half_record(deployment: Deployment, user: User, slow_worker: Worker) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("there it is the server's disk")

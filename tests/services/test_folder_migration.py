@@ -12,6 +12,7 @@ from tests.services.test_outcome_migration import ALIAS, migrate, older  # noqa:
 BEFORE, AFTER = [("inspection", "0006_history_indexes")], [("inspection", "0007_batches_of_folders")]
 
 
+@pytest.mark.slow
 def test_there_and_back(older: Any, django_db_blocker: Any) -> None:  # noqa: F811
     with django_db_blocker.unblock():
         apps = migrate(older, AFTER)

@@ -39,6 +39,7 @@ def run(db: None) -> TrainingRun:
         (LOOPING, 600, True, "cancelled"),
     ],
 )
+@pytest.mark.slow
 def test_a_process_that_hangs_is_ended(
     run: TrainingRun, monkeypatch: pytest.MonkeyPatch, program: str, lease: int, cancelled: bool, ends: str
 ) -> None:

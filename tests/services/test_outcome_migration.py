@@ -84,6 +84,7 @@ def refuses_changes(connection: Any) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_older_records_keep_their_verdict_there_and_back(older: Any) -> None:
     apps = migrate(older, BEFORE)
     category = apps.get_model("modelzoo", "Category").objects.using(ALIAS).create(name="disc")

@@ -62,6 +62,7 @@ def test_what_was_chosen_is_kept(version: ModelVersion) -> None:
     assert asked.choice == held.scorer.choice
 
 
+@pytest.mark.slow
 def test_what_an_engine_builds_is_kept_for_the_next_worker(
     version: ModelVersion, settings: Any, tmp_path: Path
 ) -> None:
@@ -89,6 +90,7 @@ def older(tmp_path: Path, django_db_setup: None, django_db_blocker: Any) -> Iter
         del connections["older"], connections.databases["older"]
 
 
+@pytest.mark.slow
 def test_older_deployments_stay_what_they_were(older: Any) -> None:
     def migrate(target: list[tuple[str, str]]) -> Any:
         MigrationExecutor(older).migrate(target)

@@ -117,6 +117,7 @@ def test_verdicts_and_changes_are_those_counted_one_by_one(judged: ModelVersion,
 
 @thorough
 @given(threshold=THRESHOLDS)
+@pytest.mark.slow
 def test_rates_are_those_of_scikit_learn(judged: ModelVersion, threshold: float) -> None:
     found = what_if(Filters(), threshold=threshold)["asked"]
     truth, decision = labels(threshold)

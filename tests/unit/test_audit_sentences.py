@@ -71,6 +71,7 @@ def used_kinds() -> set[str]:
     return {kind for path in modules().values() for kind in _kinds_in(path)}
 
 
+@pytest.mark.slow
 def test_every_kind_in_the_code_has_a_sentence() -> None:
     used = used_kinds()
     assert len(used) > 45, "the walk over the code finds them"

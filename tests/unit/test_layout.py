@@ -484,6 +484,7 @@ def real(name: str) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_mvtec_screw():
     found = only(real("mvtec/screw"))
     assert Counter((entry.split, entry.defect_type) for entry in found.entries) == {

@@ -89,6 +89,7 @@ def looked_after(board: Board, process: BaseProcess, *, looks: int = 40) -> bool
 
 
 @pytest.mark.parametrize("work", [idle, busy, loading])
+@pytest.mark.slow
 def test_who_waits_works_or_loads_is_left_alone(
     board: Board, started: Callable[[Callable[[], None]], BaseProcess], work: Callable[[], None]
 ) -> None:

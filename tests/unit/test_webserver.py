@@ -347,6 +347,7 @@ def test_half_open_connections_hold_nobody_up(limits: Any, fragment: bytes) -> N
             assert not any(answers)
 
 
+@pytest.mark.slow
 def test_a_byte_now_and_then_does_not_extend_a_body_for_ever(limits: Any) -> None:
     limits.WEB_BODY_TIMEOUT, limits.WEB_MIN_RATE = 0.8, 1000
     server = Server()
@@ -419,6 +420,7 @@ def test_a_slow_reader_of_a_large_answer_holds_no_thread_and_is_ended(limits: An
         assert len(read_all(slow)) < 30 * KIB**2
 
 
+@pytest.mark.slow
 def test_a_stream_is_made_no_faster_than_it_is_read_and_its_thread_is_freed(limits: Any) -> None:
     limits.WEB_TRANSFER_THREADS, limits.WEB_WRITE_TIMEOUT = 1, 1.0
     server = Server()
