@@ -25,8 +25,8 @@ from training.datasets import documents as datasets_documents
 from training.datasets import selectors as datasets_selectors
 from training.datasets import thumbnails
 from training.datasets.imports import Imported, import_upload
-from training.datasets.layout import LabelNames
-from training.datasets.loose_images import import_images, preview_images
+from training.datasets.layouts.loose_images import import_images, preview_images
+from training.datasets.layouts.scan import LabelNames
 from training.models import Dataset, Evaluation, TrainingRun
 from training.runs import documents as runs_documents
 from training.runs import selectors as runs_selectors

@@ -22,7 +22,7 @@ from records.assets.selectors import gate_limits
 from records.assets.services import report_refusal, store_image
 from records.audit.services import Actor
 from records.models import Asset
-from training.datasets.archives import ArchiveLimits, iter_images
+from training.datasets.layouts.archives import ArchiveLimits, iter_images
 from training.datasets.selectors import images_of, latest_dataset
 
 T = TypeVar("T")

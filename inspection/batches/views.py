@@ -31,7 +31,7 @@ from inspection.judging.services import PartContext
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.selectors import active_deployments, deployment_in_force
 from records.assets.selectors import accepted_files
-from training.datasets.archives import is_zip
+from training.datasets.layouts.archives import is_zip
 
 _LOOKERS = (Right.READ, Right.INSPECT)
 _FAILURES = 20

@@ -24,7 +24,7 @@ from records.assets.services import enter_asset, file_bytes
 from records.audit.services import Actor
 from records.models import Asset
 from training.datasets.documents import full_dataset_document
-from training.datasets.layout import GOOD, Split, snapshot_of
+from training.datasets.layouts.scan import GOOD, Split, snapshot_of
 from training.datasets.selectors import dataset_with_counts
 from training.datasets.services import REPORTED, keep_snapshot, slug_of
 from training.models import Dataset, DatasetImage
@@ -58,7 +58,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """One image with what people said of it. `path` and hashes as `training.datasets.layout.Entry` has them."""
+    """One image with what people said of it. `path` and hashes as `training.datasets.layouts.scan.Entry` has them."""
 
     asset: Asset
     path: str

@@ -20,7 +20,7 @@ from tests.environment import ROOT
 from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
 from training.runs import services as runs_services
-from training.runs.runner import Lifeline, execute
+from training.runs.execution.runner import Lifeline, execute
 
 pytestmark = pytest.mark.django_db
 SMALL = {"image_size": 64, "backbone": "efficientnet_lite0", "n_features": 20}

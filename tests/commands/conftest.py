@@ -8,6 +8,6 @@ import pytest
 @pytest.fixture(autouse=True)
 def _no_second_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lease is renewed at the end of a run only; tests/stack renew it from its thread, as in production."""
-    from training.runs.runner import Lifeline
+    from training.runs.execution.runner import Lifeline
 
     monkeypatch.setattr(Lifeline, "_keep", lambda self: None)

@@ -255,7 +255,7 @@ def test_what_a_workers_process_does_came_by_the_worker(monkeypatch: pytest.Monk
         sources.append(current().source)
         return ModelVersion(pk=1, number=1, category=Category(name="disc"), algorithm="padim")
 
-    monkeypatch.setattr("training.runs.runner.execute", execute)
+    monkeypatch.setattr("training.runs.execution.runner.execute", execute)
     call_command("execute_run", 1, str(uuid.uuid4()), stdout=io.StringIO())
     assert sources == ["worker"]
 

@@ -420,7 +420,7 @@ def test_a_report_shows_curves_pictures_and_the_audit(
 ) -> None:
     from modelzoo.detectors import artifacts
     from training.report.pictures import noted
-    from training.runs.evaluation import evaluate_images
+    from training.runs.execution.evaluation import evaluate_images
 
     scored: list[Any] = []
     threshold = threshold_in_force(version.pk).value
@@ -455,7 +455,7 @@ def test_a_report_says_first_where_maps_are_highest_beside_the_marked_defects(
     """Both forms of it; half of the marked images is not less than half."""
     from modelzoo.detectors import artifacts
     from training.report import page
-    from training.runs.evaluation import evaluate_images
+    from training.runs.execution.evaluation import evaluate_images
 
     metrics = evaluate_images(
         artifacts.load(version.artifact_path),

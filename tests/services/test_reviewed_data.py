@@ -33,11 +33,11 @@ from records.assets.selectors import gate_limits
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
-from training.datasets.layout import open_mask, scan
+from training.datasets.layouts.scan import open_mask, scan
 from training.datasets.selectors import learnt_by
 from training.models import Dataset, DatasetImage, TrainingRun
 from training.runs import services as runs_services
-from training.runs.runner import RunFailed, execute
+from training.runs.execution.runner import RunFailed, execute
 
 pytestmark = pytest.mark.django_db
 BOX = {"x": 40, "y": 30, "width": 24, "height": 12}
@@ -252,7 +252,7 @@ def warm(seed: int) -> bytes:
 @pytest.fixture
 def _one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is worked on inside the test's own transaction."""
-    from training.runs.runner import Lifeline
+    from training.runs.execution.runner import Lifeline
 
     monkeypatch.setattr(Lifeline, "_keep", lambda self: None)
 

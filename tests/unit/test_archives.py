@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 
 from records.assets.file_tree import LeftOut
 from tests.unit import badfiles
-from training.datasets import archives
-from training.datasets.archives import ArchiveLimits, ArchiveRejected, extract, is_archive, iter_images
+from training.datasets.layouts import archives
+from training.datasets.layouts.archives import ArchiveLimits, ArchiveRejected, extract, is_archive, iter_images
 
 LIMITS = ArchiveLimits(max_files=50, max_total_bytes=40 * 1024**2, max_member_bytes=20 * 1024**2)
 TREE = {

@@ -12,9 +12,9 @@ from PIL import Image
 from common.errors import UserError
 from records.assets.images import GateLimits
 from tests.unit import badfiles
-from training.datasets import elpv
-from training.datasets.elpv import MODULES, Cell, module_of, read_cells, write_elpv_mono
-from training.datasets.layout import scan
+from training.datasets.layouts import elpv
+from training.datasets.layouts.elpv import MODULES, Cell, module_of, read_cells, write_elpv_mono
+from training.datasets.layouts.scan import scan
 
 pytest.importorskip("elpv_dataset", reason="the wheel elpv-dataset is not installed")
 

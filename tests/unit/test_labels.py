@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from training.datasets.labels import GOOD_WORDS, Reading, reading_of
+from training.datasets.layouts.labels import GOOD_WORDS, Reading, reading_of
 
 GOOD = ["good", "ok", "OK", "Good", "good parts", "Good_Parts", "NORMAL", "io", "i.O.", "gut", "Gutteile", "No-Defects"]
 GOOD += ["良品", "正常", "годные", "хороший", "sans défaut", "v pořádku", "정상"]

@@ -17,7 +17,7 @@ from PIL import Image
 
 from records.assets.images import GateLimits, ImageRejected
 from tests.unit import badfiles
-from training.datasets.layout import CategoryScan, DatasetRejected, LabelNames, open_mask, scan
+from training.datasets.layouts.scan import CategoryScan, DatasetRejected, LabelNames, open_mask, scan
 
 LIMITS = GateLimits()
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -210,7 +210,7 @@ def test_a_file_that_fails_while_it_is_read_is_skipped(bottle, monkeypatch):
             raise OSError(5, "Input/output error")
         return path.read_bytes()
 
-    monkeypatch.setattr("training.datasets.layout.read_bounded", failing)
+    monkeypatch.setattr("training.datasets.layouts.scan.read_bounded", failing)
     found = only(bottle)
     assert skipped(found) == {"train/good/002.png": "unreadable"}
     assert "Input/output error" in found.skipped[0].reason

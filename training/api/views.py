@@ -29,7 +29,7 @@ from training.api import serializers as shapes
 from training.datasets import documents as datasets_documents
 from training.datasets import selectors as datasets_selectors
 from training.datasets.imports import import_upload
-from training.datasets.layout import LabelNames
+from training.datasets.layouts.scan import LabelNames
 from training.runs import documents as runs_documents
 from training.runs import selectors as runs_selectors
 from training.runs import services as runs_services

@@ -15,8 +15,8 @@ from modelzoo.evaluation.calibration import percentile_threshold
 from training.benchmarks.runs import Contestant
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
-from training.runs.evaluation import evaluate_images
-from training.runs.runner import source_of
+from training.runs.execution.evaluation import evaluate_images
+from training.runs.execution.runner import source_of
 
 Told = Callable[[str], None]
 # Columns of the table: heading and where the figure lies in an evaluation.

@@ -18,8 +18,8 @@ from modelzoo.evaluation.calibration import conformal_threshold, percentile_thre
 from training.benchmarks.runs import Contestant
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
-from training.runs.evaluation import judge
-from training.runs.runner import source_of
+from training.runs.execution.evaluation import judge
+from training.runs.execution.runner import source_of
 
 TRAINING_SHARE = 0.7
 

@@ -23,7 +23,7 @@ from modelzoo.detectors.preprocessing.input_check import Finding, InputProfile, 
 from modelzoo.detectors.preprocessing.input_rules import OFF, InputRules
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 from records.assets.images import GateLimits, open_rgb
-from training.datasets.layout import CategoryScan, scan
+from training.datasets.layouts.scan import CategoryScan, scan
 
 _LIKENESS = replace(InputRules(), size=OFF, aspect=OFF, colour=OFF)
 

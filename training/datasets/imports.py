@@ -20,8 +20,8 @@ from records.assets.file_tree import LeftOut
 from records.assets.images import clean_name
 from records.assets.selectors import gate_limits
 from records.audit.services import Actor
-from training.datasets.archives import ArchiveLimits, extract, is_archive
-from training.datasets.layout import CategoryScan, LabelNames, ScanProgress, scan
+from training.datasets.layouts.archives import ArchiveLimits, extract, is_archive
+from training.datasets.layouts.scan import CategoryScan, LabelNames, ScanProgress, scan
 from training.datasets.selectors import latest_dataset
 from training.datasets.services import import_scan, slug_of
 from training.models import Dataset

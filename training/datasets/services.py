@@ -18,7 +18,7 @@ from records.assets.selectors import gate_limits
 from records.assets.services import store_image
 from records.audit.services import Actor, audit
 from records.models import Asset
-from training.datasets.layout import CategoryScan, Entry
+from training.datasets.layouts.scan import CategoryScan, Entry
 from training.models import Dataset, DatasetImage
 
 REPORTED = 200  # skipped files kept by name in a data set's report

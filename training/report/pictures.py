@@ -17,9 +17,9 @@ from PIL import Image
 from modelzoo.anomaly_maps import render_heat
 from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits
-from training.datasets.layout import open_mask
+from training.datasets.layouts.scan import open_mask
 from training.models import DatasetImage
-from training.runs.evaluation import Judged, Judging, judge
+from training.runs.execution.evaluation import Judged, Judging, judge
 
 EACH = 4  # pictures in a group
 _LARGEST = 320  # pixels

@@ -33,7 +33,7 @@ class RunCommand(ProductCommand):
         )
 
     def _run_here(self, run: TrainingRun, *, as_json: bool) -> None:
-        from training.runs.runner import execute, progress_bar
+        from training.runs.execution.runner import execute, progress_bar
 
         claim = runs_services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")
         if claim is None:

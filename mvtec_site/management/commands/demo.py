@@ -24,8 +24,8 @@ from common.errors import Unavailable
 from modelzoo.models import ModelVersion
 from mvtec_site.embedded.supervisor import Supervisor
 from records.audit.services import audit
-from training.datasets.elpv import write_elpv_mono
 from training.datasets.imports import import_path
+from training.datasets.layouts.elpv import write_elpv_mono
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
 

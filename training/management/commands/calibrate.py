@@ -113,7 +113,7 @@ class Command(ProductCommand):
 
     def _labelled(self, version: ModelVersion, wanted: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Scores and labels of the labelled images that can be compared."""
-        from training.runs.evaluation import judge
+        from training.runs.execution.evaluation import judge
 
         dataset = find_dataset(wanted) if wanted else latest_dataset(version.dataset_name)
         images = images_of(dataset, DatasetImage.Split.TEST)

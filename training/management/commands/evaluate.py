@@ -39,8 +39,8 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         from training.report import pictures
-        from training.runs.evaluation import evaluate_images
-        from training.runs.runner import progress_bar
+        from training.runs.execution.evaluation import evaluate_images
+        from training.runs.execution.runner import progress_bar
 
         target = Path(options["report"]) if options.get("report") else None
         if options["without_pictures"] and not target:

@@ -22,7 +22,7 @@ class Command(ProductCommand):
         parser.add_argument("claim", type=uuid.UUID)
 
     def perform(self, **options: Any) -> None:
-        from training.runs.runner import execute, progress_bar
+        from training.runs.execution.runner import execute, progress_bar
 
         try:
             # A worker's own process: nobody typed this command.

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from common.commands import ProductCommand
 from training.datasets.imports import Imported, import_path
-from training.datasets.layout import LabelNames
+from training.datasets.layouts.scan import LabelNames
 
 _SHOWN = 20
 

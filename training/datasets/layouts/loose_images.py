@@ -19,8 +19,8 @@ from records.assets.images import clean_name
 from records.assets.selectors import gate_limits
 from records.audit.services import Actor
 from training.datasets.imports import Imported
-from training.datasets.labels import Reading, reading_of
-from training.datasets.layout import CategoryScan, DatasetRejected, scan
+from training.datasets.layouts.labels import Reading, reading_of
+from training.datasets.layouts.scan import CategoryScan, DatasetRejected, scan
 from training.datasets.services import import_scan, slug_of
 
 _SHOWN = 50  # files that a preview names

@@ -7,10 +7,11 @@
 
 (Bergmann et al., "MVTec AD", CVPR 2019.) The given folder is a category, holds many of them, or wraps either. Other
 folders, such as `validation/`, are noted and left alone. Nothing is written, nothing outside the folder is read.
-Instead of `good` a folder may have any known name for good parts (`training.datasets.labels`: ok, normal, gutteile,
-...); of a name that can be read either way somebody is asked, because a snapshot never changes.  A broken image costs
-itself and is reported; a mask that does not fit its image stops the scan, because figures computed from it would be
-wrong without anybody noticing.
+Instead of `good` a folder may have any known name for good parts (see `labels`: ok, normal, gutteile, ...); of a name
+that can be read either way somebody is asked, because a snapshot never changes.
+
+A broken image costs itself and is reported; a mask that does not fit its image stops the scan, because figures
+computed from it would be wrong without anybody noticing.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from records.assets.images import (
     pass_gate,
     read_bounded,
 )
-from training.datasets.labels import GOOD, Reading, normal_form, reading_of
+from training.datasets.layouts.labels import GOOD, Reading, normal_form, reading_of
 
 Split = Literal["train", "test"]
 ScanProgress = Callable[[int, int], None]  # images looked at, of how many

@@ -40,7 +40,7 @@ from training.datasets.selectors import images_of, learnt_by
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
 from training.runs import services as runs_services
-from training.runs.evaluation import evaluate_images
+from training.runs.execution.evaluation import evaluate_images
 from training.runs.services import Claim, ClaimLost
 
 log = logging.getLogger(__name__)
