@@ -2,18 +2,19 @@
 
 from django.urls import path
 
-from training import views
+from training.datasets import views as datasets_views
+from training.runs import views as runs_views
 
 urlpatterns = [
-    path("datasets/", views.datasets, name="datasets"),
-    path("datasets/<int:dataset_id>/", views.dataset, name="dataset"),
-    path("datasets/images/<int:image_id>/thumbnail", views.thumbnail, name="dataset-thumbnail"),
-    path("datasets/images/<int:image_id>/outline", views.outline, name="dataset-outline"),
-    path("training/", views.training, name="training"),
-    path("training/new/", views.start, name="training-new"),
-    path("training/<int:run_id>/", views.run, name="run"),
-    path("training/<int:run_id>/live", views.live, name="run-live"),
-    path("training/<int:run_id>/cancel", views.cancel, name="run-cancel"),
-    path("training/<int:run_id>/report/", views.run_report, name="run-report"),
-    path("training/evaluations/<int:evaluation_id>/", views.evaluation, name="evaluation"),
+    path("datasets/", datasets_views.datasets, name="datasets"),
+    path("datasets/<int:dataset_id>/", datasets_views.dataset, name="dataset"),
+    path("datasets/images/<int:image_id>/thumbnail", datasets_views.thumbnail, name="dataset-thumbnail"),
+    path("datasets/images/<int:image_id>/outline", datasets_views.outline, name="dataset-outline"),
+    path("training/", runs_views.training, name="training"),
+    path("training/new/", runs_views.start, name="training-new"),
+    path("training/<int:run_id>/", runs_views.run, name="run"),
+    path("training/<int:run_id>/live", runs_views.live, name="run-live"),
+    path("training/<int:run_id>/cancel", runs_views.cancel, name="run-cancel"),
+    path("training/<int:run_id>/report/", runs_views.run_report, name="run-report"),
+    path("training/evaluations/<int:evaluation_id>/", runs_views.evaluation, name="evaluation"),
 ]

@@ -9,7 +9,7 @@ from inspection.models import RECORDED_VERDICTS, Inspection, Review
 from inspection.reviews import reviewed_data
 from inspection.reviews import services as reviews
 from modelzoo.api.fields import FiniteField, JsonObject
-from training.api.serializers import ImportedDatasetOutput
+from training.datasets.serializers import ImportedDatasetOutput
 
 _LARGEST_SIDE = 2**31 - 1
 

@@ -1,0 +1,148 @@
+"""The API of data sets: each view parses, calls one service or selector, answers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from django.http import HttpResponse, HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from common.api.base import PAGE_PARAMETERS, ApiView, OneForm, immutable, page_response, parsed, parsed_query, problems
+from common.api.parsers import MultiPartParser
+from common.errors import NotFound
+from common.rights import Right
+from records.models import Asset
+from training.datasets import documents as datasets_documents
+from training.datasets import selectors as datasets_selectors
+from training.datasets import serializers as datasets_serializers
+from training.datasets.imports import import_upload
+from training.datasets.layouts.scan import LabelNames
+
+_DATASET_ID = OpenApiParameter("dataset_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+_IMAGE_ID = OpenApiParameter("image_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
+
+
+# ---------------------------------------------------------------- data sets
+class DatasetsView(ApiView):
+    """Snapshots of images and labels, newest first; a new one is sent as an archive."""
+
+    rights = {"GET": Right.READ, "POST": Right.TRAIN}
+    parser_classes = [MultiPartParser]
+
+    @extend_schema(
+        parameters=[datasets_serializers.DatasetListInput, *PAGE_PARAMETERS],
+        responses={200: datasets_serializers.DatasetPageOutput, **problems()},
+        operation_id="datasets",
+    )
+    def get(self, request: Request) -> Response:
+        given = parsed_query(datasets_serializers.DatasetListInput, request)
+        return page_response(datasets_documents.datasets(**given), request, datasets_documents.dataset_document)
+
+    @extend_schema(
+        request={"multipart/form-data": datasets_serializers.DatasetUploadInput},
+        responses={
+            200: datasets_serializers.ImportedDatasetOutput(many=True),
+            201: datasets_serializers.ImportedDatasetOutput(many=True),
+            **problems(409, 413, 415, 422, 507),
+        },
+        operation_id="import_datasets",
+        examples=[OpenApiExample("an archive", value={"archive": "screw.zip", "name": "screw"}, request_only=True)],
+    )
+    def post(self, request: Request) -> Response:
+        """One data set for each category in the archive; 200 where all of them had been imported before."""
+        given = parsed(datasets_serializers.DatasetUploadInput, request.data)
+        labels = LabelNames(tuple(given["good"]), tuple(given["defect"]))
+        imported = import_upload(given["archive"], name=given["name"], actor=request.user, labels=labels)
+        found = [
+            {
+                **datasets_documents.full_dataset_document(datasets_selectors.dataset_with_counts(item.dataset.pk)),
+                "created": item.created,
+            }
+            for item in imported
+        ]
+        status = HTTPStatus.CREATED if any(item.created for item in imported) else HTTPStatus.OK
+        return Response(found, status=status, headers={"Location": f"/api/datasets/{imported[0].dataset.pk}"})
+
+
+class DatasetView(ApiView):
+    """One snapshot, and what its import noticed."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[_DATASET_ID],
+        responses={200: datasets_serializers.FullDatasetOutput, **problems()},
+        operation_id="dataset",
+    )
+    def get(self, request: Request, dataset_id: str) -> Response:
+        return Response(
+            datasets_documents.full_dataset_document(datasets_selectors.dataset_with_counts(int(dataset_id)))
+        )
+
+
+class DatasetImagesView(ApiView):
+    """The images of a snapshot by their paths."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[_DATASET_ID, datasets_serializers.ImageListInput, *PAGE_PARAMETERS],
+        responses={200: datasets_serializers.DatasetImagePageOutput, **problems()},
+        operation_id="dataset_images",
+    )
+    def get(self, request: Request, dataset_id: str) -> Response:
+        given = parsed_query(datasets_serializers.ImageListInput, request)
+        dataset = datasets_selectors.dataset_with_counts(int(dataset_id))
+        found = datasets_documents.images(dataset, **given)
+        return page_response(found, request, datasets_documents.image_document, ordering=("path",))
+
+
+class DatasetImageView(ApiView):
+    """An image as it was imported. It never changes."""
+
+    rights = {"GET": Right.READ}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[_IMAGE_ID],
+        responses={
+            (200, "image/png"): OpenApiTypes.BINARY,
+            (200, "image/jpeg"): OpenApiTypes.BINARY,
+            304: None,
+            **problems(410),
+        },
+        operation_id="dataset_image",
+    )
+    def get(self, request: Request, image_id: str) -> HttpResponseBase:
+        return _sent(request, datasets_selectors.find_image(int(image_id)).asset)
+
+
+class DatasetMaskView(ApiView):
+    """The ground truth of a defective image. It never changes."""
+
+    rights = {"GET": Right.READ}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[_IMAGE_ID],
+        responses={
+            (200, "image/png"): OpenApiTypes.BINARY,
+            (200, "image/jpeg"): OpenApiTypes.BINARY,
+            304: None,
+            **problems(410),
+        },
+        operation_id="dataset_mask",
+    )
+    def get(self, request: Request, image_id: str) -> HttpResponseBase:
+        image = datasets_selectors.find_image(int(image_id))
+        if image.mask is None:
+            raise NotFound(f"{image.path} has no mask.", code="no_mask")
+        return _sent(request, image.mask)
+
+
+def _sent(request: Request, asset: Asset) -> HttpResponseBase:
+    asset.check_kept()  # also where the asker has the file already and would be told 304
+    return immutable(request, asset.sha256, lambda: HttpResponse(asset.read(), content_type=asset.content_type))

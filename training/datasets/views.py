@@ -1,0 +1,215 @@
+"""Pages of data sets."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+from django_htmx.http import HttpResponseClientRedirect
+
+from common.api.base import immutable, read_page
+from common.errors import UserError
+from common.rights import Right
+from common.web.decorators import needs
+from training.datasets import documents as datasets_documents
+from training.datasets import pages as datasets_pages
+from training.datasets import selectors as datasets_selectors
+from training.datasets import thumbnails
+from training.datasets.imports import Imported, import_upload
+from training.datasets.layouts.loose_images import import_images, preview_images
+from training.datasets.layouts.scan import LabelNames
+from training.paging import or_404, pager, query_without
+from training.runs import pages as runs_pages
+
+_SPLITS = ("train", "test")
+# How masks are shown on the sheet of a data set; the first is usual.
+_MASKS = {"outline": "Outlined", "beside": "Beside", "none": "Not shown"}
+
+
+# ---------------------------------------------------------------- data sets
+@require_http_methods(["GET", "HEAD", "POST"])
+def datasets(request: HttpRequest) -> HttpResponseBase:
+    """Every snapshot; POST imports an archive."""
+    return _upload(request) if request.method == "POST" else _datasets(request)
+
+
+@needs(Right.READ)
+def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any) -> HttpResponse:
+    category = request.GET.get("category", "").replace("\0", "")
+    context: dict[str, Any] = {
+        "category": category,
+        "categories": datasets_pages.categories(),
+        "most_images": settings.DATASET_MAX_FILES,
+        **said,
+    }
+    try:
+        page = read_page(datasets_pages.snapshots(category), request)
+    except UserError as error:
+        context["lost"], status = error, error.status
+    else:
+        context |= pager(page) | {"datasets": datasets_pages.count(page.rows)}
+    return render(request, "datasets.html", context, status=status)
+
+
+@needs(Right.TRAIN)
+def _upload(request: HttpRequest) -> HttpResponseBase:
+    """htmx gets the sentence of a refusal, or is sent to what came of it; a plain form the page again."""
+    if "act" in request.POST or "images" in request.FILES:
+        return _loose_images(request)
+    file, name = request.FILES.get("archive"), request.POST.get("name", "").strip()
+    try:
+        if file is None:
+            raise UserError("Choose an archive first: a .zip, .tar, .tar.gz or .tar.xz.", code="no_archive")
+        imported = import_upload(file, actor=request.user, name=name, labels=_label_names(request))
+    except UserError as error:
+        said = {"failed": error, "filename": file.name if file else "", "name": name}
+        said |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
+        # htmx swaps answers of 2xx only; the partial itself says that it failed.
+        if request.htmx:  # type: ignore[attr-defined]
+            return render(request, "datasets.html#refused", said)
+        return _datasets(request, status=error.status, **said)
+    for item in imported:
+        messages.success(request, _told(item))
+    only = imported[0].dataset if len(imported) == 1 else None
+    address = reverse("dataset", args=[only.pk]) if only else reverse("datasets")
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)  # type: ignore[attr-defined]
+
+
+def _loose_images(request: HttpRequest) -> HttpResponseBase:
+    """Images of good parts: a preview, and the import once that was seen."""
+    name, htmx = request.POST.get("name", "").strip(), request.htmx  # type: ignore[attr-defined]
+    given: dict[str, Any] = {
+        "files": request.FILES.getlist("images"),
+        "paths": request.POST.get("paths", ""),
+        "name": name,
+        "actor": request.user,
+    }
+    said: dict[str, Any] = {"images_name": name, "most_images": settings.DATASET_MAX_FILES}
+    try:
+        if request.POST.get("act") == "import":
+            imported = import_images(**given)
+            messages.success(request, _told(imported))
+            address = reverse("dataset", args=[imported.dataset.pk])
+            return HttpResponseClientRedirect(address) if htmx else redirect(address)
+        said["preview"] = preview_images(**given)
+    except UserError as error:
+        said["images_failed"] = error
+        if not htmx:
+            return _datasets(request, status=error.status, **said)
+    return render(request, "datasets.html#preview", said) if htmx else _datasets(request, **said)
+
+
+def _label_names(request: HttpRequest) -> LabelNames:
+    """Folder names, separated by commas, that the form says are of good or of defective parts."""
+    good, defect = (
+        tuple(name.strip() for name in request.POST.get(field, "").split(",") if name.strip())
+        for field in ("good", "defect")
+    )
+    return LabelNames(good, defect)
+
+
+def _told(item: Imported) -> str:
+    if not item.created:
+        return f"{item.dataset.name} was imported before with exactly this content: {item.dataset}. Nothing was added."
+    skipped, warnings = item.dataset.report.get("skipped_count", 0), len(item.dataset.report.get("warnings", []))
+    notes = [f"{skipped} file{'s' if skipped > 1 else ''} skipped"] if skipped else []
+    notes += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
+    aside = f" ({', '.join(notes)})" if notes else ""
+    return f"{item.dataset} was imported{aside}."
+
+
+@require_GET
+@needs(Right.READ)
+def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
+    """What a snapshot is made of, and its images by split and kind."""
+    found = or_404(datasets_pages.find_dataset, dataset_id)
+    parts = datasets_pages.composition(found)
+    kinds = list(dict.fromkeys(part.defect_type for part in parts))
+    split, kind = request.GET.get("split", ""), request.GET.get("kind", "")
+    masks = request.GET.get("masks", "")
+    status: int = HTTPStatus.OK
+    context: dict[str, Any] = {
+        "dataset": found,
+        "parts": parts,
+        "total": sum(part.n for part in parts),
+        "defective": sum(part.n for part in parts if part.is_defective),
+        "masks_known": sum(part.masks for part in parts),
+        "training_images": sum(part.n for part in parts if part.split == "train"),
+        "skipped": found.report.get("skipped", []),
+        "skipped_count": found.report.get("skipped_count", 0),
+        "warnings": found.report.get("warnings", []),
+        "runs": runs_pages.runs_on(found),
+        "split": split,
+        "kind": kind,
+        "masks": masks if masks in _MASKS else next(iter(_MASKS)),
+        "chips": _image_chips(request, kinds, has_masks=any(part.masks for part in parts)),
+    }
+    if (split and split not in _SPLITS) or (kind and kind not in kinds):
+        context["nothing"] = True
+    else:
+        try:
+            images = datasets_documents.images(found, split=split, defect_type=kind)
+            page = read_page(images, request, ordering=("path",))
+        except UserError as error:
+            context["lost"], status = error, error.status
+        else:
+            context |= pager(page) | {"images": page.rows}
+    return render(request, "dataset.html", context, status=status)
+
+
+def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The filters as links: (what is chosen, the choices)."""
+    asked = {name: request.GET.get(name, "") for name in ("split", "kind", "masks")}
+
+    def choices(name: str, values: list[tuple[str, str]], usual: str = "") -> list[dict[str, Any]]:
+        now = asked[name] or usual
+        return [
+            {
+                "words": words,
+                "on": value == now,
+                "address": query_without({**asked, name: "" if value == usual else value}) or request.path,
+            }
+            for value, words in values
+        ]
+
+    found = [
+        ("Split", choices("split", [("", "All"), ("train", "Training"), ("test", "Test")])),
+        ("Kind", choices("kind", [("", "All"), *((kind, kind) for kind in kinds)])),
+    ]
+    if has_masks:
+        found.append(("Masks", choices("masks", list(_MASKS.items()), next(iter(_MASKS)))))
+    return found
+
+
+@require_GET
+@needs(Right.READ)
+def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
+    """A small picture of an image. It never changes."""
+    asset = or_404(datasets_selectors.find_image, image_id).asset
+    if asset.discarded_at is not None:
+        raise Http404("Retention removed the file.")
+    return immutable(
+        request,  # type: ignore[arg-type]
+        f"thumbnail {asset.sha256}",
+        lambda: HttpResponse(thumbnails.small(asset), content_type="image/jpeg"),
+    )
+
+
+@require_GET
+@needs(Right.READ)
+def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
+    """What is defective in an image, as a line to lie over its thumbnail. It never changes."""
+    mask = or_404(datasets_selectors.find_image, image_id).mask
+    if mask is None or mask.discarded_at is not None:
+        raise Http404("There is no mask of it, or no longer.")
+    return immutable(
+        request,  # type: ignore[arg-type]
+        f"outline {mask.sha256}",
+        lambda: HttpResponse(thumbnails.outline(mask), content_type="image/png"),
+    )

@@ -1,0 +1,85 @@
+"""What the pages of training runs and evaluations show."""
+
+from __future__ import annotations
+
+from django.db.models import F, QuerySet
+
+from common.errors import NotFound
+from common.numbers import score_text
+from common.web.charts import Chart, line
+from modelzoo.models import ModelVersion
+from training.datasets.pages import MAX_RELATED
+from training.models import Dataset, Evaluation, TrainingRun
+from training.report.words import figure, percent
+from training.runs.documents import runs
+
+
+def runs_on(dataset: Dataset) -> list[TrainingRun]:
+    """The last ones."""
+    return list(shown_runs().filter(dataset=dataset).order_by("-pk")[:MAX_RELATED])
+
+
+# ---------------------------------------------------------------- runs
+def shown_runs(*, dataset: str = "", status: str = "") -> QuerySet[TrainingRun]:
+    """With `auroc` of what came of each, and without what a list does not show."""
+    heavy = ("metrics", "held_out_scores", "config", "preprocessing", "versions")
+    return (
+        runs(dataset=dataset, status=status)
+        .select_related("model_version")
+        .defer("log", "history", "versions", *(f"model_version__{name}" for name in heavy))
+        .annotate(auroc=F("model_version__metrics__image__auroc"))
+    )
+
+
+def losses(run: TrainingRun) -> Chart | None:
+    """The loss of each epoch, on the images learnt from and on those kept out; None where there are no epochs."""
+    rows = [row for row in run.history if {"epoch", "train_loss", "held_out_loss"} <= row.keys()]
+    if not rows:
+        return None
+    return line(
+        f"Loss over {len(rows)} epochs, at the end {rows[-1]['held_out_loss']:.5f} on held-out images",
+        {
+            "first": ("images learnt from", [(row["epoch"], row["train_loss"]) for row in rows]),
+            "second": ("held-out images", [(row["epoch"], row["held_out_loss"]) for row in rows]),
+        },
+        x_label="epoch",
+        y_label="loss",
+    )
+
+
+# ---------------------------------------------------------------- reports
+def evaluations() -> QuerySet[Evaluation]:
+    return Evaluation.objects.select_related("model_version__category", "dataset__category", "threshold")
+
+
+def find_evaluation(evaluation_id: int) -> Evaluation:
+    found = evaluations().filter(pk=evaluation_id).first()
+    if found is None:
+        raise NotFound(f"There is no evaluation {evaluation_id}.", code="evaluation_not_found")
+    return found
+
+
+def evaluation_of(version: ModelVersion) -> Evaluation | None:
+    """The newest one of a version."""
+    return evaluations().filter(model_version=version).order_by("-pk").first()
+
+
+def other_evaluations(evaluation: Evaluation) -> list[Evaluation]:
+    """The last ones of the same version."""
+    found = Evaluation.objects.filter(model_version=evaluation.model_version_id)
+    return list(found.select_related("dataset", "threshold").defer("metrics").order_by("-pk")[: 2 * MAX_RELATED])
+
+
+def results(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """The few figures that one asks for first."""
+    image = evaluation.metrics["image"]
+    return [
+        ("Image AUROC", figure(image.get("auroc"))),
+        ("Defects caught", percent(image.get("recall"))),
+        ("False rejects", percent(image.get("false_reject_rate"))),
+        (
+            f"F1 at {score_text(evaluation.metrics['threshold'])}" if "threshold" in evaluation.metrics else "F1",
+            figure(image.get("f1")),
+        ),
+        ("Test images", str(evaluation.metrics.get("n", "-"))),
+    ]

@@ -1,0 +1,210 @@
+"""Pages of training runs and evaluations."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.vary import vary_on_headers
+from django_htmx.http import HttpResponseClientRefresh
+
+from common.api.base import read_page
+from common.errors import NotFound, UserError
+from common.rights import Right
+from common.web.decorators import needs
+from training.datasets import pages as datasets_pages
+from training.models import Dataset, Evaluation, TrainingRun
+from training.paging import or_404, pager, query_without, whole_number
+from training.report import browser
+from training.runs import documents as runs_documents
+from training.runs import pages as runs_pages
+from training.runs import selectors as runs_selectors
+from training.runs import services as runs_services
+from training.runs.estimates import remaining_time
+from training.runs.forms import RunForm
+from training.runs.options import threshold_rule
+
+_STATES = [("", "All"), *TrainingRun.Status.choices]
+
+
+# ---------------------------------------------------------------- runs
+@require_GET
+@vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
+@needs(Right.READ)
+def training(request: HttpRequest) -> HttpResponse:
+    """Every run, the newest first; htmx asks for the table again while one of them is open."""
+    state, name = request.GET.get("status", ""), request.GET.get("dataset", "").replace("\0", "")
+    state = state if state in TrainingRun.Status.values else ""
+    status: int = HTTPStatus.OK
+    context: dict[str, Any] = {
+        "state": state,
+        "name": name,
+        "states": [
+            (words, value == state, query_without({"status": value, "dataset": name})) for value, words in _STATES
+        ],
+        "without_name": query_without({"status": state}),
+    }
+    try:
+        page = read_page(runs_pages.shown_runs(dataset=name, status=state), request)
+    except UserError as error:
+        context["lost"], status = error, error.status
+    else:
+        is_open = any(run.status in TrainingRun.OPEN for run in page.rows)
+        context |= pager(page) | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
+        context["no_data"] = not page.rows and not state and not name and not datasets_pages.snapshots().exists()
+    template = "training.html#runs" if request.htmx else "training.html"  # type: ignore[attr-defined]
+    return render(request, template, context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@needs(Right.TRAIN)
+def start(request: HttpRequest) -> HttpResponseBase:
+    """The form of a new run: `?dataset=` chooses, `?like=` fills in what another run was asked for."""
+    like = or_404(runs_selectors.find_run, whole_number(request, "like")) if request.GET.get("like") else None
+    offered = datasets_pages.trainable()
+    wanted = like.dataset_id if like else whole_number(request, "dataset")
+    if wanted and wanted not in {row.pk for row in offered}:  # an older one than those on offer
+        offered.append(or_404(datasets_pages.find_dataset, wanted))
+    form = RunForm(request.POST if request.method == "POST" else None, offered, like, wanted)
+    status: int = HTTPStatus.OK
+    failed: UserError | None = None
+    if request.method == "POST":
+        try:
+            made = _started(form, offered, request)
+        except UserError as error:
+            failed = None if form.is_valid() and form.chosen_options.blame(error.detail) else error
+            status = error.status
+        else:
+            if made:
+                return redirect("run", made.pk)
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+    context = {"form": form, "like": like, "failed": failed, "offered": offered}
+    return render(request, "training/new.html", context, status=status)
+
+
+def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> TrainingRun | None:
+    """None where a field is wrong, which the form says."""
+    if not form.is_valid():
+        return None
+    options = form.chosen_options
+    if not options.is_valid():
+        return None
+    return runs_services.queue_run(
+        dataset=next(row for row in offered if row.pk == form.cleaned_data["dataset"]),
+        algorithm=options.algorithm,
+        options=options.cleaned_data,
+        calibration=threshold_rule(**form.rule),
+        seed=form.cleaned_data["seed"],
+        actor=request.user,
+    )
+
+
+@require_GET
+@needs(Right.READ)
+def run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """How far a run is and what it says; what came of it."""
+    found = or_404(runs_selectors.find_run, run_id)
+    evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
+    context = _run_context(found) | {
+        "evaluation": evaluated,
+        "results": evaluated and runs_pages.results(evaluated),
+        "first_threshold": found.model_version and found.model_version.thresholds.order_by("revision").first(),
+        "rule": _rule_words(found),
+        "options": [(name.replace("_", " "), _option_words(value)) for name, value in found.options.items()],
+        "dropped": found.log_start,
+        "log": found.log,
+    }
+    return render(request, "training/run.html", context)
+
+
+@require_GET
+@needs(Right.READ)
+def live(request: HttpRequest, run_id: int) -> HttpResponse:
+    """How far an open run is, and the log from `?offset=` on, to be appended; the page anew once the run is over."""
+    found = or_404(runs_selectors.find_run, run_id)
+    if found.status not in TrainingRun.OPEN:
+        return HttpResponseClientRefresh()
+    text, _, _ = runs_documents.log_from(found, whole_number(request, "offset") or 0)
+    return render(request, "training/live.html", _run_context(found) | {"appended": text})
+
+
+def _run_context(found: TrainingRun) -> dict[str, Any]:
+    return {
+        "run": found,
+        "is_open": found.status in TrainingRun.OPEN,
+        "ahead": runs_selectors.running_instead_of(found),
+        "remaining": _duration_words(remaining_time(found)),
+        "percent": round(100 * found.progress),
+        "offset": found.log_start + len(found.log),
+        "chart": runs_pages.losses(found),
+    }
+
+
+def _duration_words(duration: timedelta | None) -> str:
+    if duration is None:
+        return ""
+    seconds = duration.total_seconds()
+    if seconds < 100:
+        return f"about {max(10, 10 * round(seconds / 10))} s"
+    return f"about {round(seconds / 60)} min" if seconds < 100 * 60 else f"about {seconds / 3600:.1f} h"
+
+
+def _option_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _rule_words(found: TrainingRun) -> str:
+    rule = found.calibration
+    if "false_reject_rate" in rule:
+        return f"at most {100 * rule['false_reject_rate']:g} % of new good parts rejected on average (conformal)"
+    return f"percentile {rule['percentile']:g} of the held-out good scores" if "percentile" in rule else ""
+
+
+@require_POST
+@needs(Right.TRAIN)
+def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
+    """Ask a run to stop."""
+    try:
+        stopped = runs_services.cancel_run(run_id=run_id, actor=request.user)
+    except NotFound as error:
+        raise Http404(error.detail) from error
+    except UserError as error:
+        messages.error(request, error.detail)
+    else:
+        if stopped.status in TrainingRun.OPEN:
+            messages.success(request, "The run stops at its next step. Nothing of it will be kept.")
+        else:
+            messages.success(request, "The run was cancelled before it began.")
+    return redirect("run", run_id)
+
+
+# ---------------------------------------------------------------- reports
+@require_GET
+@needs(Right.READ)
+def run_report(request: HttpRequest, run_id: int) -> HttpResponse:
+    """The newest evaluation of what came of a run."""
+    found = or_404(runs_selectors.find_run, run_id)
+    evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
+    if not evaluated:
+        raise Http404("There is no evaluation of this run: it has no version, or its data set no test images.")
+    return _report(request, evaluated, found)
+
+
+@require_GET
+@needs(Right.READ)
+def evaluation(request: HttpRequest, evaluation_id: int) -> HttpResponse:
+    """One evaluation of a version."""
+    found = or_404(runs_pages.find_evaluation, evaluation_id)
+    return _report(request, found, TrainingRun.objects.filter(model_version=found.model_version_id).first())
+
+
+def _report(request: HttpRequest, evaluated: Evaluation, of: TrainingRun | None) -> HttpResponse:
+    context = browser.report(evaluated) | {"run": of, "evaluations": runs_pages.other_evaluations(evaluated)}
+    return render(request, "training/report.html", context)
