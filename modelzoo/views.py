@@ -57,7 +57,7 @@ def _models_page(request: HttpRequest, *, failed: UserError | None = None) -> Ht
     }
     if failed:
         context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
-    return render(request, "models.html", context, status=failed.status if failed else HTTPStatus.OK)
+    return render(request, "models/list.html", context, status=failed.status if failed else HTTPStatus.OK)
 
 
 @require_POST
@@ -183,7 +183,7 @@ def model_page(request: HttpRequest, version_id: int, *, failed: UserError | Non
     context: dict[str, Any] = overview.page_of(version)
     if failed:
         context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
-    return render(request, "models/model.html", context, status=failed.status if failed else HTTPStatus.OK)
+    return render(request, "models/one.html", context, status=failed.status if failed else HTTPStatus.OK)
 
 
 def version_or_404(version_id: int, *, find: Callable[[int], Any] = overview.find_version) -> Any:

@@ -20,7 +20,7 @@ urlpatterns = [
     path("api/schema", login_not_required(SpectacularAPIView.as_view()), name="schema"),
     path(
         "api/docs",
-        SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="api_docs.html"),
+        SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="site/api_docs.html"),
         name="api-docs",
     ),
     *(

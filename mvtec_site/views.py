@@ -55,14 +55,14 @@ def readyz(request: HttpRequest) -> JsonResponse:
 @require_GET
 def help_page(request: HttpRequest) -> HttpResponse:
     """Keys, what the numbers mean, and what software this is."""
-    return render(request, "help.html", {"code": code_version(), "libraries": libraries()})
+    return render(request, "site/help.html", {"code": code_version(), "libraries": libraries()})
 
 
 @login_not_required
 @require_GET
 def problem_list(request: HttpRequest) -> HttpResponse:
     """What the `type` of a problem document leads to: each code with its status, meaning and remedy."""
-    return render(request, "problems.html", {"problems": sorted(PROBLEMS.items())})
+    return render(request, "site/problems.html", {"problems": sorted(PROBLEMS.items())})
 
 
 @login_not_required
@@ -71,7 +71,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     if problems.is_api(request):
         return problems.response(404, "not_found", malformed or "There is nothing at this address.")
     detail = malformed or "There is no page at this address."
-    return render(request, "problem.html", {"title": "Page not found", "detail": detail}, status=404)
+    return render(request, "site/problem.html", {"title": "Page not found", "detail": detail}, status=404)
 
 
 def _malformed_record_id(path: str) -> str:
@@ -104,7 +104,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
     if problems.is_api(request):
         return problems.response(500, "internal_error", detail)
-    return render(request, "problem.html", {"title": "Server error", "detail": detail}, status=500)
+    return render(request, "site/problem.html", {"title": "Server error", "detail": detail}, status=500)
 
 
 def _database_unavailable(request: HttpRequest) -> HttpResponse:
@@ -112,7 +112,9 @@ def _database_unavailable(request: HttpRequest) -> HttpResponse:
     if problems.is_api(request):
         return problems.response(status, code, detail)
     # Without the request: who is signed in would be asked of the database.
-    page = render_to_string("problem.html", {"product": PRODUCT, "title": "Database unavailable", "detail": detail})
+    page = render_to_string(
+        "site/problem.html", {"product": PRODUCT, "title": "Database unavailable", "detail": detail}
+    )
     return HttpResponse(page, status=status)
 
 
@@ -122,14 +124,16 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     status, code, detail, extra = known or (400, "bad_request", "This request cannot be read.", {})
     if problems.is_api(request):
         return problems.response(status, code, detail, **extra)
-    return render(request, "problem.html", {"title": "Bad request", "detail": detail}, status=status)
+    return render(request, "site/problem.html", {"title": "Bad request", "detail": detail}, status=status)
 
 
 @login_not_required
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     if problems.is_api(request):
         return problems.response(403, "permission_denied", "You may not do this.")
-    return render(request, "problem.html", {"title": "No permission", "detail": "You may not do this."}, status=403)
+    return render(
+        request, "site/problem.html", {"title": "No permission", "detail": "You may not do this."}, status=403
+    )
 
 
 @login_not_required
@@ -139,6 +143,6 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
         return problems.response(403, "csrf_failed", detail)
     if not request.user.is_authenticated and request.path != resolve_url(settings.LOGIN_URL):
         return session_over(request)
-    answer = render(request, "problem.html", {"title": "Form out of date", "detail": detail}, status=403)
+    answer = render(request, "site/problem.html", {"title": "Form out of date", "detail": detail}, status=403)
     answer[SIGN_IN_HEADER] = "token"
     return answer

@@ -42,7 +42,7 @@ _DEAREST = 1e12
 @needs(Right.READ)
 def thresholds(request: HttpRequest) -> HttpResponse:
     """Of each category the threshold in force."""
-    return render(request, "thresholds.html", {"rows": previews.thresholds_by_category()})
+    return render(request, "thresholds/list.html", {"rows": previews.thresholds_by_category()})
 
 
 class PreviewForm(forms.Form):
@@ -132,7 +132,7 @@ def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStat
             preset["on"] = preset["value"] == context["value"] and context["method"] in ("", preset["method"])
     if not valid and status == HTTPStatus.OK:
         status = HTTPStatus.BAD_REQUEST
-    return render(request, "thresholds/threshold.html", context, status=status)
+    return render(request, "thresholds/one.html", context, status=status)
 
 
 def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
@@ -146,9 +146,7 @@ def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
         context["wrong"] = [error for errors in form.errors.values() for error in errors]
         parts = ["figures"]
     context["swapped"] = True
-    return HttpResponse(
-        "".join(render_to_string(f"thresholds/threshold.html#{part}", context, request) for part in parts)
-    )
+    return HttpResponse("".join(render_to_string(f"thresholds/one.html#{part}", context, request) for part in parts))
 
 
 def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:

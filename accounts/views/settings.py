@@ -135,7 +135,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "token_form": TokenForm(user),
         "tokens": list(selectors.tokens_of(user)[:_SHOWN_TOKENS]) if issues else [],
     }
-    return render(request, "settings.html", context | more, status=status)
+    return render(request, "settings/page.html", context | more, status=status)
 
 
 def form_of_settings(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -39,7 +39,7 @@ class SignInForm(AuthenticationForm):
 class SignIn(LoginView):
     """A page of its own; the dialog over a page whose session is over sends the same form and gets JSON."""
 
-    template_name = "login.html"
+    template_name = "accounts/login.html"
     form_class = SignInForm
     redirect_authenticated_user = True
 

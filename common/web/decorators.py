@@ -42,7 +42,7 @@ def refusal(request: HttpRequest, right: Right) -> HttpResponse:
         "detail": forbidden(right, request.user).detail,
         "sign_out": not may(request.user, Right.READ),
     }
-    return render(request, "problem.html", context, status=403)
+    return render(request, "site/problem.html", context, status=403)
 
 
 def rights(request: HttpRequest) -> dict[str, Any]:

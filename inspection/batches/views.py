@@ -104,13 +104,13 @@ def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     try:
         page = read_page(selectors.batches(status=state), request, ordering=("-created_at", "-id"))
     except UserError as error:
-        return render(request, "batches.html", context | {"lost": error}, status=error.status)
+        return render(request, "batches/list.html", context | {"lost": error}, status=error.status)
     counted = documents.summaries(page.rows) if page.rows else []
     rows = [
         (batch, counts | {"state": _STATES[batch.status]}) for batch, counts in zip(page.rows, counted, strict=True)
     ]
     context |= {"page": page, "rows": rows}
-    return render(request, "batches.html", context, status=status)
+    return render(request, "batches/list.html", context, status=status)
 
 
 def _start(request: HttpRequest) -> HttpResponse:
@@ -145,7 +145,7 @@ def _start(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:  # type: ignore[attr-defined]
-            return render(request, "batches.html#refused", {"failed": error})
+            return render(request, "batches/list.html#refused", {"failed": error})
         return _list(request, failed=error, form=form, status=error.status)
     address = reverse("batch-page", args=[batch.pk])
     if request.htmx:  # type: ignore[attr-defined]
@@ -204,8 +204,8 @@ def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
         context["lost"] = error
         status = error.status
     if request.htmx:  # type: ignore[attr-defined]
-        return render(request, "batch.html#live", context)
-    return render(request, "batch.html", context, status=status)
+        return render(request, "batches/one.html#live", context)
+    return render(request, "batches/one.html", context, status=status)
 
 
 def _address(batch_id: uuid.UUID, shown: str, cursor: str) -> str:

@@ -72,7 +72,7 @@ def browse(request: HttpRequest) -> HttpResponse:
         return redirect(_address(Query.of(request.GET)))  # a form sends its empty fields too; addresses are short
     if request.htmx and "cursor" in request.GET:  # type: ignore[attr-defined]
         asked = _asked(request)
-        return render(request, "history.html#more", asked, status=_status(asked))
+        return render(request, "history/list.html#more", asked, status=_status(asked))
     return _page(request)
 
 
@@ -93,7 +93,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "picked": set(),
         **more,
     }
-    return render(request, "history.html", context, status=_status(asked) if status == HTTPStatus.OK else status)
+    return render(request, "history/list.html", context, status=_status(asked) if status == HTTPStatus.OK else status)
 
 
 def _asked(request: HttpRequest) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _review(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:  # type: ignore[attr-defined]
-            return render(request, "history.html#said", {"failed": error})
+            return render(request, "history/list.html#said", {"failed": error})
         return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
     what = (
         _named(selectors.find_inspection(reviews[0].inspection_id)) if len(reviews) == 1 else f"{len(reviews)} records"
@@ -221,7 +221,7 @@ def _rows(request: HttpRequest, ids: list[str]) -> HttpResponse:
         "suffix": query.suffix,
         "found_by_name": any(name == "search" for name, _ in query.pairs),
     }
-    return render(request, "history.html#reviewed", context)
+    return render(request, "history/list.html#reviewed", context)
 
 
 # ---------------------------------------------------------------- views that are kept

@@ -84,11 +84,11 @@ def line(request: HttpRequest) -> HttpResponse:
 def _opened(request: HttpRequest) -> HttpResponse:
     """The record that the address names, or what stands there where it names none."""
     if "inspection" not in request.GET:
-        return render(request, "line.html#result", _state(request, request.GET))
+        return render(request, "line/page.html#result", _state(request, request.GET))
     shown = reads.opened(request.GET["inspection"])
     if shown is None:
         raise Http404("There is no such inspection.")
-    return render(request, "line.html#result", _one(shown))
+    return render(request, "line/page.html#result", _one(shown))
 
 
 def _one(shown: Inspection | None) -> dict[str, Any]:
@@ -110,9 +110,9 @@ def _one(shown: Inspection | None) -> dict[str, Any]:
 def line_status(request: HttpRequest) -> HttpResponse:
     """State and newest records of the page that asks, the latter only if they look different from those it `seen`."""
     context = _state(request, _asked(request))
-    newest = render_to_string("line.html#latest", context, request)
+    newest = render_to_string("line/page.html#latest", context, request)
     context["seen"] = hashlib.blake2s(newest.encode(), digest_size=8).hexdigest()
-    state = render_to_string("line.html#state", context, request)
+    state = render_to_string("line/page.html#state", context, request)
     return HttpResponse(state if request.GET.get("seen") == context["seen"] else state + newest)
 
 
@@ -121,7 +121,7 @@ def line_status(request: HttpRequest) -> HttpResponse:
 def today(request: HttpRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
     model, _, _ = _meant(request, _asked(request))
-    return render(request, "line.html#today", _figures(model))
+    return render(request, "line/page.html#today", _figures(model))
 
 
 def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
@@ -133,7 +133,7 @@ def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: 
         | _one(state["shown"])
         | more
     )
-    return render(request, "line.html", context, status=status)
+    return render(request, "line/page.html", context, status=status)
 
 
 def _asked(request: HttpRequest) -> QueryDict:
@@ -237,8 +237,8 @@ def _judged(request: HttpRequest, done: Inspection) -> HttpResponse:
         response: HttpResponse = redirect(_address(category, done))
     else:
         state = _state(request, QueryDict(urlsplit(_address(category, done)).query)) | {"shown": done}
-        result = render_to_string("line.html#result", state | _one(done), request)
-        response = HttpResponse(result + render_to_string("line.html#latest", state, request))
+        result = render_to_string("line/page.html#result", state | _one(done), request)
+        response = HttpResponse(result + render_to_string("line/page.html#latest", state, request))
     keep_in_browser(request, response, **{CATEGORY: category})
     return response
 
@@ -264,7 +264,7 @@ def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more
         # Whether it was recorded is not known: the script asks again with the same key. Else the answer is 200 like a
         # verdict, and the panel itself says that there is none.
         status = error.status if isinstance(error, services.OutcomeUnknown | services.NothingRecorded) else 200
-        return render(request, "line.html#result", context, status=status)
+        return render(request, "line/page.html#result", context, status=status)
     asked = QueryDict(mutable=True)
     asked["category"] = request.POST.get("category", "")
     return _page(request, asked, status=error.status, **context)
@@ -301,7 +301,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         # With the list, so that both say the same of the part.
         listed = _state(request, _asked(request)) | {"oob": True}
         verdict = render_to_string("partials/verdict.html", _one(shown) | context, request)
-        response = HttpResponse(verdict + render_to_string("line.html#latest", listed, request))
+        response = HttpResponse(verdict + render_to_string("line/page.html#latest", listed, request))
         if said:
             trigger_client_event(response, "stands", {"records": {str(shown.pk): shown.stands}})
             with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[said.pk])

@@ -32,7 +32,7 @@ from inspection.reviews.services import record_review
 @needs(Right.READ)
 def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """The permanent page of one record; the address may say among which others it is looked at."""
-    return render(request, "inspection.html", _context(request, _opened(inspection_id)))
+    return render(request, "record/one.html", _context(request, _opened(inspection_id)))
 
 
 @require_POST
@@ -55,8 +55,8 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         context = _context(request, _opened(inspection_id)) | {"failed": error, "given": given}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:  # type: ignore[attr-defined]
-            return render(request, "inspection.html#said", context)
-        return render(request, "inspection.html", context, status=error.status)
+            return render(request, "record/one.html#said", context)
+        return render(request, "record/one.html", context, status=error.status)
     sentence = f"{shown.path_or_name} reviewed as {VERDICT_WORDS[said.verdict]}."
     context = _context(request, _opened(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
@@ -67,7 +67,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     if moves_on:
         toast_on_next_page(request, sentence, undo=[said.pk])
         return HttpResponseClientRedirect(address)
-    response = with_toast(render(request, "inspection.html#said", context), sentence, undo=[said.pk])
+    response = with_toast(render(request, "record/one.html#said", context), sentence, undo=[said.pk])
     return trigger_client_event(response, "reviewed")
 
 

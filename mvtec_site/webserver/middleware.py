@@ -69,7 +69,7 @@ def response(request: HttpRequest, refusal: Refusal) -> HttpResponse:
         if not hasattr(request, "user"):
             request.user = AnonymousUser()
         context = {"title": "Not received", "detail": refusal.detail}
-        answer = render(request, "problem.html", context, status=refusal.status)
+        answer = render(request, "site/problem.html", context, status=refusal.status)
     if refusal.retry_after is not None:
         answer["Retry-After"] = str(refusal.retry_after)
     if refusal.status == 401:

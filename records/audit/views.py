@@ -210,7 +210,7 @@ def history(request: HttpRequest) -> HttpResponse:
     }
     context["opened"] = not form.is_valid() or any(value for name, value in form.filters.items() if name != "since")
     if not form.is_valid():
-        return render(request, "audit.html", context, status=HTTPStatus.BAD_REQUEST)
+        return render(request, "audit/list.html", context, status=HTTPStatus.BAD_REQUEST)
     filters = form.filters
     named = names_of([(filters["object_type"], filters["object_id"])])
     context["chips"] = [
@@ -223,13 +223,13 @@ def history(request: HttpRequest) -> HttpResponse:
     try:
         page = read_page(audit_selectors.filter_events(**filters), request, ordering=ordering)
     except UserError as error:
-        return render(request, "audit.html", context | {"lost": error}, status=error.status)
+        return render(request, "audit/list.html", context | {"lost": error}, status=error.status)
     context |= {
         "rows": _shown_all(page.rows, someone=request.user),
         "page": page,
         "export": _export(filters),
     }
-    return render(request, "audit.html", context)
+    return render(request, "audit/list.html", context)
 
 
 def _chip(name: str, value: str, named: Mapping[tuple[str, str], str]) -> str:
@@ -282,7 +282,7 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
         "genuine": found.computed_hash() == found.hash,
         "follows": AuditEvent.objects.filter(sequence=sequence + 1).exists(),
     }
-    return render(request, "audit/event.html", context)
+    return render(request, "audit/one.html", context)
 
 
 @require_GET

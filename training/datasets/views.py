@@ -54,7 +54,7 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any)
         context["lost"], status = error, error.status
     else:
         context |= pager(page) | {"datasets": datasets_pages.count(page.rows)}
-    return render(request, "datasets.html", context, status=status)
+    return render(request, "datasets/list.html", context, status=status)
 
 
 @needs(Right.TRAIN)
@@ -72,7 +72,7 @@ def _upload(request: HttpRequest) -> HttpResponseBase:
         said |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:  # type: ignore[attr-defined]
-            return render(request, "datasets.html#refused", said)
+            return render(request, "datasets/list.html#refused", said)
         return _datasets(request, status=error.status, **said)
     for item in imported:
         messages.success(request, _told(item))
@@ -102,7 +102,7 @@ def _loose_images(request: HttpRequest) -> HttpResponseBase:
         said["images_failed"] = error
         if not htmx:
             return _datasets(request, status=error.status, **said)
-    return render(request, "datasets.html#preview", said) if htmx else _datasets(request, **said)
+    return render(request, "datasets/list.html#preview", said) if htmx else _datasets(request, **said)
 
 
 def _label_names(request: HttpRequest) -> LabelNames:
@@ -160,7 +160,7 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
             context["lost"], status = error, error.status
         else:
             context |= pager(page) | {"images": page.rows}
-    return render(request, "dataset.html", context, status=status)
+    return render(request, "datasets/one.html", context, status=status)
 
 
 def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> list[tuple[str, list[dict[str, Any]]]]:

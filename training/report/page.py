@@ -73,7 +73,7 @@ def render(
 ) -> str:
     """The report of one recorded evaluation as HTML."""
     return render_to_string(
-        "report/report.html",
+        "report/page.html",
         told(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
         | {
             "style": Path(_found("css/app.css")).read_text(encoding="utf-8"),

@@ -57,7 +57,7 @@ def training(request: HttpRequest) -> HttpResponse:
         is_open = any(run.status in TrainingRun.OPEN for run in page.rows)
         context |= pager(page) | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
         context["no_data"] = not page.rows and not state and not name and not datasets_pages.snapshots().exists()
-    template = "training.html#runs" if request.htmx else "training.html"  # type: ignore[attr-defined]
+    template = "training/list.html#runs" if request.htmx else "training/list.html"  # type: ignore[attr-defined]
     return render(request, template, context, status=status)
 
 
@@ -119,7 +119,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "dropped": found.log_start,
         "log": found.log,
     }
-    return render(request, "training/run.html", context)
+    return render(request, "training/one.html", context)
 
 
 @require_GET
@@ -130,7 +130,7 @@ def live(request: HttpRequest, run_id: int) -> HttpResponse:
     if found.status not in TrainingRun.OPEN:
         return HttpResponseClientRefresh()
     text, _, _ = runs_documents.log_from(found, whole_number(request, "offset") or 0)
-    return render(request, "training/live.html", _run_context(found) | {"appended": text})
+    return render(request, "training/_live.html", _run_context(found) | {"appended": text})
 
 
 def _run_context(found: TrainingRun) -> dict[str, Any]:

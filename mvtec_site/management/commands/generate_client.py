@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from common.commands import ProductCommand
-from common.errors import UserError
 from mvtec_site import client_shapes
 
 
@@ -21,8 +22,6 @@ class Command(ProductCommand):
         text = client_shapes.render(client_shapes.current_schema())
         if client_shapes.SHAPES.read_text(encoding="utf-8") != text:
             if options["check"]:
-                raise UserError(
-                    f"{client_shapes.SHAPES} is not up to date. Run manage.py generate_client.", code="stale"
-                )
+                raise CommandError(f"{client_shapes.SHAPES} is not up to date. Run manage.py generate_client.")
             client_shapes.SHAPES.write_text(text, encoding="utf-8")
         self.say(f"{client_shapes.SHAPES} is up to date.")
