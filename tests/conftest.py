@@ -93,7 +93,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
         yield
         return
     # In memory for as long as somebody is connected to it.
-    with closing(sqlite3.connect(connection.creation._get_test_db_name(), uri=True)) as memory:
+    with closing(sqlite3.connect(connection.creation._get_test_db_name(), uri=True)) as memory:  # type: ignore[attr-defined]  # of the SQLite backend
         with closing(sqlite3.connect(Path(template.var_dir) / "db.sqlite3")) as file:
             file.backup(memory)
         yield
