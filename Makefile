@@ -36,8 +36,8 @@ test: $(VENV)/.dev  ## the whole suite, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest -n 2
 	$(BIN)/python -m pytest -n 2 --database postgresql
 
-test-fast: $(VENV)/.dev  ## what needs no running system, browser or training: rules, units, client, on SQLite
-	$(BIN)/python -m pytest -n 2 -m "not slow and not stack" tests/unit tests/clients tests/test_*.py
+test-fast: $(VENV)/.dev  ## what needs no database, running system, browser or training
+	$(BIN)/python -m pytest -n 2 -m "not slow and not stack and not database"
 
 lint: $(VENV)/.dev  ## format, lint, types, templates, missing migrations; changes nothing
 	$(BIN)/ruff format --check .

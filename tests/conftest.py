@@ -28,15 +28,15 @@ from tests.triggers import without_any_triggers
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 
 # What runs on PostgreSQL too is what can come out differently there: locks and who waits for whom, triggers and
-# constraints, raw SQL, text search, what a column refuses. Services and commands write, the API and the client filter
-# and sort by what callers send, and the tests beside this file open every page. Elsewhere it is the same code on the
-# same queries: pages are made from what services and selectors return, detectors and helpers (unit) know no database,
-# a browser sees HTML alone, and of the running system only what ends in a lock or a lease differs. A single test is
-# marked where it is otherwise: `sqlite_is_enough` and `postgresql_too` (which a test without Django's database needs).
-_SQLITE_IS_ENOUGH = {"detectors", "e2e", "pages", "stack", "unit"}
+# constraints, raw SQL, text search, what a column refuses. Services and commands write; the API and the client filter
+# and sort by what callers send; tests/mvtec_site/test_pages.py opens every page. Elsewhere it is the same code on the
+# same queries: pages are made from what services and selectors return, detectors know no database, a browser sees HTML
+# alone, and of the running system only what ends in a lock or a lease differs. A single test is marked where it is
+# otherwise: `sqlite_is_enough` and `postgresql_too` (which a test without Django's database needs).
+_SQLITE_IS_ENOUGH = ("e2e/", "stack/", "modelzoo/detectors/", "test_pages.py")
 
-# In which order folders are begun: what takes long and waits for others first, so that at the end nobody waits for it.
-_FIRST = ("e2e", "stack", "detectors", "commands")
+# In which order they are begun: what takes long and waits for others first, so that at the end nobody waits for it.
+_FIRST = ("e2e/", "stack/", "modelzoo/detectors/", "test_commands.py")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -53,8 +53,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
-def _folder(item: pytest.Item) -> str:
-    return item.path.relative_to(Path(__file__).parent).parts[0]
+def _is_of(item: pytest.Item, kind: str) -> bool:
+    """Whether a test is in a folder ("stack/") or in a file of this name ("test_pages.py"), wherever that is."""
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    return place.startswith(kind) if kind.endswith("/") else item.path.name == kind
 
 
 def _is_for_postgresql(item: pytest.Item) -> bool:
@@ -62,17 +64,19 @@ def _is_for_postgresql(item: pytest.Item) -> bool:
         return False
     if item.get_closest_marker("postgresql_too"):
         return True
-    asks = item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ()))
-    return bool(asks) and _folder(item) not in _SQLITE_IS_ENOUGH
+    return bool(item.get_closest_marker("database")) and not any(_is_of(item, kind) for kind in _SQLITE_IS_ENOUGH)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("django_db") or _DATABASE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("database")
     if config.getoption("--database") == "postgresql":
         config.hook.pytest_deselected(items=[item for item in items if not _is_for_postgresql(item)])
         items[:] = [item for item in items if _is_for_postgresql(item)]
     if config.getoption("numprocesses", None) or "PYTEST_XDIST_WORKER" in os.environ:
-        places = {name: place for place, name in enumerate(_FIRST)}
-        items.sort(key=lambda item: places.get(_folder(item), len(places)))
+        items.sort(key=lambda item: next((i for i, kind in enumerate(_FIRST) if _is_of(item, kind)), len(_FIRST)))
 
 
 @pytest.fixture(scope="session")
@@ -296,3 +300,12 @@ def _forget() -> Iterator[None]:
 
     runtime.forget()
     cache.clear()
+
+
+@pytest.fixture
+def lease_renewed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run inside the test's own transaction, which no other connection can see into: its lease is renewed at the end
+    only. tests/stack renew it from its thread, as in production."""
+    from training.runs.execution.runner import Lifeline
+
+    monkeypatch.setattr(Lifeline, "_keep", lambda self: None)

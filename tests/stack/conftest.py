@@ -235,7 +235,7 @@ def new_stack(installation: Installation | None = None, **environment: str) -> I
     """A system of its own that begins as a copy of an installation, by default one that has people alone."""
     var_dir = Path(tempfile.mkdtemp(prefix="mvtec-s-"))
     settings = {"LEASE_SECONDS": "3", "BATCH_SIZE": "4"}
-    # The suite asks more often than any line does; what is counted is tested in tests/services/test_accounts.py.
+    # The suite asks more often than any line does; what is counted is tested in tests/accounts/test_services.py.
     unlimited = {f"THROTTLE_{kind}": "0" for kind in ("ANONYMOUS", "INSPECT", "READ", "MANAGE")}
     with (installation or peopled()).copied(var_dir, **(settings | unlimited | environment)) as made:
         try:

@@ -1,0 +1,216 @@
+"""Engines: the same scores in every precision, a choice that explains itself, batches cut when memory is short."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from modelzoo.detectors import registry
+from modelzoo.detectors.engines import selection
+from modelzoo.detectors.engines.base import AUTO, BF16, FP32, PRECISIONS, EngineUnavailable
+from modelzoo.detectors.engines.native import TorchEngine
+from modelzoo.detectors.engines.selection import MOST_MOVED, Scorer, open_scorer
+from modelzoo.detectors.errors import DetectorError
+from tests.modelzoo.detectors.conftest import TensorSource, textured, with_defect
+from tests.modelzoo.detectors.test_contract import QUICK, SIZE
+
+
+@pytest.fixture(scope="module", params=sorted(QUICK))
+def fitted(request):
+    detector = registry.create(request.param, image_size=SIZE, device="cpu", **QUICK[request.param])
+    return detector.fit(TensorSource(textured(24, *SIZE)))
+
+
+def test_fp32_is_the_reference(fitted):
+    images = textured(5, *SIZE, seed=2)
+    scored, expected = open_scorer(fitted, precision=FP32).score(images), fitted.score(images)
+    np.testing.assert_array_equal(scored.maps, expected.maps)
+    np.testing.assert_array_equal(scored.scores, expected.scores)
+
+
+def test_bf16_moves_scores_by_little(fitted):
+    if BF16 not in TorchEngine.precisions(fitted):
+        pytest.skip("this processor has no bfloat16")
+    scorer, good = open_scorer(fitted, precision=BF16), textured(8, *SIZE, seed=2)
+    moved = np.abs(scorer.score(good).scores - fitted.score(good).scores)
+    assert 0 < moved.max() < np.std(fitted.held_out_scores)
+    defective = with_defect(good)
+    np.testing.assert_allclose(scorer.score(defective).scores, fitted.score(defective).scores, rtol=0.05)
+
+
+def test_the_probe_is_good_training_images(fitted):
+    training = textured(24, *SIZE)
+    assert len(fitted.probe) == 16
+    assert all(any(torch.equal(image, other) for other in training) for image in fitted.probe)
+    again = type(fitted).restore(fitted.describe(), fitted.state())
+    assert torch.equal(again.probe, fitted.probe)
+
+
+def test_auto_explains_its_choice(fitted):
+    choice = open_scorer(fitted, precision=AUTO).choice
+    measured = {row["precision"]: row for row in choice["measured"]}
+    assert next(iter(measured)) == FP32
+    assert measured[FP32]["moved"] == 0
+    chosen = measured[choice["precision"]]
+    assert chosen["moved"] <= MOST_MOVED
+    assert chosen["ms"] == min(row["ms"] for row in measured.values() if row["moved"] <= MOST_MOVED)
+
+
+class _TwoPrecisions(TorchEngine):
+    """Offers fp32 and int8, and computes both in fp32."""
+
+    @classmethod
+    def precisions(cls, detector):
+        return (FP32, "int8")
+
+    def __init__(self, detector, precision, cache=None):
+        super().__init__(detector, FP32)
+        self.precision = precision
+
+
+class _Moody(_TwoPrecisions):
+    """`slow` is the precision that takes long, by a clock of its own."""
+
+    slow = FP32
+    clock = 0.0
+
+    def maps(self, images):
+        _Moody.clock += 2.0 if self.precision == self.slow else 1.0
+        return super().maps(images)
+
+
+@pytest.fixture
+def moody(monkeypatch):
+    monkeypatch.setattr(selection, "import_module", lambda name: __import__(__name__, fromlist=["_"]))
+    monkeypatch.setitem(selection._ENGINES, "torch", "x:_Moody")
+    monkeypatch.setattr(_Moody, "slow", FP32)
+    monkeypatch.setattr(selection.time, "perf_counter", lambda: _Moody.clock)
+    return _Moody
+
+
+def test_auto_chooses_once_on_a_machine(fitted, moody, monkeypatch, tmp_path):
+    first = open_scorer(fitted, cache=tmp_path / "model").choice
+    assert first["precision"] == "int8"
+    monkeypatch.setattr(moody, "slow", "int8")
+    assert open_scorer(fitted, cache=tmp_path / "other").choice["precision"] == FP32
+    again = open_scorer(fitted, cache=tmp_path / "model").choice
+    assert (again["precision"], again["measured"]) == ("int8", first["measured"])
+    [stored] = (tmp_path / "model").iterdir()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 77)
+    assert open_scorer(fitted, cache=tmp_path / "model").choice["precision"] == FP32
+    assert len(list((tmp_path / "model").iterdir())) == 2
+    assert stored.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"precision": "fp8"}', b"\xff"])
+def test_a_choice_that_cannot_be_read_is_measured_again(fitted, moody, monkeypatch, tmp_path, damage):
+    open_scorer(fitted, cache=tmp_path)
+    [stored] = tmp_path.iterdir()
+    stored.write_bytes(damage)
+    monkeypatch.setattr(moody, "slow", "int8")
+    assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+    monkeypatch.setattr(moody, "slow", FP32)
+    assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+    assert [path.name for path in tmp_path.iterdir()] == [stored.name]
+
+
+def test_of_two_processes_that_measure_at_once_the_first_decides(fitted, moody, monkeypatch, tmp_path):
+    measured = selection._measured
+
+    def overtaken(*arguments):
+        scorer = measured(*arguments)
+        monkeypatch.setattr(selection, "_measured", measured)
+        monkeypatch.setattr(moody, "slow", "int8")
+        assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+        return scorer
+
+    monkeypatch.setattr(selection, "_measured", overtaken)
+    assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
+
+
+def test_a_choice_that_cannot_be_stored_is_no_obstacle(fitted, moody, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    assert open_scorer(fitted, cache=tmp_path / "file").choice["precision"] == "int8"
+
+
+class _Careless(_TwoPrecisions):
+    """Says that it has a quick int8, which gives every image twice its score."""
+
+    def maps(self, images):
+        if self.precision == "int8":
+            return np.full((len(images), *SIZE), 1e9, np.float32)
+        return super().maps(images)
+
+
+def test_auto_never_takes_a_precision_that_changes_the_scores(fitted, monkeypatch):
+    monkeypatch.setattr(selection, "import_module", lambda name: __import__(__name__, fromlist=["_"]))
+    monkeypatch.setitem(selection._ENGINES, "torch", "x:_Careless")
+    scorer = open_scorer(fitted)
+    assert scorer.choice["precision"] == FP32
+    refused = scorer.choice["measured"][1]
+    assert refused["precision"] == "int8"
+    assert refused["moved"] > MOST_MOVED
+
+
+class _Small(TorchEngine):
+    """An engine whose device holds two images."""
+
+    def __init__(self, detector):
+        super().__init__(detector, FP32)
+        self.asked: list[int] = []
+
+    def maps(self, images):
+        self.asked.append(len(images))
+        if len(images) > 2:
+            raise MemoryError("out of memory")
+        return self.detector.score(images).maps
+
+
+def test_a_batch_that_does_not_fit_is_cut_and_the_size_remembered(fitted):
+    engine = _Small(fitted)
+    scorer = Scorer(fitted, engine, {})
+    images = textured(7, *SIZE, seed=2)
+    np.testing.assert_allclose(scorer.score(images).scores, fitted.score(images).scores, rtol=1e-4)
+    engine.asked.clear()
+    np.testing.assert_allclose(scorer.score(images).scores, fitted.score(images).scores, rtol=1e-4)
+    assert max(engine.asked) <= 2
+
+
+def test_one_image_that_does_not_fit_is_an_error(fitted):
+    class Full(TorchEngine):
+        def maps(self, images):
+            raise MemoryError("out of memory")
+
+    with pytest.raises(MemoryError):
+        Scorer(fitted, Full(fitted, FP32), {}).score(textured(2, *SIZE))
+
+
+def test_cuda_running_out_of_memory_is_told_as_such(fitted):
+    engine = TorchEngine(fitted, FP32)
+
+    def full(images):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    engine.scorer = full
+    with pytest.raises(MemoryError, match="CUDA"):
+        engine.maps(textured(2, *SIZE))
+
+
+def test_no_images_give_no_scores(fitted):
+    scored = open_scorer(fitted, precision=FP32).score(textured(0, *SIZE))
+    assert scored.scores.shape == (0,)
+    assert scored.maps.shape == (0, *SIZE)
+
+
+def test_wrong_images_and_names_are_refused(fitted):
+    scorer = open_scorer(fitted, precision=FP32)
+    with pytest.raises(DetectorError, match="Expected uint8"):
+        scorer.score(torch.zeros(1, 3, *SIZE))
+    with pytest.raises(DetectorError, match="no runtime 'abacus'"):
+        open_scorer(fitted, runtime="abacus")
+    with pytest.raises(DetectorError, match="no precision 'fp8'"):
+        open_scorer(fitted, precision="fp8")
+    for precision in set(PRECISIONS) - set(TorchEngine.precisions(fitted)):
+        with pytest.raises(EngineUnavailable, match="not to be had"):
+            open_scorer(fitted, precision=precision)

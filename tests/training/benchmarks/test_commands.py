@@ -1,0 +1,195 @@
+"""`benchmark accuracy`, `benchmark calibration` and `calibrate`, on made-up parts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelzoo.models import ModelVersion, Threshold
+from tests import parts
+from tests.mvtec_site.test_commands import fails, run
+from training.benchmarks import speed
+from training.models import TrainingRun
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("lease_renewed_at_the_end")]
+
+SMALL = "image_size=64,n_features=12"
+
+
+@pytest.mark.sqlite_is_enough
+def test_accuracy_writes_a_table_with_spread_weights_and_what_speaks_against_it(
+    dataset_folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.md"
+    rows = run(
+        "benchmark",
+        "accuracy",
+        datasets=[str(dataset_folder)],
+        detectors=[f"padim:{SMALL}", f"padim:{SMALL},align=none,illumination=none"],
+        backbone="efficientnet_lite0",
+        seeds=2,
+        markdown=table,
+    )["rows"]
+    assert [row["detector"].count("align=none") for row in rows] == [0, 1]
+    for row in rows:
+        assert [once["seed"] for once in row["runs"]] == [0, 1]
+        values = [once["figures"]["image AUROC"] for once in row["runs"]]
+        spread = row["figures"]["image AUROC"]
+        assert (spread["least"], spread["most"]) == (min(values), max(values))
+        assert row["runs"][0]["shortcut_audit"]["raw"]["worst"]
+        assert row["trivial_f1"] == pytest.approx(2 / 3, abs=0.2)
+        assert len(row["backbone"]["sha256"]) == 64
+    lines = table.read_text().splitlines()
+    assert len(lines) == 4
+    assert len({line.count("|") for line in lines}) == 1
+    assert rows[0]["backbone"]["sha256"][:8] in lines[2]
+    assert json.loads(table.with_suffix(".json").read_text()) == rows
+    assert not ModelVersion.objects.exists()
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("detector", "said"),
+    [("nothing", "nothing"), ("padim:floor", "name=value"), ("padim:wings=2", "wings"), ("padim:floor=-1", "floor")],
+)
+def test_accuracy_refuses_what_is_no_detector(dataset_folder: Path, detector: str, said: str) -> None:
+    fails("benchmark", "accuracy", datasets=[str(dataset_folder)], detectors=[detector], match=said)
+
+
+@pytest.mark.sqlite_is_enough
+def test_calibration_compares_three_thresholds_on_unseen_parts(tmp_path: Path) -> None:
+    folder = parts.write_dataset(tmp_path / "many", train=30)
+    document = run(
+        "benchmark",
+        "calibration",
+        dataset=str(folder),
+        detector=f"padim:{SMALL}",
+        backbone="efficientnet_lite0",
+        splits=2,
+        false_reject_rate=0.2,
+    )
+    assert (document["n_training"], document["n_unseen"]) == (21, 9)
+    rates = document["false_reject_rate"]
+    assert set(rates) == {"conformal", "percentile", "in_sample"}
+    for row in rates.values():
+        assert len(row["each"]) == 2
+        assert row["mean"] == pytest.approx(sum(row["each"]) / 2)
+    # In-sample scores are smaller than those of new parts, so their percentile rejects more.
+    assert rates["in_sample"]["mean"] >= rates["conformal"]["mean"]
+
+
+def test_calibration_needs_enough_parts(dataset_folder: Path) -> None:
+    fails("benchmark", "calibration", dataset=str(dataset_folder), match="at least 29")
+
+
+def test_calibrate_appends_a_revision_by_each_rule(version: ModelVersion, dataset_folder: Path) -> None:
+    held_out = sorted(version.held_out_scores)
+    percentile = run("calibrate", percentile=100.0)
+    assert percentile["threshold"] == held_out[-1]
+    conformal = run("calibrate", false_reject_rate=0.25, reason="less scrap")
+    # The k-th smallest of n, k = ceil((n + 1) * 0.75).
+    assert conformal["threshold"] == held_out[-(-(len(held_out) + 1) * 3 // 4) - 1]
+    best = run("calibrate", best_f1=True, dataset=str(dataset_folder))
+    costly = run("calibrate", cost=[1.0, 50.0], prevalence=0.01, dataset=str(dataset_folder))
+    assert costly["parameters"]["cost_escape"] == 50.0
+    kept = list(version.thresholds.order_by("revision").values_list("method", "value", "reason"))[1:]
+    assert [method for method, _, _ in kept] == ["percentile", "conformal", "best_f1", "cost"]
+    assert [value for _, value, _ in kept] == [row["threshold"] for row in (percentile, conformal, best, costly)]
+    assert kept[1][2] == "less scrap"
+    assert best["before"] == conformal["threshold"]
+
+
+def test_a_dry_run_keeps_nothing(version: ModelVersion) -> None:
+    answer = run("calibrate", percentile=50.0, dry_run=True)
+    assert "revision" not in answer
+    assert Threshold.objects.filter(model_version=version).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"false_reject_rate": 0.001}, "threshold in force stays"),
+        ({"percentile": 101.0}, "percentile"),
+        ({"percentile": 90.0, "prevalence": 0.1}, "prevalence"),
+        ({"best_f1": True, "dataset": "nowhere"}, "no data set"),
+        ({"model_version": "77", "percentile": 90.0}, "77"),
+    ],
+)
+def test_calibrate_says_what_is_wrong(version: ModelVersion, options: dict[str, object], said: str) -> None:
+    fails("calibrate", match=said, **options)
+    assert Threshold.objects.count() == 1
+
+
+def train_small(folder: Path) -> dict[str, Any]:
+    options = {"image_size": 64, "backbone": "efficientnet_lite0", "option": ["n_features=12"]}
+    answer: dict[str, Any] = run("train", dataset=str(folder), model="padim", **options)
+    return answer
+
+
+STAND_IN = """
+from training.benchmarks.protocol import serve
+hello = {"name": "stand-in", "fit": {"seconds": 1000.0, "peak_mb": 1e6}}
+serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if of == "model" else 1e4}}))
+"""
+
+
+@pytest.mark.sqlite_is_enough
+@pytest.mark.slow
+def test_speed_measures_every_batch_size_of_every_precision_and_a_peer(
+    dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in speaks for the peer, which is not installed here: the protocol, its folder of images, the ratios."""
+    trained = train_small(dataset_folder)
+    seen: list[list[str]] = []
+
+    def stand_in(python: str, category: Path) -> list[str]:
+        seen.append(sorted(str(path.relative_to(category)) for path in category.rglob("*.png") if path.stat().st_size))
+        return [python, "-c", STAND_IN]
+
+    monkeypatch.setattr(speed, "_peer_command", stand_in)
+    options = {"rounds": 1, "threads": 1, "accuracy": True, "precisions": ["fp32", "int8"]}
+    document = run("benchmark", "speed", **options, peer_python=sys.executable)
+    rows = document["rows"]
+    assert [row["batch"] for row in rows] == [1, 8, 16]
+    for row in rows:
+        assert (row["detector"], row["runtime"], row["precision"]) == ("padim", "torch", "fp32")
+        assert row["model_version"] == trained["model_version"]
+        assert row["model_ms"] > 0
+        assert row["images_per_second"] == pytest.approx(1000 / row["bytes_to_verdict_ms"], rel=0.01)
+        assert row["peak_mb"] > 100
+        assert row["auroc"] == pytest.approx(ModelVersion.objects.get().metrics["image"]["auroc"])
+    assert set(document["reference"]["model_ms"]) == {"1", "8", "16"}
+    # PyTorch itself offers no int8: said, not hidden.
+    assert [row["name"] for row in document["unavailable"]] == ["padim torch int8"]
+    assert "int8" in document["unavailable"][0]["because"]
+    assert "fp32  batch  1" in speed.as_text(document)
+    assert {name.split("/")[0] for name in seen[0]} == {"train", "test"}
+    assert document["peer"]["model_ms"]["1"] == 1e5
+    assert document["fit"]["seconds"] > 0
+    assert document["ratios"]["fit_times_faster"] > 1
+    assert all(row["times_faster_than_peer"] > 1 for row in document["ratios"]["model"])
+    assert "times faster than the peer" in speed.as_text(document)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "no model version yet"),
+        ({"rounds": 0}, "at least 1"),
+        ({"model_version": ["77"]}, "77"),
+    ],
+)
+def test_speed_says_what_is_wrong(db: None, options: dict[str, object], said: str) -> None:
+    fails("benchmark", "speed", match=said, **options)
+
+
+@pytest.mark.sqlite_is_enough
+@pytest.mark.slow
+def test_a_peer_that_does_not_run_is_said(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_small(dataset_folder)
+    monkeypatch.setattr(speed, "_peer_command", lambda python, category: [python, "-c", "raise SystemExit(3)"])
+    fails("benchmark", "speed", rounds=1, threads=1, precisions=["fp32"], peer_python=sys.executable, match="The peer")
