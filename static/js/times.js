@@ -1,4 +1,4 @@
-// Relative times go on while a page stands open, in the words of the server (`ago` of mvtec_site/templatetags/pages.py).
+// Relative times go on while a page stands open, in the words of the server (`ago` of common/templatetags/formats.py).
 "use strict";
 
 (function () {

@@ -21,9 +21,9 @@ from inspection.judging import documents, services
 from inspection.line import pages as line
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
+from inspection.templatetags.inspections import region_boxes
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import activate, ensure_category, request_deployment, set_threshold
-from mvtec_site.templatetags.pages import region_boxes
 from records.models import Asset
 from tests import parts
 
@@ -273,7 +273,7 @@ def test_the_stream_is_sent_again_when_it_looks_different(signed_in: Client, use
 def test_what_did_not_change_is_not_sent(
     signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mvtec_site.templatetags.pages.naturaltime", lambda moment: "now")
+    monkeypatch.setattr("common.templatetags.formats.naturaltime", lambda moment: "now")
     first = signed_in.get(reverse("line-status"), headers=at("/")).content.decode()
     [seen] = re.findall(r'name="seen"\s+value="(\w+)"', first)
     assert 'id="latest"' not in signed_in.get(reverse("line-status"), {"seen": seen}, headers=at("/")).content.decode()

@@ -1,0 +1,49 @@
+"""Scores, shares and times in the words and digits that all pages have for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django import template
+from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.utils.timesince import timesince
+
+from common.numbers import score_text
+from common.web.toasts import undo_of
+
+register = template.Library()
+
+register.filter(undo_of)
+
+
+@register.filter
+def score(value: float | None, beside: float = 0.0) -> str:
+    """A score or a threshold, in the one precision that it has on pages: that of the threshold `beside` it."""
+    return "" if value is None else score_text(value, beside)
+
+
+@register.filter
+def signed(value: float, beside: float = 0.0) -> str:
+    """A difference of scores, with its sign; as `score`."""
+    sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
+    return sign + score_text(abs(value), beside)
+
+
+@register.filter
+def share(value: float | None) -> str:
+    """A share of one in percent."""
+    return "not known" if value is None else f"{100 * value:.1f} %"
+
+
+@register.filter
+def ago(moment: datetime) -> str:
+    """How long ago, with the largest unit alone; the exact time stands in the title."""
+    words = str(naturaltime(moment))
+    return f"{words.partition(',')[0]} ago" if "," in words else words
+
+
+@register.filter
+def lasted(begin: datetime, end: datetime) -> str:
+    """A span of time: seconds below two minutes, else its two largest units."""
+    seconds = (end - begin).total_seconds()
+    return f"{seconds:.0f} seconds" if seconds < 120 else timesince(begin, end)
