@@ -17,6 +17,7 @@ from django.views.decorators.vary import vary_on_headers
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from modelzoo.models import Category
 from modelzoo.selectors import find_category
 from retention import selectors, services
@@ -88,9 +89,9 @@ def _initial(policy: RetentionPolicy | None) -> dict[str, Any]:
 @require_GET
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.ADMINISTER, Right.AUDIT, hidden=True)
-def retention(request: HttpRequest) -> HttpResponse:
+def retention(request: HtmxRequest) -> HttpResponse:
     """The rules, and the runs that carried them out; htmx asks for the runs alone while one is under way."""
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         runs = list(selectors.runs()[:_RUNS])
         under_way = any(run.status in RetentionRun.OPEN for run in runs)
         response = render(request, "settings/retention.html#runs", {"runs": runs, "under_way": under_way})

@@ -23,6 +23,7 @@ from common.errors import UserError
 from common.numbers import score_text
 from common.rights import Right, may
 from common.web.decorators import needs, refusal
+from common.web.htmx import HtmxRequest
 from inspection.history.filters import Filters
 from modelzoo import pages as overview
 from modelzoo.models import ModelVersion
@@ -91,12 +92,12 @@ class DecisionForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
-def threshold(request: HttpRequest, version_id: int) -> HttpResponse:
+def threshold(request: HtmxRequest, version_id: int) -> HttpResponse:
     """What a value would have done, beside the one in force; a form's answer applies or undoes one."""
     version = version_or_404(version_id, find=previews.find_version)
     if request.method == "POST":
         return _decide(request, version) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return _figures(request, version)
     if any(value == "" for value in request.GET.values()):
         return redirect(_address(version, request.GET))  # a form sends its empty fields too; addresses are short

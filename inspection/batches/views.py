@@ -25,6 +25,7 @@ from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.browser import category_of
 from common.web.decorators import needs, refusal
+from common.web.htmx import HtmxRequest
 from inspection.batches import documents, gathering, selectors
 from inspection.batches import services as batches
 from inspection.judging.services import PartContext
@@ -80,7 +81,7 @@ _REPORTS = {
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(*_LOOKERS)
-def browse(request: HttpRequest) -> HttpResponse:
+def browse(request: HtmxRequest) -> HttpResponse:
     """The batches there were, newest first, and a form for another one."""
     if request.method == "POST":
         return _start(request) if may(request.user, Right.INSPECT) else refusal(request, Right.INSPECT)
@@ -113,7 +114,7 @@ def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     return render(request, "batches/list.html", context, status=status)
 
 
-def _start(request: HttpRequest) -> HttpResponse:
+def _start(request: HtmxRequest) -> HttpResponse:
     """Ask for a batch: some files, or one zip, or a folder of the server."""
     form = BatchForm(request.POST)
     try:
@@ -144,11 +145,11 @@ def _start(request: HttpRequest) -> HttpResponse:
         )
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
-        if request.htmx:  # type: ignore[attr-defined]
+        if request.htmx:
             return render(request, "batches/list.html#refused", {"failed": error})
         return _list(request, failed=error, form=form, status=error.status)
     address = reverse("batch-page", args=[batch.pk])
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return HttpResponseClientRedirect(address)
     return redirect(address)
 
@@ -157,12 +158,12 @@ def _start(request: HttpRequest) -> HttpResponse:
 @require_GET
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(*_LOOKERS)
-def batch_page(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
+def batch_page(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Progress, results and failures; while it runs htmx asks again for all but the head."""
     return _one(request, batch_id)
 
 
-def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
     try:
         batch = selectors.find_batch(batch_id)
     except NotFound as error:
@@ -203,7 +204,7 @@ def _one(request: HttpRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
     except UserError as error:
         context["lost"] = error
         status = error.status
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(request, "batches/one.html#live", context)
     return render(request, "batches/one.html", context, status=status)
 
@@ -220,7 +221,7 @@ def _cursor(address: str | None) -> str:
 
 @require_POST
 @needs(Right.INSPECT)
-def cancel(request: HttpRequest, batch_id: uuid.UUID) -> HttpResponse:
+def cancel(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Cancel it. Its records stay."""
     try:
         batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)

@@ -20,6 +20,7 @@ from common.api.base import read_page
 from common.errors import UserError
 from common.rights import Right, may
 from common.web.decorators import needs, refusal
+from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages as browsing
 from inspection.history import selectors as history_selectors
@@ -64,13 +65,13 @@ _EXPORTS = [
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(Right.READ)
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
-def browse(request: HttpRequest) -> HttpResponse:
+def browse(request: HtmxRequest) -> HttpResponse:
     """The records that the address asks for. A form's answer is what is said of those that were ticked."""
     if request.method == "POST":
         return _review(request) if may(request.user, Right.REVIEW) else refusal(request, Right.REVIEW)
     if any(value == "" for name in request.GET for value in request.GET.getlist(name)):
         return redirect(_address(Query.of(request.GET)))  # a form sends its empty fields too; addresses are short
-    if request.htmx and "cursor" in request.GET:  # type: ignore[attr-defined]
+    if request.htmx and "cursor" in request.GET:
         asked = _asked(request)
         return render(request, "history/list.html#more", asked, status=_status(asked))
     return _page(request)
@@ -142,7 +143,7 @@ def _status(asked: dict[str, Any]) -> int:
 @require_GET
 @needs(Right.READ)
 @vary_on_headers("HX-Request")
-def figures(request: HttpRequest) -> HttpResponse:
+def figures(request: HtmxRequest) -> HttpResponse:
     """Counts and charts of what the address asks for: asked for by the page when it is there, or a page of its own."""
     query = Query.of(request.GET)
     filters, wrong = browsing.read_filters(request.GET)
@@ -150,7 +151,7 @@ def figures(request: HttpRequest) -> HttpResponse:
     if not wrong:
         found = figures_of(filters)
         context |= {"figures": found, "tiles": _tiles(found, query)}
-    page = "history/figures.html#figures" if request.htmx else "history/figures.html"  # type: ignore[attr-defined]
+    page = "history/figures.html#figures" if request.htmx else "history/figures.html"
     return render(request, page, context, status=HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK)
 
 
@@ -180,7 +181,7 @@ def _named(record: Inspection) -> str:
     return record.serial_number or record.path_or_name
 
 
-def _review(request: HttpRequest) -> HttpResponse:
+def _review(request: HtmxRequest) -> HttpResponse:
     """The same verdict of all that were ticked. htmx gets their rows as they are now, a plain form the page again."""
     ids = request.POST.getlist("inspection")
     said = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
@@ -188,7 +189,7 @@ def _review(request: HttpRequest) -> HttpResponse:
         reviews = record_reviews(inspections=browsing.chosen(ids), actor=request.user, **said)
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
-        if request.htmx:  # type: ignore[attr-defined]
+        if request.htmx:
             return render(request, "history/list.html#said", {"failed": error})
         return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
     what = (
@@ -196,7 +197,7 @@ def _review(request: HttpRequest) -> HttpResponse:
     )
     sentence = f"{what} reviewed as {documents.VERDICT_WORDS[said['verdict']]}."
     said_now = [review.pk for review in reviews]
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         toast_on_next_page(request, sentence, undo=said_now)
         return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
     response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=said_now)

@@ -23,6 +23,7 @@ from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.browser import CATEGORY, category_of, keep_in_browser, station_of
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages as browsing
 from inspection.judging import documents, selectors, services, status
@@ -107,7 +108,7 @@ def _one(shown: Inspection | None) -> dict[str, Any]:
 
 @require_GET
 @needs(Right.READ)
-def line_status(request: HttpRequest) -> HttpResponse:
+def line_status(request: HtmxRequest) -> HttpResponse:
     """State and newest records of the page that asks, the latter only if they look different from those it `seen`."""
     context = _state(request, _asked(request))
     newest = render_to_string("line/page.html#latest", context, request)
@@ -118,7 +119,7 @@ def line_status(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @needs(Right.READ)
-def today(request: HttpRequest) -> HttpResponse:
+def today(request: HtmxRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
     model, _, _ = _meant(request, _asked(request))
     return render(request, "line/page.html#today", _figures(model))
@@ -136,12 +137,12 @@ def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: 
     return render(request, "line/page.html", context, status=status)
 
 
-def _asked(request: HttpRequest) -> QueryDict:
+def _asked(request: HtmxRequest) -> QueryDict:
     """What the address says. A page that asks for its parts again says where it stands by now, which htmx tells.
 
     The category that it says itself is the one it was made for: that is its own as long as it stands there.
     """
-    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    htmx = request.htmx
     try:
         at = htmx.current_url_abs_path if htmx else None
         asked = QueryDict(urlsplit(at).query, mutable=True) if at else request.GET.copy()
@@ -273,9 +274,9 @@ def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more
 # ---------------------------------------------------------------- what a person says of it
 @require_POST
 @needs(Right.REVIEW)
-def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
-    htmx: Any = request.htmx  # type: ignore[attr-defined]
+    htmx = request.htmx
     given = {name: request.POST.get(name, "") for name in ("defect_type", "comment")}
     failed: UserError | None = None
     said: Review | None = None

@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages as browsing
 from inspection.history.pages import Query
@@ -37,7 +38,7 @@ def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
 
 @require_POST
 @needs(Right.REVIEW)
-def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Say what the part is. htmx gets what changed on the page, a plain form the page again."""
     shown = _opened(inspection_id)
     given = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
@@ -54,14 +55,14 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     except UserError as error:
         context = _context(request, _opened(inspection_id)) | {"failed": error, "given": given}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
-        if request.htmx:  # type: ignore[attr-defined]
+        if request.htmx:
             return render(request, "record/one.html#said", context)
         return render(request, "record/one.html", context, status=error.status)
     sentence = f"{shown.path_or_name} reviewed as {VERDICT_WORDS[said.verdict]}."
     context = _context(request, _opened(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
     address = f"{reverse('inspection', args=[context['older'] if moves_on else shown.pk])}{context['suffix']}"
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         toast_on_next_page(request, sentence, undo=[said.pk])
         return redirect(address if moves_on else f"{address}#reviews")
     if moves_on:
@@ -74,7 +75,7 @@ def review(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
 @require_GET
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
-def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
+def similar(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Parts like this one: asked for by the page when it is there, or a page of its own."""
     shown = _opened(inspection_id)
     context = {
@@ -84,7 +85,7 @@ def similar(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
         "blocks": similar_records.BLOCKS,
         "least": similar_records.LIKENESS_LEAST,
     }
-    page = "record/similar.html#similar" if request.htmx else "record/similar.html"  # type: ignore[attr-defined]
+    page = "record/similar.html#similar" if request.htmx else "record/similar.html"
     return render(request, page, context)
 
 

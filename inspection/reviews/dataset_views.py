@@ -7,13 +7,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from inspection.history.filters import parse_filters
 from inspection.reviews import reviewed_data
 from modelzoo.models import Category
@@ -73,7 +74,7 @@ class FromReviewsForm(forms.Form):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @needs(Right.TRAIN)
-def from_reviews(request: HttpRequest) -> HttpResponseBase:
+def from_reviews(request: HtmxRequest) -> HttpResponseBase:
     """The form, and what comes of it: a data set, or a sentence that says why not."""
     form = FromReviewsForm(
         request.POST if request.method == "POST" else None, {"category": request.GET.get("category", "")}
@@ -103,7 +104,7 @@ def from_reviews(request: HttpRequest) -> HttpResponseBase:
                 messages.success(request, f"{dataset} {said}")
                 return redirect("dataset", dataset.pk)
     context = {"form": form, "failed": failed, "count": count}
-    if request.htmx and (count or not form.is_valid()):  # type: ignore[attr-defined]
+    if request.htmx and (count or not form.is_valid()):
         # htmx swaps answers of 2xx only; the partial itself says what is wrong.
         return render(request, "datasets/from_reviews.html#count", context)
     return render(request, "datasets/from_reviews.html", context, status=status)

@@ -14,6 +14,7 @@ from django_htmx.http import trigger_client_event
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.judging.documents import verdict_in_words
 from inspection.judging.selectors import find_inspection
@@ -27,18 +28,18 @@ _NAMED_MOST = 40
 
 @require_POST
 @needs(Right.REVIEW)
-def undo(request: HttpRequest) -> HttpResponse:
+def undo(request: HtmxRequest) -> HttpResponse:
     """Take the named reviews back. htmx gets a toast and the event `undone`, a plain form the page that it names."""
     try:
         done = undo_reviews(reviews=selectors.find_reviews_by_id(request.POST.getlist("review")), actor=request.user)
     except UserError as error:
         sentence = f"Not undone: {error.detail}"
-        if request.htmx:  # type: ignore[attr-defined]
+        if request.htmx:
             return with_toast(HttpResponse(status=204), sentence)
         messages.error(request, sentence)
         return redirect(_next(request))
     sentence, ids = _in_words(done), [review.pk for review in done]
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         toast_on_next_page(request, sentence, undo=ids)
         return redirect(_next(request))
     response = with_toast(HttpResponse(status=204), sentence, undo=ids)

@@ -24,6 +24,7 @@ from common.api.base import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from records.audit import selectors as audit_selectors
 from records.audit.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
 from records.audit.verification import request_verification
@@ -288,14 +289,14 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
 @require_GET
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.AUDIT, hidden=True)
-def verify(request: HttpRequest) -> HttpResponse:
+def verify(request: HtmxRequest) -> HttpResponse:
     """The newest events recomputed, now: a partial for htmx, a page of its own otherwise."""
     context: dict[str, Any] = {"asked": VERIFIED_AT_ONCE, "at": timezone.now()}
     try:
         context["report"] = audit_selectors.verify_latest(VERIFIED_AT_ONCE)
     except UserError as error:
         context["error"] = error.detail
-    page = "audit/verified.html#verified" if request.htmx else "audit/verified.html"  # type: ignore[attr-defined]
+    page = "audit/verified.html#verified" if request.htmx else "audit/verified.html"
     return render(request, page, context)
 
 
@@ -310,11 +311,11 @@ def verify_all(request: HttpRequest) -> HttpResponse:
 @require_GET
 @vary_on_headers("HX-Request")
 @needs(Right.AUDIT, hidden=True)
-def verification(request: HttpRequest, verification_id: int) -> HttpResponse:
+def verification(request: HtmxRequest, verification_id: int) -> HttpResponse:
     """A verification of the whole log: a partial for htmx while it runs, a page otherwise."""
     try:
         found = audit_selectors.find_verification(verification_id)
     except NotFound as error:
         raise Http404 from error
-    page = "audit/verification.html#live" if request.htmx else "audit/verification.html"  # type: ignore[attr-defined]
+    page = "audit/verification.html#live" if request.htmx else "audit/verification.html"
     return render(request, page, {"verification": found})

@@ -17,6 +17,7 @@ from common.api.base import immutable, read_page
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from training.datasets import documents as datasets_documents
 from training.datasets import pages as datasets_pages
 from training.datasets import selectors as datasets_selectors
@@ -34,7 +35,7 @@ _MASKS = {"outline": "Outlined", "beside": "Beside", "none": "Not shown"}
 
 # ---------------------------------------------------------------- data sets
 @require_http_methods(["GET", "HEAD", "POST"])
-def datasets(request: HttpRequest) -> HttpResponseBase:
+def datasets(request: HtmxRequest) -> HttpResponseBase:
     """Every snapshot; POST imports an archive."""
     return _upload(request) if request.method == "POST" else _datasets(request)
 
@@ -58,7 +59,7 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any)
 
 
 @needs(Right.TRAIN)
-def _upload(request: HttpRequest) -> HttpResponseBase:
+def _upload(request: HtmxRequest) -> HttpResponseBase:
     """htmx gets the sentence of a refusal, or is sent to what came of it; a plain form the page again."""
     if "act" in request.POST or "images" in request.FILES:
         return _loose_images(request)
@@ -71,19 +72,19 @@ def _upload(request: HttpRequest) -> HttpResponseBase:
         said = {"failed": error, "filename": file.name if file else "", "name": name}
         said |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
-        if request.htmx:  # type: ignore[attr-defined]
+        if request.htmx:
             return render(request, "datasets/list.html#refused", said)
         return _datasets(request, status=error.status, **said)
     for item in imported:
         messages.success(request, _told(item))
     only = imported[0].dataset if len(imported) == 1 else None
     address = reverse("dataset", args=[only.pk]) if only else reverse("datasets")
-    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)  # type: ignore[attr-defined]
+    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
 
-def _loose_images(request: HttpRequest) -> HttpResponseBase:
+def _loose_images(request: HtmxRequest) -> HttpResponseBase:
     """Images of good parts: a preview, and the import once that was seen."""
-    name, htmx = request.POST.get("name", "").strip(), request.htmx  # type: ignore[attr-defined]
+    name, htmx = request.POST.get("name", "").strip(), request.htmx
     given: dict[str, Any] = {
         "files": request.FILES.getlist("images"),
         "paths": request.POST.get("paths", ""),

@@ -17,6 +17,7 @@ from common.api.base import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right
 from common.web.decorators import needs
+from common.web.htmx import HtmxRequest
 from training.datasets import pages as datasets_pages
 from training.models import Dataset, Evaluation, TrainingRun
 from training.paging import or_404, pager, query_without, whole_number
@@ -36,7 +37,7 @@ _STATES = [("", "All"), *TrainingRun.Status.choices]
 @require_GET
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
-def training(request: HttpRequest) -> HttpResponse:
+def training(request: HtmxRequest) -> HttpResponse:
     """Every run, the newest first; htmx asks for the table again while one of them is open."""
     state, name = request.GET.get("status", ""), request.GET.get("dataset", "").replace("\0", "")
     state = state if state in TrainingRun.Status.values else ""
@@ -57,7 +58,7 @@ def training(request: HttpRequest) -> HttpResponse:
         is_open = any(run.status in TrainingRun.OPEN for run in page.rows)
         context |= pager(page) | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
         context["no_data"] = not page.rows and not state and not name and not datasets_pages.snapshots().exists()
-    template = "training/list.html#runs" if request.htmx else "training/list.html"  # type: ignore[attr-defined]
+    template = "training/list.html#runs" if request.htmx else "training/list.html"
     return render(request, template, context, status=status)
 
 
