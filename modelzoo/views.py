@@ -15,7 +15,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from common.api.base import read_page
+from common.api.pagination import read_page
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs

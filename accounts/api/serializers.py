@@ -8,7 +8,7 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
-from common.api.base import page_output
+from common.api.schema import page_output
 from common.rights import Right, Role, Scope
 
 RIGHTS = list(Right)

@@ -11,7 +11,10 @@ from rest_framework.response import Response
 from accounts import selectors, services
 from accounts.api import serializers as shapes
 from accounts.models import ApiToken
-from common.api.base import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
+from common.api.pagination import PAGE_PARAMETERS, page_response
+from common.api.schema import problems
+from common.api.validation import parsed, parsed_query
+from common.api.views import ApiView
 from common.rights import Right
 
 _ID = OpenApiParameter("token_id", OpenApiTypes.INT64, OpenApiParameter.PATH)

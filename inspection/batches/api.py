@@ -19,8 +19,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_output, parsed, problems, read_page
+from common.api.pagination import PAGE_PARAMETERS, read_page
 from common.api.parsers import JSONParser, MultiPartParser
+from common.api.schema import page_output, problems
+from common.api.validation import NoInput, parsed
+from common.api.views import ApiView, OneForm
 from common.database import UNAVAILABLE
 from common.errors import UserError
 from common.rights import Right

@@ -26,7 +26,7 @@ from django.test import RequestFactory
 from django.utils import timezone
 from rest_framework.renderers import JSONRenderer
 
-from common.api.base import read_page
+from common.api.pagination import read_page
 from common.benchmarks import Tell
 from common.context import acting
 from common.errors import Conflict

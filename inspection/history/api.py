@@ -11,7 +11,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import PAGE_PARAMETERS, ApiView, OneForm, page_output, problems, read_page
+from common.api.pagination import PAGE_PARAMETERS, read_page
+from common.api.schema import page_output, problems
+from common.api.views import ApiView, OneForm
 from common.csv_tables import DEFAULT_DIALECT, DIALECTS
 from common.rights import Right
 from inspection.history import filters as history

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from common.api.base import beyond, value_of
+from common.api.pagination import beyond, value_of
 from inspection.history.filters import Filters, either, refuse
 from inspection.judging import documents, selectors
 from inspection.models import Inspection

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
 
-from common.api.base import read_page
+from common.api.pagination import read_page
 from common.errors import UserError
 from common.rights import Right, may
 from common.web.decorators import needs, refusal

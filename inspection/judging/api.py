@@ -13,9 +13,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import ApiView, OneForm, immutable, parsed, problems
 from common.api.parsers import FormParser, JSONParser, MultiPartParser
 from common.api.requests import check_one_image
+from common.api.schema import problems
+from common.api.validation import parsed
+from common.api.views import ApiView, OneForm, immutable
 from common.rights import Right
 from inspection.judging import documents, pictures, selectors, services, status
 from inspection.judging import serializers as shapes

@@ -8,7 +8,9 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import ApiView, NoInput, parsed, problems
+from common.api.schema import problems
+from common.api.validation import NoInput, parsed
+from common.api.views import ApiView
 from common.rights import Right
 from inspection.judging import documents, selectors, services
 from inspection.judging.idempotency import REPLAYED

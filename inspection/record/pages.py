@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
-from common.api.base import beyond
+from common.api.pagination import beyond
 from common.numbers import score_text
 from common.web.charts import Chart, lanes
 from inspection.history.filters import Filters

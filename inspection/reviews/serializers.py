@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from common.api.base import page_output
+from common.api.schema import page_output
 from inspection.models import RECORDED_VERDICTS, Inspection, Review
 from inspection.reviews import reviewed_data
 from inspection.reviews import services as reviews

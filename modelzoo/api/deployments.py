@@ -9,8 +9,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import PAGE_PARAMETERS, ApiView, page_response, parsed, parsed_query, problems
+from common.api.pagination import PAGE_PARAMETERS, page_response
 from common.api.parsers import JSONParser
+from common.api.schema import problems
+from common.api.validation import parsed, parsed_query
+from common.api.views import ApiView
 from common.rights import Right
 from modelzoo import documents, services
 from modelzoo.api import serializers as shapes

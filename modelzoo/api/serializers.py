@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from common.api.base import page_output
+from common.api.schema import page_output
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.detectors.preprocessing.input_rules import ACTIONS
 from modelzoo.models import Deployment, ModelVersion, Threshold

@@ -11,18 +11,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import (
-    PAGE_PARAMETERS,
-    ApiView,
-    NoInput,
-    OneForm,
-    Right,
-    page_output,
-    page_response,
-    parsed,
-    parsed_query,
-    problems,
-)
+from common.api.pagination import PAGE_PARAMETERS, page_response
+from common.api.schema import page_output, problems
+from common.api.validation import NoInput, parsed, parsed_query
+from common.api.views import ApiView, OneForm
+from common.rights import Right
 from records.audit import selectors as audit_selectors
 from records.audit import serializers as shapes
 from records.audit import services as audit_services

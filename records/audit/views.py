@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from common.api.base import read_page
+from common.api.pagination import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right, may
 from common.web.decorators import needs

@@ -8,8 +8,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import PAGE_PARAMETERS, ApiView, page_output, page_response, parsed, parsed_query, problems
+from common.api.pagination import PAGE_PARAMETERS, page_response
 from common.api.parsers import JSONParser
+from common.api.schema import page_output, problems
+from common.api.validation import parsed, parsed_query
+from common.api.views import ApiView
 from common.rights import Right
 from modelzoo.selectors import find_category
 from retention import selectors, services

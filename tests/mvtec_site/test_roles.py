@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.services import issue_token
-from common.api.base import ApiView
+from common.api.views import ApiView
 from common.rights import SCOPES, Right, Role, Scope
 
 # ---------------------------------------------------------------- who asks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from common.api.base import page_output
+from common.api.schema import page_output
 from modelzoo.api.serializers import choice_filter, filter_field
 from training.models import DatasetImage
 

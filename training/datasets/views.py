@@ -13,7 +13,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
-from common.api.base import immutable, read_page
+from common.api.pagination import read_page
+from common.api.views import immutable
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs

@@ -11,8 +11,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, OneForm, page_response, parsed, parsed_query, problems
+from common.api.pagination import PAGE_PARAMETERS, page_response
 from common.api.parsers import JSONParser
+from common.api.schema import problems
+from common.api.validation import NoInput, parsed, parsed_query
+from common.api.views import ApiView, OneForm
 from common.rights import Right
 from modelzoo.selectors import find_version
 from training.datasets import selectors as datasets_selectors

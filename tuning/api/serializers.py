@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from common.api.base import page_output
+from common.api.schema import page_output
 from inspection.models import Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.models import Deployment, Threshold

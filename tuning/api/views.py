@@ -8,8 +8,11 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.api.base import PAGE_PARAMETERS, ApiView, NoInput, page_response, parsed, problems
+from common.api.pagination import PAGE_PARAMETERS, page_response
 from common.api.parsers import JSONParser
+from common.api.schema import problems
+from common.api.validation import NoInput, parsed
+from common.api.views import ApiView
 from common.errors import UserError
 from common.rights import Right
 from inspection.history.api import FILTER_PARAMETERS

@@ -19,7 +19,7 @@ from django.db.models import F
 from django.http import QueryDict
 from django.test import RequestFactory
 
-from common.api.base import Page, read_page
+from common.api.pagination import Page, read_page
 from common.errors import UserError
 from common.rights import Forbidden
 from inspection.benchmarks.synthetic import generate
