@@ -22,6 +22,7 @@ from django.views.decorators.vary import vary_on_headers
 from common.errors import UserError
 from common.numbers import score_text
 from common.rights import Right, may
+from common.web.addresses import query_string, whole_number
 from common.web.decorators import needs, refusal
 from common.web.htmx import HtmxRequest
 from inspection.history.filters import Filters
@@ -105,8 +106,7 @@ def threshold(request: HtmxRequest, version_id: int) -> HttpResponse:
 
 
 def _address(version: ModelVersion, params: Mapping[str, str], **changed: str) -> str:
-    kept = urlencode({name: value for name, value in {**dict(params.items()), **changed}.items() if value != ""})
-    return reverse("threshold", args=[version.pk]) + (f"?{kept}" if kept else "")
+    return reverse("threshold", args=[version.pk]) + query_string({**dict(params.items()), **changed})
 
 
 def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
@@ -223,7 +223,8 @@ def compare(request: HttpRequest) -> HttpResponse:
 
 
 def _compared(text: str) -> Any:
-    return overview.find_version(int(text)) if text.isdecimal() and len(text) < 19 else None
+    number = whole_number(text)
+    return None if number is None else overview.find_version(number)
 
 
 def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> HttpResponse:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -40,8 +41,28 @@ class Page:
     next: str | None
     previous: str | None
 
+    @property
+    def next_cursor(self) -> str:
+        return _cursor_in(self.next)
+
+    @property
+    def previous_cursor(self) -> str:
+        return _cursor_in(self.previous)
+
+    @property
+    def queries(self) -> dict[str, str | None]:
+        """The queries of the pages beside it, for links on the same page."""
+        return {
+            "next": self.next and f"?{urlsplit(self.next).query}",
+            "previous": self.previous and f"?{urlsplit(self.previous).query}",
+        }
+
     def response(self, documents: Iterable[Any]) -> Response:
         return Response({"next": self.next, "previous": self.previous, "results": list(documents)})
+
+
+def _cursor_in(address: str | None) -> str:
+    return QueryDict(urlsplit(address).query).get("cursor", "") if address else ""
 
 
 def read_page(queryset: QuerySet, request: Request | HttpRequest, *, ordering: tuple[str, ...] = ("-id",)) -> Page:

@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, BinaryIO, cast
-from urllib.parse import urlencode, urlsplit
 
 from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -23,6 +22,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from common.api.pagination import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right, may
+from common.web.addresses import query_string
 from common.web.browser import category_of
 from common.web.decorators import needs, refusal
 from common.web.htmx import HtmxRequest
@@ -198,8 +198,8 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
         page = read_page(narrowed, request, ordering=("position",))
         context |= {
             "items": page.rows,
-            "earlier": page.previous and _address(batch_id, shown, _cursor(page.previous)),
-            "later": page.next and _address(batch_id, shown, _cursor(page.next)),
+            "earlier": page.previous and _address(batch_id, shown, page.previous_cursor),
+            "later": page.next and _address(batch_id, shown, page.next_cursor),
         }
     except UserError as error:
         context["lost"] = error
@@ -211,12 +211,7 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
 
 def _address(batch_id: uuid.UUID, shown: str, cursor: str) -> str:
     """Of what is shown, from a place on; whoever asked, and however."""
-    words = urlencode([(name, value) for name, value in (("show", shown), ("cursor", cursor)) if value])
-    return f"{reverse('batch-page', args=[batch_id])}{'?' if words else ''}{words}"
-
-
-def _cursor(address: str | None) -> str:
-    return QueryDict(urlsplit(address).query).get("cursor", "") if address else ""
+    return reverse("batch-page", args=[batch_id]) + query_string({"show": shown, "cursor": cursor})
 
 
 @require_POST

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
@@ -131,8 +131,8 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         return found | {"lost": error}
     return found | {
         "records": history_selectors.records_of(page.rows),
-        "older": page.next and _address(query, _cursor_of(page.next)),
-        "newer": page.previous and _address(query, _cursor_of(page.previous)),
+        "older": page.next and _address(query, page.next_cursor),
+        "newer": page.previous and _address(query, page.previous_cursor),
     }
 
 
@@ -261,10 +261,6 @@ def _address(query: Query, cursor: str = "", *, name: str = "history") -> str:
 
 def _cursor(params: QueryDict) -> str:
     return params.get("cursor", "")
-
-
-def _cursor_of(address: str) -> str:
-    return _cursor(QueryDict(urlsplit(address).query))
 
 
 def _export(query: Query, said: dict[str, str]) -> str:

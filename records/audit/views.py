@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.apps import apps
@@ -23,6 +22,7 @@ from django.views.decorators.vary import vary_on_headers
 from common.api.pagination import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right, may
+from common.web.addresses import query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from records.audit import selectors as audit_selectors
@@ -265,9 +265,8 @@ def _without(request: HttpRequest, name: str) -> str:
 
 
 def _export(filters: dict[str, Any]) -> str:
-    given = {name: value for name, value in filters.items() if value}
-    words = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
-    return reverse("api-audit-export") + (f"?{urlencode(words)}" if words else "")
+    words = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in filters.items()}
+    return reverse("api-audit-export") + query_string(words)
 
 
 @require_GET

@@ -17,6 +17,7 @@ from common.api.pagination import read_page
 from common.api.views import immutable
 from common.errors import UserError
 from common.rights import Right
+from common.web.addresses import or_404, query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from training.datasets import documents as datasets_documents
@@ -26,7 +27,6 @@ from training.datasets import thumbnails
 from training.datasets.imports import Imported, import_upload
 from training.datasets.layouts.loose_images import import_images, preview_images
 from training.datasets.layouts.scan import LabelNames
-from training.paging import or_404, pager, query_without
 from training.runs import pages as runs_pages
 
 _SPLITS = ("train", "test")
@@ -55,7 +55,7 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any)
     except UserError as error:
         context["lost"], status = error, error.status
     else:
-        context |= pager(page) | {"datasets": datasets_pages.count(page.rows)}
+        context |= page.queries | {"datasets": datasets_pages.count(page.rows)}
     return render(request, "datasets/list.html", context, status=status)
 
 
@@ -161,7 +161,7 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
         except UserError as error:
             context["lost"], status = error, error.status
         else:
-            context |= pager(page) | {"images": page.rows}
+            context |= page.queries | {"images": page.rows}
     return render(request, "datasets/one.html", context, status=status)
 
 
@@ -175,7 +175,7 @@ def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> 
             {
                 "words": words,
                 "on": value == now,
-                "address": query_without({**asked, name: "" if value == usual else value}) or request.path,
+                "address": query_string({**asked, name: "" if value == usual else value}) or request.path,
             }
             for value, words in values
         ]

@@ -16,11 +16,11 @@ from django_htmx.http import HttpResponseClientRefresh
 from common.api.pagination import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right
+from common.web.addresses import or_404, query_string, whole_number
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from training.datasets import pages as datasets_pages
 from training.models import Dataset, Evaluation, TrainingRun
-from training.paging import or_404, pager, query_without, whole_number
 from training.report import browser
 from training.runs import documents as runs_documents
 from training.runs import pages as runs_pages
@@ -46,9 +46,9 @@ def training(request: HtmxRequest) -> HttpResponse:
         "state": state,
         "name": name,
         "states": [
-            (words, value == state, query_without({"status": value, "dataset": name})) for value, words in _STATES
+            (words, value == state, query_string({"status": value, "dataset": name})) for value, words in _STATES
         ],
-        "without_name": query_without({"status": state}),
+        "without_name": query_string({"status": state}),
     }
     try:
         page = read_page(runs_pages.shown_runs(dataset=name, status=state), request)
@@ -56,7 +56,7 @@ def training(request: HtmxRequest) -> HttpResponse:
         context["lost"], status = error, error.status
     else:
         is_open = any(run.status in TrainingRun.OPEN for run in page.rows)
-        context |= pager(page) | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
+        context |= page.queries | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
         context["no_data"] = not page.rows and not state and not name and not datasets_pages.snapshots().exists()
     template = "training/list.html#runs" if request.htmx else "training/list.html"
     return render(request, template, context, status=status)
@@ -66,9 +66,11 @@ def training(request: HtmxRequest) -> HttpResponse:
 @needs(Right.TRAIN)
 def start(request: HttpRequest) -> HttpResponseBase:
     """The form of a new run: `?dataset=` chooses, `?like=` fills in what another run was asked for."""
-    like = or_404(runs_selectors.find_run, whole_number(request, "like")) if request.GET.get("like") else None
+    like = (
+        or_404(runs_selectors.find_run, whole_number(request.GET.get("like", ""))) if request.GET.get("like") else None
+    )
     offered = datasets_pages.trainable()
-    wanted = like.dataset_id if like else whole_number(request, "dataset")
+    wanted = like.dataset_id if like else whole_number(request.GET.get("dataset", ""))
     if wanted and wanted not in {row.pk for row in offered}:  # an older one than those on offer
         offered.append(or_404(datasets_pages.find_dataset, wanted))
     form = RunForm(request.POST if request.method == "POST" else None, offered, like, wanted)
@@ -130,7 +132,7 @@ def live(request: HttpRequest, run_id: int) -> HttpResponse:
     found = or_404(runs_selectors.find_run, run_id)
     if found.status not in TrainingRun.OPEN:
         return HttpResponseClientRefresh()
-    text, _, _ = runs_documents.log_from(found, whole_number(request, "offset") or 0)
+    text, _, _ = runs_documents.log_from(found, whole_number(request.GET.get("offset", "")) or 0)
     return render(request, "training/_live.html", _run_context(found) | {"appended": text})
 
 
