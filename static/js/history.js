@@ -5,21 +5,7 @@
 (function () {
   const search = document.getElementById("id_search");
   const form = document.getElementById("records-form");
-  const keys = document.getElementById("keys");
-  const opener = document.getElementById("show-keys");
-  opener.hidden = false;
-  opener.addEventListener("click", function () {
-    keys.showModal();
-  });
-  document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
-    const act = { "/": focusSearch, "?": () => keys.showModal() }[event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
-  });
-
+  shortcuts.add({ "/": focusSearch });
   function focusSearch() {
     search.focus();
     search.select();
@@ -29,7 +15,6 @@
   const count = document.getElementById("picked-count");
   const all = document.getElementById("pick-all");
   const defect = document.getElementById("defect_type");
-  const offline = document.getElementById("offline");
   let active = null; // id of the record that had the focus last: keys and buttons act on it where nothing is selected
   let goOnFrom = null; // id of the record that the review just sent was of, the last of several
   let activeThen = null; // what had the focus then: whoever has gone on meanwhile is left there
@@ -90,37 +75,28 @@
   });
 
   // ---- keys
-  document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target === defect) {
-      if (event.key === "Enter") {
-        event.preventDefault();
-        form.querySelector("button[value=defective]").click();
-      } else if (event.key === "Escape") {
-        defect.value = "";
-        const back = picked()[0] ? picked()[0].closest(".record") : current();
-        focus(back || records()[0]);
-      }
-      return;
-    }
-    if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
-    const key = event.key.toLowerCase();
-    if (key === "j" || key === "k") {
-      event.preventDefault();
-      go(key === "j" ? 1 : -1);
-      return;
-    }
-    if (!defect) return;
-    if (key === "x" && current()) {
-      const pick = current().querySelector("input[name=inspection]");
-      pick.checked = !pick.checked;
-      tell();
-    } else if ((key === "g" || key === "d") && (picked().length || current())) {
-      event.preventDefault();
-      if (key === "g") form.querySelector("button[value=good]").click();
-      else defect.focus();
-    }
-  });
+  // Nothing is selected, and no record had the focus: the key means nothing.
+  const ifAny = (act) => () => (picked().length || current() ? act() : false);
+  shortcuts.add({ j: () => go(1), k: () => go(-1) }, { repeats: "jk" });
+  if (defect) {
+    shortcuts.add({
+      x: select,
+      g: ifAny(() => shortcuts.press("say-good")),
+      d: ifAny(() => defect.focus()),
+    });
+    shortcuts.addDefectType({ leave: leaveDefectType });
+  }
+  function select() {
+    if (!current()) return false;
+    const pick = current().querySelector("input[name=inspection]");
+    pick.checked = !pick.checked;
+    tell();
+  }
+  function leaveDefectType() {
+    defect.value = "";
+    const back = picked()[0] ? picked()[0].closest(".record") : current();
+    focus(back || records()[0]);
+  }
 
   // ---- answers
   form.addEventListener("htmx:configRequest", function (event) {
@@ -135,9 +111,6 @@
     goOnFrom = chosen.length ? `r-${chosen[chosen.length - 1]}` : null;
     activeThen = active;
     textsThen = texts.map((field) => formData.get(field.name));
-  });
-  form.addEventListener("htmx:beforeRequest", function () {
-    offline.hidden = true;
   });
   document.body.addEventListener("htmx:afterSettle", function (event) {
     if (event.detail.target && event.detail.target.id !== "said") return;
@@ -163,15 +136,7 @@
     if (words.has("inspection")) htmx.ajax("GET", `${form.dataset.rows}?${words}`, { target: "#said" });
   });
   for (const name of ["htmx:responseError", "htmx:sendError"]) {
-    document.body.addEventListener(name, function (event) {
-      goOnFrom = null;
-      if (event.target.id === "figures") {
-        event.target.hidden = true;
-        document.getElementById("figures-failed").hidden = false;
-      } else {
-        offline.hidden = false;
-      }
-    });
+    document.body.addEventListener(name, () => (goOnFrom = null));
   }
 
   // ---- whoever comes back finds the place, also below "Show more"

@@ -248,10 +248,6 @@
   });
 
   // ---- keys. G and D review the part that is shown, and no other: while there is no verdict there is nothing to press
-  const keys = $("keys");
-  $("show-keys").hidden = false;
-  $("show-keys").addEventListener("click", () => keys.showModal());
-
   function step(by) {
     const links = [...document.querySelectorAll("#latest .strip-list a")];
     const at = links.findIndex((link) => link.dataset.open === shown);
@@ -270,40 +266,24 @@
     const isCut = panel.getBoundingClientRect().top < 0 || (word && word.getBoundingClientRect().bottom > innerHeight);
     if (isCut) panel.scrollIntoView({ block: "start", behavior: "instant" });
   }
-  const press = (id) => $(id) && !$(id).hidden && !$(id).disabled && $(id).click();
   function review(id) {
     if ($("result").dataset.pending !== undefined) toast(`${$("result").querySelector("h1").textContent} has no verdict yet. Nothing was reviewed.`);
-    else press(id);
+    else shortcuts.press(id);
   }
   // D asks what the defect is: type it, or nothing, then Enter. As on the pages of a record and of the history.
   function askType() {
     if ($("defect_type")) $("defect_type").focus();
     else review("say-defect");
   }
-  const acts = {
-    j: () => step(1),
-    k: () => step(-1),
-    g: () => review("say-good"),
-    d: askType,
-    c: () => press("open-camera"),
-    "?": () => keys.showModal(),
-  };
-  document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target.id === "defect_type") {
-      if (event.key === "Escape") event.target.blur();
-      if (event.key !== "Enter" || event.isComposing) return;
-      event.preventDefault();
-      return void (event.repeat || review("say-defect"));
-    }
-    if (event.target.matches("input:not([type=checkbox], [type=file]), select, textarea")) return;
-    const act = acts[event.key.toLowerCase()];
-    if (!act) return;
-    event.preventDefault();
-    if (event.repeat && act !== acts.j && act !== acts.k) return;
-    if ((act === acts.g || act === acts.d) && Date.now() - cameByItself < TWICE) return; // pressed twice: meant for the part before
-    act();
+  // Pressed twice, the second key was meant for the part before.
+  const unlessTwice = (act) => () => Date.now() - cameByItself < TWICE || act();
+  shortcuts.add({ j: () => step(1), k: () => step(-1) }, { repeats: "jk" });
+  shortcuts.add({
+    g: unlessTwice(() => review("say-good")),
+    d: unlessTwice(askType),
+    c: () => shortcuts.press("open-camera"),
   });
+  shortcuts.addDefectType({ send: () => review("say-defect") });
   // A browser may keep nothing: then nothing is remembered.
   function kept(name, value) {
     try {

@@ -3,44 +3,21 @@
 "use strict";
 
 (function () {
-  const keys = document.getElementById("keys");
-  const opener = document.getElementById("show-keys");
-  opener.hidden = false;
-  opener.addEventListener("click", () => keys.showModal());
-
   const field = (id) => document.getElementById(id);
-  const button = (verdict) => document.querySelector(`#review button[value=${verdict}]`);
 
   function follow(relation) {
     const link = document.querySelector(`a[rel=${relation}]`);
     if (link) link.click();
   }
 
-  document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
-    if (event.target.id === "defect_type") {
-      if (event.key === "Enter") {
-        event.preventDefault();
-        button("defective").click();
-      } else if (event.key === "Escape") {
-        event.target.blur();
-      }
-      return;
-    }
-    if (event.target.closest("input:not([type=checkbox], [type=range]), select, textarea")) return;
-    const acts = {
-      j: () => follow("next"),
-      k: () => follow("prev"),
-      g: () => button("good") && button("good").click(),
-      d: () => field("defect_type") && field("defect_type").focus(),
-      "?": () => keys.showModal(),
-      Escape: stop,
-    };
-    const act = acts[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!act) return;
-    event.preventDefault();
-    act();
+  shortcuts.add({
+    j: () => follow("next"),
+    k: () => follow("prev"),
+    g: () => shortcuts.press("say-good"),
+    d: () => field("defect_type") && field("defect_type").focus(),
+    Escape: stop,
   });
+  shortcuts.addDefectType();
 
   // What was said is said: the next key is the page's again, not the field's.
   document.body.addEventListener("reviewed", () => document.activeElement.blur());
@@ -63,14 +40,6 @@
   });
   document.body.addEventListener("htmx:afterSettle", recall);
   recall();
-  document.body.addEventListener("htmx:beforeRequest", function () {
-    if (field("review-offline")) field("review-offline").hidden = true;
-  });
-  for (const name of ["htmx:responseError", "htmx:sendError"]) {
-    document.body.addEventListener(name, function (event) {
-      if (event.target.closest("#review")) field("review-offline").hidden = false;
-    });
-  }
 
   // ---- boxes
   const section = document.querySelector("[data-viewer]");

@@ -131,12 +131,12 @@
     isDue = false;
     $("signed-out").hidden = true;
     $("sign-in-failed").hidden = true;
-    $("sign-in-password").value = "";
+    $("sign-in_password").value = "";
     $("sign-in-waits").hidden = !waiting.length;
     for (const other of document.querySelectorAll("dialog[open]")) other.close();
     isOut = true;
     dialog.showModal();
-    $("sign-in-password").focus();
+    $("sign-in_password").focus();
   }
   // Resolved once somebody is signed in; until then what waits for it stays where it is. True if it may go on: false for
   // what one person sent (`what` says it in words) and another one, signed in then, did not want to send.
@@ -163,18 +163,18 @@
       fail("The server did not answer. Check the connection, then try again.");
     } finally {
       button.disabled = false;
-      $("sign-in-password").value = "";
+      $("sign-in_password").value = "";
     }
   });
   function fail(why) {
     $("sign-in-failed").textContent = why;
     $("sign-in-failed").hidden = false;
-    $("sign-in-password").focus();
+    $("sign-in_password").focus();
   }
   $("sign-in-later").addEventListener("click", () => dialog.close());
   $("sign-in-now").addEventListener("click", () => open({ asked: true }));
   dialog.addEventListener("close", function () {
-    $("sign-in-password").value = "";
+    $("sign-in_password").value = "";
     if (!$("send-waiting-ask").hidden) return endAsking();
     declined = isOut;
     isDue = false;

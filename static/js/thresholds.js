@@ -8,7 +8,6 @@
   const slider = document.getElementById("slider");
   const mark = document.querySelector(".lanes .mark.preview");
   const label = document.querySelector(".lanes .mark-label.preview");
-  const silent = document.getElementById("silent");
   const low = Number(slider.min);
   const high = Number(slider.max);
   slider.closest("[hidden]").hidden = false;
@@ -50,13 +49,5 @@
     for (const [name, value] of [...event.detail.formData.entries()]) {
       if (value === "") event.detail.formData.delete(name);
     }
-  });
-  for (const failure of ["htmx:sendError", "htmx:responseError"]) {
-    form.addEventListener(failure, function () {
-      silent.hidden = false;
-    });
-  }
-  form.addEventListener("htmx:afterOnLoad", function (event) {
-    if (event.detail.xhr.status < 400) silent.hidden = true;
   });
 })();

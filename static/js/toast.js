@@ -54,13 +54,9 @@
   });
 
   // ---- U: undo what was done last
-  document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.key.toLowerCase() !== "u") return;
-    if (document.querySelector("dialog[open]")) return;
-    if (event.target.closest("input:not([type=checkbox], [type=radio], [type=range], [type=file]), select, textarea")) return;
+  function undo() {
     const button = place.querySelector("form button") || document.querySelector("#own-review button");
     if (button && button.disabled) return;
-    event.preventDefault();
     // While a review is on its way the toast is of the one before it, which nobody wants undone.
     if (document.querySelector("#review.htmx-request, #records-form.htmx-request")) return;
     if (!button) {
@@ -71,7 +67,8 @@
       return;
     }
     button.click();
-  });
+  }
+  shortcuts.add({ u: undo });
 
   // ---- one that came with the page floats as the others do
   for (const toast of document.querySelectorAll("main > .toast")) show(toast);

@@ -4,11 +4,9 @@
 (function () {
   for (const form of document.querySelectorAll("form[data-upload]")) {
     const bar = form.querySelector("progress");
-    const offline = document.getElementById("offline");
     form.addEventListener("htmx:beforeRequest", function () {
       bar.hidden = false;
       bar.removeAttribute("value");
-      offline.hidden = true;
     });
     form.addEventListener("htmx:xhr:progress", function (event) {
       const sent = event.detail;
@@ -18,9 +16,6 @@
         bar.removeAttribute("value");
       }
     });
-    form.addEventListener("htmx:afterRequest", function (event) {
-      bar.hidden = true;
-      offline.hidden = event.detail.successful || session.over(event.detail.xhr);
-    });
+    form.addEventListener("htmx:afterRequest", () => (bar.hidden = true));
   }
 })();

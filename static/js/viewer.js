@@ -199,8 +199,7 @@
   }
 
   document.addEventListener("keydown", function (event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-    if (event.target.closest("input:not([type=checkbox], [type=range]), select, textarea")) return;
+    if (!shortcuts.isFree(event)) return;
     if (event.target.type === "range" && event.key.startsWith("Arrow")) return; // the slider's own
     const view = current();
     if (!view) return;

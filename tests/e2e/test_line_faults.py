@@ -110,9 +110,9 @@ def end_session(page: Any) -> None:
 
 def sign_in_again(page: Any, person: str = "ina") -> None:
     page.wait_for_selector("#sign-in[open]")
-    page.fill("#sign-in-user", person)
-    page.fill("#sign-in-password", PASSWORD)
-    page.press("#sign-in-password", "Enter")
+    page.fill("#sign-in_username", person)
+    page.fill("#sign-in_password", PASSWORD)
+    page.press("#sign-in_password", "Enter")
 
 
 def forgive(complaints: list[str], *words: str) -> None:
@@ -403,12 +403,12 @@ def test_no_sign_in_opens_while_somebody_types(disc: Any, complaints: list[str])
     assert disc.input_value("#comment") == "first half, second half"
     disc.keyboard.press("Tab")
     disc.wait_for_selector("#sign-in[open]")
-    assert disc.input_value("#sign-in-password") == ""
-    disc.fill("#sign-in-password", "not a password")
+    assert disc.input_value("#sign-in_password") == ""
+    disc.fill("#sign-in_password", "not a password")
     disc.click("#sign-in-later")
     disc.click("#sign-in-now")
     disc.wait_for_selector("#sign-in[open]")
-    assert disc.input_value("#sign-in-password") == ""
+    assert disc.input_value("#sign-in_password") == ""
     sign_in_again(disc)
     disc.wait_for_selector("#sign-in:not([open])", state="attached")
     assert disc.input_value("#comment") == "first half, second half"
@@ -474,8 +474,8 @@ def test_an_image_dropped_after_the_session_ended_waits_and_is_judged(disc: Any,
     end_session(disc)
     drop(disc, "waits.png", parts.png(72, defective=True))
     disc.wait_for_selector("#sign-in[open] #sign-in-waits")
-    disc.fill("#sign-in-password", "a wrong guess")
-    disc.press("#sign-in-password", "Enter")
+    disc.fill("#sign-in_password", "a wrong guess")
+    disc.press("#sign-in_password", "Enter")
     disc.wait_for_selector("#sign-in-failed >> text=do not match")
     sign_in_again(disc)
     disc.wait_for_selector("#result[data-outcome=defective] h1 >> text=waits.png")
