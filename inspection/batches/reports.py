@@ -15,10 +15,10 @@ from typing import Any
 from django.urls import reverse
 from django.utils.html import escape, format_html
 
-from common.csv_tables import CsvTable, Dialect, find_dialect
 from common.errors import UserError
 from inspection.batches.documents import batch_summary, item_document
 from inspection.batches.selectors import items_of
+from inspection.csv_tables import CsvTable, Dialect, find_dialect
 from inspection.history.exports import Export
 from inspection.models import BatchRun
 from records.assets.images import clean_name
@@ -63,7 +63,7 @@ COLUMNS = (
 
 
 def batch_report(batch: BatchRun, *, form: str, dialect: str = "") -> Export:
-    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: see `common.csv_tables`."""
+    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: see `inspection.csv_tables`."""
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
     media_type, write = FORMS[form]

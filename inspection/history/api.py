@@ -14,8 +14,8 @@ from rest_framework.response import Response
 from common.api.pagination import PAGE_PARAMETERS, read_page
 from common.api.schema import page_output, problems
 from common.api.views import ApiView, OneForm
-from common.csv_tables import DEFAULT_DIALECT, DIALECTS
 from common.rights import Right
+from inspection.csv_tables import DEFAULT_DIALECT, DIALECTS
 from inspection.history import filters as history
 from inspection.history import selectors
 from inspection.history.exports import COLUMNS, FORMS, export_inspections

@@ -18,9 +18,9 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from common.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_dialect
 from common.errors import UserError
 from common.rights import Right, require
+from inspection.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_dialect
 from inspection.history.filters import Filters
 from inspection.history.selectors import in_chunks
 from inspection.models import Inspection
@@ -86,7 +86,7 @@ class Export:
 
 
 def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: str = "") -> Export:
-    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`. `dialect`: see `common.csv_tables`."""
+    """The records that are meant, newest first, as `csv`, `jsonl` or `xlsx`. `dialect`: see `inspection.csv_tables`."""
     require(actor, Right.EXPORT)
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}. Nothing was exported.", code="invalid")
