@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
+from common.files import write_whole
 from common.version import PRODUCT
 from mvtec_site.env import Environment
 
@@ -28,15 +30,9 @@ def _own_secret_key() -> str:
     try:
         if not path.exists():
             VAR_DIR.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_name(f".secret_key.{secrets.token_hex(4)}")
-            fresh.touch(mode=0o600)
-            fresh.write_text(secrets.token_urlsafe(64))
-            # A hard link fails when another process was first, so that all of them read one and the same key.
-            try:
-                path.hardlink_to(fresh)
-            except FileExistsError:
-                pass
-            fresh.unlink()
+            # Whichever process is first: all of them read one and the same key.
+            with contextlib.suppress(FileExistsError), write_whole(path, mode=0o600, replace=False) as out:
+                out.write(secrets.token_urlsafe(64).encode())
         return path.read_text().strip()
     except OSError as error:
         raise ImproperlyConfigured(

@@ -63,7 +63,7 @@ COLUMNS = (
 
 
 def batch_report(batch: BatchRun, *, form: str, dialect: str = "") -> Export:
-    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: see `inspection.csv_tables`."""
+    """The report as `csv`, `json` or `html`; complete when the batch is over. `dialect`: of `inspection.csv_tables`."""
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
     media_type, write = FORMS[form]

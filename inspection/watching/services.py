@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import threading
 import time
@@ -25,6 +24,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from common.context import acting
 from common.errors import UserError
+from common.files import write_whole
 from inspection.batches.folders import FileUnreadable, read_file
 from inspection.judging.idempotency import own_key
 from inspection.judging.services import PartContext, inspect_image
@@ -521,15 +521,9 @@ def _note(handled: Handled, looks: Looks) -> str:
 
 
 def _write(target: Path, text: str) -> None:
-    """A whole file or none."""
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-    try:
-        temporary.write_text(text, "utf-8")
-        temporary.replace(target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    """Not durable: it is written again for an image that is looked at again."""
+    with write_whole(target, durable=False) as out:
+        out.write(text.encode())
 
 
 def _move(source: Path, target: Path) -> bool:
@@ -542,12 +536,10 @@ def _move(source: Path, target: Path) -> bool:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}")
-        try:
-            shutil.copy2(source, temporary, follow_symlinks=False)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with source.open("rb") as original, write_whole(target) as copy:
+            shutil.copyfileobj(original, copy)
+            copy.flush()  # what is written later would change its time
+            shutil.copystat(source, copy.name)
         source.unlink()
         return True
     return False

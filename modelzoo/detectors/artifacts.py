@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +18,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from common.files import write_folder
 from modelzoo.detectors.base import Detector, resolve_device
 from modelzoo.detectors.errors import ArtifactError, DetectorError
 from modelzoo.detectors.registry import detector_class
@@ -82,20 +80,14 @@ def save(detector: Detector, directory: Path, metadata: Mapping[str, Any]) -> Ar
         text = json.dumps(manifest, indent=2, sort_keys=True, allow_nan=False).encode()
     except (TypeError, ValueError) as error:
         raise ArtifactError(f"The artifact's description is not JSON: {error}.") from error
-    partial = directory.parent / f".{directory.name}.partial-{secrets.token_hex(4)}"
     try:
-        partial.mkdir(parents=True)
-        _write(partial / TENSORS, tensors)
-        _write(partial / MANIFEST, text)
-        _sync_folder(partial)
-        partial.rename(directory)
-        _sync_folder(directory.parent)
+        with write_folder(directory) as folder:
+            (folder / TENSORS).write_bytes(tensors)
+            (folder / MANIFEST).write_bytes(text)
     except OSError as error:
         raise ArtifactError(
             f"The artifact {directory.name} could not be written ({error.strerror or error})."
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return ArtifactInfo(directory, hashlib.sha256(text).hexdigest(), len(text) + len(tensors), json.loads(text))
 
 
@@ -163,18 +155,3 @@ def _read(path: Path) -> bytes:
         raise ArtifactError(
             f"{path.name} of the artifact {path.parent.name} cannot be read ({error.strerror})."
         ) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,7 +8,6 @@ result. Nothing is synced to the disk; a checksum tells what a crash left half-w
 from __future__ import annotations
 
 import contextlib
-import secrets
 import struct
 import time
 import zlib
@@ -16,6 +15,8 @@ from pathlib import Path
 
 from django.conf import settings
 from PIL import Image
+
+from common.files import write_whole
 
 _HEADER = struct.Struct(">4sIII")  # mode, width, height, checksum of the pixels
 _LARGEST = 32 * 1024**2  # bytes; for larger images the folder could take gigabytes, and their model dwarfs the rest
@@ -27,17 +28,14 @@ def lay_down(sha256: str, pixels: Image.Image) -> None:
     if len(content) > _LARGEST:
         return
     target = _path(sha256)
-    temporary = target.with_name(f"{target.name}.{secrets.token_hex(6)}")
     header = _HEADER.pack(pixels.mode.encode(), pixels.width, pixels.height, zlib.crc32(content))
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with temporary.open("wb") as out:
+        with write_whole(target, durable=False) as out:
             out.write(header)
             out.write(content)
-        temporary.replace(target)
     except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        return
 
 
 def pick_up(sha256: str) -> Image.Image | None:

@@ -30,8 +30,8 @@ from django.db import DatabaseError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
 from common.errors import Conflict, UserError
+from common.files import write_whole
 from common.version import code_version
-from records.assets.storage import write_whole
 from records.audit.chain.audited_rows import verify_all
 from records.audit.chain.hashes import ChainReport
 from records.audit.chain.signing import public_key_folder

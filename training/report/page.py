@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from common.errors import UserError
+from common.files import write_whole
 from common.version import library_versions
 from modelzoo.models import ModelVersion, Threshold
 from training.models import Dataset, Evaluation
@@ -42,22 +42,10 @@ def write(path: Path, html: str) -> None:
     Raises:
         UserError: the disk refuses; what was at the path stays.
     """
-    partial = ""
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as out:
-            partial = out.name
-            out.write(html)
-            out.flush()
-            os.fsync(out.fileno())
-        # Temporary files are private; a report is as readable as any file this process makes.
-        os.umask(mask := os.umask(0))
-        Path(partial).chmod(0o666 & ~mask)
-        Path(partial).replace(path)
+        with write_whole(path) as out:
+            out.write(html.encode())
     except OSError as error:
-        if partial:
-            Path(partial).unlink(missing_ok=True)
         raise UserError(
             f"The report could not be written to {path}: {error.strerror}. The evaluation itself is kept."
         ) from error

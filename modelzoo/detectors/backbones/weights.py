@@ -7,7 +7,6 @@ import importlib.util
 import io
 import os
 import queue
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from common.files import write_whole
 from modelzoo.detectors.errors import WeightsError
 from modelzoo.detectors.options import AUTO, BACKBONE_NAMES
 
@@ -206,14 +206,8 @@ def _download(url: str, target: Path, connect_seconds: float) -> None:
     if not sha256.startswith(_published_prefix(target.name)):
         raise OSError(f"what came back has the sha256 {sha256[:16]}..., which is not the published one")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".partial", delete=False) as partial:
-        try:
-            partial.write(data)
-            partial.flush()
-            os.fsync(partial.fileno())
-            Path(partial.name).replace(target)
-        finally:
-            Path(partial.name).unlink(missing_ok=True)
+    with write_whole(target) as out:
+        out.write(data)
 
 
 def _fetch(url: str, connect_seconds: float) -> bytes:

@@ -9,9 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import secrets
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -25,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from common.files import write_folder, write_whole
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.engines.base import FP32, INT8, MOST_TOLERATED, EngineUnavailable, moved_by, too_far
 from modelzoo.detectors.engines.portable import NETWORK, Portable
@@ -136,16 +134,12 @@ def export(detector: Detector, directory: Path, precision: str, source: Mapping[
         "libraries": {name: _version(name) for name in LIBRARIES},
         "files": {MODEL: {"sha256": hashlib.sha256(model).hexdigest(), "size_bytes": len(model)}},
     }
-    partial = directory.parent / f".{directory.name}.partial-{secrets.token_hex(4)}"
     try:
-        partial.mkdir(parents=True)
-        (partial / MODEL).write_bytes(model)
-        (partial / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False))
-        partial.rename(directory)
+        with write_folder(directory) as folder:
+            (folder / MODEL).write_bytes(model)
+            (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False))
     except OSError as error:
         raise DetectorError(f"The export could not be written to {directory}: {error}.") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return Exported(directory, description, len(model))
 
 
@@ -278,13 +272,6 @@ def _read_sealed(path: Path) -> bytes | None:
 def _write_sealed(path: Path, content: bytes) -> None:
     """Content after its own hash, in its place whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with partial.open("xb") as file:
-            file.write(hashlib.sha256(content).digest())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with write_whole(path) as out:
+        out.write(hashlib.sha256(content).digest())
+        out.write(content)

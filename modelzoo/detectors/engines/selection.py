@@ -6,9 +6,7 @@ import hashlib
 import json
 import logging
 import math
-import os
 import platform
-import tempfile
 import time
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from common.files import write_whole
 from modelzoo.detectors.base import Detector, Scored
 from modelzoo.detectors.engines.base import (
     AUTO,
@@ -195,19 +194,16 @@ def _write_choice(path: Path, choice: dict[str, Any], offered: tuple[str, ...]) 
     """Stores the choice, whole or not at all, unless one is stored already; returns the one that counts."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".precision-")
+        text = json.dumps(choice | {"because": f"{choice['because']}, measured at the first start"})
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                json.dump(choice | {"because": f"{choice['because']}, measured at the first start"}, file)
-            try:
-                os.link(name, path)
-            except FileExistsError:
-                stored = _read_choice(path, offered)
-                if stored is not None:
-                    return stored
-                Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+            with write_whole(path, replace=False) as out:
+                out.write(text.encode())
+        except FileExistsError:
+            stored = _read_choice(path, offered)
+            if stored is not None:
+                return stored
+            with write_whole(path) as out:
+                out.write(text.encode())
     except OSError as error:
         log.warning("The precision that was chosen could not be stored in %s (%s).", path.parent, error)
     return choice

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
 from common.errors import UserError
-from records.assets.storage import StorageFailed, write_whole
+from common.files import write_whole
+from records.assets.storage import StorageFailed
 from records.audit.chain.signing import is_signed
 from records.models import AuditCheckpoint
 

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from django.conf import settings
 
 from common.errors import UserError
-from records.assets.storage import write_whole
+from common.files import write_whole
 
 
 class KeyUnusable(UserError):

@@ -12,32 +12,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.base import ContentFile
 
-from records.assets.storage import DurableFileSystemStorage, write_whole
+from records.assets.storage import DurableFileSystemStorage
 from records.audit.chain.checkpoints import Checkpoint, write_checkpoint
 from records.audit.chain.signing import file_public_key, own_key
 
 CHECKPOINT = Checkpoint(sequence=1, head="0" * 64, events=1, at="2026-11-25T03:00:00.000000+00:00", key_id="0" * 16)
-
-
-def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    with write_whole(target, mode=0o600) as out:
-        out.write(b"first")
-        assert not target.exists()
-    assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"first", 0o600)
-    with write_whole(target) as out:
-        out.write(b"second")
-    assert target.read_bytes() == b"second"
-    with pytest.raises(FileExistsError), write_whole(target, replace=False) as out:
-        out.write(b"third")
-    assert (target.read_bytes(), list(tmp_path.iterdir())) == (b"second", [target])
-
-
-def test_nothing_is_left_of_a_file_that_failed(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"kept")
-    with pytest.raises(TypeError), write_whole(tmp_path / "file") as out:
-        out.writelines([b"half", "no bytes"])  # type: ignore[list-item]
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"kept")]
 
 
 @pytest.mark.parametrize(

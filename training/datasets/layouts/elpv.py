@@ -38,7 +38,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import shutil
-import tempfile
 from bisect import bisect_right
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -47,6 +46,7 @@ from pathlib import Path
 from PIL import Image
 
 from common.errors import UserError
+from common.files import write_folder
 
 NAME = "elpv-mono"
 _ATTRIBUTION = """Monocrystalline cells of the ELPV data set, arranged in MVTec layout; the images are unchanged.
@@ -130,14 +130,11 @@ def write_elpv_mono(target: Path, *, source: Path | None = None) -> Path:
             )
         return folder
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target, prefix=f".{NAME}-") as temporary:
-            unfinished = Path(temporary) / NAME
+        with write_folder(folder) as unfinished:
             for name, cell in plan.items():
                 (unfinished / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(cell.path, unfinished / name)
             (unfinished / "README.txt").write_text(_ATTRIBUTION)
-            unfinished.rename(folder)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror or error}). Nothing was kept.",
