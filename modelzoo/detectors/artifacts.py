@@ -1,7 +1,7 @@
-"""A trained detector on disk: a folder with `manifest.json` and `model.safetensors`, whole or not there at all.
+"""A trained detector on disk: a folder with `manifest.json` and `model.safetensors`, complete or not there at all.
 
-The manifest holds the hash of the tensors, and the hash of the manifest names the artifact: whoever keeps that one
-number notices any change to any byte.
+The manifest holds the hash of the tensors, and the hash of the manifest names the artifact: whoever stores that one
+hash notices any change to any byte.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ArtifactInfo:
 def save(detector: Detector, directory: Path, metadata: Mapping[str, Any]) -> ArtifactInfo:
     """Write a fitted detector to a new folder.
 
-    It is written beside its place, forced to the disk and renamed; whatever interrupts that leaves nothing behind.
+    It is written beside the folder, synced to the disk and renamed; whatever interrupts that leaves nothing behind.
 
     Args:
         detector: fitted.
@@ -72,7 +72,7 @@ def save(detector: Detector, directory: Path, metadata: Mapping[str, Any]) -> Ar
         "detector": detector.describe(),
         "tensors": {name: _shape_of(tensor) for name, tensor in sorted(state.items())},
         "files": {TENSORS: {"sha256": hashlib.sha256(tensors).hexdigest(), "size_bytes": len(tensors)}},
-        # PyTorch's own word for its version also tells the build (cpu, cu130, ...).
+        # PyTorch's own version also names the build (cpu, cu130, ...).
         "libraries": {"torch": str(torch.__version__), **{name: version(name) for name in LIBRARIES}},
         "metadata": dict(metadata),
     }
@@ -106,18 +106,18 @@ def load(directory: Path, expected_sha256: str | None = None, device: str = "cpu
     device = resolve_device(device)
     manifest = read_manifest(directory, expected_sha256)
     try:
-        algorithm, entry, table = manifest["algorithm"], manifest["files"][TENSORS], manifest["tensors"]
-        description, wanted = manifest["detector"], entry["sha256"]
+        algorithm, entry, tensor_table = manifest["algorithm"], manifest["files"][TENSORS], manifest["tensors"]
+        description, expected_hash = manifest["detector"], entry["sha256"]
     except (KeyError, TypeError) as error:
         raise ArtifactError(f"The manifest of {directory.name} lacks an entry: {error}.") from error
     data = _read(directory / TENSORS)
-    if hashlib.sha256(data).hexdigest() != wanted:
+    if hashlib.sha256(data).hexdigest() != expected_hash:
         raise ArtifactError(f"{TENSORS} of {directory.name} was changed or is incomplete: its hash does not match.")
     try:
         state = safetensors.torch.load(data)
     except SafetensorError as error:
         raise ArtifactError(f"{TENSORS} of {directory.name} cannot be read: {error}.") from error
-    if {name: _shape_of(tensor) for name, tensor in state.items()} != table:
+    if {name: _shape_of(tensor) for name, tensor in state.items()} != tensor_table:
         raise ArtifactError(f"The tensors of {directory.name} are not those that its manifest lists.")
     try:
         return detector_class(algorithm).restore(description, state, device)

@@ -17,34 +17,38 @@ from torch import nn
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 from modelzoo.detectors.options import DEVICES
-from modelzoo.detectors.preprocessing.input_check import PREFIX as INPUT_CHECK
-from modelzoo.detectors.preprocessing.input_check import InputProfile, exemplars, refuse
+from modelzoo.detectors.preprocessing.input_check import (
+    INPUT_CHECK_PREFIX,
+    InputProfile,
+    exemplars,
+    raise_if_refused,
+)
 from modelzoo.detectors.preprocessing.input_rules import InputRules
-from modelzoo.detectors.preprocessing.pipeline import Originals, Prepared, Preprocessing
+from modelzoo.detectors.preprocessing.pipeline import DecodedImages, PreparedImage, Preprocessing
 
 Progress = Callable[[float, str], None]
-"""Told the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""
+"""Gets the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""
 
-Scorer = Callable[[torch.Tensor], torch.Tensor]
+MapFunction = Callable[[torch.Tensor], torch.Tensor]
 """uint8 [B,3,H,W] on the detector's device to smoothed anomaly maps, float32 [B,H,W], there too."""
 
 FP32, BF16 = "fp32", "bf16"
 PRECISIONS = (FP32, BF16)
 """What the network may be computed in; fp32 is the reference, in which a model is fitted and calibrated."""
 
-HELD_OUT = "held_out_scores"
-PROBE = "probe"
+HELD_OUT_SCORES = "held_out_scores"
+REFERENCE_IMAGES = "probe"
 # Good training images kept with the model: what other precisions are compared on and int8 is calibrated with.
-PROBES = 16
-PREPROCESSING = "preprocessing."
+MAX_REFERENCE_IMAGES = 16
+PREPROCESSING_PREFIX = "preprocessing."
 # Share of the progress bar that deciding on and fitting the preprocessing takes.
 PREPROCESSING_SHARE = 0.2
-# A data set of which more images than the rest cannot be prepared is not one of good parts.
-LEAST_USABLE = 0.9
+# A data set of which fewer images can be prepared is not one of good parts.
+MIN_USABLE_SHARE = 0.9
 
 
 def no_progress(fraction: float, sentence: str) -> None:
-    """Listens to nothing."""
+    """Reports nothing."""
 
 
 class ImageSource(Protocol):
@@ -68,38 +72,38 @@ class Subset:
         return len(self.indices)
 
     def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
-        """As the source that was given."""
-        chosen = self.indices if indices is None else [self.indices[index] for index in indices]
-        return self.source.batches(size, chosen)
+        """As those of the source."""
+        of_source = self.indices if indices is None else [self.indices[index] for index in indices]
+        return self.source.batches(size, of_source)
 
 
-class Probed:
-    """Another source whose images are kept as they pass: up to `PROBES` of them, spread evenly over the list."""
+class ReferenceImageCollector:
+    """Another source; copies up to `MAX_REFERENCE_IMAGES` of its images, spread over the list, as they are read."""
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
-        wanted = np.linspace(0, len(source) - 1, PROBES).round().astype(int).tolist()
-        self._kept: dict[int, torch.Tensor | None] = dict.fromkeys(wanted)
+        wanted = np.linspace(0, len(source) - 1, MAX_REFERENCE_IMAGES).round().astype(int).tolist()
+        self._images: dict[int, torch.Tensor | None] = dict.fromkeys(wanted)
 
     def __len__(self) -> int:
         return len(self.source)
 
     def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
-        """As the source that was given."""
+        """As those of the source."""
         order = iter(range(len(self)) if indices is None else indices)
         for batch in self.source.batches(size, indices):
             for index, image in zip(islice(order, len(batch)), batch, strict=True):
-                if index in self._kept and self._kept[index] is None:
-                    self._kept[index] = image.clone()
+                if index in self._images and self._images[index] is None:
+                    self._images[index] = image.clone()
             yield batch
 
     def images(self) -> torch.Tensor:
-        """uint8 [n,3,H,W], those that passed."""
-        return torch.stack([image for image in self._kept.values() if image is not None])
+        """uint8 [n,3,H,W], those that were read."""
+        return torch.stack([image for image in self._images.values() if image is not None])
 
 
 @dataclass(frozen=True)
-class Scored:
+class BatchScores:
     """Raw results of a batch: no clamping, no normalisation, no threshold.
 
     Attributes:
@@ -127,7 +131,7 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def reduced(device: str, precision: torch.dtype) -> AbstractContextManager[Any]:
+def autocast_context(device: str, precision: torch.dtype) -> AbstractContextManager[Any]:
     """In it a network is computed in this precision; for float32 there is nothing to do, and nothing for a tracer."""
     return nullcontext() if precision is torch.float32 else torch.autocast(device, precision)
 
@@ -145,8 +149,8 @@ class Detector(ABC):
         backbone_info: {"name", "source", "sha256"} of the pretrained weights, or None where there are none.
         history: what was measured while training, one dict per epoch; empty where nothing is iterated.
         n_train: number of good images given to `fit`; 0 before.
-        input_profile: what the training images look like as pictures, to tell pictures of another kind; None before
-            `fit`, where it was given pixels that were ready, and in artifacts older than it.
+        input_profile: what the training images look like as pictures, to recognise pictures of another kind; None
+            before `fit`, where it was given pixels that were ready, and in artifacts older than it.
     """
 
     algorithm: ClassVar[str]
@@ -163,7 +167,7 @@ class Detector(ABC):
         self.n_train = 0
         self.input_profile: InputProfile | None = None
         self._held_out = np.empty(0, dtype=np.float64)
-        self._probe = torch.empty(0, dtype=torch.uint8)
+        self._reference_images = torch.empty(0, dtype=torch.uint8)
 
     def fit(self, source: ImageSource, *, progress: Progress = no_progress) -> Self:
         """Learn what good parts look like.
@@ -181,21 +185,21 @@ class Detector(ABC):
             raise TooFewImages(f"Training needs at least 2 good images, there are {len(source)}.")
         devices = [torch.cuda.current_device()] if self.device == "cuda" else []
         source = self._fit_preprocessing(source, progress)
-        probed = Probed(source)
+        collector = ReferenceImageCollector(source)
         start = 0.0 if self.preprocessing.is_plain else PREPROCESSING_SHARE
         with torch.random.fork_rng(devices):
             torch.manual_seed(self.config.seed)
             self._held_out = self._fit(
-                probed, lambda done, sentence: progress(start + (1 - start) * done, sentence)
+                collector, lambda done, sentence: progress(start + (1 - start) * done, sentence)
             ).astype(np.float64)
-        self._probe = probed.images()
+        self._reference_images = collector.images()
         self.n_train = len(source)
         progress(1.0, f"fitted on {len(source)} good images")
         return self
 
     def _fit_preprocessing(self, source: ImageSource, progress: Progress) -> ImageSource:
         """Learn illumination and pose, and leave out the images that cannot be compared."""
-        if not isinstance(source, Originals):
+        if not isinstance(source, DecodedImages):
             # Pixels that are ready: there is nothing left to decide.
             return source
         progress(0.0, "deciding on illumination and pose")
@@ -208,7 +212,7 @@ class Detector(ABC):
             progress(PREPROCESSING_SHARE * index / len(source), f"aligning image {index + 1} of {len(source)}")
             if fits:
                 usable.append(index)
-        if len(usable) < max(2, LEAST_USABLE * len(source)):
+        if len(usable) < max(2, MIN_USABLE_SHARE * len(source)):
             raise DetectorError(
                 f"{len(source) - len(usable)} of {len(source)} good images cannot be compared with the others "
                 f"({', '.join(sorted({str(item['reason']) for item in preprocessing.excluded}))}). "
@@ -216,15 +220,15 @@ class Detector(ABC):
             )
         return source if len(usable) == len(source) else Subset(source, usable)
 
-    def _profile_of(self, source: Originals) -> InputProfile:
-        return InputProfile.learn(source.map(self.preprocessing.glance, exemplars(len(source))))
+    def _profile_of(self, source: DecodedImages) -> InputProfile:
+        return InputProfile.learn(source.map(self.preprocessing.summarise, exemplars(len(source))))
 
-    def extend_input_profile(self, source: Originals) -> None:
+    def extend_input_profile(self, source: DecodedImages) -> None:
         """Let pictures like these good ones be judged, too. A model without a profile gets none from them alone."""
         if self.input_profile is not None and len(source):
-            self.input_profile = self.input_profile.extended(self._profile_of(source))
+            self.input_profile = self.input_profile.merged_with(self._profile_of(source))
 
-    def score(self, images: torch.Tensor) -> Scored:
+    def score(self, images: torch.Tensor) -> BatchScores:
         """Score a batch.
 
         Args:
@@ -236,7 +240,7 @@ class Detector(ABC):
         self.check(images)
         with torch.inference_mode():
             maps = self._maps(images.to(self.device)).cpu().numpy()
-        return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
+        return BatchScores(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
 
     def check(self, images: torch.Tensor) -> None:
         """Raises DetectorError as `score` does."""
@@ -249,8 +253,8 @@ class Detector(ABC):
             )
 
     @abstractmethod
-    def scorer(self, precision: str) -> Scorer:
-        """The same in one of `PRECISIONS`: only the network's precision differs. For `torch.inference_mode`."""
+    def map_function(self, precision: str) -> MapFunction:
+        """What `score` takes the maps from, with the network in one of `PRECISIONS`. For `torch.inference_mode`."""
 
     @property
     @abstractmethod
@@ -278,12 +282,12 @@ class Detector(ABC):
         return self._held_out
 
     @property
-    def probe(self) -> torch.Tensor:
+    def reference_images(self) -> torch.Tensor:
         """uint8 [n,3,H,W]: up to 16 good training images as the model sees them, spread evenly over the list."""
         self._require_fitted()
-        return self._probe
+        return self._reference_images
 
-    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> Prepared:
+    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
         """An RGB image brought to the model's input, with the way back to its own pixels.
 
         Args:
@@ -296,15 +300,11 @@ class Detector(ABC):
         if rules is None or self.input_profile is None:
             return self.preprocessing.prepare(image)
         findings = self.input_profile.check_frame(image, rules)
-        refuse(findings)
+        raise_if_refused(findings)
         prepared = self.preprocessing.prepare(image)
         findings += self.input_profile.check_content(image, prepared.view, rules)
-        refuse(findings)
+        raise_if_refused(findings)
         return replace(prepared, findings=tuple(findings))
-
-    def preprocess(self, image: Image.Image) -> torch.Tensor:
-        """An RGB image brought to the model's input: uint8 [3,H,W]."""
-        return self.prepare(image).pixels
 
     def describe(self) -> dict[str, Any]:
         """Everything but the tensors, JSON-safe; `restore` takes it back."""
@@ -321,8 +321,12 @@ class Detector(ABC):
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors, on the CPU, contiguous; together with `describe` they are the whole model."""
         self._require_fitted()
-        tensors = {**self._tensors(), HELD_OUT: torch.from_numpy(self._held_out), PROBE: self._probe}
-        tensors |= {PREPROCESSING + name: tensor for name, tensor in self.preprocessing.tensors().items()}
+        tensors = {
+            **self._tensors(),
+            HELD_OUT_SCORES: torch.from_numpy(self._held_out),
+            REFERENCE_IMAGES: self._reference_images,
+        }
+        tensors |= {PREPROCESSING_PREFIX + name: tensor for name, tensor in self.preprocessing.tensors().items()}
         tensors |= self.input_profile.tensors() if self.input_profile else {}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -339,16 +343,20 @@ class Detector(ABC):
         detector.history = list(description["history"])
         detector.n_train = int(description["n_train"])
         tensors = dict(state)
-        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREPROCESSING)}
+        own = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREPROCESSING_PREFIX)}
         detector.preprocessing = Preprocessing.restore(
-            description["preprocessing"], {name.removeprefix(PREPROCESSING): tensor for name, tensor in own.items()}
+            description["preprocessing"],
+            {name.removeprefix(PREPROCESSING_PREFIX): tensor for name, tensor in own.items()},
         )
-        profile = {name: tensors.pop(name) for name in list(tensors) if name.startswith(INPUT_CHECK)}
+        profile = {name: tensors.pop(name) for name in list(tensors) if name.startswith(INPUT_CHECK_PREFIX)}
         detector.input_profile = InputProfile.restore(profile) if profile else None
-        detector._held_out = tensors.pop(HELD_OUT).numpy().astype(np.float64)
-        detector._probe = tensors.pop(PROBE)
-        if detector._probe.dtype != torch.uint8 or detector._probe.shape[1:] != (3, *detector.input_size):
-            raise DetectorError("The probe images do not have the model's input size.")
+        detector._held_out = tensors.pop(HELD_OUT_SCORES).numpy().astype(np.float64)
+        detector._reference_images = tensors.pop(REFERENCE_IMAGES)
+        if detector._reference_images.dtype != torch.uint8 or detector._reference_images.shape[1:] != (
+            3,
+            *detector.input_size,
+        ):
+            raise DetectorError("The reference images do not have the model's input size.")
         # Building a network draws initial weights, which the stored ones replace.
         with torch.random.fork_rng([]):
             detector._restore_tensors(tensors)

@@ -1,4 +1,4 @@
-"""Features that wait on the disk between two uses, so that images are decoded and described once."""
+"""Features stored on the disk between two uses, so that images are decoded and described once."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Self
 import numpy as np
 import torch
 
-# More than this is not written: what would need it is described twice instead.
-MOST_BYTES = 2 * 2**30
+# More than this is not written: the images are described twice instead.
+MAX_BYTES = 2 * 2**30
 
 
-class Spool:
+class FeatureSpool:
     """Float32 tensors [n,...] of equal shapes but for n, written one after the other and read in the same order.
 
     A temporary file without a name: it is gone with the process, however that ends. Memory does not grow with it.
 
     Attributes:
-        complete: false once something was not kept because it would have been too much; then nothing is.
+        complete: false once something was too large to be stored; then nothing is.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.complete = True
-        self._most = most_bytes
+        self._max_bytes = max_bytes
         self._file = tempfile.TemporaryFile(prefix="features-")  # noqa: SIM115 - closed by __exit__
         self._shape: tuple[int, ...] = ()
         self._bytes = 0
@@ -46,7 +46,7 @@ class Spool:
         self._shape = array.shape[1:]
         self._bytes += array.nbytes
         try:
-            if self._bytes > self._most:
+            if self._bytes > self._max_bytes:
                 raise OSError("more than the spool may hold")
             self._file.write(array.data)
             self._file.flush()
@@ -55,7 +55,7 @@ class Spool:
             self._file.truncate(0)
 
     def batches(self, size: int) -> Iterator[torch.Tensor]:
-        """What was kept, `size` at a time. A tensor is good until the next is asked for: they share their memory."""
+        """What was stored, `size` at a time. A tensor is valid until the next one is read: they share their memory."""
         self._file.seek(0)
         buffer = np.empty((size, *self._shape), dtype=np.float32)
         while read := self._file.readinto(buffer.data):

@@ -25,7 +25,7 @@ class FileImageSource:
     Args:
         paths: the files, in the order in which `batches` yields them.
         preprocessing: that of the detector which will see the images (`detector.preprocessing`).
-        open_image: how a file becomes an RGB image. The product passes its upload gate, so that training and
+        open_image: how a file becomes an RGB image. The product passes its upload validation, so that training and
             inspection decode by the same rules; it raises an error that names the file.
         workers: decoding threads (Pillow releases the interpreter lock while it decodes and resizes).
     """
@@ -63,17 +63,17 @@ class FileImageSource:
 
         Closing the generator stops the decoding.
         """
-        waiting = iter(range(len(self)) if indices is None else indices)
+        remaining = iter(range(len(self)) if indices is None else indices)
         pool = ThreadPoolExecutor(self.workers)
 
         def work(index: int) -> T:
             return function(self.open_image(self.paths[index]))
 
         try:
-            under_way = deque(pool.submit(work, index) for index in islice(waiting, ahead))
-            while under_way:
-                done = under_way.popleft().result()
-                under_way.extend(pool.submit(work, index) for index in islice(waiting, 1))
+            pending = deque(pool.submit(work, index) for index in islice(remaining, ahead))
+            while pending:
+                done = pending.popleft().result()
+                pending.extend(pool.submit(work, index) for index in islice(remaining, 1))
                 yield done
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -93,8 +93,8 @@ class CachedImageSource:
     def __len__(self) -> int:
         return len(self.source)
 
-    def fill(self, size: int, each: Callable[[int], None]) -> None:
-        """Decode everything now, `size` images at a time; `each` is told how many are done."""
+    def fill(self, size: int, on_progress: Callable[[int], None]) -> None:
+        """Decode everything now, `size` images at a time; `on_progress` gets how many are done."""
         done = 0
         for batch in self.source.batches(size):
             if self._pixels is None:
@@ -103,10 +103,10 @@ class CachedImageSource:
                 self._pixels = torch.empty((len(self), *batch.shape[1:]), dtype=torch.uint8)
             self._pixels[done : done + len(batch)] = batch
             done += len(batch)
-            each(done)
+            on_progress(done)
 
     def batches(self, size: int, indices: Sequence[int] | None = None) -> Iterator[torch.Tensor]:
-        """As the source that was given."""
+        """As those of the source."""
         if self._pixels is None:
             yield from self.source.batches(size, indices)
             return

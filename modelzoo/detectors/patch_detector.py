@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from modelzoo.detectors.backbones.networks import Backbone
-from modelzoo.detectors.backbones.onednn import Features, quickest
-from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
+from modelzoo.detectors.backbones.onednn import FeatureFunction, fastest_forward
+from modelzoo.detectors.base import FP32, Detector, ImageSource, MapFunction, Progress, autocast_context, resolve_device
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import PatchConfig
 from modelzoo.detectors.smoothing import Size, Smoothing
@@ -32,7 +32,7 @@ class PatchDetector(Detector):
     def __init__(self, config: PatchConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
         self._backbone: Backbone
-        self._network: Features  # the backbone as it is computed quickest, in float32
+        self._network: FeatureFunction  # the backbone's fastest forward pass in float32
         self._smoothing: Smoothing
 
     @property
@@ -50,12 +50,12 @@ class PatchDetector(Detector):
         self._backbone, weights = Backbone.pretrained(self.config.backbone, self.config.layers)
         self.backbone_info = weights.info()
         self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma)
-        self._place()
+        self._move_backbone()
 
-    def _place(self) -> None:
+    def _move_backbone(self) -> None:
         """Bring network and smoothing to `self.device`."""
         self._backbone.to(self.device)
-        self._network = quickest(self._backbone, torch.float32)
+        self._network = fastest_forward(self._backbone, torch.float32)
         self._smoothing.to(self.device)
 
     def _channels(self) -> int:
@@ -63,38 +63,38 @@ class PatchDetector(Detector):
         blank = torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=self.device)
         return sum(features.shape[1] for features in self._backbone(blank))
 
-    def scorer(self, precision: str) -> Scorer:
+    def map_function(self, precision: str) -> MapFunction:
         if precision == FP32:
             return self._maps
-        network = quickest(self._backbone, torch.bfloat16)
-        return lambda images: self._measured(self._features(images, network))
+        network = fastest_forward(self._backbone, torch.bfloat16)
+        return lambda images: self._maps_from_features(self._features(images, network))
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
-        return self._measured(self._features(images))
+        return self._maps_from_features(self._features(images))
 
     @property
     def network(self) -> nn.Module:
         return self._backbone
 
     def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
-        return self._measured(self._describe_patches(self._portable_layers(images, precision)))
+        return self._maps_from_features(self._describe_patches(self._portable_layers(images, precision)))
 
     def _portable_layers(self, images: torch.Tensor, precision: torch.dtype) -> list[torch.Tensor]:
         """Feature maps of uint8 [B,3,H,W], float32, all images at once."""
-        with reduced(self.device, precision):
+        with autocast_context(self.device, precision):
             layers: list[torch.Tensor] = self._backbone(images)
         return [features.float() for features in layers]
 
     @abstractmethod
-    def _measured(self, features: torch.Tensor) -> torch.Tensor:
+    def _maps_from_features(self, features: torch.Tensor) -> torch.Tensor:
         """Smoothed maps, float32 [B,H,W], of what `_describe_patches` gave."""
 
-    def _layers(self, images: torch.Tensor, network: Features) -> Iterator[list[torch.Tensor]]:
+    def _layers(self, images: torch.Tensor, network: FeatureFunction) -> Iterator[list[torch.Tensor]]:
         """Feature maps of uint8 [B,3,H,W], a few images at a time."""
         for part in images.split(CPU_BATCH) if self.device == "cpu" else (images,):
             yield network(part)
 
-    def _features(self, images: torch.Tensor, network: Features | None = None) -> torch.Tensor:
+    def _features(self, images: torch.Tensor, network: FeatureFunction | None = None) -> torch.Tensor:
         """float32 [B,C,h,w] of uint8 [B,3,H,W], by the float32 network unless another is given."""
         parts = [self._describe_patches(layers) for layers in self._layers(images, network or self._network)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -114,7 +114,7 @@ class PatchDetector(Detector):
 
     def to(self, device: str) -> Self:
         self.device = resolve_device(device)
-        self._place()
+        self._move_backbone()
         self._move_model()
         return self
 

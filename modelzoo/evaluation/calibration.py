@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.evaluation.intervals import Interval, proportion_interval
 from modelzoo.evaluation.rank_metrics import Ranking
 
 Scores = Sequence[float] | np.ndarray
@@ -26,7 +25,7 @@ def percentile_threshold(scores: Scores, percentile: float) -> float:
     """
     if not 0 <= percentile <= 100:
         raise DetectorError(f"percentile={percentile!r} is not valid: it lies between 0 and 100.")
-    return float(np.percentile(_good(scores), percentile))
+    return float(np.percentile(_checked_scores(scores), percentile))
 
 
 def conformal_threshold(scores: Scores, false_reject_rate: float) -> float:
@@ -41,7 +40,7 @@ def conformal_threshold(scores: Scores, false_reject_rate: float) -> float:
     """
     if not 0 < false_reject_rate < 1:
         raise DetectorError(f"false_reject_rate={false_reject_rate!r} is not valid: it lies between 0 and 1.")
-    values = np.sort(_good(scores))
+    values = np.sort(_checked_scores(scores))
     n = len(values)
     # How many of n + 1 exchangeable scores may lie above; the small term forgives the rounding of 0.1 * 20.
     above = math.floor((n + 1) * false_reject_rate + 1e-9)
@@ -67,7 +66,7 @@ def best_f1_threshold(scores: Scores, labels: Sequence[bool] | np.ndarray) -> fl
         TooFewImages: without good or without defective parts.
         DetectorError: for scores that are not finite, or labels that do not belong to them.
     """
-    _, threshold = _labelled(scores, labels).best_f1()
+    _, threshold = _checked_ranking(scores, labels).best_f1()
     assert threshold is not None  # there are defective parts
     return threshold
 
@@ -80,7 +79,7 @@ def cost_threshold(
     cost_escape: float,
     prevalence: float | None = None,
 ) -> float:
-    """The threshold with the least expected cost per part on labelled parts; of equals the one that rejects least.
+    """The threshold with the lowest expected cost per part on labelled parts; of equals the one that rejects fewest.
 
     The cost is (1 - prevalence) * cost_false_reject * false-reject rate + prevalence * cost_escape * escape rate.
 
@@ -98,28 +97,14 @@ def cost_threshold(
     for name, value in (("cost_false_reject", cost_false_reject), ("cost_escape", cost_escape)):
         if not 0 < value < math.inf:
             raise DetectorError(f"{name}={value!r} is not valid: it is more than 0.")
-    ranking = _labelled(scores, labels)
+    ranking = _checked_ranking(scores, labels)
     share = ranking.n_positive / (ranking.n_positive + ranking.n_negative) if prevalence is None else prevalence
     if not 0 < share < 1:
         raise DetectorError(f"prevalence={prevalence!r} is not valid: it lies between 0 and 1.")
-    rejected = np.concatenate([[0.0], np.cumsum(ranking.negatives) / ranking.n_negative])
-    caught = np.concatenate([[0.0], np.cumsum(ranking.positives) / ranking.n_positive])
-    cost = (1 - share) * cost_false_reject * rejected + share * cost_escape * (1 - caught)
+    false_reject = np.concatenate([[0.0], np.cumsum(ranking.negatives) / ranking.n_negative])
+    recall = np.concatenate([[0.0], np.cumsum(ranking.positives) / ranking.n_positive])
+    cost = (1 - share) * cost_false_reject * false_reject + share * cost_escape * (1 - recall)
     return ranking.cut(int(np.argmin(cost)))
-
-
-def false_reject_rate_interval(held_out_scores: Scores, threshold: float) -> Interval:
-    """Where the share of good parts that score above a threshold lies, [low, high] at 95 % (Clopper-Pearson).
-
-    It holds for a threshold that was not chosen from these very scores.
-
-    Raises:
-        DetectorError: for no scores, or scores that are not finite.
-    """
-    values = _good(held_out_scores)
-    interval = proportion_interval(int((values > threshold).sum()), len(values))
-    assert interval is not None  # there are scores
-    return interval
 
 
 def p_value(score: float, held_out_scores: Scores) -> float:
@@ -130,13 +115,13 @@ def p_value(score: float, held_out_scores: Scores) -> float:
     Raises:
         DetectorError: for no scores, or scores that are not finite.
     """
-    values = _good(held_out_scores)
+    values = _checked_scores(held_out_scores)
     if not math.isfinite(score):
         raise DetectorError(f"The score {score!r} is not a finite number.")
     return float((1 + np.count_nonzero(values >= score)) / (len(values) + 1))
 
 
-def _good(scores: Scores) -> np.ndarray:
+def _checked_scores(scores: Scores) -> np.ndarray:
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1 or len(values) == 0:
         raise DetectorError("There are no scores of good images to calibrate with.")
@@ -145,7 +130,7 @@ def _good(scores: Scores) -> np.ndarray:
     return values
 
 
-def _labelled(scores: Scores, labels: Sequence[bool] | np.ndarray) -> Ranking:
+def _checked_ranking(scores: Scores, labels: Sequence[bool] | np.ndarray) -> Ranking:
     values, defective = np.asarray(scores, dtype=np.float64), np.asarray(labels, dtype=bool)
     if values.ndim != 1 or values.shape != defective.shape:
         raise DetectorError(f"There are {values.size} scores and {defective.size} labels; each score has one label.")

@@ -16,7 +16,7 @@ INTERVAL_METHOD = (
     "AUROC: Newcombe's method 5; AUPR: Clopper-Pearson over the defective parts; "
     "F1: Clopper-Pearson of the Jaccard index; rates: Clopper-Pearson"
 )
-_BESIDE = 1e-12  # far less than one pair of images is to an AUROC
+_EPSILON = 1e-12  # far less than one pair of images is to an AUROC
 
 Interval = list[float]
 """[low, high], JSON-safe."""
@@ -58,7 +58,7 @@ def auroc_interval(auroc: float, n_positive: int, n_negative: int, level: float 
         return z * math.sqrt(theta * (1 - theta) / (n_positive * n_negative) * spread)
 
     # The AUROC itself is no bound, although it solves the equation at 0 and 1, where the deviation vanishes.
-    below, above = auroc - _BESIDE, auroc + _BESIDE
+    below, above = auroc - _EPSILON, auroc + _EPSILON
     low = brentq(lambda theta: auroc - theta - deviation(theta), 0.0, below) if below > 0 else 0.0
     high = brentq(lambda theta: theta - auroc - deviation(theta), above, 1.0) if above < 1 else 1.0
     return [float(low), float(high)]
@@ -81,8 +81,8 @@ def ranking_intervals(ranking: Ranking, threshold: float) -> dict[str, Interval 
     auroc, aupr = ranking.auroc(), ranking.aupr()
     if auroc is None or aupr is None or not (ranking.n_positive and ranking.n_negative):
         return {"auroc": None, "aupr": None, "f1": None}
-    decided = ranking.values > threshold
-    hits, false = int(ranking.positives[decided].sum()), int(ranking.negatives[decided].sum())
+    predicted = ranking.values > threshold
+    hits, false = int(ranking.positives[predicted].sum()), int(ranking.negatives[predicted].sum())
     return {
         "auroc": auroc_interval(auroc, ranking.n_positive, ranking.n_negative),
         "aupr": aupr_interval(aupr, ranking.n_positive),

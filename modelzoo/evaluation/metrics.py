@@ -33,14 +33,14 @@ class Confusion:
     tn: int = 0
     fn: int = 0
 
-    def add(self, decided: np.ndarray, truth: np.ndarray) -> None:
+    def add(self, predicted: np.ndarray, truth: np.ndarray) -> None:
         """Count boolean decisions against boolean truth of the same shape."""
-        hits = int(np.count_nonzero(decided & truth))
-        chosen, positive = int(np.count_nonzero(decided)), int(np.count_nonzero(truth))
-        self.tp += hits
-        self.fp += chosen - hits
-        self.fn += positive - hits
-        self.tn += decided.size - chosen - positive + hits
+        true_positives = int(np.count_nonzero(predicted & truth))
+        n_predicted, positive = int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))
+        self.tp += true_positives
+        self.fp += n_predicted - true_positives
+        self.fn += positive - true_positives
+        self.tn += predicted.size - n_predicted - positive + true_positives
 
     def result(self) -> dict[str, Any]:
         """accuracy, precision, recall, f1, false_reject_rate (share of good ones rejected), confusion."""
@@ -60,8 +60,8 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class _Image:
-    """What is kept of an image: a score of infinity stands for one that could not be compared."""
+class _ImageResult:
+    """One image's result; a score of infinity means that it could not be compared."""
 
     score: float
     defect: str | None
@@ -70,7 +70,7 @@ class _Image:
 
 
 @dataclass
-class Evaluation:
+class MetricsCollector:
     """Collects one evaluated image after another; memory grows by a few numbers per image.
 
     A part that could not be compared (`errors.NotComparable`) is never counted as accepted, since a person has to
@@ -82,7 +82,7 @@ class Evaluation:
     """
 
     threshold: float
-    _images: list[_Image] = field(default_factory=list)
+    _images: list[_ImageResult] = field(default_factory=list)
     _reasons: Counter[str] = field(default_factory=Counter)
     _pixels: PixelHistogram = field(default_factory=PixelHistogram)
     _pixel_confusion: Confusion = field(default_factory=Confusion)
@@ -123,13 +123,13 @@ class Evaluation:
             raise DetectorError(f"The score {score!r} is not a finite number.")
         if anomaly_map is not None:
             self._add_pixels(np.asarray(anomaly_map, dtype=np.float32), is_defective, mask)
-        self._images.append(_Image(float(score), _kind(is_defective, defect_type), raw, prepared))
+        self._images.append(_ImageResult(float(score), _kind(is_defective, defect_type), raw, prepared))
 
     def add_not_comparable(
         self, is_defective: bool, defect_type: str | None = None, *, reason: str, raw: Statistics | None = None
     ) -> None:
         """Take in an image that has no score; `reason` is that of the `NotComparable` error."""
-        self._images.append(_Image(math.inf, _kind(is_defective, defect_type), raw, None))
+        self._images.append(_ImageResult(math.inf, _kind(is_defective, defect_type), raw, None))
         self._reasons[reason] += 1
 
     def _add_pixels(self, anomaly_map: np.ndarray, is_defective: bool, mask: np.ndarray | None) -> None:
@@ -199,7 +199,7 @@ class Evaluation:
         if optimal_threshold is not None:
             # Infinite where it is best to reject only what could not be compared; the largest score does the same.
             optimal_threshold = min(optimal_threshold, float(compared.max())) if compared.size else None
-        both = ranking.n_positive and ranking.n_negative
+        has_both_kinds = ranking.n_positive and ranking.n_negative
         return {
             "auroc": ranking.auroc(),
             "aupr": ranking.aupr(),
@@ -217,8 +217,8 @@ class Evaluation:
                 "recall": proportion_interval(confusion.tp, ranking.n_positive),
                 "false_reject_rate": proportion_interval(confusion.fp, ranking.n_negative),
             },
-            "roc_curve": ranking.roc() if both else None,
-            "pr_curve": ranking.precision_recall() if both else None,
+            "roc_curve": ranking.roc() if has_both_kinds else None,
+            "pr_curve": ranking.precision_recall() if has_both_kinds else None,
         }
 
     def _pixel_result(self) -> dict[str, Any]:
@@ -240,14 +240,14 @@ class Evaluation:
 
     def _defect_result(self, kind: str, scores: np.ndarray, defective: np.ndarray) -> dict[str, Any]:
         of_kind = np.array([image.defect == kind for image in self._images], dtype=bool)
-        shown = of_kind | ~defective
+        selected = of_kind | ~defective
         compared = scores[of_kind & np.isfinite(scores)]
-        n, caught = int(of_kind.sum()), int((scores[of_kind] > self.threshold).sum())
+        n, n_detected = int(of_kind.sum()), int((scores[of_kind] > self.threshold).sum())
         return {
             "n": n,
-            "recall": caught / n,
-            "recall_interval": proportion_interval(caught, n),
-            "auroc": Ranking.of(scores[shown], of_kind[shown]).auroc(),
+            "recall": n_detected / n,
+            "recall_interval": proportion_interval(n_detected, n),
+            "auroc": Ranking.of(scores[selected], of_kind[selected]).auroc(),
             "mean_score": float(compared.mean()) if compared.size else None,
         }
 
@@ -256,8 +256,8 @@ class Evaluation:
         compared = np.isfinite(scores)
         if not compared.any():
             return None
-        span = np.append(scores[compared], self.threshold)
-        edges = np.histogram_bin_edges(span, bins=_HISTOGRAM_BINS)
+        values = np.append(scores[compared], self.threshold)
+        edges = np.histogram_bin_edges(values, bins=_HISTOGRAM_BINS)
         good, bad = (np.histogram(scores[compared & kind], edges)[0] for kind in (~defective, defective))
         return {"edges": edges.tolist(), "good": good.tolist(), "defective": bad.tolist()}
 

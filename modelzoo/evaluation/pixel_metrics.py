@@ -7,13 +7,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from modelzoo.evaluation.rank_metrics import Ranking, thinned
+from modelzoo.evaluation.rank_metrics import Ranking, thin_curve
 
 # Anomaly values are counted by the 20 leading bits of their float32 representation: sign, exponent and 11 bits of
 # mantissa, which is a bin width of at most 2^-11 = 0.05 % of the value, whatever its range.
 KEY_BITS = 20
 # The per-region overlap is integrated up to this false-positive rate: beyond it a map marks a third of a good part.
-OVERLAP_LIMIT = 0.3
+MAX_FALSE_POSITIVE_RATE = 0.3
 
 
 class PixelHistogram:
@@ -42,18 +42,18 @@ class PixelHistogram:
         for row, part in enumerate((keys[~mask], keys[mask])):
             if part.size:
                 low = int(part.min())
-                counted = np.bincount(part - np.uint32(low))
-                self.counts[row, low : low + len(counted)] += counted
+                counts = np.bincount(part - np.uint32(low))
+                self.counts[row, low : low + len(counts)] += counts
         if mask.any():
             self._add_regions(keys[mask], mask)
 
     def _add_regions(self, keys: np.ndarray, mask: np.ndarray) -> None:
         n_labels, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-        where = labels[mask]
-        sizes = np.bincount(where, minlength=n_labels)
-        low = int(keys.min())
-        counted = np.bincount(keys - np.uint32(low), weights=1 / sizes[where])
-        self.overlap[low : low + len(counted)] += counted
+        region_of_pixel = labels[mask]
+        sizes = np.bincount(region_of_pixel, minlength=n_labels)
+        lowest_key = int(keys.min())
+        counts = np.bincount(keys - np.uint32(lowest_key), weights=1 / sizes[region_of_pixel])
+        self.overlap[lowest_key : lowest_key + len(counts)] += counts
         self.regions += n_labels - 1
 
     def ranking(self) -> Ranking:
@@ -79,19 +79,21 @@ class PixelHistogram:
         good = self.counts[0, keys]
         if not (self.regions and good.any()):
             return {"aupro": None, "aupro_uncertainty": None, "pro_curve": None}
-        false = np.concatenate([[0.0], np.cumsum(good) / good.sum()])
+        false_rate = np.concatenate([[0.0], np.cumsum(good) / good.sum()])
         overlap = np.concatenate([[0.0], np.cumsum(self.overlap[keys]) / self.regions])
-        inside = np.searchsorted(false, OVERLAP_LIMIT, side="right")
-        at_limit = np.interp(OVERLAP_LIMIT, false[inside - 1 : inside + 1], overlap[inside - 1 : inside + 1])
+        n_inside = np.searchsorted(false_rate, MAX_FALSE_POSITIVE_RATE, side="right")
+        at_limit = np.interp(
+            MAX_FALSE_POSITIVE_RATE, false_rate[n_inside - 1 : n_inside + 1], overlap[n_inside - 1 : n_inside + 1]
+        )
         # Within a bin the true curve rises anyhow between the bin's two ends.
-        steps = np.diff(np.minimum(false[: inside + 1], OVERLAP_LIMIT))
-        uncertainty = (steps * np.diff(overlap[: inside + 1])).sum() / OVERLAP_LIMIT
-        false = np.append(false[:inside], OVERLAP_LIMIT)
-        overlap = np.append(overlap[:inside], at_limit)
+        steps = np.diff(np.minimum(false_rate[: n_inside + 1], MAX_FALSE_POSITIVE_RATE))
+        uncertainty = (steps * np.diff(overlap[: n_inside + 1])).sum() / MAX_FALSE_POSITIVE_RATE
+        false_rate = np.append(false_rate[:n_inside], MAX_FALSE_POSITIVE_RATE)
+        overlap = np.append(overlap[:n_inside], at_limit)
         return {
-            "aupro": float(np.trapezoid(overlap, false) / OVERLAP_LIMIT),
+            "aupro": float(np.trapezoid(overlap, false_rate) / MAX_FALSE_POSITIVE_RATE),
             "aupro_uncertainty": float(uncertainty),
-            "pro_curve": thinned(false, overlap),
+            "pro_curve": thin_curve(false_rate, overlap),
         }
 
     def _keys(self) -> np.ndarray:

@@ -28,9 +28,9 @@ class Ranking:
     @classmethod
     def of(cls, scores: np.ndarray, labels: np.ndarray) -> Ranking:
         """From single scores [n] and boolean labels [n]."""
-        values, where = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-        positives = np.bincount(where[labels], minlength=len(values))
-        negatives = np.bincount(where[~labels], minlength=len(values))
+        values, indices = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
+        positives = np.bincount(indices[labels], minlength=len(values))
+        negatives = np.bincount(indices[~labels], minlength=len(values))
         return cls(values[::-1], positives[::-1], negatives[::-1])
 
     @property
@@ -70,8 +70,8 @@ class Ranking:
         """
         if not self.n_positive:
             return None, None
-        hits, chosen = np.cumsum(self.positives), np.cumsum(self.positives + self.negatives)
-        quality = 2 * hits / (chosen + self.n_positive)
+        hits, above = np.cumsum(self.positives), np.cumsum(self.positives + self.negatives)
+        quality = 2 * hits / (above + self.n_positive)
         best = int(np.argmax(quality))
         return float(quality[best]), self.cut(best + 1)
 
@@ -86,38 +86,38 @@ class Ranking:
         best = int(np.argmax(quality))
         return float(quality[best]), math.nextafter(float(self.values[best]), -math.inf)
 
-    def cut(self, above: int) -> float:
-        """A threshold t such that exactly the `above` largest distinct values (0..n) fulfil value > t."""
-        if above == 0:
+    def cut(self, n_above: int) -> float:
+        """A threshold t such that exactly the `n_above` largest distinct values (0..n) fulfil value > t."""
+        if n_above == 0:
             return float(self.values[0])
-        lowest = float(self.values[above - 1])
-        if above == len(self.values):
-            return math.nextafter(lowest, -math.inf)
-        highest_below = float(self.values[above])
-        middle = lowest / 2 + highest_below / 2
-        return middle if highest_below <= middle < lowest else highest_below
+        lowest_above = float(self.values[n_above - 1])
+        if n_above == len(self.values):
+            return math.nextafter(lowest_above, -math.inf)
+        highest_below = float(self.values[n_above])
+        middle = lowest_above / 2 + highest_below / 2
+        return middle if highest_below <= middle < lowest_above else highest_below
 
     def roc(self) -> Points:
         """False-positive rate and true-positive rate at every threshold, thinned; needs both kinds."""
         false = np.concatenate([[0.0], np.cumsum(self.negatives) / self.n_negative])
         true = np.concatenate([[0.0], np.cumsum(self.positives) / self.n_positive])
-        return thinned(false, true)
+        return thin_curve(false, true)
 
     def precision_recall(self) -> Points:
         """Recall and precision at every threshold, from the strictest on, thinned; needs positives."""
         hits = np.cumsum(self.positives)
-        return thinned(hits / self.n_positive, hits / (hits + np.cumsum(self.negatives)))
+        return thin_curve(hits / self.n_positive, hits / (hits + np.cumsum(self.negatives)))
 
 
-def thinned(x: np.ndarray, y: np.ndarray, most: int = _CURVE_POINTS) -> Points:
-    """At most `most` points of a curve, rounded to 6 digits, the first and the last always among them.
+def thin_curve(x: np.ndarray, y: np.ndarray, max_points: int = _CURVE_POINTS) -> Points:
+    """At most `max_points` points of a curve, rounded to 6 digits, the first and the last always among them.
 
-    They are spread evenly along the curve, |dx| + |dy| apart, so a curve in the unit square that only rises lies
-    nowhere further than 2 / (most - 1) from a point that was kept.
+    They are spaced evenly along the curve, |dx| + |dy| apart, so a curve in the unit square that only rises lies
+    nowhere further than 2 / (max_points - 1) from a point of the thinned one.
     """
-    if len(x) > most:
-        walked = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
-        kept = np.unique(np.searchsorted(walked, np.linspace(0, walked[-1], most - 1)))
-        kept = np.unique(np.append(np.minimum(kept, len(x) - 1), len(x) - 1))
-        x, y = x[kept], y[kept]
+    if len(x) > max_points:
+        path_length = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+        indices = np.unique(np.searchsorted(path_length, np.linspace(0, path_length[-1], max_points - 1)))
+        indices = np.unique(np.append(np.minimum(indices, len(x) - 1), len(x) - 1))
+        x, y = x[indices], y[indices]
     return [[round(float(a), 6), round(float(b), 6)] for a, b in zip(x, y, strict=True)]

@@ -47,14 +47,14 @@ def defect_regions(anomaly_map: np.ndarray, threshold: float) -> list[Region]:
     inner = slice(top, top + height), slice(left, left + width)
     values = anomaly_map[inner]
     _, labels, stats, _ = cv2.connectedComponentsWithStats(np.ascontiguousarray(above[inner]), connectivity=8)
-    found = []
+    regions = []
     for label, (x, y, width, height, area) in enumerate(stats[1:].tolist(), start=1):
         box = slice(y, y + height), slice(x, x + width)
         inside = np.where(labels[box] == label, values[box], -np.inf)
         row, column = divmod(int(inside.argmax()), width)
         peak = float(inside[row, column])
-        found.append(Region(left + x, top + y, width, height, area, peak, left + x + column, top + y + row))
-    return sorted(found, key=lambda region: (-region.peak, region.peak_y, region.peak_x))
+        regions.append(Region(left + x, top + y, width, height, area, peak, left + x + column, top + y + row))
+    return sorted(regions, key=lambda region: (-region.peak, region.peak_y, region.peak_x))
 
 
 def _largest_not_above(threshold: float, dtype: np.dtype[Any]) -> np.floating[Any]:

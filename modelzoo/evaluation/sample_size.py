@@ -1,7 +1,7 @@
-"""How many held-out good images a threshold needs for what it promises. Imports nothing heavy.
+"""How many held-out good images a threshold needs for its false-reject rate. Imports nothing heavy.
 
-The p-th percentile of n exchangeable scores, linearly interpolated, lies at place (n - 1) p among them, and a new good
-part falls above it with probability (n r + 1 - r) / (n + 1), where r = 1 - p is what was asked for. That is more than
+The p-th percentile of n exchangeable scores, linearly interpolated, lies at rank (n - 1) p among them, and a new good
+part scores above it with probability (n r + 1 - r) / (n + 1), where r = 1 - p is the requested rate. That is more than
 r, and the more so the fewer they are: 23 % instead of 10 % of 5 images. The split-conformal threshold keeps r whatever
 n is, and is refused where n is too small for it.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import math
 
-# What a new part's risk may be, as a multiple of what was asked for, before a warning is due.
-TOLERATED = 4 / 3
+# The expected false-reject rate, as a multiple of the requested one, above which there is a warning.
+MAX_RATE_FACTOR = 4 / 3
 
 
 def expected_false_reject_rate(percentile: float, n: int) -> float:
@@ -21,11 +21,11 @@ def expected_false_reject_rate(percentile: float, n: int) -> float:
 
 
 def images_needed(percentile: float) -> int | None:
-    """The fewest scores with which that is at most a third more than asked for; None for the 100th percentile."""
+    """The fewest scores with which that is at most a third above the requested rate; None for the 100th percentile."""
     rate = 1 - percentile / 100
     if rate <= 0:
         return None
-    return max(1, math.ceil((1 - rate - TOLERATED * rate) / ((TOLERATED - 1) * rate) - 1e-9))
+    return max(1, math.ceil((1 - rate - MAX_RATE_FACTOR * rate) / ((MAX_RATE_FACTOR - 1) * rate) - 1e-9))
 
 
 def percentile_warning(percentile: float, n: int) -> str:
@@ -37,6 +37,6 @@ def percentile_warning(percentile: float, n: int) -> str:
     images = "one held-out good image" if n == 1 else f"{n} held-out good images"
     return (
         f"The threshold comes from {images}: about {expected:.0f} % of good parts will be rejected, not {rate:.3g} %. "
-        f"For at most {TOLERATED * rate:.3g} % it takes {needed}: the threshold lies between the highest scores, and "
-        "those of few parts say little about the next one. Train with more good images."
+        f"For at most {MAX_RATE_FACTOR * rate:.3g} % it takes {needed}: the threshold lies between the highest scores, "
+        "and those of few parts say little about the next one. Train with more good images."
     )

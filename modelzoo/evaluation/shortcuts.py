@@ -1,4 +1,4 @@
-"""Could something that has nothing to do with defects have told good from bad?
+"""Shortcut audit: could something that has nothing to do with defects have separated good from defective parts?
 
 Where the defective parts of a test set were photographed under another lamp, with another camera setting, or saved by
 another program, a detector can score well without ever looking at a part. This module computes what such a shortcut
@@ -22,7 +22,7 @@ MARGIN = 0.02
 # Parts are alike in a statistic when they differ by at most this many standard deviations (Austin 2011).
 CALIPER = 0.2
 # Fewer alike parts than this, of either kind, and no figure is given.
-FEWEST_MATCHED = 5
+MIN_MATCHED = 5
 _PERCENTILES = {"dark_level": 1.0, "median": 50.0, "bright_level": 99.0}
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
 
@@ -103,9 +103,9 @@ def shortcut_audit(
 def _section(
     scores: np.ndarray, defective: np.ndarray, rows: Sequence[Mapping[str, float] | None]
 ) -> dict[str, Any] | None:
-    known = [index for index, row in enumerate(rows) if row is not None]
-    scores, defective = scores[known], defective[known]
-    detector = Ranking.of(scores, defective).auroc() if known else None
+    has_statistics = [index for index, row in enumerate(rows) if row is not None]
+    scores, defective = scores[has_statistics], defective[has_statistics]
+    detector = Ranking.of(scores, defective).auroc() if has_statistics else None
     if detector is None:
         return None
     present = [row for row in rows if row is not None]
@@ -129,7 +129,7 @@ def _separation(values: np.ndarray, defective: np.ndarray) -> dict[str, Any]:
 
 
 def matched_auroc(scores: np.ndarray, defective: np.ndarray, statistic: np.ndarray) -> dict[str, Any]:
-    """The detector's AUROC among parts that are alike in a statistic, so that it cannot be what tells them apart.
+    """The detector's AUROC among parts that are alike in a statistic, so that it cannot be what separates them.
 
     The covariate-adjusted AUROC of Janes and Pepe (2009) with a caliper: every defective part is compared only with
     the good parts whose statistic differs from its own by at most 0.2 standard deviations (pooled within the two
@@ -157,7 +157,7 @@ def matched_auroc(scores: np.ndarray, defective: np.ndarray, statistic: np.ndarr
             alike = good_scores[start:stop]
             placements.append(((alike < score).sum() + (alike == score).sum() / 2) / len(alike))
             used[start:stop] = True
-    enough = min(len(placements), int(used.sum())) >= FEWEST_MATCHED
+    enough = min(len(placements), int(used.sum())) >= MIN_MATCHED
     return {
         "auroc": float(np.mean(placements)) if enough else None,
         "reason": "" if enough else "too few good and defective parts are alike in it",

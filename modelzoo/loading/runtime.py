@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from modelzoo.detectors.engines.selection import Scorer
     from modelzoo.detectors.preprocessing.input_check import Finding
     from modelzoo.detectors.preprocessing.input_rules import InputRules
-    from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared
+    from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -189,7 +189,9 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores, thread_name_prefix="prepare")
 
 
-def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, float]]) -> list[Scored | Incomparable]:
+def _score_step(
+    held: Held, prepared: Sequence[tuple[PreparedImage | NotComparable, float]]
+) -> list[Scored | Incomparable]:
     from modelzoo.detectors.preprocessing.pipeline import as_batch
 
     ready = [item for item, _ in prepared if not isinstance(item, Exception)]
@@ -212,7 +214,7 @@ def _score_step(held: Held, prepared: Sequence[tuple[Prepared | NotComparable, f
     return found
 
 
-def _prepare(held: Held, image: bytes | Image.Image) -> tuple[Prepared | NotComparable, float]:
+def _prepare(held: Held, image: bytes | Image.Image) -> tuple[PreparedImage | NotComparable, float]:
     """The model's input, or why there is none, and the milliseconds that it took."""
 
     began = time.perf_counter()

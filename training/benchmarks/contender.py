@@ -36,12 +36,12 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     began = time.perf_counter()
     detector = artifacts.load(artifact, expected_sha256=sha256, device=device)
     scorer = open_scorer(detector, runtime=runtime, precision=precision)
-    scorer.score(detector.probe[:1])
+    scorer.score(detector.reference_images[:1])
     loaded = time.perf_counter() - began
     held = bridge.Held(detector, scorer, device)
 
     def model_only(batch: int) -> dict[str, Any]:
-        images = detector.probe[torch.arange(batch) % len(detector.probe)]
+        images = detector.reference_images[torch.arange(batch) % len(detector.reference_images)]
         return {"ms": milliseconds(lambda: scorer.score(images)) / batch}
 
     def bytes_to_verdict(files: list[str]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Profiled:
         good = [entry.absolute_path for entry in category.entries if entry.split == "train"]
         source = FileImageSource(good, self.preprocessing, open_image=lambda path: open_rgb(path, limits))
         self.preprocessing.fit(source)
-        self.profile = InputProfile.learn(source.map(self.preprocessing.glance, exemplars(len(source))))
+        self.profile = InputProfile.learn(source.map(self.preprocessing.summarise, exemplars(len(source))))
 
     def findings(self, image: Image.Image) -> tuple[list[Finding], list[Finding]]:
         """By likeness alone, and by all checks."""

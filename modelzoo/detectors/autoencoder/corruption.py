@@ -23,11 +23,11 @@ STAIN_OPACITY = (0.2, 1.0)
 RAGGEDNESS = 0.8
 # Masks: the side of a square in the network's pixels, one cell of its coarsest grid, and in how many turns all of them
 # are seen once.
-SIDE = 16
-TURNS = 4
+SQUARE_SIDE = 16
+SCORING_PASSES = 4
 
 
-def stained(images: torch.Tensor) -> torch.Tensor:
+def add_stains(images: torch.Tensor) -> torch.Tensor:
     """Up to two ragged ellipses per image, of any place, direction, size, grey or colour, blended over it."""
     result = images.float()
     n, height, width = len(images), *images.shape[2:]
@@ -39,7 +39,7 @@ def stained(images: torch.Tensor) -> torch.Tensor:
         low, high = (math.log(share * min(height, width)) for share in STAIN_AXES)
         long, wide = (torch.empty(shape).uniform_(low, high).exp() for _ in range(2))
         along, across = x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()
-        distance = (along / long).square() + (across / wide).square() + RAGGEDNESS * _ragged(n, height, width)
+        distance = (along / long).square() + (across / wide).square() + RAGGEDNESS * _random_field(n, height, width)
         opacity = torch.empty(shape).uniform_(*STAIN_OPACITY) * (torch.rand(shape) < STAIN_SHARE)
         # A soft edge of the blob distance < 1.
         blend = opacity * torch.sigmoid(6 * (1 - distance))
@@ -49,25 +49,25 @@ def stained(images: torch.Tensor) -> torch.Tensor:
     return result.round().to(torch.uint8)
 
 
-def _ragged(n: int, height: int, width: int) -> torch.Tensor:
+def _random_field(n: int, height: int, width: int) -> torch.Tensor:
     """A smooth random field, float32 [n,1,H,W], about normal, that changes over a twentieth of the shorter side."""
     cell = max(2, min(height, width) // 20)
     coarse = torch.randn(n, 1, height // cell + 2, width // cell + 2)
     return functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
 
 
-def hidden_squares(n: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+def random_masks(n: int, size: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
     """float32 [n,1,H,W], 1 where hidden: three quarters of the squares, drawn for each image."""
-    draws = torch.rand(n, 1, size[0] // SIDE, size[1] // SIDE, generator=generator)
-    return _enlarged(draws >= 1 / TURNS)
+    draws = torch.rand(n, 1, size[0] // SQUARE_SIDE, size[1] // SQUARE_SIDE, generator=generator)
+    return _enlarge(draws >= 1 / SCORING_PASSES)
 
 
-def hidden_turns(size: tuple[int, int]) -> torch.Tensor:
-    """float32 [4,1,H,W]: four masks like those of `hidden_squares` that hide every square in three; always the same."""
-    rows, columns = size[0] // SIDE, size[1] // SIDE
+def scoring_masks(size: tuple[int, int]) -> torch.Tensor:
+    """float32 [4,1,H,W]: four masks like those of `random_masks` that hide every square in three; always the same."""
+    rows, columns = size[0] // SQUARE_SIDE, size[1] // SQUARE_SIDE
     order = torch.randperm(rows * columns, generator=torch.Generator().manual_seed(0)).view(1, rows, columns)
-    return _enlarged(torch.stack([order % TURNS != turn for turn in range(TURNS)]))
+    return _enlarge(torch.stack([order % SCORING_PASSES != turn for turn in range(SCORING_PASSES)]))
 
 
-def _enlarged(squares: torch.Tensor) -> torch.Tensor:
-    return squares.float().repeat_interleave(SIDE, -2).repeat_interleave(SIDE, -1)
+def _enlarge(squares: torch.Tensor) -> torch.Tensor:
+    return squares.float().repeat_interleave(SQUARE_SIDE, -2).repeat_interleave(SQUARE_SIDE, -1)

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from modelzoo.detectors.autoencoder import distributed
-from modelzoo.detectors.autoencoder.corruption import hidden_turns, stained
-from modelzoo.detectors.autoencoder.distributed import Group
+from modelzoo.detectors.autoencoder.corruption import add_stains, scoring_masks
+from modelzoo.detectors.autoencoder.distributed import ProcessGroup
 from modelzoo.detectors.autoencoder.network import (
     AutoencoderConfig,
     ReconstructionNetwork,
@@ -22,29 +22,29 @@ from modelzoo.detectors.autoencoder.network import (
     reconstruction_loss,
     unit_range,
 )
-from modelzoo.detectors.autoencoder.residuals import Moments, Usual
-from modelzoo.detectors.base import FP32, Detector, ImageSource, Progress, Scorer, reduced, resolve_device
+from modelzoo.detectors.autoencoder.residuals import ResidualStatistics, ResidualSums
+from modelzoo.detectors.base import FP32, Detector, ImageSource, MapFunction, Progress, autocast_context, resolve_device
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.image_source import CachedImageSource
 from modelzoo.detectors.smoothing import Smoothing
 
-# Held-out images come in runs: neighbours in the list can be sister parts, nearly the same image twice.
-RUNS = 4
+# Held-out images come in blocks: neighbours in the list can be sister parts, nearly the same image twice.
+MAX_HELD_OUT_BLOCKS = 4
 # Shares of the progress.
-_READ, _TRAIN = 0.05, 0.9
+_READ_SHARE, _TRAIN_SHARE = 0.05, 0.9
 
 
 class ConvAutoencoder(Detector):
     """The autoencoder behind the common contract.
 
     The residual is the absolute difference between an image and its reconstruction (RGB in 0..1, mean over the
-    channels), smoothed; the anomaly map says by how many of its usual spreads it lies above what is usual for good
-    images at that position; the image score is the map's maximum.
+    channels), smoothed; the anomaly map says by how many spreads it lies above the mean residual of good images at that
+    position; the image score is the map's maximum.
 
-    Some runs of the good images are kept out of the training. The weights of the epoch with the least loss on them
-    are kept, and what is usual is learned from them. The held-out scores are cross-fitted: each run is scored with
-    what is usual in the other runs. The choice of the epoch is the one thing that its images had a part in.
+    Some blocks of the good images are held out of the training. The weights of the epoch with the lowest loss on them
+    are used, and the residual statistics are estimated from them. The held-out scores are cross-fitted: each block is
+    scored with the statistics of the other blocks. Only the choice of the epoch has seen its images.
 
     Under `torchrun` this is the leader's side; the other processes call `follow`.
     """
@@ -56,26 +56,28 @@ class ConvAutoencoder(Detector):
     def __init__(self, config: AutoencoderConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
         self._network: ReconstructionNetwork
-        self._turns: torch.Tensor  # see `hidden_turns`; read under masks only
-        self._usual: Usual
+        self._scoring_masks: torch.Tensor  # see `scoring_masks`; read under masks only
+        self._residual_statistics: ResidualStatistics
         self._smoothing: Smoothing
 
     def _fit(self, source: ImageSource, progress: Progress) -> np.ndarray:
         config = self.config
-        with distributed.joined(self.device) as group:
+        with distributed.process_group(self.device) as group:
             cached = CachedImageSource(source)
-            cached.fill(config.batch_size, lambda done: progress(_READ * done / len(source), f"reading image {done}"))
-            runs = held_out_runs(len(source), config.held_out_fraction)
-            self._train(cached, runs, progress, group)
-        progress(_READ + _TRAIN, "learning what is usual at each position")
+            cached.fill(
+                config.batch_size, lambda done: progress(_READ_SHARE * done / len(source), f"reading image {done}")
+            )
+            blocks = held_out_blocks(len(source), config.held_out_fraction)
+            self._train(cached, blocks, progress, group)
+        progress(_READ_SHARE + _TRAIN_SHARE, "learning what is usual at each position")
         self._smoothing = self._new_smoothing()
         self._smoothing.to(self.device)
         with torch.inference_mode():
-            return self._learn_usual(cached, runs)
+            return self._fit_residual_statistics(cached, blocks)
 
-    def _train(self, source: ImageSource, runs: list[list[int]], progress: Progress, group: Group) -> None:
+    def _train(self, source: ImageSource, blocks: list[list[int]], progress: Progress, group: ProcessGroup) -> None:
         config = self.config
-        held_out = [index for run in runs for index in run]
+        held_out = [index for block in blocks for index in block]
         training = sorted(set(range(len(source))) - set(held_out))
         batch_size = min(config.batch_size, len(training))
         if batch_size < group.size:
@@ -86,15 +88,15 @@ class ConvAutoencoder(Detector):
         group.send_task({"config": config.as_dict(), "size": size, "total_steps": total})
         trainer = Trainer(config, size, total, group)
         self._network = trainer.network
-        self._turns = hidden_turns(size).to(self.device)
+        self._scoring_masks = scoring_masks(size).to(self.device)
         self.history = []
         best_loss, best_epoch, best = math.inf, 0, self._network.state_dict()
         for epoch in range(1, config.epochs + 1):
             losses: list[float] = []
             for batch in source.batches(batch_size, epoch_order(training, batch_size)):
                 done = ((epoch - 1) * steps_per_epoch + len(losses)) / total
-                progress(_READ + _TRAIN * done, self._sentence(epoch))
-                pair = torch.stack((self._damaged(batch), batch))
+                progress(_READ_SHARE + _TRAIN_SHARE * done, self._sentence(epoch))
+                pair = torch.stack((self._corrupt(batch), batch))
                 group.send(pair)
                 losses.append(trainer.step(pair))
             train_loss = sum(losses) / len(losses)
@@ -119,39 +121,41 @@ class ConvAutoencoder(Detector):
         with torch.inference_mode(), torch.random.fork_rng([]):
             torch.manual_seed(config.seed)
             for batch in batches:
-                damaged, clean = (
+                corrupted, clean = (
                     unit_range(images.to(self.device), config.network_size(self.input_size))
-                    for images in (self._damaged(batch), batch)
+                    for images in (self._corrupt(batch), batch)
                 )
-                losses += reconstruction_loss(self._redrawn(damaged), clean, config.loss).tolist()
+                losses += reconstruction_loss(self._reconstruct(corrupted), clean, config.loss).tolist()
         return sum(losses) / len(losses)
 
-    def _damaged(self, batch: torch.Tensor) -> torch.Tensor:
-        return stained(batch) if self.config.training_corruption == "stain" else batch
+    def _corrupt(self, batch: torch.Tensor) -> torch.Tensor:
+        return add_stains(batch) if self.config.training_corruption == "stain" else batch
 
-    def _learn_usual(self, source: ImageSource, runs: list[list[int]]) -> np.ndarray:
-        """Sets what is usual from all held-out images; returns the cross-fitted score of each."""
+    def _fit_residual_statistics(self, source: ImageSource, blocks: list[list[int]]) -> np.ndarray:
+        """Estimate the statistics from all held-out images; returns the cross-fitted score of each."""
         blur = Smoothing(self.input_size, self.input_size, self.config.sigma)
-        total = Moments(self.input_size)
-        parts = [Moments(self.input_size) for _ in runs]
-        for run, part in zip(runs, parts, strict=True):
-            for residuals in self._residuals_of(source, run):
+        total = ResidualSums(self.input_size)
+        parts = [ResidualSums(self.input_size) for _ in blocks]
+        for block, part in zip(blocks, parts, strict=True):
+            for residuals in self._residuals_of(source, block):
                 part.add(residuals)
                 total.add(residuals)
-        self._usual = total.usual(blur).to(self.device)
+        self._residual_statistics = total.statistics(blur).to(self.device)
         scores = []
-        for run, part in zip(runs, parts, strict=True):
+        for block, part in zip(blocks, parts, strict=True):
             # A single image has no others to be compared with.
-            others = total.without(part) if len(runs) > 1 else total
-            usual = others.usual(blur).to(self.device)
-            scores += [usual.deviations(residuals).amax((1, 2)).cpu() for residuals in self._residuals_of(source, run)]
+            others = total.without(part) if len(blocks) > 1 else total
+            statistics = others.statistics(blur).to(self.device)
+            scores += [
+                statistics.deviations(residuals).amax((1, 2)).cpu() for residuals in self._residuals_of(source, block)
+            ]
         return torch.cat(scores).numpy()
 
     def _residuals_of(self, source: ImageSource, indices: list[int]) -> Iterator[torch.Tensor]:
         for batch in source.batches(self.config.batch_size, indices):
             yield self._residuals(batch.to(self.device))
 
-    def scorer(self, precision: str) -> Scorer:
+    def map_function(self, precision: str) -> MapFunction:
         return self._maps if precision == FP32 else partial(self.portable_maps, precision=torch.bfloat16)
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
@@ -162,23 +166,23 @@ class ConvAutoencoder(Detector):
         return self._network
 
     def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
-        return self._usual.deviations(self._residuals(images, precision))
+        return self._residual_statistics.deviations(self._residuals(images, precision))
 
     def _residuals(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
         """float32 [B,H,W]: smoothed absolute difference, mean over the channels, of uint8 [B,3,H,W]."""
         originals = unit_range(images, self.config.network_size(self.input_size))
-        with reduced(self.device, precision):
-            redrawn = self._redrawn(originals)
-        return self._smoothing((redrawn.float() - originals).abs().mean(1))
+        with autocast_context(self.device, precision):
+            reconstructed = self._reconstruct(originals)
+        return self._smoothing((reconstructed.float() - originals).abs().mean(1))
 
-    def _redrawn(self, inputs: torch.Tensor) -> torch.Tensor:
+    def _reconstruct(self, inputs: torch.Tensor) -> torch.Tensor:
         """Reconstruction, float32 [B,3,h,w]; under masks the mean of the turns in which a square was hidden."""
         if self.config.training_corruption != "mask":
             return self._network(inputs)
         result = torch.zeros_like(inputs)
-        for hidden in self._turns:
+        for hidden in self._scoring_masks:
             result += hidden * self._network(inputs, hidden[None])
-        return result / self._turns.sum(0)
+        return result / self._scoring_masks.sum(0)
 
     def _sentence(self, epoch: int) -> str:
         sentence = f"epoch {epoch} of {self.config.epochs}"
@@ -194,34 +198,37 @@ class ConvAutoencoder(Detector):
         self.device = resolve_device(device)
         if self.n_train:
             self._network.to(self.device)
-            self._turns = self._turns.to(self.device)
+            self._scoring_masks = self._scoring_masks.to(self.device)
             self._smoothing.to(self.device)
-            self._usual = self._usual.to(self.device)
+            self._residual_statistics = self._residual_statistics.to(self.device)
         return self
 
     def _tensors(self) -> dict[str, torch.Tensor]:
         network = {f"network.{name}": tensor for name, tensor in self._network.state_dict().items()}
-        return network | {"usual.mean": self._usual.mean, "usual.spread": self._usual.spread}
+        return network | {
+            "usual.mean": self._residual_statistics.mean,
+            "usual.spread": self._residual_statistics.spread,
+        }
 
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        self._usual = Usual(tensors.pop("usual.mean"), tensors.pop("usual.spread"))
+        self._residual_statistics = ResidualStatistics(tensors.pop("usual.mean"), tensors.pop("usual.spread"))
         self._smoothing = self._new_smoothing()
         size = self.config.network_size(self.input_size)
-        self._turns = hidden_turns(size)
+        self._scoring_masks = scoring_masks(size)
         self._network = new_network(self.config, size)
         self._network.load_state_dict({name.removeprefix("network."): value for name, value in tensors.items()})
         self._network.eval()
 
 
 def follow(device: str = "auto") -> None:
-    """What every process but the leader does under `torchrun`: lends its processor until the training ends.
+    """What every process but the leader does under `torchrun`: trains on its share of each batch until the end.
 
     Raises:
         DetectorError: when the device or the leader's options are not to be had here.
         RuntimeError: when the leader is gone before its training ended.
     """
     device = resolve_device(device)
-    with distributed.joined(device) as group:
+    with distributed.process_group(device) as group:
         task = group.receive_task()
         config = AutoencoderConfig(**task["config"])
         trainer = Trainer(config, (task["size"][0], task["size"][1]), task["total_steps"], group)
@@ -229,20 +236,20 @@ def follow(device: str = "auto") -> None:
             trainer.step(pair)
 
 
-def held_out_runs(n: int, fraction: float) -> list[list[int]]:
-    """Up to four runs of consecutive indices of `n` images, spread over the list, their places drawn at random.
+def held_out_blocks(n: int, fraction: float) -> list[list[int]]:
+    """Up to four blocks of consecutive indices of `n` images, spread over the list, their places drawn at random.
 
     Together they are `fraction` of the images, at least one and never all of them.
     """
     wanted = max(1, round(fraction * n))
-    count = min(RUNS, wanted)
-    stretches = [[int(index) for index in stretch] for stretch in np.array_split(np.arange(n), count)]
-    runs = []
-    for number, stretch in enumerate(stretches):
+    count = min(MAX_HELD_OUT_BLOCKS, wanted)
+    sections = [[int(index) for index in section] for section in np.array_split(np.arange(n), count)]
+    blocks = []
+    for number, section in enumerate(sections):
         length = (wanted * (number + 1)) // count - (wanted * number) // count
-        start = int(torch.randint(len(stretch) - length + 1, ()))
-        runs.append(stretch[start : start + length])
-    return runs
+        start = int(torch.randint(len(section) - length + 1, ()))
+        blocks.append(section[start : start + length])
+    return blocks
 
 
 def epoch_order(training: list[int], batch_size: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Training on several processes at once under `torchrun`: the first one leads, the others lend their processors.
+"""Training on several processes at once under `torchrun`: the first one leads, the others follow.
 
 Only the leader reads images, draws random numbers, reports progress and keeps the best weights. Before every step it
 sends the batch to the followers; each process works on its share, and gradients and batch statistics are taken over
@@ -19,11 +19,11 @@ import torch
 from torch import distributed, nn
 
 # Followers wait while the leader decodes and aligns; torchrun itself ends them when the leader dies.
-PATIENCE = timedelta(days=1)
+GROUP_TIMEOUT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """The processes that train one network together.
 
     Attributes:
@@ -69,7 +69,7 @@ class Group:
             distributed.broadcast(text, src=0)
 
     def receive_task(self) -> dict[str, Any]:
-        """What the leader said with `send_task`."""
+        """What the leader sent with `send_task`."""
         length = torch.empty(1, dtype=torch.int64, device=self.device)
         distributed.broadcast(length, src=0)
         text = torch.empty(int(length), dtype=torch.uint8, device=self.device)
@@ -85,21 +85,21 @@ class Group:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Group]:
+def process_group(device: str) -> Iterator[ProcessGroup]:
     """The group that `torchrun` made, or a group of one without it. gloo carries it on CPUs, NCCL on GPUs."""
     if not distributed.is_torchelastic_launched():
-        yield Group(rank=0, size=1, device=device)
+        yield ProcessGroup(rank=0, size=1, device=device)
         return
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=PATIENCE)
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=GROUP_TIMEOUT)
     try:
-        yield Group(rank=distributed.get_rank(), size=distributed.get_world_size(), device=device)
+        yield ProcessGroup(rank=distributed.get_rank(), size=distributed.get_world_size(), device=device)
     finally:
         distributed.destroy_process_group()
 
 
-class _Sum(torch.autograd.Function):
+class _SumOverProcesses(torch.autograd.Function):
     """The sum of a tensor over all processes; so is its gradient, since each process's value reaches every loss."""
 
     @staticmethod
@@ -115,8 +115,8 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-def _added_up(value: torch.Tensor) -> torch.Tensor:
-    total: torch.Tensor = _Sum.apply(value)
+def _sum_over_processes(value: torch.Tensor) -> torch.Tensor:
+    total: torch.Tensor = _SumOverProcesses.apply(value)
     return total
 
 
@@ -133,10 +133,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         values = x.float()
-        count = _added_up(values.new_tensor(values[:, 0].numel()))
-        mean = _added_up(values.sum((0, 2, 3))) / count
+        count = _sum_over_processes(values.new_tensor(values[:, 0].numel()))
+        mean = _sum_over_processes(values.sum((0, 2, 3))) / count
         centred = values - mean[:, None, None]
-        variance = _added_up(centred.square().sum((0, 2, 3))) / count
+        variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * count / (count - 1), self.momentum)

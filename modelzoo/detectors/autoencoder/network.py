@@ -14,16 +14,16 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
-from modelzoo.detectors.autoencoder.corruption import hidden_squares
-from modelzoo.detectors.autoencoder.distributed import Group, SharedBatchNorm
+from modelzoo.detectors.autoencoder.corruption import random_masks
+from modelzoo.detectors.autoencoder.distributed import ProcessGroup, SharedBatchNorm
 from modelzoo.detectors.autoencoder.ssim import ssim
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import AutoencoderConfig
 
 WIDTHS = (32, 64, 128, 256)
-SQUEEZED = 32
+BOTTLENECK_CHANNELS = 32
 # The learning rate rises to ten times its first value over a tenth of the training, then falls to 0.
-WARM_UP, PEAK = 0.1, 10.0
+WARM_UP_SHARE, PEAK_FACTOR = 0.1, 10.0
 # Weight of 1 - SSIM beside the mean squared error: on parts that are redrawn well both then count about the same.
 SSIM_WEIGHT = 0.01
 
@@ -49,14 +49,14 @@ class ReconstructionNetwork(nn.Module):
         self.gradient_checkpointing = gradient_checkpointing
         self.grid = (size[0] // 16, size[1] // 16)
         self.down = nn.ModuleList(_down(a, b) for a, b in pairwise((3, *WIDTHS)))
-        numbers = SQUEEZED * self.grid[0] * self.grid[1]
-        self.squeeze = nn.Conv2d(WIDTHS[-1], SQUEEZED, 1)
-        self.encode = nn.Linear(numbers, latent_dim)
-        self.decode = nn.Linear(latent_dim, numbers)
-        self.widen = nn.Conv2d(SQUEEZED, WIDTHS[-1], 1)
+        n_values = BOTTLENECK_CHANNELS * self.grid[0] * self.grid[1]
+        self.squeeze = nn.Conv2d(WIDTHS[-1], BOTTLENECK_CHANNELS, 1)
+        self.encode = nn.Linear(n_values, latent_dim)
+        self.decode = nn.Linear(latent_dim, n_values)
+        self.widen = nn.Conv2d(BOTTLENECK_CHANNELS, WIDTHS[-1], 1)
         factor = 2 if skip_connections else 1
-        rising = list(reversed(WIDTHS))
-        self.up = nn.ModuleList(_up(factor * a, b) for a, b in pairwise(rising))
+        decoder_widths = list(reversed(WIDTHS))
+        self.up = nn.ModuleList(_up(factor * a, b) for a, b in pairwise(decoder_widths))
         # The last block paints the image itself: features at full size would cost more than all the rest.
         self.up.append(nn.Sequential(nn.ConvTranspose2d(factor * WIDTHS[0], 3, 4, 2, 1), nn.Sigmoid()))
 
@@ -75,16 +75,16 @@ class ReconstructionNetwork(nn.Module):
                 hidden = functional.max_pool2d(hidden, 4, 2, 1)
                 encoded.append(x * (1 - hidden))
         latent = self.encode(functional.relu(self.squeeze(x)).flatten(1))
-        x = functional.relu(self.decode(latent)).unflatten(1, (SQUEEZED, *self.grid))
+        x = functional.relu(self.decode(latent)).unflatten(1, (BOTTLENECK_CHANNELS, *self.grid))
         x = self.widen(x.contiguous(memory_format=torch.channels_last))
-        for block, skipped in zip(self.up, reversed(encoded), strict=True):
-            x = self._through(block, torch.cat((x, skipped), dim=1) if self.skip_connections else x)
+        for block, skip in zip(self.up, reversed(encoded), strict=True):
+            x = self._through(block, torch.cat((x, skip), dim=1) if self.skip_connections else x)
         return x
 
     def _through(self, block: nn.Module, x: torch.Tensor) -> torch.Tensor:
         if not (self.gradient_checkpointing and self.training):
             return block(x)
-        result: torch.Tensor = checkpoint(block, x, use_reentrant=False, context_fn=lambda: _once(block))
+        result: torch.Tensor = checkpoint(block, x, use_reentrant=False, context_fn=lambda: _contexts_of_passes(block))
         return result
 
 
@@ -97,13 +97,13 @@ def _up(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(convolution, SharedBatchNorm(outputs), nn.ReLU())
 
 
-def _once(block: nn.Module) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+def _contexts_of_passes(block: nn.Module) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
     """Contexts of the two passes of a checkpointed block: the second must not count its batch statistics again."""
-    return nullcontext(), _without_momentum(block)
+    return nullcontext(), _frozen_statistics(block)
 
 
 @contextmanager
-def _without_momentum(block: nn.Module) -> Iterator[None]:
+def _frozen_statistics(block: nn.Module) -> Iterator[None]:
     norms = [(module, module.momentum) for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm, _ in norms:
         norm.momentum = 0.0
@@ -127,7 +127,7 @@ class Trainer:
         DetectorError: when `config.precision` is not to be had on the group's device.
     """
 
-    def __init__(self, config: AutoencoderConfig, size: tuple[int, int], total_steps: int, group: Group) -> None:
+    def __init__(self, config: AutoencoderConfig, size: tuple[int, int], total_steps: int, group: ProcessGroup) -> None:
         self.group = group
         self.loss = config.loss
         self.size = size
@@ -135,12 +135,14 @@ class Trainer:
         self.masks = torch.Generator().manual_seed(config.seed) if config.training_corruption == "mask" else None
         self.precision = training_precision(config.precision, group.device)
         self.network = new_network(config, size).to(group.device)
-        self.trained: nn.Module = self.network
+        self.distributed_network: nn.Module = self.network
         if group.size > 1:
             # Gradients are averaged; the buffers are equal already, see SharedBatchNorm.
-            self.trained = DistributedDataParallel(self.network, forward_sync_buffers=False)
+            self.distributed_network = DistributedDataParallel(self.network, forward_sync_buffers=False)
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=config.learning_rate)
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, lambda step: rate(step, total_steps))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: learning_rate_factor(step, total_steps)
+        )
         self.scaler = torch.amp.GradScaler(group.device, enabled=self.precision is torch.float16)
 
     def step(self, pair: torch.Tensor) -> float:
@@ -149,15 +151,15 @@ class Trainer:
         weight = len(inputs) / pair.shape[1]
         hidden = None
         if self.masks is not None:
-            drawn = hidden_squares(pair.shape[1], self.size, self.masks)
-            hidden = self.group.share(drawn).to(self.group.device)
+            masks = random_masks(pair.shape[1], self.size, self.masks)
+            hidden = self.group.share(masks).to(self.group.device)
         self.network.train()
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             with torch.autocast(self.group.device, self.precision, enabled=self.precision is not torch.float32):
-                outputs = self.trained(inputs, hidden)
+                outputs = self.distributed_network(inputs, hidden)
             loss = reconstruction_loss(outputs.float(), targets, self.loss).mean() * weight
             self.optimizer.zero_grad(set_to_none=True)
-            # The processes' gradients are averaged, their shares of the loss want to be added.
+            # The processes' gradients are averaged, but their shares of the loss have to be added.
             self.scaler.scale(loss * self.group.size).backward()
             self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -185,7 +187,7 @@ def reconstruction_loss(outputs: torch.Tensor, targets: torch.Tensor, kind: str)
     return squared + SSIM_WEIGHT * (1 - ssim(outputs, targets)) if kind == "ssim+mse" else squared
 
 
-def training_precision(wanted: str, device: str) -> torch.dtype:
+def training_precision(requested: str, device: str) -> torch.dtype:
     """What the forward pass of the training is computed in. Scores are always in float32.
 
     On a CPU with AVX-512 bfloat16 one step of this small network took 0.7 s against 0.5 s in float32.
@@ -194,22 +196,22 @@ def training_precision(wanted: str, device: str) -> torch.dtype:
         DetectorError: for fp16 without a GPU, and bf16 on a GPU that lacks it.
     """
     has_bf16 = device == "cpu" or torch.cuda.is_bf16_supported()
-    if wanted == "auto":
+    if requested == "auto":
         return torch.bfloat16 if device == "cuda" and has_bf16 else torch.float32
-    if wanted == "fp16" and device == "cpu":
+    if requested == "fp16" and device == "cpu":
         raise DetectorError("precision=fp16 needs a CUDA device; on a CPU use auto, fp32 or bf16.")
-    if wanted == "bf16" and not has_bf16:
+    if requested == "bf16" and not has_bf16:
         raise DetectorError("precision=bf16 is not to be had on this GPU; use auto, fp32 or fp16.")
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[wanted]
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[requested]
 
 
-def rate(step: int, total: int) -> float:
+def learning_rate_factor(step: int, total: int) -> float:
     """The learning rate of a step, as a multiple of the first one: a single cycle (Smith & Topin 2018,
     "Super-convergence"), linear up to the tenfold, then a cosine down to 0.
 
     Without the rise the default epochs do not suffice: on aligned screws the image AUROC was 0.877 instead of 0.992.
     """
-    warm_up = max(1, round(WARM_UP * total))
+    warm_up = max(1, round(WARM_UP_SHARE * total))
     if step < warm_up:
-        return 1 + (PEAK - 1) * step / warm_up
-    return PEAK * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))
+        return 1 + (PEAK_FACTOR - 1) * step / warm_up
+    return PEAK_FACTOR * 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, total - warm_up)))

@@ -1,4 +1,4 @@
-"""What residuals are usual at each position, and how far others lie above that."""
+"""Mean and spread of the residuals of good images at each position, and how far other residuals lie above them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FLOOR = 0.5
 # Weight of the global level in each position's variance, in images: it decides only where images are very few.
 PRIOR = 0.1
 # Spread that even perfectly redrawn images are given: a fortieth of a grey level.
-LEAST_SPREAD = 1e-4
+MIN_SPREAD = 1e-4
 
 
 @dataclass(frozen=True)
-class Usual:
+class ResidualStatistics:
     """Residuals of good images at each position.
 
     Attributes:
@@ -31,11 +31,11 @@ class Usual:
         """Smoothed residuals, float32 [B,H,W], in spreads above the mean; 0 where they are not above it."""
         return ((maps - self.mean) / self.spread).clamp(min=0)
 
-    def to(self, device: str) -> Usual:
-        return Usual(self.mean.to(device), self.spread.to(device))
+    def to(self, device: str) -> ResidualStatistics:
+        return ResidualStatistics(self.mean.to(device), self.spread.to(device))
 
 
-class Moments:
+class ResidualSums:
     """Count, sum and sum of squares of maps per position; two of them add and subtract exactly enough to cross-fit."""
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -50,19 +50,19 @@ class Moments:
         self.sums += values.sum(0)
         self.squares += values.square().sum(0)
 
-    def without(self, other: Moments) -> Moments:
+    def without(self, other: ResidualSums) -> ResidualSums:
         """What is left when the maps of `other` are taken away."""
-        left = Moments((self.sums.shape[0], self.sums.shape[1]))
-        left.count = self.count - other.count
-        left.sums = self.sums - other.sums
-        left.squares = self.squares - other.squares
-        return left
+        difference = ResidualSums((self.sums.shape[0], self.sums.shape[1]))
+        difference.count = self.count - other.count
+        difference.sums = self.sums - other.sums
+        difference.squares = self.squares - other.squares
+        return difference
 
-    def usual(self, blur: Smoothing) -> Usual:
-        """Mean and spread per position; `blur` calms the variance, which few images tell only roughly."""
+    def statistics(self, blur: Smoothing) -> ResidualStatistics:
+        """Mean and spread per position; `blur` smooths the variance, which few images estimate only roughly."""
         mean = self.sums / self.count
         # A tenth of a pretended image, off by the mean residual, keeps one or two from claiming to vary by nothing.
         scatter = (self.squares - self.count * mean.square()).clamp(min=0) + PRIOR * mean.mean().square()
         variance = scatter / (self.count - 1 + PRIOR)
         spread = blur(variance.float()[None])[0].sqrt()
-        return Usual(mean.float(), spread + FLOOR * spread.mean() + LEAST_SPREAD)
+        return ResidualStatistics(mean.float(), spread + FLOOR * spread.mean() + MIN_SPREAD)

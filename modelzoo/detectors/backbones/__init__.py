@@ -1,1 +1,1 @@
-"""Pretrained networks, their weights, and their quickest way to run on a processor."""
+"""Pretrained networks, their weights, and their fastest forward pass on a processor."""

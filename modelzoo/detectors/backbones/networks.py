@@ -175,7 +175,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 class Backbone(nn.Module):
-    """A frozen network from uint8 images to the feature maps of the wanted layers, BatchNorm folded.
+    """A frozen network from uint8 images to the feature maps of the chosen layers, BatchNorm folded.
 
     Folding a BatchNorm into the convolution before it computes the same function, a quarter faster.
 
@@ -202,10 +202,10 @@ class Backbone(nn.Module):
 
     @classmethod
     def pretrained(cls, name: str, layers: tuple[str, ...]) -> tuple[Backbone, Weights]:
-        """Build the backbone `name` ("auto" included) with its published weights, and tell which file they are.
+        """Build the backbone `name` ("auto" included) with its published weights; also returns which file they are.
 
         Raises:
-            WeightsError: says how to provide the weights, or what is wrong with the file found.
+            WeightsError: says how to provide the weights, or what is wrong with the file.
         """
         weights = resolve_weights(name)
         backbone = cls(weights.name, layers)
@@ -220,25 +220,25 @@ class Backbone(nn.Module):
         return backbone
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """uint8 [B,3,H,W] to one float32 [B,C,h,w] per wanted layer, in the order of `layers`."""
-        return self.chosen(self.network(self.normalised(images, torch.float32)))
+        """uint8 [B,3,H,W] to one float32 [B,C,h,w] per chosen layer, in the order of `layers`."""
+        return self.select_layers(self.network(self.normalise(images, torch.float32)))
 
-    def normalised(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    def normalise(self, images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """The network's input, [B,3,H,W] channels last, of uint8 [B,3,H,W]."""
         x = images.contiguous(memory_format=torch.channels_last).float()
         return x.sub_(self.mean).div_(self.std).to(dtype)
 
-    def chosen(self, features: Iterator[torch.Tensor]) -> list[torch.Tensor]:
-        """The wanted layers, in the order of `layers`, of the outputs of layer1, layer2, layer3; no layer in vain."""
-        found: dict[str, torch.Tensor] = {}
+    def select_layers(self, features: Iterator[torch.Tensor]) -> list[torch.Tensor]:
+        """The chosen layers, in the order of `layers`, of the outputs of layer1 to layer3; computes none below them."""
+        outputs: dict[str, torch.Tensor] = {}
         for layer, output in zip(LAYERS, features, strict=True):
-            found[layer] = output
-            if all(wanted in found for wanted in self.layers):
+            outputs[layer] = output
+            if all(layer_name in outputs for layer_name in self.layers):
                 break
-        return [found[layer] for layer in self.layers]
+        return [outputs[layer] for layer in self.layers]
 
     def _fold(self) -> Backbone:
-        """Fold every BatchNorm into the convolution that stands before it, in place."""
+        """Fold every BatchNorm into the convolution before it, in place."""
         for module in list(self.network.modules()):
             children = list(module.named_children())
             for (_, conv), (name, norm) in pairwise(children):
@@ -262,15 +262,15 @@ def _fold_into(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
 
 def _load_published(network: nn.Module, published: Mapping[str, torch.Tensor], filename: str) -> None:
     """Load what the truncated network has; deeper layers of the file are left out, a missing tensor is an error."""
-    wanted = network.state_dict()
+    expected = network.state_dict()
     # Older published files lack BatchNorm's counters, which inference never reads.
-    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
-    missing = sorted(needed - published.keys())
+    required = {name for name in expected if not name.endswith("num_batches_tracked")}
+    missing = sorted(required - published.keys())
     if missing:
         raise WeightsError(f"{filename} lacks {len(missing)} tensors of this backbone, the first is {missing[0]}.")
-    for name in needed:
-        if published[name].shape != wanted[name].shape:
+    for name in required:
+        if published[name].shape != expected[name].shape:
             raise WeightsError(
-                f"{filename}: {name} has shape {list(published[name].shape)}, expected {list(wanted[name].shape)}."
+                f"{filename}: {name} has shape {list(published[name].shape)}, expected {list(expected[name].shape)}."
             )
-    network.load_state_dict({**wanted, **{name: published[name] for name in needed}})
+    network.load_state_dict({**expected, **{name: published[name] for name in required}})

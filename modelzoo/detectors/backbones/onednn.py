@@ -1,4 +1,4 @@
-"""The backbone's quickest pass here: convolution, bias, shortcut and ReLU as one kernel, weights packed once.
+"""The backbone's fastest forward pass: convolution, bias, shortcut and ReLU as one kernel, weights packed once.
 
 oneDNN can add a shortcut and apply the activation while a convolution's result is still in a register. PyTorch offers
 that through the operators its compiler emits; calling them directly needs no compiler on the machine. In float32 they
@@ -15,26 +15,26 @@ from torch.nn import functional
 
 from modelzoo.detectors.backbones.networks import Backbone, BasicBlock, ResNetFeatures, WideBottleneck
 
-Features = Callable[[torch.Tensor], list[torch.Tensor]]
-"""uint8 [B,3,H,W] to one [B,C,h,w] per wanted layer, channels last."""
+FeatureFunction = Callable[[torch.Tensor], list[torch.Tensor]]
+"""uint8 [B,3,H,W] to one [B,C,h,w] per chosen layer, channels last."""
 
 
-def quickest(backbone: Backbone, precision: torch.dtype) -> Features:
-    """The backbone computed in `precision`, on the device where it lies; the backbone itself stays as it is."""
+def fastest_forward(backbone: Backbone, precision: torch.dtype) -> FeatureFunction:
+    """The backbone computed in `precision`, on its own device; the backbone itself does not change."""
     network = backbone.network
     on_cpu = backbone.mean.device.type == "cpu"
     if on_cpu and isinstance(network, ResNetFeatures) and torch.backends.mkldnn.is_available():
-        return _Pass(backbone, FusedResNet(network, precision), precision)
+        return _ForwardPass(backbone, FusedResNet(network, precision), precision)
     if precision is torch.float32:
         return backbone
     copy = Backbone(backbone.name, backbone.layers, folded=True)
     copy.load_state_dict(backbone.state_dict())
     copy.to(backbone.mean.device)
     copy.network.to(dtype=precision).to(memory_format=torch.channels_last)
-    return _Pass(backbone, copy.network, precision)
+    return _ForwardPass(backbone, copy.network, precision)
 
 
-class _Pass:
+class _ForwardPass:
     """Normalises images as the backbone does, and runs another implementation of its network."""
 
     def __init__(self, backbone: Backbone, network: Callable[..., Iterator[torch.Tensor]], dtype: torch.dtype) -> None:
@@ -43,7 +43,7 @@ class _Pass:
         self.dtype = dtype
 
     def __call__(self, images: torch.Tensor) -> list[torch.Tensor]:
-        return self.backbone.chosen(self.network(self.backbone.normalised(images, self.dtype)))
+        return self.backbone.select_layers(self.network(self.backbone.normalise(images, self.dtype)))
 
 
 class FusedResNet:
@@ -70,7 +70,7 @@ class FusedResNet:
 
 
 class _Block:
-    """A residual block. It overwrites its input where no convolution stands in the shortcut: nobody reads it again,
+    """A residual block. It overwrites its input where the shortcut has no convolution: nobody reads it again,
     since the first block of every layer but the first has one, and the first reads the pooled stem."""
 
     def __init__(self, block: nn.Module, dtype: torch.dtype) -> None:
@@ -84,7 +84,7 @@ class _Block:
         y = x
         for convolution in self.first:
             y = convolution(y, relu=True)
-        return self.last.onto(self.shortcut(x) if self.shortcut else x, y)
+        return self.last.add_to(self.shortcut(x) if self.shortcut else x, y)
 
 
 class _Convolution:
@@ -106,9 +106,9 @@ class _Convolution:
         )
         return result
 
-    def onto(self, sum_: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """ReLU of `sum_` plus the convolution of x, written over `sum_`."""
+    def add_to(self, target: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """ReLU of `target` plus the convolution of x, written over `target`."""
         result: torch.Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            sum_, x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, "add", 1.0, "relu", [], ""
+            target, x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, "add", 1.0, "relu", [], ""
         )
         return result

@@ -130,23 +130,23 @@ class _NotFoundError(WeightsError):
 
 def _resolve(name: str, environ: Mapping[str, str], base_url: str, hub: Path, connect_seconds: float) -> Weights:
     filename = PUBLISHED[name]
-    found = _in_directory(name, environ.get(DIRECTORY_VARIABLE, "").strip())
-    if found:
-        return found
+    weights = _in_directory(name, environ.get(DIRECTORY_VARIABLE, "").strip())
+    if weights:
+        return weights
     if (hub / filename).is_file():
-        return _checked(name, hub / filename, "torch hub cache")
+        return _verified(name, hub / filename, "torch hub cache")
     if name in PACKAGED:
         module, package = PACKAGED[name]
         path = _packaged_file(module, filename)
         if path:
-            return _checked(name, path, f"Python package {package}")
+            return _verified(name, path, f"Python package {package}")
         reason = f"the Python package {package} is not installed (pip install {package})"
     elif environ.get(DOWNLOAD_VARIABLE, "").strip().lower() in ("0", "false", "no", "off"):
         reason = f"downloading is switched off ({DOWNLOAD_VARIABLE}=0)"
     else:
         try:
             _download(base_url + filename, hub / filename, connect_seconds)
-            return _checked(name, hub / filename, f"download from {base_url}")
+            return _verified(name, hub / filename, f"download from {base_url}")
         except (OSError, HTTPException) as error:
             reason = f"downloading {base_url}{filename} failed ({error})"
     raise _NotFoundError(
@@ -169,7 +169,7 @@ def _in_directory(name: str, directory: str) -> Weights | None:
         path = candidates[0]
         return Weights(name, path, f"{DIRECTORY_VARIABLE}: {path.name}", _sha256(path))
     published = folder / PUBLISHED[name]
-    return _checked(name, published, f"{DIRECTORY_VARIABLE}: {published.name}") if published.is_file() else None
+    return _verified(name, published, f"{DIRECTORY_VARIABLE}: {published.name}") if published.is_file() else None
 
 
 def _packaged_file(module: str, filename: str) -> Path | None:
@@ -180,7 +180,7 @@ def _packaged_file(module: str, filename: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _checked(name: str, path: Path, source: str) -> Weights:
+def _verified(name: str, path: Path, source: str) -> Weights:
     sha256 = _sha256(path)
     if not sha256.startswith(_published_prefix(path.name)):
         raise WeightsError(

@@ -1,1 +1,1 @@
-"""Ways to run a fitted detector. The detector is the reference; an engine gives the same maps, quicker."""
+"""Ways to run a fitted detector. The detector is the reference; an engine gives the same maps, faster."""

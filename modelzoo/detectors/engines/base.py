@@ -15,9 +15,9 @@ from modelzoo.detectors.errors import DetectorError
 AUTO = "auto"
 FP32, BF16, INT8 = "fp32", "bf16", "int8"
 PRECISIONS = (FP32, BF16, INT8)
-# Of the spread that good parts have among themselves: a precision that moves the score of a good part farther is
-# refused, even when it was asked for.
-MOST_TOLERATED = 1.0
+# In standard deviations of the scores of good parts: a precision that moves the score of a good part farther is
+# refused, even when it was requested.
+MAX_SCORE_SHIFT = 1.0
 TORCH, COMPILED, ONNXRUNTIME, OPENVINO = "torch", "compile", "onnxruntime", "openvino"
 
 
@@ -58,19 +58,21 @@ class Engine(ABC):
         """
 
 
-def moved_by(detector: Detector, scores: np.ndarray, reference: np.ndarray | None = None) -> float:
-    """How far other scores of its probe, float32 [n], lie from the reference, in spreads of its held-out scores.
+def score_shift_in_std(detector: Detector, scores: np.ndarray, reference: np.ndarray | None = None) -> float:
+    """How far other scores of its reference images, float32 [n], lie from its own, in standard deviations of its
+    held-out scores.
 
-    The reference is the detector itself, unless scores of its probe are given that were taken already.
+    Args:
+        reference: the detector's own scores of these images, where they are known already.
     """
-    reference = detector.score(detector.probe).scores if reference is None else reference
+    reference = detector.score(detector.reference_images).scores if reference is None else reference
     spread = float(np.std(detector.held_out_scores))
     return float(np.abs(scores - reference).max()) / spread if spread > 0 else 0.0
 
 
-def too_far(precision: str, moved: float) -> str:
-    """Why a precision is refused that moves scores by more than `MOST_TOLERATED`."""
+def precision_refusal(precision: str, shift: float) -> str:
+    """Why a precision is refused that moves scores by more than `MAX_SCORE_SHIFT`."""
     return (
-        f"In {precision} the score of a good part moves by {moved:.1f} times the spread that good parts have, more "
-        f"than {MOST_TOLERATED:g}: the threshold would no longer mean what it does."
+        f"In {precision} the score of a good part moves by {shift:.1f} times the spread that good parts have, more "
+        f"than {MAX_SCORE_SHIFT:g}: the threshold would no longer mean what it does."
     )

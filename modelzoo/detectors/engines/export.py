@@ -24,7 +24,14 @@ import torch
 
 from common.files import write_folder, write_whole
 from modelzoo.detectors.base import Detector
-from modelzoo.detectors.engines.base import FP32, INT8, MOST_TOLERATED, EngineUnavailable, moved_by, too_far
+from modelzoo.detectors.engines.base import (
+    FP32,
+    INT8,
+    MAX_SCORE_SHIFT,
+    EngineUnavailable,
+    precision_refusal,
+    score_shift_in_std,
+)
 from modelzoo.detectors.engines.portable import NETWORK, Portable
 from modelzoo.detectors.errors import DetectorError
 
@@ -35,12 +42,12 @@ PRECISIONS = (FP32, INT8)
 INPUT, OUTPUTS = "images", ("maps", "scores")
 LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime")
 # Of a map's largest value: how far float32 may lie from PyTorch's, by the order of summation.
-TOLERANCE = 1e-3
+MAP_TOLERANCE = 1e-3
 # A whole model is one protobuf message, which ends at 2 GiB.
-MOST_BYTES = 2**31 - 2**20
+MAX_MODEL_BYTES = 2**31 - 2**20
 # Constants of at least as many numbers are kept in half precision where that loses nothing.
-LARGE = 2**16
-_QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+MIN_HALVED_SIZE = 2**16
+_QUANTISED_OPERATORS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 class ExportRefused(DetectorError):
@@ -66,8 +73,8 @@ def onnx_model(detector: Detector, precision: str, cache: Path | None = None) ->
     """The model as a serialised ONNX message.
 
     Args:
-        precision: one of `PRECISIONS`. INT8 is calibrated on `detector.probe`.
-        cache: a folder for this very model. What was built is kept there and read the next time, unless it is
+        precision: one of `PRECISIONS`. INT8 is calibrated on `detector.reference_images`.
+        cache: a folder for this very model. What was built is stored there and read the next time, unless it is
             damaged or other versions of the libraries made it; where nothing can be written it is built each time. None
             builds anew.
 
@@ -76,20 +83,20 @@ def onnx_model(detector: Detector, precision: str, cache: Path | None = None) ->
     """
     if cache is None:
         return _build(detector, precision)
-    made_by = "-".join(f"{name}{_version(name)}" for name in LIBRARIES)
-    path = cache / f"{precision}-{made_by}.onnx"
-    kept = _read_sealed(path)
-    if kept is None:
-        kept = _build(detector, precision)
+    library_versions = "-".join(f"{name}{_version(name)}" for name in LIBRARIES)
+    path = cache / f"{precision}-{library_versions}.onnx"
+    model = _read_sealed(path)
+    if model is None:
+        model = _build(detector, precision)
         try:
-            _write_sealed(path, kept)
+            _write_sealed(path, model)
         except OSError as error:
             log.warning("The model for other runtimes could not be kept in %s (%s).", cache, error)
-    return kept
+    return model
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """An export on the disk: its folder, what the description says, and the bytes of the model."""
 
     directory: Path
@@ -97,8 +104,8 @@ class Exported:
     size_bytes: int
 
 
-def export(detector: Detector, directory: Path, precision: str, source: Mapping[str, Any]) -> Exported:
-    """Write `model.onnx` and `model.json` to a new folder, if the model scores the probe images as it should.
+def export(detector: Detector, directory: Path, precision: str, source: Mapping[str, Any]) -> ExportResult:
+    """Write `model.onnx` and `model.json` to a new folder, if the model scores the reference images as it should.
 
     Args:
         directory: must not exist; its parents are created. It is there whole or not at all.
@@ -140,11 +147,11 @@ def export(detector: Detector, directory: Path, precision: str, source: Mapping[
             (folder / DESCRIPTION).write_text(json.dumps(description, indent=2, allow_nan=False))
     except OSError as error:
         raise DetectorError(f"The export could not be written to {directory}: {error}.") from error
-    return Exported(directory, description, len(model))
+    return ExportResult(directory, description, len(model))
 
 
 def compare(detector: Detector, model: bytes, precision: str) -> dict[str, float | int]:
-    """How far an ONNX model lies from the detector on its probe images.
+    """How far an ONNX model lies from the detector on its reference images.
 
     Returns:
         images: their number; map_difference: largest difference from the same module in PyTorch, as a share of the
@@ -154,30 +161,30 @@ def compare(detector: Detector, model: bytes, precision: str) -> dict[str, float
         ExportRefused: when that is more than rounding (fp32) or than the spread of good parts.
     """
     runtime = library("onnxruntime", "onnxruntime")
-    probe = detector.probe
+    reference_images = detector.reference_images
     session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    maps, scores = session.run(OUTPUTS, {INPUT: probe.numpy()})
+    maps, scores = session.run(OUTPUTS, {INPUT: reference_images.numpy()})
     with torch.inference_mode():
-        wanted = Portable(detector)(probe.to(detector.device))[0].cpu().numpy()
-    difference = float(np.abs(maps - wanted).max() / max(float(wanted.max()), 1e-30))
-    moved = moved_by(detector, scores)
-    found = {"images": len(probe), "map_difference": difference, "moved": moved}
-    if precision == FP32 and not difference <= TOLERANCE:
+        expected = Portable(detector)(reference_images.to(detector.device))[0].cpu().numpy()
+    difference = float(np.abs(maps - expected).max() / max(float(expected.max()), 1e-30))
+    shift = score_shift_in_std(detector, scores)
+    parity = {"images": len(reference_images), "map_difference": difference, "moved": shift}
+    if precision == FP32 and not difference <= MAP_TOLERANCE:
         raise ExportRefused(
             f"The exported model's maps differ from the detector's by {difference:.2g} of their largest value, more "
-            f"than {TOLERANCE:g}. Nothing was written."
+            f"than {MAP_TOLERANCE:g}. Nothing was written."
         )
-    if not moved <= MOST_TOLERATED:
-        raise ExportRefused(f"{too_far(precision, moved)} Nothing was written; use fp32.")
-    return found
+    if not shift <= MAX_SCORE_SHIFT:
+        raise ExportRefused(f"{precision_refusal(precision, shift)} Nothing was written; use fp32.")
+    return parity
 
 
 def _build(detector: Detector, precision: str) -> bytes:
     onnx, _ = library("onnx", "onnx"), library("onnxscript", "onnxscript")
-    with _quiet(), torch.no_grad():
+    with _without_log_output(), torch.no_grad():
         program = torch.onnx.export(
             Portable(detector).eval(),
-            (detector.probe[:2].to(detector.device),),
+            (detector.reference_images[:2].to(detector.device),),
             input_names=[INPUT],
             output_names=list(OUTPUTS),
             dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -187,20 +194,20 @@ def _build(detector: Detector, precision: str) -> bytes:
     assert program is not None
     model = program.model_proto
     _halve_constants(onnx, model)
-    if model.ByteSize() > MOST_BYTES:
+    if model.ByteSize() > MAX_MODEL_BYTES:
         raise EngineUnavailable(
             f"This model has {model.ByteSize() / 1e9:.1f} GB, more than an ONNX file can hold; train it with fewer "
             "features or a smaller image size, or run it with torch."
         )
     if precision == INT8:
-        model = _quantised(onnx, model, detector)
+        model = _quantise(onnx, model, detector)
     return bytes(model.SerializeToString())
 
 
 def _halve_constants(onnx: Any, model: Any) -> None:
     """Keep large float32 constants in half precision where every value has one: the same numbers in half the file."""
     for constant in model.graph.initializer:
-        if constant.data_type != onnx.TensorProto.FLOAT or np.prod(constant.dims) < LARGE:
+        if constant.data_type != onnx.TensorProto.FLOAT or np.prod(constant.dims) < MIN_HALVED_SIZE:
             continue
         values = onnx.numpy_helper.to_array(constant)
         with np.errstate(over="ignore"):
@@ -212,19 +219,21 @@ def _halve_constants(onnx: Any, model: Any) -> None:
             model.graph.node.insert(0, cast)
 
 
-def _quantised(onnx: Any, model: Any, detector: Detector) -> Any:
+def _quantise(onnx: Any, model: Any, detector: Detector) -> Any:
     """Weights and activations of the network's convolutions and matrix products as 8-bit integers (QDQ)."""
     quantization = library("onnxruntime.quantization", "onnxruntime")
     weights = {constant.name for constant in model.graph.initializer if constant.name.startswith(NETWORK)}
-    chosen = [node.name for node in model.graph.node if node.op_type in _QUANTISED and weights & set(node.input)]
-    images = iter(detector.probe.numpy()[:, None])
+    chosen = [
+        node.name for node in model.graph.node if node.op_type in _QUANTISED_OPERATORS and weights & set(node.input)
+    ]
+    images = iter(detector.reference_images.numpy()[:, None])
 
     class Probe(quantization.CalibrationDataReader):  # type: ignore[name-defined]
         def get_next(self) -> dict[str, np.ndarray] | None:
             image = next(images, None)
             return None if image is None else {INPUT: image}
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, _without_log_output():
         target = Path(folder) / MODEL
         quantization.quantize_static(
             model,
@@ -240,8 +249,8 @@ def _quantised(onnx: Any, model: Any, detector: Detector) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporters tell a great deal about themselves."""
+def _without_log_output() -> Iterator[None]:
+    """The exporters log and warn a great deal."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -20,7 +20,7 @@ class TorchEngine(Engine):
 
     def __init__(self, detector: Detector, precision: str, cache: Path | None = None) -> None:
         super().__init__(detector, precision, cache)
-        self.scorer = detector.scorer(precision)
+        self.map_function = detector.map_function(precision)
 
     @classmethod
     def precisions(cls, detector: Detector) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ class TorchEngine(Engine):
             with torch.inference_mode():
                 if self.detector.device == "cuda":
                     images = images.pin_memory().to("cuda", non_blocking=True)
-                return np.asarray(self.scorer(images).cpu().numpy())
+                return np.asarray(self.map_function(images).cpu().numpy())
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
             raise MemoryError(str(error)) from error
@@ -49,8 +49,8 @@ class CompiledEngine(TorchEngine):
             raise EngineUnavailable("torch.compile needs a C++ compiler on this machine; use runtime torch.")
         mode = "reduce-overhead" if detector.device == "cuda" else "default"
         dtype = torch.bfloat16 if precision == BF16 else torch.float32
-        self.scorer = torch.compile(partial(detector.portable_maps, precision=dtype), mode=mode)
-        for images in (detector.probe[:1], detector.probe[:2]):
+        self.map_function = torch.compile(partial(detector.portable_maps, precision=dtype), mode=mode)
+        for images in (detector.reference_images[:1], detector.reference_images[:2]):
             self.maps(images)
 
 

@@ -1,4 +1,4 @@
-"""Choosing how a model is run on this machine: by a quick measurement, and never at the price of its verdicts."""
+"""Choosing how a model is run on this machine: by a short measurement, among precisions that keep its verdicts."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ import torch
 from PIL import Image
 
 from common.files import write_whole
-from modelzoo.detectors.base import Detector, Scored
+from modelzoo.detectors.base import BatchScores, Detector
 from modelzoo.detectors.engines.base import (
     AUTO,
     COMPILED,
     FP32,
-    MOST_TOLERATED,
+    MAX_SCORE_SHIFT,
     ONNXRUNTIME,
     OPENVINO,
     PRECISIONS,
     TORCH,
     Engine,
     EngineUnavailable,
-    moved_by,
-    too_far,
+    precision_refusal,
+    score_shift_in_std,
 )
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.preprocessing.input_rules import InputRules
-from modelzoo.detectors.preprocessing.pipeline import Prepared
+from modelzoo.detectors.preprocessing.pipeline import PreparedImage
 
 log = logging.getLogger(__name__)
 
-# Named by module, so that a runtime's library is imported only where that runtime is asked for.
+# Named by module, so that a runtime's library is imported only where that runtime is used.
 _ENGINES = {
     TORCH: "modelzoo.detectors.engines.native:TorchEngine",
     COMPILED: "modelzoo.detectors.engines.native:CompiledEngine",
@@ -46,33 +46,33 @@ _ENGINES = {
     OPENVINO: "modelzoo.detectors.engines.openvino:OpenVinoEngine",
 }
 RUNTIMES = tuple(_ENGINES)
-# `auto` takes a quicker precision only while it moves no probe's score by more than this share of the spread that good
-# parts have among themselves: then it moves no verdict that a second photograph of the part would not move as well.
-MOST_MOVED = 0.2
-ROUNDS = 5
+# `auto` takes a faster precision only while it moves no reference image's score by more than this share of the standard
+# deviation of good parts: then it moves no verdict that a second photograph of the part would not move as well.
+MAX_AUTO_SCORE_SHIFT = 0.2
+TIMING_ROUNDS = 5
 
 
 class Scorer:
-    """A fitted detector with the engine that was chosen for it. It scores as `Detector.score` does.
+    """A fitted detector with the engine chosen for it. It scores as `Detector.score` does.
 
     A batch that does not fit into the device's memory is cut in halves, and later ones are cut to what fitted.
 
     Attributes:
         choice: what was chosen and why, JSON-safe: runtime, precision, and for `auto` what each precision took and
-            how far it moved the probes' scores.
+            how far it moved the scores of the reference images.
     """
 
     def __init__(self, detector: Detector, engine: Engine, choice: dict[str, Any]) -> None:
         self.detector = detector
         self.engine = engine
         self.choice = choice
-        self._most = 0  # images at once; 0 while nothing was too much
+        self._max_batch = 0  # images at once; 0 while nothing was too much
 
-    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> Prepared:
+    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
         """As `Detector.prepare`."""
         return self.detector.prepare(image, rules)
 
-    def score(self, images: torch.Tensor) -> Scored:
+    def score(self, images: torch.Tensor) -> BatchScores:
         """As `Detector.score`.
 
         Raises:
@@ -80,9 +80,9 @@ class Scorer:
             MemoryError: when not even one image fits.
         """
         self.detector.check(images)
-        parts = [self._maps(part) for part in images.split(self._most or max(1, len(images)))]
+        parts = [self._maps(part) for part in images.split(self._max_batch or max(1, len(images)))]
         maps = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return Scored(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
+        return BatchScores(scores=maps.max(axis=(1, 2), initial=-np.inf), maps=maps)
 
     def _maps(self, images: torch.Tensor) -> np.ndarray:
         if not len(images):
@@ -92,14 +92,14 @@ class Scorer:
         except MemoryError:
             if len(images) == 1:
                 raise
-        self._most = (len(images) + 1) // 2
-        return np.concatenate([self._maps(half) for half in images.split(self._most)])
+        self._max_batch = (len(images) + 1) // 2
+        return np.concatenate([self._maps(half) for half in images.split(self._max_batch)])
 
 
 def open_scorer(
     detector: Detector, *, runtime: str = TORCH, precision: str = AUTO, cache: Path | None = None
 ) -> Scorer:
-    """The detector in a runtime and precision; `auto` measures which precision is quickest here.
+    """The detector in a runtime and precision; `auto` measures which precision is the fastest here.
 
     Args:
         cache: a folder for this very model, in which engines keep what they have built, and which precision `auto`
@@ -116,25 +116,25 @@ def open_scorer(
         raise DetectorError(f"There is no precision {precision!r}; there are {', '.join((AUTO, *PRECISIONS))}.")
     module, _, name = _ENGINES[runtime].partition(":")
     engine_class: type[Engine] = getattr(import_module(module), name)
-    offered = engine_class.precisions(detector)
+    available = engine_class.precisions(detector)
     if precision == AUTO:
-        return _quickest(detector, engine_class, offered, cache)
-    if precision not in offered:
+        return _auto_scorer(detector, engine_class, available, cache)
+    if precision not in available:
         raise EngineUnavailable(
             f"Precision {precision} is not to be had with runtime {runtime} for {detector.algorithm} here; "
-            f"there is {', '.join(offered)}."
+            f"there is {', '.join(available)}."
         )
-    engine = _opened(engine_class, detector, precision, cache)
+    engine = _open_engine(engine_class, detector, precision, cache)
     choice: dict[str, Any] = {"runtime": runtime, "precision": precision, "because": "it was asked for"}
     if (runtime, precision) != (TORCH, FP32):
-        moved = moved_by(detector, engine.maps(detector.probe).max(axis=(1, 2)))
-        if not moved <= MOST_TOLERATED:
-            raise EngineUnavailable(f"{too_far(precision, moved)} Use fp32 or auto.")
-        choice["moved"] = round(moved, 4)
+        shift = score_shift_in_std(detector, engine.maps(detector.reference_images).max(axis=(1, 2)))
+        if not shift <= MAX_SCORE_SHIFT:
+            raise EngineUnavailable(f"{precision_refusal(precision, shift)} Use fp32 or auto.")
+        choice["moved"] = round(shift, 4)
     return Scorer(detector, engine, choice)
 
 
-def _opened(engine_class: type[Engine], detector: Detector, precision: str, cache: Path | None) -> Engine:
+def _open_engine(engine_class: type[Engine], detector: Detector, precision: str, cache: Path | None) -> Engine:
     try:
         return engine_class(detector, precision, cache)
     except (DetectorError, MemoryError):
@@ -149,37 +149,39 @@ def _opened(engine_class: type[Engine], detector: Detector, precision: str, cach
         ) from error
 
 
-def _quickest(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
+def _auto_scorer(
+    detector: Detector, engine_class: type[Engine], available: tuple[str, ...], cache: Path | None
+) -> Scorer:
     """The precision that was chosen on this kind of machine before, else the one that a measurement chooses now.
 
     Measured anew at each start, a busy machine would now choose this precision and now that one, and the same image
     would get two scores.
     """
-    path = cache / f"precision-{engine_class.runtime}-{_machine(detector, offered)}.json" if cache else None
-    before = _read_choice(path, offered)
-    if before is not None:
-        engine = _opened(engine_class, detector, before["precision"], cache)
-        return Scorer(detector, engine, before)
-    scorer = _measured(detector, engine_class, offered, cache)
+    path = cache / f"precision-{engine_class.runtime}-{_machine_key(detector, available)}.json" if cache else None
+    stored = _read_choice(path, available)
+    if stored is not None:
+        engine = _open_engine(engine_class, detector, stored["precision"], cache)
+        return Scorer(detector, engine, stored)
+    scorer = _fastest_scorer(detector, engine_class, available, cache)
     if path is None:
         return scorer
-    stored = _write_choice(path, scorer.choice, offered)
+    stored = _write_choice(path, scorer.choice, available)
     if stored["precision"] == scorer.choice["precision"]:
         return scorer
     # Another process measured at the same time and was first: all of this machine score alike.
-    return Scorer(detector, _opened(engine_class, detector, stored["precision"], cache), stored)
+    return Scorer(detector, _open_engine(engine_class, detector, stored["precision"], cache), stored)
 
 
-def _machine(detector: Detector, offered: tuple[str, ...]) -> str:
+def _machine_key(detector: Detector, available: tuple[str, ...]) -> str:
     """What a measurement depends on, as 16 hexadecimal digits: processor or GPU, threads, PyTorch, what is offered."""
     if detector.device == "cuda":
         device = torch.cuda.get_device_name()
     else:
         device = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()}"
-    return hashlib.sha256("|".join((device, torch.__version__, *offered)).encode()).hexdigest()[:16]
+    return hashlib.sha256("|".join((device, torch.__version__, *available)).encode()).hexdigest()[:16]
 
 
-def _read_choice(path: Path | None, offered: tuple[str, ...]) -> dict[str, Any] | None:
+def _read_choice(path: Path | None, available: tuple[str, ...]) -> dict[str, Any] | None:
     """What `_write_choice` wrote; None where there is nothing, or nothing that can be used."""
     if path is None:
         return None
@@ -187,10 +189,10 @@ def _read_choice(path: Path | None, offered: tuple[str, ...]) -> dict[str, Any] 
         choice = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return choice if isinstance(choice, dict) and choice.get("precision") in offered else None
+    return choice if isinstance(choice, dict) and choice.get("precision") in available else None
 
 
-def _write_choice(path: Path, choice: dict[str, Any], offered: tuple[str, ...]) -> dict[str, Any]:
+def _write_choice(path: Path, choice: dict[str, Any], available: tuple[str, ...]) -> dict[str, Any]:
     """Stores the choice, whole or not at all, unless one is stored already; returns the one that counts."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,7 +201,7 @@ def _write_choice(path: Path, choice: dict[str, Any], offered: tuple[str, ...]) 
             with write_whole(path, replace=False) as out:
                 out.write(text.encode())
         except FileExistsError:
-            stored = _read_choice(path, offered)
+            stored = _read_choice(path, available)
             if stored is not None:
                 return stored
             with write_whole(path) as out:
@@ -209,27 +211,29 @@ def _write_choice(path: Path, choice: dict[str, Any], offered: tuple[str, ...]) 
     return choice
 
 
-def _measured(detector: Detector, engine_class: type[Engine], offered: tuple[str, ...], cache: Path | None) -> Scorer:
-    probe = detector.probe
-    engines = [_opened(engine_class, detector, precision, cache) for precision in offered]
-    scores = [engine.maps(probe).max(axis=(1, 2)) for engine in engines]
-    moved = [moved_by(detector, of, scores[0]) for of in scores]
+def _fastest_scorer(
+    detector: Detector, engine_class: type[Engine], available: tuple[str, ...], cache: Path | None
+) -> Scorer:
+    reference_images = detector.reference_images
+    engines = [_open_engine(engine_class, detector, precision, cache) for precision in available]
+    scores = [engine.maps(reference_images).max(axis=(1, 2)) for engine in engines]
+    shift = [score_shift_in_std(detector, engine_scores, scores[0]) for engine_scores in scores]
     times = [math.inf] * len(engines)
-    # Turn by turn, and the least counts: what else the machine does meanwhile then decides nothing.
-    for _ in range(ROUNDS):
+    # In turns, and the shortest time counts, so that other load on the machine does not decide.
+    for _ in range(TIMING_ROUNDS):
         for index, engine in enumerate(engines):
-            began = time.perf_counter()
-            engine.maps(probe[:1])
-            times[index] = min(times[index], (time.perf_counter() - began) * 1000)
-    allowed = [index for index, far in enumerate(moved) if index == 0 or far <= MOST_MOVED]
+            start = time.perf_counter()
+            engine.maps(reference_images[:1])
+            times[index] = min(times[index], (time.perf_counter() - start) * 1000)
+    allowed = [index for index, shift in enumerate(shift) if index == 0 or shift <= MAX_AUTO_SCORE_SHIFT]
     best = min(allowed, key=times.__getitem__)
     choice = {
         "runtime": engine_class.runtime,
-        "precision": offered[best],
+        "precision": available[best],
         "because": "it was the quickest here that keeps the scores",
         "measured": [
-            {"precision": precision, "ms": round(ms, 3), "moved": round(far, 4)}
-            for precision, ms, far in zip(offered, times, moved, strict=True)
+            {"precision": precision, "ms": round(ms, 3), "moved": round(shift, 4)}
+            for precision, ms, shift in zip(available, times, shift, strict=True)
         ],
     }
     return Scorer(detector, engines[best], choice)

@@ -21,9 +21,9 @@ from torch.nn import functional
 
 from modelzoo.detectors.base import ImageSource, Progress, no_progress
 from modelzoo.detectors.errors import DetectorError, TooFewImages
-from modelzoo.detectors.feature_spool import Spool
+from modelzoo.detectors.feature_spool import FeatureSpool
 from modelzoo.detectors.options import ORTHOGONAL, PCA, RANDOM, PadimConfig
-from modelzoo.detectors.padim.gaussians import Gaussians, LeftOut, Moments, Rest, UpperTriangular
+from modelzoo.detectors.padim.gaussians import Gaussians, LeaveBlockOut, Moments, PartialFitState, UpperTriangular
 from modelzoo.detectors.padim.reduction import (
     PrincipalComponents,
     Projection,
@@ -56,11 +56,11 @@ class Padim(PatchDetector):
     def partial_fit(self, source: ImageSource, *, progress: Progress = no_progress) -> Self:
         """Take in more good images, whether the model was just fitted or comes from an artifact.
 
-        The moments go on from those that the model tells: the whitening has half precision, so distances differ from
-        those of a model fitted on everything at once by some tenths of a percent; by more only where a first handful
-        of images told so little that their correlations were shrunk away. Reduction, preprocessing and backbone stay
-        as they are. The held-out scores so far stay (each is by a model that had not seen the image,
-        and only had fewer others), and those of the new images, left out of the new model, are added.
+        The moments are recovered from the model: the whitening has half precision, so distances differ from those of a
+        model fitted on everything at once by some tenths of a percent; by more only where the first images were so few
+        that their correlations were shrunk away. Reduction, preprocessing and backbone do not change. The held-out
+        scores so far stay (each is by a model that had not seen the image, and only had fewer others), and those of the
+        new images, left out of the new model, are added.
 
         Args:
             source: good images that the model has not seen, prepared by this detector's `preprocessing`; at least one.
@@ -86,7 +86,7 @@ class Padim(PatchDetector):
     def _fit(self, source: ImageSource, progress: Progress) -> np.ndarray:
         self._load_backbone(progress)
         with torch.inference_mode():
-            self._reduction = self._new_reduction(source, progress)
+            self._reduction = self._fit_reduction(source, progress)
             moments, scores = self._learn(None, source, progress)
             self._gaussians = Gaussians.estimate(moments, self.config.floor).compact()
         return scores
@@ -94,16 +94,18 @@ class Padim(PatchDetector):
     def _learn(self, moments: Moments | None, source: ImageSource, progress: Progress) -> tuple[Moments, np.ndarray]:
         """The moments, or new ones, with all images taken in, and the held-out scores of these images, float [n].
 
-        Images are decoded and described once: their features wait on the disk for the model that scores them.
+        Images are decoded and described once: their features are on the disk until the model scores them.
         """
-        with Spool() as spool:
+        with FeatureSpool() as spool:
             moments = self._accumulate(moments, source, spool, progress)
             progress(0.5, "estimating the held-out model")
             scores = self._held_out_scores(source, moments, spool, progress)
         progress(0.95, "estimating the model")
         return moments, scores
 
-    def _accumulate(self, moments: Moments | None, source: ImageSource, spool: Spool, progress: Progress) -> Moments:
+    def _accumulate(
+        self, moments: Moments | None, source: ImageSource, spool: FeatureSpool, progress: Progress
+    ) -> Moments:
         """Take all images in, and put their features into the spool."""
         for seen, features in self._stream(source, self.config.batch_size):
             positions = _by_position(features)
@@ -115,20 +117,22 @@ class Padim(PatchDetector):
             raise DetectorError("The image source is empty.")
         return moments
 
-    def _held_out_scores(self, source: ImageSource, moments: Moments, spool: Spool, progress: Progress) -> np.ndarray:
+    def _held_out_scores(
+        self, source: ImageSource, moments: Moments, spool: FeatureSpool, progress: Progress
+    ) -> np.ndarray:
         """Of the images of the source, all of them part of the moments: float [n]."""
-        # At least five parts, so that a small set is not halved to judge itself.
+        # At least five blocks, so that a small set is not halved.
         block = min(self.config.held_out_block, max(1, moments.n // 5))
-        left_out = LeftOut(moments, self.config.floor, block)
+        left_out = LeaveBlockOut(moments, self.config.floor, block)
         scores: list[float] = []
-        for features in self._again(source, spool, block):
+        for features in self._stream_again(source, spool, block):
             distances = left_out.distances(_by_position(features))
             scores += self._smooth(distances).amax((1, 2)).tolist()
             seen = len(scores)
             progress(0.5 + 0.45 * seen / len(source), f"scoring held-out image {seen} of {len(source)}")
         return np.array(scores)
 
-    def _again(self, source: ImageSource, spool: Spool, size: int) -> Iterator[torch.Tensor]:
+    def _stream_again(self, source: ImageSource, spool: FeatureSpool, size: int) -> Iterator[torch.Tensor]:
         """Features of all images once more, [b,C,h,w], from the spool if it holds them."""
         if spool.complete:
             for rows in spool.batches(size):
@@ -137,7 +141,7 @@ class Padim(PatchDetector):
             for _, features in self._stream(source, size):
                 yield features
 
-    def _measured(self, features: torch.Tensor) -> torch.Tensor:
+    def _maps_from_features(self, features: torch.Tensor) -> torch.Tensor:
         return self._smooth(self._gaussians.distances(_by_position(features)))
 
     def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
@@ -147,12 +151,12 @@ class Padim(PatchDetector):
             # The same as a convolution by ones and zeros, which every runtime lays out as it likes.
             chosen = functional.one_hot(reduction.tensor, sum(features.shape[1] for features in layers))
             reduction = Projection(chosen.T.float())
-        return self._measured(reduction(layers, self.grid))
+        return self._maps_from_features(reduction(layers, self.grid))
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
         return self._reduction(layers, self.grid)
 
-    def _new_reduction(self, source: ImageSource, progress: Progress) -> Reduction:
+    def _fit_reduction(self, source: ImageSource, progress: Progress) -> Reduction:
         config, available = self.config, self._channels()
         if config.n_features > available:
             raise DetectorError(
@@ -181,22 +185,22 @@ class Padim(PatchDetector):
             **self._backbone_tensors(),
             "reduction": self._reduction.tensor,
             "mean": gaussians.mean,
-            "whitening": gaussians.whitening.packed(),
+            "whitening": gaussians.whitening.pack(),
             "floor": torch.tensor(gaussians.floor, dtype=torch.float64),
-            **vars(gaussians.rest),
+            **vars(gaussians.partial_state),
         }
 
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         self._restore_backbone(tensors)
         positions, channels = self.grid[0] * self.grid[1], self.config.n_features
         reduction, mean, packed = tensors["reduction"], tensors["mean"], tensors["whitening"]
-        found = (reduction.shape[-1], *mean.shape, *packed.shape)
-        if found != (channels, positions, channels, positions, channels * (channels + 1) // 2):
+        shapes = (reduction.shape[-1], *mean.shape, *packed.shape)
+        if shapes != (channels, positions, channels, positions, channels * (channels + 1) // 2):
             raise DetectorError("The tensors do not have the shapes that the options ask for.")
         self._reduction = Selection(reduction) if self.config.reduction == RANDOM else Projection(reduction)
-        whitening = UpperTriangular.unpacked(packed, channels)
-        rest = Rest(**{name: tensors[name] for name in Rest.__dataclass_fields__})
-        self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), rest)
+        whitening = UpperTriangular.unpack(packed, channels)
+        partial_state = PartialFitState(**{name: tensors[name] for name in PartialFitState.__dataclass_fields__})
+        self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), partial_state)
 
 
 def _by_position(features: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Gaussians per position, from streamed moments: estimating them, measuring with them, leaving images out, going on.
+"""Gaussians per position, from streamed moments: estimation, distances, leave-block-out distances, partial fit.
 
 Shapes: B images, P positions of the grid, C features.
 """
@@ -12,12 +12,12 @@ from itertools import pairwise
 import torch
 
 # Positions that are factorised together: bounds the temporary matrices to some 10 MB each.
-CHUNK = 256
-EVERYWHERE = slice(None)
+CHUNK_SIZE = 256
+ALL_POSITIONS = slice(None)
 # When all good images are alike their variance is 0; the floor must still be positive.
-LEAST_FLOOR = 1e-6
+MIN_FLOOR = 1e-6
 # Beyond this shrinkage the rounding of the whitening, divided by what is left, would be larger than the covariance.
-MOST_SHRINKAGE = 0.99
+MAX_SHRINKAGE = 0.99
 
 
 class Moments:
@@ -57,10 +57,10 @@ class Moments:
     def central_cubes(self) -> torch.Tensor:
         """float32 [P,C], the sum of |x - mean|^2 (x - mean)."""
         mean = self.sum / self.n
-        turned = torch.empty_like(mean)
+        rotated = torch.empty_like(mean)
         for positions in _chunks(len(mean)):
-            turned[positions] = torch.bmm(self.products.symmetric(positions), mean[positions, :, None])[:, :, 0]
-        return self.cubes - 2 * turned + (2 * self.n * mean.square().sum(1) - self.squares.float())[:, None] * mean
+            rotated[positions] = torch.bmm(self.products.symmetric(positions), mean[positions, :, None])[:, :, 0]
+        return self.cubes - 2 * rotated + (2 * self.n * mean.square().sum(1) - self.squares.float())[:, None] * mean
 
     def central_fourths(self) -> torch.Tensor:
         """float64 [P], the sum of |x - mean|^4."""
@@ -96,8 +96,8 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class Rest:
-    """What the mean and the whitening do not tell: with it, more images can be taken in later.
+class PartialFitState:
+    """What the mean and the whitening do not hold: with it, more images can be added later.
 
     Attributes:
         variances: float64 [P], see `Moments.variances`.
@@ -113,15 +113,15 @@ class Rest:
     fourths: torch.Tensor
 
     @classmethod
-    def of(cls, moments: Moments) -> Rest:
+    def of(cls, moments: Moments) -> PartialFitState:
         """From the moments."""
         variances = moments.variances()
         cubes = moments.central_cubes() / _cubic_unit(moments.n, variances)
         return cls(variances, moments.shrinkage(), cubes.half(), moments.central_fourths())
 
-    def to(self, device: str) -> Rest:
+    def to(self, device: str) -> PartialFitState:
         """A copy on another device."""
-        return Rest(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        return PartialFitState(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
 
 class UpperTriangular:
@@ -145,10 +145,10 @@ class UpperTriangular:
     @classmethod
     def zeros(cls, positions: int, channels: int, device: torch.device | str = "cpu") -> UpperTriangular:
         """As many matrices of zeros."""
-        made = cls.empty(positions, channels, device)
-        for block in made.blocks:
+        result = cls.empty(positions, channels, device)
+        for block in result.blocks:
             block.zero_()
-        return made
+        return result
 
     @property
     def channels(self) -> int:
@@ -178,7 +178,7 @@ class UpperTriangular:
         for block, (start, end) in zip(self.blocks, _column_cuts(self.channels), strict=True):
             block.baddbmm_(columns[:, start:end], rows[:, :, :end])
 
-    def products(self, rows: torch.Tensor, positions: slice = EVERYWHERE) -> Iterator[torch.Tensor]:
+    def products(self, rows: torch.Tensor, positions: slice = ALL_POSITIONS) -> Iterator[torch.Tensor]:
         """rows, float32 [p,B,C], times the matrices of these positions: columns of the result, [p,c,B], in blocks."""
         vectors = rows.transpose(1, 2)
         for block in self.blocks:
@@ -189,21 +189,21 @@ class UpperTriangular:
         for block in self.blocks:
             block.copy_(block.half())
 
-    def packed(self) -> torch.Tensor:
+    def pack(self) -> torch.Tensor:
         """float16 [P,C(C+1)/2]: each triangle row by row."""
         rows, columns = _triangle(self.channels)
         return torch.cat([self.get(part)[:, rows, columns].half() for part in _chunks(len(self.blocks[-1]))])
 
     @classmethod
-    def unpacked(cls, packed: torch.Tensor, channels: int) -> UpperTriangular:
-        """The inverse of `packed`."""
-        made = cls.empty(len(packed), channels)
+    def unpack(cls, packed: torch.Tensor, channels: int) -> UpperTriangular:
+        """The inverse of `pack`."""
+        result = cls.empty(len(packed), channels)
         rows, columns = _triangle(channels)
         for part in _chunks(len(packed)):
             matrices = torch.zeros(len(packed[part]), channels, channels)
             matrices[:, rows, columns] = packed[part].float()
-            made.put(part, matrices)
-        return made
+            result.put(part, matrices)
+        return result
 
     def to(self, device: str) -> UpperTriangular:
         """On another device."""
@@ -225,48 +225,52 @@ class Gaussians:
         rest: what else is needed to go on from here.
     """
 
-    def __init__(self, n: int, mean: torch.Tensor, whitening: UpperTriangular, floor: float, rest: Rest) -> None:
+    def __init__(
+        self, n: int, mean: torch.Tensor, whitening: UpperTriangular, floor: float, partial_state: PartialFitState
+    ) -> None:
         self.n = n
         self.mean = mean
         self.whitening = whitening
         self.floor = floor
-        self.rest = rest
+        self.partial_state = partial_state
 
     @classmethod
-    def estimate(cls, moments: Moments, floor: float, *, left_out: int = 0) -> Gaussians:
+    def estimate(cls, moments: Moments, floor: float, *, n_left_out: int = 0) -> Gaussians:
         """From moments; `floor` is a fraction of the mean variance over all positions.
 
-        With `left_out` = b the scatter is divided by n - b: the matrix from which `LeftOut` subtracts b images.
+        With `n_left_out` = b the scatter is divided by n - b: the matrix from which `LeaveBlockOut` subtracts b images.
         """
-        rest = Rest.of(moments)
-        lift = max(floor * float(rest.variances.mean()), LEAST_FLOOR)
-        diagonal = rest.shrinkage * rest.variances.float() + lift
+        partial_state = PartialFitState.of(moments)
+        lift = max(floor * float(partial_state.variances.mean()), MIN_FLOOR)
+        diagonal = partial_state.shrinkage * partial_state.variances.float() + lift
         count, channels = moments.sum.shape
         whitening = UpperTriangular.empty(count, channels, moments.sum.device)
         identity = torch.eye(channels, device=moments.sum.device)
         for positions in _chunks(count):
-            weight = (1 - rest.shrinkage[positions]) / (moments.n - left_out)
+            weight = (1 - partial_state.shrinkage[positions]) / (moments.n - n_left_out)
             covariance = weight[:, None, None] * moments.scatter(positions)
             covariance += diagonal[positions, None, None] * identity
             factor = torch.linalg.cholesky(covariance, upper=True)
             inverse = torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=True)
             whitening.put(positions, inverse * lift**0.5)
-        return cls(moments.n, moments.mean, whitening, lift, rest)
+        return cls(moments.n, moments.mean, whitening, lift, partial_state)
 
     def moments(self) -> Moments:
-        """The moments that this was estimated from, about the mean, as far as half precision tells.
+        """The moments that this was estimated from, about the mean, as far as half precision holds them.
 
-        S is M less what was added to it, divided by 1 - r. Where nearly all of S was shrunk away nothing of it can be
-        told any more, and S = v I, which the shrinkage took for the best guess, stands in for it.
+        S is M less what was added to it, divided by 1 - r. Where nearly all of S was shrunk away it cannot be
+        recovered, and S = v I, which the shrinkage took for the best estimate, replaces it.
         """
-        rest, channels = self.rest, self.mean.shape[1]
+        partial_state, channels = self.partial_state, self.mean.shape[1]
         moments = Moments(self.mean)
         moments.n = self.n
-        moments.squares += self.n * channels * rest.variances
-        moments.cubes += rest.cubes.float() * _cubic_unit(self.n, rest.variances)
-        moments.fourths += rest.fourths
-        variances = rest.variances.float()
-        kept = torch.where(rest.shrinkage < MOST_SHRINKAGE, 1 / (1 - rest.shrinkage).clamp_min(1e-6), 0.0)
+        moments.squares += self.n * channels * partial_state.variances
+        moments.cubes += partial_state.cubes.float() * _cubic_unit(self.n, partial_state.variances)
+        moments.fourths += partial_state.fourths
+        variances = partial_state.variances.float()
+        inverse_weight = torch.where(
+            partial_state.shrinkage < MAX_SHRINKAGE, 1 / (1 - partial_state.shrinkage).clamp_min(1e-6), 0.0
+        )
         identity = torch.eye(channels, device=self.mean.device)
         for positions in _chunks(len(self.mean)):
             whitening = self.whitening.get(positions)
@@ -275,7 +279,7 @@ class Gaussians:
             )
             spherical = variances[positions, None, None] * identity
             shape = torch.bmm(factor.transpose(1, 2), factor) - self.floor * identity - spherical
-            moments.products.put(positions, self.n * (spherical + kept[positions, None, None] * shape))
+            moments.products.put(positions, self.n * (spherical + inverse_weight[positions, None, None] * shape))
         return moments
 
     def compact(self) -> Gaussians:
@@ -283,7 +287,7 @@ class Gaussians:
         self.whitening.round_to_half()
         return self
 
-    def whitened(self, features: torch.Tensor, positions: slice = EVERYWHERE) -> torch.Tensor:
+    def whiten(self, features: torch.Tensor, positions: slice = ALL_POSITIONS) -> torch.Tensor:
         """float32 [p,B,C]: sqrt(f) times the whitened deviations of features [P,B,C] at these positions."""
         deviations = features[positions] - self.mean[positions, None]
         return torch.cat(list(self.whitening.products(deviations, positions)), dim=1).transpose(1, 2)
@@ -297,11 +301,15 @@ class Gaussians:
 
     def to(self, device: str) -> None:
         """Move to a device."""
-        self.mean, self.whitening, self.rest = self.mean.to(device), self.whitening.to(device), self.rest.to(device)
+        self.mean, self.whitening, self.partial_state = (
+            self.mean.to(device),
+            self.whitening.to(device),
+            self.partial_state.to(device),
+        )
 
 
-class LeftOut:
-    """Distances of training images by the model that was never shown them, without fitting it.
+class LeaveBlockOut:
+    """Distances of training images by the model that was fitted without them, in closed form.
 
     Removing the b images D = [x_1 - m, ..., x_b - m] of n from a scatter T leaves T - D Z D^T, and the images deviate
     from the new mean by D Z, where Z = I + 11^T / (n - b). With M = a T + c I and the Gram matrix G = D^T M^-1 D of
@@ -312,8 +320,8 @@ class LeftOut:
     def __init__(self, moments: Moments, floor: float, block: int) -> None:
         self.n = moments.n
         self.block = block
-        self.gaussians = Gaussians.estimate(moments, floor, left_out=block)
-        self.weight = ((1 - self.gaussians.rest.shrinkage) / (moments.n - block)).double()
+        self.gaussians = Gaussians.estimate(moments, floor, n_left_out=block)
+        self.weight = ((1 - self.gaussians.partial_state.shrinkage) / (moments.n - block)).double()
 
     def distances(self, features: torch.Tensor) -> torch.Tensor:
         """float32 [B,P] of features [P,B,C], all of them part of the moments, B at most the block."""
@@ -322,7 +330,7 @@ class LeftOut:
         z = identity + 1 / (self.n - size)
         squared = features.new_empty(features.shape[:2], dtype=torch.float64)
         for part in _chunks(len(features)):
-            whitened = self.gaussians.whitened(features, part)
+            whitened = self.gaussians.whiten(features, part)
             gram = torch.bmm(whitened, whitened.transpose(1, 2)).double() / self.gaussians.floor
             zg = z @ gram
             inner = identity - self.weight[part, None, None] * zg
@@ -343,9 +351,9 @@ def _triangle(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _chunks(positions: int) -> list[slice]:
-    return [slice(first, first + CHUNK) for first in range(0, positions, CHUNK)]
+    return [slice(first, first + CHUNK_SIZE) for first in range(0, positions, CHUNK_SIZE)]
 
 
 def _cubic_unit(n: int, variances: torch.Tensor) -> torch.Tensor:
-    """float32 [P,1], never 0: the unit in which `Rest` keeps the cubes."""
+    """float32 [P,1], never 0: the unit in which `PartialFitState` keeps the cubes."""
     return (n * variances.clamp_min(1e-12) ** 1.5).float()[:, None]

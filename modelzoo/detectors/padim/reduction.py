@@ -36,22 +36,22 @@ class Reduction(ABC):
 
 
 class Selection(Reduction):
-    """Some channels as they are: the paper's reduction, and the quickest. `tensor`: int64 [C], ascending."""
+    """Some channels as they are: the paper's reduction, and the fastest. `tensor`: int64 [C], ascending."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         super().__init__(tensor)
-        self._of_layers: list[torch.Tensor] = []
+        self._channels_by_layer: list[torch.Tensor] = []
 
     def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
-        if len(self._of_layers) != len(layers):
-            self._of_layers = self._split([features.shape[1] for features in layers])
+        if len(self._channels_by_layer) != len(layers):
+            self._channels_by_layer = self._split([features.shape[1] for features in layers])
         joined = layers[0].new_empty(len(layers[0]), *grid, len(self.tensor), dtype=torch.float32)
         first = 0
-        for features, channels in zip(layers, self._of_layers, strict=True):
+        for features, channels in zip(layers, self._channels_by_layer, strict=True):
             end = first + len(channels)
             # Channels lie last in memory: chosen there, before anything is resampled, a position is one short copy.
             chosen = features.permute(0, 2, 3, 1).index_select(3, channels)
-            _write_resampled(chosen, joined[..., first:end])
+            _resample_into(chosen, joined[..., first:end])
             first = end
         return joined.permute(0, 3, 1, 2)
 
@@ -61,7 +61,7 @@ class Selection(Reduction):
         return [self.tensor[(self.tensor >= first) & (self.tensor < end)] - first for first, end in pairwise(bounds)]
 
     def to(self, device: str) -> Self:
-        self._of_layers = []
+        self._channels_by_layer = []
         return super().to(device)
 
 
@@ -72,23 +72,23 @@ class Projection(Reduction):
         # Projecting and resampling are both linear; each layer is projected where it has fewest positions.
         parts = self.tensor.split([features.shape[1] for features in layers])
         projected = [
-            resampled(functional.conv2d(features.float(), part.T[:, :, None, None]), grid)
+            resample(functional.conv2d(features.float(), part.T[:, :, None, None]), grid)
             for features, part in zip(layers, parts, strict=True)
         ]
         return torch.stack(projected).sum(0)
 
 
-def random_selection(available: int, wanted: int, seed: int) -> Selection:
-    """`wanted` of `available` channels, drawn."""
+def random_selection(available: int, n_features: int, seed: int) -> Selection:
+    """`n_features` of `available` channels, drawn."""
     generator = torch.Generator().manual_seed(seed)
-    return Selection(torch.randperm(available, generator=generator)[:wanted].sort().values)
+    return Selection(torch.randperm(available, generator=generator)[:n_features].sort().values)
 
 
-def random_projection(available: int, wanted: int, seed: int) -> Projection:
+def random_projection(available: int, n_features: int, seed: int) -> Projection:
     """A random semi-orthogonal matrix, as in later work on PaDiM (Kim et al. 2021, "Semi-orthogonal embedding for
     efficient unsupervised anomaly segmentation"): every channel has its say, and distances are kept on average."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(available, wanted, generator=generator, dtype=torch.float64)
+    drawn = torch.randn(available, n_features, generator=generator, dtype=torch.float64)
     return Projection(torch.linalg.qr(drawn).Q.float())
 
 
@@ -103,7 +103,7 @@ class PrincipalComponents:
 
     def add(self, layers: list[torch.Tensor], grid: Size) -> None:
         """Take in feature maps [B,d,*,*], resampled to the grid."""
-        joined = torch.cat([resampled(features, grid) for features in layers], dim=1)
+        joined = torch.cat([resample(features, grid) for features in layers], dim=1)
         rows = joined.flatten(2).transpose(1, 2).flatten(0, 1)
         if self.n == 0:
             self.shift = rows.mean(0, keepdim=True)
@@ -114,14 +114,14 @@ class PrincipalComponents:
         self.sum += y.sum(0, dtype=torch.float64)
         self.products += (y.T @ y).double()
 
-    def projection(self, wanted: int) -> Projection:
-        """On the `wanted` directions in which the features vary most."""
+    def projection(self, n_features: int) -> Projection:
+        """On the `n_features` directions in which the features vary most."""
         covariance = self.products / self.n - torch.outer(self.sum, self.sum) / self.n**2
         _, vectors = torch.linalg.eigh(covariance)  # ascending
-        return Projection(vectors[:, -wanted:].flip(1).float().contiguous())
+        return Projection(vectors[:, -n_features:].flip(1).float().contiguous())
 
 
-def resampled(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+def resample(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     """Features [B,C,h,w] on the grid: averaged where they are finer, repeated where they are coarser."""
     if tuple(features.shape[2:]) == grid:
         return features
@@ -130,11 +130,11 @@ def resampled(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     return functional.interpolate(features, grid, mode="nearest")
 
 
-def _write_resampled(chosen: torch.Tensor, target: torch.Tensor) -> None:
-    """`resampled` of features [B,h,w,c] in any precision, written to float32 [B,H,W,c]."""
+def _resample_into(chosen: torch.Tensor, target: torch.Tensor) -> None:
+    """`resample` of features [B,h,w,c] in any precision, written to float32 [B,H,W,c]."""
     (height, width), grid = chosen.shape[1:3], target.shape[1:3]
     rows, columns = grid[0] // height, grid[1] // width
     if (height * rows, width * columns) == tuple(grid):
         target.unflatten(2, (width, columns)).unflatten(1, (height, rows))[:] = chosen[:, :, None, :, None]
     else:
-        target[:] = resampled(chosen.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)
+        target[:] = resample(chosen.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)

@@ -1,4 +1,4 @@
-"""A few patches that stand for many."""
+"""Coreset sampling: a few patches that represent many."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import torch
 
 from modelzoo.detectors.options import RANDOM
 
-# Steps between two calls of `each`.
-STRIDE = 256
+# Steps between two calls of `on_progress`.
+PROGRESS_INTERVAL = 256
 
 
-def choose(
-    sampling: str, points: torch.Tensor, wanted: int, generator: torch.Generator, each: Callable[[int], None]
+def select_coreset(
+    sampling: str, points: torch.Tensor, size: int, generator: torch.Generator, on_progress: Callable[[int], None]
 ) -> torch.Tensor:
-    """Indices, int64 [m] on the device of the points, of at most `wanted` of the points, float32 [n,d].
+    """Indices, int64 [m] on the device of the points, of at most `size` of the points, float32 [n,d].
 
     Args:
         sampling: one of `options.SAMPLINGS`.
         generator: on the CPU; what is drawn is the same on every device.
-        each: told now and then how many have been chosen; it may raise to stop.
+        on_progress: gets now and then how many have been chosen; it may raise to stop.
     """
     if sampling == RANDOM:
-        return torch.randperm(len(points), generator=generator)[:wanted].to(points.device)
-    return _k_center(points, wanted, generator, each)
+        return torch.randperm(len(points), generator=generator)[:size].to(points.device)
+    return _k_center(points, size, generator, on_progress)
 
 
-def projected(points: torch.Tensor, dimensions: int, generator: torch.Generator) -> torch.Tensor:
+def project(points: torch.Tensor, dimensions: int, generator: torch.Generator) -> torch.Tensor:
     """float32 [n,dimensions], of [n,C] in any precision, by a random matrix that keeps distances on average (Johnson &
     Lindenstrauss 1984); the points themselves where they have no more dimensions than that."""
     if points.shape[1] <= dimensions:
@@ -37,7 +37,7 @@ def projected(points: torch.Tensor, dimensions: int, generator: torch.Generator)
 
 
 def _k_center(
-    points: torch.Tensor, wanted: int, generator: torch.Generator, each: Callable[[int], None]
+    points: torch.Tensor, size: int, generator: torch.Generator, on_progress: Callable[[int], None]
 ) -> torch.Tensor:
     """The greedy algorithm of Gonzalez 1985 ("Clustering to minimize the maximum intercluster distance"), at most
     twice as far from every point as the best choice: always take the point farthest from those taken.
@@ -50,7 +50,7 @@ def _k_center(
     step = torch.empty_like(squares)
     latest = int(torch.randint(len(points), (1,), generator=generator))
     chosen = [latest]
-    while len(chosen) < min(wanted, len(points)):
+    while len(chosen) < min(size, len(points)):
         torch.addmv(squares, points, points[latest], alpha=-2, out=step)
         torch.minimum(nearest, step.add_(squares[latest]), out=nearest)
         # Rounding must not let a point be taken twice.
@@ -60,6 +60,6 @@ def _k_center(
             break
         latest = int(farthest)
         chosen.append(latest)
-        if len(chosen) % STRIDE == 0:
-            each(len(chosen))
+        if len(chosen) % PROGRESS_INTERVAL == 0:
+            on_progress(len(chosen))
     return torch.tensor(chosen, device=points.device)

@@ -22,8 +22,8 @@ from modelzoo.detectors.base import ImageSource, Progress
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import PatchCoreConfig
 from modelzoo.detectors.patch_detector import PatchDetector
-from modelzoo.detectors.patchcore.coreset import choose, projected
-from modelzoo.detectors.patchcore.memory_bank import Memory
+from modelzoo.detectors.patchcore.coreset import project, select_coreset
+from modelzoo.detectors.patchcore.memory_bank import MemoryBank
 from modelzoo.detectors.smoothing import Size
 
 STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}  # pixels per position; borders are rounded up
@@ -38,7 +38,7 @@ class PatchCore(PatchDetector):
 
     def __init__(self, config: PatchCoreConfig, device: str = "cpu") -> None:
         super().__init__(config, device)
-        self._memory: Memory
+        self._memory_bank: MemoryBank
 
     @property
     def grid(self) -> Size:
@@ -52,21 +52,21 @@ class PatchCore(PatchDetector):
         with torch.inference_mode():
             candidates, images = self._candidates(source, progress)
             generator = torch.Generator().manual_seed(self.config.seed)
-            points = projected(candidates, self.config.projection, generator)
+            points = project(candidates, self.config.projection, generator)
             n, folds = len(source), min(self.config.folds, len(source))
             bounds = [n * fold // folds for fold in range(folds + 1)]
             scores: list[np.ndarray] = []
             for fold, (first, end) in enumerate(pairwise(bounds)):
                 share = 0.65 / folds
-                step = _Part(progress, 0.2 + share * fold, share, f"held-out part {fold + 1} of {folds}")
-                kept = ((images < first) | (images >= end)).nonzero()[:, 0]
-                memory = self._remember(candidates, points, kept, generator, step)
+                step = _PartProgress(progress, 0.2 + share * fold, share, f"held-out part {fold + 1} of {folds}")
+                indices = ((images < first) | (images >= end)).nonzero()[:, 0]
+                memory_bank = self._build_memory_bank(candidates, points, indices, generator, step)
                 for _, features in self._stream(source, self.config.batch_size, range(first, end)):
-                    scores.append(self._scored(features, memory).amax((1, 2)).cpu().numpy())
+                    scores.append(self._anomaly_maps(features, memory_bank).amax((1, 2)).cpu().numpy())
                     step(1.0)
             everything = torch.arange(len(candidates), device=candidates.device)
-            step = _Part(progress, 0.85, 0.15, "all images")
-            self._memory = self._remember(candidates, points, everything, generator, step)
+            step = _PartProgress(progress, 0.85, 0.15, "all images")
+            self._memory_bank = self._build_memory_bank(candidates, points, everything, generator, step)
         return np.concatenate(scores)
 
     def _candidates(self, source: ImageSource, progress: Progress) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,68 +78,72 @@ class PatchCore(PatchDetector):
         images: list[torch.Tensor] = []
         index = 0
         for seen, features in self._stream(source, self.config.batch_size):
-            for described in _rows(features):
+            for patch_features in _rows(features):
                 quota = limit * (index + 1) // n - limit * index // n
                 drawn = torch.randperm(patches, generator=generator)[:quota].to(self.device)
-                rows.append(described[drawn].half())
+                rows.append(patch_features[drawn].half())
                 images.append(torch.full((quota,), index, device=self.device))
                 index += 1
             progress(0.2 * seen / n, f"describing image {seen} of {n}")
         return torch.cat(rows), torch.cat(images)
 
-    def _remember(
+    def _build_memory_bank(
         self,
         candidates: torch.Tensor,
         points: torch.Tensor,
-        kept: torch.Tensor,
+        indices: torch.Tensor,
         generator: torch.Generator,
-        step: _Part,
-    ) -> Memory:
-        """The memory of some candidates [L,C], `kept` int64 [l], chosen by their projections [L,d]."""
+        step: _PartProgress,
+    ) -> MemoryBank:
+        """The memory bank of some candidates [L,C], `indices` int64 [l], chosen by their projections [L,d]."""
         config = self.config
-        wanted = max(1, round(config.coreset * len(kept)))
-        chosen = choose(config.sampling, points[kept], wanted, generator, lambda done: step(0.8 * done / wanted))
-        rows = candidates[kept[chosen]].float()
-        memory = Memory.in_cells(rows, generator) if config.probes else Memory.exact(rows)
+        size = max(1, round(config.coreset * len(indices)))
+        chosen = select_coreset(config.sampling, points[indices], size, generator, lambda done: step(0.8 * done / size))
+        rows = candidates[indices[chosen]].float()
+        memory_bank = MemoryBank.with_ivf(rows, generator) if config.probes else MemoryBank.exact(rows)
         step(0.8)
-        return memory
+        return memory_bank
 
-    def _scored(self, features: torch.Tensor, memory: Memory) -> torch.Tensor:
+    def _anomaly_maps(self, features: torch.Tensor, memory_bank: MemoryBank) -> torch.Tensor:
         """Smoothed maps, float32 [B,H,W], of features [B,C,h,w]."""
-        described = _rows(features)
-        count, patches, channels = described.shape
-        flat, indices = memory.nearest(described.reshape(-1, channels), max(1, self.config.probes))
+        patch_features = _rows(features)
+        count, patches, channels = patch_features.shape
+        flat, indices = memory_bank.nearest(patch_features.reshape(-1, channels), max(1, self.config.probes))
         distances = flat.reshape(count, patches)
-        neighbours = min(self.config.neighbours, len(memory.rows))
+        neighbours = min(self.config.neighbours, len(memory_bank.rows))
         if neighbours > 1 and count:
             worst = distances.argmax(1)
             image = torch.arange(count, device=worst.device)
             nearest = indices.reshape(count, patches)[image, worst]
-            distances = distances * memory.weights(described[image, worst], nearest, neighbours)[:, None]
+            distances = (
+                distances * memory_bank.reweighting_factor(patch_features[image, worst], nearest, neighbours)[:, None]
+            )
         return self._smooth(distances)
 
-    def _measured(self, features: torch.Tensor) -> torch.Tensor:
-        return self._scored(features, self._memory)
+    def _maps_from_features(self, features: torch.Tensor) -> torch.Tensor:
+        return self._anomaly_maps(features, self._memory_bank)
 
     def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
         """Differs from the detector where its search in cells misses the nearest row: here all of them are searched.
 
         A distance is then smaller, by as much as the search in cells has missed.
         """
-        described = _rows(self._describe_patches(self._portable_layers(images, precision)))
-        rows = self._memory.rows
+        patch_features = _rows(self._describe_patches(self._portable_layers(images, precision)))
+        rows = self._memory_bank.rows
         squares = rows.square().sum(1)
-        nearest = (squares - 2 * described @ rows.T).argmin(2)  # [B,P]; |q - m|^2 less |q|^2 does not change the order
-        distances = torch.linalg.vector_norm(described - rows[nearest], dim=2)
+        nearest = (squares - 2 * patch_features @ rows.T).argmin(
+            2
+        )  # [B,P]; |q - m|^2 less |q|^2 does not change the order
+        distances = torch.linalg.vector_norm(patch_features - rows[nearest], dim=2)
         neighbours = min(self.config.neighbours, len(rows))
         if neighbours > 1:
             worst = distances.argmax(1, keepdim=True)
-            query = described.gather(1, worst[:, :, None].expand(-1, -1, described.shape[2]))  # [B,1,C]
-            found = rows[nearest.gather(1, worst)]
-            around = (squares - 2 * (found @ rows.T)[:, 0]).topk(neighbours, dim=1, largest=False).indices
+            query = patch_features.gather(1, worst[:, :, None].expand(-1, -1, patch_features.shape[2]))  # [B,1,C]
+            nearest_row = rows[nearest.gather(1, worst)]
+            around = (squares - 2 * (nearest_row @ rows.T)[:, 0]).topk(neighbours, dim=1, largest=False).indices
             spread = torch.linalg.vector_norm(query - rows[around], dim=2).logsumexp(1)
-            weights = 1 - torch.exp(torch.linalg.vector_norm(query - found, dim=2)[:, 0] - spread)
-            distances = distances * weights[:, None]
+            reweighting_factor = 1 - torch.exp(torch.linalg.vector_norm(query - nearest_row, dim=2)[:, 0] - spread)
+            distances = distances * reweighting_factor[:, None]
         return self._smooth(distances)
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
@@ -154,15 +158,15 @@ class PatchCore(PatchDetector):
         return torch.cat(joined, dim=1)
 
     def _move_model(self) -> None:
-        self._memory.to(self.device)
+        self._memory_bank.to(self.device)
 
     def _tensors(self) -> dict[str, torch.Tensor]:
-        memory = self._memory
+        memory_bank = self._memory_bank
         return {
             **self._backbone_tensors(),
-            "memory": memory.rows.half(),
-            "sizes": memory.sizes,
-            "centres": memory.centres,
+            "memory": memory_bank.rows.half(),
+            "sizes": memory_bank.sizes,
+            "centres": memory_bank.centres,
         }
 
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -170,10 +174,10 @@ class PatchCore(PatchDetector):
         rows, sizes, centres = tensors["memory"], tensors["sizes"], tensors["centres"]
         if rows.shape[1:] != (self._channels(),) or len(sizes) != len(centres) or int(sizes.sum()) != len(rows):
             raise DetectorError("The tensors do not have the shapes that the options ask for.")
-        self._memory = Memory(rows.float(), sizes, centres)
+        self._memory_bank = MemoryBank(rows.float(), sizes, centres)
 
 
-class _Part:
+class _PartProgress:
     """Reports the progress of one part of the work, which takes `share` of the whole from `start` on."""
 
     def __init__(self, progress: Progress, start: float, share: float, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A memory of patches of good parts, and what in it lies nearest to a patch.
+"""The memory bank of patches of good parts, and nearest-neighbour search in it.
 
 Shapes: M rows, Q queries, C features, K cells.
 """
@@ -11,11 +11,11 @@ import torch
 
 # Steps of k-means: the cells only decide where to look first, they need not be the best.
 K_MEANS_STEPS = 10
-# Distances held at once, 64 MB.
-MOST_DISTANCES = 2**24
+# Distances in memory at once, 64 MB.
+MAX_DISTANCES = 2**24
 
 
-class Memory:
+class MemoryBank:
     """Rows in cells, searched in the cells whose centres are nearest to the query.
 
     An inverted file (Jégou et al. 2011, "Product quantization for nearest neighbor search"). Looking in fewer than
@@ -36,21 +36,21 @@ class Memory:
 
     @classmethod
     def exact(cls, rows: torch.Tensor) -> Self:
-        """All rows [M,C] in one cell."""
+        """All rows [M,C] in one cell: an exhaustive search."""
         rows = rows.half().float()
         return cls(rows, torch.tensor([len(rows)]), rows.mean(0, keepdim=True))
 
     @classmethod
-    def in_cells(cls, rows: torch.Tensor, generator: torch.Generator) -> Self:
-        """As many cells as cells have rows on average, by k-means (Lloyd's steps)."""
+    def with_ivf(cls, rows: torch.Tensor, generator: torch.Generator) -> Self:
+        """An inverted file: as many cells as cells have rows on average, by k-means (Lloyd's steps)."""
         rows = rows.half().float()
         k = max(1, round(len(rows) ** 0.5))
         centres = rows[torch.randperm(len(rows), generator=generator)[:k].to(rows.device)]
         for _ in range(K_MEANS_STEPS):
-            member = torch.nn.functional.one_hot(_nearest(rows, centres), k).T.to(rows.dtype)
-            counts = member.sum(1, keepdim=True)
+            membership = torch.nn.functional.one_hot(_nearest(rows, centres), k).T.to(rows.dtype)
+            counts = membership.sum(1, keepdim=True)
             # A product instead of scattered additions: the same sum on every run, on a GPU too.
-            centres = torch.where(counts > 0, member @ rows / counts.clamp_min(1), centres)
+            centres = torch.where(counts > 0, membership @ rows / counts.clamp_min(1), centres)
         cells = _nearest(rows, centres)
         return cls(rows[cells.argsort(stable=True)], cells.bincount(minlength=k).cpu(), centres)
 
@@ -60,13 +60,13 @@ class Memory:
         Args:
             probes: cells to look in.
         """
-        chunk = max(1, MOST_DISTANCES // max(int(self.sizes.max()), len(self.centres)))
+        chunk = max(1, MAX_DISTANCES // max(int(self.sizes.max()), len(self.centres)))
         parts = [self._search(part, probes) for part in queries.split(chunk)]
         indices = torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device=queries.device)
         # Once more without the cancellation of |q|^2 - 2 q m + |m|^2.
         return torch.linalg.vector_norm(queries - self.rows[indices], dim=1), indices
 
-    def weights(self, queries: torch.Tensor, indices: torch.Tensor, neighbours: int) -> torch.Tensor:
+    def reweighting_factor(self, queries: torch.Tensor, indices: torch.Tensor, neighbours: int) -> torch.Tensor:
         """How much to trust that a query is far from everything good, float32 [Q] below 1: PatchCore's equation 7.
 
         One minus the share of the nearest row's exp(distance) among those of its own `neighbours` nearest rows, itself
@@ -88,24 +88,24 @@ class Memory:
         cells = _squared(queries, self.centres).topk(probes, dim=1, largest=False).indices.flatten()
         # All questions to a cell together: one product each.
         order = cells.argsort(stable=True)
-        asking = order // probes
+        query_of = order // probes
         counts = cells.bincount(minlength=len(self.centres)).tolist()
-        least, found = queries.new_empty(len(order)), torch.empty_like(order)
+        smallest, nearest_row = queries.new_empty(len(order)), torch.empty_like(order)
         done = first = 0
         for count, size in zip(counts, self.sizes.tolist(), strict=True):
             part, rows = slice(done, done + count), slice(first, first + size)
             if count and size:
                 # |q - m|^2 less |q|^2, which does not change the order
-                distances = torch.addmm(self._squares[rows], queries[asking[part]], self.rows[rows].T, alpha=-2)
-                least[part], where = distances.min(1)
-                found[part] = where + first
+                distances = torch.addmm(self._squares[rows], queries[query_of[part]], self.rows[rows].T, alpha=-2)
+                smallest[part], where = distances.min(1)
+                nearest_row[part] = where + first
             else:
-                least[part] = torch.inf
+                smallest[part] = torch.inf
             done, first = done + count, first + size
-        back = torch.empty_like(order)
-        back[order] = torch.arange(len(order), device=order.device)
-        back = back.view(-1, probes)
-        return found[back.gather(1, least[back].argmin(1, keepdim=True))[:, 0]]
+        position = torch.empty_like(order)
+        position[order] = torch.arange(len(order), device=order.device)
+        position = position.view(-1, probes)
+        return nearest_row[position.gather(1, smallest[position].argmin(1, keepdim=True))[:, 0]]
 
 
 def _squared(queries: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

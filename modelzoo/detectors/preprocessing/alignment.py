@@ -32,14 +32,14 @@ STEP = 32
 MARGIN = 0.05
 REACH = 0.005
 # The region reaches to where this share of the good parts was seen.
-LEAST_SEEN = 0.05
+MIN_SEEN_SHARE = 0.05
 # A part covers so much of the picture, and its length is so many times its width.
-LEAST_AREA, MOST_AREA = 0.005, 0.75
-LEAST_ELONGATION = 1.25
-# In so many of the good pictures there must be one before alignment is worth thinking of.
-LEAST_SHARE = 0.95
-# How far the fine alignment may correct the coarse one: what is further off has found something else.
-MOST_SHIFT, MOST_TURN = 0.06, math.radians(6)
+MIN_AREA, MAX_AREA = 0.005, 0.75
+MIN_ELONGATION = 1.25
+# The share of the good pictures in which a part must be found for alignment to be considered.
+MIN_SEGMENTED_SHARE = 0.95
+# How far the fine alignment may correct the coarse one: a larger correction has converged on something else.
+MAX_SHIFT, MAX_ROTATION = 0.06, math.radians(6)
 FLIP_ROUNDS, FINE_ROUNDS = 3, 3
 _STOP = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-4)
 
@@ -62,7 +62,7 @@ class Silhouette:
     elongation: float
     area: float
 
-    def turned(self) -> Silhouette:
+    def flipped(self) -> Silhouette:
         """The same with the axis pointing the other way."""
         return replace(self, angle=self.angle + math.pi)
 
@@ -95,9 +95,9 @@ def segment(distance: np.ndarray, contrast: float) -> Silhouette:
     contours, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     areas = sorted((cv2.contourArea(contour) for contour in contours), reverse=True)
     pixels = binary.size
-    if not areas or areas[0] < LEAST_AREA * pixels:
+    if not areas or areas[0] < MIN_AREA * pixels:
         raise NotComparable("no_part_found", "No part can be told from the background.")
-    if areas[0] > MOST_AREA * pixels:
+    if areas[0] > MAX_AREA * pixels:
         raise NotComparable("no_part_found", "The part fills the picture; there is no background around it.")
     if len(areas) > 1 and areas[1] > 0.5 * areas[0]:
         raise NotComparable("several_parts", "There is more than one part in the picture.")
@@ -115,7 +115,7 @@ def segment(distance: np.ndarray, contrast: float) -> Silhouette:
 
 
 @dataclass(frozen=True)
-class Parts:
+class SegmentedParts:
     """The parts of several good pictures.
 
     Attributes:
@@ -126,7 +126,7 @@ class Parts:
     """
 
     contrast: float
-    found: dict[int, Silhouette]
+    silhouettes: dict[int, Silhouette]
     reasons: dict[str, int]
     share: float
 
@@ -137,16 +137,16 @@ class Parts:
         noise = float(np.median([background.noise.max() for background in backgrounds]))
         otsu = [cv2.threshold(distance, 0, 255, cv2.THRESH_OTSU)[0] for distance in distances]
         contrast = max(float(np.median(otsu)), 4 * noise)
-        found: dict[int, Silhouette] = {}
+        silhouettes: dict[int, Silhouette] = {}
         reasons: dict[str, int] = {}
         for index, (distance, background) in enumerate(zip(distances, backgrounds, strict=True)):
             try:
-                if not background.is_one:
+                if not background.is_usable:
                     raise NotComparable("no_background", "There is no even background around the part.")
-                found[index] = segment(distance, contrast)
+                silhouettes[index] = segment(distance, contrast)
             except NotComparable as error:
                 reasons[error.reason] = reasons.get(error.reason, 0) + 1
-        return cls(contrast, found, reasons, len(found) / max(1, len(pictures)))
+        return cls(contrast, silhouettes, reasons, len(silhouettes) / max(1, len(pictures)))
 
 
 @dataclass(frozen=True)
@@ -178,8 +178,8 @@ class PoseAlignment:
         template: float32 [height/2, width/2], the mean good part less its background, grey levels.
         region: uint8 [height/2, width/2], 1 where good parts were seen.
         area: median share of the picture that a good part covers.
-        correlation: the least of a good part with the template.
-        margin: the least by which a good part's direction was clear.
+        correlation: the smallest of a good part with the template.
+        margin: the smallest by which one direction of a good part fitted better than the other.
     """
 
     contrast: float
@@ -197,7 +197,7 @@ class PoseAlignment:
         cls,
         pictures: Sequence[np.ndarray],
         backgrounds: Sequence[Background],
-        parts: Parts,
+        parts: SegmentedParts,
         image_size: tuple[int, int],
     ) -> tuple[Self, dict[str, Any]]:
         """Learn from good pictures, float32 [h,w,3] in grey levels, and say what was seen.
@@ -212,60 +212,69 @@ class PoseAlignment:
         Raises:
             DetectorError: when most pictures show no part that could be aligned.
         """
-        seen: dict[str, Any] = {"segmented": parts.share, "not_segmented": parts.reasons, "contrast": parts.contrast}
-        if parts.share < LEAST_SHARE or len(parts.found) < 2:
+        evidence: dict[str, Any] = {
+            "segmented": parts.share,
+            "not_segmented": parts.reasons,
+            "contrast": parts.contrast,
+        }
+        if parts.share < MIN_SEGMENTED_SHARE or len(parts.silhouettes) < 2:
             raise DetectorError(
                 f"A part could be told from its background in {parts.share:.0%} of the good images only."
             )
-        silhouettes = list(parts.found.values())
+        silhouettes = list(parts.silhouettes.values())
         elongation = float(np.quantile([silhouette.elongation for silhouette in silhouettes], 0.05))
-        seen["elongation"] = elongation
-        if elongation < LEAST_ELONGATION:
+        evidence["elongation"] = elongation
+        if elongation < MIN_ELONGATION:
             raise DetectorError(
-                f"The part is too round to have an axis (length to width {elongation:.2f}, {LEAST_ELONGATION} needed)."
+                f"The part is too round to have an axis (length to width {elongation:.2f}, {MIN_ELONGATION} needed)."
             )
-        greys = [foreground(pictures[index], backgrounds[index]) for index in parts.found]
+        greys = [foreground(pictures[index], backgrounds[index]) for index in parts.silhouettes]
         area = float(np.median([silhouette.area for silhouette in silhouettes]))
         # Which way an axis points is not known yet: the first layout has room for both.
-        draft = cls._blank(parts.contrast, area, *_layout(silhouettes, image_size, both_ways=True))
-        directed = draft._directed(greys, silhouettes)
-        layout = _layout(directed, image_size)
-        fitted = cls._blank(parts.contrast, area, *layout)._learned(greys, directed)
-        seen |= {"least_correlation": fitted.correlation, "least_margin": fitted.margin, "area": fitted.area}
-        return fitted, seen
+        draft = cls._without_template(parts.contrast, area, *_layout(silhouettes, image_size, either_direction=True))
+        oriented = draft._orient(greys, silhouettes)
+        layout = _layout(oriented, image_size)
+        fitted = cls._without_template(parts.contrast, area, *layout)._fit_template(greys, oriented)
+        evidence |= {"least_correlation": fitted.correlation, "least_margin": fitted.margin, "area": fitted.area}
+        return fitted, evidence
 
     @classmethod
-    def _blank(cls, contrast: float, area: float, size: tuple[int, int], scale: float, offset: np.ndarray) -> Self:
+    def _without_template(
+        cls, contrast: float, area: float, size: tuple[int, int], scale: float, offset: np.ndarray
+    ) -> Self:
         half = (size[0] // 2, size[1] // 2)
         template, region = np.zeros(half, np.float32), np.zeros(half, np.uint8)
         return cls(contrast, size, scale, offset, template, region, area, correlation=0.0, margin=0.0)
 
-    def _directed(self, greys: Sequence[np.ndarray], silhouettes: Sequence[Silhouette]) -> list[Silhouette]:
+    def _orient(self, greys: Sequence[np.ndarray], silhouettes: Sequence[Silhouette]) -> list[Silhouette]:
         """All axes pointing the same way: as the first part's at the start, then as the mean of all."""
         both = [
-            (self._view(grey, self._coarse(silhouette)), self._view(grey, self._coarse(silhouette.turned())))
+            (
+                self._view(grey, self._coarse_matrix(silhouette)),
+                self._view(grey, self._coarse_matrix(silhouette.flipped())),
+            )
             for grey, silhouette in zip(greys, silhouettes, strict=True)
         ]
         template = both[0][0]
         for _ in range(FLIP_ROUNDS):
-            turned = [_correlation(b, template) > _correlation(a, template) for a, b in both]
-            template = _mean([pair[turn] for pair, turn in zip(both, turned, strict=True)])
-        return [s.turned() if turn else s for s, turn in zip(silhouettes, turned, strict=True)]
+            flipped = [_correlation(b, template) > _correlation(a, template) for a, b in both]
+            template = _mean([pair[turn] for pair, turn in zip(both, flipped, strict=True)])
+        return [s.flipped() if turn else s for s, turn in zip(silhouettes, flipped, strict=True)]
 
-    def _learned(self, greys: Sequence[np.ndarray], silhouettes: Sequence[Silhouette]) -> Self:
+    def _fit_template(self, greys: Sequence[np.ndarray], silhouettes: Sequence[Silhouette]) -> Self:
         """Template, region and what is usual, from good parts whose axes point the same way."""
-        matrices = [self._coarse(silhouette) for silhouette in silhouettes]
+        matrices = [self._coarse_matrix(silhouette) for silhouette in silhouettes]
         views = [self._view(grey, matrix) for grey, matrix in zip(greys, matrices, strict=True)]
         for _ in range(FINE_ROUNDS):
             template = _mean(views)
-            matrices = [self._fine(grey, m, template) for grey, m in zip(greys, matrices, strict=True)]
+            matrices = [self._refined_matrix(grey, m, template) for grey, m in zip(greys, matrices, strict=True)]
             views = [self._view(grey, matrix) for grey, matrix in zip(greys, matrices, strict=True)]
         template = _mean(views)
         masks = [
             self._view(silhouette.mask.astype(np.float32), matrix, blur=0)
             for silhouette, matrix in zip(silhouettes, matrices, strict=True)
         ]
-        fitted = replace(self, template=template, region=(np.mean(masks, axis=0) > LEAST_SEEN).astype(np.uint8))
+        fitted = replace(self, template=template, region=(np.mean(masks, axis=0) > MIN_SEEN_SHARE).astype(np.uint8))
         poses = [fitted._pose(grey, silhouette) for grey, silhouette in zip(greys, silhouettes, strict=True)]
         return replace(
             fitted,
@@ -299,14 +308,16 @@ class PoseAlignment:
 
     def _pose(self, grey: np.ndarray, silhouette: Silhouette) -> Pose:
         """The better of the two directions, made exact."""
-        ways = [silhouette, silhouette.turned()]
-        fits = [_correlation(self._view(grey, self._coarse(way)), self.template) for way in ways]
+        directions = [silhouette, silhouette.flipped()]
+        fits = [
+            _correlation(self._view(grey, self._coarse_matrix(direction)), self.template) for direction in directions
+        ]
         best = int(np.argmax(fits))
-        matrix = self._fine(grey, self._coarse(ways[best]), self.template)
+        matrix = self._refined_matrix(grey, self._coarse_matrix(directions[best]), self.template)
         correlation = _correlation(self._view(grey, matrix), self.template)
-        return Pose(matrix, ways[best], correlation, fits[best] - fits[1 - best])
+        return Pose(matrix, directions[best], correlation, fits[best] - fits[1 - best])
 
-    def seen(self, picture: np.ndarray, background: Background) -> np.ndarray:
+    def aligned_view(self, picture: np.ndarray, background: Background) -> np.ndarray:
         """The aligned part less its background at half the resolution, float32 [height/2,width/2], grey levels.
 
         Raises:
@@ -323,11 +334,11 @@ class PoseAlignment:
             pose: of the picture.
             inside: bool [height,width], false beyond the picture's edge.
         """
-        own = self._view(pose.silhouette.mask.astype(np.float32), pose.matrix, blur=0) > 0.5
+        own_mask = self._view(pose.silhouette.mask.astype(np.float32), pose.matrix, blur=0) > 0.5
         reach = max(1, round(REACH * self.size[1] / 2))
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-        grown = cv2.dilate((own | (self.region > 0)).astype(np.uint8), disc).astype(np.float32)
-        soft = cv2.GaussianBlur(grown, (0, 0), reach / 2)
+        region = cv2.dilate((own_mask | (self.region > 0)).astype(np.uint8), disc).astype(np.float32)
+        soft = cv2.GaussianBlur(region, (0, 0), reach / 2)
         return np.asarray(cv2.resize(soft, self.size[::-1], interpolation=cv2.INTER_LINEAR) * inside, dtype=np.float32)
 
     def describe(self) -> dict[str, Any]:
@@ -358,7 +369,7 @@ class PoseAlignment:
             region=tensors["region"].astype(np.uint8),
         )
 
-    def _coarse(self, silhouette: Silhouette) -> np.ndarray:
+    def _coarse_matrix(self, silhouette: Silhouette) -> np.ndarray:
         """Centre of mass and principal axis."""
         cosine, sine = math.cos(silhouette.angle), math.sin(silhouette.angle)
         turn = np.array([[cosine, -sine], [sine, cosine]])
@@ -368,7 +379,7 @@ class PoseAlignment:
         matrix[:2, 2] = silhouette.centre + turn @ self.offset - matrix[:2, :2] @ [(width - 1) / 2, (height - 1) / 2]
         return matrix
 
-    def _fine(self, grey: np.ndarray, matrix: np.ndarray, template: np.ndarray) -> np.ndarray:
+    def _refined_matrix(self, grey: np.ndarray, matrix: np.ndarray, template: np.ndarray) -> np.ndarray:
         """A rigid correction by the enhanced correlation coefficient; none where it does not converge nearby."""
         start = np.eye(2, 3, dtype=np.float32)
         try:
@@ -377,45 +388,45 @@ class PoseAlignment:
         except cv2.error:  # it says so by an exception when it does not converge
             return matrix
         half = np.vstack([np.asarray(warp, dtype=np.float64), [0, 0, 1]])
-        correction = _doubled() @ half @ np.linalg.inv(_doubled())
+        correction = _upscaling_matrix() @ half @ np.linalg.inv(_upscaling_matrix())
         height, width = self.size
         centre = np.array([(width - 1) / 2, (height - 1) / 2, 1])
         shift = np.hypot(*(correction @ centre - centre)[:2])
         turn = abs(math.atan2(correction[1, 0], correction[0, 0]))
-        return matrix @ correction if shift < MOST_SHIFT * width and turn < MOST_TURN else matrix
+        return matrix @ correction if shift < MAX_SHIFT * width and turn < MAX_ROTATION else matrix
 
     def _view(self, picture: np.ndarray, matrix: np.ndarray, *, blur: float = 1.0) -> np.ndarray:
         """float32 [h,w] as it looks aligned, at half the resolution, slightly blurred; 0 beyond the edge."""
         height, width = self.size
-        half = (matrix @ _doubled())[:2]
+        half = (matrix @ _upscaling_matrix())[:2]
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         view = cv2.warpAffine(picture, half, (width // 2, height // 2), flags=flags, borderMode=cv2.BORDER_CONSTANT)
         return np.asarray(cv2.GaussianBlur(view, (0, 0), blur) if blur else view, dtype=np.float32)
 
 
-def _doubled() -> np.ndarray:
+def _upscaling_matrix() -> np.ndarray:
     """Coordinates of a picture of half the size to those of the whole: pixel centres stay where they are."""
     return np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
 
 
 def _layout(
-    silhouettes: Sequence[Silhouette], image_size: tuple[int, int], *, both_ways: bool = False
+    silhouettes: Sequence[Silhouette], image_size: tuple[int, int], *, either_direction: bool = False
 ) -> tuple[tuple[int, int], float, np.ndarray]:
     """Size of the aligned picture, scale and offset, so that all parts but the largest 1 % fit with a margin."""
     extents = np.array([silhouette.extent() for silhouette in silhouettes])
-    least, most = np.quantile(extents[:, 0], 0.01), np.quantile(extents[:, 1], 0.99)
+    start, end = np.quantile(extents[:, 0], 0.01), np.quantile(extents[:, 1], 0.99)
     left, right = np.quantile(extents[:, 2], 0.01), np.quantile(extents[:, 3], 0.99)
-    if both_ways:
-        least, most = min(least, -most), max(most, -least)
+    if either_direction:
+        start, end = min(start, -end), max(end, -start)
         left, right = min(left, -right), max(right, -left)
-    free = 2 * MARGIN * (most - least)
-    length, breadth = float(most - least + free), float(right - left + free)
+    free = 2 * MARGIN * (end - start)
+    length, breadth = float(end - start + free), float(right - left + free)
     height, width = image_size
     if height == width:
         pixels = height * width
         width = max(STEP, STEP * round(math.sqrt(pixels * length / breadth) / STEP))
         height = max(STEP, STEP * round(pixels / width / STEP))
-    offset = np.array([least + most, left + right]) / 2
+    offset = np.array([start + end, left + right]) / 2
     return (height, width), max(length / width, breadth / height), offset
 
 

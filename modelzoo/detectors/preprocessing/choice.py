@@ -1,8 +1,8 @@
 """Which preprocessing suits a product, decided from good images alone, with the evidence.
 
-The measure: take the mean of all other good pictures, and ask how much of what one good picture shows it leaves
-unexplained. Alignment is worth while when it brings that down clearly; a part that a fixture holds, a texture and a
-picture filled by its part are explained as well without.
+The measure is the residual variance ratio: which share of the variance of one good picture the mean of all other good
+pictures does not explain. Alignment is chosen when it lowers that clearly; it does not for a part that a fixture holds,
+for a texture, and for a picture filled by its part.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import cv2
 import numpy as np
 
 from modelzoo.detectors.errors import DetectorError, NotComparable
-from modelzoo.detectors.preprocessing.alignment import LEAST_SHARE, Parts, PoseAlignment, foreground
-from modelzoo.detectors.preprocessing.illumination import DARKEST, Background, FlatField
+from modelzoo.detectors.preprocessing.alignment import MIN_SEGMENTED_SHARE, PoseAlignment, SegmentedParts, foreground
+from modelzoo.detectors.preprocessing.illumination import MIN_LEVEL, Background, FlatField
 
 # Pictures are compared at this size: what fine texture does is not the question.
 COMPARED_SIDE = 64
 # Alignment has to explain at least a tenth of the picture, and a fifth of what stays unexplained without it.
-LEAST_GAIN, WORTH_WHILE = 0.1, 0.8
+MIN_GAIN, MIN_RELATIVE_GAIN = 0.1, 0.2
 # A lamp that moves brightness by less, between pictures or across one, is not worth correcting.
-LEAST_CHANGE, LEAST_SLOPE = 0.01, 0.03
-FEWEST = 4
+MIN_CHANGE, MIN_SLOPE = 0.01, 0.03
+MIN_IMAGES = 4
 
 
-class Examined:
-    """Good pictures with what was found in them.
+class GoodPictures:
+    """Good pictures with their backgrounds and parts.
 
     Args:
         pictures: float32 [h,w,3] in grey levels.
@@ -39,15 +39,11 @@ class Examined:
         self.backgrounds = [Background.of(picture) for picture in pictures]
 
     @cached_property
-    def parts(self) -> Parts:
-        return Parts.find(self.pictures, self.backgrounds)
-
-    @property
-    def both(self) -> tuple[Sequence[np.ndarray], Sequence[Background]]:
-        return self.pictures, self.backgrounds
+    def parts(self) -> SegmentedParts:
+        return SegmentedParts.find(self.pictures, self.backgrounds)
 
 
-def unexplained(views: Sequence[np.ndarray]) -> float:
+def residual_variance_ratio(views: Sequence[np.ndarray]) -> float:
     """Share of the variance of pictures [h,w,...] that the mean of the other pictures leaves unexplained, each pixel
     at its place: 0 when all are alike, about 1 when the place says nothing."""
     stack = np.stack(views).astype(np.float64)
@@ -58,18 +54,18 @@ def unexplained(views: Sequence[np.ndarray]) -> float:
     return float(residual.sum() / max(float(total.sum()), 1e-9))
 
 
-def decide_illumination(examined: Examined, wanted: str) -> tuple[FlatField | None, dict[str, Any]]:
+def decide_illumination(good: GoodPictures, requested: str) -> tuple[FlatField | None, dict[str, Any]]:
     """Flat field or none, and why.
 
     Raises:
         DetectorError: when it was asked for and there is no background to correct by.
     """
-    if wanted == "none":
+    if requested == "none":
         return None, {"chosen": "none", "because": "it was asked for"}
-    backgrounds, parts = examined.backgrounds, examined.parts
+    backgrounds, parts = good.backgrounds, good.parts
     evidence: dict[str, Any] = {"images_examined": len(backgrounds), "part_before_background": parts.share}
     obstacle = ""
-    if parts.share < LEAST_SHARE:
+    if parts.share < MIN_SEGMENTED_SHARE:
         obstacle = f"a part before an even background was found in {parts.share:.0%} of the good images only"
     else:
         levels = np.array([background.level for background in backgrounds])
@@ -79,19 +75,19 @@ def decide_illumination(examined: Examined, wanted: str) -> tuple[FlatField | No
             "change_between_images": float((levels.std(axis=0) / np.maximum(levels.mean(axis=0), 1)).max()),
             "slope_across_an_image": float(np.median(slopes)),
         }
-        if levels.min() < DARKEST:
+        if levels.min() < MIN_LEVEL:
             obstacle = "the background is too dark to tell the lamp by"
     if obstacle:
-        if wanted == "flatfield":
+        if requested == "flatfield":
             raise DetectorError(f"A flat field cannot be fitted: {obstacle}. Use illumination none or auto.")
         return None, {"chosen": "none", "because": obstacle, **evidence}
     flat_field = FlatField.fit(backgrounds)
-    if wanted == "flatfield":
+    if requested == "flatfield":
         return flat_field, {"chosen": "flatfield", "because": "it was asked for", **evidence}
     change, slope = evidence["change_between_images"], evidence["slope_across_an_image"]
-    if len(backgrounds) < FEWEST:
+    if len(backgrounds) < MIN_IMAGES:
         return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
-    if change < LEAST_CHANGE and slope < LEAST_SLOPE:
+    if change < MIN_CHANGE and slope < MIN_SLOPE:
         because = f"the lamp is steady: it changes by {change:.1%} between images and {slope:.1%} across one"
         return None, {"chosen": "none", "because": because, **evidence}
     because = f"there is a background, and the lamp changes by {change:.1%} between images and {slope:.1%} across one"
@@ -99,44 +95,45 @@ def decide_illumination(examined: Examined, wanted: str) -> tuple[FlatField | No
 
 
 def decide_pose(
-    examined: Examined, wanted: str, image_size: tuple[int, int]
+    good: GoodPictures, requested: str, image_size: tuple[int, int]
 ) -> tuple[PoseAlignment | None, dict[str, Any]]:
     """Pose alignment or none, and why.
 
     Raises:
         DetectorError: when it was asked for and the good images do not allow it.
     """
-    if wanted == "none":
+    if requested == "none":
         return None, {"chosen": "none", "because": "it was asked for"}
-    evidence: dict[str, Any] = {"images_examined": len(examined.pictures)}
+    evidence: dict[str, Any] = {"images_examined": len(good.pictures)}
     try:
-        alignment, seen = PoseAlignment.fit(examined.pictures, examined.backgrounds, examined.parts, image_size)
+        alignment, alignment_evidence = PoseAlignment.fit(good.pictures, good.backgrounds, good.parts, image_size)
     except DetectorError as error:
-        if wanted == "pose":
+        if requested == "pose":
             raise DetectorError(f"The parts cannot be aligned: {error} Use align none or auto.") from error
         return None, {"chosen": "none", "because": str(error), **evidence}
-    evidence |= seen
-    if wanted == "pose":
+    evidence |= alignment_evidence
+    if requested == "pose":
         return alignment, {"chosen": "pose", "because": "it was asked for", **evidence}
-    if len(examined.pictures) < FEWEST:
+    if len(good.pictures) < MIN_IMAGES:
         return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
-    before = unexplained(_at_one_size([foreground(*pair) for pair in zip(*examined.both, strict=True)]))
+    foregrounds = [foreground(*pair) for pair in zip(good.pictures, good.backgrounds, strict=True)]
+    before = residual_variance_ratio(_resized_to_median(foregrounds))
     aligned = []
-    for picture, background in zip(*examined.both, strict=True):
+    for picture, background in zip(good.pictures, good.backgrounds, strict=True):
         try:
-            aligned.append(alignment.seen(picture, background))
+            aligned.append(alignment.aligned_view(picture, background))
         except NotComparable:
             continue
-    evidence["aligned"] = len(aligned) / len(examined.pictures)
-    if evidence["aligned"] < LEAST_SHARE:
+    evidence["aligned"] = len(aligned) / len(good.pictures)
+    if evidence["aligned"] < MIN_SEGMENTED_SHARE:
         because = f"only {evidence['aligned']:.0%} of the good images could be aligned"
         return None, {"chosen": "none", "because": because, **evidence}
-    after = unexplained(_at_one_size(aligned))
+    after = residual_variance_ratio(_resized_to_median(aligned))
     evidence |= {"unexplained_without": before, "unexplained_with": after}
-    told = f"other good parts leave {before:.0%} of a picture unexplained without alignment and {after:.0%} with it"
-    if after > min(WORTH_WHILE * before, before - LEAST_GAIN):
-        return None, {"chosen": "none", "because": told, **evidence}
-    return alignment, {"chosen": "pose", "because": told, **evidence}
+    because = f"other good parts leave {before:.0%} of a picture unexplained without alignment and {after:.0%} with it"
+    if after > min((1 - MIN_RELATIVE_GAIN) * before, before - MIN_GAIN):
+        return None, {"chosen": "none", "because": because, **evidence}
+    return alignment, {"chosen": "pose", "because": because, **evidence}
 
 
 def _slope(background: Background) -> float:
@@ -146,7 +143,7 @@ def _slope(background: Background) -> float:
     return float((spread / np.maximum(background.level, 1)).max())
 
 
-def _at_one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+def _resized_to_median(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Pictures [h,w,...] reduced to the median of their shapes, as the model sees them without alignment: stretched."""
     sides = np.array([picture.shape[:2] for picture in pictures], dtype=float)
     height, width = np.median(sides * (COMPARED_SIDE / sides.max(axis=1, keepdims=True)), axis=0)

@@ -1,4 +1,4 @@
-"""Illumination: what the background says about the lamp, and how to take the lamp out of a picture.
+"""Illumination: the lamp's unevenness, read from the background, and its flat-field correction.
 
 A smooth surface is fitted to the background of every single picture. Dividing by it is flat-field correction, ordinary
 practice in machine vision: what remains is the part, not how bright the lamp was that day.
@@ -16,20 +16,20 @@ import numpy as np
 
 from modelzoo.detectors.errors import NotComparable
 
-# The surface is fitted on a picture whose longer side has this many pixels: it is smooth, more would tell nothing new.
+# The surface is fitted on a picture whose longer side has this many pixels: it is smooth, more would add nothing.
 FIT_SIDE = 64
-ROUNDS = 10
+FIT_ROUNDS = 10
 # A pixel belongs to the background when it lies within so many standard deviations, or so many grey levels, of it.
 REACH = 3.5
-LEAST_REACH = 2.5
+MIN_REACH = 2.5
 # Exponents of x and y of the surface, the plane first: the first rounds fit only that, to the rim of the picture.
 TERMS = ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2))
-PLANE = 3
+N_PLANE_TERMS = 3
 # What a background is: it fills the rim and is even enough. Otherwise the part fills the frame, or is a texture.
-LEAST_RIM = 0.8
-MOST_NOISE = 0.08
+MIN_RIM_SHARE = 0.8
+MAX_NOISE = 0.08
 # Darker than this (of 255) a background says nothing about the lamp.
-DARKEST = 16.0
+MIN_LEVEL = 16.0
 
 
 @dataclass(frozen=True)
@@ -60,24 +60,24 @@ class Background:
         rim = np.ones((height, width), dtype=bool)
         depth = max(2, min(height, width) // 16)
         rim[depth:-depth, depth:-depth] = False
-        chosen = rim.ravel()
-        for step in range(ROUNDS):
-            used = PLANE if step < 2 else len(TERMS)
-            basis = terms[chosen, :used]
+        on_background = rim.ravel()
+        for step in range(FIT_ROUNDS):
+            n_terms = N_PLANE_TERMS if step < 2 else len(TERMS)
+            basis = terms[on_background, :n_terms]
             # A trace of ridge: few background pixels must not let the surface swing under the part.
-            gram = basis.T @ basis + 1e-6 * len(terms) * np.eye(used)
-            solved = np.linalg.solve(gram, basis.T @ values[chosen])
-            residuals = values - terms[:, :used] @ solved
-            noise = 1.4826 * np.median(np.abs(residuals[chosen]), axis=0)
-            near = (np.abs(residuals) < np.maximum(REACH * noise, LEAST_REACH)).all(axis=1)
-            if near.sum() < 4 * len(TERMS):
+            gram = basis.T @ basis + 1e-6 * len(terms) * np.eye(n_terms)
+            solution = np.linalg.solve(gram, basis.T @ values[on_background])
+            residuals = values - terms[:, :n_terms] @ solution
+            noise = 1.4826 * np.median(np.abs(residuals[on_background]), axis=0)
+            within_reach = (np.abs(residuals) < np.maximum(REACH * noise, MIN_REACH)).all(axis=1)
+            if within_reach.sum() < 4 * len(TERMS):
                 break
-            if used == len(TERMS) and (near == chosen).all():
+            if n_terms == len(TERMS) and (within_reach == on_background).all():
                 break
-            chosen = near
+            on_background = within_reach
         coefficients = np.zeros((len(TERMS), 3))
-        coefficients[: len(solved)] = solved
-        return cls(coefficients, np.broadcast_to(noise, 3), float(near[rim.ravel()].mean()))
+        coefficients[: len(solution)] = solution
+        return cls(coefficients, np.broadcast_to(noise, 3), float(within_reach[rim.ravel()].mean()))
 
     @property
     def level(self) -> np.ndarray:
@@ -86,21 +86,21 @@ class Background:
         return np.asarray(mean @ self.coefficients)
 
     @property
-    def is_one(self) -> bool:
-        """Whether it deserves the name: it fills the rim and is even."""
-        return self.rim >= LEAST_RIM and bool((self.noise <= np.maximum(MOST_NOISE * self.level, LEAST_REACH)).all())
+    def is_usable(self) -> bool:
+        """Whether the lamp can be corrected by it: it fills the rim and is even."""
+        return self.rim >= MIN_RIM_SHARE and bool((self.noise <= np.maximum(MAX_NOISE * self.level, MIN_REACH)).all())
 
-    def why_not(self) -> str:
+    def problem(self) -> str:
         """What is wrong with it, in words."""
-        if self.rim < LEAST_RIM:
+        if self.rim < MIN_RIM_SHARE:
             return f"only {self.rim:.0%} of the picture's rim shows an even background"
-        if not self.is_one:
+        if not self.is_usable:
             return f"the background is uneven, by {self.noise.max():.0f} grey levels"
         return f"the background is too dark, at {self.level.min():.0f} of 255 grey levels"
 
     def surface(self, width: int, height: int) -> np.ndarray:
         """float32 [height,width,3], grey levels, over the whole picture in that many pixels."""
-        return self.at(*_places(width, height))
+        return self.at(*_positions(width, height))
 
     def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """float32 [...,3], grey levels, at positions of -1..1 over the picture."""
@@ -134,8 +134,8 @@ class FlatField:
 
     def check(self, background: Background) -> None:
         """Raises NotComparable when a picture shows no background to correct it by."""
-        if not background.is_one or background.level.min() < DARKEST / 2:
-            raise NotComparable("no_background", f"The lamp cannot be corrected: {background.why_not()}.")
+        if not background.is_usable or background.level.min() < MIN_LEVEL / 2:
+            raise NotComparable("no_background", f"The lamp cannot be corrected: {background.problem()}.")
 
     def describe(self) -> dict[str, Any]:
         """JSON-safe; `restore` takes it back."""
@@ -153,7 +153,7 @@ def _axis(n: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _places(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+def _positions(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
     """x, float32 [1,width], and y, float32 [height,1], of all pixels of a picture."""
     return _axis(width)[None, :].astype(np.float32), _axis(height)[:, None].astype(np.float32)
 

@@ -6,7 +6,7 @@ picture that was stretched: both would count in the statistics as what they are 
 * size: the picture has not many times more or fewer pixels than the training images;
 * aspect: its shape, width to height, is theirs;
 * colour: no grey picture where all training images are coloured, no coloured one where all are grey;
-* likeness: the picture as a whole is no stranger among the training images.
+* likeness: the picture as a whole looks like the training images.
 
 Likeness: a view of 128 x 128 pixels is divided into 4 x 4 cells, each described by its mean colour and contrast and by
 the strength of its edges in four directions at four scales. A cell's distance is the mean of those to the same cell of
@@ -53,17 +53,17 @@ VIEW_SIDE = 128
 # Training images that a picture is compared with, evenly spaced over all of them.
 EXEMPLARS = 512
 # With fewer good images nothing can be said about how much they differ from each other.
-FEWEST = 5
+MIN_IMAGES = 5
 _GRID, _NEAREST, _FOLDS, _QUARTILE = 4, 3, 5, 0.25
 _SCALES, _DIRECTIONS = (128, 64, 32, 16), 4
 # Added to the variance of every number, so that what hardly varies is not measured in vanishing units.
 _VARIANCE_FLOOR = 0.03
-# The least distance that a limit may be: images that are all the same would allow none.
-_LEAST_LIMIT, _LEAST_DISTANCE = 0.25, 0.02
+# The smallest limit, and the smallest distance that counts: images that are all the same would allow none.
+_MIN_LIMIT, _MIN_DISTANCE = 0.25, 0.02
 # Beyond the largest distance of a held-out good image, so that a defective part of the right kind stays within.
 _MARGIN = 1.25
 FALSE_ALARM_RATE = 0.001
-PREFIX = "input_check."
+INPUT_CHECK_PREFIX = "input_check."
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class LikenessLimit:
-    """From which distance on a picture is a stranger, and how often a good one would be called that.
+    """From which distance on a picture is unlike the training images, and how often a good one would be called that.
 
     The limit is the larger of two: 1.25 times the largest distance of a held-out good image, and the one that a new
     good image exceeds with probability 0.001 if the logarithms of the distances are normal (the prediction bound of
@@ -113,12 +113,12 @@ class LikenessLimit:
     def learn(cls, distances: np.ndarray) -> Self:
         """From distances of good images, float64 [n], to images that exclude their own fold."""
         n = len(distances)
-        if n < FEWEST:
+        if n < MIN_IMAGES:
             return cls(n=n)
-        logs = np.log(np.maximum(distances, _LEAST_DISTANCE))
+        logs = np.log(np.maximum(distances, _MIN_DISTANCE))
         largest, spread = float(distances.max()), max(float(logs.std(ddof=1)), 1e-3) * math.sqrt(1 + 1 / n)
         bound = math.exp(logs.mean() + stats.t.ppf(1 - FALSE_ALARM_RATE, n - 1) * spread)
-        value = max(_LEAST_LIMIT, _MARGIN * largest, bound)
+        value = max(_MIN_LIMIT, _MARGIN * largest, bound)
         estimated = float(stats.t.sf((math.log(value) - logs.mean()) / spread, n - 1))
         return cls(value, n, largest, estimated, 1 / (n + 1))
 
@@ -146,22 +146,22 @@ class InputProfile:
         self.limit = LikenessLimit.learn(_held_out_distances(self.cells))
 
     @classmethod
-    def learn(cls, glances: Iterable[Glance]) -> Self:
-        """From glances at good images, at least one."""
-        seen = list(glances)
+    def learn(cls, summaries: Iterable[ImageSummary]) -> Self:
+        """From summaries of good images, at least one."""
+        summaries = list(summaries)
         return cls(
-            np.array([glance.size for glance in seen], dtype=np.int64),
-            np.array([glance.colourfulness for glance in seen], dtype=np.float32),
-            np.stack([glance.cells for glance in seen]),
+            np.array([summarise.size for summarise in summaries], dtype=np.int64),
+            np.array([summarise.colourfulness for summarise in summaries], dtype=np.float32),
+            np.stack([summarise.cells for summarise in summaries]),
         )
 
-    def extended(self, other: InputProfile) -> InputProfile:
-        """Of these and other good images, thinned out evenly to what is kept."""
+    def merged_with(self, other: InputProfile) -> InputProfile:
+        """Of these and other good images, thinned out evenly to at most `EXEMPLARS`."""
         joined = [
             np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("sizes", "colourfulness", "cells")
         ]
-        kept = exemplars(len(joined[0]))
-        return InputProfile(*(array[kept] for array in joined))
+        indices = exemplars(len(joined[0]))
+        return InputProfile(*(array[indices] for array in joined))
 
     def check_frame(self, image: Image.Image, rules: InputRules) -> list[Finding]:
         """What is odd about an RGB image's size and shape."""
@@ -169,8 +169,8 @@ class InputProfile:
 
     def check_content(self, image: Image.Image, view: np.ndarray | None, rules: InputRules) -> list[Finding]:
         """What is odd about an RGB image's colour, and about the picture as a whole: its view, uint8 [128,128,3]."""
-        found = (self._colour(image, rules), None if view is None else self._likeness(view, rules))
-        return [finding for finding in found if finding]
+        findings = (self._colour(image, rules), None if view is None else self._likeness(view, rules))
+        return [finding for finding in findings if finding]
 
     def distance(self, view: np.ndarray) -> float:
         """Of a view, uint8 [128,128,3], from the training images: 0 for one of them."""
@@ -189,7 +189,7 @@ class InputProfile:
         if sides.min() - slack <= side <= sides.max() + slack:
             return None
         size = f"{image.width} x {image.height}"
-        sentence = f"The picture has {size} pixels, and the model learnt from {self._sizes_in_words()}."
+        sentence = f"The picture has {size} pixels, and the model learnt from {self._sizes_text()}."
         return Finding(SIZE, OTHER_SIZE, sentence, rules.size == REFUSE)
 
     def _aspect(self, image: Image.Image, rules: InputRules) -> Finding | None:
@@ -204,15 +204,15 @@ class InputProfile:
             return None
         sentence = (
             f"The picture has another shape: {image.width} x {image.height} pixels, and the model learnt from "
-            f"{self._sizes_in_words()}. Stretched to the model's size, the part would be distorted."
+            f"{self._sizes_text()}. Stretched to the model's size, the part would be distorted."
         )
         return Finding(ASPECT, OTHER_ASPECT, sentence, rules.aspect == REFUSE)
 
     def _colour(self, image: Image.Image, rules: InputRules) -> Finding | None:
         if rules.colour == OFF:
             return None
-        least, most = float(self.colourfulness.min()), float(self.colourfulness.max())
-        code = odd_colour(colourfulness(image), least=least, most=most)
+        lowest, highest = float(self.colourfulness.min()), float(self.colourfulness.max())
+        code = odd_colour(colourfulness(image), lowest=lowest, highest=highest)
         kind, theirs = ("grey", "coloured") if code == GREY_PICTURE else ("coloured", "grey")
         sentence = f"The picture is {kind}, and the model learnt from {theirs} pictures."
         return Finding(COLOUR, code, sentence, rules.colour == REFUSE) if code else None
@@ -229,11 +229,11 @@ class InputProfile:
         )
         return Finding(LIKENESS, UNLIKE_TRAINING, sentence, rules.likeness == REFUSE)
 
-    def _sizes_in_words(self) -> str:
-        (width, height), (most_width, most_height) = self.sizes.min(axis=0), self.sizes.max(axis=0)
-        if (width, height) == (most_width, most_height):
+    def _sizes_text(self) -> str:
+        (width, height), (max_width, max_height) = self.sizes.min(axis=0), self.sizes.max(axis=0)
+        if (width, height) == (max_width, max_height):
             return f"{width} x {height}"
-        return f"{width} to {most_width} x {height} to {most_height}"
+        return f"{width} to {max_width} x {height} to {max_height}"
 
     def describe(self) -> dict[str, Any]:
         """JSON-safe, for people: what was learnt and how often a good image would be refused."""
@@ -241,11 +241,11 @@ class InputProfile:
             "images": len(self.sizes),
             "width": [int(self.sizes[:, 0].min()), int(self.sizes[:, 0].max())],
             "height": [int(self.sizes[:, 1].min()), int(self.sizes[:, 1].max())],
-            "colour": self._colour_in_a_word(),
+            "colour": self._colour_text(),
             "likeness": asdict(self.limit),
         }
 
-    def _colour_in_a_word(self) -> str:
+    def _colour_text(self) -> str:
         if self.colourfulness.min() >= GREY:
             return "coloured"
         return "grey" if self.colourfulness.max() < GREY else "both"
@@ -253,18 +253,18 @@ class InputProfile:
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that the checks need."""
         return {
-            PREFIX + name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)))
+            INPUT_CHECK_PREFIX + name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)))
             for name in ("sizes", "colourfulness", "cells")
         }
 
     @classmethod
     def restore(cls, tensors: Mapping[str, torch.Tensor]) -> Self:
         """The inverse of `tensors`. Raises KeyError or ValueError for anything else."""
-        return cls(*(tensors[PREFIX + name].numpy() for name in ("sizes", "colourfulness", "cells")))
+        return cls(*(tensors[INPUT_CHECK_PREFIX + name].numpy() for name in ("sizes", "colourfulness", "cells")))
 
 
 @dataclass(frozen=True)
-class Glance:
+class ImageSummary:
     """One image as the profile sees it: width and height in pixels, colourfulness, cells float32 [16,k]."""
 
     size: tuple[int, int]
@@ -273,7 +273,7 @@ class Glance:
 
 
 def exemplars(n: int) -> list[int]:
-    """Which of n images are kept: all, or `EXEMPLARS` of them, evenly spaced."""
+    """Which of n images a profile keeps: all, or `EXEMPLARS` of them, evenly spaced."""
     picked: list[int] = np.unique(np.linspace(0, n - 1, min(EXEMPLARS, n)).round().astype(int)).tolist()
     return picked
 
@@ -305,7 +305,7 @@ def describe_cells(view: np.ndarray) -> np.ndarray:
     return np.stack(numbers, axis=-1).reshape(_GRID * _GRID, -1).astype(np.float32)
 
 
-def refuse(findings: Iterable[Finding]) -> None:
+def raise_if_refused(findings: Iterable[Finding]) -> None:
     """Raises NotComparable for the first finding for which the picture is refused."""
     for finding in findings:
         if finding.refused:

@@ -52,13 +52,13 @@ def colourfulness(image: Image.Image) -> float:
     return float((sample.max(axis=2) - sample.min(axis=2)).mean() / 255)
 
 
-def odd_colour(found: float, *, least: float, most: float) -> str:
+def odd_colour(value: float, *, lowest: float, highest: float) -> str:
     """`grey_picture` among coloured ones, `coloured_picture` among grey ones, else empty.
 
     Args:
         found: colourfulness of a picture.
-        least, most: of the training images.
+        lowest, highest: of the training images.
     """
-    if least >= GREY and found < least / _CLEARLY:
+    if lowest >= GREY and value < lowest / _CLEARLY:
         return GREY_PICTURE
-    return COLOURED_PICTURE if most < GREY and found > max(most, GREY) * _CLEARLY else ""
+    return COLOURED_PICTURE if highest < GREY and value > max(highest, GREY) * _CLEARLY else ""

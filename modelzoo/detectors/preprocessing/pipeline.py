@@ -17,9 +17,9 @@ from PIL import Image
 
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.alignment import PoseAlignment
-from modelzoo.detectors.preprocessing.choice import Examined, decide_illumination, decide_pose
+from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose
 from modelzoo.detectors.preprocessing.illumination import Background, FlatField
-from modelzoo.detectors.preprocessing.input_check import Finding, Glance, describe_cells, view_of
+from modelzoo.detectors.preprocessing.input_check import Finding, ImageSummary, describe_cells, view_of
 from modelzoo.detectors.preprocessing.input_rules import colourfulness
 
 T = TypeVar("T")
@@ -27,12 +27,12 @@ T = TypeVar("T")
 # Longer side of the pictures in which background and part are looked for.
 PICTURE_SIDE = 256
 # Good images from which the preprocessing is learned, evenly spaced over all of them.
-EXAMINED = 96
+SAMPLE_SIZE = 96
 TENSOR_PREFIX = "alignment."
 
 
 @runtime_checkable
-class Originals(Protocol):
+class DecodedImages(Protocol):
     """Decoded images of any size, mode RGB."""
 
     def __len__(self) -> int: ...
@@ -82,7 +82,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedImage:
     """One image, ready for a detector.
 
     Attributes:
@@ -99,7 +99,7 @@ class Prepared:
     findings: tuple[Finding, ...] = ()
 
 
-def as_batch(images: Sequence[Prepared]) -> torch.Tensor:
+def as_batch(images: Sequence[PreparedImage]) -> torch.Tensor:
     """Prepared images of one size as a batch: uint8 [B,3,H,W]."""
     return torch.stack([image.pixels for image in images])
 
@@ -150,23 +150,23 @@ class Preprocessing:
         """Whether images are only cropped and resized, which every image can be."""
         return self.flat_field is None and self.alignment is None
 
-    def fit(self, images: Originals) -> Self:
+    def fit(self, images: DecodedImages) -> Self:
         """Decide and learn from good images.
 
         Raises:
             DetectorError: when flatfield or pose was asked for and the good images do not allow it.
         """
         if self.illumination == self.align == "none":
-            self.decisions = {"illumination": _asked("none"), "align": _asked("none")}
+            self.decisions = {"illumination": _as_requested("none"), "align": _as_requested("none")}
             return self
-        chosen = np.unique(np.linspace(0, len(images) - 1, min(EXAMINED, len(images))).round().astype(int)).tolist()
-        examined = Examined(list(images.map(self._picture, chosen)))
-        self.flat_field, illumination = decide_illumination(examined, self.illumination)
-        self.alignment, align = decide_pose(examined, self.align, (self.height, self.width))
+        indices = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE_SIZE, len(images))).round().astype(int)).tolist()
+        good = GoodPictures(list(images.map(self._learning_picture, indices)))
+        self.flat_field, illumination = decide_illumination(good, self.illumination)
+        self.alignment, align = decide_pose(good, self.align, (self.height, self.width))
         self.decisions = {"illumination": illumination, "align": align}
         return self
 
-    def comparable(self, images: Originals) -> Iterator[bool]:
+    def comparable(self, images: DecodedImages) -> Iterator[bool]:
         """Whether each good image can be prepared; those that cannot are noted in `excluded`."""
 
         def reason(image: Image.Image) -> str:
@@ -177,12 +177,12 @@ class Preprocessing:
             return ""
 
         self.excluded = []
-        for index, why in enumerate(images.map(reason)):
-            if why:
-                self.excluded.append({"image": index, "reason": why})
-            yield not why
+        for index, reason_code in enumerate(images.map(reason)):
+            if reason_code:
+                self.excluded.append({"image": index, "reason": reason_code})
+            yield not reason_code
 
-    def prepare(self, image: Image.Image) -> Prepared:
+    def prepare(self, image: Image.Image) -> PreparedImage:
         """Bring an RGB image to the model's input.
 
         Raises:
@@ -196,31 +196,31 @@ class Preprocessing:
         image = image.crop(box) if box != (0, 0, image.width, image.height) else image
         height, width = self.size
         if self.is_plain:
-            pixels = _resized(image, width, height)
+            pixels = _resize(image, width, height)
             view = view_of(pixels)
         else:
             pixels = _pixels(image)
-            picture = _small(pixels)
+            picture = _shrink(pixels)
             view = view_of(picture)
             background = Background.of(picture)
             if self.flat_field is not None:
                 self.flat_field.check(background)
             if self.alignment is None:
-                values = _resized(image, width, height).astype(np.float32)
-                pixels = self._evened(values, background.surface(width, height))
+                values = _resize(image, width, height).astype(np.float32)
+                pixels = self._corrected(values, background.surface(width, height))
             else:
                 pixels, matrix = self._aligned(pixels, picture, background, self.alignment)
                 to_model = np.linalg.inv(_translation(box[0], box[1]) @ matrix)
                 frame = replace(frame, matrix=to_model[:2])
-        return Prepared(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), frame, view)
+        return PreparedImage(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), frame, view)
 
-    def glance(self, image: Image.Image) -> Glance:
+    def summarise(self, image: Image.Image) -> ImageSummary:
         """The picture as a whole, as `prepare` sees it, whether or not its part can be found."""
         box = self._box(image)
         cropped = image.crop(box)
         height, width = self.size
-        picture = _resized(cropped, width, height) if self.is_plain else _small(_pixels(cropped))
-        return Glance(image.size, colourfulness(image), describe_cells(view_of(picture)))
+        picture = _resize(cropped, width, height) if self.is_plain else _shrink(_pixels(cropped))
+        return ImageSummary(image.size, colourfulness(image), describe_cells(view_of(picture)))
 
     def _aligned(
         self, pixels: np.ndarray, picture: np.ndarray, background: Background, alignment: PoseAlignment
@@ -239,7 +239,7 @@ class Preprocessing:
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
             to_source = _rescaling(size[0] / whole_w, size[1] / whole_h) @ matrix
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        values = _in_colour(cv2.warpAffine(pixels, to_source[:2], (width, height), flags=flags)).astype(np.float32)
+        values = _to_rgb(cv2.warpAffine(pixels, to_source[:2], (width, height), flags=flags)).astype(np.float32)
         # Where each pixel lies in the picture, -1..1 over its edges.
         columns, rows = np.arange(width)[None, :], np.arange(height)[:, None]
         (a, b, c), (d, e, f) = pose.matrix[:2]
@@ -247,9 +247,9 @@ class Preprocessing:
         y = (d * columns + e * rows + f + 0.5) / small_h * 2 - 1
         visible = alignment.visible(pose, inside=(np.abs(x) <= 1) & (np.abs(y) <= 1))
         surface = background.at(np.clip(x, -1, 1), np.clip(y, -1, 1))
-        return self._evened(values, surface, visible[..., None]), matrix
+        return self._corrected(values, surface, visible[..., None]), matrix
 
-    def _evened(self, values: np.ndarray, surface: np.ndarray, visible: np.ndarray | float = 1.0) -> np.ndarray:
+    def _corrected(self, values: np.ndarray, surface: np.ndarray, visible: np.ndarray | float = 1.0) -> np.ndarray:
         """uint8 [h,w,3]: the lamp taken out, and the plain background in place of what is not looked at."""
         if self.flat_field is not None:
             values = self.flat_field.transform(values, surface)
@@ -257,9 +257,9 @@ class Preprocessing:
         values = surface + visible * (values - surface)
         return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
-    def _picture(self, image: Image.Image) -> np.ndarray:
+    def _learning_picture(self, image: Image.Image) -> np.ndarray:
         box = self._box(image)
-        return _small(_pixels(image.crop(box)))
+        return _shrink(_pixels(image.crop(box)))
 
     def _box(self, image: Image.Image) -> tuple[int, int, int, int]:
         left, top, right, bottom = self.region
@@ -295,7 +295,7 @@ class Preprocessing:
     @classmethod
     def restore(cls, description: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Self:
         """The inverse of `describe` and `tensors`."""
-        made = cls(
+        result = cls(
             int(description["height"]),
             int(description["width"]),
             illumination=description["illumination"],
@@ -303,24 +303,24 @@ class Preprocessing:
             region=tuple(description["region"]),
         )
         if description["flat_field"] is not None:
-            made.flat_field = FlatField.restore(description["flat_field"])
+            result.flat_field = FlatField.restore(description["flat_field"])
         if description["alignment"] is not None:
             arrays = {
                 name.removeprefix(TENSOR_PREFIX): tensor.numpy()
                 for name, tensor in tensors.items()
                 if name.startswith(TENSOR_PREFIX)
             }
-            made.alignment = PoseAlignment.restore(description["alignment"], arrays)
-        made.decisions = dict(description["decisions"])
-        made.excluded = list(description["excluded"])
-        return made
+            result.alignment = PoseAlignment.restore(description["alignment"], arrays)
+        result.decisions = dict(description["decisions"])
+        result.excluded = list(description["excluded"])
+        return result
 
 
-def _asked(chosen: str) -> dict[str, Any]:
+def _as_requested(chosen: str) -> dict[str, Any]:
     return {"chosen": chosen, "because": "it was asked for"}
 
 
-def _resized(image: Image.Image, width: int, height: int) -> np.ndarray:
+def _resize(image: Image.Image, width: int, height: int) -> np.ndarray:
     """uint8 [height,width,3]. Pillow's bilinear filter widens with the reduction, which is the antialiasing."""
     return np.array(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.uint8)
 
@@ -333,18 +333,18 @@ def _pixels(image: Image.Image) -> np.ndarray:
     return red if grey else pixels
 
 
-def _in_colour(pixels: np.ndarray) -> np.ndarray:
+def _to_rgb(pixels: np.ndarray) -> np.ndarray:
     """[h,w,3] of [h,w] or [h,w,3]."""
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else pixels
 
 
-def _small(pixels: np.ndarray) -> np.ndarray:
+def _shrink(pixels: np.ndarray) -> np.ndarray:
     """float32 [h,w,3] in grey levels of `_pixels`, the longer side `PICTURE_SIDE`."""
     height, width = pixels.shape[:2]
     factor = PICTURE_SIDE / max(height, width)
     size = (max(8, round(width * factor)), max(8, round(height * factor)))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    return _in_colour(cv2.resize(pixels, size, interpolation=interpolation)).astype(np.float32)
+    return _to_rgb(cv2.resize(pixels, size, interpolation=interpolation)).astype(np.float32)
 
 
 def _rescaling(x: float, y: float) -> np.ndarray:

@@ -27,7 +27,7 @@ from inspection.models import Inspection, InspectionRequest
 from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.preprocessing.input_rules import InputRules
-from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared
+from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage
 from modelzoo.loading import deployments, runtime
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
@@ -240,10 +240,10 @@ def test_the_map_of_a_turned_part_lies_on_the_image(version: ModelVersion, monke
     """A quarter turn and a shift, which can be undone by hand, pixel for pixel."""
     original = Detector.prepare
 
-    def turned(self: Detector, image: Image.Image, rules: InputRules | None = None) -> Prepared:
+    def turned(self: Detector, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
         # Original (x, y) is the model's (y - 20, 63 - (x - 10)): columns 10..73 and rows 20..83 are looked at.
         matrix = np.array([[0.0, 1.0, -20.0], [-1.0, 0.0, 73.0]])
-        return Prepared(original(self, image).pixels, Frame(96, 96, (0, 0, 96, 96), matrix))
+        return PreparedImage(original(self, image).pixels, Frame(96, 96, (0, 0, 96, 96), matrix))
 
     monkeypatch.setattr(Detector, "prepare", turned)
     [scored] = runtime.score(runtime.hold(version), [parts.png(7, defective=True)])

@@ -24,7 +24,7 @@ from inspection.reviews.services import record_review
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
-from modelzoo.detectors.preprocessing.pipeline import Frame, Prepared, Preprocessing
+from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage, Preprocessing
 from modelzoo.loading import runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
@@ -339,13 +339,13 @@ def test_what_the_base_cannot_compare_is_left_out_of_an_extension(
     assert extended.preprocessing["excluded"] == [{"image": "train/good/z.png", "reason": "no_part_found"}]
 
 
-def _prepare_or_refuse(self: Preprocessing, image: Image.Image) -> Prepared:
+def _prepare_or_refuse(self: Preprocessing, image: Image.Image) -> PreparedImage:
     """As a preprocessing that looks for a part does, where there is one in the middle of the picture."""
     if not np.ptp(np.asarray(image), axis=(0, 1)).any():
         raise NotComparable("no_part_found", "No part can be told from the background.")
     height, width = self.size
     pixels = np.asarray(image.resize((width, height)), dtype=np.uint8).transpose(2, 0, 1).copy()
-    return Prepared(torch.from_numpy(pixels), Frame(image.height, image.width, (0, 0, image.width, image.height)))
+    return PreparedImage(torch.from_numpy(pixels), Frame(image.height, image.width, (0, 0, image.width, image.height)))
 
 
 @pytest.mark.usefixtures("unchecked")

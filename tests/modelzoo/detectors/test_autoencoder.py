@@ -13,18 +13,18 @@ from scipy import ndimage
 from torch import nn
 
 from modelzoo.detectors import artifacts, registry
-from modelzoo.detectors.autoencoder.corruption import hidden_squares, hidden_turns, stained
-from modelzoo.detectors.autoencoder.detector import ConvAutoencoder, epoch_order, held_out_runs
-from modelzoo.detectors.autoencoder.distributed import Group
+from modelzoo.detectors.autoencoder.corruption import add_stains, random_masks, scoring_masks
+from modelzoo.detectors.autoencoder.detector import ConvAutoencoder, epoch_order, held_out_blocks
+from modelzoo.detectors.autoencoder.distributed import ProcessGroup
 from modelzoo.detectors.autoencoder.network import (
     AutoencoderConfig,
     ReconstructionNetwork,
     Trainer,
-    rate,
+    learning_rate_factor,
     reconstruction_loss,
     training_precision,
 )
-from modelzoo.detectors.autoencoder.residuals import FLOOR, PRIOR, Moments
+from modelzoo.detectors.autoencoder.residuals import FLOOR, PRIOR, ResidualSums
 from modelzoo.detectors.autoencoder.ssim import ssim
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.smoothing import Smoothing
@@ -42,7 +42,7 @@ def held_out_of(n: int, seed: int = 0) -> list[list[int]]:
     """The runs that a fit of `n` images with this seed keeps out."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        return held_out_runs(n, 0.2)
+        return held_out_blocks(n, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +83,10 @@ def blurred_residuals(detector: ConvAutoencoder, images: torch.Tensor) -> np.nda
 def test_the_map_says_how_far_the_blurred_residual_lies_above_what_is_usual_there(fitted):
     """Half the resolution, blurred absolute residuals, minus the held-out images' mean, in their floored spread."""
     train, images = textured(20, 64, 96), textured(2, 64, 96, seed=3)
-    held_out = [index for run in held_out_of(20) for index in run]
-    usual = blurred_residuals(fitted, train[held_out])
-    mean = usual.mean(0)
-    variance = (((usual - mean) ** 2).sum(0) + PRIOR * mean.mean() ** 2) / (len(usual) - 1 + PRIOR)
+    held_out = [index for block in held_out_of(20) for index in block]
+    statistics = blurred_residuals(fitted, train[held_out])
+    mean = statistics.mean(0)
+    variance = (((statistics - mean) ** 2).sum(0) + PRIOR * mean.mean() ** 2) / (len(statistics) - 1 + PRIOR)
     spread = np.sqrt(ndimage.gaussian_filter(variance, fitted.config.sigma, mode="mirror", truncate=4))
     expected = (blurred_residuals(fitted, images) - mean) / (spread + FLOOR * spread.mean() + 1e-4)
     np.testing.assert_allclose(fitted.score(images).maps, expected.clip(min=0), rtol=1e-3, atol=1e-3)
@@ -96,17 +96,17 @@ def test_the_map_says_how_far_the_blurred_residual_lies_above_what_is_usual_ther
 
 def test_held_out_scores_are_cross_fitted(fitted):
     """Each run of held-out images is scored with what is usual in the other runs alone."""
-    train, runs = textured(20, 64, 96), held_out_of(20)
-    assert len(runs) == 4
+    train, blocks = textured(20, 64, 96), held_out_of(20)
+    assert len(blocks) == 4
     scores = []
-    for run in runs:
-        others = Moments((64, 96))
+    for block in blocks:
+        others = ResidualSums((64, 96))
         with torch.inference_mode():
-            others.add(fitted._residuals(train[[index for other in runs if other is not run for index in other]]))
-            usual = others.usual(Smoothing((64, 96), (64, 96), fitted.config.sigma))
-            scores += usual.deviations(fitted._residuals(train[run])).amax((1, 2)).tolist()
+            others.add(fitted._residuals(train[[index for other in blocks if other is not block for index in other]]))
+            statistics = others.statistics(Smoothing((64, 96), (64, 96), fitted.config.sigma))
+            scores += statistics.deviations(fitted._residuals(train[block])).amax((1, 2)).tolist()
     np.testing.assert_allclose(fitted.held_out_scores, scores, rtol=1e-4)
-    in_sample = fitted.score(train[[index for run in runs for index in run]]).scores
+    in_sample = fitted.score(train[[index for block in blocks for index in block]]).scores
     assert fitted.held_out_scores.mean() > in_sample.mean()
 
 
@@ -115,22 +115,22 @@ def test_a_position_that_always_differs_is_forgiven():
     torch.manual_seed(0)
     residuals = 0.01 * torch.rand(30, 24, 24)
     residuals[:, :, 12:] *= 8
-    moments = Moments((24, 24))
+    moments = ResidualSums((24, 24))
     moments.add(residuals)
-    usual = moments.usual(Smoothing((24, 24), (24, 24), 1.0))
-    deviations = usual.deviations(torch.full((1, 24, 24), 0.1))[0]
+    statistics = moments.statistics(Smoothing((24, 24), (24, 24), 1.0))
+    deviations = statistics.deviations(torch.full((1, 24, 24), 0.1))[0]
     assert deviations[:, :8].min() > 3 * deviations[:, 16:].max()
-    assert usual.deviations(torch.zeros(1, 24, 24)).eq(0).all()
+    assert statistics.deviations(torch.zeros(1, 24, 24)).eq(0).all()
 
 
 def test_one_image_does_not_claim_that_nothing_varies():
-    moments = Moments((16, 16))
+    moments = ResidualSums((16, 16))
     moments.add(torch.full((1, 16, 16), 0.02))
-    usual = moments.usual(Smoothing((16, 16), (16, 16), 1.0))
-    assert float(usual.spread.min()) > 0.02
-    blank = Moments((16, 16))
+    statistics = moments.statistics(Smoothing((16, 16), (16, 16), 1.0))
+    assert float(statistics.spread.min()) > 0.02
+    blank = ResidualSums((16, 16))
     blank.add(torch.zeros(3, 16, 16))
-    assert float(blank.usual(Smoothing((16, 16), (16, 16), 1.0)).spread.min()) > 0
+    assert float(blank.statistics(Smoothing((16, 16), (16, 16), 1.0)).spread.min()) > 0
 
 
 @pytest.mark.parametrize(("skip_connections", "corruption"), [(False, "none"), (False, "stain"), (True, "mask")])
@@ -141,7 +141,7 @@ def test_training_lowers_the_loss_and_the_best_epoch_is_kept(skip_connections, c
     losses = [epoch["held_out_loss"] for epoch in detector.history]
     assert [epoch["epoch"] for epoch in detector.history] == list(range(1, 9))
     assert detector.history[-1]["train_loss"] < detector.history[0]["train_loss"]
-    images = textured(20)[[index for run in held_out_of(20) for index in run]]
+    images = textured(20)[[index for block in held_out_of(20) for index in block]]
     assert detector._held_out_loss([images]) == pytest.approx(min(losses), rel=1e-4)
 
 
@@ -167,7 +167,7 @@ def test_held_out_images_are_never_trained_on():
     """Make the held-out images absurd: the training loss must not notice them."""
     images = textured(20)
     spoiled = images.clone()
-    spoiled[[index for run in held_out_of(20) for index in run]] = 255
+    spoiled[[index for block in held_out_of(20) for index in block]] = 255
     clean, dirty = (quick(epochs=2).fit(TensorSource(x)) for x in (images, spoiled))
     for a, b in zip(clean.history, dirty.history, strict=True):
         assert a["train_loss"] == b["train_loss"]
@@ -177,12 +177,12 @@ def test_held_out_images_are_never_trained_on():
 @pytest.mark.parametrize("n", [2, 3, 5, 7, 20, 101])
 def test_held_out_images_come_in_separate_runs(n):
     for seed in range(20):
-        runs = held_out_of(n, seed)
-        flat = [index for run in runs for index in run]
+        blocks = held_out_of(n, seed)
+        flat = [index for block in blocks for index in block]
         assert len(flat) == max(1, round(0.2 * n))
         assert flat == sorted(set(flat))
         assert 0 <= flat[0] <= flat[-1] < n
-        assert all(run == list(range(run[0], run[-1] + 1)) for run in runs)
+        assert all(block == list(range(block[0], block[-1] + 1)) for block in blocks)
     assert n < 20 or held_out_of(n, 0) != held_out_of(n, 1)
 
 
@@ -210,7 +210,7 @@ def test_divergence_is_a_sentence(monkeypatch):
 
 @pytest.mark.parametrize("total", [1, 2, 10, 1000])
 def test_learning_rate_warms_up_and_falls(total):
-    rates = [rate(step, total) for step in range(total)]
+    rates = [learning_rate_factor(step, total) for step in range(total)]
     assert rates[0] == 1
     assert max(rates) <= 10
     assert min(rates) > 0
@@ -223,14 +223,14 @@ def test_learning_rate_warms_up_and_falls(total):
 def test_stains_change_some_blobs_and_leave_the_rest_alone():
     torch.manual_seed(0)
     images = textured(40, 64, 96)
-    result = stained(images)
+    result = add_stains(images)
     assert result.dtype == torch.uint8
     # The soft edge fades to less than a grey level; what lies outside stays as it was.
     difference = (result.int() - images.int()).abs().amax(1)
     changed = (difference > 8).float().mean((1, 2))
     assert 0.01 < float(changed.mean()) < 0.2
     assert float((difference <= 1).float().mean()) > 0.5
-    assert not torch.equal(result, stained(images))
+    assert not torch.equal(result, add_stains(images))
     # Blobs hang together: a changed pixel's right neighbour is nearly always changed too.
     marked = difference > 8
     assert float((marked[:, :, 1:] & marked[:, :, :-1]).sum() / marked[:, :, :-1].sum()) > 0.8
@@ -238,13 +238,13 @@ def test_stains_change_some_blobs_and_leave_the_rest_alone():
 
 def test_masks_hide_three_quarters_of_the_squares():
     generator = torch.Generator().manual_seed(0)
-    drawn = hidden_squares(200, (48, 80), generator)
+    drawn = random_masks(200, (48, 80), generator)
     assert drawn.shape == (200, 1, 48, 80)
     assert 0.7 < float(drawn.mean()) < 0.8
-    assert not torch.equal(drawn, hidden_squares(200, (48, 80), generator))
-    turns = hidden_turns((48, 80))
+    assert not torch.equal(drawn, random_masks(200, (48, 80), generator))
+    turns = scoring_masks((48, 80))
     assert turns.sum(0).eq(3).all()
-    assert torch.equal(turns, hidden_turns((48, 80)))
+    assert torch.equal(turns, scoring_masks((48, 80)))
     for masks in (drawn, turns):
         squares = masks.unflatten(-2, (3, 16)).unflatten(-1, (5, 16))
         assert torch.equal(squares.amin((-3, -1)), squares.amax((-3, -1)))
@@ -255,7 +255,7 @@ def test_what_is_hidden_passes_no_skip_connection():
     torch.manual_seed(0)
     network = ReconstructionNetwork((64, 96), 7, skip_connections=True).eval()
     torch.nn.init.zeros_(network.decode.weight)
-    hidden = hidden_turns((64, 96))[:1]
+    hidden = scoring_masks((64, 96))[:1]
     image, other = torch.rand(2, 1, 3, 64, 96)
     with torch.inference_mode():
         before = network(image, hidden)
@@ -268,14 +268,14 @@ def test_only_hidden_turns_are_compared():
     """The reconstruction is put together from four passes, each counted where its squares were hidden."""
     detector = quick(skip_connections=True, resolution=1.0, epochs=2).fit(TensorSource(textured(8)))
     image = textured(1, seed=5).float() / 255
-    turns = hidden_turns((64, 64)).bool()
+    turns = scoring_masks((64, 64)).bool()
     with torch.inference_mode():
         passes = [detector._network(image, turn[None].float())[0] for turn in turns]
-        redrawn = detector._redrawn(image)[0]
+        reconstructed = detector._reconstruct(image)[0]
     for row, column in ((0, 0), (20, 50), (63, 17)):
         values = [one[:, row, column] for one, turn in zip(passes, turns, strict=True) if turn[0, row, column]]
         assert len(values) == 3
-        torch.testing.assert_close(redrawn[:, row, column], torch.stack(values).mean(0))
+        torch.testing.assert_close(reconstructed[:, row, column], torch.stack(values).mean(0))
 
 
 def test_auto_corruption_follows_the_skip_connections():
@@ -317,7 +317,7 @@ def test_the_structural_loss_trains_and_is_what_the_history_shows():
 def one_step(**options) -> tuple[list[float], dict[str, torch.Tensor]]:
     config = AutoencoderConfig(image_size=(32, 48), latent_dim=8, **options)
     torch.manual_seed(0)
-    trainer = Trainer(config, (32, 48), 4, Group(0, 1, "cpu"))
+    trainer = Trainer(config, (32, 48), 4, ProcessGroup(0, 1, "cpu"))
     batch = textured(4, 32, 48)
     losses = [trainer.step(torch.stack((batch, batch))) for _ in range(3)]
     return losses, trainer.network.state_dict()

@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 
 from modelzoo.detectors import registry
-from modelzoo.detectors.autoencoder.distributed import Group
+from modelzoo.detectors.autoencoder.distributed import ProcessGroup
 from modelzoo.detectors.errors import DetectorError
 from tests.environment import ROOT
 from tests.modelzoo.detectors.conftest import TensorSource, textured
@@ -77,7 +77,7 @@ def test_two_processes_reach_the_losses_and_the_weights_of_one(tmp_path: Path) -
 
 def test_a_batch_is_shared_out_whole() -> None:
     batch = torch.arange(7)
-    parts = [Group(rank, 3, "cpu").share(batch) for rank in range(3)]
+    parts = [ProcessGroup(rank, 3, "cpu").share(batch) for rank in range(3)]
     assert torch.equal(torch.cat(parts), batch)
     assert [len(part) for part in parts] == [3, 2, 2]
 
@@ -86,8 +86,8 @@ def test_more_processes_than_images_in_a_batch_is_a_sentence(monkeypatch: pytest
     from modelzoo.detectors.autoencoder import detector as autoencoder
 
     class Alone:
-        def __enter__(self) -> Group:
-            return Group(0, 9, "cpu")
+        def __enter__(self) -> ProcessGroup:
+            return ProcessGroup(0, 9, "cpu")
 
         def __exit__(self, *_: object) -> None:
             pass

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelzoo.detectors import registry
-from modelzoo.detectors.feature_spool import Spool
+from modelzoo.detectors.feature_spool import FeatureSpool
 from tests.modelzoo.detectors.conftest import TensorSource, textured
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=8), st.integers(1, 9))
 def test_what_went_in_comes_out(sizes, portion):
     parts = [torch.randn(n, 2, 3) for n in sizes]
-    with Spool() as spool:
+    with FeatureSpool() as spool:
         for part in parts:
             spool.add(part)
         assert spool.complete
@@ -28,7 +28,7 @@ def test_what_went_in_comes_out(sizes, portion):
 
 
 def test_too_much_is_not_kept_at_all():
-    with Spool(most_bytes=100) as spool:
+    with FeatureSpool(max_bytes=100) as spool:
         spool.add(torch.zeros(4, 5))
         assert spool.complete
         spool.add(torch.zeros(4, 5))
@@ -47,13 +47,13 @@ def test_a_model_is_the_same_without_it(monkeypatch, cause):
 
     expected = fitted()
     if cause == "too much":
-        monkeypatch.setattr("modelzoo.detectors.padim.detector.Spool", lambda: Spool(most_bytes=1))
+        monkeypatch.setattr("modelzoo.detectors.padim.detector.FeatureSpool", lambda: FeatureSpool(max_bytes=1))
     else:
 
         def full(self, data):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        class Full(Spool):
+        class Full(FeatureSpool):
             def __init__(self):
                 super().__init__()
                 self._file = type(
@@ -62,6 +62,6 @@ def test_a_model_is_the_same_without_it(monkeypatch, cause):
                     {"write": full, "flush": lambda _: None, "truncate": lambda *_: 0, "close": lambda _: None},
                 )()
 
-        monkeypatch.setattr("modelzoo.detectors.padim.detector.Spool", Full)
+        monkeypatch.setattr("modelzoo.detectors.padim.detector.FeatureSpool", Full)
     for name, tensor in fitted().state().items():
         torch.testing.assert_close(tensor, expected.state()[name], rtol=1e-4, atol=1e-5)

@@ -18,10 +18,10 @@ from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import DetectorError, TooFewImages, TrainingCancelled
 from modelzoo.detectors.image_source import FileImageSource
 from modelzoo.detectors.padim.detector import Padim
-from modelzoo.detectors.padim.gaussians import Gaussians, LeftOut, Moments, UpperTriangular
+from modelzoo.detectors.padim.gaussians import Gaussians, LeaveBlockOut, Moments, UpperTriangular
 from modelzoo.detectors.padim.reduction import PrincipalComponents, Projection, random_projection
 from modelzoo.detectors.smoothing import Smoothing
-from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.evaluation.metrics import MetricsCollector
 from tests.modelzoo.detectors.conftest import (
     RESNET18,
     SCREW,
@@ -112,12 +112,12 @@ def test_left_out_distances_are_those_of_a_model_fitted_without_the_block(blocks
     moments = moments_of(data)
     shrinkage, target = moments.shrinkage().double().numpy(), moments.variances().numpy()
     lift = oracle_lift(data, 0.5)
-    left_out = LeftOut(moments, 0.5, block)
+    left_out = LeaveBlockOut(moments, 0.5, block)
     for first in range(0, blocks * block, block):
         out = data[:, first : first + block]
-        rest = np.delete(data, range(first, first + block), axis=1)
+        partial_state = np.delete(data, range(first, first + block), axis=1)
         ours = left_out.distances(torch.from_numpy(out)).T.numpy()
-        np.testing.assert_allclose(ours, oracle_distances(rest, out, lift, shrinkage, target), rtol=3e-3)
+        np.testing.assert_allclose(ours, oracle_distances(partial_state, out, lift, shrinkage, target), rtol=3e-3)
 
 
 @settings(deadline=None, max_examples=25)
@@ -127,7 +127,7 @@ def test_moments_go_on_from_a_stored_model(n, more, channels, seed):
     data = correlated(n + more, 3, channels, seed)
     whole, gaussians = moments_of(data), Gaussians.estimate(moments_of(data[:, :n]), 0.5)
     # What the shrinkage took away entirely no model can tell; the next test is about that.
-    assume(gaussians.rest.shrinkage.max() < 0.9)
+    assume(gaussians.partial_state.shrinkage.max() < 0.9)
     moments = gaussians.compact().moments()
     moments.add(torch.from_numpy(data[:, n:]))
     assert moments.n == n + more
@@ -142,7 +142,7 @@ def test_where_all_was_shrunk_away_the_variance_goes_on():
     data = correlated(3, 4, 6, seed=0)
     moments = moments_of(data)
     gaussians = Gaussians.estimate(moments, 0.5)
-    gaussians.rest.shrinkage.fill_(1)
+    gaussians.partial_state.shrinkage.fill_(1)
     told = gaussians.moments()
     spherical = 3 * moments.variances()[:, None, None].float() * torch.eye(6)
     torch.testing.assert_close(told.scatter(slice(0, 4)), spherical)
@@ -348,7 +348,7 @@ class TestScrew:
     @pytest.mark.slow
     def test_separation(self, screw_detector):
         detector = screw_detector
-        evaluation = Evaluation(float(np.percentile(detector.held_out_scores, 90)))
+        evaluation = MetricsCollector(float(np.percentile(detector.held_out_scores, 90)))
         for path in sorted((SCREW / "test").glob("*/*.png")):
             prepared = detector.prepare(open_rgb(path))
             scored = detector.score(prepared.pixels[None])
@@ -426,7 +426,7 @@ def test_triangular_matrices_are_as_good_as_whole_ones(channels, positions, rows
         torch.cat(list(kept.products(x)), dim=1).transpose(1, 2), x @ whole, rtol=1e-4, atol=1e-5
     )
     assert torch.equal(kept.get(slice(None)), whole)
-    assert torch.equal(UpperTriangular.unpacked(kept.packed(), channels).get(slice(None)), whole.half().float())
+    assert torch.equal(UpperTriangular.unpack(kept.pack(), channels).get(slice(None)), whole.half().float())
     squares = UpperTriangular.zeros(positions, channels)
     squares.add_squares(x)
     squares.add_squares(x)

@@ -14,9 +14,9 @@ from scipy.spatial.distance import cdist
 from modelzoo.detectors import registry
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.options import GREEDY, RANDOM
-from modelzoo.detectors.patchcore.coreset import choose, projected
+from modelzoo.detectors.patchcore.coreset import project, select_coreset
 from modelzoo.detectors.patchcore.detector import PatchCore
-from modelzoo.detectors.patchcore.memory_bank import Memory
+from modelzoo.detectors.patchcore.memory_bank import MemoryBank
 from modelzoo.detectors.smoothing import Smoothing
 from tests.modelzoo.detectors.conftest import TensorSource, textured, with_defect
 
@@ -50,10 +50,10 @@ class TestMemory:
     @settings(deadline=None, max_examples=25)
     @given(st.integers(1, 60), st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
     def test_exact_is_brute_force(self, rows, queries, dimensions, seed):
-        memory = Memory.exact(points(rows, dimensions, seed))
+        memory_bank = MemoryBank.exact(points(rows, dimensions, seed))
         asked = points(queries, dimensions, seed + 1)
-        distances, indices = memory.nearest(asked, 1)
-        expected = cdist(asked.double(), memory.rows.double())
+        distances, indices = memory_bank.nearest(asked, 1)
+        expected = cdist(asked.double(), memory_bank.rows.double())
         np.testing.assert_allclose(distances, expected.min(1), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(expected[range(queries), indices], distances, rtol=1e-4, atol=1e-4)
 
@@ -61,39 +61,39 @@ class TestMemory:
     @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
     def test_cells_hold_every_row_once_and_all_of_them_are_exact(self, rows, seed):
         given_rows = points(rows, 5, seed)
-        memory = Memory.in_cells(given_rows, seeded(seed))
-        assert sorted(memory.rows.tolist()) == sorted(given_rows.half().float().tolist())
+        memory_bank = MemoryBank.with_ivf(given_rows, seeded(seed))
+        assert sorted(memory_bank.rows.tolist()) == sorted(given_rows.half().float().tolist())
         asked = points(20, 5, seed + 1)
-        distances, _ = memory.nearest(asked, len(memory.sizes))
-        expected = cdist(asked.double(), memory.rows.double()).min(1)
+        distances, _ = memory_bank.nearest(asked, len(memory_bank.sizes))
+        expected = cdist(asked.double(), memory_bank.rows.double()).min(1)
         np.testing.assert_allclose(distances, expected, rtol=1e-4, atol=1e-4)
 
     def test_a_few_cells_nearly_always_hold_the_nearest_and_a_distance_is_never_too_small(self):
-        memory = Memory.in_cells(points(2500, 16, 0, clusters=40), seeded())
+        memory_bank = MemoryBank.with_ivf(points(2500, 16, 0, clusters=40), seeded())
         asked = points(500, 16, 0, clusters=40) + 0.2 * torch.randn(500, 16, generator=seeded())
-        exact = cdist(asked.double(), memory.rows.double()).min(1)
-        few = {probes: memory.nearest(asked, probes)[0].double().numpy() for probes in (1, 8)}
+        exact = cdist(asked.double(), memory_bank.rows.double()).min(1)
+        few = {probes: memory_bank.nearest(asked, probes)[0].double().numpy() for probes in (1, 8)}
         for distances in few.values():
             assert (distances >= exact - 1e-4).all()
         assert np.isclose(few[8], exact, rtol=1e-4).mean() >= 0.99
         assert np.isclose(few[1], exact, rtol=1e-4).mean() < np.isclose(few[8], exact, rtol=1e-4).mean()
 
     def test_many_queries_are_searched_in_parts(self, monkeypatch):
-        memory, asked = Memory.in_cells(points(300, 4, 0), seeded()), points(100, 4, 1)
-        whole = memory.nearest(asked, 4)
-        monkeypatch.setattr("modelzoo.detectors.patchcore.memory_bank.MOST_DISTANCES", 500)
-        for ours, expected in zip(memory.nearest(asked, 4), whole, strict=True):
+        memory_bank, asked = MemoryBank.with_ivf(points(300, 4, 0), seeded()), points(100, 4, 1)
+        whole = memory_bank.nearest(asked, 4)
+        monkeypatch.setattr("modelzoo.detectors.patchcore.memory_bank.MAX_DISTANCES", 500)
+        for ours, expected in zip(memory_bank.nearest(asked, 4), whole, strict=True):
             torch.testing.assert_close(ours, expected)
 
     @settings(deadline=None, max_examples=25)
     @given(st.integers(2, 40), st.integers(2, 9), st.integers(0, 2**32 - 1))
     def test_weights_are_equation_7(self, rows, neighbours, seed):
-        memory, asked = Memory.exact(points(rows, 3, seed)), points(4, 3, seed + 1)
+        memory_bank, asked = MemoryBank.exact(points(rows, 3, seed)), points(4, 3, seed + 1)
         neighbours = min(rows, neighbours)
-        _, indices = memory.nearest(asked, 1)
-        weights = memory.weights(asked, indices, neighbours)
-        stored = memory.rows.double().numpy()
-        for query, index, weight in zip(asked.double().numpy(), indices, weights, strict=True):
+        _, indices = memory_bank.nearest(asked, 1)
+        reweighting_factor = memory_bank.reweighting_factor(asked, indices, neighbours)
+        stored = memory_bank.rows.double().numpy()
+        for query, index, weight in zip(asked.double().numpy(), indices, reweighting_factor, strict=True):
             around = np.argsort(((stored - stored[index]) ** 2).sum(1), kind="stable")[:neighbours]
             exponentials = np.exp(np.sqrt(((stored[around] - query) ** 2).sum(1)))
             nearest = np.exp(np.sqrt(((stored[index] - query) ** 2).sum()))
@@ -107,10 +107,10 @@ def covering_radius(drawn: np.ndarray, chosen: list[int]) -> float:
 class TestCoreset:
     @settings(deadline=None, max_examples=25)
     @given(st.integers(3, 60), st.integers(1, 60), st.integers(0, 2**32 - 1))
-    def test_greedy_always_takes_the_farthest(self, n, wanted, seed):
+    def test_greedy_always_takes_the_farthest(self, n, size, seed):
         drawn = points(n, 4, seed)
-        chosen = choose(GREEDY, drawn, wanted, seeded(seed), ignore).tolist()
-        assert len(chosen) == len(set(chosen)) == min(n, wanted)
+        chosen = select_coreset(GREEDY, drawn, size, seeded(seed), ignore).tolist()
+        assert len(chosen) == len(set(chosen)) == min(n, size)
         exact = cdist(drawn.double(), drawn.double())
         for count in range(1, len(chosen)):
             nearest = exact[:, chosen[:count]].min(1)
@@ -119,37 +119,37 @@ class TestCoreset:
     @pytest.mark.parametrize("seed", range(5))
     def test_greedy_covers_at_most_twice_as_badly_as_the_best_choice(self, seed):
         drawn = points(12, 3, seed)
-        ours = covering_radius(drawn.numpy(), choose(GREEDY, drawn, 3, seeded(seed), ignore).tolist())
+        ours = covering_radius(drawn.numpy(), select_coreset(GREEDY, drawn, 3, seeded(seed), ignore).tolist())
         best = min(covering_radius(drawn.numpy(), list(chosen)) for chosen in combinations(range(12), 3))
         assert best - 1e-6 <= ours <= 2 * best + 1e-6
 
     def test_greedy_remembers_what_is_rare_and_random_does_not(self):
         drawn = torch.cat([points(3000, 8, 0), 20 + points(5, 8, 1)])
         radii = {
-            sampling: covering_radius(drawn.numpy(), choose(sampling, drawn, 100, seeded(), ignore).tolist())
+            sampling: covering_radius(drawn.numpy(), select_coreset(sampling, drawn, 100, seeded(), ignore).tolist())
             for sampling in (GREEDY, RANDOM)
         }
         assert radii[GREEDY] < 0.2 * radii[RANDOM]
 
     def test_equal_points_are_taken_once(self):
         drawn = points(5, 3, 0).repeat(20, 1)
-        assert len(choose(GREEDY, drawn, 50, seeded(), ignore)) == 5
+        assert len(select_coreset(GREEDY, drawn, 50, seeded(), ignore)) == 5
 
     def test_whoever_watches_may_stop_it(self):
         def stop(done: int) -> None:
             raise TrainingCancelled("enough")
 
         with pytest.raises(TrainingCancelled):
-            choose(GREEDY, points(2000, 3, 0), 1000, seeded(), stop)
+            select_coreset(GREEDY, points(2000, 3, 0), 1000, seeded(), stop)
 
     def test_the_projection_keeps_distances(self):
         drawn = points(60, 400, 0)
-        before, after = cdist(drawn, drawn), cdist(*[projected(drawn.half(), 64, seeded())] * 2)
+        before, after = cdist(drawn, drawn), cdist(*[project(drawn.half(), 64, seeded())] * 2)
         pairs = np.triu_indices(60, 1)
         ratios = after[pairs] / before[pairs]
         assert ratios.mean() == pytest.approx(1, abs=0.1)
         assert ratios.std() < 0.15
-        np.testing.assert_array_equal(projected(drawn, 400, seeded()), drawn)
+        np.testing.assert_array_equal(project(drawn, 400, seeded()), drawn)
 
 
 class TestDetector:
@@ -203,12 +203,12 @@ class TestDetector:
     def test_the_memory_is_bounded_and_comes_from_all_images(self, sampling):
         images = textured(30, *SIZE)
         detector = small(memory_limit=200, coreset=0.5, sampling=sampling).fit(TensorSource(images))
-        memory = detector.state()["memory"]
-        assert memory.dtype == torch.float16
-        assert len(memory) == 100
+        memory_bank = detector.state()["memory"]
+        assert memory_bank.dtype == torch.float16
+        assert len(memory_bank) == 100
         with torch.inference_mode():
             rows = detector._features(images).half().flatten(2).transpose(1, 2)
-        images_of = {int((rows == row).all(2).any(1).nonzero()[0, 0]) for row in memory}
+        images_of = {int((rows == row).all(2).any(1).nonzero()[0, 0]) for row in memory_bank}
         assert len(images_of) >= 20
 
     def test_each_image_is_read_twice(self):

@@ -14,10 +14,10 @@ from modelzoo.evaluation.calibration import (
     best_f1_threshold,
     conformal_threshold,
     cost_threshold,
-    false_reject_rate_interval,
     p_value,
     percentile_threshold,
 )
+from modelzoo.evaluation.intervals import proportion_interval
 from modelzoo.evaluation.sample_size import expected_false_reject_rate, images_needed, percentile_warning
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -178,11 +178,9 @@ def test_useless_costs_are_refused(options):
 
 
 @pytest.mark.parametrize(("n", "above"), [(1, 0), (20, 0), (20, 3), (64, 64)])
-def test_the_interval_of_the_false_reject_rate_is_exact(n, above):
-    scores = np.arange(n, dtype=float)
+def test_the_interval_of_a_proportion_is_exact(n, above):
     reference = binomtest(above, n).proportion_ci(method="exact")
-    found = false_reject_rate_interval(scores, n - above - 0.5)
-    assert found == pytest.approx([reference.low, reference.high], abs=1e-6)
+    assert proportion_interval(above, n) == pytest.approx([reference.low, reference.high], abs=1e-6)
 
 
 # ---------------------------------------------------------------- how many images a promise needs

@@ -17,16 +17,16 @@ from sklearn import metrics as sk
 
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.evaluation.intervals import auroc_interval, median_interval, ranking_intervals
-from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.evaluation.metrics import MetricsCollector
 from modelzoo.evaluation.pixel_metrics import PixelHistogram
-from modelzoo.evaluation.rank_metrics import Ranking, thinned
+from modelzoo.evaluation.rank_metrics import Ranking, thin_curve
 
 # Few distinct values, so that ties are common.
 labelled = st.lists(st.tuples(st.integers(-3, 12), st.booleans()), min_size=1, max_size=60)
 
 
 def evaluated(pairs, threshold=4.0):
-    evaluation = Evaluation(threshold)
+    evaluation = MetricsCollector(threshold)
     for score, defective in pairs:
         evaluation.add(score, defective, "scratch" if defective else None)
     return evaluation.result()
@@ -74,7 +74,7 @@ def test_every_result_is_json(pairs, threshold):
 
 
 def test_per_defect_compares_each_kind_with_all_good_parts():
-    evaluation = Evaluation(0.5)
+    evaluation = MetricsCollector(0.5)
     for score in (0.1, 0.2, 0.6):
         evaluation.add(score, False, "good")
     for score in (0.4, 0.9):
@@ -96,7 +96,7 @@ def test_per_defect_compares_each_kind_with_all_good_parts():
 
 
 def test_nothing_added_gives_empty_figures():
-    result = Evaluation(1.0).result()
+    result = MetricsCollector(1.0).result()
     assert result["n"] == 0
     assert result["image"]["auroc"] is None
     assert result["image"]["accuracy"] is None
@@ -112,7 +112,7 @@ def test_pixel_figures_agree_with_scikit_learn_within_the_stated_uncertainty(see
     masks = generator.random((4, 24, 30)) < 0.2
     masks[0] = False
     threshold = float(np.median(maps))
-    evaluation = Evaluation(threshold)
+    evaluation = MetricsCollector(threshold)
     for index in range(4):
         evaluation.add(1.0, index > 0, "hole", maps[index] + masks[index] * np.float32(scale), masks[index] * 255)
     maps += masks * np.float32(scale)
@@ -133,7 +133,7 @@ def test_a_map_is_brought_to_the_size_of_its_mask():
     generator = np.random.default_rng(0)
     anomaly_map, mask = generator.random((16, 20), dtype=np.float32), np.zeros((32, 60), dtype=np.uint8)
     mask[3:9, 20:40] = 255
-    evaluation = Evaluation(0.5)
+    evaluation = MetricsCollector(0.5)
     evaluation.add(1.0, True, "dent", anomaly_map, mask)
     larger = cv2.resize(anomaly_map, (60, 32), interpolation=cv2.INTER_LINEAR)
     pixel = evaluation.result()["pixel"]
@@ -142,7 +142,7 @@ def test_a_map_is_brought_to_the_size_of_its_mask():
 
 
 def test_good_parts_without_a_mask_count_and_defective_ones_do_not():
-    evaluation = Evaluation(0.5)
+    evaluation = MetricsCollector(0.5)
     evaluation.add(0.1, False, None, np.full((2, 2), 0.7, dtype=np.float32))
     evaluation.add(0.9, True, "dent", np.array([[0.9, 0.8], [0.1, 0.2]], dtype=np.float32), np.array([[1, 0], [0, 0]]))
     alone = evaluation.result()["pixel"]
@@ -185,8 +185,8 @@ def test_ranking_of_equal_scores_is_a_coin():
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_values_that_are_not_finite_are_refused(value):
     with pytest.raises(DetectorError):
-        Evaluation(value)
-    evaluation = Evaluation(1.0)
+        MetricsCollector(value)
+    evaluation = MetricsCollector(1.0)
     with pytest.raises(DetectorError):
         evaluation.add(value, False)
     with pytest.raises(DetectorError):
@@ -225,7 +225,7 @@ def test_region_overlap_agrees_with_brute_force(seed, levels, density):
     masks[1, 0, 0] = True
     # Few levels make ties; they are whole numbers, which lie in bins of their own.
     maps = generator.integers(0, levels, (3, 12, 15)).astype(np.float32) + levels // 4 * masks
-    evaluation = Evaluation(1.0)
+    evaluation = MetricsCollector(1.0)
     for anomaly_map, mask in zip(maps, masks, strict=True):
         evaluation.add(1.0, bool(mask.any()), "hole", anomaly_map, mask)
     pixel = evaluation.result()["pixel"]
@@ -255,7 +255,7 @@ def test_a_small_region_weighs_as_much_as_a_large_one():
     mask = np.zeros((20, 20), dtype=bool)
     mask[2:12, 2:12] = True
     mask[15, 15] = mask[16, 16] = True  # they touch at a corner: one region
-    evaluation = Evaluation(0.5)
+    evaluation = MetricsCollector(0.5)
     evaluation.add(1.0, True, "dent", mask.astype(np.float32) * (np.arange(20) > 13)[:, None], mask)
     pixel = evaluation.result()["pixel"]
     assert pixel["regions"] == 2
@@ -267,7 +267,7 @@ def test_a_small_region_weighs_as_much_as_a_large_one():
 def test_a_peak_beside_the_defect_is_counted_as_such():
     mask = np.zeros((8, 8), dtype=bool)
     mask[2:4, 2:4] = True
-    evaluation = Evaluation(0.5)
+    evaluation = MetricsCollector(0.5)
     for y, x in ((2, 3), (3, 3), (4, 3)):
         anomaly_map = np.zeros((8, 8))
         anomaly_map[y, x] = 1
@@ -277,7 +277,7 @@ def test_a_peak_beside_the_defect_is_counted_as_such():
 
 
 def test_no_good_pixel_means_no_overlap_figure():
-    evaluation = Evaluation(0.5)
+    evaluation = MetricsCollector(0.5)
     evaluation.add(1.0, True, "dent", np.ones((4, 4)), np.ones((4, 4)))
     pixel = evaluation.result()["pixel"]
     assert pixel["aupro"] is pixel["pro_curve"] is None
@@ -308,7 +308,7 @@ def test_the_interval_of_a_median_is_the_narrowest_that_holds_it_often_enough(n)
 def test_intervals_agree_with_resampling_where_the_kinds_overlap(n_good, n_bad):
     generator = np.random.default_rng(3)
     good, bad = generator.normal(0, 1, n_good).round(1), generator.normal(1.3, 1, n_bad).round(1)
-    evaluation = Evaluation(0.7)
+    evaluation = MetricsCollector(0.7)
     for kind, scores in ((False, good), (True, bad)):
         for score in scores:
             evaluation.add(score, kind)
@@ -395,7 +395,7 @@ def test_curves_hold_every_point_of_scikit_learn_when_they_are_short():
 def test_thinning_keeps_the_ends_and_strays_little(seed, size):
     generator = np.random.default_rng(seed)
     x, y = np.sort(generator.beta(0.3, 0.3, (2, size)), axis=1)
-    points = np.array(thinned(x, y))
+    points = np.array(thin_curve(x, y))
     assert len(points) <= 200
     assert points[[0, -1]] == pytest.approx(np.stack([x, y], axis=1)[[0, -1]], abs=1e-6)
     everyone = np.stack([x, y], axis=1)
@@ -414,7 +414,7 @@ def test_histogram_counts_every_image_and_holds_the_threshold():
 
 def test_a_large_evaluation_stays_a_small_document():
     generator = np.random.default_rng(0)
-    evaluation = Evaluation(1.0)
+    evaluation = MetricsCollector(1.0)
     statistics = dict.fromkeys("abcdefghijk", 1 / 3)
     for index in range(3000):
         mask = (generator.random((4, 4)) < 0.3) * (index % 2)
@@ -427,12 +427,12 @@ def test_a_large_evaluation_stays_a_small_document():
 
 # ---------------------------------------------------------------- parts that could not be compared
 def test_a_part_that_could_not_be_compared_is_never_accepted():
-    evaluation, written_out = Evaluation(4.0), Evaluation(4.0)
-    for tally in (evaluation, written_out):
+    evaluation, written_out = MetricsCollector(4.0), MetricsCollector(4.0)
+    for collector in (evaluation, written_out):
         for score in (1, 2, 5):
-            tally.add(score, False)
+            collector.add(score, False)
         for score in (3, 6, 7):
-            tally.add(score, True, "dent")
+            collector.add(score, True, "dent")
     evaluation.add_not_comparable(False, reason="no_part_found")
     evaluation.add_not_comparable(True, "dent", reason="several_parts")
     evaluation.add_not_comparable(True, "dent", reason="no_part_found")
@@ -451,14 +451,14 @@ def test_a_part_that_could_not_be_compared_is_never_accepted():
 
 
 def test_thresholds_stay_finite_when_only_the_incomparable_are_best_rejected():
-    evaluation = Evaluation(4.0)
+    evaluation = MetricsCollector(4.0)
     evaluation.add(1.0, False)
     evaluation.add(2.0, False)
     evaluation.add_not_comparable(True, reason="no_part_found")
     image = evaluation.result()["image"]
     assert (image["best_f1"], image["optimal_threshold"]) == (1.0, 2.0)
     assert image["auroc"] == 1.0
-    alone = Evaluation(4.0)
+    alone = MetricsCollector(4.0)
     alone.add_not_comparable(True, reason="no_part_found")
     image = alone.result()["image"]
     assert (image["recall"], image["optimal_threshold"]) == (1.0, None)

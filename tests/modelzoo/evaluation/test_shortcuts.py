@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
-from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.evaluation.metrics import MetricsCollector
 from modelzoo.evaluation.shortcuts import image_statistics, matched_auroc, pixel_statistics, shortcut_audit
 
 
@@ -60,7 +60,7 @@ def test_tiny_images_have_statistics(shape):
 
 # ---------------------------------------------------------------- the audit
 def evaluated(scores, defective, raw, prepared):
-    evaluation = Evaluation(0.0)
+    evaluation = MetricsCollector(0.0)
     for score, label, row, seen in zip(scores, defective, raw, prepared, strict=True):
         evaluation.add(float(score), bool(label), "dent", raw=row, prepared=seen)
     return evaluation.result()
@@ -142,7 +142,7 @@ def test_matching_agrees_with_comparing_pair_by_pair(seed, n_good, n_bad, levels
 
 
 def test_a_part_that_could_not_be_compared_is_audited_as_it_came_only():
-    evaluation = Evaluation(0.0)
+    evaluation = MetricsCollector(0.0)
     for index in range(8):
         row = {"mean": float(index)}
         evaluation.add(float(index % 3), index % 2 == 0, raw=row, prepared=row)

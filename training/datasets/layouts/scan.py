@@ -545,7 +545,7 @@ def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
     learnt = [result for result in checked if result.image and result.candidate.split == "train"]
     tested = [result for result in checked if result.image and result.candidate.split == "test"]
     colours = [result.colourfulness for result in learnt]
-    odd = [odd_colour(result.colourfulness, least=min(colours), most=max(colours)) for result in tested]
+    odd = [odd_colour(result.colourfulness, lowest=min(colours), highest=max(colours)) for result in tested]
     if any(odd):
         kind, theirs = ("grey", "coloured") if GREY_PICTURE in odd else ("coloured", "grey")
         yield (

@@ -11,11 +11,11 @@ import numpy as np
 from django.conf import settings
 from PIL import Image
 
-from modelzoo.detectors.base import Scored
+from modelzoo.detectors.base import BatchScores
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
-from modelzoo.detectors.preprocessing.pipeline import Prepared, as_batch
-from modelzoo.evaluation.metrics import Evaluation
+from modelzoo.detectors.preprocessing.pipeline import PreparedImage, as_batch
+from modelzoo.evaluation.metrics import MetricsCollector
 from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
 from records.assets.images import open_rgb
@@ -52,7 +52,7 @@ class Judged:
 class _Ready:
     image: DatasetImage
     raw: dict[str, float]
-    prepared: Prepared | None
+    prepared: PreparedImage | None
     seen: dict[str, float] | None
     reason: str
 
@@ -60,11 +60,11 @@ class _Ready:
 class Judging(Protocol):
     """What evaluations need: a detector, or one in the runtime and precision of a `Scorer`."""
 
-    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> Prepared:
+    def prepare(self, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
         """As `Detector.prepare`."""
         ...
 
-    def score(self, images: torch.Tensor) -> Scored:
+    def score(self, images: torch.Tensor) -> BatchScores:
         """As `Detector.score`."""
         ...
 
@@ -120,15 +120,15 @@ def evaluate_images(
         progress: told the share done after every image.
         each: told every image with its score, None where it could not be compared.
     """
-    tally, limits = Evaluation(threshold), gate_limits()
+    collector, limits = MetricsCollector(threshold), gate_limits()
     for done, judged in enumerate(judge(detector, images), start=1):
         image = judged.image
         if judged.score is None:
-            tally.add_not_comparable(image.is_defective, image.defect_type, reason=judged.reason, raw=judged.raw)
+            collector.add_not_comparable(image.is_defective, image.defect_type, reason=judged.reason, raw=judged.raw)
         else:
             # A good image counts as all good in the pixel figures; a defective one without a mask is left out of them.
             mask = open_mask(image.mask.read(), limits) if image.mask else None
-            tally.add(
+            collector.add(
                 judged.score,
                 image.is_defective,
                 image.defect_type,
@@ -140,4 +140,4 @@ def evaluate_images(
         if each:
             each(image, judged.score)
         progress(done / len(images), f"evaluated {done} of {len(images)} test images")
-    return tally.result()
+    return collector.result()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from modelzoo.detectors.backbones.networks import ARCHITECTURES, LAYERS, Backbone
-from modelzoo.detectors.backbones.onednn import quickest
+from modelzoo.detectors.backbones.onednn import fastest_forward
 
 
 def made_up(name: str, layers: tuple[str, ...] = LAYERS) -> Backbone:
@@ -32,7 +32,7 @@ def test_it_agrees_with_the_plain_network(name, precision, rtol):
     backbone, images = made_up(name), pictures(2, 64, 96)
     before = {key: tensor.clone() for key, tensor in backbone.state_dict().items()}
     with torch.inference_mode():
-        expected, found = backbone(images), quickest(backbone, precision)(images)
+        expected, found = backbone(images), fastest_forward(backbone, precision)(images)
     assert len(found) == len(LAYERS)
     for a, b in zip(expected, found, strict=True):
         assert b.dtype is precision
@@ -47,12 +47,12 @@ def test_it_agrees_with_the_plain_network(name, precision, rtol):
 def test_only_the_wanted_layers_in_their_order(layers):
     backbone, images = made_up("resnet18", layers), pictures(1, 32, 32)
     with torch.inference_mode():
-        for a, b in zip(backbone(images), quickest(backbone, torch.float32)(images), strict=True):
+        for a, b in zip(backbone(images), fastest_forward(backbone, torch.float32)(images), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_results_of_one_image_are_not_overwritten_by_the_next():
-    run = quickest(made_up("resnet18"), torch.float32)
+    run = fastest_forward(made_up("resnet18"), torch.float32)
     with torch.inference_mode():
         first = run(pictures(1, 64, 64))
         kept = [features.clone() for features in first]

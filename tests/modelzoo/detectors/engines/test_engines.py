@@ -10,7 +10,7 @@ from modelzoo.detectors import registry
 from modelzoo.detectors.engines import selection
 from modelzoo.detectors.engines.base import AUTO, BF16, FP32, PRECISIONS, EngineUnavailable
 from modelzoo.detectors.engines.native import TorchEngine
-from modelzoo.detectors.engines.selection import MOST_MOVED, Scorer, open_scorer
+from modelzoo.detectors.engines.selection import MAX_AUTO_SCORE_SHIFT, Scorer, open_scorer
 from modelzoo.detectors.errors import DetectorError
 from tests.modelzoo.detectors.conftest import TensorSource, textured, with_defect
 from tests.modelzoo.detectors.test_contract import QUICK, SIZE
@@ -41,10 +41,10 @@ def test_bf16_moves_scores_by_little(fitted):
 
 def test_the_probe_is_good_training_images(fitted):
     training = textured(24, *SIZE)
-    assert len(fitted.probe) == 16
-    assert all(any(torch.equal(image, other) for other in training) for image in fitted.probe)
+    assert len(fitted.reference_images) == 16
+    assert all(any(torch.equal(image, other) for other in training) for image in fitted.reference_images)
     again = type(fitted).restore(fitted.describe(), fitted.state())
-    assert torch.equal(again.probe, fitted.probe)
+    assert torch.equal(again.reference_images, fitted.reference_images)
 
 
 def test_auto_explains_its_choice(fitted):
@@ -53,8 +53,8 @@ def test_auto_explains_its_choice(fitted):
     assert next(iter(measured)) == FP32
     assert measured[FP32]["moved"] == 0
     chosen = measured[choice["precision"]]
-    assert chosen["moved"] <= MOST_MOVED
-    assert chosen["ms"] == min(row["ms"] for row in measured.values() if row["moved"] <= MOST_MOVED)
+    assert chosen["moved"] <= MAX_AUTO_SCORE_SHIFT
+    assert chosen["ms"] == min(row["ms"] for row in measured.values() if row["moved"] <= MAX_AUTO_SCORE_SHIFT)
 
 
 class _TwoPrecisions(TorchEngine):
@@ -116,16 +116,16 @@ def test_a_choice_that_cannot_be_read_is_measured_again(fitted, moody, monkeypat
 
 
 def test_of_two_processes_that_measure_at_once_the_first_decides(fitted, moody, monkeypatch, tmp_path):
-    measured = selection._measured
+    measured = selection._fastest_scorer
 
     def overtaken(*arguments):
         scorer = measured(*arguments)
-        monkeypatch.setattr(selection, "_measured", measured)
+        monkeypatch.setattr(selection, "_fastest_scorer", measured)
         monkeypatch.setattr(moody, "slow", "int8")
         assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
         return scorer
 
-    monkeypatch.setattr(selection, "_measured", overtaken)
+    monkeypatch.setattr(selection, "_fastest_scorer", overtaken)
     assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
 
 
@@ -150,7 +150,7 @@ def test_auto_never_takes_a_precision_that_changes_the_scores(fitted, monkeypatc
     assert scorer.choice["precision"] == FP32
     refused = scorer.choice["measured"][1]
     assert refused["precision"] == "int8"
-    assert refused["moved"] > MOST_MOVED
+    assert refused["moved"] > MAX_AUTO_SCORE_SHIFT
 
 
 class _Small(TorchEngine):
@@ -192,7 +192,7 @@ def test_cuda_running_out_of_memory_is_told_as_such(fitted):
     def full(images):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    engine.scorer = full
+    engine.map_function = full
     with pytest.raises(MemoryError, match="CUDA"):
         engine.maps(textured(2, *SIZE))
 

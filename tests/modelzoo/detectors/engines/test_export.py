@@ -19,7 +19,7 @@ from modelzoo.detectors.engines.base import (
     COMPILED,
     FP32,
     INT8,
-    MOST_TOLERATED,
+    MAX_SCORE_SHIFT,
     ONNXRUNTIME,
     OPENVINO,
     EngineUnavailable,
@@ -137,7 +137,7 @@ def test_eight_bits_find_the_same_screws(monkeypatch, tmp_path):
 
     def screws(folder, count):
         files = sorted((SCREW / folder).glob("*.png"))[:count]
-        return torch.stack([detector.preprocess(open_rgb(path)) for path in files])
+        return torch.stack([detector.prepare(open_rgb(path)).pixels for path in files])
 
     detector.fit(TensorSource(screws("train/good", 48)))
     images = torch.cat([screws("test/good", 16), screws("test/scratch_head", 16)])
@@ -145,7 +145,7 @@ def test_eight_bits_find_the_same_screws(monkeypatch, tmp_path):
     for runtime in (ONNXRUNTIME, OPENVINO):
         scorer = open_scorer(detector, runtime=runtime, precision=INT8, cache=tmp_path)
         far = np.abs(scorer.score(images).scores - expected) / np.std(detector.held_out_scores)
-        assert far.max() < MOST_TOLERATED, runtime
+        assert far.max() < MAX_SCORE_SHIFT, runtime
 
 
 @pytest.mark.parametrize("runtime", [ONNXRUNTIME, OPENVINO])
@@ -177,9 +177,9 @@ def test_only_the_network_is_quantised(padim, cache):
     assert quantised
     assert all(name.startswith("network.") or name.endswith("bias_quantized") for name in quantised)
     heads = [node for node in graph.node if node.op_type == "MatMul"]
-    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    library_versions = {output: node.op_type for node in graph.node for output in node.output}
     assert heads
-    assert not any(made_by.get(name) == "DequantizeLinear" for node in heads for name in node.input)
+    assert not any(library_versions.get(name) == "DequantizeLinear" for node in heads for name in node.input)
 
 
 # ---------------------------------------------------------------- the cache
@@ -253,7 +253,7 @@ def test_a_library_that_fails_is_told_as_such(padim, monkeypatch, runtime, preci
 
 @pytest.mark.slow
 def test_a_model_too_large_for_a_file_says_so(padim, monkeypatch):
-    monkeypatch.setattr(exporting, "MOST_BYTES", 1000)
+    monkeypatch.setattr(exporting, "MAX_MODEL_BYTES", 1000)
     with pytest.raises(EngineUnavailable, match="more than an ONNX file can hold"):
         onnx_model(padim, FP32)
 
@@ -267,7 +267,7 @@ def test_an_export_says_what_it_is(padim, tmp_path):
     assert description == exported.description
     assert description["input"]["shape"] == ["batch", 3, *SIZES[0]]
     assert description["source"] == {"artifact_sha256": "ab"}
-    assert description["parity"]["map_difference"] < exporting.TOLERANCE
+    assert description["parity"]["map_difference"] < exporting.MAP_TOLERANCE
     model = (exported.directory / "model.onnx").read_bytes()
     assert description["files"]["model.onnx"] == {
         "sha256": hashlib.sha256(model).hexdigest(),

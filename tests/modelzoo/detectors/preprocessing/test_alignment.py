@@ -13,7 +13,7 @@ from PIL import Image
 
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing import pipeline as preprocessing
-from modelzoo.detectors.preprocessing.choice import unexplained
+from modelzoo.detectors.preprocessing.choice import residual_variance_ratio
 from modelzoo.detectors.preprocessing.illumination import Background
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 
@@ -76,14 +76,14 @@ def test_the_background_is_found_beside_a_large_dark_part():
     picture = truth + np.random.default_rng(0).normal(0, 2, truth.shape)
     picture[20:80, 30:100] = 40
     background = Background.of(np.repeat(picture[..., None], 3, axis=2).astype(np.float32))
-    assert background.is_one
+    assert background.is_usable
     assert np.abs(background.surface(128, 96)[..., 0] - truth).max() < 2.5
     assert background.level[0] == pytest.approx(truth.mean(), abs=1)
 
 
 def test_a_texture_has_no_background():
     picture = cv2.GaussianBlur(np.random.default_rng(0).normal(128, 120, (128, 128)), (0, 0), 3)
-    assert not Background.of(np.repeat(picture[..., None], 3, axis=2).astype(np.float32)).is_one
+    assert not Background.of(np.repeat(picture[..., None], 3, axis=2).astype(np.float32)).is_usable
 
 
 def test_parts_that_lie_anywhere_are_aligned_and_the_lamp_is_corrected(aligned):
@@ -100,10 +100,10 @@ def test_parts_that_lie_anywhere_are_aligned_and_the_lamp_is_corrected(aligned):
 @pytest.mark.parametrize("angle", [0.0, 1.0, 2.5, -0.4, -2.0, 3.1])
 def test_the_same_part_looks_the_same_in_every_pose_and_light(aligned, angle):
     reference = aligned.prepare(nail(0.3, 96, 96)).pixels.float()
-    turned = aligned.prepare(nail(angle, 90, 101, lamp=0.8, slope=0.1, seed=7)).pixels.float()
-    assert (reference - turned).abs().mean() < 4
+    flipped = aligned.prepare(nail(angle, 90, 101, lamp=0.8, slope=0.1, seed=7)).pixels.float()
+    assert (reference - flipped).abs().mean() < 4
     # The lamp alone would make a difference of 36 on the background.
-    assert (reference - turned)[0, 0].mean().abs() < 2
+    assert (reference - flipped)[0, 0].mean().abs() < 2
 
 
 def test_a_grey_picture_is_prepared_as_one_in_colour_would_be(aligned, monkeypatch):
@@ -302,7 +302,7 @@ def test_unexplained_against_a_loop():
     views = np.random.default_rng(0).normal(0, 1, (5, 6, 7, 3)) + np.arange(7)[:, None]
     left = sum(((views[i] - np.delete(views, i, axis=0).mean(axis=0)) ** 2).sum() for i in range(5))
     whole = sum(((view - views.mean(axis=(0, 1, 2))) ** 2).sum() for view in views)
-    assert unexplained(list(views)) == pytest.approx(left / whole)
+    assert residual_variance_ratio(list(views)) == pytest.approx(left / whole)
 
 
 # ---------------------------------------------------------------- pictures of several sizes and shapes

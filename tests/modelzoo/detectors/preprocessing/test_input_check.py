@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from modelzoo.detectors.errors import NotComparable
-from modelzoo.detectors.preprocessing.input_check import EXEMPLARS, InputProfile, LikenessLimit, exemplars, refuse
+from modelzoo.detectors.preprocessing.input_check import (
+    EXEMPLARS,
+    InputProfile,
+    LikenessLimit,
+    exemplars,
+    raise_if_refused,
+)
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 from tests import parts
@@ -27,7 +33,7 @@ def good(seed: int, *, side: int = 96, colour: bool = True) -> Image.Image:
 
 
 def learnt(images: list[Image.Image]) -> InputProfile:
-    return InputProfile.learn(PREPROCESSING.glance(image) for image in images)
+    return InputProfile.learn(PREPROCESSING.summarise(image) for image in images)
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +105,12 @@ def test_images_of_several_sizes_and_shapes_may_come_in_others_too() -> None:
 def test_what_follows_is_a_rule(profile: InputProfile) -> None:
     stretched = good(500).resize((400, 96))
     with pytest.raises(NotComparable) as refusal:
-        refuse(profile.check_frame(stretched, InputRules()))
+        raise_if_refused(profile.check_frame(stretched, InputRules()))
     assert refusal.value.reason == "other_aspect"
     assert "400 x 96 pixels" in str(refusal.value)
     assert "96 x 96" in str(refusal.value)
     [finding] = profile.check_frame(stretched, InputRules(aspect="warn"))
-    refuse([finding])
+    raise_if_refused([finding])
     assert finding.as_dict()["code"] == "other_aspect"
 
 
@@ -119,8 +125,8 @@ def test_a_profile_is_restored_from_its_tensors(profile: InputProfile) -> None:
 def test_what_is_learnt_later_is_known_too(profile: InputProfile) -> None:
     wide = [good(seed).resize((192, 96)) for seed in range(700, 720)]
     assert codes(profile, wide[0])
-    extended = profile.extended(learnt(wide))
-    assert codes(extended, good(721).resize((192, 96))) == codes(extended, good(722)) == []
+    merged_with = profile.merged_with(learnt(wide))
+    assert codes(merged_with, good(721).resize((192, 96))) == codes(merged_with, good(722)) == []
 
 
 @given(st.lists(st.floats(min_value=0, max_value=50), min_size=5, max_size=60))
