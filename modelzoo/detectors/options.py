@@ -117,20 +117,3 @@ class AutoencoderConfig(DetectorConfig):
         """Height and width that the network redraws: `resolution` times the input's, multiples of 16, at least 32."""
         height, width = (max(32, 16 * round(self.resolution * side / 16)) for side in input_size)
         return height, width
-
-
-CONFIGS: dict[str, type[DetectorConfig]] = {
-    "padim": PadimConfig,
-    "patchcore": PatchCoreConfig,
-    "autoencoder": AutoencoderConfig,
-}
-"""By algorithm, as `registry` has them."""
-
-
-def config_class(algorithm: str) -> type[DetectorConfig]:
-    """The options of an algorithm; a DetectorError when there is none."""
-    try:
-        return CONFIGS[algorithm]
-    except KeyError:
-        known = ", ".join(sorted(CONFIGS))
-        raise DetectorError(f"There is no detector called {algorithm!r}; there are {known}.") from None

@@ -1,44 +1,104 @@
-"""All detectors by name. Importing this module imports torch."""
+"""All detectors, the one list. Names, words and options need no torch; a class is loaded when it is asked for."""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from modelzoo.detectors.autoencoder.detector import ConvAutoencoder
-from modelzoo.detectors.base import Detector, resolve_device
+from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.padim.detector import Padim
-from modelzoo.detectors.patchcore.detector import PatchCore
+from modelzoo.detectors.options import AutoencoderConfig, PadimConfig, PatchCoreConfig
 
-D = TypeVar("D", bound=type[Detector])
-
-_DETECTORS: dict[str, type[Detector]] = {}
+if TYPE_CHECKING:
+    from modelzoo.detectors.base import Detector
 
 
-def register(detector_class: D) -> D:
-    """Make a detector known under its `algorithm`; usable as a decorator. A name that is taken is an error."""
-    if detector_class.algorithm in _DETECTORS:
-        raise DetectorError(f"There is already a detector called {detector_class.algorithm}.")
-    _DETECTORS[detector_class.algorithm] = detector_class
-    return detector_class
+@dataclass(frozen=True)
+class Algorithm:
+    """A detector before torch is loaded.
+
+    Attributes:
+        name: as artifacts, records and the API have it; never changed.
+        title, use: what people read who choose one: its name, and when to take it.
+        config: its options.
+        path: module and name of its class.
+        is_extendable: whether a trained version can learn from more good images (`partial_fit`).
+        is_distributable: whether several processes can train it together.
+    """
+
+    name: str
+    title: str
+    use: str
+    config: type[DetectorConfig]
+    path: tuple[str, str]
+    is_extendable: bool = False
+    is_distributable: bool = False
+
+
+# In the order in which one would try them.
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm(
+            "padim",
+            "PaDiM",
+            "Start here. Learns in one pass what is usual at each place of the part; fast, small, and can learn from "
+            "more good images later. Parts should lie alike in every image, or be alignable.",
+            PadimConfig,
+            ("modelzoo.detectors.padim.detector", "Padim"),
+            is_extendable=True,
+        ),
+        Algorithm(
+            "patchcore",
+            "PatchCore",
+            "When parts vary in place or texture, or PaDiM misses small defects. Remembers patches of good parts and "
+            "looks for the nearest; often the most accurate, slower, and needs more memory.",
+            PatchCoreConfig,
+            ("modelzoo.detectors.patchcore.detector", "PatchCore"),
+        ),
+        Algorithm(
+            "autoencoder",
+            "Autoencoder",
+            "When pretrained features do not fit your images, such as X-ray or unusual textures. Learns to redraw good "
+            "parts; needs many images, many minutes, and best a GPU.",
+            AutoencoderConfig,
+            ("modelzoo.detectors.autoencoder.detector", "ConvAutoencoder"),
+            is_distributable=True,
+        ),
+    )
+}
 
 
 def names() -> list[str]:
-    """The registered algorithms, sorted."""
-    return sorted(_DETECTORS)
+    """All names, sorted."""
+    return sorted(ALGORITHMS)
+
+
+def names_in_words() -> str:
+    """For help texts: "padim, patchcore or autoencoder"."""
+    *others, last = ALGORITHMS
+    return f"{', '.join(others)} or {last}"
+
+
+def find(name: str) -> Algorithm:
+    """A DetectorError when there is none of that name."""
+    try:
+        return ALGORITHMS[name]
+    except KeyError:
+        raise DetectorError(f"There is no detector called {name!r}; there are {', '.join(names())}.") from None
 
 
 def detector_class(algorithm: str) -> type[Detector]:
-    """The class of an algorithm; a DetectorError when there is none."""
-    try:
-        return _DETECTORS[algorithm]
-    except KeyError:
-        raise DetectorError(f"There is no detector called {algorithm!r}; there are {', '.join(names())}.") from None
+    """The class of an algorithm, which loads torch; a DetectorError when there is none."""
+    module, name = find(algorithm).path
+    found: type[Detector] = getattr(import_module(module), name)
+    return found
 
 
 def options_for(algorithm: str) -> set[str]:
     """What `create` takes for this algorithm, `device` included."""
-    return detector_class(algorithm).config_class.names() | {"device"}
+    return find(algorithm).config.names() | {"device"}
 
 
 def create(algorithm: str, *, device: str = "auto", **options: Any) -> Detector:
@@ -52,10 +112,7 @@ def create(algorithm: str, *, device: str = "auto", **options: Any) -> Detector:
     Raises:
         DetectorError: for an unknown algorithm, an option that it does not have, or a value that is not allowed.
     """
-    chosen = detector_class(algorithm)
-    return chosen(chosen.config_class.from_options(algorithm, options), resolve_device(device))
+    from modelzoo.detectors.base import resolve_device
 
-
-register(Padim)
-register(PatchCore)
-register(ConvAutoencoder)
+    config = find(algorithm).config.from_options(algorithm, options)
+    return detector_class(algorithm)(config, resolve_device(device))

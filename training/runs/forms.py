@@ -10,29 +10,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from django import forms
 from django.conf import settings
 
-from modelzoo.detectors.options import CONFIGS, DEVICES, config_class
+from modelzoo.detectors.options import DEVICES
+from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import Threshold
 from training.models import Dataset, TrainingRun
 from training.runs.options import usual_options
 
-# When to use which, in the order in which one would try them.
-DETECTORS = {
-    "padim": (
-        "PaDiM",
-        "Start here. Learns in one pass what is usual at each place of the part; fast, small, and can learn from more "
-        "good images later. Parts should lie alike in every image, or be alignable.",
-    ),
-    "patchcore": (
-        "PatchCore",
-        "When parts vary in place or texture, or PaDiM misses small defects. Remembers patches of good parts and looks "
-        "for the nearest; often the most accurate, slower, and needs more memory.",
-    ),
-    "autoencoder": (
-        "Autoencoder",
-        "When pretrained features do not fit your images, such as X-ray or unusual textures. Learns to redraw good "
-        "parts; needs many images, many minutes, and best a GPU.",
-    ),
-}
 # What is worth a look before the first run; everything else has a good default.
 BASIC = {"backbone", "image_size", "coreset", "epochs", "latent_dim"}
 _LABELS = {
@@ -81,7 +64,7 @@ class OptionsForm(forms.Form):
     def __init__(self, algorithm: str, data: Mapping[str, Any] | None, given: Mapping[str, Any]) -> None:
         super().__init__(data, prefix=algorithm)
         self.algorithm = algorithm
-        config = config_class(algorithm)
+        config = ALGORITHMS[algorithm].config
         hints, usual = get_type_hints(config), usual_options()
         for field in dataclasses.fields(config):
             if field.name == "seed":
@@ -158,7 +141,9 @@ class RunForm(forms.Form):
 
     dataset = forms.TypedChoiceField(label="Data set", coerce=int)
     algorithm = forms.ChoiceField(
-        label="Detector", choices=[(name, words) for name, (words, _) in DETECTORS.items()], widget=forms.RadioSelect
+        label="Detector",
+        choices=[(one.name, one.title) for one in ALGORITHMS.values()],
+        widget=forms.RadioSelect,
     )
     method = forms.ChoiceField(
         label="First threshold",
@@ -199,7 +184,7 @@ class RunForm(forms.Form):
             data,
             initial={
                 "dataset": like.dataset_id if like else dataset,
-                "algorithm": like.algorithm if like else next(iter(DETECTORS)),
+                "algorithm": like.algorithm if like else next(iter(ALGORITHMS)),
                 "method": rule.get("method", Threshold.Method.PERCENTILE.value),
                 "percentile": f"{rule.get('percentile', settings.THRESHOLD_PERCENTILE):.15g}",
                 "false_reject_rate": f"{100 * rule.get('false_reject_rate', 0.05):.13g}",
@@ -210,7 +195,7 @@ class RunForm(forms.Form):
         self.fields["dataset"].choices = choices  # type: ignore[attr-defined]
         options = like.options if like else {}
         self.options = {
-            name: OptionsForm(name, data, options if like and like.algorithm == name else {}) for name in CONFIGS
+            name: OptionsForm(name, data, options if like and like.algorithm == name else {}) for name in ALGORITHMS
         }
 
     def clean(self) -> dict[str, Any]:
@@ -227,8 +212,8 @@ class RunForm(forms.Form):
         """Each detector with its words and its options."""
         chosen = self["algorithm"].value()
         return [
-            {"name": name, "words": words, "use": use, "chosen": name == chosen, "options": self.options[name]}
-            for name, (words, use) in DETECTORS.items()
+            {"algorithm": algorithm, "chosen": name == chosen, "options": self.options[name]}
+            for name, algorithm in ALGORITHMS.items()
         ]
 
     @property

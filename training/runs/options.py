@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 
 from common.errors import UserError
+from modelzoo.detectors import registry
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.options import DEVICES, config_class
+from modelzoo.detectors.options import DEVICES
 from modelzoo.models import Threshold
 
 
@@ -34,7 +35,7 @@ def known_options(algorithm: str) -> set[str]:
     """The names of an algorithm's options; the seed is not one of them, it has its own place. Raises `UserError`."""
 
     try:
-        return (config_class(algorithm).names() - {"seed"}) | {"device"}
+        return (registry.find(algorithm).config.names() - {"seed"}) | {"device"}
     except DetectorError as error:
         raise UserError(str(error), code="unknown_algorithm") from error
 
@@ -59,7 +60,7 @@ def frozen_options(*, algorithm: str, given: Mapping[str, Any], seed: int) -> di
         )
     try:
         options = {name: value for name, value in chosen.items() if name != "device"}
-        config_class(algorithm).from_options(algorithm, options | {"seed": seed})
+        registry.find(algorithm).config.from_options(algorithm, options | {"seed": seed})
     except DetectorError as error:
         raise UserError(str(error), code="invalid_options") from error
     return chosen

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from common.api.schema import page_output
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.api.serializers import choice_filter, filter_field
+from modelzoo.detectors.registry import names_in_words
 from modelzoo.models import Threshold
 from training.models import TrainingRun
 from training.runs.options import threshold_rule
@@ -37,7 +38,7 @@ class TrainingRunListInput(serializers.Serializer):
 
 class TrainingRunInput(serializers.Serializer):
     dataset = serializers.CharField(max_length=100, help_text="its name, then the newest snapshot is meant, or its id")
-    algorithm = serializers.CharField(max_length=32, help_text="padim, patchcore or autoencoder")
+    algorithm = serializers.CharField(max_length=32, help_text=names_in_words())
     options = JsonObject(required=False, default=dict, help_text="of the detector; the others are as usual")
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=2**32 - 1)
     calibration = CalibrationInput(required=False, allow_null=True, default=None)

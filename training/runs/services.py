@@ -19,6 +19,7 @@ from common.errors import Conflict, NotFound
 from common.rights import Right, require
 from jobs import broker
 from modelzoo import services as modelzoo
+from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import ModelVersion, Threshold
 from records.audit.services import Actor, audit
 from training.datasets.selectors import images_of, learnt_by
@@ -27,7 +28,7 @@ from training.runs.options import frozen_options, threshold_rule
 
 _LOG_CHARACTERS = 100_000
 # Detectors with a `partial_fit`. Named here, because the web process asks and does without torch.
-EXTENDABLE = ("padim",)
+EXTENDABLE = tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.is_extendable)
 
 
 # ---------------------------------------------------------------- the life of a training run

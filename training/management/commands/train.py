@@ -10,6 +10,7 @@ from django.conf import settings
 
 from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.registry import names_in_words
 from training.datasets.imports import find_dataset
 from training.runs import services as runs_services
 from training.runs.command_line import RunCommand
@@ -21,7 +22,7 @@ class Command(RunCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         default = usual_options()
-        parser.add_argument("--model", required=True, help="padim, patchcore or autoencoder")
+        parser.add_argument("--model", required=True, help=names_in_words())
         parser.add_argument("--dataset", required=True, help="name of an imported data set, or a path to import")
         parser.add_argument("--backbone", help=f"pretrained network (default {default['backbone']})")
         parser.add_argument("--epochs", type=int, help=f"of the autoencoder (default EPOCHS={default['epochs']})")

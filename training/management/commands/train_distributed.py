@@ -7,6 +7,7 @@ from typing import Any
 
 from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.registry import ALGORITHMS
 from training.management.commands.train import Command as TrainCommand
 
 
@@ -24,7 +25,8 @@ class Command(TrainCommand):
         rank = os.environ.get("RANK")
         if rank is None:
             raise UserError("Start this with torchrun --nproc-per-node 2 manage.py train_distributed, or use train.")
-        if options["model"] != "autoencoder":
+        algorithm = ALGORITHMS.get(options["model"])
+        if algorithm is None or not algorithm.is_distributable:
             raise UserError(f"{options['model']} is not trained by several processes; use train.")
         if options["queue"]:
             raise UserError("A worker trains in one process; leave --queue out, or use train.")

@@ -286,7 +286,7 @@ def _extend(run: TrainingRun, lifeline: Lifeline) -> Fitted:
     base = run.base_version
     assert base is not None
     detector = artifacts.load(base.artifact_path, base.artifact_sha256, run.options["device"])
-    assert isinstance(detector, Padim), "services.EXTENDABLE"
+    assert isinstance(detector, Padim), "is_extendable"
     learnt = learnt_by(base)
     images = [image for image in images_of(run.dataset, DatasetImage.Split.TRAIN) if image.asset_id not in learnt]
     source = source_of(images, detector)
