@@ -1,4 +1,5 @@
-"""One evaluation as a file that a person shows to a customer.
+"""The report of one evaluation: as a page of the running system, and as a file that a person shows to a customer.
 
-`words`: figures as sentences; `charts`: geometry; `pictures`: which images, with their maps; `page`: the whole.
+`context`: what both say; `words`: figures as sentences; `pages` and `file`: the two forms; `pictures`: what the file
+embeds, which images with their maps.
 """

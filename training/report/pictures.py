@@ -19,6 +19,7 @@ from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits
 from training.datasets.layouts.scan import open_mask
 from training.models import DatasetImage
+from training.report.context import JudgedImage
 from training.runs.execution.evaluation import Judged, Judging, judge
 
 EACH = 4  # pictures in a group
@@ -35,31 +36,15 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Picture:
+class EmbeddedPicture(JudgedImage):
     """One image as it is embedded.
 
     Attributes:
         photo, heat: data URIs, at most 320 pixels; heat lies on the photo, and is empty where there is no map.
-        score: None where the part could not be compared.
     """
 
-    path: str
-    kind: str
-    is_defective: bool
-    score: float | None
-    is_rejected: bool
     photo: str
     heat: str
-
-    @property
-    def is_right(self) -> bool:
-        return self.is_defective == self.is_rejected
-
-    @property
-    def outcome(self) -> str:
-        if self.is_defective:
-            return "caught" if self.is_rejected else "escape"
-        return "false reject" if self.is_rejected else "accepted"
 
 
 def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
@@ -96,12 +81,12 @@ def noted(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[dict[str,
     ]
 
 
-def show(detector: Judging, groups: list[Group], threshold: float) -> list[tuple[str, list[Picture]]]:
+def show(detector: Judging, groups: list[Group], threshold: float) -> list[tuple[str, list[EmbeddedPicture]]]:
     """The groups with their pictures; the images are scored once more, so that no map had to be kept until now."""
     return [(group.title, [_picture(row, threshold) for row in judge(detector, group.images)]) for group in groups]
 
 
-def _picture(judged: Judged, threshold: float) -> Picture:
+def _picture(judged: Judged, threshold: float) -> EmbeddedPicture:
     image = judged.image
     photo = open_rgb(image.asset.read(), gate_limits())
     width, height = photo.size
@@ -112,12 +97,11 @@ def _picture(judged: Judged, threshold: float) -> Picture:
         heat = _uri("png", _reduced(overlay, image, photo.size))
     jpeg = BytesIO()
     photo.save(jpeg, "JPEG", quality=85)
-    return Picture(
+    return EmbeddedPicture(
         path=image.path,
-        kind=image.defect_type,
         is_defective=image.is_defective,
         score=judged.score,
-        is_rejected=judged.score is None or judged.score > threshold,
+        threshold=threshold,
         photo=_uri("jpeg", jpeg.getvalue()),
         heat=heat,
     )

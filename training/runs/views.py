@@ -21,7 +21,7 @@ from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from training.datasets import pages as datasets_pages
 from training.models import Dataset, Evaluation, TrainingRun
-from training.report import browser
+from training.report.pages import report_page
 from training.runs import documents as runs_documents
 from training.runs import pages as runs_pages
 from training.runs import selectors as runs_selectors
@@ -209,5 +209,5 @@ def evaluation(request: HttpRequest, evaluation_id: int) -> HttpResponse:
 
 
 def _report(request: HttpRequest, evaluated: Evaluation, of: TrainingRun | None) -> HttpResponse:
-    context = browser.report(evaluated) | {"run": of, "evaluations": runs_pages.other_evaluations(evaluated)}
-    return render(request, "training/report.html", context)
+    context = report_page(evaluated) | {"run": of, "evaluations": runs_pages.other_evaluations(evaluated)}
+    return render(request, "report/page.html", context)

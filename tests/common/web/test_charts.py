@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+import numpy as np
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.numbers import score_text
-from common.web.charts import Tick, lanes, marks_of, rates
+from common.web.charts import Tick, lanes, line, marks_of, rates, round_values
 from tests.environment import ROOT
 
 CSS = (ROOT / "static/css/app.css").read_text()
@@ -73,3 +74,36 @@ def test_a_rate_beyond_what_chance_leaves_is_ringed_and_said() -> None:
     assert drawn["ring"].count("M") == 1
     assert drawn["dot"].count("M") == 3
     assert drawn["limit"].count("M") == 6
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
+def test_round_values_lie_inside_evenly_and_are_few(low: float, relative: float) -> None:
+    width = relative * max(abs(low), 1e-3)
+    values = round_values(low, low + width)
+    assert 2 <= len(values) <= 7
+    slack = 1e-6 * width
+    assert all(low - slack <= value <= low + width + slack for value in values)
+    assert np.ptp(np.diff(values)) <= slack
+
+
+def numbers(path: str) -> list[float]:
+    return [float(number) for number in re.findall(r"-?[\d.]+", path)]
+
+
+def test_a_curve_is_drawn_where_its_points_are() -> None:
+    curves = {"first": ("this model", [(0.0, 0.0), (0.15, 0.5), (0.3, 1.0)])}
+    chart = line(
+        "ROC", curves, x_label="x", y_label="y", x_range=(0, 0.3), y_range=(0, 1), marks=[(0.15, "threshold", "")]
+    )
+    assert [numbers(shape.path) for shape in chart.shapes] == [[0, 100, 50, 50, 100, 0]]
+    assert [mark.at for mark in chart.marks] == [50]
+
+
+def test_each_kind_has_a_lane_with_its_own_tallest_bin() -> None:
+    series = {"good": ("good", [4, 2, 0, 0]), "defective": ("defect", [0, 0, 1, 0])}
+    chart = lanes("Scores", [0, 1, 2, 3, 4], series, marks=[(3.0, "threshold 3.00", "threshold")])
+    drawn = {shape.kind: numbers(shape.path) for shape in chart.shapes}
+    assert drawn["good"] == [0, 50, 18, 25, 50, 25, 50, 34, 50, 50]
+    assert drawn["defective"] == [50, 100, 68, 75, 100]
+    assert [(mark.at, mark.label) for mark in chart.marks] == [(75, "threshold 3.00")]

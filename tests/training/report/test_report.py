@@ -5,18 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import stat
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from common.errors import UserError
@@ -24,7 +22,7 @@ from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.models import ModelVersion
 from training.models import DatasetImage, Evaluation
-from training.report import charts, page, words
+from training.report import file, words
 from training.report.pictures import choose
 
 
@@ -101,9 +99,8 @@ def test_a_report_is_one_file_that_says_what_the_figures_say(evaluated: Any, tmp
     for identity in (version.artifact_sha256, version.backbone_sha256, figures["dataset_snapshot"]):
         assert identity in shown.text
     assert "It may have been changed since: the model's page has the one in force." in shown.text
-    assert "Dot: the threshold in force" not in shown.text
-    # Two plots of images, two of pixels, one histogram.
-    assert shown.tags.count("svg") == 5
+    # Two charts of images, two of pixels, one histogram.
+    assert shown.tags.count("figure") == 5
 
 
 @pytest.mark.django_db
@@ -183,9 +180,9 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path, mon
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(page.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"No space left on device\. The evaluation itself is kept"):
-        page.write(target, "the new one")
+        file.write(target, "the new one")
     assert target.read_text() == "the old one"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -250,49 +247,6 @@ def test_a_lamp_that_the_model_could_not_see_is_told_apart_from_one_that_it_coul
 )
 def test_where_a_threshold_comes_from(method: str, parameters: dict[str, Any], expected: str) -> None:
     assert expected in words.threshold_origin(method, parameters)
-
-
-# ---------------------------------------------------------------- charts
-@settings(deadline=None, max_examples=50)
-@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e3))
-def test_round_values_lie_inside_evenly_and_are_few(low: float, relative: float) -> None:
-    width = relative * max(abs(low), 1e-3)
-    values = charts.round_values(low, low + width)
-    assert 2 <= len(values) <= 7
-    slack = 1e-6 * width
-    assert all(low - slack <= value <= low + width + slack for value in values)
-    assert np.ptp(np.diff(values)) <= slack
-
-
-def numbers(path: str) -> list[float]:
-    return [float(number) for number in re.findall(r"-?[\d.]+", path)]
-
-
-def test_a_curve_is_drawn_where_its_points_are() -> None:
-    plot = charts.curve(
-        "ROC",
-        [[0, 0], [0.15, 0.5], [0.3, 1]],
-        x_label="x",
-        y_label="y",
-        note="",
-        x_end=0.3,
-        at_threshold=(0.15, 0.5),
-    )
-    assert plot is not None
-    drawn = {shape.kind: numbers(shape.path) for shape in plot.shapes}
-    assert drawn["curve"] == [0, 100, 50, 50, 100, 0]
-    assert drawn["dot"][:2] == [50, 50]
-    assert charts.curve("ROC", None, x_label="", y_label="", note="") is None
-
-
-def test_each_kind_has_a_lane_with_its_own_tallest_bin() -> None:
-    plot = charts.histogram({"edges": [0, 1, 2, 3, 4], "good": [4, 2, 0, 0], "defective": [0, 0, 1, 0]}, 3.0)
-    assert plot is not None
-    drawn = {shape.kind: numbers(shape.path) for shape in plot.shapes}
-    assert drawn["good"] == [0, 50, 4, 25, 50, 25, 50, 27, 50, 50]
-    assert drawn["defect"] == [50, 100, 54, 75, 100]
-    assert [(mark.at, mark.label) for mark in plot.marks] == [(75, "threshold 3.00")]
-    assert charts.histogram(None, 3.0) is None
 
 
 # ---------------------------------------------------------------- pictures

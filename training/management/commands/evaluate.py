@@ -13,7 +13,7 @@ from modelzoo.loading.runtime import hold
 from modelzoo.selectors import find_version, threshold_in_force
 from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
-from training.report import page
+from training.report import file
 from training.report.words import figure_range, percent, percent_range, shortcut_sentences
 from training.runs.services import record_evaluation
 
@@ -46,7 +46,7 @@ class Command(ProductCommand):
         if options["without_pictures"] and not target:
             raise UserError("--without-pictures says what a report shows; name one with --report.")
         if target:
-            page.check_target(target)
+            file.check_target(target)
         version = find_version(wanted=options["model_version"], category=options["category"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)
         images = images_of(dataset, "test")
@@ -69,18 +69,18 @@ class Command(ProductCommand):
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
 
-        def shown() -> list[tuple[str, list[pictures.Picture]]]:
+        def shown() -> list[tuple[str, list[pictures.EmbeddedPicture]]]:
             return pictures.show(held.scorer, pictures.choose(scored), threshold.value)
 
         if target:
-            html = page.render(
+            html = file.render(
                 version=version,
                 dataset=dataset,
                 threshold=threshold,
                 evaluation=evaluation,
                 pictures=[] if options["without_pictures"] else shown(),
             )
-            page.write(target, html)
+            file.write(target, html)
         if options["json"]:
             head = {"model_version": version.pk, "dataset": dataset.name, "dataset_snapshot": dataset.snapshot}
             self.answer(head | metrics | ({"report": str(target)} if target else {}))

@@ -1,80 +1,55 @@
-"""The report as a page: one file, no script, nothing loaded from elsewhere, for light, dark and paper."""
+"""What every report of an evaluation says: the context of templates/report/_body.html, but for the pictures."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from django.contrib.staticfiles import finders
-from django.template.loader import render_to_string
-from django.utils import timezone
-
-from common.errors import UserError
-from common.files import write_whole
-from common.version import library_versions
+from common.numbers import score_text
+from common.web.charts import Chart, lanes, line
 from modelzoo.models import ModelVersion, Threshold
 from training.models import Dataset, Evaluation
 from training.report import words
-from training.report.charts import Plot, curve, histogram
-
-if TYPE_CHECKING:
-    from training.report.pictures import Picture
 
 
-def check_target(path: Path) -> None:
-    """Refuse a place where no report can be written, before any work is done for it.
-
-    Raises:
-        UserError: it is a folder, or the folder around it is missing or not writable.
-    """
-    if path.is_dir():
-        raise UserError(f"{path} is a folder. Name a file for the report, such as {path / 'report.html'}.")
-    if not path.parent.is_dir():
-        raise UserError(f"There is no folder {path.parent}. Create it, then evaluate again.")
-    if not os.access(path.parent, os.W_OK):
-        raise UserError(f"The folder {path.parent} cannot be written to. Choose another place for the report.")
+@dataclass(frozen=True)
+class ReportChart:
+    title: str
+    note: str
+    chart: Chart
 
 
-def write(path: Path, html: str) -> None:
-    """Write the file whole or not at all; an older one at this path is replaced.
+@dataclass(frozen=True)
+class JudgedImage:
+    """A test image beside what the evaluation said of it. `score`: None where the part could not be compared."""
 
-    Raises:
-        UserError: the disk refuses; what was at the path stays.
-    """
-    try:
-        with write_whole(path) as out:
-            out.write(html.encode())
-    except OSError as error:
-        raise UserError(
-            f"The report could not be written to {path}: {error.strerror}. The evaluation itself is kept."
-        ) from error
+    path: str
+    is_defective: bool
+    score: float | None
+    threshold: float
 
+    @property
+    def outcome(self) -> str:
+        """As inspections have it."""
+        if self.score is None:
+            return "not_comparable"
+        return "defective" if self.score > self.threshold else "good"
 
-def render(
-    *,
-    version: ModelVersion,
-    dataset: Dataset,
-    threshold: Threshold,
-    evaluation: Evaluation,
-    pictures: list[tuple[str, list[Picture]]],
-) -> str:
-    """The report of one recorded evaluation as HTML."""
-    return render_to_string(
-        "report/page.html",
-        told(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
-        | {
-            "style": Path(_found("css/app.css")).read_text(encoding="utf-8"),
-            "plots": _plots(evaluation.metrics),
-            "pictures": pictures,
-            "evaluated_with": library_versions(),
-            "now": timezone.now(),
-        },
-    )
+    @property
+    def is_right(self) -> bool:
+        return self.is_defective == (self.outcome != "good")
+
+    @property
+    def words(self) -> str:
+        if self.is_defective:
+            return "caught" if self.is_right else "escape"
+        return "accepted" if self.is_right else "false reject"
 
 
-def told(*, version: ModelVersion, dataset: Dataset, threshold: Threshold, evaluation: Evaluation) -> dict[str, Any]:
-    """What every report of an evaluation tells, without charts and pictures: the file's and the page's context."""
+def report_context(
+    *, version: ModelVersion, dataset: Dataset, threshold: Threshold, evaluation: Evaluation
+) -> dict[str, Any]:
     metrics = evaluation.metrics
     image = metrics["image"]
     # A training run keeps these among the parameters, whoever decides later among the evidence.
@@ -94,28 +69,19 @@ def told(*, version: ModelVersion, dataset: Dataset, threshold: Threshold, evalu
         "below_trivial": image["f1"] is not None and image["f1"] <= image["trivial_f1"],
         "figures": _figures(metrics),
         "defects": _defects(metrics),
+        "charts": _charts(metrics),
     }
-
-
-def _found(name: str) -> str:
-    found = finders.find(name)
-    if not isinstance(found, str):
-        raise FileNotFoundError(f"static file {name}")
-    return found
 
 
 def _outcomes(metrics: dict[str, Any]) -> dict[str, Any]:
     """Counts and shares of the four outcomes, in words for the headline."""
     image, counts = metrics["image"], metrics["image"]["confusion"]
     caught = image["intervals"]["recall"]
-    good, defective = metrics["n_good"], metrics["n_defective"]
     return counts | {
         "reject_rate": words.percent(image["false_reject_rate"]),
         "reject_interval": words.percent_range(image["intervals"]["false_reject_rate"]),
         "escape_rate": words.percent(None if image["recall"] is None else 1 - image["recall"]),
         "escape_interval": words.percent_range(caught and [1 - caught[1], 1 - caught[0]]),
-        "good_width": 100 * counts["tn"] / good if good else 0,
-        "bad_width": 100 * counts["tp"] / defective if defective else 0,
         "not_comparable": metrics["not_comparable"]["good"] + metrics["not_comparable"]["defective"],
     }
 
@@ -184,45 +150,93 @@ def _audit_rows(audit: dict[str, Any] | None) -> list[dict[str, str]]:
     ]
 
 
-def _plots(metrics: dict[str, Any]) -> list[Plot]:
+def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
+    """Each that there are figures for."""
     image, pixel = metrics["image"], metrics["pixel"] or {}
-    in_force = image["recall"] is not None and image["false_reject_rate"] is not None
-    share = metrics["n_defective"] / max(1, metrics["n"])
-    plots = [
-        histogram(metrics["histogram"], metrics["threshold"]),
-        curve(
+    defective = metrics["n_defective"] / max(1, metrics["n"])
+    rejected, caught = "good parts rejected", "defective parts rejected"
+    charts = [
+        _scores(metrics["histogram"], metrics["threshold"]),
+        _curve(
             "ROC, images",
-            image["roc_curve"],
-            x_label="good parts rejected",
-            y_label="defective parts rejected",
-            note="Dot: the threshold when evaluated.",
-            at_threshold=(image["false_reject_rate"], image["recall"]) if in_force else None,
+            f"{caught} (up)",
+            image.get("roc_curve"),
+            x_label=rejected,
+            y_label=caught,
             chance=[(0, 0), (1, 1)],
+            threshold=image["false_reject_rate"] if image["recall"] is not None else None,
         ),
-        curve(
+        _curve(
             "Precision and recall, images",
-            image["pr_curve"],
-            x_label="defective parts rejected",
+            "precision (up)",
+            image.get("pr_curve"),
+            x_label=caught,
             y_label="precision",
-            note="Dot: the threshold when evaluated.",
-            at_threshold=(image["recall"], image["precision"]) if image["precision"] is not None else None,
-            chance=[(0, share), (1, share)],
+            chance=[(0, defective), (1, defective)],
+            threshold=image["recall"] if image["precision"] is not None else None,
         ),
-        curve(
+        _curve(
             "Per-region overlap, pixels",
+            "mean share of a region marked (up); the AUPRO is the area, divided by 0.3",
             pixel.get("pro_curve"),
             x_label="good pixels marked",
             y_label="mean share of a region marked",
-            note="The AUPRO is the area, divided by 0.3.",
-            x_end=0.3,
             chance=[(0, 0), (0.3, 0.3)],
+            end=0.3,
         ),
-        curve(
+        _curve(
             "Precision and recall, pixels",
+            "precision (up); few pixels are defective, so this one is hard",
             pixel.get("pr_curve"),
             x_label="defective pixels marked",
             y_label="precision",
-            note="Few pixels are defective, so this one is hard.",
         ),
     ]
-    return [plot for plot in plots if plot]
+    return [chart for chart in charts if chart]
+
+
+def _scores(counts: dict[str, Any] | None, threshold: float) -> ReportChart | None:
+    if not counts:
+        return None
+    good, defective = counts["good"], counts["defective"]
+    chart = lanes(
+        f"Histogram of the scores of {sum(good)} good and {sum(defective)} defective parts",
+        counts["edges"],
+        {"good": ("good", good), "defective": ("defect", defective)},
+        marks=[(threshold, f"threshold {score_text(threshold)}", "threshold")],
+    )
+    return ReportChart("Scores", "Parts to the right of the threshold are rejected.", chart)
+
+
+def _curve(
+    title: str,
+    note: str,
+    points: Sequence[Sequence[float]] | None,
+    *,
+    x_label: str,
+    y_label: str,
+    chance: Sequence[tuple[float, float]] = (),
+    end: float = 1.0,
+    threshold: float | None = None,
+) -> ReportChart | None:
+    """A curve of shares, up to `end` on the x axis.
+
+    Args:
+        chance: where a detector that knows nothing would lie.
+        threshold: where on the x axis the threshold of the evaluation lies.
+    """
+    if not points:
+        return None
+    curves = {"first": ("this model", [(x, y) for x, y in points])}
+    if chance:
+        curves["chance"] = ("chance", list(chance))
+    chart = line(
+        f"{title}: {y_label} against {x_label}",
+        curves,
+        x_label=x_label,
+        y_label=y_label,
+        x_range=(0, end),
+        y_range=(0, 1),
+        marks=[] if threshold is None else [(threshold, "threshold", "threshold")],
+    )
+    return ReportChart(title, note, chart)
