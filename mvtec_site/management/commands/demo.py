@@ -21,6 +21,7 @@ from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
 from common.commands import ProductCommand
 from common.errors import Unavailable
+from common.files import write_whole
 from modelzoo.models import ModelVersion
 from mvtec_site.embedded.supervisor import Supervisor
 from records.audit.services import audit
@@ -118,8 +119,8 @@ class Command(ProductCommand):
                 revoke_token(token=token, actor=None)
             _, plain = issue_token(user=user, name="demo", actor=None)
         login = _Login("demo", password, plain)
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(vars(login)))
+        with write_whole(path, mode=0o600) as out:
+            out.write(json.dumps(vars(login)).encode())
         return login
 
     # ------------------------------------------------------------ over HTTP, as an integrator would
