@@ -1,7 +1,8 @@
 """Detectors in plain PyTorch: trained on good images only, no Django inside.
 
-This module imports nothing heavy, so that web code may import its neighbours (`errors`, `calibration`, `metrics`)
-without paying for torch. `modelzoo.detectors.registry` is the entrance for everything that computes.
+This module imports nothing heavy, so that web code may import its neighbours (`errors`, `options`, `registry`) without
+paying for torch. `modelzoo.detectors.registry` is the entrance: it lists all detectors, and loads the one that is asked
+for.
 """
 
 import os
