@@ -228,3 +228,19 @@ def test_keys_do_nothing_behind_the_sign_in_dialog(
     page.wait_for_selector("#reviews .human.defective >> text=ina")
     assert page.locator("#reviews .human.good").count() == 0
     forgive(complaints, "401")
+
+
+def test_a_review_that_does_not_arrive_stays_written(
+    visit: Callable[..., Any], records: list[str], complaints: list[str]
+) -> None:
+    page = visit("otto", records[0], viewport=TALL)
+    page.route("**/review", lambda route: route.abort())
+    page.fill("#comment", "not yet")
+    page.click("#say-good")
+    page.wait_for_selector("#offline >> text=Nothing was recorded")
+    assert page.input_value("#comment") == "not yet"
+    page.unroute("**/review")
+    page.click("#say-good")
+    page.wait_for_selector("#toasts >> text=reviewed as GOOD")
+    assert page.locator("#offline").is_hidden()
+    complaints.clear()  # a browser complains of what was broken on purpose
