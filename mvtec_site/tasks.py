@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from inspection.batches.worker import sweep_batches
+from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
 from records.audit.verification import sweep_verifications
-from retention.services import sweep_retention
+from retention.services import RETENTION_RUNS
 from training.runs.services import sweep_runs
-from tuning.rescoring.services import sweep_rescorings
+from tuning.rescoring.services import RESCORINGS
 
 
 @shared_task(acks_late=False)
 def sweep() -> None:
     sweep_runs()
-    sweep_batches()
+    BATCHES.sweep()
     sweep_requests()
-    sweep_rescorings()
-    sweep_retention()
+    RESCORINGS.sweep()
+    RETENTION_RUNS.sweep()
     sweep_verifications()

@@ -9,6 +9,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
+from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import Category
 
 MOST_DAYS = 36_500
@@ -68,7 +69,7 @@ class RetentionPolicy(models.Model):
         return f"retention of {self.category.name}, revision {self.revision}"
 
 
-class RetentionRun(models.Model):
+class RetentionRun(LeasedJob):
     """One walk over all files that a policy is about, or over those that belong to nobody (no policy).
 
     A dry run counts what would go; a real one removes it. The row is the truth: whoever works on it claims it and
@@ -81,16 +82,12 @@ class RetentionRun(models.Model):
         FINISHED = "finished"
         FAILED = "failed"
 
-    OPEN = (Status.QUEUED, Status.RUNNING)
-
     policy = models.ForeignKey(RetentionPolicy, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
     orphan_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="ORPHAN_DAYS when it began, where it is about what belongs to nobody"
     )
     dry_run = models.BooleanField()
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
-    claim = models.UUIDField(null=True, blank=True)
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
     last_asset = models.BigIntegerField(default=0, help_text="files up to this id were looked at")
     folders_done = models.PositiveSmallIntegerField(default=0, help_text="folders of the storage that were looked at")
     images = models.PositiveIntegerField(default=0)
@@ -104,22 +101,12 @@ class RetentionRun(models.Model):
     last_sha256 = models.CharField(max_length=64, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
     created_at = models.DateTimeField(auto_now_add=True, help_text="ages are counted back from here")
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # the sweep: open runs whose lease has run out, every few seconds
-            models.Index(
-                fields=["lease_expires_at"],
-                condition=Q(status__in=["queued", "running"]),
-                name="open_retention_by_lease",
-            ),
+            sweep_index("open_retention_by_lease"),
         ]
         constraints = [
             models.CheckConstraint(

@@ -8,22 +8,19 @@ run begins by deleting those.
 from __future__ import annotations
 
 import logging
-import time
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Right, require
 from inspection.models import Inspection
-from jobs import broker
-from jobs.leases import lease
+from jobs.engine import Claim, JobKind
+from jobs.errors import ClaimLost
 from modelzoo.models import Category
 from modelzoo.services import actor_id, needed_reason
 from records.audit.services import Actor, audit, hold_chain
@@ -32,6 +29,7 @@ from retention import leftovers, selectors
 from retention.models import RetentionPolicy, RetentionRun
 
 log = logging.getLogger(__name__)
+RETENTION_RUNS = JobKind(RetentionRun, "retention.tasks.work")
 Progress = Callable[[RetentionRun], None]
 
 _WINDOW = 2000  # files looked at in one query
@@ -111,13 +109,13 @@ def request_run(*, policy: RetentionPolicy | None, dry_run: bool, actor: Actor, 
             "what would go, then ask again.",
             code="dry_run_missing",
         )
-    if RetentionRun.objects.filter(policy=policy, status__in=RetentionRun.OPEN).exists():
+    if RETENTION_RUNS.open().filter(policy=policy).exists():
         raise Conflict("Such a run is under way. Nothing was changed. Wait for its end.", code="retention_run_open")
     run = RetentionRun.objects.create(
         policy=policy,
         orphan_days=orphan_days,
         dry_run=dry_run,
-        lease_expires_at=lease(),
+        lease_expires_at=RETENTION_RUNS.lease(),
         requested_by_id=actor_id(actor),
     )
     audit(kind="retention_run.requested", subject=run, actor=actor, after=_about(run))
@@ -147,16 +145,7 @@ def publish_next() -> None:
     """Call a worker for the run that waits longest."""
     waiting = RetentionRun.objects.filter(status=RetentionRun.Status.QUEUED).order_by("pk").first()
     if waiting:
-        broker.publish("retention.tasks.work", waiting.pk)
-
-
-def sweep_retention() -> None:
-    """Call a worker again for runs that nobody gave a sign of life for."""
-    stale = RetentionRun.objects.filter(status__in=RetentionRun.OPEN, lease_expires_at__lt=timezone.now())
-    for run in stale.order_by("pk"):
-        if run.claim is None:
-            RetentionRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=lease())
-        broker.publish("retention.tasks.work", run.pk)
+        RETENTION_RUNS.publish(waiting.pk)
 
 
 # ---------------------------------------------------------------- carrying a run out
@@ -165,22 +154,23 @@ def work_on_run(*, run_id: int, seconds: float | None = _SLICE_SECONDS, progress
 
     What is done is committed step by step together with how far the run is: whoever comes next goes on from there.
     """
-    claim = uuid.uuid4()
-    if not _claim(run_id, claim):
+    claim = _take(run_id)
+    if claim is None:
         return False
-    until = None if seconds is None else time.monotonic() + seconds
     run = selectors.find_run(run_id)
+
+    def step() -> bool:
+        more = _step(run, claim)
+        if more and progress:
+            progress(run)
+        return more
+
     try:
         if not run.dry_run:
             _delete_pending()
-        while _step(run, claim):
-            if progress:
-                progress(run)
-            if until is not None and time.monotonic() >= until:
-                RetentionRun.objects.filter(pk=run_id, claim=claim).update(claim=None)
-                broker.publish("retention.tasks.work", run_id)
-                return True
-    except _Lost:
+        if not claim.in_slices(step, seconds=seconds):
+            return True
+    except ClaimLost:
         log.warning("Retention run %s was taken over by another worker.", run_id)
         return False
     except (UserError, OSError) as error:
@@ -191,36 +181,24 @@ def work_on_run(*, run_id: int, seconds: float | None = _SLICE_SECONDS, progress
     return True
 
 
-class _Lost(Exception):
-    """The claim is no longer ours."""
-
-
-def _claim(run_id: int, claim: uuid.UUID) -> bool:
+def _take(run_id: int) -> Claim[RetentionRun] | None:
     """Two never run at once: the database refuses a second running row."""
-    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
     try:
         with transaction.atomic():
-            claimed = RetentionRun.objects.filter(free, pk=run_id, status__in=RetentionRun.OPEN).update(
-                status=RetentionRun.Status.RUNNING, claim=claim, lease_expires_at=lease()
-            )
+            return RETENTION_RUNS.take(run_id)
     except IntegrityError:
-        return False
-    if claimed:
-        RetentionRun.objects.filter(pk=run_id, started_at__isnull=True).update(started_at=timezone.now())
-    return bool(claimed)
+        return None
 
 
-def _keep(run: RetentionRun, claim: uuid.UUID, *fields: str) -> None:
-    """Write down how far a run is, and renew its lease; raises `_Lost` where it is somebody else's by now."""
-    said = {name: getattr(run, name) for name in fields}
-    if not RetentionRun.objects.filter(pk=run.pk, claim=claim).update(**said, lease_expires_at=lease()):
-        raise _Lost
+def _keep(run: RetentionRun, claim: Claim[RetentionRun], *fields: str) -> None:
+    """Write down how far a run is, and renew its lease; raises `ClaimLost` where it is somebody else's by now."""
+    claim.renew(**{name: getattr(run, name) for name in fields})
 
 
 _COUNTS = ("images", "maps", "orphans", "leftovers", "size_bytes", "oldest", "examples", "first_sha256", "last_sha256")
 
 
-def _step(run: RetentionRun, claim: uuid.UUID) -> bool:
+def _step(run: RetentionRun, claim: Claim[RetentionRun]) -> bool:
     """The next window of files, or the next folder of the storage. False when there is nothing more to look at."""
     ids = list(
         selectors.live_assets().filter(pk__gt=run.last_asset).order_by("pk").values_list("pk", flat=True)[:_WINDOW]
@@ -277,7 +255,7 @@ def _exemplify(run: RetentionRun, what: str, name: str, size: int) -> None:
 
 
 @transaction.atomic
-def _discard(run: RetentionRun, claim: uuid.UUID, ids: Sequence[int]) -> None:
+def _discard(run: RetentionRun, claim: Claim[RetentionRun], ids: Sequence[int]) -> None:
     """Mark files as discarded, with the audit events that name them; they are deleted once that is committed.
 
     They are locked first and judged again then: nobody can begin to use one any more, and who began before is seen.
@@ -348,7 +326,7 @@ def _delete_pending() -> None:
         last = ids[-1]
 
 
-def _take_leftovers(run: RetentionRun, claim: uuid.UUID, found: Iterable[leftovers.Leftover]) -> None:
+def _take_leftovers(run: RetentionRun, claim: Claim[RetentionRun], found: Iterable[leftovers.Leftover]) -> None:
     for leftover in found:
         _keep(run, claim)  # a folder may hold more than is removed within one lease
         if not run.dry_run and not leftover.remove():
@@ -360,16 +338,13 @@ def _take_leftovers(run: RetentionRun, claim: uuid.UUID, found: Iterable[leftove
 
 
 @transaction.atomic
-def _finish(run: RetentionRun, claim: uuid.UUID) -> None:
-    ended = RetentionRun.objects.filter(pk=run.pk, claim=claim).update(
-        status=RetentionRun.Status.FINISHED, claim=None, lease_expires_at=None, finished_at=timezone.now()
-    )
-    if ended:
+def _finish(run: RetentionRun, claim: Claim[RetentionRun]) -> None:
+    if claim.end(status=RetentionRun.Status.FINISHED):
         audit(kind="retention_run.finished", subject=run, actor=run.requested_by, after=_about(run) | _found(run))
 
 
 @transaction.atomic
-def _fail(run: RetentionRun, claim: uuid.UUID, error: Exception) -> None:
+def _fail(run: RetentionRun, claim: Claim[RetentionRun], error: Exception) -> None:
     """End a run with the reason. What it did until then stays done, and is in the audit log."""
     if isinstance(error, UserError):
         code, sentence = error.code, error.detail
@@ -379,15 +354,7 @@ def _fail(run: RetentionRun, claim: uuid.UUID, error: Exception) -> None:
             "storage_failed",
             f"A file could not be removed ({getattr(error, 'strerror', None) or error}). The next run tries again.",
         )
-    ended = RetentionRun.objects.filter(pk=run.pk, claim=claim).update(
-        status=RetentionRun.Status.FAILED,
-        error_code=code,
-        error=sentence,
-        claim=None,
-        lease_expires_at=None,
-        finished_at=timezone.now(),
-    )
-    if ended:
+    if claim.end(status=RetentionRun.Status.FAILED, error_code=code, error=sentence):
         after = _about(run) | _found(run) | {"code": code, "error": sentence}
         audit(kind="retention_run.failed", subject=run, actor=run.requested_by, after=after)
 

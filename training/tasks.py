@@ -17,6 +17,7 @@ from django.conf import settings
 
 from common.database import UNAVAILABLE, drop_broken_connection
 from jobs import liveness
+from jobs.engine import Claim
 from jobs.processes import die_with_parent
 from training.models import TrainingRun
 from training.runs import services as runs_services
@@ -52,7 +53,7 @@ def supervise(run_id: str) -> None:
                 process.wait()
                 if runs_services.is_cancelled(claim=claim):
                     runs_services.end_run(
-                        run_id=claim.run_id,
+                        run_id=claim.pk,
                         claim=claim,
                         status=TrainingRun.Status.CANCELLED,
                         error="Cancelled. Nothing was kept.",
@@ -60,7 +61,7 @@ def supervise(run_id: str) -> None:
                 return
     if code > 0:
         runs_services.end_run(
-            run_id=claim.run_id,
+            run_id=claim.pk,
             claim=claim,
             status=TrainingRun.Status.FAILED,
             code="training_failed",
@@ -69,15 +70,15 @@ def supervise(run_id: str) -> None:
     # Killed by a signal: the row stays claimed until its lease runs out, and the sweep tries it again.
 
 
-def _command(claim: runs_services.Claim) -> list[str]:
+def _command(claim: Claim[TrainingRun]) -> list[str]:
     manage = str(Path(settings.BASE_DIR) / "manage.py")
-    return [sys.executable, manage, "execute_run", str(claim.run_id), str(claim.token)]
+    return [sys.executable, manage, "execute_run", str(claim.pk), str(claim.token)]
 
 
 class _Watch:
     """Whether the process that trains still renews its lease, and stops when it was asked to."""
 
-    def __init__(self, claim: runs_services.Claim) -> None:
+    def __init__(self, claim: Claim[TrainingRun]) -> None:
         self._claim = claim
         self._looked_at = time.monotonic()
         self._silent_since = self._cancelled_since = 0.0
@@ -90,7 +91,7 @@ class _Watch:
         try:
             held, cancelled = runs_services.is_held(claim=self._claim), runs_services.is_cancelled(claim=self._claim)
         except UNAVAILABLE as error:  # nobody can renew a lease, nor see that one was
-            log.warning("Training run %s cannot be looked at: %s", self._claim.run_id, error)
+            log.warning("Training run %s cannot be looked at: %s", self._claim.pk, error)
             drop_broken_connection()
             return False
         self._silent_since = 0.0 if held else self._silent_since or now

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import uuid
 
-from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 
 from inspection.models import Inspection
+from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import Deployment, ModelVersion, Threshold, finite
 
 
-class RescoringRun(models.Model):
+class RescoringRun(LeasedJob):
     """Records of the past scored again as one job. Worked on in slices under a lease, as batches are.
 
     The row says how far it is: a slice's results and the place that it reached are written together or not at all.
@@ -24,8 +24,6 @@ class RescoringRun(models.Model):
         FINISHED = "finished"
         FAILED = "failed"
         CANCELLED = "cancelled"
-
-    OPEN = (Status.QUEUED, Status.RUNNING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="rescorings")
@@ -51,32 +49,19 @@ class RescoringRun(models.Model):
     # Records begun and not written yet, and how often. What a dead worker had begun is tried one by one.
     begun = models.PositiveIntegerField(default=0)
     attempt = models.PositiveIntegerField(default=0)
-    claim = models.UUIDField(null=True, blank=True)
     worker = models.CharField(max_length=100, blank=True)  # who claimed it last
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     rank_correlation = models.FloatField(
         null=True, blank=True, help_text="Spearman's, of the scores of the records and the new ones; set at the end"
     )
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
             # "the last runs": the list, newest first
             models.Index(fields=["-created_at", "-id"], name="rescorings_newest_first"),
-            # the sweep: open runs whose lease has run out, every few seconds
-            models.Index(
-                fields=["lease_expires_at"],
-                condition=Q(status__in=["queued", "running"]),
-                name="open_rescorings_by_lease",
-            ),
+            sweep_index("open_rescorings_by_lease"),
         ]
         constraints = [
             models.CheckConstraint(

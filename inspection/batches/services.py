@@ -18,12 +18,11 @@ from common.errors import Conflict, Unavailable, UserError
 from common.rights import Right, require
 from inspection.batches.gathering import BatchItem
 from inspection.batches.selectors import batch_not_found, find_batch, with_deployment
-from inspection.batches.worker import end_batch, publish_batch
+from inspection.batches.worker import BATCHES, end_batch
 from inspection.judging.idempotency import check_same, own_key
 from inspection.judging.services import PartContext
 from inspection.models import BatchRun, InspectionRequest
 from jobs import broker
-from jobs.leases import lease
 from modelzoo.models import Deployment
 from records.audit.services import Actor, audit
 
@@ -73,7 +72,7 @@ def request_batch(
         folder=str(folder or ""),
         warnings=list(warnings),
         requested_by_id=actor.pk if actor else None,
-        lease_expires_at=lease(),
+        lease_expires_at=BATCHES.lease(),
         idempotency_key=own_key(idempotency_key, actor=actor),
         fingerprint=asked_for,
     )
@@ -112,7 +111,7 @@ def request_batch(
         actor=actor,
         after={"name": batch.name, "images": len(items), "deployment": deployment.pk, "folder": batch.folder},
     )
-    transaction.on_commit(lambda: publish_batch(batch.pk))
+    BATCHES.publish_on_commit(batch.pk)
     return batch
 
 
@@ -136,7 +135,7 @@ def cancel_batch(*, batch_id: uuid.UUID, actor: Actor) -> BatchRun:
     batch = BatchRun.objects.select_for_update().filter(pk=batch_id).first()
     if batch is None:
         raise batch_not_found(batch_id)
-    if batch.status not in BatchRun.OPEN:
+    if not batch.is_open:
         raise Conflict(
             f"The batch is {batch.status} already; nothing was changed. Its records stay.", code="batch_over"
         )
@@ -154,6 +153,6 @@ def await_batch(batch: BatchRun, *, seconds: float) -> bool:
 
     def over() -> bool:
         batch.refresh_from_db(fields=["status", "cancel_requested", "started_at", "finished_at"])
-        return batch.status not in BatchRun.OPEN
+        return not batch.is_open
 
     return broker.wait_until(over, topic=str(batch.pk), timeout=seconds)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
+import contextlib
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
-from django.utils import timezone
+from django.db.models import F
 from PIL import Image
 
 from common.database import UNAVAILABLE
@@ -21,76 +20,65 @@ from inspection.batches.selectors import batch_counts
 from inspection.judging.worker import fail_request, judge_claimed, with_everything
 from inspection.models import BatchRun, InspectionRequest
 from jobs import broker
-from jobs.leases import lease
+from jobs.engine import Claim, JobKind
+from jobs.errors import ClaimLost
 from records.assets.services import store_image
 from records.audit.services import Actor, audit
 
+BATCHES = JobKind(BatchRun, "inspection.tasks.work_on_batch")
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
 _PIXELS_HELD = 128 * 1024**2  # bytes of a slice that are kept from the gate to the model; the rest is decoded again
 
 
-def publish_batch(batch_id: uuid.UUID) -> bool:
-    return broker.publish("inspection.tasks.work_on_batch", batch_id)
-
-
 # ---------------------------------------------------------------- working on it
 def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
-    """Judge one slice of a batch, then hand it on; in the worker.
+    """Judge some slices of a batch, then hand it on; in the worker.
 
-    The batch is claimed by one conditional UPDATE, so a doubled message finds nothing to do. Items that a killed
-    worker had begun are tried again one by one, so that an image which kills workers takes no neighbour with it.
+    Items that a killed worker had begun are tried again one by one, so that an image which kills workers takes no
+    neighbour with it.
     """
-    token = uuid.uuid4()
-    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
-    claimed = BatchRun.objects.filter(free, pk=batch_id, status__in=BatchRun.OPEN).update(
-        status=BatchRun.Status.RUNNING, claim=token, lease_expires_at=lease()
-    )
-    if not claimed:
+    claim = BATCHES.take(batch_id)
+    if claim is None:
         return
-    BatchRun.objects.filter(pk=batch_id, started_at__isnull=True).update(started_at=timezone.now())
-    until = time.monotonic() + _SLICE_SECONDS
-    while slice_ := _claim_slice(batch_id, token):
-        readable, pixels = _read_files(slice_, token)
-        if readable and _still_mine(batch_id, token):
-            judge_claimed(readable, worker=worker, claim=token, pixels=pixels)
-        still_mine = _still_mine(batch_id, token)
-        broker.notify(str(batch_id))
-        if not still_mine:
-            return
-        if time.monotonic() >= until:
-            BatchRun.objects.filter(pk=batch_id, claim=token).update(claim=None)
-            publish_batch(batch_id)
-            return
-    _end_batch(batch_id, token)
+    with contextlib.suppress(ClaimLost):
+        if claim.in_slices(lambda: _judge_slice(claim, worker), seconds=_SLICE_SECONDS):
+            _end_claimed_batch(claim)
     broker.notify(str(batch_id))
 
 
-def _still_mine(batch_id: uuid.UUID, token: uuid.UUID) -> bool:
-    """Give a sign of life. False when the batch was taken away for want of one."""
-    return bool(BatchRun.objects.filter(pk=batch_id, claim=token).update(lease_expires_at=lease()))
+def _judge_slice(claim: Claim[BatchRun], worker: str) -> bool:
+    """Judge the next images. False when there are none."""
+    requests = _claim_slice(claim)
+    if not requests:
+        return False
+    readable, pixels = _read_files(requests, claim.token)
+    claim.renew()
+    if readable:
+        judge_claimed(readable, worker=worker, claim=claim.token, pixels=pixels)
+        claim.renew()
+    return True
 
 
-def _claim_slice(batch_id: uuid.UUID, token: uuid.UUID) -> list[InspectionRequest]:
+def _claim_slice(claim: Claim[BatchRun]) -> list[InspectionRequest]:
     """The next images, marked as begun. Only the holder of the batch's claim gets any; none once it is called off."""
     with transaction.atomic():
-        mine = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token, cancel_requested=False)
-        if not mine.exists():
+        if not claim.rows().select_for_update().filter(cancel_requested=False).exists():
             return []
         # What is `running` under another token belonged to a worker that lost the batch.
-        open_items = InspectionRequest.objects.filter(batch_id=batch_id, status__in=InspectionRequest.OPEN)
+        open_items = InspectionRequest.objects.filter(batch_id=claim.pk, status__in=InspectionRequest.OPEN)
         items = list(open_items.order_by("position").values_list("pk", "attempt")[: settings.BATCH_SIZE])
         begun = [pk for pk, attempt in items if attempt > 0]
         chosen = begun[:1] or [pk for pk, _ in items]
         InspectionRequest.objects.filter(pk__in=chosen).update(
-            status=InspectionRequest.Status.RUNNING, claim=token, attempt=F("attempt") + 1
+            status=InspectionRequest.Status.RUNNING, claim=claim.token, attempt=F("attempt") + 1
         )
     requests = list(with_everything().select_related("batch").filter(pk__in=chosen).order_by("position"))
     if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
         hopeless = UserError(
             f"The worker died {settings.MAX_ATTEMPTS} times while it judged this image.", code="worker_died"
         )
-        fail_request(requests[0], hopeless, claim=token)
-        return _claim_slice(batch_id, token)
+        fail_request(requests[0], hopeless, claim=claim.token)
+        return _claim_slice(claim)
     return requests
 
 
@@ -131,33 +119,25 @@ def _keep(request: InspectionRequest, passed: ValidatedImage, token: uuid.UUID) 
 
 
 @transaction.atomic
-def _end_batch(batch_id: uuid.UUID, token: uuid.UUID) -> None:
-    batch = BatchRun.objects.select_for_update().filter(pk=batch_id, claim=token).first()
+def _end_claimed_batch(claim: Claim[BatchRun]) -> None:
+    batch = claim.rows().select_for_update().first()
     if batch:
         end_batch(batch, actor=batch.requested_by)
 
 
 def end_batch(batch: BatchRun, *, actor: Actor) -> None:
-    """Write down that it is over: finished, or cancelled when something of it was not judged any more."""
+    """Write down that it is over: finished, or cancelled when something of it was not judged any more.
+
+    Inside the transaction that holds its row.
+    """
     left = batch.items.filter(status__in=InspectionRequest.OPEN)
     cancelled = left.update(status=InspectionRequest.Status.CANCELLED, claim=None)
-    batch.status = BatchRun.Status.CANCELLED if cancelled else BatchRun.Status.FINISHED
-    batch.claim = batch.lease_expires_at = None
-    batch.finished_at = timezone.now()
-    batch.save(update_fields=["status", "claim", "lease_expires_at", "finished_at"])
+    status = BatchRun.Status.CANCELLED if cancelled else BatchRun.Status.FINISHED
+    BATCHES.end(batch.pk, status=status)
     counts = batch_counts(batch)
     audit(
-        kind=f"batch.{batch.status}",
+        kind=f"batch.{status}",
         subject=batch,
         actor=actor,
         after={name: counts[name] for name in ("failed", "not_comparable", "cancelled")},
     )
-
-
-def sweep_batches() -> None:
-    """Call a worker again for batches that nobody gave a sign of life for."""
-    now = timezone.now()
-    for batch in BatchRun.objects.filter(status__in=BatchRun.OPEN, lease_expires_at__lt=now):
-        if batch.claim is None:
-            BatchRun.objects.filter(pk=batch.pk, claim__isnull=True).update(lease_expires_at=lease())
-        publish_batch(batch.pk)

@@ -10,6 +10,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
 
+from jobs.models import LeasedJob, sweep_index
 from records.audit.chain.hashes import HASHED, hash_of
 
 
@@ -92,7 +93,7 @@ class AuditCheckpoint(models.Model):
         return f"checkpoint at event {self.sequence}"
 
 
-class AuditVerification(models.Model):
+class AuditVerification(LeasedJob):
     """One verification of the whole log: the chain, its checkpoints, and every row that an event vouches for.
 
     The row is the truth: a worker claims it and renews a lease while it reads; one that was left behind is begun anew.
@@ -104,11 +105,7 @@ class AuditVerification(models.Model):
         FINISHED = "finished", "Finished"
         FAILED = "failed", "Failed"
 
-    OPEN = (Status.QUEUED, Status.RUNNING)
-
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
-    claim = models.UUIDField(null=True, blank=True)
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
     total = models.PositiveBigIntegerField(help_text="events to read: all of them, and again those of records")
     done = models.PositiveBigIntegerField(default=0)
     events = models.PositiveBigIntegerField(default=0, help_text="verified events")
@@ -118,22 +115,11 @@ class AuditVerification(models.Model):
     broken_at = models.PositiveBigIntegerField(null=True, blank=True, help_text="the first event that does not fit")
     fault = models.TextField(blank=True, help_text="what was found; empty where nothing was")
     error = models.TextField(blank=True, help_text="why nothing could be verified")
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # the sweep: open verifications whose lease has run out, every few seconds
-            models.Index(
-                fields=["lease_expires_at"],
-                condition=Q(status__in=["queued", "running"]),
-                name="open_verification_by_lease",
-            ),
+            sweep_index("open_verification_by_lease"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -149,10 +135,6 @@ class AuditVerification(models.Model):
 
     def __str__(self) -> str:
         return f"verification {self.pk}"
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in self.OPEN
 
     @property
     def progress(self) -> float:

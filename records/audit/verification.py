@@ -6,18 +6,17 @@ Who may ask for it is asked by the caller: this app knows no rights.
 from __future__ import annotations
 
 import logging
-import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from common.errors import UserError
 from common.paths import without_server_paths
-from jobs import broker
+from jobs.engine import Claim, JobKind
+from jobs.errors import ClaimLost
 from records.audit.chain.audited_rows import verify_all, vouching_events
 from records.audit.chain.checkpoints import Checkpoint, checkpoints_in
 from records.audit.chain.hashes import ChainReport
@@ -25,6 +24,8 @@ from records.audit.services import Actor, audit, hold_chain
 from records.models import AuditEvent, AuditVerification
 
 log = logging.getLogger(__name__)
+# Between two signs of life a whole chunk of the log is read.
+VERIFICATIONS = JobKind(AuditVerification, "records.tasks.verify", min_lease_seconds=30)
 _Status = AuditVerification.Status
 
 
@@ -32,39 +33,33 @@ _Status = AuditVerification.Status
 def request_verification(*, actor: Actor) -> tuple[AuditVerification, bool]:
     """Have a worker verify everything; the one that is under way, and False, where there is one."""
     hold_chain()  # two who ask at once get one verification
-    under_way = AuditVerification.objects.filter(status__in=AuditVerification.OPEN).first()
+    under_way = VERIFICATIONS.open().first()
     if under_way:
         return under_way, False
     verification = AuditVerification.objects.create(
         total=AuditEvent.objects.count() + vouching_events(),
-        lease_expires_at=_lease(),
+        lease_expires_at=VERIFICATIONS.lease(),
         requested_by_id=actor.pk if actor else None,
     )
     audit(kind="audit.verification_requested", subject=verification, actor=actor)
-    transaction.on_commit(lambda: _publish(verification.pk))
+    VERIFICATIONS.publish_on_commit(verification.pk)
     return verification, True
 
 
 def sweep_verifications() -> None:
-    """Call a worker again for verifications that nobody gave a sign of life for."""
-    stale = AuditVerification.objects.filter(status__in=AuditVerification.OPEN, lease_expires_at__lt=timezone.now())
-    for verification in stale.order_by("pk"):
-        stale.filter(pk=verification.pk).update(lease_expires_at=_lease(), claim=None, status=_Status.QUEUED)
-        _publish(verification.pk)
+    """Call a worker again for verifications that nobody gave a sign of life for. They are begun anew, so they wait."""
+    VERIFICATIONS.stale().update(claim=None, status=_Status.QUEUED)
+    VERIFICATIONS.sweep()
 
 
 def work_on_verification(*, verification_id: int) -> bool:
     """Read the whole log and write down what was found. False where it is not to be had: over, or others work on it."""
-    claim = uuid.uuid4()
-    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
-    claimed = AuditVerification.objects.filter(free, pk=verification_id, status__in=AuditVerification.OPEN).update(
-        status=_Status.RUNNING, claim=claim, lease_expires_at=_lease(), started_at=timezone.now(), done=0
-    )
-    if not claimed:
+    claim = VERIFICATIONS.take(verification_id, started_at=timezone.now(), done=0)
+    if claim is None:
         return False
     try:
-        report = verify_all(elsewhere=_kept_elsewhere(), progress=_Progress(verification_id, claim))
-    except _Lost:
+        report = verify_all(elsewhere=_kept_elsewhere(), progress=_Progress(claim))
+    except ClaimLost:
         log.warning("Verification %s was taken over by another worker.", verification_id)
         return False
     except (UserError, OSError, DatabaseError) as error:
@@ -73,25 +68,17 @@ def work_on_verification(*, verification_id: int) -> bool:
             if isinstance(error, UserError)
             else without_server_paths(f"The log could not be read ({error}).")
         )
-        _end(verification_id, claim, status=_Status.FAILED, error=sentence)
+        _end(claim, status=_Status.FAILED, error=sentence)
     else:
-        _end(verification_id, claim, status=_Status.FINISHED, report=report)
+        _end(claim, status=_Status.FINISHED, report=report)
     return True
-
-
-def _publish(verification_id: int) -> None:
-    broker.publish("records.tasks.verify", verification_id)
-
-
-class _Lost(Exception):
-    """The claim is no longer ours."""
 
 
 class _Progress:
     """Writes down how far it is and renews the lease, at most once a second."""
 
-    def __init__(self, verification_id: int, claim: uuid.UUID) -> None:
-        self._mine = AuditVerification.objects.filter(pk=verification_id, claim=claim)
+    def __init__(self, claim: Claim[AuditVerification]) -> None:
+        self._claim = claim
         self._done = 0
         self._next = timezone.now()
 
@@ -99,15 +86,12 @@ class _Progress:
         self._done += more
         if timezone.now() < self._next:
             return
-        if not self._mine.update(done=self._done, lease_expires_at=_lease()):
-            raise _Lost
+        self._claim.renew(done=self._done)
         self._next = timezone.now() + timedelta(seconds=1)
 
 
 @transaction.atomic
-def _end(
-    verification_id: int, claim: uuid.UUID, *, status: str, report: ChainReport | None = None, error: str = ""
-) -> None:
+def _end(claim: Claim[AuditVerification], *, status: str, report: ChainReport | None = None, error: str = "") -> None:
     fields = {}
     if report:
         fields = {
@@ -118,12 +102,9 @@ def _end(
             "broken_at": report.broken_at,
             "fault": report.sentence,
         }
-    ended = AuditVerification.objects.filter(pk=verification_id, claim=claim).update(
-        status=status, error=error, claim=None, lease_expires_at=None, finished_at=timezone.now(), **fields
-    )
-    if not ended:
+    if not claim.end(status=status, error=error, **fields):
         return
-    verification = AuditVerification.objects.select_related("requested_by").get(pk=verification_id)
+    verification = AuditVerification.objects.select_related("requested_by").get(pk=claim.pk)
     if report:
         after = {
             "events": report.events,
@@ -146,7 +127,3 @@ def _end(
 def _kept_elsewhere() -> list[Checkpoint]:
     folder = settings.AUDIT_CHECKPOINT_DIR
     return list(checkpoints_in(Path(folder))) if folder else []
-
-
-def _lease() -> datetime:
-    return timezone.now() + timedelta(seconds=max(30, settings.LEASE_SECONDS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import uuid
 from datetime import timedelta
 
 import pytest
@@ -66,6 +65,6 @@ def test_apply_retention_prints_a_table(version: ModelVersion) -> None:
 def test_apply_retention_beside_another_run(version: ModelVersion) -> None:
     run("set_retention", "disc", good_after_days=30, reason="storage")
     other = services.request_run(policy=None, dry_run=True, actor=None)
-    assert services._claim(other.pk, uuid.uuid4())
+    assert services._take(other.pk)
     fails("apply_retention", category="disc", match="Another run")
     assert RetentionRun.objects.filter(status="queued").exists()

@@ -22,6 +22,8 @@ from django.utils import timezone
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
 from inspection.models import Inspection, InspectionRequest, Review, Standing
+from jobs.engine import Claim
+from jobs.errors import ClaimLost
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from records.assets.services import enter_asset, file_bytes
@@ -527,7 +529,7 @@ def test_a_killed_run_goes_on_where_it_was(
     assert (half.status, half.images + half.maps) == ("running", 8)
     assert services.work_on_run(run_id=run.pk) is False, "its lease has not run out"
     RetentionRun.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    services.sweep_retention()
+    services.RETENTION_RUNS.sweep()
     with django_capture_on_commit_callbacks(execute=True):
         tasks.work(str(run.pk))
     whole = selectors.find_run(run.pk)
@@ -556,7 +558,7 @@ def test_a_slice_hands_the_rest_on(version: ModelVersion, monkeypatch: pytest.Mo
 def test_two_never_run_at_once(version: ModelVersion, other: ModelVersion) -> None:
     first = services.request_run(policy=policy(version, good_after_days=30), dry_run=True, actor=None)
     second = services.request_run(policy=policy(other, good_after_days=30), dry_run=True, actor=None)
-    assert services._claim(first.pk, uuid.uuid4())
+    assert services._take(first.pk)
     assert services.work_on_run(run_id=second.pk) is False
     assert selectors.find_run(second.pk).status == "queued"
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -578,8 +580,8 @@ def test_a_run_that_lost_its_claim_writes_nothing_more(version: ModelVersion) ->
     assert Asset.objects.get(pk=old.asset.pk).discarded_at
     record(version, "another")
     run.last_asset = 0
-    with pytest.raises(services._Lost):
-        services._step(run, uuid.uuid4())
+    with pytest.raises(ClaimLost):
+        services._step(run, Claim(services.RETENTION_RUNS, run.pk, uuid.uuid4()))
     assert selectors.find_run(run.pk).images == 1
 
 
@@ -591,7 +593,7 @@ def test_a_policy_that_is_replaced_stops_its_run(version: ModelVersion) -> None:
     assert services.work_on_run(run_id=run.pk, seconds=None), "nothing may go any more, so nothing went"
     assert selectors.find_run(run.pk).images == 0
     with pytest.raises(Conflict, match="replaced"):
-        services._discard(run, uuid.uuid4(), [old.asset.pk])
+        services._discard(run, Claim(services.RETENTION_RUNS, run.pk, uuid.uuid4()), [old.asset.pk])
     assert is_there(old.asset)
     with pytest.raises(Conflict, match="no longer in force"):
         services.request_run(policy=rule, dry_run=True, actor=None)

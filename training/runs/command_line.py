@@ -23,7 +23,7 @@ class RunCommand(ProductCommand):
             self._run_here(run, as_json=as_json)
 
     def _queue(self, run: TrainingRun, *, as_json: bool) -> None:
-        sent = runs_services.publish_run(run=run)
+        sent = runs_services.TRAINING_RUNS.publish(run.pk)
         if as_json:
             self.answer({"training_run": run.pk, "status": run.status, "published": sent})
         self.say(

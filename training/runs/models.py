@@ -6,11 +6,12 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
+from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import ModelVersion, Threshold
 from training.datasets.models import Dataset
 
 
-class TrainingRun(models.Model):
+class TrainingRun(LeasedJob):
     """One attempt to train a detector. The row is the truth: a task claims it, renews a lease, finishes it."""
 
     class Status(models.TextChoices):
@@ -19,8 +20,6 @@ class TrainingRun(models.Model):
         SUCCEEDED = "succeeded"
         FAILED = "failed"
         CANCELLED = "cancelled"
-
-    OPEN = (Status.QUEUED, Status.RUNNING)
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
     # Where the run does not begin anew, but lets a trained version learn from more good images.
@@ -40,28 +39,17 @@ class TrainingRun(models.Model):
     history = models.JSONField(default=list, blank=True, help_text="loss for each epoch, where there are epochs")
     cancel_requested = models.BooleanField(default=False)
     attempt = models.PositiveIntegerField(default=0)
-    claim = models.UUIDField(null=True, blank=True)
-    lease_expires_at = models.DateTimeField(null=True, blank=True)
     worker = models.CharField(max_length=100, blank=True)
     error_code = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     model_version = models.OneToOneField(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="training_run"
     )
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
-    )
-    created_at = models.DateTimeField(auto_now_add=True)
-    started_at = models.DateTimeField(null=True, blank=True)
-    finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
         indexes = [
-            # the sweep: open runs whose lease has run out, every few seconds
-            models.Index(
-                fields=["lease_expires_at"], condition=Q(status__in=["queued", "running"]), name="open_runs_by_lease"
-            ),
+            sweep_index("open_runs_by_lease"),
         ]
         constraints = [
             models.CheckConstraint(

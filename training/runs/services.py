@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,8 @@ from django.utils import timezone
 
 from common.errors import Conflict, NotFound
 from common.rights import Right, require
-from jobs import broker
+from jobs.engine import Claim, JobKind
+from jobs.errors import ClaimLost
 from modelzoo import services as modelzoo
 from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import ModelVersion, Threshold
@@ -29,25 +27,10 @@ from training.runs.options import frozen_options, threshold_rule
 _LOG_CHARACTERS = 100_000
 # Detectors with a `partial_fit`. Named here, because the web process asks and does without torch.
 EXTENDABLE = tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.is_extendable)
+TRAINING_RUNS = JobKind(TrainingRun, "training.tasks.supervise")
 
 
 # ---------------------------------------------------------------- the life of a training run
-@dataclass(frozen=True)
-class Claim:
-    """The right to work on a run; lost when the lease runs out and somebody else takes it."""
-
-    run_id: int
-    token: uuid.UUID
-
-
-class ClaimLost(Exception):
-    """Somebody else works on this run now. Stop, and write nothing."""
-
-
-def _lease() -> Any:
-    return timezone.now() + timedelta(seconds=settings.LEASE_SECONDS)
-
-
 @transaction.atomic
 def request_run(
     *,
@@ -58,7 +41,7 @@ def request_run(
     seed: int,
     actor: Actor,
 ) -> TrainingRun:
-    """Write a run down. It is worked on by whoever claims it: `publish_run` calls a worker.
+    """Write a run down. It is worked on by whoever claims it: `queue_run` also calls a worker.
 
     `calibration` is {"method": "percentile", "percentile": 90} or {"method": "conformal", "false_reject_rate": 0.1}.
     Raises `Forbidden`.
@@ -72,7 +55,7 @@ def request_run(
         seed=seed,
         requested_by_id=actor.pk if actor else None,
         # A command that trains in its own process claims within moments; the sweep leaves it that long.
-        lease_expires_at=_lease(),
+        lease_expires_at=TRAINING_RUNS.lease(),
     )
     audit(
         kind="training_run.requested",
@@ -118,7 +101,7 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
         calibration=made_by.calibration if made_by else threshold_rule(),
         seed=version.seed,
         requested_by_id=actor.pk if actor else None,
-        lease_expires_at=_lease(),
+        lease_expires_at=TRAINING_RUNS.lease(),
     )
     audit(
         kind="training_run.requested",
@@ -151,7 +134,7 @@ def queue_run(
         seed=seed,
         actor=actor,
     )
-    transaction.on_commit(lambda: publish_run(run=run))
+    TRAINING_RUNS.publish_on_commit(run.pk)
     return run
 
 
@@ -159,76 +142,62 @@ def queue_run(
 def queue_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) -> TrainingRun:
     """As `request_extension`, for a worker, who is called once it is committed."""
     run = request_extension(version=version, dataset=dataset, actor=actor)
-    transaction.on_commit(lambda: publish_run(run=run))
+    TRAINING_RUNS.publish_on_commit(run.pk)
     return run
 
 
-def publish_run(*, run: TrainingRun) -> bool:
-    return broker.publish("training.tasks.supervise", run.pk)
-
-
-def claim_run(*, run_id: int, worker: str) -> Claim | None:
-    """Take a run that is queued or whose lease ran out, by one conditional UPDATE. None when it is not to be had."""
-    now = timezone.now()
-    token = uuid.uuid4()
-    takeable = Q(status=TrainingRun.Status.QUEUED) | Q(status=TrainingRun.Status.RUNNING, lease_expires_at__lt=now)
-    taken = TrainingRun.objects.filter(
-        takeable, pk=run_id, attempt__lt=settings.MAX_ATTEMPTS, cancel_requested=False
-    ).update(
-        status=TrainingRun.Status.RUNNING,
-        claim=token,
-        lease_expires_at=_lease(),
+def claim_run(*, run_id: int, worker: str) -> Claim[TrainingRun] | None:
+    """Take a run that waits, or begin one anew whose lease ran out. None when it is not to be had."""
+    claim = TRAINING_RUNS.take(
+        run_id,
+        Q(attempt__lt=settings.MAX_ATTEMPTS, cancel_requested=False),
         attempt=F("attempt") + 1,
         worker=worker,
-        started_at=now,
+        started_at=timezone.now(),
         progress=0.0,
         message="starting",
     )
-    if not taken:
-        return None
-    discard_artifacts(run_id=run_id)
-    return Claim(run_id, token)
+    if claim:
+        discard_artifacts(run_id=run_id)
+    return claim
 
 
-def renew(*, claim: Claim, progress: float, message: str, history: list[Any] | None = None, lines: str = "") -> bool:
+def renew(
+    *, claim: Claim[TrainingRun], progress: float, message: str, history: list[Any] | None = None, lines: str = ""
+) -> bool:
     """Prolong the lease and tell how far the run is. Returns whether a cancellation was asked for.
 
     Raises `ClaimLost` when the run is somebody else's by now.
     """
-    mine = TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, status=TrainingRun.Status.RUNNING)
-    changes: dict[str, Any] = {
-        "lease_expires_at": _lease(),
-        "progress": min(1.0, max(0.0, progress)),
-        "message": message[:300],
-    }
+    changes: dict[str, Any] = {"progress": min(1.0, max(0.0, progress)), "message": message[:300]}
     if history is not None:
         changes["history"] = history
     with transaction.atomic():
-        run = mine.select_for_update().only("log", "log_start", "cancel_requested").first()
+        run = claim.rows().select_for_update().only("log", "log_start", "cancel_requested").first()
         if run is None:
             raise ClaimLost
         if lines:
             whole = run.log + lines
             changes["log"] = whole[-_LOG_CHARACTERS:]
             changes["log_start"] = run.log_start + len(whole) - len(changes["log"])
-        mine.update(**changes)
+        claim.renew(**changes)
     return run.cancel_requested
 
 
-def is_held(*, claim: Claim) -> bool:
+def is_held(*, claim: Claim[TrainingRun]) -> bool:
     """Whether a claim is in force and its holder has given a sign of life within the lease."""
-    return TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, lease_expires_at__gt=timezone.now()).exists()
+    return claim.rows().filter(lease_expires_at__gt=timezone.now()).exists()
 
 
-def is_cancelled(*, claim: Claim) -> bool:
+def is_cancelled(*, claim: Claim[TrainingRun]) -> bool:
     """Whether the holder of a claim was asked to stop."""
-    return TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, cancel_requested=True).exists()
+    return claim.rows().filter(cancel_requested=True).exists()
 
 
 @transaction.atomic
 def finish_run(
     *,
-    claim: Claim,
+    claim: Claim[TrainingRun],
     version_fields: dict[str, Any],
     threshold: float,
     threshold_method: str,
@@ -238,12 +207,7 @@ def finish_run(
     versions: dict[str, str],
 ) -> ModelVersion:
     """Version, threshold, evaluation and the end of the run in one transaction, if the claim still holds."""
-    run = (
-        TrainingRun.objects.select_for_update(of=("self",))
-        .select_related("dataset__category", "requested_by")
-        .filter(pk=claim.run_id, claim=claim.token, status=TrainingRun.Status.RUNNING)
-        .first()
-    )
+    run = claim.rows().select_for_update(of=("self",)).select_related("dataset__category", "requested_by").first()
     if run is None:
         raise ClaimLost
     version = modelzoo.register_version(
@@ -269,10 +233,14 @@ def finish_run(
         record_evaluation(
             version=version, dataset=run.dataset, threshold=first, metrics=metrics, actor=run.requested_by
         )
-    run.status, run.model_version, run.finished_at = TrainingRun.Status.SUCCEEDED, version, timezone.now()
-    run.progress, run.message, run.history, run.versions = 1.0, "done", history, versions
-    run.claim = run.lease_expires_at = None
-    run.save()
+    claim.end(
+        status=TrainingRun.Status.SUCCEEDED,
+        model_version=version,
+        progress=1.0,
+        message="done",
+        history=history,
+        versions=versions,
+    )
     audit(
         kind="training_run.succeeded",
         subject=run,
@@ -283,21 +251,12 @@ def finish_run(
 
 
 @transaction.atomic
-def end_run(*, run_id: int, status: str, code: str = "", error: str = "", claim: Claim | None = None) -> bool:
+def end_run(
+    *, run_id: int, status: str, code: str = "", error: str = "", claim: Claim[TrainingRun] | None = None
+) -> bool:
     """Close a run as failed or cancelled. With a claim only its holder can; without, anybody may end an open run."""
-    runs = TrainingRun.objects.filter(pk=run_id, status__in=TrainingRun.OPEN)
-    if claim:
-        runs = runs.filter(claim=claim.token)
-    changed = runs.update(
-        status=status,
-        error_code=code,
-        error=error,
-        message=(error or status)[:300],
-        finished_at=timezone.now(),
-        claim=None,
-        lease_expires_at=None,
-    )
-    if not changed:
+    fields = {"status": status, "error_code": code, "error": error, "message": (error or status)[:300]}
+    if not (claim.end(**fields) if claim else TRAINING_RUNS.end(run_id, **fields)):
         return False
     run = TrainingRun.objects.select_related("requested_by").get(pk=run_id)
     audit(
@@ -310,11 +269,10 @@ def end_run(*, run_id: int, status: str, code: str = "", error: str = "", claim:
     return True
 
 
-def release_run(*, claim: Claim) -> None:
+def release_run(*, claim: Claim[TrainingRun]) -> None:
     """Give a run back unfinished (the worker is told to stop): the sweep hands it to the next one."""
-    TrainingRun.objects.filter(pk=claim.run_id, claim=claim.token, status=TrainingRun.Status.RUNNING).update(
+    claim.release(
         status=TrainingRun.Status.QUEUED,
-        claim=None,
         lease_expires_at=timezone.now(),
         attempt=F("attempt") - 1,  # nothing went wrong with it
         message="given back by a worker that was stopped",
@@ -328,7 +286,7 @@ def cancel_run(*, run_id: int, actor: Actor) -> TrainingRun:
     run = TrainingRun.objects.select_for_update().filter(pk=run_id).first()
     if run is None:
         raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")
-    if run.status not in TrainingRun.OPEN:
+    if not run.is_open:
         raise Conflict(f"Training run {run_id} has already {run.status}.", code="training_run_is_over")
     if not run.cancel_requested:
         run.cancel_requested = True
@@ -351,9 +309,7 @@ def discard_artifacts(*, run_id: int) -> None:
 
 def sweep_runs() -> None:
     """Publish again what is queued or orphaned, and close what cannot be helped."""
-    now = timezone.now()
-    stale = TrainingRun.objects.filter(status__in=TrainingRun.OPEN, lease_expires_at__lt=now)
-    for run in stale:
+    for run in TRAINING_RUNS.stale().order_by("pk"):
         if run.cancel_requested:
             end_run(run_id=run.pk, status=TrainingRun.Status.CANCELLED)
         elif run.attempt >= settings.MAX_ATTEMPTS:
@@ -364,12 +320,7 @@ def sweep_runs() -> None:
                 error=f"The worker died {run.attempt} times during this run. Its log says how far it came.",
             )
         else:
-            # Published at most once a lease: the row is not claimed by this, only not looked at again too soon.
-            if run.status == TrainingRun.Status.QUEUED:
-                TrainingRun.objects.filter(pk=run.pk, status=TrainingRun.Status.QUEUED).update(
-                    lease_expires_at=_lease()
-                )
-            publish_run(run=run)
+            TRAINING_RUNS.publish_again(run.pk)
 
 
 # ---------------------------------------------------------------- evaluations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +25,8 @@ from common.rights import Right, require
 from inspection.history.filters import Filters
 from inspection.models import Inspection
 from jobs import broker
-from jobs.leases import lease
+from jobs.engine import Claim, JobKind
+from jobs.errors import ClaimLost
 from modelzoo.evaluation.calibration import p_value
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
@@ -36,6 +36,7 @@ from records.audit.services import Actor, audit
 from tuning.models import Rescored, RescoringRun
 
 log = logging.getLogger(__name__)
+RESCORINGS = JobKind(RescoringRun, "tuning.tasks.work_on_rescoring")
 _SLICE_SECONDS = 2.0  # a run lets single images pass at least this often
 _Status = RescoringRun.Status
 
@@ -72,7 +73,7 @@ def request_rescoring(
         reason=reason,
         total=total,
         requested_by_id=actor.pk if actor else None,
-        lease_expires_at=lease(),
+        lease_expires_at=RESCORINGS.lease(),
     )
     audit(
         kind="rescoring.requested",
@@ -87,7 +88,7 @@ def request_rescoring(
             **run.how,
         },
     )
-    transaction.on_commit(lambda: _publish(run.pk))
+    RESCORINGS.publish_on_commit(run.pk)
     return run
 
 
@@ -102,10 +103,6 @@ def _frozen(filters: Filters, version: ModelVersion) -> Filters:
     return replace(filters, category=version.category, until=min(filters.until or now, now))
 
 
-def _publish(run_id: uuid.UUID) -> bool:
-    return broker.publish("tuning.tasks.work_on_rescoring", run_id)
-
-
 @transaction.atomic
 def cancel_rescoring(*, run: RescoringRun, actor: Actor) -> RescoringRun:
     """End a run now. Results that are written stay; a worker that is at it loses its claim and writes nothing more.
@@ -113,41 +110,29 @@ def cancel_rescoring(*, run: RescoringRun, actor: Actor) -> RescoringRun:
     Raises `Forbidden`, and `Conflict` where the run is over.
     """
     require(actor, Right.TUNE)
-    if not _end(run.pk, Q(), _Status.CANCELLED, actor=actor):
+    if not RESCORINGS.end(run.pk, status=_Status.CANCELLED):
         run.refresh_from_db(fields=["status"])
         raise Conflict(f"This rescoring is {run.status} already. Nothing was changed.", code="rescoring_over")
     run.refresh_from_db()
+    _audit_end(run, actor=actor)
     return run
 
 
 # ---------------------------------------------------------------- working on it
 def work_on_rescoring(*, run_id: uuid.UUID, worker: str) -> None:
-    """Score some slices of a run, then hand it on; in the worker.
-
-    The run is claimed by one conditional UPDATE, so a doubled message finds nothing to do.
-    """
-    token = uuid.uuid4()
-    free = Q(claim__isnull=True) | Q(lease_expires_at__lt=timezone.now())
-    claimed = RescoringRun.objects.filter(free, pk=run_id, status__in=RescoringRun.OPEN).update(
-        status=_Status.RUNNING, claim=token, worker=worker, lease_expires_at=lease()
-    )
-    if not claimed:
+    """Score some slices of a run, then hand it on; in the worker."""
+    claim = RESCORINGS.take(run_id, worker=worker)
+    if claim is None:
         return
-    RescoringRun.objects.filter(pk=run_id, started_at__isnull=True).update(started_at=timezone.now())
-    until = time.monotonic() + _SLICE_SECONDS
     try:
-        while records := _begin_slice(run_id, token):
-            still_mine = _score_slice(run_id, token, records)
-            broker.notify(_topic(run_id))
-            if not still_mine:
-                return
-            if time.monotonic() >= until:
-                RescoringRun.objects.filter(pk=run_id, claim=token).update(claim=None)
-                _publish(run_id)
-                return
-        _finish(run_id, token)
+        if claim.in_slices(lambda: _score_slice(claim), seconds=_SLICE_SECONDS):
+            # Where the filters ask for reviews, the records may be more or fewer by now than at the request.
+            total = F("done") + F("failed")
+            _end(claim, _Status.FINISHED, total=total, rank_correlation=_rank_correlation(run_id))
+    except ClaimLost:
+        log.warning("Rescoring %s was taken away while it was worked on; nothing was written.", run_id)
     except UserError as error:  # the model cannot be loaded, or the filters name what is not there any more
-        _end(run_id, Q(claim=token), _Status.FAILED, error=error)
+        _end(claim, _Status.FAILED, error_code=error.code, error=error.detail)
     broker.notify(_topic(run_id))
 
 
@@ -155,14 +140,31 @@ def _topic(run_id: uuid.UUID) -> str:
     return f"rescoring-{run_id}"
 
 
+def _score_slice(claim: Claim[RescoringRun]) -> bool:
+    """Score the next records and keep what came of it. False when there are none."""
+    records = _begin_slice(claim)
+    if not records:
+        return False
+    run = RescoringRun.objects.select_related("model_version", "threshold").get(pk=claim.pk)
+    held = _held(run)
+    claim.renew(precision_chosen=held.scorer.choice["precision"])
+    results = _scored(run, held, records)
+    with transaction.atomic():
+        mine = claim.rows().select_for_update().first()
+        if mine is None:
+            raise ClaimLost
+        _keep(mine, results, records[-1])
+    return True
+
+
 @transaction.atomic
-def _begin_slice(run_id: uuid.UUID, token: uuid.UUID) -> list[Inspection]:
+def _begin_slice(claim: Claim[RescoringRun]) -> list[Inspection]:
     """The next records, marked as begun. Only the holder of the run's claim gets any.
 
     What a dead worker had begun is tried one by one, so that an image which kills workers takes no other with it; the
     one that did so too often gets its result here: none.
     """
-    run = RescoringRun.objects.select_for_update().filter(pk=run_id, claim=token).first()
+    run = claim.rows().select_for_update().first()
     if run is None:
         return []
     if run.attempt >= settings.MAX_ATTEMPTS:
@@ -183,23 +185,6 @@ def _next_records(run: RescoringRun) -> QuerySet[Inspection]:
     return records.order_by("created_at", "id")
 
 
-def _score_slice(run_id: uuid.UUID, token: uuid.UUID, records: Sequence[Inspection]) -> bool:
-    """Score records and keep what came of it. False when the run is somebody else's by now, and nothing was written."""
-    run = RescoringRun.objects.select_related("model_version", "threshold").get(pk=run_id)
-    held = _held(run)
-    RescoringRun.objects.filter(pk=run_id, claim=token).update(
-        precision_chosen=held.scorer.choice["precision"], lease_expires_at=lease()
-    )
-    results = _scored(run, held, records)
-    with transaction.atomic():
-        mine = RescoringRun.objects.select_for_update().filter(pk=run_id, claim=token).first()
-        if mine is None:
-            log.warning("Rescoring %s was taken away while it was worked on; nothing was written.", run_id)
-            return False
-        _keep(mine, results, records[-1])
-    return True
-
-
 def _held(run: RescoringRun) -> runtime.Held:
     """The model, in the precision that the first worker chose: the scores of a run can be compared with each other."""
     held = runtime.hold(run.model_version, **run.how)
@@ -217,7 +202,7 @@ def _keep(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> N
     run.changed += sum(result.outcome != result.inspection.outcome for result in done)
     run.reached_at, run.reached_id = last.created_at, last.pk
     run.begun, run.attempt = max(0, run.begun - len(results)), 0
-    run.lease_expires_at = lease()
+    run.lease_expires_at = RESCORINGS.lease()
     run.save(
         update_fields=[
             "done",
@@ -290,17 +275,6 @@ def _weighed(
 
 
 # ---------------------------------------------------------------- how it ends
-def _finish(run_id: uuid.UUID, token: uuid.UUID) -> None:
-    """All records have their result. Where filters ask for reviews, these may be more or fewer than at the request."""
-    _end(
-        run_id,
-        Q(claim=token),
-        _Status.FINISHED,
-        total=F("done") + F("failed"),
-        rank_correlation=_rank_correlation(run_id),
-    )
-
-
 def _rank_correlation(run_id: uuid.UUID) -> float | None:
     """Spearman's, of the two scores of each record: the scales of two models have nothing to do with each other."""
     from scipy.stats import spearmanr
@@ -313,41 +287,27 @@ def _rank_correlation(run_id: uuid.UUID) -> float | None:
 
 
 @transaction.atomic
-def _end(
-    run_id: uuid.UUID,
-    held: Q,
-    status: str,
-    *,
-    actor: Actor = None,
-    error: UserError | None = None,
-    **fields: Any,
-) -> bool:
-    """Close an open run, if `held` still holds. The worker acts for whoever asked for the run."""
-    ended = RescoringRun.objects.filter(held, pk=run_id, status__in=RescoringRun.OPEN).update(
-        status=status,
-        claim=None,
-        lease_expires_at=None,
-        finished_at=timezone.now(),
-        error_code=error.code if error else "",
-        error=error.detail if error else "",
-        **fields,
+def _end(claim: Claim[RescoringRun], status: str, **fields: Any) -> None:
+    """Close a run, if the claim still holds. The worker acts for whoever asked for the run."""
+    if claim.end(status=status, **fields):
+        run = RescoringRun.objects.select_related("requested_by").get(pk=claim.pk)
+        _audit_end(run, actor=run.requested_by)
+
+
+def _audit_end(run: RescoringRun, *, actor: Actor) -> None:
+    audit(
+        kind=f"rescoring.{run.status}",
+        subject=run,
+        actor=actor,
+        after={
+            "model_version": run.model_version_id,
+            "records": run.total,
+            "done": run.done,
+            "failed": run.failed,
+            "changed": run.changed,
+            **({"code": run.error_code, "error": run.error} if run.error_code else {}),
+        },
     )
-    if ended:
-        run = RescoringRun.objects.select_related("requested_by").get(pk=run_id)
-        audit(
-            kind=f"rescoring.{status}",
-            subject=run,
-            actor=run.requested_by if status != _Status.CANCELLED else actor,
-            after={
-                "model_version": run.model_version_id,
-                "records": run.total,
-                "done": run.done,
-                "failed": run.failed,
-                "changed": run.changed,
-                **({"code": error.code, "error": error.detail} if error else {}),
-            },
-        )
-    return bool(ended)
 
 
 def await_rescoring(*, run: RescoringRun, timeout: float) -> bool:
@@ -355,15 +315,6 @@ def await_rescoring(*, run: RescoringRun, timeout: float) -> bool:
 
     def settled() -> bool:
         run.refresh_from_db()
-        return run.status not in RescoringRun.OPEN
+        return not run.is_open
 
     return broker.wait_until(settled, topic=_topic(run.pk), timeout=timeout)
-
-
-def sweep_rescorings() -> None:
-    """Call a worker again for runs that nobody gave a sign of life for."""
-    now = timezone.now()
-    for run in RescoringRun.objects.filter(status__in=RescoringRun.OPEN, lease_expires_at__lt=now):
-        if run.claim is None:
-            RescoringRun.objects.filter(pk=run.pk, claim__isnull=True).update(lease_expires_at=lease())
-        _publish(run.pk)

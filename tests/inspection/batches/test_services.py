@@ -26,6 +26,7 @@ from inspection.judging import services
 from inspection.judging.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews.services import record_review
+from jobs import broker
 from modelzoo.loading import runtime
 from modelzoo.models import ModelVersion
 from records.audit.selectors import verify_chain
@@ -184,12 +185,12 @@ def test_an_empty_batch_is_refused(deployment: Any) -> None:
 def test_the_sweep_calls_for_stale_batches_only(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh, stale = make_batch(deployment, images(1)), make_batch(deployment, images(1))
     BatchRun.objects.filter(pk=stale.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    called: list[uuid.UUID] = []
-    monkeypatch.setattr(worker, "publish_batch", called.append)
-    worker.sweep_batches()
+    called: list[object] = []
+    monkeypatch.setattr(broker, "publish", lambda task, *ids: called.extend(ids))
+    worker.BATCHES.sweep()
     assert called == [stale.pk]
     assert fresh.pk not in called
-    worker.sweep_batches()
+    worker.BATCHES.sweep()
     assert called == [stale.pk], "published again at once"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from jobs.engine import Claim
 from modelzoo.services import ensure_category
 from training import tasks
 from training.models import Dataset, TrainingRun
@@ -47,7 +48,7 @@ def test_a_process_that_hangs_is_ended(
     monkeypatch.setattr(tasks, "_LOOK_SECONDS", 0.0)
     processes: list[Any] = []
 
-    def command(claim: runs_services.Claim) -> list[str]:
+    def command(claim: Claim[TrainingRun]) -> list[str]:
         TrainingRun.objects.filter(pk=run.pk).update(
             lease_expires_at=timezone.now() + timedelta(seconds=lease), cancel_requested=cancelled
         )

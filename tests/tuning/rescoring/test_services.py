@@ -202,8 +202,8 @@ def test_what_is_refused(successor: ModelVersion, operator: User, auditor: User)
 def test_it_is_worked_on_in_slices(successor: ModelVersion, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     settings.BATCH_SIZE = 2
     monkeypatch.setattr(services, "_SLICE_SECONDS", 0.0)
-    published: list[uuid.UUID] = []
-    monkeypatch.setattr(services, "_publish", published.append)
+    published: list[object] = []
+    monkeypatch.setattr(broker, "publish", lambda task, *ids: published.extend(ids))
     run = asked_for(successor)
     seen = []
     for _ in range(4):

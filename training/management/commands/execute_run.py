@@ -9,8 +9,10 @@ from typing import Any
 from common.commands import ProductCommand
 from common.context import acting
 from common.errors import Conflict, UserError
+from jobs.engine import Claim
+from jobs.errors import ClaimLost
 from modelzoo.detectors.errors import TrainingCancelled
-from training.runs.services import Claim, ClaimLost
+from training.runs.services import TRAINING_RUNS
 
 
 class Command(ProductCommand):
@@ -27,7 +29,7 @@ class Command(ProductCommand):
         try:
             # A worker's own process: nobody typed this command.
             with acting("worker"), progress_bar(quiet=False) as echo:
-                version = execute(Claim(options["run"], options["claim"]), echo=echo)
+                version = execute(Claim(TRAINING_RUNS, options["run"], options["claim"]), echo=echo)
         except ClaimLost:
             raise Conflict(
                 f"Training run {options['run']} belongs to somebody else by now. Nothing was kept."

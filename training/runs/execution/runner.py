@@ -27,6 +27,8 @@ from django.utils import timezone
 from common.errors import UserError
 from common.paths import without_server_paths
 from common.version import library_versions
+from jobs.engine import Claim
+from jobs.errors import ClaimLost
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector, Subset
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
@@ -41,7 +43,6 @@ from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
 from training.runs import services as runs_services
 from training.runs.execution.evaluation import evaluate_images
-from training.runs.services import Claim, ClaimLost
 
 log = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
@@ -65,7 +66,7 @@ class _Report:
 class Lifeline:
     """Keeps a claim alive from a thread, carries progress to the row, and brings cancellations back."""
 
-    def __init__(self, claim: Claim, echo: Progress) -> None:
+    def __init__(self, claim: Claim[TrainingRun], echo: Progress) -> None:
         self._claim = claim
         self._echo = echo
         self._report = _Report()
@@ -162,18 +163,18 @@ class Lifeline:
             self._stop.set()
         except OperationalError as error:
             # A database that is busy or away for a moment costs this beat, not the run: the lease covers several.
-            log.warning("The lease of run %s could not be renewed: %s", self._claim.run_id, error)
+            log.warning("The lease of run %s could not be renewed: %s", self._claim.pk, error)
             with self._lock:
                 self._report.lines = report.lines + self._report.lines
 
 
-def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -> ModelVersion:
+def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sentence: None) -> ModelVersion:
     """Do the work of a claimed run and return its version.
 
     Raises `RunFailed` (the row says why), `TrainingCancelled`, `KeyboardInterrupt` (the row is closed as cancelled)
     or `ClaimLost` (nothing is written). In every case but success no artifact and no version stays.
     """
-    run = TrainingRun.objects.select_related("dataset__category", "base_version").get(pk=claim.run_id)
+    run = TrainingRun.objects.select_related("dataset__category", "base_version").get(pk=claim.pk)
     status = TrainingRun.Status
     try:
         return _work(run, claim, echo)
@@ -199,7 +200,7 @@ def execute(claim: Claim, *, echo: Progress = lambda fraction, sentence: None) -
         raise
 
 
-def _work(run: TrainingRun, claim: Claim, echo: Progress) -> ModelVersion:
+def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelVersion:
     versions = library_versions()
     with Lifeline(claim, echo) as lifeline:
         began = time.monotonic()
