@@ -1,0 +1,254 @@
+"""Who may work on a job, and when: on verifications of the audit log, but nothing of them is done here."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from inspection.batches.worker import BATCHES
+from jobs import broker
+from jobs.engine import Claim, JobKind
+from jobs.errors import ClaimLost
+from jobs.models import LeasedJob
+from records.audit.verification import VERIFICATIONS
+from records.models import AuditVerification
+from retention.services import RETENTION_RUNS
+from tests.threads import at_once
+from training.runs.services import TRAINING_RUNS
+from tuning.rescoring.services import RESCORINGS
+
+pytestmark = pytest.mark.django_db
+KIND = JobKind(AuditVerification, "records.tasks.verify")
+KINDS: list[JobKind[Any]] = [BATCHES, RESCORINGS, TRAINING_RUNS, RETENTION_RUNS, VERIFICATIONS]
+
+
+def ask(**fields: Any) -> AuditVerification:
+    return AuditVerification.objects.create(total=3, **{"lease_expires_at": KIND.lease()} | fields)
+
+
+def taken(job: AuditVerification) -> Claim[AuditVerification]:
+    claim = KIND.take(job.pk)
+    assert claim
+    return claim
+
+
+def silence(job: AuditVerification) -> None:
+    """Nobody gave a sign of life for longer than the lease."""
+    AuditVerification.objects.filter(pk=job.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    sent: list[tuple[object, ...]] = []
+    monkeypatch.setattr(broker, "publish", lambda task, *ids: sent.append((task, *ids)) or True)
+    return sent
+
+
+# ---------------------------------------------------------------- the kinds that there are
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.model.__name__)
+def test_every_kind_has_its_task_and_its_rows(kind: JobKind[Any]) -> None:
+    current_app.loader.import_default_modules()
+    assert kind.task in current_app.tasks
+    assert issubclass(kind.model, LeasedJob)
+    assert kind.model(status="queued").is_open
+    assert {"queued", "running"} < set(kind.model.Status.values)
+    assert any(index.fields == ["lease_expires_at"] and index.condition for index in kind.model._meta.indexes)
+
+
+# ---------------------------------------------------------------- taking
+def test_a_job_that_waits_is_taken_once() -> None:
+    job = ask()
+    claim = taken(job)
+    job.refresh_from_db()
+    assert (job.status, job.claim) == ("running", claim.token)
+    assert job.started_at
+    assert job.lease_expires_at
+    assert job.lease_expires_at > timezone.now()
+    assert KIND.take(job.pk) is None, "a doubled message"
+    assert KIND.take(job.pk + 1) is None, "there is none"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_take_a_job_at_once_one_has_it(shared_database: None) -> None:
+    for _ in range(5):
+        job = ask()
+        answers = at_once(lambda: KIND.take(job.pk), lambda: KIND.take(job.pk))  # noqa: B023 - called at once
+        [claim] = [answer for answer in answers if answer is not None]
+        assert isinstance(claim, Claim), claim
+        assert AuditVerification.objects.get(pk=job.pk).claim == claim.token
+
+
+def test_a_job_that_is_over_is_not_taken() -> None:
+    job = ask()
+    assert taken(job).end(status="finished")
+    silence(job)
+    assert KIND.take(job.pk) is None
+
+
+def test_conditions_and_what_is_written_with_the_claim() -> None:
+    job = ask(done=2)
+    assert KIND.take(job.pk, Q(done=0)) is None
+    assert KIND.take(job.pk, Q(done=2), done=1)
+    job.refresh_from_db()
+    assert (job.done, job.status) == (1, "running")
+
+
+def test_work_that_goes_on_began_once_and_work_that_begins_anew_says_so() -> None:
+    job = ask()
+    taken(job).release()
+    began = AuditVerification.objects.get(pk=job.pk).started_at
+    taken(job).release()
+    assert AuditVerification.objects.get(pk=job.pk).started_at == began
+    later = timezone.now() + timedelta(hours=1)
+    assert KIND.take(job.pk, started_at=later)
+    assert AuditVerification.objects.get(pk=job.pk).started_at == later
+
+
+# ---------------------------------------------------------------- holding
+def test_a_sign_of_life_prolongs_the_lease_and_says_how_far_it_is() -> None:
+    job = ask()
+    claim = taken(job)
+    silence(job)
+    claim.renew(done=2)
+    job.refresh_from_db()
+    assert job.done == 2
+    assert job.lease_expires_at
+    assert job.lease_expires_at > timezone.now()
+    assert KIND.take(job.pk) is None
+
+
+def test_a_lease_lasts_as_long_as_the_kind_needs(settings: Any) -> None:
+    settings.LEASE_SECONDS = 5
+    slow = JobKind(AuditVerification, KIND.task, min_lease_seconds=600)
+    assert KIND.lease() < timezone.now() + timedelta(seconds=6)
+    assert slow.lease() > timezone.now() + timedelta(seconds=500)
+
+
+def test_whoever_lost_the_claim_writes_nothing() -> None:
+    job = ask()
+    first = taken(job)
+    silence(job)
+    second = taken(job)
+    with pytest.raises(ClaimLost):
+        first.renew(done=3)
+    first.release()
+    assert not first.end(status="finished")
+    assert not first.rows().exists()
+    job.refresh_from_db()
+    assert (job.status, job.claim, job.done) == ("running", second.token, 0)
+    second.renew()
+
+
+def test_a_job_that_is_given_back_is_taken_before_its_lease_runs_out() -> None:
+    job = ask()
+    claim = taken(job)
+    claim.release(status="queued", done=1)
+    job.refresh_from_db()
+    assert (job.status, job.claim, job.done) == ("queued", None, 1)
+    with pytest.raises(ClaimLost):
+        claim.renew()
+    assert KIND.take(job.pk)
+
+
+# ---------------------------------------------------------------- slices
+def test_work_is_handed_on_after_its_time(published: list[tuple[object, ...]]) -> None:
+    job, steps = ask(), iter([True, True, False])
+    claim = taken(job)
+    assert claim.in_slices(lambda: next(steps), seconds=0) is False
+    assert published == [("records.tasks.verify", job.pk)]
+    claim = taken(job)
+    assert claim.in_slices(lambda: next(steps), seconds=None) is True
+    assert claim.rows().exists(), "whoever did the work ends it"
+    assert len(published) == 1
+
+
+def test_work_that_was_taken_away_is_not_given_back(published: list[tuple[object, ...]]) -> None:
+    job = ask()
+    claim = taken(job)
+
+    def step() -> bool:
+        AuditVerification.objects.filter(pk=job.pk).update(claim=other)
+        return True
+
+    other = uuid.uuid4()
+    claim.in_slices(step, seconds=0)
+    assert AuditVerification.objects.get(pk=job.pk).claim == other
+
+
+# ---------------------------------------------------------------- the end
+def test_the_holder_ends_a_job() -> None:
+    job = ask()
+    assert taken(job).end(status="finished", events=7)
+    job.refresh_from_db()
+    assert (job.status, job.claim, job.lease_expires_at, job.events) == ("finished", None, None, 7)
+    assert job.finished_at
+    assert not job.is_open
+
+
+def test_a_job_that_is_called_off_is_lost_to_its_holder() -> None:
+    job = ask()
+    claim = taken(job)
+    assert KIND.end(job.pk, status="failed", error="called off")
+    assert not KIND.end(job.pk, status="failed", error="again"), "it is over"
+    assert not claim.end(status="finished")
+    with pytest.raises(ClaimLost):
+        claim.renew()
+    job.refresh_from_db()
+    assert (job.status, job.error) == ("failed", "called off")
+
+
+# ---------------------------------------------------------------- calling workers
+def test_a_worker_is_called_once_the_row_is_there(
+    published: list[tuple[object, ...]], django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        with transaction.atomic():
+            job = ask()
+            KIND.publish_on_commit(job.pk)
+        with transaction.atomic():
+            KIND.publish_on_commit(0)
+            transaction.set_rollback(True)
+        assert not published
+    assert published == [("records.tasks.verify", job.pk)]
+
+
+def test_stale_is_what_is_open_and_gave_no_sign_of_life() -> None:
+    waiting, working, over, _fresh = ask(), ask(), ask(), ask()
+    taken(working)
+    taken(over).end(status="finished")
+    for job in (waiting, working, over):
+        silence(job)
+    assert set(KIND.stale()) == {waiting, working}
+
+
+def test_the_sweep_calls_for_what_waits_once_a_lease(published: list[tuple[object, ...]]) -> None:
+    first, second, _fresh = ask(), ask(), ask()
+    silence(second)
+    silence(first)
+    KIND.sweep()
+    assert published == [("records.tasks.verify", first.pk), ("records.tasks.verify", second.pk)], "oldest first"
+    KIND.sweep()
+    assert len(published) == 2
+    silence(first)
+    KIND.sweep()
+    assert len(published) == 3
+
+
+def test_the_sweep_calls_for_what_a_dead_worker_held_until_it_is_taken(published: list[tuple[object, ...]]) -> None:
+    job = ask()
+    dead = taken(job)
+    silence(job)
+    KIND.sweep()
+    KIND.sweep()
+    assert published == [("records.tasks.verify", job.pk)] * 2
+    assert AuditVerification.objects.get(pk=job.pk).claim == dead.token, "the sweep takes nothing away"
+    assert taken(job).token != dead.token
+    KIND.sweep()
+    assert len(published) == 2
