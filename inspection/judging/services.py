@@ -28,8 +28,8 @@ from inspection.judging.idempotency import check_same, fingerprint, own_key
 from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
+from jobs.errors import NoWorker
 from modelzoo.loading import runtime
-from modelzoo.loading.deployments import NoWorker
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
 from records.assets import pixel_cache as handover

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from common.errors import Unavailable, UserError
+from common.errors import UserError
 from jobs import broker
+from jobs.errors import NoWorker
 from modelzoo.loading import runtime
 from modelzoo.models import Deployment
 from modelzoo.services import activate, fail_deployment
-
-
-class NoWorker(Unavailable):
-    """Nobody judged the image in time. There is no record of it, and none will come of this request."""
-
-    code = "no_worker"
 
 
 # ---------------------------------------------------------------- loading a model

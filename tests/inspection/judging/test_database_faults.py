@@ -29,7 +29,8 @@ from inspection.judging import worker as judging_worker
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from jobs import broker
-from modelzoo.loading import deployments, runtime
+from jobs.errors import NoWorker
+from modelzoo.loading import runtime
 from modelzoo.models import Deployment, ModelVersion
 from tests import parts
 
@@ -364,7 +365,7 @@ def test_a_full_disk_ends_in_no_half_record(deployment: Deployment, user: User, 
         patch.setattr(worker, "_conclude", conclude)
         with sent(deployment, user, timeout=2) as answer:
             slow_worker.may_write.set()
-            with pytest.raises(deployments.NoWorker, match="no inspection was recorded and none will be"):
+            with pytest.raises(NoWorker, match="no inspection was recorded and none will be"):
                 answer.result(60)
         full.clear()
         slow_worker.finish()

@@ -18,7 +18,7 @@ from inspection.judging import worker as judging_worker
 from inspection.judging.idempotency import KeyReused, fingerprint, own_key
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo.loading import deployments
+from jobs.errors import NoWorker
 from modelzoo.models import Deployment
 from records.models import AuditEvent
 from tests import parts
@@ -129,7 +129,7 @@ def test_the_record_stays_that_of_the_model_that_judged(deployment: Deployment, 
 def test_an_expired_request_is_tried_anew(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str]
 ) -> None:
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         inspect(deployment, user, timeout=0.1)
     expired = InspectionRequest.objects.get()
     assert (expired.status, expired.idempotency_key) == ("expired", f"{user.pk}:k1")
@@ -157,9 +157,9 @@ def test_a_failed_request_is_tried_anew(
 def test_an_expired_key_may_be_used_for_something_else(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str]
 ) -> None:
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         inspect(deployment, user, timeout=0.1)
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         inspect(deployment, user, seed=2, timeout=0.1)
     assert InspectionRequest.objects.filter(idempotency_key__isnull=False).count() == 1
 
@@ -169,7 +169,7 @@ def test_an_expired_key_used_for_something_else_leads_nobody_to_that(
     deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch, nobody: list[str], other: dict[str, Any]
 ) -> None:
     """Trying the first part again must not be answered with the record of another one."""
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         inspect(deployment, user, timeout=0.1, part=services.PartContext(serial_number="S1"))
     first = InspectionRequest.objects.get()
     monkeypatch.setattr(broker, "publish", run_now)
@@ -208,7 +208,7 @@ def test_a_lost_message_is_sent_again(
 
 
 def test_what_somebody_still_waits_for_is_not_given_up(deployment: Deployment, user: User, nobody: list[str]) -> None:
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         inspect(deployment, user, timeout=0.1)
     InspectionRequest.objects.update(status="queued", deadline=timezone.now() + timedelta(seconds=60))
     first = InspectionRequest.objects.get()
@@ -216,7 +216,7 @@ def test_what_somebody_still_waits_for_is_not_given_up(deployment: Deployment, u
     with pytest.raises(services.OutcomeUnknown, match="another call waits on"):  # its record may come yet
         services.await_inspection(request=first, timeout=0.1)
     assert InspectionRequest.objects.get().status == "queued"
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         services.await_inspection(request=InspectionRequest.objects.get(), timeout=0.1)
     assert InspectionRequest.objects.get().status == "expired"
 

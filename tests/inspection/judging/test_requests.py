@@ -18,7 +18,7 @@ from common.errors import Conflict, NotFound
 from inspection.judging import services, status, worker
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo.loading import deployments
+from jobs.errors import NoWorker
 from modelzoo.models import Deployment
 from records.assets.services import receive_image
 from records.models import AuditEvent
@@ -47,7 +47,7 @@ def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
 def unanswered(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch) -> InspectionRequest:
     """A request that no worker judged in time; from then on one does."""
     monkeypatch.setattr(transaction, "on_commit", lambda send: send())
-    with pytest.raises(deployments.NoWorker) as caught:
+    with pytest.raises(NoWorker) as caught:
         send(deployment, user, part=PART, idempotency_key="a-part", timeout=0.1)
     monkeypatch.setattr(broker, "publish", run_now)
     request = InspectionRequest.objects.get()
@@ -99,7 +99,7 @@ def test_what_ends_without_a_record_once_more_can_be_tried_from_either(
     unanswered: InspectionRequest, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker, "publish", lambda *_: False)
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         again(unanswered, user, timeout=0.1)
     second = InspectionRequest.objects.exclude(pk=unanswered.pk).get()
     monkeypatch.setattr(broker, "publish", run_now)
@@ -137,7 +137,7 @@ def test_what_cannot_be_tried_again_says_so(unanswered: InspectionRequest, user:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("shared_database")
 def test_a_double_click_is_one_request(deployment: Deployment, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(deployments.NoWorker):
+    with pytest.raises(NoWorker):
         send(deployment, user, timeout=0.1)
     ended = InspectionRequest.objects.get()
     monkeypatch.setattr(broker, "publish", run_now)

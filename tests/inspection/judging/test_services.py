@@ -24,11 +24,12 @@ from scipy import ndimage
 from common.errors import UserError
 from inspection.judging import documents, services, worker
 from inspection.models import Inspection, InspectionRequest
+from jobs.errors import NoWorker
 from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage
-from modelzoo.loading import deployments, runtime
+from modelzoo.loading import runtime
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
 from records.assets.images import ImageRejected
@@ -387,7 +388,7 @@ def test_an_error_inside_the_model_ends_the_request(version: ModelVersion, monke
 
 # ---------------------------------------------------------------- nobody answers
 def test_without_a_worker_the_request_expires_and_stays_expired(deployment: Any, user: User) -> None:
-    with pytest.raises(deployments.NoWorker) as caught:
+    with pytest.raises(NoWorker) as caught:
         services.inspect_image(
             data=parts.png(1), filename="a.png", deployment=deployment, source="api", actor=user, timeout=0.1
         )
