@@ -28,7 +28,7 @@ def categories() -> QuerySet[Category]:
     production = ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION)
     active = Deployment.objects.filter(status=Deployment.Status.ACTIVE)
     return Category.objects.annotate(version_count=count("versions"), dataset_count=count("datasets")).prefetch_related(
-        Prefetch("versions", queryset=production.defer("metrics", "held_out_scores"), to_attr="in_production"),
+        Prefetch("versions", queryset=production.defer(*ModelVersion.long_columns()), to_attr="in_production"),
         Prefetch("deployments", queryset=active, to_attr="in_force"),
     )
 
@@ -74,7 +74,7 @@ def versions(*, category: str = "", algorithm: str = "", stage: str = "") -> Que
         threshold=Subquery(latest.values("value")[:1]),
         threshold_revision=Subquery(latest.values("revision")[:1]),
     )
-    found = found.defer("metrics", "held_out_scores", "config", "preprocessing", "versions")
+    found = found.defer(*ModelVersion.long_columns(in_list=True))
     if category:
         found = found.filter(category__name=category)
     if algorithm:
@@ -107,7 +107,7 @@ def full_version_document(version_id: int) -> dict[str, Any]:
     """Everything that a version is made of, and what made it."""
     # The run that made it, and its data set, belong to an app that builds on this one: reached by name, not imported.
     rows = versions().select_related("training_run").defer(None)
-    rows = rows.defer("metrics", "held_out_scores", "training_run__log", "training_run__history")
+    rows = rows.defer(*ModelVersion.long_columns(), "training_run__log", "training_run__history")
     found: Any = rows.filter(pk=version_id).first()
     if found is None:
         raise _no_version(version_id)
@@ -147,7 +147,7 @@ def _no_version(version_id: int) -> NotFound:
 def thresholds(*, model_version: int | None = None, category: str = "") -> QuerySet[Threshold]:
     later = Threshold.objects.filter(model_version=OuterRef("model_version"), revision__gt=OuterRef("revision"))
     found = Threshold.objects.select_related("model_version__category", "author").annotate(in_force=~Exists(later))
-    found = found.defer("model_version__metrics", "model_version__held_out_scores")
+    found = found.defer(*ModelVersion.long_columns("model_version"))
     if model_version is not None:
         found = found.filter(model_version=model_version)
     return found.filter(model_version__category__name=category) if category else found
@@ -182,7 +182,7 @@ def threshold_document(threshold: Any) -> dict[str, Any]:
 # ---------------------------------------------------------------- deployments
 def deployments(*, category: str = "", status: str = "") -> QuerySet[Deployment]:
     found = Deployment.objects.select_related("category", "model_version", "requested_by")
-    found = found.defer("model_version__metrics", "model_version__held_out_scores")
+    found = found.defer(*ModelVersion.long_columns("model_version"))
     if category:
         found = found.filter(category__name=category)
     return found.filter(status=status) if status else found

@@ -159,6 +159,15 @@ class ModelVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.category.name} v{self.number} ({self.algorithm})"
 
+    @staticmethod
+    def long_columns(path: str = "", *, in_list: bool = False) -> tuple[str, ...]:
+        """Columns to `defer` where nobody looks at the figures of all images. `path`: from another row to its version.
+
+        `in_list`: and those that only the page of a version shows.
+        """
+        names = ["metrics", "held_out_scores", *(["config", "preprocessing", "versions"] if in_list else [])]
+        return tuple(f"{path}__{name}" if path else name for name in names)
+
     @property
     def artifact_path(self) -> Path:
         return Path(settings.MODEL_PATH) / self.artifact

@@ -19,8 +19,7 @@ _LONG = (
     "training_run__log",
     "training_run__history",
     "training_run__dataset__report",
-    "training_run__base_version__metrics",
-    "training_run__base_version__held_out_scores",
+    *ModelVersion.long_columns("training_run__base_version"),
 )
 _FIGURES = {
     "auroc_interval": "metrics__image__intervals__auroc",

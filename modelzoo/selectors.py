@@ -145,7 +145,7 @@ def active_deployments() -> list[Deployment]:
     return list(
         Deployment.objects.filter(status=Deployment.Status.ACTIVE)
         .select_related("category", "model_version__category", "requested_by")
-        .defer("model_version__metrics", "model_version__held_out_scores")  # long, and asked for at every look
+        .defer(*ModelVersion.long_columns("model_version"))
         .order_by("-activated_at", "-id")
     )
 
@@ -156,7 +156,7 @@ def deployment_in_force(category: str = "") -> Deployment:
     Raises `NoModelLoaded`, and `SeveralCategories` where several are in force and none of them is meant.
     """
     active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("category", *_VERSION)
-    active = active.defer("model_version__metrics", "model_version__held_out_scores")  # long, and asked at every image
+    active = active.defer(*ModelVersion.long_columns("model_version"))
     if category:
         found = active.filter(category__name=category).first()
         if found is None:

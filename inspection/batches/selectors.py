@@ -12,14 +12,14 @@ from django.db.models.functions import Coalesce
 
 from common.errors import NotFound
 from inspection.models import BatchRun, Inspection, InspectionRequest
-from modelzoo.models import Category
+from modelzoo.models import Category, ModelVersion
 
 
 # ---------------------------------------------------------------- reading
 def with_deployment() -> QuerySet[BatchRun]:
     """With what every view of them names."""
     return BatchRun.objects.select_related("deployment__model_version__category", "requested_by").defer(
-        "deployment__model_version__metrics", "deployment__model_version__held_out_scores"
+        *ModelVersion.long_columns("deployment__model_version")
     )
 
 
@@ -96,6 +96,6 @@ def items_of(batch: BatchRun) -> QuerySet[InspectionRequest]:
     return (
         InspectionRequest.objects.filter(batch=batch)
         .select_related(*(f"inspection__{name}" for name in names))
-        .defer("inspection__model_version__metrics", "inspection__model_version__held_out_scores")
+        .defer(*ModelVersion.long_columns("inspection__model_version"))
         .order_by("position")
     )

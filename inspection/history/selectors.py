@@ -11,6 +11,7 @@ from common.api.pagination import beyond, value_of
 from inspection.history.filters import Filters, either, refuse
 from inspection.judging import documents, selectors
 from inspection.models import Inspection
+from modelzoo.models import ModelVersion
 
 # ---------------------------------------------------------------- in which order
 _CHUNK = 1000
@@ -82,12 +83,11 @@ def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
 # ---------------------------------------------------------------- as a list
 # Long, and shown by the record's own page.
 _NOT_LISTED = ("regions", "timings")
-_LONG_OF_VERSION = ("config", "preprocessing", "versions", "metrics", "held_out_scores")
 
 
 def records_of(rows: Iterable[Inspection]) -> list[Inspection]:
     """The records of a page, without what only their own pages show."""
-    records = selectors.inspections().defer(*_NOT_LISTED, *(f"model_version__{name}" for name in _LONG_OF_VERSION))
+    records = selectors.inspections().defer(*_NOT_LISTED, *ModelVersion.long_columns("model_version", in_list=True))
     return of_keys(rows, records)
 
 

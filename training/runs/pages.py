@@ -22,11 +22,10 @@ def runs_on(dataset: Dataset) -> list[TrainingRun]:
 # ---------------------------------------------------------------- runs
 def shown_runs(*, dataset: str = "", status: str = "") -> QuerySet[TrainingRun]:
     """With `auroc` of what came of each, and without what a list does not show."""
-    heavy = ("metrics", "held_out_scores", "config", "preprocessing", "versions")
     return (
         runs(dataset=dataset, status=status)
         .select_related("model_version")
-        .defer("log", "history", "versions", *(f"model_version__{name}" for name in heavy))
+        .defer("versions", *ModelVersion.long_columns("model_version", in_list=True))
         .annotate(auroc=F("model_version__metrics__image__auroc"))
     )
 

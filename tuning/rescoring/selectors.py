@@ -7,13 +7,14 @@ import uuid
 from django.db.models import F, Q, QuerySet
 
 from common.errors import NotFound
+from modelzoo.models import ModelVersion
 from tuning.models import Rescored, RescoringRun
 
 
 # ---------------------------------------------------------------- scoring the past again
 def rescorings() -> QuerySet[RescoringRun]:
     return RescoringRun.objects.select_related("model_version__category", "threshold", "requested_by").defer(
-        "model_version__metrics", "model_version__held_out_scores"
+        *ModelVersion.long_columns("model_version")
     )
 
 
