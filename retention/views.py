@@ -21,7 +21,7 @@ from common.web.htmx import HtmxRequest
 from modelzoo.models import Category
 from modelzoo.selectors import find_category
 from retention import selectors, services
-from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionPolicy, RetentionRun
+from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionPolicy
 
 _CATEGORIES = 200
 _RUNS = 12
@@ -70,7 +70,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     context = {
         "rules": rules,
         "runs": runs,
-        "under_way": any(run.status in RetentionRun.OPEN for run in runs),
+        "under_way": any(run.is_open for run in runs),
         "orphan_days": settings.ORPHAN_DAYS,
         "orphans_may_run": selectors.was_rehearsed(policy=None, orphan_days=settings.ORPHAN_DAYS),
         "open_category": next(iter(wrong), None),
@@ -93,7 +93,7 @@ def retention(request: HtmxRequest) -> HttpResponse:
     """The rules, and the runs that carried them out; htmx asks for the runs alone while one is under way."""
     if request.htmx:
         runs = list(selectors.runs()[:_RUNS])
-        under_way = any(run.status in RetentionRun.OPEN for run in runs)
+        under_way = any(run.is_open for run in runs)
         response = render(request, "settings/retention.html#runs", {"runs": runs, "under_way": under_way})
         if not under_way:
             response["HX-Refresh"] = "true"  # what may be done next has changed

@@ -239,7 +239,7 @@ class CancelBatchView(ApiView):
         parsed(NoInput, request.data)
         batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
         # 202: a worker is at it, and stops after its slice.
-        status = 202 if batch.status in BatchRun.OPEN else 200
+        status = 202 if batch.is_open else 200
         return Response(batches_documents.summaries([batch])[0], status=status)
 
 

@@ -68,7 +68,7 @@ def batch_report(batch: BatchRun, *, form: str, dialect: str = "") -> Export:
         raise UserError(f"format must be one of {', '.join(FORMS)}.", code="invalid")
     media_type, write = FORMS[form]
     written_as = find_dialect(dialect, form=form)
-    complete = batch.status not in BatchRun.OPEN
+    complete = not batch.is_open
     filename = f"batch-{batch.pk}{'' if complete else '-partial'}.{form}"
     return Export(filename, media_type, _encoded(write(batch, complete, written_as)))
 

@@ -29,7 +29,7 @@ from common.web.htmx import HtmxRequest
 from inspection.batches import documents, gathering, selectors
 from inspection.batches import services as batches
 from inspection.judging.services import PartContext
-from inspection.models import BatchRun, Inspection, InspectionRequest
+from inspection.models import Inspection, InspectionRequest
 from modelzoo.selectors import active_deployments, deployment_in_force
 from records.assets.selectors import accepted_files
 from training.datasets.layouts.archives import is_zip
@@ -172,7 +172,7 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
     wanted = request.GET.get("show", "")
     shown = wanted if wanted in _SHOWN else ""
     items = selectors.items_of(batch)
-    over = batch.status not in BatchRun.OPEN
+    over = not batch.is_open
     context: dict[str, Any] = {
         "batch": batch,
         "summary": summary,
@@ -224,6 +224,6 @@ def cancel(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
         raise Http404 from error
     except UserError as error:
         return _one(request, batch_id, status=error.status, failed=error)
-    stops = "It stops after the images at hand." if batch.status in BatchRun.OPEN else "Nothing more is judged."
+    stops = "It stops after the images at hand." if batch.is_open else "Nothing more is judged."
     messages.success(request, f"The batch was cancelled. {stops} What was judged stays in the record.")
     return redirect("batch-page", batch_id)

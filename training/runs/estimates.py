@@ -20,7 +20,7 @@ def remaining_time(run: TrainingRun) -> timedelta | None:
 
     At its beginning it goes by earlier runs alone; the further it is, the more its own pace counts.
     """
-    if run.status not in TrainingRun.OPEN:
+    if not run.is_open:
         return None
     usual = expected_duration(run)
     if run.status == TrainingRun.Status.QUEUED or run.started_at is None:

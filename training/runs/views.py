@@ -55,7 +55,7 @@ def training(request: HtmxRequest) -> HttpResponse:
     except UserError as error:
         context["lost"], status = error, error.status
     else:
-        is_open = any(run.status in TrainingRun.OPEN for run in page.rows)
+        is_open = any(run.is_open for run in page.rows)
         context |= page.queries | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
         context["no_data"] = not page.rows and not state and not name and not datasets_pages.snapshots().exists()
     template = "training/list.html#runs" if request.htmx else "training/list.html"
@@ -130,7 +130,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 def live(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far an open run is, and the log from `?offset=` on, to be appended; the page anew once the run is over."""
     found = or_404(runs_selectors.find_run, run_id)
-    if found.status not in TrainingRun.OPEN:
+    if not found.is_open:
         return HttpResponseClientRefresh()
     text, _, _ = runs_documents.log_from(found, whole_number(request.GET.get("offset", "")) or 0)
     return render(request, "training/_live.html", _run_context(found) | {"appended": text})
@@ -139,7 +139,7 @@ def live(request: HttpRequest, run_id: int) -> HttpResponse:
 def _run_context(found: TrainingRun) -> dict[str, Any]:
     return {
         "run": found,
-        "is_open": found.status in TrainingRun.OPEN,
+        "is_open": found.is_open,
         "ahead": runs_selectors.running_instead_of(found),
         "remaining": _duration_words(remaining_time(found)),
         "percent": round(100 * found.progress),
@@ -181,7 +181,7 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
     except UserError as error:
         messages.error(request, error.detail)
     else:
-        if stopped.status in TrainingRun.OPEN:
+        if stopped.is_open:
             messages.success(request, "The run stops at its next step. Nothing of it will be kept.")
         else:
             messages.success(request, "The run was cancelled before it began.")

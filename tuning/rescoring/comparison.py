@@ -37,7 +37,7 @@ def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
         **overview.differences(one, other),
         "evaluations": _evaluations(one, other),
         "runs": runs,
-        "under_way": any(run.status in RescoringRun.OPEN for run in runs),
+        "under_way": any(run.is_open for run in runs),
         "here": f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}",
         "judged": _judged(finished, one, other) if finished else None,
         **(_choices(one, other) if same_parts else {}),

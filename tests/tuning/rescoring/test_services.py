@@ -96,7 +96,7 @@ def work(run: RescoringRun, times: int = 30) -> RescoringRun:
     for _ in range(times):
         work_on_rescoring(run_id=run.pk, worker="test")
         run.refresh_from_db()
-        if run.status not in RescoringRun.OPEN:
+        if not run.is_open:
             break
     return run
 
