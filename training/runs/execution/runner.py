@@ -208,62 +208,80 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
         detector, images, tests = fit(run, lifeline)
         held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
         threshold = _first_threshold(run.calibration, held_out)
-        fitted = time.monotonic()
-        metrics = None
-        if tests:
-            scored: list[tuple[DatasetImage, float | None]] = []
-            metrics = evaluate_images(
-                detector,
-                tests,
-                threshold,
-                progress=lifeline.share(_FIT, _EVALUATE),
-                each=lambda image, score: scored.append((image, score)),
-            )
-            metrics["pictures"] = noted(scored)
+        fit_seconds = round(time.monotonic() - began, 2)
+        metrics = _evaluate(detector, tests, threshold, lifeline) if tests else None
         lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
         folder = Path(run.dataset.category.name) / f"run-{run.pk}-{run.attempt}"
-        info = artifacts.save(
-            detector,
-            settings.MODEL_PATH / folder,
-            metadata={
-                "training_run": run.pk,
-                "dataset": run.dataset.name,
-                "dataset_snapshot": run.dataset.snapshot,
-                "base_version": run.base_version_id,
-                "base_artifact_sha256": run.base_version.artifact_sha256 if run.base_version else None,
-                "seed": run.seed,
-                "calibration": run.calibration,
-                "versions": versions,
-                "metrics": metrics,
-                "fit_seconds": round(fitted - began, 2),
-            },
-        )
+        metadata = _metadata(run, versions=versions, metrics=metrics, fit_seconds=fit_seconds)
+        artifact = artifacts.save(detector, settings.MODEL_PATH / folder, metadata=metadata)
         lifeline.progress(_FIT + _EVALUATE, "registering the version")
-    backbone = detector.backbone_info or {"name": "", "sha256": ""}
     return runs_services.finish_run(
         claim=claim,
         version_fields={
             "artifact": str(folder),
-            "artifact_sha256": info.sha256,
-            "artifact_bytes": info.size_bytes,
-            "config": detector.describe()["config"],
-            "preprocessing": _explained(detector, images),
-            "backbone": backbone["name"],
-            "backbone_sha256": backbone["sha256"],
-            "held_out_scores": [float(value) for value in held_out],
+            "artifact_sha256": artifact.sha256,
+            "artifact_bytes": artifact.size_bytes,
+            **_version_fields(detector, images),
         },
         threshold=threshold,
         threshold_method=run.calibration["method"],
-        threshold_parameters={
-            **{name: value for name, value in run.calibration.items() if name != "method"},
-            "scores": "held-out good images",
-            "n": len(held_out),
-            **({"n_new": len(held_out) - len(run.base_version.held_out_scores)} if run.base_version else {}),
-        },
+        threshold_parameters=_threshold_parameters(run, held_out),
         metrics=metrics,
         history=detector.history,
         versions=versions,
     )
+
+
+def _evaluate(detector: Detector, tests: list[DatasetImage], threshold: float, lifeline: Lifeline) -> dict[str, Any]:
+    """The figures of the test images, and the pictures that the report will show."""
+    scored: list[tuple[DatasetImage, float | None]] = []
+    metrics = evaluate_images(
+        detector,
+        tests,
+        threshold,
+        progress=lifeline.share(_FIT, _EVALUATE),
+        each=lambda image, score: scored.append((image, score)),
+    )
+    return metrics | {"pictures": noted(scored)}
+
+
+def _metadata(
+    run: TrainingRun, *, versions: dict[str, str], metrics: dict[str, Any] | None, fit_seconds: float
+) -> dict[str, Any]:
+    """What the manifest of the artifact says about how it was made."""
+    return {
+        "training_run": run.pk,
+        "dataset": run.dataset.name,
+        "dataset_snapshot": run.dataset.snapshot,
+        "base_version": run.base_version_id,
+        "base_artifact_sha256": run.base_version.artifact_sha256 if run.base_version else None,
+        "seed": run.seed,
+        "calibration": run.calibration,
+        "versions": versions,
+        "metrics": metrics,
+        "fit_seconds": fit_seconds,
+    }
+
+
+def _version_fields(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
+    """What the version's row says about the detector."""
+    backbone = detector.backbone_info or {"name": "", "sha256": ""}
+    return {
+        "config": detector.describe()["config"],
+        "preprocessing": _explained(detector, images),
+        "backbone": backbone["name"],
+        "backbone_sha256": backbone["sha256"],
+        "held_out_scores": [float(value) for value in detector.held_out_scores],
+    }
+
+
+def _threshold_parameters(run: TrainingRun, held_out: np.ndarray) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in run.calibration.items() if name != "method"},
+        "scores": "held-out good images",
+        "n": len(held_out),
+        **({"n_new": len(held_out) - len(run.base_version.held_out_scores)} if run.base_version else {}),
+    }
 
 
 Fitted = tuple[Detector, list[DatasetImage], list[DatasetImage]]
