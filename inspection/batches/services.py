@@ -84,27 +84,7 @@ def request_batch(
         if faster is None:
             raise
         return faster
-    InspectionRequest.objects.bulk_create(
-        [
-            InspectionRequest(
-                batch=batch,
-                position=position,
-                asset=item.asset,
-                path=item.path,
-                model_version=deployment.model_version,
-                deployment=deployment,
-                filename=item.filename,
-                source=source,
-                operator_id=batch.requested_by_id,
-                status=InspectionRequest.Status.FAILED if item.refusal else InspectionRequest.Status.QUEUED,
-                error_code=item.refusal.code if item.refusal else "",
-                error=item.refusal.detail if item.refusal else "",
-                **vars(part or PartContext()),
-            )
-            for position, item in enumerate(items)
-        ],
-        batch_size=500,
-    )
+    _request_items(batch, items, source=source, part=part or PartContext())
     audit(
         kind="batch.requested",
         subject=batch,
@@ -113,6 +93,30 @@ def request_batch(
     )
     BATCHES.publish_on_commit(batch.pk)
     return batch
+
+
+def _request_items(batch: BatchRun, items: Sequence[BatchItem], *, source: str, part: PartContext) -> None:
+    """A request for each image, in order. What was refused when it came in has failed already."""
+    status = InspectionRequest.Status
+    requests = [
+        InspectionRequest(
+            batch=batch,
+            position=position,
+            asset=item.asset,
+            path=item.path,
+            model_version=batch.deployment.model_version,
+            deployment=batch.deployment,
+            filename=item.filename,
+            source=source,
+            operator_id=batch.requested_by_id,
+            status=status.FAILED if item.refusal else status.QUEUED,
+            error_code=item.refusal.code if item.refusal else "",
+            error=item.refusal.detail if item.refusal else "",
+            **vars(part),
+        )
+        for position, item in enumerate(items)
+    ]
+    InspectionRequest.objects.bulk_create(requests, batch_size=500)
 
 
 def repeated_batch(*, idempotency_key: str | None, asked_for: str, actor: Actor) -> BatchRun | None:
