@@ -99,3 +99,12 @@ def test_every_page_of_documentation_is_in_the_index():
     pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "adr").glob("*.md")]
     names = [str(page.relative_to(ROOT / "docs")) for page in pages if page.name != "index.md"]
     assert [name for name in names if f"]({name})" not in index] == []
+
+
+def test_what_the_architecture_names_is_there():
+    """Paths in backticks exist; a name in parentheses behind a path stands in that file."""
+    missing = []
+    for path, name in re.findall(r"`([\w.-]+/[\w./-]*)`(?: \(`(\w+)`\))?", text("docs/architecture.md")):
+        if "." in path and not ((ROOT / path).is_file() and name in text(path)):
+            missing.append((path, name))
+    assert missing == []
