@@ -22,9 +22,13 @@ VIEW = r"#view=([\d.]+),([\d.]+),([\d.]+)"
 
 @pytest.fixture(scope="module")
 def records(stack: Stack) -> list[str]:
-    """Addresses of three inspections of one lot, the oldest first; the middle one is a defect."""
+    """Addresses of three inspections of one lot, the oldest first; the middle one is a defect, and one is like it."""
     found = []
     with stack.client() as client:
+        alike, _ = parts.part(41, defective=True)
+        alike.putpixel((0, 0), (0, 0, 0))
+        files = {"image": ("alike.png", parts.encode(alike), "image/png")}
+        assert client.post("/api/test_image", files=files, data={"anomaly_map": "none"}).status_code == 200
         for seed, defective in ((40, False), (41, True), (42, False)):
             answer = client.post(
                 "/api/test_image",
