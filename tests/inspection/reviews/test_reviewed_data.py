@@ -252,7 +252,7 @@ def warm(seed: int) -> bytes:
 @pytest.fixture
 def _one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is worked on inside the test's own transaction."""
-    from training.runs.execution.runner import Lifeline
+    from training.runs.execution.lifeline import Lifeline
 
     monkeypatch.setattr(Lifeline, "_keep", lambda self: None)
 

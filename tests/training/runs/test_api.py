@@ -20,7 +20,8 @@ from tests.mvtec_site.test_api import problem
 from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
 from training.runs import services as runs_services
-from training.runs.execution.runner import Lifeline, execute
+from training.runs.execution.lifeline import Lifeline
+from training.runs.execution.runner import execute
 
 pytestmark = pytest.mark.django_db
 SMALL = {"image_size": 64, "backbone": "efficientnet_lite0", "n_features": 20}

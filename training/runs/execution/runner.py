@@ -1,28 +1,19 @@
 """The work of a training run: decode, fit, calibrate, evaluate, write the artifact, hand it over.
 
-Runs in a process of its own (`manage.py train` or `execute_run`). A thread renews the lease while the work goes on
-and hears of cancellations; the work itself notices at its next step.
+Runs in a process of its own (`manage.py train` or `execute_run`).
 """
 
 from __future__ import annotations
 
-import logging
-import re
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import OperationalError, connection
-from django.utils import timezone
 
 from common.errors import UserError
 from common.paths import without_server_paths
@@ -43,129 +34,14 @@ from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
 from training.runs import services as runs_services
 from training.runs.execution.evaluation import evaluate_images
+from training.runs.execution.lifeline import Lifeline, Progress
 
-log = logging.getLogger(__name__)
-Progress = Callable[[float, str], None]
 # Shares of a run's progress bar.
 _FIT, _EVALUATE = 0.8, 0.18
-# Of one step, such as an image after the other, the log tells every percent, or where that lasts, every few seconds.
-_NUMBER, _LOG_EVERY = re.compile(r"\d+"), 5.0
 
 
 class RunFailed(UserError):
     code = "training_failed"
-
-
-@dataclass
-class _Report:
-    fraction: float = 0.0
-    sentence: str = "starting"
-    lines: str = ""
-
-
-class Lifeline:
-    """Keeps a claim alive from a thread, carries progress to the row, and brings cancellations back."""
-
-    def __init__(self, claim: Claim[TrainingRun], echo: Progress) -> None:
-        self._claim = claim
-        self._echo = echo
-        self._report = _Report()
-        self._logged, self._logged_at = ("", 0), 0.0
-        self._lock = threading.Lock()
-        self._watched: Detector | None = None
-        self._stop = threading.Event()
-        self._cancelled = threading.Event()
-        self._lost = threading.Event()
-        self._interrupted = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lifeline", daemon=True)
-
-    def __enter__(self) -> Lifeline:
-        self._thread.start()
-        self._listen()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._unlisten()
-        self._stop.set()
-        self._thread.join()
-        if not self._lost.is_set():
-            self._renew()
-
-    def _listen(self) -> None:
-        """Ctrl-C is heard at the next step, a second one at once.
-
-        Raised wherever the work happens to be, a KeyboardInterrupt can end up in a callback that swallows it.
-        """
-        self._previous = signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._interrupt)
-
-    def _unlisten(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _interrupt(self, signum: int, frame: FrameType | None) -> None:
-        if self._interrupted.is_set():
-            raise KeyboardInterrupt
-        self._interrupted.set()
-
-    def progress(self, fraction: float, sentence: str) -> None:
-        """Called by the work. Raises `TrainingCancelled`, `KeyboardInterrupt` or `ClaimLost` when it should stop."""
-        if self._interrupted.is_set():
-            raise KeyboardInterrupt
-        if self._lost.is_set():
-            raise ClaimLost
-        if self._cancelled.is_set():
-            raise TrainingCancelled("The run was cancelled.")
-        with self._lock:
-            if self._is_news(fraction, sentence):
-                self._report.lines += f"{timezone.now():%H:%M:%S} {fraction:4.0%} {sentence}\n"
-            self._report.fraction, self._report.sentence = fraction, sentence
-        self._echo(fraction, sentence)
-
-    def _is_news(self, fraction: float, sentence: str) -> bool:
-        """Whether the log gets a line: another step, another percent, or the same after a while."""
-        step, now = _NUMBER.sub("#", sentence), time.monotonic()
-        if (step, int(100 * fraction)) == self._logged and now < self._logged_at + _LOG_EVERY:
-            return False
-        self._logged, self._logged_at = (step, int(100 * fraction)), now
-        return True
-
-    def watch(self, detector: Detector) -> None:
-        """Its losses are carried to the row as they come."""
-        self._watched = detector
-
-    def share(self, start: float, length: float) -> Progress:
-        """A progress function for a part of the work."""
-        return lambda fraction, sentence: self.progress(start + length * min(1.0, fraction), sentence)
-
-    def _keep(self) -> None:
-        try:
-            while not self._stop.wait(min(1.0, settings.LEASE_SECONDS / 4)):
-                self._renew()
-        finally:
-            connection.close()
-
-    def _renew(self) -> None:
-        with self._lock:
-            report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
-        try:
-            if runs_services.renew(
-                claim=self._claim,
-                progress=report.fraction,
-                message=report.sentence,
-                lines=report.lines,
-                history=list(self._watched.history) if self._watched else None,
-            ):
-                self._cancelled.set()
-        except ClaimLost:
-            self._lost.set()
-            self._stop.set()
-        except OperationalError as error:
-            # A database that is busy or away for a moment costs this beat, not the run: the lease covers several.
-            log.warning("The lease of run %s could not be renewed: %s", self._claim.pk, error)
-            with self._lock:
-                self._report.lines = report.lines + self._report.lines
 
 
 def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sentence: None) -> ModelVersion:
