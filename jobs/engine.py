@@ -6,7 +6,8 @@ names the two. The life of a job:
 - It is asked for: the row is written with `lease_expires_at=KIND.lease()`, then `KIND.publish_on_commit(pk)`.
 - A worker takes it: `claim = KIND.take(pk)`. None: it is somebody else's, or over.
 - It is worked on in steps. Each renews the lease, by itself or with what it writes down (`claim.renew(done=7)`), and
-  `ClaimLost` ends the work. `claim.in_slices` hands the rest on after some seconds, so that other work passes.
+  `ClaimLost` ends the work. `claim.in_slices` hands the rest on after some seconds, so that other work passes. Where a
+  step may take longer than a lease, `jobs.heartbeat` renews it from a thread.
 - It ends: `claim.end(status=...)`, in one transaction with its audit event.
 - The sweep (`KIND.sweep()`) publishes again what nobody gave a sign of life for.
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -72,6 +73,23 @@ class JobKind(Generic[Job]):
         for pk in self.stale().order_by("created_at", "pk").values_list("pk", flat=True):
             self.publish_again(pk)
 
+    # ------------------------------------------------------------ waiting for it
+    def notify(self, pk: object) -> None:
+        """Tell whoever waits for a job that it moved on."""
+        broker.notify(self._topic(pk))
+
+    def wait(self, job: Job, *, timeout: float, fields: Sequence[str] | None = None) -> bool:
+        """Wait until a job is over, at most so many seconds, and read it again. Returns whether it is."""
+
+        def is_over() -> bool:
+            job.refresh_from_db(fields=fields)
+            return not job.is_open
+
+        return broker.wait_until(is_over, topic=self._topic(job.pk), timeout=timeout)
+
+    def _topic(self, pk: object) -> str:
+        return f"{self.model._meta.model_name}-{pk}"
+
     # ------------------------------------------------------------ from hand to hand
     def take(self, pk: object, *conditions: Q, **changes: Any) -> Claim[Job] | None:
         """Claim a job that waits or is stale, by one conditional UPDATE that writes `changes` too.
@@ -101,6 +119,9 @@ class Claim(Generic[Job]):
     kind: JobKind[Job]
     pk: Any
     token: uuid.UUID
+
+    def __str__(self) -> str:
+        return f"{self.kind.model._meta.verbose_name} {self.pk}"
 
     def rows(self) -> QuerySet[Job]:
         """The job while the claim holds, else nothing: what is written through it is written by its holder alone."""

@@ -306,6 +306,6 @@ def _forget() -> Iterator[None]:
 def lease_renewed_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run inside the test's own transaction, which no other connection can see into: its lease is renewed at the end
     only. tests/stack renew it from its thread, as in production."""
-    from training.runs.execution.lifeline import Lifeline
+    from jobs.heartbeat import Heartbeat
 
-    monkeypatch.setattr(Lifeline, "_keep", lambda self: None)
+    monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)

@@ -22,7 +22,6 @@ from inspection.batches.worker import BATCHES, end_batch
 from inspection.judging.idempotency import check_same, own_key
 from inspection.judging.services import PartContext
 from inspection.models import BatchRun, InspectionRequest
-from jobs import broker
 from modelzoo.models import Deployment
 from records.audit.services import Actor, audit
 
@@ -148,15 +147,11 @@ def cancel_batch(*, batch_id: uuid.UUID, actor: Actor) -> BatchRun:
         end_batch(batch, actor=actor)
     elif not batch.cancel_requested:
         audit(kind="batch.cancel_requested", subject=batch, actor=actor, after={"name": batch.name})
-    transaction.on_commit(lambda: broker.notify(str(batch_id)))
+    transaction.on_commit(lambda: BATCHES.notify(batch_id))
     return find_batch(batch_id)
 
 
 def await_batch(batch: BatchRun, *, seconds: float) -> bool:
     """Wait until a batch is over, so long at most. Returns whether it is."""
-
-    def over() -> bool:
-        batch.refresh_from_db(fields=["status", "cancel_requested", "started_at", "finished_at"])
-        return not batch.is_open
-
-    return broker.wait_until(over, topic=str(batch.pk), timeout=seconds)
+    fields = ["status", "cancel_requested", "started_at", "finished_at"]  # what it is shown with stays as it was read
+    return BATCHES.wait(batch, timeout=seconds, fields=fields)

@@ -19,7 +19,6 @@ from inspection.batches.gathering import ValidatedImage, validate_image, validat
 from inspection.batches.selectors import batch_counts
 from inspection.judging.worker import fail_request, judge_claimed, with_everything
 from inspection.models import BatchRun, InspectionRequest
-from jobs import broker
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from records.assets.services import store_image
@@ -43,7 +42,7 @@ def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
     with contextlib.suppress(ClaimLost):
         if claim.in_slices(lambda: _judge_slice(claim, worker), seconds=_SLICE_SECONDS):
             _end_claimed_batch(claim)
-    broker.notify(str(batch_id))
+    BATCHES.notify(batch_id)
 
 
 def _judge_slice(claim: Claim[BatchRun], worker: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import current_app
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -16,6 +17,7 @@ from inspection.batches.worker import BATCHES
 from jobs import broker
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
+from jobs.heartbeat import Heartbeat
 from jobs.models import LeasedJob
 from records.audit.verification import VERIFICATIONS
 from records.models import AuditVerification
@@ -187,6 +189,59 @@ def test_work_that_was_taken_away_is_not_given_back(published: list[tuple[object
     assert AuditVerification.objects.get(pk=job.pk).claim == other
 
 
+# ---------------------------------------------------------------- a heartbeat
+@pytest.mark.django_db(transaction=True)
+def test_a_heartbeat_prolongs_the_lease_while_the_work_goes_on(shared_database: None, settings: Any) -> None:
+    job = ask()
+    claim = taken(job)
+    silence(job)
+    settings.LEASE_SECONDS = 60
+    prolonged = threading.Event()
+
+    def beat() -> None:
+        claim.renew(done=1)
+        prolonged.set()
+
+    with Heartbeat(claim, beat) as heartbeat:
+        assert prolonged.wait(60)
+        assert KIND.take(job.pk) is None
+        assert not heartbeat.is_lost
+
+
+def test_a_heartbeat_hears_that_the_claim_was_lost(settings: Any) -> None:
+    settings.LEASE_SECONDS = 0.01
+    claim = taken(ask())
+    beats: list[Exception] = []
+    heard = threading.Event()
+
+    def beat() -> None:
+        if len(beats) < 2:
+            beats.append(OperationalError("the database is locked"))  # costs a beat and no more
+            raise beats[-1]
+        heard.set()
+        raise ClaimLost
+
+    with Heartbeat(claim, beat) as heartbeat:
+        assert heard.wait(60)
+    assert heartbeat.is_lost
+    assert len(beats) == 2
+
+
+def test_the_last_sign_of_life_is_given_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)  # no second connection sees this transaction
+    job = ask()
+    claim = taken(job)
+    silence(job)
+    with Heartbeat(claim):
+        assert KIND.stale().exists()
+    assert not KIND.stale().exists()
+    taken_away = uuid.uuid4()
+    AuditVerification.objects.filter(pk=job.pk).update(claim=taken_away)
+    with Heartbeat(claim) as heartbeat:
+        assert not heartbeat.is_lost
+    assert heartbeat.is_lost
+
+
 # ---------------------------------------------------------------- the end
 def test_the_holder_ends_a_job() -> None:
     job = ask()
@@ -207,6 +262,18 @@ def test_a_job_that_is_called_off_is_lost_to_its_holder() -> None:
         claim.renew()
     job.refresh_from_db()
     assert (job.status, job.error) == ("failed", "called off")
+
+
+def test_waiting_for_the_end_reads_the_job_again() -> None:
+    job = ask()
+    claim = taken(job)
+    assert KIND.wait(job, timeout=0) is False
+    assert job.status == "running"
+    claim.end(status="finished", done=3)
+    assert KIND.wait(job, timeout=0, fields=["status"]) is True
+    assert (job.status, job.done) == ("finished", 0)
+    assert KIND.wait(job, timeout=0) is True
+    assert job.done == 3
 
 
 # ---------------------------------------------------------------- calling workers

@@ -24,7 +24,6 @@ from common.errors import Conflict, UserError
 from common.rights import Right, require
 from inspection.history.filters import Filters
 from inspection.models import Inspection
-from jobs import broker
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from modelzoo.evaluation.calibration import p_value
@@ -133,11 +132,7 @@ def work_on_rescoring(*, run_id: uuid.UUID, worker: str) -> None:
         log.warning("Rescoring %s was taken away while it was worked on; nothing was written.", run_id)
     except UserError as error:  # the model cannot be loaded, or the filters name what is not there any more
         _end(claim, _Status.FAILED, error_code=error.code, error=error.detail)
-    broker.notify(_topic(run_id))
-
-
-def _topic(run_id: uuid.UUID) -> str:
-    return f"rescoring-{run_id}"
+    RESCORINGS.notify(run_id)
 
 
 def _score_slice(claim: Claim[RescoringRun]) -> bool:
@@ -308,13 +303,3 @@ def _audit_end(run: RescoringRun, *, actor: Actor) -> None:
             **({"code": run.error_code, "error": run.error} if run.error_code else {}),
         },
     )
-
-
-def await_rescoring(*, run: RescoringRun, timeout: float) -> bool:
-    """Wait until the run is over, at most so many seconds; returns whether it is."""
-
-    def settled() -> bool:
-        run.refresh_from_db()
-        return not run.is_open
-
-    return broker.wait_until(settled, topic=_topic(run.pk), timeout=timeout)

@@ -252,9 +252,9 @@ def warm(seed: int) -> bytes:
 @pytest.fixture
 def _one_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is worked on inside the test's own transaction."""
-    from training.runs.execution.lifeline import Lifeline
+    from jobs.heartbeat import Heartbeat
 
-    monkeypatch.setattr(Lifeline, "_keep", lambda self: None)
+    monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)
 
 
 def carry_out(run: TrainingRun) -> ModelVersion:

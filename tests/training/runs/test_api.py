@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from jobs import broker
+from jobs.heartbeat import Heartbeat
 from modelzoo.models import ModelVersion
 from records.models import AuditEvent
 from tests.environment import ROOT
@@ -211,7 +212,7 @@ def test_the_log_is_read_piece_by_piece(signed_in: Client, dataset: Dataset, mon
 def test_what_came_of_a_run_leads_to_its_version_and_back(
     signed_in: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Lifeline, "_keep", lambda self: None)  # no second connection sees this transaction
+    monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)  # no second connection sees this transaction
     run = begin(signed_in, seed=5)
     claim = runs_services.claim_run(run_id=run.pk, worker="w")
     assert claim
@@ -245,7 +246,7 @@ def test_a_run_that_fails_says_why(
     signed_in: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What only the worker can know: here, that it has no weights of this backbone."""
-    monkeypatch.setattr(Lifeline, "_keep", lambda self: None)
+    monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     run = TrainingRun.objects.get(pk=start(signed_in, dataset="disc", options={"backbone": "resnet18"}).json()["id"])
     claim = runs_services.claim_run(run_id=run.pk, worker="w")

@@ -5,7 +5,6 @@ A thread renews the lease and hears of cancellations; the work itself notices at
 
 from __future__ import annotations
 
-import logging
 import re
 import signal
 import threading
@@ -14,18 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
 
-from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError
 from django.utils import timezone
 
 from jobs.engine import Claim
 from jobs.errors import ClaimLost
+from jobs.heartbeat import Heartbeat
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import TrainingCancelled
 from training.models import TrainingRun
 from training.runs import services as runs_services
 
-log = logging.getLogger(__name__)
 Progress = Callable[[float, str], None]
 # Of one step, such as an image after the other, the log tells every percent, or where that lasts, every few seconds.
 _NUMBER, _LOG_EVERY = re.compile(r"\d+"), 5.0
@@ -39,7 +37,7 @@ class _Report:
 
 
 class Lifeline:
-    """Keeps a claim alive from a thread, carries progress to the row, and brings cancellations back."""
+    """Keeps a claim alive, carries progress to the row with every sign of life, and brings cancellations back."""
 
     def __init__(self, claim: Claim[TrainingRun], echo: Progress) -> None:
         self._claim = claim
@@ -48,23 +46,18 @@ class Lifeline:
         self._logged, self._logged_at = ("", 0), 0.0
         self._lock = threading.Lock()
         self._watched: Detector | None = None
-        self._stop = threading.Event()
         self._cancelled = threading.Event()
-        self._lost = threading.Event()
         self._interrupted = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="lifeline", daemon=True)
+        self._heartbeat = Heartbeat(claim, self._renew)
 
     def __enter__(self) -> Lifeline:
-        self._thread.start()
+        self._heartbeat.__enter__()
         self._listen()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._unlisten()
-        self._stop.set()
-        self._thread.join()
-        if not self._lost.is_set():
-            self._renew()
+        self._heartbeat.__exit__()
 
     def _listen(self) -> None:
         """Ctrl-C is heard at the next step, a second one at once.
@@ -88,7 +81,7 @@ class Lifeline:
         """Called by the work. Raises `TrainingCancelled`, `KeyboardInterrupt` or `ClaimLost` when it should stop."""
         if self._interrupted.is_set():
             raise KeyboardInterrupt
-        if self._lost.is_set():
+        if self._heartbeat.is_lost:
             raise ClaimLost
         if self._cancelled.is_set():
             raise TrainingCancelled("The run was cancelled.")
@@ -114,13 +107,6 @@ class Lifeline:
         """A progress function for a part of the work."""
         return lambda fraction, sentence: self.progress(start + length * min(1.0, fraction), sentence)
 
-    def _keep(self) -> None:
-        try:
-            while not self._stop.wait(min(1.0, settings.LEASE_SECONDS / 4)):
-                self._renew()
-        finally:
-            connection.close()
-
     def _renew(self) -> None:
         with self._lock:
             report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
@@ -133,11 +119,7 @@ class Lifeline:
                 history=list(self._watched.history) if self._watched else None,
             ):
                 self._cancelled.set()
-        except ClaimLost:
-            self._lost.set()
-            self._stop.set()
-        except OperationalError as error:
-            # A database that is busy or away for a moment costs this beat, not the run: the lease covers several.
-            log.warning("The lease of run %s could not be renewed: %s", self._claim.pk, error)
-            with self._lock:
+        except OperationalError:
+            with self._lock:  # they are written with the next sign of life
                 self._report.lines = report.lines + self._report.lines
+            raise

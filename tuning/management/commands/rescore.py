@@ -67,7 +67,7 @@ class Command(ProductCommand):
         if not any("inference" in queues for queues in broker.live_workers().values()):
             self.say("No worker is there. The run waits for one (make run starts one).")
         told = -1
-        while not services.await_rescoring(run=run, timeout=10.0):
+        while not services.RESCORINGS.wait(run, timeout=10.0):
             if (reached := run.done + run.failed) != told:
                 told = reached
                 self.say(f"{reached} of {run.total}, {run.changed} with another outcome")
