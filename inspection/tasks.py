@@ -14,7 +14,8 @@ from common.database import UNAVAILABLE
 from common.errors import UserError
 from inspection.batches import worker as batches_worker
 from inspection.judging import worker
-from modelzoo.loading import deployments, runtime
+from modelzoo.loading import deployments
+from modelzoo.loading import scoring as runtime
 from modelzoo.selectors import active_deployments
 
 log = logging.getLogger(__name__)

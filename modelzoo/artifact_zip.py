@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
 
-from modelzoo.loading.runtime import ModelUnusable
+from modelzoo.loading.scoring import ModelUnusable
 from modelzoo.models import ModelVersion
 
 MANIFEST = "manifest.json"

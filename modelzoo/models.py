@@ -319,5 +319,5 @@ class Deployment(models.Model):
 
     @property
     def how(self) -> dict[str, str]:
-        """Device, runtime and precision that were asked for, as `modelzoo.loading.runtime.hold` takes them."""
+        """Device, runtime and precision that were asked for, as `modelzoo.loading.scoring.hold` takes them."""
         return {"device": self.device_requested, "runtime": self.runtime, "precision": self.precision}

@@ -296,7 +296,7 @@ def dataset_folder(tmp_path: Path) -> Path:
 def _forget() -> Iterator[None]:
     """No test may profit from a model, or a figure, that another one left in memory."""
     yield
-    from modelzoo.loading import runtime
+    from modelzoo.loading import scoring as runtime
 
     runtime.forget()
     cache.clear()

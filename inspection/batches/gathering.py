@@ -15,7 +15,7 @@ from PIL import Image
 from common.errors import UserError
 from common.rights import Right, require
 from inspection.batches import folders
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from records.assets.file_tree import LeftOut
 from records.assets.images import GatedImage, ImageRejected, clean_name, pass_gate
 from records.assets.selectors import gate_limits

@@ -37,7 +37,7 @@ from inspection.history.exports import export_inspections
 from inspection.judging import documents, selectors, worker
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
 from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from records.assets.services import file_bytes
 from training.benchmarks.protocol import peak_mb
 

@@ -26,7 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from common.errors import Unavailable, UserError
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits

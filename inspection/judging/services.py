@@ -29,7 +29,7 @@ from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from jobs.errors import NoWorker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
 from records.assets import pixel_cache as handover

@@ -29,7 +29,7 @@ from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.anomaly_maps import encode_map, reduce_map
 from modelzoo.evaluation.calibration import p_value
 from modelzoo.evaluation.regions import defect_regions
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import input_rules, threshold_in_force
 from records.assets import pixel_cache as handover

@@ -7,7 +7,7 @@ from django.conf import settings
 from common.errors import UserError
 from jobs import broker
 from jobs.errors import NoWorker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import Deployment
 from modelzoo.services import activate, fail_deployment
 

@@ -1,4 +1,4 @@
-"""The options of commands that say on what and how a model is run; as `modelzoo.loading.runtime.hold` takes them."""
+"""The options of commands that say on what and how a model is run; as `modelzoo.loading.scoring.hold` takes them."""
 
 from __future__ import annotations
 

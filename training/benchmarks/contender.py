@@ -29,7 +29,7 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.selection import open_scorer
-    from modelzoo.loading import runtime as bridge
+    from modelzoo.loading import scoring as bridge
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     device = resolve_device(device)

@@ -27,7 +27,7 @@ from inspection.models import Inspection
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from modelzoo.evaluation.calibration import p_value
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason

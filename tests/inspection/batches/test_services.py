@@ -27,7 +27,7 @@ from inspection.judging.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews.services import record_review
 from jobs import broker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import ModelVersion
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent

@@ -30,7 +30,7 @@ from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from jobs import broker
 from jobs.errors import NoWorker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import Deployment, ModelVersion
 from tests import parts
 

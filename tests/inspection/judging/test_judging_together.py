@@ -14,7 +14,7 @@ from inspection.judging import services
 from inspection.judging import worker as judging_worker
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.services import request_deployment, set_threshold
 from records.assets import pixel_cache as handover
 from records.assets.services import receive_image

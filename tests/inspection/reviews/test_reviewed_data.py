@@ -25,7 +25,7 @@ from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage, Preprocessing
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_input_checks

@@ -24,7 +24,7 @@ from inspection.models import Inspection, InspectionRequest
 from inspection.watching import services as watching
 from inspection.watching.services import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
 from jobs import broker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from records.assets.storage import StorageFailed
 from records.models import AuditEvent
 from tests import parts

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.db import IntegrityError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import activate, request_deployment
 

@@ -71,7 +71,7 @@ def test_rescore_leaves_it_to_the_workers(past: ModelVersion) -> None:
 
 
 def test_a_run_that_fails_is_an_error(past: ModelVersion, worker: None) -> None:
-    from modelzoo.loading import runtime
+    from modelzoo.loading import scoring as runtime
 
     (past.artifact_path / "manifest.json").unlink()
     runtime.forget()

@@ -21,7 +21,7 @@ from inspection.judging.services import PartContext, inspect_here
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
 from jobs import broker
-from modelzoo.loading import runtime
+from modelzoo.loading import scoring as runtime
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site.tasks import sweep

@@ -11,7 +11,7 @@ from common.commands import ProductCommand
 from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.evaluation import calibration
-from modelzoo.loading.runtime import hold
+from modelzoo.loading.scoring import hold
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold

@@ -9,7 +9,7 @@ from typing import Any
 from common.commands import ProductCommand
 from common.errors import UserError
 from modelzoo.loading.options import how, how_options
-from modelzoo.loading.runtime import hold
+from modelzoo.loading.scoring import hold
 from modelzoo.selectors import find_version, threshold_in_force
 from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
