@@ -10,8 +10,8 @@ class InspectionConfig(AppConfig):
         from inspection.audited_rows import INSPECTIONS, REVIEWS
         from inspection.judging.selectors import review_ids_of
         from records.audit import related
-        from records.audit.chain import audited_rows as attest
+        from records.audit.chain import audited_rows
 
-        attest.register(INSPECTIONS)
-        attest.register(REVIEWS)
+        audited_rows.register(INSPECTIONS)
+        audited_rows.register(REVIEWS)
         related.register(INSPECTIONS.object_type, REVIEWS.object_type, review_ids_of)

@@ -14,8 +14,7 @@ from common.database import UNAVAILABLE
 from common.errors import UserError
 from inspection.batches import worker as batches_worker
 from inspection.judging import worker
-from modelzoo.loading import deployments
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import deployments, scoring
 from modelzoo.selectors import active_deployments
 
 log = logging.getLogger(__name__)
@@ -60,6 +59,6 @@ def warm(self: Task) -> None:
     """At the start of a worker: hold what is in force, so that the first image does not wait for it."""
     for deployment in active_deployments():
         try:
-            runtime.hold(deployment.model_version, **deployment.how)
+            scoring.hold(deployment.model_version, **deployment.how)
         except UserError as error:
             log.error("Worker %s cannot hold %s: %s", _name(self), deployment.model_version, error)

@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from inspection.batches import views as batches
+from inspection.batches import views
 from inspection.history import views as history
 from inspection.line import views as line
 from inspection.record import views as record
-from inspection.reviews import dataset_views as datasets
+from inspection.reviews import dataset_views
 from inspection.reviews import views as reviews
 
 urlpatterns = [
@@ -16,7 +16,7 @@ urlpatterns = [
     path("line/review/<uuid:inspection_id>", line.review, name="line-review"),
     path("inspect", line.inspect, name="inspect"),
     path("inspect/<uuid:request_id>/again", line.judge_again, name="line-judge-again"),
-    path("datasets/from-reviews/", datasets.from_reviews, name="dataset-from-reviews"),
+    path("datasets/from-reviews/", dataset_views.from_reviews, name="dataset-from-reviews"),
     path("inspections/", history.browse, name="history"),
     path("inspections/rows", history.rows, name="history-rows"),
     path("inspections/undo", reviews.undo, name="reviews-undo"),
@@ -27,7 +27,7 @@ urlpatterns = [
     path("inspections/<uuid:inspection_id>/review", record.review, name="inspection-review"),
     path("inspections/<uuid:inspection_id>/similar", record.similar, name="inspection-similar"),
     path("inspections/<uuid:inspection_id>/certificate.pdf", record.certificate, name="inspection-certificate"),
-    path("batches/", batches.browse, name="batches"),
-    path("batches/<uuid:batch_id>/", batches.batch_page, name="batch-page"),
-    path("batches/<uuid:batch_id>/cancel", batches.cancel, name="batch-cancel"),
+    path("batches/", views.browse, name="batches"),
+    path("batches/<uuid:batch_id>/", views.batch_page, name="batch-page"),
+    path("batches/<uuid:batch_id>/cancel", views.cancel, name="batch-cancel"),
 ]

@@ -19,8 +19,7 @@ from common.api.pagination import read_page
 from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
-from modelzoo import pages as overview
-from modelzoo import services
+from modelzoo import pages, services
 from modelzoo.detectors.preprocessing.input_rules import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from modelzoo.loading.deployments import await_deployment
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion
@@ -38,13 +37,13 @@ def models(request: HttpRequest) -> HttpResponse:
 
 def _models_page(request: HttpRequest, *, failed: UserError | None = None) -> HttpResponse:
     asked = {"category": request.GET.get("category", ""), "stage": request.GET.get("stage", "")}
-    categories = overview.categories()
+    categories = pages.categories()
     if asked["category"] and asked["category"] not in {category.name for category in categories}:
         raise Http404("There is no such category.")
     if asked["stage"] and asked["stage"] not in ModelVersion.Stage.values:
         raise Http404("There is no such stage.")
     try:
-        page = read_page(overview.versions(**asked), request, ordering=("category__name", "-id"))
+        page = read_page(pages.versions(**asked), request, ordering=("category__name", "-id"))
     except UserError as error:
         raise Http404(error.detail) from error
     context: dict[str, Any] = {
@@ -180,13 +179,13 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
 def model_page(request: HttpRequest, version_id: int, *, failed: UserError | None = None) -> HttpResponse:
     """One version; `failed`: what became of what was asked for on it."""
     version = version_or_404(version_id)
-    context: dict[str, Any] = overview.page_of(version)
+    context: dict[str, Any] = pages.page_of(version)
     if failed:
         context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
     return render(request, "models/one.html", context, status=failed.status if failed else HTTPStatus.OK)
 
 
-def version_or_404(version_id: int, *, find: Callable[[int], Any] = overview.find_version) -> Any:
+def version_or_404(version_id: int, *, find: Callable[[int], Any] = pages.find_version) -> Any:
     """The version that an address names; `find`: read with what the page wants of it."""
     version = find(version_id)
     if version is None:

@@ -296,9 +296,9 @@ def dataset_folder(tmp_path: Path) -> Path:
 def _forget() -> Iterator[None]:
     """No test may profit from a model, or a figure, that another one left in memory."""
     yield
-    from modelzoo.loading import scoring as runtime
+    from modelzoo.loading import scoring
 
-    runtime.forget()
+    scoring.forget()
     cache.clear()
 
 

@@ -7,9 +7,9 @@ from django.http import HttpRequest
 from common.errors import UserError
 from common.rights import Right, may
 from records.admin import ReadOnlyAdmin
-from training.datasets import selectors as datasets_selectors
+from training.datasets import selectors
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 
 
 @admin.register(Dataset)
@@ -19,7 +19,7 @@ class DatasetAdmin(ReadOnlyAdmin):
     search_fields = ["name", "snapshot"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Dataset]:
-        return datasets_selectors.with_counts(super().get_queryset(request))
+        return selectors.with_counts(super().get_queryset(request))
 
     @admin.display(description="snapshot")
     def snapshot_short(self, dataset: Dataset) -> str:
@@ -60,7 +60,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
     def cancel(self, request: HttpRequest, queryset: QuerySet[TrainingRun]) -> None:
         for run in queryset:
             try:
-                runs_services.cancel_run(run_id=run.pk, actor=request.user)
+                services.cancel_run(run_id=run.pk, actor=request.user)
             except UserError as error:
                 self.message_user(request, error.detail, messages.WARNING)
 

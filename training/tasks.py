@@ -20,7 +20,7 @@ from jobs import liveness
 from jobs.engine import Claim
 from jobs.processes import die_with_parent
 from training.models import TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 20
@@ -31,7 +31,7 @@ _HUNG_SECONDS = 120.0
 @shared_task(acks_late=False)
 def supervise(run_id: str) -> None:
     """Claim a run and see its subprocess to the end. A run that is not to be had is somebody else's: nothing to do."""
-    claim = runs_services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")
+    claim = services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")
     if claim is None:
         return
     process = subprocess.Popen(_command(claim), preexec_fn=die_with_parent)
@@ -44,15 +44,15 @@ def supervise(run_id: str) -> None:
             liveness.progress()
             if state.should_stop is not None or state.should_terminate is not None:
                 _stop(process)
-                runs_services.release_run(claim=claim)
+                services.release_run(claim=claim)
                 return
             if watch.is_hung():
                 # The row says what is next: the sweep tries it again, or it was cancelled.
                 log.error("The process of training run %s hangs and is killed.", run_id)
                 process.kill()
                 process.wait()
-                if runs_services.is_cancelled(claim=claim):
-                    runs_services.end_run(
+                if services.is_cancelled(claim=claim):
+                    services.end_run(
                         run_id=claim.pk,
                         claim=claim,
                         status=TrainingRun.Status.CANCELLED,
@@ -60,7 +60,7 @@ def supervise(run_id: str) -> None:
                     )
                 return
     if code > 0:
-        runs_services.end_run(
+        services.end_run(
             run_id=claim.pk,
             claim=claim,
             status=TrainingRun.Status.FAILED,
@@ -89,7 +89,7 @@ class _Watch:
             return False
         self._looked_at = now
         try:
-            held, cancelled = runs_services.is_held(claim=self._claim), runs_services.is_cancelled(claim=self._claim)
+            held, cancelled = services.is_held(claim=self._claim), services.is_cancelled(claim=self._claim)
         except UNAVAILABLE as error:  # nobody can renew a lease, nor see that one was
             log.warning("Training run %s cannot be looked at: %s", self._claim.pk, error)
             drop_broken_connection()

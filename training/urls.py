@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from training.datasets import views as datasets_views
+from training.datasets import views
 from training.runs import views as runs_views
 
 urlpatterns = [
-    path("datasets/", datasets_views.datasets, name="datasets"),
-    path("datasets/<int:dataset_id>/", datasets_views.dataset, name="dataset"),
-    path("datasets/images/<int:image_id>/thumbnail", datasets_views.thumbnail, name="dataset-thumbnail"),
-    path("datasets/images/<int:image_id>/outline", datasets_views.outline, name="dataset-outline"),
+    path("datasets/", views.datasets, name="datasets"),
+    path("datasets/<int:dataset_id>/", views.dataset, name="dataset"),
+    path("datasets/images/<int:image_id>/thumbnail", views.thumbnail, name="dataset-thumbnail"),
+    path("datasets/images/<int:image_id>/outline", views.outline, name="dataset-outline"),
     path("training/", runs_views.training, name="training"),
     path("training/new/", runs_views.start, name="training-new"),
     path("training/<int:run_id>/", runs_views.run, name="run"),

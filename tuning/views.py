@@ -26,12 +26,11 @@ from common.web.addresses import query_string, whole_number
 from common.web.decorators import needs, refusal
 from common.web.htmx import HtmxRequest
 from inspection.history.filters import Filters
-from modelzoo import pages as overview
+from modelzoo import pages
 from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
 from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
-from tuning.rescoring import comparison as comparing
-from tuning.rescoring import services
+from tuning.rescoring import comparison, services
 from tuning.what_if import pages as previews
 from tuning.what_if import services as applying
 from tuning.what_if.estimates import Costs
@@ -219,12 +218,12 @@ def compare(request: HttpRequest) -> HttpResponse:
     one, other = found
     if request.method == "POST":
         return _rescore(request, one, other) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
-    return render(request, "models/compare.html", comparing.compared(one, other))
+    return render(request, "models/compare.html", comparison.compared(one, other))
 
 
 def _compared(text: str) -> Any:
     number = whole_number(text)
-    return None if number is None else overview.find_version(number)
+    return None if number is None else pages.find_version(number)
 
 
 def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> HttpResponse:
@@ -243,7 +242,7 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
             actor=request.user,
         )
     except UserError as error:
-        context = comparing.compared(one, other)
+        context = comparison.compared(one, other)
         return render(
             request,
             "models/compare.html",

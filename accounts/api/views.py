@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import selectors, services
-from accounts.api import serializers as shapes
+from accounts.api import serializers
 from accounts.models import ApiToken
 from common.api.pagination import PAGE_PARAMETERS, page_response
 from common.api.schema import problems
@@ -37,7 +37,7 @@ class MeView(ApiView):
 
     rights = {"GET": tuple(Right)}
 
-    @extend_schema(responses={200: shapes.MeOutput, **problems()}, operation_id="me")
+    @extend_schema(responses={200: serializers.MeOutput, **problems()}, operation_id="me")
     def get(self, request: Request) -> Response:
         return Response(selectors.me_document(signed_in(request), shown_token(request)))
 
@@ -48,17 +48,17 @@ class TokensView(ApiView):
     rights = {"GET": Right.READ, "POST": Right.ISSUE}
 
     @extend_schema(
-        parameters=[shapes.TokenListInput, *PAGE_PARAMETERS],
-        responses={200: shapes.TokenPageOutput, **problems()},
+        parameters=[serializers.TokenListInput, *PAGE_PARAMETERS],
+        responses={200: serializers.TokenPageOutput, **problems()},
         operation_id="tokens",
     )
     def get(self, request: Request) -> Response:
-        of = parsed_query(shapes.TokenListInput, request)["user"]
+        of = parsed_query(serializers.TokenListInput, request)["user"]
         return page_response(selectors.tokens_of(signed_in(request), of=of), request, selectors.token_document)
 
     @extend_schema(
-        request=shapes.IssueTokenInput,
-        responses={201: shapes.IssuedTokenOutput, **problems(409)},
+        request=serializers.IssueTokenInput,
+        responses={201: serializers.IssuedTokenOutput, **problems(409)},
         operation_id="issue_token",
         examples=[
             OpenApiExample(
@@ -69,7 +69,7 @@ class TokensView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(shapes.IssueTokenInput, request.data)
+        given = parsed(serializers.IssueTokenInput, request.data)
         token, key = services.issue_token(
             user=selectors.token_owner(given["user"], asked_by=signed_in(request)),
             name=given["name"],
@@ -86,7 +86,7 @@ class TokenView(ApiView):
 
     rights = {"GET": Right.READ, "DELETE": Right.ISSUE}
 
-    @extend_schema(parameters=[_ID], responses={200: shapes.TokenOutput, **problems()}, operation_id="token")
+    @extend_schema(parameters=[_ID], responses={200: serializers.TokenOutput, **problems()}, operation_id="token")
     def get(self, request: Request, token_id: str) -> Response:
         return Response(selectors.token_document(selectors.find_token(int(token_id), seen_by=signed_in(request))))
 

@@ -2,10 +2,10 @@
 
 from django.urls import re_path
 
-from inspection.batches import api as batches
+from inspection.batches import api
 from inspection.history import api as history
 from inspection.judging import api as views
-from inspection.judging import request_api as requests
+from inspection.judging import request_api
 from inspection.reviews import api as reviews
 from modelzoo.api import deployments
 from modelzoo.api.urls import VERSION
@@ -20,17 +20,17 @@ urlpatterns = [
     re_path(r"^load_model/?$", views.LoadModelView.as_view(), name="load-model"),
     re_path(r"^status/?$", views.StatusView.as_view(), name="status"),
     re_path(r"^test_image/?$", views.TestImageView.as_view(), name="test-image"),
-    re_path(rf"^requests/(?P<request_id>{_UUID})/?$", requests.RequestView.as_view(), name="api-request"),
+    re_path(rf"^requests/(?P<request_id>{_UUID})/?$", request_api.RequestView.as_view(), name="api-request"),
     re_path(
         rf"^requests/(?P<request_id>{_UUID})/inspect/?$",
-        requests.InspectAgainView.as_view(),
+        request_api.InspectAgainView.as_view(),
         name="api-request-inspect",
     ),
-    re_path(r"^batch_test/?$", batches.BatchTestView.as_view(), name="batch-test"),
-    re_path(r"^batches/?$", batches.BatchesView.as_view(), name="api-batches"),
-    re_path(rf"^batches/(?P<batch_id>{_UUID})/?$", batches.BatchView.as_view(), name="batch"),
-    re_path(rf"^batches/(?P<batch_id>{_UUID})/cancel/?$", batches.CancelBatchView.as_view(), name="cancel-batch"),
-    re_path(rf"^batches/(?P<batch_id>{_UUID})/report/?$", batches.BatchReportView.as_view(), name="batch-report"),
+    re_path(r"^batch_test/?$", api.BatchTestView.as_view(), name="batch-test"),
+    re_path(r"^batches/?$", api.BatchesView.as_view(), name="api-batches"),
+    re_path(rf"^batches/(?P<batch_id>{_UUID})/?$", api.BatchView.as_view(), name="batch"),
+    re_path(rf"^batches/(?P<batch_id>{_UUID})/cancel/?$", api.CancelBatchView.as_view(), name="cancel-batch"),
+    re_path(rf"^batches/(?P<batch_id>{_UUID})/report/?$", api.BatchReportView.as_view(), name="batch-report"),
     re_path(r"^inspections/?$", history.HistoryView.as_view(), name="api-inspections"),
     re_path(r"^inspections/export/?$", history.ExportView.as_view(), name="inspections-export"),
     re_path(rf"^inspections/(?P<inspection_id>{_UUID})/?$", views.InspectionView.as_view(), name="api-inspection"),

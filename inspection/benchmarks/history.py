@@ -37,7 +37,7 @@ from inspection.history.exports import export_inspections
 from inspection.judging import documents, selectors, worker
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
 from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from records.assets.services import file_bytes
 from training.benchmarks.protocol import peak_mb
 
@@ -286,7 +286,7 @@ def _ingest(count: int) -> dict[str, float]:
             request,
             weighed,
             threshold=model.threshold,
-            held=cast(runtime.Held, SimpleNamespace(device="cpu")),
+            held=cast(scoring.Held, SimpleNamespace(device="cpu")),
             version=model.model_version,
             worker="benchmark",
             claim=claim,

@@ -26,7 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from common.errors import Unavailable, UserError
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
 from records.assets.selectors import gate_limits
@@ -52,7 +52,7 @@ def measure(
         clients: numbers of callers who each send one image after the other over a connection that stays open.
         requests: images of each caller in each round.
     """
-    held = runtime.hold(version)
+    held = scoring.hold(version)
     files = [data for _, data in images]
     rows: list[dict[str, Any]] = []
     tell("Starting web server, workers and broker on a copy of the database ...")
@@ -84,7 +84,7 @@ def as_text(document: dict[str, Any]) -> str:
 
 
 # ---------------------------------------------------------------- the bare work
-def _bare(held: runtime.Held, files: Sequence[bytes], repeats: int) -> dict[str, Any]:
+def _bare(held: scoring.Held, files: Sequence[bytes], repeats: int) -> dict[str, Any]:
     """Milliseconds of one image's steps, and images per second of a loop that has both hands free."""
     import torch
 
@@ -98,8 +98,8 @@ def _bare(held: runtime.Held, files: Sequence[bytes], repeats: int) -> dict[str,
         "decode_ms": _median_ms(lambda index: open_rgb(chosen[index], gate_limits()), repeats),
         "prepare_ms": _median_ms(lambda index: held.detector.prepare(decoded[index % len(files)]), repeats),
         "loop": max(
-            _per_second(len(chosen), lambda: [runtime.score(held, [data]) for data in chosen]),
-            _per_second(len(chosen), lambda: [runtime.score(held, part) for part in batch]),
+            _per_second(len(chosen), lambda: [scoring.score(held, [data]) for data in chosen]),
+            _per_second(len(chosen), lambda: [scoring.score(held, part) for part in batch]),
         ),
         "cores": cores,
     }

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from inspection.history import pages as browsing
+from inspection.history import pages
 from inspection.history.pages import Query
 from inspection.models import Review
 
@@ -93,7 +93,7 @@ class HistoryForm(forms.Form):
         ),
     )
 
-    def __init__(self, params: QueryDict, wrong: dict[str, str], offered: browsing.Offered) -> None:
+    def __init__(self, params: QueryDict, wrong: dict[str, str], offered: pages.Offered) -> None:
         super().__init__(params)
         self.is_valid()
         for name, text in wrong.items():

@@ -22,7 +22,7 @@ from common.rights import Right, may
 from common.web.decorators import needs, refusal
 from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
-from inspection.history import pages as browsing
+from inspection.history import pages
 from inspection.history import selectors as history_selectors
 from inspection.history.figures import Figures, figures_of
 from inspection.history.forms import LABELS, OUTCOME_CHOICES, PERIOD_CHOICES, HistoryForm
@@ -81,15 +81,15 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     """All of it; `more` is what an answer to a form shows besides."""
     asked = _asked(request)
     query: Query = asked["query"]
-    offered = browsing.offered()
-    views = browsing.saved_views(request.user)
+    offered = pages.offered()
+    views = pages.saved_views(request.user)
     context = {
         **asked,
         "form": HistoryForm(request.GET, asked["wrong"], offered),
         "quick": [(words, [_quick(query, *choice) for choice in choices]) for words, choices in _QUICK],
         "chips": list(_chips(query, offered.versions)),
         "views": [(view, view.query == str(query)) for view in views],
-        "defect_types": browsing.defect_types() if may(request.user, Right.REVIEW) else [],
+        "defect_types": pages.defect_types() if may(request.user, Right.REVIEW) else [],
         "exports": [(_export(query, said), words) for said, words in _EXPORTS],
         "picked": set(),
         **more,
@@ -100,7 +100,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
 def _asked(request: HttpRequest) -> dict[str, Any]:
     """What the address asks for: its records, and the addresses around them."""
     query = Query.of(request.GET)
-    filters, wrong = browsing.read_filters(request.GET)
+    filters, wrong = pages.read_filters(request.GET)
     found: dict[str, Any] = {
         "query": query,
         "wrong": wrong,
@@ -146,7 +146,7 @@ def _status(asked: dict[str, Any]) -> int:
 def figures(request: HtmxRequest) -> HttpResponse:
     """Counts and charts of what the address asks for: asked for by the page when it is there, or a page of its own."""
     query = Query.of(request.GET)
-    filters, wrong = browsing.read_filters(request.GET)
+    filters, wrong = pages.read_filters(request.GET)
     context: dict[str, Any] = {"back": _address(query), "here": request.get_full_path(), "wrong": wrong}
     if not wrong:
         found = figures_of(filters)
@@ -186,7 +186,7 @@ def _review(request: HtmxRequest) -> HttpResponse:
     ids = request.POST.getlist("inspection")
     said = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
     try:
-        reviews = record_reviews(inspections=browsing.chosen(ids), actor=request.user, **said)
+        reviews = record_reviews(inspections=pages.chosen(ids), actor=request.user, **said)
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
@@ -209,7 +209,7 @@ def _review(request: HtmxRequest) -> HttpResponse:
 def rows(request: HttpRequest) -> HttpResponse:
     """The rows of these records as they are now, for htmx to put in place of those that are shown."""
     try:
-        return _rows(request, [str(record.pk) for record in browsing.chosen(request.GET.getlist("inspection"))])
+        return _rows(request, [str(record.pk) for record in pages.chosen(request.GET.getlist("inspection"))])
     except UserError as error:
         raise Http404(error.detail) from error
 
@@ -308,9 +308,9 @@ def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Ch
     for name, value in query.pairs:
         shown = value
         if name == "model_version":
-            shown = names.get(value) or browsing.named(name, value)
+            shown = names.get(value) or pages.named(name, value)
         elif name == "threshold":
-            shown = browsing.named(name, value, of_several=len(names) > 1)
+            shown = pages.named(name, value, of_several=len(names) > 1)
         elif name in ("period", "outcome"):
             shown = {**PERIOD_CHOICES, **OUTCOME_CHOICES}.get(value, value)
         elif name == "image_sha256":

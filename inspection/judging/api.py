@@ -19,8 +19,7 @@ from common.api.schema import problems
 from common.api.validation import parsed
 from common.api.views import ApiView, OneForm, immutable
 from common.rights import Right
-from inspection.judging import documents, pictures, selectors, services, status
-from inspection.judging import serializers as shapes
+from inspection.judging import documents, pictures, selectors, serializers, services, status
 from inspection.judging.idempotency import HEADER, REPLAYED
 from inspection.judging.idempotency_schema import KEY, REPLAY
 from inspection.models import Inspection
@@ -52,10 +51,12 @@ class LoadModelView(ApiView):
     parser_classes = [JSONParser, FormParser, MultiPartParser]
 
     @extend_schema(
-        request=shapes.LoadModelInput, responses={200: shapes.LoadedModelOutput, **_PROBLEMS}, operation_id="load_model"
+        request=serializers.LoadModelInput,
+        responses={200: serializers.LoadedModelOutput, **_PROBLEMS},
+        operation_id="load_model",
     )
     def post(self, request: Request) -> Response:
-        given = parsed(shapes.LoadModelInput, request.data)
+        given = parsed(serializers.LoadModelInput, request.data)
         version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
         deployment = request_deployment(
             version=version,
@@ -75,7 +76,7 @@ class StatusView(ApiView):
 
     rights = {"GET": (Right.READ, Right.INSPECT)}
 
-    @extend_schema(responses={200: shapes.StatusOutput, **problems()}, operation_id="status")
+    @extend_schema(responses={200: serializers.StatusOutput, **problems()}, operation_id="status")
     def get(self, request: Request) -> Response:
         return Response(status.line_status())
 
@@ -87,14 +88,14 @@ class TestImageView(ApiView):
     parser_classes = [MultiPartParser]
 
     @extend_schema(
-        request={"multipart/form-data": shapes.TestImageInput},
-        responses={200: shapes.InspectionOutput, **_PROBLEMS},
+        request={"multipart/form-data": serializers.TestImageInput},
+        responses={200: serializers.InspectionOutput, **_PROBLEMS},
         parameters=[KEY, REPLAY],
         operation_id="test_image",
     )
     def post(self, request: Request) -> Response:
         check_one_image(request.FILES)
-        given = parsed(shapes.TestImageInput, request.data)
+        given = parsed(serializers.TestImageInput, request.data)
         data = read_upload(given["image"], actor=request.user)
         inspection = services.inspect_image(
             data=data,
@@ -120,7 +121,7 @@ class InspectionView(ApiView):
 
     @extend_schema(
         parameters=[OpenApiParameter("anomaly_map", str, enum=list(documents.MAP_FORMS), default="url")],
-        responses={200: shapes.InspectionOutput, **_PROBLEMS},
+        responses={200: serializers.InspectionOutput, **_PROBLEMS},
         operation_id="inspection",
     )
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:

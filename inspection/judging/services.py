@@ -29,10 +29,10 @@ from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from jobs.errors import NoWorker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
-from records.assets import pixel_cache as handover
+from records.assets import pixel_cache
 from records.assets.services import enter_asset, file_image, gate_image, receive_image
 from records.audit.services import Actor, audit
 from records.models import Asset
@@ -101,7 +101,7 @@ def inspect_image(
         deployment = deployment or deployment_in_force(category)
         gated, pixels = gate_image(data=data, filename=filename, actor=actor)
         filed = file_image(data=data, gated=gated)
-        handover.lay_down(gated.sha256, pixels)
+        pixel_cache.lay_down(gated.sha256, pixels)
         try:
             with transaction.atomic():
                 request = request_inspection(
@@ -379,7 +379,7 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
         raise outcome_unknown(request, "The database does not answer") from error
     if request.status == InspectionRequest.Status.FAILED:
         raise UserError(
-            request.error, code=request.error_code, status=runtime.ModelUnusable.status, **_addresses(request)
+            request.error, code=request.error_code, status=scoring.ModelUnusable.status, **_addresses(request)
         )
     if request.status in InspectionRequest.OPEN:
         raise outcome_unknown(request, f"Nobody judged the image within {timeout:g} seconds, but another call waits on")

@@ -29,10 +29,10 @@ from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.anomaly_maps import encode_map, reduce_map
 from modelzoo.evaluation.calibration import p_value
 from modelzoo.evaluation.regions import defect_regions
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import input_rules, threshold_in_force
-from records.assets import pixel_cache as handover
+from records.assets import pixel_cache
 from records.assets.images import as_rgb
 from records.assets.services import enter_asset, file_bytes
 from records.audit.services import audit, hold_chain
@@ -159,13 +159,13 @@ def judge_claimed(
     pixels = pixels or {}
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
-        held = runtime.hold(version, **(how or (deployment.how if deployment else {})))
+        held = scoring.hold(version, **(how or (deployment.how if deployment else {})))
         images = [_image_of(request, pixels.get(request.pk)) for request in requests]
-        results = runtime.score(runtime.checking(held, input_rules(version.category_id)), images)
+        results = scoring.score(scoring.checking(held, input_rules(version.category_id)), images)
     except UNAVAILABLE:
         raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
-        if len(requests) > 1 and not isinstance(error, runtime.ModelUnusable):
+        if len(requests) > 1 and not isinstance(error, scoring.ModelUnusable):
             for request in requests:
                 judge_claimed([request], worker=worker, claim=claim, how=how, pixels=pixels)
             return
@@ -176,7 +176,7 @@ def judge_claimed(
     while pairs:
         threshold = threshold_in_force(version.pk)
         weigh = partial(_weigh, version=version, threshold=threshold.value)
-        verdicts = [_with_map_filed(weighed) for weighed in runtime.in_threads(weigh, [result for _, result in pairs])]
+        verdicts = [_with_map_filed(weighed) for weighed in scoring.in_threads(weigh, [result for _, result in pairs])]
         with transaction.atomic():
             _hold([request for request, _ in pairs])
             if threshold_in_force(version.pk) != threshold:
@@ -229,7 +229,7 @@ def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes |
     """The pixels that the gate decoded, where they can be had, else the stored file."""
     asset = _asset_of(request)
     if request.batch_id is None:
-        pixels = handover.pick_up(asset.sha256)
+        pixels = pixel_cache.pick_up(asset.sha256)
     return asset.read() if pixels is None else as_rgb(pixels)
 
 
@@ -250,14 +250,14 @@ class _Weighed:
 
 
 def _weigh(
-    result: runtime.Scored | runtime.Incomparable, *, version: ModelVersion, threshold: float
+    result: scoring.Scored | scoring.Incomparable, *, version: ModelVersion, threshold: float
 ) -> _Weighed | Exception:
     """What the record will say, or what went wrong with this image. Touches no database: it runs in threads.
 
     One whole map for each thread is in memory at once, however many images were scored together.
     """
 
-    if isinstance(result, runtime.Incomparable):
+    if isinstance(result, scoring.Incomparable):
         outcome = Inspection.Outcome.NOT_COMPARABLE
         return _Weighed(
             {"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings
@@ -305,7 +305,7 @@ def _conclude(
     verdict: _Weighed | Exception,
     *,
     threshold: Threshold,
-    held: runtime.Held,
+    held: scoring.Held,
     version: ModelVersion,
     worker: str,
     claim: uuid.UUID,
@@ -327,7 +327,7 @@ def _record(
     weighed: _Weighed,
     *,
     threshold: Threshold,
-    held: runtime.Held,
+    held: scoring.Held,
     version: ModelVersion,
     worker: str,
     claim: uuid.UUID,
@@ -400,7 +400,7 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
 
 def sweep_requests() -> None:
     """Close single requests that nobody waits for any more; call a worker for those that none knows of."""
-    handover.sweep(settings.LEASE_SECONDS + settings.ANSWER_TIMEOUT)
+    pixel_cache.sweep(settings.LEASE_SECONDS + settings.ANSWER_TIMEOUT)
     stale = InspectionRequest.objects.filter(
         batch__isnull=True, status__in=InspectionRequest.OPEN, deadline__lte=Now()
     ).select_related("operator")

@@ -25,7 +25,7 @@ from common.web.browser import CATEGORY, category_of, keep_in_browser, station_o
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
-from inspection.history import pages as browsing
+from inspection.history import pages
 from inspection.judging import documents, selectors, services, status
 from inspection.judging.api import read_upload
 from inspection.line import pages as reads
@@ -193,7 +193,7 @@ def _limits() -> dict[str, Any]:
         "max_megabytes": settings.MAX_FILE_SIZE // 1024**2,
         "queue_most": _QUEUE_MOST,
         "comment_most": COMMENT_MOST,
-        "defect_types": browsing.defect_types,  # asked for where somebody may review
+        "defect_types": pages.defect_types,  # asked for where somebody may review
     }
 
 

@@ -19,7 +19,7 @@ from common.rights import Right, may
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
-from inspection.history import pages as browsing
+from inspection.history import pages
 from inspection.history.pages import Query
 from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
 from inspection.models import Inspection
@@ -108,7 +108,7 @@ def _opened(inspection_id: uuid.UUID) -> Inspection:
 
 def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     query = Query.of(request.GET)
-    filters, wrong = browsing.read_filters(request.GET)
+    filters, wrong = pages.read_filters(request.GET)
     # Whoever mistyped a filter is not led on among other records than those that were meant.
     newer, older = (None, None) if wrong else opened.neighbours(shown, filters, query.order or "newest")
     reviews = opened.reviews_of(shown)
@@ -133,7 +133,7 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
         "removal": opened.removal(shown),
     }
     if may(request.user, Right.REVIEW):
-        context["defect_types"] = browsing.defect_types()
+        context["defect_types"] = pages.defect_types()
     if may(request.user, Right.AUDIT):
         context["events"] = opened.events_of(shown, reviews)
     return context

@@ -21,9 +21,8 @@ from inspection.history.api import FILTER_PARAMETERS
 from inspection.history.filters import parse_filters
 from inspection.judging import selectors
 from inspection.models import Review
-from inspection.reviews import agreement, documents, reviewed_data
+from inspection.reviews import agreement, documents, reviewed_data, services
 from inspection.reviews import selectors as reviews_selectors
-from inspection.reviews import services as reviews
 from inspection.reviews.serializers import (
     AgreementOutput,
     DatasetOfReviewsOutput,
@@ -73,7 +72,7 @@ class InspectionReviewsView(ApiView):
         """Confirm or overrule. The record stays as it is; a later review stands beside this one."""
         inspection = selectors.find_inspection(inspection_id)
         given = parsed(ReviewInput, request.data)
-        review = reviews.record_review(inspection=inspection, actor=request.user, **given)
+        review = services.record_review(inspection=inspection, actor=request.user, **given)
         document = documents.review_document(reviews_selectors.find_review(review.pk))
         return Response(document, status=201, headers={"Location": reverse("review", args=[review.pk])})
 

@@ -6,8 +6,7 @@ from rest_framework import serializers
 
 from common.api.schema import page_output
 from inspection.models import RECORDED_VERDICTS, Inspection, Review
-from inspection.reviews import reviewed_data
-from inspection.reviews import services as reviews
+from inspection.reviews import reviewed_data, services
 from modelzoo.api.fields import FiniteField, JsonObject
 from training.datasets.serializers import ImportedDatasetOutput
 
@@ -31,7 +30,7 @@ class ReviewInput(serializers.Serializer):
         allow_blank=True,
         trim_whitespace=False,
         default="",
-        max_length=reviews.DEFECT_TYPE_MOST,
+        max_length=services.DEFECT_TYPE_MOST,
         help_text="of a defective part; the class it gets in data sets",
     )
     comment = serializers.CharField(
@@ -39,14 +38,14 @@ class ReviewInput(serializers.Serializer):
         allow_blank=True,
         trim_whitespace=False,
         default="",
-        max_length=reviews.COMMENT_MOST,
+        max_length=services.COMMENT_MOST,
         help_text="for people",
     )
     regions = serializers.ListField(
         child=MarkedRegion(),
         required=False,
         default=list,
-        max_length=reviews.REGIONS_MOST,
+        max_length=services.REGIONS_MOST,
         help_text="where the defects are; masks in data sets",
     )
     expected_reviews = serializers.IntegerField(

@@ -16,7 +16,7 @@ from common.api.validation import parsed, parsed_query
 from common.api.views import ApiView
 from common.rights import Right
 from modelzoo import documents, services
-from modelzoo.api import serializers as shapes
+from modelzoo.api import serializers
 from modelzoo.api.views import VERSION_ID
 from modelzoo.loading.deployments import await_deployment
 from modelzoo.models import Deployment
@@ -38,17 +38,17 @@ class DeploymentsView(ApiView):
     parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[shapes.DeploymentListInput, *PAGE_PARAMETERS],
-        responses={200: shapes.DeploymentPageOutput, **problems()},
+        parameters=[serializers.DeploymentListInput, *PAGE_PARAMETERS],
+        responses={200: serializers.DeploymentPageOutput, **problems()},
         operation_id="deployments",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(shapes.DeploymentListInput, request)
+        given = parsed_query(serializers.DeploymentListInput, request)
         return page_response(documents.deployments(**given), request, documents.deployment_record)
 
     @extend_schema(
-        request=shapes.DeploymentInput,
-        responses={201: shapes.DeploymentOutput, **_PROBLEMS},
+        request=serializers.DeploymentInput,
+        responses={201: serializers.DeploymentOutput, **_PROBLEMS},
         operation_id="deploy",
         examples=[
             OpenApiExample(
@@ -60,7 +60,7 @@ class DeploymentsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Load a version and put it in force, as `load_model` does."""
-        given = parsed(shapes.DeploymentInput, request.data)
+        given = parsed(serializers.DeploymentInput, request.data)
         version = find_version(wanted=given.pop("model_version"))
         asked = services.request_deployment(version=version, actor=request.user, **given)
         made = await_deployment(deployment=asked)
@@ -74,7 +74,7 @@ class DeploymentView(ApiView):
 
     @extend_schema(
         parameters=[_DEPLOYMENT_ID],
-        responses={200: shapes.DeploymentOutput, **problems()},
+        responses={200: serializers.DeploymentOutput, **problems()},
         operation_id="deployment",
     )
     def get(self, request: Request, deployment_id: str) -> Response:
@@ -89,13 +89,13 @@ class PromotionView(ApiView):
 
     @extend_schema(
         parameters=[VERSION_ID],
-        request=shapes.PromotionInput,
-        responses={200: shapes.DeploymentOutput, **_PROBLEMS},
+        request=serializers.PromotionInput,
+        responses={200: serializers.DeploymentOutput, **_PROBLEMS},
         operation_id="promote_model_version",
         examples=[OpenApiExample("a reason", value={"reason": "catches the bent pins of lot 4711"}, request_only=True)],
     )
     def post(self, request: Request, version_id: str) -> Response:
-        given = parsed(shapes.PromotionInput, request.data)
+        given = parsed(serializers.PromotionInput, request.data)
         asked = services.request_promotion(version=find_version(wanted=version_id), actor=request.user, **given)
         return Response(_record(await_deployment(deployment=asked)))
 
@@ -108,12 +108,12 @@ class RollbackView(ApiView):
 
     @extend_schema(
         parameters=[_CATEGORY],
-        request=shapes.ReasonInput,
-        responses={200: shapes.DeploymentOutput, **_PROBLEMS},
+        request=serializers.ReasonInput,
+        responses={200: serializers.DeploymentOutput, **_PROBLEMS},
         operation_id="roll_back_category",
         examples=[OpenApiExample("a reason", value={"reason": "rejects half of lot 4712"}, request_only=True)],
     )
     def post(self, request: Request, name: str) -> Response:
-        given = parsed(shapes.ReasonInput, request.data)
+        given = parsed(serializers.ReasonInput, request.data)
         asked = services.request_rollback(category=find_category(name), reason=given["reason"], actor=request.user)
         return Response(_record(await_deployment(deployment=asked)))

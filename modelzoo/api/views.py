@@ -20,9 +20,8 @@ from common.api.schema import problems
 from common.api.validation import parsed, parsed_query
 from common.api.views import ApiView, OneForm, immutable
 from common.rights import Right
-from modelzoo import artifact_zip as packing
-from modelzoo import documents, services
-from modelzoo.api import serializers as shapes
+from modelzoo import artifact_zip, documents, services
+from modelzoo.api import serializers
 from modelzoo.selectors import find_category, find_version, input_rules
 
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -36,7 +35,9 @@ class CategoriesView(ApiView):
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=PAGE_PARAMETERS, responses={200: shapes.CategoryPageOutput, **problems()}, operation_id="categories"
+        parameters=PAGE_PARAMETERS,
+        responses={200: serializers.CategoryPageOutput, **problems()},
+        operation_id="categories",
     )
     def get(self, request: Request) -> Response:
         return page_response(documents.categories(), request, documents.category_document)
@@ -48,13 +49,13 @@ class DefaultCategoryView(ApiView):
     rights = {"GET": Right.READ, "PUT": Right.DEPLOY}
     parser_classes = [JSONParser]
 
-    @extend_schema(responses={200: shapes.DefaultCategoryOutput, **problems()}, operation_id="default_category")
+    @extend_schema(responses={200: serializers.DefaultCategoryOutput, **problems()}, operation_id="default_category")
     def get(self, request: Request) -> Response:
         return Response(documents.default_category_document())
 
     @extend_schema(
-        request=shapes.DefaultCategoryInput,
-        responses={200: shapes.DefaultCategoryOutput, **problems(409, 413, 415)},
+        request=serializers.DefaultCategoryInput,
+        responses={200: serializers.DefaultCategoryOutput, **problems(409, 413, 415)},
         operation_id="set_default_category",
         examples=[
             OpenApiExample(
@@ -65,7 +66,7 @@ class DefaultCategoryView(ApiView):
         ],
     )
     def put(self, request: Request) -> Response:
-        given = parsed(shapes.DefaultCategoryInput, request.data)
+        given = parsed(serializers.DefaultCategoryInput, request.data)
         category = find_category(given["category"]) if given["category"] is not None else None
         services.set_default_category(category=category, reason=given["reason"], actor=request.user)
         return Response(documents.default_category_document())
@@ -78,15 +79,17 @@ class InputChecksView(ApiView):
     parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[_CATEGORY], responses={200: shapes.InputChecksOutput, **problems()}, operation_id="input_checks"
+        parameters=[_CATEGORY],
+        responses={200: serializers.InputChecksOutput, **problems()},
+        operation_id="input_checks",
     )
     def get(self, request: Request, name: str) -> Response:
         return Response(documents.input_check_document(find_category(name)))
 
     @extend_schema(
         parameters=[_CATEGORY],
-        request=shapes.InputChecksInput,
-        responses={200: shapes.InputChecksOutput, **problems(413, 415)},
+        request=serializers.InputChecksInput,
+        responses={200: serializers.InputChecksOutput, **problems(413, 415)},
         operation_id="set_input_checks",
         examples=[
             OpenApiExample(
@@ -97,7 +100,7 @@ class InputChecksView(ApiView):
         ],
     )
     def put(self, request: Request, name: str) -> Response:
-        given = parsed(shapes.InputChecksInput, request.data)
+        given = parsed(serializers.InputChecksInput, request.data)
         category, reason = find_category(name), given.pop("reason")
         rules = replace(input_rules(category.pk), **given)
         services.set_input_checks(category=category, rules=rules, reason=reason, actor=request.user)
@@ -111,12 +114,12 @@ class ModelVersionsView(ApiView):
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=[shapes.VersionListInput, *PAGE_PARAMETERS],
-        responses={200: shapes.ModelVersionPageOutput, **problems()},
+        parameters=[serializers.VersionListInput, *PAGE_PARAMETERS],
+        responses={200: serializers.ModelVersionPageOutput, **problems()},
         operation_id="model_versions",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(shapes.VersionListInput, request)
+        given = parsed_query(serializers.VersionListInput, request)
         return page_response(documents.versions(**given), request, documents.version_document)
 
 
@@ -127,7 +130,7 @@ class ModelVersionView(ApiView):
 
     @extend_schema(
         parameters=[VERSION_ID],
-        responses={200: shapes.FullModelVersionOutput, **problems()},
+        responses={200: serializers.FullModelVersionOutput, **problems()},
         operation_id="model_version",
     )
     def get(self, request: Request, version_id: str) -> Response:
@@ -141,7 +144,7 @@ class MetricsView(ApiView):
 
     @extend_schema(
         parameters=[VERSION_ID],
-        responses={200: shapes.MetricsOutput, **problems()},
+        responses={200: serializers.MetricsOutput, **problems()},
         operation_id="model_version_metrics",
     )
     def get(self, request: Request, version_id: str) -> Response:
@@ -163,10 +166,10 @@ class ArtifactView(ApiView):
         version = find_version(wanted=version_id)
 
         def send() -> HttpResponseBase:
-            files = packing.artifact_files(version)  # before the first byte, so that a refusal can be told
+            files = artifact_zip.artifact_files(version)  # before the first byte, so that a refusal can be told
             name = f"{version.category.name}-v{version.number}-{version.algorithm}.zip"
             return StreamingHttpResponse(
-                packing.zipped(files),
+                artifact_zip.zipped(files),
                 content_type="application/zip",
                 headers={"Content-Disposition": content_disposition_header(True, name) or "attachment"},
             )
@@ -182,13 +185,13 @@ class ArchiveView(ApiView):
 
     @extend_schema(
         parameters=[VERSION_ID],
-        request=shapes.ReasonInput,
-        responses={200: shapes.FullModelVersionOutput, **problems(409, 413, 415)},
+        request=serializers.ReasonInput,
+        responses={200: serializers.FullModelVersionOutput, **problems(409, 413, 415)},
         operation_id="archive_model_version",
         examples=[OpenApiExample("a reason", value={"reason": "rejects every tenth good part"}, request_only=True)],
     )
     def post(self, request: Request, version_id: str) -> Response:
-        given = parsed(shapes.ReasonInput, request.data)
+        given = parsed(serializers.ReasonInput, request.data)
         version = find_version(wanted=version_id)
         services.archive_version(version=version, reason=given["reason"], actor=request.user)
         return Response(documents.full_version_document(version.pk))
@@ -202,17 +205,17 @@ class ThresholdsView(ApiView):
     parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[shapes.ThresholdListInput, *PAGE_PARAMETERS],
-        responses={200: shapes.ThresholdPageOutput, **problems()},
+        parameters=[serializers.ThresholdListInput, *PAGE_PARAMETERS],
+        responses={200: serializers.ThresholdPageOutput, **problems()},
         operation_id="thresholds",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(shapes.ThresholdListInput, request)
+        given = parsed_query(serializers.ThresholdListInput, request)
         return page_response(documents.thresholds(**given), request, documents.threshold_document)
 
     @extend_schema(
-        request=shapes.ThresholdInput,
-        responses={201: shapes.ThresholdOutput, **problems(409, 413, 415)},
+        request=serializers.ThresholdInput,
+        responses={201: serializers.ThresholdOutput, **problems(409, 413, 415)},
         operation_id="set_threshold",
         examples=[
             OpenApiExample(
@@ -231,7 +234,7 @@ class ThresholdsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(shapes.ThresholdInput, request.data)
+        given = parsed(serializers.ThresholdInput, request.data)
         version = find_version(wanted=given.pop("model_version"))
         made = services.decide_threshold(version=version, actor=request.user, **given)
         return Response(
@@ -247,7 +250,7 @@ class ThresholdView(ApiView):
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=[_THRESHOLD_ID], responses={200: shapes.ThresholdOutput, **problems()}, operation_id="threshold"
+        parameters=[_THRESHOLD_ID], responses={200: serializers.ThresholdOutput, **problems()}, operation_id="threshold"
     )
     def get(self, request: Request, threshold_id: str) -> Response:
         return Response(documents.threshold_document(documents.find_threshold(int(threshold_id))))

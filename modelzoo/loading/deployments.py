@@ -7,7 +7,7 @@ from django.conf import settings
 from common.errors import UserError
 from jobs import broker
 from jobs.errors import NoWorker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import Deployment
 from modelzoo.services import activate, fail_deployment
 
@@ -31,7 +31,7 @@ def await_deployment(*, deployment: Deployment, timeout: float | None = None) ->
         )
         deployment.refresh_from_db()
     if deployment.status == Deployment.Status.FAILED:
-        status = NoWorker.status if deployment.error_code == NoWorker.code else runtime.ModelUnusable.status
+        status = NoWorker.status if deployment.error_code == NoWorker.code else scoring.ModelUnusable.status
         raise UserError(deployment.error, code=deployment.error_code, status=status)
     return deployment
 
@@ -41,7 +41,7 @@ def load_deployment(*, deployment_id: int, worker: str) -> None:
     deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
     if deployment.status == Deployment.Status.LOADING:
         try:
-            held = runtime.hold(deployment.model_version, **deployment.how)
+            held = scoring.hold(deployment.model_version, **deployment.how)
         except UserError as error:
             fail_deployment(deployment=deployment, code=error.code, error=error.detail)
         else:

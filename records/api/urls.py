@@ -2,14 +2,14 @@
 
 from django.urls import re_path
 
-from records.audit import api as views
+from records.audit import api
 
 _SEQUENCE = r"(?P<sequence>[0-9]{1,20})"
 
 urlpatterns = [
-    re_path(r"^audit-events/?$", views.AuditEventsView.as_view(), name="api-audit-events"),
-    re_path(r"^audit-events/export/?$", views.AuditExportView.as_view(), name="api-audit-export"),
-    re_path(rf"^audit-events/{_SEQUENCE}/?$", views.AuditEventView.as_view(), name="api-audit-event"),
-    re_path(r"^audit-checkpoints/?$", views.AuditCheckpointsView.as_view(), name="api-audit-checkpoints"),
-    re_path(rf"^audit-checkpoints/{_SEQUENCE}/?$", views.AuditCheckpointView.as_view(), name="api-audit-checkpoint"),
+    re_path(r"^audit-events/?$", api.AuditEventsView.as_view(), name="api-audit-events"),
+    re_path(r"^audit-events/export/?$", api.AuditExportView.as_view(), name="api-audit-export"),
+    re_path(rf"^audit-events/{_SEQUENCE}/?$", api.AuditEventView.as_view(), name="api-audit-event"),
+    re_path(r"^audit-checkpoints/?$", api.AuditCheckpointsView.as_view(), name="api-audit-checkpoints"),
+    re_path(rf"^audit-checkpoints/{_SEQUENCE}/?$", api.AuditCheckpointView.as_view(), name="api-audit-checkpoint"),
 ]

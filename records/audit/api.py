@@ -16,9 +16,7 @@ from common.api.schema import page_output, problems
 from common.api.validation import NoInput, parsed, parsed_query
 from common.api.views import ApiView, OneForm
 from common.rights import Right
-from records.audit import selectors as audit_selectors
-from records.audit import serializers as shapes
-from records.audit import services as audit_services
+from records.audit import selectors, serializers, services
 from records.audit.chain.checkpoints import as_said
 from records.audit.chain.export import MEDIA_TYPE, lines_of
 from records.models import AuditCheckpoint, AuditEvent
@@ -40,7 +38,7 @@ _CHECKPOINT = OpenApiExample(
 
 
 def _given(request: Request) -> dict[str, Any]:
-    return parsed_query(shapes.AuditFilters, request)
+    return parsed_query(serializers.AuditFilters, request)
 
 
 def event_document(event: AuditEvent) -> dict[str, Any]:
@@ -74,15 +72,15 @@ class AuditEventsView(ApiView):
     hidden = True
 
     @extend_schema(
-        parameters=[shapes.AuditFilters, *PAGE_PARAMETERS],
-        responses={200: page_output(shapes.AuditEventOutput), **problems()},
+        parameters=[serializers.AuditFilters, *PAGE_PARAMETERS],
+        responses={200: page_output(serializers.AuditEventOutput), **problems()},
         operation_id="audit_events",
     )
     def get(self, request: Request) -> Response:
         given = _given(request)
         # A period is found through the index on time, whose order is that of the chain but for a clock set back.
         ordering = ("-at", "-sequence") if given["since"] or given["until"] else ("-sequence",)
-        return page_response(audit_selectors.filter_events(**given), request, event_document, ordering=ordering)
+        return page_response(selectors.filter_events(**given), request, event_document, ordering=ordering)
 
 
 class AuditEventView(ApiView):
@@ -93,12 +91,12 @@ class AuditEventView(ApiView):
 
     @extend_schema(
         parameters=[_NUMBER],
-        responses={200: shapes.AuditEventDetailOutput, **problems()},
+        responses={200: serializers.AuditEventDetailOutput, **problems()},
         operation_id="audit_event",
     )
     def get(self, request: Request, sequence: str) -> Response:
-        document = event_document(audit_selectors.find_event(int(sequence)))
-        return Response(document | {"changes": audit_selectors.changes_of(document["before"], document["after"])})
+        document = event_document(selectors.find_event(int(sequence)))
+        return Response(document | {"changes": selectors.changes_of(document["before"], document["after"])})
 
 
 class AuditExportView(ApiView):
@@ -112,16 +110,16 @@ class AuditExportView(ApiView):
     content_negotiation_class = OneForm
 
     @extend_schema(
-        parameters=[shapes.AuditFilters],
+        parameters=[serializers.AuditFilters],
         responses={(200, MEDIA_TYPE): OpenApiTypes.STR, **problems()},
         operation_id="audit_export",
     )
     def get(self, request: Request) -> StreamingHttpResponse:
         given = _given(request)
-        wanted = audit_selectors.filter_events(**given)
+        wanted = selectors.filter_events(**given)
         named = {name: str(value) for name, value in request.query_params.items() if value and name in given}
-        event = audit_services.note_export(filters=named, actor=request.user)
-        lines = lines_of(audit_selectors.stream_events(wanted, last=event.sequence))
+        event = services.note_export(filters=named, actor=request.user)
+        lines = lines_of(selectors.stream_events(wanted, last=event.sequence))
         response = StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
         response["Content-Disposition"] = f'attachment; filename="audit-{event.sequence}.jsonl"'
         response["X-Content-Type-Options"] = "nosniff"
@@ -136,7 +134,7 @@ class AuditCheckpointsView(ApiView):
 
     @extend_schema(
         parameters=PAGE_PARAMETERS,
-        responses={200: page_output(shapes.CheckpointOutput), **problems()},
+        responses={200: page_output(serializers.CheckpointOutput), **problems()},
         operation_id="audit_checkpoints",
     )
     def get(self, request: Request) -> Response:
@@ -144,14 +142,14 @@ class AuditCheckpointsView(ApiView):
 
     @extend_schema(
         request=None,
-        responses={200: shapes.CheckpointOutput, 201: shapes.CheckpointOutput, **problems(409, 507)},
+        responses={200: serializers.CheckpointOutput, 201: serializers.CheckpointOutput, **problems(409, 507)},
         examples=[_CHECKPOINT],
         operation_id="make_audit_checkpoint",
         description="Seal the chain as it is now: 201. 200 with the last checkpoint when nothing happened since.",
     )
     def post(self, request: Request) -> Response:
         parsed(NoInput, request.data)
-        row, made = audit_services.make_checkpoint(actor=request.user)
+        row, made = services.make_checkpoint(actor=request.user)
         location = f"/api/audit-checkpoints/{row.sequence}"
         return Response(checkpoint_document(row), status=201 if made else 200, headers={"Location": location})
 
@@ -163,7 +161,9 @@ class AuditCheckpointView(ApiView):
     hidden = True
 
     @extend_schema(
-        parameters=[_NUMBER], responses={200: shapes.CheckpointOutput, **problems()}, operation_id="audit_checkpoint"
+        parameters=[_NUMBER],
+        responses={200: serializers.CheckpointOutput, **problems()},
+        operation_id="audit_checkpoint",
     )
     def get(self, request: Request, sequence: str) -> Response:
-        return Response(checkpoint_document(audit_selectors.find_checkpoint(int(sequence))))
+        return Response(checkpoint_document(selectors.find_checkpoint(int(sequence))))

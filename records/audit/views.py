@@ -25,7 +25,7 @@ from common.rights import Right, may
 from common.web.addresses import query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
-from records.audit import selectors as audit_selectors
+from records.audit import selectors
 from records.audit.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
 from records.audit.verification import request_verification
 from records.models import AuditEvent
@@ -131,7 +131,7 @@ def _shown_all(events: Sequence[AuditEvent], *, someone: Any) -> list[Shown]:
 
 def _shown(event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, whole: bool = False) -> Shown:
     before, after = json.loads(event.before), json.loads(event.after)
-    changes = [_change(change, names, whole=whole) for change in audit_selectors.changes_of(before, after)]
+    changes = [_change(change, names, whole=whole) for change in selectors.changes_of(before, after)]
     kept = changes if whole else changes[:_CHANGES]
     whole_object = _whole_object(event, after)
     sentence, subject = sentence_of(event, names), names.get(whole_object, _subject(*whole_object))
@@ -197,15 +197,15 @@ def _address_of(object_type: str, object_id: str, someone: Any) -> str:
 @needs(Right.AUDIT, hidden=True)
 def history(request: HttpRequest) -> HttpResponse:
     """Events that the address asks for, newest first, and where the chain stands."""
-    form = AuditFilterForm(request.GET, audit_selectors.values_of("source"))
+    form = AuditFilterForm(request.GET, selectors.values_of("source"))
     context: dict[str, Any] = {
         "form": form,
         "chain": _chain(),
         "verified_at_once": VERIFIED_AT_ONCE,
-        "verifications": audit_selectors.verifications(_VERIFICATIONS_SHOWN),
-        "kinds": audit_selectors.values_of("kind"),
-        "object_types": audit_selectors.values_of("object_type"),
-        "actors": audit_selectors.values_of("actor_name"),
+        "verifications": selectors.verifications(_VERIFICATIONS_SHOWN),
+        "kinds": selectors.values_of("kind"),
+        "object_types": selectors.values_of("object_type"),
+        "actors": selectors.values_of("actor_name"),
         "periods": [_period(request, days, words) for days, words in _PERIODS],
         "own": request.user.get_username(),
     }
@@ -222,7 +222,7 @@ def history(request: HttpRequest) -> HttpResponse:
     # A period is found through the index on time, whose order is that of the chain but for a clock set back.
     ordering = ("-at", "-sequence") if filters["since"] or filters["until"] else ("-sequence",)
     try:
-        page = read_page(audit_selectors.filter_events(**filters), request, ordering=ordering)
+        page = read_page(selectors.filter_events(**filters), request, ordering=ordering)
     except UserError as error:
         return render(request, "audit/list.html", context | {"lost": error}, status=error.status)
     context |= {
@@ -241,7 +241,7 @@ def _chip(name: str, value: str, named: Mapping[tuple[str, str], str]) -> str:
 def _chain() -> dict[str, Any]:
     """Where the chain stands, or why that cannot be said: a key that cannot be read shall not hide the history."""
     try:
-        return {"state": audit_selectors.chain_state()}
+        return {"state": selectors.chain_state()}
     except UserError as error:
         return {"error": error.detail}
 
@@ -274,7 +274,7 @@ def _export(filters: dict[str, Any]) -> str:
 def event(request: HttpRequest, sequence: int) -> HttpResponse:
     """One event, whole, with its place in the chain."""
     try:
-        found = audit_selectors.find_event(sequence)
+        found = selectors.find_event(sequence)
     except NotFound as error:
         raise Http404 from error
     context = {
@@ -292,7 +292,7 @@ def verify(request: HtmxRequest) -> HttpResponse:
     """The newest events recomputed, now: a partial for htmx, a page of its own otherwise."""
     context: dict[str, Any] = {"asked": VERIFIED_AT_ONCE, "at": timezone.now()}
     try:
-        context["report"] = audit_selectors.verify_latest(VERIFIED_AT_ONCE)
+        context["report"] = selectors.verify_latest(VERIFIED_AT_ONCE)
     except UserError as error:
         context["error"] = error.detail
     page = "audit/verified.html#verified" if request.htmx else "audit/verified.html"
@@ -313,7 +313,7 @@ def verify_all(request: HttpRequest) -> HttpResponse:
 def verification(request: HtmxRequest, verification_id: int) -> HttpResponse:
     """A verification of the whole log: a partial for htmx while it runs, a page otherwise."""
     try:
-        found = audit_selectors.find_verification(verification_id)
+        found = selectors.find_verification(verification_id)
     except NotFound as error:
         raise Http404 from error
     page = "audit/verification.html#live" if request.htmx else "audit/verification.html"

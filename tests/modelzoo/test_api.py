@@ -16,8 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from inspection.judging.services import PartContext, inspect_here
 from jobs import broker
-from modelzoo import documents
-from modelzoo import pages as overview
+from modelzoo import documents, pages
 from modelzoo.models import Deployment, ModelVersion, Threshold
 from records.models import AuditEvent
 from tests import parts
@@ -97,7 +96,7 @@ def test_pages_ask_the_database_the_same_number_of_questions_however_long_they_a
 
 def test_what_is_long_is_read_only_where_it_is_shown(signed_in: Client, version: ModelVersion) -> None:
     ModelVersion.objects.update(metrics={"image": {"auroc": 0.75}})
-    for rows in (documents.versions(), overview.versions()):
+    for rows in (documents.versions(), pages.versions()):
         row: Any = rows.get(pk=version.pk)
         assert documents.version_document(row)["auroc"] == 0.75
         long = {"metrics", "held_out_scores", "config", "preprocessing", "versions"}
@@ -110,7 +109,7 @@ def test_what_is_long_is_read_only_where_it_is_shown(signed_in: Client, version:
     for column in ('"held_out_scores"', '"training_trainingrun"."log"', '"training_trainingrun"."history"'):
         assert column not in read
     with CaptureQueriesContext(connection) as asked:
-        shown = overview.find_version(version.pk)
+        shown = pages.find_version(version.pk)
     assert shown.get_deferred_fields() == set()
     assert '"training_trainingrun"."log"' not in asked[0]["sql"]
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from common.numbers import score_text
 from inspection.judging import documents, services
-from inspection.line import pages as line
+from inspection.line import pages
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
 from inspection.templatetags.inspections import region_boxes
@@ -497,7 +497,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     day = timezone.localdate()
     monkeypatch.setattr("inspection.line.pages._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))
     cache.clear()
-    found = line.today(deployment_of(record))
+    found = pages.today(deployment_of(record))
     assert (found.share, found.usual.shares, found.usual.shares_of, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
     page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     assert "more than normal" in page
@@ -506,7 +506,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     assert "defective</a>, says the model," in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0, 0)
-    assert line.today(deployment_of(record)).unusual == "fewer"
+    assert pages.today(deployment_of(record)).unusual == "fewer"
 
 
 def test_drift_of_the_scores_against_the_days_before(
@@ -518,26 +518,26 @@ def test_drift_of_the_scores_against_the_days_before(
     scores[3] = [900.0] * 19  # too few for a day that counts
     monkeypatch.setattr("inspection.line.pages._scores", lambda _, of: scores.get((day - of).days, []))
     cache.clear()
-    found = line.today(deployment_of(record))
+    found = pages.today(deployment_of(record))
     assert (found.score, found.usual.scores, found.usual.scores_of, found.drift) == (34.5, (36.0, 40.0), 3, "")
     assert "drift: none" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     scores[0] = [score + 20 for score in scores[0]]
-    assert line.today(deployment_of(record)).drift == "higher"
+    assert pages.today(deployment_of(record)).drift == "higher"
     assert "scores higher than normal" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     scores[0] = [score - 40 for score in scores[0]]
-    assert line.today(deployment_of(record)).drift == "lower"
+    assert pages.today(deployment_of(record)).drift == "lower"
     scores[0] = scores[0][:5]
-    assert line.today(deployment_of(record)).drift == "", "five scores say nothing of a median"
+    assert pages.today(deployment_of(record)).drift == "", "five scores say nothing of a median"
 
 
 def test_today_counts_the_day(record: Inspection, operator: User) -> None:
     record_review(inspection=record, verdict="good", actor=operator)
     deployment = deployment_of(record)
-    found = line.today(deployment)
+    found = pages.today(deployment)
     assert (found.inspected, found.more, found.defective, found.overruled) == (1, False, 1, 1)
     assert (found.score, found.score_interval) == (record.score, None)
     deployment.category = ensure_category(name="nut")
-    assert line.today(deployment).share is None
+    assert pages.today(deployment).share is None
 
 
 @pytest.mark.parametrize("address", ["http://[", "no address", "http://testserver/?category=%ff&inspection=%00"])
@@ -549,7 +549,7 @@ def test_parts_asked_for_from_an_odd_address(signed_in: Client, record: Inspecti
 
 def test_the_time_of_an_image_is_the_workers_median(signed_in: Client, record: Inspection) -> None:
     took = sum(value for step, value in record.timings.items() if step.endswith("_ms"))
-    assert line.usual_time(record.model_version) == pytest.approx(took)
+    assert pages.usual_time(record.model_version) == pytest.approx(took)
     assert f"p50 <strong>{took:.0f} ms</strong>" in signed_in.get("/").content.decode()
 
 

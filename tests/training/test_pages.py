@@ -29,7 +29,7 @@ from tests import parts
 from tests.versions import another
 from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 from training.runs.estimates import remaining_time
 from training.runs.forms import BASIC, RunForm
 from training.runs.options import frozen_options, threshold_rule
@@ -70,7 +70,7 @@ def archive(tmp_path: Path) -> SimpleUploadedFile:
 
 
 def request_run(dataset: Dataset, user: User | None = None, algorithm: str = "padim") -> TrainingRun:
-    return runs_services.request_run(
+    return services.request_run(
         dataset=dataset,
         algorithm=algorithm,
         options=frozen_options(algorithm=algorithm, given={}, seed=3),
@@ -346,7 +346,7 @@ def test_a_run_that_waits_for_another_says_so(signed_in: Client, dataset: Datase
     first, second = request_run(dataset), request_run(dataset)
     page = words(signed_in.get(f"/training/{second.pk}/"))
     assert "the service is down" in page, "nothing runs: it would have begun"
-    assert runs_services.claim_run(run_id=first.pk, worker="north")
+    assert services.claim_run(run_id=first.pk, worker="north")
     page = words(signed_in.get(f"/training/{second.pk}/"))
     assert f"run {first.pk} goes first" in page
     assert "the service is down" not in page
@@ -357,16 +357,16 @@ def test_a_run_that_waits_for_another_says_so(signed_in: Client, dataset: Datase
 def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, dataset: Dataset, user: User) -> None:
     run = request_run(dataset, user, "autoencoder")
     assert "Waiting for the training service" in words(signed_in.get(f"/training/{run.pk}/"))
-    claim = runs_services.claim_run(run_id=run.pk, worker="north")
+    claim = services.claim_run(run_id=run.pk, worker="north")
     assert claim
     history = [{"epoch": epoch, "train_loss": 1 / epoch, "held_out_loss": 2 / epoch} for epoch in (1, 2)]
-    runs_services.renew(claim=claim, progress=0.4, message="epoch 3 of 5", history=history, lines="one\n")
+    services.renew(claim=claim, progress=0.4, message="epoch 3 of 5", history=history, lines="one\n")
     page = signed_in.get(f"/training/{run.pk}/")
     assert "40 %" in words(page)
     assert "epoch 3 of 5" in words(page)
     assert "Loss over 2 epochs" in text(page)
     assert f'hx-get="/training/{run.pk}/live?offset=4"' in text(page)
-    runs_services.renew(claim=claim, progress=0.5, message="epoch 4 of 5", lines="<two>\n")
+    services.renew(claim=claim, progress=0.5, message="epoch 4 of 5", lines="<two>\n")
     live = signed_in.get(f"/training/{run.pk}/live?offset=4", headers=HTMX)
     assert '<div hx-swap-oob="beforeend:#log">&lt;two&gt;\n</div>' in live.content.decode()
     assert f'hx-get="/training/{run.pk}/live?offset=10"' in text(live)
@@ -375,8 +375,8 @@ def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, datase
     assert "<h1>" not in text(table)
     stopped = signed_in.post(f"/training/{run.pk}/cancel", follow=True)
     assert "stops at its next step" in text(stopped)
-    assert runs_services.renew(claim=claim, progress=0.6, message="") is True
-    runs_services.end_run(run_id=run.pk, status="cancelled", claim=claim)
+    assert services.renew(claim=claim, progress=0.6, message="") is True
+    services.end_run(run_id=run.pk, status="cancelled", claim=claim)
     assert signed_in.get(f"/training/{run.pk}/live", headers=HTMX)["HX-Refresh"] == "true"
     over = signed_in.get(f"/training/{run.pk}/")
     assert f'href="/training/new/?like={run.pk}"' in text(over)
@@ -389,7 +389,7 @@ def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, datase
 )
 def test_a_failure_says_what_to_do(signed_in: Client, dataset: Dataset, code: str, advice: str) -> None:
     run = request_run(dataset)
-    runs_services.end_run(run_id=run.pk, status="failed", code=code, error="The lamp was off.")
+    services.end_run(run_id=run.pk, status="failed", code=code, error="The lamp was off.")
     answer = words(signed_in.get(f"/training/{run.pk}/"))
     assert "The lamp was off." in answer
     assert advice in answer
@@ -408,7 +408,7 @@ def test_empty_pages_say_where_to_begin(signed_in: Client, auditor: User) -> Non
 def finished(dataset: Dataset, version: ModelVersion, metrics: dict[str, Any]) -> TrainingRun:
     run = request_run(dataset)
     TrainingRun.objects.filter(pk=run.pk).update(status="succeeded", model_version=version, progress=1)
-    runs_services.record_evaluation(
+    services.record_evaluation(
         version=version, dataset=dataset, threshold=threshold_in_force(version.pk), metrics=metrics, actor=None
     )
     return run

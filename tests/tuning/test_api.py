@@ -19,7 +19,7 @@ from records.models import AuditEvent
 from tests import parts
 from tests.scores import Part, stored
 from tests.tasks import run_now
-from tuning.api import serializers as shapes
+from tuning.api import serializers
 from tuning.models import RescoringRun
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_what_if(signed_in: Client, judged: ModelVersion) -> None:
     response = signed_in.get("/api/what-if", {"threshold": "4.2"})
     assert response.status_code == 200, response.content
     document = response.json()
-    conforms(shapes.WhatIfOutput(), document)
+    conforms(serializers.WhatIfOutput(), document)
     assert document["model_version"] == judged.pk
     assert document["asked"]["verdicts"] == {"good": 2, "defective": 3, "not_comparable": 1}
     assert document["asked"]["changes"] == {"to_defective": 1, "to_good": 0}
@@ -96,7 +96,7 @@ def test_what_if_with_everything(signed_in: Client, judged: ModelVersion) -> Non
     response = signed_in.get("/api/what-if/", asked)
     assert response.status_code == 200, response.content
     document = response.json()
-    conforms(shapes.WhatIfOutput(), document)
+    conforms(serializers.WhatIfOutput(), document)
     assert document["in_force"] == document["asked"]
     assert document["curve"]["thresholds"][0] <= 2
     assert [row["method"] for row in document["presets"]] == ["percentile", "conformal", "best_f1", "cost"]
@@ -185,10 +185,10 @@ def test_a_rescoring_from_the_request_to_its_results(
     response = ask(signed_in, model_version=version.pk, filters={"station": "east"}, reason="test", precision="fp32")
     assert response.status_code == 202, response.content
     created = response.json()
-    conforms(shapes.RescoringOutput(), created)
+    conforms(serializers.RescoringOutput(), created)
     assert response["Location"] == created["url"]
     document = signed_in.get(created["url"]).json()
-    conforms(shapes.RescoringDetailOutput(), document)
+    conforms(serializers.RescoringDetailOutput(), document)
     assert (document["status"], document["done"], document["changed"], document["progress"]) == ("finished", 3, 0, 1.0)
     assert document["requested_by"] == "olga"
     assert (document["precision"], document["precision_chosen"]) == ("fp32", "fp32")
@@ -197,7 +197,7 @@ def test_a_rescoring_from_the_request_to_its_results(
     rest = signed_in.get(first["next"]).json()
     rows = first["results"] + rest["results"]
     for row in rows:
-        conforms(shapes.RescoredOutput(), row)
+        conforms(serializers.RescoredOutput(), row)
     assert [row["inspection_id"] for row in rows] == [str(record.pk) for record in reversed(past)]
     assert rest["next"] is None
     assert signed_in.get(created["results_url"] + "?changed=yes").json()["results"] == []
@@ -212,7 +212,7 @@ def test_cancelling(signed_in: Client, version: ModelVersion, past: list[Inspect
     url = ask(signed_in, model_version=version.pk, reason="test").json()["url"]
     response = signed_in.post(f"{url}/cancel")
     assert response.status_code == 200, response.content
-    conforms(shapes.RescoringOutput(), response.json())
+    conforms(serializers.RescoringOutput(), response.json())
     assert response.json()["status"] == "cancelled"
     problem(signed_in.post(f"{url}/cancel"), 409, "rescoring_over")
 

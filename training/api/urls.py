@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from training.datasets import api as datasets_api
+from training.datasets import api
 from training.runs import api as runs_api
 
 _DATASET = r"^datasets/(?P<dataset_id>[0-9]{1,18})"
@@ -10,11 +10,11 @@ _IMAGE = r"^dataset-images/(?P<image_id>[0-9]{1,18})"
 _RUN = r"^training-runs/(?P<run_id>[0-9]{1,18})"
 
 urlpatterns = [
-    re_path(r"^datasets/?$", datasets_api.DatasetsView.as_view(), name="api-datasets"),
-    re_path(rf"{_DATASET}/?$", datasets_api.DatasetView.as_view(), name="api-dataset"),
-    re_path(rf"{_DATASET}/images/?$", datasets_api.DatasetImagesView.as_view(), name="dataset-images"),
-    re_path(rf"{_IMAGE}/image/?$", datasets_api.DatasetImageView.as_view(), name="dataset-image"),
-    re_path(rf"{_IMAGE}/mask/?$", datasets_api.DatasetMaskView.as_view(), name="dataset-mask"),
+    re_path(r"^datasets/?$", api.DatasetsView.as_view(), name="api-datasets"),
+    re_path(rf"{_DATASET}/?$", api.DatasetView.as_view(), name="api-dataset"),
+    re_path(rf"{_DATASET}/images/?$", api.DatasetImagesView.as_view(), name="dataset-images"),
+    re_path(rf"{_IMAGE}/image/?$", api.DatasetImageView.as_view(), name="dataset-image"),
+    re_path(rf"{_IMAGE}/mask/?$", api.DatasetMaskView.as_view(), name="dataset-mask"),
     re_path(
         r"^model-versions/(?P<version_id>[0-9]{1,18})/extend/?$",
         runs_api.ExtendView.as_view(),

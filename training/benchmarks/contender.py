@@ -29,7 +29,7 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.selection import open_scorer
-    from modelzoo.loading import scoring as bridge
+    from modelzoo.loading import scoring
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     device = resolve_device(device)
@@ -38,7 +38,7 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     scorer = open_scorer(detector, runtime=runtime, precision=precision)
     scorer.score(detector.reference_images[:1])
     loaded = time.perf_counter() - began
-    held = bridge.Held(detector, scorer, device)
+    held = scoring.Held(detector, scorer, device)
 
     def model_only(batch: int) -> dict[str, Any]:
         images = detector.reference_images[torch.arange(batch) % len(detector.reference_images)]
@@ -46,12 +46,12 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
 
     def bytes_to_verdict(files: list[str]) -> dict[str, Any]:
         images = [Path(file).read_bytes() for file in files]
-        return {"ms": milliseconds(lambda: bridge.score(held, images)) / len(images)}
+        return {"ms": milliseconds(lambda: scoring.score(held, images)) / len(images)}
 
     def auroc(files: list[str], defective: list[bool]) -> dict[str, Any]:
-        results = bridge.score(held, [Path(file).read_bytes() for file in files])
+        results = scoring.score(held, [Path(file).read_bytes() for file in files])
         # A part that cannot be compared is rejected whatever the threshold.
-        scores = [result.score if isinstance(result, bridge.Scored) else math.inf for result in results]
+        scores = [result.score if isinstance(result, scoring.Scored) else math.inf for result in results]
         return {"auroc": Ranking.of(np.array(scores), np.array(defective)).auroc()}
 
     hello = {

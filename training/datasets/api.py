@@ -18,9 +18,7 @@ from common.api.views import ApiView, OneForm, immutable
 from common.errors import NotFound
 from common.rights import Right
 from records.models import Asset
-from training.datasets import documents as datasets_documents
-from training.datasets import selectors as datasets_selectors
-from training.datasets import serializers as datasets_serializers
+from training.datasets import documents, selectors, serializers
 from training.datasets.imports import import_upload
 from training.datasets.layouts.scan import LabelNames
 
@@ -36,19 +34,19 @@ class DatasetsView(ApiView):
     parser_classes = [MultiPartParser]
 
     @extend_schema(
-        parameters=[datasets_serializers.DatasetListInput, *PAGE_PARAMETERS],
-        responses={200: datasets_serializers.DatasetPageOutput, **problems()},
+        parameters=[serializers.DatasetListInput, *PAGE_PARAMETERS],
+        responses={200: serializers.DatasetPageOutput, **problems()},
         operation_id="datasets",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(datasets_serializers.DatasetListInput, request)
-        return page_response(datasets_documents.datasets(**given), request, datasets_documents.dataset_document)
+        given = parsed_query(serializers.DatasetListInput, request)
+        return page_response(documents.datasets(**given), request, documents.dataset_document)
 
     @extend_schema(
-        request={"multipart/form-data": datasets_serializers.DatasetUploadInput},
+        request={"multipart/form-data": serializers.DatasetUploadInput},
         responses={
-            200: datasets_serializers.ImportedDatasetOutput(many=True),
-            201: datasets_serializers.ImportedDatasetOutput(many=True),
+            200: serializers.ImportedDatasetOutput(many=True),
+            201: serializers.ImportedDatasetOutput(many=True),
             **problems(409, 413, 415, 422, 507),
         },
         operation_id="import_datasets",
@@ -56,12 +54,12 @@ class DatasetsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """One data set for each category in the archive; 200 where all of them had been imported before."""
-        given = parsed(datasets_serializers.DatasetUploadInput, request.data)
+        given = parsed(serializers.DatasetUploadInput, request.data)
         labels = LabelNames(tuple(given["good"]), tuple(given["defect"]))
         imported = import_upload(given["archive"], name=given["name"], actor=request.user, labels=labels)
         found = [
             {
-                **datasets_documents.full_dataset_document(datasets_selectors.dataset_with_counts(item.dataset.pk)),
+                **documents.full_dataset_document(selectors.dataset_with_counts(item.dataset.pk)),
                 "created": item.created,
             }
             for item in imported
@@ -77,13 +75,11 @@ class DatasetView(ApiView):
 
     @extend_schema(
         parameters=[_DATASET_ID],
-        responses={200: datasets_serializers.FullDatasetOutput, **problems()},
+        responses={200: serializers.FullDatasetOutput, **problems()},
         operation_id="dataset",
     )
     def get(self, request: Request, dataset_id: str) -> Response:
-        return Response(
-            datasets_documents.full_dataset_document(datasets_selectors.dataset_with_counts(int(dataset_id)))
-        )
+        return Response(documents.full_dataset_document(selectors.dataset_with_counts(int(dataset_id))))
 
 
 class DatasetImagesView(ApiView):
@@ -92,15 +88,15 @@ class DatasetImagesView(ApiView):
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=[_DATASET_ID, datasets_serializers.ImageListInput, *PAGE_PARAMETERS],
-        responses={200: datasets_serializers.DatasetImagePageOutput, **problems()},
+        parameters=[_DATASET_ID, serializers.ImageListInput, *PAGE_PARAMETERS],
+        responses={200: serializers.DatasetImagePageOutput, **problems()},
         operation_id="dataset_images",
     )
     def get(self, request: Request, dataset_id: str) -> Response:
-        given = parsed_query(datasets_serializers.ImageListInput, request)
-        dataset = datasets_selectors.dataset_with_counts(int(dataset_id))
-        found = datasets_documents.images(dataset, **given)
-        return page_response(found, request, datasets_documents.image_document, ordering=("path",))
+        given = parsed_query(serializers.ImageListInput, request)
+        dataset = selectors.dataset_with_counts(int(dataset_id))
+        found = documents.images(dataset, **given)
+        return page_response(found, request, documents.image_document, ordering=("path",))
 
 
 class DatasetImageView(ApiView):
@@ -120,7 +116,7 @@ class DatasetImageView(ApiView):
         operation_id="dataset_image",
     )
     def get(self, request: Request, image_id: str) -> HttpResponseBase:
-        return _sent(request, datasets_selectors.find_image(int(image_id)).asset)
+        return _sent(request, selectors.find_image(int(image_id)).asset)
 
 
 class DatasetMaskView(ApiView):
@@ -140,7 +136,7 @@ class DatasetMaskView(ApiView):
         operation_id="dataset_mask",
     )
     def get(self, request: Request, image_id: str) -> HttpResponseBase:
-        image = datasets_selectors.find_image(int(image_id))
+        image = selectors.find_image(int(image_id))
         if image.mask is None:
             raise NotFound(f"{image.path} has no mask.", code="no_mask")
         return _sent(request, image.mask)

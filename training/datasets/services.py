@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from common.errors import Conflict, UserError
 from common.names import MAX_CHARACTERS, short_name
 from common.rights import Right, require
-from modelzoo import services as modelzoo
+from modelzoo import services
 from modelzoo.models import Category
 from records.assets.images import inspect_upload
 from records.assets.selectors import gate_limits
@@ -35,7 +35,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
     """Keep one category as a snapshot. Returns (data set, whether it is new); the same content is the same row."""
     require(actor, Right.TRAIN)
     slug = slug_of(name)
-    modelzoo.check_category_name(name=slug, given_name=name)  # before the files are copied
+    services.check_category_name(name=slug, given_name=name)  # before the files are copied
     found = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
     if found:
         return found, False
@@ -64,7 +64,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
         return keep_snapshot(
             kind="dataset.imported",
             name=slug,
-            category=modelzoo.ensure_category(name=slug, given_name=name),
+            category=services.ensure_category(name=slug, given_name=name),
             snapshot=scan.snapshot,
             source=source,
             report=report,

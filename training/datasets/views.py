@@ -20,10 +20,7 @@ from common.rights import Right
 from common.web.addresses import or_404, query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
-from training.datasets import documents as datasets_documents
-from training.datasets import pages as datasets_pages
-from training.datasets import selectors as datasets_selectors
-from training.datasets import thumbnails
+from training.datasets import documents, pages, selectors, thumbnails
 from training.datasets.imports import Imported, import_upload
 from training.datasets.layouts.loose_images import import_images, preview_images
 from training.datasets.layouts.scan import LabelNames
@@ -46,16 +43,16 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any)
     category = request.GET.get("category", "").replace("\0", "")
     context: dict[str, Any] = {
         "category": category,
-        "categories": datasets_pages.categories(),
+        "categories": pages.categories(),
         "most_images": settings.DATASET_MAX_FILES,
         **said,
     }
     try:
-        page = read_page(datasets_pages.snapshots(category), request)
+        page = read_page(pages.snapshots(category), request)
     except UserError as error:
         context["lost"], status = error, error.status
     else:
-        context |= page.queries | {"datasets": datasets_pages.count(page.rows)}
+        context |= page.queries | {"datasets": pages.count(page.rows)}
     return render(request, "datasets/list.html", context, status=status)
 
 
@@ -130,8 +127,8 @@ def _told(item: Imported) -> str:
 @needs(Right.READ)
 def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
     """What a snapshot is made of, and its images by split and kind."""
-    found = or_404(datasets_pages.find_dataset, dataset_id)
-    parts = datasets_pages.composition(found)
+    found = or_404(pages.find_dataset, dataset_id)
+    parts = pages.composition(found)
     kinds = list(dict.fromkeys(part.defect_type for part in parts))
     split, kind = request.GET.get("split", ""), request.GET.get("kind", "")
     masks = request.GET.get("masks", "")
@@ -156,7 +153,7 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
         context["nothing"] = True
     else:
         try:
-            images = datasets_documents.images(found, split=split, defect_type=kind)
+            images = documents.images(found, split=split, defect_type=kind)
             page = read_page(images, request, ordering=("path",))
         except UserError as error:
             context["lost"], status = error, error.status
@@ -193,7 +190,7 @@ def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> 
 @needs(Right.READ)
 def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """A small picture of an image. It never changes."""
-    asset = or_404(datasets_selectors.find_image, image_id).asset
+    asset = or_404(selectors.find_image, image_id).asset
     if asset.discarded_at is not None:
         raise Http404("Retention removed the file.")
     return immutable(
@@ -207,7 +204,7 @@ def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
 @needs(Right.READ)
 def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """What is defective in an image, as a line to lie over its thumbnail. It never changes."""
-    mask = or_404(datasets_selectors.find_image, image_id).mask
+    mask = or_404(selectors.find_image, image_id).mask
     if mask is None or mask.discarded_at is not None:
         raise Http404("There is no mask of it, or no longer.")
     return immutable(

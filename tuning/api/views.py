@@ -18,12 +18,12 @@ from common.rights import Right
 from inspection.history.api import FILTER_PARAMETERS
 from inspection.history.filters import parse_filters
 from modelzoo.selectors import find_version
-from tuning.api import serializers as shapes
+from tuning.api import serializers
 from tuning.rescoring import documents, selectors, services
 from tuning.what_if import selectors as what_if
 from tuning.what_if.estimates import Costs
 
-_OWN = tuple(shapes.WhatIfInput().fields)
+_OWN = tuple(serializers.WhatIfInput().fields)
 
 
 class WhatIfView(ApiView):
@@ -36,13 +36,13 @@ class WhatIfView(ApiView):
     rights = {"GET": Right.READ}
 
     @extend_schema(
-        parameters=[shapes.WhatIfInput, *(one for one in FILTER_PARAMETERS if one.name not in _OWN)],
-        responses={200: shapes.WhatIfOutput, **problems()},
+        parameters=[serializers.WhatIfInput, *(one for one in FILTER_PARAMETERS if one.name not in _OWN)],
+        responses={200: serializers.WhatIfOutput, **problems()},
         operation_id="what_if",
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        given = parsed(shapes.WhatIfInput, {name: query[name] for name in _OWN if name in query})
+        given = parsed(serializers.WhatIfInput, {name: query[name] for name in _OWN if name in query})
         filters = parse_filters(query, beside=_OWN, strict=True)
         costs = None
         if given["cost_escape"] is not None:
@@ -70,7 +70,7 @@ class RescoringsView(ApiView):
 
     @extend_schema(
         parameters=PAGE_PARAMETERS,
-        responses={200: shapes.RescoringPageOutput, **problems()},
+        responses={200: serializers.RescoringPageOutput, **problems()},
         operation_id="rescorings",
     )
     def get(self, request: Request) -> Response:
@@ -78,8 +78,8 @@ class RescoringsView(ApiView):
         return page_response(runs, request, documents.rescoring_document, ordering=("-created_at", "-id"))
 
     @extend_schema(
-        request=shapes.RescoringInput,
-        responses={202: shapes.RescoringOutput, **problems(415)},
+        request=serializers.RescoringInput,
+        responses={202: serializers.RescoringOutput, **problems(415)},
         operation_id="create_rescoring",
         examples=[
             OpenApiExample(
@@ -94,7 +94,7 @@ class RescoringsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(shapes.RescoringInput, request.data)
+        given = parsed(serializers.RescoringInput, request.data)
         run = services.request_rescoring(
             version=find_version(wanted=given["model_version"], category=given["category"]),
             filters=parse_filters(given["filters"]),
@@ -111,7 +111,7 @@ class RescoringView(ApiView):
 
     rights = {"GET": Right.READ}
 
-    @extend_schema(responses={200: shapes.RescoringDetailOutput, **problems()}, operation_id="rescoring")
+    @extend_schema(responses={200: serializers.RescoringDetailOutput, **problems()}, operation_id="rescoring")
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
         run = selectors.find_rescoring(run_id)
         return Response(documents.rescoring_document(run) | {"summary": documents.rescoring_summary(run)})
@@ -129,7 +129,7 @@ class RescoringResultsView(ApiView):
             ),
             *PAGE_PARAMETERS,
         ],
-        responses={200: shapes.RescoredPageOutput, **problems()},
+        responses={200: serializers.RescoredPageOutput, **problems()},
         operation_id="rescoring_results",
     )
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
@@ -147,7 +147,7 @@ class CancelRescoringView(ApiView):
     rights = {"POST": Right.TUNE}
 
     @extend_schema(
-        request=None, responses={200: shapes.RescoringOutput, **problems(409)}, operation_id="cancel_rescoring"
+        request=None, responses={200: serializers.RescoringOutput, **problems(409)}, operation_id="cancel_rescoring"
     )
     def post(self, request: Request, run_id: uuid.UUID) -> Response:
         parsed(NoInput, request.data)

@@ -18,9 +18,8 @@ from django.utils import timezone
 
 from common.numbers import score_text
 from inspection.benchmarks.synthetic import generate
-from inspection.history import figures, forms
+from inspection.history import figures, forms, pages
 from inspection.history import filters as history
-from inspection.history import pages as browsing
 from inspection.history import views as page
 from inspection.history.exports import FORMS
 from inspection.history.services import VIEWS_MOST
@@ -170,8 +169,8 @@ def test_a_threshold_is_named_in_its_chip_and_not_numbered(signed_in: Client, re
     version = threshold.model_version
     said = f"{score_text(threshold.value)} (revision {threshold.revision} of {version.category.name} v{version.number})"
     assert f"Threshold: {said}" in text(signed_in.get(f"/inspections/?threshold={threshold.pk}"))
-    assert browsing.named("threshold", str(threshold.pk), of_several=False) == said.partition(" of ")[0] + ")"
-    assert browsing.named("threshold", "99999") == "99999"
+    assert pages.named("threshold", str(threshold.pk), of_several=False) == said.partition(" of ")[0] + ")"
+    assert pages.named("threshold", "99999") == "99999"
 
 
 @pytest.mark.parametrize("view", ["", "sheet"])
@@ -483,7 +482,7 @@ def test_counts_and_filters_by_the_model_say_so_and_the_review_column_names_the_
 
 # ---------------------------------------------------------------- figures
 def test_figures_are_those_of_the_records(records: list[Inspection]) -> None:
-    filters, wrong = browsing.read_filters(QueryDict(""))
+    filters, wrong = pages.read_filters(QueryDict(""))
     assert wrong == {}
     found = figures.figures_of(filters)
     assert (found.total, found.more) == (60, False)
@@ -519,7 +518,7 @@ def test_marks_say_of_which_part_a_version_came_into_force(
         ended = at + timedelta(seconds=5) if deployment.ended_at else None
         Deployment.objects.filter(pk=deployment.pk).update(activated_at=at, ended_at=ended)
     set_threshold(version=ring, value=9.0, method="manual", reason="more", actor=None)
-    found = figures.figures_of(browsing.read_filters(QueryDict(""))[0])
+    found = figures.figures_of(pages.read_filters(QueryDict(""))[0])
     assert found.rates
     assert [mark.label for mark in found.rates.marks] == [
         "disc v1 in force",
@@ -542,7 +541,7 @@ def test_marks_of_one_place_are_one_that_names_all_of_it(
         Deployment.objects.filter(pk=deployment.pk).update(activated_at=begin + timedelta(seconds=at))
     for value in (9.0, 9.5):
         set_threshold(version=version, value=value, method="manual", reason="more", actor=None)
-    found = figures.figures_of(browsing.read_filters(QueryDict(""))[0])
+    found = figures.figures_of(pages.read_filters(QueryDict(""))[0])
     assert found.rates
     expected = ["disc v1 in force", f"disc v{second.number}, v1 in force", "disc v1 threshold rev. 2, 3"]
     assert [mark.label for mark in found.rates.marks] == expected
@@ -551,7 +550,7 @@ def test_marks_of_one_place_are_one_that_names_all_of_it(
 
 def test_scores_of_one_threshold_are_not_divided(records: list[Inspection]) -> None:
     record = next(record for record in records if record.score is not None)
-    found = figures.figures_of(browsing.read_filters(QueryDict(f"threshold={record.threshold_id}"))[0])
+    found = figures.figures_of(pages.read_filters(QueryDict(f"threshold={record.threshold_id}"))[0])
     assert found.scores
     assert found.scores.marks[0].label == f"threshold {score_text(record.threshold_value)}"
 
@@ -560,7 +559,7 @@ def test_no_more_are_counted_than_can_be_at_once(
     signed_in: Client, records: list[Inspection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "COUNTED_MOST", 20)
-    found = figures.figures_of(browsing.read_filters(QueryDict(""))[0])
+    found = figures.figures_of(pages.read_filters(QueryDict(""))[0])
     assert (found.total, found.more) == (20, True)
     answer = re.sub(r"\s+", " ", text(signed_in.get("/inspections/figures")))
     assert "more than</small> 20" in answer
@@ -569,10 +568,10 @@ def test_no_more_are_counted_than_can_be_at_once(
 
 def test_figures_of_a_single_moment_and_of_what_has_no_score(records: list[Inspection]) -> None:
     serial = records[0].serial_number
-    found = figures.figures_of(browsing.read_filters(QueryDict(f"serial={serial}"))[0])
+    found = figures.figures_of(pages.read_filters(QueryDict(f"serial={serial}"))[0])
     assert found.total == 1
     assert found.times
-    nothing = figures.figures_of(browsing.read_filters(QueryDict("lot=none"))[0])
+    nothing = figures.figures_of(pages.read_filters(QueryDict("lot=none"))[0])
     assert (nothing.total, nothing.scores, nothing.times) == (0, None, None)
 
 

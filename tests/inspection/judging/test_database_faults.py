@@ -30,7 +30,7 @@ from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.tasks import judge
 from jobs import broker
 from jobs.errors import NoWorker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import Deployment, ModelVersion
 from tests import parts
 
@@ -102,7 +102,7 @@ class Worker:
         self.scored, self.may_write = threading.Event(), threading.Event()
         self.ends: list[Future[None]] = []
         self._pool = ThreadPoolExecutor(4)
-        real = runtime.score
+        real = scoring.score
 
         def score(*args: Any) -> Any:
             found = real(*args)
@@ -110,7 +110,7 @@ class Worker:
             assert self.may_write.wait(60)
             return found
 
-        monkeypatch.setattr(runtime, "score", score)
+        monkeypatch.setattr(scoring, "score", score)
         monkeypatch.setattr(broker, "publish", self.publish)
 
     def publish(self, task: Any, *ids: Any) -> bool:
@@ -175,7 +175,7 @@ def state() -> tuple[str, int]:
 def test_what_is_judged_when_the_lock_ends_has_no_record_if_its_caller_gave_up(
     deployment: Deployment, user: User, slow_worker: Worker, key: str | None
 ) -> None:
-    runtime.hold(deployment.model_version, **deployment.how)
+    scoring.hold(deployment.model_version, **deployment.how)
     with sent(deployment, user, timeout=1.5, idempotency_key=key) as answer:
         assert slow_worker.scored.wait(60)
         with locked():

@@ -14,9 +14,9 @@ from inspection.judging import services
 from inspection.judging import worker as judging_worker
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.services import request_deployment, set_threshold
-from records.assets import pixel_cache as handover
+from records.assets import pixel_cache
 from records.assets.services import receive_image
 from records.audit.selectors import verify_chain
 from tests import parts
@@ -35,13 +35,13 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
 @pytest.fixture
 def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images each call of the model had."""
-    real, calls = runtime.score, []
+    real, calls = scoring.score, []
 
-    def counted(held: runtime.Held, images: list[Any]) -> Any:
+    def counted(held: scoring.Held, images: list[Any]) -> Any:
         calls.append(len(images))
         return real(held, images)
 
-    monkeypatch.setattr(runtime, "score", counted)
+    monkeypatch.setattr(scoring, "score", counted)
     return calls
 
 
@@ -132,14 +132,14 @@ def test_other_models_and_batches_are_left_alone(deployment: Any, scored: list[i
 
 def test_an_image_that_fails_fails_alone(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [wait(deployment, seed) for seed in range(4)]
-    real, poison = runtime.score, parts.png(2)
+    real, poison = scoring.score, parts.png(2)
 
-    def fail_on_poison(held: runtime.Held, images: list[Any]) -> Any:
+    def fail_on_poison(held: scoring.Held, images: list[Any]) -> Any:
         if poison in images:
             raise RuntimeError("poison")
         return real(held, images)
 
-    monkeypatch.setattr(runtime, "score", fail_on_poison)
+    monkeypatch.setattr(scoring, "score", fail_on_poison)
     judge(requests[0])
     assert statuses(requests) == ["done", "done", "failed", "done"]
 
@@ -161,13 +161,13 @@ def test_an_image_whose_map_cannot_be_made_fails_alone(deployment: Any, monkeypa
 
 def test_a_request_taken_away_leaves_the_others_alone(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     requests = [wait(deployment, seed) for seed in range(3)]
-    real = runtime.score
+    real = scoring.score
 
-    def expire_one(held: runtime.Held, images: list[Any]) -> Any:
+    def expire_one(held: scoring.Held, images: list[Any]) -> Any:
         judging_worker.expire_request(requests[1])
         return real(held, images)
 
-    monkeypatch.setattr(runtime, "score", expire_one)
+    monkeypatch.setattr(scoring, "score", expire_one)
     judge(requests[0])
     assert statuses(requests) == ["done", "expired", "done"]
     assert Inspection.objects.count() == 2
@@ -251,13 +251,13 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
 ) -> None:
     """Nothing decodes the image a second time, and the score is that of the stored file."""
     seen: list[Any] = []
-    real = runtime.score
+    real = scoring.score
 
-    def watched(held: runtime.Held, images: list[Any]) -> Any:
+    def watched(held: scoring.Held, images: list[Any]) -> Any:
         seen.extend(images)
         return real(held, images)
 
-    monkeypatch.setattr(runtime, "score", watched)
+    monkeypatch.setattr(scoring, "score", watched)
 
     def work(settled: Any, **_: Any) -> bool:
         judging_worker.judge_request(request_id=InspectionRequest.objects.get().pk, worker="test")
@@ -268,7 +268,7 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
         data=parts.png(3), filename="a.png", deployment=deployment, source="api", actor=user
     )
     assert [type(image) for image in seen] != [bytes]
-    assert handover.pick_up(record.asset.sha256) is None, "taken away"
-    [again] = real(runtime.hold(deployment.model_version), [record.asset.read()])
-    assert isinstance(again, runtime.Scored)
+    assert pixel_cache.pick_up(record.asset.sha256) is None, "taken away"
+    [again] = real(scoring.hold(deployment.model_version), [record.asset.read()])
+    assert isinstance(again, scoring.Scored)
     assert record.score == again.score

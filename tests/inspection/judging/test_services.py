@@ -29,7 +29,7 @@ from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
 from records.assets.images import ImageRejected
@@ -84,9 +84,9 @@ def test_the_record_keeps_image_and_map(version: ModelVersion) -> None:
     restored = kept_map(record)
     assert restored.shape == (parts.SIDE, parts.SIDE), "the image's pixels, not the model's"
     assert restored.max() == pytest.approx(record.score, rel=1e-6)
-    held = runtime.hold(version)
-    [scored] = runtime.score(held, [parts.png(7, defective=True)])
-    assert isinstance(scored, runtime.Scored)
+    held = scoring.hold(version)
+    [scored] = scoring.score(held, [parts.png(7, defective=True)])
+    assert isinstance(scored, scoring.Scored)
     assert np.abs(restored - scored.map()).max() <= score_of(record) / 65535
     document = documents.inspection_document(record, anomaly_map="full")
     assert np.abs(np.array(document["anomaly_map"]) - restored).max() <= score_of(record) * 1e-6
@@ -204,8 +204,8 @@ def test_a_record_older_than_regions_and_p_value_is_accepted(version: ModelVersi
 # ---------------------------------------------------------------- where a part stands and where its defects lie
 def test_regions_are_found_in_the_pixels_of_the_image(version: ModelVersion) -> None:
     record = inspect(version, defective=True)
-    [scored] = runtime.score(runtime.hold(version), [parts.png(7, defective=True)])
-    assert isinstance(scored, runtime.Scored)
+    [scored] = scoring.score(scoring.hold(version), [parts.png(7, defective=True)])
+    assert isinstance(scored, scoring.Scored)
     labels, count = ndimage.label(scored.map() > record.threshold_value, structure=np.ones((3, 3)))
     assert record.region_count == count == len(regions_of(record))
     areas = ndimage.sum_labels(np.ones_like(labels), labels, range(1, count + 1))
@@ -231,7 +231,7 @@ def test_of_many_regions_fifty_are_listed_and_all_are_counted(
     spots = np.zeros((96, 96), np.float32)
     spots[::8, ::8] = 1000 + np.arange(144, dtype=np.float32).reshape(12, 12)
     spots[90:92, 90:93] = 500
-    monkeypatch.setattr(runtime.Scored, "map", lambda self: spots)
+    monkeypatch.setattr(scoring.Scored, "map", lambda self: spots)
     record = inspect(version, defective=True)
     assert (record.region_count, len(regions_of(record)), record.largest_region_px) == (145, 50, 6)
     assert [region["peak"] for region in regions_of(record)] == [1143.0 - index for index in range(50)]
@@ -247,8 +247,8 @@ def test_the_map_of_a_turned_part_lies_on_the_image(version: ModelVersion, monke
         return PreparedImage(original(self, image).pixels, Frame(96, 96, (0, 0, 96, 96), matrix))
 
     monkeypatch.setattr(Detector, "prepare", turned)
-    [scored] = runtime.score(runtime.hold(version), [parts.png(7, defective=True)])
-    assert isinstance(scored, runtime.Scored)
+    [scored] = scoring.score(scoring.hold(version), [parts.png(7, defective=True)])
+    assert isinstance(scored, scoring.Scored)
     expected = np.zeros((96, 96), np.float32)
     expected[20:84, 10:74] = np.rot90(scored.model_map, k=-1)
     assert np.abs(scored.map() - expected).max() <= 1e-4 * scored.score
@@ -379,7 +379,7 @@ def test_an_error_inside_the_model_ends_the_request(version: ModelVersion, monke
     def fail(*args: Any) -> None:
         raise MemoryError("no more")
 
-    monkeypatch.setattr(runtime, "score", fail)
+    monkeypatch.setattr(scoring, "score", fail)
     with pytest.raises(UserError, match="MemoryError"):
         inspect(version)
     assert InspectionRequest.objects.get().error_code == "inspection_failed"
@@ -415,14 +415,14 @@ def test_a_request_taken_away_while_it_is_judged_writes_nothing(
         part=services.PartContext(),
         patience=1,
     )
-    real = runtime.score
+    real = scoring.score
 
     def expire_meanwhile(*args: Any) -> Any:
         InspectionRequest.objects.update(deadline=timezone.now() - timedelta(seconds=1))
         worker.sweep_requests()
         return real(*args)
 
-    monkeypatch.setattr(runtime, "score", expire_meanwhile)
+    monkeypatch.setattr(scoring, "score", expire_meanwhile)
     worker.judge_request(request_id=request.pk, worker="slow")
     request.refresh_from_db()
     assert request.status == InspectionRequest.Status.EXPIRED

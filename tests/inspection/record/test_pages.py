@@ -21,8 +21,7 @@ from pypdf import PdfReader
 from inspection.history.filters import Filters
 from inspection.judging import services
 from inspection.models import Inspection, Review
-from inspection.record import pages as opened
-from inspection.record import similar
+from inspection.record import pages, similar
 from inspection.record.certificate import draw_certificate
 from inspection.reviews.services import record_review, undo_reviews
 from modelzoo.models import Deployment, ModelVersion
@@ -98,7 +97,7 @@ def test_a_score_far_out_leaves_room_for_the_good_parts() -> None:
     version = ModelVersion(held_out_scores=[1.0, 1.2, 1.4, 2.0])
     for score in (0.1, 1.3, 2.1, 2.4, 900.0):
         record = Inspection(model_version=version, score=score, threshold_value=2.0, outcome="good")
-        chart = opened.score_chart(record)
+        chart = pages.score_chart(record)
         assert chart
         assert sum(int(row[-1]) for row in chart.rows) == 4
         assert all(0 <= mark.at <= 100 for mark in chart.marks)
@@ -108,7 +107,7 @@ def test_a_score_far_out_leaves_room_for_the_good_parts() -> None:
         assert ("→" in labels) == (score == 900)
         threshold = next(mark.at for mark in chart.marks if mark.kind == "threshold")
         assert threshold > 20
-    assert opened.score_chart(Inspection(model_version=version, score=None, threshold_value=2.0)) is None
+    assert pages.score_chart(Inspection(model_version=version, score=None, threshold_value=2.0)) is None
 
 
 def test_each_role_gets_what_it_may(
@@ -143,10 +142,10 @@ def test_what_is_not_there_is_not_found(signed_in: Client) -> None:
 def test_newer_and_older_stay_within_the_filter(signed_in: Client, version: ModelVersion) -> None:
     records = [judge(version, seed, defective=seed % 2 == 1) for seed in range(4)]  # defective: 1 and 3
     good, outcome = records[2], "outcome=good"
-    assert opened.neighbours(good, Filters()) == (records[3].pk, records[1].pk)
-    assert opened.neighbours(good, Filters(outcome=("good",))) == (None, records[0].pk)
+    assert pages.neighbours(good, Filters()) == (records[3].pk, records[1].pk)
+    assert pages.neighbours(good, Filters(outcome=("good",))) == (None, records[0].pk)
     # The record need not be one of them.
-    assert opened.neighbours(good, Filters(outcome=("defective",))) == (records[3].pk, records[1].pk)
+    assert pages.neighbours(good, Filters(outcome=("defective",))) == (records[3].pk, records[1].pk)
     page = page_of(signed_in, good, f"?{outcome}")
     assert f'href="{address(records[0])}?{outcome}"' in page
     assert f'href="{reverse("history")}?{outcome}"' in page
@@ -158,8 +157,8 @@ def test_reviewed_records_follow_each_other_too(version: ModelVersion, operator:
     first, middle, last = (judge(version, seed) for seed in range(3))
     for record in (last, first):
         record_review(inspection=record, verdict="good", actor=operator)
-    assert opened.neighbours(middle, Filters(overruled=True)) == (last.pk, first.pk)
-    assert opened.neighbours(first, Filters(reviewer=operator)) == (last.pk, None)
+    assert pages.neighbours(middle, Filters(overruled=True)) == (last.pk, first.pk)
+    assert pages.neighbours(first, Filters(reviewer=operator)) == (last.pk, None)
 
 
 def test_a_filter_that_is_none_leads_nowhere(signed_in: Client, version: ModelVersion) -> None:
@@ -175,7 +174,7 @@ def test_the_same_part_is_shown_with_its_other_inspections(signed_in: Client, re
     assert "This is its only inspection." in page_of(signed_in, record)
     again = judge(record.model_version, 5, serial_number="SN-1")
     judge(record.model_version, 6, serial_number="SN-2")
-    assert opened.same_part(record) == [again]
+    assert pages.same_part(record) == [again]
     assert address(again) in page_of(signed_in, record)
 
 
@@ -386,7 +385,7 @@ def test_a_removed_image_is_said_to_be_so(signed_in: Client, administrator: User
     page = page_of(signed_in, record)
     assert address(record, "inspection-overlay") not in page
     assert "The anomaly map was removed by retention" in page
-    assert similar.similar(opened.open_record(record.pk)) == []
+    assert similar.similar(pages.open_record(record.pk)) == []
 
 
 # ---------------------------------------------------------------- the certificate
@@ -423,8 +422,8 @@ def test_a_certificate_says_what_the_record_says(signed_in: Client, operator: Us
 
 
 def test_the_same_certificate_twice_is_the_same_file(record: Inspection) -> None:
-    shown = opened.open_record(record.pk)
-    same: dict[str, Any] = {"reviews": [], "event": opened.recorded_by(shown), "at": record.created_at, "by": "olga"}
+    shown = pages.open_record(record.pk)
+    same: dict[str, Any] = {"reviews": [], "event": pages.recorded_by(shown), "at": record.created_at, "by": "olga"}
     first, second = (draw_certificate(shown, **same) for _ in range(2))
     assert first == second
     assert "the verdict is the model's alone" in text_of(first)
@@ -433,9 +432,9 @@ def test_the_same_certificate_twice_is_the_same_file(record: Inspection) -> None
 def test_a_certificate_of_many_words_has_more_pages(operator: User, record: Inspection) -> None:
     for _ in range(12):
         record_review(inspection=record, verdict="defective", actor=operator, comment="word " * 390)
-    shown = opened.open_record(record.pk)
+    shown = pages.open_record(record.pk)
     made = draw_certificate(
-        shown, reviews=opened.reviews_of(shown), event=opened.recorded_by(shown), at=record.created_at, by="olga"
+        shown, reviews=pages.reviews_of(shown), event=pages.recorded_by(shown), at=record.created_at, by="olga"
     )
     assert len(PdfReader(io.BytesIO(made)).pages) > 2
     assert text_of(made).count("word") == 12 * 390

@@ -25,7 +25,7 @@ from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage, Preprocessing
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_input_checks
@@ -264,9 +264,9 @@ def carry_out(run: TrainingRun) -> ModelVersion:
 
 
 def scores(version: ModelVersion, pictures: list[bytes]) -> np.ndarray:
-    runtime.forget()
-    results = runtime.score(runtime.hold(version), pictures)
-    return np.array([result.score for result in results if isinstance(result, runtime.Scored)])
+    scoring.forget()
+    results = scoring.score(scoring.hold(version), pictures)
+    return np.array([result.score for result in results if isinstance(result, scoring.Scored)])
 
 
 @pytest.mark.usefixtures("_one_connection", "unchecked")

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from inspection.models import Inspection, InspectionRequest
-from inspection.watching import services as watching
+from inspection.watching import services
 from inspection.watching.services import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
 from jobs import broker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from records.assets.storage import StorageFailed
 from records.models import AuditEvent
 from tests import parts
@@ -196,7 +196,7 @@ def test_images_are_told_by_their_content(watch: Watch, folder: Path) -> None:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The watcher's sense of time, in seconds that the test lets pass."""
     moment = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: moment.now, time=time.time))
+    monkeypatch.setattr(services, "time", SimpleNamespace(monotonic=lambda: moment.now, time=time.time))
     return moment
 
 
@@ -347,7 +347,7 @@ def test_marked_files_are_not_read_again_until_they_change(
     assert said["inspection_id"] == str(Inspection.objects.get().pk)
     assert json.loads((folder / "bad.png.inspected.json").read_text())["code"] == "not_an_image"
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "read_file", _interrupted)
+        patch.setattr(services, "read_file", _interrupted)
         assert watched(watch) == []
     drop(folder, "a.png", 5)
     assert briefly(watched(watch)) == [("a.png", "inspected")]
@@ -455,15 +455,15 @@ def test_an_image_that_cannot_be_judged_is_put_aside_alone(
     watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drop(folder, "a.png", 1)
-    real = runtime.score
+    real = scoring.score
 
     def fail(held: Any, images: Any) -> Any:
         raise RuntimeError("poison")
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime, "score", fail)
+        patch.setattr(scoring, "score", fail)
         assert [one.says["code"] for one in watched(watch)] == ["inspection_failed"]
-    assert runtime.score is real
+    assert scoring.score is real
     assert (folder / "failed" / "a.png").exists()
     (folder / "failed" / "a.png").rename(folder / "a.png")
     assert briefly(watched(watch)) == [("a.png", "inspected")], "put back by hand it gets another try"
@@ -472,13 +472,13 @@ def test_an_image_that_cannot_be_judged_is_put_aside_alone(
 @working
 def test_a_file_that_grows_while_it_is_read_waits(watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drop(folder, "a.png")
-    real = watching.read_file
+    real = services.read_file
 
     def growing(path: Path) -> Any:
         data, seen = real(path)
         return data[:-1], seen
 
-    monkeypatch.setattr(watching, "read_file", growing)
+    monkeypatch.setattr(services, "read_file", growing)
     assert watched(watch) == []
     assert names(folder) == ["a.png"]
     assert not InspectionRequest.objects.exists()
@@ -489,7 +489,7 @@ def test_a_file_written_anew_while_it_is_judged_is_not_moved(
     watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = drop(folder, "a.png", 1)
-    real = watching.inspect_image
+    real = services.inspect_image
 
     def overwritten(**options: Any) -> Inspection:
         record = real(**options)
@@ -498,7 +498,7 @@ def test_a_file_written_anew_while_it_is_judged_is_not_moved(
         return record
 
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "inspect_image", overwritten)
+        patch.setattr(services, "inspect_image", overwritten)
         (handled,) = watched(watch)
     assert handled.now_at == ""
     assert names(folder) == ["a.png"]
@@ -536,7 +536,7 @@ def test_trouble_with_one_file_is_told_once_and_tried_again(
         return real(path, *args)
 
     clock = SimpleNamespace(monotonic=lambda: 1000.0)
-    monkeypatch.setattr(watching, "time", clock)
+    monkeypatch.setattr(services, "time", clock)
     watcher = Watcher(watch, print)
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", open_but_a)
@@ -625,7 +625,7 @@ def test_without_a_model_it_waits(watch: Watch, folder: Path) -> None:
     [
         (OperationalError("gone"), "The database does not answer"),
         (StorageFailed("The file could not be stored."), "could not be stored"),
-        (runtime.ModelUnusable("It cannot be loaded."), "cannot be loaded"),
+        (scoring.ModelUnusable("It cannot be loaded."), "cannot be loaded"),
     ],
 )
 def test_trouble_of_the_system_leaves_files_alone(
@@ -636,7 +636,7 @@ def test_trouble_of_the_system_leaves_files_alone(
 
     drop(folder, "a.png")
     with monkeypatch.context() as patch:
-        patch.setattr(watching, "inspect_image", fail)
+        patch.setattr(services, "inspect_image", fail)
         with pytest.raises(NotNow, match=sentence):
             watched(watch)
     assert names(folder) == ["a.png"]
@@ -661,7 +661,7 @@ def test_a_database_that_went_away_is_asked_again(request: pytest.FixtureRequest
     keeper.close()
     connection.health_check_done = True  # type: ignore[attr-defined]  # it went away after it was looked at
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "close_old_connections", lambda: None)
+        patch.setattr(services, "close_old_connections", lambda: None)
         with pytest.raises(NotNow, match="The database does not answer"):
             list(watcher.round())
     assert names(folder) == ["a.png"]

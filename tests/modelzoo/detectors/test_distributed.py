@@ -83,7 +83,7 @@ def test_a_batch_is_shared_out_whole() -> None:
 
 
 def test_more_processes_than_images_in_a_batch_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    from modelzoo.detectors.autoencoder import detector as autoencoder
+    from modelzoo.detectors.autoencoder import detector
 
     class Alone:
         def __enter__(self) -> ProcessGroup:
@@ -92,6 +92,6 @@ def test_more_processes_than_images_in_a_batch_is_a_sentence(monkeypatch: pytest
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(autoencoder.distributed, "joined", lambda device: Alone())
+    monkeypatch.setattr(detector.distributed, "joined", lambda device: Alone())
     with pytest.raises(DetectorError, match="9 processes cannot share batches of 5 images"):
         registry.create("autoencoder", device="cpu", **OPTIONS).fit(TensorSource(textured(18, 64, 96)))

@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.db import IntegrityError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.services import activate, request_deployment
 
@@ -55,7 +55,7 @@ def test_the_database_knows_the_names(version: ModelVersion, fields: dict[str, s
 
 def test_what_was_chosen_is_kept(version: ModelVersion) -> None:
     asked = request_deployment(version=version, device="cpu", precision="auto", actor=None)
-    held = runtime.hold(version, **asked.how)
+    held = scoring.hold(version, **asked.how)
     assert activate(deployment=asked, device=held.device, worker="test", choice=held.scorer.choice)
     asked.refresh_from_db()
     assert asked.precision_chosen == held.scorer.choice["precision"]
@@ -69,11 +69,11 @@ def test_what_an_engine_builds_is_kept_for_the_next_worker(
     for name in ("onnxscript", "onnxruntime"):
         pytest.importorskip(name)
     settings.VAR_DIR = tmp_path / "var"
-    runtime.forget()
-    runtime.hold(version, runtime="onnxruntime", precision="fp32")
+    scoring.forget()
+    scoring.hold(version, runtime="onnxruntime", precision="fp32")
     [kept] = (settings.VAR_DIR / "engines" / version.artifact_sha256).iterdir()
     assert kept.name.startswith("fp32-")
-    runtime.forget()
+    scoring.forget()
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from django.db import DatabaseError, connection, transaction
 
 from common.context import acting
 from common.errors import Conflict, UserError
-from inspection.judging import services as inspecting
+from inspection.judging import services
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
-from records.audit import selectors as audit_selectors
+from records.audit import selectors
 from records.audit.chain.audited_rows import verify_records
 from records.audit.chain.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
 from records.audit.chain.hashes import GENESIS
@@ -258,14 +258,14 @@ def test_a_removed_checkpoint_is_found() -> None:
 def test_what_is_written_while_the_chain_is_verified_is_no_break(monkeypatch: pytest.MonkeyPatch, verify: Any) -> None:
     write(2)
     seal()
-    usual = audit_selectors.sealed
+    usual = selectors.sealed
 
     def meanwhile(*given: Any) -> Any:
         write(1)
         seal()
         return usual(*given)
 
-    monkeypatch.setattr(audit_selectors, "sealed", meanwhile)
+    monkeypatch.setattr(selectors, "sealed", meanwhile)
     report = verify()
     assert (report.events, report.checkpoints, report.broken_at) == (3, 1, None), report.reason
 
@@ -326,9 +326,9 @@ def test_checkpoints_stay(table: str) -> None:
 # ---------------------------------------------------------------- rows and what their events say
 @pytest.fixture
 def reviewed(version: ModelVersion, user: User) -> Inspection:
-    part = inspecting.PartContext(lot="L7", station="east")
+    part = services.PartContext(lot="L7", station="east")
     for seed, defective in ((7, True), (8, False)):
-        record = inspecting.inspect_here(
+        record = services.inspect_here(
             data=parts.png(seed, defective=defective), filename="a.png", version=version, source="command", actor=user,
             part=part,
         )  # fmt: skip

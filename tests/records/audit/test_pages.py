@@ -22,7 +22,7 @@ from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
 from modelzoo.models import ModelVersion
 from modelzoo.services import activate, request_deployment, set_threshold
-from records.audit import selectors as audit_selectors
+from records.audit import selectors
 from records.audit.services import audit, make_checkpoint
 from records.audit.verification import request_verification, sweep_verifications, work_on_verification
 from records.models import AuditEvent, AuditVerification
@@ -255,19 +255,19 @@ def test_only_the_newest_are_verified_at_once(auditor: User) -> None:
     happen(8)
     with without_any_triggers():
         AuditEvent.objects.filter(sequence=2).update(actor_name="mallory")
-    assert audit_selectors.verify_latest(5).broken_at is None
-    assert audit_selectors.verify_latest(5).events == 5
-    assert audit_selectors.verify_latest(8).broken_at == 2
+    assert selectors.verify_latest(5).broken_at is None
+    assert selectors.verify_latest(5).events == 5
+    assert selectors.verify_latest(8).broken_at == 2
 
 
 def test_values_to_choose_from_are_found_step_by_step(user: User) -> None:
-    assert audit_selectors.values_of("kind") == []
+    assert selectors.values_of("kind") == []
     happen(3, kind="b.done")
     happen(2, kind="a.done", actor=user)
-    assert audit_selectors.values_of("kind") == ["a.done", "b.done"]
-    assert audit_selectors.values_of("actor_name") == ["olga", "system"]
+    assert selectors.values_of("kind") == ["a.done", "b.done"]
+    assert selectors.values_of("actor_name") == ["olga", "system"]
     with pytest.raises(ValueError, match="hash"):
-        audit_selectors.values_of("hash")
+        selectors.values_of("hash")
 
 
 def test_the_number_of_queries_does_not_grow(audrey: Client, user: User) -> None:
@@ -357,13 +357,13 @@ def test_a_verification_that_was_left_behind_is_begun_anew(auditor: User, monkey
 def test_a_verification_that_lost_its_claim_writes_nothing(auditor: User, monkeypatch: pytest.MonkeyPatch) -> None:
     happen(3)
     job, _ = request_verification(actor=auditor)
-    walk = audit_selectors.walk
+    walk = selectors.walk
 
     def taken_over(*args: Any, **options: Any) -> Any:
         AuditVerification.objects.filter(pk=job.pk).update(claim=uuid.uuid4())
         return walk(*args, **options)
 
-    monkeypatch.setattr(audit_selectors, "walk", taken_over)
+    monkeypatch.setattr(selectors, "walk", taken_over)
     assert not work_on_verification(verification_id=job.pk)
     assert AuditVerification.objects.get(pk=job.pk).status == "running"
     assert not AuditEvent.objects.filter(kind="audit.verified").exists()

@@ -22,7 +22,7 @@ from records.models import AuditEvent
 from tests import scores
 from tests.scores import Part
 from tests.versions import serve
-from tuning.what_if import pages as previews
+from tuning.what_if import pages
 from tuning.what_if.pages import Asked
 from tuning.what_if.selectors import what_if
 
@@ -125,7 +125,7 @@ def test_no_threshold_is_written_with_digits_that_mean_nothing(signed_in: Client
 
 
 def tiles_of(version: ModelVersion, threshold: float) -> dict[str, str]:
-    tiles = previews.preview(version, Asked(threshold), whole=False)["tiles"]
+    tiles = pages.preview(version, Asked(threshold), whole=False)["tiles"]
     return {tile["words"]: tile["now"] for tile in tiles}
 
 
@@ -153,8 +153,8 @@ def test_what_a_threshold_would_reject_is_not_taken_for_what_was_rejected(
     page = text(signed_in.get(address(judged)))
     assert "At 4.40, in force" in page
     assert "What these parts would come to at 4.40, whichever threshold each was judged at." in page
-    [tile] = [row for row in previews.preview(judged, Asked(), whole=False)["tiles"] if "rejected" in row["words"]]
-    a_day = previews.preview(judged, Asked(), whole=False)["found"]["period"]["days"]
+    [tile] = [row for row in pages.preview(judged, Asked(), whole=False)["tiles"] if "rejected" in row["words"]]
+    a_day = pages.preview(judged, Asked(), whole=False)["found"]["period"]["days"]
     assert tile["now"] == f"{5 / a_day:.3g}"
     assert tile["beside"] == f"{4 / a_day:.3g} were, as recorded"
     assert tile["beside"] in page
@@ -244,8 +244,8 @@ def test_queries_do_not_grow_and_the_slider_asks_less(
 
 
 def test_only_the_newest_inspections_are_looked_at(judged: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previews, "MOST", 5)
-    shown = previews.preview(judged, Asked(), whole=True)
+    monkeypatch.setattr(pages, "MOST", 5)
+    shown = pages.preview(judged, Asked(), whole=True)
     assert shown["found"]["total"] == 5
     assert shown["volume"].startswith("The newest 5 inspections")
 
@@ -273,16 +273,16 @@ def test_a_value_is_applied_with_its_reason_and_its_figures(
 def test_a_suggestion_from_few_reviews_says_so(signed_in: Client, judged: ModelVersion) -> None:
     found = what_if(Filters(), presets=True)["asked"]["reviewed"]["confusion"]
     defective = found["tp"] + found["fn"]
-    assert defective < previews.LEAST_REVIEWED
-    presets = {row["method"]: row for row in previews.preview(judged, Asked(), whole=True)["presets"]}
-    lack = f"needs at least {previews.LEAST_REVIEWED} reviewed defective parts ({defective} so far)"
+    assert defective < pages.LEAST_REVIEWED
+    presets = {row["method"]: row for row in pages.preview(judged, Asked(), whole=True)["presets"]}
+    lack = f"needs at least {pages.LEAST_REVIEWED} reviewed defective parts ({defective} so far)"
     assert presets["best_f1"]["caution"] == f"not to be relied on: it {lack}"
     assert presets["percentile"]["caution"] == ""
     assert text(signed_in.get(address(judged))).count(f"not to be relied on: it {lack}") == 1
 
 
 def test_a_suggestion_keeps_its_method_as_long_as_it_is_its_value(signed_in: Client, judged: ModelVersion) -> None:
-    presets = previews.preview(judged, Asked(), whole=True)["presets"]
+    presets = pages.preview(judged, Asked(), whole=True)["presets"]
     best = next(row for row in presets if row["method"] == "best_f1")
     assert decide(signed_in, judged, value=best["exact"], method="best_f1").status_code == 302
     made = threshold_in_force(judged.pk)
@@ -306,7 +306,7 @@ def test_a_revision_with_odd_parameters_is_shown_by_its_method_alone(
 ) -> None:
     given = parameters | ({"percentile": None} if parameters and method == "percentile" else {})
     made = set_threshold(version=judged, value=6.0, method=method, parameters=given, reason="odd", actor=None)
-    assert previews.method_text(made) == made.get_method_display()
+    assert pages.method_text(made) == made.get_method_display()
     assert "odd" in text(signed_in.get(address(judged)))
 
 

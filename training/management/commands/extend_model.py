@@ -7,7 +7,7 @@ from typing import Any
 
 from modelzoo.selectors import find_version
 from training.datasets.imports import find_dataset
-from training.runs import services as runs_services
+from training.runs import services
 from training.runs.command_line import RunCommand
 
 
@@ -27,7 +27,7 @@ class Command(RunCommand):
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
-        run = runs_services.request_extension(
+        run = services.request_extension(
             version=find_version(wanted=options["model_version"], category=options["category"]),
             dataset=find_dataset(options["dataset"]),
             actor=None,

