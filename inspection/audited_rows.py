@@ -1,15 +1,15 @@
-"""Reads: inspections and reviews as their audit events must tell them, for `verify_audit --records`."""
+"""Reads: what the audit events of inspections and reviews must say, for `verify_audit --records`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from inspection.models import Inspection, Review
-from records.audit.chain.audited_rows import Attested, fingerprint
+from records.audit.chain.audited_rows import AuditedRows, row_hash
 
 
-def said_of_inspection(inspection: Inspection) -> dict[str, Any]:
-    """`after` of `inspection.recorded`. `row` vouches for the rest: lot, serial number, operator, time, ..."""
+def expected_inspection(inspection: Inspection) -> dict[str, Any]:
+    """`after` of `inspection.recorded`. `row` covers the other fields: lot, serial number, operator, time, ..."""
     return {
         "image": inspection.asset.sha256,
         "filename": inspection.filename,
@@ -22,11 +22,11 @@ def said_of_inspection(inspection: Inspection) -> dict[str, Any]:
         "p_value": inspection.p_value,
         "regions": inspection.region_count,
         "map": inspection.map.sha256 if inspection.map else None,
-        "row": fingerprint(inspection),
+        "row": row_hash(inspection),
     }
 
 
-def said_of_review(review: Review) -> dict[str, Any]:
+def expected_review(review: Review) -> dict[str, Any]:
     """What `after` of `review.recorded` says of the review itself."""
     return {
         "inspection": str(review.inspection_id),
@@ -37,19 +37,19 @@ def said_of_review(review: Review) -> dict[str, Any]:
         "comment": review.comment,
         "regions": review.regions,
         "undoes": review.undoes_id,
-        "row": fingerprint(review),
+        "row": row_hash(review),
     }
 
 
-INSPECTIONS = Attested(
+INSPECTIONS = AuditedRows(
     kind="inspection.recorded",
     object_type=Inspection._meta.label_lower,
     rows=lambda: Inspection.objects.select_related("asset", "map"),
-    said=said_of_inspection,
+    expected_after=expected_inspection,
 )
-REVIEWS = Attested(
+REVIEWS = AuditedRows(
     kind="review.recorded",
     object_type=Review._meta.label_lower,
     rows=Review.objects.all,
-    said=said_of_review,
+    expected_after=expected_review,
 )

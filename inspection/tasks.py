@@ -59,6 +59,6 @@ def warm(self: Task) -> None:
     """At the start of a worker: hold what is in force, so that the first image does not wait for it."""
     for deployment in active_deployments():
         try:
-            scoring.hold(deployment.model_version, **deployment.how)
+            scoring.load_model(deployment.model_version, **deployment.runtime_options)
         except UserError as error:
             log.error("Worker %s cannot hold %s: %s", _name(self), deployment.model_version, error)

@@ -1,29 +1,29 @@
-"""Reads: thresholds as their audit events must tell them, for `verify_audit --records`."""
+"""Reads: what the audit events of thresholds must say, for `verify_audit --records`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from modelzoo.models import ModelVersion, Threshold
-from records.audit.chain.audited_rows import Attested, fingerprint
+from records.audit.chain.audited_rows import AuditedRows, row_hash
 
 
-def said_of_threshold(threshold: Threshold) -> dict[str, Any]:
-    """`after` of `threshold.set`, whose object is the model version. `row` vouches for parameters, evidence, author."""
+def expected_threshold(threshold: Threshold) -> dict[str, Any]:
+    """`after` of `threshold.set`, whose object is the model version. `row` covers parameters, evidence, author."""
     return {
         "revision": threshold.revision,
         "value": threshold.value,
         "method": threshold.method,
         "reason": threshold.reason,
-        "row": fingerprint(threshold),
+        "row": row_hash(threshold),
     }
 
 
-THRESHOLDS = Attested(
+THRESHOLDS = AuditedRows(
     kind="threshold.set",
     object_type=ModelVersion._meta.label_lower,
     rows=Threshold.objects.all,
-    said=said_of_threshold,
+    expected_after=expected_threshold,
     object_id="model_version_id",
-    by=("revision",),
+    key_fields=("revision",),
 )

@@ -318,6 +318,6 @@ class Deployment(models.Model):
         return f"{self.model_version} on {self.device or self.device_requested}: {self.status}"
 
     @property
-    def how(self) -> dict[str, str]:
+    def runtime_options(self) -> dict[str, str]:
         """Device, runtime and precision that were asked for, as `modelzoo.loading.scoring.hold` takes them."""
         return {"device": self.device_requested, "runtime": self.runtime, "precision": self.precision}

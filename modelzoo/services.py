@@ -16,7 +16,7 @@ from common.errors import Conflict, UserError
 from common.names import ascii_name, normalised
 from common.rights import Right, require
 from jobs import broker
-from modelzoo.audited_rows import said_of_threshold
+from modelzoo.audited_rows import expected_threshold
 from modelzoo.detectors.preprocessing.input_rules import ACTIONS, CHECKS, TOLERANCES, InputRules
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
@@ -209,7 +209,7 @@ def append_threshold(
         subject=version,
         actor=actor,
         before=last and {"revision": last.revision, "value": last.value},
-        after=said_of_threshold(threshold),
+        after=expected_threshold(threshold),
     )
     return threshold
 
@@ -308,7 +308,7 @@ def request_deployment(
             "kind": kind,
             "reason": reason,
             **({"threshold": threshold, "threshold_reason": threshold_reason} if threshold is not None else {}),
-            **deployment.how,
+            **deployment.runtime_options,
         },
     )
     return deployment

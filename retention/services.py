@@ -23,7 +23,7 @@ from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from modelzoo.models import Category
 from modelzoo.services import actor_id, needed_reason
-from records.audit.services import Actor, audit, hold_chain
+from records.audit.services import Actor, audit, lock_audit_chain
 from records.models import Asset
 from retention import leftovers, selectors
 from retention.models import RetentionPolicy, RetentionRun
@@ -259,9 +259,9 @@ def _discard(run: RetentionRun, claim: Claim[RetentionRun], ids: Sequence[int]) 
     """Mark files as discarded, with the audit events that name them; they are deleted once that is committed.
 
     They are locked first and judged again then: nobody can begin to use one any more, and who began before is seen.
-    What somebody uses at this moment is not waited for. The chain comes before the files: see `hold_chain`.
+    What somebody uses at this moment is not waited for. The chain comes before the files: see `lock_audit_chain`.
     """
-    hold_chain()
+    lock_audit_chain()
     if run.policy is not None and selectors.policy_in_force(run.policy.category) != run.policy:
         raise Conflict(
             f"Revision {run.policy.revision} was replaced while it was carried out; the rest is kept.",

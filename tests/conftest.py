@@ -195,12 +195,12 @@ def trained_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PaDiM that was really fitted on made-up parts, as an artifact; shared by all tests, copied by `version`."""
     from modelzoo.detectors import artifacts, registry
     from modelzoo.detectors.image_source import FileImageSource
-    from records.assets.images import GateLimits, open_rgb
+    from records.assets.images import UploadLimits, open_rgb
 
     root = parts.write_dataset(tmp_path_factory.mktemp("parts") / "disc", good=0, bad=0)
     detector = registry.create("padim", backbone="efficientnet_lite0", image_size=64, n_features=20, device="cpu")
     files = sorted((root / "train" / "good").glob("*.png"))
-    source = FileImageSource(files, detector.preprocessing, open_image=lambda path: open_rgb(path, GateLimits()))
+    source = FileImageSource(files, detector.preprocessing, open_image=lambda path: open_rgb(path, UploadLimits()))
     detector.fit(source)
     target = tmp_path_factory.mktemp("artifact") / "padim"
     artifacts.save(detector, target, metadata={})
@@ -298,7 +298,7 @@ def _forget() -> Iterator[None]:
     yield
     from modelzoo.loading import scoring
 
-    scoring.forget()
+    scoring.unload_models()
     cache.clear()
 
 

@@ -94,8 +94,8 @@ class RescoringRun(LeasedJob):
         return f"rescoring {self.id} with {self.model_version}"
 
     @property
-    def how(self) -> dict[str, str]:
-        """Device, runtime and precision that were asked for, as `modelzoo.loading.scoring.hold` takes them."""
+    def runtime_options(self) -> dict[str, str]:
+        """Device, runtime and precision that were asked for, as `modelzoo.loading.scoring.load_model` takes them."""
         return {"device": self.device_requested, "runtime": self.runtime, "precision": self.precision}
 
 

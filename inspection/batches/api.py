@@ -28,10 +28,7 @@ from common.database import UNAVAILABLE
 from common.errors import UserError
 from common.rights import Right
 from inspection.batches import documents as batches_documents
-from inspection.batches import gathering
-from inspection.batches import reports as batch_reports
-from inspection.batches import selectors as batches_selectors
-from inspection.batches import services as batches
+from inspection.batches import gathering, reports, selectors, services
 from inspection.batches.serializers import (
     BatchOutput,
     BatchReportOutput,
@@ -102,9 +99,7 @@ class BatchesView(ApiView):
         status = given.get("status", "")
         if status and status not in BatchRun.Status.values:
             refuse("status", f"must be one of {', '.join(BatchRun.Status.values)}")
-        found = batches_selectors.batches(
-            status=status, since=filters.since, until=filters.until, category=filters.category
-        )
+        found = selectors.batches(status=status, since=filters.since, until=filters.until, category=filters.category)
         page = read_page(found, request, ordering=("-created_at", "-id"))
         return page.response(batches_documents.summaries(page.rows))
 
@@ -117,7 +112,7 @@ def _ask_for_batch(request: Request) -> Response:
     given = _given(request)
     key = request.headers.get(HEADER)
     asked_for = _fingerprint(given) if key is not None else ""
-    batch = batches.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
+    batch = services.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
     if batch is None:
         deployment = deployment_in_force(given["category"])
         gathered = gathering.gather(
@@ -128,7 +123,7 @@ def _ask_for_batch(request: Request) -> Response:
             actor=request.user,
         )
         try:
-            batch = batches.request_batch(
+            batch = services.request_batch(
                 items=gathered.items,
                 name=gathered.name,
                 folder=gathered.folder,
@@ -141,12 +136,12 @@ def _ask_for_batch(request: Request) -> Response:
                 asked_for=asked_for,
             )
         except UNAVAILABLE as error:  # perhaps while it was committed
-            raise batches.BatchOutcomeUnknown(None) from error
+            raise services.BatchOutcomeUnknown(None) from error
     try:
         over = _await(batch, given["wait"])
         document = batches_documents.batch_document(batch, anomaly_map=given["anomaly_map"])
     except UNAVAILABLE as error:
-        raise batches.BatchOutcomeUnknown(batch) from error
+        raise services.BatchOutcomeUnknown(batch) from error
     headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
     return Response(document, status=200 if over else 202, headers=headers)
 
@@ -162,10 +157,10 @@ def _await(batch: BatchRun, seconds: float) -> bool:
     places = _waiting_places()
     if seconds and places.acquire(blocking=False):
         try:
-            return batches.await_batch(batch, seconds=seconds)
+            return services.await_batch(batch, seconds=seconds)
         finally:
             places.release()
-    return batches.await_batch(batch, seconds=0)
+    return services.await_batch(batch, seconds=0)
 
 
 def _given(request: Request) -> dict[str, Any]:
@@ -220,7 +215,7 @@ class BatchView(ApiView):
         results = request.query_params.get("results", "yes")
         if results not in ("yes", "no"):
             raise UserError("results must be yes or no.", code="invalid")
-        batch = batches_selectors.find_batch(batch_id)
+        batch = selectors.find_batch(batch_id)
         return Response(batches_documents.batch_document(batch, anomaly_map=form, results=results == "yes"))
 
 
@@ -237,13 +232,13 @@ class CancelBatchView(ApiView):
     )
     def post(self, request: Request, batch_id: uuid.UUID) -> Response:
         parsed(NoInput, request.data)
-        batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
+        batch = services.cancel_batch(batch_id=batch_id, actor=request.user)
         # 202: a worker is at it, and stops after its slice.
         status = 202 if batch.is_open else 200
         return Response(batches_documents.summaries([batch])[0], status=status)
 
 
-@method_decorator(csp(batch_reports.HTML_POLICY), name="dispatch")
+@method_decorator(csp(reports.HTML_POLICY), name="dispatch")
 class BatchReportView(ApiView):
     """The report of a batch: a table, a document, or a page to print. Partial, and saying so, while it is not over."""
 
@@ -251,7 +246,7 @@ class BatchReportView(ApiView):
     content_negotiation_class = OneForm
 
     @extend_schema(
-        parameters=[OpenApiParameter("format", str, enum=list(batch_reports.FORMS), default="json"), DIALECT],
+        parameters=[OpenApiParameter("format", str, enum=list(reports.FORMS), default="json"), DIALECT],
         responses={
             (200, "application/json"): BatchReportOutput,
             (200, "text/csv"): OpenApiTypes.STR,
@@ -263,7 +258,7 @@ class BatchReportView(ApiView):
     def get(self, request: Request, batch_id: uuid.UUID) -> HttpResponseBase:
         form = request.query_params.get("format", "json")
         dialect = request.query_params.get("dialect", "")
-        report = batch_reports.batch_report(batches_selectors.find_batch(batch_id), form=form, dialect=dialect)
+        report = reports.batch_report(selectors.find_batch(batch_id), form=form, dialect=dialect)
         response = StreamingHttpResponse(report.content, content_type=report.media_type)
         place = "inline" if form == "html" else "attachment"
         response["Content-Disposition"] = f'{place}; filename="{report.filename}"'

@@ -18,7 +18,7 @@ from records.assets.file_tree import (
     NO_IMAGE,
     UNFINISHED,
     UNREADABLE,
-    LeftOut,
+    SkippedFiles,
     is_image,
     is_inside,
     is_unfinished,
@@ -26,7 +26,7 @@ from records.assets.file_tree import (
     walk,
 )
 from records.assets.images import ImageRejected, check_size, format_in_name
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 
 _ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have
 
@@ -74,7 +74,7 @@ class FolderListing:
     """The images of a folder: their paths below it, in order, and what was left out."""
 
     images: list[str]
-    left_out: LeftOut
+    left_out: SkippedFiles
 
 
 def images_in(folder: Path) -> FolderListing:
@@ -85,7 +85,7 @@ def images_in(folder: Path) -> FolderListing:
     """
     most = settings.BATCH_MAX_ZIP_FILES
     images: list[str] = []
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     roots = [Path(root).resolve() for root in settings.BATCH_ROOTS]
     try:
         for looked_at, path in enumerate(walk(folder, left_out)):
@@ -159,8 +159,8 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
             seen = os.fstat(descriptor)
             if not stat.S_ISREG(seen.st_mode):
                 raise FileUnreadable("It is no regular file. It was not read.")
-            check_size(seen.st_size, gate_limits())
-            # It may be growing: the gate refuses one byte too many.
+            check_size(seen.st_size, upload_limits())
+            # It may be growing: upload validation refuses one byte too many.
             return file.read(settings.MAX_FILE_SIZE + 1), seen
     except OSError as error:
         raise _unreadable(error) from error

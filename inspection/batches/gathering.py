@@ -15,10 +15,10 @@ from PIL import Image
 from common.errors import UserError
 from common.rights import Right, require
 from inspection.batches import folders
-from modelzoo.loading import scoring as runtime
-from records.assets.file_tree import LeftOut
-from records.assets.images import GatedImage, ImageRejected, clean_name, pass_gate
-from records.assets.selectors import gate_limits
+from modelzoo.loading import scoring
+from records.assets.file_tree import SkippedFiles
+from records.assets.images import ImageFacts, ImageRejected, check_image, clean_name
+from records.assets.selectors import upload_limits
 from records.assets.services import report_refusal, store_image
 from records.audit.services import Actor
 from records.models import Asset
@@ -55,8 +55,8 @@ def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor, in_archiv
         elif isinstance(passed, Exception):
             raise passed
         else:
-            asset = store_image(data=data, gated=passed.gated)
-            items.append(BatchItem(filename=passed.gated.clean_name, path=path, asset=asset))
+            asset = store_image(data=data, facts=passed.facts)
+            items.append(BatchItem(filename=passed.facts.clean_name, path=path, asset=asset))
     return items
 
 
@@ -65,7 +65,7 @@ def _kept_path(path: str) -> str:
     return "".join(character for character in path if character.isprintable())[:_LONGEST_PATH]
 
 
-def items_in(folder: Path) -> tuple[list[BatchItem], LeftOut]:
+def items_in(folder: Path) -> tuple[list[BatchItem], SkippedFiles]:
     """The images of a folder, not read yet, and what was left out; see `inspection.batches.folders`."""
     listing = folders.images_in(folder)
     return [_item_at(path) for path in listing.images], listing.left_out
@@ -82,23 +82,23 @@ def _item_at(path: str) -> BatchItem:
 
 @dataclass(frozen=True)
 class ValidatedImage:
-    """An image that passed the gate: its bytes, what is known of it, and its pixels."""
+    """An image that passed upload validation: its bytes, what is known of it, and its pixels."""
 
     data: bytes
-    gated: GatedImage
+    facts: ImageFacts
     pixels: Image.Image
 
 
 def validate_image(file: tuple[str, bytes]) -> ValidatedImage:
     name, data = file
-    gated, pixels = pass_gate(data, name, gate_limits())
-    return ValidatedImage(data, gated, pixels)
+    facts, pixels = check_image(data, name, upload_limits())
+    return ValidatedImage(data, facts, pixels)
 
 
 def validate_images(
     look: Callable[[T], ValidatedImage], files: Iterable[T]
 ) -> Iterator[tuple[T, ValidatedImage | Exception]]:
-    """Each file and what the gate says, decoded by as many threads as there are cores, a few at a time."""
+    """Each file and what upload validation says, decoded by as many threads as there are cores, a few at a time."""
 
     def outcome(file: T) -> ValidatedImage | Exception:
         try:
@@ -108,7 +108,7 @@ def validate_images(
 
     waiting = iter(files)
     while together := list(islice(waiting, _GATED_TOGETHER)):
-        yield from zip(together, runtime.in_threads(outcome, together), strict=True)
+        yield from zip(together, scoring.in_threads(outcome, together), strict=True)
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def gather(
         # Read once before anything of it is kept: damage may be in its last file. Decoding takes ten times as long.
         for _ in iter_images(cast(BinaryIO, archive), limits):
             pass
-        left_out = LeftOut()
+        left_out = SkippedFiles()
         images = iter_images(cast(BinaryIO, archive), limits, left_out)
         items = receive_items(files=images, actor=actor, in_archive=True)
         return _with_images(Gathered(str(archive.name), items, warnings=left_out.sentences()))
@@ -161,7 +161,7 @@ def gather(
             code="too_many_files",
             status=ImageRejected.TOO_LARGE,
         )
-    # The gate refuses one byte too many.
+    # Upload validation refuses one byte too many.
     read = ((file.name or "", file.read(settings.MAX_FILE_SIZE + 1)) for file in files)
     items = receive_items(files=read, actor=actor)
     return Gathered(f"{len(files)} file{'s' if len(files) > 1 else ''}", items)

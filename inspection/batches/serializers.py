@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from inspection.batches import documents as batches_documents
+from inspection.batches import documents
 from inspection.judging.serializers import InspectionOutput, PartInput, text_field
 from inspection.models import BatchRun, Inspection, InspectionRequest
 
@@ -23,7 +23,7 @@ class NamedBatchInput(PartInput):
     wait = serializers.FloatField(
         required=False, default=0.0, min_value=0.0, max_value=60.0, help_text="seconds to wait for the results"
     )
-    anomaly_map = serializers.ChoiceField(choices=list(batches_documents.MAP_FORMS), required=False, default="url")
+    anomaly_map = serializers.ChoiceField(choices=list(documents.MAP_FORMS), required=False, default="url")
 
 
 class BatchTestInput(NamedBatchInput):

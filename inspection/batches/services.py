@@ -1,7 +1,7 @@
 """Writes: many images as one job, in slices; calling it off, and what a killed worker left of it. Reads: how far it is.
 
-The files of a folder are not looked into when they are asked for: a worker has them through the gate when their slice
-comes, so that thousands of them keep nobody waiting.
+The files of a folder are not opened when the batch is requested: a worker validates them when their slice comes, so
+that nobody waits for thousands of them.
 """
 
 from __future__ import annotations

@@ -26,8 +26,7 @@ from common.web.addresses import query_string
 from common.web.browser import category_of
 from common.web.decorators import needs, refusal
 from common.web.htmx import HtmxRequest
-from inspection.batches import documents, gathering, selectors
-from inspection.batches import services as batches
+from inspection.batches import documents, gathering, selectors, services
 from inspection.judging.services import PartContext
 from inspection.models import Inspection, InspectionRequest
 from modelzoo.selectors import active_deployments, deployment_in_force
@@ -133,7 +132,7 @@ def _start(request: HtmxRequest) -> HttpResponse:
         gathered = gathering.gather(
             files=() if archive else sent, archive=archive, folder=given["folder"], actor=request.user
         )
-        batch = batches.request_batch(
+        batch = services.request_batch(
             items=gathered.items,
             name=gathered.name,
             folder=gathered.folder,
@@ -219,7 +218,7 @@ def _address(batch_id: uuid.UUID, shown: str, cursor: str) -> str:
 def cancel(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Cancel it. Its records stay."""
     try:
-        batch = batches.cancel_batch(batch_id=batch_id, actor=request.user)
+        batch = services.cancel_batch(batch_id=batch_id, actor=request.user)
     except NotFound as error:
         raise Http404 from error
     except UserError as error:

@@ -26,7 +26,7 @@ from records.audit.services import Actor, audit
 
 BATCHES = JobKind(BatchRun, "inspection.tasks.work_on_batch")
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
-_PIXELS_HELD = 128 * 1024**2  # bytes of a slice that are kept from the gate to the model; the rest is decoded again
+_PIXELS_HELD = 128 * 1024**2  # bytes of pixels of a slice that stay in memory; the rest is decoded again
 
 
 # ---------------------------------------------------------------- working on it
@@ -86,7 +86,7 @@ def _read_files(
 ) -> tuple[list[InspectionRequest], dict[uuid.UUID, Image.Image]]:
     """Those of a slice whose images are kept, and the pixels of those that were read from the batch's folder for it.
 
-    What cannot be read, or is refused by the gate, fails here, and alone.
+    What cannot be read, or is refused by upload validation, fails here, and alone.
     """
     pixels: dict[uuid.UUID, Image.Image] = {}
     held = 0
@@ -100,7 +100,7 @@ def _read_files(
         except Exception as error:  # noqa: BLE001 - it ends this request and no other
             fail_request(request, error, claim=token)
             continue
-        held += passed.gated.width * passed.gated.height * len(passed.pixels.getbands())
+        held += passed.facts.width * passed.facts.height * len(passed.pixels.getbands())
         if held <= _PIXELS_HELD:
             pixels[request.pk] = passed.pixels
     return [request for request in requests if request.asset_id is not None], pixels
@@ -112,7 +112,7 @@ def _look_into(request: InspectionRequest) -> ValidatedImage:
 
 
 def _keep(request: InspectionRequest, passed: ValidatedImage, token: uuid.UUID) -> None:
-    asset = store_image(data=passed.data, gated=passed.gated)
+    asset = store_image(data=passed.data, facts=passed.facts)
     InspectionRequest.objects.filter(pk=request.pk, claim=token).update(asset=asset)
     request.asset = asset
 

@@ -38,7 +38,7 @@ from inspection.judging import documents, selectors, worker
 from inspection.models import BatchRun, Inspection, InspectionRequest, Standing
 from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
 from modelzoo.loading import scoring
-from records.assets.services import file_bytes
+from records.assets.services import store_file
 from training.benchmarks.protocol import peak_mb
 
 Query = dict[str, str]
@@ -262,7 +262,7 @@ def _ingest(count: int) -> dict[str, float]:
             "region_count": 0,
             "largest_region_px": 0,
         }
-        filed = file_bytes(data=png, extension="png", content_type=MEDIA_TYPE, width=48, height=48)
+        filed = store_file(data=png, extension="png", content_type=MEDIA_TYPE, width=48, height=48)
         claim = uuid.uuid4()
         request = InspectionRequest.objects.create(
             asset=model.asset,
@@ -286,7 +286,7 @@ def _ingest(count: int) -> dict[str, float]:
             request,
             weighed,
             threshold=model.threshold,
-            held=cast(scoring.Held, SimpleNamespace(device="cpu")),
+            held=cast(scoring.LoadedModel, SimpleNamespace(device="cpu")),
             version=model.model_version,
             worker="benchmark",
             claim=claim,

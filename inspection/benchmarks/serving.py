@@ -29,7 +29,7 @@ from common.errors import Unavailable, UserError
 from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 
 _START_SECONDS = 90.0
 _PNG_HEADER = 33  # bytes: the signature and the first chunk, after which others may stand
@@ -52,14 +52,14 @@ def measure(
         clients: numbers of callers who each send one image after the other over a connection that stays open.
         requests: images of each caller in each round.
     """
-    held = scoring.hold(version)
+    model = scoring.load_model(version)
     files = [data for _, data in images]
     rows: list[dict[str, Any]] = []
     tell("Starting web server, workers and broker on a copy of the database ...")
     with _own_system(version) as callers:
         _post(callers(1)[0], images[0], anomaly_map)
         for number in range(rounds + 1):
-            row: dict[str, Any] = _bare(held, files, requests)
+            row: dict[str, Any] = _bare(model, files, requests)
             for count in clients:
                 row[f"clients_{count}"] = _serve(callers(count), images, requests, anomaly_map)
             if number:  # the first one warms up
@@ -84,22 +84,22 @@ def as_text(document: dict[str, Any]) -> str:
 
 
 # ---------------------------------------------------------------- the bare work
-def _bare(held: scoring.Held, files: Sequence[bytes], repeats: int) -> dict[str, Any]:
+def _bare(model: scoring.LoadedModel, files: Sequence[bytes], repeats: int) -> dict[str, Any]:
     """Milliseconds of one image's steps, and images per second of a loop that has both hands free."""
     import torch
 
     chosen = [files[index % len(files)] for index in range(repeats)]
-    decoded = [open_rgb(data, gate_limits()) for data in files]
-    prepared = [held.detector.prepare(image).pixels[None] for image in decoded]
+    decoded = [open_rgb(data, upload_limits()) for data in files]
+    prepared = [model.detector.prepare(image).pixels[None] for image in decoded]
     cores = torch.get_num_threads()
     batch = [chosen[start : start + settings.BATCH_SIZE] for start in range(0, len(chosen), settings.BATCH_SIZE)]
     return {
-        "model_ms": _median_ms(lambda index: held.scorer.score(prepared[index % len(files)]), repeats),
-        "decode_ms": _median_ms(lambda index: open_rgb(chosen[index], gate_limits()), repeats),
-        "prepare_ms": _median_ms(lambda index: held.detector.prepare(decoded[index % len(files)]), repeats),
+        "model_ms": _median_ms(lambda index: model.scorer.score(prepared[index % len(files)]), repeats),
+        "decode_ms": _median_ms(lambda index: open_rgb(chosen[index], upload_limits()), repeats),
+        "prepare_ms": _median_ms(lambda index: model.detector.prepare(decoded[index % len(files)]), repeats),
         "loop": max(
-            _per_second(len(chosen), lambda: [scoring.score(held, [data]) for data in chosen]),
-            _per_second(len(chosen), lambda: [scoring.score(held, part) for part in batch]),
+            _per_second(len(chosen), lambda: [scoring.score(model, [data]) for data in chosen]),
+            _per_second(len(chosen), lambda: [scoring.score(model, part) for part in batch]),
         ),
         "cores": cores,
     }

@@ -30,15 +30,15 @@ from PIL import Image
 
 from common.rights import Role
 from common.version import code_version
-from inspection.audited_rows import said_of_inspection, said_of_review
+from inspection.audited_rows import expected_inspection, expected_review
 from inspection.models import BatchRun, Inspection, InspectionRequest, Review, Standing
 from modelzoo.anomaly_maps import MEDIA_TYPE, encode_map
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.services import ensure_category, register_version, set_threshold
-from records.assets.images import GateLimits, pass_gate
-from records.assets.services import enter_asset, file_bytes, store_image
+from records.assets.images import UploadLimits, check_image
+from records.assets.services import save_asset_row, store_file, store_image
 from records.audit.chain.hashes import GENESIS
-from records.audit.services import hold_chain
+from records.audit.services import lock_audit_chain
 from records.models import Asset, AuditEvent, canonical
 
 PREFIX = "synthetic-"
@@ -152,12 +152,12 @@ def _pictures(of_parts: int, of_maps: int, rng: random.Random) -> tuple[list[Ass
         png = io.BytesIO()
         Image.fromarray(noise.integers(0, 255, (_SIDE, _SIDE), dtype=np.uint8)).save(png, "PNG")
         data = png.getvalue()
-        gated, _ = pass_gate(data, f"{number}.png", GateLimits())
-        images.append(store_image(data=data, gated=gated))
+        facts, _ = check_image(data, f"{number}.png", UploadLimits())
+        images.append(store_image(data=data, facts=facts))
     for _ in range(of_maps):
         data, maximum = encode_map(noise.random((_SIDE, _SIDE), dtype=np.float32))
-        filed = file_bytes(data=data, extension="png", content_type=MEDIA_TYPE, width=_SIDE, height=_SIDE)
-        maps.append((enter_asset(filed), maximum))
+        filed = store_file(data=data, extension="png", content_type=MEDIA_TYPE, width=_SIDE, height=_SIDE)
+        maps.append((save_asset_row(filed), maximum))
     return images, maps
 
 
@@ -381,14 +381,14 @@ _Event = tuple[str, Model, User | None, datetime, object]
 @transaction.atomic
 def _write(part: _Written) -> None:
     """Rows and their events, all or nothing."""
-    hold_chain()
+    lock_audit_chain()
     insert(BatchRun, part.batches)
     insert(InspectionRequest, part.requests)
     insert(Inspection, part.inspections)
     Review.objects.bulk_create([review for review, _ in part.reviews], batch_size=200)
     standings: dict[uuid.UUID, Standing] = {}
     events: list[_Event] = [
-        ("inspection.recorded", inspection, inspection.operator, inspection.created_at, said_of_inspection(inspection))
+        ("inspection.recorded", inspection, inspection.operator, inspection.created_at, expected_inspection(inspection))
         for inspection in part.inspections
     ]
     for review, reviewer in part.reviews:
@@ -404,7 +404,7 @@ def _write(part: _Written) -> None:
             reviews=review.number,
             inspected_at=review.inspection.created_at,
         )
-        events.append(("review.recorded", review, reviewer, review.created_at, said_of_review(review)))
+        events.append(("review.recorded", review, reviewer, review.created_at, expected_review(review)))
     insert(Standing, list(standings.values()))
     _chain(events)
 

@@ -27,7 +27,7 @@ from modelzoo.loading import deployments
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
 from records.assets.images import ImageRejected, check_size
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.assets.services import report_refusal
 
 _PROBLEMS = problems(409, 413, 415, 422, 507)
@@ -37,7 +37,7 @@ def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
     """The bytes of an uploaded image. One that is too large is refused before it is read."""
     size = file.size or 0
     try:
-        check_size(size, gate_limits())
+        check_size(size, upload_limits())
     except ImageRejected as refusal:
         report_refusal(filename=file.name or "", size=size, refusal=refusal, actor=actor)
         raise refusal.nothing_kept() from refusal

@@ -11,7 +11,7 @@ from common.errors import NotFound
 from inspection.models import Inspection
 from modelzoo.anomaly_maps import MEDIA_TYPE, decode_map, render_heat
 from records.assets.images import open_rgb, thumbnail
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 
 
 # ---------------------------------------------------------------- pictures of a record
@@ -28,7 +28,7 @@ def original(inspection: Inspection) -> Picture:
 
 
 def small(inspection: Inspection) -> Picture:
-    return Picture(thumbnail(open_rgb(inspection.asset.read(), gate_limits())), "image/jpeg")
+    return Picture(thumbnail(open_rgb(inspection.asset.read(), upload_limits())), "image/jpeg")
 
 
 def stored_map(inspection: Inspection) -> NDArray[np.float32]:

@@ -33,7 +33,7 @@ from modelzoo.loading import scoring
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
 from records.assets import pixel_cache
-from records.assets.services import enter_asset, file_image, gate_image, receive_image
+from records.assets.services import check_upload, receive_image, save_asset_row, store_image_file
 from records.audit.services import Actor, audit
 from records.models import Asset
 
@@ -99,14 +99,14 @@ def inspect_image(
                 written.request = known
                 return _replay(known, asked_for=asked_for, patience=patience)
         deployment = deployment or deployment_in_force(category)
-        gated, pixels = gate_image(data=data, filename=filename, actor=actor)
-        filed = file_image(data=data, gated=gated)
-        pixel_cache.lay_down(gated.sha256, pixels)
+        facts, pixels = check_upload(data=data, filename=filename, actor=actor)
+        filed = store_image_file(data=data, facts=facts)
+        pixel_cache.put(facts.sha256, pixels)
         try:
             with transaction.atomic():
                 request = request_inspection(
-                    asset=enter_asset(filed),
-                    filename=gated.clean_name,
+                    asset=save_asset_row(filed),
+                    filename=facts.clean_name,
                     version=deployment.model_version,
                     deployment=deployment,
                     source=source,
@@ -294,16 +294,16 @@ def inspect_here(
     source: str,
     actor: Actor,
     part: PartContext,
-    how: Mapping[str, str] | None = None,
+    runtime_options: Mapping[str, str] | None = None,
 ) -> Inspection:
     """The same as `inspect_image`, judged in this process by a version that need not be in force.
 
-    `how`: device, runtime and precision, see `runtime.hold`.
+    `runtime_options`: device, runtime and precision, see `runtime.load_model`.
     """
-    asset, gated = receive_image(data=data, filename=filename, actor=actor)
+    asset, facts = receive_image(data=data, filename=filename, actor=actor)
     request = request_inspection(
         asset=asset,
-        filename=gated.clean_name,
+        filename=facts.clean_name,
         version=version,
         deployment=None,
         source=source,
@@ -311,7 +311,7 @@ def inspect_here(
         part=part,
         patience=settings.LOAD_TIMEOUT + settings.LEASE_SECONDS,
     )
-    judge_request(request_id=request.pk, worker=worker_name(None), how=how)
+    judge_request(request_id=request.pk, worker=worker_name(None), runtime_options=runtime_options)
     return await_inspection(request=request, timeout=0.0)
 
 

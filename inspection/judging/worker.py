@@ -22,7 +22,7 @@ from common.database import UNAVAILABLE
 from common.errors import UserError
 from common.paths import without_server_paths
 from common.version import code_version
-from inspection.audited_rows import said_of_inspection
+from inspection.audited_rows import expected_inspection
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
@@ -34,8 +34,8 @@ from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import input_rules, threshold_in_force
 from records.assets import pixel_cache
 from records.assets.images import as_rgb
-from records.assets.services import enter_asset, file_bytes
-from records.audit.services import audit, hold_chain
+from records.assets.services import save_asset_row, store_file
+from records.audit.services import audit, lock_audit_chain
 from records.models import Asset
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def expire_request(request: InspectionRequest) -> bool:
 
 
 def judge_request(
-    *, request_id: uuid.UUID, worker: str, redelivered: bool = False, how: Mapping[str, str] | None = None
+    *, request_id: uuid.UUID, worker: str, redelivered: bool = False, runtime_options: Mapping[str, str] | None = None
 ) -> None:
     """Claim one request, and others that wait for the same model, and judge them together; in the worker.
 
@@ -76,7 +76,7 @@ def judge_request(
     claim = uuid.uuid4()
     requests = _claim_waiting(request_id, claim=claim, worker=worker)
     if requests:
-        judge_claimed(requests, worker=worker, claim=claim, how=how)
+        judge_claimed(requests, worker=worker, claim=claim, runtime_options=runtime_options)
         broker.notify(*(str(request.pk) for request in requests))
 
 
@@ -149,25 +149,25 @@ def judge_claimed(
     *,
     worker: str,
     claim: uuid.UUID,
-    how: Mapping[str, str] | None = None,
+    runtime_options: Mapping[str, str] | None = None,
     pixels: Mapping[uuid.UUID, Image.Image] | None = None,
 ) -> None:
     """Score requests of one version together and write each one's end. An image's fault is that image's alone.
 
-    `pixels`: of the requests whose images the caller has just had through the gate, by their ids.
+    `pixels`: of the requests whose images the caller has just had through upload validation, by their ids.
     """
     pixels = pixels or {}
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
-        held = scoring.hold(version, **(how or (deployment.how if deployment else {})))
+        held = scoring.load_model(version, **(runtime_options or (deployment.runtime_options if deployment else {})))
         images = [_image_of(request, pixels.get(request.pk)) for request in requests]
-        results = scoring.score(scoring.checking(held, input_rules(version.category_id)), images)
+        results = scoring.score(scoring.with_rules(held, input_rules(version.category_id)), images)
     except UNAVAILABLE:
         raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
         if len(requests) > 1 and not isinstance(error, scoring.ModelUnusable):
             for request in requests:
-                judge_claimed([request], worker=worker, claim=claim, how=how, pixels=pixels)
+                judge_claimed([request], worker=worker, claim=claim, runtime_options=runtime_options, pixels=pixels)
             return
         for request in requests:
             fail_request(request, error, claim=claim)
@@ -203,7 +203,7 @@ def _hold(requests: Sequence[InspectionRequest]) -> None:
     if connection.vendor == "postgresql":
         rows = InspectionRequest.objects.select_for_update(no_key=True).filter(pk__in=[one.pk for one in requests])
         list(rows.order_by("pk").values_list("pk", flat=True))
-        hold_chain()
+        lock_audit_chain()
 
 
 def _past_deadline(requests: Sequence[InspectionRequest]) -> QuerySet[InspectionRequest]:
@@ -226,10 +226,10 @@ def _still_claimed(
 
 
 def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes | Image.Image:
-    """The pixels that the gate decoded, where they can be had, else the stored file."""
+    """The pixels that upload validation decoded, where they can be had, else the stored file."""
     asset = _asset_of(request)
     if request.batch_id is None:
-        pixels = pixel_cache.pick_up(asset.sha256)
+        pixels = pixel_cache.take(asset.sha256)
     return asset.read() if pixels is None else as_rgb(pixels)
 
 
@@ -250,14 +250,14 @@ class _Weighed:
 
 
 def _weigh(
-    result: scoring.Scored | scoring.Incomparable, *, version: ModelVersion, threshold: float
+    result: scoring.ImageScore | scoring.IncomparableImage, *, version: ModelVersion, threshold: float
 ) -> _Weighed | Exception:
     """What the record will say, or what went wrong with this image. Touches no database: it runs in threads.
 
     One whole map for each thread is in memory at once, however many images were scored together.
     """
 
-    if isinstance(result, scoring.Incomparable):
+    if isinstance(result, scoring.IncomparableImage):
         outcome = Inspection.Outcome.NOT_COMPARABLE
         return _Weighed(
             {"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings
@@ -292,7 +292,7 @@ def _with_map_filed(weighed: _Weighed | Exception) -> _Weighed | Exception:
         return weighed
     width, height = weighed.map_size
     try:
-        filed = file_bytes(
+        filed = store_file(
             data=weighed.map_png, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height
         )
     except Exception as error:  # noqa: BLE001 - it ends this request and no other
@@ -305,7 +305,7 @@ def _conclude(
     verdict: _Weighed | Exception,
     *,
     threshold: Threshold,
-    held: scoring.Held,
+    held: scoring.LoadedModel,
     version: ModelVersion,
     worker: str,
     claim: uuid.UUID,
@@ -327,7 +327,7 @@ def _record(
     weighed: _Weighed,
     *,
     threshold: Threshold,
-    held: scoring.Held,
+    held: scoring.LoadedModel,
     version: ModelVersion,
     worker: str,
     claim: uuid.UUID,
@@ -349,7 +349,7 @@ def _record(
         threshold=threshold,
         threshold_value=threshold.value,
         **weighed.says,
-        map=enter_asset(weighed.map) if weighed.map else None,
+        map=save_asset_row(weighed.map) if weighed.map else None,
         filename=request.filename,
         source=request.source,
         station=request.station,
@@ -368,7 +368,7 @@ def _record(
         kind="inspection.recorded",
         subject=inspection,
         actor=request.operator,
-        after=said_of_inspection(inspection),
+        after=expected_inspection(inspection),
     )
 
 

@@ -31,7 +31,7 @@ from inspection.judging.pictures import heat
 from inspection.models import Inspection, Review
 from inspection.record.pages import recorded_by, removal, reviews_of
 from records.assets.images import open_rgb
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.audit.services import Actor, audit
 from records.models import AuditEvent, Discarded
 
@@ -166,7 +166,7 @@ def _measured(inspection: Inspection) -> str:
 def _pictures(inspection: Inspection) -> list[Flowable]:
     """The image, and the same with its anomaly map, as far as they are still there."""
     try:
-        image = open_rgb(inspection.asset.read(), gate_limits())
+        image = open_rgb(inspection.asset.read(), upload_limits())
     except Discarded as gone:
         return [Paragraph(_shown(f"{gone.detail} {removal(inspection)}"), _TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))

@@ -198,23 +198,23 @@ def _name(user: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Told:
+class AuditEventDiff:
     """An audit event, and what differs between its before and after."""
 
     event: AuditEvent
     changes: list[dict[str, Any]]
 
 
-def events_of(record: Inspection, reviews: list[Review]) -> list[Told]:
+def events_of(record: Inspection, reviews: list[Review]) -> list[AuditEventDiff]:
     """Everything that the audit log says of a record, its request, its reviews and its files, oldest first."""
     about = Q(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
     about |= Q(object_type=InspectionRequest._meta.label_lower, object_id=str(record.request_id))
     about |= Q(object_type=Review._meta.label_lower, object_id__in=[str(review.pk) for review in reviews])
     found = list(AuditEvent.objects.filter(about).order_by("sequence")[:_EVENTS_MOST])
     gone = {event.pk: event for asset in (record.asset, record.map) for event in _discards(asset)}
-    told = {event.pk: Told(event, _changes(event)) for event in found}
+    told = {event.pk: AuditEventDiff(event, _changes(event)) for event in found}
     # Such an event names hundreds of files: which policy did it is said of this one.
-    told |= {pk: Told(event, changes_of(None, _without_files(event))) for pk, event in gone.items()}
+    told |= {pk: AuditEventDiff(event, changes_of(None, _without_files(event))) for pk, event in gone.items()}
     return [told[pk] for pk in sorted(told)]
 
 

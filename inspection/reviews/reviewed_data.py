@@ -20,7 +20,7 @@ from inspection.history.filters import Filters
 from inspection.models import Inspection, Review, Standing
 from modelzoo.detectors.preprocessing.input_rules import REASONS
 from modelzoo.models import Category
-from records.assets.services import enter_asset, file_bytes
+from records.assets.services import save_asset_row, store_file
 from records.audit.services import Actor
 from records.models import Asset
 from training.datasets.documents import full_dataset_document
@@ -112,7 +112,7 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
         )
     filed = [_with_mask(image) for image in kept.images]
     with transaction.atomic():
-        images = [replace(image, mask=image.mask and enter_asset(image.mask)) for image in filed]
+        images = [replace(image, mask=image.mask and save_asset_row(image.mask)) for image in filed]
         dataset, created = keep_snapshot(
             kind=KIND,
             name=slug,
@@ -275,7 +275,7 @@ def _with_mask(image: _Labelled) -> _Labelled:
     size = (image.asset.width, image.asset.height)
     return replace(
         image,
-        mask=file_bytes(
+        mask=store_file(
             data=mask_png(image.regions, size), extension="png", content_type="image/png", width=size[0], height=size[1]
         ),
     )

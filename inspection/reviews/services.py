@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from common.errors import Conflict, UserError
 from common.rights import Forbidden, Right, require
-from inspection.audited_rows import said_of_review
+from inspection.audited_rows import expected_review
 from inspection.history.filters import NO_CHARACTER
 from inspection.judging.documents import standing_document
 from inspection.models import Inspection, Review, Standing
@@ -239,7 +239,7 @@ def _audit(act: _Act, actor: Actor) -> None:
         actor=actor,
         before=standing_document(act.before),
         after={
-            **said_of_review(review),
+            **expected_review(review),
             "filename": review.inspection.filename,
             "serial_number": review.inspection.serial_number,
             "overruled": act.after is not None and act.after.overruled,

@@ -33,7 +33,7 @@ from jobs import broker
 from jobs.broker import INFERENCE
 from records.assets.file_tree import is_hidden, is_image, is_unfinished, read_head
 from records.assets.images import ImageRejected, format_in_name, inspect_upload
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.assets.services import report_refusal
 from records.audit.services import Actor
 
@@ -369,7 +369,7 @@ class Watcher:
             return self._try_later(path, error)
         except UserError as error:
             if isinstance(error, ImageRejected):
-                if not data or isinstance(error, Misnamed):  # else the gate told so
+                if not data or isinstance(error, Misnamed):  # else upload validation told so
                     report_refusal(filename=name, size=looks.size, refusal=error, actor=self.watch.actor)
             elif error.code not in _OF_THE_IMAGE:
                 raise NotNow(error.detail) from error
@@ -382,7 +382,7 @@ class Watcher:
         if self._age(path, looks) >= self.watch.patience:
             return False
         try:
-            inspect_upload(data, path, gate_limits())
+            inspect_upload(data, path, upload_limits())
         except ImageRejected as refusal:
             if refusal.code not in _NOT_COMPLETE:
                 return False

@@ -15,18 +15,18 @@ from modelzoo.services import activate, fail_deployment
 # ---------------------------------------------------------------- loading a model
 def await_deployment(*, deployment: Deployment, timeout: float | None = None) -> Deployment:
     """Call a worker to load the model and wait until it serves. What served before stays when this fails."""
-    patience = settings.LOAD_TIMEOUT if timeout is None else timeout
+    seconds = settings.LOAD_TIMEOUT if timeout is None else timeout
     broker.publish("inspection.tasks.load", deployment.pk)
 
-    def settled() -> bool:
+    def is_loaded() -> bool:
         deployment.refresh_from_db()
         return deployment.status != Deployment.Status.LOADING
 
-    if not broker.wait_until(settled, topic=f"deployment-{deployment.pk}", timeout=patience):
+    if not broker.wait_until(is_loaded, topic=f"deployment-{deployment.pk}", timeout=seconds):
         fail_deployment(
             deployment=deployment,
             code=NoWorker.code,
-            error=f"No worker loaded {deployment.model_version} within {patience:g} seconds. "
+            error=f"No worker loaded {deployment.model_version} within {seconds:g} seconds. "
             "What was in force stays in force. The inspection service is down: call support, then load it again.",
         )
         deployment.refresh_from_db()
@@ -41,9 +41,9 @@ def load_deployment(*, deployment_id: int, worker: str) -> None:
     deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
     if deployment.status == Deployment.Status.LOADING:
         try:
-            held = scoring.hold(deployment.model_version, **deployment.how)
+            model = scoring.load_model(deployment.model_version, **deployment.runtime_options)
         except UserError as error:
             fail_deployment(deployment=deployment, code=error.code, error=error.detail)
         else:
-            activate(deployment=deployment, device=held.device, worker=worker, choice=held.scorer.choice)
+            activate(deployment=deployment, device=model.device, worker=worker, choice=model.scorer.choice)
     broker.notify(f"deployment-{deployment_id}")

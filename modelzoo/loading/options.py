@@ -1,4 +1,4 @@
-"""The options of commands that say on what and how a model is run; as `modelzoo.loading.scoring.hold` takes them."""
+"""Runtime options of commands (device, runtime, precision), as `modelzoo.loading.scoring.load_model` takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from modelzoo.models import Deployment
 
 
-def how_options(parser: ArgumentParser, *, runtime: str = "", precision: str = "") -> None:
+def add_runtime_options(parser: ArgumentParser, *, runtime: str = "", precision: str = "") -> None:
     """`--device`, `--runtime` and `--precision`; a default that is not given is the settings'."""
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="", help="(default DEVICE)")
     for name, choices, default in (
@@ -20,6 +20,6 @@ def how_options(parser: ArgumentParser, *, runtime: str = "", precision: str = "
         parser.add_argument(f"--{name}", choices=choices, default=default, help=f"(default {shown})")
 
 
-def how(options: Mapping[str, Any]) -> dict[str, str]:
-    """What was given of them."""
+def runtime_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """Their values; empty where one was not given."""
     return {name: options[name] for name in ("device", "runtime", "precision")}

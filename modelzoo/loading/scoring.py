@@ -29,7 +29,7 @@ from jobs import liveness
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
@@ -42,9 +42,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 # Images that the model takes at once on a CPU, where more gain nothing: while it works, threads prepare the next ones.
-_STEP = 4
+_CPU_BATCH_SIZE = 4
 # A line runs one model; two more cover a change of product. Each holds some 60 to 300 MB.
-_MODELS_HELD = 3
+_MAX_LOADED_MODELS = 3
 
 
 class ModelUnusable(UserError):
@@ -55,7 +55,7 @@ class ModelUnusable(UserError):
 
 
 @dataclass(frozen=True)
-class Held:
+class LoadedModel:
     """A model in memory, ready to score: `scorer` runs `detector` the way that was chosen for this machine.
 
     A scorer is not thread-safe: `lock` lets one caller in at a time. `rules`: what is checked of each picture, nothing
@@ -70,7 +70,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ImageScore:
     """Raw score, and the anomaly map [h, w] float32 in model pixels with the way back to the image's.
 
     `timings`: milliseconds that each step took, and the runtime and precision that the model was run in. `findings`:
@@ -97,7 +97,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Incomparable:
+class IncomparableImage:
     """An image without a score: it cannot be compared with the good parts. `reason` is for programs."""
 
     reason: str
@@ -105,11 +105,11 @@ class Incomparable:
     timings: dict[str, float | str]
 
 
-_held: OrderedDict[tuple[str, str, str, str], Held] = OrderedDict()
+_loaded: OrderedDict[tuple[str, str, str, str], LoadedModel] = OrderedDict()
 _lock = threading.Lock()
 
 
-def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precision: str = "") -> Held:
+def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", precision: str = "") -> LoadedModel:
     """The version's model in this process, loaded from its artifact unless it is here already.
 
     What is not given is as the settings say. Raises `ModelUnusable` with the reason; the hash recorded at training
@@ -123,19 +123,21 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
     runtime, precision = runtime or settings.RUNTIME, precision or settings.PRECISION
 
     try:
-        chosen = resolve_device(device or settings.DEVICE)
+        resolved = resolve_device(device or settings.DEVICE)
     except DetectorError as error:
         raise ModelUnusable(str(error), code="device_unavailable") from error
-    key = (version.artifact_sha256, chosen, runtime, precision)
+    key = (version.artifact_sha256, resolved, runtime, precision)
     with _lock:
-        if key in _held:
-            _held.move_to_end(key)
-            return _held[key]
+        if key in _loaded:
+            _loaded.move_to_end(key)
+            return _loaded[key]
         try:
             with liveness.long_step(settings.LOAD_TIMEOUT):
-                detector = artifacts.load(version.artifact_path, expected_sha256=version.artifact_sha256, device=chosen)
-                built = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
-                scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=built)
+                detector = artifacts.load(
+                    version.artifact_path, expected_sha256=version.artifact_sha256, device=resolved
+                )
+                engine_cache = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
+                scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=engine_cache)
         except EngineUnavailable as error:
             raise ModelUnusable(
                 f"{version} cannot be run that way: {error} What was in force stays in force.",
@@ -146,34 +148,34 @@ def hold(version: ModelVersion, device: str = "", *, runtime: str = "", precisio
                 f"{version} cannot be loaded: {getattr(error, 'strerror', None) or error} What was in force stays in "
                 "force. Restore the artifact from a backup or load another version."
             ) from error
-        _held[key] = Held(detector, scorer, chosen)
-        while len(_held) > _MODELS_HELD:
-            _held.popitem(last=False)
-        return _held[key]
+        _loaded[key] = LoadedModel(detector, scorer, resolved)
+        while len(_loaded) > _MAX_LOADED_MODELS:
+            _loaded.popitem(last=False)
+        return _loaded[key]
 
 
-def checking(held: Held, rules: InputRules) -> Held:
+def with_rules(model: LoadedModel, rules: InputRules) -> LoadedModel:
     """The same model in memory, for pictures that are checked by these rules (`selectors.input_rules`)."""
-    return replace(held, rules=rules)
+    return replace(model, rules=rules)
 
 
-def score(held: Held, images: Sequence[bytes | Image.Image]) -> list[Scored | Incomparable]:
-    """Score images that passed the gate, in their order. One that cannot be compared leaves the others alone.
+def score(model: LoadedModel, images: Sequence[bytes | Image.Image]) -> list[ImageScore | IncomparableImage]:
+    """Score images that passed upload validation, in their order. One that cannot be compared leaves the others alone.
 
     Images are decoded and prepared by threads, ahead of the model: no core waits for another. `decode_ms` is the time
     of that for the image itself; `model_ms` is shared evenly by the images that were scored together.
 
     Args:
-        images: files that passed the gate, or their decoded pixels in mode RGB.
+        images: files that passed upload validation, or their decoded pixels in mode RGB.
     """
     if len(images) == 1:
-        return _score_step(held, [_prepare(held, images[0])])
-    prepared = in_threads(lambda image: _prepare(held, image), images)
-    size = _STEP if held.device == "cpu" else len(images)
-    found: list[Scored | Incomparable] = []
+        return _score_step(model, [_prepare(model, images[0])])
+    prepared = in_threads(lambda image: _prepare(model, image), images)
+    size = _CPU_BATCH_SIZE if model.device == "cpu" else len(images)
+    results: list[ImageScore | IncomparableImage] = []
     while step := list(islice(prepared, size)):
-        found += _score_step(held, step)
-    return found
+        results += _score_step(model, step)
+    return results
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -190,46 +192,46 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def _score_step(
-    held: Held, prepared: Sequence[tuple[PreparedImage | NotComparable, float]]
-) -> list[Scored | Incomparable]:
+    model: LoadedModel, prepared: Sequence[tuple[PreparedImage | NotComparable, float]]
+) -> list[ImageScore | IncomparableImage]:
     from modelzoo.detectors.preprocessing.pipeline import as_batch
 
     ready = [item for item, _ in prepared if not isinstance(item, Exception)]
     liveness.progress()
-    with held.lock:
-        began = time.perf_counter()
-        result = held.scorer.score(as_batch(ready)) if ready else None
-        model_ms = _ms_since(began) / max(1, len(ready))
+    with model.lock:
+        start = time.perf_counter()
+        result = model.scorer.score(as_batch(ready)) if ready else None
+        model_ms = _ms_since(start) / max(1, len(ready))
     values = iter(zip(result.scores, result.maps, strict=True)) if result else iter(())
-    found: list[Scored | Incomparable] = []
+    results: list[ImageScore | IncomparableImage] = []
     for item, decode_ms in prepared:
         timings: dict[str, float | str] = {"decode_ms": round(decode_ms, 3)}
         if isinstance(item, Exception):
-            found.append(Incomparable(item.reason, str(item), timings))
+            results.append(IncomparableImage(item.reason, str(item), timings))
         else:
             value, model_map = next(values)
             timings["model_ms"] = round(model_ms, 3)
-            timings |= {name: held.scorer.choice[name] for name in ("runtime", "precision")}
-            found.append(Scored(float(value), model_map, item.frame, timings, item.findings))
-    return found
+            timings |= {name: model.scorer.choice[name] for name in ("runtime", "precision")}
+            results.append(ImageScore(float(value), model_map, item.frame, timings, item.findings))
+    return results
 
 
-def _prepare(held: Held, image: bytes | Image.Image) -> tuple[PreparedImage | NotComparable, float]:
+def _prepare(model: LoadedModel, image: bytes | Image.Image) -> tuple[PreparedImage | NotComparable, float]:
     """The model's input, or why there is none, and the milliseconds that it took."""
 
-    began = time.perf_counter()
+    start = time.perf_counter()
     try:
-        pixels = open_rgb(image, gate_limits()) if isinstance(image, bytes) else image
-        return held.detector.prepare(pixels, held.rules), _ms_since(began)
+        pixels = open_rgb(image, upload_limits()) if isinstance(image, bytes) else image
+        return model.detector.prepare(pixels, model.rules), _ms_since(start)
     except NotComparable as error:
-        return error, _ms_since(began)
+        return error, _ms_since(start)
 
 
-def _ms_since(began: float) -> float:
-    return (time.perf_counter() - began) * 1000
+def _ms_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000
 
 
-def forget() -> None:
+def unload_models() -> None:
     """Drop every model held in this process."""
     with _lock:
-        _held.clear()
+        _loaded.clear()

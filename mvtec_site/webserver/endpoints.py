@@ -38,7 +38,7 @@ class Endpoint:
 @lru_cache(maxsize=1)
 def known_endpoints() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
     small, form = settings.WEB_MAX_BODY_ANONYMOUS, settings.WEB_MAX_BODY
-    image = 2 * settings.MAX_FILE_SIZE + form  # what is somewhat too large is told so by the gate, and audited
+    image = 2 * settings.MAX_FILE_SIZE + form  # what is somewhat too large is told so by upload validation, and audited
     many = settings.BATCH_MAX_BYTES + form
     table = (
         (r"/healthz$", Endpoint(Lane.HEALTH, small)),

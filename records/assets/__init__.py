@@ -1,1 +1,1 @@
-"""Files: the upload gate, stored once by their content, the decoded pixels."""
+"""Files: upload validation, storage once by their content, the decoded pixels."""

@@ -71,7 +71,7 @@ def read_head(path: Path) -> bytes:
 
 
 @dataclass
-class LeftOut:
+class SkippedFiles:
     """What a reader did not take, and what it is not sure of, in sentences for people."""
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -109,7 +109,7 @@ def shown(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def walk(folder: Path, left_out: LeftOut) -> Iterator[str]:
+def walk(folder: Path, left_out: SkippedFiles) -> Iterator[str]:
     """Paths below a folder of the files that are not hidden, folder by folder, in order of their names.
 
     Raises:

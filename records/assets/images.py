@@ -1,8 +1,8 @@
-"""The upload gate: which bytes count as an image here, and how they become the 8-bit RGB pixels that are scored.
+"""Upload validation: which bytes count as an image here, and how they become the 8-bit RGB pixels that are scored.
 
 One set of rules for everything that is ever judged or learnt from; what passes `inspect_upload` can be opened by
-`open_rgb`, with the same width and height. `pass_gate` gives the pixels of the decoding that proved the image good, so
-that nobody has to decode it again.
+`open_rgb`, with the same width and height. `check_image` also returns the decoded pixels, so that nobody has to decode
+them again.
 
 * PNG and JPEG only, by content. A name decides nothing: cameras, browsers and HTTP libraries send `blob`, `image`,
   no name at all or a wrong extension. It is kept as given, beside the format that was found.
@@ -13,7 +13,7 @@ that nobody has to decode it again.
 * The EXIF orientation is applied. Grey, bilevel and palette images become RGB.
 * Alpha is dropped when every pixel is opaque and refused otherwise: nobody knows the colour behind.
 * CMYK is refused: without a colour profile it has no single meaning as RGB.
-* 16-bit grey is refused unless the number of significant bits is given (`GateLimits.sixteen_bit`); 16-bit colour is
+* 16-bit grey is refused unless the number of significant bits is given (`UploadLimits.sixteen_bit`); 16-bit colour is
   always refused, because the decoder would silently keep the high bytes only.
 
 Pure functions without state: safe to call from many threads. Pillow's process-wide settings are never changed
@@ -47,13 +47,13 @@ FORMATS = ("PNG", "JPEG")
 # Extensions that say the format. `.jpe` and `.jfif` are what Windows and its browsers make of JPEG.
 FORMAT_OF_EXTENSION = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG"}
 SNIFFED_BYTES = 8  # tell the format
-_SMALLEST_SIDE = 16  # pixels; below this there is nothing to look at
+_MIN_SIDE = 16  # pixels; below this there is nothing to look at
 _NAME_CHARACTERS = 150
 # A progressive JPEG is decoded once per scan: 16 MiB hold 160,000 scans of 100 bytes, an hour of work for a large
 # image. Cameras write one scan, encoders of progressive files about ten. Counted without parsing: in coded data a
 # 0xFF is always stuffed, so this pair is a marker or, rarely, a coincidence within metadata.
 _START_OF_SCAN = b"\xff\xda"
-_MOST_SCANS = 100
+_MAX_SCANS = 100
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -67,8 +67,8 @@ _UPRIGHT = {
 
 
 @dataclass(frozen=True)
-class GateLimits:
-    """What the gate lets through.
+class UploadLimits:
+    """Which images are accepted.
 
     Attributes:
         max_bytes: largest file, bytes.
@@ -85,8 +85,8 @@ class GateLimits:
 
 
 @dataclass(frozen=True)
-class GatedImage:
-    """What is known about an image that passed the gate.
+class ImageFacts:
+    """What is known about an image that passed upload validation.
 
     `sha256` is that of the original bytes, `width` and `height` are in pixels after the EXIF orientation was applied,
     `format` is PNG or JPEG, `mode` is Pillow's name for the pixel layout in the file (L, RGB, P, I;16, ...).
@@ -121,12 +121,12 @@ class ImageRejected(UserError):
         return type(self)(sentence, code=self.code, status=self.status, **self.extra)
 
 
-def inspect_upload(data: bytes, filename: str, limits: GateLimits) -> GatedImage:
-    """Check a file completely, down to its last pixel, without keeping anything. As `pass_gate`, without the pixels."""
-    return pass_gate(data, filename, limits)[0]
+def inspect_upload(data: bytes, filename: str, limits: UploadLimits) -> ImageFacts:
+    """Check a file completely, down to its last pixel, and store nothing. As `check_image`, without the pixels."""
+    return check_image(data, filename, limits)[0]
 
 
-def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImage, Image.Image]:
+def check_image(data: bytes, filename: str, limits: UploadLimits) -> tuple[ImageFacts, Image.Image]:
     """Check a file completely, down to its last pixel: what is known of it, and its pixels in mode L or RGB.
 
     `as_rgb` of the pixels is what `open_rgb` makes of the file.
@@ -141,7 +141,7 @@ def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImag
     """
     check_size(len(data), limits)
     file_format, mode, image = _decode(data, limits, look_for_damage=True)
-    gated = GatedImage(
+    facts = ImageFacts(
         sha256=hashlib.sha256(data).hexdigest(),
         width=image.width,
         height=image.height,
@@ -150,19 +150,19 @@ def pass_gate(data: bytes, filename: str, limits: GateLimits) -> tuple[GatedImag
         size_bytes=len(data),
         clean_name=clean_name(filename),
     )
-    return gated, image
+    return facts, image
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """The pixels that are scored, of those that `pass_gate` gives."""
+    """The pixels that are scored, of those that `check_image` gives."""
     return image.convert("RGB")
 
 
-def open_rgb(data: bytes | Path, limits: GateLimits) -> Image.Image:
+def open_rgb(data: bytes | Path, limits: UploadLimits) -> Image.Image:
     """The pixels that are scored: mode RGB, 8 bits, EXIF orientation applied.
 
-    For files that passed the gate. One that passed it under other rules (before damage was looked for, or another
-    setting of allowed formats) stays readable: a record or a data set has to be opened for ever.
+    For files that passed upload validation. One that passed it under other rules (before damage was checked, or
+    another setting of allowed formats) stays readable: a record or a data set has to be opened for ever.
 
     Raises:
         ImageRejected: by the rules of `inspect_upload`, allowed formats and damage that a decoder passes over aside.
@@ -193,7 +193,7 @@ def name_warning(filename: str, file_format: str) -> str:
     return f"The name ends in {Path(filename).suffix}, the content is {file_format}; the content counts."
 
 
-def read_bounded(path: Path, limits: GateLimits) -> bytes:
+def read_bounded(path: Path, limits: UploadLimits) -> bytes:
     """Read a file of at most `limits.max_bytes`, whatever its size was said to be.
 
     Raises:
@@ -231,7 +231,7 @@ def clean_name(filename: str) -> str:
     return name if name.strip(". ") else "unnamed"
 
 
-def check_size(size: int, limits: GateLimits) -> None:
+def check_size(size: int, limits: UploadLimits) -> None:
     """Raises `ImageRejected` for what is empty or larger than an image may be; before it is read, if possible."""
     if size == 0:
         raise ImageRejected("The file is empty (0 bytes).", code="empty_file", status=HTTPStatus.BAD_REQUEST)
@@ -253,7 +253,7 @@ def _size_text(size: int, *, up: bool = False) -> str:
     return f"{tenths / 10:,.1f} MiB"
 
 
-def _decode(data: bytes, limits: GateLimits, *, look_for_damage: bool) -> tuple[str, str, Image.Image]:
+def _decode(data: bytes, limits: UploadLimits, *, look_for_damage: bool) -> tuple[str, str, Image.Image]:
     """Format, mode in the file, and the upright image as L or RGB."""
     file_format = _sniff(data, limits)
     try:
@@ -286,7 +286,7 @@ def _checked_pixels(opened: ImageFile.ImageFile, data: bytes) -> Image.Image:
     return opened
 
 
-def _sniff(data: bytes, limits: GateLimits) -> str:
+def _sniff(data: bytes, limits: UploadLimits) -> str:
     file_format = format_of(data)
     if file_format in limits.formats:
         return file_format
@@ -322,7 +322,7 @@ def _check_end(data: bytes) -> None:
         raise EOFError("the end of the file is missing")
 
 
-def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -> None:
+def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits) -> None:
     """What can be refused before a single pixel is decoded."""
     width, height = image.size
     if width * height > limits.max_pixels:
@@ -333,9 +333,9 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -
             width=width,
             height=height,
         )
-    if min(width, height) < _SMALLEST_SIDE:
+    if min(width, height) < _MIN_SIDE:
         raise ImageRejected(
-            f"The image has {width} x {height} pixels; each side needs at least {_SMALLEST_SIDE}.",
+            f"The image has {width} x {height} pixels; each side needs at least {_MIN_SIDE}.",
             code="image_too_small",
             status=ImageRejected.UNREADABLE,
             width=width,
@@ -347,9 +347,9 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: GateLimits) -
         raise ImageRejected(
             "The image is CMYK, which has no single meaning as RGB; convert it to RGB.", code="unsupported_mode"
         )
-    if image.format == "JPEG" and data.count(_START_OF_SCAN) > _MOST_SCANS:
+    if image.format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
         raise ImageRejected(
-            f"The JPEG file has more than {_MOST_SCANS} scans; save it as an ordinary JPEG or PNG.",
+            f"The JPEG file has more than {_MAX_SCANS} scans; save it as an ordinary JPEG or PNG.",
             code="too_many_scans",
             status=ImageRejected.TOO_LARGE,
         )
@@ -366,7 +366,7 @@ def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _plain(image: Image.Image, limits: GateLimits) -> Image.Image:
+def _plain(image: Image.Image, limits: UploadLimits) -> Image.Image:
     """Grey as L, a third of the bytes, everything else as RGB."""
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -383,7 +383,7 @@ def _plain(image: Image.Image, limits: GateLimits) -> Image.Image:
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
 
 
-def _eight_bit(image: Image.Image, limits: GateLimits) -> Image.Image:
+def _eight_bit(image: Image.Image, limits: UploadLimits) -> Image.Image:
     """16-bit grey scaled to 8 bits, rounded to the nearest."""
     white = 4095 if limits.sixteen_bit == "12bit" else 65535
     values = np.asarray(image, dtype=np.uint16)
@@ -395,5 +395,5 @@ def _eight_bit(image: Image.Image, limits: GateLimits) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8))
 
 
-def _listed(limits: GateLimits) -> str:
+def _listed(limits: UploadLimits) -> str:
     return " or ".join(limits.formats)

@@ -36,7 +36,7 @@ class Asset(models.Model):
         null=True, blank=True, help_text="when retention removed the file; the row and its hash stay"
     )
     # Name and bytes that just came in for an asset that is there already; see records.assets.services.enter_asset.
-    received_again: tuple[str, bytes] | None = None
+    pending_restore: tuple[str, bytes] | None = None
 
     class Meta:
         indexes = [

@@ -1,8 +1,8 @@
-"""Decoded pixels on their way from the gate to the worker, so that an image is decoded once and not twice.
+"""Cache of decoded pixels between upload validation and the worker, so that an image is decoded once and not twice.
 
-A file for each image, named by the hash of the file that was sent and taken away by the first who picks it up. It is a
-shortcut and never the truth: whoever finds none, or one that is not whole, decodes the stored image, with the same
-result. Nothing is synced to the disk; a checksum tells what a crash left half-written.
+A file for each image, named by the hash of the file that was sent and removed when it is taken. Whoever finds none, or
+a damaged one, decodes the stored image, with the same result. Nothing is synced to the disk; a checksum detects files
+that a crash left incomplete.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from PIL import Image
 from common.files import write_whole
 
 _HEADER = struct.Struct(">4sIII")  # mode, width, height, checksum of the pixels
-_LARGEST = 32 * 1024**2  # bytes; for larger images the folder could take gigabytes, and their model dwarfs the rest
+_MAX_BYTES = 32 * 1024**2  # bytes; for larger images the folder could take gigabytes, and their model dwarfs the rest
 
 
-def lay_down(sha256: str, pixels: Image.Image) -> None:
-    """Leave the pixels of an image for the worker. Never fails: the worker can do without."""
+def put(sha256: str, pixels: Image.Image) -> None:
+    """Store the pixels of an image for the worker. Never fails: the worker can do without."""
     content = pixels.tobytes()
-    if len(content) > _LARGEST:
+    if len(content) > _MAX_BYTES:
         return
     target = _path(sha256)
     header = _HEADER.pack(pixels.mode.encode(), pixels.width, pixels.height, zlib.crc32(content))
@@ -38,8 +38,8 @@ def lay_down(sha256: str, pixels: Image.Image) -> None:
         return
 
 
-def pick_up(sha256: str) -> Image.Image | None:
-    """The pixels of an image, in mode L or RGB, if they were left here; then they are no longer."""
+def take(sha256: str) -> Image.Image | None:
+    """The pixels of an image, in mode L or RGB, if they are here; removes them."""
     path = _path(sha256)
     try:
         data = path.read_bytes()
@@ -54,7 +54,7 @@ def pick_up(sha256: str) -> Image.Image | None:
 
 
 def sweep(seconds: float) -> None:
-    """Remove what nobody picked up for so long."""
+    """Remove what nobody took for so long."""
     with contextlib.suppress(OSError):
         for path in _folder().iterdir():
             with contextlib.suppress(OSError):

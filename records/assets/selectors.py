@@ -1,4 +1,4 @@
-"""Reads: limits of the upload gate."""
+"""Reads: limits of upload validation."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import cast
 
 from django.conf import settings
 
-from records.assets.images import FORMAT_OF_EXTENSION, FORMATS, GateLimits, SixteenBit
+from records.assets.images import FORMAT_OF_EXTENSION, FORMATS, SixteenBit, UploadLimits
 
 
-def gate_limits() -> GateLimits:
-    return GateLimits(
+def upload_limits() -> UploadLimits:
+    return UploadLimits(
         max_bytes=settings.MAX_FILE_SIZE,
         formats=allowed_formats(),
         max_pixels=settings.MAX_IMAGE_PIXELS,

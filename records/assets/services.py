@@ -1,4 +1,4 @@
-"""Writes: the upload gate and storing bytes once."""
+"""Writes: validating uploads and storing bytes once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, transaction
 from PIL import Image
 
-from records.assets.images import GatedImage, ImageRejected, clean_name, pass_gate
-from records.assets.selectors import gate_limits
-from records.audit.services import Actor, audit, hold_chain
+from records.assets.images import ImageFacts, ImageRejected, check_image, clean_name
+from records.assets.selectors import upload_limits
+from records.audit.services import Actor, audit, lock_audit_chain
 from records.models import Asset, asset_name
 
 
-def file_bytes(
+def store_file(
     *, data: bytes, extension: str, content_type: str, width: int, height: int, sha256: str | None = None
 ) -> Asset:
-    """The asset of these bytes, whose file is in place; `enter_asset` gives it its row, if it has none yet.
+    """The asset of these bytes, whose file is in place; `save_asset_row` gives it its row, if it has none yet.
 
     Apart, because a disk takes its time: nobody should wait for it inside a transaction that others wait for.
     Raises `records.assets.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
@@ -27,17 +27,17 @@ def file_bytes(
     name = asset_name(digest, extension)
     found = Asset.objects.filter(sha256=digest).first()
     if found:
-        found.received_again = (name, data)
+        found.pending_restore = (name, data)
         return found
     # The file goes first: a row always has its file; a file without a row is a whole file that nobody points at.
     name = default_storage.save(name, ContentFile(data))
     return Asset(sha256=digest, size_bytes=len(data), content_type=content_type, width=width, height=height, file=name)
 
 
-def enter_asset(asset: Asset) -> Asset:
+def save_asset_row(asset: Asset) -> Asset:
     """The row of an asset whose file is in place. The same bytes twice are one file and one row."""
     if asset.pk is not None:
-        return _with_its_file(asset)
+        return _restore_file(asset)
     try:
         with transaction.atomic():
             asset.save(force_insert=True)
@@ -47,21 +47,21 @@ def enter_asset(asset: Asset) -> Asset:
 
 
 @transaction.atomic
-def _with_its_file(asset: Asset) -> Asset:
+def _restore_file(asset: Asset) -> Asset:
     """An asset whose bytes were received again. If retention had removed its file, it has it back from here on.
 
     Until the caller's transaction ends retention cannot take it away: then it finds the new use. The lock is the one
     that a foreign key takes, so those who use the same picture do not wait for each other.
     """
-    name, data = asset.received_again or ("", b"")
-    asset.received_again = None
+    name, data = asset.pending_restore or ("", b"")
+    asset.pending_restore = None
     lock = " FOR KEY SHARE" if connection.vendor == "postgresql" else ""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT discarded_at FROM records_asset WHERE id = %s{lock}", [asset.pk])
         [discarded_at] = cursor.fetchone()
     if discarded_at is None or not data:
         return asset
-    hold_chain()
+    lock_audit_chain()
     asset.refresh_from_db()
     if asset.discarded_at is None:  # somebody was faster with the same bytes
         return asset
@@ -78,36 +78,36 @@ def _with_its_file(asset: Asset) -> Asset:
     return asset
 
 
-def file_image(*, data: bytes, gated: GatedImage) -> Asset:
-    """As `file_bytes`, of an image that passed the gate, as it was sent."""
-    return file_bytes(
+def store_image_file(*, data: bytes, facts: ImageFacts) -> Asset:
+    """As `store_file`, of a validated image, as it was sent."""
+    return store_file(
         data=data,
-        sha256=gated.sha256,
-        extension="png" if gated.format == "PNG" else "jpg",
-        content_type=f"image/{gated.format.lower()}",
-        width=gated.width,
-        height=gated.height,
+        sha256=facts.sha256,
+        extension="png" if facts.format == "PNG" else "jpg",
+        content_type=f"image/{facts.format.lower()}",
+        width=facts.width,
+        height=facts.height,
     )
 
 
-def store_image(*, data: bytes, gated: GatedImage) -> Asset:
-    """Keep an image that passed the gate, as it was sent."""
-    return enter_asset(file_image(data=data, gated=gated))
+def store_image(*, data: bytes, facts: ImageFacts) -> Asset:
+    """Store a validated image, as it was sent."""
+    return save_asset_row(store_image_file(data=data, facts=facts))
 
 
-def gate_image(*, data: bytes, filename: str, actor: Actor) -> tuple[GatedImage, Image.Image]:
-    """Gate an upload and keep nothing yet. A refused one leaves an audit event and nothing else."""
+def check_upload(*, data: bytes, filename: str, actor: Actor) -> tuple[ImageFacts, Image.Image]:
+    """Validate an upload and store nothing yet. A refused one leaves an audit event and nothing else."""
     try:
-        return pass_gate(data, filename, gate_limits())
+        return check_image(data, filename, upload_limits())
     except ImageRejected as refusal:
         report_refusal(filename=filename, size=len(data), refusal=refusal, actor=actor)
         raise refusal.nothing_kept() from refusal
 
 
-def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, GatedImage]:
-    """Gate an upload and keep it. A refused one leaves an audit event and nothing else."""
-    gated, _ = gate_image(data=data, filename=filename, actor=actor)
-    return store_image(data=data, gated=gated), gated
+def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, ImageFacts]:
+    """Validate an upload and store it. A refused one leaves an audit event and nothing else."""
+    facts, _ = check_upload(data=data, filename=filename, actor=actor)
+    return store_image(data=data, facts=facts), facts
 
 
 def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: Actor) -> None:

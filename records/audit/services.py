@@ -34,7 +34,7 @@ def audit(
     `subject` is the row that changed, or (type, id) where there is none. Call it last in a transaction: on
     PostgreSQL the end of the chain stays locked until the transaction ends (SQLite has one writer anyway).
     """
-    hold_chain()
+    lock_audit_chain()
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     context = current()
     object_type, object_id = (
@@ -61,7 +61,7 @@ def audit(
     return event
 
 
-def hold_chain() -> None:
+def lock_audit_chain() -> None:
     """Keep the end of the chain until the caller's transaction ends, as `audit` does.
 
     By itself only where rows are locked before the event is written that others lock after theirs: whoever holds the
@@ -89,7 +89,7 @@ def make_checkpoint(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
 @transaction.atomic
 def _seal(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     private = own_key()
-    hold_chain()
+    lock_audit_chain()
     last = AuditEvent.objects.order_by("-sequence").only("sequence").first()
     newest = AuditCheckpoint.objects.order_by("-sequence").first()
     if newest:

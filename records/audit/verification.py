@@ -20,7 +20,7 @@ from jobs.errors import ClaimLost
 from records.audit.chain.audited_rows import verify_all, vouching_events
 from records.audit.chain.checkpoints import Checkpoint, checkpoints_in
 from records.audit.chain.hashes import ChainReport
-from records.audit.services import Actor, audit, hold_chain
+from records.audit.services import Actor, audit, lock_audit_chain
 from records.models import AuditEvent, AuditVerification
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ _Status = AuditVerification.Status
 @transaction.atomic
 def request_verification(*, actor: Actor) -> tuple[AuditVerification, bool]:
     """Have a worker verify everything; the one that is under way, and False, where there is one."""
-    hold_chain()  # two who ask at once get one verification
+    lock_audit_chain()  # two who ask at once get one verification
     under_way = VERIFICATIONS.open().first()
     if under_way:
         return under_way, False

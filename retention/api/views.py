@@ -16,7 +16,7 @@ from common.api.views import ApiView
 from common.rights import Right
 from modelzoo.selectors import find_category
 from retention import selectors, services
-from retention.api import serializers as shapes
+from retention.api import serializers
 
 _READ = (Right.ADMINISTER, Right.AUDIT)
 _POLICY_ID = OpenApiParameter("policy_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -31,20 +31,20 @@ class RetentionPoliciesView(ApiView):
     parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[shapes.RetentionPolicyQuery, *PAGE_PARAMETERS],
-        responses={200: page_output(shapes.RetentionPolicyOutput), **problems()},
+        parameters=[serializers.RetentionPolicyQuery, *PAGE_PARAMETERS],
+        responses={200: page_output(serializers.RetentionPolicyOutput), **problems()},
         operation_id="retention_policies",
     )
     def get(self, request: Request) -> Response:
-        wanted = parsed_query(shapes.RetentionPolicyQuery, request)
+        wanted = parsed_query(serializers.RetentionPolicyQuery, request)
         found = selectors.policies_in_force() if wanted["in_force"] else selectors.policies()
         if wanted["category"]:
             found = found.filter(category__name=wanted["category"])
         return page_response(found, request, selectors.policy_document)
 
     @extend_schema(
-        request=shapes.RetentionPolicyInput,
-        responses={201: shapes.RetentionPolicyOutput, **problems(409, 413, 415)},
+        request=serializers.RetentionPolicyInput,
+        responses={201: serializers.RetentionPolicyOutput, **problems(409, 413, 415)},
         operation_id="set_retention_policy",
         examples=[
             OpenApiExample(
@@ -60,7 +60,7 @@ class RetentionPoliciesView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(shapes.RetentionPolicyInput, request.data)
+        given = parsed(serializers.RetentionPolicyInput, request.data)
         category = find_category(given.pop("category"))
         policy = services.set_policy(category=category, actor=request.user, **given)
         return Response(
@@ -78,7 +78,7 @@ class RetentionPolicyView(ApiView):
 
     @extend_schema(
         parameters=[_POLICY_ID],
-        responses={200: shapes.RetentionPolicyOutput, **problems()},
+        responses={200: serializers.RetentionPolicyOutput, **problems()},
         operation_id="retention_policy",
     )
     def get(self, request: Request, policy_id: str) -> Response:
@@ -93,12 +93,12 @@ class RetentionRunsView(ApiView):
     parser_classes = [JSONParser]
 
     @extend_schema(
-        parameters=[shapes.RetentionRunQuery, *PAGE_PARAMETERS],
-        responses={200: page_output(shapes.RetentionRunOutput), **problems()},
+        parameters=[serializers.RetentionRunQuery, *PAGE_PARAMETERS],
+        responses={200: page_output(serializers.RetentionRunOutput), **problems()},
         operation_id="retention_runs",
     )
     def get(self, request: Request) -> Response:
-        wanted = parsed_query(shapes.RetentionRunQuery, request)
+        wanted = parsed_query(serializers.RetentionRunQuery, request)
         found = selectors.runs_that_took(wanted["sha256"]) if wanted["sha256"] else selectors.runs()
         if wanted["category"]:
             found = found.filter(policy__category__name=wanted["category"])
@@ -107,8 +107,8 @@ class RetentionRunsView(ApiView):
         return page_response(found, request, selectors.run_document)
 
     @extend_schema(
-        request=shapes.RetentionRunInput,
-        responses={202: shapes.RetentionRunOutput, **problems(409, 413, 415)},
+        request=serializers.RetentionRunInput,
+        responses={202: serializers.RetentionRunOutput, **problems(409, 413, 415)},
         operation_id="start_retention_run",
         examples=[
             OpenApiExample("what would go", request_only=True, value={"category": "screw", "dry_run": True}),
@@ -116,7 +116,7 @@ class RetentionRunsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(shapes.RetentionRunInput, request.data)
+        given = parsed(serializers.RetentionRunInput, request.data)
         policy = selectors.policy_of(given["category"]) if given["category"] else None
         run = services.request_run(policy=policy, dry_run=given["dry_run"], actor=request.user)
         return Response(
@@ -133,7 +133,9 @@ class RetentionRunView(ApiView):
     hidden = True
 
     @extend_schema(
-        parameters=[_RUN_ID], responses={200: shapes.RetentionRunOutput, **problems()}, operation_id="retention_run"
+        parameters=[_RUN_ID],
+        responses={200: serializers.RetentionRunOutput, **problems()},
+        operation_id="retention_run",
     )
     def get(self, request: Request, run_id: str) -> Response:
         return Response(selectors.run_document(selectors.find_run(int(run_id))))

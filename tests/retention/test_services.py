@@ -26,7 +26,7 @@ from jobs.engine import Claim
 from jobs.errors import ClaimLost
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
-from records.assets.services import enter_asset, file_bytes
+from records.assets.services import save_asset_row, store_file
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from retention import leftovers, selectors, services, tasks
@@ -40,8 +40,8 @@ Commit = Callable[..., AbstractContextManager[Any]]
 
 def stored(content: bytes, *, days: int = 0) -> Asset:
     """An asset with these bytes as its file, kept since so many days."""
-    asset = enter_asset(
-        file_bytes(data=content, extension="png", content_type="image/png", width=4, height=4, sha256=None)
+    asset = save_asset_row(
+        store_file(data=content, extension="png", content_type="image/png", width=4, height=4, sha256=None)
     )
     Asset.objects.filter(pk=asset.pk).update(created_at=timezone.now() - timedelta(days=days))
     return asset
@@ -341,14 +341,14 @@ def test_a_use_that_begins_meanwhile_is_seen(
     version: ModelVersion, carry_out: Callable[..., RetentionRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, gone = record(version, "old"), record(version, "gone")
-    real = services.hold_chain
+    real = services.lock_audit_chain
 
     def somebody_is_faster() -> None:
         if not InspectionRequest.objects.filter(status="queued").exists():
             request(version, old.asset, status="queued")
         real()
 
-    monkeypatch.setattr(services, "hold_chain", somebody_is_faster)
+    monkeypatch.setattr(services, "lock_audit_chain", somebody_is_faster)
     run = carry_out(policy(version, good_after_days=30))
     assert (is_there(old.asset), is_there(gone.asset)) == (True, False)
     assert run.images == 1
@@ -484,10 +484,10 @@ def test_a_file_that_is_stored_again_while_it_is_removed_stays(version: ModelVer
     path = aged(Path(default_storage.path(str(asset.file.name))))
     Asset.objects.all().delete()
     [found] = [one for number in range(256) for one in leftovers.in_storage(number, timezone.now())]
-    again = file_bytes(data=b"again", extension="png", content_type="image/png", width=4, height=4)
+    again = store_file(data=b"again", extension="png", content_type="image/png", width=4, height=4)
     assert found.remove() is False
     assert path.read_bytes() == b"again"
-    assert enter_asset(again).read() == b"again"
+    assert save_asset_row(again).read() == b"again"
 
 
 # ---------------------------------------------------------------- crashes and company
@@ -677,12 +677,12 @@ def test_bytes_that_come_again_bring_the_file_back(
     rule = policy(version, good_after_days=30)
     carry_out(rule)
     assert not is_there(old.asset)
-    again = enter_asset(file_bytes(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
+    again = save_asset_row(store_file(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
     assert again.pk == old.asset.pk
     assert is_there(old.asset)
     event = AuditEvent.objects.get(kind="asset.received_again")
     assert json.loads(event.before)["discarded_at"]
-    enter_asset(file_bytes(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
+    save_asset_row(store_file(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
     assert AuditEvent.objects.filter(kind="asset.received_again").count() == 1
     carry_out(rule)
     assert not is_there(old.asset), "and it goes again, by the same rule"
@@ -696,7 +696,7 @@ def test_bytes_that_come_again_before_the_file_was_deleted(
     with monkeypatch.context() as patch:
         patch.setattr(services, "_delete_files", lambda ids: None)
         carry_out(policy(version, good_after_days=30))
-    enter_asset(file_bytes(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
+    save_asset_row(store_file(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
     services._delete_files([old.asset.pk])
     services._delete_pending()
     assert is_there(old.asset)
@@ -735,7 +735,9 @@ def test_a_file_that_is_being_used_at_this_moment_is_left_alone(
     old = record(version, "old")
     run = services.request_run(policy=policy(version, good_after_days=30), dry_run=False, actor=None, here=True)
     with transaction.atomic():
-        asset = enter_asset(file_bytes(data=b"image old", extension="png", content_type="image/png", width=4, height=4))
+        asset = save_asset_row(
+            store_file(data=b"image old", extension="png", content_type="image/png", width=4, height=4)
+        )
         assert second_connection(lambda: services.work_on_run(run_id=run.pk, seconds=None)) is True
         request(version, asset, status="queued")
     found = selectors.find_run(run.pk)

@@ -18,7 +18,7 @@ from training.models import Dataset, DatasetImage
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.runner import source_of
 
-Told = Callable[[str], None]
+AuditEventDiff = Callable[[str], None]
 # Columns of the table: heading and where the figure lies in an evaluation.
 FIGURES = {
     "image AUROC": ("image", "auroc"),
@@ -38,7 +38,7 @@ def measure(
     seeds: Sequence[int],
     defaults: Mapping[str, Any],
     *,
-    tell: Told,
+    tell: AuditEventDiff,
 ) -> list[dict[str, Any]]:
     """One row per data set and detector. Thresholds come from held-out good images, never from the test images."""
     rows = []

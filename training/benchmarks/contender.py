@@ -38,7 +38,7 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
     scorer = open_scorer(detector, runtime=runtime, precision=precision)
     scorer.score(detector.reference_images[:1])
     loaded = time.perf_counter() - began
-    held = scoring.Held(detector, scorer, device)
+    model = scoring.LoadedModel(detector, scorer, device)
 
     def model_only(batch: int) -> dict[str, Any]:
         images = detector.reference_images[torch.arange(batch) % len(detector.reference_images)]
@@ -46,12 +46,12 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
 
     def bytes_to_verdict(files: list[str]) -> dict[str, Any]:
         images = [Path(file).read_bytes() for file in files]
-        return {"ms": milliseconds(lambda: scoring.score(held, images)) / len(images)}
+        return {"ms": milliseconds(lambda: scoring.score(model, images)) / len(images)}
 
     def auroc(files: list[str], defective: list[bool]) -> dict[str, Any]:
-        results = scoring.score(held, [Path(file).read_bytes() for file in files])
+        results = scoring.score(model, [Path(file).read_bytes() for file in files])
         # A part that cannot be compared is rejected whatever the threshold.
-        scores = [result.score if isinstance(result, scoring.Scored) else math.inf for result in results]
+        scores = [result.score if isinstance(result, scoring.ImageScore) else math.inf for result in results]
         return {"auroc": Ranking.of(np.array(scores), np.array(defective)).auroc()}
 
     hello = {
@@ -86,10 +86,10 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.image_source import FileImageSource
     from records.assets.images import open_rgb
-    from records.assets.selectors import gate_limits
+    from records.assets.selectors import upload_limits
     from training.benchmarks.runs import Contestant
 
-    limits = gate_limits()
+    limits = upload_limits()
 
     def measure(files: list[str]) -> dict[str, Any]:
         began = time.perf_counter()

@@ -22,7 +22,7 @@ from modelzoo.detectors.options import PadimConfig
 from modelzoo.detectors.preprocessing.input_check import Finding, InputProfile, exemplars, view_of
 from modelzoo.detectors.preprocessing.input_rules import OFF, InputRules
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
-from records.assets.images import GateLimits, open_rgb
+from records.assets.images import UploadLimits, open_rgb
 from training.datasets.layouts.scan import CategoryScan, scan
 
 _LIKENESS = replace(InputRules(), size=OFF, aspect=OFF, colour=OFF)
@@ -48,7 +48,7 @@ class Outcome:
 class Profiled:
     """The profile of one category, with the preprocessing that the detectors would choose for it."""
 
-    def __init__(self, category: CategoryScan, limits: GateLimits) -> None:
+    def __init__(self, category: CategoryScan, limits: UploadLimits) -> None:
         options = PadimConfig()
         self.preprocessing = Preprocessing(*options.image_size, illumination=options.illumination, align=options.align)
         good = [entry.absolute_path for entry in category.entries if entry.split == "train"]
@@ -71,7 +71,7 @@ class Profiled:
 
 def measure(folders: Iterable[Path]) -> None:
     """Print the table."""
-    limits = GateLimits()
+    limits = UploadLimits()
     categories = [category for folder in folders for category in scan(folder, limits)]
     tests = {
         category.name: [

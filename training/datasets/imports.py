@@ -16,9 +16,9 @@ from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
 from common.errors import UserError
 from common.names import MAX_BYTES
 from common.rights import Right, require
-from records.assets.file_tree import LeftOut
+from records.assets.file_tree import SkippedFiles
 from records.assets.images import clean_name
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.audit.services import Actor
 from training.datasets.layouts.archives import ArchiveLimits, extract, is_archive
 from training.datasets.layouts.scan import CategoryScan, LabelNames, ScanProgress, scan
@@ -56,7 +56,7 @@ def import_path(
     source = str(path.resolve())
     if is_archive(path):
         with _own_folder() as folder:
-            left_out = LeftOut()
+            left_out = SkippedFiles()
             root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
             return _import_folder(root, source, actor, name, progress, labels, left_out)
     if not path.is_dir():
@@ -77,7 +77,7 @@ def import_upload(
     sent = clean_name(file.name or "")
     with _own_folder() as folder:
         archive = _on_disk(file, folder / "upload")
-        left_out = LeftOut()
+        left_out = SkippedFiles()
         root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits(), left_out)
         return _import_folder(root, sent, actor, name, None, labels, left_out)
 
@@ -131,12 +131,12 @@ def _import_folder(
     name: str,
     progress: ScanProgress | None,
     labels: LabelNames | None,
-    left_out: LeftOut | None = None,
+    left_out: SkippedFiles | None = None,
 ) -> list[Imported]:
     of_archive = left_out.sentences() if left_out else ()
     found = [
         replace(item, warnings=(*of_archive, *item.warnings))
-        for item in scan(root, gate_limits(), progress=progress, labels=labels)
+        for item in scan(root, upload_limits(), progress=progress, labels=labels)
     ]
     if name and len(found) > 1:
         names = ", ".join(item.name for item in found)

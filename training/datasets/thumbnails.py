@@ -7,7 +7,7 @@ from io import BytesIO
 from PIL import Image, ImageChops, ImageFilter
 
 from records.assets.images import open_rgb, thumbnail
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.models import Asset
 from training.datasets.layouts.scan import open_mask
 
@@ -17,12 +17,12 @@ _COLOUR = (255, 229, 0)  # as the report marks an annotated defect
 
 def small(asset: Asset) -> bytes:
     """A JPEG of at most SIDE x SIDE pixels."""
-    return thumbnail(open_rgb(asset.read(), gate_limits()), SIDE)
+    return thumbnail(open_rgb(asset.read(), upload_limits()), SIDE)
 
 
 def outline(mask: Asset) -> bytes:
     """A transparent PNG as large as the thumbnail of the masked image, with a line around what is defective."""
-    truth = Image.fromarray(open_mask(mask.read(), gate_limits())).convert("L")
+    truth = Image.fromarray(open_mask(mask.read(), upload_limits())).convert("L")
     size = truth.copy()
     size.thumbnail((SIDE, SIDE))
     # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.

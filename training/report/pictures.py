@@ -16,7 +16,7 @@ from PIL import Image
 
 from modelzoo.anomaly_maps import render_heat
 from records.assets.images import open_rgb
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from training.datasets.layouts.scan import open_mask
 from training.models import DatasetImage
 from training.report.context import JudgedImage
@@ -88,7 +88,7 @@ def show(detector: Judging, groups: list[Group], threshold: float) -> list[tuple
 
 def _picture(judged: Judged, threshold: float) -> EmbeddedPicture:
     image = judged.image
-    photo = open_rgb(image.asset.read(), gate_limits())
+    photo = open_rgb(image.asset.read(), upload_limits())
     width, height = photo.size
     photo.thumbnail((_LARGEST, _LARGEST))
     heat = ""
@@ -112,7 +112,7 @@ def _reduced(overlay: bytes, image: DatasetImage, size: tuple[int, int]) -> byte
     layer = cv2.imdecode(np.frombuffer(overlay, np.uint8), cv2.IMREAD_UNCHANGED)
     layer = cv2.resize(np.asarray(layer), size, interpolation=cv2.INTER_AREA)
     if image.mask:
-        truth = Image.fromarray(open_mask(image.mask.read(), gate_limits())).convert("L")
+        truth = Image.fromarray(open_mask(image.mask.read(), upload_limits())).convert("L")
         # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
         marked = (np.array(truth.resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
         contours, _ = cv2.findContours(marked, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)

@@ -18,11 +18,10 @@ from common.api.validation import NoInput, parsed, parsed_query
 from common.api.views import ApiView, OneForm
 from common.rights import Right
 from modelzoo.selectors import find_version
-from training.datasets import selectors as datasets_selectors
-from training.runs import documents as runs_documents
+from training.datasets import selectors
+from training.runs import documents, services
 from training.runs import selectors as runs_selectors
 from training.runs import serializers as runs_serializers
-from training.runs import services as runs_services
 from training.runs.options import threshold_rule
 from training.runs.serializers import FullTrainingRunOutput
 
@@ -43,7 +42,7 @@ class TrainingRunsView(ApiView):
     )
     def get(self, request: Request) -> Response:
         given = parsed_query(runs_serializers.TrainingRunListInput, request)
-        return page_response(runs_documents.runs(**given), request, runs_documents.run_document)
+        return page_response(documents.runs(**given), request, documents.run_document)
 
     @extend_schema(
         request=runs_serializers.TrainingRunInput,
@@ -65,8 +64,8 @@ class TrainingRunsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         given = parsed(runs_serializers.TrainingRunInput, request.data)
-        run = runs_services.queue_run(
-            dataset=datasets_selectors.wanted_dataset(given["dataset"]),
+        run = services.queue_run(
+            dataset=selectors.wanted_dataset(given["dataset"]),
             algorithm=given["algorithm"],
             options=given["options"],
             calibration=given["calibration"] or threshold_rule(),
@@ -74,7 +73,7 @@ class TrainingRunsView(ApiView):
             actor=request.user,
         )
         return Response(
-            runs_documents.full_run_document(runs_selectors.find_run(run.pk)),
+            documents.full_run_document(runs_selectors.find_run(run.pk)),
             status=HTTPStatus.ACCEPTED,
             headers={"Location": f"/api/training-runs/{run.pk}"},
         )
@@ -91,7 +90,7 @@ class TrainingRunView(ApiView):
         operation_id="training_run",
     )
     def get(self, request: Request, run_id: str) -> Response:
-        return Response(runs_documents.full_run_document(runs_selectors.find_run(int(run_id))))
+        return Response(documents.full_run_document(runs_selectors.find_run(int(run_id))))
 
 
 class CancelView(ApiView):
@@ -107,8 +106,8 @@ class CancelView(ApiView):
     )
     def post(self, request: Request, run_id: str) -> Response:
         parsed(NoInput, request.data)
-        run = runs_services.cancel_run(run_id=int(run_id), actor=request.user)
-        return Response(runs_documents.full_run_document(runs_selectors.find_run(run.pk)))
+        run = services.cancel_run(run_id=int(run_id), actor=request.user)
+        return Response(documents.full_run_document(runs_selectors.find_run(run.pk)))
 
 
 class LogView(ApiView):
@@ -141,7 +140,7 @@ class LogView(ApiView):
     )
     def get(self, request: Request, run_id: str) -> HttpResponse:
         given = parsed_query(runs_serializers.LogInput, request)
-        text, begins, ends = runs_documents.log_from(runs_selectors.find_run(int(run_id)), given["offset"])
+        text, begins, ends = documents.log_from(runs_selectors.find_run(int(run_id)), given["offset"])
         headers = {"X-Log-Offset": str(begins), "X-Next-Offset": str(ends)}
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
 
@@ -165,13 +164,13 @@ class ExtendView(ApiView):
     )
     def post(self, request: Request, version_id: str) -> Response:
         given = parsed(ExtendInput, request.data)
-        run = runs_services.queue_extension(
+        run = services.queue_extension(
             version=find_version(wanted=version_id),
-            dataset=datasets_selectors.wanted_dataset(given["dataset"]),
+            dataset=selectors.wanted_dataset(given["dataset"]),
             actor=request.user,
         )
         return Response(
-            runs_documents.full_run_document(runs_selectors.find_run(run.pk)),
+            documents.full_run_document(runs_selectors.find_run(run.pk)),
             status=HTTPStatus.ACCEPTED,
             headers={"Location": f"/api/training-runs/{run.pk}"},
         )

@@ -10,7 +10,7 @@ from common.errors import UserError
 from modelzoo.detectors.errors import TrainingCancelled
 from modelzoo.models import ModelVersion
 from training.models import TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 
 
 class RunCommand(ProductCommand):
@@ -23,7 +23,7 @@ class RunCommand(ProductCommand):
             self._run_here(run, as_json=as_json)
 
     def _queue(self, run: TrainingRun, *, as_json: bool) -> None:
-        sent = runs_services.TRAINING_RUNS.publish(run.pk)
+        sent = services.TRAINING_RUNS.publish(run.pk)
         if as_json:
             self.answer({"training_run": run.pk, "status": run.status, "published": sent})
         self.say(
@@ -35,7 +35,7 @@ class RunCommand(ProductCommand):
     def _run_here(self, run: TrainingRun, *, as_json: bool) -> None:
         from training.runs.execution.runner import execute, progress_bar
 
-        claim = runs_services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")
+        claim = services.claim_run(run_id=run.pk, worker=f"command@{platform.node()}")
         if claim is None:
             raise UserError(f"Training run {run.pk} was taken by a worker.", code="conflict")
         try:

@@ -16,7 +16,7 @@ from common.errors import Conflict, NotFound
 from common.rights import Right, require
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
-from modelzoo import services as modelzoo
+from modelzoo import services
 from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import ModelVersion, Threshold
 from records.audit.services import Actor, audit
@@ -210,7 +210,7 @@ def finish_run(
     run = claim.rows().select_for_update(of=("self",)).select_related("dataset__category", "requested_by").first()
     if run is None:
         raise ClaimLost
-    version = modelzoo.register_version(
+    version = services.register_version(
         category=run.dataset.category,
         actor=run.requested_by,
         algorithm=run.algorithm,
@@ -221,7 +221,7 @@ def finish_run(
         metrics=metrics or {},
         **version_fields,
     )
-    first = modelzoo.append_threshold(
+    first = services.append_threshold(
         version=version,
         value=threshold,
         method=threshold_method,

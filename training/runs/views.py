@@ -19,13 +19,11 @@ from common.rights import Right
 from common.web.addresses import or_404, query_string, whole_number
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
-from training.datasets import pages as datasets_pages
+from training.datasets import pages
 from training.models import Dataset, Evaluation, TrainingRun
 from training.report.pages import report_page
-from training.runs import documents as runs_documents
+from training.runs import documents, selectors, services
 from training.runs import pages as runs_pages
-from training.runs import selectors as runs_selectors
-from training.runs import services as runs_services
 from training.runs.estimates import remaining_time
 from training.runs.forms import RunForm
 from training.runs.options import threshold_rule
@@ -57,7 +55,7 @@ def training(request: HtmxRequest) -> HttpResponse:
     else:
         is_open = any(run.is_open for run in page.rows)
         context |= page.queries | {"runs": page.rows, "is_open": is_open, "here": request.get_full_path()}
-        context["no_data"] = not page.rows and not state and not name and not datasets_pages.snapshots().exists()
+        context["no_data"] = not page.rows and not state and not name and not pages.snapshots().exists()
     template = "training/list.html#runs" if request.htmx else "training/list.html"
     return render(request, template, context, status=status)
 
@@ -66,13 +64,11 @@ def training(request: HtmxRequest) -> HttpResponse:
 @needs(Right.TRAIN)
 def start(request: HttpRequest) -> HttpResponseBase:
     """The form of a new run: `?dataset=` chooses, `?like=` fills in what another run was asked for."""
-    like = (
-        or_404(runs_selectors.find_run, whole_number(request.GET.get("like", ""))) if request.GET.get("like") else None
-    )
-    offered = datasets_pages.trainable()
+    like = or_404(selectors.find_run, whole_number(request.GET.get("like", ""))) if request.GET.get("like") else None
+    offered = pages.trainable()
     wanted = like.dataset_id if like else whole_number(request.GET.get("dataset", ""))
     if wanted and wanted not in {row.pk for row in offered}:  # an older one than those on offer
-        offered.append(or_404(datasets_pages.find_dataset, wanted))
+        offered.append(or_404(pages.find_dataset, wanted))
     form = RunForm(request.POST if request.method == "POST" else None, offered, like, wanted)
     status: int = HTTPStatus.OK
     failed: UserError | None = None
@@ -97,7 +93,7 @@ def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> Tra
     options = form.chosen_options
     if not options.is_valid():
         return None
-    return runs_services.queue_run(
+    return services.queue_run(
         dataset=next(row for row in offered if row.pk == form.cleaned_data["dataset"]),
         algorithm=options.algorithm,
         options=options.cleaned_data,
@@ -111,7 +107,7 @@ def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> Tra
 @needs(Right.READ)
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far a run is and what it says; what came of it."""
-    found = or_404(runs_selectors.find_run, run_id)
+    found = or_404(selectors.find_run, run_id)
     evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
     context = _run_context(found) | {
         "evaluation": evaluated,
@@ -129,10 +125,10 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 @needs(Right.READ)
 def live(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far an open run is, and the log from `?offset=` on, to be appended; the page anew once the run is over."""
-    found = or_404(runs_selectors.find_run, run_id)
+    found = or_404(selectors.find_run, run_id)
     if not found.is_open:
         return HttpResponseClientRefresh()
-    text, _, _ = runs_documents.log_from(found, whole_number(request.GET.get("offset", "")) or 0)
+    text, _, _ = documents.log_from(found, whole_number(request.GET.get("offset", "")) or 0)
     return render(request, "training/_live.html", _run_context(found) | {"appended": text})
 
 
@@ -140,7 +136,7 @@ def _run_context(found: TrainingRun) -> dict[str, Any]:
     return {
         "run": found,
         "is_open": found.is_open,
-        "ahead": runs_selectors.running_instead_of(found),
+        "ahead": selectors.running_instead_of(found),
         "remaining": _duration_words(remaining_time(found)),
         "percent": round(100 * found.progress),
         "offset": found.log_start + len(found.log),
@@ -175,7 +171,7 @@ def _rule_words(found: TrainingRun) -> str:
 def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
     """Ask a run to stop."""
     try:
-        stopped = runs_services.cancel_run(run_id=run_id, actor=request.user)
+        stopped = services.cancel_run(run_id=run_id, actor=request.user)
     except NotFound as error:
         raise Http404(error.detail) from error
     except UserError as error:
@@ -193,7 +189,7 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
 @needs(Right.READ)
 def run_report(request: HttpRequest, run_id: int) -> HttpResponse:
     """The newest evaluation of what came of a run."""
-    found = or_404(runs_selectors.find_run, run_id)
+    found = or_404(selectors.find_run, run_id)
     evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
     if not evaluated:
         raise Http404("There is no evaluation of this run: it has no version, or its data set no test images.")

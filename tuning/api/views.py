@@ -100,7 +100,7 @@ class RescoringsView(ApiView):
             filters=parse_filters(given["filters"]),
             reason=given["reason"],
             actor=request.user,
-            how={name: given[name] or "" for name in ("device", "runtime", "precision")},
+            runtime_options={name: given[name] or "" for name in ("device", "runtime", "precision")},
         )
         document = documents.rescoring_document(run)
         return Response(document, status=202, headers={"Location": document["url"]})

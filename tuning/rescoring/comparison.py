@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from common.numbers import score_text
 from inspection.models import Inspection
-from modelzoo import pages as overview
+from modelzoo import pages
 from modelzoo.models import ModelVersion
 from training.models import Evaluation
 from tuning.models import RescoringRun
@@ -34,7 +34,7 @@ def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
         "one": one,
         "other": other,
         "same_parts": same_parts,
-        **overview.differences(one, other),
+        **pages.differences(one, other),
         "evaluations": _evaluations(one, other),
         "runs": runs,
         "under_way": any(run.is_open for run in runs),

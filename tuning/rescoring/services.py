@@ -27,7 +27,7 @@ from inspection.models import Inspection
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from modelzoo.evaluation.calibration import p_value
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
 from modelzoo.services import needed_reason
@@ -43,12 +43,17 @@ _Status = RescoringRun.Status
 # ---------------------------------------------------------------- asking for one
 @transaction.atomic
 def request_rescoring(
-    *, version: ModelVersion, filters: Filters, reason: str, actor: Actor, how: Mapping[str, str] | None = None
+    *,
+    version: ModelVersion,
+    filters: Filters,
+    reason: str,
+    actor: Actor,
+    runtime_options: Mapping[str, str] | None = None,
 ) -> RescoringRun:
     """Write down which records shall be scored again with a version, and call a worker once that is committed.
 
     The records are those of the version's category that the filters mean and that are there now. The threshold is the
-    one in force now. `how`: device, runtime and precision, as the settings say where they are not given.
+    one in force now. `runtime_options`: device, runtime and precision, as the settings say where they are not given.
 
     Raises `Forbidden`, and `UserError` for a missing reason or where there is nothing to score.
     """
@@ -61,7 +66,7 @@ def request_rescoring(
             f"No record of {version.category.name} meets these filters, so there is nothing to score again.",
             code="no_records",
         )
-    asked = {name: value for name, value in (how or {}).items() if value}
+    asked = {name: value for name, value in (runtime_options or {}).items() if value}
     run = RescoringRun.objects.create(
         model_version=version,
         threshold=threshold_in_force(version.pk),
@@ -84,7 +89,7 @@ def request_rescoring(
             "filters": run.filters,
             "records": total,
             "reason": run.reason,
-            **run.how,
+            **run.runtime_options,
         },
     )
     RESCORINGS.publish_on_commit(run.pk)
@@ -180,12 +185,12 @@ def _next_records(run: RescoringRun) -> QuerySet[Inspection]:
     return records.order_by("created_at", "id")
 
 
-def _held(run: RescoringRun) -> runtime.Held:
+def _held(run: RescoringRun) -> scoring.LoadedModel:
     """The model, in the precision that the first worker chose: the scores of a run can be compared with each other."""
-    held = runtime.hold(run.model_version, **run.how)
+    held = scoring.load_model(run.model_version, **run.runtime_options)
     if run.precision_chosen in ("", held.scorer.choice["precision"]):
         return held
-    return runtime.hold(run.model_version, **run.how | {"precision": run.precision_chosen})
+    return scoring.load_model(run.model_version, **run.runtime_options | {"precision": run.precision_chosen})
 
 
 def _keep(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> None:
@@ -212,7 +217,7 @@ def _keep(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> N
     )
 
 
-def _scored(run: RescoringRun, held: runtime.Held, records: Sequence[Inspection]) -> list[Rescored]:
+def _scored(run: RescoringRun, held: scoring.LoadedModel, records: Sequence[Inspection]) -> list[Rescored]:
     """What the model says about each image, or why it says nothing. An image's fault is that image's alone."""
     failures: dict[uuid.UUID, str] = {}
     images: list[tuple[Inspection, bytes]] = []
@@ -224,7 +229,7 @@ def _scored(run: RescoringRun, held: runtime.Held, records: Sequence[Inspection]
         except OSError:
             log.exception("The image of inspection %s cannot be read.", record.pk)
             failures[record.pk] = "image_unreadable"
-    found = _results(runtime.checking(held, input_rules(run.model_version.category_id)), images)
+    found = _results(scoring.with_rules(held, input_rules(run.model_version.category_id)), images)
     return [
         Rescored(run=run, inspection=record, error_code=failures[record.pk])
         if record.pk in failures
@@ -234,10 +239,10 @@ def _scored(run: RescoringRun, held: runtime.Held, records: Sequence[Inspection]
 
 
 def _results(
-    held: runtime.Held, images: Sequence[tuple[Inspection, bytes]]
-) -> dict[uuid.UUID, runtime.Scored | runtime.Incomparable | Exception]:
+    held: scoring.LoadedModel, images: Sequence[tuple[Inspection, bytes]]
+) -> dict[uuid.UUID, scoring.ImageScore | scoring.IncomparableImage | Exception]:
     try:
-        results = runtime.score(held, [data for _, data in images]) if images else []
+        results = scoring.score(held, [data for _, data in images]) if images else []
     except Exception as error:
         if len(images) == 1:
             log.exception("Scoring inspection %s again failed.", images[0][0].pk)
@@ -247,13 +252,13 @@ def _results(
 
 
 def _weighed(
-    run: RescoringRun, record: Inspection, result: runtime.Scored | runtime.Incomparable | Exception
+    run: RescoringRun, record: Inspection, result: scoring.ImageScore | scoring.IncomparableImage | Exception
 ) -> Rescored:
 
     if isinstance(result, Exception):
         code = result.code if isinstance(result, UserError) else "scoring_failed"
         return Rescored(run=run, inspection=record, error_code=code)
-    if isinstance(result, runtime.Incomparable):
+    if isinstance(result, scoring.IncomparableImage):
         outcome = Inspection.Outcome.NOT_COMPARABLE
         return Rescored(run=run, inspection=record, outcome=outcome, reason=result.reason)
     if not math.isfinite(result.score):

@@ -13,7 +13,7 @@ from common.errors import UserError
 from inspection.judging import services
 from inspection.judging.documents import inspection_document
 from inspection.models import Inspection
-from modelzoo.loading.options import how, how_options
+from modelzoo.loading.options import add_runtime_options, runtime_options
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
 
@@ -31,7 +31,7 @@ class Command(ProductCommand):
         )
         parser.add_argument("--category", default="", help="needed where several are in force")
         parser.add_argument("--station", default="")
-        how_options(parser)
+        add_runtime_options(parser)
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -72,7 +72,7 @@ class Command(ProductCommand):
             source="command",
             actor=None,
             part=services.PartContext(station=options["station"]),
-            how=how(options),
+            runtime_options=runtime_options(options),
         )
         document = inspection_document(done, anomaly_map="url")
         if not options["json"]:

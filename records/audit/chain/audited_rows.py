@@ -1,8 +1,8 @@
-"""Whether rows still say what their audit events said when they were written.
+"""Whether rows still agree with the audit events that reported them when they were written.
 
-Triggers refuse changes; whoever takes them away can still not change the chain unseen. So each app names the rows that
-an event vouches for (in `ready`), and `verify_audit --records` compares the two, in both directions: a row that was
-edited or removed differs from its event, and one that was slipped in has none.
+Triggers refuse changes; whoever removes them still cannot change the chain unnoticed. So each app registers the rows
+that have an event each (in `ready`), and `verify_audit --records` compares the two, in both directions: a row that was
+edited or removed differs from its event, and one that was inserted past the application has none.
 """
 
 from __future__ import annotations
@@ -28,19 +28,20 @@ _CHUNK = 500
 
 
 @dataclass(frozen=True)
-class Attested:
-    """Rows of one kind, and what the event of each says about it.
+class AuditedRows:
+    """Rows of one kind that have an audit event each.
 
     `kind` and `object_type` are those of the events, `object_id` the field of the row that their `object_id` names.
-    `said` gives what `after` must say about a row; `by` names which of that tells the row from others of one object.
+    `expected_after` gives what `after` must be for a row; `key_fields` are those of it that identify a row among the
+    rows of one object.
     """
 
     kind: str
     object_type: str
     rows: Callable[[], QuerySet[Any]]
-    said: Callable[[Any], dict[str, Any]]
+    expected_after: Callable[[Any], dict[str, Any]]
     object_id: str = "pk"
-    by: tuple[str, ...] = ()
+    key_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,14 @@ class Mismatch:
     reason: str
 
 
-_registered: dict[str, Attested] = {}
+_registered: dict[str, AuditedRows] = {}
 
 
-def register(attested: Attested) -> None:
-    _registered[attested.kind] = attested
+def register(audited: AuditedRows) -> None:
+    _registered[audited.kind] = audited
 
 
-def fingerprint(row: Model) -> str:
+def row_hash(row: Model) -> str:
     """SHA-256 over every field of a row, as the database gives them back.
 
     Fields without a value are left out, so that a column added later leaves the fingerprints of earlier rows alone.
@@ -87,23 +88,23 @@ def _plain(value: Any) -> Any:
 def vouching_events() -> int:
     """How many events vouch for a row."""
     return sum(
-        AuditEvent.objects.filter(kind=attested.kind, object_type=attested.object_type).count()
-        for attested in _registered.values()
+        AuditEvent.objects.filter(kind=audited.kind, object_type=audited.object_type).count()
+        for audited in _registered.values()
     )
 
 
 def verify_records(progress: Progress | None = None) -> tuple[int, Mismatch | None]:
     """Compare all rows that events vouch for: how many agree, and the first that does not, in order of the chain."""
     agreed = 0
-    found: list[Mismatch] = []
-    for attested in _registered.values():
-        compared, mismatch = _against_events(attested, progress)
+    mismatches: list[Mismatch] = []
+    for audited in _registered.values():
+        compared, mismatch = _against_events(audited, progress)
         agreed += compared
-        if mismatch is None and attested.rows().count() != compared:
-            mismatch = _without_event(attested)
+        if mismatch is None and audited.rows().count() != compared:
+            mismatch = _without_event(audited)
         if mismatch:
-            found.append(mismatch)
-    return agreed, min(found, key=lambda mismatch: mismatch.event or 2**63, default=None)
+            mismatches.append(mismatch)
+    return agreed, min(mismatches, key=lambda mismatch: mismatch.event or 2**63, default=None)
 
 
 def verify_all(
@@ -121,21 +122,21 @@ def verify_all(
     return replace(report, broken_at=mismatch.event, reason=mismatch.reason) if mismatch else report
 
 
-def _against_events(attested: Attested, progress: Progress | None) -> tuple[int, Mismatch | None]:
+def _against_events(audited: AuditedRows, progress: Progress | None) -> tuple[int, Mismatch | None]:
     """Walk the events, oldest first, and look up the row of each."""
     agreed = 0
-    for events in _in_chunks(_events(attested)):
-        rows = _rows_of(attested, {object_id for _, object_id, _ in events})
+    for events in _in_chunks(_events(audited)):
+        rows = _rows_of(audited, {object_id for _, object_id, _ in events})
         for sequence, object_id, after in events:
-            told = json.loads(after)
-            row = rows.get(_key(attested, object_id, told))
+            event_values = json.loads(after)
+            row = rows.get(_key(audited, object_id, event_values))
             if row is None:
-                return agreed, Mismatch(sequence, f"the row of {attested.object_type} {object_id} is gone")
+                return agreed, Mismatch(sequence, f"the row of {audited.object_type} {object_id} is gone")
             # An event of an earlier release says less; what it says is compared.
-            differing = sorted(name for name in told.keys() & row.keys() if told[name] != row[name])
+            differing = sorted(name for name in event_values.keys() & row.keys() if event_values[name] != row[name])
             if differing:
                 return agreed, Mismatch(
-                    sequence, f"{attested.object_type} {object_id} {_differs(told, row, differing)}"
+                    sequence, f"{audited.object_type} {object_id} {_difference(event_values, row, differing)}"
                 )
             agreed += 1
         if progress:
@@ -143,45 +144,45 @@ def _against_events(attested: Attested, progress: Progress | None) -> tuple[int,
     return agreed, None
 
 
-def _differs(told: dict[str, Any], row: dict[str, Any], differing: list[str]) -> str:
-    """What a person can read, where not only the fingerprint tells."""
+def _difference(event_values: dict[str, Any], row: dict[str, Any], differing: list[str]) -> str:
+    """The first field that differs, or that only the hash of the row does."""
     name = next((name for name in differing if name != "row"), None)
     if name is None:
         return "was changed behind the application: the fingerprint of its row is another one"
-    return f"was changed behind the application: {name} says {row[name]!r}, and the event says {told[name]!r}"
+    return f"was changed behind the application: {name} says {row[name]!r}, and the event says {event_values[name]!r}"
 
 
-def _without_event(attested: Attested) -> Mismatch | None:
+def _without_event(audited: AuditedRows) -> Mismatch | None:
     """There are more rows than events: walk the rows and find the first that none reports."""
-    for rows in _in_chunks(attested.rows().order_by("pk").iterator(chunk_size=_CHUNK)):
-        ids = {str(_value(row, attested.object_id)) for row in rows}
+    for rows in _in_chunks(audited.rows().order_by("pk").iterator(chunk_size=_CHUNK)):
+        ids = {str(_value(row, audited.object_id)) for row in rows}
         events = AuditEvent.objects.filter(
-            kind=attested.kind, object_type=attested.object_type, object_id__in=ids
+            kind=audited.kind, object_type=audited.object_type, object_id__in=ids
         ).values_list("object_id", "after")
-        known = {_key(attested, object_id, json.loads(after)) for object_id, after in events}
+        reported = {_key(audited, object_id, json.loads(after)) for object_id, after in events}
         for row in rows:
-            object_id = str(_value(row, attested.object_id))
-            if _key(attested, object_id, attested.said(row)) not in known:
+            object_id = str(_value(row, audited.object_id))
+            if _key(audited, object_id, audited.expected_after(row)) not in reported:
                 return Mismatch(None, f"no event reports {row._meta.label_lower} {row.pk} ({row})")
     return None
 
 
-def _events(attested: Attested) -> Iterator[tuple[int, str, str]]:
-    events = AuditEvent.objects.filter(kind=attested.kind, object_type=attested.object_type).order_by("sequence")
+def _events(audited: AuditedRows) -> Iterator[tuple[int, str, str]]:
+    events = AuditEvent.objects.filter(kind=audited.kind, object_type=audited.object_type).order_by("sequence")
     return events.values_list("sequence", "object_id", "after").iterator(chunk_size=_CHUNK)
 
 
-def _rows_of(attested: Attested, ids: set[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """What the events of these objects must say, by what tells them apart."""
-    found = {}
-    for row in attested.rows().filter(**{f"{attested.object_id}__in": ids}):
-        said = json.loads(canonical(attested.said(row)))
-        found[_key(attested, str(_value(row, attested.object_id)), said)] = said
-    return found
+def _rows_of(audited: AuditedRows, ids: set[str]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """What `after` of the events of these objects must be, by object and key fields."""
+    expected = {}
+    for row in audited.rows().filter(**{f"{audited.object_id}__in": ids}):
+        expected_after = json.loads(canonical(audited.expected_after(row)))
+        expected[_key(audited, str(_value(row, audited.object_id)), expected_after)] = expected_after
+    return expected
 
 
-def _key(attested: Attested, object_id: str, said: dict[str, Any]) -> tuple[Any, ...]:
-    return (object_id, *(said.get(name) for name in attested.by))
+def _key(audited: AuditedRows, object_id: str, expected_after: dict[str, Any]) -> tuple[Any, ...]:
+    return (object_id, *(expected_after.get(name) for name in audited.key_fields))
 
 
 def _value(row: Model, field: str) -> Any:

@@ -18,8 +18,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inspection.batches import gathering
-from inspection.batches import services as batches
+from inspection.batches import gathering, services
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from modelzoo.models import Deployment
 from records.models import AuditEvent
@@ -47,7 +46,7 @@ def ask(client: Client, path: str = "/api/batches", *, key: str | None = None, *
 def waiting(deployment: Deployment, count: int = 1, *, name: str = "b") -> BatchRun:
     """A batch that nobody works on."""
     files = [(f"{index}.png", parts.png(index)) for index in range(count)]
-    return batches.request_batch(
+    return services.request_batch(
         items=gathering.receive_items(files=files, actor=None),
         name=name,
         deployment=deployment,
@@ -282,7 +281,7 @@ def test_the_list_is_filtered(signed_in: Client, deployment: Deployment, user: U
     old, new = waiting(deployment, name="old"), waiting(deployment, name="new")
     then = timezone.now() - timedelta(days=3)
     BatchRun.objects.filter(pk=old.pk).update(created_at=then)
-    batches.cancel_batch(batch_id=new.pk, actor=user)
+    services.cancel_batch(batch_id=new.pk, actor=user)
 
     def named(**filters: str) -> list[str]:
         response = signed_in.get("/api/batches", filters)
@@ -334,7 +333,7 @@ def test_callers_that_wait_leave_threads_to_others(
     signed_in: Client, folder: Path, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    plain = batches.await_batch
+    plain = services.await_batch
 
     def await_batch(batch: BatchRun, *, seconds: float) -> bool:
         waits.append(seconds)
@@ -342,7 +341,7 @@ def test_callers_that_wait_leave_threads_to_others(
             assert ask(signed_in, folder="lot7", wait=50).status_code in (200, 202)
         return plain(batch, seconds=0)
 
-    monkeypatch.setattr(batches, "await_batch", await_batch)
+    monkeypatch.setattr(services, "await_batch", await_batch)
     for _ in range(2):
         assert ask(signed_in, folder="lot7", wait=50).status_code in (200, 202)
     assert waits == [50, 0, 50]

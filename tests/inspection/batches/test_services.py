@@ -27,7 +27,7 @@ from inspection.judging.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews.services import record_review
 from jobs import broker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
@@ -126,14 +126,14 @@ def test_an_image_that_kills_workers_is_given_up_alone(deployment: Any, settings
 def test_an_image_that_fails_to_be_scored_fails_alone(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     batch = make_batch(deployment, images(4))
     poison = parts.png(2)
-    real = runtime.score
+    real = scoring.score
 
     def fail_on_poison(held: Any, data: list[bytes]) -> Any:
         if poison in data:
             raise RuntimeError("poison")
         return real(held, data)
 
-    monkeypatch.setattr(runtime, "score", fail_on_poison)
+    monkeypatch.setattr(scoring, "score", fail_on_poison)
     work(batch)
     assert list(batch.items.order_by("position").values_list("status", flat=True)) == ["done", "done", "failed", "done"]
 
@@ -141,13 +141,13 @@ def test_an_image_that_fails_to_be_scored_fails_alone(deployment: Any, monkeypat
 def test_in_a_batch_what_cannot_be_compared_leaves_the_others_alone(
     deployment: Any, blank: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = runtime.score, []
+    real, calls = scoring.score, []
 
-    def counted(held: runtime.Held, data: list[bytes]) -> Any:
+    def counted(held: scoring.LoadedModel, data: list[bytes]) -> Any:
         calls.append(len(data))
         return real(held, data)
 
-    monkeypatch.setattr(runtime, "score", counted)
+    monkeypatch.setattr(scoring, "score", counted)
     alone = {
         name: judged_alone(deployment.model_version, parts.png(index, defective=index % 2 == 1)).score
         for index, (name, _) in enumerate(images(4))
@@ -231,7 +231,7 @@ def test_a_folder_is_read_by_the_worker_only(deployment: Any, folder: Path, monk
         ("2.PNG", None),
         ("b/1.png", None),
     ]
-    monkeypatch.setattr(runtime, "open_rgb", None)  # what the gate has decoded is not decoded again
+    monkeypatch.setattr(scoring, "open_rgb", None)  # what upload validation has decoded is not decoded again
     work(batch)
     document = documents.batch_document(batch)
     assert [(row["path"], row["filename"], row["outcome"], row["lot"]) for row in document["results"]] == [

@@ -175,7 +175,7 @@ def state() -> tuple[str, int]:
 def test_what_is_judged_when_the_lock_ends_has_no_record_if_its_caller_gave_up(
     deployment: Deployment, user: User, slow_worker: Worker, key: str | None
 ) -> None:
-    scoring.hold(deployment.model_version, **deployment.how)
+    scoring.load_model(deployment.model_version, **deployment.runtime_options)
     with sent(deployment, user, timeout=1.5, idempotency_key=key) as answer:
         assert slow_worker.scored.wait(60)
         with locked():

@@ -37,7 +37,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images each call of the model had."""
     real, calls = scoring.score, []
 
-    def counted(held: scoring.Held, images: list[Any]) -> Any:
+    def counted(held: scoring.LoadedModel, images: list[Any]) -> Any:
         calls.append(len(images))
         return real(held, images)
 
@@ -46,10 +46,10 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def wait(deployment: Any, seed: int) -> InspectionRequest:
-    asset, gated = receive_image(data=parts.png(seed), filename=f"{seed}.png", actor=None)
+    asset, facts = receive_image(data=parts.png(seed), filename=f"{seed}.png", actor=None)
     return services.request_inspection(
         asset=asset,
-        filename=gated.clean_name,
+        filename=facts.clean_name,
         version=deployment.model_version,
         deployment=deployment,
         source="api",
@@ -134,7 +134,7 @@ def test_an_image_that_fails_fails_alone(deployment: Any, monkeypatch: pytest.Mo
     requests = [wait(deployment, seed) for seed in range(4)]
     real, poison = scoring.score, parts.png(2)
 
-    def fail_on_poison(held: scoring.Held, images: list[Any]) -> Any:
+    def fail_on_poison(held: scoring.LoadedModel, images: list[Any]) -> Any:
         if poison in images:
             raise RuntimeError("poison")
         return real(held, images)
@@ -163,7 +163,7 @@ def test_a_request_taken_away_leaves_the_others_alone(deployment: Any, monkeypat
     requests = [wait(deployment, seed) for seed in range(3)]
     real = scoring.score
 
-    def expire_one(held: scoring.Held, images: list[Any]) -> Any:
+    def expire_one(held: scoring.LoadedModel, images: list[Any]) -> Any:
         judging_worker.expire_request(requests[1])
         return real(held, images)
 
@@ -175,7 +175,7 @@ def test_a_request_taken_away_leaves_the_others_alone(deployment: Any, monkeypat
 
 def test_a_threshold_set_while_they_are_weighed_judges_them(deployment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     request = wait(deployment, 0)
-    real = judging_worker.file_bytes
+    real = judging_worker.store_file
     filed: list[Any] = []
 
     def set_at_first(**words: Any) -> Any:
@@ -184,7 +184,7 @@ def test_a_threshold_set_while_they_are_weighed_judges_them(deployment: Any, mon
         filed.append(real(**words))
         return filed[-1]
 
-    monkeypatch.setattr(judging_worker, "file_bytes", set_at_first)
+    monkeypatch.setattr(judging_worker, "store_file", set_at_first)
     judge(request)
     record = Inspection.objects.get()
     assert (record.threshold_value, record.is_defective) == (1e-6, True)
@@ -253,7 +253,7 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
     seen: list[Any] = []
     real = scoring.score
 
-    def watched(held: scoring.Held, images: list[Any]) -> Any:
+    def watched(held: scoring.LoadedModel, images: list[Any]) -> Any:
         seen.extend(images)
         return real(held, images)
 
@@ -268,7 +268,7 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
         data=parts.png(3), filename="a.png", deployment=deployment, source="api", actor=user
     )
     assert [type(image) for image in seen] != [bytes]
-    assert pixel_cache.pick_up(record.asset.sha256) is None, "taken away"
-    [again] = real(scoring.hold(deployment.model_version), [record.asset.read()])
-    assert isinstance(again, scoring.Scored)
+    assert pixel_cache.take(record.asset.sha256) is None, "taken away"
+    [again] = real(scoring.load_model(deployment.model_version), [record.asset.read()])
+    assert isinstance(again, scoring.ImageScore)
     assert record.score == again.score

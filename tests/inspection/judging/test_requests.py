@@ -214,14 +214,14 @@ def test_a_retention_policy_is_set_while_an_image_of_its_category_is_judged(
     category = deployment.model_version.category
     real = worker._hold
 
-    def hold(requests: Any) -> None:
+    def load_model(requests: Any) -> None:
         """The policy is begun before the worker has its first record."""
         real(requests)
         held.set()
         go_on.wait(10)
 
     held, go_on = threading.Event(), threading.Event()
-    monkeypatch.setattr(worker, "_hold", hold)
+    monkeypatch.setattr(worker, "_hold", load_model)
 
     def set_it() -> Any:
         assert held.wait(60)

@@ -84,9 +84,9 @@ def test_the_record_keeps_image_and_map(version: ModelVersion) -> None:
     restored = kept_map(record)
     assert restored.shape == (parts.SIDE, parts.SIDE), "the image's pixels, not the model's"
     assert restored.max() == pytest.approx(record.score, rel=1e-6)
-    held = scoring.hold(version)
+    held = scoring.load_model(version)
     [scored] = scoring.score(held, [parts.png(7, defective=True)])
-    assert isinstance(scored, scoring.Scored)
+    assert isinstance(scored, scoring.ImageScore)
     assert np.abs(restored - scored.map()).max() <= score_of(record) / 65535
     document = documents.inspection_document(record, anomaly_map="full")
     assert np.abs(np.array(document["anomaly_map"]) - restored).max() <= score_of(record) * 1e-6
@@ -204,8 +204,8 @@ def test_a_record_older_than_regions_and_p_value_is_accepted(version: ModelVersi
 # ---------------------------------------------------------------- where a part stands and where its defects lie
 def test_regions_are_found_in_the_pixels_of_the_image(version: ModelVersion) -> None:
     record = inspect(version, defective=True)
-    [scored] = scoring.score(scoring.hold(version), [parts.png(7, defective=True)])
-    assert isinstance(scored, scoring.Scored)
+    [scored] = scoring.score(scoring.load_model(version), [parts.png(7, defective=True)])
+    assert isinstance(scored, scoring.ImageScore)
     labels, count = ndimage.label(scored.map() > record.threshold_value, structure=np.ones((3, 3)))
     assert record.region_count == count == len(regions_of(record))
     areas = ndimage.sum_labels(np.ones_like(labels), labels, range(1, count + 1))
@@ -231,7 +231,7 @@ def test_of_many_regions_fifty_are_listed_and_all_are_counted(
     spots = np.zeros((96, 96), np.float32)
     spots[::8, ::8] = 1000 + np.arange(144, dtype=np.float32).reshape(12, 12)
     spots[90:92, 90:93] = 500
-    monkeypatch.setattr(scoring.Scored, "map", lambda self: spots)
+    monkeypatch.setattr(scoring.ImageScore, "map", lambda self: spots)
     record = inspect(version, defective=True)
     assert (record.region_count, len(regions_of(record)), record.largest_region_px) == (145, 50, 6)
     assert [region["peak"] for region in regions_of(record)] == [1143.0 - index for index in range(50)]
@@ -247,8 +247,8 @@ def test_the_map_of_a_turned_part_lies_on_the_image(version: ModelVersion, monke
         return PreparedImage(original(self, image).pixels, Frame(96, 96, (0, 0, 96, 96), matrix))
 
     monkeypatch.setattr(Detector, "prepare", turned)
-    [scored] = scoring.score(scoring.hold(version), [parts.png(7, defective=True)])
-    assert isinstance(scored, scoring.Scored)
+    [scored] = scoring.score(scoring.load_model(version), [parts.png(7, defective=True)])
+    assert isinstance(scored, scoring.ImageScore)
     expected = np.zeros((96, 96), np.float32)
     expected[20:84, 10:74] = np.rot90(scored.model_map, k=-1)
     assert np.abs(scored.map() - expected).max() <= 1e-4 * scored.score

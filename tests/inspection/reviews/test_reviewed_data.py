@@ -29,7 +29,7 @@ from modelzoo.loading import scoring
 from modelzoo.models import Category, ModelVersion
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import ensure_category, set_input_checks
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
@@ -86,7 +86,7 @@ def test_labels_splits_and_masks(version: ModelVersion, operator: User) -> None:
     assert (marked.split, marked.is_defective, marked.defect_type) == ("test", True, "Scratch, deep")
     assert marked.path == f"test/scratch-deep/a-{bad.asset.sha256[:12]}.png"
     assert marked.mask
-    mask = open_mask(marked.mask.read(), gate_limits())
+    mask = open_mask(marked.mask.read(), upload_limits())
     assert mask.shape == (parts.SIDE, parts.SIDE)
     assert mask.sum() == BOX["width"] * BOX["height"]
     assert mask[30:42, 40:64].all()
@@ -118,7 +118,7 @@ def test_the_snapshot_is_that_of_a_folder_with_the_same_content(
             path = tmp_path / f"disc/ground_truth/scratch/{path.stem}_mask.png"
             path.parent.mkdir(parents=True)
             path.write_bytes(image.mask.read())
-    [found] = scan(tmp_path / "disc", gate_limits())
+    [found] = scan(tmp_path / "disc", upload_limits())
     assert found.snapshot == dataset.snapshot
 
 
@@ -264,9 +264,9 @@ def carry_out(run: TrainingRun) -> ModelVersion:
 
 
 def scores(version: ModelVersion, pictures: list[bytes]) -> np.ndarray:
-    scoring.forget()
-    results = scoring.score(scoring.hold(version), pictures)
-    return np.array([result.score for result in results if isinstance(result, scoring.Scored)])
+    scoring.unload_models()
+    results = scoring.score(scoring.load_model(version), pictures)
+    return np.array([result.score for result in results if isinstance(result, scoring.ImageScore)])
 
 
 @pytest.mark.usefixtures("_one_connection", "unchecked")

@@ -21,7 +21,7 @@ needs_resnet18 = pytest.mark.skipif(not RESNET18.is_file(), reason="../shared/we
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decode a file of the development data; the product's own decoder is the upload gate."""
+    """Decode a file of the development data; the product's own decoder is upload validation."""
     return Image.open(path).convert("RGB")
 
 

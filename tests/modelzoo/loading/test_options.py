@@ -33,9 +33,9 @@ def test_the_choices_are_those_of_the_engines() -> None:
 def test_what_is_not_asked_for_is_as_the_settings_say(version: ModelVersion, settings: Any) -> None:
     settings.RUNTIME, settings.PRECISION = "openvino", "bf16"
     asked = request_deployment(version=version, device="cpu", actor=None)
-    assert asked.how == {"device": "cpu", "runtime": "openvino", "precision": "bf16"}
+    assert asked.runtime_options == {"device": "cpu", "runtime": "openvino", "precision": "bf16"}
     asked = request_deployment(version=version, device="cpu", runtime="torch", precision="fp32", actor=None)
-    assert asked.how == {"device": "cpu", "runtime": "torch", "precision": "fp32"}
+    assert asked.runtime_options == {"device": "cpu", "runtime": "torch", "precision": "fp32"}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_database_knows_the_names(version: ModelVersion, fields: dict[str, s
 
 def test_what_was_chosen_is_kept(version: ModelVersion) -> None:
     asked = request_deployment(version=version, device="cpu", precision="auto", actor=None)
-    held = scoring.hold(version, **asked.how)
+    held = scoring.load_model(version, **asked.runtime_options)
     assert activate(deployment=asked, device=held.device, worker="test", choice=held.scorer.choice)
     asked.refresh_from_db()
     assert asked.precision_chosen == held.scorer.choice["precision"]
@@ -69,11 +69,11 @@ def test_what_an_engine_builds_is_kept_for_the_next_worker(
     for name in ("onnxscript", "onnxruntime"):
         pytest.importorskip(name)
     settings.VAR_DIR = tmp_path / "var"
-    scoring.forget()
-    scoring.hold(version, runtime="onnxruntime", precision="fp32")
+    scoring.unload_models()
+    scoring.load_model(version, runtime="onnxruntime", precision="fp32")
     [kept] = (settings.VAR_DIR / "engines" / version.artifact_sha256).iterdir()
     assert kept.name.startswith("fp32-")
-    scoring.forget()
+    scoring.unload_models()
 
 
 @pytest.fixture

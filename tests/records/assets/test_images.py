@@ -1,4 +1,4 @@
-"""The upload gate: what passes, what is refused and how, and that nothing ever escapes as a traceback."""
+"""Upload validation: what passes, what is refused and how, and that nothing ever escapes as a traceback."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
 from records.assets.images import (
-    GateLimits,
     ImageRejected,
+    UploadLimits,
     check_size,
     clean_name,
     inspect_upload,
@@ -30,7 +30,7 @@ from records.assets.images import (
 )
 from tests import badfiles
 
-LIMITS = GateLimits()
+LIMITS = UploadLimits()
 MIB = 1024**2
 REFUSED: list[tuple[Callable[[], bytes], str, str, int]] = [
     (badfiles.zero_bytes, "a.png", "empty_file", 400),
@@ -104,7 +104,7 @@ def test_what_was_kept_before_damage_was_looked_for_stays_readable(make):
 
 
 def test_what_was_kept_stays_readable_under_other_settings():
-    assert open_rgb(badfiles.jpeg(), GateLimits(formats=("PNG",))).size == (64, 48)
+    assert open_rgb(badfiles.jpeg(), UploadLimits(formats=("PNG",))).size == (64, 48)
 
 
 @pytest.mark.parametrize(("make", "code"), [(make, code) for make, _, code, _ in REFUSED if make not in PASSED_OVER])
@@ -117,12 +117,12 @@ def test_scoring_refuses_what_the_gate_refuses(make, code):
 @pytest.mark.parametrize(("make", "name", "mode"), ACCEPTED, ids=lambda v: getattr(v, "__name__", None))
 def test_accepted_images_are_described_and_open_to_the_same_pixels_as_pillow(make, name, mode):
     data = make()
-    gated = inspect_upload(data, name, LIMITS)
-    assert gated.sha256 == hashlib.sha256(data).hexdigest()
-    assert (gated.width, gated.height, gated.size_bytes) == (64, 48, len(data))
-    assert (gated.mode, gated.clean_name) == (mode, name)
+    facts = inspect_upload(data, name, LIMITS)
+    assert facts.sha256 == hashlib.sha256(data).hexdigest()
+    assert (facts.width, facts.height, facts.size_bytes) == (64, 48, len(data))
+    assert (facts.mode, facts.clean_name) == (mode, name)
     with Image.open(io.BytesIO(data)) as oracle:
-        assert gated.format == oracle.format
+        assert facts.format == oracle.format
         np.testing.assert_array_equal(np.asarray(open_rgb(data, LIMITS)), np.asarray(oracle.convert("RGB")))
 
 
@@ -137,16 +137,16 @@ def test_grey_is_replicated_into_three_channels():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_to_pixels_and_to_the_size(orientation):
     data = badfiles.rotated_jpeg(orientation)
-    gated, image = inspect_upload(data, "a.jpg", LIMITS), open_rgb(data, LIMITS)
+    facts, image = inspect_upload(data, "a.jpg", LIMITS), open_rgb(data, LIMITS)
     with Image.open(io.BytesIO(data)) as opened:
         oracle = ImageOps.exif_transpose(opened)
-    assert (gated.width, gated.height) == image.size == ((64, 48) if orientation < 5 else (48, 64))
+    assert (facts.width, facts.height) == image.size == ((64, 48) if orientation < 5 else (48, 64))
     np.testing.assert_array_equal(np.asarray(image), np.asarray(oracle))
 
 
 @pytest.mark.parametrize(("rule", "peak", "white"), [("full", 65535, 65535), ("12bit", 4095, 4095)])
 def test_sixteen_bit_grey_is_scaled_by_the_chosen_rule(rule, peak, white):
-    limits = GateLimits(sixteen_bit=rule)
+    limits = UploadLimits(sixteen_bit=rule)
     data = badfiles.sixteen_bit_png(peak)
     values = np.linspace(0, peak, 64 * 48).round().reshape(48, 64)
     expected = np.floor(values.astype(np.float64) * 255 / white + 0.5).astype(np.uint8)
@@ -158,7 +158,7 @@ def test_sixteen_bit_grey_is_scaled_by_the_chosen_rule(rule, peak, white):
 
 def test_twelve_bit_rule_refuses_values_beyond_twelve_bits():
     with pytest.raises(ImageRejected, match="4096") as refusal:
-        open_rgb(badfiles.sixteen_bit_png(4096), GateLimits(sixteen_bit="12bit"))
+        open_rgb(badfiles.sixteen_bit_png(4096), UploadLimits(sixteen_bit="12bit"))
     assert refusal.value.code == "unsupported_mode"
 
 
@@ -166,16 +166,16 @@ def test_twelve_bit_rule_refuses_values_beyond_twelve_bits():
 def test_sixteen_bit_colour_is_refused_under_every_rule(rule):
     for make in (badfiles.sixteen_bit_rgb_png, badfiles.sixteen_bit_grey_alpha_png):
         with pytest.raises(ImageRejected):
-            open_rgb(make(), GateLimits(sixteen_bit=rule))
+            open_rgb(make(), UploadLimits(sixteen_bit=rule))
 
 
 def test_limits_are_exact():
     data = badfiles.png(64, 48)
-    assert inspect_upload(data, "a.png", GateLimits(max_bytes=len(data), max_pixels=64 * 48))
+    assert inspect_upload(data, "a.png", UploadLimits(max_bytes=len(data), max_pixels=64 * 48))
     for limits, code in (
-        (GateLimits(max_bytes=len(data) - 1), "file_too_large"),
-        (GateLimits(max_pixels=64 * 48 - 1), "too_many_pixels"),
-        (GateLimits(formats=("JPEG",)), "format_not_allowed"),
+        (UploadLimits(max_bytes=len(data) - 1), "file_too_large"),
+        (UploadLimits(max_pixels=64 * 48 - 1), "too_many_pixels"),
+        (UploadLimits(formats=("JPEG",)), "format_not_allowed"),
     ):
         with pytest.raises(ImageRejected) as refusal:
             inspect_upload(data, "a.png", limits)
@@ -191,8 +191,8 @@ def test_limits_are_exact():
 )
 def test_the_content_decides_and_the_name_is_kept_as_given(name):
     for make, file_format in ((badfiles.png, "PNG"), (badfiles.jpeg, "JPEG")):
-        gated = inspect_upload(make(), name, LIMITS)
-        assert (gated.format, gated.clean_name) == (file_format, name)
+        facts = inspect_upload(make(), name, LIMITS)
+        assert (facts.format, facts.clean_name) == (file_format, name)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_of_several_pictures_in_a_jpeg_the_first_is_judged():
 
 def test_size_is_looked_at_before_the_content():
     with pytest.raises(ImageRejected) as refusal:
-        inspect_upload(b"x" * 100, "a.exe", GateLimits(max_bytes=99))
+        inspect_upload(b"x" * 100, "a.exe", UploadLimits(max_bytes=99))
     assert refusal.value.code == "file_too_large"
     assert refusal.value.extra == {"size_bytes": 100, "max_bytes": 99}
 
@@ -237,7 +237,7 @@ def test_size_is_looked_at_before_the_content():
 )
 def test_sizes_are_told_so_that_they_differ(size, limit, told):
     with pytest.raises(ImageRejected, match=told):
-        check_size(size, GateLimits(max_bytes=limit))
+        check_size(size, UploadLimits(max_bytes=limit))
 
 
 def test_every_truncation_of_a_file_is_refused():
@@ -263,7 +263,7 @@ def test_an_own_pixel_limit_above_pillows_is_honoured():
     with pytest.raises(Image.DecompressionBombError):
         Image.open(io.BytesIO(badfiles.decompression_bomb_png()))
     with pytest.raises(ImageRejected) as refusal:
-        inspect_upload(badfiles.decompression_bomb_png(), "a.png", GateLimits(max_pixels=399_999_999))
+        inspect_upload(badfiles.decompression_bomb_png(), "a.png", UploadLimits(max_pixels=399_999_999))
     assert refusal.value.extra == {"width": 20_000, "height": 20_000}
 
 
@@ -279,7 +279,7 @@ def test_paths_are_read_up_to_the_limit_and_whatever_their_name(tmp_path):
     path.write_bytes(badfiles.png())
     np.testing.assert_array_equal(np.asarray(open_rgb(path, LIMITS)), badfiles.pixels())
     with pytest.raises(ImageRejected) as refusal:
-        open_rgb(path, GateLimits(max_bytes=100))
+        open_rgb(path, UploadLimits(max_bytes=100))
     assert refusal.value.extra["size_bytes"] == path.stat().st_size
     with pytest.raises(FileNotFoundError):
         read_bounded(tmp_path / "absent", LIMITS)
@@ -292,7 +292,7 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path):
     tracemalloc.start()
     try:
         with pytest.raises(ImageRejected) as refusal:
-            read_bounded(path, GateLimits(max_bytes=1000))
+            read_bounded(path, UploadLimits(max_bytes=1000))
         assert tracemalloc.get_traced_memory()[1] < 1024**2
     finally:
         tracemalloc.stop()
@@ -306,11 +306,11 @@ SEEDS = [badfiles.png(24, 20), badfiles.palette_png(), badfiles.apng(), badfiles
 
 def passes_or_is_rejected(data: bytes) -> None:
     try:
-        gated = inspect_upload(data, "a.png", LIMITS)
+        facts = inspect_upload(data, "a.png", LIMITS)
     except ImageRejected:
         return
     image = open_rgb(data, LIMITS)
-    assert (image.mode, image.size) == ("RGB", (gated.width, gated.height))
+    assert (image.mode, image.size) == ("RGB", (facts.width, facts.height))
 
 
 @FUZZ
@@ -377,8 +377,8 @@ def test_clean_names_are_short_printable_single_components_and_stay_as_they_are(
 
 
 def test_a_path_as_file_name_is_only_a_name():
-    gated = inspect_upload(badfiles.png(), "../../../tmp/x.png", LIMITS)
-    assert gated.clean_name == "x.png"
+    facts = inspect_upload(badfiles.png(), "../../../tmp/x.png", LIMITS)
+    assert facts.clean_name == "x.png"
 
 
 # ---------------------------------------------------------------- thumbnails

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from records.assets import jpeg
-from records.assets.images import GateLimits, ImageRejected, as_rgb, open_rgb, pass_gate
+from records.assets.images import ImageRejected, UploadLimits, as_rgb, check_image, open_rgb
 from tests import badfiles
 
-LIMITS = GateLimits()
+LIMITS = UploadLimits()
 END = b"\xff\xd9"
 
 
@@ -78,7 +78,7 @@ def test_sound_files_have_the_same_pixels_as_with_pillow(make: Callable[[], byte
     data = make()
     with Image.open(io.BytesIO(data)) as opened:
         expected = np.asarray(opened.convert("RGB"))
-    _, pixels = pass_gate(data, "a", LIMITS)
+    _, pixels = check_image(data, "a", LIMITS)
     np.testing.assert_array_equal(np.asarray(as_rgb(pixels)), expected)
     np.testing.assert_array_equal(np.asarray(open_rgb(data, LIMITS)), expected)
 
@@ -145,7 +145,7 @@ def test_damaged_files_are_refused_or_have_the_same_pixels(
     at = int(where * len(data))
     damaged = damage(data, at, min(size, len(data) - at - 2))
     try:
-        _, pixels = pass_gate(damaged, "a", LIMITS)
+        _, pixels = check_image(damaged, "a", LIMITS)
     except ImageRejected:
         return
     np.testing.assert_array_equal(np.asarray(as_rgb(pixels)), np.asarray(open_rgb(data, LIMITS)))
@@ -159,7 +159,7 @@ def test_every_pass_of_a_progressive_file_is_missed() -> None:
     assert len(headers) == len(scans) > 5
     for start, scan in zip(headers, scans, strict=True):
         with pytest.raises(ImageRejected) as refusal:
-            pass_gate(data[:start] + data[scan.end :], "a.jpg", LIMITS)
+            check_image(data[:start] + data[scan.end :], "a.jpg", LIMITS)
         assert refusal.value.code == "truncated_image"
 
 
@@ -168,10 +168,10 @@ def test_an_odd_header_of_a_scan_hides_no_damage() -> None:
     data = badfiles.jpeg(203, 121)
     [scan] = jpeg._read_structure(data).scans
     odd = data[: scan.start - 2] + b"\x3e" + data[scan.start - 1 :]
-    assert pass_gate(odd, "a.jpg", LIMITS)[0].format == "JPEG"
+    assert check_image(odd, "a.jpg", LIMITS)[0].format == "JPEG"
     middle = (scan.start + scan.end) // 2
     with pytest.raises(ImageRejected, match="cut off or damaged"):
-        pass_gate(odd[:middle] + odd[scan.end :], "a.jpg", LIMITS)
+        check_image(odd[:middle] + odd[scan.end :], "a.jpg", LIMITS)
     hurt = odd[:middle] + b"\xff\xd3" + odd[middle:]  # a restart that nobody announced: Pillow passes over it
     with pytest.raises(ImageRejected, match="cut off or damaged"):
-        pass_gate(hurt, "a.jpg", LIMITS)
+        check_image(hurt, "a.jpg", LIMITS)

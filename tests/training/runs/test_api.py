@@ -20,7 +20,7 @@ from tests.environment import ROOT
 from tests.mvtec_site.test_api import problem
 from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 from training.runs.execution.lifeline import Lifeline
 from training.runs.execution.runner import execute
 
@@ -153,7 +153,7 @@ def test_only_those_who_train_start_and_cancel(dataset: Dataset, user: User, ope
 # ---------------------------------------------------------------- watching and cancelling
 def test_runs_are_found_by_data_set_algorithm_and_status(signed_in: Client, dataset: Dataset) -> None:
     first, second = begin(signed_in), begin(signed_in)
-    runs_services.cancel_run(run_id=first.pk, actor=None)
+    services.cancel_run(run_id=first.pk, actor=None)
 
     def found(**words: str) -> list[int]:
         return [row["id"] for row in signed_in.get("/api/training-runs", words).json()["results"]]
@@ -175,16 +175,16 @@ def test_a_run_is_cancelled_once(signed_in: Client, dataset: Dataset) -> None:
 
 def test_a_running_one_is_asked_to_stop(signed_in: Client, dataset: Dataset) -> None:
     run = begin(signed_in)
-    claim = runs_services.claim_run(run_id=run.pk, worker="w")
+    claim = services.claim_run(run_id=run.pk, worker="w")
     assert claim
     document = signed_in.post(f"/api/training-runs/{run.pk}/cancel").json()
     assert (document["status"], document["cancel_requested"], document["worker"]) == ("running", True, "w")
-    assert runs_services.renew(claim=claim, progress=0.5, message="half") is True
+    assert services.renew(claim=claim, progress=0.5, message="half") is True
 
 
 def test_the_log_is_read_piece_by_piece(signed_in: Client, dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin(signed_in)
-    claim = runs_services.claim_run(run_id=run.pk, worker="w")
+    claim = services.claim_run(run_id=run.pk, worker="w")
     assert claim
     address = f"/api/training-runs/{run.pk}/log"
 
@@ -194,13 +194,13 @@ def test_the_log_is_read_piece_by_piece(signed_in: Client, dataset: Dataset, mon
         return answer.content.decode(), int(answer["X-Log-Offset"]), int(answer["X-Next-Offset"])
 
     assert read(0) == ("", 0, 0)
-    runs_services.renew(claim=claim, progress=0.1, message="one", lines="größe\n")
+    services.renew(claim=claim, progress=0.1, message="one", lines="größe\n")
     assert read(0) == ("größe\n", 0, 6)
     assert read(6) == ("", 6, 6)
-    runs_services.renew(claim=claim, progress=0.2, message="two", lines="two\n")
+    services.renew(claim=claim, progress=0.2, message="two", lines="two\n")
     assert read(6) == ("two\n", 6, 10)
-    monkeypatch.setattr(runs_services, "_LOG_CHARACTERS", 8)
-    runs_services.renew(claim=claim, progress=0.3, message="three", lines="three\n")
+    monkeypatch.setattr(services, "_LOG_CHARACTERS", 8)
+    services.renew(claim=claim, progress=0.3, message="three", lines="three\n")
     assert read(10) == ("three\n", 10, 16), "what was dropped moves nothing"
     assert read(0) == ("o\nthree\n", 8, 16), "it tells that the beginning is gone"
     assert read(99) == ("", 99, 99)
@@ -214,7 +214,7 @@ def test_what_came_of_a_run_leads_to_its_version_and_back(
 ) -> None:
     monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)  # no second connection sees this transaction
     run = begin(signed_in, seed=5)
-    claim = runs_services.claim_run(run_id=run.pk, worker="w")
+    claim = services.claim_run(run_id=run.pk, worker="w")
     assert claim
     execute(claim)
     document = signed_in.get(f"/api/training-runs/{run.pk}").json()
@@ -230,7 +230,7 @@ def test_what_came_of_a_run_leads_to_its_version_and_back(
 
 
 def test_the_log_tells_every_percent_of_a_step_and_not_every_image(dataset: Dataset, signed_in: Client) -> None:
-    claim = runs_services.claim_run(run_id=begin(signed_in).pk, worker="w")
+    claim = services.claim_run(run_id=begin(signed_in).pk, worker="w")
     assert claim
     lifeline = Lifeline(claim, lambda fraction, sentence: None)
     for image in range(1000):
@@ -249,7 +249,7 @@ def test_a_run_that_fails_says_why(
     monkeypatch.setattr(Heartbeat, "_keep", lambda self: None)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     run = TrainingRun.objects.get(pk=start(signed_in, dataset="disc", options={"backbone": "resnet18"}).json()["id"])
-    claim = runs_services.claim_run(run_id=run.pk, worker="w")
+    claim = services.claim_run(run_id=run.pk, worker="w")
     assert claim
     with pytest.raises(Exception, match="BACKBONE_WEIGHTS_DIR"):
         execute(claim)

@@ -15,7 +15,7 @@ from jobs.engine import Claim
 from modelzoo.services import ensure_category
 from training import tasks
 from training.models import Dataset, TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 
 pytestmark = pytest.mark.django_db
 # A process without a sign of life; and one that renews its lease in vain, because its work never ends.
@@ -68,4 +68,4 @@ def test_a_process_that_hangs_is_ended(
     assert processes[0].returncode == -signal.SIGKILL
     run.refresh_from_db()
     assert run.status == ends
-    runs_services.sweep_runs()
+    services.sweep_runs()

@@ -37,10 +37,10 @@ def test_what_cannot_be_shared_is_refused(words, rank, match, monkeypatch) -> No
 @pytest.mark.django_db
 @pytest.mark.usefixtures("lease_renewed_at_the_end")
 def test_only_the_first_process_writes_anything(dataset_folder: Path, monkeypatch) -> None:
-    from modelzoo.detectors.autoencoder import detector as autoencoder
+    from modelzoo.detectors.autoencoder import detector
 
     followed: list[str] = []
-    monkeypatch.setattr(autoencoder, "follow", followed.append)
+    monkeypatch.setattr(detector, "follow", followed.append)
     words = ("--model", "autoencoder", "--dataset", str(dataset_folder), "--device", "cpu", "--image-size", "64")
     monkeypatch.setenv("RANK", "1")
     call(*words)

@@ -71,10 +71,10 @@ def test_rescore_leaves_it_to_the_workers(past: ModelVersion) -> None:
 
 
 def test_a_run_that_fails_is_an_error(past: ModelVersion, worker: None) -> None:
-    from modelzoo.loading import scoring as runtime
+    from modelzoo.loading import scoring
 
     (past.artifact_path / "manifest.json").unlink()
-    runtime.forget()
+    scoring.unload_models()
     with pytest.raises(CommandError, match="cannot be loaded"):
         rescore("--model-version", "latest", "--wait")
 

@@ -21,7 +21,7 @@ from inspection.judging.services import PartContext, inspect_here
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
 from jobs import broker
-from modelzoo.loading import scoring as runtime
+from modelzoo.loading import scoring
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from mvtec_site.tasks import sweep
@@ -78,14 +78,14 @@ def successor(version: ModelVersion, past: list[Inspection]) -> ModelVersion:
 @pytest.fixture(autouse=True)
 def _same_artifact(monkeypatch: pytest.MonkeyPatch, version: ModelVersion) -> None:
     """The successor has the artifact of the version; only one row may have its hash."""
-    real = runtime.hold
+    real = scoring.load_model
 
-    def hold(asked: ModelVersion, *words: Any, **how: Any) -> runtime.Held:
+    def load_model(asked: ModelVersion, *words: Any, **runtime_options: Any) -> scoring.LoadedModel:
         if asked.artifact_sha256 == "1" * 64:
             asked.artifact_sha256 = version.artifact_sha256
-        return real(asked, *words, **how)
+        return real(asked, *words, **runtime_options)
 
-    monkeypatch.setattr(runtime, "hold", hold)
+    monkeypatch.setattr(scoring, "load_model", load_model)
 
 
 def asked_for(version: ModelVersion, filters: Filters | None = None, **words: Any) -> RescoringRun:
@@ -238,10 +238,10 @@ def test_killed_between_slices_it_goes_on_where_it_was(
 
 def test_a_worker_that_lost_its_claim_writes_nothing(successor: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
     run = asked_for(successor)
-    real = runtime.score
+    real = scoring.score
     taken: list[bool] = []
 
-    def slow(held: runtime.Held, images: Any) -> Any:
+    def slow(held: scoring.LoadedModel, images: Any) -> Any:
         results = real(held, images)
         if not taken:
             taken.append(True)
@@ -249,7 +249,7 @@ def test_a_worker_that_lost_its_claim_writes_nothing(successor: ModelVersion, mo
             work_on_rescoring(run_id=run.pk, worker="second")
         return results
 
-    monkeypatch.setattr(runtime, "score", slow)
+    monkeypatch.setattr(scoring, "score", slow)
     work_on_rescoring(run_id=run.pk, worker="first")
     run.refresh_from_db()
     assert (run.status, run.done, run.worker) == ("finished", 6, "second")
@@ -280,15 +280,15 @@ def test_a_slice_is_written_whole_or_not_at_all(successor: ModelVersion, monkeyp
 def test_an_image_that_kills_workers_is_given_up_alone(
     successor: ModelVersion, past: list[Inspection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, deaths, poison = runtime.score, [], parts.png(2)
+    real, deaths, poison = scoring.score, [], parts.png(2)
 
-    def deadly(held: runtime.Held, images: Any) -> Any:
+    def deadly(held: scoring.LoadedModel, images: Any) -> Any:
         if poison in images:
             deaths.append(len(images))
             raise SystemExit
         return real(held, images)
 
-    monkeypatch.setattr(runtime, "score", deadly)
+    monkeypatch.setattr(scoring, "score", deadly)
     run = asked_for(successor)
     for _ in range(20):
         try:
@@ -330,14 +330,14 @@ def test_discarded_and_unreadable_images_fail_alone(successor: ModelVersion, pas
 def test_an_image_that_fails_to_be_scored_fails_alone(
     successor: ModelVersion, past: list[Inspection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, poison = runtime.score, parts.png(2)
+    real, poison = scoring.score, parts.png(2)
 
-    def fail_on_poison(held: runtime.Held, images: Any) -> Any:
+    def fail_on_poison(held: scoring.LoadedModel, images: Any) -> Any:
         if poison in images:
             raise RuntimeError("poison")
         return real(held, images)
 
-    monkeypatch.setattr(runtime, "score", fail_on_poison)
+    monkeypatch.setattr(scoring, "score", fail_on_poison)
     run = work(asked_for(successor))
     assert (run.done, run.failed) == (5, 1)
     assert run.results.get(inspection=past[2]).error_code == "scoring_failed"
@@ -361,7 +361,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run_with_the_reason(
     successor: ModelVersion, version: ModelVersion
 ) -> None:
     (version.artifact_path / "manifest.json").unlink()
-    runtime.forget()
+    scoring.unload_models()
     run = work(asked_for(successor))
     assert (run.status, run.error_code, run.done) == ("failed", "model_unusable", 0)
     assert "cannot be loaded" in run.error
@@ -373,14 +373,14 @@ def test_the_precision_of_the_first_worker_is_kept(
 ) -> None:
     settings.BATCH_SIZE = 3
     asked: list[str] = []
-    real = runtime.hold
+    real = scoring.load_model
 
-    def hold(version: ModelVersion, *words: Any, **how: Any) -> runtime.Held:
-        asked.append(how["precision"])
-        return real(version, *words, **how)
+    def load_model(version: ModelVersion, *words: Any, **runtime_options: Any) -> scoring.LoadedModel:
+        asked.append(runtime_options["precision"])
+        return real(version, *words, **runtime_options)
 
-    monkeypatch.setattr(runtime, "hold", hold)
-    run = asked_for(successor, how={"precision": "auto", "device": "", "runtime": "torch"})
+    monkeypatch.setattr(scoring, "load_model", load_model)
+    run = asked_for(successor, runtime_options={"precision": "auto", "device": "", "runtime": "torch"})
     RescoringRun.objects.filter(pk=run.pk).update(precision_chosen="fp32")
     work(run)
     assert (run.status, run.precision, run.precision_chosen) == ("finished", "auto", "fp32")
@@ -410,14 +410,14 @@ def test_cancelled_while_a_slice_is_scored(
     successor: ModelVersion, user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = asked_for(successor)
-    real = runtime.score
+    real = scoring.score
 
-    def cancel_meanwhile(held: runtime.Held, images: Any) -> Any:
+    def cancel_meanwhile(held: scoring.LoadedModel, images: Any) -> Any:
         results = real(held, images)
         cancel_rescoring(run=run, actor=user)
         return results
 
-    monkeypatch.setattr(runtime, "score", cancel_meanwhile)
+    monkeypatch.setattr(scoring, "score", cancel_meanwhile)
     work_on_rescoring(run_id=run.pk, worker="test")
     run.refresh_from_db()
     assert (run.status, run.done, run.results.count()) == ("cancelled", 0, 0)

@@ -30,7 +30,7 @@ from records.assets.file_tree import (
     MAX_DEPTH,
     NO_IMAGE,
     UNFINISHED,
-    LeftOut,
+    SkippedFiles,
     is_hidden,
     is_image,
     is_unfinished,
@@ -92,7 +92,7 @@ def is_zip(file: BinaryIO) -> bool:
     return _kind(file) == "zip"
 
 
-def extract(archive: Path, into: Path, limits: ArchiveLimits, left_out: LeftOut | None = None) -> Path:
+def extract(archive: Path, into: Path, limits: ArchiveLimits, left_out: SkippedFiles | None = None) -> Path:
     """Unpack a .zip, .tar, .tar.gz or .tar.xz (recognised by content) into a new folder.
 
     Args:
@@ -117,7 +117,7 @@ def extract(archive: Path, into: Path, limits: ArchiveLimits, left_out: LeftOut 
         raise _not_stored(error) from error
     try:
         with archive.open("rb") as file, _refusals():
-            budget = _Budget(limits, _size_of(file), left_out or LeftOut())
+            budget = _Budget(limits, _size_of(file), left_out or SkippedFiles())
             for path, stream in _members(file, budget):
                 _write(into / path, budget.chunks(path, stream))
     except BaseException:
@@ -127,14 +127,14 @@ def extract(archive: Path, into: Path, limits: ArchiveLimits, left_out: LeftOut 
 
 
 def iter_images(
-    archive: Path | BinaryIO, limits: ArchiveLimits, left_out: LeftOut | None = None
+    archive: Path | BinaryIO, limits: ArchiveLimits, left_out: SkippedFiles | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """The images of a zip, one after the other, without touching the disk.
 
-    Which members are looked at as images is for `records.assets.file_tree` to say, whether each is one for the upload
-    gate: one bad image does not stop the others, so `limits.max_member_bytes` should be above the gate's. Names, count,
-    links, encryption and the declared sizes are checked before the first is yielded; only a header that lied is found
-    out later.
+    `records.assets.file_tree` decides which members are looked at as images, and upload validation whether each is one:
+    one bad image does not stop the others, so `limits.max_member_bytes` should be above the limit of upload validation.
+    Names, count, links, encryption and the declared sizes are checked before the first is yielded; only a wrong header
+    is found later.
 
     Args:
         archive: path of a zip, or a seekable binary file (it is not closed).
@@ -156,7 +156,7 @@ def iter_images(
             raise ArchiveRejected(
                 "The file is not a zip archive.", code="not_an_archive", status=HTTPStatus.UNSUPPORTED_MEDIA_TYPE
             )
-        budget = _Budget(limits, _size_of(archive), left_out or LeftOut())
+        budget = _Budget(limits, _size_of(archive), left_out or SkippedFiles())
         for path, stream in _zip_members(archive, budget):
             content = b"".join(budget.chunks(path, stream))
             if is_unfinished(path.name):
@@ -174,7 +174,7 @@ class _Budget:
 
     limits: ArchiveLimits
     packed_bytes: int
-    left_out: LeftOut
+    left_out: SkippedFiles
     members: int = 0
     unpacked_bytes: int = 0
     files: set[str] = field(default_factory=set)

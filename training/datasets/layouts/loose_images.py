@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.rights import Right, require
 from records.assets.file_tree import is_hidden, is_junk
 from records.assets.images import clean_name
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from records.audit.services import Actor
 from training.datasets.imports import Imported
 from training.datasets.layouts.labels import Reading, reading_of
@@ -97,7 +97,7 @@ def _scanned(
                 for chunk in file.chunks():
                     out.write(chunk)
         try:
-            [found] = scan(good.parent.parent, gate_limits())
+            [found] = scan(good.parent.parent, upload_limits())
         except DatasetRejected as error:
             raise _of_loose_images(error, len(files)) from error
         yield found, left_out, name

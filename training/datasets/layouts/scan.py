@@ -32,15 +32,15 @@ import numpy as np
 
 from common.errors import UserError
 from modelzoo.detectors.preprocessing.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
-from records.assets.file_tree import HIDDEN, LeftOut, is_hidden, is_inside, is_unfinished, shown
+from records.assets.file_tree import HIDDEN, SkippedFiles, is_hidden, is_inside, is_unfinished, shown
 from records.assets.images import (
-    GatedImage,
-    GateLimits,
+    ImageFacts,
     ImageRejected,
+    UploadLimits,
+    check_image,
     inspect_upload,
     name_warning,
     open_rgb,
-    pass_gate,
     read_bounded,
 )
 from training.datasets.layouts.labels import GOOD, Reading, normal_form, reading_of
@@ -109,7 +109,7 @@ class Labelled(Protocol):
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that is not part of the data set. `code` is the gate's, or one of `unreadable`, `not_a_file`,
+    """A file that is not part of the data set. `code` is upload validation's, or one of `unreadable`, `not_a_file`,
     `outside_folder`, `unfinished`, `bad_name`, `leak`, `contradiction`."""
 
     path: str
@@ -155,13 +155,13 @@ class LabelNames:
 
 
 def scan(
-    root: Path, limits: GateLimits, *, progress: ScanProgress | None = None, labels: LabelNames | None = None
+    root: Path, limits: UploadLimits, *, progress: ScanProgress | None = None, labels: LabelNames | None = None
 ) -> list[CategoryScan]:
     """Read every category below a folder.
 
     Args:
         root: a category, a folder of categories, or a folder that wraps one of these.
-        limits: of the upload gate, which every image and every mask has to pass.
+        limits: of upload validation, which every image and every mask has to pass.
         progress: called with (images looked at, images in all), from this thread.
         labels: what somebody said about folders whose names leave it open.
 
@@ -192,7 +192,7 @@ def scan(
     return scans
 
 
-def open_mask(mask: bytes | Path, limits: GateLimits) -> np.ndarray:
+def open_mask(mask: bytes | Path, limits: UploadLimits) -> np.ndarray:
     """The defective pixels of a ground-truth mask, by the one rule that the scan checks masks with.
 
     Where the mask has at most two grey levels, everything that is not black is defective (0/255 and 0/1 alike). Where
@@ -201,13 +201,13 @@ def open_mask(mask: bytes | Path, limits: GateLimits) -> np.ndarray:
 
     Args:
         mask: the bytes of the file, or its path.
-        limits: of the upload gate.
+        limits: of upload validation.
 
     Returns:
         bool [H, W], upright.
 
     Raises:
-        ImageRejected: it is not an image that passes the gate.
+        ImageRejected: it is not an image that passes upload validation.
         DatasetRejected: `mask_mismatch`, it is coloured, cannot be binarised, or is black all over.
     """
     rgb = np.asarray(open_rgb(mask, limits))
@@ -305,7 +305,7 @@ class _Listing:
     undecided: list[str] = field(default_factory=list)  # paths of folders that somebody has to be asked about
     masks: dict[tuple[str, str], Path] = field(default_factory=dict)  # by defect type and stem of the image
     skipped: list[Skipped] = field(default_factory=list)
-    left_out: LeftOut = field(default_factory=LeftOut)
+    left_out: SkippedFiles = field(default_factory=SkippedFiles)
     warnings: list[str] = field(default_factory=list)
     stray_masks: int = 0
 
@@ -395,19 +395,19 @@ class _Listing:
 # ---------------------------------------------------------------- checking
 @dataclass(frozen=True)
 class _Checked:
-    """A candidate and what the gate said: exactly one of `image` and `refusal` is there."""
+    """A candidate and what upload validation said: exactly one of `image` and `refusal` is there."""
 
     candidate: _Candidate
-    image: GatedImage | None = None
+    image: ImageFacts | None = None
     colourfulness: float = 0.0
     refusal: Skipped | None = None
 
 
-def _check(candidate: _Candidate, limits: GateLimits) -> _Checked:
+def _check(candidate: _Candidate, limits: UploadLimits) -> _Checked:
     try:
         data = read_bounded(candidate.absolute_path, limits)
-        gated, pixels = pass_gate(data, candidate.absolute_path.name, limits)
-        return _Checked(candidate, image=gated, colourfulness=colourfulness(pixels.convert("RGB")))
+        facts, pixels = check_image(data, candidate.absolute_path.name, limits)
+        return _Checked(candidate, image=facts, colourfulness=colourfulness(pixels.convert("RGB")))
     except ImageRejected as refusal:
         return _Checked(candidate, refusal=Skipped(candidate.path, refusal.detail, refusal.code))
     except OSError as error:
@@ -424,7 +424,7 @@ def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limits: GateLimits) -> CategoryScan:
+def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limits: UploadLimits) -> CategoryScan:
     skipped = listing.skipped + [result.refusal for result in checked if result.refusal]
     read = [(result.candidate, result.image) for result in checked if result.image]
     _check_good_images(listing, checked, read)
@@ -440,7 +440,7 @@ def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limi
     )
 
 
-def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tuple[_Candidate, GatedImage]]) -> None:
+def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tuple[_Candidate, ImageFacts]]) -> None:
     name = listing.folder.name
     given = [result for result in checked if result.candidate.split == "train"]
     good = sum(candidate.split == "train" for candidate, _ in read)
@@ -462,8 +462,8 @@ def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tu
 
 
 def _without_leaks(
-    read: list[tuple[_Candidate, GatedImage]],
-) -> tuple[list[tuple[_Candidate, GatedImage]], list[Skipped]]:
+    read: list[tuple[_Candidate, ImageFacts]],
+) -> tuple[list[tuple[_Candidate, ImageFacts]], list[Skipped]]:
     """Leave out test images that are also training images, and those that are called both good and defective."""
     learnt = {image.sha256: candidate.path for candidate, image in read if candidate.split == "train"}
     labels: dict[str, set[bool]] = defaultdict(set)
@@ -485,7 +485,7 @@ def _without_leaks(
     return kept, doubted
 
 
-def _with_mask(candidate: _Candidate, image: GatedImage, *, listing: _Listing, limits: GateLimits) -> Entry:
+def _with_mask(candidate: _Candidate, image: ImageFacts, *, listing: _Listing, limits: UploadLimits) -> Entry:
     is_defective = candidate.defect_type != GOOD
     key = (candidate.defect_type, candidate.absolute_path.stem)
     mask_path = listing.masks.get(key) if is_defective else None
@@ -505,7 +505,7 @@ def _with_mask(candidate: _Candidate, image: GatedImage, *, listing: _Listing, l
     )
 
 
-def _checked_mask(path: Path, candidate: _Candidate, image: GatedImage, listing: _Listing, limits: GateLimits) -> str:
+def _checked_mask(path: Path, candidate: _Candidate, image: ImageFacts, listing: _Listing, limits: UploadLimits) -> str:
     """The hash of a mask that fits its image. Raises `DatasetRejected` for any other."""
     name = f"{listing.folder.name}/{listing.relative(path)}"
 
@@ -516,22 +516,22 @@ def _checked_mask(path: Path, candidate: _Candidate, image: GatedImage, listing:
 
     try:
         data = read_bounded(path, limits)
-        gated = inspect_upload(data, path.name, limits)
+        facts = inspect_upload(data, path.name, limits)
     except ImageRejected as refusal:
         raise unfit(f"it cannot be read. {refusal.detail.rstrip('.')}") from refusal
     except OSError as error:
         raise unfit(f"it cannot be read ({error.strerror or error})") from error
-    if (gated.width, gated.height) != (image.width, image.height):
+    if (facts.width, facts.height) != (image.width, image.height):
         raise unfit(
-            f"it has {gated.width} x {gated.height} pixels",
-            mask_size=[gated.width, gated.height],
+            f"it has {facts.width} x {facts.height} pixels",
+            mask_size=[facts.width, facts.height],
             image_size=[image.width, image.height],
         )
     try:
         open_mask(data, limits)
     except DatasetRejected as problem:
         raise unfit(problem.detail) from problem
-    return gated.sha256
+    return facts.sha256
 
 
 # ---------------------------------------------------------------- reporting

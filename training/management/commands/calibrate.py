@@ -11,7 +11,7 @@ from common.commands import ProductCommand
 from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.evaluation import calibration
-from modelzoo.loading.scoring import hold
+from modelzoo.loading.scoring import load_model
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import find_version, threshold_by_rule, threshold_in_force
 from modelzoo.services import set_threshold
@@ -117,7 +117,7 @@ class Command(ProductCommand):
 
         dataset = find_dataset(wanted) if wanted else latest_dataset(version.dataset_name)
         images = images_of(dataset, DatasetImage.Split.TEST)
-        judged = [row for row in judge(hold(version).detector, images) if row.score is not None]
+        judged = [row for row in judge(load_model(version).detector, images) if row.score is not None]
         labels = np.array([row.image.is_defective for row in judged], dtype=bool)
         if not labels.any() or labels.all():
             raise UserError(f"{dataset} has no labelled images of both kinds.", code="no_labelled_images")

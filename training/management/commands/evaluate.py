@@ -8,8 +8,8 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from modelzoo.loading.options import how, how_options
-from modelzoo.loading.scoring import hold
+from modelzoo.loading.options import add_runtime_options, runtime_options
+from modelzoo.loading.scoring import load_model
 from modelzoo.selectors import find_version, threshold_in_force
 from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
@@ -28,7 +28,7 @@ class Command(ProductCommand):
         )
         parser.add_argument("--dataset", default="", help="name of a data set (default: the one it was trained on)")
         # The reference, unless another way is asked for: figures are compared over machines and years.
-        how_options(parser, runtime="torch", precision="fp32")
+        add_runtime_options(parser, runtime="torch", precision="fp32")
         parser.add_argument("--report", type=Path, metavar="PATH", help="also write a self-contained HTML report")
         parser.add_argument(
             "--without-pictures",
@@ -53,24 +53,24 @@ class Command(ProductCommand):
         if not images:
             raise UserError(f"{dataset} has no test images.", code="no_test_images")
         threshold = threshold_in_force(version.pk)
-        held = hold(version, **how(options))
+        model = load_model(version, **runtime_options(options))
         scored: list[tuple[DatasetImage, float | None]] = []
         with progress_bar(quiet=options["json"]) as echo:
             metrics = evaluate_images(
-                held.scorer,
+                model.scorer,
                 images,
                 threshold.value,
                 progress=echo,
                 each=lambda image, score: scored.append((image, score)),
             )
-        metrics["run_in"] = {name: held.scorer.choice[name] for name in ("runtime", "precision")}
+        metrics["run_in"] = {name: model.scorer.choice[name] for name in ("runtime", "precision")}
         metrics["pictures"] = pictures.noted(scored)
         evaluation = record_evaluation(
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
 
         def shown() -> list[tuple[str, list[pictures.EmbeddedPicture]]]:
-            return pictures.show(held.scorer, pictures.choose(scored), threshold.value)
+            return pictures.show(model.scorer, pictures.choose(scored), threshold.value)
 
         if target:
             html = file.render(

@@ -19,7 +19,7 @@ from modelzoo.evaluation.metrics import MetricsCollector
 from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
 from records.assets.images import open_rgb
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from training.datasets.layouts.scan import open_mask
 from training.models import DatasetImage
 
@@ -74,7 +74,7 @@ def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
 
     What the line would not judge, a picture of another kind, has no score here either.
     """
-    limits = gate_limits()
+    limits = upload_limits()
     rules = input_rules(images[0].dataset.category_id) if images else None
 
     def prepare(image: DatasetImage) -> _Ready:
@@ -120,7 +120,7 @@ def evaluate_images(
         progress: told the share done after every image.
         each: told every image with its score, None where it could not be compared.
     """
-    collector, limits = MetricsCollector(threshold), gate_limits()
+    collector, limits = MetricsCollector(threshold), upload_limits()
     for done, judged in enumerate(judge(detector, images), start=1):
         image = judged.image
         if judged.score is None:

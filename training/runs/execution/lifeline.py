@@ -22,7 +22,7 @@ from jobs.heartbeat import Heartbeat
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import TrainingCancelled
 from training.models import TrainingRun
-from training.runs import services as runs_services
+from training.runs import services
 
 Progress = Callable[[float, str], None]
 # Of one step, such as an image after the other, the log tells every percent, or where that lasts, every few seconds.
@@ -111,7 +111,7 @@ class Lifeline:
         with self._lock:
             report, self._report = self._report, _Report(self._report.fraction, self._report.sentence)
         try:
-            if runs_services.renew(
+            if services.renew(
                 claim=self._claim,
                 progress=report.fraction,
                 message=report.sentence,

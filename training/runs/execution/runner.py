@@ -28,11 +28,11 @@ from modelzoo.detectors.padim.detector import Padim
 from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_rgb
-from records.assets.selectors import gate_limits
+from records.assets.selectors import upload_limits
 from training.datasets.selectors import images_of, learnt_by
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
-from training.runs import services as runs_services
+from training.runs import services
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.lifeline import Lifeline, Progress
 
@@ -55,18 +55,18 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
     try:
         return _work(run, claim, echo)
     except (TrainingCancelled, KeyboardInterrupt):
-        runs_services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. Nothing was kept.")
+        services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. Nothing was kept.")
         raise
     except ClaimLost:
-        runs_services.discard_artifacts(run_id=run.pk)
+        services.discard_artifacts(run_id=run.pk)
         raise
     except (DetectorError, UserError, OSError, MemoryError) as error:
         sentence = str(error) or type(error).__name__
         told = without_server_paths(sentence)
-        runs_services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=told)
+        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=told)
         raise RunFailed(sentence) from error
     except BaseException as error:
-        runs_services.end_run(
+        services.end_run(
             run_id=run.pk,
             claim=claim,
             status=status.FAILED,
@@ -91,7 +91,7 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
         metadata = _metadata(run, versions=versions, metrics=metrics, fit_seconds=fit_seconds)
         artifact = artifacts.save(detector, settings.MODEL_PATH / folder, metadata=metadata)
         lifeline.progress(_FIT + _EVALUATE, "registering the version")
-    return runs_services.finish_run(
+    return services.finish_run(
         claim=claim,
         version_fields={
             "artifact": str(folder),
@@ -222,8 +222,8 @@ def _explained(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]
 
 
 def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource:
-    """Images of a data set as a detector reads them, decoded by the rules of the upload gate."""
-    limits = gate_limits()
+    """Images of a data set as a detector reads them, decoded by the rules of upload validation."""
+    limits = upload_limits()
     return FileImageSource(
         [Path(image.asset.file.path) for image in images],
         detector.preprocessing,

@@ -9,7 +9,7 @@ from common.commands import ProductCommand
 from common.errors import UserError
 from inspection.history.filters import FILTER_NAMES, given_as_words, parse_filters
 from jobs import broker
-from modelzoo.loading.options import how, how_options
+from modelzoo.loading.options import add_runtime_options, runtime_options
 from modelzoo.selectors import find_version
 from tuning.models import RescoringRun
 from tuning.rescoring import services
@@ -39,7 +39,7 @@ class Command(ProductCommand):
         parser.add_argument(
             "--wait", action="store_true", help="until the run is over; Ctrl-C leaves it to the workers"
         )
-        how_options(parser)
+        add_runtime_options(parser)
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -48,7 +48,7 @@ class Command(ProductCommand):
             filters=parse_filters(self._wanted(options)),
             reason=options["reason"],
             actor=None,
-            how=how(options),
+            runtime_options=runtime_options(options),
         )
         self.say(f"Rescoring {run.pk}: {run.total} records with {run.model_version}.")
         if options["wait"]:

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from records.assets.file_tree import LeftOut
+from records.assets.file_tree import SkippedFiles
 from tests import badfiles
 from training.datasets.layouts import archives
 from training.datasets.layouts.archives import ArchiveLimits, ArchiveRejected, extract, is_archive, iter_images
@@ -416,7 +416,7 @@ def test_images_of_a_zip_are_yielded_one_by_one_in_order(tmp_path):
     }
     archive = make_zip(tmp_path / "a.zip", members)
     expected = [(name, members[name]) for name in ("b.png", "folder/a.jpg", "blob", "claims.png")]
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     assert list(iter_images(archive, LIMITS, left_out)) == expected
     assert left_out.sentences() == (
         "Left out, hidden: 2 files (.hidden.jpg, .git/d.png).",
@@ -515,12 +515,12 @@ def unicode_path(name: str, written: bytes) -> bytes:
     ],
 )
 def test_names_that_are_utf8_are_utf8_and_others_are_said(data, expected, is_sure, tmp_path):
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     assert [name for name, _ in iter_images(io.BytesIO(data), LIMITS, left_out)] == [expected]
     assert left_out.unsure_names == ([] if is_sure else [expected])
     assert [("may be misread" in sentence) for sentence in left_out.sentences()] == [True] * (not is_sure)
     (tmp_path / "a.zip").write_bytes(data)
-    root = extract(tmp_path / "a.zip", tmp_path / "out", LIMITS, LeftOut())
+    root = extract(tmp_path / "a.zip", tmp_path / "out", LIMITS, SkippedFiles())
     assert (root / expected).is_file()
 
 
@@ -530,7 +530,7 @@ def test_names_in_a_tar_are_told_the_same_way(raw, expected, is_sure, tmp_path):
         info = tarfile.TarInfo(f"gro{raw}.png")
         info.size = 3
         out.addfile(info, io.BytesIO(b"abc"))
-    left_out = LeftOut()
+    left_out = SkippedFiles()
     root = extract(tmp_path / "a.tar", tmp_path / "out", LIMITS, left_out)
     assert [path.name for path in root.iterdir()] == [f"gro{expected}.png"]
     assert bool(left_out.unsure_names) is not is_sure

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from common.errors import UserError
-from records.assets.images import GateLimits
+from records.assets.images import UploadLimits
 from tests import badfiles
 from training.datasets.layouts import elpv
 from training.datasets.layouts.elpv import MODULES, Cell, module_of, read_cells, write_elpv_mono
@@ -59,7 +59,7 @@ def test_every_certain_mono_cell_is_used_once_with_its_label_and_its_bytes(writt
         for cell in installed_cells()
         if cell.probability in (0.0, 1.0)
     }
-    entries = scan(written, GateLimits())[0].entries
+    entries = scan(written, UploadLimits())[0].entries
     assert {Path(entry.path).name: (entry.is_defective, entry.sha256) for entry in entries} == expected
     assert len(entries) == len(expected)
 
@@ -98,7 +98,7 @@ def test_modules_are_whole():
 @pytest.mark.slow
 def test_writing_is_deterministic_and_repeatable(written, tmp_path):
     other = write_elpv_mono(tmp_path / "deep" / "er")
-    first, second = scan(written, GateLimits())[0], scan(other, GateLimits())[0]
+    first, second = scan(written, UploadLimits())[0], scan(other, UploadLimits())[0]
     assert (first.name, first.snapshot) == (second.name, second.snapshot)
     assert first.name == "elpv-mono"
     assert first.skipped == ()

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from records.assets.images import GateLimits, ImageRejected
+from records.assets.images import ImageRejected, UploadLimits
 from tests import badfiles, environment
 from training.datasets.layouts.scan import CategoryScan, DatasetRejected, LabelNames, open_mask, scan
 
-LIMITS = GateLimits()
+LIMITS = UploadLimits()
 SHARED = environment.SHARED / "data"
 
 
@@ -42,7 +42,7 @@ def bottle(tmp_path) -> Path:
     return folder
 
 
-def only(folder: Path, limits: GateLimits = LIMITS) -> CategoryScan:
+def only(folder: Path, limits: UploadLimits = LIMITS) -> CategoryScan:
     (found,) = scan(folder, limits)
     return found
 
@@ -201,7 +201,7 @@ def test_a_bad_image_costs_itself_only_and_says_why(bottle, name, make, code):
 
 def test_sixteen_bit_images_are_read_where_the_rule_is_given(bottle):
     write(bottle / "train/good/deep.png", badfiles.sixteen_bit_png())
-    assert "train/good/deep.png" in paths(only(bottle, GateLimits(sixteen_bit="full")))
+    assert "train/good/deep.png" in paths(only(bottle, UploadLimits(sixteen_bit="full")))
 
 
 def test_a_file_that_fails_while_it_is_read_is_skipped(bottle, monkeypatch):
