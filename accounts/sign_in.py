@@ -25,7 +25,7 @@ from records.audit.services import Actor, audit
 
 log = logging.getLogger(__name__)
 Kind = FailedSignIns.Kind
-_LONGEST_NAME = 150
+_MAX_NAME_LENGTH = 150
 
 # Who goes on trying while locked out is told in the audit once in so long, with the number of tries: an attacker shall
 # not be able to fill a log that nobody may shorten.
@@ -45,7 +45,7 @@ class LockedOut(UserError):
 def try_password(*, request: HttpRequest, username: str, password: str) -> User:
     """The user whose name and password these are. Raises `WrongPassword` and `LockedOut`; all three are audited."""
     address = current().address
-    username = username[:_LONGEST_NAME]  # no user has a longer one, and so much of it is kept
+    username = username[:_MAX_NAME_LENGTH]  # no user has a longer one, and so much of it is kept
     until = _count(username=username, address=address)
     if until is not None:
         log.warning("A try to sign in as %r from %s was refused: locked out until %s.", username, address, until)

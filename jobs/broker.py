@@ -26,7 +26,7 @@ from redis.retry import Retry
 log = logging.getLogger(__name__)
 
 # sun_path of a Unix socket holds 108 bytes on Linux and 104 on macOS, its closing zero included.
-_LONGEST_SOCKET_PATH = 100
+_MAX_SOCKET_PATH = 100
 _NOTICE_SECONDS = 120
 
 INFERENCE = "inference"  # the queue of the images
@@ -37,7 +37,7 @@ QUEUES = [INFERENCE, TRAINING]
 def socket_path() -> Path:
     """Socket of the embedded broker: in VAR_DIR, or at a short path derived from it where VAR_DIR is too deep."""
     path = Path(settings.VAR_DIR) / "broker" / "valkey.sock"
-    if len(str(path).encode()) <= _LONGEST_SOCKET_PATH:
+    if len(str(path).encode()) <= _MAX_SOCKET_PATH:
         return path
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"mvtec-{digest}" / "valkey.sock"

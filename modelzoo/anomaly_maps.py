@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 MEDIA_TYPE = "image/png"
 _LEVELS = 65535
 _LAYER = (512, 1024)  # pixels; a thin line needs some, a screen shows no more
-_DENSEST = 120  # of 255: how much of the image the map covers at most
-_LONGEST = 512  # pixels; a map is smooth, and a record is kept for good
+_MAX_DENSITY = 120  # of 255: how much of the image the map covers at most
+_MAX_SIDE = 512  # pixels; a map is smooth, and a record is kept for good
 # The filter that suits a smooth picture is worth more than the levels of compression above the first: in half the time
 # of level 3 with the default filters the file becomes a little smaller.
 _SMOOTH = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
@@ -23,7 +23,7 @@ def reduce_map(anomaly_map: NDArray[np.float32]) -> NDArray[np.float32]:
     threshold is lost. Every pixel belongs to exactly one block. A small map stays as it is.
     """
     height, width = anomaly_map.shape
-    factor = min(1.0, _LONGEST / max(height, width))
+    factor = min(1.0, _MAX_SIDE / max(height, width))
     if factor == 1.0:
         return anomaly_map
     lower = _highest_of_blocks(anomaly_map, max(1, round(height * factor)), axis=0)
@@ -83,7 +83,7 @@ def render_heat(anomaly_map: NDArray[np.float32], *, threshold: float, width: in
     place = np.clip((relative - 0.5) / 1.5, 0.0, 1.0)
     heat = cv2.applyColorMap((place * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)
     # Thin near the threshold, where the outline says it all, and never so thick that the defect is hidden below it.
-    alpha = (place * _DENSEST).astype(np.uint8)
+    alpha = (place * _MAX_DENSITY).astype(np.uint8)
     layer = np.dstack([heat, alpha])
     contours, _ = cv2.findContours((relative > 1).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     thick = max(1, round(max(size) / 300))

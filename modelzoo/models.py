@@ -14,12 +14,12 @@ from common.names import validate_short_name
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.evaluation.sample_size import percentile_warning
 
-_LARGEST = sys.float_info.max
+_MAX_VALUE = sys.float_info.max
 
 
 def finite(field: str) -> Q:
     """A condition that only finite numbers meet (PostgreSQL keeps NaN and infinities in a double)."""
-    return Q(**{f"{field}__gte": -_LARGEST, f"{field}__lte": _LARGEST})
+    return Q(**{f"{field}__gte": -_MAX_VALUE, f"{field}__lte": _MAX_VALUE})
 
 
 class Category(models.Model):

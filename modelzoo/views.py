@@ -25,7 +25,7 @@ from modelzoo.loading.deployments import await_deployment
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
 
-LONGEST_REASON = 500
+MAX_REASON_LENGTH = 500
 
 
 @require_GET
@@ -55,7 +55,7 @@ def _models_page(request: HttpRequest, *, failed: UserError | None = None) -> Ht
         "default": next((category for category in categories if category.is_default), None),
     }
     if failed:
-        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
+        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:MAX_REASON_LENGTH]}
     return render(request, "models/list.html", context, status=failed.status if failed else HTTPStatus.OK)
 
 
@@ -118,7 +118,7 @@ def _input_checks(
         "actions": InputCheckSettings.Action.choices,
         "last": InputCheckSettings.objects.select_related("author").filter(category=category).first(),
         "failed": failed,
-        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
+        "reason": request.POST.get("reason", "")[:MAX_REASON_LENGTH],
     }
     return render(request, "models/input_checks.html", context, status=failed.status if failed else HTTPStatus.OK)
 
@@ -181,7 +181,7 @@ def model_page(request: HttpRequest, version_id: int, *, failed: UserError | Non
     version = version_or_404(version_id)
     context: dict[str, Any] = pages.page_of(version)
     if failed:
-        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:LONGEST_REASON]}
+        context |= {"failed": failed, "reason": request.POST.get("reason", "")[:MAX_REASON_LENGTH]}
     return render(request, "models/one.html", context, status=failed.status if failed else HTTPStatus.OK)
 
 
@@ -196,9 +196,9 @@ def version_or_404(version_id: int, *, find: Callable[[int], Any] = pages.find_v
 def reason_of(request: HttpRequest) -> str:
     """The reason that a form gives. Raises `UserError` for one that no record can hold."""
     reason = request.POST.get("reason", "")
-    if len(reason) > LONGEST_REASON or "\0" in reason:
+    if len(reason) > MAX_REASON_LENGTH or "\0" in reason:
         raise UserError(
-            f"A reason has at most {LONGEST_REASON} characters of text. Nothing was changed. Shorten it.",
+            f"A reason has at most {MAX_REASON_LENGTH} characters of text. Nothing was changed. Shorten it.",
             code="invalid",
         )
     return reason

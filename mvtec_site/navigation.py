@@ -15,7 +15,7 @@ from common.web.browser import THEME, THEMES
 
 
 @dataclass(frozen=True)
-class Place:
+class NavigationItem:
     """An entry of the rail, for those who have one of the rights, or for everybody where none is named.
 
     `name` is its URL's name and its icon's. The first four have a place of their own on a phone's bar.
@@ -27,18 +27,18 @@ class Place:
     also: tuple[str, ...] = ()  # how addresses of its other pages begin
 
 
-PLACES = (
-    Place("line", "Line", (Right.READ,)),
-    Place("history", "History", (Right.READ,)),
-    Place("thresholds", "Thresholds", (Right.READ,)),
-    Place("models", "Models", (Right.READ,)),
-    Place("training", "Training", (Right.READ,), ("/datasets/",)),
-    Place("batches", "Batches", (Right.READ, Right.INSPECT)),
-    Place("audit", "Audit", (Right.AUDIT,)),
-    Place("settings", "Settings", ()),
-    Place("help", "Help", ()),
-    Place("admin:index", "Admin", (Right.ADMINISTER,)),
-    Place("api-docs", "API", ()),
+NAVIGATION_ITEMS = (
+    NavigationItem("line", "Line", (Right.READ,)),
+    NavigationItem("history", "History", (Right.READ,)),
+    NavigationItem("thresholds", "Thresholds", (Right.READ,)),
+    NavigationItem("models", "Models", (Right.READ,)),
+    NavigationItem("training", "Training", (Right.READ,), ("/datasets/",)),
+    NavigationItem("batches", "Batches", (Right.READ, Right.INSPECT)),
+    NavigationItem("audit", "Audit", (Right.AUDIT,)),
+    NavigationItem("settings", "Settings", ()),
+    NavigationItem("help", "Help", ()),
+    NavigationItem("admin:index", "Admin", (Right.ADMINISTER,)),
+    NavigationItem("api-docs", "API", ()),
 )
 
 
@@ -47,19 +47,19 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     user = getattr(request, "user", None)
     theme = request.COOKIES.get(THEME, "")
     return {
-        "places": SimpleLazyObject(lambda: _places(request, user)) if user is not None else [],
+        "places": SimpleLazyObject(lambda: _items(request, user)) if user is not None else [],
         "theme": theme if theme in THEMES else "",
         "product": PRODUCT,
     }
 
 
-def _places(request: HttpRequest, user: Someone) -> list[dict[str, Any]]:
-    found = []
-    for place in PLACES:
-        if place.rights and not may(user, *place.rights):
+def _items(request: HttpRequest, user: Someone) -> list[dict[str, Any]]:
+    items = []
+    for item in NAVIGATION_ITEMS:
+        if item.rights and not may(user, *item.rights):
             continue
-        address = reverse(place.name)
-        begins = place.also if address == "/" else (address, *place.also)
-        here = request.path == address or request.path.startswith(begins)
-        found.append({"name": place.name, "words": place.words, "address": address, "here": here})
-    return found
+        address = reverse(item.name)
+        begins = item.also if address == "/" else (address, *item.also)
+        is_current = request.path == address or request.path.startswith(begins)
+        items.append({"name": item.name, "words": item.words, "address": address, "here": is_current})
+    return items

@@ -252,7 +252,7 @@ WEB_SPOOL_BYTES = env.integer(
 # Temporary files of the web server: bodies and files that are being received; what a kill left is swept at a start.
 UPLOAD_DIR = VAR_DIR / "uploads"
 
-# ---------------------------------------------------------------- detection: the seed's names and defaults
+# ---------------------------------------------------------------- detection: the original system's names and defaults
 IMAGE_SIZE = env.integer("IMAGE_SIZE", 256, "side of the square a model sees, pixels", low=32, high=2048)
 BATCH_SIZE = env.integer("BATCH_SIZE", 16, "images per step in training and in batches", low=1, high=1024)
 LEARNING_RATE = env.real("LEARNING_RATE", 1e-4, "Adam's learning rate (autoencoder)", low=1e-8, high=1.0)

@@ -12,13 +12,13 @@ from django.db.models import Q
 from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import Category
 
-MOST_DAYS = 36_500
-MOST_KEEP_EVERY = 1_000_000
-_DAYS = [MinValueValidator(1), MaxValueValidator(MOST_DAYS)]
+MAX_DAYS = 36_500
+MAX_KEEP_EVERY = 1_000_000
+_DAYS = [MinValueValidator(1), MaxValueValidator(MAX_DAYS)]
 
 
 def _days(field: str) -> Q:
-    return Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gte": 1, f"{field}__lte": MOST_DAYS})
+    return Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gte": 1, f"{field}__lte": MAX_DAYS})
 
 
 class RetentionPolicy(models.Model):
@@ -33,7 +33,7 @@ class RetentionPolicy(models.Model):
         null=True, blank=True, validators=_DAYS, help_text="then images of good parts may go; empty: never"
     )
     good_keep_every = models.PositiveIntegerField(
-        default=0, validators=[MaxValueValidator(MOST_KEEP_EVERY)], help_text="of those, one in so many stays; 0: none"
+        default=0, validators=[MaxValueValidator(MAX_KEEP_EVERY)], help_text="of those, one in so many stays; 0: none"
     )
     maps_after_days = models.PositiveIntegerField(
         null=True, blank=True, validators=_DAYS, help_text="then maps of good parts may go; empty: with their images"
@@ -60,7 +60,7 @@ class RetentionPolicy(models.Model):
                 name="retention_days_from_one",
             ),
             models.CheckConstraint(
-                condition=Q(good_keep_every__gte=0, good_keep_every__lte=MOST_KEEP_EVERY),
+                condition=Q(good_keep_every__gte=0, good_keep_every__lte=MAX_KEEP_EVERY),
                 name="retention_keeps_one_in_some",
             ),
         ]

@@ -21,14 +21,14 @@ from common.web.htmx import HtmxRequest
 from modelzoo.models import Category
 from modelzoo.selectors import find_category
 from retention import selectors, services
-from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionPolicy
+from retention.models import MAX_DAYS, MAX_KEEP_EVERY, RetentionPolicy
 
 _CATEGORIES = 200
 _RUNS = 12
 
 
 def _days(label: str) -> forms.IntegerField:
-    return forms.IntegerField(label=label, required=False, min_value=1, max_value=MOST_DAYS)
+    return forms.IntegerField(label=label, required=False, min_value=1, max_value=MAX_DAYS)
 
 
 class PolicyForm(forms.Form):
@@ -36,7 +36,7 @@ class PolicyForm(forms.Form):
 
     good_after_days = _days("Images of good parts may go after days")
     good_keep_every = forms.IntegerField(
-        label="keep 1 in N of them", required=False, min_value=0, max_value=MOST_KEEP_EVERY
+        label="keep 1 in N of them", required=False, min_value=0, max_value=MAX_KEEP_EVERY
     )
     maps_after_days = _days("Maps of good parts may go after days")
     defective_after_days = _days("All other images may go after days")

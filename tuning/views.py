@@ -29,7 +29,7 @@ from inspection.history.filters import Filters
 from modelzoo import pages
 from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
-from modelzoo.views import LONGEST_REASON, reason_of, version_or_404
+from modelzoo.views import MAX_REASON_LENGTH, reason_of, version_or_404
 from tuning.rescoring import comparison, services
 from tuning.what_if import pages as previews
 from tuning.what_if import services as applying
@@ -85,7 +85,7 @@ class DecisionForm(forms.Form):
     instead_of = forms.IntegerField(min_value=1, max_value=2**31 - 1)
     value = forms.FloatField(required=False)
     method = forms.CharField(required=False, max_length=16)
-    reason = forms.CharField(required=False, max_length=LONGEST_REASON)
+    reason = forms.CharField(required=False, max_length=MAX_REASON_LENGTH)
     undo = forms.BooleanField(required=False)
 
 
@@ -184,7 +184,7 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
             version,
             status=error.status,
             failed=error,
-            reason=request.POST.get("reason", "")[:LONGEST_REASON],
+            reason=request.POST.get("reason", "")[:MAX_REASON_LENGTH],
             undoing="undo" in request.POST,
         )
     messages.success(
@@ -246,7 +246,7 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
         return render(
             request,
             "models/compare.html",
-            context | {"failed": error, "reason": request.POST.get("reason", "")[:LONGEST_REASON]},
+            context | {"failed": error, "reason": request.POST.get("reason", "")[:MAX_REASON_LENGTH]},
             status=error.status,
         )
     messages.success(

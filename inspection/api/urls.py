@@ -1,4 +1,4 @@
-"""`/api/`: the seed's paths with and without a trailing slash."""
+"""`/api/`: the original system's paths with and without a trailing slash."""
 
 from django.urls import re_path
 

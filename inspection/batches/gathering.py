@@ -26,7 +26,7 @@ from training.datasets.layouts.archives import ArchiveLimits, iter_images
 from training.datasets.selectors import images_of, latest_dataset
 
 T = TypeVar("T")
-_LONGEST_PATH = 1000  # characters, of a file within its folder
+_MAX_PATH_LENGTH = 1000  # characters, of a file within its folder
 _GATED_TOGETHER = 4  # decoded at once, at most, whatever their size
 
 
@@ -62,7 +62,7 @@ def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor, in_archiv
 
 def _kept_path(path: str) -> str:
     """A path within an archive as it is kept: nothing of it is opened by that name again."""
-    return "".join(character for character in path if character.isprintable())[:_LONGEST_PATH]
+    return "".join(character for character in path if character.isprintable())[:_MAX_PATH_LENGTH]
 
 
 def items_in(folder: Path) -> tuple[list[BatchItem], SkippedFiles]:
@@ -72,10 +72,10 @@ def items_in(folder: Path) -> tuple[list[BatchItem], SkippedFiles]:
 
 
 def _item_at(path: str) -> BatchItem:
-    if path.isprintable() and len(path) <= _LONGEST_PATH:
+    if path.isprintable() and len(path) <= _MAX_PATH_LENGTH:
         return BatchItem(filename=clean_name(path), path=path)
     refusal = folders.FileUnreadable(
-        f"The path of the file cannot be kept: more than {_LONGEST_PATH} characters, or some that are not printable."
+        f"The path of the file cannot be kept: more than {_MAX_PATH_LENGTH} characters, or some that are not printable."
     )
     return BatchItem(filename=clean_name(path), refusal=refusal)
 

@@ -24,7 +24,7 @@ from inspection.models import Inspection, Review
 from modelzoo.models import Category, ModelVersion, Threshold
 from records.models import Asset
 
-_LARGEST_ID = 2**63 - 1
+_MAX_ID = 2**63 - 1
 # What no database keeps in a text: NUL, and halves of characters.
 NO_CHARACTER = re.compile("[\0\ud800-\udfff]")
 _LAST_CHARACTER = "\U0010ffff"
@@ -309,7 +309,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _whole(name: str, text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,19}", text) or not 0 < int(text) <= _LARGEST_ID:
+    if not re.fullmatch(r"[0-9]{1,19}", text) or not 0 < int(text) <= _MAX_ID:
         refuse(name, "must be a whole number from 1")
     return int(text)
 

@@ -64,7 +64,7 @@ def check_map_form(wanted: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
 
 
 def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> dict[str, Any]:
-    """One record as the API answers it: the seed's fields first, then what makes it a record.
+    """One record as the API answers it: the original system's fields first, then what makes it a record.
 
     What is not comparable has no verdict, no score and no map: these are null, and `reason` and `explanation` are not.
     The numbers of a map that retention removed are null too.

@@ -278,7 +278,7 @@ class Inspection(models.Model):
 
     @property
     def is_defective(self) -> bool | None:
-        """The seed's verdict; None where the part cannot be compared, which is no verdict."""
+        """The original system's verdict; None where the part cannot be compared, which is no verdict."""
         if self.outcome == self.Outcome.NOT_COMPARABLE:
             return None
         return self.outcome == self.Outcome.DEFECTIVE
@@ -306,7 +306,7 @@ class Inspection(models.Model):
 
     @property
     def confidence(self) -> float | None:
-        """The seed's measure: distance of the score from the threshold, in units of the score."""
+        """The original system's measure: distance of the score from the threshold, in units of the score."""
         return None if self.score is None else abs(self.score - self.threshold_value)
 
     @property

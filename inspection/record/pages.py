@@ -212,10 +212,10 @@ def events_of(record: Inspection, reviews: list[Review]) -> list[AuditEventDiff]
     about |= Q(object_type=Review._meta.label_lower, object_id__in=[str(review.pk) for review in reviews])
     found = list(AuditEvent.objects.filter(about).order_by("sequence")[:_EVENTS_MOST])
     gone = {event.pk: event for asset in (record.asset, record.map) for event in _discards(asset)}
-    told = {event.pk: AuditEventDiff(event, _changes(event)) for event in found}
+    diffs = {event.pk: AuditEventDiff(event, _changes(event)) for event in found}
     # Such an event names hundreds of files: which policy did it is said of this one.
-    told |= {pk: AuditEventDiff(event, changes_of(None, _without_files(event))) for pk, event in gone.items()}
-    return [told[pk] for pk in sorted(told)]
+    diffs |= {pk: AuditEventDiff(event, changes_of(None, _without_files(event))) for pk, event in gone.items()}
+    return [diffs[pk] for pk in sorted(diffs)]
 
 
 def _changes(event: AuditEvent) -> list[dict[str, Any]]:

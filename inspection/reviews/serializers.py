@@ -10,17 +10,17 @@ from inspection.reviews import reviewed_data, services
 from modelzoo.api.fields import FiniteField, JsonObject
 from training.datasets.serializers import ImportedDatasetOutput
 
-_LARGEST_SIDE = 2**31 - 1
+_MAX_SIDE = 2**31 - 1
 
 
 # ---------------------------------------------------------------- shapes
 class MarkedRegion(serializers.Serializer):
     """A box in pixels of the image, after its EXIF orientation; it lies in the image."""
 
-    x = serializers.IntegerField(min_value=0, max_value=_LARGEST_SIDE)
-    y = serializers.IntegerField(min_value=0, max_value=_LARGEST_SIDE)
-    width = serializers.IntegerField(min_value=1, max_value=_LARGEST_SIDE)
-    height = serializers.IntegerField(min_value=1, max_value=_LARGEST_SIDE)
+    x = serializers.IntegerField(min_value=0, max_value=_MAX_SIDE)
+    y = serializers.IntegerField(min_value=0, max_value=_MAX_SIDE)
+    width = serializers.IntegerField(min_value=1, max_value=_MAX_SIDE)
+    height = serializers.IntegerField(min_value=1, max_value=_MAX_SIDE)
 
 
 class ReviewInput(serializers.Serializer):
@@ -53,7 +53,7 @@ class ReviewInput(serializers.Serializer):
         allow_null=True,
         default=None,
         min_value=0,
-        max_value=_LARGEST_SIDE,
+        max_value=_MAX_SIDE,
         help_text="how many reviews there were when you looked; 409 review_outdated where there are others by now",
     )
 

@@ -40,7 +40,7 @@ from records.audit.services import Actor
 After = Literal["move", "mark", "keep"]
 PART_FIELDS = ("lot", "serial_number", "part_number")
 _SIDECAR = ".inspected.json"
-_LONGEST_PAUSE = 60.0
+_MAX_PAUSE_SECONDS = 60.0
 # What judging may end in that is the image's fault; all else is trouble that passes, and the file waits for its end.
 _OF_THE_IMAGE = frozenset({"inspection_failed", "worker_died"})
 # What a file may be refused for only because it is not written to its end.
@@ -195,7 +195,9 @@ class Watcher:
                 pause = _longer(pause)
                 if str(error) != trouble:
                     trouble = str(error)
-                    self.say(f"{trouble} Files stay where they are; tried again, after {_LONGEST_PAUSE:g} s at most.")
+                    self.say(
+                        f"{trouble} Files stay where they are; tried again, after {_MAX_PAUSE_SECONDS:g} s at most."
+                    )
             else:
                 if trouble:
                     self.say("Goes on.")
@@ -467,7 +469,7 @@ class Watcher:
 
 
 def _longer(pause: float) -> float:
-    return min(_LONGEST_PAUSE, max(1.0, pause * 2))
+    return min(_MAX_PAUSE_SECONDS, max(1.0, pause * 2))
 
 
 def _renew_connection() -> None:

@@ -7,9 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-_LARGEST = 1e300
-_LARGEST_INTEGER = 2**63 - 1
-_DEEPEST = 20
+_MAX_VALUE = 1e300
+_MAX_INTEGER = 2**63 - 1
+_MAX_DEPTH = 20
 
 
 class FiniteField(serializers.FloatField):
@@ -20,7 +20,7 @@ class FiniteField(serializers.FloatField):
             value = super().to_internal_value(data)
         except OverflowError:
             value = float("inf")
-        if isinstance(data, bool) or not abs(value) < _LARGEST:
+        if isinstance(data, bool) or not abs(value) < _MAX_VALUE:
             raise serializers.ValidationError("must be a finite number.")
         return value
 
@@ -37,8 +37,8 @@ class JsonObject(serializers.JSONField):
 
 
 def _check(value: Any, *, depth: int) -> None:
-    if depth > _DEEPEST:
-        raise serializers.ValidationError(f"must not be nested deeper than {_DEEPEST} times.")
+    if depth > _MAX_DEPTH:
+        raise serializers.ValidationError(f"must not be nested deeper than {_MAX_DEPTH} times.")
     if isinstance(value, dict):
         for name, inner in value.items():
             _check(name, depth=depth)
@@ -50,7 +50,7 @@ def _check(value: Any, *, depth: int) -> None:
         if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
             raise serializers.ValidationError("must not hold NUL characters or lone surrogates.")
     elif isinstance(value, float):
-        if not abs(value) < _LARGEST:
+        if not abs(value) < _MAX_VALUE:
             raise serializers.ValidationError("must hold finite numbers only.")
-    elif isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
+    elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
         raise serializers.ValidationError("must hold no integers of more than 63 bits.")

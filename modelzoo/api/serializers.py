@@ -11,7 +11,7 @@ from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.detectors.preprocessing.input_rules import ACTIONS
 from modelzoo.models import Deployment, ModelVersion, Threshold
 
-_LARGEST_ID = 10**18 - 1
+_MAX_ID = 10**18 - 1
 
 
 def reason_field() -> serializers.CharField:
@@ -19,7 +19,7 @@ def reason_field() -> serializers.CharField:
 
 
 def id_field(**options: Any) -> serializers.IntegerField:
-    return serializers.IntegerField(min_value=1, max_value=_LARGEST_ID, **options)
+    return serializers.IntegerField(min_value=1, max_value=_MAX_ID, **options)
 
 
 def filter_field(limit: int = 100, **options: Any) -> serializers.CharField:

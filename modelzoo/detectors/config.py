@@ -11,7 +11,7 @@ from modelzoo.detectors.errors import DetectorError
 
 ILLUMINATION = ("auto", "none", "flatfield")
 ALIGN = ("auto", "none", "pose")
-_LARGEST = 1e300  # keeps out infinities, NaN, and integers that no float holds
+_MAX_VALUE = 1e300  # keeps out infinities, NaN, and integers that no float holds
 
 
 def option(
@@ -94,7 +94,7 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
     elif hint is bool or hint is str:
         if isinstance(value, hint):
             return value
-    elif _is_number(value) and abs(value) < _LARGEST and hint(value) == value:
+    elif _is_number(value) and abs(value) < _MAX_VALUE and hint(value) == value:
         return hint(value)
     wanted = getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
     raise DetectorError(f"{name}={value!r} is not valid: expected {wanted}.")

@@ -33,7 +33,7 @@ from mvtec_site.embedded import broker as embedded_broker
 log = logging.getLogger(__name__)
 _STOP_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
-_LONGEST_PAUSE = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
 _SILENT_SECONDS = 4.0  # beyond the time for which a sign of life holds
 
@@ -198,7 +198,7 @@ class Supervisor:
             now = time.monotonic()
             if not child.due_at:
                 lived = now - child.started_at
-                child.pause = 1.0 if lived > _LONGEST_PAUSE else min(child.pause * 2, _LONGEST_PAUSE)
+                child.pause = 1.0 if lived > _MAX_PAUSE_SECONDS else min(child.pause * 2, _MAX_PAUSE_SECONDS)
                 child.due_at = now + child.pause
                 self._say(f"{child.name} died and is started again. Its log: {self._logs / child.name}.log")
             elif now >= child.due_at:

@@ -19,7 +19,7 @@ from records.audit.chain.signing import known_keys
 from records.audit.related import events_about
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 
-_LARGEST = 2**63 - 1
+_MAX_VALUE = 2**63 - 1
 _CHUNK = 5000
 
 
@@ -55,14 +55,14 @@ def filter_events(
 
 
 def find_event(sequence: int) -> AuditEvent:
-    event = AuditEvent.objects.filter(sequence=sequence).first() if sequence <= _LARGEST else None
+    event = AuditEvent.objects.filter(sequence=sequence).first() if sequence <= _MAX_VALUE else None
     if event is None:
         raise NotFound(f"There is no audit event {sequence}.")
     return event
 
 
 def find_checkpoint(sequence: int) -> AuditCheckpoint:
-    row = AuditCheckpoint.objects.filter(sequence=sequence).first() if sequence <= _LARGEST else None
+    row = AuditCheckpoint.objects.filter(sequence=sequence).first() if sequence <= _MAX_VALUE else None
     if row is None:
         raise NotFound(f"There is no checkpoint at event {sequence}.")
     return row
@@ -85,7 +85,7 @@ def stream_events(
 
 
 _SAID_OF = ("actor_name", "kind", "object_type", "source")
-_MOST_VALUES = 500
+_MAX_VALUES = 500
 
 
 def values_of(name: str) -> list[str]:
@@ -102,7 +102,7 @@ def values_of(name: str) -> list[str]:
             UNION ALL
             SELECT (SELECT min({name}) FROM {table} WHERE {name} > found.value) FROM found WHERE found.value IS NOT NULL
         )
-        SELECT value FROM found WHERE value IS NOT NULL LIMIT {_MOST_VALUES}
+        SELECT value FROM found WHERE value IS NOT NULL LIMIT {_MAX_VALUES}
     """
     with connection.cursor() as cursor:
         cursor.execute(query)
@@ -119,14 +119,14 @@ def changes_of(before: Any, after: Any, field: str = "") -> list[dict[str, Any]]
 
 
 # ---------------------------------------------------------------- verification
-Progress = Callable[[int], None]
+OnRowsChecked = Callable[[int], None]
 
 
 def verify_chain(
     *,
     elsewhere: Iterable[Checkpoint] = (),
     public_keys: Iterable[Path] = (),
-    progress: Progress | None = None,
+    progress: OnRowsChecked | None = None,
 ) -> ChainReport:
     """Recompute the whole chain and compare it with every checkpoint, those kept here and those kept elsewhere.
 
@@ -168,7 +168,7 @@ def verifications(count: int) -> list[AuditVerification]:
 
 def find_verification(verification_id: int) -> AuditVerification:
     rows = AuditVerification.objects.select_related("requested_by")
-    row = rows.filter(pk=verification_id).first() if verification_id <= _LARGEST else None
+    row = rows.filter(pk=verification_id).first() if verification_id <= _MAX_VALUE else None
     if row is None:
         raise NotFound(f"There is no verification {verification_id}.")
     return row
@@ -184,7 +184,7 @@ def _verify(
     *,
     elsewhere: Iterable[Checkpoint] = (),
     public_keys: Iterable[Path] = (),
-    progress: Progress | None = None,
+    progress: OnRowsChecked | None = None,
 ) -> ChainReport:
     """`count`: of the newest events alone; None: of all."""
     newest = AuditCheckpoint.objects.order_by("-sequence").values_list("sequence", flat=True).first() or 0

@@ -31,7 +31,7 @@ _NAMED: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
 }
 # Values of events that are ids of such rows, by the last word of their place.
 _POINTERS = {"model_version": _VERSION, "base_version": _VERSION, "instead_of": _VERSION, "threshold": _THRESHOLD}
-_LONGEST_REASON = 160
+_MAX_REASON_LENGTH = 160
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _because(text: Any) -> str:
     if not text:
         return ""
     words = " ".join(str(text).split())
-    return f": {words if len(words) <= _LONGEST_REASON else words[:_LONGEST_REASON] + '…'}"
+    return f": {words if len(words) <= _MAX_REASON_LENGTH else words[:_MAX_REASON_LENGTH] + '…'}"
 
 
 def _number(value: Any) -> str:

@@ -33,7 +33,7 @@ from records.models import AuditEvent
 VERIFIED_AT_ONCE = 1000
 _VERIFICATIONS_SHOWN = 3
 _CHANGES = 5  # of one event in the list; the rest stands on its page
-_LONGEST = 80  # characters of one value in the list
+_MAX_LENGTH = 80  # characters of one value in the list
 _HASH = re.compile(r"[0-9a-f]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # The page of an object, by its type; the others have none.
@@ -103,7 +103,7 @@ def _begin_of(day: date | None, *, later: int = 0) -> datetime | None:
 
 # ---------------------------------------------------------------- one event as it is shown
 @dataclass(frozen=True)
-class Change:
+class FieldChange:
     """A value that changed, in words; None where there was none."""
 
     field: str
@@ -112,31 +112,33 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Shown:
+class EventRow:
     """An event with what it changed, and the page of what it changed."""
 
     event: AuditEvent
     sentence: Sentence
     subject: str  # its object, in words
-    changes: list[Change]
+    changes: list[FieldChange]
     more: int
     address: str
     whole: tuple[str, str]  # type and id of the object whose history it is of: of a review its inspection
 
 
-def _shown_all(events: Sequence[AuditEvent], *, someone: Any) -> list[Shown]:
+def _event_rows(events: Sequence[AuditEvent], *, someone: Any) -> list[EventRow]:
     names = names_in(events)
-    return [_shown(event, names, someone=someone) for event in events]
+    return [_event_row(event, names, someone=someone) for event in events]
 
 
-def _shown(event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, whole: bool = False) -> Shown:
+def _event_row(
+    event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, whole: bool = False
+) -> EventRow:
     before, after = json.loads(event.before), json.loads(event.after)
     changes = [_change(change, names, whole=whole) for change in selectors.changes_of(before, after)]
-    kept = changes if whole else changes[:_CHANGES]
+    shown = changes if whole else changes[:_CHANGES]
     whole_object = _whole_object(event, after)
     sentence, subject = sentence_of(event, names), names.get(whole_object, _subject(*whole_object))
     address = _address_of(*whole_object, someone)
-    return Shown(event, sentence, subject, kept, len(changes) - len(kept), address, whole_object)
+    return EventRow(event, sentence, subject, shown, len(changes) - len(shown), address, whole_object)
 
 
 def _whole_object(event: AuditEvent, after: Any) -> tuple[str, str]:
@@ -146,16 +148,16 @@ def _whole_object(event: AuditEvent, after: Any) -> tuple[str, str]:
     return event.object_type, event.object_id
 
 
-def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, whole: bool) -> Change:
+def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, whole: bool) -> FieldChange:
     before, after = (_words(change[side], whole=whole) for side in ("before", "after"))
     if before == after:  # they differ in what was cut off
         before, after = (_words(change[side], whole=True) for side in ("before", "after"))
 
-    def named(side: str, words: str | None) -> str | None:
+    def with_name(side: str, words: str | None) -> str | None:
         pointed = pointed_to(change["field"], change[side])
         return f"{words} = {names[pointed]}" if pointed and pointed in names else words
 
-    return Change(change["field"] or "value", named("before", before), named("after", after))
+    return FieldChange(change["field"] or "value", with_name("before", before), with_name("after", after))
 
 
 def _subject(object_type: str, object_id: str) -> str:
@@ -179,7 +181,7 @@ def _words(value: Any, *, whole: bool) -> str | None:
     if not whole and isinstance(value, float):
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2 if whole else None)
-    return text if whole or len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if whole or len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
 def _address_of(object_type: str, object_id: str, someone: Any) -> str:
@@ -213,9 +215,9 @@ def history(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "audit/list.html", context, status=HTTPStatus.BAD_REQUEST)
     filters = form.filters
-    named = names_of([(filters["object_type"], filters["object_id"])])
+    with_name = names_of([(filters["object_type"], filters["object_id"])])
     context["chips"] = [
-        (form.fields[name].label or "Request", _chip(name, value, named), _without(request, name))
+        (form.fields[name].label or "Request", _chip(name, value, with_name), _without(request, name))
         for name in form.fields
         if (value := request.GET.get(name, ""))
     ]
@@ -226,16 +228,16 @@ def history(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         return render(request, "audit/list.html", context | {"lost": error}, status=error.status)
     context |= {
-        "rows": _shown_all(page.rows, someone=request.user),
+        "rows": _event_rows(page.rows, someone=request.user),
         "page": page,
         "export": _export(filters),
     }
     return render(request, "audit/list.html", context)
 
 
-def _chip(name: str, value: str, named: Mapping[tuple[str, str], str]) -> str:
+def _chip(name: str, value: str, with_name: Mapping[tuple[str, str], str]) -> str:
     """The value of a filter in words: of an object its number with what it is called."""
-    return f"{value} ({next(iter(named.values()))})" if name == "object_id" and named else value
+    return f"{value} ({next(iter(with_name.values()))})" if name == "object_id" and with_name else value
 
 
 def _chain() -> dict[str, Any]:
@@ -278,7 +280,7 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
     except NotFound as error:
         raise Http404 from error
     context = {
-        "row": _shown(found, names_in([found]), someone=request.user, whole=True),
+        "row": _event_row(found, names_in([found]), someone=request.user, whole=True),
         "genuine": found.computed_hash() == found.hash,
         "follows": AuditEvent.objects.filter(sequence=sequence + 1).exists(),
     }

@@ -2,22 +2,20 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from retention.models import MOST_DAYS, MOST_KEEP_EVERY, RetentionRun
+from retention.models import MAX_DAYS, MAX_KEEP_EVERY, RetentionRun
 
 FILE_KINDS = ("image", "map", "orphan", "leftover")
 
 
 def _days(help_text: str) -> serializers.IntegerField:
-    return serializers.IntegerField(
-        min_value=1, max_value=MOST_DAYS, allow_null=True, default=None, help_text=help_text
-    )
+    return serializers.IntegerField(min_value=1, max_value=MAX_DAYS, allow_null=True, default=None, help_text=help_text)
 
 
 class RetentionPolicyInput(serializers.Serializer):
     category = serializers.CharField(max_length=100)
     good_after_days = _days("then images of good parts may go; null: never")
     good_keep_every = serializers.IntegerField(
-        min_value=0, max_value=MOST_KEEP_EVERY, default=0, help_text="of those, one in so many stays; 0: none"
+        min_value=0, max_value=MAX_KEEP_EVERY, default=0, help_text="of those, one in so many stays; 0: none"
     )
     maps_after_days = _days("then maps of good parts may go; null: with their images")
     defective_after_days = _days("the same for all that was not judged good; null: never")

@@ -18,7 +18,7 @@ from training.models import Dataset, DatasetImage
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.runner import source_of
 
-AuditEventDiff = Callable[[str], None]
+Report = Callable[[str], None]
 # Columns of the table: heading and where the figure lies in an evaluation.
 FIGURES = {
     "image AUROC": ("image", "auroc"),
@@ -38,7 +38,7 @@ def measure(
     seeds: Sequence[int],
     defaults: Mapping[str, Any],
     *,
-    tell: AuditEventDiff,
+    tell: Report,
 ) -> list[dict[str, Any]]:
     """One row per data set and detector. Thresholds come from held-out good images, never from the test images."""
     rows = []
@@ -141,6 +141,6 @@ def _preprocessing(row: Mapping[str, Any]) -> str:
 
 def _shortcut(audit: Mapping[str, Any]) -> str:
     return " / ".join(
-        f"{audit[seen]['worst']} {_number(audit[seen]['worst_auroc'])}" if audit.get(seen) else "-"
-        for seen in ("raw", "prepared")
+        f"{audit[pixels]['worst']} {_number(audit[pixels]['worst_auroc'])}" if audit.get(pixels) else "-"
+        for pixels in ("raw", "prepared")
     )

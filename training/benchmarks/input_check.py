@@ -45,7 +45,7 @@ class Outcome:
         return f"{self.unlike / max(1, self.n):6.1%} {self.refused / max(1, self.n):6.1%}"
 
 
-class Profiled:
+class ProfiledCategory:
     """The profile of one category, with the preprocessing that the detectors would choose for it."""
 
     def __init__(self, category: CategoryScan, limits: UploadLimits) -> None:
@@ -84,7 +84,7 @@ def measure(folders: Iterable[Path]) -> None:
     print("likeness alone, all checks:      own good        own defective   others (worst one by likeness)")  # noqa: T201
     for category in categories:
         began = time.monotonic()
-        profiled = Profiled(category, limits)
+        profiled = ProfiledCategory(category, limits)
         fitted = time.monotonic() - began
         groups: dict[str, Outcome] = {}
         for name, images in tests.items():

@@ -30,7 +30,7 @@ _PACKED = re.compile(r"(\.tar)?\.(zip|tar|t?gz|t?xz)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """A snapshot, whether it is new, and what the scan saw."""
 
     dataset: Dataset
@@ -45,7 +45,7 @@ def import_path(
     name: str = "",
     progress: ScanProgress | None = None,
     labels: LabelNames | None = None,
-) -> list[Imported]:
+) -> list[ImportResult]:
     """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
 
     `labels`: folders that somebody said are of good or of defective parts. Raises `UserError` (rejected layout, label,
@@ -68,7 +68,7 @@ def import_path(
 
 def import_upload(
     file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None
-) -> list[Imported]:
+) -> list[ImportResult]:
     """As `import_path`, of an archive that was sent.
 
     Raises `Forbidden`, and `UserError` as that does; what is no archive is one, too.
@@ -132,7 +132,7 @@ def _import_folder(
     progress: ScanProgress | None,
     labels: LabelNames | None,
     left_out: SkippedFiles | None = None,
-) -> list[Imported]:
+) -> list[ImportResult]:
     of_archive = left_out.sentences() if left_out else ()
     found = [
         replace(item, warnings=(*of_archive, *item.warnings))
@@ -145,7 +145,7 @@ def _import_folder(
     imported = []
     for item in found:
         dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)
-        imported.append(Imported(dataset, created, item))
+        imported.append(ImportResult(dataset, created, item))
     return imported
 
 

@@ -9,7 +9,7 @@ from common.names import short_name
 from modelzoo.models import ModelVersion
 from training.models import Dataset, DatasetImage, TrainingRun
 
-_LONGEST_ID = 18  # digits that every database's integer holds
+_MAX_ID_DIGITS = 18  # digits that every database's integer holds
 
 
 def latest_dataset(name: str) -> Dataset:
@@ -31,7 +31,7 @@ def latest_dataset(name: str) -> Dataset:
 def wanted_dataset(wanted: str) -> Dataset:
     """A data set by its name (then its newest snapshot) or its id. Raises `NotFound` naming those there are."""
     found = Dataset.objects.select_related("category").filter(name=wanted).order_by("-id").first()
-    if found is None and wanted.isascii() and wanted.isdecimal() and len(wanted) <= _LONGEST_ID:
+    if found is None and wanted.isascii() and wanted.isdecimal() and len(wanted) <= _MAX_ID_DIGITS:
         found = Dataset.objects.select_related("category").filter(pk=int(wanted)).first()
     return found or latest_dataset(wanted)
 

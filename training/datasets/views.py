@@ -21,7 +21,7 @@ from common.web.addresses import or_404, query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from training.datasets import documents, pages, selectors, thumbnails
-from training.datasets.imports import Imported, import_upload
+from training.datasets.imports import ImportResult, import_upload
 from training.datasets.layouts.loose_images import import_images, preview_images
 from training.datasets.layouts.scan import LabelNames
 from training.runs import pages as runs_pages
@@ -113,7 +113,7 @@ def _label_names(request: HttpRequest) -> LabelNames:
     return LabelNames(good, defect)
 
 
-def _told(item: Imported) -> str:
+def _told(item: ImportResult) -> str:
     if not item.created:
         return f"{item.dataset.name} was imported before with exactly this content: {item.dataset}. Nothing was added."
     skipped, warnings = item.dataset.report.get("skipped_count", 0), len(item.dataset.report.get("warnings", []))

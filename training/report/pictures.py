@@ -20,10 +20,10 @@ from records.assets.selectors import upload_limits
 from training.datasets.layouts.scan import open_mask
 from training.models import DatasetImage
 from training.report.context import JudgedImage
-from training.runs.execution.evaluation import Judged, Judging, judge
+from training.runs.execution.evaluation import EvaluatedImage, ScoringDetector, judge
 
 EACH = 4  # pictures in a group
-_LARGEST = 320  # pixels
+_MAX_SIDE = 320  # pixels
 _MARKED = (255, 229, 0, 255)  # BGRA: the annotated defect
 
 
@@ -81,16 +81,16 @@ def noted(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[dict[str,
     ]
 
 
-def show(detector: Judging, groups: list[Group], threshold: float) -> list[tuple[str, list[EmbeddedPicture]]]:
+def show(detector: ScoringDetector, groups: list[Group], threshold: float) -> list[tuple[str, list[EmbeddedPicture]]]:
     """The groups with their pictures; the images are scored once more, so that no map had to be kept until now."""
     return [(group.title, [_picture(row, threshold) for row in judge(detector, group.images)]) for group in groups]
 
 
-def _picture(judged: Judged, threshold: float) -> EmbeddedPicture:
+def _picture(judged: EvaluatedImage, threshold: float) -> EmbeddedPicture:
     image = judged.image
     photo = open_rgb(image.asset.read(), upload_limits())
     width, height = photo.size
-    photo.thumbnail((_LARGEST, _LARGEST))
+    photo.thumbnail((_MAX_SIDE, _MAX_SIDE))
     heat = ""
     if judged.map is not None:
         overlay = render_heat(judged.map, threshold=threshold, width=width, height=height)

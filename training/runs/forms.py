@@ -26,7 +26,7 @@ _LABELS = {
     "latent_dim": "Width of the bottleneck",
     "folds": "Held-out parts",
 }
-_LARGEST_SEED = 2**32 - 1
+_MAX_SEED = 2**32 - 1
 
 
 class NumbersField(forms.CharField):
@@ -172,7 +172,7 @@ class RunForm(forms.Form):
     seed = forms.IntegerField(
         label="Seed",
         min_value=0,
-        max_value=_LARGEST_SEED,
+        max_value=_MAX_SEED,
         help_text="the same seed, data and options give the same model",
     )
 

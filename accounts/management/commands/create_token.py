@@ -14,7 +14,7 @@ from common.commands import ProductCommand
 from common.errors import UserError
 from common.rights import Scope
 
-_MOST_DAYS = 36500
+_MAX_DAYS = 36500
 
 
 class Command(ProductCommand):
@@ -35,8 +35,8 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         days = options["days"]
-        if days is not None and not 1 <= days <= _MOST_DAYS:
-            raise UserError(f"--days must be from 1 to {_MOST_DAYS}. No token was issued.")
+        if days is not None and not 1 <= days <= _MAX_DAYS:
+            raise UserError(f"--days must be from 1 to {_MAX_DAYS}. No token was issued.")
         token, key = issue_token(
             user=find_user(options["user"]),
             name=options["name"],

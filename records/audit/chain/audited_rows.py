@@ -20,7 +20,7 @@ from django.db.models import Model, QuerySet
 
 from records.audit.chain.checkpoints import Checkpoint
 from records.audit.chain.hashes import ChainReport
-from records.audit.selectors import Progress, verify_chain
+from records.audit.selectors import OnRowsChecked, verify_chain
 from records.models import AuditEvent, canonical
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ def vouching_events() -> int:
     )
 
 
-def verify_records(progress: Progress | None = None) -> tuple[int, Mismatch | None]:
+def verify_records(progress: OnRowsChecked | None = None) -> tuple[int, Mismatch | None]:
     """Compare all rows that events vouch for: how many agree, and the first that does not, in order of the chain."""
     agreed = 0
     mismatches: list[Mismatch] = []
@@ -111,7 +111,7 @@ def verify_all(
     *,
     elsewhere: Iterable[Checkpoint] = (),
     public_keys: Iterable[Path] = (),
-    progress: Progress | None = None,
+    progress: OnRowsChecked | None = None,
 ) -> ChainReport:
     """The chain, its checkpoints, and the rows that its events vouch for."""
     report = verify_chain(elsewhere=elsewhere, public_keys=public_keys, progress=progress)
@@ -122,7 +122,7 @@ def verify_all(
     return replace(report, broken_at=mismatch.event, reason=mismatch.reason) if mismatch else report
 
 
-def _against_events(audited: AuditedRows, progress: Progress | None) -> tuple[int, Mismatch | None]:
+def _against_events(audited: AuditedRows, progress: OnRowsChecked | None) -> tuple[int, Mismatch | None]:
     """Walk the events, oldest first, and look up the row of each."""
     agreed = 0
     for events in _in_chunks(_events(audited)):

@@ -473,7 +473,7 @@ def test_a_certificate_of_what_no_model_judged(
     assert "NOT COMPARABLE" in text
     assert "the model could not judge this part" in text
     assert "the part has no verdict of anybody" in text
-    for claim in ("Judged", "judged by", "as it was judged", "the model's alone", "model said"):
+    for claim in ("EvaluatedImage", "judged by", "as it was judged", "the model's alone", "model said"):
         assert claim not in text, claim
     page = signed_in.get(address(odd)).content.decode()
     assert "Judged with" not in page

@@ -39,7 +39,7 @@ from records.assets.images import SNIFFED_BYTES
 
 # Read at once. Also the largest extended header of a tar: the standard library's parser is quadratic in its size.
 _BLOCK = 16 * 1024
-_LONGEST_PATH, _LONGEST_PART = 1000, 255  # characters, bytes
+_MAX_PATH_LENGTH, _MAX_PART_LENGTH = 1000, 255  # characters, bytes
 _NAME_IS_UTF8 = 0x800  # flag of a zip's member
 _UNICODE_PATH = 0x7075  # extra field of a zip's member
 _ZIP_DIRECTORY_ENTRY = 256  # bytes that the directory of a zip may take for each file, on average
@@ -257,9 +257,9 @@ def _safe_path(name: str) -> PurePosixPath | None:
         or re.match(r"[A-Za-z]:", forward)
         or ".." in parts
         or len(parts) > MAX_DEPTH
-        or len(forward) > _LONGEST_PATH
+        or len(forward) > _MAX_PATH_LENGTH
         or any(unicodedata.category(c) in ("Cc", "Cs") for c in forward)
-        or any(len(part.encode()) > _LONGEST_PART for part in parts)
+        or any(len(part.encode()) > _MAX_PART_LENGTH for part in parts)
     )
     if unsafe:
         raise ArchiveRejected(

@@ -18,7 +18,7 @@ from records.assets.file_tree import is_hidden, is_junk
 from records.assets.images import clean_name
 from records.assets.selectors import upload_limits
 from records.audit.services import Actor
-from training.datasets.imports import Imported
+from training.datasets.imports import ImportResult
 from training.datasets.layouts.labels import Reading, reading_of
 from training.datasets.layouts.scan import CategoryScan, DatasetRejected, scan
 from training.datasets.services import import_scan, slug_of
@@ -53,7 +53,7 @@ def preview_images(files: Sequence[UploadedFile], *, paths: str, name: str, acto
         return Preview(own_name, len(found.entries), together[:_SHOWN], len(together), found.warnings)
 
 
-def import_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor: Actor) -> Imported:
+def import_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor: Actor) -> ImportResult:
     """Make a data set of images of good parts; what is no image is left out.
 
     Args:
@@ -65,7 +65,7 @@ def import_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor
     """
     with _scanned(files, paths, name, actor) as (found, _, own_name):
         dataset, created = import_scan(scan=found, name=own_name, source="images from the page", actor=actor)
-        return Imported(dataset, created, found)
+        return ImportResult(dataset, created, found)
 
 
 @contextmanager

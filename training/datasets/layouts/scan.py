@@ -51,7 +51,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WRAPPERS = 3  # folders around the data set that are looked through
-_LONGEST_PATH, _LONGEST_DEFECT_TYPE = 300, 100  # characters that a record keeps
+_MAX_PATH_LENGTH, _MAX_DEFECT_TYPE_LENGTH = 300, 100  # characters that a record keeps
 _WORKERS = 4  # decoding threads; each may hold the largest image that is allowed
 _MASK_SUFFIX = "_mask"
 _MASK_DARK, _MASK_BRIGHT, _MASK_BLURRED = 32, 223, 0.05
@@ -90,7 +90,7 @@ class Entry:
     mask_sha256: str | None = None
 
 
-class Labelled(Protocol):
+class LabelledImage(Protocol):
     """What a snapshot is made of, wherever the image comes from: attributes as those of `Entry`."""
 
     @property
@@ -108,7 +108,7 @@ class Labelled(Protocol):
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedFile:
     """A file that is not part of the data set. `code` is upload validation's, or one of `unreadable`, `not_a_file`,
     `outside_folder`, `unfinished`, `bad_name`, `leak`, `contradiction`."""
 
@@ -123,7 +123,7 @@ class CategoryScan:
 
     name: str
     entries: tuple[Entry, ...]
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...]
     snapshot: str
 
@@ -304,7 +304,7 @@ class _Listing:
     label_folders: list[str] = field(default_factory=list)  # names of the folders in train/ and test/
     undecided: list[str] = field(default_factory=list)  # paths of folders that somebody has to be asked about
     masks: dict[tuple[str, str], Path] = field(default_factory=dict)  # by defect type and stem of the image
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedFile] = field(default_factory=list)
     left_out: SkippedFiles = field(default_factory=SkippedFiles)
     warnings: list[str] = field(default_factory=list)
     stray_masks: int = 0
@@ -374,8 +374,8 @@ class _Listing:
                 self._skip(path, "unfinished", "Its name says that it is not complete yet.")
             elif self.relative(path) != relative:
                 self._skip(path, "bad_name", "Its name is not valid UTF-8.")
-            elif len(relative) > _LONGEST_PATH or len(folder.name) > _LONGEST_DEFECT_TYPE:
-                self._skip(path, "bad_name", f"Its path is too long (at most {_LONGEST_PATH} characters).")
+            elif len(relative) > _MAX_PATH_LENGTH or len(folder.name) > _MAX_DEFECT_TYPE_LENGTH:
+                self._skip(path, "bad_name", f"Its path is too long (at most {_MAX_PATH_LENGTH} characters).")
             else:
                 self.candidates.append(_Candidate(relative, path, split, label))
 
@@ -389,7 +389,7 @@ class _Listing:
                 self.stray_masks += 1
 
     def _skip(self, path: Path, code: str, reason: str) -> None:
-        self.skipped.append(Skipped(self.relative(path), reason, code))
+        self.skipped.append(SkippedFile(self.relative(path), reason, code))
 
 
 # ---------------------------------------------------------------- checking
@@ -400,7 +400,7 @@ class _Checked:
     candidate: _Candidate
     image: ImageFacts | None = None
     colourfulness: float = 0.0
-    refusal: Skipped | None = None
+    refusal: SkippedFile | None = None
 
 
 def _check(candidate: _Candidate, limits: UploadLimits) -> _Checked:
@@ -409,10 +409,10 @@ def _check(candidate: _Candidate, limits: UploadLimits) -> _Checked:
         facts, pixels = check_image(data, candidate.absolute_path.name, limits)
         return _Checked(candidate, image=facts, colourfulness=colourfulness(pixels.convert("RGB")))
     except ImageRejected as refusal:
-        return _Checked(candidate, refusal=Skipped(candidate.path, refusal.detail, refusal.code))
+        return _Checked(candidate, refusal=SkippedFile(candidate.path, refusal.detail, refusal.code))
     except OSError as error:
         reason = f"It cannot be read ({error.strerror or error})."
-        return _Checked(candidate, refusal=Skipped(candidate.path, reason, "unreadable"))
+        return _Checked(candidate, refusal=SkippedFile(candidate.path, reason, "unreadable"))
 
 
 def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -463,7 +463,7 @@ def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tu
 
 def _without_leaks(
     read: list[tuple[_Candidate, ImageFacts]],
-) -> tuple[list[tuple[_Candidate, ImageFacts]], list[Skipped]]:
+) -> tuple[list[tuple[_Candidate, ImageFacts]], list[SkippedFile]]:
     """Leave out test images that are also training images, and those that are called both good and defective."""
     learnt = {image.sha256: candidate.path for candidate, image in read if candidate.split == "train"}
     labels: dict[str, set[bool]] = defaultdict(set)
@@ -476,10 +476,10 @@ def _without_leaks(
             kept.append((candidate, image))
         elif image.sha256 in learnt:
             reason = f"It is byte for byte the training image {learnt[image.sha256]}."
-            doubted.append(Skipped(candidate.path, reason, "leak"))
+            doubted.append(SkippedFile(candidate.path, reason, "leak"))
         elif len(labels[image.sha256]) == 2:
             reason = "The same bytes are called good and defective in test/."
-            doubted.append(Skipped(candidate.path, reason, "contradiction"))
+            doubted.append(SkippedFile(candidate.path, reason, "contradiction"))
         else:
             kept.append((candidate, image))
     return kept, doubted
@@ -542,29 +542,29 @@ def _beside(aside: list[str]) -> Iterator[str]:
 
 def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
     """Test images of another colour or shape than the training images: no model of these would judge them."""
-    learnt = [result for result in checked if result.image and result.candidate.split == "train"]
-    tested = [result for result in checked if result.image and result.candidate.split == "test"]
-    colours = [result.colourfulness for result in learnt]
-    odd = [odd_colour(result.colourfulness, lowest=min(colours), highest=max(colours)) for result in tested]
+    training_images = [result for result in checked if result.image and result.candidate.split == "train"]
+    test_images = [result for result in checked if result.image and result.candidate.split == "test"]
+    colours = [result.colourfulness for result in training_images]
+    odd = [odd_colour(result.colourfulness, lowest=min(colours), highest=max(colours)) for result in test_images]
     if any(odd):
         kind, theirs = ("grey", "coloured") if GREY_PICTURE in odd else ("coloured", "grey")
         yield (
-            f"{sum(map(bool, odd))} of {len(tested)} test images are {kind}, and the training images are {theirs}: as "
-            "models are set, they are not comparable."
+            f"{sum(map(bool, odd))} of {len(test_images)} test images are {kind}, and the training images are {theirs}:"
+            " as models are set, they are not comparable."
         )
-    ratios = [math.log(result.image.width / result.image.height) for result in learnt if result.image]
+    ratios = [math.log(result.image.width / result.image.height) for result in training_images if result.image]
     # As `InputProfile` has it.
     slack = max(math.log1p(InputRules.aspect_percent / 100), (max(ratios) - min(ratios)) / 2)
     low, high = min(ratios) - slack, max(ratios) + slack
     stretched = [
         result.image
-        for result in tested
+        for result in test_images
         if result.image and not low <= math.log(result.image.width / result.image.height) <= high
     ]
     if stretched:
         example = f"{stretched[0].width} x {stretched[0].height}"
         yield (
-            f"{len(stretched)} of {len(tested)} test images have another shape than the training images (such as "
+            f"{len(stretched)} of {len(test_images)} test images have another shape than the training images (such as "
             f"{example} pixels): as models are set, they are not comparable."
         )
 
@@ -599,7 +599,7 @@ def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
         yield "There are no test images: detectors can be trained, not evaluated."
 
 
-def snapshot_of(images: Iterable[Labelled]) -> str:
+def snapshot_of(images: Iterable[LabelledImage]) -> str:
     """sha256 over what the images are and how they are labelled; not over where they lie or when they were written."""
     facts = sorted(
         [image.path, image.sha256, image.split, image.is_defective, image.defect_type, image.mask_sha256]

@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from common.commands import ProductCommand
-from training.datasets.imports import Imported, import_path
+from training.datasets.imports import ImportResult, import_path
 from training.datasets.layouts.scan import LabelNames
 
 _SHOWN = 20
@@ -46,7 +46,7 @@ class Command(ProductCommand):
         for item in imported:
             self._tell(item)
 
-    def _document(self, item: Imported) -> dict[str, Any]:
+    def _document(self, item: ImportResult) -> dict[str, Any]:
         images = item.dataset.images.values_list("split", "defect_type")
         return {
             "id": item.dataset.pk,
@@ -59,7 +59,7 @@ class Command(ProductCommand):
             "warnings": list(item.scan.warnings),
         }
 
-    def _tell(self, item: Imported) -> None:
+    def _tell(self, item: ImportResult) -> None:
         document = self._document(item)
         state = "imported" if item.created else "unchanged since its last import"
         self.say(f"{item.dataset.name} (snapshot {item.dataset.snapshot[:12]}): {state}")

@@ -30,7 +30,7 @@ Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedImage:
     """One image as a detector sees it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class _Ready:
+class _PreparedItem:
     image: DatasetImage
     raw: dict[str, float]
     prepared: PreparedImage | None
@@ -57,7 +57,7 @@ class _Ready:
     reason: str
 
 
-class Judging(Protocol):
+class ScoringDetector(Protocol):
     """What evaluations need: a detector, or one in the runtime and precision of a `Scorer`."""
 
     def prepare(self, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
@@ -69,7 +69,7 @@ class Judging(Protocol):
         ...
 
 
-def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
+def judge(detector: ScoringDetector, images: list[DatasetImage]) -> Iterator[EvaluatedImage]:
     """Each image scored, in the order given; the next batch is decoded while this one is scored.
 
     What the line would not judge, a picture of another kind, has no score here either.
@@ -77,15 +77,15 @@ def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
     limits = upload_limits()
     rules = input_rules(images[0].dataset.category_id) if images else None
 
-    def prepare(image: DatasetImage) -> _Ready:
+    def prepare(image: DatasetImage) -> _PreparedItem:
         data = image.asset.read()
         rgb = open_rgb(data, limits)
         raw = image_statistics(rgb, len(data))
         try:
             prepared = detector.prepare(rgb, rules)
         except NotComparable as error:
-            return _Ready(image, raw, None, None, error.reason)
-        return _Ready(image, raw, prepared, pixel_statistics(prepared.pixels.permute(1, 2, 0).numpy()), "")
+            return _PreparedItem(image, raw, None, None, error.reason)
+        return _PreparedItem(image, raw, prepared, pixel_statistics(prepared.pixels.permute(1, 2, 0).numpy()), "")
 
     size = settings.BATCH_SIZE
     with ThreadPoolExecutor(2) as pool:
@@ -99,15 +99,15 @@ def judge(detector: Judging, images: list[DatasetImage]) -> Iterator[Judged]:
             place = 0
             for row in ready:
                 if row.prepared is None or result is None:
-                    yield Judged(row.image, None, None, row.reason, row.raw, None)
+                    yield EvaluatedImage(row.image, None, None, row.reason, row.raw, None)
                     continue
                 anomaly_map = row.prepared.frame.to_original(result.maps[place])
-                yield Judged(row.image, float(result.scores[place]), anomaly_map, "", row.raw, row.seen)
+                yield EvaluatedImage(row.image, float(result.scores[place]), anomaly_map, "", row.raw, row.seen)
                 place += 1
 
 
 def evaluate_images(
-    detector: Judging,
+    detector: ScoringDetector,
     images: list[DatasetImage],
     threshold: float,
     *,
