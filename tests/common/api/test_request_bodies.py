@@ -178,6 +178,7 @@ def test_every_form_with_a_file_leads_where_files_are_taken(settings: Any) -> No
     for template in (ROOT / "templates").rglob("*.html"):
         for form in re.findall(r"<form\b[^>]*multipart/form-data[^>]*>", template.read_text()):
             forms += re.findall(r"(?:action|hx-post)=\"{% url '([-\w]+)'", form)
+        forms += re.findall(r'partials/upload_attributes.html" with address="([-\w]+)"', template.read_text())
     assert {"inspect", "batches", "datasets"} <= set(forms)
     for name in forms:
         assert endpoint_of("POST", reverse(name)).max_body > settings.WEB_MAX_BODY, name
