@@ -117,32 +117,32 @@ def issue_token(
     require(actor, Right.ISSUE)
     if actor is not None and actor.pk != user.pk:
         require(actor, Right.ADMINISTER)
-    wanted = scopes_text(scopes)
-    if not wanted or not set(wanted.split()) <= set(Scope):
+    requested = scopes_text(scopes)
+    if not requested or not set(requested.split()) <= set(Scope):
         raise UserError(f"A token's scopes are one or more of {', '.join(Scope)}.", code="invalid_scope")
     if expires_at is not None and expires_at <= timezone.now():
         raise UserError("A token's end must lie ahead. None was issued.", code="invalid_expiry")
     if through is not None:
-        _gives_no_more_than_it_is(through, wanted, expires_at)
-    taken = Conflict(f"{user.username} already has a token named {name!r}. Revoke it first or choose another name.")
+        _check_scopes(through, requested, expires_at)
+    is_taken = Conflict(f"{user.username} already has a token named {name!r}. Revoke it first or choose another name.")
     if ApiToken.objects.filter(user=user, name=name, revoked_at__isnull=True).exists():
-        raise taken
+        raise is_taken
     plain = f"mvt_{secrets.token_urlsafe(32)}"
     try:
         with transaction.atomic():
             token = ApiToken.objects.create(
-                user=user, name=name, digest=digest_of(plain), hint=plain[:8], scopes=wanted, expires_at=expires_at
+                user=user, name=name, digest=digest_of(plain), hint=plain[:8], scopes=requested, expires_at=expires_at
             )
     except IntegrityError as error:  # somebody was faster with the same name
-        raise taken from error
-    after = {"user": user.username, "name": name, "scopes": wanted, "expires_at": expires_at}
+        raise is_taken from error
+    after = {"user": user.username, "name": name, "scopes": requested, "expires_at": expires_at}
     if through is not None:
         after["through"] = f"token {through.pk}"
     audit(kind="token.issued", subject=token, actor=actor, after=after)
     return token, plain
 
 
-def _gives_no_more_than_it_is(through: ApiToken, scopes: str, expires_at: datetime | None) -> None:
+def _check_scopes(through: ApiToken, scopes: str, expires_at: datetime | None) -> None:
     if not set(scopes.split()) <= set(through.scope_list):
         raise UserError(
             f"A token issues none with more scopes than its own ({through.scopes}). None was issued; sign in, or use a "

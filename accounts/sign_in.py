@@ -29,7 +29,7 @@ _MAX_NAME_LENGTH = 150
 
 # Who goes on trying while locked out is told in the audit once in so long, with the number of tries: an attacker shall
 # not be able to fill a log that nobody may shorten.
-_REPORT_EVERY = timedelta(minutes=1)
+_REPORT_SECONDS = timedelta(minutes=1)
 
 
 class WrongPassword(UserError):
@@ -52,13 +52,13 @@ def try_password(*, request: HttpRequest, username: str, password: str) -> User:
         raise _locked_out(until)
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User):
-        until = _failed(username=username, address=address)
+        until = _record_failure(username=username, address=address)
         raise (
             _locked_out(until)
             if until
             else WrongPassword("User name and password do not match. Both are case-sensitive.")
         )
-    _succeeded(user=user, username=username, address=address)
+    _reset_failures(user=user, username=username, address=address)
     return user
 
 
@@ -68,9 +68,9 @@ def confirm_password(*, user: User, password: str) -> bool:
     until = _count(username=username, address=address)
     if until is None:
         if user.check_password(password):
-            _forgive(username=username, address=address)
+            _lower_failures(username=username, address=address)
             return True
-        until = _failed(username=username, address=address)
+        until = _record_failure(username=username, address=address)
     if until is not None:
         raise _locked_out(until)
     return False
@@ -105,7 +105,7 @@ def _count(*, username: str, address: str) -> datetime | None:
             row.locked_until = row.reported_at = None
         if row.locked_until:
             row.refused += 1
-            if row.reported_at is None or now - row.reported_at >= _REPORT_EVERY:
+            if row.reported_at is None or now - row.reported_at >= _REPORT_SECONDS:
                 _report(row, username=username, address=address, now=now)
             row.save()
             return row.locked_until
@@ -138,7 +138,7 @@ def _subject(username: str) -> User | tuple[str, str]:
     return User.objects.filter(username=username).first() or ("auth.user", "")
 
 
-def _failed(*, username: str, address: str) -> datetime | None:
+def _record_failure(*, username: str, address: str) -> datetime | None:
     """Report a failure; until when everything is refused now, where it was one too many."""
     now = timezone.now()
     with transaction.atomic():
@@ -165,13 +165,13 @@ def _failed(*, username: str, address: str) -> datetime | None:
 
 
 @transaction.atomic
-def _succeeded(*, user: User, username: str, address: str) -> None:
-    _forgive(username=username, address=address)
+def _reset_failures(*, user: User, username: str, address: str) -> None:
+    _lower_failures(username=username, address=address)
     audit(kind="sign_in.succeeded", subject=user, actor=user, after={"address": address})
 
 
 @transaction.atomic
-def _forgive(*, username: str, address: str) -> None:
+def _lower_failures(*, username: str, address: str) -> None:
     """Take the try back. The name's failures are forgiven, the address's stay: it may be trying other names."""
     for kind, name, limit in _limits(username, address):
         rows = FailedSignIns.objects.select_for_update().filter(kind=kind, name=name)

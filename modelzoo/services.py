@@ -66,7 +66,7 @@ def set_input_checks(*, category: Category, rules: InputRules, reason: str, acto
     Raises `Forbidden`, and `UserError` for a missing reason, an action that there is not or a tolerance out of range.
     """
     require(actor, Right.TUNE)
-    reason = needed_reason(reason, "A change of the input checks")
+    reason = required_reason(reason, "A change of the input checks")
     for check in CHECKS:
         if getattr(rules, check) not in ACTIONS:
             raise UserError(f"{check} must be one of {', '.join(ACTIONS)}. Nothing was changed.", code="invalid")
@@ -129,7 +129,7 @@ def set_threshold(
         version=version,
         value=value,
         method=method,
-        reason=needed_reason(reason, "A threshold"),
+        reason=required_reason(reason, "A threshold"),
         actor=actor,
         parameters=parameters,
         evidence=evidence,
@@ -223,7 +223,7 @@ def _locked(category_id: int) -> Category:
     return Category.objects.select_for_update(no_key=True).get(pk=category_id)
 
 
-def needed_reason(given: str, what: str) -> str:
+def required_reason(given: str, what: str) -> str:
     """What is kept of a reason. Raises `UserError` where there is none."""
     if not given.strip():
         raise UserError(
@@ -239,7 +239,7 @@ def set_default_category(*, category: Category | None, reason: str, actor: Actor
     Raises `Forbidden`, `UserError` for a missing reason, and `NoModelLoaded` for a category that nothing judges.
     """
     require(actor, Right.DEPLOY)
-    reason = needed_reason(reason, "A default category")
+    reason = required_reason(reason, "A default category")
     if category is not None:
         deployment_in_force(category.name)
     # One change at a time: whoever comes second sees what the first one set.
@@ -283,7 +283,7 @@ def request_deployment(
     require(actor, Right.DEPLOY)
     if threshold is not None:
         require(actor, Right.TUNE)
-        threshold_reason = needed_reason(threshold_reason, "A threshold")
+        threshold_reason = required_reason(threshold_reason, "A threshold")
         _check_threshold(threshold)
     _locked(version.category_id)  # so that the order of the ids is the order of the requests
     deployment = Deployment.objects.create(
@@ -323,7 +323,7 @@ def request_promotion(
     Raises `Forbidden`, `Conflict` where it is in production already, and `UserError` for a missing reason.
     """
     require(actor, Right.DEPLOY)
-    reason = needed_reason(reason, "A promotion")
+    reason = required_reason(reason, "A promotion")
     _locked(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
@@ -350,7 +350,7 @@ def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deploy
     Raises `Forbidden`, `NoModelLoaded`, `Conflict` where none served before, and `UserError` for a missing reason.
     """
     require(actor, Right.DEPLOY)
-    reason = needed_reason(reason, "A rollback")
+    reason = required_reason(reason, "A rollback")
     _locked(category.pk)
     before = rollback_target(category)
     return request_deployment(
@@ -371,7 +371,7 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
     Raises `Forbidden`, `Conflict` for a version in production or archived, and `UserError` for a missing reason.
     """
     require(actor, Right.DEPLOY)
-    reason = needed_reason(reason, "Archiving")
+    reason = required_reason(reason, "Archiving")
     _locked(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
@@ -386,7 +386,7 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
     return version
 
 
-def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **beside: Any) -> None:
+def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **extra: Any) -> None:
     before, version.stage = version.stage, stage
     version.save(update_fields=["stage"])
     audit(
@@ -394,7 +394,7 @@ def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **
         subject=version,
         actor=actor,
         before={"stage": before},
-        after={"stage": stage, "reason": reason, **beside},
+        after={"stage": stage, "reason": reason, **extra},
     )
 
 
@@ -432,7 +432,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     if not claimed:
         transaction.set_rollback(True)
         return False
-    _follow(deployment)
+    _stages_follow(deployment)
     audit(
         kind="deployment.activated",
         subject=deployment,
@@ -450,18 +450,18 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     return True
 
 
-def _follow(deployment: Deployment) -> None:
+def _stages_follow(deployment: Deployment) -> None:
     """What else becomes true with a deployment: the stages of versions, and the threshold that came with it."""
     stage, actor = ModelVersion.Stage, deployment.requested_by
     reason = deployment.reason or f"deployment {deployment.pk}"
     version = ModelVersion.objects.select_related("category").get(pk=deployment.model_version_id)
     served = ModelVersion.objects.filter(category_id=deployment.category_id, stage=stage.PRODUCTION)
-    beside: dict[str, Any] = {"kind": deployment.kind}
+    extra: dict[str, Any] = {"kind": deployment.kind}
     for other in served.exclude(pk=version.pk):
         _restage(other, stage.ARCHIVED, reason=reason, actor=actor)
-        beside["instead_of"] = other.pk
+        extra["instead_of"] = other.pk
     if version.stage != stage.PRODUCTION:
-        _restage(version, stage.PRODUCTION, reason=reason, actor=actor, **beside)
+        _restage(version, stage.PRODUCTION, reason=reason, actor=actor, **extra)
     if deployment.threshold_value is not None:
         append_threshold(
             version=version,

@@ -22,7 +22,7 @@ from inspection.models import Inspection
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from modelzoo.models import Category
-from modelzoo.services import actor_id, needed_reason
+from modelzoo.services import actor_id, required_reason
 from records.audit.services import Actor, audit, lock_audit_chain
 from records.models import Asset
 from retention import leftovers, selectors
@@ -57,7 +57,7 @@ def set_policy(
     Raises `Forbidden`, and `UserError` for a missing reason. What is gone stays gone.
     """
     require(actor, Right.ADMINISTER)
-    reason = needed_reason(reason, "A retention policy")
+    reason = required_reason(reason, "A retention policy")
     Category.objects.select_for_update(no_key=True).get(pk=category.pk)
     last = selectors.policy_in_force(category)
     policy = RetentionPolicy.objects.create(

@@ -31,8 +31,8 @@ from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
 from modelzoo.views import MAX_REASON_LENGTH, reason_of, version_or_404
 from tuning.rescoring import comparison, services
-from tuning.what_if import pages as previews
-from tuning.what_if import services as applying
+from tuning.what_if import pages as what_if_pages
+from tuning.what_if import services as what_if_services
 from tuning.what_if.estimates import Costs
 from tuning.what_if.pages import DAYS, Asked
 
@@ -43,7 +43,7 @@ _DEAREST = 1e12
 @needs(Right.READ)
 def thresholds(request: HttpRequest) -> HttpResponse:
     """Of each category the threshold in force."""
-    return render(request, "thresholds/list.html", {"rows": previews.thresholds_by_category()})
+    return render(request, "thresholds/list.html", {"rows": what_if_pages.thresholds_by_category()})
 
 
 class PreviewForm(forms.Form):
@@ -94,7 +94,7 @@ class DecisionForm(forms.Form):
 @needs(Right.READ)
 def threshold(request: HtmxRequest, version_id: int) -> HttpResponse:
     """What a value would have done, beside the one in force; a form's answer applies or undoes one."""
-    version = version_or_404(version_id, find=previews.find_version)
+    version = version_or_404(version_id, find=what_if_pages.find_version)
     if request.method == "POST":
         return _decide(request, version) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
     if request.htmx:
@@ -112,7 +112,7 @@ def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStat
     form = PreviewForm(request.GET)
     valid = form.is_valid()
     asked = form.asked
-    revisions = list(previews.revisions(version))
+    revisions = list(what_if_pages.revisions(version))
     context = {
         "version": version,
         "form": form,
@@ -120,9 +120,9 @@ def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStat
         "method": request.GET.get("method", ""),
         "periods": [(days, _address(version, request.GET, days=str(days))) for days in DAYS],
         "here": _address(version, request.GET),
-        "revisions": [(one, previews.method_text(one), list(flat(one.evidence))) for one in revisions],
+        "revisions": [(one, what_if_pages.method_text(one), list(flat(one.evidence))) for one in revisions],
         "before": revisions[1] if len(revisions) > 1 else None,
-        **previews.preview(version, asked, whole=True),
+        **what_if_pages.preview(version, asked, whole=True),
         **more,
     }
     for preset in context["presets"]:
@@ -140,7 +140,7 @@ def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     form = PreviewForm(request.GET)
     context: dict[str, Any] = {"version": version}
     if form.is_valid():
-        context |= previews.preview(version, form.asked, whole=False)
+        context |= what_if_pages.preview(version, form.asked, whole=False)
         parts = ["figures", "applied"] if may(request.user, Right.TUNE) else ["figures"]
     else:
         context["wrong"] = [error for errors in form.errors.values() for error in errors]
@@ -161,14 +161,14 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
             )
         given = form.cleaned_data
         if given["undo"]:
-            made = applying.undo_threshold(
+            made = what_if_services.undo_threshold(
                 version=version, revision=given["instead_of"], reason=given["reason"], actor=request.user
             )
         else:
             shown.is_valid()
             asked = replace(shown.asked, threshold=given["value"])
-            method, parameters, evidence = previews.evidence(version, asked, given["method"])
-            made = applying.apply_threshold(
+            method, parameters, evidence = what_if_pages.evidence(version, asked, given["method"])
+            made = what_if_services.apply_threshold(
                 version=version,
                 value=given["value"],
                 instead_of=given["instead_of"],

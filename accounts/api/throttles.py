@@ -22,15 +22,15 @@ _WINDOW = 60
 _ANONYMOUS = "anonymous"
 
 # After a broker that did not answer, this process lets everybody through for so long without asking again.
-_REST_SECONDS = 5.0
+_RETRY_SECONDS = 5.0
 _WARN_SECONDS = 60.0
 
 
 class RequestsPerMinute(BaseThrottle):
     """A fixed window of a minute for each caller and kind of request. Without a broker nobody is held up."""
 
-    _asks_again_at = 0.0
-    _warns_again_at = 0.0
+    _retry_at = 0.0
+    _next_warning_at = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Raises `Throttled`, which says what the limit is and when the next minute begins."""
@@ -46,7 +46,7 @@ class RequestsPerMinute(BaseThrottle):
     def _count(self, name: str) -> int:
         """Which request of this minute this is; 0 when nobody counts."""
         cls = type(self)
-        if time.monotonic() < cls._asks_again_at:
+        if time.monotonic() < cls._retry_at:
             return 0
         key = f"throttle:{name}:{int(time.time() // _WINDOW)}"
         try:
@@ -55,9 +55,9 @@ class RequestsPerMinute(BaseThrottle):
             pipeline.expire(key, 2 * _WINDOW)
             return int(pipeline.execute()[0])
         except redis.RedisError as error:
-            cls._asks_again_at = time.monotonic() + _REST_SECONDS
-            if time.monotonic() >= cls._warns_again_at:
-                cls._warns_again_at = time.monotonic() + _WARN_SECONDS
+            cls._retry_at = time.monotonic() + _RETRY_SECONDS
+            if time.monotonic() >= cls._next_warning_at:
+                cls._next_warning_at = time.monotonic() + _WARN_SECONDS
                 log.warning("Requests are not counted, nobody is throttled: the broker does not answer (%s).", error)
             return 0
 

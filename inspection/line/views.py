@@ -28,7 +28,7 @@ from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages
 from inspection.judging import documents, selectors, services, status
 from inspection.judging.api import read_upload
-from inspection.line import pages as reads
+from inspection.line import pages as line_pages
 from inspection.models import Inspection, Review
 from inspection.record.views import reviews_seen
 from inspection.reviews.services import COMMENT_MOST, record_review
@@ -86,7 +86,7 @@ def _opened(request: HttpRequest) -> HttpResponse:
     """The record that the address names, or what stands there where it names none."""
     if "inspection" not in request.GET:
         return render(request, "line/page.html#result", _state(request, request.GET))
-    shown = reads.opened(request.GET["inspection"])
+    shown = line_pages.opened(request.GET["inspection"])
     if shown is None:
         raise Http404("There is no such inspection.")
     return render(request, "line/page.html#result", _one(shown))
@@ -97,7 +97,7 @@ def _one(shown: Inspection | None) -> dict[str, Any]:
     if shown is None:
         return {"shown": None} | _limits()
     category = shown.model_version.category.name
-    earlier = reads.same_image_before(shown)
+    earlier = line_pages.same_image_before(shown)
     return {
         "shown": shown,
         "address": _address(category, shown),
@@ -156,9 +156,9 @@ def _asked(request: HtmxRequest) -> QueryDict:
 def _meant(request: HttpRequest, asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
     """The model that the page is about, all those in force, and the record that is opened."""
     deployments = active_deployments()
-    shown = reads.opened(asked.get("inspection", ""))
+    shown = line_pages.opened(asked.get("inspection", ""))
     named = asked.get("category", "")
-    model = reads.meant(deployments, named=named, remembered=category_of(request), opened=shown)
+    model = line_pages.meant(deployments, named=named, remembered=category_of(request), opened=shown)
     return model, deployments, shown
 
 
@@ -169,21 +169,23 @@ def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
     return {
         "deployment": model,
         "status": status.traffic() | {"model": status.deployment_document(model) if model else None},
-        "silent": reads.silent_for(),
-        "usual_time": reads.usual_time(model.model_version) if model else None,
+        "silent": line_pages.silent_for(),
+        "usual_time": line_pages.usual_time(model.model_version) if model else None,
         "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
         "category": model.category if model else None,
         "unknown": wanted if deployments and model is None else "",
         "trained": bool(deployments) or ModelVersion.objects.exists(),
         "listed": f":{_LISTED}",
-        "latest": reads.latest(model.category if model and several else None),
+        "latest": line_pages.latest(model.category if model and several else None),
         "shown": shown,
-        "unjudged": reads.unjudged(model.category, request.user) if model and may(request.user, Right.INSPECT) else [],
+        "unjudged": line_pages.unjudged(model.category, request.user)
+        if model and may(request.user, Right.INSPECT)
+        else [],
     }
 
 
 def _figures(model: Deployment | None) -> dict[str, Any]:
-    return {"category": model.category, "today": reads.today(model)} if model else {}
+    return {"category": model.category, "today": line_pages.today(model)} if model else {}
 
 
 def _limits() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from inspection.history import pages
 from inspection.history.pages import Query
 from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
 from inspection.models import Inspection
-from inspection.record import pages as opened
+from inspection.record import pages as record_pages
 from inspection.record import similar as similar_records
 from inspection.record.certificate import make_certificate
 from inspection.reviews.services import record_review
@@ -101,7 +101,7 @@ def certificate(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
 
 def _opened(inspection_id: uuid.UUID) -> Inspection:
     try:
-        return opened.open_record(inspection_id)
+        return record_pages.open_record(inspection_id)
     except NotFound as error:
         raise Http404(error.detail) from error
 
@@ -110,9 +110,9 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
     query = Query.of(request.GET)
     filters, wrong = pages.read_filters(request.GET)
     # Whoever mistyped a filter is not led on among other records than those that were meant.
-    newer, older = (None, None) if wrong else opened.neighbours(shown, filters, query.order or "newest")
-    reviews = opened.reviews_of(shown)
-    timings, total = opened.steps(shown)
+    newer, older = (None, None) if wrong else record_pages.neighbours(shown, filters, query.order or "newest")
+    reviews = record_pages.reviews_of(shown)
+    timings, total = record_pages.steps(shown)
     context = {
         "shown": shown,
         "title": f"{verdict_in_words(shown)} · {shown.path_or_name}",
@@ -122,20 +122,20 @@ def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
         "wrong": list(wrong.values()),
         "newer": newer,
         "older": older,
-        "chart": opened.score_chart(shown),
-        "region_rows": opened.places(shown),
+        "chart": record_pages.score_chart(shown),
+        "region_rows": record_pages.places(shown),
         "timings": timings,
         "total_ms": total,
         "reviews": reviews,
-        "said_regions": opened.marked(reviews),
-        "life": opened.life(shown, reviews),
-        "same_part": opened.same_part(shown),
-        "removal": opened.removal(shown),
+        "said_regions": record_pages.marked(reviews),
+        "life": record_pages.life(shown, reviews),
+        "same_part": record_pages.same_part(shown),
+        "removal": record_pages.removal(shown),
     }
     if may(request.user, Right.REVIEW):
         context["defect_types"] = pages.defect_types()
     if may(request.user, Right.AUDIT):
-        context["events"] = opened.events_of(shown, reviews)
+        context["events"] = record_pages.events_of(shown, reviews)
     return context
 
 

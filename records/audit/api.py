@@ -17,7 +17,7 @@ from common.api.validation import NoInput, parsed, parsed_query
 from common.api.views import ApiView, OneForm
 from common.rights import Right
 from records.audit import selectors, serializers, services
-from records.audit.chain.checkpoints import as_said
+from records.audit.chain.checkpoints import checkpoint_of
 from records.audit.chain.export import MEDIA_TYPE, lines_of
 from records.models import AuditCheckpoint, AuditEvent
 
@@ -62,7 +62,7 @@ def event_document(event: AuditEvent) -> dict[str, Any]:
 
 
 def checkpoint_document(row: AuditCheckpoint) -> dict[str, Any]:
-    return as_said(row).document()
+    return checkpoint_of(row).document()
 
 
 class AuditEventsView(ApiView):

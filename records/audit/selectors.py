@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from common.errors import NotFound, UserError
-from records.audit.chain.checkpoints import Checkpoint, as_said
+from records.audit.chain.checkpoints import Checkpoint, checkpoint_of
 from records.audit.chain.hashes import GENESIS, HASHED, ChainReport, Event, walk
 from records.audit.chain.signing import known_keys
 from records.audit.related import events_about
@@ -155,7 +155,7 @@ def chain_state() -> ChainState:
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     doubt = ""
     if checkpoint:
-        doubt = as_said(checkpoint).check_signature(known_keys())
+        doubt = checkpoint_of(checkpoint).check_signature(known_keys())
         if not doubt and not AuditEvent.objects.filter(sequence=checkpoint.sequence, hash=checkpoint.head).exists():
             doubt = "the event that it names is not the one that it saw"
     return ChainState(last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt)
@@ -194,7 +194,7 @@ def _verify(
     events = AuditEvent.objects.all()
     if count is not None:
         rows, events = rows.filter(sequence__gt=last - count), events.filter(sequence__gt=last - count)
-    kept = [as_said(row) for row in rows]
+    kept = [checkpoint_of(row) for row in rows]
     seals, forged = sealed([*kept, *elsewhere], public_keys)
     report = walk(
         stream_events(events, last=last, progress=progress),

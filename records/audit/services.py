@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from common.context import current
 from common.errors import Conflict
-from records.audit.chain.checkpoints import as_said, keep_elsewhere
+from records.audit.chain.checkpoints import checkpoint_of, write_outside
 from records.audit.chain.hashes import CHECKPOINT_MADE, GENESIS
 from records.audit.chain.signing import key_id, own_key
 from records.models import AuditCheckpoint, AuditEvent, canonical
@@ -82,7 +82,7 @@ def make_checkpoint(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     last checkpoint saw, `KeyUnusable`, and `StorageFailed` when it is kept in the database alone.
     """
     row, made = _seal(actor=actor)
-    keep_elsewhere(as_said(row))
+    write_outside(checkpoint_of(row))
     return row, made
 
 
@@ -113,7 +113,7 @@ def _seal(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     row = AuditCheckpoint(
         sequence=event.sequence, head=event.hash, events=event.sequence, at=timezone.now(), key_id=identity
     )
-    row.signature = base64.b64encode(private.sign(as_said(row).signed_text())).decode()
+    row.signature = base64.b64encode(private.sign(checkpoint_of(row).signed_text())).decode()
     row.save(force_insert=True)
     return row, True
 

@@ -42,9 +42,9 @@ from records.models import Asset, AuditEvent
 FORMAT = "mvtec-backup-1"
 MEMBERS, MANIFEST = "members.jsonl", "manifest.json"
 _BLOCK = 1024 * 1024
-_NAMED = 20  # of what is missing or damaged: that many names, and how many there are
+_MAX_NAMES = 20  # of what is missing or damaged: that many names, and how many there are
 # What a manifest looks like: of a list each item is as the one here.
-_FOUND = {"count": int, "names": [str]}
+_NOTED_SHAPE = {"count": int, "names": [str]}
 _SHAPE = {
     "format": str,
     "created_at": str,
@@ -54,8 +54,8 @@ _SHAPE = {
     "audit": {"events": int, "head": str},
     "tables": [{"model": str, "columns": [str], "rows": int, "sha256": str}],
     "members": {"count": int, "sha256": str},
-    "missing": _FOUND,
-    "damaged": _FOUND,
+    "missing": _NOTED_SHAPE,
+    "damaged": _NOTED_SHAPE,
 }
 
 
@@ -110,10 +110,10 @@ class _Hashing:
         return self._sha256.hexdigest()
 
 
-def _note(found: dict[str, Any], name: str) -> None:
-    found["count"] += 1
-    if len(found["names"]) < _NAMED:
-        found["names"].append(name)
+def _note(noted: dict[str, Any], name: str) -> None:
+    noted["count"] += 1
+    if len(noted["names"]) < _MAX_NAMES:
+        noted["names"].append(name)
 
 
 def applied_migrations() -> list[str]:
@@ -362,15 +362,15 @@ def _name_in(line: bytes) -> str:
 
 def _manifest(path: Path, text: bytes) -> Manifest:
     try:
-        said = json.loads(text)
-        form = said["format"]
+        manifest_document = json.loads(text)
+        form = manifest_document["format"]
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise BackupDamaged(f"The manifest of {path} cannot be read ({error}). Use another one.") from error
     if form != FORMAT:
         raise BackupFailed(f"{path} is a backup of another form ({form}) than this version reads ({FORMAT}).")
-    if not _fits(said, _SHAPE):
+    if not _fits(manifest_document, _SHAPE):
         raise BackupDamaged(f"The manifest of {path} is not of the form that it names. Use another one.")
-    return Manifest(**said)
+    return Manifest(**manifest_document)
 
 
 def _fits(said: Any, shape: Any) -> bool:

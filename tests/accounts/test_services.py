@@ -361,7 +361,7 @@ def counted(valkey: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
 def _forget_broker() -> None:
     broker.client.cache_clear()
     broker.quick_client.cache_clear()
-    RequestsPerMinute._asks_again_at = RequestsPerMinute._warns_again_at = 0.0
+    RequestsPerMinute._retry_at = RequestsPerMinute._next_warning_at = 0.0
 
 
 def bearer(key: str) -> dict[str, str]:

@@ -30,7 +30,7 @@ from modelzoo.evaluation.calibration import p_value
 from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import input_rules, threshold_in_force
-from modelzoo.services import needed_reason
+from modelzoo.services import required_reason
 from records.audit.services import Actor, audit
 from tuning.models import Rescored, RescoringRun
 
@@ -58,7 +58,7 @@ def request_rescoring(
     Raises `Forbidden`, and `UserError` for a missing reason or where there is nothing to score.
     """
     require(actor, Right.TUNE)
-    reason = needed_reason(reason, "A rescoring")
+    reason = required_reason(reason, "A rescoring")
     frozen = _frozen(filters, version)
     total = frozen.apply(Inspection.objects.all()).count()
     if not total:

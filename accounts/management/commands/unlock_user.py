@@ -19,5 +19,5 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         kind = FailedSignIns.Kind.ADDRESS if options["address"] else FailedSignIns.Kind.USER
-        forgotten = unlock(kind=kind, name=options["name"], actor=None)
-        self.say(f"{forgotten.failures} failed sign-ins of {forgotten.name} are forgotten.")
+        unlocked = unlock(kind=kind, name=options["name"], actor=None)
+        self.say(f"{unlocked.failures} failed sign-ins of {unlocked.name} are forgotten.")

@@ -68,18 +68,18 @@ class Checkpoint:
         return "" if is_signed(self.signed_text(), signature, key) else f"{self.name} bears no valid signature"
 
 
-def as_said(row: AuditCheckpoint) -> Checkpoint:
+def checkpoint_of(row: AuditCheckpoint) -> Checkpoint:
     return Checkpoint(
         sequence=row.sequence,
         head=row.head,
         events=row.events,
-        at=_spelled(row.at),
+        at=_spell_time(row.at),
         key_id=row.key_id,
         signature=row.signature,
     )
 
 
-def _spelled(at: datetime) -> str:
+def _spell_time(at: datetime) -> str:
     return at.isoformat(timespec="microseconds")
 
 
@@ -100,7 +100,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         ) from error
 
 
-def keep_elsewhere(checkpoint: Checkpoint) -> None:
+def write_outside(checkpoint: Checkpoint) -> None:
     """Write it into AUDIT_CHECKPOINT_DIR, where there is one."""
     if settings.AUDIT_CHECKPOINT_DIR:
         write_checkpoint(checkpoint, Path(settings.AUDIT_CHECKPOINT_DIR) / checkpoint.filename)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import ProductCommand
-from records.audit.chain.checkpoints import as_said, write_checkpoint
+from records.audit.chain.checkpoints import checkpoint_of, write_checkpoint
 from records.audit.chain.signing import own_key, pem
 from records.audit.services import make_checkpoint
 
@@ -29,7 +29,7 @@ class Command(ProductCommand):
             self.stdout.write(pem(own_key().public_key()), ending="")
             return
         row, made = make_checkpoint(actor=None)
-        checkpoint = as_said(row)
+        checkpoint = checkpoint_of(row)
         target: Path | None = options["output"]
         if target:
             path = target / checkpoint.filename if target.is_dir() else target

@@ -23,7 +23,7 @@ from modelzoo.models import ModelVersion, Threshold
 from modelzoo.services import set_threshold
 from records.audit import selectors
 from records.audit.chain.audited_rows import verify_records
-from records.audit.chain.checkpoints import Checkpoint, as_said, read_checkpoints, write_checkpoint
+from records.audit.chain.checkpoints import Checkpoint, checkpoint_of, read_checkpoints, write_checkpoint
 from records.audit.chain.hashes import GENESIS
 from records.audit.chain.signing import KeyUnusable, own_key, pem, public_key_folder
 from records.audit.selectors import changes_of, verify_chain, verify_latest
@@ -137,7 +137,7 @@ def remove_from(sequence: int) -> None:
 def seal() -> Checkpoint:
     row, made = make_checkpoint(actor=None)
     assert made
-    return as_said(row)
+    return checkpoint_of(row)
 
 
 def test_a_checkpoint_seals_the_event_that_reports_it() -> None:
@@ -311,7 +311,7 @@ def test_the_scheduled_checkpoint_is_written_elsewhere_too(settings: Any, tmp_pa
     checkpoint_task()
     [row] = AuditCheckpoint.objects.all()
     [file] = (tmp_path / "elsewhere").iterdir()
-    assert file.name == as_said(row).filename
+    assert file.name == checkpoint_of(row).filename
     assert AuditEvent.objects.get().source == "worker"
 
 
