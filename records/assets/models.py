@@ -35,7 +35,7 @@ class Asset(models.Model):
     discarded_at = models.DateTimeField(
         null=True, blank=True, help_text="when retention removed the file; the row and its hash stay"
     )
-    # Name and bytes that just came in for an asset that is there already; see records.assets.services.enter_asset.
+    # Name and bytes that just came in for an asset that is there already; see records.assets.services.save_asset_row.
     pending_restore: tuple[str, bytes] | None = None
 
     class Meta:
