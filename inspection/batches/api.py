@@ -37,7 +37,8 @@ from inspection.batches.serializers import (
     NamedBatchInput,
 )
 from inspection.history.api import DIALECT
-from inspection.history.filters import parse_filters, refuse
+from inspection.history.filter_values import refuse
+from inspection.history.filters import parse_filters
 from inspection.judging import documents
 from inspection.judging.api import part_of
 from inspection.judging.idempotency import HEADER, REPLAYED, fingerprint

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from django import forms
+from django.forms.boundfield import BoundField
 from django.http import QueryDict
 
-from inspection.history import pages
-from inspection.history.pages import Query
-from inspection.models import Review
+from inspection.history.filters import FILTERS, Filter, Group
+from inspection.history.pages import FilterOptions, Query
 
-LABELS = {
-    "period": "Period",
-    "since": "From",
-    "until": "Until",
-    "category": "Category",
-    "outcome": "Model's verdict",
-    "score_min": "Score at least",
-    "score_max": "Score at most",
-    "model_version": "Model",
-    "threshold": "Threshold",
-    "threshold_revision": "Threshold revision",
-    "station": "Station",
-    "lot": "Lot",
-    "part_number": "Part number",
-    "source": "Source",
-    "operator": "Operator",
-    "serial_number": "Serial number",
-    "serial": "Serial number begins with",
-    "search": "File, serial, lot or part begins with",
-    "batch": "Batch",
-    "image_sha256": "Image",
-    "reviewed": "Reviewed",
-    "overruled": "Overruled",
-    "contested": "Contested",
-    "review_verdict": "Person's verdict",
-    "reviewer": "Reviewer",
-}
-PERIOD_CHOICES = {"today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days"}
-OUTCOME_CHOICES = {"good": "Good", "defective": "Defect", "not_comparable": "Not comparable"}
+FIELD_NAMES = tuple(name for name, one in FILTERS.items() if one.group)
 
 
 def _at_field(name: str, text: str) -> str:
@@ -49,68 +22,60 @@ def _at_field(name: str, text: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _text(name: str, *, suggested: str = "", **attrs: Any) -> forms.CharField:
-    words = {"list": suggested, "autocomplete": "off"} if suggested else {"autocomplete": "off"}
-    return forms.CharField(label=LABELS[name], required=False, widget=forms.TextInput(words | attrs))
+def _field(one: Filter) -> forms.Field:
+    if one.kind.several:
+        return forms.MultipleChoiceField(
+            label=one.label,
+            required=False,
+            choices=one.kind.choices.items(),
+            widget=forms.CheckboxSelectMultiple,
+        )
+    return forms.CharField(label=one.label, required=False, widget=_widget(one))
 
 
-def _choice(name: str, choices: Iterable[tuple[str, str]] = ()) -> forms.CharField:
-    return forms.CharField(label=LABELS[name], required=False, widget=forms.Select(choices=[("", "any"), *choices]))
+def _widget(one: Filter) -> forms.Widget:
+    if one.group == Group.SEARCH:
+        return forms.TextInput(
+            {"type": "search", "form": "filters", "placeholder": "File, serial, lot or part", "maxlength": 100}
+        )
+    if one.kind.choices:
+        return _select(one.kind.choices.items())
+    attributes = {"list": one.suggestions, "inputmode": one.kind.inputmode}
+    return forms.TextInput({"autocomplete": "off"} | {name: value for name, value in attributes.items() if value})
 
 
-_YES_NO = (("yes", "yes"), ("no", "no"))
-_SUGGESTED = ("people", "stations", "lots", "part_numbers", "sources")
+def _select(choices: Iterable[tuple[str, str]]) -> forms.Select:
+    return forms.Select(choices=[("", "any"), *choices])
 
 
 class HistoryForm(forms.Form):
     """The filters as fields. What a value means is the filters' own business: this shows, it does not judge."""
 
-    period = _choice("period", [*PERIOD_CHOICES.items()])
-    since = _text("since")
-    until = _text("until")
-    category = _choice("category")
-    outcome = forms.MultipleChoiceField(
-        label=LABELS["outcome"], required=False, choices=OUTCOME_CHOICES, widget=forms.CheckboxSelectMultiple
-    )
-    score_min = _text("score_min", inputmode="decimal")
-    score_max = _text("score_max", inputmode="decimal")
-    model_version = _choice("model_version")
-    threshold_revision = _text("threshold_revision", inputmode="numeric")
-    station = _text("station", suggested="stations")
-    lot = _text("lot", suggested="lots")
-    part_number = _text("part_number", suggested="part_numbers")
-    source = _text("source", suggested="sources")
-    operator = _text("operator", suggested="people")
-    reviewed = _choice("reviewed", _YES_NO)
-    overruled = _choice("overruled", _YES_NO)
-    contested = _choice("contested", _YES_NO)
-    review_verdict = _choice("review_verdict", Review.Verdict.choices)
-    reviewer = _text("reviewer", suggested="people")
-    search = forms.CharField(
-        required=False,
-        widget=forms.TextInput(
-            {"type": "search", "form": "filters", "placeholder": "File, serial, lot or part", "maxlength": 100}
-        ),
-    )
-
-    def __init__(self, params: QueryDict, wrong: dict[str, str], offered: pages.Offered) -> None:
+    def __init__(self, params: QueryDict, wrong: dict[str, str], options: FilterOptions) -> None:
         super().__init__(params)
+        self.fields = {name: _field(FILTERS[name]) for name in FIELD_NAMES}
+        for name, choices in options.choices.items():
+            self.fields[name].widget = _select(self._with_value(name, choices))
+        for name in FIELD_NAMES:  # a browser's calendar knows days only; a moment stays what it is
+            if FILTERS[name].kind.is_moment and name not in wrong and len(params.get(name, "")) in (0, 10):
+                self.fields[name].widget.input_type = "date"
         self.is_valid()
         for name, text in wrong.items():
             if name in self.fields:
                 self.errors[name] = self.error_class([_at_field(name, text)])
-        self._choose("category", [(name, name) for name in offered.categories])
-        self._choose("model_version", [(str(version.pk), str(version)) for version in offered.versions])
-        for name in ("since", "until"):  # a browser's calendar knows days only; a moment stays what it is
-            if name not in wrong and len(params.get(name, "")) in (0, len("2026-11-24")):
-                self.fields[name].widget.input_type = "date"
-        self.suggestions = [(name, getattr(offered, name)) for name in _SUGGESTED]
+        self.suggestions = options.suggestions
         # What has no field but was asked for by a link stays asked for.
         self.others = [(name, value) for name, value in Query.of(params).pairs if name not in self.fields]
 
-    def _choose(self, name: str, choices: list[tuple[str, str]]) -> None:
-        """What there is to choose from, with what was chosen, which may be none of it."""
+    def groups(self) -> Iterator[tuple[str, list[BoundField]]]:
+        """The fields of each group, in the order of the groups."""
+        order = list(Group)
+        names = sorted(FIELD_NAMES, key=lambda name: order.index(FILTERS[name].group or Group.SEARCH))
+        for group, members in groupby(names, key=lambda name: FILTERS[name].group):
+            if group and group != Group.SEARCH:
+                yield group, [self[name] for name in members]
+
+    def _with_value(self, name: str, choices: list[tuple[str, str]]) -> list[tuple[str, Any]]:
+        """What there is to choose from, with the value of the address, which may be none of it."""
         value = self.data.get(name, "")
-        if value and value not in dict(choices):
-            choices = [*choices, (value, value)]
-        self.fields[name].widget.choices = [("", "any"), *choices]
+        return [*choices, (value, value)] if value and value not in dict(choices) else choices

@@ -8,7 +8,8 @@ from typing import Any
 from django.db.models import F, QuerySet
 
 from common.api.pagination import beyond, value_of
-from inspection.history.filters import Filters, either, refuse
+from inspection.history.filter_values import either, refuse
+from inspection.history.filters import Filters
 from inspection.judging import documents, selectors
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion

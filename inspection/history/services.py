@@ -7,7 +7,7 @@ from django.http import QueryDict
 
 from common.errors import Conflict, NotFound, UserError
 from common.rights import Right, require
-from inspection.history.filters import NO_CHARACTER
+from inspection.history.filter_values import NO_CHARACTER
 from inspection.history.pages import Query, read_filters
 from inspection.models import SavedView
 from records.audit.services import Actor, audit

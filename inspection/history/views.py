@@ -25,25 +25,15 @@ from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages
 from inspection.history import selectors as history_selectors
 from inspection.history.figures import Figures, figures_of
-from inspection.history.forms import LABELS, OUTCOME_CHOICES, PERIOD_CHOICES, HistoryForm
+from inspection.history.filter_values import OUTCOME_WORDS
+from inspection.history.filters import FILTERS
+from inspection.history.forms import FIELD_NAMES, HistoryForm
 from inspection.history.pages import SHEET, Query
 from inspection.history.services import delete_view, save_view
 from inspection.judging import documents, selectors
 from inspection.models import Inspection
 from inspection.reviews.services import record_reviews
-from modelzoo.models import ModelVersion
 
-# Compared letter by letter, which a person is told who found nothing.
-_LETTER_BY_LETTER = {"search", "serial", "serial_number", "lot", "part_number", "station"}
-# One click each. Whatever else is filtered by has a field, or comes with a link from another page.
-_QUICK = (
-    ("Period", [("period", value, words) for value, words in PERIOD_CHOICES.items()]),
-    ("Model's verdict", [("outcome", value, words) for value, words in OUTCOME_CHOICES.items()]),
-    (
-        "Review",
-        [("reviewed", "no", "Not reviewed"), ("overruled", "yes", "Overruled"), ("contested", "yes", "Contested")],
-    ),
-)
 _ORDERS = {
     "newest": "Newest",
     "oldest": "Oldest",
@@ -52,7 +42,6 @@ _ORDERS = {
     "margin_high": "Farthest above threshold",
     "margin_low": "Farthest below threshold",
 }
-_ONE_CLICK = {(name, value) for _, choices in _QUICK for name, value, _ in choices}
 _EXPORTS = [
     ({"format": "xlsx"}, "Excel"),
     ({"format": "csv"}, "CSV"),
@@ -81,14 +70,14 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     """All of it; `more` is what an answer to a form shows besides."""
     asked = _asked(request)
     query: Query = asked["query"]
-    offered = pages.offered()
+    options = pages.filter_options()
     views = pages.saved_views(request.user)
     context = {
         **asked,
-        "form": HistoryForm(request.GET, asked["wrong"], offered),
-        "quick": [(words, [_quick(query, *choice) for choice in choices]) for words, choices in _QUICK],
-        "chips": list(_chips(query, offered.versions)),
-        "views": [(view, view.query == str(query)) for view in views],
+        "form": HistoryForm(request.GET, asked["wrong"], options),
+        "quick": _shortcuts(query),
+        "chips": list(_chips(query, options)),
+        "views": [(view, Query.of(QueryDict(view.query)) == query) for view in views],
         "defect_types": pages.defect_types() if may(request.user, Right.REVIEW) else [],
         "exports": [(_export(query, said), words) for said, words in _EXPORTS],
         "picked": set(),
@@ -105,7 +94,7 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         "query": query,
         "wrong": wrong,
         # What is wrong with no field to show it at.
-        "astray": [text for name, text in wrong.items() if name not in HistoryForm.base_fields],
+        "astray": [text for name, text in wrong.items() if name not in FIELD_NAMES],
         "sheet": query.view == SHEET,
         "suffix": query.suffix,
         "here": _address(query, _cursor(request.GET)),
@@ -120,7 +109,7 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         "unscored": _address(replace(query.without("outcome").having("outcome", "not_comparable"), order="")),
         "found_by_name": any(name == "search" for name, _ in query.pairs),
         "by_time": not query.order or query.order == "oldest",
-        "letter_by_letter": any(name in _LETTER_BY_LETTER for name, _ in query.pairs),
+        "compares_case": any(FILTERS[name].kind.compares_case for name, _ in query.pairs),
     }
     if wrong:
         return found  # a record that is missing because of a typing error would be a wrong answer
@@ -166,7 +155,7 @@ def _tiles(found: Figures, query: Query) -> list[dict[str, Any]]:
 
     of_verdict = query.without("outcome")
     tiles = [{"what": "Records", "count": found.total, "more": found.more}]
-    for outcome, words in OUTCOME_CHOICES.items():
+    for outcome, words in OUTCOME_WORDS.items():
         if outcome == "not_comparable":
             one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
         else:  # people may have overruled it
@@ -186,7 +175,7 @@ def _review(request: HtmxRequest) -> HttpResponse:
     ids = request.POST.getlist("inspection")
     said = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
     try:
-        reviews = record_reviews(inspections=pages.chosen(ids), actor=request.user, **said)
+        reviews = record_reviews(inspections=pages.find_records(ids), actor=request.user, **said)
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
@@ -209,7 +198,7 @@ def _review(request: HtmxRequest) -> HttpResponse:
 def rows(request: HttpRequest) -> HttpResponse:
     """The rows of these records as they are now, for htmx to put in place of those that are shown."""
     try:
-        return _rows(request, [str(record.pk) for record in pages.chosen(request.GET.getlist("inspection"))])
+        return _rows(request, [str(record.pk) for record in pages.find_records(request.GET.getlist("inspection"))])
     except UserError as error:
         raise Http404(error.detail) from error
 
@@ -278,7 +267,16 @@ class _Chip:
     on: bool = True
 
 
-def _quick(query: Query, name: str, value: str, words: str) -> _Chip:
+def _shortcuts(query: Query) -> list[tuple[str, list[_Chip]]]:
+    """The filters of one click, in rows. Whatever else is filtered by has a field, or comes with a link."""
+    rows: dict[str, list[_Chip]] = {}
+    for name, one in FILTERS.items():
+        for value, words in one.shortcuts.items():
+            rows.setdefault(one.shortcut_label or one.label, []).append(_shortcut(query, name, value, words))
+    return list(rows.items())
+
+
+def _shortcut(query: Query, name: str, value: str, words: str) -> _Chip:
     if (name, value) in query.pairs:
         return _Chip(words, _address(query.without(name, value)))
     # One of them says when it begins.
@@ -302,17 +300,9 @@ def _sort(query: Query, column: str) -> dict[str, str]:
     return {"address": _address(replace(query, order=upwards if way == "descending" else downwards)), "way": way}
 
 
-def _chips(query: Query, versions: Iterable[ModelVersion]) -> Iterable[tuple[_Chip, bool]]:
+def _chips(query: Query, options: pages.FilterOptions) -> Iterable[tuple[_Chip, bool]]:
     """Every filter in force, and whether it has a place of its own among those of one click."""
-    names = {str(version.pk): str(version) for version in versions}
     for name, value in query.pairs:
-        shown = value
-        if name == "model_version":
-            shown = names.get(value) or pages.named(name, value)
-        elif name == "threshold":
-            shown = pages.named(name, value, of_several=len(names) > 1)
-        elif name in ("period", "outcome"):
-            shown = {**PERIOD_CHOICES, **OUTCOME_CHOICES}.get(value, value)
-        elif name == "image_sha256":
-            shown = f"{value[:12]}..."
-        yield _Chip(f"{LABELS[name]}: {shown}", _address(query.without(name, value))), (name, value) in _ONE_CLICK
+        one = FILTERS[name]
+        words = dict(options.choices.get(name, ())).get(value) or one.in_words(value)
+        yield _Chip(f"{one.label}: {words}", _address(query.without(name, value))), value in one.shortcuts

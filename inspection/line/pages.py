@@ -140,7 +140,7 @@ class Today:
 
     @property
     def judged(self) -> int:
-        """What is not comparable is neither good nor defective: rates leave it out, as `browsing.Figures.judged`."""
+        """What is not comparable is neither good nor defective: rates leave it out, as `figures.Figures.judged`."""
         return self.inspected - self.not_comparable
 
     @property

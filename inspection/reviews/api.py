@@ -101,7 +101,9 @@ class ReviewsView(ApiView):
         operation_id="reviews",
     )
     def get(self, request: Request) -> Response:
-        found = reviews_selectors.find_reviews(request.query_params, beside=[page.name for page in PAGE_PARAMETERS])
+        found = reviews_selectors.find_reviews(
+            request.query_params, other_names=[page.name for page in PAGE_PARAMETERS]
+        )
         return page_response(found, request, documents.review_document)
 
 

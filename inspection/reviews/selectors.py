@@ -9,7 +9,8 @@ from typing import Any
 from django.db.models import QuerySet
 
 from common.errors import NotFound, UserError
-from inspection.history.filters import parse_filters, refuse
+from inspection.history.filter_values import refuse
+from inspection.history.filters import parse_filters
 from inspection.models import Review
 
 # With the model's verdict; none where it gave no verdict.
@@ -40,16 +41,16 @@ def find_reviews_by_id(ids: Iterable[str]) -> list[Review]:
     return [found[int(text)] for text in wanted]
 
 
-def find_reviews(params: Mapping[str, Any], *, beside: Collection[str] = ()) -> QuerySet[Review]:
+def find_reviews(params: Mapping[str, Any], *, other_names: Collection[str] = ()) -> QuerySet[Review]:
     """The reviews that a query string asks for. `since` and `until` are of the review, `reviewer` is who wrote it.
 
-    `beside`: names that mean something else to the caller. Raises `UserError` as `history.parse_filters` does.
+    `other_names`: those that mean something else to the caller. Raises `UserError` as `parse_filters` does.
     """
     known = ("reviewer", "verdict", "agrees", "category", "since", "until")
     for name in params:
-        if name not in known and name not in beside:
+        if name not in known and name not in other_names:
             refuse(str(name)[:100], f"is no filter. There are: {', '.join(known)}")
-    asked = parse_filters(params, beside=("verdict", "agrees", *beside))
+    asked = parse_filters(params, other_names=("verdict", "agrees", *other_names))
     conditions = {
         "reviewer": asked.reviewer,
         "inspection__category": asked.category,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from common.errors import Conflict, UserError
 from common.rights import Forbidden, Right, require
 from inspection.audited_rows import expected_review
-from inspection.history.filters import NO_CHARACTER
+from inspection.history.filter_values import NO_CHARACTER
 from inspection.judging.documents import standing_document
 from inspection.models import Inspection, Review, Standing
 from records.audit.services import Actor, audit

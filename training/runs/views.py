@@ -64,7 +64,8 @@ def training(request: HtmxRequest) -> HttpResponse:
 @needs(Right.TRAIN)
 def start(request: HttpRequest) -> HttpResponseBase:
     """The form of a new run: `?dataset=` chooses, `?like=` fills in what another run was asked for."""
-    like = or_404(selectors.find_run, whole_number(request.GET.get("like", ""))) if request.GET.get("like") else None
+    number = request.GET.get("like", "")
+    like = or_404(selectors.find_run, whole_number(number)) if number else None
     offered = pages.trainable()
     wanted = like.dataset_id if like else whole_number(request.GET.get("dataset", ""))
     if wanted and wanted not in {row.pk for row in offered}:  # an older one than those on offer

@@ -43,7 +43,7 @@ class WhatIfView(ApiView):
     def get(self, request: Request) -> Response:
         query = request.query_params
         given = parsed(serializers.WhatIfInput, {name: query[name] for name in _OWN if name in query})
-        filters = parse_filters(query, beside=_OWN, strict=True)
+        filters = parse_filters(query, other_names=_OWN, strict=True)
         costs = None
         if given["cost_escape"] is not None:
             costs = Costs(given["cost_false_reject"], given["cost_escape"])

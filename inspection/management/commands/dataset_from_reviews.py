@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from common.commands import ProductCommand
-from inspection.history.filters import given_as_words, parse_filters
+from inspection.history.filters import parse_filters, split_arguments
 from inspection.reviews import reviewed_data
 from modelzoo.selectors import find_category
 
@@ -45,7 +45,7 @@ class Command(ProductCommand):
             name=options["name"],
             category=find_category(options["category"]),
             choice=reviewed_data.Choice(
-                filters=parse_filters(given_as_words(options["filter"])),
+                filters=parse_filters(split_arguments(options["filter"])),
                 test_share=options["test_share"],
                 include_confirmed_good=not options["only_overruled_good"],
                 include_contested=options["include_contested"],

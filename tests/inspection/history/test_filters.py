@@ -26,6 +26,7 @@ from inspection.benchmarks.synthetic import generate
 from inspection.history import exports, selectors
 from inspection.history import filters as history
 from inspection.history.exports import COLUMNS, export_inspections
+from inspection.history.filter_values import SEARCHED
 from inspection.history.filters import Filters, parse_filters
 from inspection.models import Inspection, InspectionRequest, Standing
 from records.audit.selectors import verify_chain
@@ -67,7 +68,7 @@ def chosen(records: list[Inspection], query: dict[str, str]) -> list[uuid.UUID]:
             "operator": lambda: record.operator is not None and record.operator.get_username() == value,
             "serial_number": lambda: record.serial_number == value,
             "serial": lambda: record.serial_number.startswith(value),
-            "search": lambda: any(getattr(record, field).startswith(value) for field in history.SEARCHED),
+            "search": lambda: any(getattr(record, field).startswith(value) for field in SEARCHED),
             "batch": lambda: str(record.request.batch_id) == value,
             "image_sha256": lambda: record.asset.sha256 == value,
             "reviewed": lambda: (standing is not None) == (value == "yes"),
@@ -462,10 +463,10 @@ def test_a_synthetic_history_is_valid(records: list[Inspection]) -> None:
 
 
 def test_filters_as_words_keep_every_word() -> None:
-    given = history.given_as_words(["outcome=good", "outcome=defective", "lot=a=b"])
+    given = history.split_arguments(["outcome=good", "outcome=defective", "lot=a=b"])
     assert given == {"outcome": ["good", "defective"], "lot": ["a=b"]}
     assert history.parse_filters(given).outcome == ("defective", "good")
     with pytest.raises(UserError, match="more than once"):
-        history.parse_filters(history.given_as_words(["lot=A", "lot=B"]))
+        history.parse_filters(history.split_arguments(["lot=A", "lot=B"]))
     with pytest.raises(UserError, match="NAME=VALUE"):
-        history.given_as_words(["lot"])
+        history.split_arguments(["lot"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
-from inspection.history.filters import FILTER_NAMES, given_as_words, parse_filters
+from inspection.history.filters import FILTER_NAMES, parse_filters, split_arguments
 from jobs import broker
 from modelzoo.loading.options import add_runtime_options, runtime_options
 from modelzoo.selectors import find_version
@@ -45,7 +45,7 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         run = services.request_rescoring(
             version=find_version(wanted=options["model_version"], category=options["category"]),
-            filters=parse_filters(self._wanted(options)),
+            filters=parse_filters(self._filters(options)),
             reason=options["reason"],
             actor=None,
             runtime_options=runtime_options(options),
@@ -59,9 +59,9 @@ class Command(ProductCommand):
         if run.status == RescoringRun.Status.FAILED:
             raise UserError(f"The run failed. {run.error} The {run.done} results that there are were kept.")
 
-    def _wanted(self, options: dict[str, Any]) -> dict[str, list[str]]:
-        wanted = given_as_words(options["where"])
-        return wanted | {name: [options[name]] for name in ("since", "until") if options[name]}
+    def _filters(self, options: dict[str, Any]) -> dict[str, list[str]]:
+        filters = split_arguments(options["where"])
+        return filters | {name: [options[name]] for name in ("since", "until") if options[name]}
 
     def _await(self, run: RescoringRun) -> None:
         if not any("inference" in queues for queues in broker.live_workers().values()):
