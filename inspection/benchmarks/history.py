@@ -105,7 +105,7 @@ def _page(query: Query, cursor: str = "") -> tuple[list[Any], str | None]:
     """The keys of a page and the address of the next one; the page itself is made, and thrown away."""
     filters = history.parse_filters(query)
     request = RequestFactory().get(cursor or "/api/inspections", headers={"host": "localhost"})
-    page = read_page(history_selectors.keys(filters), request, ordering=filters.ordering)
+    page = read_page(history_selectors.matching_keys(filters), request, ordering=filters.ordering)
     JSONRenderer().render(page.response(history_selectors.listed(page.rows)).data)
     return page.rows, page.next
 

@@ -39,17 +39,17 @@ def in_order(filters: Filters, order: str) -> tuple[QuerySet[Inspection], tuple[
     """
     field = ORDERS[order]
     if field == "-created_at":
-        return keys(filters), filters.ordering
+        return matching_keys(filters), filters.ordering
     if field == "created_at":
         ordering = tuple(name.removeprefix("-") for name in filters.ordering)
-        return keys(filters).order_by(*ordering), ordering
+        return matching_keys(filters).order_by(*ordering), ordering
     ordering = (field, "-id" if field.startswith("-") else "id")
     scored = filters.apply(Inspection.objects.filter(score__isnull=False))
     scored = scored.annotate(signed_margin=F("score") - F("threshold_value"))
     return scored.order_by(*ordering).only("score", "threshold_value"), ordering
 
 
-def keys(filters: Filters) -> QuerySet[Inspection]:
+def matching_keys(filters: Filters) -> QuerySet[Inspection]:
     """The records that are meant, with no more than what orders them: `filters.ordering`.
 
     Apart from all else that is shown of them, so that a database can find them in an index and never has to join
@@ -73,7 +73,7 @@ def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
 
     No record is missed or met twice: those that are written meanwhile are newer than where this began.
     """
-    found = keys(filters)
+    found = matching_keys(filters)
     rows = list(found[:_CHUNK])
     while rows:
         yield rows

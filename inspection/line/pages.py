@@ -13,7 +13,7 @@ from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 
 from inspection.history.filters import Filters
-from inspection.history.selectors import keys, records_of
+from inspection.history.selectors import matching_keys, records_of
 from inspection.judging import selectors
 from inspection.models import Inspection, InspectionRequest, Standing
 from jobs import broker
@@ -46,7 +46,7 @@ def meant(
 
 def latest(category: Category | None) -> list[Inspection]:
     """The newest records, of one category or of all."""
-    return records_of(keys(Filters(category=category))[:LATEST])
+    return records_of(matching_keys(Filters(category=category))[:LATEST])
 
 
 def same_image_before(shown: Inspection) -> Inspection | None:

@@ -16,7 +16,7 @@ from common.api.pagination import beyond
 from common.numbers import score_text
 from common.web.charts import Chart, lanes
 from inspection.history.filters import Filters
-from inspection.history.selectors import ORDERS, in_order, keys, records_of
+from inspection.history.selectors import ORDERS, in_order, matching_keys, records_of
 from inspection.judging import documents, selectors
 from inspection.models import Inspection, InspectionRequest, Review
 from inspection.reviews.services import effective_reviews
@@ -62,7 +62,7 @@ def same_part(record: Inspection) -> list[Inspection]:
     if not record.serial_number:
         return []
     of_part = Filters(serial_number=record.serial_number, category=record.model_version.category)
-    rows = keys(of_part).exclude(pk=record.pk)[:_SAME_PART_MOST]
+    rows = matching_keys(of_part).exclude(pk=record.pk)[:_SAME_PART_MOST]
     return records_of(rows)
 
 
