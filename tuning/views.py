@@ -36,7 +36,7 @@ from tuning.what_if import services as what_if_services
 from tuning.what_if.estimates import Costs
 from tuning.what_if.pages import DAYS, Asked
 
-_DEAREST = 1e12
+_MAX_COST = 1e12
 
 
 @require_GET
@@ -53,8 +53,8 @@ class PreviewForm(forms.Form):
     days = forms.IntegerField(required=False, min_value=1, max_value=3650)
     percentile = forms.FloatField(required=False, min_value=0, max_value=100)
     false_reject = forms.FloatField(required=False, min_value=0.01, max_value=99.99)
-    cost_false_reject = forms.FloatField(required=False, min_value=0, max_value=_DEAREST)
-    cost_escape = forms.FloatField(required=False, min_value=0, max_value=_DEAREST)
+    cost_false_reject = forms.FloatField(required=False, min_value=0, max_value=_MAX_COST)
+    cost_escape = forms.FloatField(required=False, min_value=0, max_value=_MAX_COST)
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

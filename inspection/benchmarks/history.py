@@ -280,11 +280,11 @@ def _ingest(count: int) -> dict[str, float]:
             claim=claim,
             deadline=timezone.now() + timedelta(hours=1),
         )
-        weighed = worker._Weighed(says, model.timings, map=filed)
+        verdict = worker.Verdict(says, model.timings, map=filed)
         record = partial(
             worker._record,
             request,
-            weighed,
+            verdict,
             threshold=model.threshold,
             held=cast(scoring.LoadedModel, SimpleNamespace(device="cpu")),
             version=model.model_version,

@@ -20,8 +20,8 @@ from inspection.models import Inspection
 from modelzoo.models import Deployment, Threshold
 
 # ---------------------------------------------------------------- in figures
-COUNTED_MOST = 10_000
-_BINS, _BINS_LEAST, _TICKS = 40, 12, 6
+MAX_COUNTED = 10_000
+_BINS, _MIN_BINS, _TICKS = 40, 12, 6
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
 _APART = (*_STEPS[:8], 2 * _DAY, *_STEPS[8:], 84 * _DAY, 364 * _DAY)
@@ -51,13 +51,13 @@ def figures_of(filters: Filters) -> Figures:
     """Counts, when they were, and how the scores lie around the threshold."""
     records = filters.apply(Inspection.objects.order_by(*filters.ordering))
     columns = ("created_at", "outcome", "score", "threshold_id", "standing__overruled", "model_version_id")
-    rows = list(records.values_list(*columns)[: COUNTED_MOST + 1])
-    counted = rows[:COUNTED_MOST]
+    rows = list(records.values_list(*columns)[: MAX_COUNTED + 1])
+    counted = rows[:MAX_COUNTED]
     reviews = [overruled for *_, overruled, _ in counted if overruled is not None]
     spans = _spans([at for at, *_ in counted])
     return Figures(
         total=len(counted),
-        more=len(rows) > COUNTED_MOST,
+        more=len(rows) > MAX_COUNTED,
         outcomes=Counter(outcome for _, outcome, *_ in counted),
         reviewed=len(reviews),
         overruled=sum(reviews),
@@ -138,8 +138,8 @@ def _spans(times: Sequence[datetime]) -> _Spans | None:
     step = next((step for step in _STEPS if length / step < _BINS), _STEPS[-1])
     first = moments.min() // step * step
     count = int((moments.max() - first) // step) + 1
-    first -= step * max(0, _BINS_LEAST - count)  # of a single minute the chart would be one block
-    return _Spans(moments, first + step * np.arange(max(count, _BINS_LEAST) + 1), step, offset)
+    first -= step * max(0, _MIN_BINS - count)  # of a single minute the chart would be one block
+    return _Spans(moments, first + step * np.arange(max(count, _MIN_BINS) + 1), step, offset)
 
 
 def _over_time(spans: _Spans, outcomes: Sequence[str]) -> Chart:
@@ -162,7 +162,7 @@ def _over_time(spans: _Spans, outcomes: Sequence[str]) -> Chart:
     return replace(chart, x_ticks=spans.ticks, rows=table, legend=[])
 
 
-_EVENTS_MOST = 8
+_MAX_EVENTS = 8
 
 
 def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> Chart | None:
@@ -214,7 +214,7 @@ def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
             marks.append((place, of, kind, [one], became))
         elif one != same[-1]:
             same.append(one)
-    return [(at, f"{of} {', '.join(ones)} {end}".strip(), kind) for at, of, kind, ones, end in marks[-_EVENTS_MOST:]]
+    return [(at, f"{of} {', '.join(ones)} {end}".strip(), kind) for at, of, kind, ones, end in marks[-_MAX_EVENTS:]]
 
 
 _NAMED = ("model_version__category__name", "model_version__number")

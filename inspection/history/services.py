@@ -12,9 +12,9 @@ from inspection.history.pages import Query, read_filters
 from inspection.models import SavedView
 from records.audit.services import Actor, audit
 
-NAME_MOST = 60
-QUERY_MOST = 2000
-VIEWS_MOST = 50
+MAX_NAME_LENGTH = 60
+MAX_QUERY_LENGTH = 2000
+MAX_VIEWS = 50
 
 
 @transaction.atomic
@@ -27,9 +27,9 @@ def save_view(*, name: str, params: QueryDict, actor: Actor) -> SavedView:
     views = SavedView.objects.filter(owner_id=actor.pk)
     if views.filter(name=name).exists():
         raise _taken(name)
-    if views.count() >= VIEWS_MOST:
+    if views.count() >= MAX_VIEWS:
         raise Conflict(
-            f"There are {VIEWS_MOST} saved views already. Nothing was saved. Delete one first.", code="too_many_views"
+            f"There are {MAX_VIEWS} saved views already. Nothing was saved. Delete one first.", code="too_many_views"
         )
     try:
         with transaction.atomic():
@@ -57,8 +57,10 @@ def delete_view(*, view_id: int, actor: Actor) -> str:
 
 def _checked_name(name: str) -> str:
     name = " ".join(name.split())
-    if not 0 < len(name) <= NAME_MOST:
-        raise UserError(f"A view has a name of 1 to {NAME_MOST} characters. Nothing was saved.", code="invalid_name")
+    if not 0 < len(name) <= MAX_NAME_LENGTH:
+        raise UserError(
+            f"A view has a name of 1 to {MAX_NAME_LENGTH} characters. Nothing was saved.", code="invalid_name"
+        )
     if NO_CHARACTER.search(name):
         raise UserError("The name holds what is no character. Nothing was saved.", code="invalid_name")
     return name
@@ -71,7 +73,7 @@ def _checked_query(params: QueryDict) -> str:
         raise UserError(f"{next(iter(wrong.values()))} Nothing was saved.", code="invalid_filter")
     if not query.pairs:
         raise UserError("Nothing is filtered, so there is nothing to save. Choose a filter first.", code="empty_view")
-    if len(str(query)) > QUERY_MOST:
+    if len(str(query)) > MAX_QUERY_LENGTH:
         raise UserError("The filters are too long to save. Nothing was saved.", code="invalid_filter")
     return str(query)
 

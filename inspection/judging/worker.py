@@ -94,7 +94,7 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     chosen = [request_id]
     if deployment_id is not None and attempt == 0:
         neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
-        chosen += _gathered(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
+        chosen += _longest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
     waiting.filter(pk__in=chosen).update(
         status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
@@ -102,7 +102,7 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
 
 
-def _gathered(waiting: QuerySet[InspectionRequest], most: int) -> list[uuid.UUID]:
+def _longest_waiting(waiting: QuerySet[InspectionRequest], most: int) -> list[uuid.UUID]:
     """Those that wait longest, once they are enough or the time that one may be kept waiting is over."""
     until = time.monotonic() + settings.INFERENCE_BATCH_WAIT_MS / 1000
     while True:
@@ -175,8 +175,10 @@ def judge_claimed(
     pairs = list(zip(requests, results, strict=True))
     while pairs:
         threshold = threshold_in_force(version.pk)
-        weigh = partial(_weigh, version=version, threshold=threshold.value)
-        verdicts = [_with_map_filed(weighed) for weighed in scoring.in_threads(weigh, [result for _, result in pairs])]
+        decide = partial(decide_verdict, version=version, threshold=threshold.value)
+        verdicts = [
+            _with_map_stored(verdict) for verdict in scoring.in_threads(decide, [result for _, result in pairs])
+        ]
         with transaction.atomic():
             _hold([request for request, _ in pairs])
             if threshold_in_force(version.pk) != threshold:
@@ -239,19 +241,19 @@ def _asset_of(request: InspectionRequest) -> Asset:
 
 
 @dataclass(frozen=True)
-class _Weighed:
+class Verdict:
     """What the record will say at a threshold, and the anomaly map as a file, if there is one."""
 
-    says: dict[str, Any]
+    columns: dict[str, Any]
     timings: dict[str, float | str]
     map_png: bytes = b""
     map_size: tuple[int, int] = (0, 0)  # width, height
     map: Asset | None = None
 
 
-def _weigh(
+def decide_verdict(
     result: scoring.ImageScore | scoring.IncomparableImage, *, version: ModelVersion, threshold: float
-) -> _Weighed | Exception:
+) -> Verdict | Exception:
     """What the record will say, or what went wrong with this image. Touches no database: it runs in threads.
 
     One whole map for each thread is in memory at once, however many images were scored together.
@@ -259,9 +261,7 @@ def _weigh(
 
     if isinstance(result, scoring.IncomparableImage):
         outcome = Inspection.Outcome.NOT_COMPARABLE
-        return _Weighed(
-            {"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings
-        )
+        return Verdict({"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings)
     try:
         began = time.perf_counter()
         score, whole = result.score, result.map()
@@ -270,7 +270,7 @@ def _weigh(
         height, width = reduced.shape
         defective = score > threshold
         regions = defect_regions(whole, threshold) if defective else []
-        says = {
+        columns = {
             "outcome": Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
             "score": score,
             "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
@@ -281,28 +281,28 @@ def _weigh(
             "input_findings": [finding.as_dict() for finding in result.findings] or None,
         }
         timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
-        return _Weighed(says, timings, data, (width, height))
+        return Verdict(columns, timings, data, (width, height))
     except Exception as error:  # noqa: BLE001 - it ends this request and no other
         return error
 
 
-def _with_map_filed(weighed: _Weighed | Exception) -> _Weighed | Exception:
+def _with_map_stored(verdict: Verdict | Exception) -> Verdict | Exception:
     """With the anomaly map's file in place; its row is a matter of the transaction that writes the record."""
-    if isinstance(weighed, Exception) or not weighed.map_png:
-        return weighed
-    width, height = weighed.map_size
+    if isinstance(verdict, Exception) or not verdict.map_png:
+        return verdict
+    width, height = verdict.map_size
     try:
         filed = store_file(
-            data=weighed.map_png, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height
+            data=verdict.map_png, extension="png", content_type=MAP_MEDIA_TYPE, width=width, height=height
         )
     except Exception as error:  # noqa: BLE001 - it ends this request and no other
         return error
-    return replace(weighed, map=filed)
+    return replace(verdict, map=filed)
 
 
 def _conclude(
     request: InspectionRequest,
-    verdict: _Weighed | Exception,
+    verdict: Verdict | Exception,
     *,
     threshold: Threshold,
     held: scoring.LoadedModel,
@@ -324,7 +324,7 @@ def _conclude(
 @transaction.atomic
 def _record(
     request: InspectionRequest,
-    weighed: _Weighed,
+    verdict: Verdict,
     *,
     threshold: Threshold,
     held: scoring.LoadedModel,
@@ -348,8 +348,8 @@ def _record(
         category_id=version.category_id,
         threshold=threshold,
         threshold_value=threshold.value,
-        **weighed.says,
-        map=save_asset_row(weighed.map) if weighed.map else None,
+        **verdict.columns,
+        map=save_asset_row(verdict.map) if verdict.map else None,
         filename=request.filename,
         source=request.source,
         station=request.station,
@@ -357,7 +357,7 @@ def _record(
         lot=request.lot,
         serial_number=request.serial_number,
         operator=request.operator,
-        timings=weighed.timings,
+        timings=verdict.timings,
         device=held.device,
         worker=worker,
         code_version=code_version(),

@@ -23,10 +23,12 @@ from records.audit.services import Actor
 
 LATEST = 24
 # Of today at most so many are counted, of each day before a sample of its newest: who counts all, counts for long.
-COUNTED_MOST, SAMPLED_MOST, SCORES_MOST = 10_000, 1_000, 200
-DAYS, DAY_LEAST = 14, 20
-UNJUDGED_DAYS, UNJUDGED_MOST = 7, 20
-_KEPT = 3600  # seconds; days that are over change no more, but the last record of one may be written just after it
+MAX_COUNTED, MAX_SAMPLED, MAX_SCORES = 10_000, 1_000, 200
+DAYS, MIN_RECORDS_OF_DAY = 14, 20
+UNJUDGED_DAYS, MAX_UNJUDGED = 7, 20
+_CACHE_SECONDS = (
+    3600  # seconds; days that are over change no more, but the last record of one may be written just after it
+)
 
 
 def meant(
@@ -89,7 +91,7 @@ def unjudged(category: Category, actor: Actor) -> list[InspectionRequest]:
         asset=OuterRef("asset"), category=category, created_at__gte=OuterRef("created_at")
     )
     meant = ended.exclude(Exists(again)).exclude(Exists(later))
-    return list(meant.order_by("-created_at", "-pk")[:UNJUDGED_MOST])
+    return list(meant.order_by("-created_at", "-pk")[:MAX_UNJUDGED])
 
 
 def silent_for() -> int | None:
@@ -99,7 +101,7 @@ def silent_for() -> int | None:
     return round(seconds) if seconds > 2 * broker.BEAT_SECONDS else None
 
 
-def usual_time(version: ModelVersion) -> float | None:
+def median_time(version: ModelVersion) -> float | None:
     """Median of the milliseconds that a worker took for an image, over the last ones this version gave a score."""
     newest = Inspection.objects.filter(model_version=version, score__isnull=False).order_by("-created_at", "-id")
     times = [
@@ -114,7 +116,7 @@ Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Usual:
+class Baseline:
     """The lowest and the highest of the days before: of their shares of defective ones, of their median scores."""
 
     shares: Bounds | None
@@ -136,7 +138,7 @@ class Today:
     interval: Bounds | None  # of the share of defective ones among those judged, 95 %
     score: float | None  # median of the newest, by the model in force
     score_interval: Bounds | None  # of that median, 95 %
-    usual: Usual
+    baseline: Baseline
 
     @property
     def judged(self) -> int:
@@ -148,54 +150,58 @@ class Today:
         return 100 * self.defective / self.judged if self.judged else None
 
     @property
-    def unusual(self) -> str:
+    def deviation(self) -> str:
         """`more` or `fewer` where even the interval of the share lies outside of what is usual."""
-        return _outside(self.interval, self.usual.shares, ("fewer", "more"))
+        return _outside(self.interval, self.baseline.shares, ("fewer", "more"))
 
     @property
     def drift(self) -> str:
         """`lower` or `higher` where even the interval of the median score lies outside of what is usual."""
-        return _outside(self.score_interval, self.usual.scores, ("lower", "higher"))
+        return _outside(self.score_interval, self.baseline.scores, ("lower", "higher"))
 
 
-def _outside(interval: Bounds | None, usual: Bounds | None, words: tuple[str, str]) -> str:
-    if interval is None or usual is None:
+def _outside(interval: Bounds | None, baseline: Bounds | None, words: tuple[str, str]) -> str:
+    if interval is None or baseline is None:
         return ""
-    return words[0] if interval[1] < usual[0] else words[1] if interval[0] > usual[1] else ""
+    return words[0] if interval[1] < baseline[0] else words[1] if interval[0] > baseline[1] else ""
 
 
 def today(deployment: Deployment) -> Today:
     """Figures of the deployment's category; scores are those of its model alone, as no other's compare with them."""
     category, version, day = deployment.category, deployment.model_version, timezone.localdate()
-    inspected, not_comparable, defective = _counts(category, day, COUNTED_MOST)
+    inspected, not_comparable, defective = _counts(category, day, MAX_COUNTED)
     overruled = Standing.objects.filter(
         overruled=True, inspected_at__gte=_midnight(day), inspection__category=category
     ).order_by("-inspected_at")
     scores = _scores(version, day)
-    usual = cache.get_or_set(f"usual:{category.pk}:{version.pk}:{day}", lambda: _usual(category, version, day), _KEPT)
-    assert isinstance(usual, Usual)
+    baseline = cache.get_or_set(
+        f"baseline:{category.pk}:{version.pk}:{day}", lambda: _compute_baseline(category, version, day), _CACHE_SECONDS
+    )
+    assert isinstance(baseline, Baseline)
     return Today(
         day=day,
         inspected=inspected,
-        more=inspected == COUNTED_MOST,
+        more=inspected == MAX_COUNTED,
         not_comparable=not_comparable,
         defective=defective,
-        overruled=overruled[:COUNTED_MOST].count(),
+        overruled=overruled[:MAX_COUNTED].count(),
         interval=_bounds([100 * end for end in proportion_interval(defective, inspected - not_comparable) or []]),
         score=median(scores) if scores else None,
         score_interval=_bounds(median_interval(scores) or []),
-        usual=usual,
+        baseline=baseline,
     )
 
 
-def _usual(category: Category, version: ModelVersion, day: date) -> Usual:
+def _compute_baseline(category: Category, version: ModelVersion, day: date) -> Baseline:
     before = [day - timedelta(days=ago) for ago in range(1, DAYS + 1)]
-    counts = [_counts(category, earlier, SAMPLED_MOST) for earlier in before]
-    shares = [100 * bad / (total - other) for total, other, bad in counts if total - other >= DAY_LEAST]
+    counts = [_counts(category, earlier, MAX_SAMPLED) for earlier in before]
+    shares = [100 * bad / (total - other) for total, other, bad in counts if total - other >= MIN_RECORDS_OF_DAY]
     medians = [
-        median(scores) for scores in (_scores(version, earlier) for earlier in before) if len(scores) >= DAY_LEAST
+        median(scores)
+        for scores in (_scores(version, earlier) for earlier in before)
+        if len(scores) >= MIN_RECORDS_OF_DAY
     ]
-    return Usual(_range(shares), len(shares), _range(medians), len(medians))
+    return Baseline(_range(shares), len(shares), _range(medians), len(medians))
 
 
 def _range(of_days: Sequence[float]) -> Bounds | None:
@@ -214,7 +220,7 @@ def _scores(version: ModelVersion, day: date) -> list[float]:
         created_at__gte=_midnight(day),
         created_at__lt=_midnight(day + timedelta(days=1)),
     ).order_by("-created_at", "-id")
-    return [score for score in newest.values_list("score", flat=True)[:SCORES_MOST] if score is not None]
+    return [score for score in newest.values_list("score", flat=True)[:MAX_SCORES] if score is not None]
 
 
 def _counts(category: Category, day: date, most: int) -> tuple[int, int, int]:

@@ -31,13 +31,13 @@ from inspection.judging.api import read_upload
 from inspection.line import pages as line_pages
 from inspection.models import Inspection, Review
 from inspection.record.views import reviews_seen
-from inspection.reviews.services import COMMENT_MOST, record_review
+from inspection.reviews.services import MAX_COMMENT_LENGTH, record_review
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
 from records.assets.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.
-_QUEUE_MOST = 50
+_MAX_QUEUE = 50
 # Of the newest records so many with their pictures; of the others their shapes.
 _LISTED = 14
 
@@ -170,7 +170,7 @@ def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
         "deployment": model,
         "status": status.traffic() | {"model": status.deployment_document(model) if model else None},
         "silent": line_pages.silent_for(),
-        "usual_time": line_pages.usual_time(model.model_version) if model else None,
+        "median_time": line_pages.median_time(model.model_version) if model else None,
         "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
         "category": model.category if model else None,
         "unknown": wanted if deployments and model is None else "",
@@ -193,8 +193,8 @@ def _limits() -> dict[str, Any]:
         "accept": accepted_files(),
         "kinds": ", ".join(allowed_formats()),
         "max_megabytes": settings.MAX_FILE_SIZE // 1024**2,
-        "queue_most": _QUEUE_MOST,
-        "comment_most": COMMENT_MOST,
+        "queue_most": _MAX_QUEUE,
+        "comment_most": MAX_COMMENT_LENGTH,
         "defect_types": pages.defect_types,  # asked for where somebody may review
     }
 

@@ -24,8 +24,8 @@ from records.audit.selectors import changes_of
 from records.models import Asset, AuditEvent
 
 _BINS = 30
-_SAME_PART_MOST = 12
-_EVENTS_MOST = 200
+_MAX_SAME_PART = 12
+_MAX_EVENTS = 200
 # Written by retention, which knows of records; records do not know of it.
 _DISCARDED = "retention.discarded"
 _DISCARDS_LOOKED_AT = 10
@@ -62,7 +62,7 @@ def same_part(record: Inspection) -> list[Inspection]:
     if not record.serial_number:
         return []
     of_part = Filters(serial_number=record.serial_number, category=record.model_version.category)
-    rows = matching_keys(of_part).exclude(pk=record.pk)[:_SAME_PART_MOST]
+    rows = matching_keys(of_part).exclude(pk=record.pk)[:_MAX_SAME_PART]
     return records_of(rows)
 
 
@@ -210,7 +210,7 @@ def events_of(record: Inspection, reviews: list[Review]) -> list[AuditEventDiff]
     about = Q(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
     about |= Q(object_type=InspectionRequest._meta.label_lower, object_id=str(record.request_id))
     about |= Q(object_type=Review._meta.label_lower, object_id__in=[str(review.pk) for review in reviews])
-    found = list(AuditEvent.objects.filter(about).order_by("sequence")[:_EVENTS_MOST])
+    found = list(AuditEvent.objects.filter(about).order_by("sequence")[:_MAX_EVENTS])
     gone = {event.pk: event for asset in (record.asset, record.map) for event in _discards(asset)}
     diffs = {event.pk: AuditEventDiff(event, _changes(event)) for event in found}
     # Such an event names hundreds of files: which policy did it is said of this one.

@@ -18,8 +18,8 @@ from modelzoo.anomaly_maps import decode_map
 # ---------------------------------------------------------------- parts like it
 NEAREST, BLOCKS = 200, 8
 # Chosen by looking at cases: below it two maps have little in common but that they are maps.
-LIKENESS_LEAST = 0.6
-_SIMILAR_MOST = 6
+MIN_LIKENESS = 0.6
+_MAX_SIMILAR = 6
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Similar:
 
 def similar(record: Inspection) -> list[Similar]:
     """Records of the same model version whose maps are high in the same places, the most similar first; none where
-    nothing is at least as alike as `LIKENESS_LEAST`.
+    nothing is at least as alike as `MIN_LIKENESS`.
 
     Only the nearest scores are looked at, so that it takes as long in a year as today. Other records of the same image
     would only say that it is the same image.
@@ -52,8 +52,8 @@ def similar(record: Inspection) -> list[Similar]:
         theirs = _pattern(str(other.map.file.name))  # type: ignore[union-attr]
         if mine is not None and theirs is not None:
             likeness.setdefault(other.map_id, (float(mine @ theirs), other))
-    alike = [pair for pair in likeness.values() if pair[0] >= LIKENESS_LEAST]
-    best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_SIMILAR_MOST]
+    alike = [pair for pair in likeness.values() if pair[0] >= MIN_LIKENESS]
+    best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_MAX_SIMILAR]
     shown = records_of([other for _, other in best])
     return [Similar(one, value) for one, (value, _) in zip(shown, best, strict=True)]
 

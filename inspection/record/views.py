@@ -83,7 +83,7 @@ def similar(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
         "similar": similar_records.similar(shown),
         "nearest": similar_records.NEAREST,
         "blocks": similar_records.BLOCKS,
-        "least": similar_records.LIKENESS_LEAST,
+        "least": similar_records.MIN_LIKENESS,
     }
     page = "record/similar.html#similar" if request.htmx else "record/similar.html"
     return render(request, page, context)

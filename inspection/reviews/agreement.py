@@ -15,7 +15,7 @@ from inspection.models import Inspection, Review
 from inspection.reviews.services import effective_reviews
 from modelzoo.evaluation.intervals import proportion_interval
 
-_PAIRS_MOST = 50
+_MAX_PAIRS = 50
 GOOD, DEFECTIVE = Review.Verdict.GOOD.value, Review.Verdict.DEFECTIVE.value
 NOT_COMPARABLE = Inspection.Outcome.NOT_COMPARABLE.value
 Ratings = Sequence[Mapping[int, str]]
@@ -118,7 +118,7 @@ def _pairs(ratings: Ratings) -> list[dict[str, Any]]:
     for words in ratings:
         for one, other in combinations(sorted(words), 2):
             shared[one, other].append((words[one], words[other]))
-    chosen = sorted(shared.items(), key=lambda item: (-len(item[1]), item[0]))[:_PAIRS_MOST]
+    chosen = sorted(shared.items(), key=lambda item: (-len(item[1]), item[0]))[:_MAX_PAIRS]
     names = dict(User.objects.filter(pk__in={pk for pair, _ in chosen for pk in pair}).values_list("pk", "username"))
     return [
         {

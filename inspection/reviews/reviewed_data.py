@@ -34,7 +34,7 @@ TEST_SHARE = 0.2
 # Of defective parts whose reviewer named no type.
 _UNNAMED = "defect"
 # Of a file's name: of what the part is called, and of the hash after it.
-_CALLED_MOST, _HASH_DIGITS = 60, 12
+_MAX_NAMES, _HASH_DIGITS = 60, 12
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def _filename(inspection: Inspection) -> str:
     asset = inspection.asset
     extension = "png" if asset.content_type == "image/png" else "jpg"
     called = short_name(inspection.serial_number) or short_name(PurePath(inspection.filename).stem) or "image"
-    return f"{called[:_CALLED_MOST]}-{asset.sha256[:_HASH_DIGITS]}.{extension}"
+    return f"{called[:_MAX_NAMES]}-{asset.sha256[:_HASH_DIGITS]}.{extension}"
 
 
 def share_of(sha256: str) -> float:

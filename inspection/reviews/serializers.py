@@ -30,7 +30,7 @@ class ReviewInput(serializers.Serializer):
         allow_blank=True,
         trim_whitespace=False,
         default="",
-        max_length=services.DEFECT_TYPE_MOST,
+        max_length=services.MAX_DEFECT_TYPE_LENGTH,
         help_text="of a defective part; the class it gets in data sets",
     )
     comment = serializers.CharField(
@@ -38,14 +38,14 @@ class ReviewInput(serializers.Serializer):
         allow_blank=True,
         trim_whitespace=False,
         default="",
-        max_length=services.COMMENT_MOST,
+        max_length=services.MAX_COMMENT_LENGTH,
         help_text="for people",
     )
     regions = serializers.ListField(
         child=MarkedRegion(),
         required=False,
         default=list,
-        max_length=services.REGIONS_MOST,
+        max_length=services.MAX_REGIONS,
         help_text="where the defects are; masks in data sets",
     )
     expected_reviews = serializers.IntegerField(

@@ -18,10 +18,10 @@ from inspection.models import Inspection, Review, Standing
 from records.audit.services import Actor, audit
 from records.models import Asset
 
-REGIONS_MOST = 50
-COMMENT_MOST = 2000
-DEFECT_TYPE_MOST = 100
-AT_ONCE_MOST = 500
+MAX_REGIONS = 50
+MAX_COMMENT_LENGTH = 2000
+MAX_DEFECT_TYPE_LENGTH = 100
+MAX_REVIEWS_AT_ONCE = 500
 # The class of the good parts in every data set that reviews end in.
 _NO_DEFECT_TYPE = "good"
 
@@ -100,9 +100,10 @@ def record_reviews(
     reviewer = _reviewer(actor)
     said = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
     wanted = list({inspection.pk: inspection for inspection in inspections}.values())
-    if not 0 < len(wanted) <= AT_ONCE_MOST:
+    if not 0 < len(wanted) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
-            f"{len(wanted)} records were chosen; 1 to {AT_ONCE_MOST} can be reviewed at once. Nothing was written.",
+            f"{len(wanted)} records were chosen; 1 to {MAX_REVIEWS_AT_ONCE} can be reviewed at once. "
+            "Nothing was written.",
             code="too_many_records" if wanted else "no_records",
         )
     with transaction.atomic():
@@ -124,9 +125,9 @@ def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
     """
     reviewer = _reviewer(actor)
     wanted = list({review.pk: review for review in reviews}.values())
-    if not 0 < len(wanted) <= AT_ONCE_MOST:
+    if not 0 < len(wanted) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
-            f"{len(wanted)} reviews were named; 1 to {AT_ONCE_MOST} can be undone at once. Nothing was written.",
+            f"{len(wanted)} reviews were named; 1 to {MAX_REVIEWS_AT_ONCE} can be undone at once. Nothing was written.",
             code="too_many_records" if wanted else "no_records",
         )
     if any(review.reviewer_id != reviewer for review in wanted):
@@ -259,7 +260,11 @@ def _reviewer(actor: Actor) -> int:
 def _checked(*, verdict: str, defect_type: str, comment: str) -> _Said:
     if verdict not in Review.Verdict.values:
         raise UserError("A review's verdict is good or defective. Nothing was written.", code="invalid_review")
-    said = _Said(verdict, _text("defect_type", defect_type, DEFECT_TYPE_MOST), _text("comment", comment, COMMENT_MOST))
+    said = _Said(
+        verdict,
+        _text("defect_type", defect_type, MAX_DEFECT_TYPE_LENGTH),
+        _text("comment", comment, MAX_COMMENT_LENGTH),
+    )
     if said.defect_type and verdict != Review.Verdict.DEFECTIVE:
         raise UserError("Only a defective part has a defect type. Nothing was written.", code="invalid_review")
     if said.defect_type.casefold() == _NO_DEFECT_TYPE:
@@ -279,8 +284,8 @@ def _text(name: str, value: str, most: int) -> str:
 def _checked_regions(regions: Sequence[Mapping[str, Any]], asset: Asset, verdict: str) -> list[Marked]:
     if regions and verdict != Review.Verdict.DEFECTIVE:
         raise UserError("Only a defective part has regions. Nothing was written.", code="invalid_review")
-    if len(regions) > REGIONS_MOST:
-        raise UserError(f"More than {REGIONS_MOST} regions. Nothing was written.", code="invalid_review")
+    if len(regions) > MAX_REGIONS:
+        raise UserError(f"More than {MAX_REGIONS} regions. Nothing was written.", code="invalid_review")
     return [_checked_region(region, asset) for region in regions]
 
 

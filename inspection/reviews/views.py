@@ -23,7 +23,7 @@ from inspection.reviews import selectors
 from inspection.reviews.services import undo_reviews
 
 # Ids of records that one header holds; of more, pages are told that there are many and load anew.
-_NAMED_MOST = 40
+_MAX_NAMED = 40
 
 
 @require_POST
@@ -44,10 +44,10 @@ def undo(request: HtmxRequest) -> HttpResponse:
         return redirect(_next(request))
     response = with_toast(HttpResponse(status=204), sentence, undo=ids)
     records = [str(review.inspection_id) for review in done]
-    named = done[:_NAMED_MOST]
+    named = done[:_MAX_NAMED]
     stands = {str(review.inspection_id): find_inspection(review.inspection_id).stands for review in named}
     trigger_client_event(response, "stands", {"records": stands})
-    trigger_client_event(response, "undone", {"inspections": records if len(records) <= _NAMED_MOST else None})
+    trigger_client_event(response, "undone", {"inspections": records if len(records) <= _MAX_NAMED else None})
     return trigger_client_event(response, "reviewed")
 
 

@@ -42,28 +42,28 @@ PART_FIELDS = ("lot", "serial_number", "part_number")
 _SIDECAR = ".inspected.json"
 _MAX_PAUSE_SECONDS = 60.0
 # What judging may end in that is the image's fault; all else is trouble that passes, and the file waits for its end.
-_OF_THE_IMAGE = frozenset({"inspection_failed", "worker_died"})
+_IMAGE_ERRORS = frozenset({"inspection_failed", "worker_died"})
 # What a file may be refused for only because it is not written to its end.
-_NOT_COMPLETE = frozenset({"truncated_image", "not_an_image", "empty_file"})
-_FAILED_PAUSE = 15.0  # seconds between two looks at the refused files
+_INCOMPLETE_ERRORS = frozenset({"truncated_image", "not_an_image", "empty_file"})
+_FAILED_INTERVAL = 15.0  # seconds between two looks at the refused files
 # The last line of the note beside a refused file: what it looked like. A writer that goes on changes that.
-_PUT_HERE = re.compile(r"^As refused: (\d+) bytes, time of change (\d+) ns\.", re.MULTILINE)
+_REFUSED_AS = re.compile(r"^As refused: (\d+) bytes, time of change (\d+) ns\.", re.MULTILINE)
 
 
 # ---------------------------------------------------------------- when a file is complete
 @dataclass(frozen=True)
-class Looks:
+class FileStat:
     """What tells a file that is still written from one that is not."""
 
     size: int
     mtime_ns: int
 
     @classmethod
-    def of(cls, seen: os.stat_result) -> Looks:
+    def of(cls, seen: os.stat_result) -> FileStat:
         return cls(seen.st_size, seen.st_mtime_ns)
 
 
-class Settling:
+class StabilityTracker:
     """Which files are complete: those that have looked the same for so many seconds, empty ones for so many more.
 
     The seconds are counted here: the clock of the machine that writes may be wrong.
@@ -72,19 +72,19 @@ class Settling:
     def __init__(self, seconds: float, empty_seconds: float) -> None:
         self._seconds = seconds
         self._empty_seconds = max(seconds, empty_seconds)
-        self._since: dict[str, tuple[Looks, float]] = {}
+        self._since: dict[str, tuple[FileStat, float]] = {}
 
-    def look(self, listing: Mapping[str, Looks], *, now: float) -> list[str]:
+    def look(self, listing: Mapping[str, FileStat], *, now: float) -> list[str]:
         """Those of a listing that are complete, the oldest first."""
         before = self._since
         self._since = {
-            path: before[path] if path in before and before[path][0] == looks else (looks, now)
-            for path, looks in listing.items()
+            path: before[path] if path in before and before[path][0] == stat else (stat, now)
+            for path, stat in listing.items()
         }
         complete = [
             path
-            for path, (looks, since) in self._since.items()
-            if now - since >= (self._seconds if looks.size > 0 else self._empty_seconds)
+            for path, (stat, since) in self._since.items()
+            if now - since >= (self._seconds if stat.size > 0 else self._empty_seconds)
         ]
         return sorted(complete, key=lambda path: (listing[path].mtime_ns, path))
 
@@ -94,11 +94,11 @@ class Settling:
 
 
 # ---------------------------------------------------------------- one file
-class NotNow(Exception):
+class TemporarilyUnavailable(Exception):
     """Nothing can be judged at present; the sentence says why. Every file stays where it is."""
 
 
-class Misnamed(ImageRejected):
+class InvalidFileName(ImageRejected):
     code = "misnamed"
 
 
@@ -127,39 +127,44 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Handled:
+class FileResult:
     """What became of one file: `inspected` (or `again`: there was a record already), `refused` or `unreadable`."""
 
     path: str
     status: Literal["inspected", "again", "refused", "unreadable"]
-    says: dict[str, Any]  # of the record, or code and detail
+    details: dict[str, Any]  # of the record, or code and detail
     now_at: str = ""
 
     @property
     def document(self) -> dict[str, Any]:
-        return {"file": _shown(self.path), "status": self.status, **self.says, "now_at": _shown(self.now_at) or None}
+        return {
+            "file": _printable(self.path),
+            "status": self.status,
+            **self.details,
+            "now_at": _printable(self.now_at) or None,
+        }
 
 
-def identity(*, station: str, path: str, looks: Looks, sha256: str) -> str:
+def identity(*, station: str, path: str, stat: FileStat, sha256: str) -> str:
     """The key of a file's request: the same on every machine that watches the same folder for the same station.
 
     Of the time the whole seconds count: not every file system and network share tells more.
     """
-    parts = (station.encode(), os.fsencode(path), str(looks.size).encode(), str(looks.mtime_ns // 10**9).encode())
+    parts = (station.encode(), os.fsencode(path), str(stat.size).encode(), str(stat.mtime_ns // 10**9).encode())
     return f"watch-{hashlib.sha256(bytes(1).join((*parts, sha256.encode()))).hexdigest()}"
 
 
 def part_of(name: str, watch: Watch) -> PartContext:
     """What the station, and the file's name where there is a pattern, say about the part."""
     match = watch.pattern.search(name) if watch.pattern else None
-    found = {key: _shown(value) for key, value in (match.groupdict() if match else {}).items() if value}
+    found = {key: _printable(value) for key, value in (match.groupdict() if match else {}).items() if value}
     for key, value in found.items():
         if len(value) > 100:
-            raise Misnamed(f"The name of the file gives a {key} of more than 100 characters.")
+            raise InvalidFileName(f"The name of the file gives a {key} of more than 100 characters.")
     return PartContext(station=watch.station, **found)
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """As it can be stored and printed: a name that is no UTF-8 has question marks."""
     return text.encode("utf-8", "replace").decode()
 
@@ -173,26 +178,26 @@ class Watcher:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._settling = Settling(self.watch.settle, self.watch.patience)
-        self._over: dict[str, Looks] = {}  # files that stay where they are, and are done with
-        self._incomplete: dict[str, Looks] = {}  # files that may still be written
-        self._no_images: dict[str, Looks] = {}  # by content; read once
-        self._failed_due = 0.0  # when refused files are looked at again
+        self._stability = StabilityTracker(self.watch.settle, self.watch.patience)
+        self._finished: dict[str, FileStat] = {}  # files that stay where they are, and are done with
+        self._incomplete: dict[str, FileStat] = {}  # files that may still be written
+        self._not_images: dict[str, FileStat] = {}  # by content; read once
+        self._failed_check_due = 0.0  # when refused files are looked at again
         self._is_once = False
-        self._later: dict[str, tuple[float, float]] = {}  # files that make trouble: not before, pause
-        self._told: set[str] = set()
+        self._retries: dict[str, tuple[float, float]] = {}  # files that make trouble: not before, pause
+        self._messages_said: set[str] = set()
 
     # ------------------------------------------------------------ again and again
-    def run(self, *, poll: float) -> Iterator[Handled]:
+    def run(self, *, poll: float) -> Iterator[FileResult]:
         """Until `stop` is set. What keeps it from judging is waited for, with growing pauses."""
         pause, trouble = 0.0, ""
         while not self.stop.is_set():
             try:
-                for handled in self.round():
+                for result in self.round():
                     pause, trouble = 0.0, ""
-                    yield handled
-            except NotNow as error:
-                pause = _longer(pause)
+                    yield result
+            except TemporarilyUnavailable as error:
+                pause = _next_pause(pause)
                 if str(error) != trouble:
                     trouble = str(error)
                     self.say(
@@ -204,60 +209,60 @@ class Watcher:
                 pause, trouble = 0.0, ""
             self.stop.wait(max(poll, pause))
 
-    def once(self) -> Iterator[Handled]:
-        """What is complete now. Raises `NotNow` when the rest must wait.
+    def once(self) -> Iterator[FileResult]:
+        """What is complete now. Raises `TemporarilyUnavailable` when the rest must wait.
 
         How long a file has not changed is told by the clock of its folder here, as there was no earlier look.
         """
         self._is_once = True
-        self._take_back_what_changed()
-        self.looked_at()
+        self._restore_changed()
+        self.complete_files()
         self.stop.wait(self.watch.settle)
         yield from self.round()
 
-    def round(self) -> Iterator[Handled]:
+    def round(self) -> Iterator[FileResult]:
         """One look at the folder, and every file that is complete and was not handled yet."""
         _renew_connection()
-        self._take_back_what_changed()
-        complete = self.looked_at()
-        waiting = [(path, looks) for path, looks in complete.items() if self._is_due(path, looks)]
+        self._restore_changed()
+        complete = self.complete_files()
+        waiting = [(path, stat) for path, stat in complete.items() if self._is_due(path, stat)]
         asked = False
-        for path, looks in waiting:
+        for path, stat in waiting:
             if self.stop.is_set():
                 return
-            if self._is_marked(path, looks):
-                self._over[path] = looks
+            if self._is_marked(path, stat):
+                self._finished[path] = stat
                 continue
             if not asked:
                 _require_worker()
                 asked = True
-            with acting("command"), _trouble_that_passes():
-                handled = self._handle(path, looks)
-            if handled:
-                yield handled
+            with acting("command"), _as_temporary():
+                result = self._process(path, stat)
+            if result:
+                yield result
 
-    def looked_at(self) -> dict[str, Looks]:
+    def complete_files(self) -> dict[str, FileStat]:
         """The complete files, the oldest first."""
         listing = self._listing()
-        self._over = {path: looks for path, looks in self._over.items() if path in listing}
-        self._later = {path: later for path, later in self._later.items() if path in listing}
-        self._incomplete = {path: looks for path, looks in self._incomplete.items() if path in listing}
-        return {path: listing[path] for path in self._settling.look(listing, now=time.monotonic())}
+        self._finished = {path: stat for path, stat in self._finished.items() if path in listing}
+        self._retries = {path: later for path, later in self._retries.items() if path in listing}
+        self._incomplete = {path: stat for path, stat in self._incomplete.items() if path in listing}
+        return {path: listing[path] for path in self._stability.look(listing, now=time.monotonic())}
 
     def left(self) -> list[str]:
         """Files that are there and not handled: incomplete, or in trouble."""
-        return [path for path, looks in self._listing().items() if self._over.get(path) != looks]
+        return [path for path, stat in self._listing().items() if self._finished.get(path) != stat]
 
-    def _is_due(self, path: str, looks: Looks) -> bool:
-        if self._incomplete.get(path) == looks and self._age(path, looks) < self.watch.patience:
+    def _is_due(self, path: str, stat: FileStat) -> bool:
+        if self._incomplete.get(path) == stat and self._age(path, stat) < self.watch.patience:
             return False
-        return self._over.get(path) != looks and self._later.get(path, (0.0, 0.0))[0] <= time.monotonic()
+        return self._finished.get(path) != stat and self._retries.get(path, (0.0, 0.0))[0] <= time.monotonic()
 
     # ------------------------------------------------------------ what is there
-    def _listing(self) -> dict[str, Looks]:
+    def _listing(self) -> dict[str, FileStat]:
         """Every image by its path below the folder. Links, hidden files and our own folders are left out."""
-        found: dict[str, Looks] = {}
-        others: dict[str, Looks] = {}
+        found: dict[str, FileStat] = {}
+        others: dict[str, FileStat] = {}
         own = {self.watch.done_folder, self.watch.failed_folder}
         folders = [self.watch.folder]
         while folders:
@@ -267,7 +272,7 @@ class Watcher:
                     listed = list(entries)
             except OSError as error:
                 if folder == self.watch.folder:
-                    raise NotNow(f"The folder {folder} cannot be read ({error.strerror}).") from error
+                    raise TemporarilyUnavailable(f"The folder {folder} cannot be read ({error.strerror}).") from error
                 self._tell(f"The folder {folder} cannot be read ({error.strerror}); it is looked at again.")
                 continue
             for entry in listed:
@@ -276,31 +281,33 @@ class Watcher:
                     if is_hidden(entry.name) or Path(entry.path) in own:
                         continue
                     if entry.is_symlink():
-                        self._tell(f"Links are left alone: {_shown(path)}.", kind="link")
+                        self._tell(f"Links are left alone: {_printable(path)}.", kind="link")
                     elif entry.is_dir():
                         if self.watch.recursive:
                             folders.append(Path(entry.path))
                         else:
-                            sentence = f"Folders in the folder are left alone ({_shown(path)}); --recursive looks in."
+                            sentence = (
+                                f"Folders in the folder are left alone ({_printable(path)}); --recursive looks in."
+                            )
                             self._tell(sentence, kind="folder")
                     elif entry.is_file():
-                        looks = Looks.of(entry.stat(follow_symlinks=False))
-                        (found if self._is_ours(path, looks) else others)[path] = looks
+                        stat = FileStat.of(entry.stat(follow_symlinks=False))
+                        (found if self._is_image_file(path, stat) else others)[path] = stat
                 except FileNotFoundError:
                     continue  # it vanished meanwhile
                 except OSError as error:  # a share does that for moments
-                    self._tell(f"{_shown(path)} cannot be looked at ({error.strerror}); it is looked at again.")
-        self._no_images = {path: looks for path, looks in self._no_images.items() if others.get(path) == looks}
+                    self._tell(f"{_printable(path)} cannot be looked at ({error.strerror}); it is looked at again.")
+        self._not_images = {path: stat for path, stat in self._not_images.items() if others.get(path) == stat}
         return found
 
-    def _is_ours(self, path: str, looks: Looks) -> bool:
+    def _is_image_file(self, path: str, stat: FileStat) -> bool:
         """Whether a file is an image by its content, or claims to be one by its name."""
         name = Path(path).name
         if is_unfinished(name) or name.endswith(_SIDECAR):
             return False
         if format_in_name(name):
             return True
-        if self._no_images.get(path) == looks or looks.size == 0:
+        if self._not_images.get(path) == stat or stat.size == 0:
             return False
         try:
             if is_image(name, read_head(self.watch.folder / path)):
@@ -308,29 +315,29 @@ class Watcher:
         except FileNotFoundError:
             return False
         except OSError as error:
-            self._tell(f"{_shown(path)} cannot be read ({error.strerror}); it is looked at again.")
+            self._tell(f"{_printable(path)} cannot be read ({error.strerror}); it is looked at again.")
             return False
-        self._no_images[path] = looks
+        self._not_images[path] = stat
         kind = Path(name).suffix.lower()
-        which = f"named like *{_shown(kind)}" if kind else "without an extension"
+        which = f"named like *{_printable(kind)}" if kind else "without an extension"
         self._tell(f"Files {which} are left alone where they are neither PNG nor JPEG.")
         return False
 
     def _tell(self, sentence: str, *, kind: str = "") -> None:
         """Say something once; of a kind, the first only."""
-        if (kind or sentence) not in self._told:
-            self._told.add(kind or sentence)
+        if (kind or sentence) not in self._messages_said:
+            self._messages_said.add(kind or sentence)
             self.say(sentence)
 
-    def _age(self, path: str, looks: Looks) -> float:
+    def _age(self, path: str, stat: FileStat) -> float:
         """Seconds since a file has changed, as far as they were counted here."""
-        counted = self._settling.unchanged_for(path, now=time.monotonic())
-        return max(counted, time.time() - looks.mtime_ns / 1e9) if self._is_once else counted
+        counted = self._stability.unchanged_for(path, now=time.monotonic())
+        return max(counted, time.time() - stat.mtime_ns / 1e9) if self._is_once else counted
 
-    def _take_back_what_changed(self) -> None:
+    def _restore_changed(self) -> None:
         """Refused files that somebody went on to write are put back where they came from, as new ones."""
         began = time.monotonic()
-        if self.watch.after != "move" or began < self._failed_due:
+        if self.watch.after != "move" or began < self._failed_check_due:
             return
         failed = self.watch.failed_folder
         notes: list[Path] = []
@@ -339,66 +346,70 @@ class Watcher:
         for note in notes:
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 refused = note.with_suffix("")
-                told = _PUT_HERE.search(note.read_text("utf-8"))
-                looks = Looks.of(refused.lstat())
+                told = _REFUSED_AS.search(note.read_text("utf-8"))
+                stat = FileStat.of(refused.lstat())
                 source = self.watch.folder / refused.relative_to(failed)
-                if not told or looks == Looks(int(told[1]), int(told[2])) or os.path.lexists(source):
+                if not told or stat == FileStat(int(told[1]), int(told[2])) or os.path.lexists(source):
                     continue
                 source.parent.mkdir(parents=True, exist_ok=True)
                 _move(refused, source)
                 note.unlink(missing_ok=True)
                 self.say(
-                    f"{_shown(str(refused.relative_to(failed)))} has changed since it was refused; looked at again."
+                    f"{_printable(str(refused.relative_to(failed)))} has changed since it was refused; looked at again."
                 )
         ended = time.monotonic()
-        self._failed_due = ended + max(_FAILED_PAUSE, 20 * (ended - began))  # a slow share is not kept busy by it
+        self._failed_check_due = ended + max(
+            _FAILED_INTERVAL, 20 * (ended - began)
+        )  # a slow share is not kept busy by it
 
     # ------------------------------------------------------------ judging
-    def _handle(self, path: str, looks: Looks) -> Handled | None:
+    def _process(self, path: str, stat: FileStat) -> FileResult | None:
         """Have one file judged and put it away. None when it is gone, or not complete after all."""
         name = Path(path).name
         data = b""
         try:
             data, seen = read_file(self.watch.folder / path)
-            if Looks.of(seen) != looks or len(data) != looks.size:
+            if FileStat.of(seen) != stat or len(data) != stat.size:
                 return None
-            if self._is_still_written(path, looks, data):
+            if self._is_still_written(path, stat, data):
                 return None
-            key = self._key(path, looks, data)
+            key = self._key(path, stat, data)
             known = _record_of(key, self.watch.actor)
-            record = known or self._judged(name, data, key)
+            record = known or self._inspect(name, data, key)
         except FileUnreadable as error:
             return self._try_later(path, error)
         except UserError as error:
             if isinstance(error, ImageRejected):
-                if not data or isinstance(error, Misnamed):  # else upload validation told so
-                    report_refusal(filename=name, size=looks.size, refusal=error, actor=self.watch.actor)
-            elif error.code not in _OF_THE_IMAGE:
-                raise NotNow(error.detail) from error
-            refused = Handled(path, "refused", {"code": error.code, "detail": error.detail})
-            return self._put_away(refused, looks, self._key(path, looks, data))
-        return self._put_away(Handled(path, "again" if known else "inspected", _said_of(record)), looks, key)
+                if not data or isinstance(error, InvalidFileName):  # else upload validation told so
+                    report_refusal(filename=name, size=stat.size, refusal=error, actor=self.watch.actor)
+            elif error.code not in _IMAGE_ERRORS:
+                raise TemporarilyUnavailable(error.detail) from error
+            refused = FileResult(path, "refused", {"code": error.code, "detail": error.detail})
+            return self._put_away(refused, stat, self._key(path, stat, data))
+        return self._put_away(FileResult(path, "again" if known else "inspected", _said_of(record)), stat, key)
 
-    def _is_still_written(self, path: str, looks: Looks, data: bytes) -> bool:
+    def _is_still_written(self, path: str, stat: FileStat, data: bytes) -> bool:
         """Whether a young file is no image yet. Nothing is kept of that: it is no refusal."""
-        if self._age(path, looks) >= self.watch.patience:
+        if self._age(path, stat) >= self.watch.patience:
             return False
         try:
             inspect_upload(data, path, upload_limits())
         except ImageRejected as refusal:
-            if refusal.code not in _NOT_COMPLETE:
+            if refusal.code not in _INCOMPLETE_ERRORS:
                 return False
             if path not in self._incomplete:
-                self.say(f"{_shown(path)} is not complete yet; refused if it stays so for {self.watch.patience:g} s.")
-            self._incomplete[path] = looks
+                self.say(
+                    f"{_printable(path)} is not complete yet; refused if it stays so for {self.watch.patience:g} s."
+                )
+            self._incomplete[path] = stat
             return True
         return False
 
-    def _key(self, path: str, looks: Looks, data: bytes) -> str:
+    def _key(self, path: str, stat: FileStat, data: bytes) -> str:
         sha256 = hashlib.sha256(data).hexdigest()
-        return identity(station=self.watch.station, path=path, looks=looks, sha256=sha256)
+        return identity(station=self.watch.station, path=path, stat=stat, sha256=sha256)
 
-    def _judged(self, name: str, data: bytes, key: str) -> Inspection:
+    def _inspect(self, name: str, data: bytes, key: str) -> Inspection:
         return inspect_image(
             data=data,
             filename=name,
@@ -409,66 +420,66 @@ class Watcher:
             idempotency_key=key,
         )
 
-    def _try_later(self, path: str, error: UserError) -> Handled | None:
+    def _try_later(self, path: str, error: UserError) -> FileResult | None:
         if isinstance(error.__cause__, FileNotFoundError):
             return None  # somebody took it away, perhaps another watcher
-        unreadable = Handled(path, "unreadable", {"code": error.code, "detail": error.detail})
+        unreadable = FileResult(path, "unreadable", {"code": error.code, "detail": error.detail})
         return unreadable if self._postpone(path) else None
 
     def _postpone(self, path: str) -> bool:
         """Try a file again after a pause, longer each time. Whether this is the first time."""
-        first = path not in self._later
-        pause = _longer(self._later.get(path, (0.0, 0.0))[1])
-        self._later[path] = (time.monotonic() + pause, pause)
+        first = path not in self._retries
+        pause = _next_pause(self._retries.get(path, (0.0, 0.0))[1])
+        self._retries[path] = (time.monotonic() + pause, pause)
         return first
 
     # ------------------------------------------------------------ putting away
-    def _put_away(self, handled: Handled, looks: Looks, key: str) -> Handled | None:
+    def _put_away(self, result: FileResult, stat: FileStat, key: str) -> FileResult | None:
         """Move or mark what was handled. When that fails, the file is met again, and so is its record."""
-        source = self.watch.folder / handled.path
+        source = self.watch.folder / result.path
         try:
-            if Looks.of(source.lstat()) != looks:
-                return handled  # written anew meanwhile: another part, which is inspected when it is complete
+            if FileStat.of(source.lstat()) != stat:
+                return result  # written anew meanwhile: another part, which is inspected when it is complete
             if self.watch.after == "move":
-                target = self._target(handled, key)
+                target = self._target(result, key)
                 note = target.with_name(f"{target.name}.txt")
-                if handled.status == "refused":
-                    _write(note, _note(handled, looks))
+                if result.status == "refused":
+                    _write(note, _note(result, stat))
                 is_copy = _move(source, target)
-                if is_copy and handled.status == "refused":  # another file system may keep times less exactly
-                    _write(note, _note(handled, Looks.of(target.lstat())))
-                return Handled(handled.path, handled.status, handled.says, now_at=str(target))
+                if is_copy and result.status == "refused":  # another file system may keep times less exactly
+                    _write(note, _note(result, FileStat.of(target.lstat())))
+                return FileResult(result.path, result.status, result.details, now_at=str(target))
             if self.watch.after == "mark":
-                says = {"size": looks.size, "mtime_ns": looks.mtime_ns, "status": handled.status, **handled.says}
-                _write(source.with_name(source.name + _SIDECAR), json.dumps(says, indent=1) + "\n")
+                details = {"size": stat.size, "mtime_ns": stat.mtime_ns, "status": result.status, **result.details}
+                _write(source.with_name(source.name + _SIDECAR), json.dumps(details, indent=1) + "\n")
         except FileNotFoundError:
-            return handled  # another watcher put it away
+            return result  # another watcher put it away
         except OSError as error:
-            self._tell(f"{_shown(handled.path)} cannot be put away ({error.strerror}); tried again.")
-            return handled if self._postpone(handled.path) else None
-        self._over[handled.path] = looks
-        return handled
+            self._tell(f"{_printable(result.path)} cannot be put away ({error.strerror}); tried again.")
+            return result if self._postpone(result.path) else None
+        self._finished[result.path] = stat
+        return result
 
-    def _target(self, handled: Handled, key: str) -> Path:
+    def _target(self, result: FileResult, key: str) -> Path:
         """Where it goes; beside a file of the same name that went before, under a name that only it has."""
-        refused = handled.status == "refused"
-        target = (self.watch.failed_folder if refused else self.watch.done_folder) / handled.path
+        refused = result.status == "refused"
+        target = (self.watch.failed_folder if refused else self.watch.done_folder) / result.path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not os.path.lexists(target):
             return target
         return target.with_name(f"{target.stem}-{key[-16:]}{target.suffix}")
 
-    def _is_marked(self, path: str, looks: Looks) -> bool:
+    def _is_marked(self, path: str, stat: FileStat) -> bool:
         if self.watch.after != "mark":
             return False
         try:
             said = json.loads((self.watch.folder / f"{path}{_SIDECAR}").read_text("utf-8"))
-            return (said["size"], said["mtime_ns"]) == (looks.size, looks.mtime_ns)
+            return (said["size"], said["mtime_ns"]) == (stat.size, stat.mtime_ns)
         except (OSError, ValueError, KeyError, TypeError):
             return False  # none that tells: the database knows
 
 
-def _longer(pause: float) -> float:
+def _next_pause(pause: float) -> float:
     return min(_MAX_PAUSE_SECONDS, max(1.0, pause * 2))
 
 
@@ -482,15 +493,15 @@ def _require_worker() -> None:
     """So that images do not pile up as requests that nobody answered, while nobody is there."""
     if not any(INFERENCE in queues for queues in broker.live_workers().values()):
         reason = "No worker judges images" if broker.is_reachable() else "The broker does not answer"
-        raise NotNow(f"{reason} (make run starts both).")
+        raise TemporarilyUnavailable(f"{reason} (make run starts both).")
 
 
 @contextlib.contextmanager
-def _trouble_that_passes() -> Iterator[None]:
+def _as_temporary() -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError) as error:
-        raise NotNow("The database does not answer.") from error
+        raise TemporarilyUnavailable("The database does not answer.") from error
 
 
 def _record_of(key: str, actor: Actor) -> Inspection | None:
@@ -513,11 +524,11 @@ def _said_of(record: Inspection) -> dict[str, Any]:
     }
 
 
-def _note(handled: Handled, looks: Looks) -> str:
+def _note(result: FileResult, stat: FileStat) -> str:
     """What lies beside a refused file, for people; the last line is read again."""
     return (
-        "{code}: {detail}\n".format(**handled.says)
-        + f"As refused: {looks.size} bytes, time of change {looks.mtime_ns} ns. If the file changes here, it is put "
+        "{code}: {detail}\n".format(**result.details)
+        + f"As refused: {stat.size} bytes, time of change {stat.mtime_ns} ns. If the file changes here, it is put "
         "back and looked at again.\n"
     )
 

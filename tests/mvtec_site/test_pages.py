@@ -498,7 +498,12 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     monkeypatch.setattr("inspection.line.pages._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))
     cache.clear()
     found = pages.today(deployment_of(record))
-    assert (found.share, found.usual.shares, found.usual.shares_of, found.unusual) == (15.0, (1.0, 5.0), 5, "more")
+    assert (found.share, found.baseline.shares, found.baseline.shares_of, found.deviation) == (
+        15.0,
+        (1.0, 5.0),
+        5,
+        "more",
+    )
     page = signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     assert "more than normal" in page
     assert "<strong>4</strong> not comparable" in page
@@ -506,7 +511,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     assert "defective</a>, says the model," in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0, 0)
-    assert pages.today(deployment_of(record)).unusual == "fewer"
+    assert pages.today(deployment_of(record)).deviation == "fewer"
 
 
 def test_drift_of_the_scores_against_the_days_before(
@@ -519,7 +524,7 @@ def test_drift_of_the_scores_against_the_days_before(
     monkeypatch.setattr("inspection.line.pages._scores", lambda _, of: scores.get((day - of).days, []))
     cache.clear()
     found = pages.today(deployment_of(record))
-    assert (found.score, found.usual.scores, found.usual.scores_of, found.drift) == (34.5, (36.0, 40.0), 3, "")
+    assert (found.score, found.baseline.scores, found.baseline.scores_of, found.drift) == (34.5, (36.0, 40.0), 3, "")
     assert "drift: none" in signed_in.get(reverse("line-today"), headers=at("/")).content.decode()
     scores[0] = [score + 20 for score in scores[0]]
     assert pages.today(deployment_of(record)).drift == "higher"
@@ -549,7 +554,7 @@ def test_parts_asked_for_from_an_odd_address(signed_in: Client, record: Inspecti
 
 def test_the_time_of_an_image_is_the_workers_median(signed_in: Client, record: Inspection) -> None:
     took = sum(value for step, value in record.timings.items() if step.endswith("_ms"))
-    assert pages.usual_time(record.model_version) == pytest.approx(took)
+    assert pages.median_time(record.model_version) == pytest.approx(took)
     assert f"p50 <strong>{took:.0f} ms</strong>" in signed_in.get("/").content.decode()
 
 

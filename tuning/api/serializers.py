@@ -9,9 +9,9 @@ from inspection.models import Inspection, Review
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.models import Deployment, Threshold
 from tuning.models import RescoringRun
-from tuning.what_if.selectors import MOST_BINS
+from tuning.what_if.selectors import MAX_BINS
 
-_DEAREST = 1e12
+_MAX_COST = 1e12
 
 
 def _score(text: str) -> FiniteField:
@@ -25,13 +25,13 @@ class WhatIfInput(serializers.Serializer):
     threshold = _score("of the model version's own scores; default: the one in force")
     compare = serializers.BooleanField(required=False, default=False, help_text="tell the same of the one in force")
     cost_false_reject = serializers.FloatField(
-        required=False, allow_null=True, default=None, min_value=0, max_value=_DEAREST, help_text="of a good part"
+        required=False, allow_null=True, default=None, min_value=0, max_value=_MAX_COST, help_text="of a good part"
     )
     cost_escape = serializers.FloatField(
-        required=False, allow_null=True, default=None, min_value=0, max_value=_DEAREST, help_text="in the same unit"
+        required=False, allow_null=True, default=None, min_value=0, max_value=_MAX_COST, help_text="in the same unit"
     )
     bins = serializers.IntegerField(
-        required=False, default=0, min_value=0, max_value=MOST_BINS, help_text="of the curve, about; 0: none"
+        required=False, default=0, min_value=0, max_value=MAX_BINS, help_text="of the curve, about; 0: none"
     )
     curve_from = _score("score at which the curve begins; default: the lowest")
     curve_to = _score("score at which it ends; default: the highest")

@@ -26,9 +26,9 @@ from modelzoo.selectors import threshold_in_force
 from tuning.what_if.estimates import DEFECTIVE, GOOD, STRATA, Costs
 from tuning.what_if.selectors import what_if
 
-MOST = 20_000  # inspections that are looked at, so that a move of the slider answers within 100 ms
+MAX_INSPECTIONS = 20_000  # inspections that are looked at, so that a move of the slider answers within 100 ms
 DAYS = (1, 7, 30, 90, 365)
-LEAST_REVIEWED = 10  # of a kind: a headline figure of fewer would be taken for more than it is
+MIN_REVIEWED = 10  # of a kind: a headline figure of fewer would be taken for more than it is
 _BINS = 80
 _SHOWN = 3.0  # times the threshold in force: what lies beyond is drawn at the edge
 _STEPS = 200  # of the arrow keys across the chart
@@ -174,10 +174,10 @@ def preview(version: ModelVersion, asked: Asked, *, whole: bool) -> dict[str, An
 
 
 def _since(version: ModelVersion, days: int) -> tuple[datetime, bool]:
-    """When the period begins, and whether it was cut short because there are more than `MOST` inspections in it."""
+    """When the period begins, and whether it was cut short: all of it would be more than `MAX_INSPECTIONS`."""
     since = timezone.now() - timedelta(days=days)
     newest = Inspection.objects.filter(model_version=version).order_by("-created_at", "-id")
-    oldest = newest.values_list("created_at", flat=True)[MOST - 1 : MOST].first()
+    oldest = newest.values_list("created_at", flat=True)[MAX_INSPECTIONS - 1 : MAX_INSPECTIONS].first()
     return (oldest, True) if oldest and oldest > since else (since, False)
 
 
@@ -349,26 +349,26 @@ def _figure(words: str, pair: Sequence[dict[str, Any] | None], text: Any, lack: 
 def _lacks(found: dict[str, Any], truths: Sequence[str]) -> str:
     """Which reviews a figure about parts that are truly so lacks; empty where there are enough.
 
-    It takes `LEAST_REVIEWED` parts that people called so. Besides, the reviewed parts of each verdict stand for all
+    It takes `MIN_REVIEWED` parts that people called so. Besides, the reviewed parts of each verdict stand for all
     parts of that verdict, so that of each verdict as many must have been looked at, or all where there are fewer.
     """
     if few := _few_reviews(found, truths):
         return few
     for row in found["coverage"]:
-        if row["recorded"] in STRATA and row["reviewed"] < min(LEAST_REVIEWED, row["total"]):
-            least = min(LEAST_REVIEWED, row["total"])
+        if row["recorded"] in STRATA and row["reviewed"] < min(MIN_REVIEWED, row["total"]):
+            least = min(MIN_REVIEWED, row["total"])
             called = f"reviewed of the parts that the model called {row['recorded']}"
             return f"needs at least {least} {called} ({row['reviewed']} so far)"
     return ""
 
 
 def _few_reviews(found: dict[str, Any], truths: Sequence[str]) -> str:
-    """The first kind of part that fewer than `LEAST_REVIEWED` reviews called so; empty where there are enough."""
+    """The first kind of part that fewer than `MIN_REVIEWED` reviews called so; empty where there are enough."""
     confusion = found["asked"]["reviewed"]["confusion"]
     reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
     for truth in truths:
-        if reviewed[truth] < LEAST_REVIEWED:
-            return f"needs at least {LEAST_REVIEWED} reviewed {truth} parts ({reviewed[truth]} so far)"
+        if reviewed[truth] < MIN_REVIEWED:
+            return f"needs at least {MIN_REVIEWED} reviewed {truth} parts ({reviewed[truth]} so far)"
     return ""
 
 

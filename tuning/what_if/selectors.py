@@ -29,9 +29,9 @@ from modelzoo.selectors import threshold_in_force
 from tuning.what_if import estimates
 from tuning.what_if.estimates import DEFECTIVE, GOOD, Costs, Estimate, Seen
 
-_NARROWEST = 2.0**-100  # of the bins of a curve: scores divided by it stay finite
+_MIN_BIN_WIDTH = 2.0**-100  # of the bins of a curve: scores divided by it stay finite
 NEAREST = 10  # records shown on each side of the threshold
-MOST_BINS = 500
+MAX_BINS = 500
 _ODD = "not_comparable"
 
 
@@ -403,8 +403,8 @@ def _power_of_two(low: float, high: float, bins: int) -> float:
     """The smallest one of which `bins` reach from the one to the other; where they are one, a small part of it."""
     mantissa, exponent = math.frexp(high / bins - low / bins)
     if mantissa == 0:
-        return max(_NARROWEST, math.ldexp(1.0, math.frexp(high or 1.0)[1] - 8))
-    return max(_NARROWEST, math.ldexp(1.0, exponent - (mantissa == 0.5)))
+        return max(_MIN_BIN_WIDTH, math.ldexp(1.0, math.frexp(high or 1.0)[1] - 8))
+    return max(_MIN_BIN_WIDTH, math.ldexp(1.0, exponent - (mantissa == 0.5)))
 
 
 # ---------------------------------------------------------------- thresholds that suggest themselves

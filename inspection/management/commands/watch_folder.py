@@ -19,7 +19,7 @@ from django.contrib.auth.models import User
 from common.commands import ProductCommand
 from common.errors import UserError
 from common.rights import Right, require
-from inspection.watching.services import PART_FIELDS, Handled, NotNow, Watch, Watcher
+from inspection.watching.services import PART_FIELDS, FileResult, TemporarilyUnavailable, Watch, Watcher
 from modelzoo.selectors import NoModelLoaded, deployment_in_force
 
 
@@ -66,15 +66,15 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         watcher = Watcher(_watch(options), self.say)
-        with _until_told(watcher.stop):
+        with _until_signalled(watcher.stop):
             if options["once"]:
                 self._once(watcher, as_json=options["json"])
                 return
             self.say(f"Watching {watcher.watch.folder} for {watcher.watch.station}.")
-            for handled in watcher.run(poll=options["poll"]):
-                self.say(_sentence(handled))
+            for result in watcher.run(poll=options["poll"]):
+                self.say(_sentence(result))
                 if options["json"]:
-                    self.stdout.write(json.dumps(handled.document))
+                    self.stdout.write(json.dumps(result.document))
                     self.stdout.flush()
             self.say("Stopped.")
 
@@ -82,10 +82,10 @@ class Command(ProductCommand):
         files: list[dict[str, Any]] = []
         trouble = ""
         try:
-            for handled in watcher.once():
-                files.append(handled.document)
-                self.say(_sentence(handled))
-        except NotNow as error:
+            for result in watcher.once():
+                files.append(result.document)
+                self.say(_sentence(result))
+        except TemporarilyUnavailable as error:
             trouble = str(error)
         statuses = Counter(file["status"] for file in files)
         outcomes = Counter(file["outcome"] for file in files if "outcome" in file)
@@ -152,21 +152,21 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     return pattern
 
 
-def _sentence(handled: Handled) -> str:
-    document = handled.document
+def _sentence(result: FileResult) -> str:
+    document = result.document
     if "code" in document:
-        said = f"{handled.status}: {document['detail']}"
+        said = f"{result.status}: {document['detail']}"
     else:
         score = "" if document["score"] is None else f", score {document['score']:.6g}"
         said = f"{document['outcome'].replace('_', ' ')}{score}, inspection {document['inspection_id']}"
-        if handled.status == "again":
+        if result.status == "again":
             said += " (recorded before)"
     where = f" -> {document['now_at']}" if document["now_at"] else ""
     return f"{document['file']}: {said}{where}"
 
 
 @contextlib.contextmanager
-def _until_told(stop: threading.Event) -> Iterator[None]:
+def _until_signalled(stop: threading.Event) -> Iterator[None]:
     """SIGTERM and Ctrl-C end it after the file in hand; a second Ctrl-C at once."""
     before: dict[int, Any] = {}
 

@@ -23,7 +23,7 @@ from common.api.pagination import Page, read_page
 from common.errors import UserError
 from common.rights import Forbidden
 from inspection.benchmarks.synthetic import generate
-from inspection.history import exports, selectors
+from inspection.history import exports, filter_values, selectors
 from inspection.history import filters as history
 from inspection.history.exports import COLUMNS, export_inspections
 from inspection.history.filter_values import SEARCHED
@@ -141,7 +141,7 @@ def test_every_combination_of_filters_means_what_it_says(records: list[Inspectio
 
 
 def test_a_search_that_finds_many_means_the_same(records: list[Inspection], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "_SEARCH_NAMED", 3)
+    monkeypatch.setattr(filter_values, "_MAX_SEARCH_IDS", 3)
     for text in ("SN", records[0].lot, "east-1-", "none"):
         filters = parse_filters({"search": text})
         assert [row.pk for row in selectors.matching_keys(filters)] == chosen(records, {"search": text})

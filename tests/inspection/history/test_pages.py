@@ -21,7 +21,7 @@ from inspection.benchmarks.synthetic import generate
 from inspection.history import figures, pages
 from inspection.history import views as page
 from inspection.history.exports import FORMS
-from inspection.history.services import VIEWS_MOST
+from inspection.history.services import MAX_VIEWS
 from inspection.models import Inspection, InspectionRequest, Review, SavedView
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.models import Deployment, ModelVersion
@@ -430,7 +430,7 @@ def test_what_cannot_be_kept(signed_in: Client, user: User, name: str, query: st
 
 def test_a_person_has_so_many_views_and_sees_no_others(signed_in: Client, user: User, operator: User) -> None:
     SavedView.objects.bulk_create(
-        SavedView(owner=user, name=str(number), query="outcome=good") for number in range(VIEWS_MOST)
+        SavedView(owner=user, name=str(number), query="outcome=good") for number in range(MAX_VIEWS)
     )
     assert signed_in.post("/inspections/views?outcome=good", {"name": "one more"}).status_code == 409
     foreign = SavedView.objects.first()
@@ -438,7 +438,7 @@ def test_a_person_has_so_many_views_and_sees_no_others(signed_in: Client, user: 
     other = client_of(operator)
     assert f"views/{foreign.pk}/delete" not in text(other.get("/inspections/"))
     assert other.post(f"/inspections/views/{foreign.pk}/delete").status_code == 404
-    assert SavedView.objects.count() == VIEWS_MOST
+    assert SavedView.objects.count() == MAX_VIEWS
     assert other.post("/inspections/views?outcome=good", {"name": "1"}).status_code == 302
 
 
@@ -554,7 +554,7 @@ def test_scores_of_one_threshold_are_not_divided(records: list[Inspection]) -> N
 def test_no_more_are_counted_than_can_be_at_once(
     signed_in: Client, records: list[Inspection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figures, "COUNTED_MOST", 20)
+    monkeypatch.setattr(figures, "MAX_COUNTED", 20)
     found = figures.figures_of(pages.read_filters(QueryDict(""))[0])
     assert (found.total, found.more) == (20, True)
     answer = re.sub(r"\s+", " ", text(signed_in.get("/inspections/figures")))

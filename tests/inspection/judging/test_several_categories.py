@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 
 from inspection.models import BatchRun, Inspection, InspectionRequest
-from inspection.watching.services import NotNow, Watch, Watcher
+from inspection.watching.services import TemporarilyUnavailable, Watch, Watcher
 from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
 from modelzoo.services import set_default_category
@@ -99,12 +99,12 @@ def test_the_watcher_waits_and_the_commands_refuse(
         call_command("inspect", str(image))
     # A second category may be loaded while a watcher runs: its files are no refused ones.
     watcher = Watcher(Watch(folder=image.parent, station="S1", settle=0.0), lambda _: None)
-    with pytest.raises(NotNow, match="disc, ring"):
+    with pytest.raises(TemporarilyUnavailable, match="disc, ring"):
         list(watcher.once())
     assert image.exists()
     assert not Inspection.objects.exists()
     set_default_category(category=Category.objects.get(name="disc"), reason="line 1", actor=None)
-    assert [handled.status for handled in watcher.once()] == ["inspected"]
+    assert [result.status for result in watcher.once()] == ["inspected"]
     assert Inspection.objects.get().category.name == "disc"
 
 

@@ -184,7 +184,7 @@ def test_nothing_similar_is_said_where_nothing_is(
     record = judge(version, 1)
     for seed in range(4, 8):
         judge(version, seed, defective=False)
-    assert all(case.likeness >= similar.LIKENESS_LEAST for case in similar.similar(record))
+    assert all(case.likeness >= similar.MIN_LIKENESS for case in similar.similar(record))
     monkeypatch.setattr(similar, "LIKENESS_LEAST", 1.01)
     assert similar.similar(record) == []
     page = signed_in.get(address(record, "inspection-similar")).content.decode()

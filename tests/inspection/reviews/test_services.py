@@ -23,7 +23,7 @@ from inspection.judging import documents, selectors, services
 from inspection.models import Inspection, Review, Standing
 from inspection.reviews import agreement
 from inspection.reviews.services import (
-    AT_ONCE_MOST,
+    MAX_REVIEWS_AT_ONCE,
     Outdated,
     effective_reviews,
     record_review,
@@ -332,7 +332,9 @@ def test_how_many_records_can_be_reviewed_at_once(version: ModelVersion, operato
         record_reviews(inspections=[], verdict="good", actor=operator)
     assert refusal.value.code == "no_records"
     with pytest.raises(UserError) as refusal:
-        record_reviews(inspections=[Inspection() for _ in range(AT_ONCE_MOST + 1)], verdict="good", actor=operator)
+        record_reviews(
+            inspections=[Inspection() for _ in range(MAX_REVIEWS_AT_ONCE + 1)], verdict="good", actor=operator
+        )
     assert refusal.value.code == "too_many_records"
     with pytest.raises(Forbidden):
         record_reviews(inspections=[inspect(version)], verdict="good", actor=auditor)

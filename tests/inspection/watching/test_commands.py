@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from inspection.models import Inspection
-from inspection.watching.services import Handled, Watcher
+from inspection.watching.services import FileResult, Watcher
 from jobs import broker
 from tests import parts
 
@@ -91,7 +91,7 @@ def test_it_runs_until_it_is_told_to_stop(
     before = signal.getsignal(signal.SIGTERM)
     real = Watcher._put_away
 
-    def terminated(self: Watcher, *args: Any) -> Handled | None:
+    def terminated(self: Watcher, *args: Any) -> FileResult | None:
         told = signal.getsignal(signal.SIGTERM)  # a real signal ends a real process in tests/stack/test_watch.py
         assert callable(told)
         told(signal.SIGTERM, None)

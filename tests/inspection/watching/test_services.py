@@ -22,7 +22,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from inspection.models import Inspection, InspectionRequest
 from inspection.watching import services
-from inspection.watching.services import Handled, Looks, NotNow, Settling, Watch, Watcher, identity, part_of
+from inspection.watching.services import (
+    FileResult,
+    FileStat,
+    StabilityTracker,
+    TemporarilyUnavailable,
+    Watch,
+    Watcher,
+    identity,
+    part_of,
+)
 from jobs import broker
 from modelzoo.loading import scoring
 from records.assets.storage import StorageFailed
@@ -41,17 +50,17 @@ class GrowingFiles(RuleBasedStateMachine):
     @initialize(settle=st.sampled_from([0.0, 1.0, 2.5]), patience=st.sampled_from([0.0, 5.0]))
     def begin(self, settle: float, patience: float) -> None:
         self.settle, self.patience = settle, patience
-        self.settling = Settling(settle, patience)
+        self.settling = StabilityTracker(settle, patience)
         self.now = 1000.0
-        self.files: dict[str, Looks] = {}
+        self.files: dict[str, FileStat] = {}
         self.seen_since: dict[str, float] = {}  # when somebody first looked after the last change
 
     @rule(name=names, size=st.integers(0, 3), later=st.booleans())
     def write(self, name: str, size: int, later: bool) -> None:
         before = self.files.get(name)
-        looks = Looks(size, (before.mtime_ns if before else 10**18) + later)
-        self.files[name] = looks
-        if looks != before:
+        stat = FileStat(size, (before.mtime_ns if before else 10**18) + later)
+        self.files[name] = stat
+        if stat != before:
             self.seen_since.pop(name, None)
 
     @rule(name=names)
@@ -70,8 +79,8 @@ class GrowingFiles(RuleBasedStateMachine):
             self.seen_since.setdefault(name, self.now)
         expected = {
             name
-            for name, looks in self.files.items()
-            if self.now - self.seen_since[name] >= (self.settle if looks.size else max(self.settle, self.patience))
+            for name, stat in self.files.items()
+            if self.now - self.seen_since[name] >= (self.settle if stat.size else max(self.settle, self.patience))
         }
         assert set(complete) == expected
         ages = [self.files[name].mtime_ns for name in complete]
@@ -90,17 +99,17 @@ TestGrowingFiles = GrowingFiles.TestCase
 
 
 def test_the_identity_is_of_station_path_looks_and_content() -> None:
-    looks = Looks(10, 5 * 10**9 + 7)
-    key = identity(station="A", path="x/a.png", looks=looks, sha256="0" * 64)
+    stat = FileStat(10, 5 * 10**9 + 7)
+    key = identity(station="A", path="x/a.png", stat=stat, sha256="0" * 64)
     assert re.fullmatch(r"watch-[0-9a-f]{64}", key)
-    assert key == identity(station="A", path="x/a.png", looks=Looks(10, 5 * 10**9 + 999), sha256="0" * 64)
+    assert key == identity(station="A", path="x/a.png", stat=FileStat(10, 5 * 10**9 + 999), sha256="0" * 64)
     others = [
-        identity(station="B", path="x/a.png", looks=looks, sha256="0" * 64),
-        identity(station="A", path="x/b.png", looks=looks, sha256="0" * 64),
-        identity(station="A", path="x/a.png", looks=Looks(11, looks.mtime_ns), sha256="0" * 64),
-        identity(station="A", path="x/a.png", looks=Looks(10, 6 * 10**9), sha256="0" * 64),
-        identity(station="A", path="x/a.png", looks=looks, sha256="1" * 64),
-        identity(station="Ax", path="/a.png", looks=looks, sha256="0" * 64),
+        identity(station="B", path="x/a.png", stat=stat, sha256="0" * 64),
+        identity(station="A", path="x/b.png", stat=stat, sha256="0" * 64),
+        identity(station="A", path="x/a.png", stat=FileStat(11, stat.mtime_ns), sha256="0" * 64),
+        identity(station="A", path="x/a.png", stat=FileStat(10, 6 * 10**9), sha256="0" * 64),
+        identity(station="A", path="x/a.png", stat=stat, sha256="1" * 64),
+        identity(station="Ax", path="/a.png", stat=stat, sha256="0" * 64),
     ]
     assert len({key, *others}) == 7
 
@@ -125,13 +134,13 @@ def drop(folder: Path, name: str, seed: int = 1, *, defective: bool = False, dat
     return path
 
 
-def watched(watch: Watch, said: list[str] | None = None) -> list[Handled]:
+def watched(watch: Watch, said: list[str] | None = None) -> list[FileResult]:
     """One look by a new watcher, as after a restart."""
     return list(Watcher(watch, (said if said is not None else []).append).round())
 
 
-def briefly(handled: list[Handled]) -> Inspected:
-    return [(one.path, one.status) for one in handled]
+def briefly(result: list[FileResult]) -> Inspected:
+    return [(one.path, one.status) for one in result]
 
 
 def names(folder: Path) -> list[str]:
@@ -148,14 +157,14 @@ def test_files_are_inspected_and_moved(watch: Watch, folder: Path, user: User) -
     drop(folder, "b.png", 2, defective=True)
     os.utime(folder / "a.png", (1_000_000_000, 1_000_000_000))
     watch = replace(watch, actor=user, pattern=re.compile(r"(?P<serial_number>\w+)\.png"))
-    handled = watched(watch)
-    assert briefly(handled) == [("a.png", "inspected"), ("b.png", "inspected")]
+    result = watched(watch)
+    assert briefly(result) == [("a.png", "inspected"), ("b.png", "inspected")]
     assert names(folder) == ["done/a.png", "done/b.png"]
     records = {record.filename: record for record in Inspection.objects.all()}
     assert {name: record.outcome for name, record in records.items()} == {"a.png": "good", "b.png": "defective"}
     record = records["a.png"]
     assert (record.source, record.station, record.serial_number, record.operator) == ("watcher", "S1", "a", user)
-    assert handled[0].document["inspection_id"] == str(record.pk)
+    assert result[0].document["inspection_id"] == str(record.pk)
     assert watched(watch) == []
 
 
@@ -231,7 +240,7 @@ def test_what_stays_incomplete_is_refused_in_the_end(
     clock.now += 299
     assert list(watcher.round()) == []
     clock.now += 1
-    assert [(one.path, one.says["code"]) for one in watcher.round()] == [("a.png", code)]
+    assert [(one.path, one.details["code"]) for one in watcher.round()] == [("a.png", code)]
     assert AuditEvent.objects.filter(kind="image.refused").count() == 1
 
 
@@ -371,12 +380,12 @@ def test_kept_files_are_remembered(watch: Watch, folder: Path) -> None:
 def test_two_watchers_on_one_folder(watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second comes while the first has judged and not yet moved; both see the same record."""
     drop(folder, "a.png")
-    others: list[Handled] = []
+    others: list[FileResult] = []
     real = Watcher._put_away
 
     def meanwhile(self: Watcher, *args: Any) -> Any:
         if not others:
-            others.append(Handled("", "again", {}))
+            others.append(FileResult("", "again", {}))
             others[:] = watched(watch)
         return real(self, *args)
 
@@ -405,13 +414,13 @@ def test_a_refused_file_gets_a_sentence(watch: Watch, folder: Path, settings: An
     drop(folder, "damaged.jpg", data=jpeg[: len(jpeg) // 2] + b"\xff\xd9")
     settings.MAX_FILE_SIZE = 200_000
     drop(folder, "huge.png", data=b"x" * 200_001)
-    handled = {one.path: one for one in watched(watch)}
-    assert {path: one.says["code"] for path, one in handled.items()} == {
+    result = {one.path: one for one in watched(watch)}
+    assert {path: one.details["code"] for path, one in result.items()} == {
         "bad.png": "not_an_image",
         "damaged.jpg": "truncated_image",
         "huge.png": "file_too_large",
     }
-    assert names(folder) == sorted(f"failed/{name}{end}" for name in handled for end in ("", ".txt"))
+    assert names(folder) == sorted(f"failed/{name}{end}" for name in result for end in ("", ".txt"))
     assert (folder / "failed" / "damaged.jpg.txt").read_text().startswith("truncated_image: The JPEG file is cut off")
     assert not Inspection.objects.exists()
     assert AuditEvent.objects.filter(kind="image.refused").count() == 3
@@ -422,7 +431,7 @@ def test_a_name_that_says_too_much_is_refused(watch: Watch, folder: Path) -> Non
     watch = replace(watch, pattern=re.compile(r"(?P<lot>L+)"))
     drop(folder, "L" * 101 + ".png")
     drop(folder, "other.png")
-    assert {(one.status, one.says.get("code")) for one in watched(watch)} == {
+    assert {(one.status, one.details.get("code")) for one in watched(watch)} == {
         ("refused", "misnamed"),
         ("inspected", None),
     }
@@ -443,9 +452,9 @@ def test_a_name_that_is_no_utf8(watch: Watch, folder: Path) -> None:
         drop(folder, os.fsdecode(b"a\xff.png"))
     except OSError:
         pytest.skip("this file system takes no such name")
-    (handled,) = watched(watch)
-    assert handled.status == "inspected"
-    json.dumps(handled.document)
+    (result,) = watched(watch)
+    assert result.status == "inspected"
+    json.dumps(result.document)
     assert Inspection.objects.get().filename == "a.png"
     assert len(list((folder / "done").iterdir())) == 1
 
@@ -462,7 +471,7 @@ def test_an_image_that_cannot_be_judged_is_put_aside_alone(
 
     with monkeypatch.context() as patch:
         patch.setattr(scoring, "score", fail)
-        assert [one.says["code"] for one in watched(watch)] == ["inspection_failed"]
+        assert [one.details["code"] for one in watched(watch)] == ["inspection_failed"]
     assert scoring.score is real
     assert (folder / "failed" / "a.png").exists()
     (folder / "failed" / "a.png").rename(folder / "a.png")
@@ -499,8 +508,8 @@ def test_a_file_written_anew_while_it_is_judged_is_not_moved(
 
     with monkeypatch.context() as patch:
         patch.setattr(services, "inspect_image", overwritten)
-        (handled,) = watched(watch)
-    assert handled.now_at == ""
+        (result,) = watched(watch)
+    assert result.now_at == ""
     assert names(folder) == ["a.png"]
     assert briefly(watched(watch)) == [("a.png", "inspected")]
     assert set(Inspection.objects.values_list("asset__sha256", flat=True).distinct()) == {
@@ -518,7 +527,7 @@ def test_a_file_that_may_not_be_read_is_tried_again(watch: Watch, folder: Path) 
     watcher = Watcher(watch, print)
     assert briefly(list(watcher.round())) == [("a.png", "unreadable")]
     path.chmod(0o600)
-    watcher._later.clear()
+    watcher._retries.clear()
     assert briefly(list(watcher.round())) == [("a.png", "inspected")]
 
 
@@ -561,7 +570,7 @@ def test_a_file_that_cannot_be_put_away_is_inspected_once(
     assert briefly(list(watcher.round())) == [("a.png", "inspected")]
     assert "cannot be put away" in said[-1]
     (folder / "done").unlink()
-    watcher._later.clear()
+    watcher._retries.clear()
     assert briefly(list(watcher.round())) == [("a.png", "again")]
     assert Inspection.objects.count() == 1
     assert names(folder) == ["done/a.png"]
@@ -587,10 +596,10 @@ def test_another_file_system_gets_a_copy(watch: Watch, folder: Path, monkeypatch
 @pytest.mark.usefixtures("deployment")
 def test_without_a_worker_nothing_is_asked_for(watch: Watch, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drop(folder, "a.png")
-    with pytest.raises(NotNow, match="broker does not answer"):
+    with pytest.raises(TemporarilyUnavailable, match="broker does not answer"):
         watched(watch)
     monkeypatch.setattr(broker, "is_reachable", lambda: True)
-    with pytest.raises(NotNow, match="No worker judges"):
+    with pytest.raises(TemporarilyUnavailable, match="No worker judges"):
         watched(watch)
     assert not InspectionRequest.objects.exists()
     assert names(folder) == ["a.png"]
@@ -603,7 +612,7 @@ def test_a_worker_that_does_not_answer(
     settings.ANSWER_TIMEOUT = 0.1
     monkeypatch.setattr(broker, "live_workers", lambda: {"one": ["inference"]})
     drop(folder, "a.png")
-    with pytest.raises(NotNow, match="did not answer within"):
+    with pytest.raises(TemporarilyUnavailable, match="did not answer within"):
         watched(watch)
     assert InspectionRequest.objects.get().status == "expired"
     request.getfixturevalue("worker")
@@ -614,7 +623,7 @@ def test_a_worker_that_does_not_answer(
 @pytest.mark.usefixtures("worker")
 def test_without_a_model_it_waits(watch: Watch, folder: Path) -> None:
     drop(folder, "a.png")
-    with pytest.raises(NotNow, match="No model is loaded"):
+    with pytest.raises(TemporarilyUnavailable, match="No model is loaded"):
         watched(watch)
     assert names(folder) == ["a.png"]
 
@@ -637,7 +646,7 @@ def test_trouble_of_the_system_leaves_files_alone(
     drop(folder, "a.png")
     with monkeypatch.context() as patch:
         patch.setattr(services, "inspect_image", fail)
-        with pytest.raises(NotNow, match=sentence):
+        with pytest.raises(TemporarilyUnavailable, match=sentence):
             watched(watch)
     assert names(folder) == ["a.png"]
     assert briefly(watched(watch)) == [("a.png", "inspected")]
@@ -662,7 +671,7 @@ def test_a_database_that_went_away_is_asked_again(request: pytest.FixtureRequest
     connection.health_check_done = True  # type: ignore[attr-defined]  # it went away after it was looked at
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "close_old_connections", lambda: None)
-        with pytest.raises(NotNow, match="The database does not answer"):
+        with pytest.raises(TemporarilyUnavailable, match="The database does not answer"):
             list(watcher.round())
     assert names(folder) == ["a.png"]
     assert briefly(list(watcher.round())) == [("a.png", "inspected")]
@@ -688,8 +697,8 @@ def test_it_goes_on_when_what_was_away_is_back(watch: Watch, folder: Path, monke
         return False
 
     monkeypatch.setattr(watcher.stop, "wait", passes)
-    handled = _first(watcher.run(poll=0.5))
-    assert (handled.path, handled.status) == ("a.png", "inspected")
+    result = _first(watcher.run(poll=0.5))
+    assert (result.path, result.status) == ("a.png", "inspected")
     assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0]
     assert [sentence.split(" (")[0] for sentence in said] == [
         f"The folder {folder} cannot be read",
@@ -697,8 +706,8 @@ def test_it_goes_on_when_what_was_away_is_back(watch: Watch, folder: Path, monke
     ]
 
 
-def _first(handled: Iterator[Handled]) -> Handled:
-    return next(handled)
+def _first(result: Iterator[FileResult]) -> FileResult:
+    return next(result)
 
 
 def test_it_stops_when_it_is_told(watch: Watch) -> None:

@@ -244,7 +244,7 @@ def test_queries_do_not_grow_and_the_slider_asks_less(
 
 
 def test_only_the_newest_inspections_are_looked_at(judged: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MOST", 5)
+    monkeypatch.setattr(pages, "MAX_INSPECTIONS", 5)
     shown = pages.preview(judged, Asked(), whole=True)
     assert shown["found"]["total"] == 5
     assert shown["volume"].startswith("The newest 5 inspections")
@@ -273,9 +273,9 @@ def test_a_value_is_applied_with_its_reason_and_its_figures(
 def test_a_suggestion_from_few_reviews_says_so(signed_in: Client, judged: ModelVersion) -> None:
     found = what_if(Filters(), presets=True)["asked"]["reviewed"]["confusion"]
     defective = found["tp"] + found["fn"]
-    assert defective < pages.LEAST_REVIEWED
+    assert defective < pages.MIN_REVIEWED
     presets = {row["method"]: row for row in pages.preview(judged, Asked(), whole=True)["presets"]}
-    lack = f"needs at least {pages.LEAST_REVIEWED} reviewed defective parts ({defective} so far)"
+    lack = f"needs at least {pages.MIN_REVIEWED} reviewed defective parts ({defective} so far)"
     assert presets["best_f1"]["caution"] == f"not to be relied on: it {lack}"
     assert presets["percentile"]["caution"] == ""
     assert text(signed_in.get(address(judged))).count(f"not to be relied on: it {lack}") == 1
