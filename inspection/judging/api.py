@@ -99,19 +99,21 @@ class TestImageView(ApiView):
         data = read_upload(given["image"], actor=request.user)
         inspection = services.inspect_image(
             data=data,
-            filename=given["image"].name,
-            source="api",
-            actor=request.user,
-            part=part_of(given),
+            submission=services.Submission(
+                filename=given["image"].name,
+                source="api",
+                actor=request.user,
+                part=part_of(given),
+                idempotency_key=request.headers.get(HEADER),
+            ),
             category=given["category"],
-            idempotency_key=request.headers.get(HEADER),
         )
         document = documents.inspection_document(inspection, anomaly_map=given["anomaly_map"])
         return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)
 
 
 def part_of(given: dict[str, Any]) -> services.PartContext:
-    return services.PartContext(**{name: given[name] for name in ("station", "part_number", "lot", "serial_number")})
+    return services.PartContext(**{name: given[name] for name in services.PART_FIELDS})
 
 
 class InspectionView(ApiView):

@@ -12,7 +12,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -50,6 +50,20 @@ class PartContext:
     serial_number: str = ""
 
 
+PART_FIELDS = tuple(field.name for field in fields(PartContext))
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One image that somebody has inspected: what it is called, how it came, who sent it, and which part it shows."""
+
+    filename: str
+    source: str
+    actor: Actor
+    part: PartContext = PartContext()
+    idempotency_key: str | None = None
+
+
 class OutcomeUnknown(Unavailable):
     """The image may have been recorded, or may be yet: whoever asked must ask again before sending it again."""
 
@@ -66,20 +80,16 @@ class NothingRecorded(Unavailable):
 def inspect_image(
     *,
     data: bytes,
-    filename: str,
-    source: str,
-    actor: Actor,
-    part: PartContext | None = None,
+    submission: Submission,
     timeout: float | None = None,
     category: str = "",
     deployment: Deployment | None = None,
-    idempotency_key: str | None = None,
 ) -> Inspection:
     """Gate an image, keep it, have a worker judge it, and return the record that the worker wrote.
 
     It is judged by what is in force for `category` (see `deployment_in_force`), unless a `deployment` is given.
 
-    With an `idempotency_key` the same caller gets the same record for the same request (the image, what is said about
+    With an idempotency key the same caller gets the same record for the same request (the image, what is said about
     the part, and `category` as the caller named it), whenever and however often it is repeated; a record that was
     asked for before is `replayed`. What ended without a record is tried anew.
 
@@ -87,33 +97,30 @@ def inspect_image(
     time (the image is kept, no record is written, now or later), `KeyReused`, or the error that judging ended in.
     Where the database fails: `NothingRecorded`, or `OutcomeUnknown`, which says how to ask.
     """
+    actor = submission.actor
     require(actor, Right.INSPECT)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
-    part = part or PartContext()
-    key, asked_for = own_key(idempotency_key, actor=actor), ""
+    key, asked_for = own_key(submission.idempotency_key, actor=actor), ""
     with _database_errors_told() as written:
         if key is not None:
-            asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(part))
+            asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(submission.part))
             known = InspectionRequest.objects.filter(idempotency_key=key).first()
             if known and known.status not in InspectionRequest.WITHOUT_RECORD:
                 written.request = known
                 return _replay(known, asked_for=asked_for, patience=patience)
         deployment = deployment or deployment_in_force(category)
-        facts, pixels = check_upload(data=data, filename=filename, actor=actor)
+        facts, pixels = check_upload(data=data, filename=submission.filename, actor=actor)
         filed = store_image_file(data=data, facts=facts)
         pixel_cache.put(facts.sha256, pixels)
         try:
             with transaction.atomic():
                 request = request_inspection(
                     asset=save_asset_row(filed),
-                    filename=facts.clean_name,
+                    submission=replace(submission, filename=facts.clean_name),
                     version=deployment.model_version,
                     deployment=deployment,
-                    source=source,
-                    actor=actor,
-                    part=part,
                     patience=patience,
-                    idempotency_key=key,
+                    key=key,
                     asked_for=asked_for,
                     repeat_of=_without_key(key, asked_for=asked_for),
                 )
@@ -198,19 +205,16 @@ def _repeat(
         InspectionRequest.objects.filter(pk=holder.pk).update(idempotency_key=None)
     request = request_inspection(
         asset=ended.asset,
-        filename=ended.filename,
+        submission=Submission(
+            filename=ended.filename,
+            source=source,
+            actor=actor,
+            part=PartContext(**{name: getattr(ended, name) for name in PART_FIELDS}),
+        ),
         version=deployment.model_version,
         deployment=deployment,
-        source=source,
-        actor=actor,
-        part=PartContext(
-            station=ended.station,
-            part_number=ended.part_number,
-            lot=ended.lot,
-            serial_number=ended.serial_number,
-        ),
         patience=patience,
-        idempotency_key=holder.idempotency_key if holder else None,
+        key=holder.idempotency_key if holder else None,
         asked_for=holder.fingerprint if holder else "",
         repeat_of=first,
     )
@@ -289,26 +293,20 @@ def outcome_unknown(request: InspectionRequest, why: str) -> OutcomeUnknown:
 def inspect_here(
     *,
     data: bytes,
-    filename: str,
+    submission: Submission,
     version: ModelVersion,
-    source: str,
-    actor: Actor,
-    part: PartContext,
     runtime_options: Mapping[str, str] | None = None,
 ) -> Inspection:
     """The same as `inspect_image`, judged in this process by a version that need not be in force.
 
     `runtime_options`: device, runtime and precision, see `runtime.load_model`.
     """
-    asset, facts = receive_image(data=data, filename=filename, actor=actor)
+    asset, facts = receive_image(data=data, filename=submission.filename, actor=submission.actor)
     request = request_inspection(
         asset=asset,
-        filename=facts.clean_name,
+        submission=replace(submission, filename=facts.clean_name),
         version=version,
         deployment=None,
-        source=source,
-        actor=actor,
-        part=part,
         patience=settings.LOAD_TIMEOUT + settings.LEASE_SECONDS,
     )
     judge_request(request_id=request.pk, worker=worker_name(None), runtime_options=runtime_options)
@@ -319,30 +317,30 @@ def inspect_here(
 def request_inspection(
     *,
     asset: Asset,
-    filename: str,
+    submission: Submission,
     version: ModelVersion,
     deployment: Deployment | None,
-    source: str,
-    actor: Actor,
-    part: PartContext,
     patience: float,
-    idempotency_key: str | None = None,
+    key: str | None = None,
     asked_for: str = "",
     repeat_of: uuid.UUID | None = None,
 ) -> InspectionRequest:
-    """Write the request down and, where a deployment shall judge it, call a worker once it is committed."""
+    """Write the request down and, where a deployment shall judge it, call a worker once it is committed.
+
+    `key`: the idempotency key as it is kept (see `own_key`).
+    """
     request = InspectionRequest.objects.create(
         asset=asset,
         model_version=version,
         deployment=deployment,
-        filename=filename,
-        source=source,
-        operator_id=actor.pk if actor else None,
+        filename=submission.filename,
+        source=submission.source,
+        operator_id=submission.actor.pk if submission.actor else None,
         deadline=database_now() + timedelta(seconds=patience),
-        idempotency_key=idempotency_key,
+        idempotency_key=key,
         fingerprint=asked_for,
         repeat_of_id=repeat_of,
-        **vars(part),
+        **vars(submission.part),
     )
     if deployment:
         transaction.on_commit(lambda: broker.publish("inspection.tasks.judge", request.pk))

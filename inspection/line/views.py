@@ -221,12 +221,14 @@ def inspect(request: HttpRequest) -> HttpResponse:
         about = part.context()
         done = services.inspect_image(
             data=read_upload(file, actor=request.user),
-            filename=file.name or "",
-            source="web",
-            actor=request.user,
-            part=about,
+            submission=services.Submission(
+                filename=file.name or "",
+                source="web",
+                actor=request.user,
+                part=about,
+                idempotency_key=request.POST.get("key") or None,
+            ),
             category=category,
-            idempotency_key=request.POST.get("key") or None,
         )
     except UserError as error:
         return _not_judged(request, error, filename=(file.name or "") if file else "", part=part)

@@ -27,7 +27,7 @@ from common.errors import UserError
 from common.files import write_whole
 from inspection.batches.folders import FileUnreadable, read_file
 from inspection.judging.idempotency import own_key
-from inspection.judging.services import PartContext, inspect_image
+from inspection.judging.services import PartContext, Submission, inspect_image
 from inspection.models import Inspection
 from jobs import broker
 from jobs.broker import INFERENCE
@@ -412,12 +412,14 @@ class Watcher:
     def _inspect(self, name: str, data: bytes, key: str) -> Inspection:
         return inspect_image(
             data=data,
-            filename=name,
-            source="watcher",
-            actor=self.watch.actor,
-            part=part_of(name, self.watch),
+            submission=Submission(
+                filename=name,
+                source="watcher",
+                actor=self.watch.actor,
+                part=part_of(name, self.watch),
+                idempotency_key=key,
+            ),
             category=self.watch.category,
-            idempotency_key=key,
         )
 
     def _try_later(self, path: str, error: UserError) -> FileResult | None:

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from inspection.judging.services import PartContext, inspect_here
+from inspection.judging.services import Submission, inspect_here
 from jobs import broker
 from modelzoo import documents, pages
 from modelzoo.models import Deployment, ModelVersion, Threshold
@@ -286,7 +286,9 @@ def test_a_threshold_is_set_with_reason_and_evidence_and_judges_the_next_image(
     def inspect() -> Any:
         image = parts.png(7)
         return inspect_here(
-            data=image, filename="a.png", version=version, source="command", actor=None, part=PartContext()
+            data=image,
+            submission=Submission(filename="a.png", source="command", actor=None),
+            version=version,
         )
 
     before = inspect()

@@ -34,11 +34,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.postgresql_too]
 def record(version: ModelVersion, deployment: Deployment) -> Inspection:
     return services.inspect_here(
         data=parts.png(3, defective=True),
-        filename="cell <b>3</b>.png",
+        submission=services.Submission(
+            filename="cell <b>3</b>.png", source="command", actor=None, part=services.PartContext(lot="L3")
+        ),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(lot="L3"),
     )
 
 
@@ -65,7 +64,9 @@ def test_the_line_shows_what_is_loaded_and_the_last_inspections(signed_in: Clien
 @pytest.fixture
 def odd(version: ModelVersion, deployment: Deployment, blank: bytes) -> Inspection:
     return services.inspect_here(
-        data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=blank,
+        submission=services.Submission(filename="empty.png", source="command", actor=None),
+        version=version,
     )
 
 
@@ -375,11 +376,8 @@ def test_the_same_image_again_is_said(signed_in: Client, record: Inspection) -> 
     assert "same-image" not in open_it(record)
     again = services.inspect_here(
         data=parts.png(3, defective=True),
-        filename="renamed.png",
+        submission=services.Submission(filename="renamed.png", source="command", actor=None),
         version=record.model_version,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
     )
     page = open_it(again)
     assert "Same image judged" in page
@@ -398,11 +396,8 @@ def test_of_the_same_image_that_stands_first_what_a_person_said(
     set_threshold(version=record.model_version, value=then + 1, method="manual", actor=user, reason="tighter")
     again = services.inspect_here(
         data=parts.png(3, defective=True),
-        filename="again.png",
+        submission=services.Submission(filename="again.png", source="command", actor=None),
         version=record.model_version,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
     )
     page = signed_in.get("/", {"inspection": str(again.pk)}).content.decode()
     said = re.sub(r"<[^>]+>", "", page[page.index('id="same-image"') :].partition("</p>")[0])

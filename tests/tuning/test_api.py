@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
 
-from inspection.judging.services import PartContext, inspect_here
+from inspection.judging.services import PartContext, Submission, inspect_here
 from inspection.models import Inspection
 from jobs import broker
 from modelzoo.models import ModelVersion
@@ -157,11 +157,10 @@ def past(version: ModelVersion) -> list[Inspection]:
     return [
         inspect_here(
             data=parts.png(seed, defective=seed == 1),
-            filename=f"{seed}.png",
+            submission=Submission(
+                filename=f"{seed}.png", source="command", actor=None, part=PartContext(station="east")
+            ),
             version=version,
-            source="command",
-            actor=None,
-            part=PartContext(station="east"),
         )
         for seed in range(3)
     ]

@@ -67,11 +67,10 @@ class Command(ProductCommand):
             raise UserError(f"cannot be read ({error.strerror}).", code="unreadable") from error
         done = services.inspect_here(
             data=data,
-            filename=path.name,
+            submission=services.Submission(
+                filename=path.name, source="command", actor=None, part=services.PartContext(station=options["station"])
+            ),
             version=version,
-            source="command",
-            actor=None,
-            part=services.PartContext(station=options["station"]),
             runtime_options=runtime_options(options),
         )
         document = inspection_document(done, anomaly_map="url")

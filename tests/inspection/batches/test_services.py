@@ -39,7 +39,9 @@ pytestmark = pytest.mark.django_db
 
 def judged_alone(version: ModelVersion, data: bytes) -> Inspection:
     return services.inspect_here(
-        data=data, filename="a.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=data,
+        submission=services.Submission(filename="a.png", source="command", actor=None),
+        version=version,
     )
 
 

@@ -33,7 +33,9 @@ def test_generate_history_writes_what_was_asked_for(db: None) -> None:
 
 def test_generate_history_stays_away_from_real_records(version: ModelVersion) -> None:
     services.inspect_here(
-        data=parts.png(1), filename="a.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=parts.png(1),
+        submission=services.Submission(filename="a.png", source="command", actor=None),
+        version=version,
     )
     fails("generate_history", count=10, match="real inspections")
     assert Inspection.objects.count() == 1

@@ -145,9 +145,11 @@ def slow_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     made.finish()
 
 
-def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
-    words: dict[str, Any] = {"data": parts.png(7), "filename": "a.png", "source": "web", "category": "disc"}
-    return services.inspect_image(deployment=deployment, actor=user, **words | more)
+def send(deployment: Deployment, user: User, *, idempotency_key: str | None = None, **more: Any) -> Inspection:
+    submission = services.Submission("a.png", "web", user, idempotency_key=idempotency_key)
+    return services.inspect_image(
+        data=parts.png(7), submission=submission, deployment=deployment, category="disc", **more
+    )
 
 
 @contextmanager

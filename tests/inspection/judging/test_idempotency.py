@@ -31,8 +31,11 @@ pytestmark = pytest.mark.django_db
 def inspect(
     deployment: Deployment, user: User | None, key: str | None = "k1", seed: int = 1, **words: Any
 ) -> Inspection:
-    given: dict[str, Any] = {"filename": "a.png", "source": "api", "timeout": 5.0} | words
-    return services.inspect_image(data=parts.png(seed), deployment=deployment, actor=user, idempotency_key=key, **given)
+    own: dict[str, Any] = {"filename": "a.png", "source": "api", "actor": user, "idempotency_key": key}
+    own |= {name: words.pop(name) for name in ("filename", "source", "part") if name in words}
+    return services.inspect_image(
+        data=parts.png(seed), submission=services.Submission(**own), deployment=deployment, **{"timeout": 5.0} | words
+    )
 
 
 @pytest.fixture

@@ -49,12 +49,11 @@ def wait(deployment: Any, seed: int) -> InspectionRequest:
     asset, facts = receive_image(data=parts.png(seed), filename=f"{seed}.png", actor=None)
     return services.request_inspection(
         asset=asset,
-        filename=facts.clean_name,
+        submission=services.Submission(
+            filename=facts.clean_name, source="api", actor=None, part=services.PartContext(serial_number=str(seed))
+        ),
         version=deployment.model_version,
         deployment=deployment,
-        source="api",
-        actor=None,
-        part=services.PartContext(serial_number=str(seed)),
         patience=30,
     )
 
@@ -265,7 +264,9 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
 
     monkeypatch.setattr(broker, "wait_until", work)
     record = services.inspect_image(
-        data=parts.png(3), filename="a.png", deployment=deployment, source="api", actor=user
+        data=parts.png(3),
+        submission=services.Submission(filename="a.png", source="api", actor=user),
+        deployment=deployment,
     )
     assert [type(image) for image in seen] != [bytes]
     assert pixel_cache.take(record.asset.sha256) is None, "taken away"

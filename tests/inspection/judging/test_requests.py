@@ -32,15 +32,14 @@ Status = InspectionRequest.Status
 PART = services.PartContext(station="east", part_number="P1", lot="L7", serial_number="S1")
 
 
-def send(deployment: Deployment, user: User, **more: Any) -> Inspection:
-    words: dict[str, Any] = {
-        "data": parts.png(7),
-        "filename": "a.png",
-        "source": "web",
-        "timeout": 20,
-        "category": "disc",
-    }
-    return services.inspect_image(deployment=deployment, actor=user, **words | more)
+def send(deployment: Deployment, user: User, *, timeout: float = 20, **more: Any) -> Inspection:
+    return services.inspect_image(
+        data=parts.png(7),
+        submission=services.Submission("a.png", "web", user, **more),
+        deployment=deployment,
+        category="disc",
+        timeout=timeout,
+    )
 
 
 @pytest.fixture

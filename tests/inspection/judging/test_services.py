@@ -43,11 +43,10 @@ pytestmark = pytest.mark.django_db
 def inspect(version: ModelVersion, *, defective: bool = False, seed: int = 7, **part: str) -> Inspection:
     return services.inspect_here(
         data=parts.png(seed, defective=defective),
-        filename="a.png",
+        submission=services.Submission(
+            filename="a.png", source="command", actor=None, part=services.PartContext(**part)
+        ),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(**part),
     )
 
 
@@ -283,7 +282,9 @@ def test_the_place_among_good_parts_claims_no_more_than_they_tell(n: int, as_hig
 # ---------------------------------------------------------------- what cannot be compared
 def test_what_cannot_be_compared_is_recorded_without_a_verdict(version: ModelVersion, blank: bytes) -> None:
     record = services.inspect_here(
-        data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=blank,
+        submission=services.Submission(filename="empty.png", source="command", actor=None),
+        version=version,
     )
     record.refresh_from_db()
     assert record.outcome == Inspection.Outcome.NOT_COMPARABLE
@@ -329,11 +330,8 @@ def test_a_refused_image_leaves_an_audit_event_and_nothing_else(version: ModelVe
     with pytest.raises(ImageRejected):
         services.inspect_here(
             data=b"not an image",
-            filename="a.png",
+            submission=services.Submission(filename="a.png", source="command", actor=user),
             version=version,
-            source="command",
-            actor=user,
-            part=services.PartContext(),
         )
     assert not InspectionRequest.objects.exists()
     assert not Asset.objects.exists()
@@ -390,7 +388,10 @@ def test_an_error_inside_the_model_ends_the_request(version: ModelVersion, monke
 def test_without_a_worker_the_request_expires_and_stays_expired(deployment: Any, user: User) -> None:
     with pytest.raises(NoWorker) as caught:
         services.inspect_image(
-            data=parts.png(1), filename="a.png", deployment=deployment, source="api", actor=user, timeout=0.1
+            data=parts.png(1),
+            submission=services.Submission(filename="a.png", source="api", actor=user),
+            deployment=deployment,
+            timeout=0.1,
         )
     assert caught.value.status == 503
     request = InspectionRequest.objects.get()
@@ -407,12 +408,9 @@ def test_a_request_taken_away_while_it_is_judged_writes_nothing(
     asset, _ = receive_image(data=parts.png(1), filename="a.png", actor=None)
     request = services.request_inspection(
         asset=asset,
-        filename="a.png",
+        submission=services.Submission(filename="a.png", source="command", actor=None),
         version=version,
         deployment=None,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
         patience=1,
     )
     real = scoring.score
@@ -451,11 +449,8 @@ def test_a_redelivered_message_takes_over_from_a_dead_worker(version: ModelVersi
 def sent(version: ModelVersion, image: Image.Image) -> Inspection:
     return services.inspect_here(
         data=parts.encode(image),
-        filename="a.png",
+        submission=services.Submission(filename="a.png", source="command", actor=None),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
     )
 
 

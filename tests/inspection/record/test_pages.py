@@ -36,11 +36,10 @@ HTMX = {"HX-Request": "true"}
 def judge(version: ModelVersion, seed: int = 3, *, defective: bool = True, **said: str) -> Inspection:
     return services.inspect_here(
         data=parts.png(seed, defective=defective),
-        filename=f"part {seed}.png",
+        submission=services.Submission(
+            filename=f"part {seed}.png", source="command", actor=None, part=services.PartContext(**said)
+        ),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(**said),
     )
 
 
@@ -217,7 +216,9 @@ def test_similar_cases_have_the_same_pattern(
 
 def test_what_has_no_map_has_no_similar_cases(signed_in: Client, version: ModelVersion, blank: bytes) -> None:
     odd = services.inspect_here(
-        data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=blank,
+        submission=services.Submission(filename="empty.png", source="command", actor=None),
+        version=version,
     )
     assert similar.similar(odd) == []
     assert "cannot be compared" in signed_in.get(address(odd, "inspection-similar")).content.decode()
@@ -467,7 +468,9 @@ def test_a_certificate_of_what_no_model_judged(
     signed_in: Client, operator: User, version: ModelVersion, blank: bytes
 ) -> None:
     odd = services.inspect_here(
-        data=blank, filename="empty.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=blank,
+        submission=services.Submission(filename="empty.png", source="command", actor=None),
+        version=version,
     )
     text = text_of(signed_in.get(address(odd, "inspection-certificate")).content)
     assert "NOT COMPARABLE" in text
@@ -493,7 +496,9 @@ def test_a_wide_image_fits(version: ModelVersion, signed_in: Client) -> None:
         Image.new("RGB", (600, 40), (90, 120, 90)).save(out, "PNG")
         data = out.getvalue()
     wide = services.inspect_here(
-        data=data, filename="wide.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=data,
+        submission=services.Submission(filename="wide.png", source="command", actor=None),
+        version=version,
     )
     assert signed_in.get(address(wide, "inspection-certificate")).status_code == 200
     assert page_of(signed_in, wide)
@@ -529,11 +534,8 @@ def test_a_name_that_claims_another_format_is_a_remark_on_the_record(
 ) -> None:
     record = services.inspect_here(
         data=parts.png(3),
-        filename="part.jpg",
+        submission=services.Submission(filename="part.jpg", source="command", actor=None),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
     )
     shown = page_of(as_person(user), record)
     assert "The name ends in .jpg, the content is PNG; the content counts." in shown

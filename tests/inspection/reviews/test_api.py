@@ -27,11 +27,8 @@ NOTHING = "00000000-0000-0000-0000-000000000000"
 def inspect(version: ModelVersion, *, defective: bool = False, seed: int = 7) -> Inspection:
     return services.inspect_here(
         data=parts.png(seed, defective=defective),
-        filename="a.png",
+        submission=services.Submission(filename="a.png", source="command", actor=None),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
     )
 
 

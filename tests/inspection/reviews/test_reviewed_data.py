@@ -45,7 +45,11 @@ BOX = {"x": 40, "y": 30, "width": 24, "height": 12}
 
 def inspect(version: ModelVersion, data: bytes, **part: str) -> Inspection:
     return services.inspect_here(
-        data=data, filename="a.png", version=version, source="command", actor=None, part=services.PartContext(**part)
+        data=data,
+        submission=services.Submission(
+            filename="a.png", source="command", actor=None, part=services.PartContext(**part)
+        ),
+        version=version,
     )
 
 

@@ -45,11 +45,8 @@ BOX = {"x": 40, "y": 30, "width": 24, "height": 12}
 def inspect(version: ModelVersion, *, defective: bool = False, seed: int = 7) -> Inspection:
     return services.inspect_here(
         data=parts.png(seed, defective=defective),
-        filename="a.png",
+        submission=services.Submission(filename="a.png", source="command", actor=None),
         version=version,
-        source="command",
-        actor=None,
-        part=services.PartContext(),
     )
 
 
@@ -93,7 +90,9 @@ def test_what_no_model_judged_is_neither_confirmed_nor_overruled(
     version: ModelVersion, operator: User, blank: bytes
 ) -> None:
     record = services.inspect_here(
-        data=blank, filename="b.png", version=version, source="command", actor=None, part=services.PartContext()
+        data=blank,
+        submission=services.Submission(filename="b.png", source="command", actor=None),
+        version=version,
     )
     assert record.outcome == "not_comparable"
     assert record_review(inspection=record, verdict="defective", actor=operator).agrees is None

@@ -328,10 +328,10 @@ def test_checkpoints_stay(table: str) -> None:
 def reviewed(version: ModelVersion, user: User) -> Inspection:
     part = services.PartContext(lot="L7", station="east")
     for seed, defective in ((7, True), (8, False)):
+        submission = services.Submission(filename="a.png", source="command", actor=user, part=part)
         record = services.inspect_here(
-            data=parts.png(seed, defective=defective), filename="a.png", version=version, source="command", actor=user,
-            part=part,
-        )  # fmt: skip
+            data=parts.png(seed, defective=defective), submission=submission, version=version
+        )
     record_review(
         inspection=record, verdict="defective", actor=user, defect_type="scratch", comment="seen with the lens",
         regions=[{"x": 1, "y": 2, "width": 3, "height": 4}],

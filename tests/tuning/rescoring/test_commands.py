@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from inspection.judging.services import PartContext, inspect_here
+from inspection.judging.services import PartContext, Submission, inspect_here
 from jobs import broker
 from modelzoo.models import ModelVersion
 from records.models import AuditEvent
@@ -36,11 +36,13 @@ def past(version: ModelVersion) -> ModelVersion:
     for seed in range(3):
         inspect_here(
             data=parts.png(seed, defective=seed == 1),
-            filename=f"{seed}.png",
+            submission=Submission(
+                filename=f"{seed}.png",
+                source="command",
+                actor=None,
+                part=PartContext(station="east" if seed else "west", lot="L=7"),
+            ),
             version=version,
-            source="command",
-            actor=None,
-            part=PartContext(station="east" if seed else "west", lot="L=7"),
         )
     return version
 

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
 from inspection.history.filters import Filters
-from inspection.judging.services import PartContext, inspect_here
+from inspection.judging.services import PartContext, Submission, inspect_here
 from inspection.models import Inspection
 from inspection.reviews.services import record_review
 from jobs import broker
@@ -42,11 +42,13 @@ def past(version: ModelVersion) -> list[Inspection]:
     return [
         inspect_here(
             data=parts.png(seed, defective=seed % 2 == 1),
-            filename=f"{seed}.png",
+            submission=Submission(
+                filename=f"{seed}.png",
+                source="command",
+                actor=None,
+                part=PartContext(station="east" if seed < 4 else "west"),
+            ),
             version=version,
-            source="command",
-            actor=None,
-            part=PartContext(station="east" if seed < 4 else "west"),
         )
         for seed in range(6)
     ]
@@ -176,7 +178,9 @@ def test_only_what_the_filters_mean_and_nothing_that_came_later(
     run = asked_for(successor, Filters(station="east"))
     assert run.total == 4
     later = inspect_here(
-        data=parts.png(9), filename="9.png", version=version, source="command", actor=None, part=PartContext("east")
+        data=parts.png(9),
+        submission=Submission(filename="9.png", source="command", actor=None, part=PartContext("east")),
+        version=version,
     )
     work(run)
     assert (run.done, run.total) == (4, 4)
@@ -347,7 +351,9 @@ def test_what_cannot_be_compared_has_no_score_and_says_why(
     successor: ModelVersion, version: ModelVersion, blank: bytes, user: User
 ) -> None:
     odd = inspect_here(
-        data=blank, filename="blank.png", version=version, source="command", actor=None, part=PartContext()
+        data=blank,
+        submission=Submission(filename="blank.png", source="command", actor=None),
+        version=version,
     )
     record_review(inspection=odd, verdict="good", actor=user)
     run = work(asked_for(successor))
