@@ -332,8 +332,8 @@ def _inspection(
     spread = rng.lognormvariate(0, 0.25)
     score = spread + threshold.value * rng.uniform(0.6, 1.5) if rng.random() < line.defective else spread
     inspection.score = score
-    defective = score > threshold.value
-    inspection.outcome = Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD
+    inspection.outcome = Inspection.Outcome.of(score, threshold.value)
+    defective = inspection.outcome == Inspection.Outcome.DEFECTIVE
     as_high = _HELD_OUT - bisect_left(model.held_out, score)
     inspection.p_value = (1 + as_high) / (_HELD_OUT + 1)
     inspection.map, inspection.map_maximum = map_[0], score

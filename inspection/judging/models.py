@@ -142,6 +142,11 @@ class Inspection(models.Model):
         DEFECTIVE = "defective", "defective"
         NOT_COMPARABLE = "not_comparable", "not comparable"
 
+        @classmethod
+        def of(cls, score: float, threshold: float) -> Inspection.Outcome:
+            """The rule everywhere: defective is score > threshold."""
+            return cls.DEFECTIVE if score > threshold else cls.GOOD
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     request = models.OneToOneField(InspectionRequest, on_delete=models.PROTECT, related_name="inspection")
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="inspections")

@@ -258,20 +258,23 @@ def decide_verdict(
 
     One whole map for each thread is in memory at once, however many images were scored together.
     """
-
     if isinstance(result, scoring.IncomparableImage):
-        outcome = Inspection.Outcome.NOT_COMPARABLE
-        return Verdict({"outcome": outcome, "reason": result.reason, "explanation": result.explanation}, result.timings)
+        columns: dict[str, Any] = {
+            "outcome": Inspection.Outcome.NOT_COMPARABLE,
+            "reason": result.reason,
+            "explanation": result.explanation,
+        }
+        return Verdict(columns, result.timings)
     try:
         began = time.perf_counter()
         score, whole = result.score, result.map()
         reduced = reduce_map(whole)
         data, maximum = encode_map(reduced)
         height, width = reduced.shape
-        defective = score > threshold
-        regions = defect_regions(whole, threshold) if defective else []
+        outcome = Inspection.Outcome.of(score, threshold)
+        regions = defect_regions(whole, threshold) if outcome == Inspection.Outcome.DEFECTIVE else []
         columns = {
-            "outcome": Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
+            "outcome": outcome,
             "score": score,
             "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
             "map_maximum": maximum,

@@ -101,9 +101,18 @@ def cost_threshold(
     share = ranking.n_positive / (ranking.n_positive + ranking.n_negative) if prevalence is None else prevalence
     if not 0 < share < 1:
         raise DetectorError(f"prevalence={prevalence!r} is not valid: it lies between 0 and 1.")
-    false_reject = np.concatenate([[0.0], np.cumsum(ranking.negatives) / ranking.n_negative])
-    recall = np.concatenate([[0.0], np.cumsum(ranking.positives) / ranking.n_positive])
-    cost = (1 - share) * cost_false_reject * false_reject + share * cost_escape * (1 - recall)
+    return least_cost_cut(
+        ranking,
+        cost_false_reject=(1 - share) * cost_false_reject / ranking.n_negative,
+        cost_escape=share * cost_escape / ranking.n_positive,
+    )
+
+
+def least_cost_cut(ranking: Ranking, *, cost_false_reject: float, cost_escape: float) -> float:
+    """The threshold with the least cost of the parts of a ranking, which may be weighted; of equals the highest."""
+    false_rejects = np.concatenate([[0.0], np.cumsum(ranking.negatives)])
+    detected = np.concatenate([[0.0], np.cumsum(ranking.positives)])
+    cost = cost_false_reject * false_rejects + cost_escape * (ranking.positives.sum() - detected)
     return ranking.cut(int(np.argmin(cost)))
 
 

@@ -264,11 +264,10 @@ def _weighed(
     if not math.isfinite(result.score):
         return Rescored(run=run, inspection=record, error_code="scoring_failed")
     held_out = run.model_version.held_out_scores
-    defective = result.score > run.threshold.value
     return Rescored(
         run=run,
         inspection=record,
-        outcome=Inspection.Outcome.DEFECTIVE if defective else Inspection.Outcome.GOOD,
+        outcome=Inspection.Outcome.of(result.score, run.threshold.value),
         score=result.score,
         p_value=p_value(result.score, held_out) if held_out else None,
     )

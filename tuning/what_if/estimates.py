@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from modelzoo.detectors.errors import TooFewImages
+from modelzoo.evaluation.calibration import least_cost_cut
 from modelzoo.evaluation.intervals import LEVEL, proportion_interval
 from modelzoo.evaluation.rank_metrics import Ranking
 
@@ -183,7 +184,5 @@ def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.
     values, where = np.unique(scores, return_inverse=True)
     positives = np.bincount(where, weights * defective, len(values))[::-1]
     negatives = np.bincount(where, weights * ~defective, len(values))[::-1]
-    rejected = np.concatenate([[0.0], np.cumsum(negatives)])
-    caught = np.concatenate([[0.0], np.cumsum(positives)])
-    cost = costs.false_reject * rejected + costs.escape * (positives.sum() - caught)
-    return Ranking(values[::-1], positives, negatives).cut(int(np.argmin(cost)))
+    ranking = Ranking(values[::-1], positives, negatives)
+    return least_cost_cut(ranking, cost_false_reject=costs.false_reject, cost_escape=costs.escape)
