@@ -34,7 +34,7 @@ from tuning.rescoring import comparison, services
 from tuning.what_if import pages as what_if_pages
 from tuning.what_if import services as what_if_services
 from tuning.what_if.estimates import Costs
-from tuning.what_if.pages import DAYS, Asked
+from tuning.what_if.pages import DAYS, PreviewQuery
 
 _MAX_COST = 1e12
 
@@ -65,12 +65,12 @@ class PreviewForm(forms.Form):
         return given
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> PreviewQuery:
         """What was asked for, as far as it can be read."""
-        given, standard = self.cleaned_data, Asked()
+        given, standard = self.cleaned_data, PreviewQuery()
         reject = given.get("false_reject")
         costs = given.get("cost_false_reject"), given.get("cost_escape")
-        return Asked(
+        return PreviewQuery(
             threshold=given.get("threshold"),
             days=given.get("days") or standard.days,
             percentile=given.get("percentile"),

@@ -69,12 +69,12 @@ class TokensView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(serializers.IssueTokenInput, request.data)
+        fields = parsed(serializers.IssueTokenInput, request.data)
         token, key = services.issue_token(
-            user=selectors.token_owner(given["user"], asked_by=signed_in(request)),
-            name=given["name"],
-            scopes=given["scopes"],
-            expires_at=given["expires_at"],
+            user=selectors.token_owner(fields["user"], asked_by=signed_in(request)),
+            name=fields["name"],
+            scopes=fields["scopes"],
+            expires_at=fields["expires_at"],
             actor=request.user,
             through=shown_token(request),
         )

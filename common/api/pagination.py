@@ -71,10 +71,10 @@ def read_page(queryset: QuerySet, request: Request | HttpRequest, *, ordering: t
     limit = _limit(request)
     cursor = request.GET.get("cursor", "")
     backwards, values = _decode_cursor(cursor, queryset, ordering) if cursor else (False, None)
-    wanted = tuple(_opposite(name) for name in ordering) if backwards else ordering
+    direction = tuple(_opposite(name) for name in ordering) if backwards else ordering
     if values is not None:
-        queryset = queryset.filter(beyond(wanted, values))
-    found = list(queryset.order_by(*wanted)[: limit + 1])
+        queryset = queryset.filter(beyond(direction, values))
+    found = list(queryset.order_by(*direction)[: limit + 1])
     more, rows = len(found) > limit, found[:limit]
     if backwards:
         rows.reverse()

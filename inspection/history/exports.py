@@ -91,21 +91,21 @@ def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: st
     if form not in FORMS:
         raise UserError(f"format must be one of {', '.join(FORMS)}. Nothing was exported.", code="invalid")
     media_type, write = FORMS[form]
-    written_as = find_dialect(dialect, form=form)
-    told: dict[str, Any] = {"format": form, "filters": filters.as_dict()}
-    told["records"] = filters.apply(Inspection.objects.order_by()).count()
+    csv_dialect = find_dialect(dialect, form=form)
+    details: dict[str, Any] = {"format": form, "filters": filters.as_dict()}
+    details["records"] = filters.apply(Inspection.objects.order_by()).count()
     if form == "csv":
-        told["dialect"] = dialect or DEFAULT_DIALECT
+        details["dialect"] = dialect or DEFAULT_DIALECT
     with transaction.atomic():
         audit(
             kind="inspections.exported",
             subject=("inspection.history", ""),
             actor=actor,
-            after=told,
+            after=details,
         )
-    told_apart = f"-{dialect}" if dialect else ""
-    name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}{told_apart}.{form}"
-    return Export(name, media_type, write(_rows(filters), written_as))
+    suffix = f"-{dialect}" if dialect else ""
+    name = f"inspections-{timezone.localtime():%Y-%m-%d-%H%M%S}{suffix}.{form}"
+    return Export(name, media_type, write(_rows(filters), csv_dialect))
 
 
 def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:

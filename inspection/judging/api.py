@@ -56,14 +56,16 @@ class LoadModelView(ApiView):
         operation_id="load_model",
     )
     def post(self, request: Request) -> Response:
-        given = parsed(serializers.LoadModelInput, request.data)
-        version = find_version(wanted=given["model_version"], category=given["category"], algorithm=given["algorithm"])
+        fields = parsed(serializers.LoadModelInput, request.data)
+        version = find_version(
+            wanted=fields["model_version"], category=fields["category"], algorithm=fields["algorithm"]
+        )
         deployment = request_deployment(
             version=version,
-            device=given["device"] or "",
-            runtime=given["runtime"] or "",
-            precision=given["precision"] or "",
-            threshold=given["threshold"],
+            device=fields["device"] or "",
+            runtime=fields["runtime"] or "",
+            precision=fields["precision"] or "",
+            threshold=fields["threshold"],
             threshold_reason="given with load_model",
             actor=request.user,
         )
@@ -95,25 +97,25 @@ class TestImageView(ApiView):
     )
     def post(self, request: Request) -> Response:
         check_one_image(request.FILES)
-        given = parsed(serializers.TestImageInput, request.data)
-        data = read_upload(given["image"], actor=request.user)
+        fields = parsed(serializers.TestImageInput, request.data)
+        data = read_upload(fields["image"], actor=request.user)
         inspection = services.inspect_image(
             data=data,
             submission=services.Submission(
-                filename=given["image"].name,
+                filename=fields["image"].name,
                 source="api",
                 actor=request.user,
-                part=part_of(given),
+                part=part_of(fields),
                 idempotency_key=request.headers.get(HEADER),
             ),
-            category=given["category"],
+            category=fields["category"],
         )
-        document = documents.inspection_document(inspection, anomaly_map=given["anomaly_map"])
+        document = documents.inspection_document(inspection, anomaly_map=fields["anomaly_map"])
         return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)
 
 
-def part_of(given: dict[str, Any]) -> services.PartContext:
-    return services.PartContext(**{name: given[name] for name in services.PART_FIELDS})
+def part_of(fields: dict[str, Any]) -> services.PartContext:
+    return services.PartContext(**{name: fields[name] for name in services.PART_FIELDS})
 
 
 class InspectionView(ApiView):

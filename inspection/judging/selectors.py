@@ -21,10 +21,10 @@ def inspections() -> QuerySet[Inspection]:
 
 
 def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | None = None) -> Inspection:
-    found = (inspections() if among is None else among).filter(pk=inspection_id).first()
-    if found is None:
+    rows = (inspections() if among is None else among).filter(pk=inspection_id).first()
+    if rows is None:
         raise NotFound(f"There is no inspection {inspection_id}.", code="inspection_not_found")
-    return found
+    return rows
 
 
 def review_ids_of(inspection_id: str) -> list[str]:
@@ -44,10 +44,10 @@ def waiting_requests() -> QuerySet[InspectionRequest]:
 
 def find_request(request_id: uuid.UUID, *, actor: Actor) -> InspectionRequest:
     """What somebody asked for. Who may not read records finds their own requests alone."""
-    found = InspectionRequest.objects.select_related("asset", "inspection").filter(pk=request_id)
+    rows = InspectionRequest.objects.select_related("asset", "inspection").filter(pk=request_id)
     if not may(actor, Right.READ):
-        found = found.filter(operator=actor.pk if actor else None)
-    request = found.first()
+        rows = rows.filter(operator=actor.pk if actor else None)
+    request = rows.first()
     if request is None:
         raise NotFound(f"There is no request {request_id}.", code="request_not_found")
     return request

@@ -101,13 +101,13 @@ def inspect_image(
     require(actor, Right.INSPECT)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
     key, asked_for = own_key(submission.idempotency_key, actor=actor), ""
-    with _database_errors_told() as written:
+    with _explain_database_errors() as pending:
         if key is not None:
             asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(submission.part))
-            known = InspectionRequest.objects.filter(idempotency_key=key).first()
-            if known and known.status not in InspectionRequest.WITHOUT_RECORD:
-                written.request = known
-                return _replay(known, asked_for=asked_for, patience=patience)
+            existing = InspectionRequest.objects.filter(idempotency_key=key).first()
+            if existing and existing.status not in InspectionRequest.WITHOUT_RECORD:
+                pending.request = existing
+                return _replay(existing, asked_for=asked_for, patience=patience)
         deployment = deployment or deployment_in_force(category)
         facts, pixels = check_upload(data=data, filename=submission.filename, actor=actor)
         filed = store_image_file(data=data, facts=facts)
@@ -122,20 +122,20 @@ def inspect_image(
                     patience=patience,
                     key=key,
                     asked_for=asked_for,
-                    repeat_of=_without_key(key, asked_for=asked_for),
+                    repeat_of=_release_key(key, asked_for=asked_for),
                 )
-                written.request = request  # from here on its commit is under way
+                pending.request = request  # from here on its commit is under way
         except IntegrityError:
             # Somebody was faster with the same key: there is one request, and both wait for it.
             faster = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
             if faster is None:
                 raise
-            written.request = faster
+            pending.request = faster
             return _replay(faster, asked_for=asked_for, patience=patience)
         return await_inspection(request=request, timeout=patience)
 
 
-def _without_key(key: str | None, *, asked_for: str) -> uuid.UUID | None:
+def _release_key(key: str | None, *, asked_for: str) -> uuid.UUID | None:
     """What ended without a record gives its key up to what is tried now; the first request for that part, if any.
 
     Where the key stands for something else now, that is another part: "Try again" of the first must not find it.
@@ -158,27 +158,27 @@ def inspect_again(*, request_id: uuid.UUID, source: str, actor: Actor, timeout: 
     """
     require(actor, Right.INSPECT)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
-    with _database_errors_told() as written:
+    with _explain_database_errors() as pending:
         before = InspectionRequest.objects.select_related("asset", "model_version__category").filter(pk=request_id)
         ended = before.first()
         if ended is None:
             raise NotFound(f"There is no request {request_id}.", code="request_not_found")
         first = ended.repeat_of_id or ended.pk
         standing = _repeats(first).exclude(status__in=InspectionRequest.WITHOUT_RECORD)
-        if known := standing.first():
-            written.request = known
-            return _rejoin(known, patience=patience)
+        if existing := standing.first():
+            pending.request = existing
+            return _rejoin(existing, patience=patience)
         _require_image(ended)
         try:
             with transaction.atomic():
                 request = _repeat(ended, first=first, source=source, actor=actor, patience=patience)
-                written.request = request
+                pending.request = request
         except IntegrityError:
-            known = standing.first()
-            if known is None:
+            existing = standing.first()
+            if existing is None:
                 raise
-            written.request = known
-            return _rejoin(known, patience=patience)
+            pending.request = existing
+            return _rejoin(existing, patience=patience)
         return await_inspection(request=request, timeout=patience)
 
 
@@ -227,56 +227,56 @@ def _repeat(
     return request
 
 
-def _replay(known: InspectionRequest, *, asked_for: str, patience: float) -> Inspection:
+def _replay(existing: InspectionRequest, *, asked_for: str, patience: float) -> Inspection:
     """The record of a request that was made before, waited for where it is not there yet."""
-    check_same(kept=known.fingerprint, asked_for=asked_for)
-    return _rejoin(known, patience=patience)
+    check_same(kept=existing.fingerprint, asked_for=asked_for)
+    return _rejoin(existing, patience=patience)
 
 
-def _rejoin(known: InspectionRequest, *, patience: float) -> Inspection:
-    if known.status == InspectionRequest.Status.DONE:
-        return _replayed(_record_of(known))  # its notice may be long gone, and need not be waited for
-    if known.status in InspectionRequest.OPEN:
+def _rejoin(existing: InspectionRequest, *, patience: float) -> Inspection:
+    if existing.status == InspectionRequest.Status.DONE:
+        return _mark_replayed(_record_of(existing))  # its notice may be long gone, and need not be waited for
+    if existing.status in InspectionRequest.OPEN:
         # Whoever waited first does not give up what is still waited for (see `expire_request`).
         now = database_now()
-        longer = max(known.deadline or now, now + timedelta(seconds=patience))
-        waiting = InspectionRequest.objects.filter(pk=known.pk, status__in=InspectionRequest.OPEN)
+        longer = max(existing.deadline or now, now + timedelta(seconds=patience))
+        waiting = InspectionRequest.objects.filter(pk=existing.pk, status__in=InspectionRequest.OPEN)
         if waiting.update(deadline=longer):
-            known.deadline = longer
-    if known.status == InspectionRequest.Status.QUEUED:
+            existing.deadline = longer
+    if existing.status == InspectionRequest.Status.QUEUED:
         # Its message may be gone: a broker was restarted, or its caller was killed before it was sent. A doubled
         # message finds nothing to do.
-        broker.publish("inspection.tasks.judge", known.pk)
-    return _replayed(await_inspection(request=known, timeout=patience))
+        broker.publish("inspection.tasks.judge", existing.pk)
+    return _mark_replayed(await_inspection(request=existing, timeout=patience))
 
 
-def _replayed(inspection: Inspection) -> Inspection:
+def _mark_replayed(inspection: Inspection) -> Inspection:
     inspection.replayed = True
     return inspection
 
 
 @dataclass
-class _Written:
+class _PendingRequest:
     """The request of a call once its commit has begun: from then on nobody but the database knows what became of it."""
 
     request: InspectionRequest | None = None
 
 
 @contextmanager
-def _database_errors_told() -> Iterator[_Written]:
+def _explain_database_errors() -> Iterator[_PendingRequest]:
     """A failing database becomes an answer that is true: nothing came of it, or nobody knows and how to ask."""
-    written = _Written()
+    pending = _PendingRequest()
     try:
-        yield written
+        yield pending
     except UNAVAILABLE as error:
         log.exception("The database failed.")
         drop_broken_connection()
-        if written.request is None:
+        if pending.request is None:
             raise NothingRecorded(
                 "The database does not answer. Nothing was recorded by this call and the image will not be judged. "
                 "Send it again."
             ) from error
-        raise outcome_unknown(written.request, "The database does not answer") from error
+        raise outcome_unknown(pending.request, "The database does not answer") from error
 
 
 def outcome_unknown(request: InspectionRequest, why: str) -> OutcomeUnknown:
@@ -381,7 +381,7 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
         )
     if request.status in InspectionRequest.OPEN:
         raise outcome_unknown(request, f"Nobody judged the image within {timeout:g} seconds, but another call waits on")
-    raise NoWorker(_nobody_judged(timeout), **_addresses(request))
+    raise NoWorker(_no_worker_text(timeout), **_addresses(request))
 
 
 def _record_of(request: InspectionRequest) -> Inspection:
@@ -399,7 +399,7 @@ def _addresses(request: InspectionRequest) -> dict[str, Any]:
     }
 
 
-def _nobody_judged(timeout: float) -> str:
+def _no_worker_text(timeout: float) -> str:
     kept = "The image is kept; no inspection was recorded and none will be."
     if broker.inference_workers():
         return (

@@ -91,14 +91,14 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     if found is None:
         return []
     deployment_id, attempt = found
-    chosen = [request_id]
+    ids = [request_id]
     if deployment_id is not None and attempt == 0:
         neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
-        chosen += _longest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
-    waiting.filter(pk__in=chosen).update(
+        ids += _longest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
+    waiting.filter(pk__in=ids).update(
         status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
-    claimed = list(with_everything().filter(pk__in=chosen, claim=claim))
+    claimed = list(with_everything().filter(pk__in=ids, claim=claim))
     return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
 
 
@@ -132,8 +132,8 @@ def give_back_claims_of(*, worker: str) -> None:
 
 def _give_back(begun: QuerySet[InspectionRequest], *, published: uuid.UUID | None = None) -> None:
     """Their messages may be gone, so each gets another one, except the one whose message is in hand."""
-    chosen = list(begun.values_list("pk", "claim"))
-    for pk, claim in chosen:
+    ids = list(begun.values_list("pk", "claim"))
+    for pk, claim in ids:
         freed = begun.filter(pk=pk, claim=claim).update(status=InspectionRequest.Status.QUEUED, claim=None)
         if freed and pk != published:
             broker.publish("inspection.tasks.judge", pk)

@@ -71,8 +71,8 @@ class InspectionReviewsView(ApiView):
     def post(self, request: Request, inspection_id: uuid.UUID) -> Response:
         """Confirm or overrule. The record stays as it is; a later review stands beside this one."""
         inspection = selectors.find_inspection(inspection_id)
-        given = parsed(ReviewInput, request.data)
-        review = services.record_review(inspection=inspection, actor=request.user, **given)
+        fields = parsed(ReviewInput, request.data)
+        review = services.record_review(inspection=inspection, actor=request.user, **fields)
         document = documents.review_document(reviews_selectors.find_review(review.pk))
         return Response(document, status=201, headers={"Location": reverse("review", args=[review.pk])})
 
@@ -163,9 +163,9 @@ class FromReviewsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given: dict[str, Any] = parsed(FromReviewsInput, request.data)
-        name, category = given.pop("name"), find_category(given.pop("category"))
-        choice = reviewed_data.Choice(filters=parse_filters(given.pop("filters")), **given)
+        fields: dict[str, Any] = parsed(FromReviewsInput, request.data)
+        name, category = fields.pop("name"), find_category(fields.pop("category"))
+        choice = reviewed_data.Choice(filters=parse_filters(fields.pop("filters")), **fields)
         dataset, created = reviewed_data.dataset_from_reviews(
             name=name, category=category, choice=choice, actor=request.user
         )

@@ -134,11 +134,11 @@ def _event_row(
 ) -> EventRow:
     before, after = json.loads(event.before), json.loads(event.after)
     changes = [_change(change, names, whole=whole) for change in selectors.changes_of(before, after)]
-    shown = changes if whole else changes[:_CHANGES]
+    visible = changes if whole else changes[:_CHANGES]
     whole_object = _whole_object(event, after)
     sentence, subject = sentence_of(event, names), names.get(whole_object, _subject(*whole_object))
     address = _address_of(*whole_object, someone)
-    return EventRow(event, sentence, subject, shown, len(changes) - len(shown), address, whole_object)
+    return EventRow(event, sentence, subject, visible, len(changes) - len(visible), address, whole_object)
 
 
 def _whole_object(event: AuditEvent, after: Any) -> tuple[str, str]:
@@ -215,9 +215,9 @@ def history(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return render(request, "audit/list.html", context, status=HTTPStatus.BAD_REQUEST)
     filters = form.filters
-    with_name = names_of([(filters["object_type"], filters["object_id"])])
+    object_names = names_of([(filters["object_type"], filters["object_id"])])
     context["chips"] = [
-        (form.fields[name].label or "Request", _chip(name, value, with_name), _without(request, name))
+        (form.fields[name].label or "Request", _chip(name, value, object_names), _without(request, name))
         for name in form.fields
         if (value := request.GET.get(name, ""))
     ]
@@ -235,9 +235,9 @@ def history(request: HttpRequest) -> HttpResponse:
     return render(request, "audit/list.html", context)
 
 
-def _chip(name: str, value: str, with_name: Mapping[tuple[str, str], str]) -> str:
+def _chip(name: str, value: str, object_names: Mapping[tuple[str, str], str]) -> str:
     """The value of a filter in words: of an object its number with what it is called."""
-    return f"{value} ({next(iter(with_name.values()))})" if name == "object_id" and with_name else value
+    return f"{value} ({next(iter(object_names.values()))})" if name == "object_id" and object_names else value
 
 
 def _chain() -> dict[str, Any]:

@@ -25,7 +25,7 @@ _PLACES = {(True, DEFECTIVE): "tp", (True, GOOD): "fp", (False, GOOD): "tn", (Fa
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReviewedGroup:
     """So many reviewed parts that are alike."""
 
     recorded: str  # the model's verdict in the record
@@ -62,9 +62,9 @@ class Bounded:
 
 
 # ---------------------------------------------------------------- the reviewed parts alone
-def confusion_of(seen: Iterable[Seen]) -> Counter[str]:
+def confusion_of(groups: Iterable[ReviewedGroup]) -> Counter[str]:
     counts = Counter({"tp": 0, "fp": 0, "tn": 0, "fn": 0})
-    for part in seen:
+    for part in groups:
         counts[_PLACES[part.above, part.truth]] += part.count
     return counts
 
@@ -93,11 +93,11 @@ def _rate(count: int, total: int) -> dict[str, Any]:
     return {"value": count / total if total else None, "interval": proportion_interval(count, total)}
 
 
-def recall_by_type(seen: Iterable[Seen]) -> list[dict[str, Any]]:
+def recall_by_type(groups: Iterable[ReviewedGroup]) -> list[dict[str, Any]]:
     """Of each type of defect how many lie above the threshold; the most frequent first."""
     total: Counter[str] = Counter()
     found: Counter[str] = Counter()
-    for part in seen:
+    for part in groups:
         if part.truth == DEFECTIVE:
             total[part.defect_type] += part.count
             found[part.defect_type] += part.count * part.above
@@ -124,10 +124,10 @@ class Estimate:
     cells: Mapping[str, Bounded]
 
     @classmethod
-    def of(cls, seen: Iterable[Seen], totals: Mapping[str, int]) -> Estimate | None:
+    def of(cls, groups: Iterable[ReviewedGroup], totals: Mapping[str, int]) -> Estimate | None:
         """`totals`: the scored parts of each verdict. None where parts of a verdict exist and nobody looked at any."""
         counts: dict[str, Counter[str]] = {verdict: Counter() for verdict in STRATA}
-        for part in seen:
+        for part in groups:
             counts[part.recorded][_PLACES[part.above, part.truth]] += part.count
         if any(totals[verdict] and not counts[verdict].total() for verdict in STRATA) or not any(totals.values()):
             return None

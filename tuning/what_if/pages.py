@@ -30,7 +30,7 @@ MAX_INSPECTIONS = 20_000  # inspections that are looked at, so that a move of th
 DAYS = (1, 7, 30, 90, 365)
 MIN_REVIEWED = 10  # of a kind: a headline figure of fewer would be taken for more than it is
 _BINS = 80
-_SHOWN = 3.0  # times the threshold in force: what lies beyond is drawn at the edge
+_MAX_CHART_RATIO = 3.0  # times the threshold in force: what lies beyond is drawn at the edge
 _STEPS = 200  # of the arrow keys across the chart
 _REVISIONS = 50
 _RATES = {
@@ -51,7 +51,7 @@ _METHODS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class PreviewQuery:
     """What the address of the page asks for; `threshold` None: the one in force."""
 
     threshold: float | None = None
@@ -102,10 +102,10 @@ def thresholds_by_category() -> list[dict[str, Any]]:
     )
     archived, newest = ModelVersion.Stage.ARCHIVED, dict[int, ModelVersion]()
     waiting = [category.pk for category in categories if not category.in_force]
-    for found in plain.filter(category__in=waiting).order_by("id"):
-        before = newest.get(found.category_id)
-        if before is None or found.stage != archived or before.stage == archived:
-            newest[found.category_id] = found
+    for result in plain.filter(category__in=waiting).order_by("id"):
+        before = newest.get(result.category_id)
+        if before is None or result.stage != archived or before.stage == archived:
+            newest[result.category_id] = result
     rows: list[dict[str, Any]] = []
     for category in categories:
         serving = next((one.model_version for one in category.in_force), None)
@@ -128,28 +128,28 @@ def revisions(version: ModelVersion) -> QuerySet[Threshold]:
     return documents.thresholds(model_version=version.pk).order_by("-revision")[:_REVISIONS]
 
 
-def preview(version: ModelVersion, asked: Asked, *, whole: bool) -> dict[str, Any]:
+def preview(version: ModelVersion, query: PreviewQuery, *, whole: bool) -> dict[str, Any]:
     """All that is said of a value; `whole`: with the chart and the presets, which do not depend on it."""
     in_force = threshold_in_force(version.pk)
-    value = in_force.value if asked.threshold is None else asked.threshold
+    value = in_force.value if query.threshold is None else query.threshold
     if score_text(value) == score_text(in_force.value):
         value = in_force.value  # as the page shows it: all its digits are nobody's to type
-    since, cut = _since(version, asked.days)
+    since, cut = _since(version, query.days)
     filters = Filters(since=since, model_version=version.pk)
     low, high = _ends(version, in_force.value)
-    found = what_if(
+    result = what_if(
         filters,
         threshold=value,
-        costs=asked.costs,
+        costs=query.costs,
         compare=True,
         bins=_BINS if whole else 0,
         shown=(low, high),
         presets=whole,
-        percentile=asked.percentile,
-        false_reject_rate=asked.false_reject_rate,
+        percentile=query.percentile,
+        false_reject_rate=query.false_reject_rate,
     )
     return {
-        "found": found,
+        "found": result,
         "in_force": in_force,
         "in_force_text": score_text(in_force.value),
         "value": value,
@@ -157,19 +157,19 @@ def preview(version: ModelVersion, asked: Asked, *, whole: bool) -> dict[str, An
         "value_exact": repr(value),
         "same": value == in_force.value,
         "next_revision": in_force.revision + 1,
-        "days": asked.days,
-        "volume": _volume(found, asked.days, cut),
-        "tiles": _tiles(found),
-        "rates": _rates(found),
-        "confusion": _confusion(found),
-        "defects": _defects(found),
+        "days": query.days,
+        "volume": _volume(result, query.days, cut),
+        "tiles": _tiles(result),
+        "rates": _rates(result),
+        "confusion": _confusion(result),
+        "defects": _defects(result),
         "borderline": [
-            ("Nearest rejects", _turned(found["borderline"]["above"], in_force.value, GOOD)),
-            ("Nearest passes", _turned(found["borderline"]["below"], in_force.value, DEFECTIVE)),
+            ("Nearest rejects", _turned(result["borderline"]["above"], in_force.value, GOOD)),
+            ("Nearest passes", _turned(result["borderline"]["below"], in_force.value, DEFECTIVE)),
         ],
-        "coverage": [row for row in found["coverage"] if row["total"]],
-        "moved": _moved(found, filters, value, in_force.value),
-        **(_whole(version, found, value, in_force.value, (low, high)) if whole else {}),
+        "coverage": [row for row in result["coverage"] if row["total"]],
+        "moved": _moved(result, filters, value, in_force.value),
+        **(_whole(version, result, value, in_force.value, (low, high)) if whole else {}),
     }
 
 
@@ -188,18 +188,18 @@ def _ends(version: ModelVersion, in_force: float) -> tuple[float, float]:
     known = [score for score in (*scores, in_force, *version.held_out_scores) if score is not None]
     low, high = min(known), max(known)
     if in_force > 0:
-        high = min(high, _SHOWN * in_force)
+        high = min(high, _MAX_CHART_RATIO * in_force)
     return low, high + (high - low or abs(high) or 1.0) / 20
 
 
-def _volume(found: dict[str, Any], days: int, cut: bool) -> str:
+def _volume(result: dict[str, Any], days: int, cut: bool) -> str:
     period = f"of the last {days} days" if days > 1 else "of the last day"
-    if not found["total"]:
+    if not result["total"]:
         return f"No inspections {period}."
     newest = "the newest " if cut else ""
-    a_day = found["asked"]["per_day"]["inspections"]
-    words = f"inspections {period}" if found["total"] > 1 else f"inspection {period}"
-    return f"{newest}{found['total']:,} {words}, {_count(a_day)} a day".capitalize()
+    a_day = result["asked"]["per_day"]["inspections"]
+    words = f"inspections {period}" if result["total"] > 1 else f"inspection {period}"
+    return f"{newest}{result['total']:,} {words}, {_count(a_day)} a day".capitalize()
 
 
 def _turned(records: list[dict[str, Any]], in_force: float, otherwise: str) -> list[dict[str, Any]]:
@@ -209,30 +209,30 @@ def _turned(records: list[dict[str, Any]], in_force: float, otherwise: str) -> l
 
 
 def _whole(
-    version: ModelVersion, found: dict[str, Any], value: float, in_force: float, ends: tuple[float, float]
+    version: ModelVersion, result: dict[str, Any], value: float, in_force: float, ends: tuple[float, float]
 ) -> dict[str, Any]:
-    edges, counts = _counts(version, found, ends)
+    edges, counts = _counts(version, result, ends)
     low, high = edges[0], edges[-1]
     step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
     step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= _STEPS)
     return {
         "chart": _chart(edges, counts, value, in_force),
-        "held_out_alone": not found["total"],
+        "held_out_alone": not result["total"],
         "slider": {
             "low": repr(low),
             "high": repr(high),
             "step": f"{step:.12g}",
             "decimals": max(0, -math.floor(math.log10(step))),
         },
-        "presets": [_preset(row, _few_reviews(found, (GOOD, DEFECTIVE))) for row in found["presets"]],
+        "presets": [_preset(row, _few_reviews(result, (GOOD, DEFECTIVE))) for row in result["presets"]],
     }
 
 
 def _counts(
-    version: ModelVersion, found: dict[str, Any], ends: tuple[float, float]
+    version: ModelVersion, result: dict[str, Any], ends: tuple[float, float]
 ) -> tuple[list[float], dict[str, tuple[str, list[int]]]]:
     """Bins and the counts in them; before anything was inspected those of the good images held out of training."""
-    curve = found["curve"]
+    curve = result["curve"]
     if curve is None:
         low, high = ends
         edges = [low + (high - low) * index / _BINS for index in range(_BINS + 1)]
@@ -306,13 +306,13 @@ def _pair(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, te
     }
 
 
-def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _tiles(result: dict[str, Any]) -> list[dict[str, Any]]:
     """The figures that decide, estimated over all parts; in place of what too few reviews tell, what it needs."""
-    was, now = found["in_force"], found["asked"]
+    was, now = result["in_force"], result["asked"]
     a_day = was["per_day"], now["per_day"]
     rates: tuple[dict[str, Any], dict[str, Any]] = (was["estimate"] or {}, now["estimate"] or {})
-    lacks = {truth: _lacks(found, (truth,)) for truth in STRATA}
-    both = _lacks(found, STRATA)
+    lacks = {truth: _lacks(result, (truth,)) for truth in STRATA}
+    both = _lacks(result, STRATA)
     tiles = [
         _figure("False-reject rate", [of.get("false_reject_rate") for of in rates], percent, lacks[GOOD]),
         _figure("Escape rate", [of.get("escape_rate") for of in rates], percent, lacks[DEFECTIVE]),
@@ -323,7 +323,7 @@ def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
             {"value": was["per_day"]["rejected"], "interval": None},
             {"value": now["per_day"]["rejected"], "interval": None},
             _count,
-            beside=_rejected_in_fact(found),
+            beside=_rejected_in_fact(result),
         ),
         _figure("F1", [of.get("f1") for of in rates], _f1_text, both),
     ]
@@ -332,10 +332,10 @@ def _tiles(found: dict[str, Any]) -> list[dict[str, Any]]:
     return tiles
 
 
-def _rejected_in_fact(found: dict[str, Any]) -> str:
+def _rejected_in_fact(result: dict[str, Any]) -> str:
     """How many a day the records say, each at the threshold of its time: not the figure at any one threshold."""
-    days = found["period"]["days"]
-    rejected = next(row["total"] for row in found["coverage"] if row["recorded"] == DEFECTIVE)
+    days = result["period"]["days"]
+    rejected = next(row["total"] for row in result["coverage"] if row["recorded"] == DEFECTIVE)
     return f"{_count(rejected / days)} were, as recorded" if days else ""
 
 
@@ -346,15 +346,15 @@ def _figure(words: str, pair: Sequence[dict[str, Any] | None], text: Any, lack: 
     return shown | {"now": lack, "moved": False, "known": False} if lack else shown
 
 
-def _lacks(found: dict[str, Any], truths: Sequence[str]) -> str:
+def _lacks(result: dict[str, Any], truths: Sequence[str]) -> str:
     """Which reviews a figure about parts that are truly so lacks; empty where there are enough.
 
     It takes `MIN_REVIEWED` parts that people called so. Besides, the reviewed parts of each verdict stand for all
     parts of that verdict, so that of each verdict as many must have been looked at, or all where there are fewer.
     """
-    if few := _few_reviews(found, truths):
+    if few := _few_reviews(result, truths):
         return few
-    for row in found["coverage"]:
+    for row in result["coverage"]:
         if row["recorded"] in STRATA and row["reviewed"] < min(MIN_REVIEWED, row["total"]):
             least = min(MIN_REVIEWED, row["total"])
             called = f"reviewed of the parts that the model called {row['recorded']}"
@@ -362,9 +362,9 @@ def _lacks(found: dict[str, Any], truths: Sequence[str]) -> str:
     return ""
 
 
-def _few_reviews(found: dict[str, Any], truths: Sequence[str]) -> str:
+def _few_reviews(result: dict[str, Any], truths: Sequence[str]) -> str:
     """The first kind of part that fewer than `MIN_REVIEWED` reviews called so; empty where there are enough."""
-    confusion = found["asked"]["reviewed"]["confusion"]
+    confusion = result["asked"]["reviewed"]["confusion"]
     reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
     for truth in truths:
         if reviewed[truth] < MIN_REVIEWED:
@@ -372,9 +372,9 @@ def _few_reviews(found: dict[str, Any], truths: Sequence[str]) -> str:
     return ""
 
 
-def _rates(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _rates(result: dict[str, Any]) -> list[dict[str, Any]]:
     """Each rate over all parts, estimated, and over the reviewed parts alone."""
-    was, now = found["in_force"], found["asked"]
+    was, now = result["in_force"], result["asked"]
     rows = []
     for name, words in _RATES.items():
         text = _f1_text if name == "f1" else percent
@@ -386,9 +386,9 @@ def _rates(found: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _confusion(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _confusion(result: dict[str, Any]) -> list[dict[str, Any]]:
     """The reviewed parts with a score: what they are, and on which side they lie."""
-    was, now = (found[name]["reviewed"]["confusion"] for name in ("in_force", "asked"))
+    was, now = (result[name]["reviewed"]["confusion"] for name in ("in_force", "asked"))
 
     def cell(name: str) -> dict[str, Any]:
         return {"was": was[name], "now": now[name], "moved": was[name] != now[name]}
@@ -399,8 +399,8 @@ def _confusion(found: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _defects(found: dict[str, Any]) -> list[dict[str, Any]]:
-    was = {row["defect_type"]: row for row in found["in_force"]["reviewed"]["defect_types"]}
+def _defects(result: dict[str, Any]) -> list[dict[str, Any]]:
+    was = {row["defect_type"]: row for row in result["in_force"]["reviewed"]["defect_types"]}
     return [
         {
             "words": row["defect_type"] or "not named",
@@ -410,11 +410,11 @@ def _defects(found: dict[str, Any]) -> list[dict[str, Any]]:
             "moved": row["found"] != was[row["defect_type"]]["found"],
             "interval": _interval(row["recall"], percent),
         }
-        for row in found["asked"]["reviewed"]["defect_types"]
+        for row in result["asked"]["reviewed"]["defect_types"]
     ]
 
 
-def _moved(found: dict[str, Any], filters: Filters, value: float, in_force: float) -> dict[str, Any]:
+def _moved(result: dict[str, Any], filters: Filters, value: float, in_force: float) -> dict[str, Any]:
     """How many verdicts another value would turn round, with the address of their records: low < score <= high."""
     low, high = sorted((value, in_force))
     between = {
@@ -422,34 +422,34 @@ def _moved(found: dict[str, Any], filters: Filters, value: float, in_force: floa
         "score_min": repr(math.nextafter(low, math.inf)),
         "score_max": repr(high),
     }
-    return {**found["against_in_force"], "address": f"{reverse('history')}?{urlencode(between)}"}
+    return {**result["against_in_force"], "address": f"{reverse('history')}?{urlencode(between)}"}
 
 
 # ---------------------------------------------------------------- what goes into a revision
-def evidence(version: ModelVersion, asked: Asked, method: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def evidence(version: ModelVersion, query: PreviewQuery, method: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Method, its parameters and the figures that somebody sees who applies a value now.
 
     The method is the one that was chosen, if it really gives this value, else `manual`.
     """
-    shown = preview(version, asked, whole=True)
-    found = shown["found"]
+    shown = preview(version, query, whole=True)
+    result = shown["found"]
     chosen = next(
-        (row for row in found["presets"] if row["method"] == method and row["threshold"] == shown["value"]), None
+        (row for row in result["presets"] if row["method"] == method and row["threshold"] == shown["value"]), None
     )
     figures = {
-        "inspections": found["total"],
-        "since": found["period"]["first"],
-        "until": found["period"]["last"],
-        "reviewed": found["asked"]["reviewed"]["total"],
-        "more_defective": found["against_in_force"]["to_defective"],
-        "fewer_defective": found["against_in_force"]["to_good"],
-        "confusion_of_reviewed": found["asked"]["reviewed"]["confusion"],
-        "rates_of_reviewed": {name: found["asked"]["reviewed"][name]["value"] for name in _RATES},
-        "rates_estimated": found["asked"]["estimate"]
-        and {name: found["asked"]["estimate"][name]["value"] for name in _RATES},
+        "inspections": result["total"],
+        "since": result["period"]["first"],
+        "until": result["period"]["last"],
+        "reviewed": result["asked"]["reviewed"]["total"],
+        "more_defective": result["against_in_force"]["to_defective"],
+        "fewer_defective": result["against_in_force"]["to_good"],
+        "confusion_of_reviewed": result["asked"]["reviewed"]["confusion"],
+        "rates_of_reviewed": {name: result["asked"]["reviewed"][name]["value"] for name in _RATES},
+        "rates_estimated": result["asked"]["estimate"]
+        and {name: result["asked"]["estimate"][name]["value"] for name in _RATES},
         "per_day": {
             name: value["value"] if isinstance(value, dict) else value
-            for name, value in found["asked"]["per_day"].items()
+            for name, value in result["asked"]["per_day"].items()
         },
     }
     return (chosen["method"], chosen["parameters"], figures) if chosen else (Threshold.Method.MANUAL, {}, figures)

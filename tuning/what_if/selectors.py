@@ -27,7 +27,7 @@ from modelzoo.evaluation.calibration import best_f1_threshold, conformal_thresho
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from tuning.what_if import estimates
-from tuning.what_if.estimates import DEFECTIVE, GOOD, Costs, Estimate, Seen
+from tuning.what_if.estimates import DEFECTIVE, GOOD, Costs, Estimate, ReviewedGroup
 
 _MIN_BIN_WIDTH = 2.0**-100  # of the bins of a curve: scores divided by it stay finite
 NEAREST = 10  # records shown on each side of the threshold
@@ -40,7 +40,7 @@ class SeveralModels(UserError):
 
 
 # ---------------------------------------------------------------- which scores
-def version_meant(filters: Filters) -> ModelVersion:
+def model_version_of(filters: Filters) -> ModelVersion:
     """The one model version that the filters mean, by name or because no other one judged any of these records."""
     versions = ModelVersion.objects.select_related("category").defer("metrics")
     if filters.model_version is not None:
@@ -59,15 +59,15 @@ def version_meant(filters: Filters) -> ModelVersion:
     return found[0]
 
 
-def _meant(filters: Filters, version: ModelVersion) -> QuerySet[Inspection]:
+def _records(filters: Filters, version: ModelVersion) -> QuerySet[Inspection]:
     return filters.apply(Inspection.objects.filter(model_version=version)).order_by()
 
 
-def _reviewed(meant: QuerySet[Inspection], first: datetime | None, last: datetime | None) -> QuerySet[Inspection]:
+def _reviewed(records: QuerySet[Inspection], first: datetime | None, last: datetime | None) -> QuerySet[Inspection]:
     """Those with a review. The period says nothing new, but lets the database begin with the few that were reviewed."""
     if first is None or last is None:
-        return meant.none()
-    return meant.filter(
+        return records.none()
+    return records.filter(
         standing__verdict__in=(GOOD, DEFECTIVE), standing__inspected_at__gte=first, standing__inspected_at__lte=last
     )
 
@@ -109,21 +109,23 @@ class _Counted:
         return {verdict: self.recorded[verdict] for verdict in estimates.STRATA}
 
 
-def _count(meant: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Counted:
+def _count(records: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Counted:
     """One pass over all records, and one over those with a review, however many thresholds are in question."""
-    wanted = {f"{verdict}_{index}": Q(outcome=verdict, score__gt=value) for index, value, verdict in _each(thresholds)}
-    wanted |= {outcome: Q(outcome=outcome) for outcome in Inspection.Outcome.values}
+    conditions = {
+        f"{verdict}_{index}": Q(outcome=verdict, score__gt=value) for index, value, verdict in _each(thresholds)
+    }
+    conditions |= {outcome: Q(outcome=outcome) for outcome in Inspection.Outcome.values}
     # One row without groups: SQLite sorts what it groups, which takes it longer than all of this.
-    row = meant.aggregate(
+    row = records.aggregate(
         first=Min("created_at"),
         last=Max("created_at"),
         low=Min("score"),
         high=Max("score"),
-        **{name: Count("outcome", filter=condition) for name, condition in wanted.items()},
+        **{name: Count("outcome", filter=condition) for name, condition in conditions.items()},
     )
     names = [f"above_{index}" for index in range(len(thresholds))]
     rows = list(
-        _reviewed(meant, row["first"], row["last"])
+        _reviewed(records, row["first"], row["last"])
         .annotate(
             **{
                 name: ExpressionWrapper(Q(score__gt=value), output_field=BooleanField())
@@ -182,11 +184,11 @@ def what_if(
 
     Raises `SeveralModels`, and `UserError` where no record says which version is meant.
     """
-    version = version_meant(filters)
+    version = model_version_of(filters)
     in_force = threshold_in_force(version.pk)
     asked = in_force.value if threshold is None else threshold
-    meant = _meant(filters, version)
-    counted = _count(meant, (asked, in_force.value))
+    records = _records(filters, version)
+    counted = _count(records, (asked, in_force.value))
     estimate = _estimate(counted, 0)
     more = counted.above[0].total() - counted.above[1].total()  # defective than with the threshold in force
     return {
@@ -208,13 +210,13 @@ def what_if(
         "in_force": _figures(counted, 1, in_force.value, _estimate(counted, 1), costs) if compare else None,
         "against_in_force": {"to_defective": max(0, more), "to_good": max(0, -more)},
         "borderline": {
-            "above": _nearest(meant.filter(score__gt=asked).order_by("score")),
-            "below": _nearest(meant.filter(score__lte=asked).order_by("-score")),
+            "above": _nearest(records.filter(score__gt=asked).order_by("score")),
+            "below": _nearest(records.filter(score__lte=asked).order_by("-score")),
         },
-        "curve": _curve(meant, counted, bins, shown) if bins else None,
+        "curve": _curve(records, counted, bins, shown) if bins else None,
         "presets": _presets(
             version,
-            meant,
+            records,
             counted,
             costs,
             percentile=settings.THRESHOLD_PERCENTILE if percentile is None else percentile,
@@ -243,16 +245,16 @@ def _coverage(counted: _Counted) -> list[dict[str, Any]]:
     ]
 
 
-def _seen(counted: _Counted, index: int) -> list[Seen]:
+def _groups(counted: _Counted, index: int) -> list[ReviewedGroup]:
     """The reviewed records with a score, by the side of the threshold on which they lie."""
     return [
-        Seen(group.recorded, group.truth, group.defect_type, group.above[index], group.count)
+        ReviewedGroup(group.recorded, group.truth, group.defect_type, group.above[index], group.count)
         for group in counted.reviewed
     ]
 
 
 def _estimate(counted: _Counted, index: int) -> Estimate | None:
-    return Estimate.of(_seen(counted, index), counted.scored)
+    return Estimate.of(_groups(counted, index), counted.scored)
 
 
 def _figures(
@@ -261,8 +263,8 @@ def _figures(
     """Everything about one of the thresholds that were counted at."""
     above = counted.above[index]
     rejected, odd = above.total(), counted.recorded[_ODD]
-    seen = _seen(counted, index)
-    confusion = estimates.confusion_of(seen)
+    groups = _groups(counted, index)
+    confusion = estimates.confusion_of(groups)
     cost = estimate.cost(costs) if estimate and costs else None
     return {
         "threshold": threshold,
@@ -272,7 +274,7 @@ def _figures(
             "total": confusion.total(),
             "confusion": dict(confusion),
             **estimates.rates_of(confusion),
-            "defect_types": estimates.recall_by_type(seen),
+            "defect_types": estimates.recall_by_type(groups),
             "cost": confusion["fp"] * costs.false_reject + confusion["fn"] * costs.escape if costs else None,
         },
         "estimate": estimate
@@ -292,10 +294,10 @@ def _figures(
     }
 
 
-def _nearest(meant: QuerySet[Inspection]) -> list[dict[str, Any]]:
+def _nearest(records: QuerySet[Inspection]) -> list[dict[str, Any]]:
     """The first of these records, as they are shown beside the threshold."""
     shown = ("id", "score", "outcome", "filename", "created_at", "standing__verdict", "asset__discarded_at")
-    rows = meant.values(*shown)[:NEAREST]
+    rows = records.values(*shown)[:NEAREST]
     return [
         {
             "inspection_id": str(row["id"]),
@@ -346,7 +348,7 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
 
 # ---------------------------------------------------------------- the curve
 def _curve(
-    meant: QuerySet[Inspection], counted: _Counted, bins: int, shown: tuple[float | None, float | None]
+    records: QuerySet[Inspection], counted: _Counted, bins: int, shown: tuple[float | None, float | None]
 ) -> dict[str, Any] | None:
     """How many records of each kind lie in and above each of some thresholds: enough to draw any of them at once.
 
@@ -361,7 +363,7 @@ def _curve(
     width = _power_of_two(low, high, bins)
     first, last = math.ceil(low / width) - 1, math.ceil(high / width)
     place = Greatest(Least(Ceil(F("score") / width), float(last + 1)), float(first))
-    with_score = meant.filter(score__isnull=False)
+    with_score = records.filter(score__isnull=False)
     everything = (
         with_score.annotate(place=place)
         .values_list("place")
@@ -410,7 +412,7 @@ def _power_of_two(low: float, high: float, bins: int) -> float:
 # ---------------------------------------------------------------- thresholds that suggest themselves
 def _presets(
     version: ModelVersion,
-    meant: QuerySet[Inspection],
+    records: QuerySet[Inspection],
     counted: _Counted,
     costs: Costs | None,
     *,
@@ -421,7 +423,7 @@ def _presets(
 
     held_out = version.held_out_scores
     rows = list(
-        _reviewed(meant, counted.first, counted.last)
+        _reviewed(records, counted.first, counted.last)
         .filter(score__isnull=False)
         .values_list("score", "outcome", "standing__verdict")
     )
@@ -432,7 +434,7 @@ def _presets(
     method = Threshold.Method
     of_good = {"scores": "held-out good images", "n": len(held_out)}
     of_reviewed = {"scores": "reviewed records", "n": len(rows)}
-    wanted: list[tuple[str, dict[str, Any], Callable[[], float]]] = [
+    candidates: list[tuple[str, dict[str, Any], Callable[[], float]]] = [
         (method.PERCENTILE, {"percentile": percentile, **of_good}, lambda: percentile_threshold(held_out, percentile)),
         (
             method.CONFORMAL,
@@ -443,7 +445,7 @@ def _presets(
     ]
     if costs:
         told = {"cost_false_reject": costs.false_reject, "cost_escape": costs.escape, "weighted": estimable}
-        wanted.append(
+        candidates.append(
             (
                 method.COST,
                 {**told, **of_reviewed},
@@ -451,7 +453,7 @@ def _presets(
             )
         )
     presets = []
-    for name, parameters, find in wanted:
+    for name, parameters, find in candidates:
         try:
             value, why = find(), ""
         except DetectorError as error:

@@ -23,7 +23,7 @@ from tests import scores
 from tests.scores import Part
 from tests.versions import serve
 from tuning.what_if import pages
-from tuning.what_if.pages import Asked
+from tuning.what_if.pages import PreviewQuery
 from tuning.what_if.selectors import what_if
 
 pytestmark = pytest.mark.django_db
@@ -125,7 +125,7 @@ def test_no_threshold_is_written_with_digits_that_mean_nothing(signed_in: Client
 
 
 def tiles_of(version: ModelVersion, threshold: float) -> dict[str, str]:
-    tiles = pages.preview(version, Asked(threshold), whole=False)["tiles"]
+    tiles = pages.preview(version, PreviewQuery(threshold), whole=False)["tiles"]
     return {tile["words"]: tile["now"] for tile in tiles}
 
 
@@ -153,8 +153,8 @@ def test_what_a_threshold_would_reject_is_not_taken_for_what_was_rejected(
     page = text(signed_in.get(address(judged)))
     assert "At 4.40, in force" in page
     assert "What these parts would come to at 4.40, whichever threshold each was judged at." in page
-    [tile] = [row for row in pages.preview(judged, Asked(), whole=False)["tiles"] if "rejected" in row["words"]]
-    a_day = pages.preview(judged, Asked(), whole=False)["found"]["period"]["days"]
+    [tile] = [row for row in pages.preview(judged, PreviewQuery(), whole=False)["tiles"] if "rejected" in row["words"]]
+    a_day = pages.preview(judged, PreviewQuery(), whole=False)["found"]["period"]["days"]
     assert tile["now"] == f"{5 / a_day:.3g}"
     assert tile["beside"] == f"{4 / a_day:.3g} were, as recorded"
     assert tile["beside"] in page
@@ -244,8 +244,8 @@ def test_queries_do_not_grow_and_the_slider_asks_less(
 
 
 def test_only_the_newest_inspections_are_looked_at(judged: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pages, "MAX_INSPECTIONS", 5)
-    shown = pages.preview(judged, Asked(), whole=True)
+    monkeypatch.setattr(previews, "MOST", 5)
+    shown = pages.preview(judged, PreviewQuery(), whole=True)
     assert shown["found"]["total"] == 5
     assert shown["volume"].startswith("The newest 5 inspections")
 
@@ -274,7 +274,7 @@ def test_a_suggestion_from_few_reviews_says_so(signed_in: Client, judged: ModelV
     found = what_if(Filters(), presets=True)["asked"]["reviewed"]["confusion"]
     defective = found["tp"] + found["fn"]
     assert defective < pages.MIN_REVIEWED
-    presets = {row["method"]: row for row in pages.preview(judged, Asked(), whole=True)["presets"]}
+    presets = {row["method"]: row for row in pages.preview(judged, PreviewQuery(), whole=True)["presets"]}
     lack = f"needs at least {pages.MIN_REVIEWED} reviewed defective parts ({defective} so far)"
     assert presets["best_f1"]["caution"] == f"not to be relied on: it {lack}"
     assert presets["percentile"]["caution"] == ""
@@ -282,7 +282,7 @@ def test_a_suggestion_from_few_reviews_says_so(signed_in: Client, judged: ModelV
 
 
 def test_a_suggestion_keeps_its_method_as_long_as_it_is_its_value(signed_in: Client, judged: ModelVersion) -> None:
-    presets = pages.preview(judged, Asked(), whole=True)["presets"]
+    presets = pages.preview(judged, PreviewQuery(), whole=True)["presets"]
     best = next(row for row in presets if row["method"] == "best_f1")
     assert decide(signed_in, judged, value=best["exact"], method="best_f1").status_code == 302
     made = threshold_in_force(judged.pk)

@@ -22,7 +22,7 @@ from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
 from tests.scores import BEGAN, Part, stored
 from tuning.benchmarks import history
-from tuning.what_if.estimates import Costs, Estimate, Seen
+from tuning.what_if.estimates import Costs, Estimate, ReviewedGroup
 from tuning.what_if.selectors import NEAREST, SeveralModels, what_if
 
 pytestmark = pytest.mark.django_db
@@ -263,7 +263,7 @@ def test_the_bounds_of_the_estimate_hold_the_truth() -> None:
         looked_at = rng.random(2000) < np.where(recorded, 0.5, 0.02)
         decided = score > 5.0
         seen = [
-            Seen(
+            ReviewedGroup(
                 "defective" if recorded[i] else "good",
                 "defective" if defective[i] else "good",
                 "",
