@@ -244,7 +244,7 @@ def test_queries_do_not_grow_and_the_slider_asks_less(
 
 
 def test_only_the_newest_inspections_are_looked_at(judged: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previews, "MOST", 5)
+    monkeypatch.setattr(pages, "MAX_INSPECTIONS", 5)
     shown = pages.preview(judged, PreviewQuery(), whole=True)
     assert shown["found"]["total"] == 5
     assert shown["volume"].startswith("The newest 5 inspections")
