@@ -33,9 +33,9 @@ RETENTION_RUNS = JobKind(RetentionRun, "retention.tasks.work")
 Progress = Callable[[RetentionRun], None]
 
 _WINDOW = 2000  # files looked at in one query
-_AT_ONCE = 200  # files discarded in one transaction: nobody else writes to the audit chain meanwhile
-_LINES = 500  # of one audit event
-_EXAMPLES = 10
+_MAX_DISCARDED_AT_ONCE = 200  # files discarded in one transaction: nobody else writes to the audit chain meanwhile
+_MAX_LINES = 500  # of one audit event
+_MAX_EXAMPLES = 10
 _SLICE_SECONDS = 20.0  # a run lets other work of its queue pass at least this often
 
 
@@ -190,7 +190,7 @@ def _take(run_id: int) -> Claim[RetentionRun] | None:
         return None
 
 
-def _keep(run: RetentionRun, claim: Claim[RetentionRun], *fields: str) -> None:
+def _save_progress(run: RetentionRun, claim: Claim[RetentionRun], *fields: str) -> None:
     """Write down how far a run is, and renew its lease; raises `ClaimLost` where it is somebody else's by now."""
     claim.renew(**{name: getattr(run, name) for name in fields})
 
@@ -208,10 +208,10 @@ def _step(run: RetentionRun, claim: Claim[RetentionRun]) -> bool:
         if run.dry_run:
             _count(run, chosen)
         else:
-            for begin in range(0, len(chosen), _AT_ONCE):
-                _discard(run, claim, [asset.pk for asset in chosen[begin : begin + _AT_ONCE]])
+            for begin in range(0, len(chosen), _MAX_DISCARDED_AT_ONCE):
+                _discard(run, claim, [asset.pk for asset in chosen[begin : begin + _MAX_DISCARDED_AT_ONCE]])
         run.last_asset = ids[-1]
-        _keep(run, claim, "last_asset", *_COUNTS)
+        _save_progress(run, claim, "last_asset", *_COUNTS)
         return True
     if run.policy is not None or run.folders_done >= leftovers.FOLDERS:
         return False
@@ -219,7 +219,7 @@ def _step(run: RetentionRun, claim: Claim[RetentionRun]) -> bool:
         _take_leftovers(run, claim, leftovers.in_var_dir(run.created_at))
     _take_leftovers(run, claim, leftovers.in_storage(run.folders_done, run.created_at))
     run.folders_done += 1
-    _keep(run, claim, "folders_done", *_COUNTS)
+    _save_progress(run, claim, "folders_done", *_COUNTS)
     return True
 
 
@@ -232,7 +232,7 @@ def _may_go(run: RetentionRun) -> Any:
     return selectors.of_nobody(assets, run.before(run.orphan_days))
 
 
-def _what(run: RetentionRun, asset: Any) -> str:
+def _kind_of(run: RetentionRun, asset: Any) -> str:
     if run.policy is None:
         return "orphan"
     return "image" if asset.is_image else "map"
@@ -240,17 +240,17 @@ def _what(run: RetentionRun, asset: Any) -> str:
 
 def _count(run: RetentionRun, assets: Sequence[Any]) -> None:
     for asset in assets:
-        what = _what(run, asset)
+        what = _kind_of(run, asset)
         setattr(run, f"{what}s", getattr(run, f"{what}s") + 1)
         run.first_sha256 = min(run.first_sha256 or asset.sha256, asset.sha256)
         run.last_sha256 = max(run.last_sha256, asset.sha256)
         run.oldest = min(run.oldest or asset.created_at, asset.created_at)
         run.size_bytes += asset.size_bytes
-        _exemplify(run, what, asset.sha256, asset.size_bytes)
+        _add_example(run, what, asset.sha256, asset.size_bytes)
 
 
-def _exemplify(run: RetentionRun, what: str, name: str, size: int) -> None:
-    if len(run.examples) < _EXAMPLES:
+def _add_example(run: RetentionRun, what: str, name: str, size: int) -> None:
+    if len(run.examples) < _MAX_EXAMPLES:
         run.examples = [*run.examples, {"what": what, "name": name, "size_bytes": size}]
 
 
@@ -276,7 +276,7 @@ def _discard(run: RetentionRun, claim: Claim[RetentionRun], ids: Sequence[int]) 
     Asset.objects.filter(pk__in=taken).update(discarded_at=timezone.now())
     _count(run, chosen)
     run.last_asset = ids[-1]
-    _keep(run, claim, "last_asset", *_COUNTS)
+    _save_progress(run, claim, "last_asset", *_COUNTS)
     _report(run, chosen)
     transaction.on_commit(partial(_delete_files, taken))
 
@@ -290,17 +290,17 @@ def _report(run: RetentionRun, assets: Sequence[Any]) -> None:
         lines.clear()
 
     for asset in assets:
-        what = _what(run, asset)
+        what = _kind_of(run, asset)
         records = Inspection.objects.filter(**{"map" if what == "map" else "asset": asset.pk})
         named = False
-        for record in records.order_by().values_list("pk", flat=True).iterator(chunk_size=_LINES):
+        for record in records.order_by().values_list("pk", flat=True).iterator(chunk_size=_MAX_LINES):
             lines.append({"sha256": asset.sha256, "what": what, "inspection": str(record)})
             named = True
-            if len(lines) == _LINES:
+            if len(lines) == _MAX_LINES:
                 write()
         if not named:
             lines.append({"sha256": asset.sha256, "what": what, "inspection": None})
-        if len(lines) == _LINES:
+        if len(lines) == _MAX_LINES:
             write()
     if lines:
         write()
@@ -321,26 +321,26 @@ def _delete_pending() -> None:
     """Files whose assets were discarded before a crash."""
     pending = Asset.objects.filter(discarded_at__isnull=False).exclude(file="").order_by("pk")
     last = 0
-    while ids := list(pending.filter(pk__gt=last).values_list("pk", flat=True)[:_AT_ONCE]):
+    while ids := list(pending.filter(pk__gt=last).values_list("pk", flat=True)[:_MAX_DISCARDED_AT_ONCE]):
         _delete_files(ids)
         last = ids[-1]
 
 
 def _take_leftovers(run: RetentionRun, claim: Claim[RetentionRun], found: Iterable[leftovers.Leftover]) -> None:
     for leftover in found:
-        _keep(run, claim)  # a folder may hold more than is removed within one lease
+        _save_progress(run, claim)  # a folder may hold more than is removed within one lease
         if not run.dry_run and not leftover.remove():
             continue
         run.leftovers += 1
         run.size_bytes += leftover.size_bytes
         run.oldest = min(run.oldest or leftover.changed_at, leftover.changed_at)
-        _exemplify(run, "leftover", leftover.name, leftover.size_bytes)
+        _add_example(run, "leftover", leftover.name, leftover.size_bytes)
 
 
 @transaction.atomic
 def _finish(run: RetentionRun, claim: Claim[RetentionRun]) -> None:
     if claim.end(status=RetentionRun.Status.FINISHED):
-        audit(kind="retention_run.finished", subject=run, actor=run.requested_by, after=_about(run) | _found(run))
+        audit(kind="retention_run.finished", subject=run, actor=run.requested_by, after=_about(run) | _totals(run))
 
 
 @transaction.atomic
@@ -355,7 +355,7 @@ def _fail(run: RetentionRun, claim: Claim[RetentionRun], error: Exception) -> No
             f"A file could not be removed ({getattr(error, 'strerror', None) or error}). The next run tries again.",
         )
     if claim.end(status=RetentionRun.Status.FAILED, error_code=code, error=sentence):
-        after = _about(run) | _found(run) | {"code": code, "error": sentence}
+        after = _about(run) | _totals(run) | {"code": code, "error": sentence}
         audit(kind="retention_run.failed", subject=run, actor=run.requested_by, after=after)
 
 
@@ -370,6 +370,6 @@ def _about(run: RetentionRun) -> dict[str, Any]:
     }
 
 
-def _found(run: RetentionRun) -> dict[str, Any]:
+def _totals(run: RetentionRun) -> dict[str, Any]:
     names = ("images", "maps", "orphans", "leftovers", "size_bytes", "first_sha256", "last_sha256")
     return {name: getattr(run, name) for name in names}

@@ -27,7 +27,7 @@ from training.datasets.selectors import images_of, latest_dataset
 
 T = TypeVar("T")
 _MAX_PATH_LENGTH = 1000  # characters, of a file within its folder
-_GATED_TOGETHER = 4  # decoded at once, at most, whatever their size
+_MAX_DECODED_AT_ONCE = 4  # decoded at once, at most, whatever their size
 
 
 # ---------------------------------------------------------------- asking for one
@@ -107,7 +107,7 @@ def validate_images(
             return error
 
     waiting = iter(files)
-    while together := list(islice(waiting, _GATED_TOGETHER)):
+    while together := list(islice(waiting, _MAX_DECODED_AT_ONCE)):
         yield from zip(together, scoring.in_threads(outcome, together), strict=True)
 
 

@@ -26,7 +26,7 @@ from records.audit.services import Actor, audit
 
 BATCHES = JobKind(BatchRun, "inspection.tasks.work_on_batch")
 _SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
-_PIXELS_HELD = 128 * 1024**2  # bytes of pixels of a slice that stay in memory; the rest is decoded again
+_MAX_PIXEL_BYTES = 128 * 1024**2  # of a slice, kept in memory; the rest is decoded again
 
 
 # ---------------------------------------------------------------- working on it
@@ -88,31 +88,32 @@ def _read_files(
 
     What cannot be read, or is refused by upload validation, fails here, and alone.
     """
+    unread = [request for request in requests if request.asset_id is None]
     pixels: dict[uuid.UUID, Image.Image] = {}
-    held = 0
-    for request, passed in validate_images(_look_into, [request for request in requests if request.asset_id is None]):
+    size = 0
+    for request, image in validate_images(_read_and_validate, unread):
         try:
-            if isinstance(passed, Exception):
-                raise passed
-            _keep(request, passed, token)
+            if isinstance(image, Exception):
+                raise image
+            _store_image(request, image, token)
         except UNAVAILABLE:
             raise  # this is no image's fault: the batch goes on when the database answers
         except Exception as error:  # noqa: BLE001 - it ends this request and no other
             fail_request(request, error, claim=token)
             continue
-        held += passed.facts.width * passed.facts.height * len(passed.pixels.getbands())
-        if held <= _PIXELS_HELD:
-            pixels[request.pk] = passed.pixels
+        size += image.facts.width * image.facts.height * len(image.pixels.getbands())
+        if size <= _MAX_PIXEL_BYTES:
+            pixels[request.pk] = image.pixels
     return [request for request in requests if request.asset_id is not None], pixels
 
 
-def _look_into(request: InspectionRequest) -> ValidatedImage:
+def _read_and_validate(request: InspectionRequest) -> ValidatedImage:
     assert request.batch is not None
     return validate_image((request.path, folders.read_in_roots(Path(request.batch.folder), request.path)))
 
 
-def _keep(request: InspectionRequest, passed: ValidatedImage, token: uuid.UUID) -> None:
-    asset = store_image(data=passed.data, facts=passed.facts)
+def _store_image(request: InspectionRequest, image: ValidatedImage, token: uuid.UUID) -> None:
+    asset = store_image(data=image.data, facts=image.facts)
     InspectionRequest.objects.filter(pk=request.pk, claim=token).update(asset=asset)
     request.asset = asset
 

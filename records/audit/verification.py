@@ -58,7 +58,7 @@ def work_on_verification(*, verification_id: int) -> bool:
     if claim is None:
         return False
     try:
-        report = verify_all(elsewhere=_kept_elsewhere(), progress=_Progress(claim))
+        report = verify_all(elsewhere=_external_checkpoints(), progress=_Progress(claim))
     except ClaimLost:
         log.warning("Verification %s was taken over by another worker.", verification_id)
         return False
@@ -124,6 +124,6 @@ def _end(claim: Claim[AuditVerification], *, status: str, report: ChainReport | 
         )
 
 
-def _kept_elsewhere() -> list[Checkpoint]:
+def _external_checkpoints() -> list[Checkpoint]:
     folder = settings.AUDIT_CHECKPOINT_DIR
     return list(checkpoints_in(Path(folder))) if folder else []

@@ -222,8 +222,8 @@ def test_a_dry_run_counts_what_a_run_then_takes(version: ModelVersion, carry_out
 def test_every_file_that_went_is_named_in_the_audit_log(
     version: ModelVersion, carry_out: Callable[..., RetentionRun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "_LINES", 5)
-    monkeypatch.setattr(services, "_AT_ONCE", 8)
+    monkeypatch.setattr(services, "_MAX_LINES", 5)
+    monkeypatch.setattr(services, "_MAX_DISCARDED_AT_ONCE", 8)
     made = [record(version, str(number)) for number in range(9)]
     shared = [record(version, f"again {number}", asset=made[0].asset) for number in range(3)]
     run = carry_out(policy(version, good_after_days=30))

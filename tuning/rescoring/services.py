@@ -59,7 +59,7 @@ def request_rescoring(
     """
     require(actor, Right.TUNE)
     reason = required_reason(reason, "A rescoring")
-    frozen = _frozen(filters, version)
+    frozen = _frozen_filters(filters, version)
     total = frozen.apply(Inspection.objects.all()).count()
     if not total:
         raise UserError(
@@ -96,7 +96,7 @@ def request_rescoring(
     return run
 
 
-def _frozen(filters: Filters, version: ModelVersion) -> Filters:
+def _frozen_filters(filters: Filters, version: ModelVersion) -> Filters:
     """The same filters, of the version's category, and of nothing that is written from now on."""
     if filters.category not in (None, version.category):
         raise UserError(
@@ -146,14 +146,14 @@ def _score_slice(claim: Claim[RescoringRun]) -> bool:
     if not records:
         return False
     run = RescoringRun.objects.select_related("model_version", "threshold").get(pk=claim.pk)
-    held = _held(run)
+    held = _load_model(run)
     claim.renew(precision_chosen=held.scorer.choice["precision"])
-    results = _scored(run, held, records)
+    results = _score_records(run, held, records)
     with transaction.atomic():
         mine = claim.rows().select_for_update().first()
         if mine is None:
             raise ClaimLost
-        _keep(mine, results, records[-1])
+        _save_results(mine, results, records[-1])
     return True
 
 
@@ -169,7 +169,7 @@ def _begin_slice(claim: Claim[RescoringRun]) -> list[Inspection]:
         return []
     if run.attempt >= settings.MAX_ATTEMPTS:
         for hopeless in _next_records(run)[:1]:
-            _keep(run, [Rescored(run=run, inspection=hopeless, error_code="worker_died")], hopeless)
+            _save_results(run, [Rescored(run=run, inspection=hopeless, error_code="worker_died")], hopeless)
     records = list(_next_records(run)[: 1 if run.begun else settings.BATCH_SIZE])
     run.begun = run.begun or len(records)
     run.attempt += 1
@@ -185,7 +185,7 @@ def _next_records(run: RescoringRun) -> QuerySet[Inspection]:
     return records.order_by("created_at", "id")
 
 
-def _held(run: RescoringRun) -> scoring.LoadedModel:
+def _load_model(run: RescoringRun) -> scoring.LoadedModel:
     """The model, in the precision that the first worker chose: the scores of a run can be compared with each other."""
     held = scoring.load_model(run.model_version, **run.runtime_options)
     if run.precision_chosen in ("", held.scorer.choice["precision"]):
@@ -193,7 +193,7 @@ def _held(run: RescoringRun) -> scoring.LoadedModel:
     return scoring.load_model(run.model_version, **run.runtime_options | {"precision": run.precision_chosen})
 
 
-def _keep(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> None:
+def _save_results(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> None:
     """The results of a slice and the place that it reached, inside the transaction that holds the run's row."""
     Rescored.objects.bulk_create(results)
     done = [result for result in results if not result.error_code]
@@ -217,7 +217,7 @@ def _keep(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> N
     )
 
 
-def _scored(run: RescoringRun, held: scoring.LoadedModel, records: Sequence[Inspection]) -> list[Rescored]:
+def _score_records(run: RescoringRun, held: scoring.LoadedModel, records: Sequence[Inspection]) -> list[Rescored]:
     """What the model says about each image, or why it says nothing. An image's fault is that image's alone."""
     failures: dict[uuid.UUID, str] = {}
     images: list[tuple[Inspection, bytes]] = []
@@ -229,16 +229,16 @@ def _scored(run: RescoringRun, held: scoring.LoadedModel, records: Sequence[Insp
         except OSError:
             log.exception("The image of inspection %s cannot be read.", record.pk)
             failures[record.pk] = "image_unreadable"
-    found = _results(scoring.with_rules(held, input_rules(run.model_version.category_id)), images)
+    found = _score_images(scoring.with_rules(held, input_rules(run.model_version.category_id)), images)
     return [
         Rescored(run=run, inspection=record, error_code=failures[record.pk])
         if record.pk in failures
-        else _weighed(run, record, found[record.pk])
+        else _result_of(run, record, found[record.pk])
         for record in records
     ]
 
 
-def _results(
+def _score_images(
     held: scoring.LoadedModel, images: Sequence[tuple[Inspection, bytes]]
 ) -> dict[uuid.UUID, scoring.ImageScore | scoring.IncomparableImage | Exception]:
     try:
@@ -247,11 +247,11 @@ def _results(
         if len(images) == 1:
             log.exception("Scoring inspection %s again failed.", images[0][0].pk)
             return {images[0][0].pk: error}
-        return {pk: result for image in images for pk, result in _results(held, [image]).items()}
+        return {pk: result for image in images for pk, result in _score_images(held, [image]).items()}
     return {record.pk: result for (record, _), result in zip(images, results, strict=True)}
 
 
-def _weighed(
+def _result_of(
     run: RescoringRun, record: Inspection, result: scoring.ImageScore | scoring.IncomparableImage | Exception
 ) -> Rescored:
 

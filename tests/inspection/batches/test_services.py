@@ -301,7 +301,7 @@ def test_a_batch_of_a_folder_whose_worker_died_is_finished_by_the_next(deploymen
 def test_large_images_are_not_all_held_in_memory(
     deployment: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_PIXELS_HELD", parts.SIDE * parts.SIDE * 3)
+    monkeypatch.setattr(worker, "_MAX_PIXEL_BYTES", parts.SIDE * parts.SIDE * 3)
     held: list[int] = []
     real = worker.judge_claimed
 

@@ -144,7 +144,7 @@ def _version_fields(detector: Detector, images: list[DatasetImage]) -> dict[str,
     backbone = detector.backbone_info or {"name": "", "sha256": ""}
     return {
         "config": detector.describe()["config"],
-        "preprocessing": _explained(detector, images),
+        "preprocessing": _preprocessing_record(detector, images),
         "backbone": backbone["name"],
         "backbone_sha256": backbone["sha256"],
         "held_out_scores": [float(value) for value in detector.held_out_scores],
@@ -209,7 +209,7 @@ def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float
     return threshold
 
 
-def _explained(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
+def _preprocessing_record(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
     """What was decided about the preprocessing, for the record: no arrays, and images by their names."""
     preprocessing = detector.preprocessing
     return {
