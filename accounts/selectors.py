@@ -33,7 +33,7 @@ def find_user(username: str) -> User:
     """Raises `UserNotFound`."""
     user = User.objects.filter(username=username).first()
     if user is None:
-        raise UserNotFound(f"There is no user named {username!r}; make one with manage.py create_user.")
+        raise UserNotFound(f"There is no user {username!r}. Create one with manage.py create_user.")
     return user
 
 

@@ -36,13 +36,13 @@ def create_user(*, username: str, password: str, roles: Iterable[str], actor: Ac
         user.clean_fields(exclude=["password"])
         validate_password(password, user)
     except ValidationError as error:
-        raise UserError(f"{' '.join(error.messages)} No user was made.", code="invalid_user") from error
+        raise UserError(f"{' '.join(error.messages)} No user was created.", code="invalid_user") from error
     user.set_password(password)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
     except IntegrityError as error:
-        raise Conflict(f"There is a user named {user.username!r} already. Nothing was changed.") from error
+        raise Conflict(f"A user named {user.username!r} already exists. Nothing was changed.") from error
     user.groups.set(_groups(roles))
     report_user(user=user, before=None, actor=actor)
     return user
@@ -121,7 +121,7 @@ def issue_token(
     if not requested or not set(requested.split()) <= set(Scope):
         raise UserError(f"A token's scopes are one or more of {', '.join(Scope)}.", code="invalid_scope")
     if expires_at is not None and expires_at <= timezone.now():
-        raise UserError("A token's end must lie ahead. None was issued.", code="invalid_expiry")
+        raise UserError("The end date of a token must be in the future. No token was issued.", code="invalid_expiry")
     if through is not None:
         _check_scopes(through, requested, expires_at)
     is_taken = Conflict(f"{user.username} already has a token named {name!r}. Revoke it first or choose another name.")
@@ -145,15 +145,15 @@ def issue_token(
 def _check_scopes(through: ApiToken, scopes: str, expires_at: datetime | None) -> None:
     if not set(scopes.split()) <= set(through.scope_list):
         raise UserError(
-            f"A token issues none with more scopes than its own ({through.scopes}). None was issued; sign in, or use a "
-            "token that has them.",
+            f"A token cannot issue a token with more scopes than its own ({through.scopes}). No token was issued. "
+            "Sign in, or use a token that has these scopes.",
             code="scope_exceeded",
             status=HTTPStatus.FORBIDDEN,
         )
     if through.expires_at is not None and (expires_at is None or expires_at > through.expires_at):
         raise UserError(
-            f"A token issues none that outlives it; it ends at {through.expires_at:%Y-%m-%d %H:%M} UTC. None was "
-            "issued; give an earlier end.",
+            f"A token cannot issue a token that is valid longer than itself ({through.expires_at:%Y-%m-%d %H:%M} "
+            "UTC). No token was issued. Choose an earlier end date.",
             code="invalid_expiry",
         )
 

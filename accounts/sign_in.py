@@ -79,8 +79,8 @@ def confirm_password(*, user: User, password: str) -> bool:
 def _locked_out(until: datetime) -> LockedOut:
     minutes = max(1, round((until - timezone.now()).total_seconds() / 60))
     return LockedOut(
-        f"Too many tries failed. Until {timezone.localtime(until):%H:%M} ({minutes} min from now) signing in is "
-        "refused, even with the right password. Try again then, or ask an admin to end it."
+        f"Too many failed attempts. Signing in is locked until {timezone.localtime(until):%H:%M} ({minutes} min "
+        "from now), even with the right password. Try again then, or ask an administrator to unlock it."
     )
 
 
@@ -198,7 +198,7 @@ def unlock(*, kind: str, name: str, actor: Actor) -> FailedSignIns:
     require(actor, Right.ADMINISTER)
     row = FailedSignIns.objects.select_for_update().filter(kind=kind, name=name).first()
     if row is None:
-        raise NotFound(f"Nothing is held against the {Kind(kind).label} {name!r}: no try to sign in failed lately.")
+        raise NotFound(f"The {Kind(kind).label} {name!r} is not locked: there was no failed sign-in lately.")
     before = {"failures": row.failures, "refused": row.refused, "locked_until": row.locked_until}
     row.delete()
     audit(

@@ -119,8 +119,8 @@ def forbidden(right: Right, someone: Someone = None) -> Forbidden:
         )
     roles = ", ".join(roles_with(right))
     return Forbidden(
-        f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must include). "
-        "Nothing was changed. Ask an admin for it.",
+        f"This needs the right to {right}, which the roles {roles} have (and, with a token, its scopes must "
+        "include). Nothing was changed. Ask an administrator for it.",
         right=str(right),
     )
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from common.errors import UserError
+from common.numbers import metric
 from common.rights import Right, may
 from modelzoo import documents, services
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
@@ -88,14 +89,12 @@ class CategoryAdmin(Deploying):
     def production(self, category: Any) -> str:
         return ", ".join(f"v{version.number} ({version.algorithm})" for version in category.in_production)
 
-    @admin.action(description="Roll back to the version that served before (needs a reason)", permissions=["deploy"])
+    @admin.action(description="Roll back to the previous version (needs a reason)", permissions=["deploy"])
     def roll_back(self, request: HttpRequest, rows: QuerySet[Category]) -> None:
         def change(category: Category, reason: str) -> Deployment:
             return services.request_rollback(category=category, reason=reason, actor=request.user)
 
-        self.each(
-            request, rows, change, "A worker was called to load what served before. Deployments tell when it does."
-        )
+        self.each(request, rows, change, "The previous version is being loaded. See Deployments for the result.")
 
 
 @admin.register(ModelVersion)
@@ -128,7 +127,7 @@ class ModelVersionAdmin(Deploying):
     @admin.display(description="image AUROC")
     def auroc(self, version: ModelVersion) -> str:
         value = version.metrics.get("image", {}).get("auroc")
-        return "" if value is None else f"{value:.4f}"
+        return metric(value, missing="")
 
     @admin.display(description="threshold")
     def threshold(self, version: ModelVersion) -> str:
@@ -140,7 +139,7 @@ class ModelVersionAdmin(Deploying):
         def change(version: ModelVersion, reason: str) -> Deployment:
             return services.request_promotion(version=version, reason=reason, actor=request.user)
 
-        self.each(request, rows, change, "A worker was called to load it. It is in production once it serves.")
+        self.each(request, rows, change, "The version is being loaded. See Deployments for the result.")
 
     @admin.action(description="Archive candidates (needs a reason)", permissions=["deploy"])
     def archive(self, request: HttpRequest, rows: QuerySet[ModelVersion]) -> None:

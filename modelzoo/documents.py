@@ -196,7 +196,7 @@ def find_deployment(deployment_id: int) -> Deployment:
 
 
 def deployment_record(deployment: Deployment) -> dict[str, Any]:
-    """One act of loading: what was asked for, by whom and why, and what became of it."""
+    """One act of loading: as requested, by whom and why, and what became of it."""
     version = deployment.model_version
     return {
         "id": deployment.pk,

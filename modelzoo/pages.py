@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, QuerySet
 
 from common.errors import UserError
-from common.numbers import score_text
+from common.numbers import NOT_KNOWN, metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, lanes
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion
@@ -30,7 +30,7 @@ _FIGURES = {
 # Of an evaluation: words, where it stands, where its interval stands, whether it is a share.
 _METRICS = (
     ("AUROC, whole images", ("image", "auroc"), ("image", "intervals", "auroc"), False),
-    ("Area under precision and recall", ("image", "aupr"), ("image", "intervals", "aupr"), False),
+    ("Average precision (AUPR)", ("image", "aupr"), ("image", "intervals", "aupr"), False),
     ("F1 at that threshold", ("image", "f1"), ("image", "intervals", "f1"), False),
     ("Recall at that threshold", ("image", "recall"), ("image", "intervals", "recall"), True),
     ("Precision at that threshold", ("image", "precision"), (), True),
@@ -59,7 +59,7 @@ def flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, s
         elif isinstance(value, list):
             yield words, ", ".join(map(str, value))[:200]
         else:
-            yield words, "not known" if value is None else str(value)[:200]
+            yield words, NOT_KNOWN if value is None else str(value)[:200]
 
 
 # ---------------------------------------------------------------- the list
@@ -134,11 +134,11 @@ def _at(document: Any, place: tuple[str, ...]) -> Any:
 
 
 def _text(value: float, is_share: bool) -> str:
-    return f"{100 * value:.1f} %" if is_share else f"{value:.3f}"
+    return percent(value) if is_share else metric(value)
 
 
 def _bounds(interval: list[float] | None, is_share: bool) -> str:
-    return f"{_text(interval[0], is_share)} to {_text(interval[1], is_share)}" if interval else ""
+    return percent_range(interval) if is_share else metric_range(interval)
 
 
 def _defects(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -161,7 +161,7 @@ def _scores(version: Any) -> Chart | None:
     measured = version.metrics["threshold"]
     marks = [(measured, f"evaluated at {score_text(measured)}", "threshold")]
     if version.threshold is not None and version.threshold != measured:
-        marks.append((version.threshold, f"in force {score_text(version.threshold)}", "preview"))
+        marks.append((version.threshold, f"active {score_text(version.threshold)}", "preview"))
     return lanes(
         f"Scores of the test images of {version}",
         counts["edges"],

@@ -128,13 +128,15 @@ def threshold_by_rule(
         )
     scores = version.held_out_scores
     if not scores:
-        raise Conflict(f"{version} has no held-out scores. The threshold in force stays.", code="too_few_scores")
+        raise Conflict(
+            f"{version} has no held-out scores. The active threshold does not change.", code="too_few_scores"
+        )
     try:
         value = rule(scores, number)
     except TooFewImages as error:
-        raise Conflict(f"{error} The threshold in force stays.", code="too_few_scores") from error
+        raise Conflict(f"{error} The active threshold does not change.", code="too_few_scores") from error
     except DetectorError as error:
-        raise UserError(f"{error} The threshold in force stays.", code="invalid_parameters") from error
+        raise UserError(f"{error} The active threshold does not change.", code="invalid_parameters") from error
     above = sum(score > value for score in scores)
     found = {"scores": "held-out good images", "n": len(scores), "above": above, "quantile": 1 - above / len(scores)}
     return value, found
@@ -169,8 +171,8 @@ def deployment_in_force(category: str = "") -> Deployment:
     if meant is None:
         names = [deployment.category.name for deployment in deployments]
         raise SeveralCategories(
-            f"Several categories are in force ({_listed(names)}), and the request names none. Nothing was judged. Name "
-            "the category, or have a default category set (Models page, manage.py set_default_category).",
+            f"Several categories are in production ({_listed(names)}), and the request names none. Nothing was "
+            "judged. Name the category, or set a default category (Models page, manage.py set_default_category).",
             categories=names,
         )
     return meant
@@ -189,10 +191,10 @@ def default_category() -> Category | None:
 
 def _no_model_for(category: str) -> NoModelLoaded:
     names = sorted(deployment.category.name for deployment in active_deployments())
-    in_force = f"In force: {_listed(names)}. " if names else ""
+    in_force = f"In production: {_listed(names)}. " if names else ""
     return NoModelLoaded(
-        f"No model is loaded for {category[:100]!r}. {in_force}Nothing was judged. Name a category that is in force, "
-        "or load a model for this one with POST /api/load_model."
+        f"No model is loaded for {category[:100]!r}. {in_force}Nothing was judged. Name a category that is in "
+        "production, or load a model for this one with POST /api/load_model."
     )
 
 
@@ -227,8 +229,8 @@ def rollback_target(category: Category) -> Deployment:
 
 # Why there is nothing to roll back to, by whether other versions served at all.
 _NOT_SERVED_BEFORE = {
-    False: "No other version served {category} before {version}.",
-    True: "The other versions that served {category} were rolled back, and {version} is the first one that served.",
+    False: "No other version of {category} was in production before {version}.",
+    True: ("The other versions of {category} were rolled back, and {version} is the first one that was in production."),
 }
 
 

@@ -37,14 +37,15 @@ def check_category_name(*, name: str, given_name: str) -> None:
     category, older = Category.objects.filter(name=name).first(), ascii_name(given_name)
     if category is None and older != name and Category.objects.filter(name=older).exists():
         raise Conflict(
-            f"{given_name!r} is called {name} now. An earlier release would have called it {older}, and there is a "
-            f"category {older}. Nothing was changed. If it is that kind of part, name it {older}; else name it {name}.",
+            f"{given_name!r} is called {name} now. An earlier release would have called it {older}, and there is "
+            f"a category {older}. Nothing was changed. If it is the same category, name it {older}; else name it "
+            f"{name}.",
             code="name_taken",
         )
     if category and category.given_name and normalised(category.given_name) != normalised(given_name):
         raise Conflict(
-            f"{given_name!r} and {category.given_name!r} would both be called {name}. Nothing was changed. If they are "
-            f"the same kind of part, name it {name}; else give it another name.",
+            f"{given_name!r} and {category.given_name!r} would both be called {name}. Nothing was changed. If "
+            f"they are the same category, name it {name}; else choose another name.",
             code="name_taken",
         )
 
@@ -173,8 +174,8 @@ def _check_threshold(threshold: float) -> None:
         raise UserError("A threshold must be a finite number.", code="threshold_not_finite")
     if threshold <= 0:
         raise UserError(
-            f"A threshold of {threshold:g} rejects every part: no score is below 0. Nothing was changed. Choose one "
-            "above 0.",
+            f"A threshold of {threshold:g} rejects every part: scores are never below 0. Nothing was changed. "
+            "Choose one above 0.",
             code="threshold_not_positive",
         )
 
@@ -227,14 +228,15 @@ def required_reason(given: str, what: str) -> str:
     """What is kept of a reason. Raises `UserError` where there is none."""
     if not given.strip():
         raise UserError(
-            f"{what} needs a reason. Nothing was changed. Say why: it is kept in the audit log.", code="reason_missing"
+            f"{what} needs a reason. Nothing was changed. Enter one: it is kept in the audit log.",
+            code="reason_missing",
         )
     return given.strip()
 
 
 @transaction.atomic
 def set_default_category(*, category: Category | None, reason: str, actor: Actor) -> None:
-    """Say which category is meant by images that name none while several are in force; None: they are refused.
+    """Say which category is used for images without a category while several are in production; None: they are refused.
 
     Raises `Forbidden`, `UserError` for a missing reason, and `NoModelLoaded` for a category that nothing judges.
     """
@@ -328,8 +330,8 @@ def request_promotion(
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
         raise Conflict(
-            f"{version} is in production already. Nothing was changed. To run it another way, load it with the device, "
-            "runtime or precision that you want.",
+            f"{version} is already in production. Nothing was changed. To run it another way, load it with the "
+            "device, runtime or precision that you want.",
             code="already_in_production",
         )
     return request_deployment(
@@ -376,12 +378,12 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
         raise Conflict(
-            f"{version} is in production, and {version.category.name} would be judged by nothing. Nothing was changed. "
-            "Promote another version or roll back; that archives this one.",
+            f"{version} is in production, and {version.category.name} would have no model. Nothing was changed. "
+            f"Promote another version or roll back: this archives {version}.",
             code="in_production",
         )
     if version.stage == ModelVersion.Stage.ARCHIVED:
-        raise Conflict(f"{version} is archived already. Nothing was changed.", code="already_archived")
+        raise Conflict(f"{version} is already archived. Nothing was changed.", code="already_archived")
     _restage(version, ModelVersion.Stage.ARCHIVED, reason=reason, actor=actor)
     return version
 
@@ -413,8 +415,8 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
         fail_deployment(
             deployment=deployment,
             code="superseded",
-            error=f"While {deployment.model_version} was being loaded, another version was asked for and put in force "
-            f"(deployment {before.pk}); the last request wins. That one stays in force.",
+            error=f"While {deployment.model_version} was being loaded, another version was requested and "
+            f"activated (deployment {before.pk}); the last request wins. That version stays in production.",
         )
         return False
     now = timezone.now()
@@ -497,7 +499,7 @@ def call_worker(*, deployment: Deployment) -> bool:
         fail_deployment(
             deployment=deployment,
             code="no_worker",
-            error="The message broker does not answer, so no worker was called. What was in force stays in force. "
-            "Call support, then ask again.",
+            error="The message broker does not answer, so the model was not loaded. The current model stays in "
+            "production. Call support, then try again.",
         )
     return sent

@@ -69,7 +69,11 @@ def set_default(request: HttpRequest) -> HttpResponse:
         services.set_default_category(category=category, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _models_page(request, failed=error)
-    told = f"{name} is the default category." if name else "There is no default category: images must name theirs."
+    told = (
+        f"{name} is the default category."
+        if name
+        else ("There is no default category: images must name their category.")
+    )
     messages.success(request, told)
     return redirect("models")
 
@@ -78,21 +82,21 @@ def set_default(request: HttpRequest) -> HttpResponse:
 _CHECKS: dict[str, tuple[str, str, str, str]] = {
     SIZE: (
         "Size",
-        "The number of pixels, whatever the shape.",
+        "The number of pixels, regardless of the shape.",
         "size_factor",
         "Sides at most this many times longer or shorter",
     ),
     ASPECT: (
         "Shape",
-        "Width to height. A picture of another shape would be distorted.",
+        "Width to height. An image of another shape would be distorted.",
         "aspect_percent",
         "Difference of width to height of at most (%)",
     ),
-    COLOUR: ("Colour", "A grey picture where the model learnt from coloured ones, or the other way round.", "", ""),
+    COLOUR: ("Colour", "A grey image where the training images are coloured, or the opposite.", "", ""),
     LIKENESS: (
-        "Kind of picture",
-        "The picture as a whole, compared with the nearest training images. The limit comes from good images and lets "
-        "defects through, also large ones.",
+        "Kind of image",
+        "The whole image, compared with the nearest training images. The limit comes from good images and "
+        "accepts defects, also large ones.",
         "likeness_factor",
         "Distance of at most this many times the limit",
     ),
@@ -131,7 +135,7 @@ def _set_input_checks(request: HttpRequest, name: str) -> HttpResponseBase:
         services.set_input_checks(category=category, rules=rules, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _input_checks(request, name, rules=rules, failed=error)
-    messages.success(request, f"The checks of pictures of {category.name} are set, from the next image on.")
+    messages.success(request, f"The input checks of {category.name} were saved. They apply from the next image on.")
     return redirect("input-checks", name=category.name)
 
 
@@ -166,7 +170,7 @@ def _rules_of(request: HttpRequest) -> InputRules:
         try:
             values[name] = float(text)
         except ValueError as error:
-            raise UserError(f"{text[:50]!r} is no number. Nothing was changed.", code="invalid") from error
+            raise UserError(f"{text[:50]!r} is not a number. Nothing was changed.", code="invalid") from error
     return InputRules(**values)
 
 
@@ -177,7 +181,7 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
 
 
 def model_page(request: HttpRequest, version_id: int, *, failed: UserError | None = None) -> HttpResponse:
-    """One version; `failed`: what became of what was asked for on it."""
+    """One version; `failed`: what became of as requested on it."""
     version = version_or_404(version_id)
     context: dict[str, Any] = pages.page_of(version)
     if failed:
@@ -213,7 +217,7 @@ def archive(request: HttpRequest, version_id: int) -> HttpResponse:
         services.archive_version(version=version, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return model_page(request, version_id, failed=error)
-    messages.success(request, f"{version} is archived. It can still be promoted.")
+    messages.success(request, f"{version} was archived. It can still be promoted.")
     return redirect(reverse("model", args=[version_id]))
 
 

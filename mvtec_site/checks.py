@@ -24,7 +24,7 @@ def var_dir_can_be_written(**_: Any) -> list[CheckMessage]:
             found.append(
                 Error(
                     f"{name} must be a folder that can be written; {folder} cannot ({error.strerror or error}).",
-                    hint=f"Nothing was changed. Set {name} to another folder or mend its permissions.",
+                    hint=f"Nothing was changed. Set {name} to another folder or correct its permissions.",
                     id="mvtec.E001",
                 )
             )

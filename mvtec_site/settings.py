@@ -36,8 +36,8 @@ def _own_secret_key() -> str:
         return path.read_text().strip()
     except OSError as error:
         raise ImproperlyConfigured(
-            f"VAR_DIR must be a folder that can be written; {VAR_DIR} cannot ({error.strerror or error}). "
-            "Nothing was changed. Set VAR_DIR to another folder or mend its permissions."
+            f"VAR_DIR must be a folder that can be written; {VAR_DIR} cannot ({error.strerror or error}). Nothing "
+            "was changed. Set VAR_DIR to another folder or correct its permissions."
         ) from None
 
 
@@ -227,7 +227,7 @@ WEB_KEEPALIVE_TIMEOUT = env.real(
     "WEB_KEEPALIVE_TIMEOUT", 75.0, "seconds an idle connection is kept for a next request", low=0.1, high=3600
 )
 WEB_BODY_TIMEOUT = env.real("WEB_BODY_TIMEOUT", 30.0, "seconds without a byte of a body", low=0.1, high=3600)
-WEB_WRITE_TIMEOUT = env.real("WEB_WRITE_TIMEOUT", 30.0, "seconds in which nobody reads an answer", low=0.1, high=3600)
+WEB_WRITE_TIMEOUT = env.real("WEB_WRITE_TIMEOUT", 30.0, "seconds without anybody reading an answer", low=0.1, high=3600)
 WEB_MIN_RATE = env.integer(
     "WEB_MIN_RATE",
     16 * 1024,
@@ -358,7 +358,7 @@ THROTTLES = {
         ("inspect", 6000, "of one caller that have images judged"),
         ("read", 3000, "of one caller that read"),
         ("manage", 120, "of one caller that change something else"),
-        ("anonymous", 60, "from one address by nobody known"),
+        ("anonymous", 60, "from one address, not signed in"),
     )
 }
 REST_FRAMEWORK = {

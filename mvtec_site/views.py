@@ -83,7 +83,7 @@ def _malformed_record_id(path: str) -> str:
     except ValueError:
         pass
     return (
-        f"{found[1]} is no record id: an id is 32 hexadecimal digits in small letters, as "
+        f"{found[1]} is not a record id. An id has 32 hexadecimal digits in lower case, such as "
         "67358c99-9052-4e0b-92b8-98400b36614c. Find the record in the history by its serial number or file name."
         if found
         else ""
@@ -138,7 +138,7 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    detail = "This form is out of date. Nothing was saved. Go back, reload the page, and send it again."
+    detail = "This form is out of date. Nothing was saved. Go back, reload the page and send it again."
     if problems.is_api(request):
         return problems.response(403, "csrf_failed", detail)
     if not request.user.is_authenticated and request.path != resolve_url(settings.LOGIN_URL):

@@ -135,7 +135,7 @@ class RetentionRun(LeasedJob):
 
     @property
     def subject(self) -> str:
-        return str(self.policy) if self.policy else "files that belong to nobody"
+        return str(self.policy) if self.policy else "orphaned files"
 
     def before(self, days: int) -> datetime:
         """What is older than so many days is older than this."""

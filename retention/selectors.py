@@ -45,7 +45,7 @@ def policy_in_force(category: Category) -> RetentionPolicy | None:
 def find_policy(policy_id: int) -> RetentionPolicy:
     found = policies().filter(pk=policy_id).first()
     if found is None:
-        raise NotFound(f"There is no retention policy {policy_id}.", code="retention_policy_not_found")
+        raise NotFound(f"There is no retention rule {policy_id}.", code="retention_policy_not_found")
     return found
 
 
@@ -54,7 +54,7 @@ def policy_of(category: str) -> RetentionPolicy:
     policy = policy_in_force(find_category(category))
     if policy is None:
         raise NotFound(
-            f"{category} has no retention policy: all its files are kept. Set one first (manage.py set_retention).",
+            f"{category} has no retention rule: all its files are kept. Set one first (manage.py set_retention).",
             code="retention_policy_not_found",
         )
     return policy

@@ -57,7 +57,7 @@ def set_policy(
     Raises `Forbidden`, and `UserError` for a missing reason. What is gone stays gone.
     """
     require(actor, Right.ADMINISTER)
-    reason = required_reason(reason, "A retention policy")
+    reason = required_reason(reason, "A retention rule")
     Category.objects.select_for_update(no_key=True).get(pk=category.pk)
     last = selectors.policy_in_force(category)
     policy = RetentionPolicy.objects.create(
@@ -100,17 +100,19 @@ def request_run(*, policy: RetentionPolicy | None, dry_run: bool, actor: Actor, 
     orphan_days = None if policy else settings.ORPHAN_DAYS
     if policy and selectors.policy_in_force(policy.category) != policy:
         raise Conflict(
-            f"Revision {policy.revision} is no longer in force. Nothing was changed. Look at the one that is.",
+            f"Revision {policy.revision} is no longer active. Nothing was changed. Check the active revision.",
             code="retention_policy_replaced",
         )
     if not here and not dry_run and not selectors.was_rehearsed(policy=policy, orphan_days=orphan_days):
         raise Conflict(
-            f"No dry run of {policy or 'what belongs to nobody'} has finished. Nothing was removed. Make one, look at "
-            "what would go, then ask again.",
+            f"There is no finished preview of {policy or 'orphaned files'}. Nothing was deleted. Preview deletion "
+            "first, check the result, then try again.",
             code="dry_run_missing",
         )
     if RETENTION_RUNS.open().filter(policy=policy).exists():
-        raise Conflict("Such a run is under way. Nothing was changed. Wait for its end.", code="retention_run_open")
+        raise Conflict(
+            "Such a run is in progress. Nothing was changed. Wait until it has ended.", code="retention_run_open"
+        )
     run = RetentionRun.objects.create(
         policy=policy,
         orphan_days=orphan_days,
@@ -264,7 +266,7 @@ def _discard(run: RetentionRun, claim: Claim[RetentionRun], ids: Sequence[int]) 
     lock_audit_chain()
     if run.policy is not None and selectors.policy_in_force(run.policy.category) != run.policy:
         raise Conflict(
-            f"Revision {run.policy.revision} was replaced while it was carried out; the rest is kept.",
+            f"Revision {run.policy.revision} was replaced during the run. The remaining files are kept.",
             code="retention_policy_replaced",
         )
     free = Asset.objects.select_for_update(skip_locked=True).filter(pk__in=ids)
@@ -352,7 +354,7 @@ def _fail(run: RetentionRun, claim: Claim[RetentionRun], error: Exception) -> No
         log.exception("Retention run %s failed.", run.pk, exc_info=error)
         code, sentence = (
             "storage_failed",
-            f"A file could not be removed ({getattr(error, 'strerror', None) or error}). The next run tries again.",
+            f"A file could not be deleted ({getattr(error, 'strerror', None) or error}). The next run tries again.",
         )
     if claim.end(status=RetentionRun.Status.FAILED, error_code=code, error=sentence):
         after = _about(run) | _totals(run) | {"code": code, "error": sentence}

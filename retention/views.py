@@ -34,12 +34,12 @@ def _days(label: str) -> forms.IntegerField:
 class PolicyForm(forms.Form):
     """A new revision. Without any days it keeps everything."""
 
-    good_after_days = _days("Images of good parts may go after days")
+    good_after_days = _days("Delete images of good parts after days")
     good_keep_every = forms.IntegerField(
-        label="keep 1 in N of them", required=False, min_value=0, max_value=MAX_KEEP_EVERY
+        label="Keep 1 in N of them", required=False, min_value=0, max_value=MAX_KEEP_EVERY
     )
-    maps_after_days = _days("Maps of good parts may go after days")
-    defective_after_days = _days("All other images may go after days")
+    maps_after_days = _days("Delete maps of good parts after days")
+    defective_after_days = _days("Delete all other images after days")
     keep_reviewed = forms.BooleanField(label="Keep reviewed images", required=False)
     reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
@@ -118,7 +118,10 @@ def set_policy(request: HttpRequest) -> HttpResponse:
         return _page(request, wrong={category.pk: form}, failed=error, status=error.status)
     messages.success(
         request,
-        f"Revision {policy.revision} of {category.name} is in force. Nothing was removed: make a dry run and look.",
+        (
+            f"Revision {policy.revision} of {category.name} is active. Nothing was deleted. Preview deletion to see "
+            "its effect."
+        ),
     )
     return redirect("retention")
 
@@ -126,13 +129,13 @@ def set_policy(request: HttpRequest) -> HttpResponse:
 @require_POST
 @needs(Right.ADMINISTER, hidden=True)
 def start_run(request: HttpRequest) -> HttpResponse:
-    """A dry run, or a real one, of a category's rule; without a category, of what belongs to nobody."""
+    """A dry run, or a real one, of a category's rule; without a category, of orphaned files."""
     try:
         name = request.POST.get("category", "")
         policy = selectors.policy_of(name) if name else None
         run = services.request_run(policy=policy, dry_run=request.POST.get("dry_run") != "no", actor=request.user)
     except UserError as error:
         return _page(request, failed=error, status=error.status)
-    what = "A dry run was asked for: it counts and removes nothing." if run.dry_run else "Removing was asked for."
-    messages.success(request, f"{what} Its result appears below.")
+    what = "Preview started: nothing is deleted." if run.dry_run else "Deletion started."
+    messages.success(request, f"{what} The result appears below.")
     return redirect("retention")

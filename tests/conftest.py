@@ -280,7 +280,7 @@ def blank(monkeypatch: pytest.MonkeyPatch) -> bytes:
 
     def prepare(self: Detector, image: Image.Image, rules: Any = None) -> Any:
         if not np.ptp(np.asarray(image), axis=(0, 1)).any():
-            raise NotComparable("no_part_found", "No part can be told from the background.")
+            raise NotComparable("no_part_found", "No part can be separated from the background.")
         return real(self, image, rules)
 
     monkeypatch.setattr(Detector, "prepare", prepare)

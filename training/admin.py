@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from common.errors import UserError
+from common.numbers import metric
 from common.rights import Right, may
 from records.admin import ReadOnlyAdmin
 from training.datasets import selectors
@@ -73,4 +74,4 @@ class EvaluationAdmin(ReadOnlyAdmin):
     @admin.display(description="image AUROC")
     def auroc(self, evaluation: Evaluation) -> str:
         value = evaluation.metrics["image"]["auroc"]
-        return "" if value is None else f"{value:.4f}"
+        return metric(value, missing="")

@@ -56,7 +56,7 @@ def supervise(run_id: str) -> None:
                         run_id=claim.pk,
                         claim=claim,
                         status=TrainingRun.Status.CANCELLED,
-                        error="Cancelled. Nothing was kept.",
+                        error="Cancelled. No model was created.",
                     )
                 return
     if code > 0:

@@ -49,7 +49,7 @@ def thresholds(request: HttpRequest) -> HttpResponse:
 class PreviewForm(forms.Form):
     """What the address of a threshold's page may say; what is left out is as it is in force."""
 
-    threshold = forms.FloatField(required=False, error_messages={"invalid": "This is no number that a score can have."})
+    threshold = forms.FloatField(required=False, error_messages={"invalid": "This is not a valid score."})
     days = forms.IntegerField(required=False, min_value=1, max_value=3650)
     percentile = forms.FloatField(required=False, min_value=0, max_value=100)
     false_reject = forms.FloatField(required=False, min_value=0.01, max_value=99.99)
@@ -61,7 +61,7 @@ class PreviewForm(forms.Form):
         costs = given.get("cost_false_reject"), given.get("cost_escape")
         if (costs[0] is None) != (costs[1] is None) and not self.errors:
             missing = "cost_false_reject" if costs[0] is None else "cost_escape"
-            self.add_error(missing, "Give both costs or none: only their ratio decides.")
+            self.add_error(missing, "Enter both costs or none: only their ratio counts.")
         return given
 
     @property
@@ -156,9 +156,7 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     try:
         if not form.is_valid() or (form.cleaned_data["value"] is None and not form.cleaned_data["undo"]):
             problem = "; ".join(f"{name}: {errors[0]}" for name, errors in form.errors.items())
-            raise UserError(
-                f"The threshold was not changed. {problem or 'Say which value is to be applied.'}", code="invalid"
-            )
+            raise UserError(f"The threshold was not changed. {problem or 'Enter the value to apply.'}", code="invalid")
         given = form.cleaned_data
         if given["undo"]:
             made = what_if_services.undo_threshold(
@@ -189,8 +187,8 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
         )
     messages.success(
         request,
-        f"Revision {made.revision} is in force: {score_text(made.value)} for {version}, from the next image "
-        "on. Every verdict until now keeps the revision that it was made with.",
+        f"Revision {made.revision} is active: {score_text(made.value)} for {version}, from the next image on. "
+        "Past verdicts do not change.",
     )
     return redirect(_address(version, {"days": request.GET.get("days", "")}))
 
@@ -213,7 +211,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     wanted = [request.GET.get(name, "") for name in ("a", "b")]
     found = [_compared(text) for text in wanted]
     if None in found or found[0] == found[1]:
-        messages.error(request, "Select two different versions in the list, then compare.")
+        messages.error(request, "Select two different versions in the list, then press Compare.")
         return redirect("models")
     one, other = found
     if request.method == "POST":
@@ -230,9 +228,7 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
     form = RescoringForm(request.POST)
     try:
         if not form.is_valid() or form.cleaned_data["scorer"] not in (one.pk, other.pk):
-            raise UserError(
-                "Nothing was started. Choose one of the two versions, and from 1 to 3650 days.", code="invalid"
-            )
+            raise UserError("Nothing was started. Choose one of the two versions and 1 to 3650 days.", code="invalid")
         scorer, judge = (one, other) if form.cleaned_data["scorer"] == one.pk else (other, one)
         since = timezone.now() - timedelta(days=form.cleaned_data["days"])
         run = services.request_rescoring(
@@ -251,7 +247,7 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
         )
     messages.success(
         request,
-        f"{run.total:,} records of {judge} are re-scored with {scorer}, in between the images of the line. No record "
-        "changes. The progress is shown below.",
+        f"Re-scoring of {run.total:,} records of {judge} with {scorer} was started. Images of the line go first. "
+        "Records do not change. The progress is shown below.",
     )
     return redirect(f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}")

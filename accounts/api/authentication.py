@@ -24,9 +24,9 @@ class TokenAuthentication(BaseAuthentication):
         token = valid_token(words[1].decode("latin-1"))
         if token is None:
             raise AuthenticationFailed(
-                "This token is unknown, revoked or expired. Nothing was done. Compare it with the one that was issued: "
-                "the settings page lists valid ones by their first characters. That page and manage.py create_token "
-                "make new ones."
+                "This token is unknown, revoked or expired. Nothing was done. Compare it with the issued one: "
+                "the Settings page lists valid tokens by their first characters. Create a new one there or with "
+                "manage.py create_token."
             )
         note_use(token=token)
         narrow(token.user, token.scope_list)

@@ -40,7 +40,7 @@ class RequestsPerMinute(BaseThrottle):
             return True
         raise Throttled(
             wait=_WINDOW - time.time() % _WINDOW,
-            detail=f"More than {limit} requests in this minute ({kind}). This one was not carried out.",
+            detail=f"More than {limit} requests in this minute ({kind}). This request was not processed.",
         )
 
     def _count(self, name: str) -> int:
@@ -58,7 +58,9 @@ class RequestsPerMinute(BaseThrottle):
             cls._retry_at = time.monotonic() + _RETRY_SECONDS
             if time.monotonic() >= cls._next_warning_at:
                 cls._next_warning_at = time.monotonic() + _WARN_SECONDS
-                log.warning("Requests are not counted, nobody is throttled: the broker does not answer (%s).", error)
+                log.warning(
+                    "Requests are not counted, no request is throttled: the broker does not answer (%s).", error
+                )
             return 0
 
 

@@ -32,20 +32,20 @@ from common.web.decorators import needs
 _SHOWN_TOKENS = 100
 _WORDS = {
     Right.INSPECT: "judge images, singly and in batches",
-    Right.READ: "see records, models, thresholds, data sets and runs",
+    Right.READ: "view records, models, thresholds, data sets and runs",
     Right.REVIEW: "confirm or overrule a verdict",
     Right.EXPORT: "export records",
     Right.TRAIN: "import data sets, start and cancel training",
     Right.TUNE: "set thresholds and re-score records",
     Right.DEPLOY: "load, promote, roll back and archive model versions",
-    Right.AUDIT: "see the audit log",
-    Right.ISSUE: "issue and revoke tokens of your own",
-    Right.ADMINISTER: "manage people, everybody's tokens and retention",
+    Right.AUDIT: "view the audit log",
+    Right.ISSUE: "issue and revoke your own tokens",
+    Right.ADMINISTER: "manage users, all tokens and retention",
 }
 _SCOPES = {
     Scope.INSPECT: "judge images",
-    Scope.READ: "read and export what you may read",
-    Scope.MANAGE: "review, train, tune, deploy and administer, as far as you may",
+    Scope.READ: "view and export everything that you may view",
+    Scope.MANAGE: "review, train, tune, deploy and administer, within your rights",
 }
 
 
@@ -58,7 +58,7 @@ class TokenForm(forms.Form):
         label="Valid until",
         required=False,
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
-        help_text="That day included. Empty: until you revoke it.",
+        help_text="This day included. Empty: until you revoke it.",
     )
 
     def __init__(self, user: User, data: Any = None) -> None:
@@ -75,7 +75,7 @@ class TokenForm(forms.Form):
             return timezone.make_aware(datetime.combine(day + timedelta(days=1), time.min)) if day else None
         except OverflowError as error:
             raise forms.ValidationError(
-                "No day lies that far away. Leave it empty for a token without an end."
+                "This date is too far away. Leave it empty for a token without an end date."
             ) from error
 
 
@@ -98,7 +98,7 @@ class BrowserForm(forms.Form):
         """Every kind of space is a plain one; what cannot be seen is refused, as `station_of` takes none of it."""
         station = " ".join(str(self.cleaned_data["station"]).split())
         if not station.isprintable():
-            raise forms.ValidationError("It contains an invisible character. Type it by hand.")
+            raise forms.ValidationError("It contains an invisible character. Type it again.")
         return station
 
 
@@ -179,7 +179,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     with reporting_password(user=user, actor=user):
         user.save(update_fields=["password"])
     update_session_auth_hash(request, request.user)
-    messages.success(request, "Your password was changed. Wherever else you were signed in, you no longer are.")
+    messages.success(request, "Your password was changed. You were signed out everywhere else.")
     return redirect("settings")
 
 
@@ -216,5 +216,5 @@ def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
         revoke_token(token=token, actor=request.user)
     except UserError as error:
         return _page(request, token_error=error, status=error.status)
-    messages.success(request, f"The token {token.name} was revoked. Programs that use it are refused from now on.")
+    messages.success(request, f"The token {token.name} was revoked. Programs can no longer use it.")
     return redirect("settings")

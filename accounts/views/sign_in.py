@@ -58,7 +58,7 @@ class SignIn(LoginView):
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         if not is_from_script(self.request):
             return super().form_invalid(form)
-        errors = [str(error) for error in form.non_field_errors()] or ["Type user name and password."]
+        errors = [str(error) for error in form.non_field_errors()] or ["Enter user name and password."]
         return JsonResponse({"user": None, "errors": errors}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 

@@ -16,22 +16,22 @@ _LISTS = {
     "max_length": "must have at most {max_length} entries.",
 }
 _MESSAGES: dict[type[serializers.Field], dict[str, str]] = {
-    serializers.Field: {"required": "is missing; it has to be sent.", "null": "must not be null."},
+    serializers.Field: {"required": "is missing. Send it.", "null": "must not be null."},
     serializers.BooleanField: {"invalid": "must be true or false."},
     serializers.CharField: {
-        "invalid": "must be text; a file or a list is none.",
+        "invalid": "must be text, not a file or a list.",
         "blank": "must not be empty.",
         "max_length": "must have at most {max_length} characters.",
         "min_length": "must have at least {min_length} characters.",
     },
-    serializers.RegexField: {"invalid": "does not have the form that it must have."},
+    serializers.RegexField: {"invalid": "does not have the right form."},
     serializers.UUIDField: {"invalid": "must be a UUID."},
     serializers.IntegerField: _SIZES | {"invalid": "must be a whole number."},
     serializers.FloatField: _SIZES | {"invalid": "must be a number.", "overflow": "is too large."},
     serializers.DateTimeField: {
-        "invalid": "must be a moment, such as 2026-11-24T08:00:00+01:00.",
-        "date": "must be a moment, such as 2026-11-24T08:00:00+01:00, and is a day.",
-        "make_aware": "is no moment in the time zone {timezone}.",
+        "invalid": "must be a time, such as 2026-11-24T08:00:00+01:00.",
+        "date": "must be a time, such as 2026-11-24T08:00:00+01:00, not a day.",
+        "make_aware": "is not a time in the time zone {timezone}.",
         "overflow": "is too early or too late.",
     },
     serializers.ChoiceField: {"invalid_choice": "must not be {input}."},

@@ -49,13 +49,16 @@ def check_text(name: str, text: str) -> str:
     """The text. Raises `UnreadableRequest` where some of it was lost before it was read, or is half a character."""
     if not _is_utf8(text):
         raise UnreadableRequest(
-            f"{name} holds half of a pair of surrogates, which is no character. Nothing was kept. Send text as UTF-8.",
+            (
+                f"{name} contains an incomplete character (half of a surrogate pair). Nothing was kept. Send text as "
+                "UTF-8."
+            ),
             code="unreadable_text",
             field=name,
         )
     if REPLACEMENT in text:
         raise UnreadableRequest(
-            f"{name} holds characters that were not UTF-8 (U+FFFD stands in their place). Nothing was kept. Send text "
+            f"{name} contains characters that were not UTF-8 (U+FFFD replaces them). Nothing was kept. Send text "
             "as UTF-8.",
             code="unreadable_text",
             field=name,
@@ -81,8 +84,8 @@ def read_multipart(
         raise
     except OSError as error:
         raise UnreadableRequest(
-            "A file of this request could not be stored on its way: the disk is full or cannot be written. Nothing was "
-            "kept. Free space in VAR_DIR or mend its permissions, then send it again.",
+            "A file of this request could not be stored on its way: the disk is full or cannot be written. "
+            "Nothing was kept. Free space in VAR_DIR or correct its permissions, then send it again.",
             code="storage_failed",
             status=HTTPStatus.INSUFFICIENT_STORAGE,
         ) from error

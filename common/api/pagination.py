@@ -143,7 +143,7 @@ def _decode_cursor(cursor: str, queryset: QuerySet, ordering: tuple[str, ...]) -
             raise ValueError("another ordering")
         return bool(backwards), [_parse_value(queryset, name, text) for name, text in zip(ordering, texts, strict=True)]
     except (ValueError, TypeError, OverflowError, ValidationError, RecursionError) as error:
-        raise UserError("This cursor is not one of ours. Begin again without it.", code="invalid_cursor") from error
+        raise UserError("This cursor is not valid. Start again without it.", code="invalid_cursor") from error
 
 
 def _parse_value(queryset: QuerySet, name: str, text: str) -> Any:

@@ -60,7 +60,7 @@ def _without_doubled_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> None:
-    raise _no_json(f"{name} is no number of JSON")
+    raise _no_json(f"{name} is not a JSON number")
 
 
 def _check_texts(value: Any, name: str) -> None:

@@ -18,12 +18,12 @@ class Problem(NamedTuple):
         return " or ".join(map(str, self.status))
 
 
-_ID = "Look at the list of them for the right id."
+_ID = "Look up the right id in the list."
 _IMAGE = "Send another PNG or JPEG of the part."
 _ARCHIVE = "Pack the folder again as a plain zip or tar, and send that."
 _LATER = "Try again after the seconds that Retry-After says."
 _SUPPORT = "Try again; if it happens again, call support with the request id."
-_RELOAD = "Load the page or the object anew, and decide again."
+_RELOAD = "Reload the page or the object, then decide again."
 
 
 def _p(status: int | tuple[int, ...], meaning: str, remedy: str) -> Problem:
@@ -38,34 +38,32 @@ _INSIDE = ()
 PROBLEMS: dict[str, Problem] = {
     # ---- requests
     "bad_request": _p(400, "The request cannot be read.", "Correct what detail names."),
-    "csrf_failed": _p(403, "The form or its CSRF token is out of date.", "Load the page anew and send it again."),
-    "host_not_allowed": _p(
-        400, "The system was called by a name that it does not answer to.", "Add the name to ALLOWED_HOSTS."
-    ),
+    "csrf_failed": _p(403, "The form or its CSRF token is out of date.", "Reload the page and send it again."),
+    "host_not_allowed": _p(400, "The host name of the request is not allowed.", "Add the name to ALLOWED_HOSTS."),
     "incomplete_body": _p(400, "The connection ended before the whole body was there.", "Send it again."),
-    "invalid": _p(400, "A field is missing, or its value cannot be.", "errors, or detail, says which; correct it."),
+    "invalid": _p(400, "A field is missing or not valid.", ("Correct the field that errors or detail names.")),
     "invalid_cursor": _p(400, "The cursor is of no page of this list.", "Begin at the first page, without a cursor."),
-    "invalid_filter": _p(400, "A filter is unknown, or its value cannot be.", "parameter says which; correct it."),
-    "invalid_idempotency_key": _p(400, "The Idempotency-Key cannot be one.", "Send 1 to 200 printable characters."),
-    "invalid_length": _p(400, "Content-Length is no whole number of bytes.", "Send the length of the body."),
+    "invalid_filter": _p(400, "A filter is unknown or not valid.", "Correct the filter that parameter names."),
+    "invalid_idempotency_key": _p(400, "The Idempotency-Key is not valid.", "Send 1 to 200 printable characters."),
+    "invalid_length": _p(400, "Content-Length is not a whole number of bytes.", "Send the length of the body."),
     "idempotency_key_reused": _p(
         422, "This Idempotency-Key came with another request before.", "Make a new key for each new request."
     ),
     "length_required": _p(411, "The body came without a length.", "Send Content-Length."),
-    "malformed_multipart": _p(400, "The form's parts cannot be told apart.", "Send it as multipart/form-data."),
+    "malformed_multipart": _p(400, "The parts of the form cannot be separated.", "Send it as multipart/form-data."),
     "method_not_allowed": _p(405, "The address does not take this method.", "Use one that detail names."),
-    "not_acceptable": _p(406, "The answer has no form that Accept asks for.", "Ask for application/json or */*."),
+    "not_acceptable": _p(406, "The answer is not available in the form of Accept.", "Ask for application/json or */*."),
     "not_found": _p(404, "There is nothing at this address.", "Compare it with /api/docs."),
-    "parse_error": _p(400, "The body is no JSON.", "Send a JSON object in UTF-8."),
+    "parse_error": _p(400, "The body is not JSON.", "Send a JSON object in UTF-8."),
     "repeated_field": _p(400, "A field came more than once.", "Send it once; field says which."),
     "request_timeout": _p(408, "The body did not arrive in time.", "Send the whole request again."),
     "request_too_large": _p(413, "The request is larger than this address takes.", "Send less at a time."),
     "throttled": _p(429, "Too many requests of one sender in a minute.", _LATER),
     "too_many_connections": _p(429, "Too many requests of one address at once.", "Wait for the others to end."),
     "too_many_files": _p(413, "More files than one request may carry.", "Send a zip, or several batches."),
-    "too_many_uploads": _p(503, "The room for uploads is taken.", _LATER),
-    "unknown_field": _p(400, "A field is unknown here.", "nearest names the one that may be meant."),
-    "unreadable_text": _p(400, "A text is no UTF-8, or holds characters that cannot be kept.", "Send UTF-8 text."),
+    "too_many_uploads": _p(503, "The space for uploads is full.", _LATER),
+    "unknown_field": _p(400, "A field is unknown here.", "nearest names a similar field."),
+    "unreadable_text": _p(400, "A text is not UTF-8 or contains invalid characters.", "Send UTF-8 text."),
     "unsupported_content_encoding": _p(415, "The body is compressed.", "Send it as it is."),
     "unsupported_media_type": _p(415, "The body's Content-Type is not read here.", "Send one that detail names."),
     "several_images": _p(400, "The request carries several images, and takes one.", "Send one, or make a batch."),
@@ -95,27 +93,29 @@ PROBLEMS: dict[str, Problem] = {
     "token_not_found": _missing("token of yours"),
     "user_not_found": _missing("user"),
     # ---- images
-    "not_an_image": _p(415, "The content is no PNG or JPEG.", _IMAGE),
+    "not_an_image": _p(415, "The content is not PNG or JPEG.", _IMAGE),
     "format_not_allowed": _p(415, "The format is switched off here.", "Send one of ALLOWED_EXTENSIONS."),
-    "multi_frame": _p(415, "The file holds several pictures.", "Send one picture."),
+    "multi_frame": _p(415, "The file contains several images.", "Send one image."),
     "unsupported_mode": _p(415, "The colours have no single meaning as RGB (CMYK, 16 bits, transparency).", _IMAGE),
     "empty_file": _p(400, "The file has no bytes.", _IMAGE),
     "file_too_large": _p(413, "The file is larger than an image may be.", "Send a smaller one."),
-    "too_many_pixels": _p(413, "The picture has more pixels than is allowed.", "Send a smaller one."),
-    "too_many_scans": _p(413, "The JPEG has more passes than is allowed.", "Save it as a plain JPEG."),
+    "too_many_pixels": _p(413, "The image has more pixels than allowed.", "Send a smaller one."),
+    "too_many_scans": _p(413, "The JPEG has more scans than allowed.", "Save it as a plain JPEG."),
     "truncated_image": _p(422, "The file is cut off or damaged.", "Send it again."),
-    "image_too_small": _p(422, "The picture has too few pixels to be judged.", "Send it in its full size."),
+    "image_too_small": _p(422, "The image has too few pixels.", "Send it in its full size."),
     "misnamed": _p(_INSIDE, "The file's name claims another format than it has.", "Give it the right ending."),
-    "image_unreadable": _p(_INSIDE, "The kept image cannot be read any more.", "Restore it from a backup."),
+    "image_unreadable": _p(_INSIDE, "The stored image can no longer be read.", "Restore it from a backup."),
     "file_unreadable": _p(_INSIDE, "A file of a folder cannot be read.", "Check its permissions, and ask again."),
     "unreadable": _p(_INSIDE, "The file cannot be read.", "Check its path and permissions."),
-    "image_discarded": _p(410, "Retention removed the file; the record stays.", "Send the image again, if it exists."),
+    "image_discarded": _p(
+        410, "The file was deleted by retention; the record is kept.", "Send the image again, if it exists."
+    ),
     "image_not_kept": _p(409, "The image was not kept, so nothing can be done with it again.", "Send it again."),
     # ---- archives and data sets
-    "not_an_archive": _p(415, "The content is no zip or tar.", _ARCHIVE),
+    "not_an_archive": _p(415, "The content is not a zip or tar.", _ARCHIVE),
     "damaged_archive": _p(422, "The archive is damaged.", _ARCHIVE),
     "encrypted_archive": _p(422, "The archive is encrypted.", _ARCHIVE),
-    "unsupported_compression": _p(422, "The archive is packed in a way that is not read.", _ARCHIVE),
+    "unsupported_compression": _p(422, "The archive uses a compression method that is not supported.", _ARCHIVE),
     "unsafe_path": _p(422, "A name in the archive leads out of it.", _ARCHIVE),
     "link_or_device": _p(422, "The archive holds a link or a device.", _ARCHIVE),
     "duplicate_member": _p(422, "Two files of the archive have one name.", _ARCHIVE),
@@ -127,59 +127,65 @@ PROBLEMS: dict[str, Problem] = {
     "not_mvtec_layout": _p(422, "The folders are not laid out as a data set.", "See the help on importing data sets."),
     "unreadable_folder": _p(422, "A folder of the data set cannot be read.", "Check its permissions."),
     "no_such_folder": _p(422, "A folder that was named is not in the data set.", "Name one that detail lists."),
-    "unclear_label": _p(422, "A folder's name may mean good or defective.", "Say what the folders named mean."),
+    "unclear_label": _p(
+        422, "The name of a folder may mean good or defect.", ("Specify the folders of good parts and of defects.")
+    ),
     "mask_mismatch": _p(422, "A mask does not fit its image.", "Correct the mask that detail names."),
-    "no_good_images": _p(422, "The data set has no images of good parts.", "Add some dozens."),
+    "no_good_images": _p(422, "The data set has no images of good parts.", "Add a few dozen."),
     "too_few_good_images": _p(422, "The data set has too few images of good parts.", "Add more."),
     "no_archive": _p(400, "No archive was sent.", "Choose a file."),
     "no_images": _p(400, "No images were sent.", "Choose some."),
     "name_missing": _p(400, "The data set has no name.", "Give it one."),
     "name_taken": _p((409, 422), "The name is taken.", "Choose another."),
     "invalid_name": _p(400, "The name cannot be one.", "detail says what a name may be."),
-    "not_a_dataset": _p(400, "The folder is no data set.", "Name the folder that holds train and test."),
+    "not_a_dataset": _p(400, "The folder is not a data set.", "Name the folder that holds train and test."),
     "no_test_images": _p(400, "The data set has no test images.", "Import one that has."),
     "no_labelled_images": _p(400, "The data set says of too few images what they are.", "Import one that does."),
     "elpv_missing": _p(_INSIDE, "The package with the demo's images is not installed.", "Install it."),
     "folder_in_use": _p(_INSIDE, "The folder holds something else already.", "Name an empty one."),
     "dataset_not_found": _missing("data set"),
     "dataset_image_not_found": _missing("image of a data set"),
-    "no_mask": _p(404, "The image has no mask.", "Nothing marked a defect in it."),
+    "no_mask": _p(404, "The image has no mask.", "It has no annotated defect."),
     # ---- judging
-    "no_model_loaded": _p(409, "No model version is in force for this kind of part.", "Have an engineer promote one."),
-    "several_categories": _p(
-        (400, 409), "Several kinds of parts exist, and none was named.", "Name one of categories."
+    "no_model_loaded": _p(
+        409, "No model version of this category is in production.", "Ask an engineer to promote one."
     ),
+    "several_categories": _p((400, 409), "Several categories exist, and none was named.", "Name one of categories."),
     "several_models": _p(400, "Several model versions fit.", "Name one of model_versions."),
     "inspection_failed": _p(409, "The image was kept and could not be judged.", _SUPPORT),
     "no_worker": _p(503, "The inspection service did not answer; no record was written.", _LATER),
     "busy": _p(503, "No thread was free for the request; it was not begun.", _LATER),
     "outcome_unknown": _p(
-        503, "What was asked for may have been done.", "Look before you ask again, or repeat it with its key."
+        503, "The request may have been carried out.", ("Check before you send it again, or repeat it with its key.")
     ),
-    "not_repeatable": _p(409, "The request ended in a record, or its image was not kept.", "Send the image anew."),
+    "not_repeatable": _p(409, "The request ended in a record, or its image was not kept.", "Send the image again."),
     "inspection_not_found": _missing("inspection"),
     "request_not_found": _missing("request"),
-    "no_map": _p(404, "The record has no anomaly map.", "What could not be compared has none; retention removes some."),
+    "no_map": _p(
+        404, "The record has no anomaly map.", ("A record that is not comparable has none; retention deletes some.")
+    ),
     "category_not_found": _missing("category"),
     # ---- batches
     "empty_batch": _p(400, "The batch holds no image.", "Send images, a zip, or name a folder that holds some."),
     "batch_not_found": _missing("batch"),
     "batch_over": _p(409, "The batch is over already.", "Nothing is left to cancel."),
-    "no_batch_roots": _p(409, "No folders of the server may be judged.", "Whoever runs it sets BATCH_ROOTS."),
+    "no_batch_roots": _p(409, "Folders of the server are not allowed.", "An administrator can set BATCH_ROOTS."),
     "folder_not_found": _missing("folder"),
     "folder_unreadable": _p(409, "The folder cannot be read.", "Check the share and its permissions."),
     # ---- reviews and records
-    "invalid_review": _p(400, "The review cannot be: verdict, defect type or comment.", "detail says what it takes."),
-    "invalid_region": _p(400, "A region lies outside of the image, or is no rectangle.", "Draw it within the image."),
-    "review_outdated": _p(409, "Somebody else reviewed it meanwhile.", _RELOAD),
+    "invalid_review": _p(
+        400, "The verdict, defect type or comment of the review is not valid.", "detail says what it takes."
+    ),
+    "invalid_region": _p(400, "A region is outside of the image or not a rectangle.", "Draw it within the image."),
+    "review_outdated": _p(409, "Somebody else reviewed it in the meantime.", _RELOAD),
     "review_not_found": _missing("review"),
-    "reviewer_missing": _p(400, "A review is a person's word.", "Say whose it is."),
-    "no_records": _p(400, "No record was named or fits.", "Choose at least one, or a longer period."),
+    "reviewer_missing": _p(400, "A review belongs to a person.", "Name the person."),
+    "no_records": _p(400, "No record was named or matches.", "Choose at least one, or a longer period."),
     "too_many_records": _p(400, "More records than can be done at once.", "Choose fewer."),
     "no_reviewed_images": _p(409, "No image is left that was reviewed.", "Review some first."),
-    "owner_missing": _p(400, "A view belongs to a person.", "Say whose it is."),
-    "empty_view": _p(400, "The view would filter nothing.", "Choose a filter first."),
-    "too_many_views": _p(409, "You keep as many views as is allowed.", "Delete one."),
+    "owner_missing": _p(400, "A view belongs to a person.", "Name the person."),
+    "empty_view": _p(400, "The view contains no filters.", "Choose a filter first."),
+    "too_many_views": _p(409, "You have the maximum number of views.", "Delete one."),
     "view_name_taken": _p(409, "You have a view of this name.", "Choose another name."),
     "view_not_found": _missing("view of yours"),
     # ---- models and thresholds
@@ -187,51 +193,57 @@ PROBLEMS: dict[str, Problem] = {
     "deployment_not_found": _missing("deployment"),
     "threshold_not_found": _missing("threshold revision"),
     "evaluation_not_found": _missing("evaluation"),
-    "model_unusable": _p(409, "The model cannot be loaded; what served goes on serving.", "detail says why."),
-    "device_unavailable": _p(409, "The device is not there; what served goes on serving.", "Choose auto or cpu."),
-    "runtime_unavailable": _p(409, "The runtime is not installed; what served goes on serving.", "Choose torch."),
-    "superseded": _p(409, "A version that was asked for later serves already.", _RELOAD),
+    "model_unusable": _p(409, "The model cannot be loaded; the current model stays in production.", "detail says why."),
+    "device_unavailable": _p(
+        409, "The device is not there; the current model stays in production.", "Choose auto or cpu."
+    ),
+    "runtime_unavailable": _p(
+        409, "The runtime is not installed; the current model stays in production.", "Choose torch."
+    ),
+    "superseded": _p(409, "A version that was requested later is already in production.", _RELOAD),
     "already_in_production": _p(409, "The version is in production already.", "Nothing is left to do."),
     "in_production": _p(409, "The version is in production, so it cannot be archived.", "Promote another one first."),
     "already_archived": _p(409, "The version is archived already.", "Nothing is left to do."),
-    "nothing_to_roll_back_to": _p(409, "No other version served before.", "Promote the one that you want."),
-    "reason_missing": _p(400, "What is changed needs a reason.", "Say why."),
+    "nothing_to_roll_back_to": _p(409, "No other version was in production before.", "Promote the one that you want."),
+    "reason_missing": _p(400, "The change needs a reason.", "Enter a reason."),
     "value_missing": _p(400, "No threshold was given.", "Give a value, or a method that finds one."),
-    "invalid_parameters": _p(400, "The method's parameters cannot be.", "detail says what they may be."),
-    "threshold_not_finite": _p(400, "The threshold is no finite number.", "Give a number."),
+    "invalid_parameters": _p(400, "The parameters of the method are not valid.", "detail says what they may be."),
+    "threshold_not_finite": _p(400, "The threshold is not a finite number.", "Give a number."),
     "threshold_not_positive": _p(400, "The threshold is not above 0.", "Give a number above 0."),
     "too_few_scores": _p(409, "There are too few scores for this method.", "Choose another, or collect more parts."),
-    "threshold_changed": _p(409, "Somebody else set the threshold meanwhile.", _RELOAD),
-    "nothing_to_undo": _p(409, "The revision in force is the first one.", "Set a value instead."),
-    "other_category": _p(409, "The two are of different kinds of parts.", "Choose two of one category."),
+    "threshold_changed": _p(409, "Somebody else changed the threshold in the meantime.", _RELOAD),
+    "nothing_to_undo": _p(409, "The active revision is the first one.", "Set a value instead."),
+    "other_category": _p(409, "The two belong to different categories.", "Choose two of one category."),
     "rescoring_not_found": _missing("re-scoring"),
     "rescoring_over": _p(409, "The re-scoring is over already.", "Nothing is left to cancel."),
     "scoring_failed": _p(_INSIDE, "An image could not be scored again.", _SUPPORT),
     # ---- training
     "unknown_algorithm": _p(400, "There is no such detector.", "Choose one that detail names."),
-    "invalid_options": _p(400, "An option of the detector cannot be.", "detail says which, and what it takes."),
-    "invalid_calibration": _p(400, "The rule of the first threshold cannot be.", "detail says what it takes."),
+    "invalid_options": _p(400, "An option of the detector is not valid.", "detail says which, and what it takes."),
+    "invalid_calibration": _p(400, "The rule of the first threshold is not valid.", "detail says what it takes."),
     "training_run_not_found": _missing("training run"),
     "training_run_is_over": _p(409, "The training run is over already.", "Start another one."),
     "training_failed": _p(_INSIDE, "The training run failed.", "Its page says why."),
-    "not_extendable": _p(409, "This detector cannot learn more.", "Train anew on the larger data set."),
+    "not_extendable": _p(409, "This model cannot be extended.", "Train a new model on the larger data set."),
     "nothing_to_learn": _p(409, "The version has seen all of these images.", "Choose other images."),
-    "worker_died": _p(_INSIDE, "The worker ended while it worked on this.", _SUPPORT),
-    "not_an_export": _p(_INSIDE, "The file is no export of a model.", "Make one with manage.py export."),
+    "worker_died": _p(_INSIDE, "The worker stopped during this work.", _SUPPORT),
+    "not_an_export": _p(_INSIDE, "The file is not an export of a model.", "Make one with manage.py export."),
     # ---- retention, audit, the system
     "retention_policy_not_found": _missing("retention rule"),
-    "retention_policy_replaced": _p(409, "Another rule is in force meanwhile.", _RELOAD),
+    "retention_policy_replaced": _p(409, "Another rule is active now.", _RELOAD),
     "retention_run_not_found": _missing("retention run"),
-    "retention_run_open": _p(409, "Such a run is under way.", "Wait for it."),
-    "dry_run_missing": _p(409, "What would be deleted was not previewed.", "Preview it first."),
+    "retention_run_open": _p(409, "Such a run is in progress.", "Wait for it."),
+    "dry_run_missing": _p(409, "The deletion was not previewed.", "Preview it first."),
     "object_type_missing": _p(400, "An object's id needs its kind.", "Send object_type too."),
     "signing_key_unusable": _p(400, "The signing key of the audit log cannot be used.", "See docs/audit.md."),
-    "checkpoint_not_written": _p(507, "The checkpoint is kept, and was not written to its folder.", "Mend the folder."),
+    "checkpoint_not_written": _p(
+        507, "The checkpoint is kept, and was not written to its folder.", "Correct the folder."
+    ),
     "backup_failed": _p(_INSIDE, "The backup could not be made.", "detail says why."),
     "backup_damaged": _p(_INSIDE, "The backup is damaged.", "Take another one."),
-    "conflict": _p(409, "What was asked for does not fit the present state.", _RELOAD),
+    "conflict": _p(409, "The request does not match the present state.", _RELOAD),
     "unavailable": _p(503, "A part of the system does not answer.", _LATER),
     "database_unavailable": _p(503, "The database does not answer; nothing was changed.", _LATER),
     "storage_failed": _p(507, "The disk is full or cannot be written; nothing was kept.", "Call support."),
-    "internal_error": _p(500, "A defect of this system; records that were saved are safe.", _SUPPORT),
+    "internal_error": _p(500, "A software error. Saved records are safe.", _SUPPORT),
 }

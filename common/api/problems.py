@@ -47,8 +47,8 @@ def database_failed(*, changed_nothing: bool) -> tuple[int, str, str]:
     return (
         503,
         "outcome_unknown",
-        "The database does not answer. What was asked for may have been done all the same. Look before you ask for it "
-        "again, or repeat it with the same Idempotency-Key where you sent one.",
+        "The database does not answer. The request may have been carried out anyway. Check before you send it "
+        "again, or repeat it with the same Idempotency-Key if you sent one.",
     )
 
 
@@ -86,10 +86,10 @@ def _host_sentence(error: DisallowedHost) -> str:
     found = re.search(r"header: '(.*?)(?::\d+)?'\.", str(error))
     name = found[1][:100] if found else ""
     if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", name):
-        return "The Host header of this request is no host name. Call the system by the name that its pages have."
+        return "The Host header of this request is not a host name. Use the host name of the pages."
     return (
-        f"This system was called by the name {name}, which it does not answer to. Whoever runs it adds {name} to the "
-        f"setting ALLOWED_HOSTS (names separated by commas: ALLOWED_HOSTS=localhost,{name}) and starts it again."
+        f"This system does not accept the host name {name}. An administrator can add it to the setting "
+        f"ALLOWED_HOSTS (names separated by commas: ALLOWED_HOSTS=localhost,{name}) and restart the system."
     )
 
 
@@ -126,8 +126,8 @@ def _sentence(error: exceptions.APIException, context: Mapping[str, Any]) -> str
     view, request = context.get("view"), context.get("request")
     if isinstance(error, exceptions.NotAuthenticated):
         return (
-            "This request says nothing of who sends it. Send the header Authorization: Bearer TOKEN; manage.py "
-            "create_token makes one."
+            "This request does not say who sends it. Send the header Authorization: Bearer TOKEN; create a token "
+            "with manage.py create_token."
         )
     if isinstance(error, exceptions.MethodNotAllowed):
         methods = [method for method in getattr(view, "allowed_methods", ()) if method != "OPTIONS"]
@@ -138,7 +138,7 @@ def _sentence(error: exceptions.APIException, context: Mapping[str, Any]) -> str
         sent = f"as {sent.partition(';')[0][:100]}" if sent else "without a Content-Type"
         return f"The body came {sent}, which is not read here. Nothing was done. Send {types}."
     if isinstance(error, exceptions.NotAcceptable):
-        return "The answer does not come in the form that the header Accept asks for. Ask for application/json or */*."
+        return "The answer is not available in the form of the Accept header. Ask for application/json or */*."
     if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF"):
         return (
             "The CSRF token is missing or out of date. Nothing was done. A browser's session sends it in the header "

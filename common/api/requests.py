@@ -44,7 +44,7 @@ def unknown_name(name: str, known: Collection[str], *, none: str) -> str:
 
 def _refuse_unknown(name: str, known: Collection[str], path: str) -> NoReturn:
     shown = f"{path}{name[:100]}"
-    sentence = f"{shown} is no field of this request. Nothing was done. " + unknown_name(
+    sentence = f"{shown} is not a field of this request. Nothing was done. " + unknown_name(
         name, known, none="It takes no fields."
     )
     raise UserError(

@@ -25,21 +25,21 @@ def check_query(view: APIView, request: Request) -> None:
         if name not in known:
             if reads == "GET":
                 raise UserError(
-                    f"{name[:100]} is no parameter of this address. Nothing was looked up. "
+                    f"{name[:100]} is not a parameter of this address. Nothing was read. "
                     + unknown_name(name, list(known), none="It takes none."),
                     code="invalid_filter",
                     parameter=name[:100],
                     nearest=nearest_name(name, known),
                 )
             raise UserError(
-                f"{name[:100]} stands in the address, where {reads} reads nothing. Nothing was done. Send it in the "
-                "body.",
+                f"{name[:100]} was sent in the address, but {reads} does not read it there. Nothing was done. "
+                "Send it in the body.",
                 code="unknown_field",
                 field=name[:100],
             )
         if not known[name] and len(request.query_params.getlist(name)) > 1:
             raise UserError(
-                f"{name} is given more than once. Nothing was looked up. Send it once.",
+                f"{name} is given more than once. Nothing was read. Send it once.",
                 code="invalid_filter",
                 parameter=name,
             )
@@ -70,7 +70,7 @@ def parsed_query(shape: type[serializers.Serializer], request: Request) -> dict[
     for name, field in serializer.fields.items():
         if request.query_params.get(name) == "" and not getattr(field, "allow_blank", False):
             raise UserError(
-                f"{name} is empty; leave it out to ask for nothing. Nothing was looked up.",
+                f"{name} is empty. Nothing was read. Leave it out.",
                 code="invalid_filter",
                 parameter=name,
             )

@@ -8,12 +8,14 @@ from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
 
-from common.numbers import score_text
+from common.numbers import metric, percent, score_text
 from common.web.toasts import undo_of
 
 register = template.Library()
 
 register.filter(undo_of)
+register.filter("share", percent)
+register.filter("metric", metric)
 
 
 @register.filter
@@ -27,12 +29,6 @@ def signed(value: float, beside: float = 0.0) -> str:
     """A difference of scores, with its sign; as `score`."""
     sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
     return sign + score_text(abs(value), beside)
-
-
-@register.filter
-def share(value: float | None) -> str:
-    """A share of one in percent."""
-    return "not known" if value is None else f"{100 * value:.1f} %"
 
 
 @register.filter

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from common.numbers import percent
+
 
 @dataclass(frozen=True)
 class Tick:
@@ -260,7 +262,7 @@ def rates(
         dots += f"M{at}h0"
         beyond += f"M{at}h0" if outside else ""
         side = "above the limits" if value > upper else "below the limits" if value < lower else ""
-        rows.append([*spans[index], f"{count} of {of}", *(f"{100 * one:.1f} %" for one in (value, lower, upper)), side])
+        rows.append([*spans[index], f"{count} of {of}", *map(percent, (value, lower, upper)), side])
     shapes = [("limit", steps(0) + steps(1)), ("centre", f"M0 {height(mean)}H100")]
     shapes += [("curve", curve), ("ring", beyond), ("dot", dots)]
     return Chart(

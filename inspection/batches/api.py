@@ -86,8 +86,8 @@ class BatchesView(ApiView):
     @extend_schema(
         parameters=[
             OpenApiParameter("status", str, enum=["", *BatchRun.Status.values]),
-            OpenApiParameter("since", str, description="asked for at or after: a day, or a moment (ISO 8601)"),
-            OpenApiParameter("until", str, description="asked for before: a moment; a day is included"),
+            OpenApiParameter("since", str, description="requested at or after: a day, or a time (ISO 8601)"),
+            OpenApiParameter("until", str, description="requested before: a time; a day is included"),
             OpenApiParameter("category", str),
             *PAGE_PARAMETERS,
         ],
@@ -174,7 +174,7 @@ def _given(request: Request) -> dict[str, Any]:
 
 
 def _fingerprint(given: dict[str, Any]) -> str:
-    """Of what was asked for; how long the caller waits for it, and how it is shown, are no part of that."""
+    """Of as requested; how long the caller waits for it, and how it is shown, are no part of that."""
     archive = given["archive"]
     return fingerprint(
         images=[_sha256(file) for file in given["images"]],

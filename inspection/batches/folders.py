@@ -42,8 +42,8 @@ def find_folder(wanted: str) -> Path:
     """
     if not settings.BATCH_ROOTS:
         raise Conflict(
-            "No folder of the server may be read: BATCH_ROOTS is empty. Nothing was done. Send a zip, or have "
-            "BATCH_ROOTS set to the folder that images lie in.",
+            "No folder of the server may be read: BATCH_ROOTS is empty. Nothing was done. Send a zip, or ask an "
+            "administrator to set BATCH_ROOTS to the folder with the images.",
             code="no_batch_roots",
         )
     for root in map(Path, settings.BATCH_ROOTS):
@@ -158,7 +158,7 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
         with os.fdopen(descriptor, "rb") as file:
             seen = os.fstat(descriptor)
             if not stat.S_ISREG(seen.st_mode):
-                raise FileUnreadable("It is no regular file. It was not read.")
+                raise FileUnreadable("It is not a regular file. It was not read.")
             check_size(seen.st_size, upload_limits())
             # It may be growing: upload validation refuses one byte too many.
             return file.read(settings.MAX_FILE_SIZE + 1), seen

@@ -75,7 +75,8 @@ def _item_at(path: str) -> BatchItem:
     if path.isprintable() and len(path) <= _MAX_PATH_LENGTH:
         return BatchItem(filename=clean_name(path), path=path)
     refusal = folders.FileUnreadable(
-        f"The path of the file cannot be kept: more than {_MAX_PATH_LENGTH} characters, or some that are not printable."
+        f"The path of the file cannot be stored: more than {_MAX_PATH_LENGTH} characters, or some that are not "
+        "printable."
     )
     return BatchItem(filename=clean_name(path), refusal=refusal)
 
@@ -157,7 +158,7 @@ def gather(
         return _with_images(Gathered(str(archive.name), items, warnings=left_out.sentences()))
     if len(files) > settings.BATCH_MAX_FILES:
         raise UserError(
-            f"{len(files)} files are more than one request may carry ({settings.BATCH_MAX_FILES}). Send a zip.",
+            f"{len(files)} files are too many for one request (at most {settings.BATCH_MAX_FILES}). Send a zip.",
             code="too_many_files",
             status=ImageRejected.TOO_LARGE,
         )

@@ -166,14 +166,14 @@ def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
     yield f"<title>{title}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
     if not complete:
         yield (
-            '<p class="partial">This report is partial: the batch is not finished, '
-            f"{summary['done'] + summary['failed']} of {summary['total']} images are.</p>\n"
+            f'<p class="partial">This report is partial: {summary["done"] + summary["failed"]} of '
+            f"{summary['total']} images of the batch are finished.</p>\n"
         )
     shown = summary | {"model": str(batch.deployment.model_version)}
     shown |= {name: _moment(summary[name]) for name in ("created_at", "started_at", "finished_at")}
     yield from _facts((name, shown[key]) for name, key in _FACTS.items())
-    yield '<h2>Verdicts</h2>\n<table class="facts">\n<thead><tr><td></td><th scope="col">the model said</th>'
-    yield '<th scope="col">stands, after reviews</th></tr></thead>\n'
+    yield '<h2>Verdicts</h2>\n<table class="facts">\n<thead><tr><td></td><th scope="col">model</th>'
+    yield '<th scope="col">after reviews</th></tr></thead>\n'
     for word, key in _VERDICTS.items():
         yield format_html(
             '<tr><th scope="row">{}</th><td class="number">{}</td><td class="number">{}</td></tr>\n',
@@ -184,13 +184,13 @@ def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
         yield "<h2>Remarks</h2>\n"
         yield from (format_html("<p>{}</p>\n", warning) for warning in summary["warnings"])
     if summary["failed_by_code"]:
-        yield "<h2>Why images failed</h2>\n"
+        yield "<h2>Reasons of failed images</h2>\n"
         yield from _facts(summary["failed_by_code"].items())
     if summary["scores"]:
         yield "<h2>Scores</h2>\n"
         yield from _facts((name, f"{value:.6g}") for name, value in summary["scores"].items())
     yield "<h2>Images</h2>\n<table>\n<thead><tr>"
-    columns = ("#", "file", "the model said", "stands", "score", "threshold", "remark")
+    columns = ("#", "file", "model", "stands", "score", "threshold", "remark")
     yield "".join(f'<th scope="col">{name}</th>' for name in columns)
     yield "</tr></thead>\n<tbody>\n"
     for document in _documents(batch):

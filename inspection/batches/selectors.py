@@ -56,7 +56,7 @@ _STANDS = Coalesce("inspection__standing__verdict", "inspection__outcome")
 
 
 def batch_counts(batch: BatchRun) -> dict[str, int]:
-    """How far a batch is. What is done is good, defective or not comparable, says the model; `stands_` is what holds
+    """How far a batch is. What is done is good, defective or not comparable, by the model; `stands_` is what holds
     after the reviews; `failed` is what has no record.
     """
     return counts_by_batch([batch])[batch.pk]

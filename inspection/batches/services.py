@@ -34,8 +34,8 @@ class BatchOutcomeUnknown(Unavailable):
     def __init__(self, batch: BatchRun | None) -> None:
         address = reverse("batch", args=[batch.pk]) if batch else reverse("api-batches")
         super().__init__(
-            "The database does not answer, so it is not known how far the batch is, or whether there is one. Look at "
-            f"{address} before you send it again, or send it again with the same Idempotency-Key where you sent one.",
+            f"The database does not answer, so it is not known whether the batch was started. Check {address} "
+            "before you send it again, or send it again with the same Idempotency-Key if you sent one.",
             batch_url=address,
         )
 
@@ -62,7 +62,7 @@ def request_batch(
     require(actor, Right.INSPECT)
     if not items:
         raise UserError(
-            "The batch has no images. Send files, a zip, the name of a data set, or a folder that has some.",
+            "The batch has no images. Send files, a zip, the name of a data set, or a folder with images.",
             code="empty_batch",
         )
     batch = BatchRun(
@@ -140,7 +140,7 @@ def cancel_batch(*, batch_id: uuid.UUID, actor: Actor) -> BatchRun:
         raise batch_not_found(batch_id)
     if not batch.is_open:
         raise Conflict(
-            f"The batch is {batch.status} already; nothing was changed. Its records stay.", code="batch_over"
+            f"The batch is already {batch.status}. Nothing was changed. Its records are kept.", code="batch_over"
         )
     BatchRun.objects.filter(pk=batch_id).update(cancel_requested=True)
     if batch.claim is None or (batch.lease_expires_at and batch.lease_expires_at < timezone.now()):

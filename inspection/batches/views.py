@@ -118,7 +118,7 @@ def _start(request: HtmxRequest) -> HttpResponse:
     form = BatchForm(request.POST)
     try:
         if not form.is_valid():
-            raise UserError("A field is longer than it may be. Nothing was kept; shorten it.", code="invalid")
+            raise UserError("A field is too long. Nothing was saved. Shorten it.", code="invalid")
         given = form.cleaned_data
         sent: Sequence[UploadedFile] = request.FILES.getlist("images")
         # One that only claims to be a zip is refused as one that is none.
@@ -223,6 +223,6 @@ def cancel(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
         raise Http404 from error
     except UserError as error:
         return _one(request, batch_id, status=error.status, failed=error)
-    stops = "It stops after the images at hand." if batch.is_open else "Nothing more is judged."
-    messages.success(request, f"The batch was cancelled. {stops} What was judged stays in the record.")
+    stops = "It stops after the current images." if batch.is_open else "No more images are judged."
+    messages.success(request, f"The batch was cancelled. {stops} Images judged so far keep their records.")
     return redirect("batch-page", batch_id)

@@ -74,7 +74,8 @@ def _claim_slice(claim: Claim[BatchRun]) -> list[InspectionRequest]:
     requests = list(with_everything().select_related("batch").filter(pk__in=chosen).order_by("position"))
     if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
         hopeless = UserError(
-            f"The worker died {settings.MAX_ATTEMPTS} times while it judged this image.", code="worker_died"
+            f"The inspection service stopped {settings.MAX_ATTEMPTS} times while judging this image.",
+            code="worker_died",
         )
         fail_request(requests[0], hopeless, claim=claim.token)
         return _claim_slice(claim)

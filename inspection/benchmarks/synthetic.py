@@ -327,7 +327,7 @@ def _inspection(
     )
     if rng.random() < _NOT_COMPARABLE:
         inspection.outcome = Inspection.Outcome.NOT_COMPARABLE
-        inspection.reason, inspection.explanation = "no_part_found", "No part can be told from the background."
+        inspection.reason, inspection.explanation = "no_part_found", ("No part can be separated from the background.")
         return inspection
     spread = rng.lognormvariate(0, 0.25)
     score = spread + threshold.value * rng.uniform(0.6, 1.5) if rng.random() < line.defective else spread

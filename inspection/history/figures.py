@@ -92,7 +92,7 @@ def _of_scores(rows: Iterable[tuple[str, float | None, int]]) -> Chart | None:
     }
     what = "score ÷ threshold" if alone is None else "anomaly score"
     chart = lanes(
-        f"How many records have which {what}",
+        f"Number of records by {what}",
         edges.tolist(),
         series,
         marks=[(at, "threshold" if alone is None else f"threshold {score_text(alone)}", "threshold")],
@@ -148,7 +148,7 @@ def _over_time(spans: _Spans, outcomes: Sequence[str]) -> Chart:
     series = {kind: (words, spans.counts(kinds == kind)) for kind, words in _WORDS.items()}
     per = _PER.get(spans.step, "")
     chart = histogram(
-        f"How many records there are {per}, by the model's verdict",
+        f"Number of records {per}, by the model's verdict",
         spans.edges.tolist(),
         series,
         x_label=f"records {per}, by the model's verdict",
@@ -166,25 +166,27 @@ _MAX_EVENTS = 8
 
 
 def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> Chart | None:
-    """The share of what the model called defective, with control limits, and when models and thresholds changed."""
+    """The share of what the model rejected, with control limits, and when models and thresholds changed."""
     kinds = np.array(outcomes)
     defective, judged = spans.counts(kinds == "defective"), spans.counts(kinds != "not_comparable")
     if not any(judged):
         return None
     per = _PER.get(spans.step, "")
     chart = rates(
-        f"Share of defective parts {per}, by the model's verdict, with control limits",
+        f"Defect rate {per}, by the model's verdict, with control limits",
         spans.edges.tolist(),
         list(zip(defective, judged, strict=True)),
         ticks=spans.ticks,
         spans=spans.words,
         marks=_changes(spans, versions),
     )
-    return replace(chart, x_label=f"defect rate {per}, of the judged, mean and 3-sigma limits; ringed: beyond them")
+    return replace(
+        chart, x_label=(f"defect rate {per} of the judged parts, mean and 3-sigma limits; ring: outside the limits")
+    )
 
 
 def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
-    """When one of these versions was put in force or its threshold changed, the last ones of the time that is shown.
+    """When one of these versions was put active or its threshold changed, the last ones of the time that is shown.
 
     What falls on one place of the chart is one mark that names all of it: lines at one place would hide each other.
     """
@@ -194,7 +196,7 @@ def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
     # When, of what, which one, and what became of it.
     found = [
         *(
-            (at, part, f"v{number}", "in force", "deployed")
+            (at, part, f"v{number}", "active", "deployed")
             for at, part, number in deployed.values_list("activated_at", *_NAMED)
         ),
         *(
@@ -222,11 +224,11 @@ _ONE_PLACE = 0.015  # of the time that is shown: lines that are closer cannot be
 _PER = {
     _MINUTE: "per minute",
     5 * _MINUTE: "per 5 minutes",
-    15 * _MINUTE: "per quarter of an hour",
+    15 * _MINUTE: "per 15 minutes",
     _HOUR: "per hour",
     3 * _HOUR: "per 3 hours",
     6 * _HOUR: "per 6 hours",
-    12 * _HOUR: "per half day",
+    12 * _HOUR: "per 12 hours",
     _DAY: "per day",
     7 * _DAY: "per week",
     28 * _DAY: "per 4 weeks",

@@ -375,7 +375,7 @@ def parse_filters(params: Mapping[str, Any], *, other_names: Collection[str] = (
         if name not in FILTERS:
             names = [*FILTER_NAMES, *other_names]
             raise UserError(
-                f"{str(name)[:100]} is no filter. Nothing was looked up. {unknown_name(str(name), names, none='')}",
+                f"{str(name)[:100]} is not a filter. Nothing was read. {unknown_name(str(name), names, none='')}",
                 code="invalid_filter",
                 parameter=str(name)[:100],
                 nearest=nearest_name(str(name), names),
@@ -383,7 +383,7 @@ def parse_filters(params: Mapping[str, Any], *, other_names: Collection[str] = (
         texts = _texts(name, params.getlist(name) if hasattr(params, "getlist") else params[name])
         if not texts:
             if strict:
-                refuse(name, "is empty; leave it out to ask for nothing")
+                refuse(name, "is empty; leave it out")
             continue
         kind = FILTERS[name].kind
         if kind.several:
@@ -395,7 +395,7 @@ def parse_filters(params: Mapping[str, Any], *, other_names: Collection[str] = (
             parsed[name] = kind.parse(name, texts[0])
     if "period" in parsed:
         if "since" in parsed:
-            refuse("period", "and since are both given; one of them says when it begins")
+            refuse("period", "and since are both given; use one of them")
         parsed["since"] = parsed.pop("period")
     if "threshold_revision" in parsed:
         parsed["threshold_revision"] = values.resolve_revision(
@@ -426,5 +426,5 @@ def _texts(name: str, value: Any) -> list[str]:
         elif one is not None:
             refuse(name, "must be a text or a number")
     if any(NO_CHARACTER.search(text) for text in texts):
-        refuse(name, "must not contain NUL characters or halves of characters")
+        refuse(name, "must not contain NUL or incomplete characters")
     return [text for text in texts if text]

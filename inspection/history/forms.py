@@ -18,7 +18,7 @@ FIELD_NAMES = tuple(name for name, one in FILTERS.items() if one.group)
 
 def _at_field(name: str, text: str) -> str:
     """The sentence without what stands around it anyway: which field it is, and that nothing is shown."""
-    words = text.removeprefix(f"{name} ").removesuffix(" Nothing was looked up.")
+    words = text.removeprefix(f"{name} ").removesuffix(" Nothing was read.")
     return words[:1].upper() + words[1:]
 
 

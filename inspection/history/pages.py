@@ -73,7 +73,7 @@ def read_filters(params: QueryDict) -> tuple[Filters, dict[str, str]]:
         wrong["order"] = error.detail
     for name in [name for name in params if name not in (*FILTER_NAMES, *OTHER_NAMES)]:
         del left[name]
-        wrong[name] = f"{name[:100]} is no filter. It is left out."
+        wrong[name] = f"{name[:100]} is not a filter. It is ignored."
     while True:
         try:
             return parse_filters(left, other_names=OTHER_NAMES), wrong
@@ -135,5 +135,5 @@ def find_records(ids: Sequence[str]) -> list[Inspection]:
             refuse("inspection", "must be the id of a record")
     records = Inspection.objects.only("pk").in_bulk(keys)
     if missing := [str(pk) for pk in keys if pk not in records]:
-        raise NotFound(f"There is no inspection {missing[0]}. Nothing was written.", code="inspection_not_found")
+        raise NotFound(f"There is no record {missing[0]}. Nothing was saved.", code="inspection_not_found")
     return [records[pk] for pk in keys]

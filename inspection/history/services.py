@@ -22,7 +22,7 @@ def save_view(*, name: str, params: QueryDict, actor: Actor) -> SavedView:
     """Keep what an address of the history asks for. A relative period stays relative: "today" is each day's own."""
     require(actor, Right.READ)
     if actor is None or actor.pk is None:
-        raise UserError("A view is a person's. Say whose it is; nothing was saved.", code="owner_missing")
+        raise UserError("A view belongs to a person. Nothing was saved. Sign in as a person.", code="owner_missing")
     name, query = _checked_name(name), _checked_query(params)
     views = SavedView.objects.filter(owner_id=actor.pk)
     if views.filter(name=name).exists():
@@ -62,7 +62,7 @@ def _checked_name(name: str) -> str:
             f"A view has a name of 1 to {MAX_NAME_LENGTH} characters. Nothing was saved.", code="invalid_name"
         )
     if NO_CHARACTER.search(name):
-        raise UserError("The name holds what is no character. Nothing was saved.", code="invalid_name")
+        raise UserError("The name contains an invalid character. Nothing was saved.", code="invalid_name")
     return name
 
 
@@ -80,6 +80,6 @@ def _checked_query(params: QueryDict) -> str:
 
 def _taken(name: str) -> Conflict:
     return Conflict(
-        f"You have a view of the name {name} already. Nothing was saved. Choose another name, or delete it first.",
+        f"You already have a view named {name}. Nothing was saved. Choose another name, or delete it first.",
         code="view_name_taken",
     )

@@ -18,6 +18,7 @@ from django_htmx.http import trigger_client_event
 
 from common.api.pagination import read_page
 from common.errors import UserError
+from common.numbers import percent
 from common.rights import Right, may
 from common.web.decorators import needs, refusal
 from common.web.htmx import HtmxRequest
@@ -39,8 +40,8 @@ _ORDERS = {
     "oldest": "Oldest",
     "score_high": "Highest score",
     "score_low": "Lowest score",
-    "margin_high": "Farthest above threshold",
-    "margin_low": "Farthest below threshold",
+    "margin_high": "Most above threshold",
+    "margin_low": "Most below threshold",
 }
 _EXPORTS = [
     ({"format": "xlsx"}, "Excel"),
@@ -148,7 +149,7 @@ def _tiles(found: Figures, query: Query) -> list[dict[str, Any]]:
     """The counts, each with the address of the records that it counts."""
 
     def tile(what: str, count: int, of: int, name: str, value: str, whole: str = "") -> dict[str, Any]:
-        share = f"{100 * count / of:.1f} %" if of else ""
+        share = percent(count / of) if of else ""
         if share and whole:
             share += f" of {of:,} {whole}"
         return {"what": what, "count": count, "share": share, "address": _address(query.having(name, value))}
@@ -159,7 +160,7 @@ def _tiles(found: Figures, query: Query) -> list[dict[str, Any]]:
         if outcome == "not_comparable":
             one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
         else:  # people may have overruled it
-            one = tile(f"{words}, says the model", found.outcomes[outcome], found.judged, "outcome", outcome, "judged")
+            one = tile(f"{words}, by the model", found.outcomes[outcome], found.judged, "outcome", outcome, "judged")
         tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
     tiles.append(tile("Reviewed", found.reviewed, found.total, "reviewed", "yes"))
     return [*tiles, tile("Overruled", found.overruled, found.reviewed, "overruled", "yes", "reviewed")]
@@ -224,7 +225,7 @@ def keep(request: HttpRequest) -> HttpResponse:
         view = save_view(name=name, params=request.GET, actor=request.user)
     except UserError as error:
         return _page(request, status=error.status, not_kept=error, kept_name=name)
-    messages.success(request, f"Saved as {view.name}. Its address can be sent to a colleague.")
+    messages.success(request, f"Saved as {view.name}. You can send its address to a colleague.")
     return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
 
 
@@ -236,7 +237,7 @@ def forget(request: HttpRequest, view_id: int) -> HttpResponse:
         name = delete_view(view_id=view_id, actor=request.user)
     except UserError as error:
         return _page(request, status=error.status, not_kept=error)
-    messages.success(request, f"The view {name} was deleted. The records that it showed stay.")
+    messages.success(request, f"The view {name} was deleted. Its records are kept.")
     return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
 
 

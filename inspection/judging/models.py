@@ -113,19 +113,18 @@ class InspectionRequest(models.Model):
 
 # By the reason of a detector's NotComparable; the empty one is for all others.
 _WHAT_NEXT = {
-    "no_background": "Clear the place around the part and see that the lamp lights it evenly.",
-    "no_part_found": "Lay one part in the middle of the picture, with the plain background visible around it.",
-    "several_parts": "Lay one part alone in the picture.",
-    "part_touches_border": "Lay the part so that it lies wholly in the picture, with some background on every side.",
-    "pose_ambiguous": "Lay the part as the good parts lay that the model learned from, the same side up.",
-    "unusual_shape": "See that it is the right part, whole and the right side up, with nothing beside it.",
-    "other_size": "See that the camera's picture has the size that the model learned from.",
-    "other_aspect": "See that the whole picture is sent as the camera takes it, neither cut nor stretched.",
-    "grey_picture": "See that the camera takes and sends coloured pictures.",
-    "coloured_picture": "See that the camera takes and sends grey pictures.",
-    "unlike_training": "See that it is the right part, that this model is the one for it, and that camera and lamp are "
-    "as they were.",
-    "": "Lay the part as the good parts lay that the model learned from.",
+    "no_background": "Clear the area around the part and check that the lighting is even.",
+    "no_part_found": "Put one part in the middle of the image, with plain background around it.",
+    "several_parts": "Put only one part in the image.",
+    "part_touches_border": "Put the whole part in the image, with some background on every side.",
+    "pose_ambiguous": "Place the part like the good parts in the training images, the same side up.",
+    "unusual_shape": "Check that it is the right part, complete, the right side up, with nothing beside it.",
+    "other_size": "Check that the camera image has the size of the training images.",
+    "other_aspect": "Check that the whole camera image is sent, not cut or stretched.",
+    "grey_picture": "Check that the camera sends colour images.",
+    "coloured_picture": "Check that the camera sends grey images.",
+    "unlike_training": "Check that the part and the model match, and that camera and lighting are unchanged.",
+    "": "Place the part like the good parts in the training images.",
 }
 
 

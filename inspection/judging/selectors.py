@@ -23,7 +23,7 @@ def inspections() -> QuerySet[Inspection]:
 def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | None = None) -> Inspection:
     rows = (inspections() if among is None else among).filter(pk=inspection_id).first()
     if rows is None:
-        raise NotFound(f"There is no inspection {inspection_id}.", code="inspection_not_found")
+        raise NotFound(f"There is no record {inspection_id}.", code="inspection_not_found")
     return rows
 
 

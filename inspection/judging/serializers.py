@@ -58,7 +58,7 @@ class LoadedModelOutput(serializers.Serializer):
     backbone = serializers.CharField(allow_null=True)
     device = serializers.CharField()
     runtime = serializers.CharField()
-    precision = serializers.CharField(help_text="what was asked for")
+    precision = serializers.CharField(help_text="as requested")
     precision_chosen = serializers.CharField(allow_blank=True, help_text="what the model runs in")
     worker = serializers.CharField()
     threshold = serializers.FloatField()
@@ -184,7 +184,7 @@ class InspectionOutput(serializers.Serializer):
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     reason = serializers.CharField(allow_blank=True, help_text="why it is not comparable, a word for programs")
     explanation = serializers.CharField(allow_blank=True, help_text="the same as a sentence")
-    warnings = PictureWarningOutput(many=True, help_text="what was odd about the picture, though it was judged")
+    warnings = PictureWarningOutput(many=True, help_text="warnings about an image that was judged")
     score = serializers.FloatField(allow_null=True)
     p_value = serializers.FloatField(
         allow_null=True, help_text="share of good parts at least as anomalous, this one included: small is suspicious"
@@ -215,4 +215,4 @@ class InspectionOutput(serializers.Serializer):
         child=serializers.JSONField(), help_text="milliseconds of each step; how the model ran (runtime, precision)"
     )
     created_at = serializers.DateTimeField()
-    review = StandingOutput(allow_null=True, help_text="null where nobody reviewed it")
+    review = StandingOutput(allow_null=True, help_text="null: not reviewed")

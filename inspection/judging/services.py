@@ -189,9 +189,9 @@ def _repeats(first: uuid.UUID) -> QuerySet[InspectionRequest]:
 
 def _require_image(ended: InspectionRequest) -> None:
     if ended.batch_id is not None:
-        raise Conflict("This image belongs to a batch. Nothing was done; start the batch again.", code="not_repeatable")
+        raise Conflict("This image belongs to a batch. Nothing was done. Start the batch again.", code="not_repeatable")
     if ended.asset is None or ended.asset.discarded_at is not None:
-        raise Conflict("The image is not kept any more. Nothing was done; send it again.", code="image_not_kept")
+        raise Conflict("The image is no longer stored. Nothing was done. Send it again.", code="image_not_kept")
 
 
 def _repeat(
@@ -283,8 +283,8 @@ def outcome_unknown(request: InspectionRequest, why: str) -> OutcomeUnknown:
     address = reverse("api-request", args=[request.pk])
     again = ", or send it again with the same Idempotency-Key" if request.idempotency_key else ""
     return OutcomeUnknown(
-        f"{why}, so it is not known whether the image was or will be recorded. Do not send it again before you have "
-        f"looked: in the history, or at {address}{again}.",
+        f"{why}, so it is not known whether the image was or will be recorded. Before you send it again, check "
+        f"the history or {address}{again}.",
         request_id=str(request.pk),
         request_url=address,
     )
@@ -380,7 +380,9 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
             request.error, code=request.error_code, status=scoring.ModelUnusable.status, **_addresses(request)
         )
     if request.status in InspectionRequest.OPEN:
-        raise outcome_unknown(request, f"Nobody judged the image within {timeout:g} seconds, but another call waits on")
+        raise outcome_unknown(
+            request, (f"The image was not judged within {timeout:g} seconds, but another request still waits")
+        )
     raise NoWorker(_no_worker_text(timeout), **_addresses(request))
 
 

@@ -58,7 +58,7 @@ class PartForm(forms.Form):
         """Raises `UserError` with the first thing that is wrong."""
         if not self.is_valid():
             name, errors = next(iter(self.errors.items()))
-            raise UserError(f"{self[name].label}: {errors[0]} Nothing was kept of the image.", code="invalid")
+            raise UserError(f"{self[name].label}: {errors[0]} The image was not kept.", code="invalid")
         return services.PartContext(**self.cleaned_data)
 
 
@@ -88,7 +88,7 @@ def _opened(request: HttpRequest) -> HttpResponse:
         return render(request, "line/page.html#result", _state(request, request.GET))
     shown = line_pages.opened(request.GET["inspection"])
     if shown is None:
-        raise Http404("There is no such inspection.")
+        raise Http404("There is no such record.")
     return render(request, "line/page.html#result", _one(shown))
 
 

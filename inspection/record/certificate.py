@@ -126,10 +126,10 @@ def _verdict(inspection: Inspection) -> Flowable:
     if inspection.differs:
         standing = inspection.standing
         kind = f" ({standing.defect_type})" if standing.defect_type else ""
-        model = f"said {VERDICT_WORDS[inspection.outcome]}" if inspection.is_judged else "gave no verdict"
+        model = f"model: {VERDICT_WORDS[inspection.outcome]}" if inspection.is_judged else "the model gave no verdict"
         sentence = (
             f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[stands]}{kind} on "
-            f"{_moment(standing.last_review.created_at)}; the model {model}. {sentence}"
+            f"{_moment(standing.last_review.created_at)}; {model}. {sentence}"
         )
     word = _shown(verdict_in_words(inspection))
     first = 62 * mm
@@ -171,7 +171,7 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
         return [Paragraph(_shown(f"{gone.detail} {removal(inspection)}"), _TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))
     cells: list[Flowable] = [_picture(image)]
-    words = ["The image as it was judged" if inspection.is_judged else "The image as it came"]
+    words = ["Image as judged" if inspection.is_judged else "Original image"]
     if inspection.map is not None:
         try:
             layer = Image.open(BytesIO(heat(inspection).data)).convert("RGBA").resize(image.size)
@@ -179,7 +179,7 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
             words.append(f"Without its anomaly map: {gone.detail}")
         else:
             cells.append(_picture(Image.alpha_composite(image.convert("RGBA"), layer).convert("RGB")))
-            words.append("Its anomaly map, clear below half the threshold; the line is where the threshold is crossed")
+            words.append("Anomaly map, transparent below half the threshold; the line is at the threshold")
     columns = len(words)
     rows: list[list[Flowable]] = [
         [*cells, *[Spacer(1, 1)] * (columns - len(cells))],
@@ -242,13 +242,13 @@ def _judge(inspection: Inspection) -> list[tuple[str, str]]:
 
 def _said(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
     if not reviews:
-        alone = "the verdict is the model's alone" if inspection.is_judged else "the part has no verdict of anybody"
+        alone = "the verdict is the model's only" if inspection.is_judged else "the part has no verdict"
         return [("None", f"No person has reviewed this record: {alone}.")]
     rows = []
     for review in reviews:
         agrees = {True: "agrees with the model", False: "overrules the model", None: "the model gave no verdict"}
         if review.verdict == Review.WITHDRAWN:
-            agrees[None] = "the record is not reviewed any more"
+            agrees[None] = "the record is no longer reviewed"
         words = [VERDICT_WORDS[review.verdict]]
         if review.defect_type:
             words.append(f"({review.defect_type})")
@@ -266,9 +266,9 @@ def _evidence(inspection: Inspection, event: AuditEvent, at: datetime, by: str) 
         ("Hash of the event", event.hash),
         ("Certificate made", f"{_moment(at)} by {by}"),
         (
-            "What this is",
-            "A copy of what the system of record held at that moment. The record cannot be changed; reviews may have "
-            "been added since. The event's hash is checked against the audit log.",
+            "About this document",
+            "A copy of the record at that time. The record cannot be changed; reviews may have been added since. "
+            "Check the hash of the event against the audit log.",
         ),
     ]
 

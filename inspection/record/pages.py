@@ -68,7 +68,7 @@ def same_part(record: Inspection) -> list[Inspection]:
 
 # ---------------------------------------------------------------- its score
 def score_chart(record: Inspection) -> Chart | None:
-    """The score among those of good parts that the model had not seen; None where one of the two is missing."""
+    """The score among those of held-out good parts; None where one of the two is missing."""
     good = np.asarray(record.model_version.held_out_scores, dtype=np.float64)
     if record.score is None or not good.size:
         return None
@@ -81,7 +81,7 @@ def score_chart(record: Inspection) -> Chart | None:
     edges = np.linspace(low, high, _BINS + 1)
     counts = np.histogram(good, edges)[0].tolist()
     beyond_edge = " →" if score > high else ""
-    words = f"{good.size} good parts that the model had not seen"
+    words = f"{good.size} held-out good parts"
     return lanes(
         f"Scores of {words}; this part scores {score_text(score, threshold)}, the threshold is {score_text(threshold)}",
         edges.tolist(),
@@ -171,7 +171,7 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
     request = record.request
     batch = f" with the batch {request.batch.name}" if request.batch else ""
     moments = [
-        Moment(request.created_at, f"Received through {record.source}{batch}", _name(record.operator)),
+        Moment(request.created_at, f"Received via {record.source}{batch}", _name(record.operator)),
         Moment(
             record.created_at,
             f"Judged {record.get_outcome_display()} by {record.model_version}, threshold revision "
@@ -189,8 +189,8 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
 def _said(review: Review) -> str:
     word = documents.VERDICT_WORDS[review.verdict]
     if review.verdict == Review.WITHDRAWN:
-        return "Undid the review before: unreviewed again"
-    return f"Undid the review before: {word} again" if review.undoes_id else f"Reviewed as {word}"
+        return "Review undone: not reviewed again"
+    return f"Review undone: {word} again" if review.undoes_id else f"Reviewed as {word}"
 
 
 def _name(user: Any) -> str:
@@ -245,5 +245,5 @@ def removal(record: Inspection) -> str:
     for event in _discards(record.asset):
         said = json.loads(event.after)
         if said.get("policy_revision"):
-            return f"Revision {said['policy_revision']} of the retention policy of {said['category']} did it."
+            return f"By revision {said['policy_revision']} of the retention rule of {said['category']}."
     return ""

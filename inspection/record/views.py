@@ -155,8 +155,8 @@ def _marked(text: str) -> list[dict[str, int]]:
             continue
         if len(numbers) != 4 or not all(re.fullmatch(r"[0-9]{1,9}", number) for number in numbers):
             raise UserError(
-                f"A place is four whole numbers in a line: x, y, width, height. This is none: {line[:80]!r}. Nothing "
-                "was written.",
+                f"A box needs four whole numbers in a line: x, y, width, height. This is not a box: {line[:80]!r}. "
+                "Nothing was saved.",
                 code="invalid_region",
                 status=HTTPStatus.BAD_REQUEST,
             )

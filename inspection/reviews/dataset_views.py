@@ -41,13 +41,13 @@ class FromReviewsForm(forms.Form):
         min_value=0,
         max_value=100,
         initial=f"{100 * reviewed_data.TEST_SHARE:g}",
-        help_text="of the good parts; the same images every time. Defective parts are always test images.",
+        help_text="of the good parts; always the same images. Images of defects are always test images.",
     )
     include_confirmed_good = forms.BooleanField(
         label="Include confirmed good parts",
         required=False,
         initial=True,
-        help_text="otherwise only false rejects: good parts that a model rejected",
+        help_text="otherwise only false rejects (good parts that a model rejected)",
     )
     include_contested = forms.BooleanField(
         label="Include images with differing reviews", required=False, help_text="labelled by the last review"

@@ -106,8 +106,8 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
     kept = _choose(choice)
     if not kept.images:
         raise Conflict(
-            f"No reviewed image of {category.name} can be used ({_in_words(kept) or 'nobody reviewed any'}). Nothing "
-            "was kept. Review some, or ask for more of them.",
+            f"No reviewed image of {category.name} can be used ({_in_words(kept) or 'none is reviewed'}). Nothing "
+            "was saved. Review some records, or widen the selection.",
             code="no_reviewed_images",
         )
     filed = [_with_mask(image) for image in kept.images]
@@ -136,7 +136,7 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
         if dataset.category_id != category.pk:
             raise Conflict(f"There is a data set {slug} with these images, of {dataset.category.name}. Name another.")
         if dataset.images.filter(asset__discarded_at__isnull=False).exists():
-            raise Conflict("An image was discarded at this very moment. Nothing was kept; try again.")
+            raise Conflict("An image was deleted at the same time. Nothing was saved. Try again.")
     return dataset, created
 
 
@@ -176,11 +176,11 @@ def _choose(choice: Choice) -> _Kept:
         differ = len({standing.verdict for standing in standings}) > 1
         hard = any(standing.overruled for standing in standings)
         if last.inspection.asset.discarded_at is not None:
-            reason = "its image was discarded"
+            reason = "its image was deleted"
         elif not choice.include_contested and (differ or any(standing.contested for standing in standings)):
             reason = "its reviews differ"
         elif last.verdict == Review.Verdict.GOOD and not choice.include_confirmed_good and not hard:
-            reason = "it is good and no model had rejected it"
+            reason = "it is good and no model rejected it"
         else:
             kept.images.append(_labelled(standings, choice.test_share))
             continue
@@ -295,7 +295,7 @@ def mask_png(regions: Sequence[dict[str, int]], size: tuple[int, int]) -> bytes:
 
 # ---------------------------------------------------------------- what is reported
 def made_document(dataset: Dataset, *, created: bool) -> dict[str, Any]:
-    """The data set, whether it is new, and what its report says: what was asked for, what was left out and why."""
+    """The data set, whether it is new, and what its report says: as requested, what was left out and why."""
     return {
         **full_dataset_document(dataset_with_counts(dataset.pk)),
         "created": created,
@@ -325,10 +325,10 @@ def _doubts(kept: _Kept) -> Iterator[str]:
     if training < 2:
         yield f"There are {training} training images: enough to extend a version at most, too few to train one."
     if training == len(kept.images):
-        yield "There are no test images: detectors can be trained, not evaluated."
+        yield "There are no test images: a model can be trained, but not evaluated."
     unmasked = sum(image.is_defective and not image.regions for image in kept.images)
     if unmasked:
-        yield f"{unmasked} defective test images have no mask; pixel figures leave them out."
+        yield f"{unmasked} test images with defects have no mask; pixel metrics leave them out."
 
 
 def _in_words(kept: _Kept) -> str:

@@ -37,7 +37,7 @@ def find_reviews_by_id(ids: Iterable[str]) -> list[Review]:
         raise UserError("A review is named by its number. Nothing was written.", code="invalid")
     found = Review.objects.select_related("inspection").in_bulk([int(text) for text in wanted])
     if missing := [text for text in wanted if int(text) not in found]:
-        raise NotFound(f"There is no review {missing[0]}. Nothing was written.", code="review_not_found")
+        raise NotFound(f"There is no review {missing[0]}. Nothing was saved.", code="review_not_found")
     return [found[int(text)] for text in wanted]
 
 
@@ -49,7 +49,7 @@ def find_reviews(params: Mapping[str, Any], *, other_names: Collection[str] = ()
     known = ("reviewer", "verdict", "agrees", "category", "since", "until")
     for name in params:
         if name not in known and name not in other_names:
-            refuse(str(name)[:100], f"is no filter. There are: {', '.join(known)}")
+            refuse(str(name)[:100], f"is not a filter. There are: {', '.join(known)}")
     asked = parse_filters(params, other_names=("verdict", "agrees", *other_names))
     conditions = {
         "reviewer": asked.reviewer,

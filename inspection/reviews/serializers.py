@@ -63,7 +63,7 @@ class ReviewOutput(serializers.Serializer):
     inspection_id = serializers.UUIDField()
     inspection_url = serializers.CharField()
     category = serializers.CharField()
-    outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices, help_text="what the model said")
+    outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices, help_text="what model")
     number = serializers.IntegerField(help_text="of the reviews of this record, from 1")
     verdict = serializers.ChoiceField(choices=RECORDED_VERDICTS, help_text="withdrawn: the undo of the only review")
     agrees = serializers.BooleanField(allow_null=True, help_text="with the model; null where it gave no verdict")
@@ -102,15 +102,15 @@ class AgreementConfusionOutput(serializers.Serializer):
 
 class DefectTypeAgreementOutput(serializers.Serializer):
     defect_type = serializers.CharField(allow_blank=True, help_text="empty: nobody named it")
-    recall = RateOutput(help_text="of those that were scored: how many the model called defective")
+    recall = RateOutput(help_text="of those with a score: defects by the model")
     not_comparable = serializers.IntegerField()
 
 
 class ModelAgreementOutput(serializers.Serializer):
     confusion = AgreementConfusionOutput()
     agreement = RateOutput()
-    false_rejects = RateOutput(help_text="of what the model rejected: what people called good")
-    escapes = RateOutput(help_text="of what the model passed: what people called defective")
+    false_rejects = RateOutput(help_text="rejected by the model, reviewed as good")
+    escapes = RateOutput(help_text="passed by the model, reviewed as defect")
     defect_types = DefectTypeAgreementOutput(many=True)
 
 
@@ -147,7 +147,7 @@ class FromReviewsInput(serializers.Serializer):
         help_text="of the good parts; which ones is decided by the image's hash, for good",
     )
     include_confirmed_good = serializers.BooleanField(
-        required=False, default=True, help_text="also good parts that no model had rejected"
+        required=False, default=True, help_text="also confirmed good parts: those that no model rejected"
     )
     include_contested = serializers.BooleanField(
         required=False, default=False, help_text="also where reviews differ; the last word counts"
@@ -157,4 +157,4 @@ class FromReviewsInput(serializers.Serializer):
 class DatasetOfReviewsOutput(ImportedDatasetOutput):
     """`skipped`: the records that were left out, and why."""
 
-    made_from = JsonObject(help_text="what was asked for")
+    made_from = JsonObject(help_text="as requested")

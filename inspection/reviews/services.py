@@ -102,8 +102,8 @@ def record_reviews(
     wanted = list({inspection.pk: inspection for inspection in inspections}.values())
     if not 0 < len(wanted) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
-            f"{len(wanted)} records were chosen; 1 to {MAX_REVIEWS_AT_ONCE} can be reviewed at once. "
-            "Nothing was written.",
+            f"{len(wanted)} records were chosen; 1 to {MAX_REVIEWS_AT_ONCE} can be reviewed at once. Nothing was "
+            "saved.",
             code="too_many_records" if wanted else "no_records",
         )
     with transaction.atomic():
@@ -127,11 +127,11 @@ def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
     wanted = list({review.pk: review for review in reviews}.values())
     if not 0 < len(wanted) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
-            f"{len(wanted)} reviews were named; 1 to {MAX_REVIEWS_AT_ONCE} can be undone at once. Nothing was written.",
+            (f"{len(wanted)} reviews were named; 1 to {MAX_REVIEWS_AT_ONCE} can be undone at once. Nothing was saved."),
             code="too_many_records" if wanted else "no_records",
         )
     if any(review.reviewer_id != reviewer for review in wanted):
-        raise Forbidden("Only who wrote a review can undo it; review the part anew instead. Nothing was written.")
+        raise Forbidden("Only the reviewer can undo a review. Nothing was saved. Review the part again instead.")
     with transaction.atomic():
         locked = {inspection.pk: inspection for inspection in _locked([review.inspection for review in wanted])}
         done = [_undo(locked[review.inspection_id], review, reviewer) for review in wanted]
@@ -144,8 +144,8 @@ def _undo(inspection: Inspection, review: Review, reviewer: int) -> _Act:
     said = list(inspection.reviews.order_by("number"))
     if said[-1].pk != review.pk:
         raise Outdated(
-            f"The record has {len(said)} reviews by now: another one came after yours, and only the newest can be "
-            "undone. Nothing was written. Look again and review it anew, if need be.",
+            f"The record now has {len(said)} reviews: another one came after yours, and only the newest can be "
+            "undone. Nothing was saved. Check the record and review it again if necessary.",
             reviews=len(said),
         )
     before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
@@ -202,8 +202,8 @@ def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer
     count = before.reviews if before else inspection.reviews.count()  # all may be undone
     if expected is not None and expected != count:
         raise Outdated(
-            f"The record has {count} reviews by now, not {expected} as when you looked. Your review was not kept. "
-            "Look again and send it with the new number, if it still holds.",
+            f"The record now has {count} reviews, not {expected} as when you opened it. Your review was not "
+            "saved. Check the record and send your review again.",
             reviews=count,
         )
     judged = inspection.outcome != Inspection.Outcome.NOT_COMPARABLE
@@ -253,39 +253,39 @@ def _audit(act: _Act, actor: Actor) -> None:
 def _reviewer(actor: Actor) -> int:
     require(actor, Right.REVIEW)
     if actor is None or actor.pk is None:
-        raise UserError("A review is a person's word. Say whose it is; nothing was written.", code="reviewer_missing")
+        raise UserError("A review belongs to a person. Nothing was saved. Name the reviewer.", code="reviewer_missing")
     return int(actor.pk)
 
 
 def _checked(*, verdict: str, defect_type: str, comment: str) -> _Said:
     if verdict not in Review.Verdict.values:
-        raise UserError("A review's verdict is good or defective. Nothing was written.", code="invalid_review")
+        raise UserError("The verdict of a review must be good or defective. Nothing was saved.", code="invalid_review")
     said = _Said(
         verdict,
         _text("defect_type", defect_type, MAX_DEFECT_TYPE_LENGTH),
         _text("comment", comment, MAX_COMMENT_LENGTH),
     )
     if said.defect_type and verdict != Review.Verdict.DEFECTIVE:
-        raise UserError("Only a defective part has a defect type. Nothing was written.", code="invalid_review")
+        raise UserError("Only a defect has a defect type. Nothing was saved.", code="invalid_review")
     if said.defect_type.casefold() == _NO_DEFECT_TYPE:
-        raise UserError("A defect cannot be called good. Nothing was written.", code="invalid_review")
+        raise UserError("A defect type cannot be “good”. Nothing was saved.", code="invalid_review")
     return said
 
 
 def _text(name: str, value: str, most: int) -> str:
     text = value.replace("\r\n", "\n").strip()  # as browsers count what a text area holds
     if len(text) > most:
-        raise UserError(f"{name} has more than {most} characters. Nothing was written.", code="invalid_review")
+        raise UserError(f"{name} has more than {most} characters. Nothing was saved.", code="invalid_review")
     if NO_CHARACTER.search(text):
-        raise UserError(f"{name} holds what is no character. Nothing was written.", code="invalid_review")
+        raise UserError(f"{name} contains an invalid character. Nothing was saved.", code="invalid_review")
     return text
 
 
 def _checked_regions(regions: Sequence[Mapping[str, Any]], asset: Asset, verdict: str) -> list[Marked]:
     if regions and verdict != Review.Verdict.DEFECTIVE:
-        raise UserError("Only a defective part has regions. Nothing was written.", code="invalid_review")
+        raise UserError("Only a defect has regions. Nothing was saved.", code="invalid_review")
     if len(regions) > MAX_REGIONS:
-        raise UserError(f"More than {MAX_REGIONS} regions. Nothing was written.", code="invalid_review")
+        raise UserError(f"More than {MAX_REGIONS} regions. Nothing was saved.", code="invalid_review")
     return [_checked_region(region, asset) for region in regions]
 
 
@@ -293,7 +293,7 @@ def _checked_region(region: Mapping[str, Any], asset: Asset) -> Marked:
     numbers = [region.get(name) for name in Marked.__dataclass_fields__]
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
         raise UserError(
-            "A region has x, y, width and height, whole numbers of pixels. Nothing was written.", code="invalid_region"
+            "A region has x, y, width and height in whole pixels. Nothing was saved.", code="invalid_region"
         )
     marked = Marked(*numbers)  # type: ignore[arg-type]
     inside = (
@@ -306,8 +306,8 @@ def _checked_region(region: Mapping[str, Any], asset: Asset) -> Marked:
     )
     if not inside:
         raise UserError(
-            f"The region {tuple(vars(marked).values())} does not lie in the image, which has {asset.width} x "
-            f"{asset.height} pixels. Nothing was written.",
+            f"The region {tuple(vars(marked).values())} is not inside the image ({asset.width} x {asset.height} "
+            "pixels). Nothing was saved.",
             code="invalid_region",
         )
     return marked

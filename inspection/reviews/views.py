@@ -56,8 +56,8 @@ def _in_words(done: Sequence[Review]) -> str:
         return f"{len(done)} reviews undone."
     record = find_inspection(done[0].inspection_id)
     if not hasattr(record, "standing"):
-        return f"Undone: {record.path_or_name} is unreviewed."
-    return f"Undone: {record.path_or_name} stands as {verdict_in_words(record)} again."
+        return f"Undone: {record.path_or_name} is not reviewed."
+    return f"Undone: {record.path_or_name} is {verdict_in_words(record)} again."
 
 
 def _next(request: HttpRequest) -> str:

@@ -44,9 +44,11 @@ class ProductionVersionOutput(serializers.Serializer):
 
 class CategoryOutput(serializers.Serializer):
     name = serializers.CharField()
-    is_default = serializers.BooleanField(help_text="meant by images that name none while several are in force")
+    is_default = serializers.BooleanField(
+        help_text=("used for images without a category while several are in production")
+    )
     production = ProductionVersionOutput(allow_null=True, help_text="the model version that judges its parts")
-    deployment = serializers.IntegerField(allow_null=True, help_text="the one in force")
+    deployment = serializers.IntegerField(allow_null=True, help_text="the active one")
     model_versions = serializers.IntegerField(help_text="how many")
     datasets = serializers.IntegerField(help_text="how many")
     created_at = serializers.DateTimeField()
@@ -84,7 +86,7 @@ class InputChecksOutput(serializers.Serializer):
 
 class DefaultCategoryInput(serializers.Serializer):
     category = serializers.CharField(
-        allow_null=True, max_length=100, help_text="one that is in force; null: no default any more"
+        allow_null=True, max_length=100, help_text="a category in production; null: remove the default"
     )
     reason = reason_field()
 
@@ -228,7 +230,7 @@ class DeploymentOutput(serializers.Serializer):
     device_requested = serializers.CharField()
     device = serializers.CharField(allow_null=True)
     runtime = serializers.ChoiceField(choices=Deployment.Runtime.choices)
-    precision = serializers.ChoiceField(choices=Deployment.Precision.choices, help_text="what was asked for")
+    precision = serializers.ChoiceField(choices=Deployment.Precision.choices, help_text="as requested")
     precision_chosen = serializers.CharField(allow_null=True, help_text="what it runs in")
     choice = serializers.DictField(help_text="why, and what was measured")
     threshold = serializers.FloatField(allow_null=True, help_text="that came with it")

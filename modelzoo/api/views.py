@@ -44,7 +44,7 @@ class CategoriesView(ApiView):
 
 
 class DefaultCategoryView(ApiView):
-    """Which category is meant by images that name none while several are in force; null: they are refused."""
+    """Which category is used for images without a category while several are in production; null: they are refused."""
 
     rights = {"GET": Right.READ, "PUT": Right.DEPLOY}
     parser_classes = [JSONParser]
@@ -59,7 +59,7 @@ class DefaultCategoryView(ApiView):
         operation_id="set_default_category",
         examples=[
             OpenApiExample(
-                "a category in force",
+                "a category in production",
                 value={"category": "screw", "reason": "line 1 sends no category; it makes screws only"},
                 request_only=True,
             )

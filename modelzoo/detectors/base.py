@@ -125,7 +125,7 @@ def resolve_device(device: str) -> str:
         raise DetectorError(f"device={device!r} is not valid: choose from {', '.join(DEVICES)}.")
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
-        raise DetectorError("device=cuda was asked for, but PyTorch sees no CUDA device here; use device=auto or cpu.")
+        raise DetectorError("device=cuda was requested, but PyTorch finds no CUDA device here; use device=auto or cpu.")
     if device == "auto":
         return "cuda" if available else "cpu"
     return device

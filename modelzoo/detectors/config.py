@@ -38,11 +38,13 @@ class DetectorConfig:
         (256, 256), "height and width of the model's input in pixels; one number means a square", low=32, high=2048
     )
     illumination: str = option(
-        "auto", "takes the lamp out: divides by the background, or decides from the good images", choices=ILLUMINATION
+        "auto",
+        "corrects the lighting: divides by the background, or decides from the good images",
+        choices=ILLUMINATION,
     )
     align: str = option("auto", "turns and crops to the part, or decides from the good images", choices=ALIGN)
     region: tuple[float, float, float, float] = option(
-        (0, 0, 1, 1), "left, top, right, bottom of what is looked at, as shares of the image", low=0, high=1
+        (0, 0, 1, 1), "left, top, right, bottom of the inspected area, as shares of the image", low=0, high=1
     )
     batch_size: int = option(16, "images that go through the network at once", low=1, high=1024)
     sigma: float = option(4.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)

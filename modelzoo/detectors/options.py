@@ -51,7 +51,7 @@ class PatchCoreConfig(PatchConfig):
 
     layers: tuple[str, ...] = option(("layer2", "layer3"), "layers whose features are joined", choices=LAYERS)
     neighbourhood: int = option(3, "side of the square of positions that a patch averages over, odd", low=1, high=15)
-    coreset: float = option(0.05, "share of the candidate patches that the memory keeps", low=1e-4, high=1)
+    coreset: float = option(0.05, "share of the candidate patches that the memory bank keeps", low=1e-4, high=1)
     memory_limit: int = option(131072, "candidate patches at most, drawn evenly from all images", low=64, high=2**22)
     sampling: str = option(
         GREEDY, "how they are chosen: the farthest next, or at random (quick, worse)", choices=SAMPLINGS

@@ -43,8 +43,8 @@ ALGORITHMS = {
         Algorithm(
             "padim",
             "PaDiM",
-            "Start here. Learns in one pass what is usual at each place of the part; fast, small, and can learn from "
-            "more good images later. Parts should lie alike in every image, or be alignable.",
+            "Start here. Learns the normal appearance at each position in one pass; fast, small, and can be "
+            "extended with more good images. Parts must have the same position in every image, or be alignable.",
             PadimConfig,
             ("modelzoo.detectors.padim.detector", "Padim"),
             is_extendable=True,
@@ -52,16 +52,16 @@ ALGORITHMS = {
         Algorithm(
             "patchcore",
             "PatchCore",
-            "When parts vary in place or texture, or PaDiM misses small defects. Remembers patches of good parts and "
-            "looks for the nearest; often the most accurate, slower, and needs more memory.",
+            "For parts that vary in position or texture, or when PaDiM misses small defects. Compares with "
+            "stored patches of good parts; often the most accurate, but slower and with more memory.",
             PatchCoreConfig,
             ("modelzoo.detectors.patchcore.detector", "PatchCore"),
         ),
         Algorithm(
             "autoencoder",
             "Autoencoder",
-            "When pretrained features do not fit your images, such as X-ray or unusual textures. Learns to redraw good "
-            "parts; needs many images, many minutes, and best a GPU.",
+            "For images that differ much from photographs, such as X-ray. Learns to reconstruct good parts; "
+            "needs many images, many minutes and preferably a GPU.",
             AutoencoderConfig,
             ("modelzoo.detectors.autoencoder.detector", "ConvAutoencoder"),
             is_distributable=True,

@@ -147,7 +147,7 @@ def _checked_ranking(scores: Scores, labels: Sequence[bool] | np.ndarray) -> Ran
         raise DetectorError("Some scores are not finite numbers.")
     if defective.all() or not defective.any():
         raise TooFewImages(
-            f"There are {np.count_nonzero(~defective)} good and {np.count_nonzero(defective)} defective parts; "
-            "this threshold needs at least one of each. Label some, or choose a threshold from good parts alone."
+            f"There are {np.count_nonzero(~defective)} good parts and {np.count_nonzero(defective)} defects; this "
+            "threshold needs at least one of each. Label some, or choose a threshold from good parts only."
         )
     return Ranking.of(values, defective)

@@ -36,7 +36,6 @@ def percentile_warning(percentile: float, n: int) -> str:
     rate, expected = 100 - percentile, 100 * expected_false_reject_rate(percentile, n)
     images = "one held-out good image" if n == 1 else f"{n} held-out good images"
     return (
-        f"The threshold comes from {images}: about {expected:.0f} % of good parts will be rejected, not {rate:.3g} %. "
-        f"For at most {MAX_RATE_FACTOR * rate:.3g} % it takes {needed}: the threshold lies between the highest scores, "
-        "and those of few parts say little about the next one. Train with more good images."
+        f"The threshold comes from {images}: about {expected:.0f} % of good parts will be rejected, not {rate:.3g} "
+        f"%. For at most {MAX_RATE_FACTOR * rate:.3g} %, {needed} are needed. Train with more good images."
     )

@@ -160,7 +160,7 @@ def matched_auroc(scores: np.ndarray, defective: np.ndarray, statistic: np.ndarr
     enough = min(len(placements), int(used.sum())) >= MIN_MATCHED
     return {
         "auroc": float(np.mean(placements)) if enough else None,
-        "reason": "" if enough else "too few good and defective parts are alike in it",
+        "reason": "" if enough else "too few good parts and defects are alike in it",
         "pairs": int((last - first).sum()),
         "n_defective": len(placements),
         "n_good": int(used.sum()),

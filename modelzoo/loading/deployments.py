@@ -26,8 +26,8 @@ def await_deployment(*, deployment: Deployment, timeout: float | None = None) ->
         fail_deployment(
             deployment=deployment,
             code=NoWorker.code,
-            error=f"No worker loaded {deployment.model_version} within {seconds:g} seconds. "
-            "What was in force stays in force. The inspection service is down: call support, then load it again.",
+            error=f"{deployment.model_version} was not loaded within {seconds:g} seconds. The current model stays "
+            "in production. The inspection service is down: call support, then try again.",
         )
         deployment.refresh_from_db()
     if deployment.status == Deployment.Status.FAILED:
@@ -37,7 +37,7 @@ def await_deployment(*, deployment: Deployment, timeout: float | None = None) ->
 
 
 def load_deployment(*, deployment_id: int, worker: str) -> None:
-    """Load a model because it was asked for, then put it in force; in the worker."""
+    """Load a model because it was requested, then put it in force; in the worker."""
     deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
     if deployment.status == Deployment.Status.LOADING:
         try:

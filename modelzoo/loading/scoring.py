@@ -140,13 +140,13 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
                 scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=engine_cache)
         except EngineUnavailable as error:
             raise ModelUnusable(
-                f"{version} cannot be run that way: {error} What was in force stays in force.",
+                f"{version} cannot be run in this way: {error} The current model stays in production.",
                 code="runtime_unavailable",
             ) from error
         except (DetectorError, OSError) as error:
             raise ModelUnusable(
-                f"{version} cannot be loaded: {getattr(error, 'strerror', None) or error} What was in force stays in "
-                "force. Restore the artifact from a backup or load another version."
+                f"{version} cannot be loaded: {getattr(error, 'strerror', None) or error} The current model stays "
+                "in production. Restore the artifact from a backup or load another version."
             ) from error
         _loaded[key] = LoadedModel(detector, scorer, resolved)
         while len(_loaded) > _MAX_LOADED_MODELS:

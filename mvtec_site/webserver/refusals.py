@@ -34,8 +34,7 @@ def busy(seconds: float) -> Refusal:
     return Refusal(
         503,
         "busy",
-        f"All threads for requests of this kind were taken for {seconds:g} seconds. "
-        "The request was not begun and nothing was kept; try again.",
+        f"The server was busy for {seconds:g} seconds. The request was not processed and nothing was kept. Try again.",
         retry_after=10,
     )
 
@@ -44,7 +43,7 @@ def too_many_connections(limit: int) -> Refusal:
     return Refusal(
         429,
         "too_many_connections",
-        f"More than {limit} requests from one address at once. This one was not begun; wait for the others.",
+        f"More than {limit} requests from one address at once. This one was not processed. Wait for the others.",
         retry_after=5,
     )
 
@@ -52,7 +51,7 @@ def too_many_connections(limit: int) -> Refusal:
 UPLOADS_FULL = Refusal(
     503,
     "too_many_uploads",
-    "The uploads that are being received fill the room for them (WEB_SPOOL_BYTES). Nothing was kept; try again later.",
+    "The space for uploads is full (WEB_SPOOL_BYTES). Nothing was kept; try again later.",
     retry_after=30,
 )
 DISK_FULL = Refusal(
@@ -72,8 +71,8 @@ UNCHECKED = Refusal(
 LENGTH_REQUIRED = Refusal(
     411,
     "length_required",
-    "The body came without a Content-Length that this server could read it by. Nothing was read or kept; send the "
-    "length, or ask whoever runs the server in front to pass chunked bodies on whole (docs/operations.md).",
+    "The body came without a Content-Length that this server could read it by. Nothing was read or kept; send "
+    "the length, or let the administrator of the proxy pass chunked bodies completely (docs/operations.md).",
 )
 LENGTH_UNREADABLE = Refusal(
     400, "invalid_length", "Content-Length is not a whole number of bytes. Nothing was read or kept."

@@ -117,7 +117,7 @@ class ImageRejected(UserError):
 
     def nothing_kept(self) -> ImageRejected:
         """The same for who sent the image, who is told what was kept of it."""
-        sentence = f"{self.args[0]} Nothing of it was kept."
+        sentence = f"{self.args[0]} It was not kept."
         return type(self)(sentence, code=self.code, status=self.status, **self.extra)
 
 
@@ -342,14 +342,12 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits)
             height=height,
         )
     if getattr(image, "n_frames", 1) > 1:
-        raise ImageRejected("The file holds several pictures; send one still image.", code="multi_frame")
+        raise ImageRejected("The file contains several images; send one still image.", code="multi_frame")
     if image.mode in ("CMYK", "YCCK"):
-        raise ImageRejected(
-            "The image is CMYK, which has no single meaning as RGB; convert it to RGB.", code="unsupported_mode"
-        )
+        raise ImageRejected("The image is CMYK; convert it to RGB.", code="unsupported_mode")
     if image.format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
         raise ImageRejected(
-            f"The JPEG file has more than {_MAX_SCANS} scans; save it as an ordinary JPEG or PNG.",
+            f"The JPEG file has more than {_MAX_SCANS} scans; save it as a normal JPEG or PNG.",
             code="too_many_scans",
             status=ImageRejected.TOO_LARGE,
         )
@@ -372,8 +370,7 @@ def _plain(image: Image.Image, limits: UploadLimits) -> Image.Image:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise ImageRejected(
-                "The image has transparent pixels, and nobody knows the colour behind them; save it without "
-                "transparency.",
+                "The image has transparent pixels; save it without transparency.",
                 code="unsupported_mode",
             )
     if image.mode == "I;16":
@@ -390,7 +387,8 @@ def _eight_bit(image: Image.Image, limits: UploadLimits) -> Image.Image:
     brightest = int(values.max())
     if brightest > white:
         raise ImageRejected(
-            f"The image holds the value {brightest}, but 12-bit images end at {white}.", code="unsupported_mode"
+            f"The image contains the value {brightest}, but the maximum of 12-bit images is {white}.",
+            code="unsupported_mode",
         )
     return Image.fromarray(((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8))
 

@@ -192,7 +192,7 @@ def _check_scans(structure: _Structure) -> None:
     for component in structure.components:
         missing = 64 - sum(low == 0 for low in sent[component].values())
         if missing:
-            raise DamagedJpeg("the last passes over the picture are missing")
+            raise DamagedJpeg("the last scans of the image are missing")
 
 
 def _check_zeros(data: bytes, structure: _Structure) -> None:
@@ -205,7 +205,7 @@ def _check_zeros(data: bytes, structure: _Structure) -> None:
             continue
         at = data.find(_ZEROS, scan.start, scan.end)
         if at >= 0 and len(data[at : scan.end].strip(b"\0")):
-            raise DamagedJpeg("a stretch of the picture is zeros")
+            raise DamagedJpeg("a part of the image is zeros")
 
 
 # ---------------------------------------------------------------- repairs that change no pixel

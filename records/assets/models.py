@@ -65,8 +65,8 @@ class Asset(models.Model):
         """Raises `Discarded` where retention removed the file."""
         if self.discarded_at is not None:
             raise Discarded(
-                f"The file {self.sha256[:12]} was removed by retention on {self.discarded_at:%Y-%m-%d %H:%M} UTC. Its "
-                "record and its hash are kept. Whoever still has the file can send it again.",
+                f"The file {self.sha256[:12]} was deleted by retention on {self.discarded_at:%Y-%m-%d %H:%M} UTC. "
+                "Its record and its hash are kept. If you still have the file, you can send it again.",
                 sha256=self.sha256,
                 discarded_at=self.discarded_at.isoformat(),
             )

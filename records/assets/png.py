@@ -32,10 +32,10 @@ def check_rows(data: bytes) -> None:
                 size += len(unpacker.decompress(waiting, _BLOCK))
                 waiting = unpacker.unconsumed_tail
     except zlib.error as error:
-        raise DamagedPng("the picture data is damaged") from error
+        raise DamagedPng("the image data is damaged") from error
     # A little more than the rows is odd, and takes nothing from them; at its end they proved to be what was written.
     if size < expected or not unpacker.eof:
-        raise DamagedPng("rows of the picture are missing")
+        raise DamagedPng("rows of the image are missing")
 
 
 def _size_of_rows(data: bytes) -> int:

@@ -39,7 +39,7 @@ class DurableFileSystemStorage(FileSystemStorage):
                     out.write(chunk)
         except OSError as error:
             raise StorageFailed(
-                f"The file could not be stored ({error.strerror or error}). Nothing was kept. "
-                "Free space in VAR_DIR or mend its permissions, then send it again."
+                f"The file could not be stored ({error.strerror or error}). Nothing was kept. Free space in "
+                "VAR_DIR or correct its permissions, then send it again."
             ) from error
         return name

@@ -130,7 +130,7 @@ def verify_chain(
 ) -> ChainReport:
     """Recompute the whole chain and compare it with every checkpoint, those kept here and those kept elsewhere.
 
-    A checkpoint that bears no valid signature counts as the break, at the event that it names.
+    A checkpoint that has no valid signature counts as the break, at the event that it names.
     """
     return _verify(elsewhere=elsewhere, public_keys=public_keys, progress=progress)
 
@@ -157,7 +157,7 @@ def chain_state() -> ChainState:
     if checkpoint:
         doubt = checkpoint_of(checkpoint).check_signature(known_keys())
         if not doubt and not AuditEvent.objects.filter(sequence=checkpoint.sequence, hash=checkpoint.head).exists():
-            doubt = "the event that it names is not the one that it saw"
+            doubt = "its event is not the one that was signed"
     return ChainState(last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt)
 
 

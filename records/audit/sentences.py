@@ -14,6 +14,7 @@ from typing import Any
 
 from django.apps import apps
 
+from common.numbers import score_text
 from records.models import AuditEvent
 
 _VERSION, _THRESHOLD, _USER = "modelzoo.modelversion", "modelzoo.threshold", "auth.user"
@@ -23,7 +24,7 @@ _NAMED: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
     _THRESHOLD: (
         ("model_version__category",),
         lambda row: (
-            f"{row.value:.2f} (revision {row.revision} of "
+            f"{score_text(row.value)} (revision {row.revision} of "
             f"{row.model_version.category.name} v{row.model_version.number})"
         ),
     ),
@@ -152,10 +153,10 @@ def _because(text: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """Two decimals, and as many more as a small value needs to be seen."""
+    """A score or a threshold as on the pages."""
     if not isinstance(value, int | float):
         return "?"
-    return f"{value:.2f}" if abs(value) >= 1 or value == 0 else f"{value:.3g}"
+    return score_text(value)
 
 
 def _apart(old: Any, new: Any) -> tuple[str, str]:
@@ -201,11 +202,11 @@ def _inspection(act: _Act) -> str:
     return f"had {_part(act, 'an image')} judged by {act.version}: {_OUTCOMES.get(str(outcome), outcome)}{measured}"
 
 
-_CHECKS = {"size": "size", "aspect": "shape", "colour": "colour", "likeness": "kind of picture"}
+_CHECKS = {"size": "size", "aspect": "shape", "colour": "colour", "likeness": "kind of image"}
 _CHECK_WORDS = _CHECKS | {
     "size_factor": "tolerance of size",
     "aspect_percent": "tolerance of shape (%)",
-    "likeness_factor": "tolerance of kind of picture",
+    "likeness_factor": "tolerance of kind of image",
 }
 
 
@@ -256,8 +257,8 @@ def _rescored(act: _Act) -> str:
     by = f" with {act.version}" if act.after.get("model_version") else ""
     changed, done = act.after.get("changed", 0), act.after.get("done", 0)
     return (
-        f"Re-scoring{by} finished: {changed} of {_count(done, 'record')} would be judged otherwise (requested by "
-        f"{act.event.actor_name}, done by the worker; no record changes)"
+        f"Re-scoring{by} finished: {changed} of {_count(done, 'record')} would get another verdict (requested by "
+        f"{act.event.actor_name}; records do not change)"
     )
 
 
@@ -265,8 +266,8 @@ def _review(act: _Act) -> str:
     said = _OUTCOMES.get(act.after.get("verdict", ""), "?")
     record = _part(act, f"inspection {str(act.after.get('inspection', ''))[:8]}")
     if act.after.get("undoes"):
-        stands = "" if act.after.get("verdict") == "withdrawn" else f": {said} stands again"
-        return f"took back their review of {record}{stands}"
+        stands = "" if act.after.get("verdict") == "withdrawn" else f": {said} again"
+        return f"undid the review of {record}{stands}"
     kind = f", {act.after['defect_type']}" if act.after.get("defect_type") else ""
     agrees = act.after.get("agrees")
     against = "" if agrees is None else " (confirms the model)" if agrees else " (overrules the model)"
@@ -276,24 +277,24 @@ def _review(act: _Act) -> str:
 def _category_default(act: _Act) -> str:
     if category := act.after.get("category"):
         return f"made {category} the default category{act.reason}"
-    return f"took away the default category{act.reason}"
+    return f"removed the default category{act.reason}"
 
 
 def _deployment_requested(act: _Act) -> str:
     how = {"promotion": "promote", "rollback": "roll back to"}.get(act.after.get("kind", ""), "load")
-    return f"asked to {how} {act.version}{act.reason}"
+    return f"requested to {how} {act.version}{act.reason}"
 
 
 def _deployment_activated(act: _Act) -> str:
     before = act.name(_VERSION, act.before.get("model_version")) if act.before else ""
-    return f"put {act.version} in force{f' instead of {before}' if before else ''}{act.reason}"
+    return f"activated {act.version}{f' instead of {before}' if before else ''}{act.reason}"
 
 
 def _training_requested(act: _Act) -> str:
     base = act.name(_VERSION, act.after.get("base_version"))
     if base:
-        return f"asked for training that extends {base} with data set {act.after.get('dataset')}"
-    return f"asked for training of {act.after.get('algorithm')} on data set {act.after.get('dataset')}"
+        return f"requested training that extends {base} with data set {act.after.get('dataset')}"
+    return f"requested training of {act.after.get('algorithm')} on data set {act.after.get('dataset')}"
 
 
 def _user_changed(act: _Act) -> str:
@@ -333,24 +334,24 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "asset.received_again": lambda act: f"restored file {str(act.after.get('sha256', ''))[:12]}: it was sent again",
     "audit.checkpoint_made": lambda act: f"signed a checkpoint of the audit log at event {act.event.object_id}",
     "audit.exported": lambda act: "exported the audit log",
-    "audit.verification_requested": lambda act: "asked for a verification of the whole audit log",
+    "audit.verification_requested": lambda act: "requested a verification of the full audit log",
     "audit.verified": _verification,
     "audit.verification_failed": lambda act: f"could not verify the audit log{act.error}",
-    "backup.made": lambda act: f"made backup {act.after.get('file')}",
+    "backup.made": lambda act: f"created backup {act.after.get('file')}",
     "backup.restored": lambda act: f"restored backup {act.after.get('file')}",
     "batch.requested": lambda act: (
-        f'asked for batch "{act.after.get("name")}" of {_count(act.after.get("images"), "image")}'
+        f'requested batch "{act.after.get("name")}" of {_count(act.after.get("images"), "image")}'
     ),
     "batch.finished": lambda act: f"finished a batch ({_count(act.after.get('failed', 0), 'image')} failed)",
     "batch.cancelled": lambda act: f"ended a cancelled batch ({act.after.get('cancelled', 0)} not judged)",
     "batch.cancel_requested": lambda act: f'cancelled batch "{act.after.get("name")}"',
     "category.default_set": _category_default,
-    "certificate.made": lambda act: f"made a certificate of inspection {act.event.object_id[:8]}",
+    "certificate.made": lambda act: f"created a certificate of inspection {act.event.object_id[:8]}",
     "dataset.imported": lambda act: (
         f"imported data set {act.after.get('name')} with {_count(act.after.get('images', 0), 'image')}"
     ),
     "dataset.made_from_reviews": lambda act: (
-        f"made data set {act.after.get('name')} from reviews, with {_count(act.after.get('images', 0), 'image')}"
+        f"created data set {act.after.get('name')} from reviews, with {_count(act.after.get('images', 0), 'image')}"
     ),
     "deployment.requested": _deployment_requested,
     "deployment.activated": _deployment_activated,
@@ -363,10 +364,11 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "inspection.recorded": _inspection,
     "inspection.failed": lambda act: f"sent image {act.after.get('filename')}, which could not be judged{act.error}",
     "inspection.repeated": lambda act: (
-        f"had kept image {act.after.get('filename')} judged again: a request before had ended without a record"
+        f"had the kept image {act.after.get('filename')} judged again, because an earlier request ended without a "
+        "record"
     ),
     "inspection.unanswered": lambda act: (
-        f"sent image {act.after.get('filename')}, which was not judged in time; nothing was recorded of it"
+        f"sent image {act.after.get('filename')}, which was not judged in time; there is no record of it"
     ),
     "inspections.exported": _export,
     "model_version.registered": lambda act: f"registered {act.version} ({act.after.get('algorithm')})",
@@ -383,7 +385,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"removed {_count(len(act.after.get('files') or []), 'file')} by {_about_retention(act)}"
     ),
     "rescoring.requested": lambda act: (
-        f"asked to re-score {_count(act.after.get('records', 0), 'record')} with {act.version}{act.reason}"
+        f"requested re-scoring of {_count(act.after.get('records', 0), 'record')} with {act.version}{act.reason}"
     ),
     "rescoring.cancelled": lambda act: f"cancelled re-scoring after {_count(act.after.get('done', 0), 'record')}",
     "review.recorded": _review,
@@ -395,7 +397,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "token.revoked": lambda act: f'revoked token "{act.after.get("name")}"',
     "training_run.requested": _training_requested,
     "training_run.succeeded": lambda act: f"finished training run {act.event.object_id}, which created {act.version}",
-    "training_run.failed": lambda act: f"had training run {act.event.object_id} fail{act.error}",
+    "training_run.failed": lambda act: f"failed training run {act.event.object_id}{act.error}",
     "training_run.cancelled": lambda act: f"ended cancelled training run {act.event.object_id}",
     "training_run.cancel_requested": lambda act: f"cancelled training run {act.event.object_id}",
     "user.created": lambda act: f"created user {act.user}",
@@ -411,7 +413,7 @@ _WITHOUT_ACTOR: dict[str, Callable[[_Act], str]] = {
         f"Re-scoring that {act.event.actor_name} requested could not be finished{act.error}"
     ),
     "sign_in.failed": lambda act: (
-        f'Somebody failed to sign in as "{act.after.get("username")}" from {act.after.get("address") or "?"}'
+        f'Failed sign-in as "{act.after.get("username")}" from {act.after.get("address") or "?"}'
     ),
     "sign_in.locked_out": lambda act: (
         f'Sign-in as "{act.after.get("username")}" from {act.after.get("address") or "?"} was locked after '

@@ -96,7 +96,7 @@ def _seal(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
         seen = AuditEvent.objects.filter(sequence=newest.sequence, hash=newest.head).exists()
         if not seen:
             raise Conflict(
-                f"The chain no longer holds the event {newest.sequence} that the last checkpoint saw. None was "
+                f"The chain no longer contains event {newest.sequence} of the last checkpoint. No checkpoint was "
                 "made. Keep the database as it is and run manage.py verify_audit."
             )
         if last and last.sequence == newest.sequence:

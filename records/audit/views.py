@@ -85,13 +85,13 @@ class AuditFilterForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         if given.get("object_id") and not given.get("object_type"):
-            self.add_error("object_type", "An object's number needs its kind: numbers repeat between kinds.")
+            self.add_error("object_type", "An object number needs its kind, because numbers repeat between kinds.")
         self.filters: dict[str, Any] = {name: given.get(name, "") for name in self.fields}
         for name, later in (("since", 0), ("until", 1)):
             try:
                 self.filters[name] = _begin_of(given.get(name), later=later)
             except OverflowError:
-                self.add_error(name, "No day lies that far away.")
+                self.add_error(name, "This date is too far away.")
         return given
 
 

@@ -169,7 +169,7 @@ def make_backup(target: Path) -> Manifest:
     Raises `BackupFailed` when the disk refuses. Taking everything out is an event of the audit log, and inside.
     """
     if target.exists():
-        raise BackupFailed(f"{target} exists already, and a backup replaces nothing. Choose another name.")
+        raise BackupFailed(f"{target} already exists, and a backup never overwrites a file. Choose another name.")
     with transaction.atomic():
         audit(kind="backup.made", subject=("backup", ""), actor=None, after={"file": target.name})
     try:
@@ -179,8 +179,8 @@ def make_backup(target: Path) -> Manifest:
             writer.close(manifest)
     except OSError as error:
         raise BackupFailed(
-            f"The backup could not be written to {target} ({error.strerror or error}). None was made. Mend it and try "
-            "again."
+            f"The backup could not be written to {target} ({error.strerror or error}). No backup was made. "
+            "Correct this and try again."
         ) from error
     return manifest
 
@@ -276,7 +276,7 @@ def _whole(path: Path) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise BackupDamaged(f"{path} is no whole backup ({error}). Use another one.") from error
+        raise BackupDamaged(f"{path} is not a complete backup ({error}). Use another one.") from error
 
 
 def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
@@ -285,7 +285,7 @@ def _members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
         for info in tar:
             content = tar.extractfile(info) if info.isreg() else None
             if content is None or not _is_ours(info.name):
-                raise BackupDamaged(f"{path} holds {info.name!r}, which no backup of ours does.")
+                raise BackupDamaged(f"{path} contains {info.name!r}, which does not belong to a backup.")
             yield info.name, info.size, content
             tar.members.clear()  # type: ignore[attr-defined]
 
@@ -318,7 +318,7 @@ def _verified(path: Path) -> Manifest:
     with tempfile.TemporaryFile() as seen:
         for name, size, content in _members(path):
             if manifest:
-                raise BackupDamaged(f"{path} goes on after its manifest. Use another one.")
+                raise BackupDamaged(f"{path} continues after its manifest. Use another one.")
             hashing = _Hashing(content)
             if name == MEMBERS:
                 seen.seek(0)
@@ -430,7 +430,9 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
     except DatabaseError as error:
         raise BackupFailed(f"The database refused a row of the backup: {error}. No row was kept.".strip()) from error
     except OSError as error:
-        raise BackupFailed(f"A file could not be written ({error}). No row was kept; mend it and try again.") from error
+        raise BackupFailed(
+            f"A file could not be written ({error}). No row was kept. Correct this and try again."
+        ) from error
     return manifest, report
 
 

@@ -13,13 +13,13 @@ def _days(help_text: str) -> serializers.IntegerField:
 
 class RetentionPolicyInput(serializers.Serializer):
     category = serializers.CharField(max_length=100)
-    good_after_days = _days("then images of good parts may go; null: never")
+    good_after_days = _days("then images of good parts are deleted; null: never")
     good_keep_every = serializers.IntegerField(
-        min_value=0, max_value=MAX_KEEP_EVERY, default=0, help_text="of those, one in so many stays; 0: none"
+        min_value=0, max_value=MAX_KEEP_EVERY, default=0, help_text="of these, keep 1 in N; 0: none"
     )
-    maps_after_days = _days("then maps of good parts may go; null: with their images")
-    defective_after_days = _days("the same for all that was not judged good; null: never")
-    keep_reviewed = serializers.BooleanField(default=True, help_text="what a person looked at stays")
+    maps_after_days = _days("then maps of good parts are deleted; null: with their images")
+    defective_after_days = _days("the same for all other images; null: never")
+    keep_reviewed = serializers.BooleanField(default=True, help_text="keep reviewed images")
     reason = serializers.CharField(max_length=500)
 
 
@@ -45,10 +45,8 @@ class RetentionPolicyQuery(serializers.Serializer):
 
 
 class RetentionRunInput(serializers.Serializer):
-    category = serializers.CharField(
-        max_length=100, allow_null=True, default=None, help_text="null: the files that belong to nobody"
-    )
-    dry_run = serializers.BooleanField(default=True, help_text="count what would go, remove nothing")
+    category = serializers.CharField(max_length=100, allow_null=True, default=None, help_text="null: orphaned files")
+    dry_run = serializers.BooleanField(default=True, help_text="preview: count, delete nothing")
 
 
 class RetentionExampleOutput(serializers.Serializer):
@@ -59,7 +57,7 @@ class RetentionExampleOutput(serializers.Serializer):
 
 class RetentionRunOutput(serializers.Serializer):
     id = serializers.IntegerField()
-    category = serializers.CharField(allow_null=True, help_text="null: the files that belong to nobody")
+    category = serializers.CharField(allow_null=True, help_text="null: orphaned files")
     policy = serializers.IntegerField(allow_null=True)
     policy_revision = serializers.IntegerField(allow_null=True)
     orphan_days = serializers.IntegerField(allow_null=True)

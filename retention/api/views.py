@@ -111,8 +111,8 @@ class RetentionRunsView(ApiView):
         responses={202: serializers.RetentionRunOutput, **problems(409, 413, 415)},
         operation_id="start_retention_run",
         examples=[
-            OpenApiExample("what would go", request_only=True, value={"category": "screw", "dry_run": True}),
-            OpenApiExample("files that belong to nobody", request_only=True, value={"dry_run": True}),
+            OpenApiExample("preview", request_only=True, value={"category": "screw", "dry_run": True}),
+            OpenApiExample("orphaned files", request_only=True, value={"dry_run": True}),
         ],
     )
     def post(self, request: Request) -> Response:

@@ -124,4 +124,4 @@ def test_unlock_user(client: Client, settings: Any) -> None:
     assert last_event().kind == "sign_in.unlocked"
     assert client.post("/login/", {"username": "olga", "password": "a-long-password"}).status_code == 302
     assert not FailedSignIns.objects.exists()
-    fails("unlock_user", "olga", match="Nothing is held against")
+    fails("unlock_user", "olga", match="is not locked: there was")

@@ -49,7 +49,7 @@ def test_everybody_sees_what_they_may(signed_in: Client, auditor: User, administ
     engineer = text(signed_in.get("/settings/"))
     assert "olga" in engineer
     assert "<li>set thresholds and re-score records</li>" in engineer
-    assert "manage people, everybody&#x27;s tokens and retention <span" in engineer.replace("\n", "")
+    assert "manage users, all tokens and retention <span" in engineer.replace("\n", "")
     assert "/admin/" not in engineer
     assert "/settings/retention/" not in engineer
     assert "/settings/retention/" in text(client_of(auditor).get("/settings/"))
@@ -199,8 +199,8 @@ def test_guesses_of_ones_password_are_counted_and_reported(signed_in: Client, us
     assert not FailedSignIns.objects.filter(kind="user").exists(), "whoever knows it is forgiven"
     for _ in range(settings.LOGIN_FAILURES):
         refused = signed_in.post("/settings/password", given | {"old_password": "guess"})
-    assert "Too many tries failed" in text(refused)
-    assert "Too many tries failed" in text(signed_in.post("/settings/password", given | {"old_password": PASSWORD}))
+    assert "Too many failed attempts" in text(refused)
+    assert "Too many failed attempts" in text(signed_in.post("/settings/password", given | {"old_password": PASSWORD}))
     user.refresh_from_db()
     assert user.check_password(PASSWORD)
     assert AuditEvent.objects.filter(kind="sign_in.locked_out").count() == 1

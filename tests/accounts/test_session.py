@@ -63,7 +63,7 @@ def test_the_dialog_signs_in_and_gets_a_token_that_holds(user: User) -> None:
     wrong = client.post("/login/", {"username": "olga", "password": "guess"}, headers=fetch)
     assert wrong.status_code == 422
     assert wrong.json()["errors"] == ["User name and password do not match. Both are case-sensitive."]
-    assert client.post("/login/", {}, headers=fetch).json()["errors"] == ["Type user name and password."]
+    assert client.post("/login/", {}, headers=fetch).json()["errors"] == ["Enter user name and password."]
     done = client.post("/login/", {"username": "olga", "password": "a-long-password"}, headers=fetch)
     assert done.status_code == 200
     assert done.json()["user"] == "olga"

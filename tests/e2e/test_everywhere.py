@@ -142,7 +142,7 @@ def test_from_upload_to_threshold_without_scripts(visit: Callable[..., Any], tmp
     page.set_input_files("#image", str(image))
     page.click("#upload button.primary")
     page.wait_for_selector(".verdict.defective")
-    page.click("#latest >> text=All in the history")
+    page.click("#latest >> text=All inspections")
     page.fill("input[name=search]", "PLAIN-1")
     page.press("input[name=search]", "Enter")
     page.click("#records >> text=PLAIN-1")

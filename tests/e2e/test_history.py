@@ -77,7 +77,7 @@ def test_what_is_selected_is_counted_reviewed_and_let_go(visit: Callable[..., An
     assert page.inner_text("#picked-count") == "2 selected"
     page.fill("#defect_type", "burr")
     page.click(".selection button[value=good]")
-    page.wait_for_selector("#said [role=alert] >> text=Only a defective part has a defect type")
+    page.wait_for_selector("#said [role=alert] >> text=Only a defect has a defect type")
     assert page.locator("input[name=inspection]:checked").count() == 2
     page.click(".selection button[value=defective]")
     page.wait_for_selector("li:has-text('P-1') .human.defective")
@@ -113,7 +113,7 @@ def test_keys_act_on_the_selection_and_undo_takes_all_of_it_back(visit: Callable
 def test_more_below_and_back_to_the_same_place(visit: Callable[..., Any], lot: str) -> None:
     page = visit("ina", f"/inspections/?lot={lot}&limit=3")
     assert serials(page) == ["P-3", "P-2", "P-1"]
-    page.click("text=Show more below")
+    page.click("text=Show more")
     page.wait_for_selector("#records >> text=P-0")
     assert serials(page) == ["P-3", "P-2", "P-1", "P-0"]
     page.wait_for_selector("text=End of list")
@@ -144,19 +144,19 @@ def test_without_scripts_links_and_forms_do_it(visit: Callable[..., Any], lot: s
     page.click("text=Saved views")
     page.click(f".kept a:has-text('{lot}')")
     assert serials(page) == ["P-2", "P-0"]
-    page.click("text=Counts and charts of these records")
-    assert "History in figures" in page.inner_text("h1")
+    page.click("text=Statistics of these records")
+    assert "History statistics" in page.inner_text("h1")
 
 
 def test_a_failure_says_what_is_kept(visit: Callable[..., Any], lot: str, complaints: list[str]) -> None:
     page = visit("ina")
     page.route("**/inspections/figures*", lambda route: route.fulfill(status=500, body="broken"))
     page.goto(page.url.rstrip("/") + f"/inspections/?lot={lot}")
-    page.wait_for_selector("text=The counts could not be fetched")
+    page.wait_for_selector("text=The statistics could not be loaded")
     page.route("**/inspections/?lot=*", lambda route: route.abort())
     page.check("tr:has-text('P-0') input")
     page.click(".selection button[value=good]")
-    page.wait_for_selector("text=What was selected is still selected")
+    page.wait_for_selector("text=Your selection and all saved reviews are kept")
     assert page.locator("input[name=inspection]:checked").count() == 1
     complaints.clear()  # a browser complains of what was broken on purpose
 

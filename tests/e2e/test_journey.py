@@ -74,7 +74,7 @@ def test_a_verdict_is_overruled_found_again_and_moves_the_threshold(visit: Calla
     page.fill("#reason", "JOURNEY-1 was good")
     with page.expect_navigation():
         page.click("#applied button")
-    assert "is in force" in page.inner_text("[role=status]")
+    assert "is active" in page.inner_text("[role=status]")
     page.goto(stack.address)
     assert f"revision {before['threshold_revision'] + 1}" in page.inner_text("#state")
     drop(page, "again.png", parts.png(51, defective=True))

@@ -58,7 +58,7 @@ def test_what_cannot_be_compared_says_what_to_do_next(page: Any) -> None:
     drop(page, "stripes.png", parts.encode(stripes.convert("RGB")))
     page.wait_for_selector(".verdict.not_comparable")
     assert "NOT COMPARABLE" in page.inner_text("#result")
-    assert "Clear the place around the part" in page.inner_text("#result")
+    assert "Clear the area around the part" in page.inner_text("#result")
     assert page.locator("#result .heat").count() == 0
     page.wait_for_selector("#latest .badge.not_comparable")
     drop(page, "fine.png", parts.png(8))
@@ -108,7 +108,7 @@ def test_many_images_are_judged_one_after_another(page: Any) -> None:
     page.reload()
     assert page.input_value("#id_lot") == "L-77"
     choose(page, *[(f"{number}.png", b"x") for number in range(51)])
-    page.wait_for_selector("#too-many >> text=Those are 51 images")
+    page.wait_for_selector("#too-many >> text=51 images are too many")
     page.evaluate("localStorage.clear()")
 
 
@@ -132,12 +132,12 @@ def test_a_serial_number_is_given_to_several_images_only_when_asked(page: Any, s
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Send without serial number"
     page.keyboard.press("Enter")
-    page.wait_for_selector("#queue-words >> text=2 images: 2 good, says the model")
+    page.wait_for_selector("#queue-words >> text=2 images: 2 good, by the model")
     choose(page, *two)
     page.click("#one-serial >> text=All show SN-78")
     assert page.input_value("#id_serial_number") == "", "it is of no part that comes later"
     assert page.input_value("#id_lot") == "L-78"
-    page.wait_for_selector("#queue-words >> text=2 images: 2 good, says the model")
+    page.wait_for_selector("#queue-words >> text=2 images: 2 good, by the model")
     page.fill("#id_serial_number", "SN-79")
     drop(page, "junk.png", b"junk")
     page.wait_for_selector("[role=alert] >> text=junk.png was not judged")
@@ -196,7 +196,7 @@ def test_what_is_known_of_a_part_is_that_of_when_its_image_was_dropped(page: Any
     """The next part is scanned while an image is still being judged, or waits for its turn."""
     held: list[Any] = []
     page.route("**/inspect", lambda route: held.append(route))
-    page.click("summary >> text=About the part")
+    page.click("summary >> text=Part details")
     for serial in ("A", "B"):
         page.fill("#id_serial_number", f"when-{serial}")
         drop(page, f"when-{serial}.png", parts.png(16))

@@ -196,12 +196,12 @@ def test_images_sent_together_are_summed_up_defects_first(disc: Any) -> None:
     assert disc.locator("#queue-found .name").all_inner_texts() == ["bad.png", "junk.png"]
     assert disc.inner_text("#result h1") == "bad.png"
     disc.click("#say-good")
-    disc.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged, says the model; 1 overruled")
+    disc.wait_for_selector("#queue-words >> text=3 images: 1 good, 1 DEFECT, 1 not judged, by the model; 1 overruled")
     assert "DEFECT, reviewed as good" in disc.inner_text("#queue-found")
     whole = "by => { by.textContent = 'a-reviewer-with-a-long-name'; return by.scrollWidth <= by.clientWidth; }"
     assert disc.locator("#latest .human .by").first.evaluate(whole), "the name is not cut in the list"
     disc.click("#toasts >> text=Undo")
-    disc.wait_for_selector("#queue-words:has-text('says the model'):not(:has-text('overruled'))")
+    disc.wait_for_selector("#queue-words:has-text('by the model'):not(:has-text('overruled'))")
     judged(disc, "single.png", parts.png(34))
     assert "3 images" in disc.inner_text("#queue-words"), "it stays"
     assert disc.locator("#queue-found").is_hidden(), "in one line: the part that is shown is none of them"
@@ -243,7 +243,7 @@ def test_what_a_person_said_leads_wherever_the_part_is_shown(disc: Any, stack: S
         banner = disc.inner_text(".verdict-first")
         assert re.search(r"^\s*DEFECT\b", banner), banner
         assert "ina" in banner
-        assert "the model said GOOD" in banner
+        assert "model: GOOD" in banner
         assert disc.locator(".verdict-first .badge.verdict.good").count() == 0
     disc.goto(f"{stack.address}/inspections/?search=overruled.png")
     row = disc.locator(".record", has_text="overruled.png")
@@ -281,9 +281,9 @@ def test_keys_review_what_is_shown_and_go_on_where_asked_for(disc: Any, stack: S
         box = disc.locator(seen).bounding_box()
         assert box["y"] >= 0
         assert box["y"] + box["height"] <= 600
-    assert "the model said GOOD" in disc.inner_text(f"#s-{older}"), "with the answer, not with the next look"
+    assert "model: GOOD" in disc.inner_text(f"#s-{older}"), "with the answer, not with the next look"
     disc.locator("body").press("u")
-    wait_for(lambda: "the model said" not in disc.inner_text(f"#s-{older}"), 10)
+    wait_for(lambda: "model: " not in disc.inner_text(f"#s-{older}"), 10)
     disc.wait_for_selector("#result h1 >> text=keys-1.png")
     disc.wait_for_selector("#say-good")
     assert one_part(disc) == older, "back to the part whose review was undone"
@@ -602,7 +602,7 @@ def test_a_line_without_a_worker_says_so_and_judges_the_kept_image_later(disc: A
     judged(disc, "working.png", parts.png(81))
     with nobody_judging(stack):
         disc.wait_for_selector(
-            ".judging.bad >> text=/Nothing has been judging since [0-9]{2}:[0-9]{2}/", timeout=30_000
+            ".judging.bad >> text=/The inspection service has been down since [0-9]{2}:[0-9]{2}/", timeout=30_000
         )
         drop(disc, "kept.png", parts.png(82, defective=True))
         disc.wait_for_selector(".judging.bad >> text=1 image waiting", timeout=15_000)

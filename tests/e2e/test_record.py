@@ -143,7 +143,7 @@ def test_a_review_by_mouse_with_a_box_and_one_by_key(visit: Callable[..., Any], 
 
 @pytest.fixture
 def removed(stack: Stack, records: list[str]) -> Iterator[str]:
-    """A record whose image and map are told as removed by retention. Other pages get them back afterwards."""
+    """A record whose image and map are told as deleted by retention. Other pages get them back afterwards."""
 
     def tell(moment: str) -> None:
         script = (
@@ -183,7 +183,7 @@ def test_the_keyboard_walks_through_the_filter(visit: Callable[..., Any], record
         page.locator("body").press("k")
     assert page.url.endswith(f"{records[1]}?lot=RECORD")
     page.locator("#similar").scroll_into_view_if_needed()
-    page.wait_for_selector("text=Similar means")
+    page.wait_for_selector("text=Similar: the anomaly map")
     made = page.request.get(page.url.partition("?")[0] + "certificate.pdf")
     assert "DEFECT" in PdfReader(io.BytesIO(made.body())).pages[0].extract_text()
 

@@ -34,7 +34,7 @@ def undo(page: Any) -> None:
     page.fill("#undo-reason", "only a test")
     with page.expect_navigation():
         page.click("button >> text=again, as revision")
-    assert "is in force" in page.inner_text("[role=status]")
+    assert "is active" in page.inner_text("[role=status]")
 
 
 def test_the_slider_shows_what_would_be_and_the_next_upload_is_judged_by_it(
@@ -43,7 +43,7 @@ def test_the_slider_shows_what_would_be_and_the_next_upload_is_judged_by_it(
     page = visit(path="/thresholds/")
     page.click("main th >> text=disc")
     page.wait_for_selector("#figures")
-    assert "in force" in page.inner_text("#figures h2")
+    assert "active" in page.inner_text("#figures h2")
     page.fill("#reason", "less to look at again")
     drawn = page.locator(".lanes .mark.preview")
     before = drawn.get_attribute("d")
@@ -58,7 +58,7 @@ def test_the_slider_shows_what_would_be_and_the_next_upload_is_judged_by_it(
     wait_for(lambda: page.locator("#applied input[name=value]").get_attribute("value") == repr(value), 5)
     with page.expect_navigation():
         page.click("#applied button")
-    assert "is in force" in page.inner_text("[role=status]")
+    assert "is active" in page.inner_text("[role=status]")
     assert judge(stack)["threshold"] == value
     undo(page)
     assert judge(stack)["threshold"] == pytest.approx(judged["threshold"])

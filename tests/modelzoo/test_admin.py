@@ -53,7 +53,7 @@ def test_promoting_calls_a_worker_and_says_so(
     asked = Deployment.objects.get()
     assert called == [("inspection.tasks.load", asked.pk)]
     assert (asked.kind, asked.reason, asked.requested_by) == ("promotion", "fewer escapes", administrator)
-    assert "A worker was called to load it" in page
+    assert "The version is being loaded" in page
     assert activate(deployment=asked, device="cpu", worker="test")
     version.refresh_from_db()
     assert version.stage == "production"
@@ -66,9 +66,9 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(
 ) -> None:
     assert "needs a reason" in act(client, "modelversion", "promote", version, reason=" ")
     serve(version)
-    assert "in production already" in act(client, "modelversion", "promote", version)
+    assert "already in production" in act(client, "modelversion", "promote", version)
     assert "roll back" in act(client, "modelversion", "archive", version)
-    assert "No other version served" in act(client, "category", "roll_back", version.category)
+    assert "No other version of" in act(client, "category", "roll_back", version.category)
     assert called == []
     assert Deployment.objects.count() == 1
 
@@ -90,7 +90,7 @@ def test_candidates_are_archived_one_by_one(client: Client, version: ModelVersio
 def test_rolling_back_a_category(client: Client, version: ModelVersion, called: list[Any]) -> None:
     serve(version)
     serve(another(version))
-    assert "what served before" in act(client, "category", "roll_back", version.category, reason="rejects too many")
+    assert "previous version" in act(client, "category", "roll_back", version.category, reason="rejects too many")
     asked = Deployment.objects.latest("id")
     assert (asked.kind, asked.model_version, called) == (
         "rollback",

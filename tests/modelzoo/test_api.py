@@ -444,7 +444,7 @@ def test_a_threshold_from_too_few_images_warns_wherever_it_is_read(signed_in: Cl
     made = post(signed_in, "/api/thresholds", body).json()
     [warning] = made["warnings"]
     assert "12 held-out good images" in warning
-    assert "it takes 23" in warning
+    assert "23 are needed" in warning
     assert signed_in.get(f"/api/model-versions/{version.pk}").json()["threshold_warnings"] == [warning]
     for page in (f"/models/{version.pk}/", f"/thresholds/{version.pk}/"):
         assert "Too few images for this threshold" in signed_in.get(page).content.decode(), page

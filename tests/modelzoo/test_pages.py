@@ -72,7 +72,7 @@ def text(response: Any, status: int = 200) -> str:
 
 # ---------------------------------------------------------------- the list
 def test_an_empty_system_says_how_models_come_about(signed_in: Client) -> None:
-    assert "No model is trained yet" in text(signed_in.get("/models/"))
+    assert "No model yet" in text(signed_in.get("/models/"))
 
 
 def test_the_list_tells_how_well_each_version_does(signed_in: Client, measured: ModelVersion, second: Any) -> None:
@@ -113,10 +113,10 @@ def test_a_version_says_where_it_comes_from_and_how_well_it_does(
     assert measured.artifact_sha256 in page
     assert measured.dataset_snapshot in page
     assert measured.backbone_sha256 in page
-    assert "0.950 to 0.999" in page
+    assert "0.950\N{EN DASH}0.999" in page
     assert "19/20" in page
-    assert "It may have learned that instead" in page
-    assert "Never loaded: it has not judged an image" in page
+    assert "The model may have learned it instead" in page
+    assert "Never in production: it has not judged an image" in page
     assert f"evaluated at {measured.metrics['threshold']:.2f}" in page
     assert reverse("threshold", args=[measured.pk]) in page
     assert f'href="/inspections/?model_version={measured.pk}">Records</a>' in page
@@ -127,15 +127,15 @@ def test_a_version_names_the_threshold_in_force_beside_that_of_its_figures(
 ) -> None:
     set_threshold(version=measured, value=METRICS["threshold"], method="manual", reason="as measured", actor=None)
     page = text(signed_in.get(page_of(measured)))
-    assert "when it was evaluated" not in page
-    assert "in force 5.00" not in page
+    assert "when evaluated" not in page
+    assert "active 5.00" not in page
     set_threshold(version=measured, value=7.5, method="manual", reason="fewer", actor=None)
     page = text(signed_in.get(page_of(measured)))
     shown = re.sub(r"<[^>]*>", "", page)
-    assert "Threshold in force: 7.50, revision 3." in shown
-    assert "measured at 5.00, the threshold when it was evaluated" in shown
-    assert shown.index("Threshold in force: 7.50") < shown.index("AUROC, whole images"), "before the figures"
-    assert "in force 7.50" in page, "in the chart"
+    assert "Active threshold: 7.50, revision 3." in shown
+    assert "measured at 5.00, the threshold when evaluated" in shown
+    assert shown.index("Active threshold: 7.50") < shown.index("AUROC, whole images"), "before the figures"
+    assert "active 7.50" in page, "in the chart"
     assert "evaluated at 5.00" in page
 
 
@@ -155,7 +155,7 @@ def test_promoting_and_rolling_back(
 ) -> None:
     page = text(signed_in.post(f"{page_of(measured)}promote", {"reason": "the first"}, follow=True))
     assert "is in production, on cpu" in page
-    assert "No other version served disc before" in page
+    assert "No other version of disc was in production before" in page
     page = text(signed_in.post(f"{page_of(second)}promote", {"reason": "better"}, follow=True))
     assert "Roll back to v1" in page
     assert 'href="/?category=disc">Go to the line</a>' in page
@@ -163,13 +163,13 @@ def test_promoting_and_rolling_back(
     measured.refresh_from_db()
     assert measured.stage == "production"
     assert "worse after all" in page
-    assert "No other version served" not in page, "v2 did"
-    assert "The other versions that served disc were rolled back" in page
+    assert "No other version of" not in page, "v2 did"
+    assert "The other versions of disc were rolled back" in page
 
 
 def test_archiving(signed_in: Client, measured: ModelVersion) -> None:
     page = text(signed_in.post(f"{page_of(measured)}archive", {"reason": "too many rejects"}, follow=True))
-    assert "is archived" in page
+    assert "was archived" in page
     assert "Promote to production" in page
     with pytest.raises(Conflict):
         archive_version(version=measured, reason="again", actor=None)
@@ -183,10 +183,10 @@ def test_refusals_are_sentences_and_keep_the_reason(
     assert "No model is loaded" in text(signed_in.post(f"{page_of(measured)}roll-back", {"reason": "why not"}), 409)
     settings.LOAD_TIMEOUT = 0.01
     page = text(signed_in.post(f"{page_of(measured)}promote", {"reason": "because of lot 5"}), 503)
-    assert "No worker loaded" in page
+    assert "was not loaded within" in page
     assert "because of lot 5" in page
     serve(measured)
-    assert "in production already" in text(signed_in.post(f"{page_of(measured)}promote", {"reason": "again"}), 409)
+    assert "already in production" in text(signed_in.post(f"{page_of(measured)}promote", {"reason": "again"}), 409)
 
 
 @pytest.mark.parametrize("name", ["operator", "auditor"])
@@ -235,7 +235,7 @@ def test_two_versions_side_by_side(signed_in: Client, measured: ModelVersion, se
     assert page.count('<th scope="row">seed</th>') == 1
     assert "different test images" in page
     assert "Both on the test images of disc" in page
-    assert "were re-scored with the other yet" in page
+    assert "were re-scored yet" in page
 
 
 def test_what_two_versions_were_made_with_counts_and_not_what_was_asked(
@@ -288,7 +288,7 @@ def test_what_is_offered_first_is_possible(signed_in: Client, measured: ModelVer
         assert len(re.findall(r'<input type="radio"[^>]*disabled[^>]*>', page)) == 1
         [days] = re.findall(r'name="days"[^>]*value="(\d+)"', page)
         given = {"scorer": str(measured.pk), "days": days, "reason": "look"}
-        assert "are re-scored with" in text(signed_in.post(address, given, follow=True))
+        assert "Re-scoring of" in text(signed_in.post(address, given, follow=True))
 
 
 def test_what_both_say_about_the_same_images(
@@ -325,22 +325,22 @@ def test_what_both_say_names_the_thresholds_that_they_said_it_at(
     RescoringRun.objects.filter(pk=run.pk).update(done=3, changed=1)
     recorded, rescored = score_text(judged[0].threshold_value), score_text(value)
     page = text(signed_in.get(beside(measured, second)))
-    assert f"v1 as recorded, at the thresholds of the time ({recorded}); v2 at {rescored}." in page
+    assert f"v1 as recorded, at the thresholds of that time ({recorded}); v2 at {rescored}." in page
     assert f"Verdicts of v1 as recorded, at {recorded} (rows) and of v2 at {rescored} (columns)" in page
-    assert "Other thresholds are in force now" not in page
+    assert "The active thresholds are different" not in page
     top = judged[0].threshold_value
     set_threshold(version=measured, value=top * 2.5, method="manual", reason="fewer", actor=None)
     page = text(signed_in.get(beside(measured, second)))
     assert f"({recorded}); v2 at {rescored}." in page, "what was recorded stays"
-    now = f"Other thresholds are in force now: {score_text(top * 2.5)} for v1, {rescored} for v2."
-    assert f"{now} At these they would disagree on 2 of 3 images." in page
+    now = f"The active thresholds are different: {score_text(top * 2.5)} for v1, {rescored} for v2."
+    assert f"{now} With these, they disagree on 2 of 3 images." in page
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"reason": ""}, "needs a reason"),
-        ({"days": "0"}, "from 1 to 3650 days"),
+        ({"days": "0"}, "1 to 3650 days"),
         ({"scorer": "0"}, "Choose one of the two"),
         ({"scorer": "x"}, "Choose one of the two"),
         ({"reason": "a\0b"}, "A reason has at most"),
@@ -356,7 +356,7 @@ def test_a_rescoring_that_cannot_be_is_said(
 
 def test_nothing_judged_is_nothing_to_score(signed_in: Client, measured: ModelVersion, second: ModelVersion) -> None:
     form = {"scorer": second.pk, "days": 7, "reason": "look"}
-    assert "nothing to score again" in text(signed_in.post(beside(measured, second), form), 400)
+    assert "nothing to re-score" in text(signed_in.post(beside(measured, second), form), 400)
 
 
 # ---------------------------------------------------------------- what is checked of pictures
@@ -364,7 +364,7 @@ def test_what_is_checked_of_pictures_is_set_on_a_page(signed_in: Client, version
     path = reverse("input-checks", args=["disc"])
     assert path in text(signed_in.get(page_of(version)))
     assert f'href="{path}"' in text(signed_in.get("/models/"))
-    assert "with a warning it is judged all the same" in text(signed_in.get(path))
+    assert "with a warning the image is judged anyway" in text(signed_in.get(path))
     assert "These are the defaults" in text(signed_in.get(path))
     given = {"size": "off", "aspect": "warn", "colour": "refuse", "likeness": "refuse", "reason": "two cameras"}
     given |= {"size_factor": "4", "aspect_percent": "7.5", "likeness_factor": "1"}

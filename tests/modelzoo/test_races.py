@@ -95,7 +95,7 @@ def test_two_promotions_at_once(version: ModelVersion, user: User) -> None:
         answers = at_once(*(promoting(one, user) for one in candidates))
         assert all(answer in (True, False) for answer in answers), answers
         active = check_the_story(version)
-        assert active == Deployment.objects.latest("id"), "it was asked for last"
+        assert active == Deployment.objects.latest("id"), "it was requested last"
         other = Deployment.objects.order_by("-id")[1]
         assert other.status == Status.REPLACED or other.error_code == "superseded"
         serve(version)

@@ -89,7 +89,7 @@ def test_a_promotion_tells_what_changed_and_why(version: ModelVersion, user: Use
 
 def test_what_cannot_be_promoted(version: ModelVersion, user: User, operator: User) -> None:
     serve(version)
-    with pytest.raises(Conflict, match="in production already") as caught:
+    with pytest.raises(Conflict, match="already in production") as caught:
         services.request_promotion(version=version, reason="again", actor=user)
     assert caught.value.code == "already_in_production"
     second = another(version)
@@ -137,7 +137,7 @@ def test_a_second_rollback_goes_one_step_further_back(version: ModelVersion, use
     assert roll_back(version, user).model_version == second
     serve(second)  # loaded again: that leads nowhere new
     assert roll_back(version, user).model_version == version
-    with pytest.raises(Conflict, match="The other versions that served disc were rolled back") as caught:
+    with pytest.raises(Conflict, match="The other versions of disc were rolled back") as caught:
         roll_back(version, user)
     assert caught.value.code == "nothing_to_roll_back_to"
     serve(third)
@@ -176,7 +176,7 @@ def test_a_candidate_is_put_aside(version: ModelVersion, user: User) -> None:
     assert told("model_version.archived") == [
         (str(second.pk), {"stage": "candidate"}, {"stage": "archived", "reason": "blind to scratches"})
     ]
-    with pytest.raises(Conflict, match="archived already"):
+    with pytest.raises(Conflict, match="already archived"):
         services.archive_version(version=second, reason="again", actor=user)
 
 

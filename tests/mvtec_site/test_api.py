@@ -111,7 +111,7 @@ def test_bad_images_are_refused_and_leave_an_audit_event_only(
     events = AuditEvent.objects.count()
     response = signed_in.post("/api/test_image", {"image": upload(make(), name)})
     problem(response, status, code)
-    assert response.json()["detail"].endswith(" Nothing of it was kept.")
+    assert response.json()["detail"].endswith(" It was not kept.")
     assert not Asset.objects.exists()
     assert not InspectionRequest.objects.exists()
     new = AuditEvent.objects.order_by("sequence")[events:]
@@ -205,7 +205,7 @@ def test_a_model_runs_the_way_it_was_loaded(signed_in: Client, deployment: Deplo
     assert (body | {"precision_chosen": "fp32"}).items() <= response.json().items()
     assert signed_in.get("/api/status").json()["model"]["runtime"] == "onnxruntime"
     made = Deployment.objects.latest("id")
-    assert made.choice["because"] == "it was asked for"
+    assert made.choice["because"] == "it was requested"
     told = AuditEvent.objects.filter(kind__startswith="deployment.").order_by("sequence")
     events = {event.kind: json.loads(event.after) for event in told}
     assert body.items() <= events["deployment.requested"].items()
@@ -242,7 +242,7 @@ def test_what_is_not_to_be_had_changes_nothing(
     response = signed_in.post("/api/load_model", body, content_type="application/json")
     document = problem(response, 409, "runtime_unavailable")
     assert says in document["detail"]
-    assert "stays in force" in document["detail"]
+    assert "stays in production" in document["detail"]
     deployment.refresh_from_db()
     assert deployment.status == Deployment.Status.ACTIVE
     assert Deployment.objects.latest("id").error_code == "runtime_unavailable"
@@ -280,7 +280,7 @@ def test_what_cannot_be_compared_is_an_answer_and_never_good(
         assert response.status_code == 200, response.content
         document = response.json()
         assert (document["outcome"], document["reason"]) == ("not_comparable", "no_part_found")
-        assert document["explanation"] == "No part can be told from the background."
+        assert document["explanation"] == "No part can be separated from the background."
         nothing = ["is_defective", "score", "reconstruction_error", "confidence", "p_value", "anomaly_map"]
         nothing += ["regions", "region_count", "largest_region_px", "overlay_url"]
         assert {name: document[name] for name in nothing} == dict.fromkeys(nothing)

@@ -106,7 +106,7 @@ def test_a_root_with_many_categories(dataset_folder: Path, tmp_path: Path) -> No
 
 
 def test_data_sets_that_cannot_be(dataset_folder: Path, tmp_path: Path) -> None:
-    fails("import_dataset", tmp_path / "nothing", match="nothing at")
+    fails("import_dataset", tmp_path / "nothing", match="no file or folder")
     (tmp_path / "empty").mkdir()
     fails("import_dataset", tmp_path / "empty", match="MVTec layout|train/good")
     fails("import_dataset", dataset_folder, name="!!!", match="cannot name")
@@ -182,7 +182,7 @@ def test_copies_of_one_image_make_no_threshold(dataset_folder: Path, n: int) -> 
         image.unlink()
     for image in images[1:n]:
         image.write_bytes(images[0].read_bytes())
-    fails("train", model="padim", dataset=str(dataset_folder), match="no copies of one", **SMALL)
+    fails("train", model="padim", dataset=str(dataset_folder), match="different images of good parts", **SMALL)
     assert not ModelVersion.objects.exists()
 
 
@@ -262,7 +262,7 @@ def test_what_a_workers_process_does_came_by_the_worker(monkeypatch: pytest.Monk
 def test_execute_run_refuses_a_claim_that_is_lost(dataset_folder: Path) -> None:
     run("train", model="padim", dataset=str(dataset_folder), queue=True, **SMALL)
     lost = "00000000-0000-0000-0000-000000000000"
-    fails("execute_run", TrainingRun.objects.get().pk, lost, match="somebody else")
+    fails("execute_run", TrainingRun.objects.get().pk, lost, match="another worker")
     assert not ModelVersion.objects.exists()
 
 
@@ -345,7 +345,7 @@ def test_what_was_decided_about_the_preprocessing_is_kept_with_the_version(datas
     assert version.thresholds.get().value == sorted(version.held_out_scores)[10]  # the 11th of 12: ceil(13 * 0.8)
     assert (version.config["floor"], version.config["layers"]) == (1.0, ["layer2"])
     assert version.preprocessing == trained["preprocessing"]
-    assert version.preprocessing["align"] == {"chosen": "none", "because": "it was asked for"}
+    assert version.preprocessing["align"] == {"chosen": "none", "because": "it was requested"}
     assert version.preprocessing["illumination"]["because"]
     assert version.preprocessing["region"] == [0.1, 0.1, 0.9, 1.0]
     assert version.preprocessing["input_size"] == [64, 96]

@@ -47,14 +47,14 @@ def deployment_of(record: Inspection) -> Deployment:
 
 def test_an_empty_system_explains_itself(signed_in: Client) -> None:
     page = signed_in.get("/").content.decode()
-    assert "No model is loaded" in page
+    assert "No model in production" in page
     assert "manage.py train" in page
 
 
 def test_the_line_shows_what_is_loaded_and_the_last_inspections(signed_in: Client, record: Inspection) -> None:
     page = signed_in.get("/").content.decode()
     assert "disc" in page
-    assert "does not answer: nothing is judged" in page
+    assert "does not answer: no image is judged" in page
     assert "DEFECT" in page
     assert reverse("inspection-thumbnail", args=[record.pk]) in page
     opened = signed_in.get("/", {"inspection": str(record.pk)}).content.decode()
@@ -87,8 +87,8 @@ def test_what_cannot_be_compared_looks_like_neither_verdict(signed_in: Client, o
         assert "NOT COMPARABLE" in page
         assert "DEFECT<" not in page
         assert "GOOD<" not in page
-        assert "No part can be told from the background." in page
-        assert "Lay one part in the middle" in page
+        assert "No part can be separated from the background." in page
+        assert "Put one part in the middle" in page
         assert reverse("inspection-image", args=[odd.pk]) in page
         for gone in (
             reverse("inspection-overlay", args=[odd.pk]),
@@ -107,7 +107,7 @@ def test_the_inspection_page_says_how_the_image_was_prepared(signed_in: Client, 
     ModelVersion.objects.update(
         preprocessing={
             "illumination": {"chosen": "flatfield", "because": "the lamp <i>drifts</i>"},
-            "align": {"chosen": "pose", "because": "it was asked for"},
+            "align": {"chosen": "pose", "because": "it was requested"},
         }
     )
     page = signed_in.get(address).content.decode()
@@ -214,7 +214,7 @@ def test_the_category_is_asked_for_where_several_are_in_force(
         assert f"s-{record.pk}" in page
         assert '<input type="hidden" name="category" value="disc">' in page
     page = signed_in.get("/", {"category": "cog <i>"}).content.decode()
-    assert "No model is loaded for cog &lt;i&gt;" in page
+    assert "No model is in production for cog &lt;i&gt;" in page
     assert 'id="upload"' not in page
     asked = signed_in.get(reverse("line-status"), headers=at("/?category=disc"))
     assert f"s-{record.pk}" in asked.content.decode()
@@ -239,7 +239,7 @@ def test_the_category_is_the_browsers_whatever_is_loaded_later(
     assert "<option selected>disc</option>" in batches
     Deployment.objects.filter(category__name="disc").update(status=Deployment.Status.REPLACED)
     page = signed_in.get("/").content.decode()
-    assert "No model is loaded for disc" in page
+    assert "No model is in production for disc" in page
     assert 'id="upload"' not in page, "the only one left is another part's"
 
 
@@ -402,7 +402,7 @@ def test_of_the_same_image_that_stands_first_what_a_person_said(
     page = signed_in.get("/", {"inspection": str(again.pk)}).content.decode()
     said = re.sub(r"<[^>]+>", "", page[page.index('id="same-image"') :].partition("</p>")[0])
     words = documents.VERDICT_WORDS
-    assert f"{words[other]} by {operator.username} (the model said {words[record.outcome]})" in said
+    assert f"{words[other]} by {operator.username} (model: {words[record.outcome]})" in said
     assert f"at threshold {score_text(then)}, now {score_text(then + 1)}" in said
 
 
@@ -418,7 +418,7 @@ def test_a_review_at_the_line(operator: User, auditor: User, record: Inspection)
     late = client.post(address, {"verdict": "defective", "comment": "crack", "expected_reviews": "0"})
     assert late.status_code == 409
     page = late.content.decode()
-    assert "Your review was not kept" in page
+    assert "Your review was not saved" in page
     assert ">crack</textarea>" in page
     late = client.post(address, {"verdict": "defective", "expected_reviews": "0"}, headers=HTMX)
     assert late.status_code == 200
@@ -439,16 +439,16 @@ def test_every_role_is_told_how_to_begin(user: User, operator: User, auditor: Us
     engineer, operators, auditors = (client_of(who).get("/").content.decode() for who in (user, operator, auditor))
     assert "make demo" in engineer
     assert "manage.py train" not in operators + auditors
-    assert "you drop images here" in operators
+    assert "you can inspect images here" in operators
     assert "An engineer trains the first model" in auditors
     for page in (engineer, operators, auditors):
         assert 'id="upload"' not in page
-        assert "None yet" in page
+        assert "No inspection yet" in page
 
 
 def test_trained_but_not_loaded(user: User, operator: User, version: ModelVersion) -> None:
-    assert "Load a model" in client_of(user).get("/").content.decode()
-    assert "An engineer loads one" in client_of(operator).get("/").content.decode()
+    assert "No model in production" in client_of(user).get("/").content.decode()
+    assert "An engineer promotes one" in client_of(operator).get("/").content.decode()
 
 
 def test_who_may_only_look_is_not_offered_to_send(auditor: User, record: Inspection) -> None:
@@ -461,7 +461,7 @@ def test_the_place_for_images_says_when_they_are_sent(operator: User, record: In
     page = client_of(operator).get("/").content.decode()
     [place] = re.findall(r'<input type="file"\s+id="image"[^>]*>', page)
     assert "required" in place, "without scripts the browser says that an image is missing"
-    assert "Images are judged as soon as they are chosen, with what stands in “About the part”." in page
+    assert "Images are judged as soon as they are chosen, with the values in “Part details”." in page
     assert re.search(r'<time class="ago"[^>]*>[^<]* ago</time>|>now</time>', page[page.index('id="latest"') :])
 
 
@@ -475,19 +475,21 @@ def test_nobody_to_judge_is_said_in_words(
 
     assert "The message broker does not answer" in signed_in.get("/").content.decode()
     since = timezone.make_aware(datetime(2026, 3, 1, 14, 3))
-    assert "Nothing has been judging since 14:03 , 2 images waiting" in strip(alive=False, since=since, waiting=2)
-    assert "Nothing is judging. Call support." in strip(alive=False)
-    assert "Nothing is judging" not in strip()
+    assert "The inspection service has been down since 14:03 , 2 images waiting" in strip(
+        alive=False, since=since, waiting=2
+    )
+    assert "The inspection service is down. Call support." in strip(alive=False)
+    assert "The inspection service is down" not in strip()
     assert "1 image waiting" in strip(waiting=1)
     assert " judging " in strip()
     monkeypatch.setattr("jobs.broker.last_sign", lambda of: timezone.now() - timedelta(seconds=8))
-    assert "no sign of the inspection service for 8 s" in strip(), (
+    assert "no response from the inspection service for 8 s" in strip(), (
         "it is not given up yet, and nobody says that it judges"
     )
 
 
 def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Normal range: needs two days with 20 judged parts" in signed_in.get("/").content.decode()
+    assert "Normal range: available after 2 days with 20 judged parts each" in signed_in.get("/").content.decode()
     counted = {0: (404, 4, 60)} | {ago: (150, 50, ago) for ago in range(1, 6)} | {6: (30, 11, 19)}
     day = timezone.localdate()
     monkeypatch.setattr("inspection.line.pages._counts", lambda _, of, most: counted.get((day - of).days, (0, 0, 0)))
@@ -503,7 +505,7 @@ def test_today_with_what_is_usual(signed_in: Client, record: Inspection, monkeyp
     assert "more than normal" in page
     assert "<strong>4</strong> not comparable" in page
     assert "15.0 % of 400 judged" in page
-    assert "defective</a>, says the model," in page
+    assert "</a> by the model," in page
     assert f"{reverse('history')}?category=disc&amp;since={day}&amp;outcome=defective" in page
     counted[0] = (1000, 0, 0)
     assert pages.today(deployment_of(record)).deviation == "fewer"
@@ -550,7 +552,7 @@ def test_parts_asked_for_from_an_odd_address(signed_in: Client, record: Inspecti
 def test_the_time_of_an_image_is_the_workers_median(signed_in: Client, record: Inspection) -> None:
     took = sum(value for step, value in record.timings.items() if step.endswith("_ms"))
     assert pages.median_time(record.model_version) == pytest.approx(took)
-    assert f"p50 <strong>{took:.0f} ms</strong>" in signed_in.get("/").content.decode()
+    assert f"median time <strong>{took:.0f} ms</strong>" in signed_in.get("/").content.decode()
 
 
 def test_what_the_line_asks_of_the_database(

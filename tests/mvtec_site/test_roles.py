@@ -211,7 +211,7 @@ def test_a_token_is_told_the_scope_that_it_lacks_and_a_person_the_role(callers: 
         "needs a token with the scope manage, which this one lacks; its user has the right to deploy"
         in refused["detail"]
     )
-    assert "Ask an admin" not in refused["detail"]
+    assert "Ask an administrator" not in refused["detail"]
     refused = callers["operator"].post("/api/load_model", {}, content_type="application/json").json()
     assert "scope" not in refused
     assert "which the roles engineer, admin have" in refused["detail"]
@@ -219,7 +219,7 @@ def test_a_token_is_told_the_scope_that_it_lacks_and_a_person_the_role(callers: 
     assert "scope" not in callers["manage"].get("/api/audit-checkpoints/1").json()
     unknown = Client(headers={"Authorization": "Bearer mvt_wrong"}).get("/api/me")
     assert (unknown.status_code, unknown.json()["code"]) == (401, "authentication_failed")
-    assert "make new ones." in unknown.json()["detail"]
+    assert "Create a new one there or with manage.py create_token." in unknown.json()["detail"]
 
 
 def outcome(response: Any) -> str:

@@ -33,7 +33,7 @@ def test_set_retention(version: ModelVersion) -> None:
 
 
 def test_apply_retention(version: ModelVersion) -> None:
-    fails("apply_retention", category="disc", match="no retention policy")
+    fails("apply_retention", category="disc", match="no retention rule")
     fails("apply_retention", category="ring", match="no category")
     record(version, "old")
     record(version, "young", days=3)
@@ -57,9 +57,9 @@ def test_apply_retention_prints_a_table(version: ModelVersion) -> None:
     assert head.split() == ["subject", "images", "maps", "orphans", "leftovers", "bytes", "oldest"]
     assert disc.startswith("retention of disc, revision 1  1       1")
     assert disc.endswith(f"{timezone.now() - timedelta(days=100):%Y-%m-%d}")
-    assert nobody.startswith("files that belong to nobody")
+    assert nobody.startswith("orphaned files")
     assert rest[0].startswith("  e.g. image ")
-    assert rest[-1] == "Nothing was removed."
+    assert rest[-1] == "Nothing was deleted."
 
 
 def test_apply_retention_beside_another_run(version: ModelVersion) -> None:

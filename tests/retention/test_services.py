@@ -134,7 +134,7 @@ def is_there(asset: Asset | None) -> bool:
         return True
     assert fresh.file.name == ""
     assert not Path(default_storage.path(f"assets/{fresh.sha256[:2]}/{fresh.sha256[2:4]}/{fresh.sha256}.png")).exists()
-    with pytest.raises(UserError, match="removed by retention") as gone:
+    with pytest.raises(UserError, match="deleted by retention") as gone:
         fresh.read()
     assert (gone.value.status, gone.value.code) == (410, "image_discarded")
     return False
@@ -354,7 +354,7 @@ def test_a_use_that_begins_meanwhile_is_seen(
     assert run.images == 1
 
 
-# ---------------------------------------------------------------- what belongs to nobody
+# ---------------------------------------------------------------- orphaned files
 def test_orphans_go_after_their_days(
     version: ModelVersion, carry_out: Callable[..., RetentionRun], settings: Any
 ) -> None:
@@ -563,7 +563,7 @@ def test_two_never_run_at_once(version: ModelVersion, other: ModelVersion) -> No
     assert selectors.find_run(second.pk).status == "queued"
     with pytest.raises(IntegrityError), transaction.atomic():
         RetentionRun.objects.filter(pk=second.pk).update(status="running")
-    with pytest.raises(Conflict, match="under way"):
+    with pytest.raises(Conflict, match="in progress"):
         services.request_run(policy=first.policy, dry_run=False, actor=None, here=True)
 
 
@@ -595,7 +595,7 @@ def test_a_policy_that_is_replaced_stops_its_run(version: ModelVersion) -> None:
     with pytest.raises(Conflict, match="replaced"):
         services._discard(run, Claim(services.RETENTION_RUNS, run.pk, uuid.uuid4()), [old.asset.pk])
     assert is_there(old.asset)
-    with pytest.raises(Conflict, match="no longer in force"):
+    with pytest.raises(Conflict, match="no longer active"):
         services.request_run(policy=rule, dry_run=True, actor=None)
 
 
@@ -642,16 +642,16 @@ def test_a_real_run_needs_a_dry_run_of_the_same_revision(
 ) -> None:
     rule = policy(version, good_after_days=30)
     for subject in (rule, None):
-        with pytest.raises(Conflict, match="No dry run"):
+        with pytest.raises(Conflict, match="no finished preview"):
             services.request_run(policy=subject, dry_run=False, actor=administrator)
         carry_out(subject, dry_run=True)
         run = services.request_run(policy=subject, dry_run=False, actor=administrator)
         assert run.requested_by == administrator
         assert services.work_on_run(run_id=run.pk, seconds=None)
-    with pytest.raises(Conflict, match="No dry run"):
+    with pytest.raises(Conflict, match="no finished preview"):
         services.request_run(policy=policy(version, good_after_days=20), dry_run=False, actor=administrator)
     settings.ORPHAN_DAYS = 10
-    with pytest.raises(Conflict, match="No dry run"):
+    with pytest.raises(Conflict, match="no finished preview"):
         services.request_run(policy=None, dry_run=False, actor=administrator)
 
 

@@ -167,8 +167,8 @@ def test_reviewed_inspections_become_a_data_set(signed_in: Client, user: User) -
     assert nothing.status_code == 409
     assert "No data set was created" in text(nothing)
     counted = signed_in.post("/datasets/from-reviews/", asked | {"name": "", "act": "count"}, headers=HTMX)
-    assert re.search(r"\d+ images? : \d+ for training, \d+ good and \d+ defective for testing", words(counted))
-    assert "Nothing is kept yet" in words(counted)
+    assert re.search(r"\d+ images? : \d+ for training, \d+ good and \d+ with defects for testing", words(counted))
+    assert "Nothing is saved yet" in words(counted)
     day = f"{timezone.localtime(records[0].created_at):%Y-%m-%d}"
     of_day = asked | {"name": "", "act": "count", "since": day, "until": day}
     assert re.search(r"[1-9]\d* images? :", words(signed_in.post("/datasets/from-reviews/", of_day, headers=HTMX)))
@@ -197,7 +197,7 @@ def test_images_are_previewed_and_kept_only_at_the_import(signed_in: Client) -> 
 
     seen = words(sent("preview"))
     assert "3 good images would become data set Ring 7 , 1 file would be left out" in seen
-    assert "Nothing is kept yet" in seen
+    assert "Nothing is saved yet" in seen
     assert "notes.txt" in seen
     assert not Dataset.objects.exists()
     assert not Asset.objects.exists()
@@ -216,16 +216,16 @@ def test_a_folder_names_the_data_set_and_its_sub_folders_of_defects_stay_out(sig
     paths = json.dumps(["cell/good/a.png", "cell/a.png", "cell/scratch/x.png"])
     seen = words(signed_in.post("/datasets/", {"act": "preview", "images": files, "paths": paths}))
     assert "2 good images would become data set cell" in seen
-    assert "it lies in the sub-folder scratch, and only good parts are imported here" in seen
+    assert "it is in the sub-folder scratch, and only good parts are imported here" in seen
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"images": []}, "Choose images, or a folder of them, first"),
+        ({"images": []}, "Choose images or a folder first"),
         ({"images": ["a.png", "b.png"], "name": ""}, "Give the data set a name"),
-        ({"images": ["a.txt", "b.txt"]}, "fewer than 2 are images that can be read"),
-        ({"images": ["a.png", "b.txt"]}, "fewer than 2 are images that can be read"),
+        ({"images": ["a.txt", "b.txt"]}, "Fewer than 2 of the"),
+        ({"images": ["a.png", "b.txt"]}, "Fewer than 2 of the"),
         ({"images": ["a.png", "b.png"], "name": "///"}, "cannot name a data set"),
         ({"images": ["a.png", "b.png"], "paths": "[1]", "name": ""}, "Give the data set a name"),
     ],
@@ -385,7 +385,7 @@ def test_a_run_tells_how_far_it_is_and_appends_its_log(signed_in: Client, datase
 
 
 @pytest.mark.parametrize(
-    ("code", "advice"), [("worker_died", "memory ran out"), ("internal_error", "keep the log"), ("x", "train again")]
+    ("code", "advice"), [("worker_died", "too little memory"), ("internal_error", "send the log"), ("x", "train again")]
 )
 def test_a_failure_says_what_to_do(signed_in: Client, dataset: Dataset, code: str, advice: str) -> None:
     run = request_run(dataset)
@@ -469,8 +469,8 @@ def test_a_report_says_first_where_maps_are_highest_beside_the_marked_defects(
         version=version, dataset=dataset, threshold=evaluation.threshold, evaluation=evaluation, pictures=[]
     )
     for html in (text(signed_in.get(f"/training/{run.pk}/report/")), as_file):
-        trust = html[html.index("How far to trust these figures") :]
-        sentence = f"inside the marked defect in {inside} of 4 defective images with a mask, which is less than half"
+        trust = html[html.index("Reliability of these metrics") :]
+        sentence = f"inside the marked defect in {inside} of 4 images of defects with a mask, which is less than half"
         assert (sentence in trust) is said
         assert not said or trust.index(sentence) < trust.index("Shortcuts")
 

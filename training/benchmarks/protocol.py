@@ -65,7 +65,7 @@ class Side:
             self._process.stdin.write(json.dumps({"measure": measure, **given}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise SideFailed(f"It ended before it was asked for {measure}.") from error
+            raise SideFailed(f"It ended before it was requested {measure}.") from error
         return self._read()
 
     def _read(self) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def import_path(
     archive or name); what was imported before the error stays.
     """
     if not path.exists():
-        raise UserError(f"There is nothing at {path}.", code="not_found")
+        raise UserError(f"There is no file or folder {path}.", code="not_found")
     source = str(path.resolve())
     if is_archive(path):
         with _own_folder() as folder:

@@ -20,7 +20,7 @@ def latest_dataset(name: str) -> Dataset:
     found = Dataset.objects.select_related("category").filter(name__in=(name, short_name(name))).order_by("-id").first()
     if found is None:
         names = sorted(set(Dataset.objects.values_list("name", flat=True)))
-        known = f"There are: {', '.join(names[:20])}." if names else "None was imported yet."
+        known = f"There are: {', '.join(names[:20])}." if names else "No data set was imported yet."
         raise NotFound(
             f"There is no data set named {name[:100]!r}. {known} Import one with manage.py import_dataset PATH.",
             code="dataset_not_found",

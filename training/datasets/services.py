@@ -43,7 +43,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
     assets = {sha: _asset_of(path) for sha, path in files.items()}
     changed = [str(files[sha]) for sha, asset in assets.items() if asset.sha256 != sha]
     if changed:
-        raise Conflict(f"{changed[0]} changed while it was imported. Nothing was kept; import again.")
+        raise Conflict(f"{changed[0]} changed during the import. Nothing was saved. Import it again.")
     images = [
         DatasetImage(
             path=entry.path,
@@ -106,8 +106,8 @@ def keep_snapshot(
     other = Dataset.objects.filter(name=name).exclude(category=category).select_related("category").first()
     if other:
         raise Conflict(
-            f"The data set {name} shows {other.category.name}, not {category.name}. Nothing was kept. Give it another "
-            "name.",
+            f"The data set {name} is of category {other.category.name}, not {category.name}. Nothing was saved. "
+            "Give it another name.",
             code="name_taken",
         )
     try:

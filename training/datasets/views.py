@@ -115,7 +115,7 @@ def _label_names(request: HttpRequest) -> LabelNames:
 
 def _told(item: ImportResult) -> str:
     if not item.created:
-        return f"{item.dataset.name} was imported before with exactly this content: {item.dataset}. Nothing was added."
+        return f"{item.dataset.name} was already imported with the same content: {item.dataset}. Nothing was added."
     skipped, warnings = item.dataset.report.get("skipped_count", 0), len(item.dataset.report.get("warnings", []))
     notes = [f"{skipped} file{'s' if skipped > 1 else ''} skipped"] if skipped else []
     notes += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
@@ -192,7 +192,7 @@ def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """A small picture of an image. It never changes."""
     asset = or_404(selectors.find_image, image_id).asset
     if asset.discarded_at is not None:
-        raise Http404("Retention removed the file.")
+        raise Http404("The file was deleted by retention.")
     return immutable(
         request,  # type: ignore[arg-type]
         f"thumbnail {asset.sha256}",
@@ -206,7 +206,7 @@ def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """What is defective in an image, as a line to lie over its thumbnail. It never changes."""
     mask = or_404(selectors.find_image, image_id).mask
     if mask is None or mask.discarded_at is not None:
-        raise Http404("There is no mask of it, or no longer.")
+        raise Http404("This image has no mask, or it was deleted.")
     return immutable(
         request,  # type: ignore[arg-type]
         f"outline {mask.sha256}",

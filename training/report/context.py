@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.numbers import score_text
+from common.numbers import metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, lanes, line
 from modelzoo.models import ModelVersion, Threshold
 from training.models import Dataset, Evaluation
@@ -78,10 +78,10 @@ def _outcomes(metrics: dict[str, Any]) -> dict[str, Any]:
     image, counts = metrics["image"], metrics["image"]["confusion"]
     caught = image["intervals"]["recall"]
     return counts | {
-        "reject_rate": words.percent(image["false_reject_rate"]),
-        "reject_interval": words.percent_range(image["intervals"]["false_reject_rate"]),
-        "escape_rate": words.percent(None if image["recall"] is None else 1 - image["recall"]),
-        "escape_interval": words.percent_range(caught and [1 - caught[1], 1 - caught[0]]),
+        "reject_rate": percent(image["false_reject_rate"]),
+        "reject_interval": percent_range(image["intervals"]["false_reject_rate"]),
+        "escape_rate": percent(None if image["recall"] is None else 1 - image["recall"]),
+        "escape_interval": percent_range(caught and [1 - caught[1], 1 - caught[0]]),
         "not_comparable": metrics["not_comparable"]["good"] + metrics["not_comparable"]["defective"],
     }
 
@@ -91,25 +91,35 @@ def _figures(metrics: dict[str, Any]) -> list[dict[str, str]]:
     image, pixel = metrics["image"], metrics["pixel"]
     intervals = image["intervals"]
     rows = [
-        ("Image AUROC", image["auroc"], intervals["auroc"], "a defective part scores above a good one; 0.5 is chance"),
-        ("Image AUPR", image["aupr"], intervals["aupr"], "average precision; the share of defective parts is chance"),
-        ("F1 at the threshold", image["f1"], intervals["f1"], "precision and recall in one figure"),
-        ("Precision at the threshold", image["precision"], None, "share of the rejected parts that are defective"),
-        ("Recall at the threshold", image["recall"], intervals["recall"], "share of the defective parts rejected"),
-        ("Best F1", image["best_f1"], None, "with the threshold tuned on these very images: an upper bound"),
-        ("F1 of rejecting everything", image["trivial_f1"], None, "what any F1 above has to beat"),
+        (
+            "Image AUROC",
+            image["auroc"],
+            intervals["auroc"],
+            ("probability that a defect scores above a good part; 0.5 is chance"),
+        ),
+        ("Image AUPR", image["aupr"], intervals["aupr"], "average precision; chance is the share of defects"),
+        ("F1 at the threshold", image["f1"], intervals["f1"], "harmonic mean of precision and recall"),
+        ("Precision at the threshold", image["precision"], None, "share of rejected parts with a defect"),
+        ("Recall at the threshold", image["recall"], intervals["recall"], "share of defects rejected"),
+        ("Best F1", image["best_f1"], None, "with the threshold tuned on these images: an upper limit"),
+        ("F1 of rejecting everything", image["trivial_f1"], None, "every F1 should be higher"),
     ]
     if pixel:
         rows += [
-            ("Pixel AUROC", pixel["auroc"], None, "a defective pixel lies above a good one"),
-            ("AUPRO", pixel["aupro"], None, "per-region overlap up to 0.3 false-positive rate; small defects count"),
+            ("Pixel AUROC", pixel["auroc"], None, "probability that a defect pixel is above a good pixel"),
+            (
+                "AUPRO",
+                pixel["aupro"],
+                None,
+                ("per-region overlap up to a false-positive rate of 0.3; small defects count equally"),
+            ),
             ("Peak in the defect", pixel["peak_in_defect"], None, "the map is highest inside the annotated defect"),
             ("Pixel AUPR", pixel["aupr"], None, "average precision over pixels"),
             ("IoU at the threshold", pixel["iou"], None, "overlap of the marked with the annotated pixels"),
-            ("Best IoU", pixel["best_iou"], None, "with the threshold tuned on these very images: an upper bound"),
+            ("Best IoU", pixel["best_iou"], None, "with the threshold tuned on these images: an upper limit"),
         ]
     return [
-        {"name": name, "value": words.figure(value), "interval": words.figure_range(interval), "meaning": meaning}
+        {"name": name, "value": metric(value), "interval": metric_range(interval), "meaning": meaning}
         for name, value, interval, meaning in rows
     ]
 
@@ -120,10 +130,10 @@ def _defects(metrics: dict[str, Any]) -> list[dict[str, Any]]:
             "kind": kind,
             "n": row["n"],
             "caught": round(row["recall"] * row["n"]),
-            "recall": words.percent(row["recall"]),
-            "interval": words.percent_range(row["recall_interval"]),
+            "recall": percent(row["recall"]),
+            "interval": percent_range(row["recall_interval"]),
             "width": 100 * row["recall"],
-            "auroc": words.figure(row["auroc"]),
+            "auroc": metric(row["auroc"]),
         }
         for kind, row in metrics["per_defect"].items()
     ]
@@ -139,7 +149,7 @@ def _audit_rows(audit: dict[str, Any] | None) -> list[dict[str, str]]:
         if not row:
             return "-"
         arrow = "" if row["auroc"] == 0.5 else " ↑" if row["defective_are"] == "higher" else " ↓"
-        return words.figure(row["auroc"]) + arrow
+        return metric(row["auroc"]) + arrow
 
     names = sorted(
         raw | prepared, key=lambda name: -max(place[name]["auroc"] for place in (raw, prepared) if name in place)
@@ -154,7 +164,7 @@ def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
     """Each that there are figures for."""
     image, pixel = metrics["image"], metrics["pixel"] or {}
     defective = metrics["n_defective"] / max(1, metrics["n"])
-    rejected, caught = "good parts rejected", "defective parts rejected"
+    rejected, caught = "good parts rejected", "defects rejected"
     charts = [
         _scores(metrics["histogram"], metrics["threshold"]),
         _curve(
@@ -186,9 +196,9 @@ def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
         ),
         _curve(
             "Precision and recall, pixels",
-            "precision (up); few pixels are defective, so this one is hard",
+            "precision (up); few pixels belong to a defect, so this metric is low",
             pixel.get("pr_curve"),
-            x_label="defective pixels marked",
+            x_label="defect pixels marked",
             y_label="precision",
         ),
     ]
@@ -200,7 +210,7 @@ def _scores(counts: dict[str, Any] | None, threshold: float) -> ReportChart | No
         return None
     good, defective = counts["good"], counts["defective"]
     chart = lanes(
-        f"Histogram of the scores of {sum(good)} good and {sum(defective)} defective parts",
+        f"Histogram of the scores of {sum(good)} good parts and {sum(defective)} defects",
         counts["edges"],
         {"good": ("good", good), "defective": ("defect", defective)},
         marks=[(threshold, f"threshold {score_text(threshold)}", "threshold")],

@@ -62,9 +62,9 @@ def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
             typical.append(middle)
     groups = [
         Group("Good parts with the highest scores", good[::-1][:EACH]),
-        Group("Defective parts with the lowest scores", bad[:EACH]),
-        Group("Typical defects, the middle score of their kind", typical[:EACH]),
-        Group("Could not be compared", [image for image, score in rows if score is None][:EACH]),
+        Group("Defects with the lowest scores", bad[:EACH]),
+        Group("Typical defects, with the median score of their type", typical[:EACH]),
+        Group("Not comparable", [image for image, score in rows if score is None][:EACH]),
     ]
     return [group for group in groups if group.images]
 

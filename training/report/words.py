@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from common.numbers import metric
+
 _STATISTICS = {
     "mean": "mean grey level",
     "standard_deviation": "spread of the grey levels",
@@ -24,26 +26,6 @@ def statistic(name: str) -> str:
     return _STATISTICS.get(name, name)
 
 
-def percent(share: float | None) -> str:
-    """0.0975 as "9.8 %"."""
-    return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def percent_range(interval: list[float] | None) -> str:
-    """[0.027, 0.231] as "2.7 to 23.1 %"."""
-    return "-" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f} %"
-
-
-def figure(value: float | None) -> str:
-    """An area or a score of quality with three digits."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def figure_range(interval: list[float] | None) -> str:
-    """[0.68, 0.84] as "0.680 to 0.840"."""
-    return "-" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
-
-
 def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
     """How a threshold came about, from its method, its parameters and what it was taken from."""
     number = parameters.get("percentile" if method == "percentile" else "false_reject_rate")
@@ -59,14 +41,14 @@ def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
     said = "Set by hand" if method == "manual" else method
     said += f": {named}." if named else "."
     if method in ("best_f1", "cost"):
-        said += " Chosen with labelled parts: where these images were among them, the figures at it are too good."
+        said += " Chosen with labelled parts: if these images were among them, the metrics are too good."
     return said
 
 
 def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
     """What the shortcut audit found, the verdict first."""
     if audit is None:
-        return ["No shortcut audit: it needs good and defective images."]
+        return ["No shortcut audit: it needs images of good parts and of defects."]
     raw, prepared = audit["raw"], audit["prepared"]
     said: list[str] = []
     if not audit["warning"]:
@@ -78,11 +60,11 @@ def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
     for place, section in (("prepared", prepared), ("raw", raw)):
         if section and section["warning"]:
             said.append(
-                f"The {_worst(place, section)} alone tells good from defective as well as the "
-                f"detector, or nearly so: {_beside(section)}."
+                f"The {_worst(place, section)} alone separates good parts from defects (nearly) as well as the "
+                f"detector: {_beside(section)}."
             )
     if prepared and prepared["warning"]:
-        said.append("The model could have gone by it. Do not quote the detector's figure without this sentence.")
+        said.append("The model may use it instead of the defects. Do not quote the metrics without this sentence.")
     elif audit["warning"] and prepared:
         said.append(
             "The model's input does not carry it: there the trivial statistic that separates best is the "
@@ -103,9 +85,9 @@ def place_sentence(pixel: dict[str, Any] | None) -> str:
     if 2 * inside >= masked:
         return ""
     return (
-        f"The anomaly map is highest inside the marked defect in {inside} of {masked} defective images with a mask, "
-        "which is less than half: however well the model tells the images apart, it mostly does not do so by the "
-        "marked place. Look at its maps before you trust where it points."
+        f"The anomaly map is highest inside the marked defect in {inside} of {masked} images of defects with a "
+        "mask, which is less than half. The model separates the images, but mostly not by the marked place. "
+        "Check its maps before you trust them."
     )
 
 
@@ -116,8 +98,8 @@ def _worst(place: str, section: dict[str, Any]) -> str:
 def _beside(section: dict[str, Any]) -> str:
     side = section["statistics"][section["worst"]]["defective_are"]
     return (
-        f"AUROC {figure(section['worst_auroc'])} ({side} on defective parts) "
-        f"against the detector's {figure(section['detector_auroc'])}"
+        f"AUROC {metric(section['worst_auroc'])} ({side} on defects) against the detector's "
+        f"{metric(section['detector_auroc'])}"
     )
 
 
@@ -125,10 +107,10 @@ def _matched(place: str, section: dict[str, Any]) -> str:
     matched, name = section["matched"], _worst(place, section)
     if matched["auroc"] is None:
         return (
-            f"The detector cannot be judged on parts alike in the {name}: there are too few "
-            f"({matched['n_good']} good, {matched['n_defective']} defective)."
+            f"The detector cannot be judged on parts alike in the {name}: there are too few ({matched['n_good']} "
+            f"good, {matched['n_defective']} defects)."
         )
     return (
-        f"Among parts alike in the {name} ({matched['n_good']} good, {matched['n_defective']} defective) "
-        f"the detector has AUROC {figure(matched['auroc'])}."
+        f"Among parts alike in the {name} ({matched['n_good']} good, {matched['n_defective']} defects) the "
+        f"detector has AUROC {metric(matched['auroc'])}."
     )

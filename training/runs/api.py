@@ -125,7 +125,7 @@ class LogView(ApiView):
                 OpenApiTypes.INT64,
                 OpenApiParameter.HEADER,
                 response=[200],
-                description="where the text begins: later than asked for, where the beginning of a long log is gone",
+                description=("where the text begins: later than requested if the beginning of a long log was left out"),
             ),
             OpenApiParameter(
                 "X-Next-Offset",

@@ -29,7 +29,10 @@ class RunCommand(ProductCommand):
         self.say(
             f"Training run {run.pk} is queued."
             if sent
-            else f"Training run {run.pk} is written down. No broker answers: it begins when workers start (make run)."
+            else (
+                f"Training run {run.pk} is saved. The message broker does not answer: the run starts when the "
+                "workers start (make run)."
+            )
         )
 
     def _run_here(self, run: TrainingRun, *, as_json: bool) -> None:

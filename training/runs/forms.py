@@ -21,9 +21,9 @@ BASIC = {"backbone", "image_size", "coreset", "epochs", "latent_dim"}
 _LABELS = {
     "n_features": "Features",
     "image_size": "Image size",
-    "sigma": "Blur of the map",
+    "sigma": "Blur of the anomaly map",
     "align": "Pose",
-    "latent_dim": "Width of the bottleneck",
+    "latent_dim": "Bottleneck size",
     "folds": "Held-out parts",
 }
 _MAX_SEED = 2**32 - 1
@@ -149,9 +149,9 @@ class RunForm(forms.Form):
         label="First threshold",
         choices=[
             (Threshold.Method.PERCENTILE.value, "percentile of the good scores"),
-            (Threshold.Method.CONFORMAL.value, "false-reject rate that is kept on average (conformal)"),
+            (Threshold.Method.CONFORMAL.value, "at most X % false rejects on average (conformal)"),
         ],
-        help_text="from the scores of good parts that the model has not seen; it can be changed later",
+        help_text="from the scores of held-out good parts; it can be changed later",
     )
     percentile = forms.FloatField(
         label="Percentile",

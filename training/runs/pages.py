@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.db.models import F, QuerySet
 
 from common.errors import NotFound
-from common.numbers import score_text
+from common.numbers import metric, percent, score_text
 from common.web.charts import Chart, line
 from modelzoo.models import ModelVersion
 from training.datasets.pages import MAX_RELATED
 from training.models import Dataset, Evaluation, TrainingRun
-from training.report.words import figure, percent
 from training.runs.documents import runs
 
 
@@ -31,14 +30,14 @@ def shown_runs(*, dataset: str = "", status: str = "") -> QuerySet[TrainingRun]:
 
 
 def losses(run: TrainingRun) -> Chart | None:
-    """The loss of each epoch, on the images learnt from and on those kept out; None where there are no epochs."""
+    """The loss of each epoch, on the training images and on those kept out; None where there are no epochs."""
     rows = [row for row in run.history if {"epoch", "train_loss", "held_out_loss"} <= row.keys()]
     if not rows:
         return None
     return line(
         f"Loss over {len(rows)} epochs, at the end {rows[-1]['held_out_loss']:.5f} on held-out images",
         {
-            "first": ("images learnt from", [(row["epoch"], row["train_loss"]) for row in rows]),
+            "first": ("training images", [(row["epoch"], row["train_loss"]) for row in rows]),
             "second": ("held-out images", [(row["epoch"], row["held_out_loss"]) for row in rows]),
         },
         x_label="epoch",
@@ -73,12 +72,12 @@ def results(evaluation: Evaluation) -> list[tuple[str, str]]:
     """The few figures that one asks for first."""
     image = evaluation.metrics["image"]
     return [
-        ("Image AUROC", figure(image.get("auroc"))),
-        ("Defects caught", percent(image.get("recall"))),
+        ("Image AUROC", metric(image.get("auroc"))),
+        ("Defects detected", percent(image.get("recall"))),
         ("False rejects", percent(image.get("false_reject_rate"))),
         (
             f"F1 at {score_text(evaluation.metrics['threshold'])}" if "threshold" in evaluation.metrics else "F1",
-            figure(image.get("f1")),
+            metric(image.get("f1")),
         ),
         ("Test images", str(evaluation.metrics.get("n", "-"))),
     ]

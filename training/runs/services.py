@@ -76,20 +76,20 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
     require(actor, Right.TRAIN)
     if version.algorithm not in EXTENDABLE:
         raise Conflict(
-            f"{version} cannot learn from more images once it is trained; {', '.join(EXTENDABLE)} can. Nothing was "
-            "changed. Train anew on a data set that has all of them.",
+            f"{version} cannot be extended with more images; {', '.join(EXTENDABLE)} can. Nothing was changed. "
+            "Train a new model on a data set with all images.",
             code="not_extendable",
         )
     if dataset.category_id != version.category_id:
         raise Conflict(
-            f"{dataset} shows {dataset.category.name}, and {version} judges {version.category.name}. Nothing was "
-            "changed.",
+            f"{dataset} is of category {dataset.category.name}, but {version} judges {version.category.name}. "
+            "Nothing was changed.",
             code="other_category",
         )
     seen = learnt_by(version)
     if not any(image.asset_id not in seen for image in images_of(dataset, DatasetImage.Split.TRAIN)):
         raise Conflict(
-            f"{dataset} has no good training image that {version} has not learnt from yet. Nothing was changed.",
+            f"{dataset} has no new good training image for {version}. Nothing was changed.",
             code="nothing_to_learn",
         )
     made_by = TrainingRun.objects.filter(model_version=version).first()
@@ -317,7 +317,7 @@ def sweep_runs() -> None:
                 run_id=run.pk,
                 status=TrainingRun.Status.FAILED,
                 code="worker_died",
-                error=f"The worker died {run.attempt} times during this run. Its log says how far it came.",
+                error=f"The training service stopped {run.attempt} times during this run. See the log.",
             )
         else:
             TRAINING_RUNS.publish_again(run.pk)

@@ -163,7 +163,7 @@ def _option_words(value: Any) -> str:
 def _rule_words(found: TrainingRun) -> str:
     rule = found.calibration
     if "false_reject_rate" in rule:
-        return f"at most {100 * rule['false_reject_rate']:g} % of new good parts rejected on average (conformal)"
+        return f"at most {100 * rule['false_reject_rate']:g} % false rejects on average (conformal)"
     return f"percentile {rule['percentile']:g} of the held-out good scores" if "percentile" in rule else ""
 
 
@@ -179,9 +179,9 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
         messages.error(request, error.detail)
     else:
         if stopped.is_open:
-            messages.success(request, "The run stops at its next step. Nothing of it will be kept.")
+            messages.success(request, "The run stops at its next step. No model will be created.")
         else:
-            messages.success(request, "The run was cancelled before it began.")
+            messages.success(request, "The run was cancelled before it started.")
     return redirect("run", run_id)
 
 
@@ -193,7 +193,7 @@ def run_report(request: HttpRequest, run_id: int) -> HttpResponse:
     found = or_404(selectors.find_run, run_id)
     evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
     if not evaluated:
-        raise Http404("There is no evaluation of this run: it has no version, or its data set no test images.")
+        raise Http404("This run has no evaluation: it has no model version, or its data set has no test images.")
     return _report(request, evaluated, found)
 
 

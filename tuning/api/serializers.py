@@ -22,8 +22,8 @@ def _score(text: str) -> FiniteField:
 class WhatIfInput(serializers.Serializer):
     """Beside the filters, which are those of the history."""
 
-    threshold = _score("of the model version's own scores; default: the one in force")
-    compare = serializers.BooleanField(required=False, default=False, help_text="tell the same of the one in force")
+    threshold = _score("of the model version's own scores; default: the active one")
+    compare = serializers.BooleanField(required=False, default=False, help_text="tell the same of the active one")
     cost_false_reject = serializers.FloatField(
         required=False, allow_null=True, default=None, min_value=0, max_value=_MAX_COST, help_text="of a good part"
     )
@@ -76,10 +76,10 @@ class VerdictChangesOutput(serializers.Serializer):
 
 
 class WhatIfConfusionOutput(serializers.Serializer):
-    tp = serializers.IntegerField(help_text="defective, and called so")
-    fp = serializers.IntegerField(help_text="good, and called defective: false rejects")
-    tn = serializers.IntegerField(help_text="good, and called so")
-    fn = serializers.IntegerField(help_text="defective, and called good: escapes")
+    tp = serializers.IntegerField(help_text="defects that are rejected")
+    fp = serializers.IntegerField(help_text="good parts that are rejected: false rejects")
+    tn = serializers.IntegerField(help_text="good parts that are passed")
+    fn = serializers.IntegerField(help_text="defects that are passed: escapes")
 
 
 class EstimatedConfusionOutput(serializers.Serializer):
@@ -93,8 +93,8 @@ class ErrorRatesOutput(serializers.Serializer):
     precision = FigureOutput()
     recall = FigureOutput()
     f1 = FigureOutput()
-    false_reject_rate = FigureOutput(help_text="share of the good parts that are called defective")
-    escape_rate = FigureOutput(help_text="share of the defective parts that are called good")
+    false_reject_rate = FigureOutput(help_text="share of the good parts that are rejected")
+    escape_rate = FigureOutput(help_text="share of the defects that are passed")
 
 
 class DefectTypeRecallOutput(serializers.Serializer):
@@ -118,7 +118,7 @@ class EstimatedMetricsOutput(ErrorRatesOutput):
 
 class PerDayOutput(serializers.Serializer):
     inspections = serializers.FloatField()
-    rejected = serializers.FloatField(help_text="called defective")
+    rejected = serializers.FloatField(help_text="rejected")
     not_comparable = serializers.FloatField()
     false_rejects = FigureOutput(allow_null=True)
     escapes = FigureOutput(allow_null=True)
@@ -129,7 +129,7 @@ class AtThresholdOutput(serializers.Serializer):
     threshold = serializers.FloatField()
     verdicts = OutcomeCountsOutput()
     changes = VerdictChangesOutput(help_text="against the verdicts of the records")
-    reviewed = ReviewedMetricsOutput(help_text="of the reviewed records alone, which are no random sample")
+    reviewed = ReviewedMetricsOutput(help_text="of the reviewed records only, which are not a random sample")
     estimate = EstimatedMetricsOutput(
         allow_null=True,
         help_text="of all scored records: the reviewed ones of each recorded verdict stand for all of it; null where "
@@ -168,8 +168,8 @@ class BorderlineRecordOutput(serializers.Serializer):
 
 
 class BorderlineOutput(serializers.Serializer):
-    above = BorderlineRecordOutput(many=True, help_text="the next ones that would be defective, nearest first")
-    below = BorderlineRecordOutput(many=True, help_text="the next ones that would be good, nearest first")
+    above = BorderlineRecordOutput(many=True, help_text="the next ones that would be rejected, nearest first")
+    below = BorderlineRecordOutput(many=True, help_text="the next ones that would be passed, nearest first")
 
 
 class CurveSeriesOutput(serializers.Serializer):
@@ -207,12 +207,12 @@ class WhatIfOutput(serializers.Serializer):
     asked = AtThresholdOutput()
     in_force = AtThresholdOutput(allow_null=True, help_text="with compare")
     against_in_force = VerdictChangesOutput(
-        help_text="how many the asked threshold judges otherwise than the one in force"
+        help_text="how many the asked threshold judges otherwise than the active one"
     )
     borderline = BorderlineOutput()
     curve = CurveOutput(allow_null=True, help_text="with bins")
     presets = ThresholdPresetOutput(many=True, allow_null=True)
-    notes = serializers.ListField(child=serializers.CharField(), help_text="what the figures do not tell, for people")
+    notes = serializers.ListField(child=serializers.CharField(), help_text="limits of the metrics, for people")
 
 
 # ---------------------------------------------------------------- scoring the past again
@@ -244,11 +244,11 @@ class RescoringOutput(serializers.Serializer):
     model_version = serializers.IntegerField()
     version_number = serializers.IntegerField()
     category = serializers.CharField()
-    threshold = serializers.FloatField(help_text="in force when the run was asked for")
+    threshold = serializers.FloatField(help_text="active when the run was requested")
     threshold_revision = serializers.IntegerField()
     device = serializers.CharField()
     runtime = serializers.CharField()
-    precision = serializers.CharField(help_text="what was asked for")
+    precision = serializers.CharField(help_text="as requested")
     precision_chosen = serializers.CharField(allow_blank=True, help_text="what all of the run is scored in")
     filters = serializers.DictField(child=serializers.JSONField())
     reason = serializers.CharField()

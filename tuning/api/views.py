@@ -88,7 +88,7 @@ class RescoringsView(ApiView):
                 value={
                     "model_version": "7",
                     "filters": {"since": "2026-10-01", "until": "2026-10-31", "station": "east"},
-                    "reason": "Would version 7 have caught the scratches that the customer sent back?",
+                    "reason": "Would version 7 have detected the scratches that the customer sent back?",
                 },
             )
         ],

@@ -21,7 +21,7 @@ def rescorings() -> QuerySet[RescoringRun]:
 def find_rescoring(run_id: uuid.UUID) -> RescoringRun:
     found = rescorings().filter(pk=run_id).first()
     if found is None:
-        raise NotFound(f"There is no rescoring {run_id}.", code="rescoring_not_found")
+        raise NotFound(f"There is no re-scoring {run_id}.", code="rescoring_not_found")
     return found
 
 

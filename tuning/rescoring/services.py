@@ -63,7 +63,7 @@ def request_rescoring(
     total = frozen.apply(Inspection.objects.all()).count()
     if not total:
         raise UserError(
-            f"No record of {version.category.name} meets these filters, so there is nothing to score again.",
+            f"No record of {version.category.name} matches these filters, so there is nothing to re-score.",
             code="no_records",
         )
     asked = {name: value for name, value in (runtime_options or {}).items() if value}
@@ -116,7 +116,7 @@ def cancel_rescoring(*, run: RescoringRun, actor: Actor) -> RescoringRun:
     require(actor, Right.TUNE)
     if not RESCORINGS.end(run.pk, status=_Status.CANCELLED):
         run.refresh_from_db(fields=["status"])
-        raise Conflict(f"This rescoring is {run.status} already. Nothing was changed.", code="rescoring_over")
+        raise Conflict(f"This re-scoring is already {run.status}. Nothing was changed.", code="rescoring_over")
     run.refresh_from_db()
     _audit_end(run, actor=actor)
     return run

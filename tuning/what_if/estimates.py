@@ -113,7 +113,7 @@ def recall_by_type(groups: Iterable[ReviewedGroup]) -> list[dict[str, Any]]:
 class Estimate:
     """The confusion matrix of all scored parts, as far as the reviewed ones tell.
 
-    Reviews are no random sample: mostly what the model called defective is looked at. So the reviewed parts of each
+    Reviews are no random sample: mostly what the model rejected is looked at. So the reviewed parts of each
     verdict stand for all parts of that verdict (a stratified estimate). That is right as far as, within one verdict,
     it does not depend on the part whether somebody looks at it.
 
@@ -180,7 +180,7 @@ def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.
         TooFewImages: without any part.
     """
     if len(scores) == 0:
-        raise TooFewImages("There are no reviewed parts. Review some, or choose a threshold from good parts alone.")
+        raise TooFewImages("There are no reviewed parts. Review some, or choose a threshold from good parts only.")
     values, where = np.unique(scores, return_inverse=True)
     positives = np.bincount(where, weights * defective, len(values))[::-1]
     negatives = np.bincount(where, weights * ~defective, len(values))[::-1]

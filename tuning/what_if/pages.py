@@ -16,9 +16,10 @@ from django.db.models import Prefetch, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
-from common.numbers import score_text
+from common.numbers import DASH, NOT_KNOWN, metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, Mark, lanes, share
 from inspection.history.filters import Filters
+from inspection.judging.documents import VERDICT_WORDS
 from inspection.models import Inspection
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
@@ -40,19 +41,18 @@ _RATES = {
     "recall": "Recall",
     "f1": "F1",
 }
-_UNKNOWN = "not known"
 # The promise first, in one form for all that make one; how it is come by after it.
 _METHODS = {
     Threshold.Method.PERCENTILE: "about {above_percentile:.3g} % false rejects (percentile {percentile:g})",
     Threshold.Method.CONFORMAL: "at most {false_reject_percent:g} % false rejects of new parts",
     Threshold.Method.BEST_F1: "best F1",
-    Threshold.Method.COST: "least cost",
+    Threshold.Method.COST: "lowest cost",
 }
 
 
 @dataclass(frozen=True)
 class PreviewQuery:
-    """What the address of the page asks for; `threshold` None: the one in force."""
+    """What the address of the page asks for; `threshold` None: the active one."""
 
     threshold: float | None = None
     days: int = 30
@@ -62,17 +62,9 @@ class PreviewQuery:
 
 
 # ---------------------------------------------------------------- words
-def percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{100 * value:.1f} %"
-
-
-def _f1_text(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:.3f}"
-
-
 def _count(value: float | None) -> str:
     if value is None:
-        return _UNKNOWN
+        return NOT_KNOWN
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -251,10 +243,10 @@ def _counts(
 
 def _chart(edges: list[float], counts: dict[str, tuple[str, list[int]]], value: float, in_force: float) -> Chart:
     chart = lanes(
-        "Scores of good, defective and not reviewed parts, with the threshold in force",
+        "Scores of good parts, defects and parts not reviewed, with the active threshold",
         edges,
         counts,
-        marks=[(in_force, f"in force {score_text(in_force)}", "threshold")],
+        marks=[(in_force, f"active {score_text(in_force)}", "threshold")],
     )
     # The label of the preview has a line of its own, in which it can move.
     preview = Mark(
@@ -281,7 +273,7 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
         "text": None if value is None else score_text(value),
         "from": f"{given['n']:,} {given['scores']}",
         "tuned": tuned,
-        "caution": f"not to be relied on: it {lack}" if tuned and lack else "",
+        "caution": f"not reliable: it {lack}" if tuned and lack else "",
         "unavailable": row["unavailable"],
     }
 
@@ -289,7 +281,10 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- was, would be
 def _interval(figure: dict[str, Any] | None, text: Any) -> str:
     bounds = figure and figure["interval"]
-    return f"{text(bounds[0])} to {text(bounds[1])}" if bounds else ""
+    ranges = {percent: percent_range, metric: metric_range}
+    if text in ranges:
+        return ranges[text](bounds)
+    return f"{text(bounds[0])}{DASH}{text(bounds[1])}" if bounds else ""
 
 
 def _pair(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, **more: Any) -> dict[str, Any]:
@@ -300,7 +295,7 @@ def _pair(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, te
         "was": before,
         "now": after,
         "moved": before != after,
-        "known": after != _UNKNOWN,
+        "known": after != NOT_KNOWN,
         "interval": _interval(now, text),
         **more,
     }
@@ -316,19 +311,19 @@ def _tiles(result: dict[str, Any]) -> list[dict[str, Any]]:
     tiles = [
         _figure("False-reject rate", [of.get("false_reject_rate") for of in rates], percent, lacks[GOOD]),
         _figure("Escape rate", [of.get("escape_rate") for of in rates], percent, lacks[DEFECTIVE]),
-        _figure("False rejects a day", [of.get("false_rejects") for of in a_day], _count, lacks[GOOD] and _UNKNOWN),
-        _figure("Escapes a day", [of.get("escapes") for of in a_day], _count, lacks[DEFECTIVE] and _UNKNOWN),
+        _figure("False rejects a day", [of.get("false_rejects") for of in a_day], _count, lacks[GOOD] and NOT_KNOWN),
+        _figure("Escapes a day", [of.get("escapes") for of in a_day], _count, lacks[DEFECTIVE] and NOT_KNOWN),
         _pair(
-            "Would be rejected a day",
+            "Rejects a day",
             {"value": was["per_day"]["rejected"], "interval": None},
             {"value": now["per_day"]["rejected"], "interval": None},
             _count,
             beside=_rejected_in_fact(result),
         ),
-        _figure("F1", [of.get("f1") for of in rates], _f1_text, both),
+        _figure("F1", [of.get("f1") for of in rates], metric, both),
     ]
     if now["reviewed"]["cost"] is not None:
-        tiles.append(_figure("Cost a day", [of.get("cost") for of in a_day], _count, both and _UNKNOWN))
+        tiles.append(_figure("Cost a day", [of.get("cost") for of in a_day], _count, both and NOT_KNOWN))
     return tiles
 
 
@@ -336,7 +331,7 @@ def _rejected_in_fact(result: dict[str, Any]) -> str:
     """How many a day the records say, each at the threshold of its time: not the figure at any one threshold."""
     days = result["period"]["days"]
     rejected = next(row["total"] for row in result["coverage"] if row["recorded"] == DEFECTIVE)
-    return f"{_count(rejected / days)} were, as recorded" if days else ""
+    return f"{_count(rejected / days)} as recorded" if days else ""
 
 
 def _figure(words: str, pair: Sequence[dict[str, Any] | None], text: Any, lack: str) -> dict[str, Any]:
@@ -357,8 +352,8 @@ def _lacks(result: dict[str, Any], truths: Sequence[str]) -> str:
     for row in result["coverage"]:
         if row["recorded"] in STRATA and row["reviewed"] < min(MIN_REVIEWED, row["total"]):
             least = min(MIN_REVIEWED, row["total"])
-            called = f"reviewed of the parts that the model called {row['recorded']}"
-            return f"needs at least {least} {called} ({row['reviewed']} so far)"
+            called = f"reviews of parts with the model verdict {VERDICT_WORDS[row['recorded']]}"
+            return f"needs at least {least} {called} ({row['reviewed']} now)"
     return ""
 
 
@@ -368,7 +363,7 @@ def _few_reviews(result: dict[str, Any], truths: Sequence[str]) -> str:
     reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
     for truth in truths:
         if reviewed[truth] < MIN_REVIEWED:
-            return f"needs at least {MIN_REVIEWED} reviewed {truth} parts ({reviewed[truth]} so far)"
+            return f"needs at least {MIN_REVIEWED} parts reviewed as {VERDICT_WORDS[truth]} ({reviewed[truth]} now)"
     return ""
 
 
@@ -377,7 +372,7 @@ def _rates(result: dict[str, Any]) -> list[dict[str, Any]]:
     was, now = result["in_force"], result["asked"]
     rows = []
     for name, words in _RATES.items():
-        text = _f1_text if name == "f1" else percent
+        text = metric if name == "f1" else percent
         pairs = [
             _pair(basis, was[basis] and was[basis][name], now[basis] and now[basis][name], text)
             for basis in ("estimate", "reviewed")
@@ -403,7 +398,7 @@ def _defects(result: dict[str, Any]) -> list[dict[str, Any]]:
     was = {row["defect_type"]: row for row in result["in_force"]["reviewed"]["defect_types"]}
     return [
         {
-            "words": row["defect_type"] or "not named",
+            "words": row["defect_type"] or "no type given",
             "found": row["found"],
             "total": row["total"],
             "was": was[row["defect_type"]]["found"],

@@ -20,7 +20,9 @@ from django.db.models.functions import Ceil, Greatest, Least
 from django.urls import reverse
 
 from common.errors import UserError
+from common.numbers import percent
 from inspection.history.filters import Filters
+from inspection.judging.documents import VERDICT_WORDS
 from inspection.models import Inspection
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.evaluation.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
@@ -48,12 +50,12 @@ def model_version_of(filters: Filters) -> ModelVersion:
     judged = filters.apply(Inspection.objects.filter(model_version=OuterRef("pk"))).order_by()
     found = list(versions.filter(Exists(judged)).order_by("pk"))
     if not found:
-        raise UserError("No record meets these filters, so there are no scores to look at.", code="no_records")
+        raise UserError("No record matches these filters, so there are no scores.", code="no_records")
     if len(found) > 1:
         names = ", ".join(f"{version.pk} ({version})" for version in found)
         raise SeveralModels(
-            f"These records were judged by several model versions, whose scores cannot be compared: {names}. "
-            "Name one of them as model_version.",
+            "These records were judged by several model versions, and their scores cannot be compared: "
+            f"{names}. Name one of them as model_version.",
             model_versions=[version.pk for version in found],
         )
     return found[0]
@@ -176,7 +178,7 @@ def what_if(
     """What a threshold would have said about the records that the filters mean, from their stored scores alone.
 
     Args:
-        threshold: of the version's own scores; the one in force by default.
+        threshold: of the version's own scores; the active one by default.
         compare: tell the same about the threshold in force.
         bins: of the curve, about; 0: no curve. `shown`: the scores between which it lies, all by default.
         presets: thresholds that suggest themselves: by `percentile` and `false_reject_rate` of the good parts held out
@@ -318,30 +320,29 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
     notes = []
     of_good, of_defective, _ = _coverage(counted)
     if filters.of_reviewed:
-        notes.append(
-            "The filters ask for what reviews said, so these figures tell nothing about parts outside of them."
-        )
+        notes.append("The filters select by review, so these metrics are valid only for the selected parts.")
     elif estimate and of_good["total"] and of_defective["total"] and of_good["share"] < of_defective["share"]:
         notes.append(
-            f"Of the parts that were called good {100 * of_good['share']:.1f} % were reviewed, of those called "
-            f"defective {100 * of_defective['share']:.1f} %. Recall over the reviewed alone is therefore too high, and "
-            "so is the false-reject rate; the estimate weighs them by these shares."
+            f"{percent(of_good['share'])} of the parts judged GOOD and "
+            f"{percent(of_defective['share'])} of the parts judged DEFECT were reviewed. Recall and "
+            "false-reject rate of the reviewed parts only are therefore too high; the estimate corrects "
+            "for these percentages."
         )
     if estimate is None and any(counted.scored.values()):
         unseen = " and ".join(
-            row["recorded"] for row in (of_good, of_defective) if row["total"] and not row["reviewed"]
+            VERDICT_WORDS[row["recorded"]] for row in (of_good, of_defective) if row["total"] and not row["reviewed"]
         )
         notes.append(
-            f"None of the parts that were called {unseen} was reviewed, so nothing can be estimated about all parts. "
-            "Review some of them, taken at random."
+            f"No part judged {unseen} was reviewed, so there is no estimate for all parts. Review some of "
+            "them, chosen at random."
         )
     if counted.recorded[_ODD]:
         notes.append(
-            f"{counted.recorded[_ODD]} parts could not be compared. They have no score and are stopped at any "
-            "threshold; rates and costs are without them."
+            f"{counted.recorded[_ODD]} parts were not comparable. They have no score and are rejected at "
+            "any threshold. Rates and costs do not include them."
             if counted.recorded[_ODD] != 1
-            else "1 part could not be compared. It has no score and is stopped at any threshold; rates and costs are "
-            "without it."
+            else "1 part was not comparable. It has no score and is rejected at any threshold. Rates and "
+            "costs do not include it."
         )
     return notes
 
@@ -359,7 +360,7 @@ def _curve(
         return None
     low, high = (end if given is None else given for end, given in zip((counted.low, counted.high), shown, strict=True))
     if low > high:
-        raise UserError("The curve must begin at a lower score than it ends at.", code="invalid")
+        raise UserError("The curve must begin at a lower score than it ends.", code="invalid")
     width = _power_of_two(low, high, bins)
     first, last = math.ceil(low / width) - 1, math.ceil(high / width)
     place = Greatest(Least(Ceil(F("score") / width), float(last + 1)), float(first))

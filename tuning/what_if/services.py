@@ -54,7 +54,7 @@ def undo_threshold(*, version: ModelVersion, revision: int, reason: str, actor: 
     before = version.thresholds.filter(revision__lt=revision).order_by("-revision").first()
     if before is None:
         raise Conflict(
-            "This is the first revision, so there is none to go back to. It stays in force.", code="nothing_to_undo"
+            "This is the first revision, so there is none to return to. It stays active.", code="nothing_to_undo"
         )
     return set_threshold(
         version=version,
@@ -73,7 +73,8 @@ def _present(version: ModelVersion, revision: int) -> None:
     present = threshold_in_force(version.pk)
     if present.revision != revision:
         raise Conflict(
-            f"Revision {present.revision} ({present.value:.5g}) was set since you opened this page, with the reason "
-            f"“{present.reason}”. Nothing was changed. Look at the figures beside it, then decide again.",
+            f"Revision {present.revision} ({present.value:.5g}) was set since you opened this page, with "
+            f"the reason “{present.reason}”. Nothing was changed. Check the metrics against the new "
+            "revision, then decide again.",
             code="threshold_changed",
         )

@@ -18,7 +18,7 @@ _MAX_DAYS = 36500
 
 
 class Command(ProductCommand):
-    help = "Issue an API token for a user. The key is printed once and cannot be had again."
+    help = "Issue an API token for a user. The key is printed once and cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("user", help="user name")
@@ -28,7 +28,7 @@ class Command(ProductCommand):
             dest="scopes",
             action="append",
             choices=[str(scope) for scope in Scope],
-            help="what it may do, of what its user may; may be given several times (default: everything)",
+            help="a right of the token, within the rights of its user; can be repeated (default: all)",
         )
         parser.add_argument("--days", type=int, help="days until it expires (default: never)")
         self.json_option(parser)

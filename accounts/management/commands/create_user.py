@@ -15,7 +15,10 @@ from common.rights import Role
 
 
 class Command(ProductCommand):
-    help = "Make a user with one or more roles. The password is asked for, or read from the first line of stdin."
+    help = (
+        "Create a user with one or more roles. The command asks for the password or reads it from the first "
+        "line of stdin."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="user name")
@@ -25,9 +28,11 @@ class Command(ProductCommand):
             action="append",
             required=True,
             choices=[str(role) for role in Role],
-            help="may be given several times",
+            help="can be repeated",
         )
-        parser.add_argument("--password-stdin", action="store_true", help="read the password from stdin, ask nothing")
+        parser.add_argument(
+            "--password-stdin", action="store_true", help=("read the password from stdin, without asking")
+        )
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -43,8 +48,8 @@ def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise UserError("There is no terminal to ask at. Send the password to stdin and give --password-stdin.")
+        raise UserError("There is no terminal to ask for the password. Send it to stdin and add --password-stdin.")
     first = getpass.getpass("Password: ")
     if first != getpass.getpass("Password, again: "):
-        raise UserError("The two passwords differ. No user was made; try again.")
+        raise UserError("The two passwords are different. No user was created. Try again.")
     return first

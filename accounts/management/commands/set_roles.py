@@ -12,7 +12,7 @@ from common.rights import Role
 
 
 class Command(ProductCommand):
-    help = "Give a user exactly these roles, in force at the next request; none takes all of them away."
+    help = "Give a user exactly these roles, from the next request on. Without roles, all are removed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="user name")
@@ -22,7 +22,7 @@ class Command(ProductCommand):
             action="append",
             default=[],
             choices=[str(role) for role in Role],
-            help="may be given several times",
+            help="can be repeated",
         )
         self.json_option(parser)
 

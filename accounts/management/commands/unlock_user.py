@@ -11,10 +11,12 @@ from common.commands import ProductCommand
 
 
 class Command(ProductCommand):
-    help = "Forget the failed sign-ins of a user name, or with --address of an address: it may try again at once."
+    help = (
+        "Clear the failed sign-ins of a user name, or of an address with --address. Signing in is then possible again."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="user name, as it was typed; with --address an address")
+        parser.add_argument("name", help="user name as typed, or an address with --address")
         parser.add_argument("--address", action="store_true", help="NAME is an address that is locked out")
 
     def perform(self, **options: Any) -> None:

@@ -63,7 +63,7 @@ class AtThreshold(TypedDict):
     changes: VerdictChanges
     """against the verdicts of the records"""
     reviewed: ReviewedMetrics
-    """of the reviewed records alone, which are no random sample"""
+    """of the reviewed records only, which are not a random sample"""
     estimate: EstimatedMetrics | None
     """of all scored records: the reviewed ones of each recorded verdict stand for all of it; null where none of a
     verdict was reviewed"""
@@ -128,7 +128,7 @@ class BatchItem(TypedDict):
     explanation: NotRequired[str]
     """the same as a sentence"""
     warnings: NotRequired[list[PictureWarning]]
-    """what was odd about the picture, though it was judged"""
+    """warnings about an image that was judged"""
     score: NotRequired[float | None]
     p_value: NotRequired[float | None]
     """share of good parts at least as anomalous, this one included: small is suspicious"""
@@ -159,7 +159,7 @@ class BatchItem(TypedDict):
     """milliseconds of each step; how the model ran (runtime, precision)"""
     created_at: NotRequired[Moment]
     review: NotRequired[Standing | None]
-    """null where nobody reviewed it"""
+    """null: not reviewed"""
     position: int
     status: RequestStatus
     code: NotRequired[str]
@@ -193,13 +193,13 @@ class Batch(TypedDict):
     failed: int
     """have none, and say why"""
     cancelled: int
-    """were not judged any more when the batch was called off"""
+    """were not judged because the batch was cancelled"""
     good: int
-    """says the model; what people said does not change it"""
+    """by the model; reviews do not change it"""
     defective: int
-    """says the model"""
+    """by the model"""
     not_comparable: int
-    """says the model"""
+    """by the model"""
     reviewed: int
     """have a person's verdict that stands"""
     overruled: int
@@ -246,13 +246,13 @@ class BatchReport(TypedDict):
     failed: int
     """have none, and say why"""
     cancelled: int
-    """were not judged any more when the batch was called off"""
+    """were not judged because the batch was cancelled"""
     good: int
-    """says the model; what people said does not change it"""
+    """by the model; reviews do not change it"""
     defective: int
-    """says the model"""
+    """by the model"""
     not_comparable: int
-    """says the model"""
+    """by the model"""
     reviewed: int
     """have a person's verdict that stands"""
     overruled: int
@@ -301,13 +301,13 @@ class BatchRow(TypedDict):
     failed: int
     """have none, and say why"""
     cancelled: int
-    """were not judged any more when the batch was called off"""
+    """were not judged because the batch was cancelled"""
     good: int
-    """says the model; what people said does not change it"""
+    """by the model; reviews do not change it"""
     defective: int
-    """says the model"""
+    """by the model"""
     not_comparable: int
-    """says the model"""
+    """by the model"""
     reviewed: int
     """have a person's verdict that stands"""
     overruled: int
@@ -329,9 +329,9 @@ class BatchRow(TypedDict):
 
 class Borderline(TypedDict):
     above: list[BorderlineRecord]
-    """the next ones that would be defective, nearest first"""
+    """the next ones that would be rejected, nearest first"""
     below: list[BorderlineRecord]
-    """the next ones that would be good, nearest first"""
+    """the next ones that would be passed, nearest first"""
 
 
 class BorderlineRecord(TypedDict):
@@ -349,11 +349,11 @@ class BorderlineRecord(TypedDict):
 class Category(TypedDict):
     name: str
     is_default: bool
-    """meant by images that name none while several are in force"""
+    """used for images without a category while several are in production"""
     production: ProductionVersion | None
     """the model version that judges its parts"""
     deployment: int | None
-    """the one in force"""
+    """the active one"""
     model_versions: int
     """how many"""
     datasets: int
@@ -430,7 +430,7 @@ class DatasetOfReviews(TypedDict):
     created: bool
     """false: the same content had been imported before"""
     made_from: JsonObject
-    """what was asked for"""
+    """as requested"""
 
 
 class Dataset(TypedDict):
@@ -457,7 +457,7 @@ class DefectTypeAgreement(TypedDict):
     defect_type: str
     """empty: nobody named it"""
     recall: Rate
-    """of those that were scored: how many the model called defective"""
+    """of those with a score: defects by the model"""
     not_comparable: int
 
 
@@ -481,7 +481,7 @@ class Deployment(TypedDict):
     device: str | None
     runtime: Runtime
     precision: Precision
-    """what was asked for"""
+    """as requested"""
     precision_chosen: str | None
     """what it runs in"""
     choice: JsonObject
@@ -510,9 +510,9 @@ class EstimatedMetrics(TypedDict):
     recall: Figure
     f1: Figure
     false_reject_rate: Figure
-    """share of the good parts that are called defective"""
+    """share of the good parts that are rejected"""
     escape_rate: Figure
-    """share of the defective parts that are called good"""
+    """share of the defects that are passed"""
     confusion: EstimatedConfusion
     cost: Figure | None
 
@@ -675,7 +675,7 @@ class Inspection(TypedDict):
     explanation: str
     """the same as a sentence"""
     warnings: list[PictureWarning]
-    """what was odd about the picture, though it was judged"""
+    """warnings about an image that was judged"""
     score: float | None
     p_value: float | None
     """share of good parts at least as anomalous, this one included: small is suspicious"""
@@ -706,7 +706,7 @@ class Inspection(TypedDict):
     """milliseconds of each step; how the model ran (runtime, precision)"""
     created_at: Moment
     review: Standing | None
-    """null where nobody reviewed it"""
+    """null: not reviewed"""
 
 
 class InspectionRow(TypedDict):
@@ -728,7 +728,7 @@ class InspectionRow(TypedDict):
     explanation: str
     """the same as a sentence"""
     warnings: list[PictureWarning]
-    """what was odd about the picture, though it was judged"""
+    """warnings about an image that was judged"""
     score: float | None
     p_value: float | None
     """share of good parts at least as anomalous, this one included: small is suspicious"""
@@ -755,7 +755,7 @@ class InspectionRow(TypedDict):
     worker: str
     created_at: Moment
     review: Standing | None
-    """null where nobody reviewed it"""
+    """null: not reviewed"""
     source: str
     operator: str | None
     batch_id: str | None
@@ -798,7 +798,7 @@ class LoadedModel(TypedDict):
     device: str
     runtime: str
     precision: str
-    """what was asked for"""
+    """as requested"""
     precision_chosen: str
     """what the model runs in"""
     worker: str
@@ -845,9 +845,9 @@ class ModelAgreement(TypedDict):
     confusion: AgreementConfusion
     agreement: Rate
     false_rejects: Rate
-    """of what the model rejected: what people called good"""
+    """rejected by the model, reviewed as good"""
     escapes: Rate
-    """of what the model passed: what people called defective"""
+    """passed by the model, reviewed as defect"""
     defect_types: list[DefectTypeAgreement]
 
 
@@ -888,7 +888,7 @@ class OutcomePair(TypedDict):
 class PerDay(TypedDict):
     inspections: float
     rejected: float
-    """called defective"""
+    """rejected"""
     not_comparable: float
     false_rejects: Figure | None
     escapes: Figure | None
@@ -1014,12 +1014,12 @@ class RescoringDetail(TypedDict):
     version_number: int
     category: str
     threshold: float
-    """in force when the run was asked for"""
+    """active when the run was requested"""
     threshold_revision: int
     device: str
     runtime: str
     precision: str
-    """what was asked for"""
+    """as requested"""
     precision_chosen: str
     """what all of the run is scored in"""
     filters: JsonObject
@@ -1053,12 +1053,12 @@ class Rescoring(TypedDict):
     version_number: int
     category: str
     threshold: float
-    """in force when the run was asked for"""
+    """active when the run was requested"""
     threshold_revision: int
     device: str
     runtime: str
     precision: str
-    """what was asked for"""
+    """as requested"""
     precision_chosen: str
     """what all of the run is scored in"""
     filters: JsonObject
@@ -1109,7 +1109,7 @@ class RetentionPolicy(TypedDict):
 class RetentionRun(TypedDict):
     id: int
     category: str | None
-    """null: the files that belong to nobody"""
+    """null: orphaned files"""
     policy: int | None
     policy_revision: int | None
     orphan_days: int | None
@@ -1148,7 +1148,7 @@ class Review(TypedDict):
     inspection_url: str
     category: str
     outcome: Outcome
-    """what the model said"""
+    """what model"""
     number: int
     """of the reviews of this record, from 1"""
     verdict: RecordedVerdict
@@ -1169,9 +1169,9 @@ class ReviewedMetrics(TypedDict):
     recall: Figure
     f1: Figure
     false_reject_rate: Figure
-    """share of the good parts that are called defective"""
+    """share of the good parts that are rejected"""
     escape_rate: Figure
-    """share of the defective parts that are called good"""
+    """share of the defects that are passed"""
     total: int
     confusion: WhatIfConfusion
     defect_types: list[DefectTypeRecall]
@@ -1351,13 +1351,13 @@ class VerdictCounts(TypedDict):
 
 class WhatIfConfusion(TypedDict):
     tp: int
-    """defective, and called so"""
+    """defects that are rejected"""
     fp: int
-    """good, and called defective: false rejects"""
+    """good parts that are rejected: false rejects"""
     tn: int
-    """good, and called so"""
+    """good parts that are passed"""
     fn: int
-    """defective, and called good: escapes"""
+    """defects that are passed: escapes"""
 
 
 class WhatIf(TypedDict):
@@ -1378,13 +1378,13 @@ class WhatIf(TypedDict):
     in_force: AtThreshold | None
     """with compare"""
     against_in_force: VerdictChanges
-    """how many the asked threshold judges otherwise than the one in force"""
+    """how many the asked threshold judges otherwise than the active one"""
     borderline: Borderline
     curve: Curve | None
     """with bins"""
     presets: list[ThresholdPreset] | None
     notes: list[str]
-    """what the figures do not tell, for people"""
+    """limits of the metrics, for people"""
 
 
 class Worker(TypedDict):
@@ -1449,7 +1449,7 @@ class WhatIfOptions(TypedDict, total=False):
     category: str
     """name"""
     compare: bool
-    """tell the same of the one in force"""
+    """tell the same of the active one"""
     contested: bool
     """of the reviewed ones: whether reviews differ among themselves"""
     cost_escape: float

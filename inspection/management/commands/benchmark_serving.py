@@ -13,7 +13,7 @@ from modelzoo.selectors import find_version
 
 
 class Command(ProductCommand):
-    help = "Measure the embedded system over HTTP with a trained version. Nothing of it is kept."
+    help = "Measure the embedded system over HTTP with a trained version. Nothing is kept."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--image", dest="images", type=Path, nargs="+", required=True, help="PNG or JPEG files")

@@ -12,7 +12,7 @@ from modelzoo.selectors import find_category
 
 
 class Command(ProductCommand):
-    help = "Make a data set of what people said about records: to evaluate on, and to learn from with extend_model."
+    help = "Create a data set from reviewed records: for evaluation, and for training with extend_model."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", help="of the data set")

@@ -20,8 +20,8 @@ from modelzoo.selectors import NoModelLoaded, deployment_in_force, find_version
 
 class Command(ProductCommand):
     help = (
-        "Judge images with a model version, in this process; each becomes a permanent record. Exit status 0 when every "
-        "image has one, whatever its outcome: good, defective or not comparable; 1 when an image has none."
+        "Judge images with a model version, in this process. Each image gets a permanent record. Exit status 0 "
+        "if every image has a record (good, defect or not comparable), else 1."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ class Command(ProductCommand):
         parser.add_argument(
             "--model-version", default="", help="an id or latest (default: what is loaded, else latest)"
         )
-        parser.add_argument("--category", default="", help="needed where several are in force")
+        parser.add_argument("--category", default="", help="required if several are in production")
         parser.add_argument("--station", default="")
         add_runtime_options(parser)
         self.json_option(parser)

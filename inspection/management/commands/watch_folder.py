@@ -32,22 +32,27 @@ def _seconds(text: str) -> float:
 
 class Command(ProductCommand):
     help = (
-        "Inspect the images that appear in a folder, each once, by the model that is in force. Runs until SIGTERM or "
-        "Ctrl-C; waits for workers, broker, database and the folder itself while they are away. With --json it prints "
-        "one line of JSON for each file, with --once one document. Exit status of --once: 0 when every complete file "
-        "has a record, else 1."
+        "Inspect the images that appear in a folder, each once, with the model in production. Runs until SIGTERM "
+        "or Ctrl-C; waits for workers, broker, database and the folder itself while they are away. With --json "
+        "it prints one line of JSON for each file, with --once one document. Exit status of --once: 0 when every "
+        "complete file has a record, else 1."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path, metavar="PATH")
-        parser.add_argument("--station", required=True, help="where the camera stands; kept in every record")
+        parser.add_argument("--station", required=True, help="station of the camera; stored in every record")
         parser.add_argument(
             "--category",
             default="",
-            help="whose model judges; needed where several are in force and none is the default",
+            help="whose model judges; required if several are in production and none is the default",
         )
         parser.add_argument("--user", default="", help="operator of the records; needs the right to inspect")
-        parser.add_argument("--after", choices=["move", "mark", "keep"], default="move", help="what becomes of a file")
+        parser.add_argument(
+            "--after",
+            choices=["move", "mark", "keep"],
+            default="move",
+            help=("what to do with a file after it is judged"),
+        )
         parser.add_argument(
             "--done-dir", type=Path, help="with move; default PATH/done, refused ones: failed beside it"
         )
@@ -58,10 +63,10 @@ class Command(ProductCommand):
             default=300.0,
             help="a file that is cut off, empty or no image yet is refused when unchanged for so many seconds",
         )
-        parser.add_argument("--poll", type=_seconds, default=1.0, help="seconds between two looks")
+        parser.add_argument("--poll", type=_seconds, default=1.0, help="seconds between two scans")
         parser.add_argument("--pattern", default="", help=f"regular expression with groups {', '.join(PART_FIELDS)}")
-        parser.add_argument("--recursive", action="store_true", help="folders in the folder too")
-        parser.add_argument("--once", action="store_true", help="what is complete now, then end")
+        parser.add_argument("--recursive", action="store_true", help="also sub-folders")
+        parser.add_argument("--once", action="store_true", help="handle the files that are complete now, then end")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -106,7 +111,7 @@ class Command(ProductCommand):
 def _watch(options: dict[str, Any]) -> Watch:
     folder = options["folder"].absolute()
     if not folder.is_dir():
-        raise UserError(f"{folder} is no folder. Nothing is watched.")
+        raise UserError(f"{folder} is not a folder. Nothing is watched.")
     done = options["done_dir"].absolute() if options["done_dir"] else None
     if done and folder.is_relative_to(done):
         raise UserError(f"--done-dir must not be the folder itself or one around it: {done}. Nothing is watched.")
@@ -145,7 +150,7 @@ def _pattern(text: str) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise UserError(f"--pattern is no regular expression ({error}). Nothing is watched.") from error
+        raise UserError(f"--pattern is not a regular expression ({error}). Nothing is watched.") from error
     named = set(pattern.groupindex)
     if not named or not named <= set(PART_FIELDS):
         raise UserError(f"--pattern must have groups named (?P<name>...), of {', '.join(PART_FIELDS)} only.")

@@ -69,7 +69,7 @@ class ConvAutoencoder(Detector):
             )
             blocks = held_out_blocks(len(source), config.held_out_fraction)
             self._train(cached, blocks, progress, group)
-        progress(_READ_SHARE + _TRAIN_SHARE, "learning what is usual at each position")
+        progress(_READ_SHARE + _TRAIN_SHARE, "learning the normal values at each position")
         self._smoothing = self._new_smoothing()
         self._smoothing.to(self.device)
         with torch.inference_mode():

@@ -125,7 +125,7 @@ def open_scorer(
             f"there is {', '.join(available)}."
         )
     engine = _open_engine(engine_class, detector, precision, cache)
-    choice: dict[str, Any] = {"runtime": runtime, "precision": precision, "because": "it was asked for"}
+    choice: dict[str, Any] = {"runtime": runtime, "precision": precision, "because": "it was requested"}
     if (runtime, precision) != (TORCH, FP32):
         shift = score_shift_in_std(detector, engine.maps(detector.reference_images).max(axis=(1, 2)))
         if not shift <= MAX_SCORE_SHIFT:

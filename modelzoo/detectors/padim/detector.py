@@ -73,7 +73,7 @@ class Padim(PatchDetector):
         """
         self._require_fitted()
         if len(source) == 0:
-            raise TooFewImages("There is no new image to learn from; the model is as it was.")
+            raise TooFewImages("There is no new training image; the model did not change.")
         with torch.inference_mode():
             moments, scores = self._learn(self._gaussians.moments(), source, progress)
             gaussians = Gaussians.estimate(moments, self.config.floor).compact()

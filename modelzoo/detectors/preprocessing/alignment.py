@@ -96,16 +96,16 @@ def segment(distance: np.ndarray, contrast: float) -> Silhouette:
     areas = sorted((cv2.contourArea(contour) for contour in contours), reverse=True)
     pixels = binary.size
     if not areas or areas[0] < MIN_AREA * pixels:
-        raise NotComparable("no_part_found", "No part can be told from the background.")
+        raise NotComparable("no_part_found", "No part can be separated from the background.")
     if areas[0] > MAX_AREA * pixels:
-        raise NotComparable("no_part_found", "The part fills the picture; there is no background around it.")
+        raise NotComparable("no_part_found", "The part fills the image; there is no background around it.")
     if len(areas) > 1 and areas[1] > 0.5 * areas[0]:
-        raise NotComparable("several_parts", "There is more than one part in the picture.")
+        raise NotComparable("several_parts", "There is more than one part in the image.")
     mask = np.zeros_like(binary)
     cv2.drawContours(mask, [max(contours, key=cv2.contourArea)], -1, 1, cv2.FILLED)
     rim = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     if rim.mean() > 0.02:
-        raise NotComparable("part_touches_border", "The part reaches over the edge of the picture.")
+        raise NotComparable("part_touches_border", "The part reaches over the edge of the image.")
     moments = cv2.moments(mask, binaryImage=True)
     centre = np.array([moments["m10"], moments["m01"]]) / moments["m00"]
     spread = np.array([[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]) / moments["m00"]
@@ -219,7 +219,7 @@ class PoseAlignment:
         }
         if parts.share < MIN_SEGMENTED_SHARE or len(parts.silhouettes) < 2:
             raise DetectorError(
-                f"A part could be told from its background in {parts.share:.0%} of the good images only."
+                f"A part could be separated from the background in only {100 * parts.share:.0f} % of the good images."
             )
         silhouettes = list(parts.silhouettes.values())
         elongation = float(np.quantile([silhouette.elongation for silhouette in silhouettes], 0.05))
@@ -293,17 +293,17 @@ class PoseAlignment:
         if not 0.5 < silhouette.area / self.area < 2:
             raise NotComparable(
                 "unusual_shape",
-                f"What lies there is {silhouette.area / self.area:.1f} times as large as a good part.",
+                f"The part is {silhouette.area / self.area:.1f} times as large as a good part.",
             )
         pose = self._pose(foreground(picture, background), silhouette)
         if pose.correlation < 0.6 * self.correlation:
             raise NotComparable(
                 "unusual_shape",
-                f"What lies there does not look like the part: it agrees by {pose.correlation:.2f} with the mean good "
-                f"part, good ones by {self.correlation:.2f} at least.",
+                "The part does not look like a good part: its correlation with the mean good part is "
+                f"{pose.correlation:.2f}, good parts have at least {self.correlation:.2f}.",
             )
         if pose.margin < 0.2 * self.margin:
-            raise NotComparable("pose_ambiguous", "It cannot be told which end of the part is which.")
+            raise NotComparable("pose_ambiguous", "The direction of the part cannot be detected.")
         return pose
 
     def _pose(self, grey: np.ndarray, silhouette: Silhouette) -> Pose:

@@ -58,15 +58,15 @@ def decide_illumination(good: GoodPictures, requested: str) -> tuple[FlatField |
     """Flat field or none, and why.
 
     Raises:
-        DetectorError: when it was asked for and there is no background to correct by.
+        DetectorError: when it was requested and there is no background to correct by.
     """
     if requested == "none":
-        return None, {"chosen": "none", "because": "it was asked for"}
+        return None, {"chosen": "none", "because": "it was requested"}
     backgrounds, parts = good.backgrounds, good.parts
     evidence: dict[str, Any] = {"images_examined": len(backgrounds), "part_before_background": parts.share}
     obstacle = ""
     if parts.share < MIN_SEGMENTED_SHARE:
-        obstacle = f"a part before an even background was found in {parts.share:.0%} of the good images only"
+        obstacle = f"a part on an even background was found in only {100 * parts.share:.0f} % of the good images"
     else:
         levels = np.array([background.level for background in backgrounds])
         slopes = [_slope(background) for background in backgrounds]
@@ -76,21 +76,27 @@ def decide_illumination(good: GoodPictures, requested: str) -> tuple[FlatField |
             "slope_across_an_image": float(np.median(slopes)),
         }
         if levels.min() < MIN_LEVEL:
-            obstacle = "the background is too dark to tell the lamp by"
+            obstacle = "the background is too dark to measure the lighting"
     if obstacle:
         if requested == "flatfield":
             raise DetectorError(f"A flat field cannot be fitted: {obstacle}. Use illumination none or auto.")
         return None, {"chosen": "none", "because": obstacle, **evidence}
     flat_field = FlatField.fit(backgrounds)
     if requested == "flatfield":
-        return flat_field, {"chosen": "flatfield", "because": "it was asked for", **evidence}
+        return flat_field, {"chosen": "flatfield", "because": "it was requested", **evidence}
     change, slope = evidence["change_between_images"], evidence["slope_across_an_image"]
     if len(backgrounds) < MIN_IMAGES:
-        return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
+        return None, {"chosen": "none", "because": "there are too few good images to decide", **evidence}
     if change < MIN_CHANGE and slope < MIN_SLOPE:
-        because = f"the lamp is steady: it changes by {change:.1%} between images and {slope:.1%} across one"
+        because = (
+            f"the lighting is steady: it changes by {100 * change:.1f} % between images and "
+            f"{100 * slope:.1f} % within an image"
+        )
         return None, {"chosen": "none", "because": because, **evidence}
-    because = f"there is a background, and the lamp changes by {change:.1%} between images and {slope:.1%} across one"
+    because = (
+        f"there is a background, and the lighting changes by {100 * change:.1f} % between images and "
+        f"{100 * slope:.1f} % within an image"
+    )
     return flat_field, {"chosen": "flatfield", "because": because, **evidence}
 
 
@@ -100,10 +106,10 @@ def decide_pose(
     """Pose alignment or none, and why.
 
     Raises:
-        DetectorError: when it was asked for and the good images do not allow it.
+        DetectorError: when it was requested and the good images do not allow it.
     """
     if requested == "none":
-        return None, {"chosen": "none", "because": "it was asked for"}
+        return None, {"chosen": "none", "because": "it was requested"}
     evidence: dict[str, Any] = {"images_examined": len(good.pictures)}
     try:
         alignment, alignment_evidence = PoseAlignment.fit(good.pictures, good.backgrounds, good.parts, image_size)
@@ -113,9 +119,9 @@ def decide_pose(
         return None, {"chosen": "none", "because": str(error), **evidence}
     evidence |= alignment_evidence
     if requested == "pose":
-        return alignment, {"chosen": "pose", "because": "it was asked for", **evidence}
+        return alignment, {"chosen": "pose", "because": "it was requested", **evidence}
     if len(good.pictures) < MIN_IMAGES:
-        return None, {"chosen": "none", "because": "there are too few good images to decide by", **evidence}
+        return None, {"chosen": "none", "because": "there are too few good images to decide", **evidence}
     foregrounds = [foreground(*pair) for pair in zip(good.pictures, good.backgrounds, strict=True)]
     before = residual_variance_ratio(_resized_to_median(foregrounds))
     aligned = []
@@ -126,11 +132,14 @@ def decide_pose(
             continue
     evidence["aligned"] = len(aligned) / len(good.pictures)
     if evidence["aligned"] < MIN_SEGMENTED_SHARE:
-        because = f"only {evidence['aligned']:.0%} of the good images could be aligned"
+        because = f"only {100 * evidence['aligned']:.0f} % of the good images could be aligned"
         return None, {"chosen": "none", "because": because, **evidence}
     after = residual_variance_ratio(_resized_to_median(aligned))
     evidence |= {"unexplained_without": before, "unexplained_with": after}
-    because = f"other good parts leave {before:.0%} of a picture unexplained without alignment and {after:.0%} with it"
+    because = (
+        f"the other good parts leave {100 * before:.0f} % of an image unexplained without alignment and "
+        f"{100 * after:.0f} % with it"
+    )
     if after > min((1 - MIN_RELATIVE_GAIN) * before, before - MIN_GAIN):
         return None, {"chosen": "none", "because": because, **evidence}
     return alignment, {"chosen": "pose", "because": because, **evidence}

@@ -93,7 +93,7 @@ class Background:
     def problem(self) -> str:
         """What is wrong with it, in words."""
         if self.rim < MIN_RIM_SHARE:
-            return f"only {self.rim:.0%} of the picture's rim shows an even background"
+            return f"only {100 * self.rim:.0f} % of the image border is even"
         if not self.is_usable:
             return f"the background is uneven, by {self.noise.max():.0f} grey levels"
         return f"the background is too dark, at {self.level.min():.0f} of 255 grey levels"
@@ -135,7 +135,9 @@ class FlatField:
     def check(self, background: Background) -> None:
         """Raises NotComparable when a picture shows no background to correct it by."""
         if not background.is_usable or background.level.min() < MIN_LEVEL / 2:
-            raise NotComparable("no_background", f"The lamp cannot be corrected: {background.problem()}.")
+            raise NotComparable(
+                "no_background", f"Uneven background: lighting cannot be corrected ({background.problem()})."
+            )
 
     def describe(self) -> dict[str, Any]:
         """JSON-safe; `restore` takes it back."""

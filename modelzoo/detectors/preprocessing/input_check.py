@@ -189,7 +189,7 @@ class InputProfile:
         if sides.min() - slack <= side <= sides.max() + slack:
             return None
         size = f"{image.width} x {image.height}"
-        sentence = f"The picture has {size} pixels, and the model learnt from {self._sizes_text()}."
+        sentence = f"The image has {size} pixels; the training images have {self._sizes_text()}."
         return Finding(SIZE, OTHER_SIZE, sentence, rules.size == REFUSE)
 
     def _aspect(self, image: Image.Image, rules: InputRules) -> Finding | None:
@@ -203,8 +203,8 @@ class InputProfile:
         if ratios.min() - slack <= ratio <= ratios.max() + slack:
             return None
         sentence = (
-            f"The picture has another shape: {image.width} x {image.height} pixels, and the model learnt from "
-            f"{self._sizes_text()}. Stretched to the model's size, the part would be distorted."
+            f"The image has another shape: {image.width} x {image.height} pixels; the training images have "
+            f"{self._sizes_text()}. The part would be distorted."
         )
         return Finding(ASPECT, OTHER_ASPECT, sentence, rules.aspect == REFUSE)
 
@@ -214,7 +214,7 @@ class InputProfile:
         lowest, highest = float(self.colourfulness.min()), float(self.colourfulness.max())
         code = odd_colour(colourfulness(image), lowest=lowest, highest=highest)
         kind, theirs = ("grey", "coloured") if code == GREY_PICTURE else ("coloured", "grey")
-        sentence = f"The picture is {kind}, and the model learnt from {theirs} pictures."
+        sentence = f"The image is {kind}; the training images are {theirs}."
         return Finding(COLOUR, code, sentence, rules.colour == REFUSE) if code else None
 
     def _likeness(self, view: np.ndarray, rules: InputRules) -> Finding | None:
@@ -224,8 +224,7 @@ class InputProfile:
         if distance <= allowed:
             return None
         sentence = (
-            f"The picture as a whole does not look like the good parts that the model learnt from (distance "
-            f"{distance:.2f}, at most {allowed:.2f})."
+            f"The whole image does not look like the training images (distance {distance:.2f}, allowed {allowed:.2f})."
         )
         return Finding(LIKENESS, UNLIKE_TRAINING, sentence, rules.likeness == REFUSE)
 

@@ -113,7 +113,7 @@ class Preprocessing:
             aspect ratio is not kept: all images of one station have the same shape.
         illumination: auto, none or flatfield.
         align: auto, none or pose.
-        region: left, top, right, bottom of what is looked at, as shares of the image (0..1).
+        region: left, top, right, bottom of the inspected area, as shares of the image (0..1).
 
     Attributes:
         flat_field, alignment: what was learned; None where it is not applied.
@@ -317,7 +317,7 @@ class Preprocessing:
 
 
 def _as_requested(chosen: str) -> dict[str, Any]:
-    return {"chosen": chosen, "because": "it was asked for"}
+    return {"chosen": chosen, "because": "it was requested"}
 
 
 def _resize(image: Image.Image, width: int, height: int) -> np.ndarray:

@@ -22,7 +22,7 @@ class Command(ProductCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
         parser.add_argument(
-            "--category", default="", help="of which the latest is meant; needed where there are several"
+            "--category", default="", help=("the category whose latest version is used; required if there are several")
         )
         parser.add_argument("--format", choices=["onnx"], default="onnx", help="(default onnx)")
         parser.add_argument("--precision", choices=["fp32", "int8"], default="fp32", help="(default fp32)")

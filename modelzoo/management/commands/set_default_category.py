@@ -12,14 +12,15 @@ from modelzoo.services import set_default_category
 
 class Command(ProductCommand):
     help = (
-        "Say which category is meant by images that name none while several are in force. Without a default they are "
-        "refused (409 several_categories); while one category alone is in force it is meant anyway."
+        "Say which category is used for images without a category while several are in production. Without a "
+        "default they are refused (409 several_categories); with only one category in production no default is "
+        "needed."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         which = parser.add_mutually_exclusive_group(required=True)
-        which.add_argument("category", nargs="?", help="one that is in force")
-        which.add_argument("--none", action="store_true", help="no default any more")
+        which.add_argument("category", nargs="?", help="a category in production")
+        which.add_argument("--none", action="store_true", help="remove the default")
         parser.add_argument("--reason", required=True, help="why; kept in the audit log")
         self.json_option(parser)
 
@@ -29,6 +30,8 @@ class Command(ProductCommand):
         if options["json"]:
             self.answer({"category": category.name if category else None})
         elif category:
-            self.say(f"{category.name} is the default: it is meant by images that name no category.")
+            self.say(f"{category.name} is the default category of images without a category.")
         else:
-            self.say("There is no default category: while several are in force, images must name theirs.")
+            self.say(
+                "There is no default category: with several categories in production, images must name their category."
+            )

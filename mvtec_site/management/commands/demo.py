@@ -168,7 +168,7 @@ class Command(ProductCommand):
         out(f"  data set       {dataset}")
         out(f"  model          {version}, backbone {version.backbone}")
         out(f"  image AUROC    {image['auroc']:.4f}   AUPR {image['aupr']:.4f}   F1 {image['f1']:.4f}")
-        out(f"                 (calling every image defective: F1 {image['trivial_f1']:.4f})")
+        out(f"                 (rejecting every image: F1 {image['trivial_f1']:.4f})")
         out(f"  threshold      {threshold.value:.4f}   ({threshold.method}, revision {threshold.revision})")
         out("")
         out("  image            truth      verdict         score     record")

@@ -148,8 +148,8 @@ def _difference(event_values: dict[str, Any], row: dict[str, Any], differing: li
     """The first field that differs, or that only the hash of the row does."""
     name = next((name for name in differing if name != "row"), None)
     if name is None:
-        return "was changed behind the application: the fingerprint of its row is another one"
-    return f"was changed behind the application: {name} says {row[name]!r}, and the event says {event_values[name]!r}"
+        return "was changed outside the application: the fingerprint of its row differs"
+    return f"was changed outside the application: {name} is {row[name]!r}, and the event says {event_values[name]!r}"
 
 
 def _without_event(audited: AuditedRows) -> Mismatch | None:

@@ -65,7 +65,7 @@ class Checkpoint:
             signature = base64.b64decode(self.signature, validate=True)
         except ValueError:
             signature = b""
-        return "" if is_signed(self.signed_text(), signature, key) else f"{self.name} bears no valid signature"
+        return "" if is_signed(self.signed_text(), signature, key) else f"{self.name} has no valid signature"
 
 
 def checkpoint_of(row: AuditCheckpoint) -> Checkpoint:
@@ -95,7 +95,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     except OSError as error:
         raise StorageFailed(
             f"The checkpoint could not be written to {path.name} ({error.strerror or error}). It is kept in the "
-            "database; mend the folder and ask for a checkpoint again, which writes it.",
+            "database; correct the folder and request a checkpoint again.",
             code="checkpoint_not_written",
         ) from error
 
@@ -126,5 +126,5 @@ def _read(path: Path) -> Checkpoint:
         if shape != dict.fromkeys(shape, str) | {"sequence": int, "events": int} or checkpoint.sequence < 1:
             raise ValueError("a value of another kind")
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{path} is no checkpoint of an audit chain ({error}). Nothing was checked.") from error
+        raise UserError(f"{path} is not a checkpoint of an audit chain ({error}). Nothing was checked.") from error
     return checkpoint

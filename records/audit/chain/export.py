@@ -35,5 +35,5 @@ def _event(line: str, number: int, path: Path) -> Event:
         return Event(**said)
     except (ValueError, TypeError) as error:
         raise UserError(
-            f"Line {number} of {path} is no exported audit event: {error}.", code="not_an_export"
+            f"Line {number} of {path} is not an exported audit event: {error}.", code="not_an_export"
         ) from error

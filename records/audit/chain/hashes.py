@@ -82,7 +82,7 @@ class ChainReport:
             return f"The chain is unbroken, but {self.reason}." if self.reason else ""
         if self.records is None:
             return f"The chain is broken at event {self.broken_at}: {self.reason}."
-        return f"The chain is unbroken, but event {self.broken_at} is contradicted by its record: {self.reason}."
+        return f"The chain is unbroken, but event {self.broken_at} does not match its record: {self.reason}."
 
     def broken(self, at: int, reason: str) -> ChainReport:
         return replace(self, broken_at=at, reason=reason)
@@ -127,8 +127,8 @@ def walk(
             if seal.head != head:
                 return report().broken(
                     sequence,
-                    f"the chain was written anew: {seal.name} saw another event here, so that the first forged one "
-                    f"lies between {sealed_until + 1} and {sequence}",
+                    f"the chain was rewritten: {seal.name} has another event here, so the first forged event is "
+                    f"between {sealed_until + 1} and {sequence}",
                 )
             compared, sealed_until = compared + 1, sequence
     beyond = min((sequence for sequence in seals if sequence > last), default=None)

@@ -73,7 +73,7 @@ def read_public(path: Path) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(path.read_bytes())
     except (OSError, ValueError, UnsupportedAlgorithm) as error:
-        raise KeyUnusable(f"{path} is no public key in PEM form ({error}). Nothing was checked.") from error
+        raise KeyUnusable(f"{path} is not a public key in PEM form ({error}). Nothing was checked.") from error
     if not isinstance(key, Ed25519PublicKey):
         raise KeyUnusable(f"{path} holds a key of another kind than Ed25519. Nothing was checked.")
     return key
@@ -106,8 +106,8 @@ def _write(path: Path, text: str, *, mode: int) -> None:
             out.write(text.encode())
     except OSError as error:
         raise KeyUnusable(
-            f"The key that signs checkpoints cannot be kept ({error.strerror or error}). No checkpoint was "
-            "made. Mend the folder's permissions, or name a key file with AUDIT_SIGNING_KEY."
+            f"The key that signs checkpoints cannot be kept ({error.strerror or error}). No checkpoint was made. "
+            "Correct the permissions of the folder, or set AUDIT_SIGNING_KEY to a key file."
         ) from error
 
 

@@ -55,4 +55,4 @@ def _moment(name: str, text: str) -> datetime:
             return (make_aware(found) if is_naive(found) else found).astimezone(UTC)
     except (ValueError, OverflowError):  # the latter at the ends of the calendar, which UTC may be beyond
         pass
-    raise UserError(f"--{name} {text!r} is no date and time in ISO 8601, such as 2026-11-25T14:00:00Z.")
+    raise UserError(f"--{name} {text!r} is not a date and time in ISO 8601, such as 2026-11-25T14:00:00Z.")

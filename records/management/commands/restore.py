@@ -13,7 +13,7 @@ from records.backup.archive import restore_backup
 
 
 class Command(ProductCommand):
-    help = "Restore a backup into an empty installation, verify it, and leave everything as it was when that fails."
+    help = "Restore a backup into an empty installation, verify it, and change nothing if that fails."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         self.json_option(parser)
@@ -24,7 +24,7 @@ class Command(ProductCommand):
         if not options["yes"]:
             raise UserError(
                 f"This fills the database and the folders of this installation with what {options['file']} holds. "
-                "Nothing was changed. Stop the services, then say --yes."
+                "Nothing was changed. Stop the services, then add --yes."
             )
         manifest, report = restore_backup(options["file"])
         if options["json"]:
@@ -33,6 +33,6 @@ class Command(ProductCommand):
         self.say(f"{rows} rows and {manifest.members['count'] - len(manifest.tables)} files are as in the backup.")
         if report.sentence:
             raise Conflict(
-                f"Everything was restored as it was backed up, and that was tampered with. {report.sentence}"
+                f"The backup was restored completely, but its audit log was changed before. {report.sentence}"
             )
         self.say(f"{report.events} audit events, unbroken. Head: {report.head}")

@@ -20,8 +20,8 @@ from records.audit.selectors import verify_chain, verify_export
 
 class Command(ProductCommand):
     help = (
-        "Recompute the audit chain and compare it with every checkpoint. Exit code 1 and the first broken event when "
-        "it was tampered with."
+        "Recompute the audit chain and compare it with every checkpoint. If it was changed: exit code 1 and the "
+        "first broken event."
     )
     requires_migrations_current = False  # an exported file needs no database
 

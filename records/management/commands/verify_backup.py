@@ -12,7 +12,7 @@ from records.backup.archive import verify_backup
 
 
 class Command(ProductCommand):
-    help = "Check a backup without restoring it. Needs no database. Exit code 1 and the first member that differs."
+    help = "Check a backup without restoring it. Needs no database. If a member differs: exit code 1 and its name."
     requires_migrations_current = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:

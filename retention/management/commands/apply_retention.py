@@ -1,4 +1,4 @@
-"""`manage.py apply_retention`: remove the files that the policies let go, or (`--dry-run`) say what would go."""
+"""`manage.py apply_retention`: remove the files that the policies let go, or (`--dry-run`) say preview."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ _COLUMNS = ("subject", "images", "maps", "orphans", "leftovers", "bytes", "oldes
 
 
 class Command(ProductCommand):
-    help = "Remove the files that the retention policies let go. Records stay. Look first: --dry-run."
+    help = "Delete the files that the retention rules allow to delete. Records are kept. Preview first: --dry-run."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--category", help="only the files of this one (default: all, and what belongs to nobody)")
-        parser.add_argument("--dry-run", action="store_true", help="remove nothing; say what would go")
+        parser.add_argument("--category", help=("only the files of this category (default: all, and orphaned files)"))
+        parser.add_argument(
+            "--dry-run", action="store_true", help=("preview: show what would be deleted, delete nothing")
+        )
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -47,7 +49,7 @@ class Command(ProductCommand):
         with tqdm(total=last, desc=run.subject, unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
             taken = work_on_run(run_id=run.pk, seconds=None, progress=lambda now: bar.update(now.last_asset - bar.n))
         if not taken:
-            raise Conflict(f"Another run is under way. A worker carries run {run.pk} out after it.")
+            raise Conflict(f"Another run is in progress. Run {run.pk} starts after it.")
         return selectors.find_run(run.pk)
 
     def _show(self, done: list[RetentionRun]) -> None:
@@ -68,4 +70,4 @@ class Command(ProductCommand):
         for run in done:
             for example in run.examples[:3]:
                 self.stdout.write(f"  e.g. {example['what']} {example['name']}")
-        self.stdout.write("Nothing was removed." if done[0].dry_run else "Removed. The records are kept.")
+        self.stdout.write("Nothing was deleted." if done[0].dry_run else "Deleted. The records are kept.")

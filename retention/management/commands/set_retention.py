@@ -16,23 +16,21 @@ from retention.services import set_policy
 
 
 class Command(ProductCommand):
-    help = "Set the retention policy of a category; without any days it keeps everything. Nothing is removed yet."
+    help = "Set the retention rule of a category. Without days, all files are kept. Nothing is deleted yet."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("category")
-        parser.add_argument("--good-after-days", type=int, help="then images of good parts may go (default: never)")
         parser.add_argument(
-            "--good-keep-every", type=int, default=0, help="of those, one in so many stays (default 0: none)"
+            "--good-after-days", type=int, help=("delete images of good parts after this many days (default: never)")
         )
+        parser.add_argument("--good-keep-every", type=int, default=0, help="of these, keep 1 in N (default 0: none)")
         parser.add_argument(
-            "--maps-after-days", type=int, help="then maps of good parts may go (default: with their images)"
+            "--maps-after-days",
+            type=int,
+            help=("delete maps of good parts after this many days (default: with their images)"),
         )
-        parser.add_argument(
-            "--defective-after-days", type=int, help="the same for all that was not judged good (default: never)"
-        )
-        parser.add_argument(
-            "--reviewed-too", action="store_true", help="what a person looked at is not kept for that alone"
-        )
+        parser.add_argument("--defective-after-days", type=int, help="the same for all other images (default: never)")
+        parser.add_argument("--reviewed-too", action="store_true", help="delete reviewed images like the others")
         parser.add_argument("--reason", required=True)
         self.json_option(parser)
 
@@ -49,4 +47,4 @@ class Command(ProductCommand):
         if options["json"]:
             self.answer(policy_document(policy))
             return
-        self.say(f"{policy} is in force. See what it would do: manage.py apply_retention --dry-run")
+        self.say(f"{policy} is active. Preview its effect: manage.py apply_retention --dry-run")

@@ -69,7 +69,7 @@ function tick(panel, since) {
     const text = `${Math.round((Date.now() - since) / 1000)} s`;
     for (const place of [...places, ...document.querySelectorAll("#sending [data-elapsed]")]) place.textContent = text;
     const isStopped = document.querySelector("#state [data-judging=no]");
-    words.textContent = isStopped ? "Nothing is judging at the moment. The image waits." : judged;
+    words.textContent = isStopped ? "The inspection service is down. The image waits." : judged;
   };
   clock = setInterval(tellAgain, 1000);
   tellAgain();

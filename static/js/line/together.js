@@ -49,7 +49,7 @@ export function summarise() {
     .map(([count, word]) => `${count} ${word}`);
   const isOverruled = ({ outcome, stands }) => ["good", "defective"].includes(outcome) && stands && stands !== outcome;
   const overruled = results.filter(isOverruled).length;
-  const said = `${counts.join(", ")}, says the model${overruled ? `; ${overruled} overruled` : ""}`;
+  const said = `${counts.join(", ")}, by the model${overruled ? `; ${overruled} overruled` : ""}`;
   const head = waits ? `${total - waits} of ${total} images` : `${total} image${total === 1 ? "" : "s"}`;
   $("queue-words").textContent = counts.length ? `${head}: ${said}` : head;
   $("queue-stop").hidden = $("queue-bar").hidden = !waits;

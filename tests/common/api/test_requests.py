@@ -239,10 +239,10 @@ def test_text_is_utf_8_wherever_it_stands(signed_in: Client, deployment: Deploym
     refused(signed_in.post("/api/load_model", "category=Gr%F6sse", content_type=form), "category")
     page = signed_in.get("/history/?lot=Gr%F6sse")
     assert page.status_code == 400
-    assert "lot holds characters that were not UTF-8" in page.content.decode()
+    assert "lot contains characters that were not UTF-8" in page.content.decode()
     page = signed_in.post("/models/default-category", "category=disc&reason=Gr%F6sse", content_type=form)
     assert page.status_code == 400
-    assert "reason holds characters" in page.content.decode()
+    assert "reason contains characters" in page.content.decode()
     response = signed_in.post(
         "/api/test_image", {"image": upload(parts.png(1))}, headers={"Idempotency-Key": "Gr\xf6sse"}
     )
@@ -325,7 +325,7 @@ def test_a_host_name_that_is_not_ours_names_the_setting(signed_in: Client) -> No
         assert "ALLOWED_HOSTS" in said
     problem(signed_in.get("/api/status", headers={"Host": "inspect-pc:8101"}), 400, "host_not_allowed")
     said = signed_in.get("/", headers={"Host": "<script>"}).content.decode()
-    assert "no host name" in said
+    assert "not a host name" in said
     assert "&lt;script&gt;" not in said
 
 

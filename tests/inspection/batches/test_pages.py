@@ -53,7 +53,7 @@ def page_of(batch: BatchRun) -> str:
 def test_an_empty_system_says_what_a_batch_is_and_what_is_missing(signed_in: Client) -> None:
     page = text(signed_in.get("/batches/"))
     assert "No batch yet" in page
-    assert "No model is loaded" in page
+    assert "No model is in production" in page
     assert 'type="file"' not in page
 
 
@@ -166,21 +166,21 @@ def test_a_batch_tells_the_models_counts_from_what_stands(
     batch = make_batch(deployment, [*images(4), ("blank.png", blank)])
     work(batch)
     fresh = plain(signed_in.get(page_of(batch)))
-    assert "Good, says the model 2 Defect, says the model 2 Not comparable 1 Failed 0" in fresh
-    assert "All 5 The model said Good 2 Defect 2 Not comparable 1" in fresh
+    assert "Good, by the model 2 Defects, by the model 2 Not comparable 1 Failed 0" in fresh
+    assert "All 5 Model Good 2 Defect 2 Not comparable 1" in fresh
     assert re.search(r"Median score [\d.,]+ lowest [\d.,]+, highest [\d.,]+", fresh)
     assert "Overruled" not in fresh
     first, second = Inspection.objects.filter(outcome="defective")
     record_review(inspection=first, verdict="good", actor=user)
     record_review(inspection=second, verdict="defective", actor=user)
     page = plain(signed_in.get(page_of(batch)))
-    assert "Good, says the model 2 3 after reviews Defect, says the model 2 1 after reviews" in page
+    assert "Good, by the model 2 3 after reviews Defects, by the model 2 1 after reviews" in page
     assert "Overruled 1 of 2 reviewed" in page
-    assert "Not comparable 1 People Overruled 1" in page
+    assert "Not comparable 1 Reviews Overruled 1" in page
     shown = signed_in.get(page_of(batch), {"show": "overruled"})
     assert [item.inspection for item in shown.context["items"]] == [first]
     listed = plain(signed_in.get("/batches/"))
-    assert "Good says the model Defect says the model Not comparable Overruled Failed" in listed
+    assert "Good by the model Defects by the model Not comparable Overruled Failed" in listed
     assert "5 2 2 1 1 of 2 reviewed 0" in listed
 
 
@@ -197,7 +197,7 @@ def test_a_batch_is_called_off_by_those_who_may(signed_in: Client, deployment: A
     assert batch.status == BatchRun.Status.CANCELLED
     again = signed_in.post(address)
     assert again.status_code == 409
-    assert "cancelled already" in text(again)
+    assert "already cancelled" in text(again)
     assert f"{page_of(batch)}" in text(again)
 
 

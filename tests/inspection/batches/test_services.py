@@ -327,7 +327,7 @@ def test_a_waiting_batch_is_called_off_at_once(deployment: Any, user: User) -> N
     assert not Inspection.objects.exists()
     event = AuditEvent.objects.get(kind="batch.cancelled")
     assert (event.actor_name, json.loads(event.after)["cancelled"]) == ("olga", 2)
-    with pytest.raises(Conflict, match="cancelled already"):
+    with pytest.raises(Conflict, match="already cancelled"):
         batches.cancel_batch(batch_id=batch.pk, actor=user)
 
 

@@ -178,7 +178,7 @@ def test_people_and_models_stand_beside_each_other(signed_in: Client, records: l
     assert 'class="human defective"' in answer
     # What stands leads; the model's word is beside it and never a badge of its own.
     row = answer.partition(f'id="r-{record.pk}"')[2].partition('id="r-')[0]
-    assert "the model said GOOD" in row
+    assert "model: GOOD" in row
     assert 'class="badge good' not in row
     assert "olga" in row
 
@@ -197,7 +197,7 @@ def test_a_contact_sheet_stays_one(signed_in: Client, records: list[Inspection])
 # ---------------------------------------------------------------- states
 def test_an_empty_system_says_what_will_stand_here(signed_in: Client, auditor: User) -> None:
     answer = text(signed_in.get("/inspections/"))
-    assert "Nothing was inspected yet" in answer
+    assert "No inspection yet" in answer
     assert "Inspect an image" in answer
     assert "Inspect an image" not in text(client_of(auditor).get("/inspections/"))
 
@@ -205,14 +205,14 @@ def test_an_empty_system_says_what_will_stand_here(signed_in: Client, auditor: U
 def test_nothing_matches_and_how_to_find_more(signed_in: Client, records: list[Inspection]) -> None:
     response = signed_in.get("/inspections/?outcome=good&lot=none-such")
     assert response.status_code == 200
-    assert "Nothing matches" in text(response)
+    assert "No record matches" in text(response)
     assert link(response, "Lot: none-such") == "/inspections/?outcome=good"
     assert link(response, "Show all records") == "/inspections/"
-    assert "all of this at once" in text(response)
-    assert "Upper and lower case count." in text(response)
+    assert "matches all these filters" in text(response)
+    assert "The search is case-sensitive." in text(response)
     alone = text(signed_in.get("/inspections/?search=none-such"))
-    assert "all of this at once" not in alone
-    assert "Upper and lower case count." in alone
+    assert "matches all these filters" not in alone
+    assert "The search is case-sensitive." in alone
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_nothing_matches_and_how_to_find_more(signed_in: Client, records: list[I
     [
         ("since=never", "since", "Must be a day"),
         ("score_min=much", "score_min", "Must be a finite number."),
-        ("category=none", "category", "Names no category: none."),
-        ("operator=nobody", "operator", "Names nobody: nobody."),
+        ("category=none", "category", "Is not a category: none."),
+        ("operator=nobody", "operator", "Is not a user: nobody."),
         ("model_version=999", "model_version", "999 is unknown."),
         ("period=ever", "period", "Must be today, 24h, 7d or 30d."),
         ("period=7d&since=2026-01-01", "period", "And since are both given"),
@@ -238,7 +238,7 @@ def test_what_is_wrong_stands_at_its_field(
     assert error
     assert error[1].startswith(words)
     assert 'aria-invalid="true"' in text(response)
-    assert "Nothing was looked up" in text(response)
+    assert "A filter is not valid" in text(response)
     assert shown(response) == []
 
 
@@ -246,7 +246,7 @@ def test_several_wrong_values_are_all_told(signed_in: Client, records: list[Insp
     answer = text(signed_in.get("/inspections/?since=never&score_max=NaN&outcome=fine&batch=1&colour=red"))
     assert answer.count('class="error"') == 3
     assert "batch must be a UUID" in answer
-    assert "colour is no filter" in answer
+    assert "colour is not a filter" in answer
 
 
 @pytest.mark.parametrize("query", ["cursor=abc", "cursor=%00", "limit=0", "limit=many"])
@@ -272,7 +272,7 @@ def test_figures_are_asked_for_apart_and_a_page_of_their_own(signed_in: Client, 
     assert f'hx-get="{address}"' in text(signed_in.get("/inspections/?outcome=good&view=sheet"))
     part, whole = signed_in.get(address, headers=HTMX), signed_in.get(address)
     assert "<html" not in text(part)
-    assert "History in figures" in text(whole)
+    assert "History statistics" in text(whole)
     assert link(whole, "Back to the records") == "/inspections/?outcome=good&view=sheet"
     good = sum(record.outcome == "good" for record in records)
     for response in (part, whole):
@@ -346,10 +346,10 @@ def test_an_undo_of_nothing_says_so(signed_in: Client, named: list[str], words: 
     ("change", "status", "words"),
     [
         ({"verdict": "perhaps"}, 400, "good or defective"),
-        ({"verdict": "good", "defect_type": "burr"}, 400, "Only a defective part has a defect type"),
+        ({"verdict": "good", "defect_type": "burr"}, 400, "Only a defect has a defect type"),
         ({"inspection": []}, 400, "0 records were chosen"),
         ({"inspection": ["no-id"]}, 400, "must be the id of a record"),
-        ({"inspection": ["00000000-0000-4000-8000-000000000000"]}, 404, "There is no inspection"),
+        ({"inspection": ["00000000-0000-4000-8000-000000000000"]}, 404, "There is no record"),
     ],
 )
 def test_nothing_is_reviewed_where_one_thing_is_wrong(
@@ -361,7 +361,7 @@ def test_nothing_is_reviewed_where_one_thing_is_wrong(
         said["inspection"] = [*ids(records[:2]), *change["inspection"]]
     response = signed_in.post("/inspections/?outcome=good", said)
     assert response.status_code == status
-    assert "Nothing was reviewed" in text(response)
+    assert "No review was saved" in text(response)
     assert words in text(response)
     assert 'value="kept"' in text(response)
     good = [str(record.pk) for record in records[:2] if record.outcome == "good"]
@@ -414,7 +414,7 @@ def test_a_view_is_kept_found_and_forgotten(signed_in: Client, user: User, recor
     [
         ("", "outcome=good", 400, "1 to 60 characters"),
         ("x" * 61, "outcome=good", 400, "1 to 60 characters"),
-        ("a\0b", "outcome=good", 400, "no character"),
+        ("a\0b", "outcome=good", 400, "invalid character"),
         ("taken", "outcome=good", 409, "already"),
         ("new", "", 400, "nothing to save"),
         ("new", "since=never", 400, "since must be a day"),
@@ -451,8 +451,8 @@ def test_rates_leave_out_what_is_not_comparable_and_say_of_what_they_are(
     shares = {tile["what"]: (tile["count"], tile.get("share")) for tile in tiles}
     assert shares == {
         "Records": (6, None),
-        "Good, says the model": (4, "80.0 % of 5 judged"),
-        "Defect, says the model": (1, "20.0 % of 5 judged"),
+        "Good, by the model": (4, "80.0 % of 5 judged"),
+        "Defect, by the model": (1, "20.0 % of 5 judged"),
         "Not comparable": (1, "16.7 %"),
         "Reviewed": (2, "33.3 %"),
         "Overruled": (1, "50.0 % of 2 reviewed"),
@@ -467,8 +467,8 @@ def test_counts_and_filters_by_the_model_say_so_and_the_review_column_names_the_
     assert 'aria-label="Model\'s verdict"' in page
     assert "Model's verdict: Good" in page
     figures = text(signed_in.get("/inspections/figures", headers=HTMX))
-    assert "Good, says the model" in figures
-    assert "Defect, says the model" in figures
+    assert "Good, by the model" in figures
+    assert "Defect, by the model" in figures
     for record, words in ((overruled, "overruled by rita"), (confirmed, "good rita")):
         row = page[page.index(f'id="r-{record.pk}"') :].partition("</tr>")[0]
         column = re.search(r'<td class="review-cell">(.*?)</td>', row, re.S)
@@ -517,9 +517,9 @@ def test_marks_say_of_which_part_a_version_came_into_force(
     found = figures.figures_of(pages.read_filters(QueryDict(""))[0])
     assert found.rates
     assert [mark.label for mark in found.rates.marks] == [
-        "disc v1 in force",
-        f"ring v{ring.number} in force",
-        "disc v1 in force",
+        "disc v1 active",
+        f"ring v{ring.number} active",
+        "disc v1 active",
         f"ring v{ring.number} threshold rev. 2",
     ], "also that of five seconds"
 
@@ -539,7 +539,7 @@ def test_marks_of_one_place_are_one_that_names_all_of_it(
         set_threshold(version=version, value=value, method="manual", reason="more", actor=None)
     found = figures.figures_of(pages.read_filters(QueryDict(""))[0])
     assert found.rates
-    expected = ["disc v1 in force", f"disc v{second.number}, v1 in force", "disc v1 threshold rev. 2, 3"]
+    expected = ["disc v1 active", f"disc v{second.number}, v1 active", "disc v1 threshold rev. 2, 3"]
     assert [mark.label for mark in found.rates.marks] == expected
     assert expected[1] in text(signed_in.get("/inspections/figures"))
 
@@ -559,7 +559,7 @@ def test_no_more_are_counted_than_can_be_at_once(
     assert (found.total, found.more) == (20, True)
     answer = re.sub(r"\s+", " ", text(signed_in.get("/inspections/figures")))
     assert "more than</small> 20" in answer
-    assert "of the newest 20" in answer
+    assert "newest 20 records" in answer
 
 
 def test_figures_of_a_single_moment_and_of_what_has_no_score(records: list[Inspection]) -> None:
@@ -615,14 +615,14 @@ def test_what_was_judged_with_a_warning_says_so_in_lists_and_exports(
 def test_an_order_by_score_says_what_it_leaves_out(signed_in: Client, records: list[Inspection]) -> None:
     by_time = re.sub(r"\s+", " ", text(signed_in.get("/inspections/?limit=60")))
     assert "Inspections, newest first" in by_time
-    assert "are left out of the list" not in by_time
+    assert "are counted, but not listed" not in by_time
     response = signed_in.get("/inspections/?order=score_high&limit=60")
     by_score = re.sub(r"\s+", " ", text(response))
     assert "Inspections, highest score first" in by_score
     assert "newest first" not in by_score
-    assert "left out of the list, not of the counts" in by_score
-    assert "End of list of what has a score" in by_score
-    assert link(response, "parts that are not comparable") == "/inspections/?outcome=not_comparable"
+    assert "are counted, but not listed" in by_score
+    assert "End of list (parts with a score)" in by_score
+    assert link(response, "Not comparable parts") == "/inspections/?outcome=not_comparable"
     assert len(shown(response)) == sum(record.score is not None for record in records)
 
 
@@ -649,6 +649,6 @@ def test_what_is_no_record_id_is_said_to_be_none(signed_in: Client, path: str) -
     answer = signed_in.get(path)
     assert answer.status_code == 404
     said = answer.json()["detail"] if path.startswith("/api/") else text(answer)
-    assert f"{path.strip('/').rpartition('/')[2]} is no record id: an id is 32 hexadecimal digits" in said
+    assert f"{path.strip('/').rpartition('/')[2]} is not a record id. An id has 32 hexadecimal digits" in said
     unknown = "/inspections/67358c99-9052-4e0b-92b8-98400b36614c/"
-    assert "is no record id" not in text(signed_in.get(unknown))
+    assert "is not a record id" not in text(signed_in.get(unknown))

@@ -216,7 +216,7 @@ def test_what_somebody_still_waits_for_is_not_given_up(deployment: Deployment, u
     InspectionRequest.objects.update(status="queued", deadline=timezone.now() + timedelta(seconds=60))
     first = InspectionRequest.objects.get()
     InspectionRequest.objects.update(deadline=timezone.now() + timedelta(seconds=90))  # a second one came
-    with pytest.raises(services.OutcomeUnknown, match="another call waits on"):  # its record may come yet
+    with pytest.raises(services.OutcomeUnknown, match="another request still waits"):  # its record may come yet
         services.await_inspection(request=first, timeout=0.1)
     assert InspectionRequest.objects.get().status == "queued"
     with pytest.raises(NoWorker):

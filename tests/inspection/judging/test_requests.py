@@ -128,7 +128,7 @@ def test_what_cannot_be_tried_again_says_so(unanswered: InspectionRequest, user:
     assert asset
     asset.discarded_at = timezone.now()
     asset.save()
-    with pytest.raises(Conflict, match="not kept any more"):
+    with pytest.raises(Conflict, match="no longer stored"):
         again(unanswered, user)
     assert InspectionRequest.objects.count() == 1
 

@@ -290,8 +290,8 @@ def test_what_cannot_be_compared_is_recorded_without_a_verdict(version: ModelVer
     assert record.outcome == Inspection.Outcome.NOT_COMPARABLE
     assert record.is_defective is None
     assert (record.score, record.confidence, record.p_value, record.map, record.regions) == (None,) * 5
-    assert (record.reason, record.explanation) == ("no_part_found", "No part can be told from the background.")
-    assert "Lay one part in the middle" in record.what_next
+    assert (record.reason, record.explanation) == ("no_part_found", "No part can be separated from the background.")
+    assert "Put one part in the middle" in record.what_next
     assert record.asset.read() == blank
     assert "decode_ms" in record.timings
     assert "model_ms" not in record.timings
@@ -311,7 +311,7 @@ def test_the_command_says_so_and_ends_well(version: ModelVersion, blank: bytes, 
     out = StringIO()
     call_command("inspect", empty, scratched, stdout=out)
     first, second = out.getvalue().splitlines()
-    assert "NOT COMPARABLE: No part can be told from the background. Lay one part" in first
+    assert "NOT COMPARABLE: No part can be separated from the background. Put one part" in first
     assert "DEFECTIVE, score" in second
     assert "above all 12 held-out good parts, 1 region, largest" in second
     out = StringIO()
@@ -322,7 +322,7 @@ def test_the_command_says_so_and_ends_well(version: ModelVersion, blank: bytes, 
 
 def test_an_unknown_reason_has_an_advice_too(version: ModelVersion) -> None:
     record = Inspection(outcome="not_comparable", reason="fog")
-    assert record.what_next.startswith("Lay the part as the good parts lay")
+    assert record.what_next.startswith("Place the part like the good parts")
     assert Inspection(outcome="good").what_next == ""
 
 

@@ -61,7 +61,7 @@ def test_one_category_in_force_is_meant_by_all(signed_in: Client, deployment: De
     document = problem(
         signed_in.post("/api/test_image", {"image": upload(parts.png(1)), "category": "disk"}), 409, "no_model_loaded"
     )
-    assert "In force: disc" in document["detail"]
+    assert "In production: disc" in document["detail"]
 
 
 def test_a_repeated_request_is_answered_whatever_was_loaded_meanwhile(
@@ -161,12 +161,12 @@ def test_the_command_sets_it(ring: Deployment, capsys: pytest.CaptureFixture[str
 
 def test_the_models_page_sets_it(signed_in: Client, ring: Deployment, operator: User) -> None:
     page = signed_in.get("/models/").content.decode()
-    assert "Images that name no category are refused" in page
+    assert "Images without a category are refused" in page
     refused = signed_in.post("/models/default-category", {"category": "disc", "reason": ""})
     assert refused.status_code == 400
     assert "needs a reason" in refused.content.decode()
     done = signed_in.post("/models/default-category", {"category": "disc", "reason": "line 1"}, follow=True)
-    assert "Images that name no category are judged as disc" in done.content.decode()
+    assert "Images without a category are judged as disc" in done.content.decode()
     client = Client()
     client.force_login(operator)
     assert "Default category: disc" in client.get("/models/").content.decode()

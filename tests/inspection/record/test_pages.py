@@ -69,7 +69,7 @@ def test_it_shows_where_the_score_lies_and_what_was_in_force(signed_in: Client, 
     page = page_of(signed_in, record)
     assert "<h1>part 3.png</h1>" in page
     assert f'<a href="{reverse("history")}"' in page.partition("</nav>")[0]
-    assert "12 good parts that the model had not seen" in page
+    assert "12 held-out good parts" in page
     assert "this part" in page
     assert "p-value 0.077" in page
     assert "revision 1, Percentile, by the system" in page
@@ -77,7 +77,7 @@ def test_it_shows_where_the_score_lies_and_what_was_in_force(signed_in: Client, 
     assert "decode and prepare" in page
     assert record.asset.sha256 in page
     assert record.model_version.artifact_sha256 in page
-    assert "none: tried by hand" in page
+    assert "none: judged by a command" in page
     assert "Not reviewed" in page
 
 
@@ -187,8 +187,8 @@ def test_nothing_similar_is_said_where_nothing_is(
     monkeypatch.setattr(similar, "LIKENESS_LEAST", 1.01)
     assert similar.similar(record) == []
     page = signed_in.get(address(record, "inspection-similar")).content.decode()
-    assert "Nothing similar" in page
-    assert "at most 200 are looked at" in page, "200 is the limit and not the number of records"
+    assert "No similar part" in page
+    assert "200 records of" in page, "200 is the limit and not the number of records"
 
 
 def test_similar_cases_have_the_same_pattern(
@@ -206,7 +206,7 @@ def test_similar_cases_have_the_same_pattern(
     assert {case.record.pk for case in found} <= {other.pk for other in others}
     partial = signed_in.get(address(record, "inspection-similar"), headers=HTMX).content.decode()
     whole = signed_in.get(address(record, "inspection-similar")).content.decode()
-    assert "Similar means" in partial
+    assert "Similar: the anomaly map" in partial
     assert "<main" not in partial
     assert "<main" in whole
     assert all(address(case.record) in answer for case in found for answer in (partial, whole))
@@ -221,7 +221,7 @@ def test_what_has_no_map_has_no_similar_cases(signed_in: Client, version: ModelV
         version=version,
     )
     assert similar.similar(odd) == []
-    assert "cannot be compared" in signed_in.get(address(odd, "inspection-similar")).content.decode()
+    assert "is not comparable" in signed_in.get(address(odd, "inspection-similar")).content.decode()
     assert 'class="chart"' not in page_of(signed_in, odd)
 
 
@@ -266,7 +266,7 @@ def test_htmx_gets_the_thread_and_what_else_changed(signed_in: Client, record: I
     # The person's word leads: banner and title; the model's stays visible beside it.
     banner = answer.partition('id="standing"')[2].partition("</div>")[0]
     assert 'class="human good"' in banner
-    assert "the model said DEFECT" in banner
+    assert "model: DEFECT" in banner
     assert 'class="badge' not in banner
     assert "<title>GOOD, olga · part 3.png · " in answer
     assert 'class="badge defective' in answer.partition('id="reviews"')[2].partition("</section>")[0]
@@ -284,7 +284,7 @@ def test_a_plain_form_gets_a_message_with_undo_and_undo_restores(signed_in: Clie
     undone = signed_in.post(reverse("reviews-undo"), {"review": review.pk, "next": here})
     assert undone["Location"] == here
     page = signed_in.get(here).content.decode()
-    assert "Undone: part 3.png is unreviewed." in page
+    assert "Undone: part 3.png is not reviewed." in page
     assert "<title>DEFECT · part 3.png · " in page
     assert "WITHDRAWN" in page.partition('id="reviews"')[2].partition("</ol>")[0]
     assert 'name="expected_reviews" value="2"' in page
@@ -312,7 +312,7 @@ def test_an_overruled_part_reads_as_the_person_said_everywhere(
     page = page_of(signed_in, passed)
     assert "<title>DEFECT, otto · part 5.png · " in page
     banner = page.partition('id="standing"')[2].partition("</div>")[0]
-    assert "the model said GOOD" in banner
+    assert "model: GOOD" in banner
     assert 'class="badge' not in banner
     case = page_of(signed_in, again).partition(f'<a href="{address(passed)}">')[2].partition("</li>")[0]
     assert 'class="human defective"' in case
@@ -320,7 +320,7 @@ def test_an_overruled_part_reads_as_the_person_said_everywhere(
     text = text_of(signed_in.get(address(passed, "inspection-certificate")).content)
     assert "Inspection certificate: DEFECT, otto" in text
     assert "otto reviewed this part as DEFECT (burr) on" in text
-    assert "the model said GOOD" in text
+    assert "model: GOOD" in text
 
 
 @pytest.mark.parametrize(
@@ -328,13 +328,13 @@ def test_an_overruled_part_reads_as_the_person_said_everywhere(
     [
         ({"verdict": "perhaps"}, 400, "good or defective"),
         ({"verdict": ""}, 400, "good or defective"),
-        ({"verdict": "good", "defect_type": "scratch"}, 400, "Only a defective part"),
+        ({"verdict": "good", "defect_type": "scratch"}, 400, "Only a defect has"),
         ({"verdict": "defective", "regions": "1 2 3"}, 400, "four whole numbers"),
         ({"verdict": "defective", "regions": "1 2 3 9999999999"}, 400, "four whole numbers"),
-        ({"verdict": "defective", "regions": "90 90 30 30"}, 400, "does not lie in the image"),
-        ({"verdict": "defective", "comment": "a\0b"}, 400, "no character"),
+        ({"verdict": "defective", "regions": "90 90 30 30"}, 400, "is not inside the image"),
+        ({"verdict": "defective", "comment": "a\0b"}, 400, "invalid character"),
         ({"verdict": "defective", "expected_reviews": "many"}, 400, "whole number"),
-        ({"verdict": "defective", "expected_reviews": "3"}, 409, "has 0 reviews by now"),
+        ({"verdict": "defective", "expected_reviews": "3"}, 409, "now has 0 reviews"),
     ],
 )
 def test_what_is_no_review_says_why_and_keeps_what_was_written(
@@ -344,7 +344,7 @@ def test_what_is_no_review_says_why_and_keeps_what_was_written(
     response = signed_in.post(address(record, "inspection-review"), given)
     page = response.content.decode()
     assert response.status_code == status
-    assert "The review was not recorded." in page
+    assert "The review was not saved." in page
     assert words in page
     assert "<h1>part 3.png</h1>" in page
     if "comment" not in said:
@@ -376,8 +376,8 @@ def discard(asset: Asset | None, *, tell: bool = True) -> None:
 def test_a_removed_image_is_said_to_be_so(signed_in: Client, administrator: User, record: Inspection) -> None:
     discard(record.asset)
     page = page_of(signed_in, record)
-    assert "The image was removed by retention" in page
-    assert "Revision 4 of the retention policy of disc did it." in page
+    assert "The image was deleted by retention" in page
+    assert "By revision 4 of the retention rule of disc." in page
     assert "Image removed" in page
     assert address(record, "inspection-image") not in page
     assert address(record, "inspection-overlay") in page  # the map is still there
@@ -385,7 +385,7 @@ def test_a_removed_image_is_said_to_be_so(signed_in: Client, administrator: User
     discard(record.map, tell=False)
     page = page_of(signed_in, record)
     assert address(record, "inspection-overlay") not in page
-    assert "The anomaly map was removed by retention" in page
+    assert "The anomaly map was deleted by retention" in page
     assert similar.similar(pages.open_record(record.pk)) == []
 
 
@@ -427,7 +427,7 @@ def test_the_same_certificate_twice_is_the_same_file(record: Inspection) -> None
     same: dict[str, Any] = {"reviews": [], "event": pages.recorded_by(shown), "at": record.created_at, "by": "olga"}
     first, second = (draw_certificate(shown, **same) for _ in range(2))
     assert first == second
-    assert "the verdict is the model's alone" in text_of(first)
+    assert "the verdict is the model's only" in text_of(first)
 
 
 def test_a_certificate_of_many_words_has_more_pages(operator: User, record: Inspection) -> None:
@@ -459,8 +459,8 @@ def test_a_certificate_says_that_the_image_is_gone(auditor: User, record: Inspec
     assert pictures_in(made) == 1
     discard(record.asset)
     made = as_person(auditor).get(address(record, "inspection-certificate")).content
-    assert "was removed by retention" in text_of(made)
-    assert "Revision 4 of the retention policy of disc did it." in text_of(made)
+    assert "was deleted by retention" in text_of(made)
+    assert "By revision 4 of the retention rule of disc." in text_of(made)
     assert pictures_in(made) == 0
 
 
@@ -475,8 +475,8 @@ def test_a_certificate_of_what_no_model_judged(
     text = text_of(signed_in.get(address(odd, "inspection-certificate")).content)
     assert "NOT COMPARABLE" in text
     assert "the model could not judge this part" in text
-    assert "the part has no verdict of anybody" in text
-    for claim in ("EvaluatedImage", "judged by", "as it was judged", "the model's alone", "model said"):
+    assert "the part has no verdict" in text
+    for claim in ("EvaluatedImage", "judged by", "as judged", "the model's only", "model said"):
         assert claim not in text, claim
     page = signed_in.get(address(odd)).content.decode()
     assert "Judged with" not in page
@@ -488,7 +488,7 @@ def test_a_certificate_of_what_no_model_judged(
     assert "model said" not in text
     page = signed_in.get(address(odd)).content.decode()
     assert "no model has judged it" not in page, "a person has"
-    assert "the model said" not in page
+    assert "model: GOOD" not in page
 
 
 def test_a_wide_image_fits(version: ModelVersion, signed_in: Client) -> None:
@@ -549,7 +549,7 @@ def test_who_may_not_read_the_log_is_told_that_an_undo_left_the_record_unreviewe
     undo_reviews(reviews=[review], actor=operator)
     page = page_of(as_person(operator), record)
     life = page.partition('id="life"')[2].partition("</section>")[0]
-    assert "Undid the review before: unreviewed again" in life
+    assert "Review undone: not reviewed again" in life
     assert "WITHDRAWN" not in life
 
 

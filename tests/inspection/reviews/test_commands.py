@@ -98,7 +98,7 @@ def test_from_reviews_to_figures_and_to_a_new_version(version: ModelVersion, rev
         "evaluation.recorded",
         "training_run.succeeded",
     ]
-    fails("extend_model", model_version=str(made_version.pk), dataset="hard", match="not learnt from yet")
+    fails("extend_model", model_version=str(made_version.pk), dataset="hard", match="no new good training image")
 
 
 def test_what_the_commands_tell_people(
@@ -106,7 +106,7 @@ def test_what_the_commands_tell_people(
 ) -> None:
     told = says("dataset_from_reviews", "hard", category="disc", only_overruled_good=True, test_share=0.0)
     assert "2 training images, 2 test images, 2 of them defective, 1 with a mask" in told
-    assert "Left out: 2 records because it is good and no model had rejected it." in told
+    assert "Left out: 2 records because it is good and no model rejected it." in told
     assert "(as it was)" in says(
         "dataset_from_reviews", "hard", category="disc", only_overruled_good=True, test_share=0
     )
@@ -121,10 +121,10 @@ def test_what_the_commands_tell_people(
 def test_what_cannot_be(version: ModelVersion, reviewed: list[Inspection]) -> None:
     fails("dataset_from_reviews", "x", category="nothing", match="no category named")
     fails("dataset_from_reviews", "x", category="disc", filter=["lot"], match="NAME=VALUE")
-    fails("dataset_from_reviews", "x", category="disc", filter=["colour=red"], match="no filter")
-    fails("dataset_from_reviews", "x", category="disc", filter=["lot=L9"], match="nobody reviewed any")
+    fails("dataset_from_reviews", "x", category="disc", filter=["colour=red"], match="not a filter")
+    fails("dataset_from_reviews", "x", category="disc", filter=["lot=L9"], match="none is reviewed")
     fails("dataset_from_reviews", "x", category="disc", test_share=2.0, match="between 0 and 1")
     fails("extend_model", dataset="nothing", match="no data set named")
     run("dataset_from_reviews", "taught", category="disc")
     ModelVersion.objects.update(algorithm="patchcore")
-    fails("extend_model", dataset="taught", match="cannot learn from more images")
+    fails("extend_model", dataset="taught", match="cannot be extended with more images")

@@ -172,14 +172,14 @@ def test_filters_and_hard_examples_only(version: ModelVersion, operator: User) -
     overruled = reviewed(version, operator, parts.png(6, defective=True), "good", lot="L2")
     found = make(version.category, include_confirmed_good=False)
     assert set(images(found)) == {overruled.asset.sha256}
-    assert found.report["skipped"] == [[str(confirmed.pk), "it is good and no model had rejected it"]]
+    assert found.report["skipped"] == [[str(confirmed.pk), "it is good and no model rejected it"]]
     assert set(images(make(version.category, filters={"lot": "L1"}))) == {confirmed.asset.sha256}
     asked = {"lot": "L2", "model_version": version.pk, "since": "2020-01-01"}
     found = make(version.category, name="second", filters=asked)
     assert set(images(found)) == {overruled.asset.sha256}
     assert found.report["made_from"]["filters"].items() >= {"lot": "L2", "category": "disc"}.items()
     other = ensure_category(name="other")
-    with pytest.raises(Conflict, match="nobody reviewed any") as refusal:
+    with pytest.raises(Conflict, match="none is reviewed") as refusal:
         make(other)
     assert refusal.value.code == "no_reviewed_images"
 
@@ -190,8 +190,8 @@ def test_discarded_images_are_left_out_and_reported(version: ModelVersion, opera
     Asset.objects.filter(pk=gone.asset_id).update(discarded_at=timezone.now())
     dataset = make(version.category)
     assert set(images(dataset)) == {kept.asset.sha256}
-    assert dataset.report["skipped"] == [[str(gone.pk), "its image was discarded"]]
-    assert any("1 record because its image was discarded" in warning for warning in dataset.report["warnings"])
+    assert dataset.report["skipped"] == [[str(gone.pk), "its image was deleted"]]
+    assert any("1 record because its image was deleted" in warning for warning in dataset.report["warnings"])
 
 
 def test_what_no_model_could_compare_is_never_learnt_from(version: ModelVersion, operator: User, blank: bytes) -> None:
@@ -314,7 +314,7 @@ def test_wrongly_rejected_parts_score_lower_once_a_version_has_learnt_from_them(
 
     # Once learnt, there is nothing new in it, for the extended version and for all that come of it.
     assert learnt_by(extended) == set(dataset.images.filter(split="train").values_list("asset_id", flat=True))
-    with pytest.raises(Conflict, match="not learnt from yet") as refusal:
+    with pytest.raises(Conflict, match="no new good training image") as refusal:
         runs_services.request_extension(version=extended, dataset=dataset, actor=user)
     assert refusal.value.code == "nothing_to_learn"
     reviewed(version, operator, warm(300), "good")
@@ -346,7 +346,7 @@ def test_what_the_base_cannot_compare_is_left_out_of_an_extension(
 def _prepare_or_refuse(self: Preprocessing, image: Image.Image) -> PreparedImage:
     """As a preprocessing that looks for a part does, where there is one in the middle of the picture."""
     if not np.ptp(np.asarray(image), axis=(0, 1)).any():
-        raise NotComparable("no_part_found", "No part can be told from the background.")
+        raise NotComparable("no_part_found", "No part can be separated from the background.")
     height, width = self.size
     pixels = np.asarray(image.resize((width, height)), dtype=np.uint8).transpose(2, 0, 1).copy()
     return PreparedImage(torch.from_numpy(pixels), Frame(image.height, image.width, (0, 0, image.width, image.height)))

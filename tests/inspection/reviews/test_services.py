@@ -138,7 +138,7 @@ def test_only_a_person_with_the_right_reviews(version: ModelVersion, auditor: Us
     record = inspect(version)
     with pytest.raises(Forbidden):
         record_review(inspection=record, verdict="good", actor=auditor)
-    with pytest.raises(UserError, match="person's word"):
+    with pytest.raises(UserError, match="belongs to a person"):
         record_review(inspection=record, verdict="good", actor=None)
     assert not Review.objects.exists()
     assert not events()

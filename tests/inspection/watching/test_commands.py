@@ -111,7 +111,7 @@ def test_it_runs_until_it_is_told_to_stop(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--pattern", "("), "no regular expression"),
+        (("--pattern", "("), "not a regular expression"),
         (("--pattern", r"(?P<colour>\w)"), "must have groups named"),
         (("--pattern", r"\w"), "must have groups named"),
         (("--user", "nobody"), "no user nobody"),

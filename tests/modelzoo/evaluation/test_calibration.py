@@ -191,7 +191,7 @@ def test_the_images_needed_keep_what_was_asked_for(percentile: float, needed: in
     assert expected_false_reject_rate(percentile, needed) <= most * (1 + 1e-9)
     assert expected_false_reject_rate(percentile, needed - 1) > most
     assert percentile_warning(percentile, needed) == ""
-    assert f"it takes {needed}" in percentile_warning(percentile, needed - 1)
+    assert f"{needed} are needed" in percentile_warning(percentile, needed - 1)
     assert "one held-out good image" in percentile_warning(percentile, 1)
 
 

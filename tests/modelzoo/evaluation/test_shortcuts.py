@@ -108,7 +108,7 @@ def test_kinds_that_never_look_alike_cannot_be_matched():
     assert audit["warning"] is True
     assert audit["matched"] | {"caliper": 0} == {
         "auroc": None,
-        "reason": "too few good and defective parts are alike in it",
+        "reason": "too few good parts and defects are alike in it",
         "pairs": 0,
         "n_defective": 0,
         "n_good": 0,

@@ -118,7 +118,7 @@ def test_an_export_since_a_day(chain: None, tmp_path: Path) -> None:
     run("export_audit", "--since", "2999-01-01T00:00:00+01:00", "--output", path)
     assert path.read_text() == ""
     for text in ("2026-13-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
-        fails("export_audit", "--since", text, match=f"--since '{re.escape(text)}' is no date")
+        fails("export_audit", "--since", text, match=f"--since '{re.escape(text)}' is not a date")
     fails("export_audit", "--output", tmp_path / "no" / "folder", match="cannot be written")
 
 
@@ -149,7 +149,7 @@ def test_checkpoints_into_a_folder_and_verified_from_there(chain: None, tmp_path
     file.write_text(json.dumps(said | {"head": "0" * 64}))
     fails("verify_audit", "--checkpoint", file, match="broken at event 6: .* no valid signature")
     fails("verify_audit", "--checkpoint", folder / "none", match="is no checkpoint")
-    fails("verify_audit", "--public-key", file, match="is no public key")
+    fails("verify_audit", "--public-key", file, match="is not a public key")
     fails("audit_checkpoint", "--output", file / "below", match="could not be written")
 
 
@@ -182,7 +182,7 @@ def test_records_are_compared_on_demand(version: ModelVersion) -> None:
     with without_triggers("modelzoo_threshold"), connection.cursor() as cursor:
         cursor.execute("UPDATE modelzoo_threshold SET value = 7")
     run("verify_audit")
-    fails("verify_audit", "--records", match=f"event {event} is contradicted by its record: .*value says 7.0")
+    fails("verify_audit", "--records", match=f"event {event} does not match its record: .*value is 7.0")
 
 
 def test_options_that_do_not_go_together(tmp_path: Path) -> None:

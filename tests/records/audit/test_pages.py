@@ -125,7 +125,7 @@ def test_what_a_version_took_the_place_of_is_called_by_its_name(audrey: Client, 
     event = AuditEvent.objects.filter(kind="deployment.activated").latest("sequence")
     page = audrey.get(reverse("audit-event", args=[event.sequence])).content.decode()
     named = [f"{version.category.name} v{version.number}" for version in (other, before)]
-    assert f"put {named[0]} in force instead of {named[1]}" in page
+    assert f"activated {named[0]} instead of {named[1]}" in page
 
 
 def test_the_history_of_an_inspection_includes_its_reviews(audrey: Client, version: ModelVersion, user: User) -> None:
@@ -137,7 +137,7 @@ def test_the_history_of_an_inspection_includes_its_reviews(audrey: Client, versi
     page = audrey.get("/audit/", address).content.decode()
     kinds = ["review.recorded", "review.recorded", "inspection.recorded"]
     assert [row.event.kind for row in audrey.get("/audit/", address).context["rows"]] == kinds
-    assert f"took back their review of {record.filename}\n" in page
+    assert f"undid the review of {record.filename}\n" in page
     assert page.count(f'href="{reverse("inspection", args=[record.pk])}"') == 3
     assert page.count(f'aria-label="All events of inspection {str(record.pk)[:8]}"') == 3
     listed = audrey.get("/api/audit-events", address).json()["results"]
@@ -172,7 +172,7 @@ def test_filters_are_state_of_the_address(
     assert response.status_code == 200
     assert [row.event.kind for row in response.context["rows"]] == found
     if not found:
-        assert "No event meets these filters" in response.content.decode()
+        assert "No event matches these filters" in response.content.decode()
 
 
 @pytest.mark.parametrize(("name", "day"), [("since", "0001-01-01"), ("until", "9999-12-31")])
@@ -223,17 +223,17 @@ def test_the_export_is_of_what_is_shown(audrey: Client) -> None:
 
 
 def test_the_chain_is_shown_and_the_newest_events_are_verified(audrey: Client, administrator: User) -> None:
-    assert "Nothing has happened yet" not in audrey.get("/audit/verify").content.decode()
+    assert "<h2>No event yet" not in audrey.get("/audit/verify").content.decode()
     happen(3)
     make_checkpoint(actor=administrator)
     happen(2)
     page = audrey.get("/audit/").content.decode()
     assert AuditEvent.objects.get(sequence=6).hash[:12] in page
-    assert "Its signature is genuine" in page
+    assert "Its signature is valid" in page
     assert "2 events since" in page
     verified = audrey.get("/audit/verify").content.decode()
     assert "6 events verified, no fault found" in verified
-    assert "1 signed checkpoint among them agrees" in verified
+    assert "1 signed checkpoint matches" in verified
     partial = audrey.get("/audit/verify", headers={"HX-Request": "true"}).content.decode()
     assert partial.strip().startswith('<div id="verified"')
 
@@ -248,7 +248,7 @@ def test_what_was_tampered_with_is_found_and_said(audrey: Client, administrator:
     with without_any_triggers():
         AuditEvent.objects.filter(sequence__gte=4).delete()
     assert "newest events were removed" in audrey.get("/audit/verify").content.decode()
-    assert "The last checkpoint does not hold" in audrey.get("/audit/").content.decode()
+    assert "The last checkpoint is not valid" in audrey.get("/audit/").content.decode()
 
 
 def test_only_the_newest_are_verified_at_once(auditor: User) -> None:
@@ -335,7 +335,7 @@ def test_verifying_all_of_it_is_a_job_with_progress_and_a_result_that_stays(
     assert made
     work_on_verification(verification_id=again.pk)
     found = audrey.get(f"/audit/verifications/{again.pk}/").content.decode()
-    assert "is contradicted by its record" in found
+    assert "does not match its record" in found
 
 
 def test_a_verification_that_was_left_behind_is_begun_anew(auditor: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_a_kept_image_that_is_judged_again_was_not_sent_again() -> None:
         object_type="inspection.inspectionrequest", object_id="7", before="null",
         after=json.dumps({"request": "6", "filename": "a.png"}),
     )  # fmt: skip
-    said = "otto had kept image a.png judged again: a request before had ended without a record"
+    said = "otto had the kept image a.png judged again, because an earlier request ended without a record"
     assert str(sentence_of(event, {})) == said
 
 
@@ -121,15 +121,14 @@ CHECKS = {"size": "refuse", "aspect": "refuse", "colour": "refuse", "size_factor
             "rescoring.finished",
             None,
             {"changed": 1, "done": 22, "model_version": 3},
-            "Re-scoring with cookie v2 finished: 1 of 22 records would be judged otherwise (requested by olga, done by "
-            "the worker; no record changes)",
+            "Re-scoring with cookie v2 finished: 1 of 22 records would get another verdict (requested by olga; "
+            "records do not change)",
         ),
         (
             "rescoring.finished",
             None,
             {"changed": 0, "done": 1},
-            "Re-scoring finished: 0 of 1 record would be judged otherwise (requested by olga, done by the worker; no "
-            "record changes)",
+            "Re-scoring finished: 0 of 1 record would get another verdict (requested by olga; records do not change)",
         ),
         (
             "input_checks.set",

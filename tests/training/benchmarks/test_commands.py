@@ -112,7 +112,7 @@ def test_a_dry_run_keeps_nothing(version: ModelVersion) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"false_reject_rate": 0.001}, "threshold in force stays"),
+        ({"false_reject_rate": 0.001}, "active threshold does not change"),
         ({"percentile": 101.0}, "percentile"),
         ({"percentile": 90.0, "prevalence": 0.1}, "prevalence"),
         ({"best_f1": True, "dataset": "nowhere"}, "no data set"),

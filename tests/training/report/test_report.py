@@ -18,6 +18,7 @@ from django.core.management.base import CommandError
 from PIL import Image
 
 from common.errors import UserError
+from common.numbers import percent
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.models import ModelVersion
@@ -91,14 +92,14 @@ def test_a_report_is_one_file_that_says_what_the_figures_say(evaluated: Any, tmp
     assert "url(" not in style
     counts = figures["image"]["confusion"]
     assert (counts["tp"] + counts["fn"], counts["fp"] + counts["tn"]) == (4, 4)
-    assert f"Catches {counts['tp']} of 4 defective parts" in shown.text
-    assert f"rejects {counts['fp']} of 4 good ones" in shown.text
-    assert "1 good and 1 defective parts could not be compared (no_part_found 2)" in shown.text
-    assert f"scratch {counts['tp']} of 4 {words.percent(figures['per_defect']['scratch']['recall'])}" in shown.text
+    assert f"Detects {counts['tp']} of 4 defects" in shown.text
+    assert f"rejects {counts['fp']} of 4 good parts" in shown.text
+    assert "1 good parts and 1 defects are not comparable (no_part_found 2)" in shown.text
+    assert f"scratch {counts['tp']} of 4 {percent(figures['per_defect']['scratch']['recall'])}" in shown.text
     version = ModelVersion.objects.get()
     for identity in (version.artifact_sha256, version.backbone_sha256, figures["dataset_snapshot"]):
         assert identity in shown.text
-    assert "It may have been changed since: the model's page has the one in force." in shown.text
+    assert "It may have changed since: the model's page shows the active one." in shown.text
     # Two charts of images, two of pixels, one histogram.
     assert shown.tags.count("figure") == 5
 
@@ -142,9 +143,9 @@ def test_without_a_report_nothing_is_written_and_the_terminal_says_the_same(eval
     before = sorted(tmp_path.iterdir())
     text = evaluated()
     assert sorted(tmp_path.iterdir()) == before
-    assert "not comparable, counted as rejected: 1 good, 1 defective (no_part_found 2)" in text
+    assert "not comparable, counted as rejected: 1 good, 1 defects (no_part_found 2)" in text
     assert re.search(r"shortcut audit(: WARNING)?\n +\w+", text)
-    assert re.search(r"image.auroc +\d\.\d+  \(\d\.\d+ to \d\.\d+\)", text)
+    assert re.search("image.auroc +\\d\\.\\d+  \\(\\d\\.\\d+\N{EN DASH}\\d\\.\\d+\\)", text)
 
 
 @pytest.mark.django_db
@@ -161,7 +162,7 @@ def test_when_nothing_can_be_compared_everything_is_rejected(
     assert figures["image"]["auroc"] == 0.5
     assert figures["pixel"] is figures["histogram"] is figures["image"]["optimal_threshold"] is None
     assert figures["shortcut_audit"]["prepared"] is None
-    assert "rejects 4 of 4 good ones" in Page(target.read_text()).text
+    assert "rejects 4 of 4 good parts" in Page(target.read_text()).text
 
 
 @pytest.mark.django_db
@@ -189,7 +190,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_old_one(tmp_path: Path, mon
 
 # ---------------------------------------------------------------- words
 def section(auroc: float, detector: float, *, matched: float | None = 0.9, side: str = "higher") -> dict[str, Any]:
-    reason = "" if matched else "too few good and defective parts are alike in it"
+    reason = "" if matched else "too few good parts and defects are alike in it"
     return {
         "statistics": {"mean": {"auroc": auroc, "defective_are": side}},
         "worst": "mean",
@@ -209,20 +210,19 @@ def said(raw: dict[str, Any] | None, prepared: dict[str, Any] | None) -> str:
 
 def test_a_lamp_that_the_model_could_not_see_is_told_apart_from_one_that_it_could() -> None:
     unseen = said(section(1.0, 0.97, matched=None), section(0.8, 0.97, matched=0.96))
-    assert "mean grey level of the files alone tells good from defective" in unseen
+    assert "mean grey level of the files alone separates good parts from defects" in unseen
     assert "The model's input does not carry it" in unseen
     assert "cannot be judged on parts alike in the mean grey level of the files: there are too few" in unseen
     assert (
-        "alike in the mean grey level of the model's input (30 good, 50 defective) the detector has AUROC 0.960"
-        in unseen
+        "alike in the mean grey level of the model's input (30 good, 50 defects) the detector has AUROC 0.960" in unseen
     )
-    assert "could have gone by it" not in unseen
+    assert "may use it instead" not in unseen
     seen = said(section(1.0, 0.97, matched=None), section(0.99, 0.97))
-    assert "The model could have gone by it" in seen
+    assert "The model may use it instead" in seen
     assert "does not carry it" not in seen
     none = said(section(0.7, 0.97, side="lower"), section(0.6, 0.97))
     assert none.startswith("No shortcut found")
-    assert "AUROC 0.700 (lower on defective parts) against the detector's 0.970" in none
+    assert "AUROC 0.700 (lower on defects) against the detector's 0.970" in none
     assert words.shortcut_sentences(None)[0].startswith("No shortcut audit")
 
 
@@ -261,9 +261,9 @@ def test_the_weakest_images_are_chosen_and_none_twice() -> None:
     groups = {group.title.split()[0]: [image.path for image in group.images] for group in choose(scored)}
     assert groups == {
         "Good": ["good/8", "good/7", "good/6", "good/5"],
-        "Defective": ["scratch/0", "scratch/1", "scratch/2", "scratch/3"],
+        "Defects": ["scratch/0", "scratch/1", "scratch/2", "scratch/3"],
         "Typical": ["scratch/4", "dent/1"],
-        "Could": ["good/20", "good/21", "good/22", "good/23"],
+        "Not": ["good/20", "good/21", "good/22", "good/23"],
     }
     assert choose([]) == []
 
@@ -273,8 +273,8 @@ def test_a_report_can_leave_the_pictures_out(evaluated: Any, tmp_path: Path) -> 
     evaluated("--report", str(tmp_path / "confidential.html"), "--without-pictures")
     whole, confidential = ((tmp_path / f"{name}.html").read_text() for name in ("whole", "confidential"))
     assert "data:image/" in whole
-    assert "Where it errs" in whole
+    assert "Errors and near errors" in whole
     assert "data:image/" not in confidential
-    assert "Where it errs" not in confidential
+    assert "Errors and near errors" not in confidential
     with pytest.raises(CommandError, match="--report"):
         evaluated("--without-pictures")

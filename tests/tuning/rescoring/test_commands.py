@@ -85,9 +85,9 @@ def test_a_run_that_fails_is_an_error(past: ModelVersion, worker: None) -> None:
     ("words", "match"),
     [
         (["--where", "station"], "NAME=VALUE"),
-        (["--where", "colour=red"], "is no filter"),
+        (["--where", "colour=red"], "is not a filter"),
         (["--since", "yesterday"], "must be a day"),
-        (["--where", "station=nowhere"], "nothing to score again"),
+        (["--where", "station=nowhere"], "nothing to re-score"),
     ],
 )
 def test_what_makes_no_sense_is_refused(past: ModelVersion, words: list[str], match: str) -> None:

@@ -195,7 +195,7 @@ def test_what_is_refused(successor: ModelVersion, operator: User, auditor: User)
             request_rescoring(version=successor, filters=Filters(), reason="test", actor=somebody)
     with pytest.raises(UserError, match="reason"):
         request_rescoring(version=successor, filters=Filters(), reason="  ", actor=None)
-    with pytest.raises(UserError, match="nothing to score again"):
+    with pytest.raises(UserError, match="nothing to re-score"):
         asked_for(successor, Filters(station="nowhere"))
     with pytest.raises(UserError, match="was trained on disc"):
         asked_for(successor, Filters(category=Category.objects.create(name="cube")))
@@ -408,7 +408,7 @@ def test_cancelling_keeps_what_there_is(
     assert run.results.count() == 2
     event = AuditEvent.objects.get(kind="rescoring.cancelled")
     assert (event.actor_name, json.loads(event.after)["done"]) == ("olga", 2)
-    with pytest.raises(Conflict, match="cancelled already"):
+    with pytest.raises(Conflict, match="already cancelled"):
         cancel_rescoring(run=run, actor=user)
 
 

@@ -63,7 +63,7 @@ def decide(client: Client, version: ModelVersion, **given: Any) -> Any:
 
 # ---------------------------------------------------------------- the list
 def test_an_empty_system_says_where_thresholds_come_from(signed_in: Client) -> None:
-    assert "A threshold comes with the first model version" in text(signed_in.get("/thresholds/"))
+    assert "The first model version that is trained" in text(signed_in.get("/thresholds/"))
 
 
 def test_the_list_tells_of_each_category_what_is_in_force(signed_in: Client, judged: ModelVersion) -> None:
@@ -97,10 +97,10 @@ def test_the_list_asks_as_often_for_many_categories(signed_in: Client, judged: M
 def test_a_value_is_shown_beside_the_one_in_force(signed_in: Client, judged: ModelVersion) -> None:
     page = text(signed_in.get(address(judged), {"threshold": "5.8"}))
     assert "At 5.80 instead of 5.00" in page
-    assert "1 part</a> that revision 2 calls defective would be good" in page
+    assert "1 part</a> that revision 2 judges as a defect would be good" in page
     assert "36 inspections of the last 30 days" in page
-    assert "Reviews are no random sample" in page
-    assert "1 part could not be compared" in page
+    assert "Reviews are not a random sample" in page
+    assert "1 part was not comparable" in page
     assert "was DEFECT" in page
     assert "scratch" in page
     assert "Apply 5.80 as revision 3" in page
@@ -117,11 +117,11 @@ def test_no_threshold_is_written_with_digits_that_mean_nothing(signed_in: Client
     assert 'value="16.76"' in shown
     # What the page shows is what is in force, though nobody typed all its digits.
     same = text(signed_in.get(address(judged), {"threshold": "16.76"}))
-    assert "At 16.76, in force" in same
+    assert "At 16.76, active" in same
     assert "preview 16.76" not in same
     other = text(signed_in.get(address(judged), {"threshold": "15"}))
     assert "preview 15.00</text>" in other
-    assert "in force 16.76</text>" in other
+    assert "active 16.76</text>" in other
 
 
 def tiles_of(version: ModelVersion, threshold: float) -> dict[str, str]:
@@ -131,14 +131,14 @@ def tiles_of(version: ModelVersion, threshold: float) -> dict[str, str]:
 
 def test_headline_figures_of_too_few_reviews_say_what_they_need(signed_in: Client, judged: ModelVersion) -> None:
     shown = tiles_of(judged, 5.8)
-    assert shown["Escape rate"] == "needs at least 10 reviewed defective parts (3 so far)"
+    assert shown["Escape rate"] == "needs at least 10 parts reviewed as DEFECT (3 now)"
     assert shown["F1"] == shown["Escape rate"]
     assert shown["Escapes a day"] == "not known"
-    needs = "needs at least 4 reviewed of the parts that the model called defective (3 so far)"
+    needs = "needs at least 4 reviews of parts with the model verdict DEFECT (3 now)"
     assert shown["False-reject rate"] == needs
     assert shown["False rejects a day"] == "not known"
-    assert float(shown["Would be rejected a day"]) > 0, "that is counted, not estimated"
-    assert "reviewed defective parts (3 so far)" in text(signed_in.get(address(judged)))
+    assert float(shown["Rejects a day"]) > 0, "that is counted, not estimated"
+    assert "parts reviewed as DEFECT (3 now)" in text(signed_in.get(address(judged)))
     scores.stored(judged, [Part(6.0 + index, "defective") for index in range(10)])
     shown = tiles_of(judged, 5.8)
     assert shown["Escape rate"].endswith(" %")
@@ -151,12 +151,14 @@ def test_what_a_threshold_would_reject_is_not_taken_for_what_was_rejected(
 ) -> None:
     set_threshold(version=judged, value=4.4, method="manual", reason="lower", actor=None)
     page = text(signed_in.get(address(judged)))
-    assert "At 4.40, in force" in page
-    assert "What these parts would come to at 4.40, whichever threshold each was judged at." in page
-    [tile] = [row for row in pages.preview(judged, PreviewQuery(), whole=False)["tiles"] if "rejected" in row["words"]]
+    assert "At 4.40, active" in page
+    assert "All these parts judged at 4.40, whatever their threshold was." in page
+    [tile] = [
+        row for row in pages.preview(judged, PreviewQuery(), whole=False)["tiles"] if row["words"] == "Rejects a day"
+    ]
     a_day = pages.preview(judged, PreviewQuery(), whole=False)["found"]["period"]["days"]
     assert tile["now"] == f"{5 / a_day:.3g}"
-    assert tile["beside"] == f"{4 / a_day:.3g} were, as recorded"
+    assert tile["beside"] == f"{4 / a_day:.3g} as recorded"
     assert tile["beside"] in page
 
 
@@ -167,8 +169,8 @@ def test_one_reviewed_good_verdict_tells_no_escape_rate(version: ModelVersion, m
     good = [Part(1.0, "defective"), *(Part(1.0 + index / 20) for index in range(1, 20))]
     scores.stored(version, [*good, *(Part(6.0 + index, "defective") for index in range(12))])
     shown = tiles_of(version, 5.0)
-    assert shown["Escape rate"] == "needs at least 10 reviewed of the parts that the model called good (1 so far)"
-    assert shown["False-reject rate"] == "needs at least 10 reviewed good parts (0 so far)"
+    assert shown["Escape rate"] == "needs at least 10 reviews of parts with the model verdict GOOD (1 now)"
+    assert shown["False-reject rate"] == "needs at least 10 parts reviewed as GOOD (0 now)"
     assert shown["False rejects a day"] == "not known", "not zero"
 
 
@@ -180,19 +182,19 @@ def test_htmx_gets_the_figures_and_what_would_be_applied(signed_in: Client, judg
     assert 'id="applied" hx-swap-oob="true"' in page
     assert "HX-Request" in response["Vary"]
     wrong = text(signed_in.get(address(judged), {"threshold": "much"}, headers=HTMX))
-    assert "no number" in wrong
+    assert "not a valid score" in wrong
 
 
 def test_without_inspections_the_held_out_images_are_shown(signed_in: Client, version: ModelVersion) -> None:
     page = text(signed_in.get(address(version)))
-    assert "Nothing was inspected with this version" in page
+    assert "This version has not judged an image" in page
     assert "good images held out of training" in page
 
 
 def test_suggestions_lead_to_their_figures(signed_in: Client, judged: ModelVersion) -> None:
     page = text(signed_in.get(address(judged), {"cost_false_reject": "1", "cost_escape": "50"}))
-    assert "tuned on what was reviewed" in page
-    assert "Least cost" in page
+    assert "tuned on reviewed parts" in page
+    assert "Lowest cost" in page
     assert "Cost a day" in page
     method = re.search(r'href="([^"]*method=best_f1[^"]*)"', page)
     assert method
@@ -215,7 +217,7 @@ def test_suggestions_lead_to_their_figures(signed_in: Client, judged: ModelVersi
 def test_what_cannot_be_read_is_said(signed_in: Client, judged: ModelVersion, given: dict[str, str]) -> None:
     page = text(signed_in.get(address(judged), given), 400)
     assert 'id="wrong"' in page
-    assert "in force" in page
+    assert "active" in page
 
 
 def test_empty_fields_leave_the_address(signed_in: Client, judged: ModelVersion) -> None:
@@ -259,7 +261,7 @@ def test_a_value_is_applied_with_its_reason_and_its_figures(
         {"instead_of": 2, "value": "5.8", "reason": " lot 4711 escaped ", "method": "cost"},
         follow=True,
     )
-    assert "Revision 3 is in force: 5.8" in text(response)
+    assert "Revision 3 is active: 5.8" in text(response)
     made = threshold_in_force(judged.pk)
     assert (made.revision, made.value, made.reason, made.author) == (3, 5.8, "lot 4711 escaped", user)
     assert made.method == "manual"
@@ -275,10 +277,10 @@ def test_a_suggestion_from_few_reviews_says_so(signed_in: Client, judged: ModelV
     defective = found["tp"] + found["fn"]
     assert defective < pages.MIN_REVIEWED
     presets = {row["method"]: row for row in pages.preview(judged, PreviewQuery(), whole=True)["presets"]}
-    lack = f"needs at least {pages.MIN_REVIEWED} reviewed defective parts ({defective} so far)"
-    assert presets["best_f1"]["caution"] == f"not to be relied on: it {lack}"
+    lack = f"needs at least {pages.MIN_REVIEWED} parts reviewed as DEFECT ({defective} now)"
+    assert presets["best_f1"]["caution"] == f"not reliable: it {lack}"
     assert presets["percentile"]["caution"] == ""
-    assert text(signed_in.get(address(judged))).count(f"not to be relied on: it {lack}") == 1
+    assert text(signed_in.get(address(judged))).count(f"not reliable: it {lack}") == 1
 
 
 def test_a_suggestion_keeps_its_method_as_long_as_it_is_its_value(signed_in: Client, judged: ModelVersion) -> None:
@@ -313,7 +315,7 @@ def test_a_revision_with_odd_parameters_is_shown_by_its_method_alone(
 def test_the_first_revision_has_nothing_before_it(signed_in: Client, version: ModelVersion) -> None:
     assert "Undo revision" not in text(signed_in.get(address(version)))
     page = text(decide(signed_in, version, undo="yes", instead_of=1), 409)
-    assert "none to go back to" in page
+    assert "none to return to" in page
 
 
 @pytest.mark.parametrize(
@@ -323,7 +325,7 @@ def test_the_first_revision_has_nothing_before_it(signed_in: Client, version: Mo
         ({"value": "6", "reason": "x" * 501}, 400, "The threshold was not changed"),
         ({"value": "6", "reason": "a\0b"}, 400, "The threshold was not changed"),
         ({"value": "inf"}, 400, "The threshold was not changed"),
-        ({}, 400, "Say which value"),
+        ({}, 400, "Enter the value to apply"),
         ({"value": "6", "instead_of": "1" * 30}, 400, "The threshold was not changed"),
         ({"value": "6", "instead_of": "1"}, 409, "Revision 2 (5) was set since"),
     ],
@@ -346,7 +348,7 @@ def test_who_may_not_tune_sees_everything_but_no_form(
     client.force_login(request.getfixturevalue(name))
     page = text(client.get(address(judged), {"threshold": "5.8"}))
     assert "At 5.80 instead of 5.00" in page
-    assert "Reason" not in page
+    assert 'for="reason"' not in page
     assert "Undo revision" not in page
     assert "applied" not in text(client.get(address(judged), {"threshold": "5.8"}, headers=HTMX))
     assert decide(client, judged, value="6").status_code == 403

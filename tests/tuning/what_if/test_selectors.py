@@ -233,7 +233,7 @@ def test_the_estimate_undoes_what_looking_at_defective_parts_does(version: Model
         {"tp": 80, "fp": 10, "tn": 1000, "fn": 20}
     )
     [note] = found["notes"]
-    assert "called good 10.0 % were reviewed, of those called defective 100.0 %" in note
+    assert "10.0 % of the parts judged GOOD and 100.0 % of the parts judged DEFECT were reviewed" in note
 
 
 def test_nothing_is_estimated_from_nothing(version: ModelVersion) -> None:
@@ -243,12 +243,12 @@ def test_nothing_is_estimated_from_nothing(version: ModelVersion) -> None:
     assert found["asked"]["estimate"] is None
     assert found["asked"]["per_day"]["escapes"] is None
     assert found["asked"]["reviewed"]["recall"]["value"] == 1.0
-    assert "None of the parts that were called good was reviewed" in found["notes"][-1]
+    assert "No part judged GOOD was reviewed" in found["notes"][-1]
 
 
 def test_filters_that_ask_for_reviews_are_told(judged: ModelVersion) -> None:
     [first, *_] = what_if(Filters(overruled=True))["notes"]
-    assert "ask for what reviews said" in first
+    assert "select by review" in first
 
 
 @pytest.mark.slow
@@ -430,7 +430,7 @@ def test_filters_are_those_of_the_history(judged: ModelVersion) -> None:
 
 
 def test_no_records(version: ModelVersion) -> None:
-    with pytest.raises(UserError, match="No record meets"):
+    with pytest.raises(UserError, match="No record matches"):
         what_if(Filters(station="nowhere"))
     named = what_if(Filters(model_version=version.pk), bins=10, presets=True, costs=COSTS, compare=True)
     assert (named["total"], named["curve"], named["period"]["first"]) == (0, None, None)
@@ -444,7 +444,7 @@ def test_only_parts_that_cannot_be_compared(version: ModelVersion) -> None:
     assert found["asked"]["verdicts"] == {"good": 0, "defective": 0, "not_comparable": 2}
     assert found["asked"]["reviewed"]["total"] == 0
     assert found["unreviewed"] == 1
-    assert "2 parts could not be compared" in found["notes"][-1]
+    assert "2 parts were not comparable" in found["notes"][-1]
 
 
 def test_queries(judged: ModelVersion, django_assert_num_queries: Any) -> None:

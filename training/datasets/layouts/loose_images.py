@@ -75,7 +75,7 @@ def _scanned(
     """The files as the training images of a category, in a folder that goes away."""
     require(actor, Right.TRAIN)
     if not files:
-        raise UserError("Choose images, or a folder of them, first. Nothing was imported.", code="no_images")
+        raise UserError("Choose images or a folder first. Nothing was imported.", code="no_images")
     places = _places(files, paths)
     folders = {place.parts[0] for place in places if len(place.parts) > 1}
     name = name or (folders.pop() if len(folders) == 1 else "")
@@ -121,8 +121,8 @@ def _not_good(place: PurePosixPath) -> str:
     for folder in place.parts[1:-1]:
         if folder not in ("train", "test", "images") and reading_of(folder, has_masks=False) is not Reading.GOOD:
             return (
-                f"it lies in the sub-folder {folder}, and only good parts are imported here; to import defective ones "
-                "too, send a zip with train/good and test/DEFECT"
+                f"it is in the sub-folder {folder}, and only good parts are imported here; to import defects too, "
+                "send a zip with train/good and test/DEFECT"
             )
     return ""
 
@@ -138,7 +138,7 @@ def _free_name(folder: Path, name: str) -> Path:
 def _of_loose_images(error: DatasetRejected, sent: int) -> UserError:
     """The sentence of a scan, without the folders that nobody but us knows."""
     if error.code in ("no_good_images", "too_few_good_images"):
-        detail = f"Of {sent} files fewer than 2 are images that can be read, and at least 2 are needed."
+        detail = f"Fewer than 2 of the {sent} files are readable images; at least 2 are needed."
     else:
         detail = error.detail
     return UserError(f"{detail} Nothing was imported.", code=error.code, status=error.status)

@@ -149,7 +149,7 @@ class LabelNames:
         both = {normal_form(name) for name in self.good} & {normal_form(name) for name in self.defect}
         if both:
             raise DatasetRejected(
-                f"The folder {sorted(both)[0]!r} was named both good and defective. Nothing was imported.",
+                f"The folder {sorted(both)[0]!r} was named both good and defect. Nothing was imported.",
                 code="unclear_label",
             )
 
@@ -216,7 +216,7 @@ def open_mask(mask: bytes | Path, limits: UploadLimits) -> np.ndarray:
         raise DatasetRejected("it is coloured", code="mask_mismatch")
     levels = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
     if not levels.any():
-        raise DatasetRejected("it is black all over", code="mask_mismatch")
+        raise DatasetRejected("it is completely black", code="mask_mismatch")
     if len(levels) <= 2:
         return grey > 0
     blurred = ((grey >= _MASK_DARK) & (grey <= _MASK_BRIGHT)).mean()
@@ -257,9 +257,9 @@ def _ask_about(undecided: list[str]) -> None:
     first = undecided[0].rpartition("/")[2]
     one = len(undecided) == 1
     raise DatasetRejected(
-        f"It is not clear whether the parts in {names} are good or defective. Nothing was imported. Say it: --good "
-        f"{first} or --defect {first} on the command line, the field good or defect in the API and on the page; or "
-        f"rename the folder{'' if one else 's'}.",
+        f"It is not clear whether the parts in {names} are good or have a defect. Nothing was imported. Specify "
+        f"it: --good {first} or --defect {first} on the command line, the field good or defect in the API and on "
+        f"the page; or rename the folder{'' if one else 's'}.",
         code="unclear_label",
         folders=undecided,
     )
@@ -335,7 +335,7 @@ class _Listing:
             elif reading is Reading.UNDECIDED:
                 self.undecided.append(self.relative(folder))
             else:
-                self.warnings.append(f"train/{folder.name}/ was not read: only train/good/ is learnt from.")
+                self.warnings.append(f"train/{folder.name}/ was not read: only train/good/ is used for training.")
 
     def _read_test(self, test: Path) -> None:
         for folder in self._folders(test):
@@ -371,7 +371,7 @@ class _Listing:
             elif not path.is_file():
                 self._skip(path, "not_a_file", "It is not a file; images lie directly in the folder of their class.")
             elif is_unfinished(path.name):
-                self._skip(path, "unfinished", "Its name says that it is not complete yet.")
+                self._skip(path, "unfinished", "By its name it is not complete yet.")
             elif self.relative(path) != relative:
                 self._skip(path, "bad_name", "Its name is not valid UTF-8.")
             elif len(relative) > _MAX_PATH_LENGTH or len(folder.name) > _MAX_DEFECT_TYPE_LENGTH:
@@ -475,10 +475,10 @@ def _without_leaks(
         if candidate.split == "train":
             kept.append((candidate, image))
         elif image.sha256 in learnt:
-            reason = f"It is byte for byte the training image {learnt[image.sha256]}."
+            reason = f"It is identical to the training image {learnt[image.sha256]}."
             doubted.append(SkippedFile(candidate.path, reason, "leak"))
         elif len(labels[image.sha256]) == 2:
-            reason = "The same bytes are called good and defective in test/."
+            reason = "Identical images are in test/ as good and as a defect."
             doubted.append(SkippedFile(candidate.path, reason, "contradiction"))
         else:
             kept.append((candidate, image))
@@ -537,7 +537,7 @@ def _checked_mask(path: Path, candidate: _Candidate, image: ImageFacts, listing:
 # ---------------------------------------------------------------- reporting
 def _beside(aside: list[str]) -> Iterator[str]:
     if aside:
-        yield f"Beside the categories, not read: {', '.join(f'{name}/' for name in aside)}."
+        yield f"Not read, because outside of the categories: {', '.join(f'{name}/' for name in aside)}."
 
 
 def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
@@ -549,8 +549,8 @@ def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
     if any(odd):
         kind, theirs = ("grey", "coloured") if GREY_PICTURE in odd else ("coloured", "grey")
         yield (
-            f"{sum(map(bool, odd))} of {len(test_images)} test images are {kind}, and the training images are {theirs}:"
-            " as models are set, they are not comparable."
+            f"{sum(map(bool, odd))} of {len(test_images)} test images are {kind}, and the training images are "
+            f"{theirs}: with the present input checks they are not comparable."
         )
     ratios = [math.log(result.image.width / result.image.height) for result in training_images if result.image]
     # As `InputProfile` has it.
@@ -564,8 +564,8 @@ def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
     if stretched:
         example = f"{stretched[0].width} x {stretched[0].height}"
         yield (
-            f"{len(stretched)} of {len(test_images)} test images have another shape than the training images (such as "
-            f"{example} pixels): as models are set, they are not comparable."
+            f"{len(stretched)} of {len(test_images)} test images have another shape than the training images "
+            f"(such as {example} pixels): with the present input checks they are not comparable."
         )
 
 
@@ -580,7 +580,7 @@ def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
         )
     unmasked = sum(entry.is_defective and entry.mask_path is None for entry in entries)
     if unmasked:
-        yield f"{unmasked} defective test images have no mask; pixel figures leave them out."
+        yield f"{unmasked} test images with defects have no mask; pixel metrics leave them out."
     owners = {
         (candidate.defect_type, candidate.absolute_path.stem)
         for candidate in listing.candidates
@@ -588,15 +588,15 @@ def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
     }
     unowned = listing.stray_masks + len(listing.masks.keys() - owners)
     if unowned:
-        yield f"{unowned} files in ground_truth/ belong to no defective test image."
+        yield f"{unowned} files in ground_truth/ belong to no test image with a defect."
     shared = sum(n - 1 for path, n in Counter(entry.mask_path for entry in entries).items() if path and n > 1)
     if shared:
         yield f"{shared} test images share a mask with another one of the same name and another extension."
     twice = sum(n - 1 for n in Counter((entry.split, entry.sha256) for entry in entries).values())
     if twice:
-        yield f"{twice} images are byte for byte copies of another one in the same split."
+        yield f"{twice} images are identical copies of another one in the same split."
     if not any(entry.split == "test" for entry in entries):
-        yield "There are no test images: detectors can be trained, not evaluated."
+        yield "There are no test images: a model can be trained, but not evaluated."
 
 
 def snapshot_of(images: Iterable[LabelledImage]) -> str:

@@ -22,19 +22,21 @@ from training.models import DatasetImage
 
 class Command(ProductCommand):
     help = (
-        "Set the threshold of a model version by a rule: from good images it has not seen, or, where labelled defects "
-        "exist, by F1 or cost on them. What was judged before keeps its verdict."
+        "Set the threshold of a model version by a rule: from held-out good images, or, with labelled defects, "
+        "by F1 or cost. Past verdicts do not change."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
         parser.add_argument(
-            "--category", default="", help="of which the latest is meant; needed where there are several"
+            "--category", default="", help=("the category whose latest version is used; required if there are several")
         )
         rule = parser.add_mutually_exclusive_group(required=True)
         rule.add_argument("--percentile", type=float, help="of the held-out good scores (0..100)")
         rule.add_argument(
-            "--false-reject-rate", type=float, help="conformal: new good parts are rejected with at most this chance"
+            "--false-reject-rate",
+            type=float,
+            help=("conformal: new good parts are rejected with at most this probability"),
         )
         rule.add_argument("--best-f1", action="store_true", help="on labelled images")
         rule.add_argument(
@@ -49,7 +51,7 @@ class Command(ProductCommand):
         )
         parser.add_argument("--dataset", default="", help="labelled images (default: the version's own data set)")
         parser.add_argument("--reason", default="", help="kept with the revision")
-        parser.add_argument("--dry-run", action="store_true", help="tell the threshold and keep nothing")
+        parser.add_argument("--dry-run", action="store_true", help="show the threshold and save nothing")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
@@ -60,7 +62,7 @@ class Command(ProductCommand):
         try:
             value, method, parameters, evidence = self._threshold(version, options)
         except DetectorError as error:
-            raise UserError(f"{error} The threshold in force stays.") from error
+            raise UserError(f"{error} The active threshold does not change.") from error
         before = threshold_in_force(version.pk)
         answer: dict[str, Any] = {
             "model_version": version.pk,

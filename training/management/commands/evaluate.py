@@ -8,23 +8,24 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from common.numbers import metric_range, percent, percent_range
 from modelzoo.loading.options import add_runtime_options, runtime_options
 from modelzoo.loading.scoring import load_model
 from modelzoo.selectors import find_version, threshold_in_force
 from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
 from training.report import file
-from training.report.words import figure_range, percent, percent_range, shortcut_sentences
+from training.report.words import shortcut_sentences
 from training.runs.services import record_evaluation
 
 
 class Command(ProductCommand):
-    help = "Evaluate a model version at its threshold in force; the figures are kept."
+    help = "Evaluate a model version at its active threshold; the metrics are saved."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
         parser.add_argument(
-            "--category", default="", help="of which the latest is meant; needed where there are several"
+            "--category", default="", help=("the category whose latest version is used; required if there are several")
         )
         parser.add_argument("--dataset", default="", help="name of a data set (default: the one it was trained on)")
         # The reference, unless another way is asked for: figures are compared over machines and years.
@@ -107,9 +108,9 @@ def as_text(metrics: dict[str, Any]) -> str:
     for group in ("image", "pixel"):
         for name, value in (metrics[group] or {}).items():
             if isinstance(value, int | float | str) or value is None:
-                within = f"  ({figure_range(intervals[name])})" if group == "image" and intervals.get(name) else ""
+                within = f"  ({metric_range(intervals[name])})" if group == "image" and intervals.get(name) else ""
                 lines.append(f"  {group + '.' + name:<26} {shown(value)}{within}")
-    lines.append("  by defect type (recall at the threshold in force)")
+    lines.append("  by defect type (recall at the active threshold)")
     for name, row in metrics["per_defect"].items():
         share, within = percent(row["recall"]), percent_range(row["recall_interval"])
         lines.append(f"    {name:<24} {share:>7}  of {row['n']}  ({within})")
@@ -117,7 +118,7 @@ def as_text(metrics: dict[str, Any]) -> str:
     if left_out["reasons"]:
         why = ", ".join(f"{reason} {count}" for reason, count in left_out["reasons"].items())
         lines.append(
-            f"  not comparable, counted as rejected: {left_out['good']} good, {left_out['defective']} defective ({why})"
+            f"  not comparable, counted as rejected: {left_out['good']} good, {left_out['defective']} defects ({why})"
         )
     warned = metrics["shortcut_audit"] and metrics["shortcut_audit"]["warning"]
     lines.append("  shortcut audit: WARNING" if warned else "  shortcut audit")

@@ -31,9 +31,7 @@ class Command(ProductCommand):
             with acting("worker"), progress_bar(quiet=False) as echo:
                 version = execute(Claim(TRAINING_RUNS, options["run"], options["claim"]), echo=echo)
         except ClaimLost:
-            raise Conflict(
-                f"Training run {options['run']} belongs to somebody else by now. Nothing was kept."
-            ) from None
+            raise Conflict(f"Training run {options['run']} now belongs to another worker. Nothing was saved.") from None
         except TrainingCancelled as error:
             raise UserError(str(error)) from error
         self.say(f"Model version {version.pk}: {version}")

@@ -13,17 +13,17 @@ from training.runs.command_line import RunCommand
 
 class Command(RunCommand):
     help = (
-        "Let a version learn from the good training images of a data set that it has not learnt from yet, such as the "
-        "wrongly rejected ones of dataset_from_reviews. The result is a new candidate; the version stays as it is."
+        "Extend a version with the new good training images of a data set, such as the false rejects of "
+        "dataset_from_reviews. The result is a new candidate; the version does not change."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", default="latest", help="an id, or latest (default)")
         parser.add_argument(
-            "--category", default="", help="of which the latest is meant; needed where there are several"
+            "--category", default="", help=("the category whose latest version is used; required if there are several")
         )
         parser.add_argument("--dataset", required=True, help="name of a data set of the same category")
-        parser.add_argument("--queue", action="store_true", help="let a worker do it")
+        parser.add_argument("--queue", action="store_true", help="run it in a worker")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:

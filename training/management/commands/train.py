@@ -67,7 +67,7 @@ class Command(RunCommand):
         )
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--device", choices=["auto", "cpu", "cuda"])
-        parser.add_argument("--queue", action="store_true", help="let a worker do it")
+        parser.add_argument("--queue", action="store_true", help="run it in a worker")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:

@@ -55,7 +55,7 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
     try:
         return _work(run, claim, echo)
     except (TrainingCancelled, KeyboardInterrupt):
-        services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. Nothing was kept.")
+        services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. No model was created.")
         raise
     except ClaimLost:
         services.discard_artifacts(run_id=run.pk)
@@ -203,8 +203,8 @@ def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float
     if threshold <= 0 or (len(held_out) > 1 and np.ptp(held_out) == 0):
         images = "the one held-out good image" if len(held_out) == 1 else f"all {len(held_out)} held-out good images"
         raise RunFailed(
-            f"There is no threshold that could be relied on: {threshold:.3g} is the score of {images}, which tells "
-            "nothing about how good parts differ. Train with more images of good parts, and no copies of one."
+            f"There is no reliable threshold: {threshold:.3g} is the score of {images}. Train with more, "
+            "different images of good parts."
         )
     return threshold
 

@@ -19,25 +19,25 @@ from tuning.rescoring.selectors import find_rescoring
 
 class Command(ProductCommand):
     help = (
-        "Score records of the past again with a model version. The workers do it, in between the images of the line; "
-        "the records stay what they are, the results are kept beside them."
+        "Re-score past records with a model version. The workers do it, after the images of the line. "
+        "Records do not change; the results are stored separately."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model-version", required=True, help="an id or latest")
-        parser.add_argument("--category", default="", help="of which the latest is meant")
-        parser.add_argument("--since", default="", help="records from this day or moment on")
-        parser.add_argument("--until", default="", help="records to the end of this day, or before this moment")
+        parser.add_argument("--category", default="", help="the category whose latest version is used")
+        parser.add_argument("--since", default="", help="records from this day or time on")
+        parser.add_argument("--until", default="", help=("records to the end of this day, or before this time"))
         parser.add_argument(
             "--where",
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help=f"records of which this is true as well; NAME is one of {', '.join(FILTER_NAMES)}",
+            help=f"more filters of records; NAME is one of {', '.join(FILTER_NAMES)}",
         )
         parser.add_argument("--reason", required=True, help="kept with the run")
         parser.add_argument(
-            "--wait", action="store_true", help="until the run is over; Ctrl-C leaves it to the workers"
+            "--wait", action="store_true", help=("wait until the run has ended; after Ctrl-C the workers go on")
         )
         add_runtime_options(parser)
         self.json_option(parser)
@@ -50,14 +50,14 @@ class Command(ProductCommand):
             actor=None,
             runtime_options=runtime_options(options),
         )
-        self.say(f"Rescoring {run.pk}: {run.total} records with {run.model_version}.")
+        self.say(f"Re-scoring {run.pk}: {run.total} records with {run.model_version}.")
         if options["wait"]:
             self._await(run)
         run = find_rescoring(run.pk)
         if options["json"]:
             self.answer(rescoring_document(run) | {"summary": rescoring_summary(run)})
         if run.status == RescoringRun.Status.FAILED:
-            raise UserError(f"The run failed. {run.error} The {run.done} results that there are were kept.")
+            raise UserError(f"The run failed. {run.error} The {run.done} results so far were kept.")
 
     def _filters(self, options: dict[str, Any]) -> dict[str, list[str]]:
         filters = split_arguments(options["where"])
@@ -65,7 +65,7 @@ class Command(ProductCommand):
 
     def _await(self, run: RescoringRun) -> None:
         if not any("inference" in queues for queues in broker.live_workers().values()):
-            self.say("No worker is there. The run waits for one (make run starts one).")
+            self.say("No worker is running. The run waits for one (make run starts one).")
         told = -1
         while not services.RESCORINGS.wait(run, timeout=10.0):
             if (reached := run.done + run.failed) != told:

@@ -273,7 +273,7 @@ def test_what_was_asked_for_and_cannot_be_is_an_error(options, said):
 def test_what_was_asked_for_is_done_without_a_decision():
     preprocessing = Preprocessing(64, 96, align="pose").fit(Pictures(lying_anywhere(6)))
     assert preprocessing.size == (64, 96)
-    assert preprocessing.decisions["align"]["because"] == "it was asked for"
+    assert preprocessing.decisions["align"]["because"] == "it was requested"
     assert preprocessing.flat_field is None
 
 

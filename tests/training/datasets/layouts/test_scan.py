@@ -106,7 +106,7 @@ def test_every_image_is_described(bottle):
     assert masked.mask_sha256 == hashlib.sha256(badfiles.mask_png()).hexdigest()
     assert [entry.mask_path for entry in found.entries[1:]] == [None] * 5
     assert found.skipped == ()
-    assert found.warnings == ("1 defective test images have no mask; pixel figures leave them out.",)
+    assert found.warnings == ("1 test images with defects have no mask; pixel metrics leave them out.",)
 
 
 def test_many_categories_below_one_folder(bottle):
@@ -116,7 +116,7 @@ def test_many_categories_below_one_folder(bottle):
     found = scan(bottle.parent, LIMITS)
     assert [item.name for item in found] == ["bottle", "cable"]
     assert found[0].snapshot == found[1].snapshot
-    assert "Beside the categories, not read: notes/." in found[0].warnings
+    assert "Not read, because outside of the categories: notes/." in found[0].warnings
 
 
 def test_one_wrapping_folder_as_archives_have_it(bottle, tmp_path):
@@ -157,7 +157,7 @@ def test_other_folders_and_loose_files_are_noted_not_read(bottle):
     found = only(bottle)
     assert len(found.entries) == 6
     assert "validation/ is not part of the layout and was not read." in found.warnings
-    assert "train/bad/ was not read: only train/good/ is learnt from." in found.warnings
+    assert "train/bad/ was not read: only train/good/ is used for training." in found.warnings
     assert skipped(found) == {"test/loose.png": "not_a_file", "test/broken/deeper": "not_a_file"}
 
 
@@ -287,7 +287,7 @@ def test_copies_with_one_label_stay_and_are_mentioned(bottle):
     shutil.copy(bottle / "test/broken/001.jpg", bottle / "test/broken/twin.jpg")
     found = only(bottle)
     assert len(found.entries) == 8
-    assert "2 images are byte for byte copies of another one in the same split." in found.warnings
+    assert "2 images are identical copies of another one in the same split." in found.warnings
 
 
 # ---------------------------------------------------------------- masks
@@ -313,7 +313,7 @@ def damaged_mask(kind: str) -> bytes:
         (badfiles.text(), "not an image"),
         (badfiles.truncated_png(), "cut off"),
         (badfiles.sixteen_bit_png(), "16-bit"),
-        (damaged_mask("black"), "black all over"),
+        (damaged_mask("black"), "completely black"),
         (damaged_mask("coloured"), "coloured"),
         (damaged_mask("gradient"), "black and white"),
         (damaged_mask("class numbers"), "black and white"),
@@ -347,7 +347,7 @@ def test_masks_without_an_image_are_counted(bottle):
     write(bottle / "ground_truth/broken/001.png", badfiles.mask_png())  # not called a mask
     write(bottle / "ground_truth/good/000_mask.png", badfiles.mask_png())  # good parts have no defect
     found = only(bottle)
-    assert "3 files in ground_truth/ belong to no defective test image." in found.warnings
+    assert "3 files in ground_truth/ belong to no test image with a defect." in found.warnings
     assert next(entry for entry in found.entries if entry.path == "test/good/000.png").mask_path is None
 
 
@@ -440,7 +440,7 @@ def test_training_without_a_test_split_is_possible_and_mentioned(bottle):
     shutil.rmtree(bottle / "ground_truth")
     found = only(bottle)
     assert len(found.entries) == 3
-    assert found.warnings == ("There are no test images: detectors can be trained, not evaluated.",)
+    assert found.warnings == ("There are no test images: a model can be trained, but not evaluated.",)
 
 
 # ---------------------------------------------------------------- the snapshot
