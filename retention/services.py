@@ -139,7 +139,7 @@ def request_daily_runs() -> list[RetentionRun]:
         try:
             asked.append(request_run(policy=policy, dry_run=dry_run, actor=None))
         except Conflict as conflict:
-            log.info("%s: %s", policy or "what belongs to nobody", conflict.detail)
+            log.info("%s: %s", policy or "orphaned files", conflict.detail)
     return asked
 
 

@@ -93,7 +93,7 @@ class DecisionForm(forms.Form):
 @vary_on_headers("HX-Request")  # else a browser that goes back shows the part that htmx asked for
 @needs(Right.READ)
 def threshold(request: HtmxRequest, version_id: int) -> HttpResponse:
-    """What a value would have done, beside the one in force; a form's answer applies or undoes one."""
+    """What a value would have done, beside the active one; a form's answer applies or undoes one."""
     version = version_or_404(version_id, find=what_if_pages.find_version)
     if request.method == "POST":
         return _decide(request, version) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)

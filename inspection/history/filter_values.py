@@ -31,12 +31,12 @@ SEARCHED = ("filename", "serial_number", "lot", "part_number")
 _MAX_SEARCH_IDS = 2000  # records of each
 _MAX_ID = 2**63 - 1
 _MAX_MOMENT_LENGTH = len("2026-11-24T08:00:00.000000+01:00:00.000000")
-_NO_MOMENT = "must be a day (2026-11-24) or a moment (2026-11-24T08:00:00+01:00)"
+_NO_MOMENT = "must be a day (2026-11-24) or a time (2026-11-24T08:00:00+01:00)"
 _LAST_CHARACTER = "\U0010ffff"
 
 
 def refuse(name: str, why: str) -> NoReturn:
-    raise UserError(f"{name} {why}. Nothing was looked up.", code="invalid_filter", parameter=name)
+    raise UserError(f"{name} {why}. Nothing was read.", code="invalid_filter", parameter=name)
 
 
 def either(words: list[str]) -> str:
@@ -170,11 +170,11 @@ def _uuid(name: str, value: str) -> uuid.UUID:
 
 
 def _category(name: str, value: str) -> Category:
-    return Category.objects.filter(name=value).first() or refuse(name, f"names no category: {value[:100]}")
+    return Category.objects.filter(name=value).first() or refuse(name, f"is not a category: {value[:100]}")
 
 
 def _user(name: str, value: str) -> User:
-    return User.objects.filter(username=value).first() or refuse(name, f"names nobody: {value[:150]}")
+    return User.objects.filter(username=value).first() or refuse(name, f"is not a user: {value[:150]}")
 
 
 def _id_of(model: type[ModelVersion | Threshold]) -> Callable[[str, str], int]:

@@ -55,7 +55,7 @@ class WhatIfInput(serializers.Serializer):
 
     def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         if (attrs["cost_false_reject"] is None) != (attrs["cost_escape"] is None):
-            raise serializers.ValidationError("Give both costs or none: only their ratio decides.")
+            raise serializers.ValidationError("Enter both costs or none: only their ratio counts.")
         return attrs
 
 
@@ -219,7 +219,11 @@ class WhatIfOutput(serializers.Serializer):
 class RescoringInput(serializers.Serializer):
     model_version = serializers.CharField(max_length=20, help_text="an id, or 'latest'")
     category = serializers.CharField(
-        required=False, allow_blank=True, max_length=100, default="", help_text="of which the latest is meant"
+        required=False,
+        allow_blank=True,
+        max_length=100,
+        default="",
+        help_text="the category whose latest version is used",
     )
     filters = JsonObject(required=False, default=dict, help_text="which records: the filters of the history, by name")
     reason = serializers.CharField(max_length=500)

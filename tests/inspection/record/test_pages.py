@@ -184,7 +184,7 @@ def test_nothing_similar_is_said_where_nothing_is(
     for seed in range(4, 8):
         judge(version, seed, defective=False)
     assert all(case.likeness >= similar.MIN_LIKENESS for case in similar.similar(record))
-    monkeypatch.setattr(similar, "LIKENESS_LEAST", 1.01)
+    monkeypatch.setattr(similar, "MIN_LIKENESS", 1.01)
     assert similar.similar(record) == []
     page = signed_in.get(address(record, "inspection-similar")).content.decode()
     assert "No similar part" in page
@@ -197,7 +197,7 @@ def test_similar_cases_have_the_same_pattern(
     record = judge(version, 1)
     judge(version, 1)  # the same image says nothing
     others = [judge(version, seed, defective=seed < 8) for seed in range(4, 12)]
-    monkeypatch.setattr(similar, "LIKENESS_LEAST", -1.0)
+    monkeypatch.setattr(similar, "MIN_LIKENESS", -1.0)
     found = similar.similar(record)
     assert len(found) == 6
     likeness = [case.likeness for case in found]
