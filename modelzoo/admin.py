@@ -65,15 +65,15 @@ class Deploying(ReadOnlyAdmin):
         reason = request.POST.get("reason", "")[:500].replace("\0", "")
         for row in rows:
             try:
-                asked = change(row, reason)
+                deployment = change(row, reason)
             except UserError as error:
                 self.message_user(request, f"{row}: {error.detail}", messages.ERROR)
                 continue
-            if asked is None or services.call_worker(deployment=asked):
+            if deployment is None or services.call_worker(deployment=deployment):
                 self.message_user(request, f"{row}: {done}", messages.SUCCESS)
             else:
-                asked.refresh_from_db(fields=["error"])
-                self.message_user(request, f"{row}: {asked.error}", messages.ERROR)
+                deployment.refresh_from_db(fields=["error"])
+                self.message_user(request, f"{row}: {deployment.error}", messages.ERROR)
 
 
 @admin.register(Category)
@@ -121,8 +121,8 @@ class ModelVersionAdmin(Deploying):
         return super().get_queryset(request).select_related("category", "created_by")
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        shown = list(super().get_list_display(request))
-        return shown if may(request.user, Right.TUNE) else [name for name in shown if name != "threshold"]
+        columns = list(super().get_list_display(request))
+        return columns if may(request.user, Right.TUNE) else [name for name in columns if name != "threshold"]
 
     @admin.display(description="image AUROC")
     def auroc(self, version: ModelVersion) -> str:
@@ -177,14 +177,14 @@ class ThresholdAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Threshold, form: Any, change: bool) -> None:
         """Django has built a row that the service writes; the page that follows names it."""
-        made = services.set_threshold(
+        threshold = services.set_threshold(
             version=obj.model_version,
             value=obj.value,
             method=Threshold.Method.MANUAL,
             reason=obj.reason,
             actor=request.user,
         )
-        obj.pk, obj.revision = made.pk, made.revision
+        obj.pk, obj.revision = threshold.pk, threshold.revision
 
 
 @admin.register(Deployment)

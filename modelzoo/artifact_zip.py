@@ -57,16 +57,16 @@ class _Outlet(io.RawIOBase):
     """What is written can be taken away; there is no way back, so the zip is written forwards only."""
 
     def __init__(self) -> None:
-        self._written = bytearray()
+        self._buffer = bytearray()
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        self._written += data
+        self._buffer += data
         return len(data)
 
     def take(self) -> bytes:
-        taken = bytes(self._written)
-        self._written.clear()
-        return taken
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data

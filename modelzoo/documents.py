@@ -35,13 +35,13 @@ def categories() -> QuerySet[Category]:
 
 def input_check_document(category: Category) -> dict[str, Any]:
     """What is checked of a picture before it is judged as one of a category, who set it and why."""
-    found = InputCheckSettings.objects.select_related("author").filter(category=category).first()
+    row = InputCheckSettings.objects.select_related("author").filter(category=category).first()
     return {
         "category": category.name,
-        **asdict(found.rules if found else InputRules()),
-        "reason": found.reason if found else "",
-        "author": found and _name(found.author),
-        "created_at": found and found.created_at.isoformat(),
+        **asdict(row.rules if row else InputRules()),
+        "reason": row.reason if row else "",
+        "author": row and _name(row.author),
+        "created_at": row and row.created_at.isoformat(),
     }
 
 
@@ -69,17 +69,17 @@ def default_category_document() -> dict[str, Any]:
 def versions(*, category: str = "", algorithm: str = "", stage: str = "") -> QuerySet[ModelVersion]:
     """Rows of a list: one figure of the evaluation, and nothing that is long."""
     latest = Threshold.objects.filter(model_version=OuterRef("pk")).order_by("-revision")
-    found = ModelVersion.objects.select_related("category", "created_by").annotate(
+    rows = ModelVersion.objects.select_related("category", "created_by").annotate(
         auroc=F("metrics__image__auroc"),
         threshold=Subquery(latest.values("value")[:1]),
         threshold_revision=Subquery(latest.values("revision")[:1]),
     )
-    found = found.defer(*ModelVersion.long_columns(in_list=True))
+    rows = rows.defer(*ModelVersion.long_columns(in_list=True))
     if category:
-        found = found.filter(category__name=category)
+        rows = rows.filter(category__name=category)
     if algorithm:
-        found = found.filter(algorithm=algorithm)
-    return found.filter(stage=stage) if stage else found
+        rows = rows.filter(algorithm=algorithm)
+    return rows.filter(stage=stage) if stage else rows
 
 
 def version_document(version: Any) -> dict[str, Any]:
@@ -108,34 +108,34 @@ def full_version_document(version_id: int) -> dict[str, Any]:
     # The run that made it, and its data set, belong to an app that builds on this one: reached by name, not imported.
     rows = versions().select_related("training_run").defer(None)
     rows = rows.defer(*ModelVersion.long_columns(), "training_run__log", "training_run__history")
-    found: Any = rows.filter(pk=version_id).first()
-    if found is None:
+    version: Any = rows.filter(pk=version_id).first()
+    if version is None:
         raise _no_version(version_id)
-    run = getattr(found, "training_run", None)
+    run = getattr(version, "training_run", None)
     return {
-        **version_document(found),
-        "config": found.config,
-        "preprocessing": found.preprocessing,
-        "backbone_sha256": found.backbone_sha256 or None,
-        "seed": found.seed,
-        "versions": found.versions,
+        **version_document(version),
+        "config": version.config,
+        "preprocessing": version.preprocessing,
+        "backbone_sha256": version.backbone_sha256 or None,
+        "seed": version.seed,
+        "versions": version.versions,
         "training_run": run and run.pk,
         "dataset_id": run and run.dataset_id,
         "base_version": run and run.base_version_id,
-        "threshold_warnings": threshold_in_force(found.pk).warnings,
+        "threshold_warnings": threshold_in_force(version.pk).warnings,
     }
 
 
 def metrics_document(version_id: int) -> dict[str, Any]:
-    found = ModelVersion.objects.filter(pk=version_id).first()
-    if found is None:
+    version = ModelVersion.objects.filter(pk=version_id).first()
+    if version is None:
         raise _no_version(version_id)
     return {
-        "model_version": found.pk,
-        "dataset": found.dataset_name,
-        "dataset_snapshot": found.dataset_snapshot,
-        "metrics": found.metrics,
-        "held_out_scores": found.held_out_scores,
+        "model_version": version.pk,
+        "dataset": version.dataset_name,
+        "dataset_snapshot": version.dataset_snapshot,
+        "metrics": version.metrics,
+        "held_out_scores": version.held_out_scores,
     }
 
 
@@ -146,18 +146,18 @@ def _no_version(version_id: int) -> NotFound:
 # ---------------------------------------------------------------- thresholds
 def thresholds(*, model_version: int | None = None, category: str = "") -> QuerySet[Threshold]:
     later = Threshold.objects.filter(model_version=OuterRef("model_version"), revision__gt=OuterRef("revision"))
-    found = Threshold.objects.select_related("model_version__category", "author").annotate(in_force=~Exists(later))
-    found = found.defer(*ModelVersion.long_columns("model_version"))
+    rows = Threshold.objects.select_related("model_version__category", "author").annotate(in_force=~Exists(later))
+    rows = rows.defer(*ModelVersion.long_columns("model_version"))
     if model_version is not None:
-        found = found.filter(model_version=model_version)
-    return found.filter(model_version__category__name=category) if category else found
+        rows = rows.filter(model_version=model_version)
+    return rows.filter(model_version__category__name=category) if category else rows
 
 
 def find_threshold(threshold_id: int) -> Threshold:
-    found = thresholds().filter(pk=threshold_id).first()
-    if found is None:
+    threshold = thresholds().filter(pk=threshold_id).first()
+    if threshold is None:
         raise NotFound(f"There is no threshold {threshold_id}.", code="threshold_not_found")
-    return found
+    return threshold
 
 
 def threshold_document(threshold: Any) -> dict[str, Any]:
@@ -181,18 +181,18 @@ def threshold_document(threshold: Any) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- deployments
 def deployments(*, category: str = "", status: str = "") -> QuerySet[Deployment]:
-    found = Deployment.objects.select_related("category", "model_version", "requested_by")
-    found = found.defer(*ModelVersion.long_columns("model_version"))
+    rows = Deployment.objects.select_related("category", "model_version", "requested_by")
+    rows = rows.defer(*ModelVersion.long_columns("model_version"))
     if category:
-        found = found.filter(category__name=category)
-    return found.filter(status=status) if status else found
+        rows = rows.filter(category__name=category)
+    return rows.filter(status=status) if status else rows
 
 
 def find_deployment(deployment_id: int) -> Deployment:
-    found = deployments().filter(pk=deployment_id).first()
-    if found is None:
+    deployment = deployments().filter(pk=deployment_id).first()
+    if deployment is None:
         raise NotFound(f"There is no deployment {deployment_id}.", code="deployment_not_found")
-    return found
+    return deployment
 
 
 def deployment_record(deployment: Deployment) -> dict[str, Any]:

@@ -79,8 +79,8 @@ def categories() -> list[Any]:
 def find_version(version_id: int) -> Any:
     """A version with the run that made it, or None."""
     # The run and its data set belong to an app that builds on this one: reached by name, not imported.
-    found = documents.versions().select_related("training_run__dataset", "training_run__base_version__category")
-    return found.defer(None).defer(*_LONG).filter(pk=version_id).first()
+    rows = documents.versions().select_related("training_run__dataset", "training_run__base_version__category")
+    return rows.defer(None).defer(*_LONG).filter(pk=version_id).first()
 
 
 def page_of(version: Any) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _defects(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "words": name,
-            "found": round(row["recall"] * row["n"]),
+            "detected": round(row["recall"] * row["n"]),
             "total": row["n"],
             "interval": _bounds(row.get("recall_interval"), True),
         }
@@ -177,12 +177,12 @@ def differences(one: Any, other: Any) -> dict[str, Any]:
     words = list(dict.fromkeys(name for of_one in figures for name in of_one))
     return {
         "metrics": [(name, [of_one.get(name) for of_one in figures]) for name in words],
-        "made": _different(_made(one), _made(other)),
+        "configuration": _different(_configuration(one), _configuration(other)),
         "same_data": one.dataset_snapshot == other.dataset_snapshot,
     }
 
 
-def _made(version: Any) -> dict[str, str]:
+def _configuration(version: Any) -> dict[str, str]:
     """How a version was made: where something was left to the training ("auto"), with what it decided."""
     decided = {
         name: version.preprocessing[name]["chosen"]

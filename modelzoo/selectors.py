@@ -22,40 +22,40 @@ _MAX_LISTED = 20  # names in a sentence
 def find_category(name: str) -> Category:
     """Raises `NotFound` naming those there are."""
     short = unicodedata.normalize("NFKC", name)  # a Mac may send letters and accents apart
-    found = None if "\0" in name else Category.objects.filter(name=short).first()
-    if found is None:
+    category = None if "\0" in name else Category.objects.filter(name=short).first()
+    if category is None:
         names = ", ".join(Category.objects.order_by("name").values_list("name", flat=True)[:20])
-        known = f"There are: {names}." if names else "There is none yet."
-        raise NotFound(f"There is no category named {name[:100]!r}. {known}", code="category_not_found")
-    return found
+        hint = f"There are: {names}." if names else "There is none yet."
+        raise NotFound(f"There is no category named {name[:100]!r}. {hint}", code="category_not_found")
+    return category
 
 
-def find_version(*, wanted: str | int = "latest", category: str = "", algorithm: str = "") -> ModelVersion:
+def find_version(*, reference: str | int = "latest", category: str = "", algorithm: str = "") -> ModelVersion:
     """A version by id, or the latest of a category and algorithm: one that is not archived, else one that has served.
 
     Raises `NotFound` with what there is, `UserError` for a word that names no version or one of another category or
     algorithm, and `SeveralCategories` for the latest of no category where several have versions.
     """
     versions = ModelVersion.objects.select_related(*_WITH)
-    if str(wanted) != "latest":
-        if not str(wanted).isdecimal() or len(str(wanted)) > 18:
-            raise UserError(f"model_version must be an id or 'latest', not {str(wanted)[:50]!r}.", code="invalid")
-        found = versions.filter(pk=int(wanted)).first()
-        if found is None:
-            raise NotFound(f"There is no model version {wanted}.", code="model_version_not_found")
-        if category and found.category.name != category:
+    if str(reference) != "latest":
+        if not str(reference).isdecimal() or len(str(reference)) > 18:
+            raise UserError(f"model_version must be an id or 'latest', not {str(reference)[:50]!r}.", code="invalid")
+        version = versions.filter(pk=int(reference)).first()
+        if version is None:
+            raise NotFound(f"There is no model version {reference}.", code="model_version_not_found")
+        if category and version.category.name != category:
             raise UserError(
-                f"Model version {wanted} is for {found.category.name}, not for {category}. Nothing was changed. Name "
-                "its own category, or none.",
+                f"Model version {reference} is for {version.category.name}, not for {category}. Nothing was changed. "
+                "Name its own category, or none.",
                 code="invalid",
             )
-        if algorithm and found.algorithm != algorithm:
+        if algorithm and version.algorithm != algorithm:
             raise UserError(
-                f"Model version {wanted} is a {found.algorithm}, not a {algorithm}. Nothing was changed. Name its own "
-                "algorithm, or none.",
+                f"Model version {reference} is a {version.algorithm}, not a {algorithm}. Nothing was changed. Name its "
+                "own algorithm, or none.",
                 code="invalid",
             )
-        return found
+        return version
     if category:
         versions = versions.filter(category__name=category)
     if algorithm:
@@ -76,9 +76,9 @@ def find_version(*, wanted: str | int = "latest", category: str = "", algorithm:
         what = " ".join(word for word in (algorithm, "model version") if word)
         where = f" for {category[:100]!r}" if category else ""
         names = list(Category.objects.order_by("name").values_list("name", flat=True)) if category else []
-        known = f" Categories are: {_listed(names)}." if names else ""
+        hint = f" Categories are: {_listed(names)}." if names else ""
         raise NotFound(
-            f"There is no {what}{where} yet.{known} Train one on the Training page or with manage.py train.",
+            f"There is no {what}{where} yet.{hint} Train one on the Training page or with manage.py train.",
             code="model_version_not_found",
         )
     return latest
@@ -92,8 +92,8 @@ def newest_of_each_algorithm() -> list[ModelVersion]:
 
 def input_rules(category_id: int) -> InputRules:
     """What is checked of a picture before it is judged as one of a category."""
-    found = InputCheckSettings.objects.filter(category_id=category_id).first()
-    return found.rules if found else InputRules()
+    row = InputCheckSettings.objects.filter(category_id=category_id).first()
+    return row.rules if row else InputRules()
 
 
 def threshold_in_force(version_id: int) -> Threshold:
@@ -138,8 +138,8 @@ def threshold_by_rule(
     except DetectorError as error:
         raise UserError(f"{error} The active threshold does not change.", code="invalid_parameters") from error
     above = sum(score > value for score in scores)
-    found = {"scores": "held-out good images", "n": len(scores), "above": above, "quantile": 1 - above / len(scores)}
-    return value, found
+    evidence = {"scores": "held-out good images", "n": len(scores), "above": above, "quantile": 1 - above / len(scores)}
+    return value, evidence
 
 
 def active_deployments() -> list[Deployment]:
@@ -160,22 +160,22 @@ def deployment_in_force(category: str = "") -> Deployment:
     active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("category", *_VERSION)
     active = active.defer(*ModelVersion.long_columns("model_version"))
     if category:
-        found = active.filter(category__name=category).first()
-        if found is None:
+        deployment = active.filter(category__name=category).first()
+        if deployment is None:
             raise _no_model_for(category)
-        return found
+        return deployment
     deployments = list(active.order_by("category__name"))
     if not deployments:
         raise NoModelLoaded("No model is loaded. Load one with POST /api/load_model, then send the image again.")
-    meant = without_category(deployments)
-    if meant is None:
+    deployment = without_category(deployments)
+    if deployment is None:
         names = [deployment.category.name for deployment in deployments]
         raise SeveralCategories(
             f"Several categories are in production ({_listed(names)}), and the request names none. Nothing was "
             "judged. Name the category, or set a default category (Models page, manage.py set_default_category).",
             categories=names,
         )
-    return meant
+    return deployment
 
 
 def without_category(deployments: Sequence[Deployment]) -> Deployment | None:

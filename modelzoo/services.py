@@ -71,12 +71,12 @@ def set_input_checks(*, category: Category, rules: InputRules, reason: str, acto
     for check in CHECKS:
         if getattr(rules, check) not in ACTIONS:
             raise UserError(f"{check} must be one of {', '.join(ACTIONS)}. Nothing was changed.", code="invalid")
-    for name, (least, most) in TOLERANCES.items():
+    for name, (low, high) in TOLERANCES.items():
         value = getattr(rules, name)
-        if not (math.isfinite(value) and least <= value <= most):
-            raise UserError(f"{name} lies between {least:g} and {most:g}. Nothing was changed.", code="invalid")
+        if not (math.isfinite(value) and low <= value <= high):
+            raise UserError(f"{name} lies between {low:g} and {high:g}. Nothing was changed.", code="invalid")
     before = input_rules(category.pk)
-    made = InputCheckSettings.objects.create(
+    row = InputCheckSettings.objects.create(
         category=category, reason=reason[:500], author_id=actor_id(actor), **asdict(rules)
     )
     audit(
@@ -86,7 +86,7 @@ def set_input_checks(*, category: Category, rules: InputRules, reason: str, acto
         before=asdict(before),
         after=asdict(rules) | {"category": category.name, "reason": reason[:500]},
     )
-    return made
+    return row
 
 
 @transaction.atomic
@@ -156,8 +156,8 @@ def decide_threshold(
         if isinstance(parameters[name], bool) or not isinstance(parameters[name], int | float):
             raise UserError(f"The parameter {name} must be a number. Nothing was changed.", code="invalid_parameters")
     if value is None:
-        value, found = threshold_by_rule(version=version, method=method, parameters=parameters)
-        evidence = evidence | found
+        value, rule_evidence = threshold_by_rule(version=version, method=method, parameters=parameters)
+        evidence = evidence | rule_evidence
     return set_threshold(
         version=version,
         value=value,
@@ -224,14 +224,14 @@ def _locked(category_id: int) -> Category:
     return Category.objects.select_for_update(no_key=True).get(pk=category_id)
 
 
-def required_reason(given: str, what: str) -> str:
+def required_reason(reason: str, what: str) -> str:
     """What is kept of a reason. Raises `UserError` where there is none."""
-    if not given.strip():
+    if not reason.strip():
         raise UserError(
             f"{what} needs a reason. Nothing was changed. Enter one: it is kept in the audit log.",
             code="reason_missing",
         )
-    return given.strip()
+    return reason.strip()
 
 
 @transaction.atomic
@@ -408,7 +408,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     `superseded`. `choice`: the precision that the worker runs it in and why, see
     `modelzoo.detectors.engines.selection.Scorer`.
     """
-    chosen = dict(choice or {})
+    choice = dict(choice or {})
     _locked(deployment.category_id)
     before = Deployment.objects.filter(category_id=deployment.category_id, status=Deployment.Status.ACTIVE).first()
     if before and before.pk > deployment.pk:
@@ -426,8 +426,8 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     claimed = Deployment.objects.filter(pk=deployment.pk, status=Deployment.Status.LOADING).update(
         status=Deployment.Status.ACTIVE,
         device=device,
-        precision_chosen=chosen.get("precision", ""),
-        choice=chosen,
+        precision_chosen=choice.get("precision", ""),
+        choice=choice,
         worker=worker,
         activated_at=now,
     )
@@ -446,7 +446,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
             "reason": deployment.reason,
             "device": device,
             "worker": worker,
-            "choice": chosen,
+            "choice": choice,
         },
     )
     return True

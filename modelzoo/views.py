@@ -36,19 +36,19 @@ def models(request: HttpRequest) -> HttpResponse:
 
 
 def _models_page(request: HttpRequest, *, failed: UserError | None = None) -> HttpResponse:
-    asked = {"category": request.GET.get("category", ""), "stage": request.GET.get("stage", "")}
+    filters = {"category": request.GET.get("category", ""), "stage": request.GET.get("stage", "")}
     categories = pages.categories()
-    if asked["category"] and asked["category"] not in {category.name for category in categories}:
+    if filters["category"] and filters["category"] not in {category.name for category in categories}:
         raise Http404("There is no such category.")
-    if asked["stage"] and asked["stage"] not in ModelVersion.Stage.values:
+    if filters["stage"] and filters["stage"] not in ModelVersion.Stage.values:
         raise Http404("There is no such stage.")
     try:
-        page = read_page(pages.versions(**asked), request, ordering=("category__name", "-id"))
+        page = read_page(pages.versions(**filters), request, ordering=("category__name", "-id"))
     except UserError as error:
         raise Http404(error.detail) from error
     context: dict[str, Any] = {
         "page": page,
-        "asked": asked,
+        "filters": filters,
         "categories": categories,
         "stages": ModelVersion.Stage.choices,
         "in_force": [category for category in categories if category.in_force],
@@ -69,12 +69,12 @@ def set_default(request: HttpRequest) -> HttpResponse:
         services.set_default_category(category=category, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _models_page(request, failed=error)
-    told = (
+    message = (
         f"{name} is the default category."
         if name
         else ("There is no default category: images must name their category.")
     )
-    messages.success(request, told)
+    messages.success(request, message)
     return redirect("models")
 
 
@@ -115,10 +115,10 @@ def _input_checks(
 ) -> HttpResponse:
     """`rules`: those that were sent, where they could be read; `failed`: why they were refused."""
     category = _category_or_404(name)
-    shown = rules or input_rules(category.pk)
+    rules = rules or input_rules(category.pk)
     context = {
         "category": category,
-        "checks": [_check_of(check, shown) for check in CHECKS],
+        "checks": [_check_of(check, rules) for check in CHECKS],
         "actions": InputCheckSettings.Action.choices,
         "last": InputCheckSettings.objects.select_related("author").filter(category=category).first(),
         "failed": failed,
@@ -148,7 +148,7 @@ def _category_or_404(name: str) -> Category:
 
 def _check_of(check: str, rules: InputRules) -> dict[str, Any]:
     label, sentence, tolerance, tolerance_label = _CHECKS[check]
-    least, most = TOLERANCES.get(tolerance, (None, None))
+    low, high = TOLERANCES.get(tolerance, (None, None))
     return {
         "name": check,
         "label": label,
@@ -157,8 +157,8 @@ def _check_of(check: str, rules: InputRules) -> dict[str, Any]:
         "tolerance": tolerance,
         "tolerance_label": tolerance_label,
         "value": f"{getattr(rules, tolerance):g}" if tolerance else "",
-        "least": least,
-        "most": most,
+        "min": low,
+        "max": high,
     }
 
 
@@ -227,11 +227,11 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
     """Load a version and put it in production; answered once a worker holds it, or could not."""
     version = version_or_404(version_id)
     try:
-        asked = services.request_promotion(version=version, reason=reason_of(request), actor=request.user)
-        made = await_deployment(deployment=asked)
+        deployment = services.request_promotion(version=version, reason=reason_of(request), actor=request.user)
+        deployment = await_deployment(deployment=deployment)
     except UserError as error:
         return model_page(request, version_id, failed=error)
-    return _done(request, made)
+    return _in_production(request, deployment)
 
 
 @require_POST
@@ -240,17 +240,18 @@ def roll_back(request: HttpRequest, version_id: int) -> HttpResponse:
     """Load the version that served before this one."""
     version = version_or_404(version_id)
     try:
-        asked = services.request_rollback(category=version.category, reason=reason_of(request), actor=request.user)
-        made = await_deployment(deployment=asked)
+        deployment = services.request_rollback(category=version.category, reason=reason_of(request), actor=request.user)
+        deployment = await_deployment(deployment=deployment)
     except UserError as error:
         return model_page(request, version_id, failed=error)
-    return _done(request, made)
+    return _in_production(request, deployment)
 
 
-def _done(request: HttpRequest, made: Deployment) -> HttpResponse:
+def _in_production(request: HttpRequest, deployment: Deployment) -> HttpResponse:
+    precision = deployment.precision_chosen or deployment.precision
     messages.success(
         request,
-        f"{made.model_version} is in production, on {made.device} in {made.precision_chosen or made.precision}: it "
-        "judges from the next image on.",
+        f"{deployment.model_version} is in production, on {deployment.device} in {precision}: it judges from the next "
+        "image on.",
     )
-    return redirect(reverse("model", args=[made.model_version_id]))
+    return redirect(reverse("model", args=[deployment.model_version_id]))

@@ -89,12 +89,12 @@ class _Watch:
             return False
         self._looked_at = now
         try:
-            held, cancelled = services.is_held(claim=self._claim), services.is_cancelled(claim=self._claim)
+            alive, cancelled = services.has_live_claim(claim=self._claim), services.is_cancelled(claim=self._claim)
         except UNAVAILABLE as error:  # nobody can renew a lease, nor see that one was
             log.warning("Training run %s cannot be looked at: %s", self._claim.pk, error)
             drop_broken_connection()
             return False
-        self._silent_since = 0.0 if held else self._silent_since or now
+        self._silent_since = 0.0 if alive else self._silent_since or now
         self._cancelled_since = (self._cancelled_since or now) if cancelled else 0.0
         # Each step hears of a cancellation; before its first sign of life a process has much to load.
         return any(since and now - since > _HUNG_SECONDS for since in (self._silent_since, self._cancelled_since))

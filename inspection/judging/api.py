@@ -58,7 +58,7 @@ class LoadModelView(ApiView):
     def post(self, request: Request) -> Response:
         fields = parsed(serializers.LoadModelInput, request.data)
         version = find_version(
-            wanted=fields["model_version"], category=fields["category"], algorithm=fields["algorithm"]
+            reference=fields["model_version"], category=fields["category"], algorithm=fields["algorithm"]
         )
         deployment = request_deployment(
             version=version,

@@ -43,8 +43,8 @@ class DeploymentsView(ApiView):
         operation_id="deployments",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(serializers.DeploymentListInput, request)
-        return page_response(documents.deployments(**given), request, documents.deployment_record)
+        filters = parsed_query(serializers.DeploymentListInput, request)
+        return page_response(documents.deployments(**filters), request, documents.deployment_record)
 
     @extend_schema(
         request=serializers.DeploymentInput,
@@ -60,11 +60,11 @@ class DeploymentsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Load a version and put it in force, as `load_model` does."""
-        given = parsed(serializers.DeploymentInput, request.data)
-        version = find_version(wanted=given.pop("model_version"))
-        asked = services.request_deployment(version=version, actor=request.user, **given)
-        made = await_deployment(deployment=asked)
-        return Response(_record(made), status=201, headers={"Location": f"/api/deployments/{made.pk}"})
+        fields = parsed(serializers.DeploymentInput, request.data)
+        version = find_version(reference=fields.pop("model_version"))
+        deployment = services.request_deployment(version=version, actor=request.user, **fields)
+        deployment = await_deployment(deployment=deployment)
+        return Response(_record(deployment), status=201, headers={"Location": f"/api/deployments/{deployment.pk}"})
 
 
 class DeploymentView(ApiView):
@@ -95,9 +95,11 @@ class PromotionView(ApiView):
         examples=[OpenApiExample("a reason", value={"reason": "catches the bent pins of lot 4711"}, request_only=True)],
     )
     def post(self, request: Request, version_id: str) -> Response:
-        given = parsed(serializers.PromotionInput, request.data)
-        asked = services.request_promotion(version=find_version(wanted=version_id), actor=request.user, **given)
-        return Response(_record(await_deployment(deployment=asked)))
+        fields = parsed(serializers.PromotionInput, request.data)
+        deployment = services.request_promotion(
+            version=find_version(reference=version_id), actor=request.user, **fields
+        )
+        return Response(_record(await_deployment(deployment=deployment)))
 
 
 class RollbackView(ApiView):
@@ -114,6 +116,8 @@ class RollbackView(ApiView):
         examples=[OpenApiExample("a reason", value={"reason": "rejects half of lot 4712"}, request_only=True)],
     )
     def post(self, request: Request, name: str) -> Response:
-        given = parsed(serializers.ReasonInput, request.data)
-        asked = services.request_rollback(category=find_category(name), reason=given["reason"], actor=request.user)
-        return Response(_record(await_deployment(deployment=asked)))
+        fields = parsed(serializers.ReasonInput, request.data)
+        deployment = services.request_rollback(
+            category=find_category(name), reason=fields["reason"], actor=request.user
+        )
+        return Response(_record(await_deployment(deployment=deployment)))

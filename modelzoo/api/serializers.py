@@ -208,10 +208,10 @@ class DeploymentInput(HowInput):
         required=False, default="", max_length=500, help_text="goes with a threshold"
     )
 
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if (given["threshold"] is None) != (given["threshold_reason"] == ""):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs["threshold"] is None) != (attrs["threshold_reason"] == ""):
             raise serializers.ValidationError({"threshold_reason": "A threshold and its reason go together."})
-        return given
+        return attrs
 
 
 class PromotionInput(HowInput):

@@ -66,9 +66,9 @@ class DefaultCategoryView(ApiView):
         ],
     )
     def put(self, request: Request) -> Response:
-        given = parsed(serializers.DefaultCategoryInput, request.data)
-        category = find_category(given["category"]) if given["category"] is not None else None
-        services.set_default_category(category=category, reason=given["reason"], actor=request.user)
+        fields = parsed(serializers.DefaultCategoryInput, request.data)
+        category = find_category(fields["category"]) if fields["category"] is not None else None
+        services.set_default_category(category=category, reason=fields["reason"], actor=request.user)
         return Response(documents.default_category_document())
 
 
@@ -100,9 +100,9 @@ class InputChecksView(ApiView):
         ],
     )
     def put(self, request: Request, name: str) -> Response:
-        given = parsed(serializers.InputChecksInput, request.data)
-        category, reason = find_category(name), given.pop("reason")
-        rules = replace(input_rules(category.pk), **given)
+        fields = parsed(serializers.InputChecksInput, request.data)
+        category, reason = find_category(name), fields.pop("reason")
+        rules = replace(input_rules(category.pk), **fields)
         services.set_input_checks(category=category, rules=rules, reason=reason, actor=request.user)
         return Response(documents.input_check_document(category))
 
@@ -119,8 +119,8 @@ class ModelVersionsView(ApiView):
         operation_id="model_versions",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(serializers.VersionListInput, request)
-        return page_response(documents.versions(**given), request, documents.version_document)
+        filters = parsed_query(serializers.VersionListInput, request)
+        return page_response(documents.versions(**filters), request, documents.version_document)
 
 
 class ModelVersionView(ApiView):
@@ -163,7 +163,7 @@ class ArtifactView(ApiView):
         operation_id="model_version_artifact",
     )
     def get(self, request: Request, version_id: str) -> HttpResponseBase:
-        version = find_version(wanted=version_id)
+        version = find_version(reference=version_id)
 
         def send() -> HttpResponseBase:
             files = artifact_zip.artifact_files(version)  # before the first byte, so that a refusal can be told
@@ -191,9 +191,9 @@ class ArchiveView(ApiView):
         examples=[OpenApiExample("a reason", value={"reason": "rejects every tenth good part"}, request_only=True)],
     )
     def post(self, request: Request, version_id: str) -> Response:
-        given = parsed(serializers.ReasonInput, request.data)
-        version = find_version(wanted=version_id)
-        services.archive_version(version=version, reason=given["reason"], actor=request.user)
+        fields = parsed(serializers.ReasonInput, request.data)
+        version = find_version(reference=version_id)
+        services.archive_version(version=version, reason=fields["reason"], actor=request.user)
         return Response(documents.full_version_document(version.pk))
 
 
@@ -210,8 +210,8 @@ class ThresholdsView(ApiView):
         operation_id="thresholds",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(serializers.ThresholdListInput, request)
-        return page_response(documents.thresholds(**given), request, documents.threshold_document)
+        filters = parsed_query(serializers.ThresholdListInput, request)
+        return page_response(documents.thresholds(**filters), request, documents.threshold_document)
 
     @extend_schema(
         request=serializers.ThresholdInput,
@@ -234,13 +234,13 @@ class ThresholdsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(serializers.ThresholdInput, request.data)
-        version = find_version(wanted=given.pop("model_version"))
-        made = services.decide_threshold(version=version, actor=request.user, **given)
+        fields = parsed(serializers.ThresholdInput, request.data)
+        version = find_version(reference=fields.pop("model_version"))
+        threshold = services.decide_threshold(version=version, actor=request.user, **fields)
         return Response(
-            documents.threshold_document(documents.find_threshold(made.pk)),
+            documents.threshold_document(documents.find_threshold(threshold.pk)),
             status=201,
-            headers={"Location": f"/api/thresholds/{made.pk}"},
+            headers={"Location": f"/api/thresholds/{threshold.pk}"},
         )
 
 

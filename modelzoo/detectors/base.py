@@ -82,8 +82,8 @@ class ReferenceImageCollector:
 
     def __init__(self, source: ImageSource) -> None:
         self.source = source
-        wanted = np.linspace(0, len(source) - 1, MAX_REFERENCE_IMAGES).round().astype(int).tolist()
-        self._images: dict[int, torch.Tensor | None] = dict.fromkeys(wanted)
+        indices = np.linspace(0, len(source) - 1, MAX_REFERENCE_IMAGES).round().astype(int).tolist()
+        self._images: dict[int, torch.Tensor | None] = dict.fromkeys(indices)
 
     def __len__(self) -> int:
         return len(self.source)

@@ -67,10 +67,10 @@ class DetectorConfig:
     @classmethod
     def from_options(cls, algorithm: str, options: Mapping[str, Any]) -> Self:
         """Build the configuration of `algorithm`; an option it does not have is an error, never ignored."""
-        known = cls.names()
+        names = cls.names()
         for name in options:
-            if name not in known:
-                raise DetectorError(f"{algorithm} has no option {name!r}; it has {', '.join(sorted(known))}.")
+            if name not in names:
+                raise DetectorError(f"{algorithm} has no option {name!r}; it has {', '.join(sorted(names))}.")
         return cls(**options)
 
     @classmethod
@@ -98,8 +98,8 @@ def _converted(name: str, value: Any, hint: Any) -> Any:
             return value
     elif _is_number(value) and abs(value) < _MAX_VALUE and hint(value) == value:
         return hint(value)
-    wanted = getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
-    raise DetectorError(f"{name}={value!r} is not valid: expected {wanted}.")
+    type_name = getattr(hint, "__name__", str(hint)) if get_origin(hint) is None else str(hint)
+    raise DetectorError(f"{name}={value!r} is not valid: expected {type_name}.")
 
 
 def _is_number(value: Any) -> bool:

@@ -103,10 +103,10 @@ class PatchDetector(Detector):
         self, source: ImageSource, size: int, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """Of each batch: how many images there have been with it, and its features, float32 [B,C,h,w]."""
-        seen = 0
+        n_images = 0
         for batch in source.batches(size, indices):
-            seen += len(batch)
-            yield seen, self._features(batch.to(self.device))
+            n_images += len(batch)
+            yield n_images, self._features(batch.to(self.device))
 
     def _smooth(self, distances: torch.Tensor) -> torch.Tensor:
         """float32 [B,P] to smoothed maps [B,H,W]."""

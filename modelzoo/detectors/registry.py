@@ -92,8 +92,8 @@ def find(name: str) -> Algorithm:
 def detector_class(algorithm: str) -> type[Detector]:
     """The class of an algorithm, which loads torch; a DetectorError when there is none."""
     module, name = find(algorithm).path
-    found: type[Detector] = getattr(import_module(module), name)
-    return found
+    detector_type: type[Detector] = getattr(import_module(module), name)
+    return detector_type
 
 
 def options_for(algorithm: str) -> set[str]:

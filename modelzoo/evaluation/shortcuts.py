@@ -150,19 +150,19 @@ def matched_auroc(scores: np.ndarray, defective: np.ndarray, statistic: np.ndarr
     order = np.argsort(good)
     good, good_scores, bad_scores = good[order], scores[~defective][order], scores[defective]
     first, last = np.searchsorted(good, bad - caliper), np.searchsorted(good, bad + caliper, side="right")
-    used = np.zeros(len(good), dtype=bool)
+    has_counterpart = np.zeros(len(good), dtype=bool)
     placements = []
     for score, start, stop in zip(bad_scores, first, last, strict=True):
         if start < stop:
             alike = good_scores[start:stop]
             placements.append(((alike < score).sum() + (alike == score).sum() / 2) / len(alike))
-            used[start:stop] = True
-    enough = min(len(placements), int(used.sum())) >= MIN_MATCHED
+            has_counterpart[start:stop] = True
+    enough = min(len(placements), int(has_counterpart.sum())) >= MIN_MATCHED
     return {
         "auroc": float(np.mean(placements)) if enough else None,
         "reason": "" if enough else "too few good parts and defects are alike in it",
         "pairs": int((last - first).sum()),
         "n_defective": len(placements),
-        "n_good": int(used.sum()),
+        "n_good": int(has_counterpart.sum()),
         "caliper": caliper,
     }

@@ -16,8 +16,8 @@ def add_runtime_options(parser: ArgumentParser, *, runtime: str = "", precision:
         ("runtime", Deployment.Runtime.values, runtime),
         ("precision", Deployment.Precision.values, precision),
     ):
-        shown = default or name.upper()
-        parser.add_argument(f"--{name}", choices=choices, default=default, help=f"(default {shown})")
+        default_name = default or name.upper()
+        parser.add_argument(f"--{name}", choices=choices, default=default, help=f"(default {default_name})")
 
 
 def runtime_options(options: Mapping[str, Any]) -> dict[str, str]:

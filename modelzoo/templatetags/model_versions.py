@@ -20,6 +20,6 @@ def preprocessing_steps(version: ModelVersion) -> list[dict[str, str]]:
     steps = []
     for key, (name, words) in _STEPS.items():
         if decided := version.preprocessing.get(key):
-            chosen = decided["chosen"]
-            steps.append({"name": name, "chosen": words.get(chosen, chosen), "because": decided["because"]})
+            value = decided["chosen"]
+            steps.append({"name": name, "chosen": words.get(value, value), "because": decided["because"]})
     return steps

@@ -32,7 +32,7 @@ from training.models import Dataset, TrainingRun
 from training.runs import services
 from training.runs.estimates import remaining_time
 from training.runs.forms import BASIC, RunForm
-from training.runs.options import frozen_options, threshold_rule
+from training.runs.options import complete_options, threshold_rule
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -73,7 +73,7 @@ def request_run(dataset: Dataset, user: User | None = None, algorithm: str = "pa
     return services.request_run(
         dataset=dataset,
         algorithm=algorithm,
-        options=frozen_options(algorithm=algorithm, given={}, seed=3),
+        options=complete_options(algorithm=algorithm, values={}, seed=3),
         calibration=threshold_rule(false_reject_rate=0.02),
         seed=3,
         actor=user,
@@ -295,7 +295,7 @@ def test_untouched_the_form_starts_a_run_with_the_usual_options(
     response = signed_in.post("/training/new/", posted(dataset=dataset.pk, algorithm=algorithm))
     run = TrainingRun.objects.get()
     assert response["Location"] == f"/training/{run.pk}/"
-    usual = frozen_options(algorithm=algorithm, given={}, seed=0)
+    usual = complete_options(algorithm=algorithm, values={}, seed=0)
     assert {name: run.options[name] for name in usual} == usual
     assert run.calibration == threshold_rule()
     assert run.seed == 0

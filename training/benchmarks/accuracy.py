@@ -61,12 +61,12 @@ def _run(
     detector = contestant.detector(seed=seed, defaults=defaults)
     began = time.monotonic()
     detector.fit(source_of(images_of(dataset, DatasetImage.Split.TRAIN), detector))
-    fitted = time.monotonic() - began
+    fit_seconds = time.monotonic() - began
     threshold = percentile_threshold(np.asarray(detector.held_out_scores), settings.THRESHOLD_PERCENTILE)
     metrics = evaluate_images(detector, tests, threshold, progress=lambda fraction, sentence: None)
     return {
         "seed": seed,
-        "fit_seconds": round(fitted, 1),
+        "fit_seconds": round(fit_seconds, 1),
         "backbone": detector.backbone_info,
         "illumination": detector.preprocessing.decisions.get("illumination", {}).get("chosen", "none"),
         "align": detector.preprocessing.decisions.get("align", {}).get("chosen", "none"),
@@ -99,8 +99,8 @@ def _row(dataset: Dataset, contestant: Contestant, runs: list[dict[str, Any]]) -
 
 def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
     """Median, least and greatest over the seeds; None where a figure is not defined."""
-    known = [value for value in values if value is not None]
-    return {"median": statistics.median(known), "least": min(known), "most": max(known)} if known else None
+    numbers = [value for value in values if value is not None]
+    return {"median": statistics.median(numbers), "least": min(numbers), "most": max(numbers)} if numbers else None
 
 
 def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -78,7 +78,7 @@ def measure(
 def _scores(detector: Detector, images: list[DatasetImage]) -> np.ndarray:
     """A part that cannot be compared is rejected, whatever the threshold."""
     largest = np.finfo(np.float64).max
-    return np.array([largest if judged.score is None else judged.score for judged in judge(detector, images)])
+    return np.array([largest if row.score is None else row.score for row in judge(detector, images)])
 
 
 def as_text(document: Mapping[str, Any]) -> str:

@@ -93,11 +93,11 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
 
     def measure(files: list[str]) -> dict[str, Any]:
         began = time.perf_counter()
-        made = Contestant.parse(detector).detector(seed=0, defaults={"backbone": backbone})
+        model = Contestant.parse(detector).detector(seed=0, defaults={"backbone": backbone})
         paths = [Path(file) for file in files]
-        made.fit(FileImageSource(paths, made.preprocessing, open_image=lambda path: open_rgb(path, limits)))
+        model.fit(FileImageSource(paths, model.preprocessing, open_image=lambda path: open_rgb(path, limits)))
         with tempfile.TemporaryDirectory() as folder:
-            info = artifacts.save(made, Path(folder) / "model", {})
+            info = artifacts.save(model, Path(folder) / "model", {})
         seconds = time.perf_counter() - began
         return {"seconds": round(seconds, 2), "peak_mb": peak_mb(), "artifact_mb": round(info.size_bytes / 1e6, 1)}
 
@@ -115,11 +115,11 @@ def main() -> None:
     of_fit = whats.add_parser("fit")
     for name in ("detector", "backbone"):
         of_fit.add_argument(f"--{name}", required=True)
-    given = vars(parser.parse_args())
+    arguments = vars(parser.parse_args())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
     django.setup()
     sides: dict[str, Callable[..., tuple[dict[str, Any], Answers]]] = {"model": model, "plain": plain, "fit": fit}
-    serve(partial(sides[given.pop("what")], **given))
+    serve(partial(sides[arguments.pop("what")], **arguments))
 
 
 if __name__ == "__main__":

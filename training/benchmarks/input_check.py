@@ -85,13 +85,13 @@ def measure(folders: Iterable[Path]) -> None:
     for category in categories:
         began = time.monotonic()
         profiled = ProfiledCategory(category, limits)
-        fitted = time.monotonic() - began
+        fit_seconds = time.monotonic() - began
         groups: dict[str, Outcome] = {}
         for name, images in tests.items():
             for is_defective, image in images:
                 group = ("defective" if is_defective else "good") if name == category.name else name
-                likeness, found = profiled.findings(image)
-                groups.setdefault(group, Outcome()).add(bool(likeness), bool(found))
+                likeness, findings = profiled.findings(image)
+                groups.setdefault(group, Outcome()).add(bool(likeness), bool(findings))
         others = [outcome for group, outcome in groups.items() if group not in ("good", "defective")]
         total = Outcome(*(sum(getattr(other, key) for other in others) for key in ("n", "unlike", "refused")))
         worst = min(
@@ -103,7 +103,7 @@ def measure(folders: Iterable[Path]) -> None:
         print(  # noqa: T201
             f"{category.name:16} {len(profiled.profile.sizes):4} images, limit {limit.value or np.nan:.2f} "
             f"{groups.get('good', Outcome())}   {groups.get('defective', Outcome())}   {total}  "
-            f"{worst[1]} {worst[0]:.1%}  ({fitted:.1f} s)",
+            f"{worst[1]} {worst[0]:.1%}  ({fit_seconds:.1f} s)",
             flush=True,
         )
 

@@ -58,11 +58,11 @@ class Side:
             self._process.stdin.close()
         self._process.wait()
 
-    def ask(self, measure: str, **given: Any) -> dict[str, Any]:
+    def ask(self, measure: str, **arguments: Any) -> dict[str, Any]:
         """One measurement. Raises `SideFailed` when the process is gone."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"measure": measure, **given}) + "\n")
+            self._process.stdin.write(json.dumps({"measure": measure, **arguments}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
             raise SideFailed(f"It ended before it was requested {measure}.") from error

@@ -126,10 +126,10 @@ def _speed_text(document: dict[str, Any]) -> str:
     return speed.as_text(document)
 
 
-def _versions(wanted: list[str]) -> list[ModelVersion]:
+def _versions(references: list[str]) -> list[ModelVersion]:
     """Those that were named, or the newest of each algorithm."""
-    if wanted:
-        return [find_version(wanted=one) for one in wanted]
+    if references:
+        return [find_version(reference=one) for one in references]
     newest = newest_of_each_algorithm()
     if not newest:
         raise UserError("There is no model version yet. Train one with manage.py train.")

@@ -30,9 +30,9 @@ class Contestant:
     @classmethod
     def parse(cls, text: str) -> Contestant:
         """Raises `UserError` for what is not of that form, or is no detector or option."""
-        algorithm, _, rest = text.partition(":")
+        algorithm, _, options_text = text.partition(":")
         options: dict[str, Any] = {}
-        for pair in filter(None, rest.split(",")):
+        for pair in filter(None, options_text.split(",")):
             name, equals, value = pair.partition("=")
             if not equals:
                 raise UserError(f"{pair!r} in {text!r} is not of the form name=value.")
@@ -44,9 +44,9 @@ class Contestant:
     def detector(self, *, seed: int, defaults: Mapping[str, Any]) -> Detector:
         """Unfitted; `defaults` apply where the detector has such an option."""
         try:
-            known = registry.options_for(self.algorithm)
-            chosen = {name: value for name, value in defaults.items() if name in known} | dict(self.options)
-            return registry.create(self.algorithm, **(chosen | {"seed": seed}))
+            names = registry.options_for(self.algorithm)
+            options = {name: value for name, value in defaults.items() if name in names} | dict(self.options)
+            return registry.create(self.algorithm, **(options | {"seed": seed}))
         except DetectorError as error:
             raise UserError(str(error)) from error
 

@@ -34,11 +34,11 @@ class _Entry:
     version: ModelVersion
     side: Side
     tests: list[DatasetImage]
-    found: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    times: dict[tuple[str, int], list[float]] = field(default_factory=dict)
 
     def add(self, what: str, batch: int, answer: dict[str, Any]) -> None:
         """Note milliseconds per image."""
-        self.found.setdefault((what, batch), []).append(answer["ms"])
+        self.times.setdefault((what, batch), []).append(answer["ms"])
 
 
 def measure(
@@ -129,7 +129,7 @@ def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[di
     peak = entry.side.ask("peak")["mb"]
     rows = []
     for batch in BATCHES:
-        whole = _median(entry.found["bytes", batch])
+        whole = _median(entry.times["bytes", batch])
         rows.append(
             {
                 "detector": entry.version.algorithm,
@@ -138,7 +138,7 @@ def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[di
                 "precision": hello["precision"],
                 "input_size": hello["input_size"],
                 "batch": batch,
-                "model_ms": _median(entry.found["model", batch]),
+                "model_ms": _median(entry.times["model", batch]),
                 "bytes_to_verdict_ms": whole,
                 "images_per_second": round(1000 / whole, 2),
                 "peak_mb": peak,

@@ -39,8 +39,8 @@ class DatasetsView(ApiView):
         operation_id="datasets",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(serializers.DatasetListInput, request)
-        return page_response(documents.datasets(**given), request, documents.dataset_document)
+        filters = parsed_query(serializers.DatasetListInput, request)
+        return page_response(documents.datasets(**filters), request, documents.dataset_document)
 
     @extend_schema(
         request={"multipart/form-data": serializers.DatasetUploadInput},
@@ -54,10 +54,10 @@ class DatasetsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """One data set for each category in the archive; 200 where all of them had been imported before."""
-        given = parsed(serializers.DatasetUploadInput, request.data)
-        labels = LabelNames(tuple(given["good"]), tuple(given["defect"]))
-        imported = import_upload(given["archive"], name=given["name"], actor=request.user, labels=labels)
-        found = [
+        fields = parsed(serializers.DatasetUploadInput, request.data)
+        labels = LabelNames(tuple(fields["good"]), tuple(fields["defect"]))
+        imported = import_upload(fields["archive"], name=fields["name"], actor=request.user, labels=labels)
+        results = [
             {
                 **documents.full_dataset_document(selectors.dataset_with_counts(item.dataset.pk)),
                 "created": item.created,
@@ -65,7 +65,7 @@ class DatasetsView(ApiView):
             for item in imported
         ]
         status = HTTPStatus.CREATED if any(item.created for item in imported) else HTTPStatus.OK
-        return Response(found, status=status, headers={"Location": f"/api/datasets/{imported[0].dataset.pk}"})
+        return Response(results, status=status, headers={"Location": f"/api/datasets/{imported[0].dataset.pk}"})
 
 
 class DatasetView(ApiView):
@@ -93,10 +93,10 @@ class DatasetImagesView(ApiView):
         operation_id="dataset_images",
     )
     def get(self, request: Request, dataset_id: str) -> Response:
-        given = parsed_query(serializers.ImageListInput, request)
+        filters = parsed_query(serializers.ImageListInput, request)
         dataset = selectors.dataset_with_counts(int(dataset_id))
-        found = documents.images(dataset, **given)
-        return page_response(found, request, documents.image_document, ordering=("path",))
+        images = documents.images(dataset, **filters)
+        return page_response(images, request, documents.image_document, ordering=("path",))
 
 
 class DatasetImageView(ApiView):

@@ -13,10 +13,10 @@ from training.models import Dataset, DatasetImage
 
 # ---------------------------------------------------------------- data sets
 def datasets(*, category: str = "", name: str = "") -> QuerySet[Dataset]:
-    found = with_counts(Dataset.objects.select_related("category", "created_by"))
+    rows = with_counts(Dataset.objects.select_related("category", "created_by"))
     if category:
-        found = found.filter(category__name=category)
-    return found.filter(name=name) if name else found
+        rows = rows.filter(category__name=category)
+    return rows.filter(name=name) if name else rows
 
 
 def dataset_document(dataset: Any) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def full_dataset_document(dataset: Any) -> dict[str, Any]:
 def images(
     dataset: Dataset, *, split: str = "", is_defective: bool | None = None, defect_type: str = ""
 ) -> QuerySet[DatasetImage]:
-    found = DatasetImage.objects.filter(dataset=dataset).select_related("asset", "mask")
+    rows = DatasetImage.objects.filter(dataset=dataset).select_related("asset", "mask")
     if split:
-        found = found.filter(split=split)
+        rows = rows.filter(split=split)
     if is_defective is not None:
-        found = found.filter(is_defective=is_defective)
-    return found.filter(defect_type=defect_type) if defect_type else found
+        rows = rows.filter(is_defective=is_defective)
+    return rows.filter(defect_type=defect_type) if defect_type else rows
 
 
 def image_document(image: DatasetImage) -> dict[str, Any]:

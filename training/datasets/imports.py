@@ -100,20 +100,20 @@ def _own_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def find_dataset(wanted: str) -> Dataset:
+def find_dataset(reference: str) -> Dataset:
     """The newest snapshot of that name; a path is imported first.
 
     Raises `UserError` when there is neither, or when a path has several categories.
     """
-    path = Path(wanted)
-    if not path.exists() and ("/" in wanted or path.suffix):
-        raise UserError(f"There is nothing at {wanted}.")
-    if not path.exists() or Dataset.objects.filter(name=wanted).exists():
-        return latest_dataset(wanted)
+    path = Path(reference)
+    if not path.exists() and ("/" in reference or path.suffix):
+        raise UserError(f"There is nothing at {reference}.")
+    if not path.exists() or Dataset.objects.filter(name=reference).exists():
+        return latest_dataset(reference)
     imported = import_path(path, actor=None)
     if len(imported) > 1:
         names = ", ".join(item.dataset.name for item in imported)
-        raise UserError(f"{wanted} has several categories ({names}). They are imported; name one of them.")
+        raise UserError(f"{reference} has several categories ({names}). They are imported; name one of them.")
     return imported[0].dataset
 
 
@@ -134,16 +134,16 @@ def _import_folder(
     left_out: SkippedFiles | None = None,
 ) -> list[ImportResult]:
     of_archive = left_out.sentences() if left_out else ()
-    found = [
+    scans = [
         replace(item, warnings=(*of_archive, *item.warnings))
         for item in scan(root, upload_limits(), progress=progress, labels=labels)
     ]
-    if name and len(found) > 1:
-        names = ", ".join(item.name for item in found)
-        raise UserError(f"A name fits one category; {source} has {len(found)}: {names}.", code="several_categories")
-    _check_apart([item.name for item in found])
+    if name and len(scans) > 1:
+        names = ", ".join(item.name for item in scans)
+        raise UserError(f"A name fits one category; {source} has {len(scans)}: {names}.", code="several_categories")
+    _check_apart([item.name for item in scans])
     imported = []
-    for item in found:
+    for item in scans:
         dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)
         imported.append(ImportResult(dataset, created, item))
     return imported
@@ -151,9 +151,9 @@ def _import_folder(
 
 def _check_apart(names: list[str]) -> None:
     """Raises `UserError` where two folders would become one data set."""
-    taken: dict[str, str] = {}
+    by_slug: dict[str, str] = {}
     for name in names:
-        other = taken.setdefault(slug_of(name), name)
+        other = by_slug.setdefault(slug_of(name), name)
         if other != name:
             raise UserError(
                 f"The folders {other!r} and {name!r} would both be called {slug_of(name)}. Nothing was imported. "

@@ -11,22 +11,22 @@ from django.db.models import Count, Q, QuerySet
 from common.errors import NotFound
 from training.models import Dataset, DatasetImage
 
-MAX_OFFERED = 200  # snapshots to choose from
+MAX_CHOICES = 200  # snapshots to choose from
 MAX_RELATED = 5
 
 
 # ---------------------------------------------------------------- data sets
 def snapshots(category: str = "") -> QuerySet[Dataset]:
     """Without counts: those of the rows that are shown come with `count`."""
-    found = Dataset.objects.select_related("category", "created_by")
-    return found.filter(category__name=category) if category else found
+    rows = Dataset.objects.select_related("category", "created_by")
+    return rows.filter(category__name=category) if category else rows
 
 
 def count(datasets: Iterable[Dataset]) -> list[Dataset]:
     """With `n_train`, `n_test`, `n_defective` and `n_masks`, counted for these alone."""
-    found = list(datasets)
-    counted = (
-        DatasetImage.objects.filter(dataset__in=found)
+    rows = list(datasets)
+    counts = (
+        DatasetImage.objects.filter(dataset__in=rows)
         .order_by()
         .values("dataset")
         .annotate(
@@ -36,24 +36,24 @@ def count(datasets: Iterable[Dataset]) -> list[Dataset]:
             n_masks=Count("mask"),
         )
     )
-    by_dataset: dict[int, Any] = {row["dataset"]: row for row in counted}
-    for dataset in found:
+    by_dataset: dict[int, Any] = {row["dataset"]: row for row in counts}
+    for dataset in rows:
         for name in ("n_train", "n_test", "n_defective", "n_masks"):
             setattr(dataset, name, by_dataset.get(dataset.pk, {}).get(name, 0))
-    return found
+    return rows
 
 
 def categories() -> list[str]:
     """Of the data sets that there are."""
-    named = Dataset.objects.order_by("category__name").values_list("category__name", flat=True)
-    return list(named.distinct()[:MAX_OFFERED])
+    names = Dataset.objects.order_by("category__name").values_list("category__name", flat=True)
+    return list(names.distinct()[:MAX_CHOICES])
 
 
 def find_dataset(dataset_id: int) -> Dataset:
-    found = snapshots().filter(pk=dataset_id).first()
-    if found is None:
+    dataset = snapshots().filter(pk=dataset_id).first()
+    if dataset is None:
         raise NotFound(f"There is no data set {dataset_id}.", code="dataset_not_found")
-    return found
+    return dataset
 
 
 @dataclass(frozen=True)
@@ -81,4 +81,4 @@ def composition(dataset: Dataset) -> list[Part]:
 
 def trainable() -> list[Dataset]:
     """What a run can be started on, the newest first."""
-    return list(snapshots()[:MAX_OFFERED])
+    return list(snapshots()[:MAX_CHOICES])

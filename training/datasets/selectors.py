@@ -17,37 +17,39 @@ def latest_dataset(name: str) -> Dataset:
 
     Raises `NotFound` naming those there are.
     """
-    found = Dataset.objects.select_related("category").filter(name__in=(name, short_name(name))).order_by("-id").first()
-    if found is None:
+    dataset = (
+        Dataset.objects.select_related("category").filter(name__in=(name, short_name(name))).order_by("-id").first()
+    )
+    if dataset is None:
         names = sorted(set(Dataset.objects.values_list("name", flat=True)))
-        known = f"There are: {', '.join(names[:20])}." if names else "No data set was imported yet."
+        hint = f"There are: {', '.join(names[:20])}." if names else "No data set was imported yet."
         raise NotFound(
-            f"There is no data set named {name[:100]!r}. {known} Import one with manage.py import_dataset PATH.",
+            f"There is no data set named {name[:100]!r}. {hint} Import one with manage.py import_dataset PATH.",
             code="dataset_not_found",
         )
-    return found
+    return dataset
 
 
-def wanted_dataset(wanted: str) -> Dataset:
+def resolve_dataset(reference: str) -> Dataset:
     """A data set by its name (then its newest snapshot) or its id. Raises `NotFound` naming those there are."""
-    found = Dataset.objects.select_related("category").filter(name=wanted).order_by("-id").first()
-    if found is None and wanted.isascii() and wanted.isdecimal() and len(wanted) <= _MAX_ID_DIGITS:
-        found = Dataset.objects.select_related("category").filter(pk=int(wanted)).first()
-    return found or latest_dataset(wanted)
+    dataset = Dataset.objects.select_related("category").filter(name=reference).order_by("-id").first()
+    if dataset is None and reference.isascii() and reference.isdecimal() and len(reference) <= _MAX_ID_DIGITS:
+        dataset = Dataset.objects.select_related("category").filter(pk=int(reference)).first()
+    return dataset or latest_dataset(reference)
 
 
 def dataset_with_counts(dataset_id: int) -> Dataset:
-    found = with_counts(Dataset.objects.select_related("category", "created_by")).filter(pk=dataset_id).first()
-    if found is None:
+    dataset = with_counts(Dataset.objects.select_related("category", "created_by")).filter(pk=dataset_id).first()
+    if dataset is None:
         raise NotFound(f"There is no data set {dataset_id}.", code="dataset_not_found")
-    return found
+    return dataset
 
 
 def find_image(image_id: int) -> DatasetImage:
-    found = DatasetImage.objects.select_related("asset", "mask").filter(pk=image_id).first()
-    if found is None:
+    image = DatasetImage.objects.select_related("asset", "mask").filter(pk=image_id).first()
+    if image is None:
         raise NotFound(f"There is no image {image_id} of a data set.", code="dataset_image_not_found")
-    return found
+    return image
 
 
 def with_counts(datasets: QuerySet[Dataset]) -> QuerySet[Dataset]:
@@ -66,19 +68,19 @@ def images_of(dataset: Dataset, split: str) -> list[DatasetImage]:
     )
 
 
-def learnt_by(version: ModelVersion) -> set[int]:
+def training_asset_ids(version: ModelVersion) -> set[int]:
     """Ids of the assets that a version was fitted on, those of the versions that it extends included.
 
     Empty for what was fitted on a data set that is not, or no longer, here.
     """
-    learnt: set[int] = set()
+    asset_ids: set[int] = set()
     step: ModelVersion | None = version
     while step is not None:
-        learnt |= set(
+        asset_ids |= set(
             DatasetImage.objects.filter(
                 dataset__name=step.dataset_name, dataset__snapshot=step.dataset_snapshot, split=DatasetImage.Split.TRAIN
             ).values_list("asset_id", flat=True)
         )
         run = TrainingRun.objects.select_related("base_version").filter(model_version=step).first()
         step = run.base_version if run else None
-    return learnt
+    return asset_ids

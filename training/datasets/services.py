@@ -36,9 +36,9 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
     require(actor, Right.TRAIN)
     slug = slug_of(name)
     services.check_category_name(name=slug, given_name=name)  # before the files are copied
-    found = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
-    if found:
-        return found, False
+    existing = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
+    if existing:
+        return existing, False
     files = {sha: path for entry in scan.entries for sha, path in _files_of(entry)}
     assets = {sha: _asset_of(path) for sha, path in files.items()}
     changed = [str(files[sha]) for sha, asset in assets.items() if asset.sha256 != sha]

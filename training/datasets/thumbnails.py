@@ -28,8 +28,8 @@ def outline(mask: Asset) -> bytes:
     # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
     marked = truth.resize(size.size, Image.Resampling.BOX).point(lambda value: 255 if value else 0)
     line = ImageChops.subtract(marked.filter(ImageFilter.MaxFilter(5)), marked)
-    drawn = Image.new("RGBA", size.size, (*_COLOUR, 0))
-    drawn.putalpha(line)
+    picture = Image.new("RGBA", size.size, (*_COLOUR, 0))
+    picture.putalpha(line)
     out = BytesIO()
-    drawn.save(out, "PNG", optimize=True)
+    picture.save(out, "PNG", optimize=True)
     return out.getvalue()

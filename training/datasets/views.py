@@ -27,7 +27,7 @@ from training.datasets.layouts.scan import LabelNames
 from training.runs import pages as runs_pages
 
 _SPLITS = ("train", "test")
-# How masks are shown on the sheet of a data set; the first is usual.
+# How masks are shown on the sheet of a data set; the first is the default.
 _MASKS = {"outline": "Outlined", "beside": "Beside", "none": "Not shown"}
 
 
@@ -39,13 +39,13 @@ def datasets(request: HtmxRequest) -> HttpResponseBase:
 
 
 @needs(Right.READ)
-def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **said: Any) -> HttpResponse:
+def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **extra: Any) -> HttpResponse:
     category = request.GET.get("category", "").replace("\0", "")
     context: dict[str, Any] = {
         "category": category,
         "categories": pages.categories(),
         "most_images": settings.DATASET_MAX_FILES,
-        **said,
+        **extra,
     }
     try:
         page = read_page(pages.snapshots(category), request)
@@ -67,14 +67,14 @@ def _upload(request: HtmxRequest) -> HttpResponseBase:
             raise UserError("Choose an archive first: a .zip, .tar, .tar.gz or .tar.xz.", code="no_archive")
         imported = import_upload(file, actor=request.user, name=name, labels=_label_names(request))
     except UserError as error:
-        said = {"failed": error, "filename": file.name if file else "", "name": name}
-        said |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
+        context = {"failed": error, "filename": file.name if file else "", "name": name}
+        context |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
-            return render(request, "datasets/list.html#refused", said)
-        return _datasets(request, status=error.status, **said)
+            return render(request, "datasets/list.html#refused", context)
+        return _datasets(request, status=error.status, **context)
     for item in imported:
-        messages.success(request, _told(item))
+        messages.success(request, _import_message(item))
     only = imported[0].dataset if len(imported) == 1 else None
     address = reverse("dataset", args=[only.pk]) if only else reverse("datasets")
     return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
@@ -83,25 +83,25 @@ def _upload(request: HtmxRequest) -> HttpResponseBase:
 def _loose_images(request: HtmxRequest) -> HttpResponseBase:
     """Images of good parts: a preview, and the import once that was seen."""
     name, htmx = request.POST.get("name", "").strip(), request.htmx
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "files": request.FILES.getlist("images"),
         "paths": request.POST.get("paths", ""),
         "name": name,
         "actor": request.user,
     }
-    said: dict[str, Any] = {"images_name": name, "most_images": settings.DATASET_MAX_FILES}
+    context: dict[str, Any] = {"images_name": name, "most_images": settings.DATASET_MAX_FILES}
     try:
         if request.POST.get("act") == "import":
-            imported = import_images(**given)
-            messages.success(request, _told(imported))
+            imported = import_images(**arguments)
+            messages.success(request, _import_message(imported))
             address = reverse("dataset", args=[imported.dataset.pk])
             return HttpResponseClientRedirect(address) if htmx else redirect(address)
-        said["preview"] = preview_images(**given)
+        context["preview"] = preview_images(**arguments)
     except UserError as error:
-        said["images_failed"] = error
+        context["images_failed"] = error
         if not htmx:
-            return _datasets(request, status=error.status, **said)
-    return render(request, "datasets/list.html#preview", said) if htmx else _datasets(request, **said)
+            return _datasets(request, status=error.status, **context)
+    return render(request, "datasets/list.html#preview", context) if htmx else _datasets(request, **context)
 
 
 def _label_names(request: HttpRequest) -> LabelNames:
@@ -113,7 +113,7 @@ def _label_names(request: HttpRequest) -> LabelNames:
     return LabelNames(good, defect)
 
 
-def _told(item: ImportResult) -> str:
+def _import_message(item: ImportResult) -> str:
     if not item.created:
         return f"{item.dataset.name} was already imported with the same content: {item.dataset}. Nothing was added."
     skipped, warnings = item.dataset.report.get("skipped_count", 0), len(item.dataset.report.get("warnings", []))
@@ -127,23 +127,23 @@ def _told(item: ImportResult) -> str:
 @needs(Right.READ)
 def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
     """What a snapshot is made of, and its images by split and kind."""
-    found = or_404(pages.find_dataset, dataset_id)
-    parts = pages.composition(found)
+    snapshot = or_404(pages.find_dataset, dataset_id)
+    parts = pages.composition(snapshot)
     kinds = list(dict.fromkeys(part.defect_type for part in parts))
     split, kind = request.GET.get("split", ""), request.GET.get("kind", "")
     masks = request.GET.get("masks", "")
     status: int = HTTPStatus.OK
     context: dict[str, Any] = {
-        "dataset": found,
+        "dataset": snapshot,
         "parts": parts,
         "total": sum(part.n for part in parts),
         "defective": sum(part.n for part in parts if part.is_defective),
-        "masks_known": sum(part.masks for part in parts),
+        "mask_count": sum(part.masks for part in parts),
         "training_images": sum(part.n for part in parts if part.split == "train"),
-        "skipped": found.report.get("skipped", []),
-        "skipped_count": found.report.get("skipped_count", 0),
-        "warnings": found.report.get("warnings", []),
-        "runs": runs_pages.runs_on(found),
+        "skipped": snapshot.report.get("skipped", []),
+        "skipped_count": snapshot.report.get("skipped_count", 0),
+        "warnings": snapshot.report.get("warnings", []),
+        "runs": runs_pages.runs_on(snapshot),
         "split": split,
         "kind": kind,
         "masks": masks if masks in _MASKS else next(iter(_MASKS)),
@@ -153,7 +153,7 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
         context["nothing"] = True
     else:
         try:
-            images = documents.images(found, split=split, defect_type=kind)
+            images = documents.images(snapshot, split=split, defect_type=kind)
             page = read_page(images, request, ordering=("path",))
         except UserError as error:
             context["lost"], status = error, error.status
@@ -164,26 +164,26 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
 
 def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> list[tuple[str, list[dict[str, Any]]]]:
     """The filters as links: (what is chosen, the choices)."""
-    asked = {name: request.GET.get(name, "") for name in ("split", "kind", "masks")}
+    query = {name: request.GET.get(name, "") for name in ("split", "kind", "masks")}
 
-    def choices(name: str, values: list[tuple[str, str]], usual: str = "") -> list[dict[str, Any]]:
-        now = asked[name] or usual
+    def choices(name: str, values: list[tuple[str, str]], default: str = "") -> list[dict[str, Any]]:
+        now = query[name] or default
         return [
             {
                 "words": words,
                 "on": value == now,
-                "address": query_string({**asked, name: "" if value == usual else value}) or request.path,
+                "address": query_string({**query, name: "" if value == default else value}) or request.path,
             }
             for value, words in values
         ]
 
-    found = [
+    chips = [
         ("Split", choices("split", [("", "All"), ("train", "Training"), ("test", "Test")])),
         ("Kind", choices("kind", [("", "All"), *((kind, kind) for kind in kinds)])),
     ]
     if has_masks:
-        found.append(("Masks", choices("masks", list(_MASKS.items()), next(iter(_MASKS)))))
-    return found
+        chips.append(("Masks", choices("masks", list(_MASKS.items()), next(iter(_MASKS)))))
+    return chips
 
 
 @require_GET

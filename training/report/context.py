@@ -53,12 +53,12 @@ def report_context(
     metrics = evaluation.metrics
     image = metrics["image"]
     # A training run keeps these among the parameters, whoever decides later among the evidence.
-    taken_from = {name: threshold.evidence[name] for name in ("scores", "n") if name in threshold.evidence}
+    evidence = {name: threshold.evidence[name] for name in ("scores", "n") if name in threshold.evidence}
     return {
         "version": version,
         "dataset": dataset,
         "threshold": threshold,
-        "origin": words.threshold_origin(threshold.method, taken_from | threshold.parameters),
+        "origin": words.threshold_origin(threshold.method, evidence | threshold.parameters),
         "evaluation": evaluation,
         "metrics": metrics,
         "outcomes": _outcomes(metrics),
@@ -145,7 +145,7 @@ def _audit_rows(audit: dict[str, Any] | None) -> list[dict[str, str]]:
         return []
     raw, prepared = ((audit[place] or {}).get("statistics", {}) for place in ("raw", "prepared"))
 
-    def shown(row: dict[str, Any] | None) -> str:
+    def value_text(row: dict[str, Any] | None) -> str:
         if not row:
             return "-"
         arrow = "" if row["auroc"] == 0.5 else " ↑" if row["defective_are"] == "higher" else " ↓"
@@ -155,7 +155,7 @@ def _audit_rows(audit: dict[str, Any] | None) -> list[dict[str, str]]:
         raw | prepared, key=lambda name: -max(place[name]["auroc"] for place in (raw, prepared) if name in place)
     )
     return [
-        {"name": words.statistic(name), "raw": shown(raw.get(name)), "prepared": shown(prepared.get(name))}
+        {"name": words.statistic(name), "raw": value_text(raw.get(name)), "prepared": value_text(prepared.get(name))}
         for name in names
     ]
 

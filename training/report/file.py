@@ -64,7 +64,7 @@ def render(
         report_context(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
         | {
             "is_file": True,
-            "style": Path(_found("css/app.css")).read_text(encoding="utf-8"),
+            "style": Path(_static_path("css/app.css")).read_text(encoding="utf-8"),
             "pictures": pictures,
             "picture_template": "report/_embedded_picture.html",
             "evaluated_with": library_versions(),
@@ -73,8 +73,8 @@ def render(
     )
 
 
-def _found(name: str) -> str:
-    found = finders.find(name)
-    if not isinstance(found, str):
+def _static_path(name: str) -> str:
+    path = finders.find(name)
+    if not isinstance(path, str):
         raise FileNotFoundError(f"static file {name}")
-    return found
+    return path

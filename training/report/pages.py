@@ -50,8 +50,8 @@ class StoredPicture(JudgedImage):
 def _pictures(metrics: dict[str, Any]) -> list[tuple[str, list[StoredPicture]]]:
     """The groups that the evaluation noted, with their images."""
     groups = metrics.get("pictures", [])
-    wanted = {row["image"] for group in groups for row in group["images"]}
-    images = DatasetImage.objects.select_related("asset", "mask").in_bulk(wanted)
+    image_ids = {row["image"] for group in groups for row in group["images"]}
+    images = DatasetImage.objects.select_related("asset", "mask").in_bulk(image_ids)
 
     def picture(row: dict[str, Any]) -> StoredPicture:
         image = images[row["image"]]

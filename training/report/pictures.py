@@ -86,21 +86,21 @@ def show(detector: ScoringDetector, groups: list[Group], threshold: float) -> li
     return [(group.title, [_picture(row, threshold) for row in judge(detector, group.images)]) for group in groups]
 
 
-def _picture(judged: EvaluatedImage, threshold: float) -> EmbeddedPicture:
-    image = judged.image
+def _picture(result: EvaluatedImage, threshold: float) -> EmbeddedPicture:
+    image = result.image
     photo = open_rgb(image.asset.read(), upload_limits())
     width, height = photo.size
     photo.thumbnail((_MAX_SIDE, _MAX_SIDE))
     heat = ""
-    if judged.map is not None:
-        overlay = render_heat(judged.map, threshold=threshold, width=width, height=height)
+    if result.map is not None:
+        overlay = render_heat(result.map, threshold=threshold, width=width, height=height)
         heat = _uri("png", _reduced(overlay, image, photo.size))
     jpeg = BytesIO()
     photo.save(jpeg, "JPEG", quality=85)
     return EmbeddedPicture(
         path=image.path,
         is_defective=image.is_defective,
-        score=judged.score,
+        score=result.score,
         threshold=threshold,
         photo=_uri("jpeg", jpeg.getvalue()),
         heat=heat,

@@ -37,12 +37,12 @@ def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
                 f"Split-conformal, from {parameters['n']} {parameters['scores']}: on average it rejects at most "
                 f"{100 * number:g} % of new good parts."
             )
-    named = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items())
-    said = "Set by hand" if method == "manual" else method
-    said += f": {named}." if named else "."
+    details = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in parameters.items())
+    text = "Set by hand" if method == "manual" else method
+    text += f": {details}." if details else "."
     if method in ("best_f1", "cost"):
-        said += " Chosen with labelled parts: if these images were among them, the metrics are too good."
-    return said
+        text += " Chosen with labelled parts: if these images were among them, the metrics are too good."
+    return text
 
 
 def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
@@ -50,30 +50,30 @@ def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
     if audit is None:
         return ["No shortcut audit: it needs images of good parts and of defects."]
     raw, prepared = audit["raw"], audit["prepared"]
-    said: list[str] = []
+    sentences: list[str] = []
     if not audit["warning"]:
         place = audit["worst_input"]
-        said.append(
+        sentences.append(
             f"No shortcut found: the trivial statistic that separates best is the {_worst(place, audit[place])}, "
             f"{_beside(audit[place])}."
         )
     for place, section in (("prepared", prepared), ("raw", raw)):
         if section and section["warning"]:
-            said.append(
+            sentences.append(
                 f"The {_worst(place, section)} alone separates good parts from defects (nearly) as well as the "
                 f"detector: {_beside(section)}."
             )
     if prepared and prepared["warning"]:
-        said.append("The model may use it instead of the defects. Do not quote the metrics without this sentence.")
+        sentences.append("The model may use it instead of the defects. Do not quote the metrics without this sentence.")
     elif audit["warning"] and prepared:
-        said.append(
+        sentences.append(
             "The model's input does not carry it: there the trivial statistic that separates best is the "
             f"{statistic(prepared['worst'])}, {_beside(prepared)}."
         )
-    said.append(_matched(audit["worst_input"], audit[audit["worst_input"]]))
+    sentences.append(_matched(audit["worst_input"], audit[audit["worst_input"]]))
     if audit["worst_input"] == "raw" and prepared and not prepared["warning"]:
-        said.append(_matched("prepared", prepared))
-    return said
+        sentences.append(_matched("prepared", prepared))
+    return sentences
 
 
 def place_sentence(pixel: dict[str, Any] | None) -> str:

@@ -41,8 +41,8 @@ class TrainingRunsView(ApiView):
         operation_id="training_runs",
     )
     def get(self, request: Request) -> Response:
-        given = parsed_query(runs_serializers.TrainingRunListInput, request)
-        return page_response(documents.runs(**given), request, documents.run_document)
+        filters = parsed_query(runs_serializers.TrainingRunListInput, request)
+        return page_response(documents.runs(**filters), request, documents.run_document)
 
     @extend_schema(
         request=runs_serializers.TrainingRunInput,
@@ -63,13 +63,13 @@ class TrainingRunsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(runs_serializers.TrainingRunInput, request.data)
+        fields = parsed(runs_serializers.TrainingRunInput, request.data)
         run = services.queue_run(
-            dataset=selectors.wanted_dataset(given["dataset"]),
-            algorithm=given["algorithm"],
-            options=given["options"],
-            calibration=given["calibration"] or threshold_rule(),
-            seed=given["seed"],
+            dataset=selectors.resolve_dataset(fields["dataset"]),
+            algorithm=fields["algorithm"],
+            options=fields["options"],
+            calibration=fields["calibration"] or threshold_rule(),
+            seed=fields["seed"],
             actor=request.user,
         )
         return Response(
@@ -139,8 +139,8 @@ class LogView(ApiView):
         operation_id="training_run_log",
     )
     def get(self, request: Request, run_id: str) -> HttpResponse:
-        given = parsed_query(runs_serializers.LogInput, request)
-        text, begins, ends = documents.log_from(runs_selectors.find_run(int(run_id)), given["offset"])
+        query = parsed_query(runs_serializers.LogInput, request)
+        text, begins, ends = documents.log_from(runs_selectors.find_run(int(run_id)), query["offset"])
         headers = {"X-Log-Offset": str(begins), "X-Next-Offset": str(ends)}
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers=headers)
 
@@ -163,10 +163,10 @@ class ExtendView(ApiView):
         examples=[OpenApiExample("hard good examples", value={"dataset": "screw-hard"}, request_only=True)],
     )
     def post(self, request: Request, version_id: str) -> Response:
-        given = parsed(ExtendInput, request.data)
+        fields = parsed(ExtendInput, request.data)
         run = services.queue_extension(
-            version=find_version(wanted=version_id),
-            dataset=selectors.wanted_dataset(given["dataset"]),
+            version=find_version(reference=version_id),
+            dataset=selectors.resolve_dataset(fields["dataset"]),
             actor=request.user,
         )
         return Response(

@@ -12,12 +12,12 @@ from training.models import TrainingRun
 
 # ---------------------------------------------------------------- training runs
 def runs(*, dataset: str = "", algorithm: str = "", status: str = "") -> QuerySet[TrainingRun]:
-    found = TrainingRun.objects.select_related("dataset__category", "requested_by").defer("log", "history")
+    rows = TrainingRun.objects.select_related("dataset__category", "requested_by").defer("log", "history")
     if dataset:
-        found = found.filter(dataset__name=dataset)
+        rows = rows.filter(dataset__name=dataset)
     if algorithm:
-        found = found.filter(algorithm=algorithm)
-    return found.filter(status=status) if status else found
+        rows = rows.filter(algorithm=algorithm)
+    return rows.filter(status=status) if status else rows
 
 
 def run_document(run: TrainingRun) -> dict[str, Any]:

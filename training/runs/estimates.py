@@ -22,11 +22,11 @@ def remaining_time(run: TrainingRun) -> timedelta | None:
     """
     if not run.is_open:
         return None
-    usual = expected_duration(run)
+    duration = expected_duration(run)
     if run.status == TrainingRun.Status.QUEUED or run.started_at is None:
-        return usual
+        return duration
     elapsed = timezone.now() - run.started_at
-    by_others = None if usual is None else max(usual - elapsed, timedelta(0))
+    by_others = None if duration is None else max(duration - elapsed, timedelta(0))
     paced = run.progress >= _MIN_PROGRESS and elapsed >= _MIN_ELAPSED
     by_itself = elapsed * (1 / run.progress - 1) if paced else None
     if by_itself is None:

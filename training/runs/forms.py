@@ -14,7 +14,7 @@ from modelzoo.detectors.options import DEVICES
 from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import Threshold
 from training.models import Dataset, TrainingRun
-from training.runs.options import usual_options
+from training.runs.options import default_options
 
 # What is worth a look before the first run; everything else has a good default.
 BASIC = {"backbone", "image_size", "coreset", "epochs", "latent_dim"}
@@ -39,18 +39,18 @@ class NumbersField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             return value
-        shown = [f"{number:g}" for number in value]
-        return shown[0] if self.one_will_do and len(set(shown)) == 1 else " ".join(shown)
+        texts = [f"{number:g}" for number in value]
+        return texts[0] if self.one_will_do and len(set(texts)) == 1 else " ".join(texts)
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         parts = [part for part in re.split(r"[\s,;x]+", text) if part]
-        allowed = (1, self.count) if self.one_will_do else (self.count,)
+        counts = (1, self.count) if self.one_will_do else (self.count,)
         try:
             numbers = [self.kind(part) for part in parts]
         except ValueError:
             numbers = []
-        if len(numbers) not in allowed:
+        if len(numbers) not in counts:
             whole = "whole numbers" if self.kind is int else "numbers"
             raise forms.ValidationError(
                 f"Write {'one number, or ' if self.one_will_do else ''}{self.count} {whole} with spaces between."
@@ -61,20 +61,20 @@ class NumbersField(forms.CharField):
 class OptionsForm(forms.Form):
     """The options of one detector, each with its limits and its explanation."""
 
-    def __init__(self, algorithm: str, data: Mapping[str, Any] | None, given: Mapping[str, Any]) -> None:
+    def __init__(self, algorithm: str, data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> None:
         super().__init__(data, prefix=algorithm)
         self.algorithm = algorithm
         config = ALGORITHMS[algorithm].config
-        hints, usual = get_type_hints(config), usual_options()
+        hints, defaults = get_type_hints(config), default_options()
         for field in dataclasses.fields(config):
             if field.name == "seed":
                 continue
-            default = usual.get(field.name, field.default)
-            self.fields[field.name] = _field(field, hints[field.name], given.get(field.name, default), default)
+            default = defaults.get(field.name, field.default)
+            self.fields[field.name] = _field(field, hints[field.name], values.get(field.name, default), default)
         self.fields["device"] = forms.ChoiceField(
             label="Device",
             choices=[(name, name) for name in DEVICES],
-            initial=given.get("device", usual["device"]),
+            initial=values.get("device", defaults["device"]),
             help_text="where it is trained; auto: a GPU where there is one",
         )
 
@@ -87,7 +87,7 @@ class OptionsForm(forms.Form):
         return [field for field in self if field.name not in BASIC]
 
     @property
-    def advanced_is_wrong(self) -> bool:
+    def advanced_has_errors(self) -> bool:
         return any(field.errors for field in self.advanced)
 
     def blame(self, sentence: str) -> bool:
@@ -131,9 +131,11 @@ def _pairs(choices: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _range(low: float | None, high: float | None, default: Any) -> str:
-    usual = " ".join(f"{number:g}" for number in default) if isinstance(default, (list, tuple)) else f"{default:g}"
+    default_text = (
+        " ".join(f"{number:g}" for number in default) if isinstance(default, (list, tuple)) else f"{default:g}"
+    )
     between = f"; {low:.15g} to {high:.15g}" if low is not None and high is not None else ""
-    return f"{between}; usually {usual}"
+    return f"{between}; usually {default_text}"
 
 
 class RunForm(forms.Form):
@@ -200,24 +202,24 @@ class RunForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        wanted = "percentile" if cleaned.get("method") == Threshold.Method.PERCENTILE else "false_reject_rate"
-        if cleaned.get(wanted) is None and wanted not in self.errors:
-            self.add_error(wanted, "Write a number.")
-        other = {"percentile": "false_reject_rate", "false_reject_rate": "percentile"}[wanted]
+        parameter = "percentile" if cleaned.get("method") == Threshold.Method.PERCENTILE else "false_reject_rate"
+        if cleaned.get(parameter) is None and parameter not in self.errors:
+            self.add_error(parameter, "Write a number.")
+        other = {"percentile": "false_reject_rate", "false_reject_rate": "percentile"}[parameter]
         self.errors.pop(other, None)  # what is not asked for cannot be wrong
         return cleaned
 
     @property
     def detectors(self) -> list[dict[str, Any]]:
         """Each detector with its words and its options."""
-        chosen = self["algorithm"].value()
+        selection = self["algorithm"].value()
         return [
-            {"algorithm": algorithm, "chosen": name == chosen, "options": self.options[name]}
+            {"algorithm": algorithm, "is_selected": name == selection, "options": self.options[name]}
             for name, algorithm in ALGORITHMS.items()
         ]
 
     @property
-    def chosen_options(self) -> OptionsForm:
+    def selected_options(self) -> OptionsForm:
         return self.options[self.cleaned_data["algorithm"]]
 
     @property

@@ -14,7 +14,7 @@ from modelzoo.detectors.options import DEVICES
 from modelzoo.models import Threshold
 
 
-def usual_options() -> dict[str, Any]:
+def default_options() -> dict[str, Any]:
     """What the settings say of options that several detectors have; each takes those that it knows."""
     return {
         "backbone": "auto",
@@ -31,7 +31,7 @@ def usual_options() -> dict[str, Any]:
     }
 
 
-def known_options(algorithm: str) -> set[str]:
+def option_names(algorithm: str) -> set[str]:
     """The names of an algorithm's options; the seed is not one of them, it has its own place. Raises `UserError`."""
 
     try:
@@ -40,30 +40,30 @@ def known_options(algorithm: str) -> set[str]:
         raise UserError(str(error), code="unknown_algorithm") from error
 
 
-def frozen_options(*, algorithm: str, given: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def complete_options(*, algorithm: str, values: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """The options of a run: those given, else as the settings say, else the detector's own.
 
     Raises `UserError` for an unknown algorithm, an option that it does not have, or a value that is not allowed. What
     only a worker can know (whether it has a GPU, or the weights of the backbone) the run itself tells.
     """
 
-    known = known_options(algorithm)
-    unknown = sorted(set(given) - known)
+    names = option_names(algorithm)
+    unknown = sorted(set(values) - names)
     if unknown:
         raise UserError(
-            f"{algorithm} has no option {unknown[0][:50]!r}; it has {', '.join(sorted(known))}.", code="invalid_options"
+            f"{algorithm} has no option {unknown[0][:50]!r}; it has {', '.join(sorted(names))}.", code="invalid_options"
         )
-    chosen = {name: value for name, value in usual_options().items() if name in known} | dict(given)
-    if chosen["device"] not in DEVICES:
+    options = {name: value for name, value in default_options().items() if name in names} | dict(values)
+    if options["device"] not in DEVICES:
         raise UserError(
-            f"device={chosen['device']!r} is not valid: choose from {', '.join(DEVICES)}.", code="invalid_options"
+            f"device={options['device']!r} is not valid: choose from {', '.join(DEVICES)}.", code="invalid_options"
         )
     try:
-        options = {name: value for name, value in chosen.items() if name != "device"}
-        registry.find(algorithm).config.from_options(algorithm, options | {"seed": seed})
+        detector_options = {name: value for name, value in options.items() if name != "device"}
+        registry.find(algorithm).config.from_options(algorithm, detector_options | {"seed": seed})
     except DetectorError as error:
         raise UserError(str(error), code="invalid_options") from error
-    return chosen
+    return options
 
 
 def threshold_rule(*, percentile: float | None = None, false_reject_rate: float | None = None) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def threshold_rule(*, percentile: float | None = None, false_reject_rate: float 
         if not 0 < false_reject_rate < 1:
             raise UserError("The false-reject-rate must lie between 0 and 1.", code="invalid_calibration")
         return {"method": Threshold.Method.CONFORMAL, "false_reject_rate": false_reject_rate}
-    chosen = settings.THRESHOLD_PERCENTILE if percentile is None else percentile
-    if not 1.0 <= chosen <= 100.0:
+    value = settings.THRESHOLD_PERCENTILE if percentile is None else percentile
+    if not 1.0 <= value <= 100.0:
         raise UserError("The percentile must be from 1 to 100.", code="invalid_calibration")
-    return {"method": Threshold.Method.PERCENTILE, "percentile": chosen}
+    return {"method": Threshold.Method.PERCENTILE, "percentile": value}

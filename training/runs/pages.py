@@ -15,11 +15,11 @@ from training.runs.documents import runs
 
 def runs_on(dataset: Dataset) -> list[TrainingRun]:
     """The last ones."""
-    return list(shown_runs().filter(dataset=dataset).order_by("-pk")[:MAX_RELATED])
+    return list(run_list().filter(dataset=dataset).order_by("-pk")[:MAX_RELATED])
 
 
 # ---------------------------------------------------------------- runs
-def shown_runs(*, dataset: str = "", status: str = "") -> QuerySet[TrainingRun]:
+def run_list(*, dataset: str = "", status: str = "") -> QuerySet[TrainingRun]:
     """With `auroc` of what came of each, and without what a list does not show."""
     return (
         runs(dataset=dataset, status=status)
@@ -51,10 +51,10 @@ def evaluations() -> QuerySet[Evaluation]:
 
 
 def find_evaluation(evaluation_id: int) -> Evaluation:
-    found = evaluations().filter(pk=evaluation_id).first()
-    if found is None:
+    evaluation = evaluations().filter(pk=evaluation_id).first()
+    if evaluation is None:
         raise NotFound(f"There is no evaluation {evaluation_id}.", code="evaluation_not_found")
-    return found
+    return evaluation
 
 
 def evaluation_of(version: ModelVersion) -> Evaluation | None:
@@ -64,8 +64,8 @@ def evaluation_of(version: ModelVersion) -> Evaluation | None:
 
 def other_evaluations(evaluation: Evaluation) -> list[Evaluation]:
     """The last ones of the same version."""
-    found = Evaluation.objects.filter(model_version=evaluation.model_version_id)
-    return list(found.select_related("dataset", "threshold").defer("metrics").order_by("-pk")[: 2 * MAX_RELATED])
+    rows = Evaluation.objects.filter(model_version=evaluation.model_version_id)
+    return list(rows.select_related("dataset", "threshold").defer("metrics").order_by("-pk")[: 2 * MAX_RELATED])
 
 
 def results(evaluation: Evaluation) -> list[tuple[str, str]]:

@@ -9,8 +9,8 @@ from training.models import TrainingRun
 
 
 def find_run(run_id: int) -> TrainingRun:
-    named = ("dataset__category", "model_version", "requested_by")
-    run = TrainingRun.objects.select_related(*named).filter(pk=run_id).first()
+    relations = ("dataset__category", "model_version", "requested_by")
+    run = TrainingRun.objects.select_related(*relations).filter(pk=run_id).first()
     if run is None:
         raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")
     return run

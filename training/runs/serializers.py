@@ -23,11 +23,11 @@ class CalibrationInput(serializers.Serializer):
     percentile = FiniteField(required=False, min_value=1.0, max_value=100.0, help_text="goes with percentile")
     false_reject_rate = FiniteField(required=False, min_value=0.0, max_value=1.0, help_text="goes with conformal")
 
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        wanted = "percentile" if given["method"] == Threshold.Method.PERCENTILE else "false_reject_rate"
-        if set(given) != {"method", wanted}:
-            raise serializers.ValidationError({wanted: f"{given['method']} takes this number and no other."})
-        return threshold_rule(**{wanted: given[wanted]})
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        parameter = "percentile" if attrs["method"] == Threshold.Method.PERCENTILE else "false_reject_rate"
+        if set(attrs) != {"method", parameter}:
+            raise serializers.ValidationError({parameter: f"{attrs['method']} takes this number and no other."})
+        return threshold_rule(**{parameter: attrs[parameter]})
 
 
 class TrainingRunListInput(serializers.Serializer):

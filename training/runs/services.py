@@ -20,9 +20,9 @@ from modelzoo import services
 from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import ModelVersion, Threshold
 from records.audit.services import Actor, audit
-from training.datasets.selectors import images_of, learnt_by
+from training.datasets.selectors import images_of, training_asset_ids
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
-from training.runs.options import frozen_options, threshold_rule
+from training.runs.options import complete_options, threshold_rule
 
 _LOG_CHARACTERS = 100_000
 # Detectors with a `partial_fit`. Named here, because the web process asks and does without torch.
@@ -86,19 +86,19 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
             "Nothing was changed.",
             code="other_category",
         )
-    seen = learnt_by(version)
-    if not any(image.asset_id not in seen for image in images_of(dataset, DatasetImage.Split.TRAIN)):
+    asset_ids = training_asset_ids(version)
+    if not any(image.asset_id not in asset_ids for image in images_of(dataset, DatasetImage.Split.TRAIN)):
         raise Conflict(
             f"{dataset} has no new good training image for {version}. Nothing was changed.",
             code="nothing_to_learn",
         )
-    made_by = TrainingRun.objects.filter(model_version=version).first()
+    source_run = TrainingRun.objects.filter(model_version=version).first()
     run = TrainingRun.objects.create(
         dataset=dataset,
         base_version=version,
         algorithm=version.algorithm,
         options={name: value for name, value in version.config.items() if name != "seed"} | {"device": settings.DEVICE},
-        calibration=made_by.calibration if made_by else threshold_rule(),
+        calibration=source_run.calibration if source_run else threshold_rule(),
         seed=version.seed,
         requested_by_id=actor.pk if actor else None,
         lease_expires_at=TRAINING_RUNS.lease(),
@@ -129,7 +129,7 @@ def queue_run(
     run = request_run(
         dataset=dataset,
         algorithm=algorithm,
-        options=frozen_options(algorithm=algorithm, given=options, seed=seed),
+        options=complete_options(algorithm=algorithm, values=options, seed=seed),
         calibration=calibration,
         seed=seed,
         actor=actor,
@@ -184,7 +184,7 @@ def renew(
     return run.cancel_requested
 
 
-def is_held(*, claim: Claim[TrainingRun]) -> bool:
+def has_live_claim(*, claim: Claim[TrainingRun]) -> bool:
     """Whether a claim is in force and its holder has given a sign of life within the lease."""
     return claim.rows().filter(lease_expires_at__gt=timezone.now()).exists()
 

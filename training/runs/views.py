@@ -49,7 +49,7 @@ def training(request: HtmxRequest) -> HttpResponse:
         "without_name": query_string({"status": state}),
     }
     try:
-        page = read_page(runs_pages.shown_runs(dataset=name, status=state), request)
+        page = read_page(runs_pages.run_list(dataset=name, status=state), request)
     except UserError as error:
         context["lost"], status = error, error.status
     else:
@@ -66,36 +66,36 @@ def start(request: HttpRequest) -> HttpResponseBase:
     """The form of a new run: `?dataset=` chooses, `?like=` fills in what another run was asked for."""
     number = request.GET.get("like", "")
     like = or_404(selectors.find_run, whole_number(number)) if number else None
-    offered = pages.trainable()
-    wanted = like.dataset_id if like else whole_number(request.GET.get("dataset", ""))
-    if wanted and wanted not in {row.pk for row in offered}:  # an older one than those on offer
-        offered.append(or_404(pages.find_dataset, wanted))
-    form = RunForm(request.POST if request.method == "POST" else None, offered, like, wanted)
+    datasets = pages.trainable()
+    dataset_id = like.dataset_id if like else whole_number(request.GET.get("dataset", ""))
+    if dataset_id and dataset_id not in {row.pk for row in datasets}:  # an older one than those on offer
+        datasets.append(or_404(pages.find_dataset, dataset_id))
+    form = RunForm(request.POST if request.method == "POST" else None, datasets, like, dataset_id)
     status: int = HTTPStatus.OK
     failed: UserError | None = None
     if request.method == "POST":
         try:
-            made = _started(form, offered, request)
+            new_run = _start_run(form, datasets, request)
         except UserError as error:
-            failed = None if form.is_valid() and form.chosen_options.blame(error.detail) else error
+            failed = None if form.is_valid() and form.selected_options.blame(error.detail) else error
             status = error.status
         else:
-            if made:
-                return redirect("run", made.pk)
+            if new_run:
+                return redirect("run", new_run.pk)
             status = HTTPStatus.UNPROCESSABLE_ENTITY
-    context = {"form": form, "like": like, "failed": failed, "offered": offered}
+    context = {"form": form, "like": like, "failed": failed, "datasets": datasets}
     return render(request, "training/new.html", context, status=status)
 
 
-def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> TrainingRun | None:
+def _start_run(form: RunForm, datasets: list[Dataset], request: HttpRequest) -> TrainingRun | None:
     """None where a field is wrong, which the form says."""
     if not form.is_valid():
         return None
-    options = form.chosen_options
+    options = form.selected_options
     if not options.is_valid():
         return None
     return services.queue_run(
-        dataset=next(row for row in offered if row.pk == form.cleaned_data["dataset"]),
+        dataset=next(row for row in datasets if row.pk == form.cleaned_data["dataset"]),
         algorithm=options.algorithm,
         options=options.cleaned_data,
         calibration=threshold_rule(**form.rule),
@@ -108,16 +108,17 @@ def _started(form: RunForm, offered: list[Dataset], request: HttpRequest) -> Tra
 @needs(Right.READ)
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far a run is and what it says; what came of it."""
-    found = or_404(selectors.find_run, run_id)
-    evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
-    context = _run_context(found) | {
+    training_run = or_404(selectors.find_run, run_id)
+    evaluated = training_run.model_version and runs_pages.evaluation_of(training_run.model_version)
+    context = _run_context(training_run) | {
         "evaluation": evaluated,
         "results": evaluated and runs_pages.results(evaluated),
-        "first_threshold": found.model_version and found.model_version.thresholds.order_by("revision").first(),
-        "rule": _rule_words(found),
-        "options": [(name.replace("_", " "), _option_words(value)) for name, value in found.options.items()],
-        "dropped": found.log_start,
-        "log": found.log,
+        "first_threshold": training_run.model_version
+        and training_run.model_version.thresholds.order_by("revision").first(),
+        "rule": _rule_words(training_run),
+        "options": [(name.replace("_", " "), _option_words(value)) for name, value in training_run.options.items()],
+        "dropped": training_run.log_start,
+        "log": training_run.log,
     }
     return render(request, "training/one.html", context)
 
@@ -126,22 +127,22 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 @needs(Right.READ)
 def live(request: HttpRequest, run_id: int) -> HttpResponse:
     """How far an open run is, and the log from `?offset=` on, to be appended; the page anew once the run is over."""
-    found = or_404(selectors.find_run, run_id)
-    if not found.is_open:
+    training_run = or_404(selectors.find_run, run_id)
+    if not training_run.is_open:
         return HttpResponseClientRefresh()
-    text, _, _ = documents.log_from(found, whole_number(request.GET.get("offset", "")) or 0)
-    return render(request, "training/_live.html", _run_context(found) | {"appended": text})
+    text, _, _ = documents.log_from(training_run, whole_number(request.GET.get("offset", "")) or 0)
+    return render(request, "training/_live.html", _run_context(training_run) | {"appended": text})
 
 
-def _run_context(found: TrainingRun) -> dict[str, Any]:
+def _run_context(training_run: TrainingRun) -> dict[str, Any]:
     return {
-        "run": found,
-        "is_open": found.is_open,
-        "ahead": selectors.running_instead_of(found),
-        "remaining": _duration_words(remaining_time(found)),
-        "percent": round(100 * found.progress),
-        "offset": found.log_start + len(found.log),
-        "chart": runs_pages.losses(found),
+        "run": training_run,
+        "is_open": training_run.is_open,
+        "ahead": selectors.running_instead_of(training_run),
+        "remaining": _duration_words(remaining_time(training_run)),
+        "percent": round(100 * training_run.progress),
+        "offset": training_run.log_start + len(training_run.log),
+        "chart": runs_pages.losses(training_run),
     }
 
 
@@ -160,8 +161,8 @@ def _option_words(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _rule_words(found: TrainingRun) -> str:
-    rule = found.calibration
+def _rule_words(training_run: TrainingRun) -> str:
+    rule = training_run.calibration
     if "false_reject_rate" in rule:
         return f"at most {100 * rule['false_reject_rate']:g} % false rejects on average (conformal)"
     return f"percentile {rule['percentile']:g} of the held-out good scores" if "percentile" in rule else ""
@@ -190,19 +191,19 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
 @needs(Right.READ)
 def run_report(request: HttpRequest, run_id: int) -> HttpResponse:
     """The newest evaluation of what came of a run."""
-    found = or_404(selectors.find_run, run_id)
-    evaluated = found.model_version and runs_pages.evaluation_of(found.model_version)
+    training_run = or_404(selectors.find_run, run_id)
+    evaluated = training_run.model_version and runs_pages.evaluation_of(training_run.model_version)
     if not evaluated:
         raise Http404("This run has no evaluation: it has no model version, or its data set has no test images.")
-    return _report(request, evaluated, found)
+    return _report(request, evaluated, training_run)
 
 
 @require_GET
 @needs(Right.READ)
 def evaluation(request: HttpRequest, evaluation_id: int) -> HttpResponse:
     """One evaluation of a version."""
-    found = or_404(runs_pages.find_evaluation, evaluation_id)
-    return _report(request, found, TrainingRun.objects.filter(model_version=found.model_version_id).first())
+    row = or_404(runs_pages.find_evaluation, evaluation_id)
+    return _report(request, row, TrainingRun.objects.filter(model_version=row.model_version_id).first())
 
 
 def _report(request: HttpRequest, evaluated: Evaluation, of: TrainingRun | None) -> HttpResponse:

@@ -96,7 +96,7 @@ class RescoringsView(ApiView):
     def post(self, request: Request) -> Response:
         given = parsed(serializers.RescoringInput, request.data)
         run = services.request_rescoring(
-            version=find_version(wanted=given["model_version"], category=given["category"]),
+            version=find_version(reference=given["model_version"], category=given["category"]),
             filters=parse_filters(given["filters"]),
             reason=given["reason"],
             actor=request.user,

@@ -33,7 +33,7 @@ class Command(ProductCommand):
             images = [(path.name, path.read_bytes()) for path in options["images"]]
         except OSError as error:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
-        version = find_version(wanted=options["model_version"])
+        version = find_version(reference=options["model_version"])
         document = serving.measure(
             version,
             images,

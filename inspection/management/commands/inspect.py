@@ -52,7 +52,7 @@ class Command(ProductCommand):
 
     def _version(self, options: dict[str, Any]) -> ModelVersion:
         if options["model_version"]:
-            return find_version(wanted=options["model_version"], category=options["category"])
+            return find_version(reference=options["model_version"], category=options["category"])
         try:
             return deployment_in_force(options["category"]).model_version
         except NoModelLoaded:

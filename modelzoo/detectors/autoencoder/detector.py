@@ -241,12 +241,12 @@ def held_out_blocks(n: int, fraction: float) -> list[list[int]]:
 
     Together they are `fraction` of the images, at least one and never all of them.
     """
-    wanted = max(1, round(fraction * n))
-    count = min(MAX_HELD_OUT_BLOCKS, wanted)
+    total = max(1, round(fraction * n))
+    count = min(MAX_HELD_OUT_BLOCKS, total)
     sections = [[int(index) for index in section] for section in np.array_split(np.arange(n), count)]
     blocks = []
     for number, section in enumerate(sections):
-        length = (wanted * (number + 1)) // count - (wanted * number) // count
+        length = (total * (number + 1)) // count - (total * number) // count
         start = int(torch.randint(len(section) - length + 1, ()))
         blocks.append(section[start : start + length])
     return blocks

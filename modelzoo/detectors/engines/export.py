@@ -223,7 +223,7 @@ def _quantise(onnx: Any, model: Any, detector: Detector) -> Any:
     """Weights and activations of the network's convolutions and matrix products as 8-bit integers (QDQ)."""
     quantization = library("onnxruntime.quantization", "onnxruntime")
     weights = {constant.name for constant in model.graph.initializer if constant.name.startswith(NETWORK)}
-    chosen = [
+    nodes = [
         node.name for node in model.graph.node if node.op_type in _QUANTISED_OPERATORS and weights & set(node.input)
     ]
     images = iter(detector.reference_images.numpy()[:, None])
@@ -240,7 +240,7 @@ def _quantise(onnx: Any, model: Any, detector: Detector) -> Any:
             target,
             Probe(),
             quant_format=quantization.QuantFormat.QDQ,
-            nodes_to_quantize=chosen,
+            nodes_to_quantize=nodes,
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,

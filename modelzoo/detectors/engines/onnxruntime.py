@@ -56,9 +56,9 @@ def providers(device: str) -> list[str]:
     available = library("onnxruntime", "onnxruntime").get_available_providers()
     if device == "cpu":
         return [PROVIDERS[-1]]
-    found = [name for name in PROVIDERS if name in available]
-    if len(found) < 2:
+    names = [name for name in PROVIDERS if name in available]
+    if len(names) < 2:
         raise EngineUnavailable(
             "The ONNX Runtime that is installed knows no GPU: install onnxruntime-gpu in its place, or use device=cpu."
         )
-    return found
+    return names

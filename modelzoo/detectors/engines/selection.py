@@ -225,8 +225,8 @@ def _fastest_scorer(
             start = time.perf_counter()
             engine.maps(reference_images[:1])
             times[index] = min(times[index], (time.perf_counter() - start) * 1000)
-    allowed = [index for index, shift in enumerate(shift) if index == 0 or shift <= MAX_AUTO_SCORE_SHIFT]
-    best = min(allowed, key=times.__getitem__)
+    candidates = [index for index, shift in enumerate(shift) if index == 0 or shift <= MAX_AUTO_SCORE_SHIFT]
+    best = min(candidates, key=times.__getitem__)
     choice = {
         "runtime": engine_class.runtime,
         "precision": available[best],

@@ -107,12 +107,12 @@ class Padim(PatchDetector):
         self, moments: Moments | None, source: ImageSource, spool: FeatureSpool, progress: Progress
     ) -> Moments:
         """Take all images in, and put their features into the spool."""
-        for seen, features in self._stream(source, self.config.batch_size):
+        for n_images, features in self._stream(source, self.config.batch_size):
             positions = _by_position(features)
             moments = moments or Moments(positions.mean(1))
             moments.add(positions)
             spool.add(features.permute(0, 2, 3, 1))
-            progress(0.2 + 0.3 * seen / len(source), f"learning from image {seen} of {len(source)}")
+            progress(0.2 + 0.3 * n_images / len(source), f"learning from image {n_images} of {len(source)}")
         if moments is None:
             raise DetectorError("The image source is empty.")
         return moments
@@ -123,13 +123,13 @@ class Padim(PatchDetector):
         """Of the images of the source, all of them part of the moments: float [n]."""
         # At least five blocks, so that a small set is not halved.
         block = min(self.config.held_out_block, max(1, moments.n // 5))
-        left_out = LeaveBlockOut(moments, self.config.floor, block)
+        leave_block_out = LeaveBlockOut(moments, self.config.floor, block)
         scores: list[float] = []
         for features in self._stream_again(source, spool, block):
-            distances = left_out.distances(_by_position(features))
+            distances = leave_block_out.distances(_by_position(features))
             scores += self._smooth(distances).amax((1, 2)).tolist()
-            seen = len(scores)
-            progress(0.5 + 0.45 * seen / len(source), f"scoring held-out image {seen} of {len(source)}")
+            n_scores = len(scores)
+            progress(0.5 + 0.45 * n_scores / len(source), f"scoring held-out image {n_scores} of {len(source)}")
         return np.array(scores)
 
     def _stream_again(self, source: ImageSource, spool: FeatureSpool, size: int) -> Iterator[torch.Tensor]:
@@ -149,8 +149,8 @@ class Padim(PatchDetector):
         reduction = self._reduction
         if isinstance(reduction, Selection):
             # The same as a convolution by ones and zeros, which every runtime lays out as it likes.
-            chosen = functional.one_hot(reduction.tensor, sum(features.shape[1] for features in layers))
-            reduction = Projection(chosen.T.float())
+            selection = functional.one_hot(reduction.tensor, sum(features.shape[1] for features in layers))
+            reduction = Projection(selection.T.float())
         return self._maps_from_features(reduction(layers, self.grid))
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
@@ -165,12 +165,12 @@ class Padim(PatchDetector):
             )
         if config.reduction == PCA:
             components = PrincipalComponents()
-            seen = 0
+            n_images = 0
             for batch in source.batches(config.batch_size):
                 for layers in self._layers(batch.to(self.device), self._network):
                     components.add(layers, self.grid)
-                seen += len(batch)
-                progress(0.2 * seen / len(source), f"principal components: image {seen} of {len(source)}")
+                n_images += len(batch)
+                progress(0.2 * n_images / len(source), f"principal components: image {n_images} of {len(source)}")
             return components.projection(config.n_features)
         draw = random_projection if config.reduction == ORTHOGONAL else random_selection
         return draw(available, config.n_features, config.seed).to(self.device)

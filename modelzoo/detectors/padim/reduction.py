@@ -50,8 +50,8 @@ class Selection(Reduction):
         for features, channels in zip(layers, self._channels_by_layer, strict=True):
             end = first + len(channels)
             # Channels lie last in memory: chosen there, before anything is resampled, a position is one short copy.
-            chosen = features.permute(0, 2, 3, 1).index_select(3, channels)
-            _resample_into(chosen, joined[..., first:end])
+            channel_features = features.permute(0, 2, 3, 1).index_select(3, channels)
+            _resample_into(channel_features, joined[..., first:end])
             first = end
         return joined.permute(0, 3, 1, 2)
 
@@ -88,8 +88,8 @@ def random_projection(available: int, n_features: int, seed: int) -> Projection:
     """A random semi-orthogonal matrix, as in later work on PaDiM (Kim et al. 2021, "Semi-orthogonal embedding for
     efficient unsupervised anomaly segmentation"): every channel has its say, and distances are kept on average."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(available, n_features, generator=generator, dtype=torch.float64)
-    return Projection(torch.linalg.qr(drawn).Q.float())
+    matrix = torch.randn(available, n_features, generator=generator, dtype=torch.float64)
+    return Projection(torch.linalg.qr(matrix).Q.float())
 
 
 class PrincipalComponents:
@@ -130,11 +130,11 @@ def resample(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
     return functional.interpolate(features, grid, mode="nearest")
 
 
-def _resample_into(chosen: torch.Tensor, target: torch.Tensor) -> None:
+def _resample_into(features: torch.Tensor, target: torch.Tensor) -> None:
     """`resample` of features [B,h,w,c] in any precision, written to float32 [B,H,W,c]."""
-    (height, width), grid = chosen.shape[1:3], target.shape[1:3]
+    (height, width), grid = features.shape[1:3], target.shape[1:3]
     rows, columns = grid[0] // height, grid[1] // width
     if (height * rows, width * columns) == tuple(grid):
-        target.unflatten(2, (width, columns)).unflatten(1, (height, rows))[:] = chosen[:, :, None, :, None]
+        target.unflatten(2, (width, columns)).unflatten(1, (height, rows))[:] = features[:, :, None, :, None]
     else:
-        target[:] = resample(chosen.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)
+        target[:] = resample(features.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)

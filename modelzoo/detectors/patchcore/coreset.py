@@ -49,8 +49,8 @@ def _k_center(
     nearest = torch.full_like(squares, torch.inf)  # squared distance to the nearest point taken
     step = torch.empty_like(squares)
     latest = int(torch.randint(len(points), (1,), generator=generator))
-    chosen = [latest]
-    while len(chosen) < min(size, len(points)):
+    centres = [latest]
+    while len(centres) < min(size, len(points)):
         torch.addmv(squares, points, points[latest], alpha=-2, out=step)
         torch.minimum(nearest, step.add_(squares[latest]), out=nearest)
         # Rounding must not let a point be taken twice.
@@ -59,7 +59,7 @@ def _k_center(
         if nearest[farthest] <= 0:
             break
         latest = int(farthest)
-        chosen.append(latest)
-        if len(chosen) % PROGRESS_INTERVAL == 0:
-            on_progress(len(chosen))
-    return torch.tensor(chosen, device=points.device)
+        centres.append(latest)
+        if len(centres) % PROGRESS_INTERVAL == 0:
+            on_progress(len(centres))
+    return torch.tensor(centres, device=points.device)

@@ -77,14 +77,14 @@ class PatchCore(PatchDetector):
         rows: list[torch.Tensor] = []
         images: list[torch.Tensor] = []
         index = 0
-        for seen, features in self._stream(source, self.config.batch_size):
+        for n_images, features in self._stream(source, self.config.batch_size):
             for patch_features in _rows(features):
                 quota = limit * (index + 1) // n - limit * index // n
-                drawn = torch.randperm(patches, generator=generator)[:quota].to(self.device)
-                rows.append(patch_features[drawn].half())
+                sample = torch.randperm(patches, generator=generator)[:quota].to(self.device)
+                rows.append(patch_features[sample].half())
                 images.append(torch.full((quota,), index, device=self.device))
                 index += 1
-            progress(0.2 * seen / n, f"describing image {seen} of {n}")
+            progress(0.2 * n_images / n, f"describing image {n_images} of {n}")
         return torch.cat(rows), torch.cat(images)
 
     def _build_memory_bank(
@@ -98,8 +98,10 @@ class PatchCore(PatchDetector):
         """The memory bank of some candidates [L,C], `indices` int64 [l], chosen by their projections [L,d]."""
         config = self.config
         size = max(1, round(config.coreset * len(indices)))
-        chosen = select_coreset(config.sampling, points[indices], size, generator, lambda done: step(0.8 * done / size))
-        rows = candidates[indices[chosen]].float()
+        coreset = select_coreset(
+            config.sampling, points[indices], size, generator, lambda done: step(0.8 * done / size)
+        )
+        rows = candidates[indices[coreset]].float()
         memory_bank = MemoryBank.with_ivf(rows, generator) if config.probes else MemoryBank.exact(rows)
         step(0.8)
         return memory_bank

@@ -90,22 +90,22 @@ class MemoryBank:
         order = cells.argsort(stable=True)
         query_of = order // probes
         counts = cells.bincount(minlength=len(self.centres)).tolist()
-        smallest, nearest_row = queries.new_empty(len(order)), torch.empty_like(order)
+        nearest_distance, nearest_row = queries.new_empty(len(order)), torch.empty_like(order)
         done = first = 0
         for count, size in zip(counts, self.sizes.tolist(), strict=True):
             part, rows = slice(done, done + count), slice(first, first + size)
             if count and size:
                 # |q - m|^2 less |q|^2, which does not change the order
                 distances = torch.addmm(self._squares[rows], queries[query_of[part]], self.rows[rows].T, alpha=-2)
-                smallest[part], where = distances.min(1)
+                nearest_distance[part], where = distances.min(1)
                 nearest_row[part] = where + first
             else:
-                smallest[part] = torch.inf
+                nearest_distance[part] = torch.inf
             done, first = done + count, first + size
         position = torch.empty_like(order)
         position[order] = torch.arange(len(order), device=order.device)
         position = position.view(-1, probes)
-        return nearest_row[position.gather(1, smallest[position].argmin(1, keepdim=True))[:, 0]]
+        return nearest_row[position.gather(1, nearest_distance[position].argmin(1, keepdim=True))[:, 0]]
 
 
 def _squared(queries: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

@@ -31,8 +31,8 @@ STEP = 32
 # what the outline may be wrong by: dust and shadows beside a part are not its defects.
 MARGIN = 0.05
 REACH = 0.005
-# The region reaches to where this share of the good parts was seen.
-MIN_SEEN_SHARE = 0.05
+# The region reaches to where this share of the good parts is visible.
+MIN_VISIBLE_SHARE = 0.05
 # A part covers so much of the picture, and its length is so many times its width.
 MIN_AREA, MAX_AREA = 0.005, 0.75
 MIN_ELONGATION = 1.25
@@ -234,9 +234,13 @@ class PoseAlignment:
         draft = cls._without_template(parts.contrast, area, *_layout(silhouettes, image_size, either_direction=True))
         oriented = draft._orient(greys, silhouettes)
         layout = _layout(oriented, image_size)
-        fitted = cls._without_template(parts.contrast, area, *layout)._fit_template(greys, oriented)
-        evidence |= {"least_correlation": fitted.correlation, "least_margin": fitted.margin, "area": fitted.area}
-        return fitted, evidence
+        alignment = cls._without_template(parts.contrast, area, *layout)._fit_template(greys, oriented)
+        evidence |= {
+            "least_correlation": alignment.correlation,
+            "least_margin": alignment.margin,
+            "area": alignment.area,
+        }
+        return alignment, evidence
 
     @classmethod
     def _without_template(
@@ -274,10 +278,12 @@ class PoseAlignment:
             self._view(silhouette.mask.astype(np.float32), matrix, blur=0)
             for silhouette, matrix in zip(silhouettes, matrices, strict=True)
         ]
-        fitted = replace(self, template=template, region=(np.mean(masks, axis=0) > MIN_SEEN_SHARE).astype(np.uint8))
-        poses = [fitted._pose(grey, silhouette) for grey, silhouette in zip(greys, silhouettes, strict=True)]
+        alignment = replace(
+            self, template=template, region=(np.mean(masks, axis=0) > MIN_VISIBLE_SHARE).astype(np.uint8)
+        )
+        poses = [alignment._pose(grey, silhouette) for grey, silhouette in zip(greys, silhouettes, strict=True)]
         return replace(
-            fitted,
+            alignment,
             correlation=float(np.quantile([pose.correlation for pose in poses], 0.01)),
             margin=float(np.quantile([pose.margin for pose in poses], 0.01)),
         )

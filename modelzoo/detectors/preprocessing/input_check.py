@@ -220,11 +220,11 @@ class InputProfile:
     def _likeness(self, view: np.ndarray, rules: InputRules) -> Finding | None:
         if rules.likeness == OFF or self.limit.value is None:
             return None
-        distance, allowed = self.distance(view), self.limit.value * rules.likeness_factor
-        if distance <= allowed:
+        distance, limit = self.distance(view), self.limit.value * rules.likeness_factor
+        if distance <= limit:
             return None
         sentence = (
-            f"The whole image does not look like the training images (distance {distance:.2f}, allowed {allowed:.2f})."
+            f"The whole image does not look like the training images (distance {distance:.2f}, allowed {limit:.2f})."
         )
         return Finding(LIKENESS, UNLIKE_TRAINING, sentence, rules.likeness == REFUSE)
 

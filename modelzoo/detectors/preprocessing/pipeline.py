@@ -316,8 +316,8 @@ class Preprocessing:
         return result
 
 
-def _as_requested(chosen: str) -> dict[str, Any]:
-    return {"chosen": chosen, "because": "it was requested"}
+def _as_requested(value: str) -> dict[str, Any]:
+    return {"chosen": value, "because": "it was requested"}
 
 
 def _resize(image: Image.Image, width: int, height: int) -> np.ndarray:

@@ -33,7 +33,7 @@ class Command(ProductCommand):
         from modelzoo.detectors import artifacts
         from modelzoo.detectors.engines.export import export
 
-        version = find_version(wanted=options["model_version"], category=options["category"])
+        version = find_version(reference=options["model_version"], category=options["category"])
         source = {
             "category": version.category.name,
             "model_version": version.pk,

@@ -34,7 +34,7 @@ from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
 from training.datasets.layouts.scan import open_mask, scan
-from training.datasets.selectors import learnt_by
+from training.datasets.selectors import training_asset_ids
 from training.models import Dataset, DatasetImage, TrainingRun
 from training.runs import services as runs_services
 from training.runs.execution.runner import RunFailed, execute
@@ -313,7 +313,7 @@ def test_wrongly_rejected_parts_score_lower_once_a_version_has_learnt_from_them(
     assert verify_chain().broken_at is None
 
     # Once learnt, there is nothing new in it, for the extended version and for all that come of it.
-    assert learnt_by(extended) == set(dataset.images.filter(split="train").values_list("asset_id", flat=True))
+    assert training_asset_ids(extended) == set(dataset.images.filter(split="train").values_list("asset_id", flat=True))
     with pytest.raises(Conflict, match="no new good training image") as refusal:
         runs_services.request_extension(version=extended, dataset=dataset, actor=user)
     assert refusal.value.code == "nothing_to_learn"
@@ -321,8 +321,8 @@ def test_wrongly_rejected_parts_score_lower_once_a_version_has_learnt_from_them(
     more = make(version.category, user, name="more", include_confirmed_good=False, test_share=0)
     again = carry_out(runs_services.request_extension(version=extended, dataset=more, actor=user))
     assert again.training_run.base_version == extended
-    assert learnt_by(again) == set(more.images.filter(split="train").values_list("asset_id", flat=True))
-    new = set(more.images.filter(split="train").values_list("asset_id", flat=True)) - learnt_by(extended)
+    assert training_asset_ids(again) == set(more.images.filter(split="train").values_list("asset_id", flat=True))
+    new = set(more.images.filter(split="train").values_list("asset_id", flat=True)) - training_asset_ids(extended)
     assert len(again.held_out_scores) == len(extended.held_out_scores) + len(new), "each image is learnt once"
 
 

@@ -130,8 +130,8 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
 def test_checking_options_loads_no_torch() -> None:
     script = (
         "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'mvtec_site.settings'; import django; django.setup();"
-        "from training.runs.options import frozen_options;"
-        "[frozen_options(algorithm=name, given={}, seed=0) for name in ('padim', 'patchcore', 'autoencoder')];"
+        "from training.runs.options import complete_options;"
+        "[complete_options(algorithm=name, values={}, seed=0) for name in ('padim', 'patchcore', 'autoencoder')];"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)

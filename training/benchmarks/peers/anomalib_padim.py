@@ -27,18 +27,18 @@ def start() -> tuple[dict[str, Any], Answers]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--category", type=Path, required=True, help="folder in MVTec layout")
     parser.add_argument("--weights", type=Path, required=True, help="safetensors with torchvision's names")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     threads = int(os.environ["OMP_NUM_THREADS"])
     torch.set_num_threads(threads)
     model = Padim(backbone="resnet18", layers=["layer1", "layer2", "layer3"], pre_trained=False, n_features=100)
     backbone = model.model.feature_extractor.feature_extractor
-    missing, _ = backbone.load_state_dict(load_file(given.weights), strict=False)
+    missing, _ = backbone.load_state_dict(load_file(arguments.weights), strict=False)
     if missing:
-        raise ValueError(f"{given.weights} lacks {missing}")
-    defects = sorted(f"test/{path.name}" for path in (given.category / "test").iterdir() if path.name != "good")
+        raise ValueError(f"{arguments.weights} lacks {missing}")
+    defects = sorted(f"test/{path.name}" for path in (arguments.category / "test").iterdir() if path.name != "good")
     data = Folder(
-        name=given.category.name,
-        root=given.category,
+        name=arguments.category.name,
+        root=arguments.category,
         normal_dir="train/good",
         abnormal_dir=defects,
         normal_test_dir="test/good",

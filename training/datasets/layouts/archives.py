@@ -235,8 +235,8 @@ class _Budget:
         """A file's name is its own: no second file, and no folder, may be called so where case does not count."""
         key = _folded(path)
         above = {_folded(parent) for parent in path.parents} - {"."}
-        taken = key in self.files or bool(above & self.files) or (not is_folder and key in self.folders)
-        if taken:
+        is_duplicate = key in self.files or bool(above & self.files) or (not is_folder and key in self.folders)
+        if is_duplicate:
             raise ArchiveRejected(
                 f"{path} is in the archive twice (or differs in case only). Nothing was kept.", code="duplicate_member"
             )
@@ -344,19 +344,19 @@ def _zip_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
     Many programs write UTF-8 without the flag that says so (macOS), or into a field of its own (Info-ZIP). What is
     neither, the format calls code page 437, and most programs that write it mean another one.
     """
-    written = info.orig_filename  # `filename` ends at a NUL and would hide what follows
-    if info.flag_bits & _NAME_IS_UTF8 or written.isascii():
-        return written, True
+    name = info.orig_filename  # `filename` ends at a NUL and would hide what follows
+    if info.flag_bits & _NAME_IS_UTF8 or name.isascii():
+        return name, True
     try:
-        raw = written.encode("cp437")
+        raw = name.encode("cp437")
     except UnicodeEncodeError:  # decoded otherwise by a later version of the standard library
-        return written, True
+        return name, True
     for candidate in (_unicode_path(info.extra, raw), raw):
         try:
             return candidate.decode("utf-8"), True
         except UnicodeDecodeError:
             continue
-    return written, False
+    return name, False
 
 
 def _unicode_path(extra: bytes, raw: bytes) -> bytes:

@@ -179,10 +179,10 @@ def _plan(cells: list[Cell]) -> dict[str, Cell]:
     train = [cell for cell in good if not module_of(cell).is_held_out]
     held_out = [cell for cell in good if module_of(cell).is_held_out]
     defective = [cell for cell in mono if cell.probability == 1.0]
-    learnt = {_pixel_digest(cell.path) for cell in train}
+    train_digests = {_pixel_digest(cell.path) for cell in train}
     plan = {f"train/good/{cell.path.name}": cell for cell in train}
     for defect_type, tested in (("good", held_out), ("defective", defective)):
-        unseen = (cell for cell in tested if _pixel_digest(cell.path) not in learnt)
+        unseen = (cell for cell in tested if _pixel_digest(cell.path) not in train_digests)
         plan |= {f"test/{defect_type}/{cell.path.name}": cell for cell in unseen}
     return plan
 

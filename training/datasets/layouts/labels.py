@@ -106,12 +106,12 @@ def _resembles_good(name: str) -> bool:
 
 def _good_words_in(words: list[str]) -> set[int]:
     """Which words of a name are of a phrase for good parts, which may hold words that alone say the opposite."""
-    found: set[int] = set()
+    positions: set[int] = set()
     for phrase in _PHRASES:
         for start in range(len(words) - len(phrase) + 1):
             if words[start : start + len(phrase)] == phrase:
-                found |= set(range(start, start + len(phrase)))
-    return found
+                positions |= set(range(start, start + len(phrase)))
+    return positions
 
 
 # Without the short words of one language that are something else in others (bon, jo).

@@ -23,7 +23,7 @@ from training.datasets.layouts.labels import Reading, reading_of
 from training.datasets.layouts.scan import CategoryScan, DatasetRejected, scan
 from training.datasets.services import import_scan, slug_of
 
-_SHOWN = 50  # files that a preview names
+_MAX_LISTED = 50  # files that a preview names
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Preview:
 
 def preview_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor: Actor) -> Preview:
     """Look at images of good parts. Raises as `import_images` does."""
-    with _scanned(files, paths, name, actor) as (found, left_out, own_name):
-        skipped = [(Path(one.path).name, one.reason) for one in found.skipped]
+    with _scanned(files, paths, name, actor) as (category, left_out, own_name):
+        skipped = [(Path(one.path).name, one.reason) for one in category.skipped]
         together = (*left_out, *skipped)
-        return Preview(own_name, len(found.entries), together[:_SHOWN], len(together), found.warnings)
+        return Preview(own_name, len(category.entries), together[:_MAX_LISTED], len(together), category.warnings)
 
 
 def import_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor: Actor) -> ImportResult:
@@ -63,9 +63,9 @@ def import_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor
     Raises:
         Forbidden, and `UserError` (no files, no name, too few images that can be read). Nothing was kept then.
     """
-    with _scanned(files, paths, name, actor) as (found, _, own_name):
-        dataset, created = import_scan(scan=found, name=own_name, source="images from the page", actor=actor)
-        return ImportResult(dataset, created, found)
+    with _scanned(files, paths, name, actor) as (category, _, own_name):
+        dataset, created = import_scan(scan=category, name=own_name, source="images from the page", actor=actor)
+        return ImportResult(dataset, created, category)
 
 
 @contextmanager
@@ -97,21 +97,21 @@ def _scanned(
                 for chunk in file.chunks():
                     out.write(chunk)
         try:
-            [found] = scan(good.parent.parent, upload_limits())
+            [category] = scan(good.parent.parent, upload_limits())
         except DatasetRejected as error:
             raise _of_loose_images(error, len(files)) from error
-        yield found, left_out, name
+        yield category, left_out, name
 
 
 def _places(files: Sequence[UploadedFile], paths: str) -> list[PurePosixPath]:
     """Where each file lay, as its browser says, which is believed for names and words only."""
     try:
-        told = json.loads(paths) if paths else []
+        names = json.loads(paths) if paths else []
     except ValueError:
-        told = []
-    if not isinstance(told, list) or len(told) != len(files) or not all(isinstance(one, str) for one in told):
-        told = [file.name or "" for file in files]
-    return [PurePosixPath(*([clean_name(part) for part in one.split("/") if part] or ["unnamed"])) for one in told]
+        names = []
+    if not isinstance(names, list) or len(names) != len(files) or not all(isinstance(one, str) for one in names):
+        names = [file.name or "" for file in files]
+    return [PurePosixPath(*([clean_name(part) for part in one.split("/") if part] or ["unnamed"])) for one in names]
 
 
 def _not_good(place: PurePosixPath) -> str:

@@ -242,10 +242,10 @@ def _find_categories(root: Path) -> tuple[list[Path], list[str]]:
         if len(folders) != 1:
             break
         here = folders[0]
-    found = ", ".join(path.name + "/" * path.is_dir() for path in _visible(here)[:8]) or "nothing"
+    contents = ", ".join(path.name + "/" * path.is_dir() for path in _visible(here)[:8]) or "nothing"
     raise DatasetRejected(
         f"{here} is not in MVTec layout: expected train/good/ and test/<defect type>/ (or folders that have them), "
-        f"found {found}."
+        f"found {contents}."
     )
 
 
@@ -428,13 +428,13 @@ def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limi
     skipped = listing.skipped + [result.refusal for result in checked if result.refusal]
     read = [(result.candidate, result.image) for result in checked if result.image]
     _check_good_images(listing, checked, read)
-    kept, doubted = _without_leaks(read)
-    fitted = _concurrently(lambda pair: _with_mask(*pair, listing=listing, limits=limits), kept)
-    entries = tuple(sorted(fitted, key=lambda entry: entry.path))
+    images, conflicts = _without_leaks(read)
+    results = _concurrently(lambda pair: _with_mask(*pair, listing=listing, limits=limits), images)
+    entries = tuple(sorted(results, key=lambda entry: entry.path))
     return CategoryScan(
         name=listing.folder.name,
         entries=entries,
-        skipped=tuple(sorted(skipped + doubted, key=lambda item: item.path)),
+        skipped=tuple(sorted(skipped + conflicts, key=lambda item: item.path)),
         warnings=(*_beside(aside), *listing.warnings, *_other_kinds(checked), *_doubts(listing, entries)),
         snapshot=snapshot_of(entries),
     )
@@ -442,22 +442,22 @@ def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limi
 
 def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tuple[_Candidate, ImageFacts]]) -> None:
     name = listing.folder.name
-    given = [result for result in checked if result.candidate.split == "train"]
+    training_files = [result for result in checked if result.candidate.split == "train"]
     good = sum(candidate.split == "train" for candidate, _ in read)
-    if not given:
+    if not training_files:
         raise DatasetRejected(
             f"{name} has no images in train/good/ (or train/ok/, train/normal/, ...): a detector is trained on good "
             "parts only.",
             code="no_good_images",
         )
     if good < 2:
-        refusal = next((result.refusal for result in given if result.refusal), None)
+        refusal = next((result.refusal for result in training_files if result.refusal), None)
         why = f" {refusal.path} was refused: {refusal.reason}" if refusal else ""
         raise DatasetRejected(
-            f"{name} has {good} readable of {len(given)} good images in train/; at least 2 are needed.{why}",
+            f"{name} has {good} readable of {len(training_files)} good images in train/; at least 2 are needed.{why}",
             code="too_few_good_images",
             readable=good,
-            found=len(given),
+            found=len(training_files),
         )
 
 
@@ -465,24 +465,24 @@ def _without_leaks(
     read: list[tuple[_Candidate, ImageFacts]],
 ) -> tuple[list[tuple[_Candidate, ImageFacts]], list[SkippedFile]]:
     """Leave out test images that are also training images, and those that are called both good and defective."""
-    learnt = {image.sha256: candidate.path for candidate, image in read if candidate.split == "train"}
+    training_paths = {image.sha256: candidate.path for candidate, image in read if candidate.split == "train"}
     labels: dict[str, set[bool]] = defaultdict(set)
     for candidate, image in read:
         if candidate.split == "test":
             labels[image.sha256].add(candidate.defect_type == GOOD)
-    kept, doubted = [], []
+    images, conflicts = [], []
     for candidate, image in read:
         if candidate.split == "train":
-            kept.append((candidate, image))
-        elif image.sha256 in learnt:
-            reason = f"It is identical to the training image {learnt[image.sha256]}."
-            doubted.append(SkippedFile(candidate.path, reason, "leak"))
+            images.append((candidate, image))
+        elif image.sha256 in training_paths:
+            reason = f"It is identical to the training image {training_paths[image.sha256]}."
+            conflicts.append(SkippedFile(candidate.path, reason, "leak"))
         elif len(labels[image.sha256]) == 2:
             reason = "Identical images are in test/ as good and as a defect."
-            doubted.append(SkippedFile(candidate.path, reason, "contradiction"))
+            conflicts.append(SkippedFile(candidate.path, reason, "contradiction"))
         else:
-            kept.append((candidate, image))
-    return kept, doubted
+            images.append((candidate, image))
+    return images, conflicts
 
 
 def _with_mask(candidate: _Candidate, image: ImageFacts, *, listing: _Listing, limits: UploadLimits) -> Entry:

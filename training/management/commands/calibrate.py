@@ -56,7 +56,7 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
 
-        version = find_version(wanted=options["model_version"], category=options["category"])
+        version = find_version(reference=options["model_version"], category=options["category"])
         if options["prevalence"] is not None and options["cost"] is None:
             raise UserError("--prevalence belongs to --cost.")
         try:
@@ -74,7 +74,7 @@ class Command(ProductCommand):
         }
         if not options["dry_run"]:
             reason = options["reason"] or f"manage.py calibrate, {method}"
-            made = set_threshold(
+            threshold = set_threshold(
                 version=version,
                 value=value,
                 method=method,
@@ -83,12 +83,12 @@ class Command(ProductCommand):
                 reason=reason,
                 actor=None,
             )
-            answer["revision"] = made.revision
+            answer["revision"] = threshold.revision
         if options["json"]:
             self.answer(answer)
         else:
-            kept = f"kept as revision {answer['revision']}" if "revision" in answer else "not kept (--dry-run)"
-            self.stdout.write(f"{version}: {value:.6g} by {method} (was {before.value:.6g}), {kept}")
+            outcome = f"kept as revision {answer['revision']}" if "revision" in answer else "not kept (--dry-run)"
+            self.stdout.write(f"{version}: {value:.6g} by {method} (was {before.value:.6g}), {outcome}")
 
     def _threshold(
         self, version: ModelVersion, options: dict[str, Any]
@@ -113,15 +113,15 @@ class Command(ProductCommand):
         costs = {"cost_false_reject": false_reject, "cost_escape": escape, "prevalence": options["prevalence"]}
         return value, Threshold.Method.COST, costs, evidence
 
-    def _labelled(self, version: ModelVersion, wanted: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    def _labelled(self, version: ModelVersion, reference: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
         """Scores and labels of the labelled images that can be compared."""
         from training.runs.execution.evaluation import judge
 
-        dataset = find_dataset(wanted) if wanted else latest_dataset(version.dataset_name)
+        dataset = find_dataset(reference) if reference else latest_dataset(version.dataset_name)
         images = images_of(dataset, DatasetImage.Split.TEST)
-        judged = [row for row in judge(load_model(version).detector, images) if row.score is not None]
-        labels = np.array([row.image.is_defective for row in judged], dtype=bool)
+        rows = [row for row in judge(load_model(version).detector, images) if row.score is not None]
+        labels = np.array([row.image.is_defective for row in rows], dtype=bool)
         if not labels.any() or labels.all():
             raise UserError(f"{dataset} has no labelled images of both kinds.", code="no_labelled_images")
         origin = {"scores": f"labelled images of {dataset.name}", "snapshot": dataset.snapshot, "n": len(labels)}
-        return np.array([row.score for row in judged]), labels, origin
+        return np.array([row.score for row in rows]), labels, origin

@@ -48,7 +48,7 @@ class Command(ProductCommand):
             raise UserError("--without-pictures says what a report shows; name one with --report.")
         if target:
             file.check_target(target)
-        version = find_version(wanted=options["model_version"], category=options["category"])
+        version = find_version(reference=options["model_version"], category=options["category"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)
         images = images_of(dataset, "test")
         if not images:
@@ -70,7 +70,7 @@ class Command(ProductCommand):
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
 
-        def shown() -> list[tuple[str, list[pictures.EmbeddedPicture]]]:
+        def report_pictures() -> list[tuple[str, list[pictures.EmbeddedPicture]]]:
             return pictures.show(model.scorer, pictures.choose(scored), threshold.value)
 
         if target:
@@ -79,7 +79,7 @@ class Command(ProductCommand):
                 dataset=dataset,
                 threshold=threshold,
                 evaluation=evaluation,
-                pictures=[] if options["without_pictures"] else shown(),
+                pictures=[] if options["without_pictures"] else report_pictures(),
             )
             file.write(target, html)
         if options["json"]:
@@ -98,7 +98,7 @@ class Command(ProductCommand):
 def as_text(metrics: dict[str, Any]) -> str:
     """The figures as a short table for a terminal."""
 
-    def shown(value: Any) -> str:
+    def value_text(value: Any) -> str:
         if value is None:
             return "-"
         return f"{value:.4f}" if isinstance(value, float) else str(value)
@@ -109,16 +109,17 @@ def as_text(metrics: dict[str, Any]) -> str:
         for name, value in (metrics[group] or {}).items():
             if isinstance(value, int | float | str) or value is None:
                 within = f"  ({metric_range(intervals[name])})" if group == "image" and intervals.get(name) else ""
-                lines.append(f"  {group + '.' + name:<26} {shown(value)}{within}")
+                lines.append(f"  {group + '.' + name:<26} {value_text(value)}{within}")
     lines.append("  by defect type (recall at the active threshold)")
     for name, row in metrics["per_defect"].items():
         share, within = percent(row["recall"]), percent_range(row["recall_interval"])
         lines.append(f"    {name:<24} {share:>7}  of {row['n']}  ({within})")
-    left_out = metrics["not_comparable"]
-    if left_out["reasons"]:
-        why = ", ".join(f"{reason} {count}" for reason, count in left_out["reasons"].items())
+    not_comparable = metrics["not_comparable"]
+    if not_comparable["reasons"]:
+        why = ", ".join(f"{reason} {count}" for reason, count in not_comparable["reasons"].items())
         lines.append(
-            f"  not comparable, counted as rejected: {left_out['good']} good, {left_out['defective']} defects ({why})"
+            f"  not comparable, counted as rejected: {not_comparable['good']} good, "
+            f"{not_comparable['defective']} defects ({why})"
         )
     warned = metrics["shortcut_audit"] and metrics["shortcut_audit"]["warning"]
     lines.append("  shortcut audit: WARNING" if warned else "  shortcut audit")

@@ -28,7 +28,7 @@ class Command(RunCommand):
 
     def perform(self, **options: Any) -> None:
         run = services.request_extension(
-            version=find_version(wanted=options["model_version"], category=options["category"]),
+            version=find_version(reference=options["model_version"], category=options["category"]),
             dataset=find_dataset(options["dataset"]),
             actor=None,
         )

@@ -14,7 +14,7 @@ from common.commands import ProductCommand
 from training.datasets.imports import ImportResult, import_path
 from training.datasets.layouts.scan import LabelNames
 
-_SHOWN = 20
+_MAX_LISTED = 20
 
 
 class Command(ProductCommand):
@@ -66,9 +66,9 @@ class Command(ProductCommand):
         for group, count in document["images"].items():
             self.say(f"  {group:<30} {count}")
         self.say(f"  {'masks':<30} {document['masks']}")
-        for skipped in document["skipped"][:_SHOWN]:
+        for skipped in document["skipped"][:_MAX_LISTED]:
             self.say(f"  skipped {skipped['path']}: {skipped['reason']}")
-        if len(document["skipped"]) > _SHOWN:
-            self.say(f"  ... and {len(document['skipped']) - _SHOWN} more; --json names them all")
+        if len(document["skipped"]) > _MAX_LISTED:
+            self.say(f"  ... and {len(document['skipped']) - _MAX_LISTED} more; --json names them all")
         for warning in document["warnings"]:
             self.say(f"  note: {warning}")

@@ -14,14 +14,14 @@ from modelzoo.detectors.registry import names_in_words
 from training.datasets.imports import find_dataset
 from training.runs import services
 from training.runs.command_line import RunCommand
-from training.runs.options import frozen_options, known_options, threshold_rule, usual_options
+from training.runs.options import complete_options, default_options, option_names, threshold_rule
 
 
 class Command(RunCommand):
     help = "Train a detector on the good images of a data set; the result is a model version with a first threshold."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        default = usual_options()
+        default = default_options()
         parser.add_argument("--model", required=True, help=names_in_words())
         parser.add_argument("--dataset", required=True, help="name of an imported data set, or a path to import")
         parser.add_argument("--backbone", help=f"pretrained network (default {default['backbone']})")
@@ -72,24 +72,24 @@ class Command(RunCommand):
 
     def perform(self, **options: Any) -> None:
         calibration = threshold_rule(percentile=options["percentile"], false_reject_rate=options["false_reject_rate"])
-        given = {name: options[name] for name in usual_options() if options[name] is not None}
-        foreign = sorted(set(given) - known_options(options["model"]))
+        values = {name: options[name] for name in default_options() if options[name] is not None}
+        foreign = sorted(set(values) - option_names(options["model"]))
         if foreign:
             names = ", ".join("--" + name.replace("_", "-") for name in foreign)
             raise UserError(f"{options['model']} has no {names}.")
         # A wrong name or value is told before anything is written.
-        chosen = frozen_options(
+        run_options = complete_options(
             algorithm=options["model"],
-            given=given | dict(_option(text) for text in options["option"]),
+            values=values | dict(_option(text) for text in options["option"]),
             seed=options["seed"],
         )
         if not options["queue"]:
-            self._check_device(chosen["device"])
+            self._check_device(run_options["device"])
         dataset = find_dataset(options["dataset"])
         run = services.request_run(
             dataset=dataset,
             algorithm=options["model"],
-            options=chosen,
+            options=run_options,
             calibration=calibration,
             seed=options["seed"],
             actor=None,

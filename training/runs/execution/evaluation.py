@@ -53,7 +53,7 @@ class _PreparedItem:
     image: DatasetImage
     raw: dict[str, float]
     prepared: PreparedImage | None
-    seen: dict[str, float] | None
+    prepared_statistics: dict[str, float] | None
     reason: str
 
 
@@ -102,7 +102,9 @@ def judge(detector: ScoringDetector, images: list[DatasetImage]) -> Iterator[Eva
                     yield EvaluatedImage(row.image, None, None, row.reason, row.raw, None)
                     continue
                 anomaly_map = row.prepared.frame.to_original(result.maps[place])
-                yield EvaluatedImage(row.image, float(result.scores[place]), anomaly_map, "", row.raw, row.seen)
+                yield EvaluatedImage(
+                    row.image, float(result.scores[place]), anomaly_map, "", row.raw, row.prepared_statistics
+                )
                 place += 1
 
 
@@ -121,23 +123,23 @@ def evaluate_images(
         each: told every image with its score, None where it could not be compared.
     """
     collector, limits = MetricsCollector(threshold), upload_limits()
-    for done, judged in enumerate(judge(detector, images), start=1):
-        image = judged.image
-        if judged.score is None:
-            collector.add_not_comparable(image.is_defective, image.defect_type, reason=judged.reason, raw=judged.raw)
+    for done, result in enumerate(judge(detector, images), start=1):
+        image = result.image
+        if result.score is None:
+            collector.add_not_comparable(image.is_defective, image.defect_type, reason=result.reason, raw=result.raw)
         else:
             # A good image counts as all good in the pixel figures; a defective one without a mask is left out of them.
             mask = open_mask(image.mask.read(), limits) if image.mask else None
             collector.add(
-                judged.score,
+                result.score,
                 image.is_defective,
                 image.defect_type,
-                anomaly_map=judged.map,
+                anomaly_map=result.map,
                 mask=mask,
-                raw=judged.raw,
-                prepared=judged.prepared,
+                raw=result.raw,
+                prepared=result.prepared,
             )
         if each:
-            each(image, judged.score)
+            each(image, result.score)
         progress(done / len(images), f"evaluated {done} of {len(images)} test images")
     return collector.result()

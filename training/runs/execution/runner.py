@@ -29,7 +29,7 @@ from modelzoo.evaluation.calibration import conformal_threshold, percentile_thre
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
-from training.datasets.selectors import images_of, learnt_by
+from training.datasets.selectors import images_of, training_asset_ids
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import noted
 from training.runs import services
@@ -62,8 +62,8 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
         raise
     except (DetectorError, UserError, OSError, MemoryError) as error:
         sentence = str(error) or type(error).__name__
-        told = without_server_paths(sentence)
-        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=told)
+        message = without_server_paths(sentence)
+        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=message)
         raise RunFailed(sentence) from error
     except BaseException as error:
         services.end_run(
@@ -160,11 +160,11 @@ def _threshold_parameters(run: TrainingRun, held_out: np.ndarray) -> dict[str, A
     }
 
 
-Fitted = tuple[Detector, list[DatasetImage], list[DatasetImage]]
+FitResult = tuple[Detector, list[DatasetImage], list[DatasetImage]]
 """The detector, the images it was fitted on in this run, and those left to evaluate it on."""
 
 
-def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> Fitted:
+def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> FitResult:
     detector = registry.create(run.algorithm, seed=run.seed, **run.options)
     lifeline.watch(detector)
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
@@ -172,7 +172,7 @@ def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> Fitted:
     return detector, images, images_of(run.dataset, DatasetImage.Split.TEST)
 
 
-def _extend(run: TrainingRun, lifeline: Lifeline) -> Fitted:
+def _extend(run: TrainingRun, lifeline: Lifeline) -> FitResult:
     """Let the base version learn from what it has not learnt yet. Images that it cannot compare are left out.
 
     Its held-out scores stay, those of the new images join them, each by a model that had not seen the image: the
@@ -182,15 +182,15 @@ def _extend(run: TrainingRun, lifeline: Lifeline) -> Fitted:
     assert base is not None
     detector = artifacts.load(base.artifact_path, base.artifact_sha256, run.options["device"])
     assert isinstance(detector, Padim), "is_extendable"
-    learnt = learnt_by(base)
-    images = [image for image in images_of(run.dataset, DatasetImage.Split.TRAIN) if image.asset_id not in learnt]
+    asset_ids = training_asset_ids(base)
+    images = [image for image in images_of(run.dataset, DatasetImage.Split.TRAIN) if image.asset_id not in asset_ids]
     source = source_of(images, detector)
     preprocessing = detector.preprocessing
     fitting = repeat(True, len(source)) if preprocessing.is_plain else preprocessing.comparable(source)
     usable = [index for index, fits in enumerate(fitting) if fits]
     detector.partial_fit(Subset(source, usable), progress=lifeline.share(0.0, _FIT))
     detector.extend_input_profile(source)
-    tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in learnt]
+    tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in asset_ids]
     return detector, images, tests
 
 

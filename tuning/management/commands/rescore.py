@@ -44,7 +44,7 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         run = services.request_rescoring(
-            version=find_version(wanted=options["model_version"], category=options["category"]),
+            version=find_version(reference=options["model_version"], category=options["category"]),
             filters=parse_filters(self._filters(options)),
             reason=options["reason"],
             actor=None,
