@@ -50,7 +50,7 @@ class ReasonedActionForm(ActionForm):
     reason = forms.CharField(required=False, max_length=500, widget=forms.TextInput(attrs={"size": 40}))
 
 
-class Deploying(ReadOnlyAdmin):
+class DeploymentAdminBase(ReadOnlyAdmin):
     """Actions that change what serves: through the services, one row after the other, each with what came of it."""
 
     action_form = ReasonedActionForm
@@ -58,7 +58,7 @@ class Deploying(ReadOnlyAdmin):
     def has_deploy_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Right.DEPLOY)
 
-    def each(
+    def apply_to_rows(
         self, request: HttpRequest, rows: QuerySet[Any], change: Callable[[Any, str], Deployment | None], done: str
     ) -> None:
         """`change` takes a row and the reason. A deployment that it asks for is told to a worker, not waited for."""
@@ -77,7 +77,7 @@ class Deploying(ReadOnlyAdmin):
 
 
 @admin.register(Category)
-class CategoryAdmin(Deploying):
+class CategoryAdmin(DeploymentAdminBase):
     list_display = ["name", "production", "created_at"]
     search_fields = ["name"]
     actions = ["roll_back"]
@@ -94,11 +94,13 @@ class CategoryAdmin(Deploying):
         def change(category: Category, reason: str) -> Deployment:
             return services.request_rollback(category=category, reason=reason, actor=request.user)
 
-        self.each(request, rows, change, "The previous version is being loaded. See Deployments for the result.")
+        self.apply_to_rows(
+            request, rows, change, "The previous version is being loaded. See Deployments for the result."
+        )
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(Deploying):
+class ModelVersionAdmin(DeploymentAdminBase):
     list_display = [
         "id",
         "category",
@@ -139,14 +141,14 @@ class ModelVersionAdmin(Deploying):
         def change(version: ModelVersion, reason: str) -> Deployment:
             return services.request_promotion(version=version, reason=reason, actor=request.user)
 
-        self.each(request, rows, change, "The version is being loaded. See Deployments for the result.")
+        self.apply_to_rows(request, rows, change, "The version is being loaded. See Deployments for the result.")
 
     @admin.action(description="Archive candidates (needs a reason)", permissions=["deploy"])
     def archive(self, request: HttpRequest, rows: QuerySet[ModelVersion]) -> None:
         def change(version: ModelVersion, reason: str) -> None:
             services.archive_version(version=version, reason=reason, actor=request.user)
 
-        self.each(request, rows, change, "Archived.")
+        self.apply_to_rows(request, rows, change, "Archived.")
 
 
 class ThresholdForm(forms.ModelForm):

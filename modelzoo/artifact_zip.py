@@ -40,9 +40,9 @@ def _unusable(version: ModelVersion, why: str) -> ModelUnusable:
     return ModelUnusable(f"The artifact of {version} is not sent: {why} Restore it from a backup.")
 
 
-def zipped(files: list[Path]) -> Iterator[bytes]:
+def zip_chunks(files: list[Path]) -> Iterator[bytes]:
     """A zip of the files, not compressed (weights do not pack), in pieces; the same files are the same bytes."""
-    out = _Outlet()
+    out = _ZipBuffer()
     with ZipFile(out, "w", ZIP_STORED) as archive:
         for path in files:
             entry = ZipInfo(path.name)  # with the year 1980, which is no time of ours
@@ -53,7 +53,7 @@ def zipped(files: list[Path]) -> Iterator[bytes]:
     yield out.take()
 
 
-class _Outlet(io.RawIOBase):
+class _ZipBuffer(io.RawIOBase):
     """What is written can be taken away; there is no way back, so the zip is written forwards only."""
 
     def __init__(self) -> None:

@@ -64,8 +64,8 @@ def find_version(*, reference: str | int = "latest", category: str = "", algorit
         names = sorted(versions.order_by().values_list("category__name", flat=True).distinct())
         if len(names) > 1:
             raise SeveralCategories(
-                f"Several categories have model versions ({_listed(names)}), and the request names none. Nothing was "
-                "changed. Name a category, or the id of a model version.",
+                f"Several categories have model versions ({_name_list(names)}), and the request names none. Nothing "
+                "was changed. Name a category, or the id of a model version.",
                 categories=names,
             )
     served = Q(deployments__activated_at__isnull=False)
@@ -76,7 +76,7 @@ def find_version(*, reference: str | int = "latest", category: str = "", algorit
         what = " ".join(word for word in (algorithm, "model version") if word)
         where = f" for {category[:100]!r}" if category else ""
         names = list(Category.objects.order_by("name").values_list("name", flat=True)) if category else []
-        hint = f" Categories are: {_listed(names)}." if names else ""
+        hint = f" Categories are: {_name_list(names)}." if names else ""
         raise NotFound(
             f"There is no {what}{where} yet.{hint} Train one on the Training page or with manage.py train.",
             code="model_version_not_found",
@@ -171,7 +171,7 @@ def deployment_in_force(category: str = "") -> Deployment:
     if deployment is None:
         names = [deployment.category.name for deployment in deployments]
         raise SeveralCategories(
-            f"Several categories are in production ({_listed(names)}), and the request names none. Nothing was "
+            f"Several categories are in production ({_name_list(names)}), and the request names none. Nothing was "
             "judged. Name the category, or set a default category (Models page, manage.py set_default_category).",
             categories=names,
         )
@@ -191,14 +191,14 @@ def default_category() -> Category | None:
 
 def _no_model_for(category: str) -> NoModelLoaded:
     names = sorted(deployment.category.name for deployment in active_deployments())
-    in_force = f"In production: {_listed(names)}. " if names else ""
+    in_force = f"In production: {_name_list(names)}. " if names else ""
     return NoModelLoaded(
         f"No model is loaded for {category[:100]!r}. {in_force}Nothing was judged. Name a category that is in "
         "production, or load a model for this one with POST /api/load_model."
     )
 
 
-def _listed(names: Sequence[str]) -> str:
+def _name_list(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_LISTED]) + (", ..." if len(names) > _MAX_LISTED else "")
 
 

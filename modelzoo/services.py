@@ -92,7 +92,7 @@ def set_input_checks(*, category: Category, rules: InputRules, reason: str, acto
 @transaction.atomic
 def register_version(*, category: Category, actor: Actor, **fields: Any) -> ModelVersion:
     """A new candidate with the next free number of its category. `fields` are those of `ModelVersion`."""
-    _locked(category.pk)  # two trainings that end together number one by one
+    _lock_category(category.pk)  # two trainings that end together number one by one
     last = ModelVersion.objects.filter(category=category).aggregate(last=Max("number"))["last"] or 0
     version = ModelVersion.objects.create(category=category, number=last + 1, created_by_id=actor_id(actor), **fields)
     audit(
@@ -216,7 +216,7 @@ def append_threshold(
 
 
 # ---------------------------------------------------------------- what serves a category
-def _locked(category_id: int) -> Category:
+def _lock_category(category_id: int) -> Category:
     """The category, and in it one change of what serves it at a time.
 
     Without touching its key, so that records which name it are written meanwhile (here and for a version's row).
@@ -287,7 +287,7 @@ def request_deployment(
         require(actor, Right.TUNE)
         threshold_reason = required_reason(threshold_reason, "A threshold")
         _check_threshold(threshold)
-    _locked(version.category_id)  # so that the order of the ids is the order of the requests
+    _lock_category(version.category_id)  # so that the order of the ids is the order of the requests
     deployment = Deployment.objects.create(
         category=version.category,
         model_version=version,
@@ -326,7 +326,7 @@ def request_promotion(
     """
     require(actor, Right.DEPLOY)
     reason = required_reason(reason, "A promotion")
-    _locked(version.category_id)
+    _lock_category(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
         raise Conflict(
@@ -353,7 +353,7 @@ def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deploy
     """
     require(actor, Right.DEPLOY)
     reason = required_reason(reason, "A rollback")
-    _locked(category.pk)
+    _lock_category(category.pk)
     before = rollback_target(category)
     return request_deployment(
         version=before.model_version,
@@ -374,7 +374,7 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
     """
     require(actor, Right.DEPLOY)
     reason = required_reason(reason, "Archiving")
-    _locked(version.category_id)
+    _lock_category(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
         raise Conflict(
@@ -384,11 +384,11 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
         )
     if version.stage == ModelVersion.Stage.ARCHIVED:
         raise Conflict(f"{version} is already archived. Nothing was changed.", code="already_archived")
-    _restage(version, ModelVersion.Stage.ARCHIVED, reason=reason, actor=actor)
+    _set_stage(version, ModelVersion.Stage.ARCHIVED, reason=reason, actor=actor)
     return version
 
 
-def _restage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **extra: Any) -> None:
+def _set_stage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **extra: Any) -> None:
     before, version.stage = version.stage, stage
     version.save(update_fields=["stage"])
     audit(
@@ -409,7 +409,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     `modelzoo.detectors.engines.selection.Scorer`.
     """
     choice = dict(choice or {})
-    _locked(deployment.category_id)
+    _lock_category(deployment.category_id)
     before = Deployment.objects.filter(category_id=deployment.category_id, status=Deployment.Status.ACTIVE).first()
     if before and before.pk > deployment.pk:
         fail_deployment(
@@ -434,7 +434,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     if not claimed:
         transaction.set_rollback(True)
         return False
-    _stages_follow(deployment)
+    _update_stages(deployment)
     audit(
         kind="deployment.activated",
         subject=deployment,
@@ -452,7 +452,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     return True
 
 
-def _stages_follow(deployment: Deployment) -> None:
+def _update_stages(deployment: Deployment) -> None:
     """What else becomes true with a deployment: the stages of versions, and the threshold that came with it."""
     stage, actor = ModelVersion.Stage, deployment.requested_by
     reason = deployment.reason or f"deployment {deployment.pk}"
@@ -460,10 +460,10 @@ def _stages_follow(deployment: Deployment) -> None:
     served = ModelVersion.objects.filter(category_id=deployment.category_id, stage=stage.PRODUCTION)
     extra: dict[str, Any] = {"kind": deployment.kind}
     for other in served.exclude(pk=version.pk):
-        _restage(other, stage.ARCHIVED, reason=reason, actor=actor)
+        _set_stage(other, stage.ARCHIVED, reason=reason, actor=actor)
         extra["instead_of"] = other.pk
     if version.stage != stage.PRODUCTION:
-        _restage(version, stage.PRODUCTION, reason=reason, actor=actor, **extra)
+        _set_stage(version, stage.PRODUCTION, reason=reason, actor=actor, **extra)
     if deployment.threshold_value is not None:
         append_threshold(
             version=version,

@@ -169,7 +169,7 @@ class ArtifactView(ApiView):
             files = artifact_zip.artifact_files(version)  # before the first byte, so that a refusal can be told
             name = f"{version.category.name}-v{version.number}-{version.algorithm}.zip"
             return StreamingHttpResponse(
-                artifact_zip.zipped(files),
+                artifact_zip.zip_chunks(files),
                 content_type="application/zip",
                 headers={"Content-Disposition": content_disposition_header(True, name) or "attachment"},
             )

@@ -101,14 +101,14 @@ def cost_threshold(
     share = ranking.n_positive / (ranking.n_positive + ranking.n_negative) if prevalence is None else prevalence
     if not 0 < share < 1:
         raise DetectorError(f"prevalence={prevalence!r} is not valid: it lies between 0 and 1.")
-    return least_cost_cut(
+    return min_cost_threshold(
         ranking,
         cost_false_reject=(1 - share) * cost_false_reject / ranking.n_negative,
         cost_escape=share * cost_escape / ranking.n_positive,
     )
 
 
-def least_cost_cut(ranking: Ranking, *, cost_false_reject: float, cost_escape: float) -> float:
+def min_cost_threshold(ranking: Ranking, *, cost_false_reject: float, cost_escape: float) -> float:
     """The threshold with the least cost of the parts of a ranking, which may be weighted; of equals the highest."""
     false_rejects = np.concatenate([[0.0], np.cumsum(ranking.negatives)])
     detected = np.concatenate([[0.0], np.cumsum(ranking.positives)])

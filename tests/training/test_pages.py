@@ -418,7 +418,7 @@ def test_a_report_shows_curves_pictures_and_the_audit(
     signed_in: Client, dataset: Dataset, version: ModelVersion, django_assert_max_num_queries: Any
 ) -> None:
     from modelzoo.detectors import artifacts
-    from training.report.pictures import noted
+    from training.report.pictures import picture_groups
     from training.runs.execution.evaluation import evaluate_images
 
     scored: list[Any] = []
@@ -430,7 +430,7 @@ def test_a_report_shows_curves_pictures_and_the_audit(
         progress=lambda share, sentence: None,
         each=lambda image, score: scored.append((image, score)),
     )
-    metrics["pictures"] = noted(scored)
+    metrics["pictures"] = picture_groups(scored)
     run = finished(dataset, version, metrics)
     page = signed_in.get(f"/training/{run.pk}/")
     assert f'href="/training/{run.pk}/report/"' in text(page)

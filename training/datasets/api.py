@@ -116,7 +116,7 @@ class DatasetImageView(ApiView):
         operation_id="dataset_image",
     )
     def get(self, request: Request, image_id: str) -> HttpResponseBase:
-        return _sent(request, selectors.find_image(int(image_id)).asset)
+        return _file_response(request, selectors.find_image(int(image_id)).asset)
 
 
 class DatasetMaskView(ApiView):
@@ -139,9 +139,9 @@ class DatasetMaskView(ApiView):
         image = selectors.find_image(int(image_id))
         if image.mask is None:
             raise NotFound(f"{image.path} has no mask.", code="no_mask")
-        return _sent(request, image.mask)
+        return _file_response(request, image.mask)
 
 
-def _sent(request: Request, asset: Asset) -> HttpResponseBase:
+def _file_response(request: Request, asset: Asset) -> HttpResponseBase:
     asset.check_kept()  # also where the asker has the file already and would be told 304
     return immutable(request, asset.sha256, lambda: HttpResponse(asset.read(), content_type=asset.content_type))

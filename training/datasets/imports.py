@@ -55,7 +55,7 @@ def import_path(
         raise UserError(f"There is no file or folder {path}.", code="not_found")
     source = str(path.resolve())
     if is_archive(path):
-        with _own_folder() as folder:
+        with _temporary_folder() as folder:
             left_out = SkippedFiles()
             root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
             return _import_folder(root, source, actor, name, progress, labels, left_out)
@@ -75,14 +75,14 @@ def import_upload(
     """
     require(actor, Right.TRAIN)  # before it is unpacked
     sent = clean_name(file.name or "")
-    with _own_folder() as folder:
-        archive = _on_disk(file, folder / "upload")
+    with _temporary_folder() as folder:
+        archive = _upload_path(file, folder / "upload")
         left_out = SkippedFiles()
         root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits(), left_out)
         return _import_folder(root, sent, actor, name, None, labels, left_out)
 
 
-def _on_disk(file: UploadedFile, path: Path) -> Path:
+def _upload_path(file: UploadedFile, path: Path) -> Path:
     """Where Django has put a large upload already, else `path`, to which a small one is written."""
     if isinstance(file, TemporaryUploadedFile):
         return Path(file.temporary_file_path())
@@ -93,7 +93,7 @@ def _on_disk(file: UploadedFile, path: Path) -> Path:
 
 
 @contextmanager
-def _own_folder() -> Iterator[Path]:
+def _temporary_folder() -> Iterator[Path]:
     """Beside the state, not in /tmp: that may be small, and the files are moved on to the same disk."""
     settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix="import-") as folder:
@@ -141,7 +141,7 @@ def _import_folder(
     if name and len(scans) > 1:
         names = ", ".join(item.name for item in scans)
         raise UserError(f"A name fits one category; {source} has {len(scans)}: {names}.", code="several_categories")
-    _check_apart([item.name for item in scans])
+    _check_distinct_names([item.name for item in scans])
     imported = []
     for item in scans:
         dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)
@@ -149,7 +149,7 @@ def _import_folder(
     return imported
 
 
-def _check_apart(names: list[str]) -> None:
+def _check_distinct_names(names: list[str]) -> None:
     """Raises `UserError` where two folders would become one data set."""
     by_slug: dict[str, str] = {}
     for name in names:

@@ -22,9 +22,9 @@ from training.models import DatasetImage
 from training.report.context import JudgedImage
 from training.runs.execution.evaluation import EvaluatedImage, ScoringDetector, judge
 
-EACH = 4  # pictures in a group
+MAX_PICTURES = 4  # pictures in a group
 _MAX_SIDE = 320  # pixels
-_MARKED = (255, 229, 0, 255)  # BGRA: the annotated defect
+_DEFECT_COLOUR = (255, 229, 0, 255)  # BGRA: the annotated defect
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
         Counter(image.defect_type for image in bad).items(), key=lambda item: (-item[1], item[0])
     ):
         middle = [image for image in bad if image.defect_type == kind][count // 2]
-        if middle not in bad[:EACH]:
+        if middle not in bad[:MAX_PICTURES]:
             typical.append(middle)
     groups = [
-        Group("Good parts with the highest scores", good[::-1][:EACH]),
-        Group("Defects with the lowest scores", bad[:EACH]),
-        Group("Typical defects, with the median score of their type", typical[:EACH]),
-        Group("Not comparable", [image for image, score in rows if score is None][:EACH]),
+        Group("Good parts with the highest scores", good[::-1][:MAX_PICTURES]),
+        Group("Defects with the lowest scores", bad[:MAX_PICTURES]),
+        Group("Typical defects, with the median score of their type", typical[:MAX_PICTURES]),
+        Group("Not comparable", [image for image, score in rows if score is None][:MAX_PICTURES]),
     ]
     return [group for group in groups if group.images]
 
 
-def noted(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[dict[str, Any]]:
+def picture_groups(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[dict[str, Any]]:
     """The groups as metrics keep them: which images with which scores, so that pages can show them later."""
     scores = {image.pk: (image, score) for image, score in scored}
     return [
@@ -94,7 +94,7 @@ def _picture(result: EvaluatedImage, threshold: float) -> EmbeddedPicture:
     heat = ""
     if result.map is not None:
         overlay = render_heat(result.map, threshold=threshold, width=width, height=height)
-        heat = _uri("png", _reduced(overlay, image, photo.size))
+        heat = _uri("png", _small_overlay(overlay, image, photo.size))
     jpeg = BytesIO()
     photo.save(jpeg, "JPEG", quality=85)
     return EmbeddedPicture(
@@ -107,7 +107,7 @@ def _picture(result: EvaluatedImage, threshold: float) -> EmbeddedPicture:
     )
 
 
-def _reduced(overlay: bytes, image: DatasetImage, size: tuple[int, int]) -> bytes:
+def _small_overlay(overlay: bytes, image: DatasetImage, size: tuple[int, int]) -> bytes:
     """The overlay at `size` (width, height), with the outline of the annotated defect where there is one."""
     layer = cv2.imdecode(np.frombuffer(overlay, np.uint8), cv2.IMREAD_UNCHANGED)
     layer = cv2.resize(np.asarray(layer), size, interpolation=cv2.INTER_AREA)
@@ -116,7 +116,7 @@ def _reduced(overlay: bytes, image: DatasetImage, size: tuple[int, int]) -> byte
         # Whatever is left of a defect's pixel after the reduction counts, or the small ones would vanish.
         marked = (np.array(truth.resize(size, Image.Resampling.BOX)) > 0).astype(np.uint8)
         contours, _ = cv2.findContours(marked, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(layer, contours, -1, _MARKED, 1, cv2.LINE_AA)
+        cv2.drawContours(layer, contours, -1, _DEFECT_COLOUR, 1, cv2.LINE_AA)
     return cv2.imencode(".png", layer)[1].tobytes()
 
 

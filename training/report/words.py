@@ -55,20 +55,20 @@ def shortcut_sentences(audit: dict[str, Any] | None) -> list[str]:
         place = audit["worst_input"]
         sentences.append(
             f"No shortcut found: the trivial statistic that separates best is the {_worst(place, audit[place])}, "
-            f"{_beside(audit[place])}."
+            f"{_auroc_comparison(audit[place])}."
         )
     for place, section in (("prepared", prepared), ("raw", raw)):
         if section and section["warning"]:
             sentences.append(
                 f"The {_worst(place, section)} alone separates good parts from defects (nearly) as well as the "
-                f"detector: {_beside(section)}."
+                f"detector: {_auroc_comparison(section)}."
             )
     if prepared and prepared["warning"]:
         sentences.append("The model may use it instead of the defects. Do not quote the metrics without this sentence.")
     elif audit["warning"] and prepared:
         sentences.append(
             "The model's input does not carry it: there the trivial statistic that separates best is the "
-            f"{statistic(prepared['worst'])}, {_beside(prepared)}."
+            f"{statistic(prepared['worst'])}, {_auroc_comparison(prepared)}."
         )
     sentences.append(_matched(audit["worst_input"], audit[audit["worst_input"]]))
     if audit["worst_input"] == "raw" and prepared and not prepared["warning"]:
@@ -95,7 +95,7 @@ def _worst(place: str, section: dict[str, Any]) -> str:
     return f"{statistic(section['worst'])} of {_PLACES[place]}"
 
 
-def _beside(section: dict[str, Any]) -> str:
+def _auroc_comparison(section: dict[str, Any]) -> str:
     side = section["statistics"][section["worst"]]["defective_are"]
     return (
         f"AUROC {metric(section['worst_auroc'])} ({side} on defects) against the detector's "

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from modelzoo.detectors.errors import TooFewImages
-from modelzoo.evaluation.calibration import least_cost_cut
+from modelzoo.evaluation.calibration import min_cost_threshold
 from modelzoo.evaluation.intervals import LEVEL, proportion_interval
 from modelzoo.evaluation.rank_metrics import Ranking
 
@@ -185,4 +185,4 @@ def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.
     positives = np.bincount(where, weights * defective, len(values))[::-1]
     negatives = np.bincount(where, weights * ~defective, len(values))[::-1]
     ranking = Ranking(values[::-1], positives, negatives)
-    return least_cost_cut(ranking, cost_false_reject=costs.false_reject, cost_escape=costs.escape)
+    return min_cost_threshold(ranking, cost_false_reject=costs.false_reject, cost_escape=costs.escape)

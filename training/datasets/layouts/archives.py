@@ -45,7 +45,7 @@ _UNICODE_PATH = 0x7075  # extra field of a zip's member
 _ZIP_DIRECTORY_ENTRY = 256  # bytes that the directory of a zip may take for each file, on average
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 # Small archives of blank images pack well; the ratio tells a bomb only once it has unpacked to something.
-_RATIO_COUNTS_FROM = 16 * 1024**2
+_MIN_BYTES_FOR_RATIO = 16 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -215,7 +215,7 @@ class _Budget:
                 code="archive_too_large",
                 status=ArchiveRejected.TOO_LARGE,
             )
-        if unpacked_bytes > max(_RATIO_COUNTS_FROM, self.limits.max_ratio * self.packed_bytes):
+        if unpacked_bytes > max(_MIN_BYTES_FOR_RATIO, self.limits.max_ratio * self.packed_bytes):
             raise ArchiveRejected(
                 f"The archive unpacks to more than {self.limits.max_ratio:g} times its size, as a decompression bomb "
                 "does. Nothing was kept.",

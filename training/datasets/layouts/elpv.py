@@ -121,7 +121,7 @@ def write_elpv_mono(target: Path, *, source: Path | None = None) -> Path:
         UserError: `elpv_missing` (the package is not installed or not whole), `folder_in_use` (the folder exists with
             other content), `storage_failed` (it cannot be written; nothing is left).
     """
-    plan = _plan(read_cells(source or _installed()))
+    plan = _plan(read_cells(source or _installed_data()))
     folder = target / NAME
     if folder.exists():
         if _digests(folder) != {name: _sha256(cell.path) for name, cell in plan.items()}:
@@ -155,18 +155,18 @@ def read_cells(source: Path) -> list[Cell]:
         rows = [line.split() for line in (source / "labels.csv").read_text().splitlines() if line.strip()]
         return [Cell(source / path, float(probability), kind) for path, probability, kind in rows]
     except (OSError, ValueError) as error:
-        raise _missing(f"{source}/labels.csv cannot be read ({error})") from error
+        raise _missing_error(f"{source}/labels.csv cannot be read ({error})") from error
 
 
-def _installed() -> Path:
+def _installed_data() -> Path:
     # Found, not imported: the package pulls in what we have no use for.
     spec = importlib.util.find_spec("elpv_dataset")
     if spec is None or not spec.submodule_search_locations:
-        raise _missing("the package is not installed")
+        raise _missing_error("the package is not installed")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def _missing(why: str) -> UserError:
+def _missing_error(why: str) -> UserError:
     return UserError(
         f"The ELPV images are not there: {why}. Install them with `pip install elpv-dataset`.", code="elpv_missing"
     )
@@ -202,4 +202,4 @@ def _pixel_digest(path: Path) -> str:
         with Image.open(path) as image:
             return hashlib.sha256(f"{image.size}{image.mode}".encode() + image.tobytes()).hexdigest()
     except OSError as error:
-        raise _missing(f"{path} cannot be read ({error})") from error
+        raise _missing_error(f"{path} cannot be read ({error})") from error

@@ -47,7 +47,7 @@ class Preview:
 
 def preview_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor: Actor) -> Preview:
     """Look at images of good parts. Raises as `import_images` does."""
-    with _scanned(files, paths, name, actor) as (category, left_out, own_name):
+    with _scan_files(files, paths, name, actor) as (category, left_out, own_name):
         skipped = [(Path(one.path).name, one.reason) for one in category.skipped]
         together = (*left_out, *skipped)
         return Preview(own_name, len(category.entries), together[:_MAX_LISTED], len(together), category.warnings)
@@ -63,13 +63,13 @@ def import_images(files: Sequence[UploadedFile], *, paths: str, name: str, actor
     Raises:
         Forbidden, and `UserError` (no files, no name, too few images that can be read). Nothing was kept then.
     """
-    with _scanned(files, paths, name, actor) as (category, _, own_name):
+    with _scan_files(files, paths, name, actor) as (category, _, own_name):
         dataset, created = import_scan(scan=category, name=own_name, source="images from the page", actor=actor)
         return ImportResult(dataset, created, category)
 
 
 @contextmanager
-def _scanned(
+def _scan_files(
     files: Sequence[UploadedFile], paths: str, name: str, actor: Actor
 ) -> Iterator[tuple[CategoryScan, list[tuple[str, str]], str]]:
     """The files as the training images of a category, in a folder that goes away."""

@@ -173,22 +173,22 @@ def scan(
             images, or a mask that does not fit.
     """
     root, labels = root.resolve(), labels or LabelNames()
-    folders, aside = _find_categories(root)
+    folders, unread_folders = _find_categories(root)
     listings = [_Listing(folder, root, labels) for folder in folders]
     for listing in listings:
         listing.read()
     labels.check({name for listing in listings for name in listing.label_folders})
-    _ask_about([name for listing in listings for name in listing.undecided])
+    _reject_undecided([name for listing in listings for name in listing.undecided])
     total, done = sum(len(listing.candidates) for listing in listings), 0
     scans = []
     for listing in listings:
-        checked: list[_Checked] = []
+        checked: list[_CheckResult] = []
         for result in _concurrently(lambda candidate: _check(candidate, limits), listing.candidates):
             checked.append(result)
             done += 1
             if progress:
                 progress(done, total)
-        scans.append(_assemble(listing, checked, aside, limits))
+        scans.append(_assemble(listing, checked, unread_folders, limits))
     return scans
 
 
@@ -235,21 +235,21 @@ def _find_categories(root: Path) -> tuple[list[Path], list[str]]:
     for _ in range(_WRAPPERS):
         if _is_category(here):
             return [here], []
-        folders = [path for path in _visible(here) if path.is_dir() and is_inside(path, root)]
+        folders = [path for path in _visible_paths(here) if path.is_dir() and is_inside(path, root)]
         categories = [folder for folder in folders if _is_category(folder)]
         if categories:
             return categories, [folder.name for folder in folders if folder not in categories]
         if len(folders) != 1:
             break
         here = folders[0]
-    contents = ", ".join(path.name + "/" * path.is_dir() for path in _visible(here)[:8]) or "nothing"
+    contents = ", ".join(path.name + "/" * path.is_dir() for path in _visible_paths(here)[:8]) or "nothing"
     raise DatasetRejected(
         f"{here} is not in MVTec layout: expected train/good/ and test/<defect type>/ (or folders that have them), "
         f"found {contents}."
     )
 
 
-def _ask_about(undecided: list[str]) -> None:
+def _reject_undecided(undecided: list[str]) -> None:
     """Raises `DatasetRejected` where a folder's name leaves open whether its parts are good."""
     if not undecided:
         return
@@ -269,12 +269,12 @@ def _is_category(folder: Path) -> bool:
     return (folder / "train").is_dir() or (folder / "test").is_dir()
 
 
-def _visible(folder: Path) -> list[Path]:
+def _visible_paths(folder: Path) -> list[Path]:
     """What is in a folder, by name, without hidden files and the junk of operating systems."""
-    return [path for path in _listed(folder) if not is_hidden(path.name)]
+    return [path for path in _sorted_paths(folder) if not is_hidden(path.name)]
 
 
-def _listed(folder: Path) -> list[Path]:
+def _sorted_paths(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
@@ -352,7 +352,7 @@ class _Listing:
 
     def _folders(self, parent: Path) -> Iterator[Path]:
         """Folders within; a link that leads outside is reported, a loose file at the top is a readme or the like."""
-        for path in _visible(parent):
+        for path in _visible_paths(parent):
             if path.is_symlink() and not is_inside(path, self.root):
                 self._skip(path, "outside_folder", "It is a link that leads outside the folder.")
             elif path.is_dir():
@@ -361,7 +361,7 @@ class _Listing:
                 self._skip(path, "not_a_file", f"Files directly in {parent.name}/ belong to no class.")
 
     def _read_images(self, folder: Path, split: Split, label: str) -> None:
-        for path in _listed(folder):
+        for path in _sorted_paths(folder):
             if is_hidden(path.name):
                 self.left_out.add(self.relative(path), HIDDEN)
                 continue
@@ -380,7 +380,7 @@ class _Listing:
                 self.candidates.append(_Candidate(relative, path, split, label))
 
     def _read_masks(self, folder: Path) -> None:
-        for path in _visible(folder):
+        for path in _visible_paths(folder):
             stem = path.stem.removesuffix(_MASK_SUFFIX)
             key = (folder.name, stem)
             if stem != path.stem and key not in self.masks and path.is_file() and is_inside(path, self.root):
@@ -394,7 +394,7 @@ class _Listing:
 
 # ---------------------------------------------------------------- checking
 @dataclass(frozen=True)
-class _Checked:
+class _CheckResult:
     """A candidate and what upload validation said: exactly one of `image` and `refusal` is there."""
 
     candidate: _Candidate
@@ -403,16 +403,16 @@ class _Checked:
     refusal: SkippedFile | None = None
 
 
-def _check(candidate: _Candidate, limits: UploadLimits) -> _Checked:
+def _check(candidate: _Candidate, limits: UploadLimits) -> _CheckResult:
     try:
         data = read_bounded(candidate.absolute_path, limits)
         facts, pixels = check_image(data, candidate.absolute_path.name, limits)
-        return _Checked(candidate, image=facts, colourfulness=colourfulness(pixels.convert("RGB")))
+        return _CheckResult(candidate, image=facts, colourfulness=colourfulness(pixels.convert("RGB")))
     except ImageRejected as refusal:
-        return _Checked(candidate, refusal=SkippedFile(candidate.path, refusal.detail, refusal.code))
+        return _CheckResult(candidate, refusal=SkippedFile(candidate.path, refusal.detail, refusal.code))
     except OSError as error:
         reason = f"It cannot be read ({error.strerror or error})."
-        return _Checked(candidate, refusal=SkippedFile(candidate.path, reason, "unreadable"))
+        return _CheckResult(candidate, refusal=SkippedFile(candidate.path, reason, "unreadable"))
 
 
 def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -424,7 +424,9 @@ def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> 
         pool.shutdown(cancel_futures=True)
 
 
-def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limits: UploadLimits) -> CategoryScan:
+def _assemble(
+    listing: _Listing, checked: list[_CheckResult], unread_folders: list[str], limits: UploadLimits
+) -> CategoryScan:
     skipped = listing.skipped + [result.refusal for result in checked if result.refusal]
     read = [(result.candidate, result.image) for result in checked if result.image]
     _check_good_images(listing, checked, read)
@@ -435,12 +437,19 @@ def _assemble(listing: _Listing, checked: list[_Checked], aside: list[str], limi
         name=listing.folder.name,
         entries=entries,
         skipped=tuple(sorted(skipped + conflicts, key=lambda item: item.path)),
-        warnings=(*_beside(aside), *listing.warnings, *_other_kinds(checked), *_doubts(listing, entries)),
+        warnings=(
+            *_unread_folder_warnings(unread_folders),
+            *listing.warnings,
+            *_image_kind_warnings(checked),
+            *_content_warnings(listing, entries),
+        ),
         snapshot=snapshot_of(entries),
     )
 
 
-def _check_good_images(listing: _Listing, checked: list[_Checked], read: list[tuple[_Candidate, ImageFacts]]) -> None:
+def _check_good_images(
+    listing: _Listing, checked: list[_CheckResult], read: list[tuple[_Candidate, ImageFacts]]
+) -> None:
     name = listing.folder.name
     training_files = [result for result in checked if result.candidate.split == "train"]
     good = sum(candidate.split == "train" for candidate, _ in read)
@@ -535,12 +544,12 @@ def _checked_mask(path: Path, candidate: _Candidate, image: ImageFacts, listing:
 
 
 # ---------------------------------------------------------------- reporting
-def _beside(aside: list[str]) -> Iterator[str]:
-    if aside:
-        yield f"Not read, because outside of the categories: {', '.join(f'{name}/' for name in aside)}."
+def _unread_folder_warnings(unread_folders: list[str]) -> Iterator[str]:
+    if unread_folders:
+        yield f"Not read, because outside of the categories: {', '.join(f'{name}/' for name in unread_folders)}."
 
 
-def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
+def _image_kind_warnings(checked: list[_CheckResult]) -> Iterator[str]:
     """Test images of another colour or shape than the training images: no model of these would judge them."""
     training_images = [result for result in checked if result.image and result.candidate.split == "train"]
     test_images = [result for result in checked if result.image and result.candidate.split == "test"]
@@ -569,7 +578,7 @@ def _other_kinds(checked: list[_Checked]) -> Iterator[str]:
         )
 
 
-def _doubts(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
+def _content_warnings(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
     """What is legitimate, and yet worth a look."""
     yield from listing.left_out.sentences()
     misnamed = [entry.path for entry in entries if name_warning(entry.path, entry.format)]

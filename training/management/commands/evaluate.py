@@ -65,7 +65,7 @@ class Command(ProductCommand):
                 each=lambda image, score: scored.append((image, score)),
             )
         metrics["run_in"] = {name: model.scorer.choice[name] for name in ("runtime", "precision")}
-        metrics["pictures"] = pictures.noted(scored)
+        metrics["pictures"] = pictures.picture_groups(scored)
         evaluation = record_evaluation(
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )

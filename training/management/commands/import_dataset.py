@@ -44,7 +44,7 @@ class Command(ProductCommand):
             self.answer([self._document(item) for item in imported])
             return
         for item in imported:
-            self._tell(item)
+            self._write_summary(item)
 
     def _document(self, item: ImportResult) -> dict[str, Any]:
         images = item.dataset.images.values_list("split", "defect_type")
@@ -59,7 +59,7 @@ class Command(ProductCommand):
             "warnings": list(item.scan.warnings),
         }
 
-    def _tell(self, item: ImportResult) -> None:
+    def _write_summary(self, item: ImportResult) -> None:
         document = self._document(item)
         state = "imported" if item.created else "unchanged since its last import"
         self.say(f"{item.dataset.name} (snapshot {item.dataset.snapshot[:12]}): {state}")

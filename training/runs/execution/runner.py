@@ -31,7 +31,7 @@ from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
 from training.datasets.selectors import images_of, training_asset_ids
 from training.models import DatasetImage, TrainingRun
-from training.report.pictures import noted
+from training.report.pictures import picture_groups
 from training.runs import services
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.lifeline import Lifeline, Progress
@@ -118,7 +118,7 @@ def _evaluate(detector: Detector, tests: list[DatasetImage], threshold: float, l
         progress=lifeline.share(_FIT, _EVALUATE),
         each=lambda image, score: scored.append((image, score)),
     )
-    return metrics | {"pictures": noted(scored)}
+    return metrics | {"pictures": picture_groups(scored)}
 
 
 def _metadata(

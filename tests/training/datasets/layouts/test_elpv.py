@@ -32,7 +32,7 @@ def groups(folder: Path) -> dict[str, set[str]]:
 
 
 def installed_cells() -> list[Cell]:
-    return [cell for cell in read_cells(elpv._installed()) if cell.kind == "mono"]
+    return [cell for cell in read_cells(elpv._installed_data()) if cell.kind == "mono"]
 
 
 def table(folder: Path, rows: list[tuple[str, float, str, bytes]]) -> Path:
