@@ -32,20 +32,20 @@ _MAX_SEED = 2**32 - 1
 class NumbersField(forms.CharField):
     """Several numbers in one line, or one that stands for all of them."""
 
-    def __init__(self, *, kind: type[int] | type[float], count: int, one_will_do: bool, **options: Any) -> None:
+    def __init__(self, *, kind: type[int] | type[float], count: int, accepts_single: bool, **options: Any) -> None:
         super().__init__(**options)
-        self.kind, self.count, self.one_will_do = kind, count, one_will_do
+        self.kind, self.count, self.accepts_single = kind, count, accepts_single
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
             return value
         texts = [f"{number:g}" for number in value]
-        return texts[0] if self.one_will_do and len(set(texts)) == 1 else " ".join(texts)
+        return texts[0] if self.accepts_single and len(set(texts)) == 1 else " ".join(texts)
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         parts = [part for part in re.split(r"[\s,;x]+", text) if part]
-        counts = (1, self.count) if self.one_will_do else (self.count,)
+        counts = (1, self.count) if self.accepts_single else (self.count,)
         try:
             numbers = [self.kind(part) for part in parts]
         except ValueError:
@@ -53,7 +53,7 @@ class NumbersField(forms.CharField):
         if len(numbers) not in counts:
             whole = "whole numbers" if self.kind is int else "numbers"
             raise forms.ValidationError(
-                f"Write {'one number, or ' if self.one_will_do else ''}{self.count} {whole} with spaces between."
+                f"Write {'one number, or ' if self.accepts_single else ''}{self.count} {whole} with spaces between."
             )
         return numbers[0] if len(numbers) == 1 else numbers
 
@@ -119,7 +119,7 @@ def _field(field: Any, hint: Any, initial: Any, default: Any) -> forms.Field:
     words["help_text"] += _range(low, high, default)
     if get_origin(hint) is tuple:
         inner = get_args(hint)
-        return NumbersField(kind=inner[0], count=len(inner), one_will_do=inner[0] is int, max_length=100, **words)
+        return NumbersField(kind=inner[0], count=len(inner), accepts_single=inner[0] is int, max_length=100, **words)
     limits = {"min_value": low, "max_value": high}
     if hint is int:
         return forms.IntegerField(**limits, **words)

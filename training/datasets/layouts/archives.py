@@ -53,10 +53,10 @@ class ArchiveLimits:
     """Bounds on what comes out of an archive.
 
     Attributes:
-        max_files: most members, folders and ignored ones included.
-        max_total_bytes: most bytes of all members, unpacked.
-        max_member_bytes: most bytes of one member, unpacked.
-        max_ratio: most unpacked bytes for each byte of the archive (looked at from 16 MiB on).
+        max_files: members at most, folders and ignored ones included.
+        max_total_bytes: unpacked bytes of all members at most.
+        max_member_bytes: unpacked bytes of one member at most.
+        max_ratio: unpacked bytes for each byte of the archive at most (looked at from 16 MiB on).
     """
 
     max_files: int = 100_000

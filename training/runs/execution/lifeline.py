@@ -52,14 +52,14 @@ class Lifeline:
 
     def __enter__(self) -> Lifeline:
         self._heartbeat.__enter__()
-        self._listen()
+        self._install_signal_handlers()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._unlisten()
+        self._restore_signal_handlers()
         self._heartbeat.__exit__()
 
-    def _listen(self) -> None:
+    def _install_signal_handlers(self) -> None:
         """Ctrl-C is heard at the next step, a second one at once.
 
         Raised wherever the work happens to be, a KeyboardInterrupt can end up in a callback that swallows it.
@@ -68,7 +68,7 @@ class Lifeline:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._interrupt)
 
-    def _unlisten(self) -> None:
+    def _restore_signal_handlers(self) -> None:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, self._previous)
 
@@ -86,12 +86,12 @@ class Lifeline:
         if self._cancelled.is_set():
             raise TrainingCancelled("The run was cancelled.")
         with self._lock:
-            if self._is_news(fraction, sentence):
+            if self._is_worth_reporting(fraction, sentence):
                 self._report.lines += f"{timezone.now():%H:%M:%S} {fraction:4.0%} {sentence}\n"
             self._report.fraction, self._report.sentence = fraction, sentence
         self._echo(fraction, sentence)
 
-    def _is_news(self, fraction: float, sentence: str) -> bool:
+    def _is_worth_reporting(self, fraction: float, sentence: str) -> bool:
         """Whether the log gets a line: another step, another percent, or the same after a while."""
         step, now = _NUMBER.sub("#", sentence), time.monotonic()
         if (step, int(100 * fraction)) == self._logged and now < self._logged_at + _LOG_EVERY:
