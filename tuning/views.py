@@ -57,23 +57,23 @@ class PreviewForm(forms.Form):
     cost_escape = forms.FloatField(required=False, min_value=0, max_value=_MAX_COST)
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        costs = given.get("cost_false_reject"), given.get("cost_escape")
+        values = super().clean() or {}
+        costs = values.get("cost_false_reject"), values.get("cost_escape")
         if (costs[0] is None) != (costs[1] is None) and not self.errors:
             missing = "cost_false_reject" if costs[0] is None else "cost_escape"
             self.add_error(missing, "Enter both costs or none: only their ratio counts.")
-        return given
+        return values
 
     @property
-    def asked(self) -> PreviewQuery:
+    def query(self) -> PreviewQuery:
         """What was asked for, as far as it can be read."""
-        given, standard = self.cleaned_data, PreviewQuery()
-        reject = given.get("false_reject")
-        costs = given.get("cost_false_reject"), given.get("cost_escape")
+        cleaned, standard = self.cleaned_data, PreviewQuery()
+        reject = cleaned.get("false_reject")
+        costs = cleaned.get("cost_false_reject"), cleaned.get("cost_escape")
         return PreviewQuery(
-            threshold=given.get("threshold"),
-            days=given.get("days") or standard.days,
-            percentile=given.get("percentile"),
+            threshold=cleaned.get("threshold"),
+            days=cleaned.get("days") or standard.days,
+            percentile=cleaned.get("percentile"),
             false_reject_rate=standard.false_reject_rate if reject is None else reject / 100,
             costs=None if costs[0] is None or costs[1] is None else Costs(costs[0], costs[1]),
         )
@@ -111,24 +111,24 @@ def _address(version: ModelVersion, params: Mapping[str, str], **changed: str) -
 def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
     form = PreviewForm(request.GET)
     valid = form.is_valid()
-    asked = form.asked
+    query = form.query
     revisions = list(what_if_pages.revisions(version))
     context = {
         "version": version,
         "form": form,
-        "asked": asked,
+        "query": query,
         "method": request.GET.get("method", ""),
         "periods": [(days, _address(version, request.GET, days=str(days))) for days in DAYS],
         "here": _address(version, request.GET),
         "revisions": [(one, what_if_pages.method_text(one), list(flat(one.evidence))) for one in revisions],
         "before": revisions[1] if len(revisions) > 1 else None,
-        **what_if_pages.preview(version, asked, whole=True),
+        **what_if_pages.preview(version, query, whole=True),
         **more,
     }
     for preset in context["presets"]:
         if preset["exact"]:
-            chosen = {"threshold": preset["exact"], "method": preset["method"]}
-            preset["address"] = _address(version, request.GET, **chosen)
+            params = {"threshold": preset["exact"], "method": preset["method"]}
+            preset["address"] = _address(version, request.GET, **params)
             preset["on"] = preset["value"] == context["value"] and context["method"] in ("", preset["method"])
     if not valid and status == HTTPStatus.OK:
         status = HTTPStatus.BAD_REQUEST
@@ -140,7 +140,7 @@ def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     form = PreviewForm(request.GET)
     context: dict[str, Any] = {"version": version}
     if form.is_valid():
-        context |= what_if_pages.preview(version, form.asked, whole=False)
+        context |= what_if_pages.preview(version, form.query, whole=False)
         parts = ["figures", "applied"] if may(request.user, Right.TUNE) else ["figures"]
     else:
         context["wrong"] = [error for errors in form.errors.values() for error in errors]
@@ -152,25 +152,25 @@ def _figures(request: HttpRequest, version: ModelVersion) -> HttpResponse:
 def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
     """Apply the value that was looked at, or take the revision in force back."""
     form = DecisionForm(request.POST)
-    shown = PreviewForm(request.GET)
+    preview = PreviewForm(request.GET)
     try:
         if not form.is_valid() or (form.cleaned_data["value"] is None and not form.cleaned_data["undo"]):
             problem = "; ".join(f"{name}: {errors[0]}" for name, errors in form.errors.items())
             raise UserError(f"The threshold was not changed. {problem or 'Enter the value to apply.'}", code="invalid")
-        given = form.cleaned_data
-        if given["undo"]:
-            made = what_if_services.undo_threshold(
-                version=version, revision=given["instead_of"], reason=given["reason"], actor=request.user
+        values = form.cleaned_data
+        if values["undo"]:
+            revision = what_if_services.undo_threshold(
+                version=version, revision=values["instead_of"], reason=values["reason"], actor=request.user
             )
         else:
-            shown.is_valid()
-            asked = replace(shown.asked, threshold=given["value"])
-            method, parameters, evidence = what_if_pages.evidence(version, asked, given["method"])
-            made = what_if_services.apply_threshold(
+            preview.is_valid()
+            query = replace(preview.query, threshold=values["value"])
+            method, parameters, evidence = what_if_pages.evidence(version, query, values["method"])
+            revision = what_if_services.apply_threshold(
                 version=version,
-                value=given["value"],
-                instead_of=given["instead_of"],
-                reason=given["reason"],
+                value=values["value"],
+                instead_of=values["instead_of"],
+                reason=values["reason"],
                 actor=request.user,
                 method=method,
                 parameters=parameters,
@@ -187,7 +187,7 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
         )
     messages.success(
         request,
-        f"Revision {made.revision} is active: {score_text(made.value)} for {version}, from the next image on. "
+        f"Revision {revision.revision} is active: {score_text(revision.value)} for {version}, from the next image on. "
         "Past verdicts do not change.",
     )
     return redirect(_address(version, {"days": request.GET.get("days", "")}))
@@ -208,12 +208,12 @@ def compare(request: HttpRequest) -> HttpResponse:
     ticked = request.GET.getlist("version")
     if len(ticked) == 2:  # as the list of versions sends them
         return redirect(f"{reverse('models-compare')}?{urlencode({'a': ticked[0], 'b': ticked[1]})}")
-    wanted = [request.GET.get(name, "") for name in ("a", "b")]
-    found = [_compared(text) for text in wanted]
-    if None in found or found[0] == found[1]:
+    numbers = [request.GET.get(name, "") for name in ("a", "b")]
+    versions = [_compared(text) for text in numbers]
+    if None in versions or versions[0] == versions[1]:
         messages.error(request, "Select two different versions in the list, then press Compare.")
         return redirect("models")
-    one, other = found
+    one, other = versions
     if request.method == "POST":
         return _rescore(request, one, other) if may(request.user, Right.TUNE) else refusal(request, Right.TUNE)
     return render(request, "models/compare.html", comparison.compared(one, other))

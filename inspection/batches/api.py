@@ -95,13 +95,13 @@ class BatchesView(ApiView):
         operation_id="batches",
     )
     def get(self, request: Request) -> Response:
-        given = request.query_params
-        filters = parse_filters({name: given[name] for name in _FILTERS if name in given})
-        status = given.get("status", "")
+        query = request.query_params
+        filters = parse_filters({name: query[name] for name in _FILTERS if name in query})
+        status = query.get("status", "")
         if status and status not in BatchRun.Status.values:
             refuse("status", f"must be one of {', '.join(BatchRun.Status.values)}")
-        found = selectors.batches(status=status, since=filters.since, until=filters.until, category=filters.category)
-        page = read_page(found, request, ordering=("-created_at", "-id"))
+        batches = selectors.batches(status=status, since=filters.since, until=filters.until, category=filters.category)
+        page = read_page(batches, request, ordering=("-created_at", "-id"))
         return page.response(batches_documents.summaries(page.rows))
 
     @extend_schema(**_ASK, operation_id="create_batch")
@@ -110,17 +110,17 @@ class BatchesView(ApiView):
 
 
 def _ask_for_batch(request: Request) -> Response:
-    given = _given(request)
+    body = _body(request)
     key = request.headers.get(HEADER)
-    asked_for = _fingerprint(given) if key is not None else ""
-    batch = services.repeated_batch(idempotency_key=key, asked_for=asked_for, actor=request.user)
+    request_fingerprint = _fingerprint(body) if key is not None else ""
+    batch = services.repeated_batch(idempotency_key=key, request_fingerprint=request_fingerprint, actor=request.user)
     if batch is None:
-        deployment = deployment_in_force(given["category"])
+        deployment = deployment_in_force(body["category"])
         gathered = gathering.gather(
-            files=given["images"],
-            archive=given["archive"],
-            dataset=given["dataset"],
-            folder=given["folder"],
+            files=body["images"],
+            archive=body["archive"],
+            dataset=body["dataset"],
+            folder=body["folder"],
             actor=request.user,
         )
         try:
@@ -132,15 +132,15 @@ def _ask_for_batch(request: Request) -> Response:
                 deployment=deployment,
                 source="api",
                 actor=request.user,
-                part=part_of(given),
+                part=part_of(body),
                 idempotency_key=key,
-                asked_for=asked_for,
+                request_fingerprint=request_fingerprint,
             )
         except UNAVAILABLE as error:  # perhaps while it was committed
             raise services.BatchOutcomeUnknown(None) from error
     try:
-        over = _await(batch, given["wait"])
-        document = batches_documents.batch_document(batch, anomaly_map=given["anomaly_map"])
+        over = _await(batch, body["wait"])
+        document = batches_documents.batch_document(batch, anomaly_map=body["anomaly_map"])
     except UNAVAILABLE as error:
         raise services.BatchOutcomeUnknown(batch) from error
     headers = {"Location": document["url"]} | ({REPLAYED: "true"} if batch.replayed else {})
@@ -164,7 +164,7 @@ def _await(batch: BatchRun, seconds: float) -> bool:
     return services.await_batch(batch, seconds=0)
 
 
-def _given(request: Request) -> dict[str, Any]:
+def _body(request: Request) -> dict[str, Any]:
     """What was sent, `image` being another name of `images`."""
     data: Any = request.data
     if hasattr(data, "getlist"):
@@ -173,16 +173,16 @@ def _given(request: Request) -> dict[str, Any]:
     return parsed(BatchTestInput, data)
 
 
-def _fingerprint(given: dict[str, Any]) -> str:
+def _fingerprint(body: dict[str, Any]) -> str:
     """Of as requested; how long the caller waits for it, and how it is shown, are no part of that."""
-    archive = given["archive"]
+    archive = body["archive"]
     return fingerprint(
-        images=[_sha256(file) for file in given["images"]],
+        images=[_sha256(file) for file in body["images"]],
         archive=_sha256(archive) if archive else "",
-        dataset=given["dataset"],
-        folder=given["folder"],
-        category=given["category"],
-        **vars(part_of(given)),
+        dataset=body["dataset"],
+        folder=body["folder"],
+        category=body["category"],
+        **vars(part_of(body)),
     )
 
 

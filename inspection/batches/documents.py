@@ -66,20 +66,20 @@ def batch_summary(batch: BatchRun) -> dict[str, Any]:
 
 def item_document(item: InspectionRequest, *, anomaly_map: str = "url") -> dict[str, Any]:
     """One image of a batch: its record, or the reason why there is none."""
-    shown: dict[str, Any] = {"position": item.position, "filename": item.filename, "status": item.status}
+    document: dict[str, Any] = {"position": item.position, "filename": item.filename, "status": item.status}
     if item.path:
-        shown["path"] = item.path
+        document["path"] = item.path
     if item.status == InspectionRequest.Status.DONE:
         record = item.inspection
         standing = getattr(record, "standing", None)
-        shown |= inspection_document(record, anomaly_map=anomaly_map) | {
+        document |= inspection_document(record, anomaly_map=anomaly_map) | {
             "version_number": record.model_version.number,
-            "standing_verdict": record.stands,
+            "standing_verdict": record.standing_verdict,
             "reviewed_at": standing.last_review.created_at.isoformat() if standing else None,
         }
     elif item.status == InspectionRequest.Status.FAILED:
-        shown |= {"code": item.error_code, "detail": item.error}
-    return shown
+        document |= {"code": item.error_code, "detail": item.error}
+    return document
 
 
 def batch_document(batch: BatchRun, *, anomaly_map: str = "url", results: bool = True) -> dict[str, Any]:

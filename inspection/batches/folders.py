@@ -35,7 +35,7 @@ class FileUnreadable(UserError):
     code = "file_unreadable"
 
 
-def find_folder(wanted: str) -> Path:
+def find_folder(folder_name: str) -> Path:
     """The folder of that name (absolute, or below one of the roots), symbolic links followed.
 
     Raises `NotFound`, also for what lies outside of the roots, of which nothing is looked at.
@@ -47,23 +47,23 @@ def find_folder(wanted: str) -> Path:
             code="no_batch_roots",
         )
     for root in map(Path, settings.BATCH_ROOTS):
-        folder = _inside(root, wanted)
+        folder = _inside(root, folder_name)
         if folder is not None:
             return folder
     raise NotFound(
-        f"There is no folder {wanted[:200]!r} inside the allowed roots (BATCH_ROOTS). Nothing was done.",
+        f"There is no folder {folder_name[:200]!r} inside the allowed roots (BATCH_ROOTS). Nothing was done.",
         code="folder_not_found",
     )
 
 
-def _inside(root: Path, wanted: str) -> Path | None:
-    if ".." in Path(wanted).parts:
+def _inside(root: Path, folder_name: str) -> Path | None:
+    if ".." in Path(folder_name).parts:
         return None
     try:
-        real_root, meant = root.resolve(strict=True), root / wanted
-        if not (meant.is_relative_to(root) or meant.is_relative_to(real_root)):
+        real_root, candidate = root.resolve(strict=True), root / folder_name
+        if not (candidate.is_relative_to(root) or candidate.is_relative_to(real_root)):
             return None
-        real = meant.resolve(strict=True)
+        real = candidate.resolve(strict=True)
         return real if real.is_relative_to(real_root) and real.is_dir() else None
     except (OSError, ValueError, RuntimeError):
         return None
@@ -83,21 +83,21 @@ def images_in(folder: Path) -> FolderListing:
     A file whose name claims a format is not opened for it; of any other the first bytes are read. Raises
     `folder_too_large` beyond BATCH_MAX_ZIP_FILES images: a part of a folder would be taken for the whole.
     """
-    most = settings.BATCH_MAX_ZIP_FILES
+    max_images = settings.BATCH_MAX_ZIP_FILES
     images: list[str] = []
     left_out = SkippedFiles()
     roots = [Path(root).resolve() for root in settings.BATCH_ROOTS]
     try:
         for looked_at, path in enumerate(walk(folder, left_out)):
-            if looked_at >= most * _ENTRIES_FOR_EACH_IMAGE:
-                raise _too_large(f"more than {most * _ENTRIES_FOR_EACH_IMAGE:,} files")
+            if looked_at >= max_images * _ENTRIES_FOR_EACH_IMAGE:
+                raise _too_large(f"more than {max_images * _ENTRIES_FOR_EACH_IMAGE:,} files")
             reason = _why_not(folder, path, roots)
             if reason:
                 left_out.add(path, reason)
                 continue
             images.append(path)
-            if len(images) > most:
-                raise _too_large(f"more than {most:,} images (BATCH_MAX_ZIP_FILES)")
+            if len(images) > max_images:
+                raise _too_large(f"more than {max_images:,} images (BATCH_MAX_ZIP_FILES)")
     except RecursionError as error:
         raise _too_large(str(error)) from error
     except OSError as error:
@@ -156,12 +156,12 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
         # Not blocking: a pipe without a writer would be waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            seen = os.fstat(descriptor)
-            if not stat.S_ISREG(seen.st_mode):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise FileUnreadable("It is not a regular file. It was not read.")
-            check_size(seen.st_size, upload_limits())
+            check_size(status.st_size, upload_limits())
             # It may be growing: upload validation refuses one byte too many.
-            return file.read(settings.MAX_FILE_SIZE + 1), seen
+            return file.read(settings.MAX_FILE_SIZE + 1), status
     except OSError as error:
         raise _unreadable(error) from error
 

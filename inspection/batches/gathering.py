@@ -47,20 +47,20 @@ def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor, in_archiv
     `in_archive`: the names are paths within an archive, and are kept as such beside the names.
     """
     items = []
-    for (name, data), passed in validate_images(validate_image, files):
-        path = _kept_path(name) if in_archive else ""
-        if isinstance(passed, ImageRejected):
-            report_refusal(filename=name, size=len(data), refusal=passed, actor=actor)
-            items.append(BatchItem(filename=clean_name(name), path=path, refusal=passed))
-        elif isinstance(passed, Exception):
-            raise passed
+    for (name, data), checked in validate_images(validate_image, files):
+        path = _clean_path(name) if in_archive else ""
+        if isinstance(checked, ImageRejected):
+            report_refusal(filename=name, size=len(data), refusal=checked, actor=actor)
+            items.append(BatchItem(filename=clean_name(name), path=path, refusal=checked))
+        elif isinstance(checked, Exception):
+            raise checked
         else:
-            asset = store_image(data=data, facts=passed.facts)
-            items.append(BatchItem(filename=passed.facts.clean_name, path=path, asset=asset))
+            asset = store_image(data=data, facts=checked.facts)
+            items.append(BatchItem(filename=checked.facts.clean_name, path=path, asset=asset))
     return items
 
 
-def _kept_path(path: str) -> str:
+def _clean_path(path: str) -> str:
     """A path within an archive as it is kept: nothing of it is opened by that name again."""
     return "".join(character for character in path if character.isprintable())[:_MAX_PATH_LENGTH]
 
@@ -144,9 +144,9 @@ def gather(
         ]
         return Gathered(f"{named} test", items)
     if folder:
-        found = folders.find_folder(folder)
-        items, left_out = items_in(found)
-        return _with_images(Gathered(folder, items, found, left_out.sentences()))
+        path_of_folder = folders.find_folder(folder)
+        items, left_out = items_in(path_of_folder)
+        return _with_images(Gathered(folder, items, path_of_folder, left_out.sentences()))
     if archive:
         limits = ArchiveLimits(max_files=settings.BATCH_MAX_ZIP_FILES, max_total_bytes=settings.BATCH_MAX_BYTES)
         # Read once before anything of it is kept: damage may be in its last file. Decoding takes ten times as long.

@@ -169,9 +169,9 @@ def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
             f'<p class="partial">This report is partial: {summary["done"] + summary["failed"]} of '
             f"{summary['total']} images of the batch are finished.</p>\n"
         )
-    shown = summary | {"model": str(batch.deployment.model_version)}
-    shown |= {name: _moment(summary[name]) for name in ("created_at", "started_at", "finished_at")}
-    yield from _facts((name, shown[key]) for name, key in _FACTS.items())
+    values = summary | {"model": str(batch.deployment.model_version)}
+    values |= {name: _moment(summary[name]) for name in ("created_at", "started_at", "finished_at")}
+    yield from _facts((name, values[key]) for name, key in _FACTS.items())
     yield '<h2>Verdicts</h2>\n<table class="facts">\n<thead><tr><td></td><th scope="col">model</th>'
     yield '<th scope="col">after reviews</th></tr></thead>\n'
     for word, key in _VERDICTS.items():
@@ -201,14 +201,14 @@ def _html(batch: BatchRun, complete: bool, dialect: Dialect) -> Iterator[str]:
 def _facts(facts: Iterable[tuple[str, Any]]) -> Iterator[str]:
     yield '<table class="facts">\n'
     for name, value in facts:
-        shown = "-" if value is None else value
-        yield format_html('<tr><th scope="row">{}</th><td class="number">{}</td></tr>\n', name, shown)
+        cell = "-" if value is None else value
+        yield format_html('<tr><th scope="row">{}</th><td class="number">{}</td></tr>\n', name, cell)
     yield "</table>\n"
 
 
 def _row(document: dict[str, Any]) -> str:
     verdict = document.get("outcome") or document["status"]
-    stands = document.get("standing_verdict", "")
+    standing_verdict = document.get("standing_verdict", "")
     review = document.get("review")
     by = (
         format_html("<br><small>{}, {}</small>", review["reviewer"], _moment(document["reviewed_at"])) if review else ""
@@ -224,8 +224,8 @@ def _row(document: dict[str, Any]) -> str:
         document.get("path") or document["filename"],
         "failed" if verdict == "failed" else "",
         _WORDS.get(verdict, verdict),
-        stands,
-        _WORDS.get(stands, ""),
+        standing_verdict,
+        _WORDS.get(standing_verdict, ""),
         by,
         _number(document.get("score")),
         _number(document.get("threshold")),

@@ -37,10 +37,10 @@ def batches(
 
 
 def find_batch(batch_id: uuid.UUID) -> BatchRun:
-    found = with_deployment().filter(pk=batch_id).first()
-    if found is None:
+    batch = with_deployment().filter(pk=batch_id).first()
+    if batch is None:
         raise batch_not_found(batch_id)
-    return found
+    return batch
 
 
 def batch_not_found(batch_id: uuid.UUID) -> NotFound:
@@ -51,8 +51,8 @@ _COUNTS = (
     *("total", "done", "failed", "cancelled", "good", "defective", "not_comparable", "reviewed", "overruled"),
     *("stands_good", "stands_defective", "stands_not_comparable"),
 )
-# What a part is taken for now, as `Inspection.stands`.
-_STANDS = Coalesce("inspection__standing__verdict", "inspection__outcome")
+# What a part is taken for now, as `Inspection.standing_verdict`.
+_STANDING_VERDICT = Coalesce("inspection__standing__verdict", "inspection__outcome")
 
 
 def batch_counts(batch: BatchRun) -> dict[str, int]:
@@ -67,7 +67,7 @@ def counts_by_batch(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]
     rows: Any = (
         InspectionRequest.objects.filter(batch__in=[batch.pk for batch in some])
         .order_by()
-        .annotate(stands=_STANDS)
+        .annotate(standing_verdict=_STANDING_VERDICT)
         .values("batch")
         .annotate(
             total=Count("pk"),
@@ -79,9 +79,9 @@ def counts_by_batch(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]
             not_comparable=Count("pk", filter=Q(inspection__outcome=outcome.NOT_COMPARABLE)),
             reviewed=Count("inspection__standing"),
             overruled=Count("pk", filter=Q(inspection__standing__overruled=True)),
-            stands_good=Count("pk", filter=Q(stands=outcome.GOOD)),
-            stands_defective=Count("pk", filter=Q(stands=outcome.DEFECTIVE)),
-            stands_not_comparable=Count("pk", filter=Q(stands=outcome.NOT_COMPARABLE)),
+            stands_good=Count("pk", filter=Q(standing_verdict=outcome.GOOD)),
+            stands_defective=Count("pk", filter=Q(standing_verdict=outcome.DEFECTIVE)),
+            stands_not_comparable=Count("pk", filter=Q(standing_verdict=outcome.NOT_COMPARABLE)),
         )
     )
     return {row["batch"]: {name: row[name] for name in _COUNTS} for row in rows}

@@ -52,11 +52,11 @@ def request_batch(
     folder: Path | None = None,
     warnings: Sequence[str] = (),
     idempotency_key: str | None = None,
-    asked_for: str = "",
+    request_fingerprint: str = "",
 ) -> BatchRun:
     """Write a batch and its items down and call a worker once it is committed.
 
-    `asked_for`: the fingerprint of the request that bears the key. Where somebody was faster with the same key, theirs
+    `request_fingerprint`: that of the request that bears the key. Where somebody was faster with the same key, theirs
     is the batch.
     """
     require(actor, Right.INSPECT)
@@ -73,13 +73,13 @@ def request_batch(
         requested_by_id=actor.pk if actor else None,
         lease_expires_at=BATCHES.lease(),
         idempotency_key=own_key(idempotency_key, actor=actor),
-        fingerprint=asked_for,
+        fingerprint=request_fingerprint,
     )
     try:
         with transaction.atomic():
             batch.save(force_insert=True)
     except IntegrityError:
-        faster = repeated_batch(idempotency_key=idempotency_key, asked_for=asked_for, actor=actor)
+        faster = repeated_batch(idempotency_key=idempotency_key, request_fingerprint=request_fingerprint, actor=actor)
         if faster is None:
             raise
         return faster
@@ -118,14 +118,14 @@ def _request_items(batch: BatchRun, items: Sequence[BatchItem], *, source: str, 
     InspectionRequest.objects.bulk_create(requests, batch_size=500)
 
 
-def repeated_batch(*, idempotency_key: str | None, asked_for: str, actor: Actor) -> BatchRun | None:
+def repeated_batch(*, idempotency_key: str | None, request_fingerprint: str, actor: Actor) -> BatchRun | None:
     """The batch that this caller asked for with this key before. Raises `KeyReused` when that was another one."""
     key = own_key(idempotency_key, actor=actor)
-    found = with_deployment().filter(idempotency_key=key).first() if key is not None else None
-    if found:
-        check_same(kept=found.fingerprint, asked_for=asked_for)
-        found.replayed = True
-    return found
+    batch = with_deployment().filter(idempotency_key=key).first() if key is not None else None
+    if batch:
+        check_same(existing_fingerprint=batch.fingerprint, request_fingerprint=request_fingerprint)
+        batch.replayed = True
+    return batch
 
 
 @transaction.atomic

@@ -42,7 +42,7 @@ _STATES = {
     "cancelled": "Cancelled",
 }
 # What the grid of results can be narrowed down to.
-_SHOWN: dict[str, tuple[str, Q]] = {
+_RESULT_FILTERS: dict[str, tuple[str, Q]] = {
     "failed": ("Failed", Q(status=InspectionRequest.Status.FAILED)),
     "cancelled": ("Cancelled", Q(status=InspectionRequest.Status.CANCELLED)),
     "good": ("Good", Q(inspection__outcome=Inspection.Outcome.GOOD)),
@@ -50,7 +50,7 @@ _SHOWN: dict[str, tuple[str, Q]] = {
     "not_comparable": ("Not comparable", Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
     "overruled": ("Overruled", Q(inspection__standing__overruled=True)),
 }
-_SAID_BY_MODEL = frozenset(Inspection.Outcome.values)
+_MODEL_OUTCOMES = frozenset(Inspection.Outcome.values)
 
 
 def _text(label: str) -> forms.CharField:
@@ -88,8 +88,8 @@ def browse(request: HtmxRequest) -> HttpResponse:
 
 
 def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
-    wanted = request.GET.get("status", "")
-    state = wanted if wanted in _STATES else ""
+    requested = request.GET.get("status", "")
+    state = requested if requested in _STATES else ""
     context: dict[str, Any] = {
         "states": [("", "All"), *_STATES.items()],
         "state": state,
@@ -119,18 +119,18 @@ def _start(request: HtmxRequest) -> HttpResponse:
     try:
         if not form.is_valid():
             raise UserError("A field is too long. Nothing was saved. Shorten it.", code="invalid")
-        given = form.cleaned_data
+        values = form.cleaned_data
         sent: Sequence[UploadedFile] = request.FILES.getlist("images")
         # One that only claims to be a zip is refused as one that is none.
         zipped = len(sent) == 1 and (is_zip(cast(BinaryIO, sent[0])) or str(sent[0].name).lower().endswith(".zip"))
         archive = sent[0] if zipped else None
-        if not sent and not given["folder"]:
+        if not sent and not values["folder"]:
             raise UserError(
                 "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"
             )
-        deployment = deployment_in_force(given["category"])
+        deployment = deployment_in_force(values["category"])
         gathered = gathering.gather(
-            files=() if archive else sent, archive=archive, folder=given["folder"], actor=request.user
+            files=() if archive else sent, archive=archive, folder=values["folder"], actor=request.user
         )
         batch = services.request_batch(
             items=gathered.items,
@@ -140,7 +140,7 @@ def _start(request: HtmxRequest) -> HttpResponse:
             deployment=deployment,
             source="web",
             actor=request.user,
-            part=PartContext(station=given["station"], part_number=given["part_number"], lot=given["lot"]),
+            part=PartContext(station=values["station"], part_number=values["part_number"], lot=values["lot"]),
         )
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
@@ -168,8 +168,8 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
     except NotFound as error:
         raise Http404 from error
     summary = documents.batch_summary(batch)
-    wanted = request.GET.get("show", "")
-    shown = wanted if wanted in _SHOWN else ""
+    requested = request.GET.get("show", "")
+    result_filter = requested if requested in _RESULT_FILTERS else ""
     items = selectors.items_of(batch)
     over = not batch.is_open
     context: dict[str, Any] = {
@@ -178,27 +178,31 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
         "state": _STATES[batch.status],
         "over": over,
         "ahead": summary["total"] - summary["done"] - summary["failed"] - summary["cancelled"],
-        "shown": shown,
+        "shown": result_filter,
         "choices": [
             ("", "All", summary["total"], False),
             *(
-                (name, words, summary[name], name in _SAID_BY_MODEL)
-                for name, (words, _) in _SHOWN.items()
-                if summary[name] or name == shown
+                (name, words, summary[name], name in _MODEL_OUTCOMES)
+                for name, (words, _) in _RESULT_FILTERS.items()
+                if summary[name] or name == result_filter
             ),
         ],
-        "failures": list(items.filter(_SHOWN["failed"][1])[:_FAILURES]) if summary["failed"] and not shown else [],
-        "reports": [(f"{reverse('batch-report', args=[batch.pk])}?{said}", words) for said, words in _REPORTS.items()],
-        "here": _address(batch_id, shown, request.GET.get("cursor", "")),
+        "failures": list(items.filter(_RESULT_FILTERS["failed"][1])[:_FAILURES])
+        if summary["failed"] and not result_filter
+        else [],
+        "reports": [
+            (f"{reverse('batch-report', args=[batch.pk])}?{params}", words) for params, words in _REPORTS.items()
+        ],
+        "here": _address(batch_id, result_filter, request.GET.get("cursor", "")),
         **more,
     }
-    narrowed = items.filter(_SHOWN[shown][1]) if shown else items
+    narrowed = items.filter(_RESULT_FILTERS[result_filter][1]) if result_filter else items
     try:
         page = read_page(narrowed, request, ordering=("position",))
         context |= {
             "items": page.rows,
-            "earlier": page.previous and _address(batch_id, shown, page.previous_cursor),
-            "later": page.next and _address(batch_id, shown, page.next_cursor),
+            "earlier": page.previous and _address(batch_id, result_filter, page.previous_cursor),
+            "later": page.next and _address(batch_id, result_filter, page.next_cursor),
         }
     except UserError as error:
         context["lost"] = error
@@ -208,9 +212,9 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
     return render(request, "batches/one.html", context, status=status)
 
 
-def _address(batch_id: uuid.UUID, shown: str, cursor: str) -> str:
+def _address(batch_id: uuid.UUID, result_filter: str, cursor: str) -> str:
     """Of what is shown, from a place on; whoever asked, and however."""
-    return reverse("batch-page", args=[batch_id]) + query_string({"show": shown, "cursor": cursor})
+    return reverse("batch-page", args=[batch_id]) + query_string({"show": result_filter, "cursor": cursor})
 
 
 @require_POST

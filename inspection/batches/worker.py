@@ -67,11 +67,11 @@ def _claim_slice(claim: Claim[BatchRun]) -> list[InspectionRequest]:
         open_items = InspectionRequest.objects.filter(batch_id=claim.pk, status__in=InspectionRequest.OPEN)
         items = list(open_items.order_by("position").values_list("pk", "attempt")[: settings.BATCH_SIZE])
         begun = [pk for pk, attempt in items if attempt > 0]
-        chosen = begun[:1] or [pk for pk, _ in items]
-        InspectionRequest.objects.filter(pk__in=chosen).update(
+        request_ids = begun[:1] or [pk for pk, _ in items]
+        InspectionRequest.objects.filter(pk__in=request_ids).update(
             status=InspectionRequest.Status.RUNNING, claim=claim.token, attempt=F("attempt") + 1
         )
-    requests = list(with_everything().select_related("batch").filter(pk__in=chosen).order_by("position"))
+    requests = list(with_everything().select_related("batch").filter(pk__in=request_ids).order_by("position"))
     if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
         hopeless = UserError(
             f"The inspection service stopped {settings.MAX_ATTEMPTS} times while judging this image.",

@@ -140,7 +140,7 @@ def _object(pk: uuid.UUID) -> None:
 # ---------------------------------------------------------------- filters
 def _values() -> list[Query]:
     """Every filter with every kind of value that it can have."""
-    found: list[tuple[str, Any]] = []
+    pairs: list[tuple[str, Any]] = []
     for name, field in (
         ("category", "category__name"),
         ("outcome", "outcome"),
@@ -153,14 +153,14 @@ def _values() -> list[Query]:
     ):
         by_value = Inspection.objects.order_by().values_list(field).annotate(many=Count("pk")).order_by("many", field)
         counted = [value for value, _ in by_value if value not in (None, "")]
-        found += [(name, value) for value in {counted[0], counted[-1]}]
+        pairs += [(name, value) for value in {counted[0], counted[-1]}]
     bounds = Inspection.objects.aggregate(Min("created_at"), Max("created_at"), Avg("score"), Max("score"))
     first, last = bounds["created_at__min"], bounds["created_at__max"]
     middle = first + (last - first) / 2
     one = Inspection.objects.filter(created_at__gte=middle).order_by("created_at").select_related("asset")[0]
     batch = BatchRun.objects.order_by("created_at").first()
     reviewer = Standing.objects.select_related("reviewer").first()
-    found += [
+    pairs += [
         ("since", (last - timedelta(days=1)).isoformat()),
         ("since", middle.isoformat()),
         ("until", (first + timedelta(days=1)).isoformat()),
@@ -188,20 +188,20 @@ def _values() -> list[Query]:
         ("review_verdict", "good"),
         ("review_verdict", "defective"),
     ]
-    found += [("batch", batch.pk)] if batch else []
-    found += [("reviewer", reviewer.reviewer.get_username())] if reviewer else []
-    return [{name: str(value)} for name, value in found]
+    pairs += [("batch", batch.pk)] if batch else []
+    pairs += [("reviewer", reviewer.reviewer.get_username())] if reviewer else []
+    return [{name: str(value)} for name, value in pairs]
 
 
 def _combined(
-    values: Sequence[Query], size: int, most: int | None = None, rng: random.Random | None = None
+    values: Sequence[Query], size: int, limit: int | None = None, rng: random.Random | None = None
 ) -> list[Query]:
     """Values of so many different filters: all there are, or some by chance."""
-    chosen: Iterable[tuple[Query, ...]] = itertools.combinations(values, size)
-    if most is not None and rng is not None:
-        chosen = (tuple(rng.sample(list(values), size)) for _ in itertools.count())
-    merged = ({name: value for one in some for name, value in one.items()} for some in chosen)
-    return list(itertools.islice((query for query in merged if len(query) == size), most))
+    samples: Iterable[tuple[Query, ...]] = itertools.combinations(values, size)
+    if limit is not None and rng is not None:
+        samples = (tuple(rng.sample(list(values), size)) for _ in itertools.count())
+    merged = ({name: value for one in some for name, value in one.items()} for some in samples)
+    return list(itertools.islice((query for query in merged if len(query) == size), limit))
 
 
 def _of_many(name: str, times: list[float]) -> dict[str, float]:
@@ -225,7 +225,7 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 # ---------------------------------------------------------------- taking records out, and writing them
-def _export(most: int) -> dict[str, float]:
+def _export(limit: int) -> dict[str, float]:
     """Of the newest records as CSV: when the first bytes come, how fast the others, how much memory that takes."""
     content = export_inspections(filters=history.Filters(), form="csv", actor=None).content
     next(content)  # what is loaded at the first use is not the export's
@@ -234,7 +234,7 @@ def _export(most: int) -> dict[str, float]:
     lines, first = next(content).count(b"\n") - 1, time.perf_counter() - began
     for part in content:
         lines += part.count(b"\n")
-        if lines >= most:
+        if lines >= limit:
             break
     seconds = time.perf_counter() - began
     return {
@@ -286,7 +286,7 @@ def _ingest(count: int) -> dict[str, float]:
             request,
             verdict,
             threshold=model.threshold,
-            held=cast(scoring.LoadedModel, SimpleNamespace(device="cpu")),
+            loaded=cast(scoring.LoadedModel, SimpleNamespace(device="cpu")),
             version=model.model_version,
             worker="benchmark",
             claim=claim,

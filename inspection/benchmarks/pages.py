@@ -53,20 +53,20 @@ NAMES = frozenset(
 
 def addresses() -> dict[str, str]:
     """The address of every page and part of a page, by the name of its URL; of things, the newest that exists."""
-    found = {name: reverse(name) for name in _WITHOUT_OBJECT}
+    urls = {name: reverse(name) for name in _WITHOUT_OBJECT}
     records = Inspection.objects.order_by("-created_at", "-id").select_related("category", "model_version")
     record = records.filter(outcome=Inspection.Outcome.DEFECTIVE).first() or records.first()
     if record:
-        found |= {name: reverse(name, args=[record.pk]) for name in _OF_RECORD}
-        found |= {name: reverse(name, args=[record.model_version_id]) for name in _OF_VERSION}
-        found["input-checks"] = reverse("input-checks", args=[record.category.name])
-        found["history-sheet"] = f"{found['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
+        urls |= {name: reverse(name, args=[record.pk]) for name in _OF_RECORD}
+        urls |= {name: reverse(name, args=[record.model_version_id]) for name in _OF_VERSION}
+        urls["input-checks"] = reverse("input-checks", args=[record.category.name])
+        urls["history-sheet"] = f"{urls['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
     version = record.model_version if record else ModelVersion.objects.order_by("-id").first()
     other = version and ModelVersion.objects.filter(category=version.category).exclude(pk=version.pk).last()
     if version and other:
-        found["models-compare"] = f"{reverse('models-compare')}?{urlencode({'a': version.pk, 'b': other.pk})}"
+        urls["models-compare"] = f"{reverse('models-compare')}?{urlencode({'a': version.pk, 'b': other.pk})}"
     newest = {name: things.first() for name, things in _OF_NEWEST.items()}
-    return found | {name: reverse(name, args=[one.pk]) for name, one in newest.items() if one}
+    return urls | {name: reverse(name, args=[one.pk]) for name, one in newest.items() if one}
 
 
 def measure(*, rounds: int, tell: Tell) -> dict[str, Any]:

@@ -22,10 +22,10 @@ def _arguments(parser: ArgumentParser) -> None:
 def _history(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     from inspection.benchmarks import history
 
-    given = {name: options[name] for name in ("rounds", "combinations", "ingest", "export")}
-    if min(given.values()) < 1:
-        raise UserError(f"{', '.join(f'--{name}' for name in given)} must be at least 1.")
-    return history.measure(**given, tell=tell)
+    sizes = {name: options[name] for name in ("rounds", "combinations", "ingest", "export")}
+    if min(sizes.values()) < 1:
+        raise UserError(f"{', '.join(f'--{name}' for name in sizes)} must be at least 1.")
+    return history.measure(**sizes, tell=tell)
 
 
 def _history_text(document: dict[str, Any]) -> str:

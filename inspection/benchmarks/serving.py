@@ -88,18 +88,18 @@ def _bare(model: scoring.LoadedModel, files: Sequence[bytes], repeats: int) -> d
     """Milliseconds of one image's steps, and images per second of a loop that has both hands free."""
     import torch
 
-    chosen = [files[index % len(files)] for index in range(repeats)]
+    sample = [files[index % len(files)] for index in range(repeats)]
     decoded = [open_rgb(data, upload_limits()) for data in files]
     prepared = [model.detector.prepare(image).pixels[None] for image in decoded]
     cores = torch.get_num_threads()
-    batch = [chosen[start : start + settings.BATCH_SIZE] for start in range(0, len(chosen), settings.BATCH_SIZE)]
+    batch = [sample[start : start + settings.BATCH_SIZE] for start in range(0, len(sample), settings.BATCH_SIZE)]
     return {
         "model_ms": _median_ms(lambda index: model.scorer.score(prepared[index % len(files)]), repeats),
-        "decode_ms": _median_ms(lambda index: open_rgb(chosen[index], upload_limits()), repeats),
+        "decode_ms": _median_ms(lambda index: open_rgb(sample[index], upload_limits()), repeats),
         "prepare_ms": _median_ms(lambda index: model.detector.prepare(decoded[index % len(files)]), repeats),
         "loop": max(
-            _per_second(len(chosen), lambda: [scoring.score(model, [data]) for data in chosen]),
-            _per_second(len(chosen), lambda: [scoring.score(model, part) for part in batch]),
+            _per_second(len(sample), lambda: [scoring.score(model, [data]) for data in sample]),
+            _per_second(len(sample), lambda: [scoring.score(model, part) for part in batch]),
         ),
         "cores": cores,
     }
@@ -140,13 +140,13 @@ def _serve(
 
 
 def _post(client: httpx.Client, image: tuple[str, bytes], anomaly_map: str) -> None:
-    files = {"image": (image[0], _never_seen(image[1]))}
+    files = {"image": (image[0], _unique_copy(image[1]))}
     answer = client.post("/api/test_image", files=files, data={"anomaly_map": anomaly_map})
     if answer.is_error:
         raise Unavailable(f"POST /api/test_image answered {answer.status_code}: {answer.text[:500]}")
 
 
-def _never_seen(data: bytes) -> bytes:
+def _unique_copy(data: bytes) -> bytes:
     """The same picture in a file of its own, as from a camera: what is known already would not be written again."""
     text = f"Comment\0{secrets.token_hex(16)}".encode()
     if data.startswith(b"\xff\xd8"):
@@ -238,20 +238,20 @@ def _summary(
     """Medians over the rounds; ratios are formed within a round first."""
     served = []
     for count in clients:
-        found = [row[f"clients_{count}"] for row in rows]
-        p50 = [statistics.median(row["times_ms"]) for row in found]
-        times = sorted(value for row in found for value in row["times_ms"])
+        results = [row[f"clients_{count}"] for row in rows]
+        p50 = [statistics.median(row["times_ms"]) for row in results]
+        times = sorted(value for row in results for value in row["times_ms"])
         served.append(
             {
                 "clients": count,
                 "p50_ms": round(statistics.median(times), 3),
                 "p95_ms": round(times[min(len(times) - 1, int(len(times) * 0.95))], 3),
-                "images_per_second": _median(row["images_per_second"] for row in found),
+                "images_per_second": _median(row["images_per_second"] for row in results),
                 "p50_over_model_and_decode": _median(
                     value / (row["model_ms"] + row["decode_ms"]) for value, row in zip(p50, rows, strict=True)
                 ),
                 "share_of_loop": _median(
-                    of_round["images_per_second"] / row["loop"] for of_round, row in zip(found, rows, strict=True)
+                    of_round["images_per_second"] / row["loop"] for of_round, row in zip(results, rows, strict=True)
                 ),
             }
         )

@@ -81,7 +81,7 @@ class _Line:
     part_numbers: Sequence[str]
     defective: float
     models: Sequence[_Model]
-    made: int = 0
+    count: int = 0
     batch: BatchRun | None = None
     left_in_batch: int = 0
 
@@ -111,9 +111,9 @@ def generate(*, count: int, seed: int, tell: Callable[[str], None]) -> dict[str,
     people = _people()
     images, maps = _pictures(min(_IMAGES, count), min(_MAPS, count), rng)
     lines = [_line(row, since, until, rng) for row in _CATEGORIES]
-    made = _records(lines, count, since, until, people, images, maps, rng)
+    records = _records(lines, count, since, until, people, images, maps, rng)
     written = reviewed = 0
-    while chunk := list(islice(made, _CHUNK)):
+    while chunk := list(islice(records, _CHUNK)):
         part = _Written()
         for batch, inspection, reviews in chunk:
             if batch is not None:
@@ -237,24 +237,26 @@ def _records(
     """Oldest first: each with the batch that begins with it, if one does, and with what was said of it."""
     step = (until - since) / count
     weights = [weight for _, weight, *_ in _CATEGORIES]
-    code, made_at = code_version(), since
+    code, inspected_at = code_version(), since
     for number in range(count):
         [line] = rng.choices(lines, weights)
         if rng.random() > 0.05:  # else two cameras at once
-            made_at = since + step * (number + rng.random())
-        share = (made_at - since) / (until - since)
+            inspected_at = since + step * (number + rng.random())
+        share = (inspected_at - since) / (until - since)
         model = line.models[min(int(share * _VERSIONS), _VERSIONS - 1)]
         threshold = model.thresholds[min(int(share * _VERSIONS % 1 * _REVISIONS), _REVISIONS - 1)]
-        line.made += 1
+        line.count += 1
         batch = None
-        if line.made % _BATCH_EVERY == 0:
-            batch = line.batch = _batch(line, model, made_at, rng.choice(people), rng)
+        if line.count % _BATCH_EVERY == 0:
+            batch = line.batch = _batch(line, model, inspected_at, rng.choice(people), rng)
             line.left_in_batch = _BATCH_SIZE
         elif line.batch and line.batch.deployment_id != model.deployment.pk:
             line.batch, line.left_in_batch = None, 0
         # A shift of eight hours is one person's at each station.
         station = rng.choice(line.stations)
-        operator = people[(line.stations.index(station) + made_at.toordinal() * 3 + made_at.hour // 8) % len(people)]
+        operator = people[
+            (line.stations.index(station) + inspected_at.toordinal() * 3 + inspected_at.hour // 8) % len(people)
+        ]
         request = InspectionRequest(
             id=uuid.UUID(int=rng.getrandbits(128), version=4),
             asset=rng.choice(images),
@@ -264,18 +266,18 @@ def _records(
             source=rng.choices([name for name, _ in _SOURCES], [weight for _, weight in _SOURCES])[0],
             station=station,
             part_number=rng.choice(line.part_numbers),
-            lot=f"{line.category.name[len(PREFIX) :][:2].upper()}-{line.made // _LOT_SIZE:05d}",
+            lot=f"{line.category.name[len(PREFIX) :][:2].upper()}-{line.count // _LOT_SIZE:05d}",
             serial_number=f"SN{number:09d}",
             operator=operator,
             status=InspectionRequest.Status.DONE,
             attempt=1,
             worker="synthetic",
-            created_at=made_at - timedelta(milliseconds=40),
+            created_at=inspected_at - timedelta(milliseconds=40),
         )
         if line.left_in_batch:
             request.batch, request.position, request.source = line.batch, _BATCH_SIZE - line.left_in_batch, "api"
             line.left_in_batch -= 1
-        inspection = _inspection(line, model, threshold, request, made_at, code, rng.choice(maps), rng)
+        inspection = _inspection(line, model, threshold, request, inspected_at, code, rng.choice(maps), rng)
         yield batch, inspection, _reviews(inspection, people, rng)
 
 
@@ -353,8 +355,8 @@ def _reviews(inspection: Inspection, people: Sequence[User], rng: random.Random)
     """What people said of a record: mostly nothing, mostly the same as the model."""
     if rng.random() > _REVIEWED:
         return []
-    judged = inspection.outcome != Inspection.Outcome.NOT_COMPARABLE
-    said = []
+    has_verdict = inspection.outcome != Inspection.Outcome.NOT_COMPARABLE
+    reviews = []
     for number in range(1, 3 if rng.random() < _TWICE else 2):
         wrong = rng.random() < (_WRONG if number == 1 else 0.5)
         defective = (inspection.outcome == Inspection.Outcome.DEFECTIVE) != wrong
@@ -364,14 +366,14 @@ def _reviews(inspection: Inspection, people: Sequence[User], rng: random.Random)
             inspection=inspection,
             number=number,
             verdict=verdict.value,
-            agrees=verdict == inspection.outcome if judged else None,
+            agrees=verdict == inspection.outcome if has_verdict else None,
             defect_type=rng.choice(_DEFECTS) if defective else "",
             regions=[],
             reviewer=reviewer,
             created_at=inspection.created_at + timedelta(hours=number),
         )
-        said.append((review, reviewer))
-    return said
+        reviews.append((review, reviewer))
+    return reviews
 
 
 # ---------------------------------------------------------------- writing many at once
@@ -413,7 +415,7 @@ def _chain(events: Iterable[_Event]) -> None:
     """Append many events, as `records.audit.services.audit` appends one."""
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     sequence, head = (last.sequence, last.hash) if last else (0, GENESIS)
-    made = []
+    rows = []
     for kind, subject, person, at, after in events:
         sequence += 1
         event = AuditEvent(
@@ -432,8 +434,8 @@ def _chain(events: Iterable[_Event]) -> None:
             previous_hash=head,
         )
         head = event.hash = event.computed_hash()
-        made.append(event)
-    insert(AuditEvent, made)
+        rows.append(event)
+    insert(AuditEvent, rows)
 
 
 def insert(model: type[Model], rows: Sequence[Model]) -> None:

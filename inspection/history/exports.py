@@ -114,9 +114,9 @@ def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
         records = (
             Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by().annotate(standing_verdict=_STANDING)
         )
-        found = {values[0]: values for values in records.values_list(*COLUMNS.values())}
+        values_by_id = {values[0]: values for values in records.values_list(*COLUMNS.values())}
         for row in chunk:
-            yield tuple(_plain(value) for value in found[row.pk])
+            yield tuple(_plain(value) for value in values_by_id[row.pk])
 
 
 def _plain(value: Any) -> Any:
@@ -146,11 +146,11 @@ def _jsonl(rows: Iterator[tuple[Any, ...]], dialect: Dialect) -> Iterator[bytes]
         json.dump(dict(zip(COLUMNS, row, strict=True)), text, ensure_ascii=False, separators=(",", ":"))
         text.write("\n")
         if text.tell() > _PART:
-            yield _taken(text)
-    yield _taken(text)
+            yield _flush(text)
+    yield _flush(text)
 
 
-def _taken(text: io.StringIO) -> bytes:
+def _flush(text: io.StringIO) -> bytes:
     """What was written so far; the buffer is empty again."""
     written = text.getvalue().encode()
     text.seek(0)

@@ -124,9 +124,9 @@ class _Spans:
             for edge in np.arange(-(-first // apart) * apart, last, apart)
         ]
 
-    def counts(self, chosen: NDArray[np.bool_]) -> list[int]:
-        found: list[int] = np.histogram(self.moments[chosen], self.edges)[0].tolist()
-        return found
+    def counts(self, mask: NDArray[np.bool_]) -> list[int]:
+        histogram: list[int] = np.histogram(self.moments[mask], self.edges)[0].tolist()
+        return histogram
 
 
 def _spans(times: Sequence[datetime]) -> _Spans | None:
@@ -194,7 +194,7 @@ def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
     deployed = Deployment.objects.filter(model_version__in=versions, activated_at__range=(first, last))
     moved = Threshold.objects.filter(model_version__in=versions, created_at__range=(first, last), revision__gt=1)
     # When, of what, which one, and what became of it.
-    found = [
+    events = [
         *(
             (at, part, f"v{number}", "active", "deployed")
             for at, part, number in deployed.values_list("activated_at", *_NAMED)
@@ -206,14 +206,12 @@ def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
     ]
     room = (spans.edges[-1] - spans.edges[0]) * _ONE_PLACE
     marks: list[tuple[float, str, str, list[str], str]] = []
-    for at, of, one, became, kind in sorted(found):
+    for at, of, one, state, kind in sorted(events):
         seconds = at.timestamp() + spans.offset
         place = marks[-1][0] if marks and seconds - marks[-1][0] <= room else seconds
-        same = next(
-            (ones for when, *what, ones, end in marks if (when, what, end) == (place, [of, kind], became)), None
-        )
+        same = next((ones for when, *what, ones, end in marks if (when, what, end) == (place, [of, kind], state)), None)
         if same is None:
-            marks.append((place, of, kind, [one], became))
+            marks.append((place, of, kind, [one], state))
         elif one != same[-1]:
             same.append(one)
     return [(at, f"{of} {', '.join(ones)} {end}".strip(), kind) for at, of, kind, ones, end in marks[-_MAX_EVENTS:]]

@@ -47,7 +47,7 @@ def either(words: list[str]) -> str:
 class ResolvedIds:
     """What was asked for, and the ids of what it names, which may be none."""
 
-    asked: str | int
+    value: str | int
     ids: tuple[int, ...]
 
 
@@ -59,14 +59,14 @@ class Search:
     the newest of them are near the top of any list, and are found there.
     """
 
-    asked: str
+    value: str
     ids: tuple[uuid.UUID, ...] | None
 
     @property
     def condition(self) -> Q:
         if self.ids is not None:
             return Q(pk__in=self.ids)
-        return reduce(or_, (begins_with(name, self.asked) for name in SEARCHED))
+        return reduce(or_, (begins_with(name, self.value) for name in SEARCHED))
 
 
 def begins_with(name: str, prefix: str) -> Q:

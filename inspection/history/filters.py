@@ -303,16 +303,16 @@ class Filters:
 
     def as_dict(self) -> dict[str, Any]:
         """What was asked for as plain JSON, without what was not."""
-        return {name: _plain(value) for name, value in self._asked().items()}
+        return {name: _plain(value) for name, value in self._values_by_name().items()}
 
-    def _asked(self) -> dict[str, Any]:
+    def _values_by_name(self) -> dict[str, Any]:
         by_name = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: value for name, value in by_name.items() if value not in (None, "", ())}
 
     @property
     def of_reviewed(self) -> bool:
         """Whether only reviewed records are meant: their standings hold the same order, and are far fewer."""
-        return self.reviewed is True or any(FILTERS[name].table == Table.STANDING for name in self._asked())
+        return self.reviewed is True or any(FILTERS[name].table == Table.STANDING for name in self._values_by_name())
 
     @property
     def ordering(self) -> tuple[str, str]:
@@ -323,19 +323,19 @@ class Filters:
 
     def apply(self, queryset: QuerySet[Inspection]) -> QuerySet[Inspection]:
         """The records of a queryset that are meant."""
-        asked = self._asked()
+        values_by_name = self._values_by_name()
         # Both tables know the moment. Who asks for little reads only the one, who asks for more joins the two in the
         # order of time, by their indexes alone.
         moment = "standing__inspected_at" if self.of_reviewed else "created_at"
-        conditions = [FILTERS[name].condition(value, moment=moment) for name, value in asked.items()]
-        if self.of_reviewed and any(FILTERS[name].table == Table.RECORD for name in asked):
+        conditions = [FILTERS[name].condition(value, moment=moment) for name, value in values_by_name.items()]
+        if self.of_reviewed and any(FILTERS[name].table == Table.RECORD for name in values_by_name):
             conditions.append(Q(standing__inspected_at=F("created_at")))
         return queryset.filter(*conditions)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, ResolvedIds | Search):
-        return value.asked
+        return value.value
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, tuple):

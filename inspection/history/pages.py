@@ -47,8 +47,8 @@ class Query:
         return f"?{self}" if self.pairs or self.view or self.order else ""
 
     def __str__(self) -> str:
-        shown_as = (("view", self.view), ("order", self.order))
-        return urlencode([*self.pairs, *(pair for pair in shown_as if pair[1])])
+        presentation = (("view", self.view), ("order", self.order))
+        return urlencode([*self.pairs, *(pair for pair in presentation if pair[1])])
 
     def without(self, name: str, value: str = "") -> Query:
         """Without a filter, or one value of it."""

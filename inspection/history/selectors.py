@@ -55,17 +55,17 @@ def matching_keys(filters: Filters) -> QuerySet[Inspection]:
     Apart from all else that is shown of them, so that a database can find them in an index and never has to join
     what it then leaves out.
     """
-    found = filters.apply(Inspection.objects.order_by(*filters.ordering))
+    keys = filters.apply(Inspection.objects.order_by(*filters.ordering))
     if filters.of_reviewed:
-        return found.select_related("standing").only("standing__inspected_at")
-    return found.only("created_at")
+        return keys.select_related("standing").only("standing__inspected_at")
+    return keys.only("created_at")
 
 
 def of_keys(rows: Iterable[Inspection], records: QuerySet[Inspection]) -> list[Inspection]:
     """The records of such rows out of a queryset that fetches what is wanted of them, in their order."""
-    wanted = [row.pk for row in rows]
-    found = {record.pk: record for record in records.filter(pk__in=wanted).order_by()}
-    return [found[pk] for pk in wanted]
+    ids = [row.pk for row in rows]
+    by_id = {record.pk: record for record in records.filter(pk__in=ids).order_by()}
+    return [by_id[pk] for pk in ids]
 
 
 def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
@@ -73,12 +73,12 @@ def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
 
     No record is missed or met twice: those that are written meanwhile are newer than where this began.
     """
-    found = matching_keys(filters)
-    rows = list(found[:_CHUNK])
+    keys = matching_keys(filters)
+    rows = list(keys[:_CHUNK])
     while rows:
         yield rows
         last = [value_of(rows[-1], name) for name in filters.ordering]
-        rows = list(found.filter(beyond(filters.ordering, last))[:_CHUNK]) if len(rows) == _CHUNK else []
+        rows = list(keys.filter(beyond(filters.ordering, last))[:_CHUNK]) if len(rows) == _CHUNK else []
 
 
 # ---------------------------------------------------------------- as a list

@@ -26,7 +26,7 @@ def save_view(*, name: str, params: QueryDict, actor: Actor) -> SavedView:
     name, query = _checked_name(name), _checked_query(params)
     views = SavedView.objects.filter(owner_id=actor.pk)
     if views.filter(name=name).exists():
-        raise _taken(name)
+        raise _name_conflict(name)
     if views.count() >= MAX_VIEWS:
         raise Conflict(
             f"There are {MAX_VIEWS} saved views already. Nothing was saved. Delete one first.", code="too_many_views"
@@ -35,7 +35,7 @@ def save_view(*, name: str, params: QueryDict, actor: Actor) -> SavedView:
         with transaction.atomic():
             view = SavedView.objects.create(owner_id=actor.pk, name=name, query=query)
     except IntegrityError as error:  # saved in another window meanwhile
-        raise _taken(name) from error
+        raise _name_conflict(name) from error
     audit(kind="view.saved", subject=view, actor=actor, after={"name": name, "query": query})
     return view
 
@@ -48,11 +48,11 @@ def delete_view(*, view_id: int, actor: Actor) -> str:
     view = SavedView.objects.select_for_update().filter(pk=view_id, owner_id=owner).first()
     if view is None:
         raise NotFound("You have no such view. It may have been deleted in another window.", code="view_not_found")
-    said = {"name": view.name, "query": view.query}
+    before = {"name": view.name, "query": view.query}
     subject = (SavedView._meta.label_lower, str(view.pk))
     view.delete()
-    audit(kind="view.deleted", subject=subject, actor=actor, before=said)
-    return said["name"]
+    audit(kind="view.deleted", subject=subject, actor=actor, before=before)
+    return before["name"]
 
 
 def _checked_name(name: str) -> str:
@@ -78,7 +78,7 @@ def _checked_query(params: QueryDict) -> str:
     return str(query)
 
 
-def _taken(name: str) -> Conflict:
+def _name_conflict(name: str) -> Conflict:
     return Conflict(
         f"You already have a view named {name}. Nothing was saved. Choose another name, or delete it first.",
         code="view_name_taken",

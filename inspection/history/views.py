@@ -62,36 +62,36 @@ def browse(request: HtmxRequest) -> HttpResponse:
     if any(value == "" for name in request.GET for value in request.GET.getlist(name)):
         return redirect(_address(Query.of(request.GET)))  # a form sends its empty fields too; addresses are short
     if request.htmx and "cursor" in request.GET:
-        asked = _asked(request)
-        return render(request, "history/list.html#more", asked, status=_status(asked))
+        listing = _listing(request)
+        return render(request, "history/list.html#more", listing, status=_status(listing))
     return _page(request)
 
 
 def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
     """All of it; `more` is what an answer to a form shows besides."""
-    asked = _asked(request)
-    query: Query = asked["query"]
+    listing = _listing(request)
+    query: Query = listing["query"]
     options = pages.filter_options()
     views = pages.saved_views(request.user)
     context = {
-        **asked,
-        "form": HistoryForm(request.GET, asked["wrong"], options),
+        **listing,
+        "form": HistoryForm(request.GET, listing["wrong"], options),
         "quick": _shortcuts(query),
         "chips": list(_chips(query, options)),
         "views": [(view, Query.of(QueryDict(view.query)) == query) for view in views],
         "defect_types": pages.defect_types() if may(request.user, Right.REVIEW) else [],
-        "exports": [(_export(query, said), words) for said, words in _EXPORTS],
+        "exports": [(_export(query, params), words) for params, words in _EXPORTS],
         "picked": set(),
         **more,
     }
-    return render(request, "history/list.html", context, status=_status(asked) if status == HTTPStatus.OK else status)
+    return render(request, "history/list.html", context, status=_status(listing) if status == HTTPStatus.OK else status)
 
 
-def _asked(request: HttpRequest) -> dict[str, Any]:
+def _listing(request: HttpRequest) -> dict[str, Any]:
     """What the address asks for: its records, and the addresses around them."""
     query = Query.of(request.GET)
     filters, wrong = pages.read_filters(request.GET)
-    found: dict[str, Any] = {
+    listing: dict[str, Any] = {
         "query": query,
         "wrong": wrong,
         # What is wrong with no field to show it at.
@@ -113,21 +113,21 @@ def _asked(request: HttpRequest) -> dict[str, Any]:
         "compares_case": any(FILTERS[name].kind.compares_case for name, _ in query.pairs),
     }
     if wrong:
-        return found  # a record that is missing because of a typing error would be a wrong answer
+        return listing  # a record that is missing because of a typing error would be a wrong answer
     try:
         keys, ordering = history_selectors.in_order(filters, query.order or "newest")
         page = read_page(keys, request, ordering=ordering)
     except UserError as error:
-        return found | {"lost": error}
-    return found | {
+        return listing | {"lost": error}
+    return listing | {
         "records": history_selectors.records_of(page.rows),
         "older": page.next and _address(query, page.next_cursor),
         "newer": page.previous and _address(query, page.previous_cursor),
     }
 
 
-def _status(asked: dict[str, Any]) -> int:
-    return HTTPStatus.BAD_REQUEST if asked["wrong"] or "lost" in asked else HTTPStatus.OK
+def _status(listing: dict[str, Any]) -> int:
+    return HTTPStatus.BAD_REQUEST if listing["wrong"] or "lost" in listing else HTTPStatus.OK
 
 
 @require_GET
@@ -139,13 +139,13 @@ def figures(request: HtmxRequest) -> HttpResponse:
     filters, wrong = pages.read_filters(request.GET)
     context: dict[str, Any] = {"back": _address(query), "here": request.get_full_path(), "wrong": wrong}
     if not wrong:
-        found = figures_of(filters)
-        context |= {"figures": found, "tiles": _tiles(found, query)}
+        totals = figures_of(filters)
+        context |= {"figures": totals, "tiles": _tiles(totals, query)}
     page = "history/figures.html#figures" if request.htmx else "history/figures.html"
     return render(request, page, context, status=HTTPStatus.BAD_REQUEST if wrong else HTTPStatus.OK)
 
 
-def _tiles(found: Figures, query: Query) -> list[dict[str, Any]]:
+def _tiles(totals: Figures, query: Query) -> list[dict[str, Any]]:
     """The counts, each with the address of the records that it counts."""
 
     def tile(what: str, count: int, of: int, name: str, value: str, whole: str = "") -> dict[str, Any]:
@@ -155,15 +155,15 @@ def _tiles(found: Figures, query: Query) -> list[dict[str, Any]]:
         return {"what": what, "count": count, "share": share, "address": _address(query.having(name, value))}
 
     of_verdict = query.without("outcome")
-    tiles = [{"what": "Records", "count": found.total, "more": found.more}]
+    tiles = [{"what": "Records", "count": totals.total, "more": totals.more}]
     for outcome, words in OUTCOME_WORDS.items():
         if outcome == "not_comparable":
-            one = tile(words, found.outcomes[outcome], found.total, "outcome", outcome)
+            one = tile(words, totals.outcomes[outcome], totals.total, "outcome", outcome)
         else:  # people may have overruled it
-            one = tile(f"{words}, by the model", found.outcomes[outcome], found.judged, "outcome", outcome, "judged")
+            one = tile(f"{words}, by the model", totals.outcomes[outcome], totals.judged, "outcome", outcome, "judged")
         tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
-    tiles.append(tile("Reviewed", found.reviewed, found.total, "reviewed", "yes"))
-    return [*tiles, tile("Overruled", found.overruled, found.reviewed, "overruled", "yes", "reviewed")]
+    tiles.append(tile("Reviewed", totals.reviewed, totals.total, "reviewed", "yes"))
+    return [*tiles, tile("Overruled", totals.overruled, totals.reviewed, "overruled", "yes", "reviewed")]
 
 
 # ---------------------------------------------------------------- what is said of many
@@ -174,23 +174,23 @@ def _named(record: Inspection) -> str:
 def _review(request: HtmxRequest) -> HttpResponse:
     """The same verdict of all that were ticked. htmx gets their rows as they are now, a plain form the page again."""
     ids = request.POST.getlist("inspection")
-    said = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
+    verdict = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
     try:
-        reviews = record_reviews(inspections=pages.find_records(ids), actor=request.user, **said)
+        reviews = record_reviews(inspections=pages.find_records(ids), actor=request.user, **verdict)
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
             return render(request, "history/list.html#said", {"failed": error})
-        return _page(request, status=error.status, failed=error, picked=set(ids), said=said)
+        return _page(request, status=error.status, failed=error, picked=set(ids), said=verdict)
     what = (
         _named(selectors.find_inspection(reviews[0].inspection_id)) if len(reviews) == 1 else f"{len(reviews)} records"
     )
-    sentence = f"{what} reviewed as {documents.VERDICT_WORDS[said['verdict']]}."
-    said_now = [review.pk for review in reviews]
+    sentence = f"{what} reviewed as {documents.VERDICT_WORDS[verdict['verdict']]}."
+    review_ids = [review.pk for review in reviews]
     if not request.htmx:
-        toast_on_next_page(request, sentence, undo=said_now)
+        toast_on_next_page(request, sentence, undo=review_ids)
         return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
-    response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=said_now)
+    response = with_toast(_rows(request, [str(review.inspection_id) for review in reviews]), sentence, undo=review_ids)
     return trigger_client_event(response, "reviewed")
 
 
@@ -253,9 +253,9 @@ def _cursor(params: QueryDict) -> str:
     return params.get("cursor", "")
 
 
-def _export(query: Query, said: dict[str, str]) -> str:
+def _export(query: Query, params: dict[str, str]) -> str:
     """Of exactly these filters."""
-    return f"{reverse('inspections-export')}?{urlencode([*said.items(), *query.pairs])}"
+    return f"{reverse('inspections-export')}?{urlencode([*params.items(), *query.pairs])}"
 
 
 # ---------------------------------------------------------------- filters in force

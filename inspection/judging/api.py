@@ -149,8 +149,8 @@ class PictureView(ApiView):
         inspection = selectors.find_inspection(inspection_id)
 
         def picture() -> HttpResponse:
-            found = self.picture(inspection)
-            return HttpResponse(found.data, content_type=found.media_type, headers=found.headers)
+            stored = self.picture(inspection)
+            return HttpResponse(stored.data, content_type=stored.media_type, headers=stored.headers)
 
         return immutable(request, f"{type(self).__name__}:{inspection_id}", picture)
 

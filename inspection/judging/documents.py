@@ -24,7 +24,7 @@ VERDICT_WORDS = {
 
 def verdict_in_words(inspection: Inspection) -> str:
     """What stands of a record, as a title says it: a person's word with the name where it overrules the model's."""
-    word = VERDICT_WORDS[inspection.stands]
+    word = VERDICT_WORDS[inspection.standing_verdict]
     return f"{word}, {inspection.standing.reviewer.get_username()}" if inspection.differs else word
 
 
@@ -32,8 +32,8 @@ def request_document(request: InspectionRequest) -> dict[str, Any]:
     """What became of a request: whether its image has a record, may get one yet, or never will."""
     record = getattr(request, "inspection", None)
     ended = request.status in InspectionRequest.WITHOUT_RECORD
-    image_kept = request.asset is not None and request.asset.discarded_at is None
-    repeatable = ended and image_kept and request.batch_id is None
+    has_image = request.asset is not None and request.asset.discarded_at is None
+    repeatable = ended and has_image and request.batch_id is None
     return {
         "request_id": str(request.pk),
         "status": request.status,
@@ -57,10 +57,10 @@ def request_document(request: InspectionRequest) -> dict[str, Any]:
     }
 
 
-def check_map_form(wanted: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
-    if wanted not in allowed:
+def check_map_form(form: str, *, allowed: tuple[str, ...] = MAP_FORMS) -> str:
+    if form not in allowed:
         raise UserError(f"anomaly_map must be one of {', '.join(allowed)}.", code="invalid")
-    return wanted
+    return form
 
 
 def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> dict[str, Any]:

@@ -42,12 +42,12 @@ def own_key(key: str | None, *, actor: Actor) -> str | None:
     return f"{actor.pk if actor is not None and actor.pk is not None else '-'}:{key}"
 
 
-def fingerprint(**asked_for: Any) -> str:
-    """What was asked for, in 64 characters: plain JSON values by name."""
-    return hashlib.sha256(canonical(asked_for).encode()).hexdigest()
+def fingerprint(**values: Any) -> str:
+    """A request in 64 characters: plain JSON values by name."""
+    return hashlib.sha256(canonical(values).encode()).hexdigest()
 
 
-def check_same(*, kept: str, asked_for: str) -> None:
+def check_same(*, existing_fingerprint: str, request_fingerprint: str) -> None:
     """Raises `KeyReused` where a key stands for something else."""
-    if kept != asked_for:
+    if existing_fingerprint != request_fingerprint:
         raise KeyReused

@@ -298,7 +298,7 @@ class Inspection(models.Model):
         return None if self.score is None else self.score - self.threshold_value
 
     @property
-    def stands(self) -> str:
+    def standing_verdict(self) -> str:
         """What the part is taken for now: the word of the person that stands, else the model's."""
         standing = getattr(self, "standing", None)
         return standing.verdict if standing else self.outcome
@@ -306,7 +306,7 @@ class Inspection(models.Model):
     @property
     def differs(self) -> bool:
         """Whether a person's word stands that is another one than the model's."""
-        return self.stands != self.outcome
+        return self.standing_verdict != self.outcome
 
     @property
     def confidence(self) -> float | None:

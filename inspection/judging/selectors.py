@@ -30,10 +30,13 @@ def find_inspection(inspection_id: uuid.UUID, *, among: QuerySet[Inspection] | N
 def review_ids_of(inspection_id: str) -> list[str]:
     """As the audit log names them; none of what is no inspection's id."""
     try:
-        wanted = uuid.UUID(inspection_id)
+        inspection_key = uuid.UUID(inspection_id)
     except ValueError:
         return []
-    return [str(pk) for pk in Review.objects.filter(inspection=wanted).order_by("number").values_list("pk", flat=True)]
+    return [
+        str(pk)
+        for pk in Review.objects.filter(inspection=inspection_key).order_by("number").values_list("pk", flat=True)
+    ]
 
 
 # ---------------------------------------------------------------- requests

@@ -100,14 +100,16 @@ def inspect_image(
     actor = submission.actor
     require(actor, Right.INSPECT)
     patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
-    key, asked_for = own_key(submission.idempotency_key, actor=actor), ""
+    key, request_fingerprint = own_key(submission.idempotency_key, actor=actor), ""
     with _explain_database_errors() as pending:
         if key is not None:
-            asked_for = fingerprint(image=hashlib.sha256(data).hexdigest(), category=category, **vars(submission.part))
+            request_fingerprint = fingerprint(
+                image=hashlib.sha256(data).hexdigest(), category=category, **vars(submission.part)
+            )
             existing = InspectionRequest.objects.filter(idempotency_key=key).first()
             if existing and existing.status not in InspectionRequest.WITHOUT_RECORD:
                 pending.request = existing
-                return _replay(existing, asked_for=asked_for, patience=patience)
+                return _replay(existing, request_fingerprint=request_fingerprint, patience=patience)
         deployment = deployment or deployment_in_force(category)
         facts, pixels = check_upload(data=data, filename=submission.filename, actor=actor)
         filed = store_image_file(data=data, facts=facts)
@@ -121,8 +123,8 @@ def inspect_image(
                     deployment=deployment,
                     patience=patience,
                     key=key,
-                    asked_for=asked_for,
-                    repeat_of=_release_key(key, asked_for=asked_for),
+                    request_fingerprint=request_fingerprint,
+                    repeat_of=_release_key(key, request_fingerprint=request_fingerprint),
                 )
                 pending.request = request  # from here on its commit is under way
         except IntegrityError:
@@ -131,11 +133,11 @@ def inspect_image(
             if faster is None:
                 raise
             pending.request = faster
-            return _replay(faster, asked_for=asked_for, patience=patience)
+            return _replay(faster, request_fingerprint=request_fingerprint, patience=patience)
         return await_inspection(request=request, timeout=patience)
 
 
-def _release_key(key: str | None, *, asked_for: str) -> uuid.UUID | None:
+def _release_key(key: str | None, *, request_fingerprint: str) -> uuid.UUID | None:
     """What ended without a record gives its key up to what is tried now; the first request for that part, if any.
 
     Where the key stands for something else now, that is another part: "Try again" of the first must not find it.
@@ -145,7 +147,7 @@ def _release_key(key: str | None, *, asked_for: str) -> uuid.UUID | None:
     if before is None:
         return None
     ended.update(idempotency_key=None)
-    return (before.repeat_of_id or before.pk) if before.fingerprint == asked_for else None
+    return (before.repeat_of_id or before.pk) if before.fingerprint == request_fingerprint else None
 
 
 def inspect_again(*, request_id: uuid.UUID, source: str, actor: Actor, timeout: float | None = None) -> Inspection:
@@ -215,7 +217,7 @@ def _repeat(
         deployment=deployment,
         patience=patience,
         key=holder.idempotency_key if holder else None,
-        asked_for=holder.fingerprint if holder else "",
+        request_fingerprint=holder.fingerprint if holder else "",
         repeat_of=first,
     )
     audit(
@@ -227,9 +229,9 @@ def _repeat(
     return request
 
 
-def _replay(existing: InspectionRequest, *, asked_for: str, patience: float) -> Inspection:
+def _replay(existing: InspectionRequest, *, request_fingerprint: str, patience: float) -> Inspection:
     """The record of a request that was made before, waited for where it is not there yet."""
-    check_same(kept=existing.fingerprint, asked_for=asked_for)
+    check_same(existing_fingerprint=existing.fingerprint, request_fingerprint=request_fingerprint)
     return _rejoin(existing, patience=patience)
 
 
@@ -322,7 +324,7 @@ def request_inspection(
     deployment: Deployment | None,
     patience: float,
     key: str | None = None,
-    asked_for: str = "",
+    request_fingerprint: str = "",
     repeat_of: uuid.UUID | None = None,
 ) -> InspectionRequest:
     """Write the request down and, where a deployment shall judge it, call a worker once it is committed.
@@ -338,7 +340,7 @@ def request_inspection(
         operator_id=submission.actor.pk if submission.actor else None,
         deadline=database_now() + timedelta(seconds=patience),
         idempotency_key=key,
-        fingerprint=asked_for,
+        fingerprint=request_fingerprint,
         repeat_of_id=repeat_of,
         **vars(submission.part),
     )
@@ -387,10 +389,10 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
 
 
 def _record_of(request: InspectionRequest) -> Inspection:
-    shown = Inspection.objects.select_related(
+    inspections = Inspection.objects.select_related(
         "model_version__category", "threshold", "map", "asset", "request", "standing__reviewer"
     )
-    return shown.defer("model_version__metrics").get(request=request)
+    return inspections.defer("model_version__metrics").get(request=request)
 
 
 def _addresses(request: InspectionRequest) -> dict[str, Any]:
@@ -402,10 +404,10 @@ def _addresses(request: InspectionRequest) -> dict[str, Any]:
 
 
 def _no_worker_text(timeout: float) -> str:
-    kept = "The image is kept; no inspection was recorded and none will be."
+    consequence = "The image is kept; no inspection was recorded and none will be."
     if broker.inference_workers():
         return (
-            f"The inspection service did not answer within {timeout:g} seconds. {kept} Try again; if that does not "
-            "help, call support."
+            f"The inspection service did not answer within {timeout:g} seconds. {consequence} Try again; if that does "
+            "not help, call support."
         )
-    return f"The inspection service is down. {kept} Call support, then try again."
+    return f"The inspection service is down. {consequence} Call support, then try again."

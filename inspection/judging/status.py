@@ -50,8 +50,8 @@ def line_status() -> dict[str, Any]:
     """What is loaded, who works, what waits."""
     deployments = active_deployments()
     loaded = [deployment_document(deployment) for deployment in deployments]
-    meant = without_category(deployments)
-    model = loaded[deployments.index(meant)] if meant else None
+    line_deployment = without_category(deployments)
+    model = loaded[deployments.index(line_deployment)] if line_deployment else None
     default = default_category()
     return {
         "model_loaded": bool(loaded),

@@ -87,14 +87,14 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     What was begun before is judged alone: an image that kills workers takes others with it once at most.
     """
     waiting = InspectionRequest.objects.filter(IN_TIME, batch__isnull=True, status=InspectionRequest.Status.QUEUED)
-    found = waiting.filter(pk=request_id).values_list("deployment_id", "attempt").first()
-    if found is None:
+    row = waiting.filter(pk=request_id).values_list("deployment_id", "attempt").first()
+    if row is None:
         return []
-    deployment_id, attempt = found
+    deployment_id, attempt = row
     ids = [request_id]
     if deployment_id is not None and attempt == 0:
         neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
-        ids += _longest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
+        ids += _oldest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
     waiting.filter(pk__in=ids).update(
         status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
@@ -102,14 +102,14 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
 
 
-def _longest_waiting(waiting: QuerySet[InspectionRequest], most: int) -> list[uuid.UUID]:
+def _oldest_waiting(waiting: QuerySet[InspectionRequest], limit: int) -> list[uuid.UUID]:
     """Those that wait longest, once they are enough or the time that one may be kept waiting is over."""
     until = time.monotonic() + settings.INFERENCE_BATCH_WAIT_MS / 1000
     while True:
-        found = list(waiting.order_by("created_at").values_list("pk", flat=True)[:most]) if most else []
+        ids = list(waiting.order_by("created_at").values_list("pk", flat=True)[:limit]) if limit else []
         left = until - time.monotonic()
-        if len(found) == most or left <= 0:
-            return found
+        if len(ids) == limit or left <= 0:
+            return ids
         time.sleep(min(left, 0.002))
 
 
@@ -159,9 +159,9 @@ def judge_claimed(
     pixels = pixels or {}
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
-        held = scoring.load_model(version, **(runtime_options or (deployment.runtime_options if deployment else {})))
+        loaded = scoring.load_model(version, **(runtime_options or (deployment.runtime_options if deployment else {})))
         images = [_image_of(request, pixels.get(request.pk)) for request in requests]
-        results = scoring.score(scoring.with_rules(held, input_rules(version.category_id)), images)
+        results = scoring.score(scoring.with_rules(loaded, input_rules(version.category_id)), images)
     except UNAVAILABLE:
         raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
@@ -184,7 +184,9 @@ def judge_claimed(
             if threshold_in_force(version.pk) != threshold:
                 continue  # a new one was set meanwhile, and it is in force now
             for (request, _), verdict in zip(pairs, verdicts, strict=True):
-                _conclude(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
+                _conclude(
+                    request, verdict, threshold=threshold, loaded=loaded, version=version, worker=worker, claim=claim
+                )
             # Last of all: whoever of them had to wait for the database until now may have been told that nothing
             # was recorded, or have asked again since.
             too_late = _past_deadline([request for request, _ in pairs]).exists()
@@ -308,7 +310,7 @@ def _conclude(
     verdict: Verdict | Exception,
     *,
     threshold: Threshold,
-    held: scoring.LoadedModel,
+    loaded: scoring.LoadedModel,
     version: ModelVersion,
     worker: str,
     claim: uuid.UUID,
@@ -317,7 +319,7 @@ def _conclude(
     if isinstance(verdict, Exception):
         return fail_request(request, verdict, claim=claim)
     try:
-        _record(request, verdict, threshold=threshold, held=held, version=version, worker=worker, claim=claim)
+        _record(request, verdict, threshold=threshold, loaded=loaded, version=version, worker=worker, claim=claim)
     except UNAVAILABLE:
         raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001
@@ -330,7 +332,7 @@ def _record(
     verdict: Verdict,
     *,
     threshold: Threshold,
-    held: scoring.LoadedModel,
+    loaded: scoring.LoadedModel,
     version: ModelVersion,
     worker: str,
     claim: uuid.UUID,
@@ -361,7 +363,7 @@ def _record(
         serial_number=request.serial_number,
         operator=request.operator,
         timings=verdict.timings,
-        device=held.device,
+        device=loaded.device,
         worker=worker,
         code_version=code_version(),
         backbone_sha256=version.backbone_sha256,
@@ -381,8 +383,8 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
         code, sentence = error.code, error.detail
     else:
         log.exception("Judging request %s failed.", request.pk, exc_info=error)
-        said = without_server_paths(f"The image could not be judged ({type(error).__name__}: {error}).")
-        code, sentence = "inspection_failed", said
+        text = without_server_paths(f"The image could not be judged ({type(error).__name__}: {error}).")
+        code, sentence = "inspection_failed", text
     with transaction.atomic():
         ended = InspectionRequest.objects.filter(
             pk=request.pk, claim=claim, status=InspectionRequest.Status.RUNNING

@@ -31,7 +31,7 @@ _CACHE_SECONDS = (
 )
 
 
-def meant(
+def choose_deployment(
     deployments: Sequence[Deployment], *, named: str = "", remembered: str = "", opened: Inspection | None = None
 ) -> Deployment | None:
     """The deployment of the category that a page is about; None where the person has to say which one it is.
@@ -51,10 +51,10 @@ def latest(category: Category | None) -> list[Inspection]:
     return records_of(matching_keys(Filters(category=category))[:LATEST])
 
 
-def same_image_before(shown: Inspection) -> Inspection | None:
+def same_image_before(inspection: Inspection) -> Inspection | None:
     """The record before this one of the same image in the same category, by the hash of its bytes."""
     earlier = Inspection.objects.filter(
-        asset=shown.asset, category=shown.model_version.category, created_at__lt=shown.created_at
+        asset=inspection.asset, category=inspection.model_version.category, created_at__lt=inspection.created_at
     )
     named = ("model_version__category", "standing__reviewer")
     return earlier.select_related(*named).order_by("-created_at").first()
@@ -85,13 +85,13 @@ def unjudged(category: Category, actor: Actor) -> list[InspectionRequest]:
         repeat_of__isnull=True,
         created_at__gte=timezone.now() - timedelta(days=UNJUDGED_DAYS),
     )
-    found = (InspectionRequest.Status.QUEUED, InspectionRequest.Status.RUNNING, InspectionRequest.Status.DONE)
-    again = InspectionRequest.objects.filter(repeat_of=OuterRef("pk"), status__in=found)
+    statuses = (InspectionRequest.Status.QUEUED, InspectionRequest.Status.RUNNING, InspectionRequest.Status.DONE)
+    again = InspectionRequest.objects.filter(repeat_of=OuterRef("pk"), status__in=statuses)
     later = Inspection.objects.filter(
         asset=OuterRef("asset"), category=category, created_at__gte=OuterRef("created_at")
     )
-    meant = ended.exclude(Exists(again)).exclude(Exists(later))
-    return list(meant.order_by("-created_at", "-pk")[:MAX_UNJUDGED])
+    requests = ended.exclude(Exists(again)).exclude(Exists(later))
+    return list(requests.order_by("-created_at", "-pk")[:MAX_UNJUDGED])
 
 
 def silent_for() -> int | None:
@@ -223,18 +223,18 @@ def _scores(version: ModelVersion, day: date) -> list[float]:
     return [score for score in newest.values_list("score", flat=True)[:MAX_SCORES] if score is not None]
 
 
-def _counts(category: Category, day: date, most: int) -> tuple[int, int, int]:
+def _counts(category: Category, day: date, limit: int) -> tuple[int, int, int]:
     """How many of the newest records of a day there are, how many of them not comparable, how many defective."""
     newest = Inspection.objects.filter(
         category=category, created_at__gte=_midnight(day), created_at__lt=_midnight(day + timedelta(days=1))
-    ).order_by("-created_at", "-id")[:most]
+    ).order_by("-created_at", "-id")[:limit]
     outcome = Inspection.Outcome
-    found = newest.aggregate(
+    counts = newest.aggregate(
         total=Count("pk"),
         other=Count("pk", filter=Q(outcome=outcome.NOT_COMPARABLE)),
         bad=Count("pk", filter=Q(outcome=outcome.DEFECTIVE)),
     )
-    return found["total"], found["other"], found["bad"]
+    return counts["total"], counts["other"], counts["bad"]
 
 
 def _midnight(day: date) -> datetime:

@@ -30,7 +30,7 @@ from inspection.judging import documents, selectors, services, status
 from inspection.judging.api import read_upload
 from inspection.line import pages as line_pages
 from inspection.models import Inspection, Review
-from inspection.record.views import reviews_seen
+from inspection.record.views import parse_expected_reviews
 from inspection.reviews.services import MAX_COMMENT_LENGTH, record_review
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_deployments
@@ -86,21 +86,21 @@ def _opened(request: HttpRequest) -> HttpResponse:
     """The record that the address names, or what stands there where it names none."""
     if "inspection" not in request.GET:
         return render(request, "line/page.html#result", _state(request, request.GET))
-    shown = line_pages.opened(request.GET["inspection"])
-    if shown is None:
+    inspection = line_pages.opened(request.GET["inspection"])
+    if inspection is None:
         raise Http404("There is no such record.")
-    return render(request, "line/page.html#result", _one(shown))
+    return render(request, "line/page.html#result", _one(inspection))
 
 
-def _one(shown: Inspection | None) -> dict[str, Any]:
+def _one(inspection: Inspection | None) -> dict[str, Any]:
     """What the panel says of a record."""
-    if shown is None:
+    if inspection is None:
         return {"shown": None} | _limits()
-    category = shown.model_version.category.name
-    earlier = line_pages.same_image_before(shown)
+    category = inspection.model_version.category.name
+    earlier = line_pages.same_image_before(inspection)
     return {
-        "shown": shown,
-        "address": _address(category, shown),
+        "shown": inspection,
+        "address": _address(category, inspection),
         "same_image": earlier,
         "same_image_address": _address(category, earlier) if earlier else "",
     } | _limits()
@@ -110,7 +110,7 @@ def _one(shown: Inspection | None) -> dict[str, Any]:
 @needs(Right.READ)
 def line_status(request: HtmxRequest) -> HttpResponse:
     """State and newest records of the page that asks, the latter only if they look different from those it `seen`."""
-    context = _state(request, _asked(request))
+    context = _state(request, _address_query(request))
     newest = render_to_string("line/page.html#latest", context, request)
     context["seen"] = hashlib.blake2s(newest.encode(), digest_size=8).hexdigest()
     state = render_to_string("line/page.html#state", context, request)
@@ -121,12 +121,12 @@ def line_status(request: HtmxRequest) -> HttpResponse:
 @needs(Right.READ)
 def today(request: HtmxRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
-    model, _, _ = _meant(request, _asked(request))
+    model, _, _ = _context(request, _address_query(request))
     return render(request, "line/page.html#today", _figures(model))
 
 
-def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
-    state = _state(request, asked)
+def _page(request: HttpRequest, query: QueryDict, *, status: int = 200, **more: Any) -> HttpResponse:
+    state = _state(request, query)
     context = (
         state
         | _figures(state["deployment"])
@@ -137,7 +137,7 @@ def _page(request: HttpRequest, asked: QueryDict, *, status: int = 200, **more: 
     return render(request, "line/page.html", context, status=status)
 
 
-def _asked(request: HtmxRequest) -> QueryDict:
+def _address_query(request: HtmxRequest) -> QueryDict:
     """What the address says. A page that asks for its parts again says where it stands by now, which htmx tells.
 
     The category that it says itself is the one it was made for: that is its own as long as it stands there.
@@ -145,26 +145,26 @@ def _asked(request: HtmxRequest) -> QueryDict:
     htmx = request.htmx
     try:
         at = htmx.current_url_abs_path if htmx else None
-        asked = QueryDict(urlsplit(at).query, mutable=True) if at else request.GET.copy()
+        query = QueryDict(urlsplit(at).query, mutable=True) if at else request.GET.copy()
     except ValueError:  # no address at all; browsers send none like that
-        asked = request.GET.copy()
+        query = request.GET.copy()
     if category := request.GET.get("category"):
-        asked["category"] = category
-    return asked
+        query["category"] = category
+    return query
 
 
-def _meant(request: HttpRequest, asked: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
+def _context(request: HttpRequest, query: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
     """The model that the page is about, all those in force, and the record that is opened."""
     deployments = active_deployments()
-    shown = line_pages.opened(asked.get("inspection", ""))
-    named = asked.get("category", "")
-    model = line_pages.meant(deployments, named=named, remembered=category_of(request), opened=shown)
-    return model, deployments, shown
+    inspection = line_pages.opened(query.get("inspection", ""))
+    named = query.get("category", "")
+    model = line_pages.choose_deployment(deployments, named=named, remembered=category_of(request), opened=inspection)
+    return model, deployments, inspection
 
 
-def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
-    model, deployments, shown = _meant(request, asked)
-    wanted = asked.get("category", "") or category_of(request)
+def _state(request: HttpRequest, query: QueryDict) -> dict[str, Any]:
+    model, deployments, inspection = _context(request, query)
+    requested = query.get("category", "") or category_of(request)
     several = len(deployments) > 1
     return {
         "deployment": model,
@@ -173,11 +173,11 @@ def _state(request: HttpRequest, asked: QueryDict) -> dict[str, Any]:
         "median_time": line_pages.median_time(model.model_version) if model else None,
         "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
         "category": model.category if model else None,
-        "unknown": wanted if deployments and model is None else "",
+        "unknown": requested if deployments and model is None else "",
         "trained": bool(deployments) or ModelVersion.objects.exists(),
         "listed": f":{_LISTED}",
         "latest": line_pages.latest(model.category if model and several else None),
-        "shown": shown,
+        "shown": inspection,
         "unjudged": line_pages.unjudged(model.category, request.user)
         if model and may(request.user, Right.INSPECT)
         else [],
@@ -231,11 +231,11 @@ def inspect(request: HttpRequest) -> HttpResponse:
             category=category,
         )
     except UserError as error:
-        return _not_judged(request, error, filename=(file.name or "") if file else "", part=part)
-    return _judged(request, done)
+        return _error_page(request, error, filename=(file.name or "") if file else "", part=part)
+    return _result_page(request, done)
 
 
-def _judged(request: HttpRequest, done: Inspection) -> HttpResponse:
+def _result_page(request: HttpRequest, done: Inspection) -> HttpResponse:
     """The verdict, and for a script the list of the newest records with it, so that both show the same part."""
     category = done.model_version.category.name
     if not is_from_script(request):
@@ -257,11 +257,11 @@ def judge_again(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
         filename = selectors.find_request(request_id, actor=request.user).filename
         done = services.inspect_again(request_id=request_id, source="web", actor=request.user)
     except UserError as error:
-        return _not_judged(request, error, filename=filename)
-    return _judged(request, done)
+        return _error_page(request, error, filename=filename)
+    return _result_page(request, done)
 
 
-def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more: Any) -> HttpResponse:
+def _error_page(request: HttpRequest, error: UserError, *, filename: str, **more: Any) -> HttpResponse:
     """What happened, what was kept and what to do next: Try again, where the image was kept and has no record."""
     again = "repeat_url" in error.extra and reverse("line-judge-again", args=[error.extra["request_id"]])
     context = {"error": error, "filename": filename, "shown": None, "again": again} | more
@@ -270,9 +270,9 @@ def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more
         # verdict, and the panel itself says that there is none.
         status = error.status if isinstance(error, services.OutcomeUnknown | services.NothingRecorded) else 200
         return render(request, "line/page.html#result", context, status=status)
-    asked = QueryDict(mutable=True)
-    asked["category"] = request.POST.get("category", "")
-    return _page(request, asked, status=error.status, **context)
+    query = QueryDict(mutable=True)
+    query["category"] = request.POST.get("category", "")
+    return _page(request, query, status=error.status, **context)
 
 
 # ---------------------------------------------------------------- what a person says of it
@@ -281,38 +281,40 @@ def _not_judged(request: HttpRequest, error: UserError, *, filename: str, **more
 def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Confirm or overrule the verdict that is shown. htmx gets the verdict as it stands then, a plain form the page."""
     htmx = request.htmx
-    given = {name: request.POST.get(name, "") for name in ("defect_type", "comment")}
+    values = {name: request.POST.get(name, "") for name in ("defect_type", "comment")}
     failed: UserError | None = None
-    said: Review | None = None
+    new_review: Review | None = None
     try:
-        shown = selectors.find_inspection(inspection_id)
-        said = record_review(
-            inspection=shown,
+        inspection = selectors.find_inspection(inspection_id)
+        new_review = record_review(
+            inspection=inspection,
             verdict=request.POST.get("verdict", ""),
-            defect_type=given["defect_type"],
-            comment=given["comment"],
-            expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
+            defect_type=values["defect_type"],
+            comment=values["comment"],
+            expected_reviews=parse_expected_reviews(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )
     except NotFound as error:
         raise Http404(error.detail) from error
     except UserError as error:
         failed = error
-    shown = selectors.find_inspection(inspection_id)
-    context = {"failed": failed, "said": given if failed else None}
-    sentence = f"{shown.path_or_name} reviewed as {documents.VERDICT_WORDS[said.verdict]}." if said else ""
-    address = _address(shown.model_version.category.name, shown)
+    inspection = selectors.find_inspection(inspection_id)
+    context = {"failed": failed, "said": values if failed else None}
+    sentence = (
+        f"{inspection.path_or_name} reviewed as {documents.VERDICT_WORDS[new_review.verdict]}." if new_review else ""
+    )
+    address = _address(inspection.model_version.category.name, inspection)
     if htmx:
         # With the list, so that both say the same of the part.
-        listed = _state(request, _asked(request)) | {"oob": True}
-        verdict = render_to_string("partials/verdict.html", _one(shown) | context, request)
+        listed = _state(request, _address_query(request)) | {"oob": True}
+        verdict = render_to_string("partials/verdict.html", _one(inspection) | context, request)
         response = HttpResponse(verdict + render_to_string("line/page.html#latest", listed, request))
-        if said:
-            trigger_client_event(response, "stands", {"records": {str(shown.pk): shown.stands}})
-            with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[said.pk])
+        if new_review:
+            trigger_client_event(response, "stands", {"records": {str(inspection.pk): inspection.standing_verdict}})
+            with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[new_review.pk])
         return response
-    if failed is None and said:
-        toast_on_next_page(request, sentence, undo=[said.pk])
+    if failed is None and new_review:
+        toast_on_next_page(request, sentence, undo=[new_review.pk])
         return redirect(address)
     status = failed.status if failed else 200
     return _page(request, QueryDict(urlsplit(address).query), status=status, **context)

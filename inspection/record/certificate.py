@@ -62,15 +62,15 @@ def make_certificate(*, inspection: Inspection, actor: Actor) -> bytes:
     reviews = reviews_of(inspection)
     event = recorded_by(inspection)
     by = actor.get_username() if actor is not None and actor.pk is not None else "the system"
-    made = draw_certificate(inspection, reviews=reviews, event=event, at=at, by=by)
+    pdf = draw_certificate(inspection, reviews=reviews, event=event, at=at, by=by)
     with transaction.atomic():
         audit(
             kind="certificate.made",
             subject=inspection,
             actor=actor,
-            after={"sha256": hashlib.sha256(made).hexdigest(), "at": at, "reviews": len(reviews)},
+            after={"sha256": hashlib.sha256(pdf).hexdigest(), "at": at, "reviews": len(reviews)},
         )
-    return made
+    return pdf
 
 
 def draw_certificate(
@@ -78,15 +78,15 @@ def draw_certificate(
 ) -> bytes:
     """The same arguments give the same bytes."""
     story: list[Flowable] = [
-        Paragraph(_shown(f"Inspection certificate: {verdict_in_words(inspection)}"), _TITLE),
-        Paragraph(_shown(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), _SOFT_TEXT),
+        Paragraph(_markup(f"Inspection certificate: {verdict_in_words(inspection)}"), _TITLE),
+        Paragraph(_markup(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), _SOFT_TEXT),
         Spacer(1, 3 * mm),
         _verdict(inspection),
         Spacer(1, 3 * mm),
         *_pictures(inspection),
         *_section("Part", _part(inspection)),
         *_section("Judged with" if inspection.is_judged else "Model, which could not judge it", _judge(inspection)),
-        *_section("Reviews", _said(inspection, reviews)),
+        *_section("Reviews", _review_rows(inspection, reviews)),
         *_section("Record", _evidence(inspection, event, at, by)),
     ]
     out = BytesIO()
@@ -117,8 +117,8 @@ def draw_certificate(
 # ---------------------------------------------------------------- what it says
 def _verdict(inspection: Inspection) -> Flowable:
     """What stands leads: a person's word over the model's, which is said beside it."""
-    stands = inspection.stands
-    fill = _FILLS[Inspection.Outcome(stands)]
+    verdict = inspection.standing_verdict
+    fill = _FILLS[Inspection.Outcome(verdict)]
     # As on pages: the model's word is filled, a person's outlined.
     ink = fill if inspection.differs else colors.white
     style = ParagraphStyle("verdict", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=19, textColor=ink)
@@ -128,12 +128,12 @@ def _verdict(inspection: Inspection) -> Flowable:
         kind = f" ({standing.defect_type})" if standing.defect_type else ""
         model = f"model: {VERDICT_WORDS[inspection.outcome]}" if inspection.is_judged else "the model gave no verdict"
         sentence = (
-            f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[stands]}{kind} on "
+            f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[verdict]}{kind} on "
             f"{_moment(standing.last_review.created_at)}; {model}. {sentence}"
         )
-    word = _shown(verdict_in_words(inspection))
+    word = _markup(verdict_in_words(inspection))
     first = 62 * mm
-    table = Table([[Paragraph(word, style), Paragraph(_shown(sentence), _TEXT)]], colWidths=[first, _WIDTH - first])
+    table = Table([[Paragraph(word, style), Paragraph(_markup(sentence), _TEXT)]], colWidths=[first, _WIDTH - first])
     look = [
         ("BACKGROUND", (0, 0), (0, 0), colors.white if inspection.differs else fill),
         ("BOX", (0, 0), (0, 0), 2, fill),
@@ -168,7 +168,7 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
     try:
         image = open_rgb(inspection.asset.read(), upload_limits())
     except Discarded as gone:
-        return [Paragraph(_shown(f"{gone.detail} {removal(inspection)}"), _TEXT)]
+        return [Paragraph(_markup(f"{gone.detail} {removal(inspection)}"), _TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))
     cells: list[Flowable] = [_picture(image)]
     words = ["Image as judged" if inspection.is_judged else "Original image"]
@@ -183,7 +183,7 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
     columns = len(words)
     rows: list[list[Flowable]] = [
         [*cells, *[Spacer(1, 1)] * (columns - len(cells))],
-        [Paragraph(_shown(text), _SOFT_TEXT) for text in words],
+        [Paragraph(_markup(text), _SOFT_TEXT) for text in words],
     ]
     table = Table(rows, colWidths=[_WIDTH / 2] * columns, hAlign="LEFT")
     table.setStyle(TableStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")]))
@@ -240,7 +240,7 @@ def _judge(inspection: Inspection) -> list[tuple[str, str]]:
     ]
 
 
-def _said(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
+def _review_rows(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
     if not reviews:
         alone = "the verdict is the model's only" if inspection.is_judged else "the part has no verdict"
         return [("None", f"No person has reviewed this record: {alone}.")]
@@ -252,10 +252,10 @@ def _said(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, 
         words = [VERDICT_WORDS[review.verdict]]
         if review.defect_type:
             words.append(f"({review.defect_type})")
-        said = f"{' '.join(words)}, {agrees[review.agrees]}, {_moment(review.created_at)}"
+        sentence = f"{' '.join(words)}, {agrees[review.agrees]}, {_moment(review.created_at)}"
         if review.regions:
-            said += f", {len(review.regions)} place{'s' if len(review.regions) > 1 else ''} marked"
-        rows.append((review.reviewer.get_username(), f"{said}. {review.comment}".strip()))
+            sentence += f", {len(review.regions)} place{'s' if len(review.regions) > 1 else ''} marked"
+        rows.append((review.reviewer.get_username(), f"{sentence}. {review.comment}".strip()))
     return rows
 
 
@@ -276,7 +276,7 @@ def _evidence(inspection: Inspection, event: AuditEvent, at: datetime, by: str) 
 # ---------------------------------------------------------------- how it says it
 def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[Flowable]:
     first = 42 * mm
-    cells = [[Paragraph(_shown(name), _SOFT_TEXT), Paragraph(_shown(value), _TEXT)] for name, value in rows]
+    cells = [[Paragraph(_markup(name), _SOFT_TEXT), Paragraph(_markup(value), _TEXT)] for name, value in rows]
     # A comment may be longer than a page.
     table = Table(cells, colWidths=[first, _WIDTH - first], splitInRow=1)
     look = [
@@ -296,9 +296,9 @@ def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _shown(text: str) -> str:
+def _markup(text: str) -> str:
     """As markup; what the font has no picture of is named, so that nothing is lost."""
     text = "\n".join(text.splitlines())  # browsers send the line breaks of a text area as two signs
-    known = pdfmetrics.getFont(_FONT).face.charToGlyph
-    words = "".join(sign if ord(sign) in known or sign == "\n" else f"[U+{ord(sign):04X}]" for sign in text)
+    glyphs = pdfmetrics.getFont(_FONT).face.charToGlyph
+    words = "".join(sign if ord(sign) in glyphs or sign == "\n" else f"[U+{ord(sign):04X}]" for sign in text)
     return escape(words).replace("\n", "<br/>")

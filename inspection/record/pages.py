@@ -42,7 +42,7 @@ def neighbours(
     record: Inspection, filters: Filters, order: str = "newest"
 ) -> tuple[uuid.UUID | None, uuid.UUID | None]:
     """The record before and the one after it in an order of those that are meant, be it one of them or not."""
-    found, after = in_order(filters, order)
+    keys, after = in_order(filters, order)
     column = ORDERS[order].removeprefix("-")
     value = {"created_at": record.created_at, "score": record.score, "signed_margin": record.margin}[column]
     if value is None:
@@ -51,7 +51,7 @@ def neighbours(
     before = tuple(name[1:] if name.startswith("-") else f"-{name}" for name in after)
 
     def first(ordering: tuple[str, ...]) -> uuid.UUID | None:
-        row = found.order_by(*ordering).filter(beyond(ordering, place)).first()
+        row = keys.order_by(*ordering).filter(beyond(ordering, place)).first()
         return row.pk if row else None
 
     return first(before), first(after)
@@ -110,13 +110,13 @@ def steps(record: Inspection) -> tuple[list[Step], float]:
     """How long each step took, and all of them together."""
     times = {name: float(value) for name, value in record.timings.items() if name.endswith("_ms")}
     total = sum(times.values())
-    found, start = [], 0.0
+    rows, start = [], 0.0
     for name, ms in times.items():
         width = 100 * ms / total if total > 0 else 0.0
         words = _STEP_NAMES.get(name, name.removesuffix("_ms").replace("_", " "))
-        found.append(Step(words, ms, f"{start:.2f}", f"{width:.2f}"))
+        rows.append(Step(words, ms, f"{start:.2f}", f"{width:.2f}"))
         start += width
-    return found, total
+    return rows, total
 
 
 # ---------------------------------------------------------------- its regions
@@ -154,7 +154,7 @@ def reviews_of(record: Inspection) -> list[Review]:
 
 def marked(reviews: list[Review]) -> list[dict[str, Any]]:
     """The places that people marked and stand by: not those of reviews that were undone."""
-    return [region for said in effective_reviews(reviews) for region in said.regions]
+    return [region for review in effective_reviews(reviews) for region in review.regions]
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
             f"{record.threshold.revision}",
             f"worker {record.worker}",
         ),
-        *(Moment(review.created_at, _said(review), _name(review.reviewer)) for review in reviews),
+        *(Moment(review.created_at, _review_text(review), _name(review.reviewer)) for review in reviews),
     ]
     for what, asset in (("Image", record.asset), ("Anomaly map", record.map)):
         if asset is not None and asset.discarded_at is not None:
@@ -186,7 +186,7 @@ def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
     return sorted(moments, key=lambda moment: moment.at)
 
 
-def _said(review: Review) -> str:
+def _review_text(review: Review) -> str:
     word = documents.VERDICT_WORDS[review.verdict]
     if review.verdict == Review.WITHDRAWN:
         return "Review undone: not reviewed again"
@@ -210,9 +210,9 @@ def events_of(record: Inspection, reviews: list[Review]) -> list[AuditEventDiff]
     about = Q(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
     about |= Q(object_type=InspectionRequest._meta.label_lower, object_id=str(record.request_id))
     about |= Q(object_type=Review._meta.label_lower, object_id__in=[str(review.pk) for review in reviews])
-    found = list(AuditEvent.objects.filter(about).order_by("sequence")[:_MAX_EVENTS])
+    events = list(AuditEvent.objects.filter(about).order_by("sequence")[:_MAX_EVENTS])
     gone = {event.pk: event for asset in (record.asset, record.map) for event in _discards(asset)}
-    diffs = {event.pk: AuditEventDiff(event, _changes(event)) for event in found}
+    diffs = {event.pk: AuditEventDiff(event, _changes(event)) for event in events}
     # Such an event names hundreds of files: which policy did it is said of this one.
     diffs |= {pk: AuditEventDiff(event, changes_of(None, _without_files(event))) for pk, event in gone.items()}
     return [diffs[pk] for pk in sorted(diffs)]
@@ -228,8 +228,8 @@ def _without_files(event: AuditEvent) -> dict[str, Any]:
 
 def recorded_by(record: Inspection) -> AuditEvent:
     """The event that was written together with the record."""
-    kept = AuditEvent.objects.filter(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
-    return kept.filter(kind="inspection.recorded").earliest("sequence")
+    events = AuditEvent.objects.filter(object_type=Inspection._meta.label_lower, object_id=str(record.pk))
+    return events.filter(kind="inspection.recorded").earliest("sequence")
 
 
 def _discards(asset: Asset | None) -> Iterator[AuditEvent]:
@@ -243,7 +243,7 @@ def _discards(asset: Asset | None) -> Iterator[AuditEvent]:
 def removal(record: Inspection) -> str:
     """By which rule the image was removed; empty where it was not, or no event tells."""
     for event in _discards(record.asset):
-        said = json.loads(event.after)
-        if said.get("policy_revision"):
-            return f"By revision {said['policy_revision']} of the retention rule of {said['category']}."
+        after = json.loads(event.after)
+        if after.get("policy_revision"):
+            return f"By revision {after['policy_revision']} of the retention rule of {after['category']}."
     return ""

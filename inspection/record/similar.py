@@ -54,8 +54,8 @@ def similar(record: Inspection) -> list[Similar]:
             likeness.setdefault(other.map_id, (float(mine @ theirs), other))
     alike = [pair for pair in likeness.values() if pair[0] >= MIN_LIKENESS]
     best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_MAX_SIMILAR]
-    shown = records_of([other for _, other in best])
-    return [Similar(one, value) for one, (value, _) in zip(shown, best, strict=True)]
+    records = records_of([other for _, other in best])
+    return [Similar(one, value) for one, (value, _) in zip(records, best, strict=True)]
 
 
 @lru_cache(maxsize=10_000)

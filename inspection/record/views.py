@@ -40,35 +40,35 @@ def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
 @needs(Right.REVIEW)
 def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Say what the part is. htmx gets what changed on the page, a plain form the page again."""
-    shown = _opened(inspection_id)
-    given = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
+    inspection = _opened(inspection_id)
+    values = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
     try:
-        said = record_review(
-            inspection=shown,
-            verdict=given["verdict"],
-            defect_type=given["defect_type"],
-            comment=given["comment"],
-            regions=_marked(given["regions"]),
-            expected_reviews=reviews_seen(request.POST.get("expected_reviews", "")),
+        new_review = record_review(
+            inspection=inspection,
+            verdict=values["verdict"],
+            defect_type=values["defect_type"],
+            comment=values["comment"],
+            regions=_marked(values["regions"]),
+            expected_reviews=parse_expected_reviews(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )
     except UserError as error:
-        context = _context(request, _opened(inspection_id)) | {"failed": error, "given": given}
+        context = _context(request, _opened(inspection_id)) | {"failed": error, "given": values}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
             return render(request, "record/one.html#said", context)
         return render(request, "record/one.html", context, status=error.status)
-    sentence = f"{shown.path_or_name} reviewed as {VERDICT_WORDS[said.verdict]}."
+    sentence = f"{inspection.path_or_name} reviewed as {VERDICT_WORDS[new_review.verdict]}."
     context = _context(request, _opened(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
-    address = f"{reverse('inspection', args=[context['older'] if moves_on else shown.pk])}{context['suffix']}"
+    address = f"{reverse('inspection', args=[context['older'] if moves_on else inspection.pk])}{context['suffix']}"
     if not request.htmx:
-        toast_on_next_page(request, sentence, undo=[said.pk])
+        toast_on_next_page(request, sentence, undo=[new_review.pk])
         return redirect(address if moves_on else f"{address}#reviews")
     if moves_on:
-        toast_on_next_page(request, sentence, undo=[said.pk])
+        toast_on_next_page(request, sentence, undo=[new_review.pk])
         return HttpResponseClientRedirect(address)
-    response = with_toast(render(request, "record/one.html#said", context), sentence, undo=[said.pk])
+    response = with_toast(render(request, "record/one.html#said", context), sentence, undo=[new_review.pk])
     return trigger_client_event(response, "reviewed")
 
 
@@ -77,10 +77,10 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
 @needs(Right.READ)
 def similar(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Parts like this one: asked for by the page when it is there, or a page of its own."""
-    shown = _opened(inspection_id)
+    inspection = _opened(inspection_id)
     context = {
-        "shown": shown,
-        "similar": similar_records.similar(shown),
+        "shown": inspection,
+        "similar": similar_records.similar(inspection),
         "nearest": similar_records.NEAREST,
         "blocks": similar_records.BLOCKS,
         "least": similar_records.MIN_LIKENESS,
@@ -93,10 +93,10 @@ def similar(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
 @needs(Right.READ)
 def certificate(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """The record as a document to print or to send along with the part."""
-    made = make_certificate(inspection=_opened(inspection_id), actor=request.user)
+    pdf = make_certificate(inspection=_opened(inspection_id), actor=request.user)
     disposition = f'inline; filename="certificate-{inspection_id}.pdf"'
     headers = {"Content-Disposition": disposition, "Cache-Control": "private, no-store"}
-    return HttpResponse(made, content_type="application/pdf", headers=headers)
+    return HttpResponse(pdf, content_type="application/pdf", headers=headers)
 
 
 def _opened(inspection_id: uuid.UUID) -> Inspection:
@@ -106,40 +106,40 @@ def _opened(inspection_id: uuid.UUID) -> Inspection:
         raise Http404(error.detail) from error
 
 
-def _context(request: HttpRequest, shown: Inspection) -> dict[str, Any]:
+def _context(request: HttpRequest, inspection: Inspection) -> dict[str, Any]:
     query = Query.of(request.GET)
     filters, wrong = pages.read_filters(request.GET)
     # Whoever mistyped a filter is not led on among other records than those that were meant.
-    newer, older = (None, None) if wrong else record_pages.neighbours(shown, filters, query.order or "newest")
-    reviews = record_pages.reviews_of(shown)
-    timings, total = record_pages.steps(shown)
+    newer, older = (None, None) if wrong else record_pages.neighbours(inspection, filters, query.order or "newest")
+    reviews = record_pages.reviews_of(inspection)
+    timings, total = record_pages.steps(inspection)
     context = {
-        "shown": shown,
-        "title": f"{verdict_in_words(shown)} · {shown.path_or_name}",
+        "shown": inspection,
+        "title": f"{verdict_in_words(inspection)} · {inspection.path_or_name}",
         "suffix": query.suffix,
         "by_time": not query.order,
         "filtered": bool(query.pairs),
         "wrong": list(wrong.values()),
         "newer": newer,
         "older": older,
-        "chart": record_pages.score_chart(shown),
-        "region_rows": record_pages.places(shown),
+        "chart": record_pages.score_chart(inspection),
+        "region_rows": record_pages.places(inspection),
         "timings": timings,
         "total_ms": total,
         "reviews": reviews,
         "said_regions": record_pages.marked(reviews),
-        "life": record_pages.life(shown, reviews),
-        "same_part": record_pages.same_part(shown),
-        "removal": record_pages.removal(shown),
+        "life": record_pages.life(inspection, reviews),
+        "same_part": record_pages.same_part(inspection),
+        "removal": record_pages.removal(inspection),
     }
     if may(request.user, Right.REVIEW):
         context["defect_types"] = pages.defect_types()
     if may(request.user, Right.AUDIT):
-        context["events"] = record_pages.events_of(shown, reviews)
+        context["events"] = record_pages.events_of(inspection, reviews)
     return context
 
 
-def reviews_seen(text: str) -> int | None:
+def parse_expected_reviews(text: str) -> int | None:
     """How many reviews there were when the reviewer looked."""
     if text and not re.fullmatch(r"[0-9]{1,9}", text):
         raise UserError("expected_reviews must be a whole number. Nothing was written.", code="invalid_review")

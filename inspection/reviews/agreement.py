@@ -48,14 +48,14 @@ def with_model(counts: Mapping[tuple[str, str], int]) -> dict[str, Any]:
         outcome: {verdict: counts.get((outcome, verdict), 0) for verdict in (GOOD, DEFECTIVE)}
         for outcome in (GOOD, DEFECTIVE, NOT_COMPARABLE)
     }
-    passed, rejected = table[GOOD], table[DEFECTIVE]
-    agreed, judged = passed[GOOD] + rejected[DEFECTIVE], sum(passed.values()) + sum(rejected.values())
+    accepted, rejected = table[GOOD], table[DEFECTIVE]
+    agreed, total = accepted[GOOD] + rejected[DEFECTIVE], sum(accepted.values()) + sum(rejected.values())
     return {
         "confusion": table,
-        "agreement": rate(agreed, judged),
+        "agreement": rate(agreed, total),
         # Of what the model rejected, what people called good; of what it passed, what people called defective.
         "false_rejects": rate(rejected[GOOD], sum(rejected.values())),
-        "escapes": rate(passed[DEFECTIVE], sum(passed.values())),
+        "escapes": rate(accepted[DEFECTIVE], sum(accepted.values())),
     }
 
 
@@ -84,10 +84,10 @@ def _defect_types(reviewed: QuerySet[Inspection]) -> list[dict[str, Any]]:
     return [
         {
             "defect_type": name,
-            "recall": rate(found[DEFECTIVE], found[DEFECTIVE] + found[GOOD]),
-            "not_comparable": found[NOT_COMPARABLE],
+            "recall": rate(outcomes[DEFECTIVE], outcomes[DEFECTIVE] + outcomes[GOOD]),
+            "not_comparable": outcomes[NOT_COMPARABLE],
         }
-        for name, found in ordered
+        for name, outcomes in ordered
     ]
 
 
@@ -98,11 +98,11 @@ def among_people(reviewed: QuerySet[Inspection]) -> dict[str, Any]:
         .order_by("inspection_id", "number")
         .only("inspection_id", "reviewer_id", "verdict", "undoes_id")
     )
-    said: dict[Any, dict[int, str]] = defaultdict(dict)
+    verdicts: dict[Any, dict[int, str]] = defaultdict(dict)
     for inspection, reviews_of_it in groupby(rows.iterator(chunk_size=2000), key=lambda row: row.inspection_id):
         for review in effective_reviews(reviews_of_it):
-            said[inspection][review.reviewer_id] = review.verdict
-    ratings = [words for words in said.values() if len(words) > 1]
+            verdicts[inspection][review.reviewer_id] = review.verdict
+    ratings = [words for words in verdicts.values() if len(words) > 1]
     return {
         "records": len(ratings),
         "unanimous": rate(sum(len(set(words.values())) == 1 for words in ratings), len(ratings)),
@@ -118,15 +118,15 @@ def _pairs(ratings: Ratings) -> list[dict[str, Any]]:
     for words in ratings:
         for one, other in combinations(sorted(words), 2):
             shared[one, other].append((words[one], words[other]))
-    chosen = sorted(shared.items(), key=lambda item: (-len(item[1]), item[0]))[:_MAX_PAIRS]
-    names = dict(User.objects.filter(pk__in={pk for pair, _ in chosen for pk in pair}).values_list("pk", "username"))
+    largest = sorted(shared.items(), key=lambda item: (-len(item[1]), item[0]))[:_MAX_PAIRS]
+    names = dict(User.objects.filter(pk__in={pk for pair, _ in largest for pk in pair}).values_list("pk", "username"))
     return [
         {
             "reviewers": [names[one], names[other]],
             "agreement": rate(sum(a == b for a, b in words), len(words)),
             "cohen_kappa": cohen_kappa(words),
         }
-        for (one, other), words in chosen
+        for (one, other), words in largest
     ]
 
 

@@ -47,8 +47,8 @@ class InspectionReviewsView(ApiView):
         operation_id="inspection_reviews",
     )
     def get(self, request: Request, inspection_id: uuid.UUID) -> Response:
-        found = reviews_selectors.reviews().filter(inspection=selectors.find_inspection(inspection_id))
-        return page_response(found, request, documents.review_document)
+        reviews = reviews_selectors.reviews().filter(inspection=selectors.find_inspection(inspection_id))
+        return page_response(reviews, request, documents.review_document)
 
     @extend_schema(
         request=ReviewInput,
@@ -101,10 +101,10 @@ class ReviewsView(ApiView):
         operation_id="reviews",
     )
     def get(self, request: Request) -> Response:
-        found = reviews_selectors.find_reviews(
+        reviews = reviews_selectors.find_reviews(
             request.query_params, other_names=[page.name for page in PAGE_PARAMETERS]
         )
-        return page_response(found, request, documents.review_document)
+        return page_response(reviews, request, documents.review_document)
 
 
 class ReviewView(ApiView):
@@ -169,7 +169,7 @@ class FromReviewsView(ApiView):
         dataset, created = reviewed_data.dataset_from_reviews(
             name=name, category=category, choice=choice, actor=request.user
         )
-        document = reviewed_data.made_document(dataset, created=created)
+        document = reviewed_data.dataset_document(dataset, created=created)
         return Response(
             document, status=201 if created else 200, headers={"Location": reverse("api-dataset", args=[dataset.pk])}
         )

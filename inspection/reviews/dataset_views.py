@@ -58,17 +58,17 @@ class FromReviewsForm(forms.Form):
         names = Category.objects.order_by("name").values_list("name", flat=True)[:200]
         self.fields["category"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]
 
-    def chosen_category(self) -> Category:
+    def selected_category(self) -> Category:
         return Category.objects.get(name=self.cleaned_data["category"])
 
     def choice(self) -> reviewed_data.Choice:
-        given = self.cleaned_data
-        period = {name: f"{given[name]:%Y-%m-%d}" for name in ("since", "until") if given[name]}
+        values = self.cleaned_data
+        period = {name: f"{values[name]:%Y-%m-%d}" for name in ("since", "until") if values[name]}
         return reviewed_data.Choice(
             filters=parse_filters(period),
-            test_share=given["test_share"] / 100,
-            include_confirmed_good=given["include_confirmed_good"],
-            include_contested=given["include_contested"],
+            test_share=values["test_share"] / 100,
+            include_confirmed_good=values["include_confirmed_good"],
+            include_contested=values["include_contested"],
         )
 
 
@@ -85,7 +85,7 @@ def from_reviews(request: HtmxRequest) -> HttpResponseBase:
     if request.method == "POST" and request.POST.get("act") == "count":
         form.fields["name"].required = False
         if form.is_valid():
-            count = reviewed_data.count_images(category=form.chosen_category(), choice=form.choice())
+            count = reviewed_data.count_images(category=form.selected_category(), choice=form.choice())
         status = HTTPStatus.OK if form.is_valid() else HTTPStatus.UNPROCESSABLE_ENTITY
     elif request.method == "POST":
         status = HTTPStatus.UNPROCESSABLE_ENTITY
@@ -93,15 +93,15 @@ def from_reviews(request: HtmxRequest) -> HttpResponseBase:
             try:
                 dataset, created = reviewed_data.dataset_from_reviews(
                     name=form.cleaned_data["name"],
-                    category=form.chosen_category(),
+                    category=form.selected_category(),
                     choice=form.choice(),
                     actor=request.user,
                 )
             except UserError as error:
                 failed, status = error, error.status
             else:
-                said = "was created from reviewed inspections." if created else "has exactly these images already."
-                messages.success(request, f"{dataset} {said}")
+                sentence = "was created from reviewed inspections." if created else "has exactly these images already."
+                messages.success(request, f"{dataset} {sentence}")
                 return redirect("dataset", dataset.pk)
     context = {"form": form, "failed": failed, "count": count}
     if request.htmx and (count or not form.is_valid()):

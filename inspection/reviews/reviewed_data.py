@@ -78,8 +78,8 @@ class _Labelled:
 
 
 @dataclass
-class _Kept:
-    """What became of the reviewed records."""
+class _Selection:
+    """The images of a data set to be, and the records that are left out."""
 
     images: list[_Labelled] = field(default_factory=list)
     left_out: list[tuple[str, str]] = field(default_factory=list)  # inspection, reason
@@ -103,14 +103,14 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
     if not 0 <= choice.test_share <= 1:
         raise UserError("test_share lies between 0 and 1. Nothing was kept.", code="invalid")
     choice = replace(choice, filters=replace(choice.filters, category=category))
-    kept = _choose(choice)
-    if not kept.images:
+    selection = _select(choice)
+    if not selection.images:
         raise Conflict(
-            f"No reviewed image of {category.name} can be used ({_in_words(kept) or 'none is reviewed'}). Nothing "
+            f"No reviewed image of {category.name} can be used ({_in_words(selection) or 'none is reviewed'}). Nothing "
             "was saved. Review some records, or widen the selection.",
             code="no_reviewed_images",
         )
-    filed = [_with_mask(image) for image in kept.images]
+    filed = [_with_mask(image) for image in selection.images]
     with transaction.atomic():
         images = [replace(image, mask=image.mask and save_asset_row(image.mask)) for image in filed]
         dataset, created = keep_snapshot(
@@ -119,7 +119,7 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
             category=category,
             snapshot=snapshot_of(images),
             source=f"reviews of {category.name}",
-            report=_report(kept, choice),
+            report=_report(selection, choice),
             images=[
                 DatasetImage(
                     asset=image.asset,
@@ -157,20 +157,20 @@ class Count:
 
 def count_images(*, category: Category, choice: Choice) -> Count:
     """What `dataset_from_reviews` would make of a choice now."""
-    kept = _choose(replace(choice, filters=replace(choice.filters, category=category)))
-    split = Counter((image.split, image.is_defective) for image in kept.images)
+    selection = _select(replace(choice, filters=replace(choice.filters, category=category)))
+    split = Counter((image.split, image.is_defective) for image in selection.images)
     return Count(
         training=split["train", False],
         test_good=split["test", False],
         test_defective=split["test", True],
-        masks=sum(bool(image.regions) for image in kept.images),
-        left_out=tuple(Counter(reason for _, reason in kept.left_out).most_common()),
+        masks=sum(bool(image.regions) for image in selection.images),
+        left_out=tuple(Counter(reason for _, reason in selection.left_out).most_common()),
     )
 
 
 # ---------------------------------------------------------------- which images, and what they are
-def _choose(choice: Choice) -> _Kept:
-    kept = _Kept()
+def _select(choice: Choice) -> _Selection:
+    selection = _Selection()
     for standings in _by_image(choice.filters):
         last = standings[0]
         differ = len({standing.verdict for standing in standings}) > 1
@@ -182,19 +182,19 @@ def _choose(choice: Choice) -> _Kept:
         elif last.verdict == Review.Verdict.GOOD and not choice.include_confirmed_good and not hard:
             reason = "it is good and no model rejected it"
         else:
-            kept.images.append(_labelled(standings, choice.test_share))
+            selection.images.append(_labelled(standings, choice.test_share))
             continue
         for standing in standings:
-            kept.leave_out(standing, reason)
-    kept.images.sort(key=lambda image: image.path)
-    return kept
+            selection.leave_out(standing, reason)
+    selection.images.sort(key=lambda image: image.path)
+    return selection
 
 
 def _by_image(filters: Filters) -> Iterator[list[Standing]]:
     """The standings of the records that are meant, image by image, the one with the last word first."""
-    meant = filters.apply(Inspection.objects.filter(standing__isnull=False))
+    inspections = filters.apply(Inspection.objects.filter(standing__isnull=False))
     rows = (
-        Standing.objects.filter(inspection__in=meant.order_by().values("pk"))
+        Standing.objects.filter(inspection__in=inspections.order_by().values("pk"))
         .select_related("inspection__asset", "last_review")
         .only(
             "verdict",
@@ -204,7 +204,7 @@ def _by_image(filters: Filters) -> Iterator[list[Standing]]:
             "inspection__outcome",
             "inspection__reason",
             "inspection__asset",
-            *_SHOWN,
+            *_FIELDS,
         )
         .order_by("inspection__asset_id", "-last_review_id")
     )
@@ -218,7 +218,7 @@ def _by_image(filters: Filters) -> Iterator[list[Standing]]:
         yield together
 
 
-_SHOWN = (
+_FIELDS = (
     "last_review__regions",
     "inspection__serial_number",
     "inspection__filename",
@@ -294,7 +294,7 @@ def mask_png(regions: Sequence[dict[str, int]], size: tuple[int, int]) -> bytes:
 
 
 # ---------------------------------------------------------------- what is reported
-def made_document(dataset: Dataset, *, created: bool) -> dict[str, Any]:
+def dataset_document(dataset: Dataset, *, created: bool) -> dict[str, Any]:
     """The data set, whether it is new, and what its report says: as requested, what was left out and why."""
     return {
         **full_dataset_document(dataset_with_counts(dataset.pk)),
@@ -303,11 +303,11 @@ def made_document(dataset: Dataset, *, created: bool) -> dict[str, Any]:
     }
 
 
-def _report(kept: _Kept, choice: Choice) -> dict[str, Any]:
+def _report(selection: _Selection, choice: Choice) -> dict[str, Any]:
     return {
-        "skipped": [[inspection, reason] for inspection, reason in kept.left_out[:REPORTED]],
-        "skipped_count": len(kept.left_out),
-        "warnings": list(_doubts(kept)),
+        "skipped": [[inspection, reason] for inspection, reason in selection.left_out[:REPORTED]],
+        "skipped_count": len(selection.left_out),
+        "warnings": list(_doubts(selection)),
         "made_from": {
             "filters": choice.filters.as_dict(),
             "test_share": choice.test_share,
@@ -317,22 +317,22 @@ def _report(kept: _Kept, choice: Choice) -> dict[str, Any]:
     }
 
 
-def _doubts(kept: _Kept) -> Iterator[str]:
+def _doubts(selection: _Selection) -> Iterator[str]:
     """What is legitimate, and yet worth a look."""
-    if kept.left_out:
-        yield f"Left out: {_in_words(kept)}."
-    training = sum(image.split == "train" for image in kept.images)
+    if selection.left_out:
+        yield f"Left out: {_in_words(selection)}."
+    training = sum(image.split == "train" for image in selection.images)
     if training < 2:
         yield f"There are {training} training images: enough to extend a version at most, too few to train one."
-    if training == len(kept.images):
+    if training == len(selection.images):
         yield "There are no test images: a model can be trained, but not evaluated."
-    unmasked = sum(image.is_defective and not image.regions for image in kept.images)
+    unmasked = sum(image.is_defective and not image.regions for image in selection.images)
     if unmasked:
         yield f"{unmasked} test images with defects have no mask; pixel metrics leave them out."
 
 
-def _in_words(kept: _Kept) -> str:
-    counts = Counter(reason for _, reason in kept.left_out)
+def _in_words(selection: _Selection) -> str:
+    counts = Counter(reason for _, reason in selection.left_out)
     return ", ".join(
         f"{count} record{'' if count == 1 else 's'} because {reason}" for reason, count in counts.most_common()
     )

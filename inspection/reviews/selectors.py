@@ -24,21 +24,21 @@ def reviews() -> QuerySet[Review]:
 
 
 def find_review(review_id: int) -> Review:
-    found = reviews().filter(pk=review_id).first()
-    if found is None:
+    review = reviews().filter(pk=review_id).first()
+    if review is None:
         raise NotFound(f"There is no review {review_id}.", code="review_not_found")
-    return found
+    return review
 
 
 def find_reviews_by_id(ids: Iterable[str]) -> list[Review]:
     """The reviews of these ids, in their order. Raises `UserError` where one is none."""
-    wanted = list(ids)
-    if not all(re.fullmatch(r"[0-9]{1,18}", text) for text in wanted):
+    texts = list(ids)
+    if not all(re.fullmatch(r"[0-9]{1,18}", text) for text in texts):
         raise UserError("A review is named by its number. Nothing was written.", code="invalid")
-    found = Review.objects.select_related("inspection").in_bulk([int(text) for text in wanted])
-    if missing := [text for text in wanted if int(text) not in found]:
+    by_id = Review.objects.select_related("inspection").in_bulk([int(text) for text in texts])
+    if missing := [text for text in texts if int(text) not in by_id]:
         raise NotFound(f"There is no review {missing[0]}. Nothing was saved.", code="review_not_found")
-    return [found[int(text)] for text in wanted]
+    return [by_id[int(text)] for text in texts]
 
 
 def find_reviews(params: Mapping[str, Any], *, other_names: Collection[str] = ()) -> QuerySet[Review]:
@@ -46,24 +46,24 @@ def find_reviews(params: Mapping[str, Any], *, other_names: Collection[str] = ()
 
     `other_names`: those that mean something else to the caller. Raises `UserError` as `parse_filters` does.
     """
-    known = ("reviewer", "verdict", "agrees", "category", "since", "until")
+    filter_names = ("reviewer", "verdict", "agrees", "category", "since", "until")
     for name in params:
-        if name not in known and name not in other_names:
-            refuse(str(name)[:100], f"is not a filter. There are: {', '.join(known)}")
-    asked = parse_filters(params, other_names=("verdict", "agrees", *other_names))
+        if name not in filter_names and name not in other_names:
+            refuse(str(name)[:100], f"is not a filter. There are: {', '.join(filter_names)}")
+    filters = parse_filters(params, other_names=("verdict", "agrees", *other_names))
     conditions = {
-        "reviewer": asked.reviewer,
-        "inspection__category": asked.category,
-        "created_at__gte": asked.since,
-        "created_at__lt": asked.until,
+        "reviewer": filters.reviewer,
+        "inspection__category": filters.category,
+        "created_at__gte": filters.since,
+        "created_at__lt": filters.until,
     }
-    found = reviews().filter(**{name: value for name, value in conditions.items() if value is not None})
+    matches = reviews().filter(**{name: value for name, value in conditions.items() if value is not None})
     if verdict := params.get("verdict"):
         if verdict not in Review.Verdict.values:
             refuse("verdict", "must be good or defective")
-        found = found.filter(verdict=verdict)
+        matches = matches.filter(verdict=verdict)
     if agrees := params.get("agrees"):
         if agrees not in AGREES:
             refuse("agrees", f"must be one of {', '.join(AGREES)}")
-        found = found.filter(agrees=AGREES[agrees]).exclude(verdict=Review.WITHDRAWN)
-    return found
+        matches = matches.filter(agrees=AGREES[agrees]).exclude(verdict=Review.WITHDRAWN)
+    return matches

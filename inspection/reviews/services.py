@@ -43,7 +43,7 @@ class Marked:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Verdict:
     """What is the same for every record of one act."""
 
     verdict: str
@@ -81,11 +81,11 @@ def record_review(
         Forbidden, Outdated, and `UserError` for what cannot be a review. Nothing was written then.
     """
     reviewer = _reviewer(actor)
-    said = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
+    new_verdict = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
     marked = _checked_regions(regions, inspection.asset, verdict)
     with transaction.atomic():
         [locked] = _locked([inspection])
-        act = _append(locked, said, marked, reviewer, expected_reviews)
+        act = _append(locked, new_verdict, marked, reviewer, expected_reviews)
         _audit(act, actor)
     return act.review
 
@@ -98,19 +98,19 @@ def record_reviews(
     Returns the reviews in the order of the records; a record that is named twice is reviewed once.
     """
     reviewer = _reviewer(actor)
-    said = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
-    wanted = list({inspection.pk: inspection for inspection in inspections}.values())
-    if not 0 < len(wanted) <= MAX_REVIEWS_AT_ONCE:
+    new_verdict = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
+    records = list({inspection.pk: inspection for inspection in inspections}.values())
+    if not 0 < len(records) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
-            f"{len(wanted)} records were chosen; 1 to {MAX_REVIEWS_AT_ONCE} can be reviewed at once. Nothing was "
+            f"{len(records)} records were chosen; 1 to {MAX_REVIEWS_AT_ONCE} can be reviewed at once. Nothing was "
             "saved.",
-            code="too_many_records" if wanted else "no_records",
+            code="too_many_records" if records else "no_records",
         )
     with transaction.atomic():
-        done = {locked.pk: _append(locked, said, [], reviewer, None) for locked in _locked(wanted)}
+        done = {locked.pk: _append(locked, new_verdict, [], reviewer, None) for locked in _locked(records)}
         for act in done.values():
             _audit(act, actor)
-    return [done[inspection.pk].review for inspection in wanted]
+    return [done[inspection.pk].review for inspection in records]
 
 
 def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
@@ -124,37 +124,37 @@ def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
         Outdated: one of them is not the newest of its record any more.
     """
     reviewer = _reviewer(actor)
-    wanted = list({review.pk: review for review in reviews}.values())
-    if not 0 < len(wanted) <= MAX_REVIEWS_AT_ONCE:
+    distinct = list({review.pk: review for review in reviews}.values())
+    if not 0 < len(distinct) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
-            (f"{len(wanted)} reviews were named; 1 to {MAX_REVIEWS_AT_ONCE} can be undone at once. Nothing was saved."),
-            code="too_many_records" if wanted else "no_records",
+            f"{len(distinct)} reviews were named; 1 to {MAX_REVIEWS_AT_ONCE} can be undone at once. Nothing was saved.",
+            code="too_many_records" if distinct else "no_records",
         )
-    if any(review.reviewer_id != reviewer for review in wanted):
+    if any(review.reviewer_id != reviewer for review in distinct):
         raise Forbidden("Only the reviewer can undo a review. Nothing was saved. Review the part again instead.")
     with transaction.atomic():
-        locked = {inspection.pk: inspection for inspection in _locked([review.inspection for review in wanted])}
-        done = [_undo(locked[review.inspection_id], review, reviewer) for review in wanted]
+        locked = {inspection.pk: inspection for inspection in _locked([review.inspection for review in distinct])}
+        done = [_undo(locked[review.inspection_id], review, reviewer) for review in distinct]
         for act in done:
             _audit(act, actor)
     return [act.review for act in done]
 
 
 def _undo(inspection: Inspection, review: Review, reviewer: int) -> _Act:
-    said = list(inspection.reviews.order_by("number"))
-    if said[-1].pk != review.pk:
+    thread = list(inspection.reviews.order_by("number"))
+    if thread[-1].pk != review.pk:
         raise Outdated(
-            f"The record now has {len(said)} reviews: another one came after yours, and only the newest can be "
+            f"The record now has {len(thread)} reviews: another one came after yours, and only the newest can be "
             "undone. Nothing was saved. Check the record and review it again if necessary.",
-            reviews=len(said),
+            reviews=len(thread),
         )
     before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
     # Without itself and what it undoes, the review leaves what stood before it.
-    standing = effective_reviews([*said, Review(undoes=review, number=len(said) + 1)])
+    standing = effective_reviews([*thread, Review(undoes=review, number=len(thread) + 1)])
     last = standing[-1] if standing else None
     undo = Review.objects.create(
         inspection=inspection,
-        number=len(said) + 1,
+        number=len(thread) + 1,
         verdict=last.verdict if last else Review.WITHDRAWN,
         agrees=last.agrees if last else None,
         defect_type=last.defect_type if last else "",
@@ -197,7 +197,9 @@ def _locked(inspections: Sequence[Inspection]) -> list[Inspection]:
     return list(records.filter(pk__in=[inspection.pk for inspection in inspections]).order_by("pk"))
 
 
-def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer: int, expected: int | None) -> _Act:
+def _append(
+    inspection: Inspection, new_verdict: _Verdict, regions: list[Marked], reviewer: int, expected: int | None
+) -> _Act:
     before = Standing.objects.filter(inspection=inspection).select_related("reviewer").first()
     count = before.reviews if before else inspection.reviews.count()  # all may be undone
     if expected is not None and expected != count:
@@ -206,8 +208,8 @@ def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer
             "saved. Check the record and send your review again.",
             reviews=count,
         )
-    judged = inspection.outcome != Inspection.Outcome.NOT_COMPARABLE
-    agrees = said.verdict == inspection.outcome if judged else None
+    has_verdict = inspection.outcome != Inspection.Outcome.NOT_COMPARABLE
+    agrees = new_verdict.verdict == inspection.outcome if has_verdict else None
     review = Review.objects.create(
         inspection=inspection,
         number=count + 1,
@@ -215,16 +217,16 @@ def _append(inspection: Inspection, said: _Said, regions: list[Marked], reviewer
         regions=[asdict(region) for region in regions],
         reviewer_id=reviewer,
         created_at=timezone.now(),
-        **vars(said),
+        **vars(new_verdict),
     )
     after = Standing(
         inspection=inspection,
         last_review=review,
-        verdict=said.verdict,
-        defect_type=said.defect_type,
+        verdict=new_verdict.verdict,
+        defect_type=new_verdict.defect_type,
         reviewer_id=reviewer,
         overruled=agrees is False,
-        contested=before is not None and (before.contested or before.verdict != said.verdict),
+        contested=before is not None and (before.contested or before.verdict != new_verdict.verdict),
         reviews=review.number,
         inspected_at=inspection.created_at,
     )
@@ -257,25 +259,25 @@ def _reviewer(actor: Actor) -> int:
     return int(actor.pk)
 
 
-def _checked(*, verdict: str, defect_type: str, comment: str) -> _Said:
+def _checked(*, verdict: str, defect_type: str, comment: str) -> _Verdict:
     if verdict not in Review.Verdict.values:
         raise UserError("The verdict of a review must be good or defective. Nothing was saved.", code="invalid_review")
-    said = _Said(
+    new_verdict = _Verdict(
         verdict,
         _text("defect_type", defect_type, MAX_DEFECT_TYPE_LENGTH),
         _text("comment", comment, MAX_COMMENT_LENGTH),
     )
-    if said.defect_type and verdict != Review.Verdict.DEFECTIVE:
+    if new_verdict.defect_type and verdict != Review.Verdict.DEFECTIVE:
         raise UserError("Only a defect has a defect type. Nothing was saved.", code="invalid_review")
-    if said.defect_type.casefold() == _NO_DEFECT_TYPE:
+    if new_verdict.defect_type.casefold() == _NO_DEFECT_TYPE:
         raise UserError("A defect type cannot be “good”. Nothing was saved.", code="invalid_review")
-    return said
+    return new_verdict
 
 
-def _text(name: str, value: str, most: int) -> str:
+def _text(name: str, value: str, max_length: int) -> str:
     text = value.replace("\r\n", "\n").strip()  # as browsers count what a text area holds
-    if len(text) > most:
-        raise UserError(f"{name} has more than {most} characters. Nothing was saved.", code="invalid_review")
+    if len(text) > max_length:
+        raise UserError(f"{name} has more than {max_length} characters. Nothing was saved.", code="invalid_review")
     if NO_CHARACTER.search(text):
         raise UserError(f"{name} contains an invalid character. Nothing was saved.", code="invalid_review")
     return text

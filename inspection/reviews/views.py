@@ -45,8 +45,8 @@ def undo(request: HtmxRequest) -> HttpResponse:
     response = with_toast(HttpResponse(status=204), sentence, undo=ids)
     records = [str(review.inspection_id) for review in done]
     named = done[:_MAX_NAMED]
-    stands = {str(review.inspection_id): find_inspection(review.inspection_id).stands for review in named}
-    trigger_client_event(response, "stands", {"records": stands})
+    verdicts = {str(review.inspection_id): find_inspection(review.inspection_id).standing_verdict for review in named}
+    trigger_client_event(response, "stands", {"records": verdicts})
     trigger_client_event(response, "undone", {"inspections": records if len(records) <= _MAX_NAMED else None})
     return trigger_client_event(response, "reviewed")
 

@@ -59,8 +59,8 @@ class FileStat:
     mtime_ns: int
 
     @classmethod
-    def of(cls, seen: os.stat_result) -> FileStat:
-        return cls(seen.st_size, seen.st_mtime_ns)
+    def of(cls, status: os.stat_result) -> FileStat:
+        return cls(status.st_size, status.st_mtime_ns)
 
 
 class StabilityTracker:
@@ -157,11 +157,11 @@ def identity(*, station: str, path: str, stat: FileStat, sha256: str) -> str:
 def part_of(name: str, watch: Watch) -> PartContext:
     """What the station, and the file's name where there is a pattern, say about the part."""
     match = watch.pattern.search(name) if watch.pattern else None
-    found = {key: _printable(value) for key, value in (match.groupdict() if match else {}).items() if value}
-    for key, value in found.items():
+    fields = {key: _printable(value) for key, value in (match.groupdict() if match else {}).items() if value}
+    for key, value in fields.items():
         if len(value) > 100:
             raise InvalidFileName(f"The name of the file gives a {key} of more than 100 characters.")
-    return PartContext(station=watch.station, **found)
+    return PartContext(station=watch.station, **fields)
 
 
 def _printable(text: str) -> str:
@@ -185,7 +185,7 @@ class Watcher:
         self._failed_check_due = 0.0  # when refused files are looked at again
         self._is_once = False
         self._retries: dict[str, tuple[float, float]] = {}  # files that make trouble: not before, pause
-        self._messages_said: set[str] = set()
+        self._sentences: set[str] = set()
 
     # ------------------------------------------------------------ again and again
     def run(self, *, poll: float) -> Iterator[FileResult]:
@@ -226,16 +226,16 @@ class Watcher:
         self._restore_changed()
         complete = self.complete_files()
         waiting = [(path, stat) for path, stat in complete.items() if self._is_due(path, stat)]
-        asked = False
+        checked = False
         for path, stat in waiting:
             if self.stop.is_set():
                 return
             if self._is_marked(path, stat):
                 self._finished[path] = stat
                 continue
-            if not asked:
+            if not checked:
                 _require_worker()
-                asked = True
+                checked = True
             with acting("command"), _as_temporary():
                 result = self._process(path, stat)
             if result:
@@ -261,7 +261,7 @@ class Watcher:
     # ------------------------------------------------------------ what is there
     def _listing(self) -> dict[str, FileStat]:
         """Every image by its path below the folder. Links, hidden files and our own folders are left out."""
-        found: dict[str, FileStat] = {}
+        images: dict[str, FileStat] = {}
         others: dict[str, FileStat] = {}
         own = {self.watch.done_folder, self.watch.failed_folder}
         folders = [self.watch.folder]
@@ -292,13 +292,13 @@ class Watcher:
                             self._tell(sentence, kind="folder")
                     elif entry.is_file():
                         stat = FileStat.of(entry.stat(follow_symlinks=False))
-                        (found if self._is_image_file(path, stat) else others)[path] = stat
+                        (images if self._is_image_file(path, stat) else others)[path] = stat
                 except FileNotFoundError:
                     continue  # it vanished meanwhile
                 except OSError as error:  # a share does that for moments
                     self._tell(f"{_printable(path)} cannot be looked at ({error.strerror}); it is looked at again.")
         self._not_images = {path: stat for path, stat in self._not_images.items() if others.get(path) == stat}
-        return found
+        return images
 
     def _is_image_file(self, path: str, stat: FileStat) -> bool:
         """Whether a file is an image by its content, or claims to be one by its name."""
@@ -325,8 +325,8 @@ class Watcher:
 
     def _tell(self, sentence: str, *, kind: str = "") -> None:
         """Say something once; of a kind, the first only."""
-        if (kind or sentence) not in self._messages_said:
-            self._messages_said.add(kind or sentence)
+        if (kind or sentence) not in self._sentences:
+            self._sentences.add(kind or sentence)
             self.say(sentence)
 
     def _age(self, path: str, stat: FileStat) -> float:
@@ -346,10 +346,14 @@ class Watcher:
         for note in notes:
             with contextlib.suppress(OSError, UnicodeDecodeError):
                 refused = note.with_suffix("")
-                told = _REFUSED_AS.search(note.read_text("utf-8"))
+                refused_as = _REFUSED_AS.search(note.read_text("utf-8"))
                 stat = FileStat.of(refused.lstat())
                 source = self.watch.folder / refused.relative_to(failed)
-                if not told or stat == FileStat(int(told[1]), int(told[2])) or os.path.lexists(source):
+                if (
+                    not refused_as
+                    or stat == FileStat(int(refused_as[1]), int(refused_as[2]))
+                    or os.path.lexists(source)
+                ):
                     continue
                 source.parent.mkdir(parents=True, exist_ok=True)
                 _move(refused, source)
@@ -368,14 +372,14 @@ class Watcher:
         name = Path(path).name
         data = b""
         try:
-            data, seen = read_file(self.watch.folder / path)
-            if FileStat.of(seen) != stat or len(data) != stat.size:
+            data, status = read_file(self.watch.folder / path)
+            if FileStat.of(status) != stat or len(data) != stat.size:
                 return None
             if self._is_still_written(path, stat, data):
                 return None
             key = self._key(path, stat, data)
-            known = _record_of(key, self.watch.actor)
-            record = known or self._inspect(name, data, key)
+            existing = _record_of(key, self.watch.actor)
+            record = existing or self._inspect(name, data, key)
         except FileUnreadable as error:
             return self._try_later(path, error)
         except UserError as error:
@@ -386,7 +390,7 @@ class Watcher:
                 raise TemporarilyUnavailable(error.detail) from error
             refused = FileResult(path, "refused", {"code": error.code, "detail": error.detail})
             return self._put_away(refused, stat, self._key(path, stat, data))
-        return self._put_away(FileResult(path, "again" if known else "inspected", _said_of(record)), stat, key)
+        return self._put_away(FileResult(path, "again" if existing else "inspected", _result_of(record)), stat, key)
 
     def _is_still_written(self, path: str, stat: FileStat, data: bytes) -> bool:
         """Whether a young file is no image yet. Nothing is kept of that: it is no refusal."""
@@ -475,8 +479,8 @@ class Watcher:
         if self.watch.after != "mark":
             return False
         try:
-            said = json.loads((self.watch.folder / f"{path}{_SIDECAR}").read_text("utf-8"))
-            return (said["size"], said["mtime_ns"]) == (stat.size, stat.mtime_ns)
+            mark = json.loads((self.watch.folder / f"{path}{_SIDECAR}").read_text("utf-8"))
+            return (mark["size"], mark["mtime_ns"]) == (stat.size, stat.mtime_ns)
         except (OSError, ValueError, KeyError, TypeError):
             return False  # none that tells: the database knows
 
@@ -508,11 +512,11 @@ def _as_temporary() -> Iterator[None]:
 
 def _record_of(key: str, actor: Actor) -> Inspection | None:
     """What was recorded for the key, whatever was said about the part then."""
-    kept = own_key(key, actor=actor)
-    return Inspection.objects.select_related("threshold").filter(request__idempotency_key=kept).first()
+    request_key = own_key(key, actor=actor)
+    return Inspection.objects.select_related("threshold").filter(request__idempotency_key=request_key).first()
 
 
-def _said_of(record: Inspection) -> dict[str, Any]:
+def _result_of(record: Inspection) -> dict[str, Any]:
     return {
         "inspection_id": str(record.pk),
         "outcome": record.outcome,

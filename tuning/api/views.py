@@ -42,22 +42,22 @@ class WhatIfView(ApiView):
     )
     def get(self, request: Request) -> Response:
         query = request.query_params
-        given = parsed(serializers.WhatIfInput, {name: query[name] for name in _OWN if name in query})
+        values = parsed(serializers.WhatIfInput, {name: query[name] for name in _OWN if name in query})
         filters = parse_filters(query, other_names=_OWN, strict=True)
         costs = None
-        if given["cost_escape"] is not None:
-            costs = Costs(given["cost_false_reject"], given["cost_escape"])
+        if values["cost_escape"] is not None:
+            costs = Costs(values["cost_false_reject"], values["cost_escape"])
         return Response(
             what_if.what_if(
                 filters,
-                threshold=given["threshold"],
+                threshold=values["threshold"],
                 costs=costs,
-                compare=given["compare"],
-                bins=given["bins"],
-                shown=(given["curve_from"], given["curve_to"]),
-                presets=given["presets"],
-                percentile=given["percentile"],
-                false_reject_rate=given["false_reject_rate"],
+                compare=values["compare"],
+                bins=values["bins"],
+                score_range=(values["curve_from"], values["curve_to"]),
+                presets=values["presets"],
+                percentile=values["percentile"],
+                false_reject_rate=values["false_reject_rate"],
             )
         )
 
@@ -94,13 +94,13 @@ class RescoringsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(serializers.RescoringInput, request.data)
+        values = parsed(serializers.RescoringInput, request.data)
         run = services.request_rescoring(
-            version=find_version(reference=given["model_version"], category=given["category"]),
-            filters=parse_filters(given["filters"]),
-            reason=given["reason"],
+            version=find_version(reference=values["model_version"], category=values["category"]),
+            filters=parse_filters(values["filters"]),
+            reason=values["reason"],
             actor=request.user,
-            runtime_options={name: given[name] or "" for name in ("device", "runtime", "precision")},
+            runtime_options={name: values[name] or "" for name in ("device", "runtime", "precision")},
         )
         document = documents.rescoring_document(run)
         return Response(document, status=202, headers={"Location": document["url"]})
@@ -133,11 +133,11 @@ class RescoringResultsView(ApiView):
         operation_id="rescoring_results",
     )
     def get(self, request: Request, run_id: uuid.UUID) -> Response:
-        wanted = request.query_params.get("changed", "")
-        if wanted not in ("", "yes", "no"):
+        changed = request.query_params.get("changed", "")
+        if changed not in ("", "yes", "no"):
             raise UserError("changed must be yes or no.", code="invalid")
         run = selectors.find_rescoring(run_id)
-        results = selectors.rescored(run, changed=wanted == "yes" if wanted else None)
+        results = selectors.rescored(run, changed=changed == "yes" if changed else None)
         return page_response(results, request, documents.rescored_document)
 
 

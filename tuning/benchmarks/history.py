@@ -57,10 +57,10 @@ def as_text(document: dict[str, Any]) -> str:
 def _busiest() -> tuple[ModelVersion, datetime, int]:
     """The version with the most records, the moment since which it judged `SCORES` of them, and how many these are."""
     by_version = Inspection.objects.order_by().values_list("model_version").annotate(many=Count("pk"))
-    found = by_version.order_by("-many", "-model_version").first()
-    if found is None:
+    row = by_version.order_by("-many", "-model_version").first()
+    if row is None:
         raise Conflict("There are no records to measure on. Make some: manage.py generate_history --count 1000000.")
-    pk, many = found
+    pk, many = row
     scores = min(many, SCORES)
     newest = Inspection.objects.filter(model_version=pk).order_by("-created_at", "-id")
     since = newest.values_list("created_at", flat=True)[scores - 1]

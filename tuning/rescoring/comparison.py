@@ -39,7 +39,7 @@ def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
         "runs": runs,
         "under_way": any(run.is_open for run in runs),
         "here": f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}",
-        "judged": _judged(finished, one, other) if finished else None,
+        "judged": _same_images(finished, one, other) if finished else None,
         **(_choices(one, other) if same_parts else {}),
     }
 
@@ -51,11 +51,11 @@ def _choices(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
         records = Inspection.objects.filter(model_version=judge).order_by("-created_at")
         last = records.values_list("created_at", flat=True).first()
         choices.append({"judge": judge, "scorer": scorer, "last": last})
-    offered = next((choice for choice in choices if choice["last"]), None)
-    if offered is None:
+    default = next((choice for choice in choices if choice["last"]), None)
+    if default is None:
         return {"choices": []}
-    offered["on"] = True
-    age = timezone.now() - offered["last"]
+    default["on"] = True
+    age = timezone.now() - default["last"]
     return {"choices": choices, "days": next((days for days in _DAYS if age < timedelta(days=days)), _DAYS[-1])}
 
 
@@ -63,7 +63,7 @@ def _choices(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
 def _evaluations(one: ModelVersion, other: ModelVersion) -> list[dict[str, Any]]:
     """The last evaluation of each on every data set that both were evaluated on."""
     figures = {name: F(f"metrics__image__{name}") for name in _FIGURES}
-    found: QuerySet[Any] = (
+    evaluations: QuerySet[Any] = (
         Evaluation.objects.filter(model_version__in=(one.pk, other.pk))
         .select_related("dataset", "threshold")
         .defer("metrics", "dataset__report")
@@ -71,7 +71,7 @@ def _evaluations(one: ModelVersion, other: ModelVersion) -> list[dict[str, Any]]
         .order_by("id")
     )
     latest: dict[Any, dict[int, Any]] = {}
-    for evaluation in found:
+    for evaluation in evaluations:
         latest.setdefault(evaluation.dataset, {})[evaluation.model_version_id] = evaluation
     return [
         {"dataset": dataset, "pair": [of_both[one.pk], of_both[other.pk]]}
@@ -88,7 +88,7 @@ def _runs(one: ModelVersion, other: ModelVersion) -> QuerySet[RescoringRun]:
     return selectors.rescorings().filter(mutual).order_by("-created_at", "-id")[:_RUNS]
 
 
-def _judged(run: RescoringRun, one: Any, other: Any) -> dict[str, Any]:
+def _same_images(run: RescoringRun, one: Any, other: Any) -> dict[str, Any]:
     """What a run came to: how often both agree, and the pictures about which they do not."""
     judge, scorer = (other, one) if run.model_version_id == one.pk else (one, other)
     changed = selectors.rescored(run, changed=True)
@@ -116,7 +116,7 @@ def _at_thresholds(run: RescoringRun, judge: float, scorer: float) -> dict[str, 
     scored = Q(inspection__score__isnull=False), Q(score__isnull=False)
     only_one_scored = (scored[0] & ~scored[1]) | (~scored[0] & scored[1])
     opposite = (calls_defective[0] & Q(score__lte=scorer)) | (Q(inspection__score__lte=judge) & calls_defective[1])
-    found = (
+    extremes = (
         selectors.rescored(run)
         .filter(error_code="")
         .aggregate(
@@ -125,13 +125,13 @@ def _at_thresholds(run: RescoringRun, judge: float, scorer: float) -> dict[str, 
             differ=Count("pk", filter=only_one_scored | opposite),
         )
     )
-    low, high = found["low"], found["high"]
+    low, high = extremes["low"], extremes["high"]
     if low is None:
         return {}
     same = low == high == judge and run.threshold.value == scorer
     return {
         "recorded_at": score_text(low) if low == high else f"{score_text(low)} to {score_text(high)}",
-        "differ_in_force": None if same else found["differ"],
+        "differ_in_force": None if same else extremes["differ"],
     }
 
 

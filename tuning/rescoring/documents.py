@@ -58,7 +58,7 @@ def rescoring_summary(run: RescoringRun) -> dict[str, Any]:
     )
     verdicts: Counter[tuple[str, str]] = Counter()
     failures: Counter[str] = Counter()
-    judged: Counter[tuple[bool, bool]] = Counter()
+    reviewed: Counter[tuple[bool, bool]] = Counter()
     for group in groups:
         before, after, truth = group["inspection__outcome"], group["outcome"], group["inspection__standing__verdict"]
         if group["error_code"]:
@@ -66,7 +66,7 @@ def rescoring_summary(run: RescoringRun) -> dict[str, Any]:
             continue
         verdicts[before, after] += group["count"]
         if truth:
-            judged[before == truth, after == truth] += group["count"]
+            reviewed[before == truth, after == truth] += group["count"]
     outcomes = Inspection.Outcome.values
     return {
         "verdicts": [
@@ -76,11 +76,11 @@ def rescoring_summary(run: RescoringRun) -> dict[str, Any]:
         ],
         "failures": [{"code": code, "count": count} for code, count in sorted(failures.items())],
         "reviewed": {
-            "total": judged.total(),
-            "right_before": judged[True, True] + judged[True, False],
-            "right_after": judged[True, True] + judged[False, True],
-            "became_right": judged[False, True],
-            "became_wrong": judged[True, False],
+            "total": reviewed.total(),
+            "right_before": reviewed[True, True] + reviewed[True, False],
+            "right_after": reviewed[True, True] + reviewed[False, True],
+            "became_right": reviewed[False, True],
+            "became_wrong": reviewed[True, False],
         },
         "rank_correlation": run.rank_correlation,
     }

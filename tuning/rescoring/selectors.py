@@ -19,10 +19,10 @@ def rescorings() -> QuerySet[RescoringRun]:
 
 
 def find_rescoring(run_id: uuid.UUID) -> RescoringRun:
-    found = rescorings().filter(pk=run_id).first()
-    if found is None:
+    rescoring = rescorings().filter(pk=run_id).first()
+    if rescoring is None:
         raise NotFound(f"There is no re-scoring {run_id}.", code="rescoring_not_found")
-    return found
+    return rescoring
 
 
 def rescored(run: RescoringRun, *, changed: bool | None = None) -> QuerySet[Rescored]:

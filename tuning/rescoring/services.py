@@ -66,13 +66,13 @@ def request_rescoring(
             f"No record of {version.category.name} matches these filters, so there is nothing to re-score.",
             code="no_records",
         )
-    asked = {name: value for name, value in (runtime_options or {}).items() if value}
+    options = {name: value for name, value in (runtime_options or {}).items() if value}
     run = RescoringRun.objects.create(
         model_version=version,
         threshold=threshold_in_force(version.pk),
-        device_requested=asked.get("device", settings.DEVICE),
-        runtime=asked.get("runtime", settings.RUNTIME),
-        precision=asked.get("precision", settings.PRECISION),
+        device_requested=options.get("device", settings.DEVICE),
+        runtime=options.get("runtime", settings.RUNTIME),
+        precision=options.get("precision", settings.PRECISION),
         filters=frozen.as_dict(),
         reason=reason,
         total=total,
@@ -146,9 +146,9 @@ def _score_slice(claim: Claim[RescoringRun]) -> bool:
     if not records:
         return False
     run = RescoringRun.objects.select_related("model_version", "threshold").get(pk=claim.pk)
-    held = _load_model(run)
-    claim.renew(precision_chosen=held.scorer.choice["precision"])
-    results = _score_records(run, held, records)
+    loaded = _load_model(run)
+    claim.renew(precision_chosen=loaded.scorer.choice["precision"])
+    results = _score_records(run, loaded, records)
     with transaction.atomic():
         mine = claim.rows().select_for_update().first()
         if mine is None:
@@ -187,9 +187,9 @@ def _next_records(run: RescoringRun) -> QuerySet[Inspection]:
 
 def _load_model(run: RescoringRun) -> scoring.LoadedModel:
     """The model, in the precision that the first worker chose: the scores of a run can be compared with each other."""
-    held = scoring.load_model(run.model_version, **run.runtime_options)
-    if run.precision_chosen in ("", held.scorer.choice["precision"]):
-        return held
+    loaded = scoring.load_model(run.model_version, **run.runtime_options)
+    if run.precision_chosen in ("", loaded.scorer.choice["precision"]):
+        return loaded
     return scoring.load_model(run.model_version, **run.runtime_options | {"precision": run.precision_chosen})
 
 
@@ -217,7 +217,7 @@ def _save_results(run: RescoringRun, results: Sequence[Rescored], last: Inspecti
     )
 
 
-def _score_records(run: RescoringRun, held: scoring.LoadedModel, records: Sequence[Inspection]) -> list[Rescored]:
+def _score_records(run: RescoringRun, loaded: scoring.LoadedModel, records: Sequence[Inspection]) -> list[Rescored]:
     """What the model says about each image, or why it says nothing. An image's fault is that image's alone."""
     failures: dict[uuid.UUID, str] = {}
     images: list[tuple[Inspection, bytes]] = []
@@ -229,25 +229,25 @@ def _score_records(run: RescoringRun, held: scoring.LoadedModel, records: Sequen
         except OSError:
             log.exception("The image of inspection %s cannot be read.", record.pk)
             failures[record.pk] = "image_unreadable"
-    found = _score_images(scoring.with_rules(held, input_rules(run.model_version.category_id)), images)
+    results = _score_images(scoring.with_rules(loaded, input_rules(run.model_version.category_id)), images)
     return [
         Rescored(run=run, inspection=record, error_code=failures[record.pk])
         if record.pk in failures
-        else _result_of(run, record, found[record.pk])
+        else _result_of(run, record, results[record.pk])
         for record in records
     ]
 
 
 def _score_images(
-    held: scoring.LoadedModel, images: Sequence[tuple[Inspection, bytes]]
+    loaded: scoring.LoadedModel, images: Sequence[tuple[Inspection, bytes]]
 ) -> dict[uuid.UUID, scoring.ImageScore | scoring.IncomparableImage | Exception]:
     try:
-        results = scoring.score(held, [data for _, data in images]) if images else []
+        results = scoring.score(loaded, [data for _, data in images]) if images else []
     except Exception as error:
         if len(images) == 1:
             log.exception("Scoring inspection %s again failed.", images[0][0].pk)
             return {images[0][0].pk: error}
-        return {pk: result for image in images for pk, result in _score_images(held, [image]).items()}
+        return {pk: result for image in images for pk, result in _score_images(loaded, [image]).items()}
     return {record.pk: result for (record, _), result in zip(images, results, strict=True)}
 
 

@@ -96,14 +96,14 @@ def _rate(count: int, total: int) -> dict[str, Any]:
 def recall_by_type(groups: Iterable[ReviewedGroup]) -> list[dict[str, Any]]:
     """Of each type of defect how many lie above the threshold; the most frequent first."""
     total: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    above: Counter[str] = Counter()
     for part in groups:
         if part.truth == DEFECTIVE:
             total[part.defect_type] += part.count
-            found[part.defect_type] += part.count * part.above
+            above[part.defect_type] += part.count * part.above
     ranked = sorted(total, key=lambda name: (-total[name], name))
     return [
-        {"defect_type": name, "total": total[name], "found": found[name], "recall": _rate(found[name], total[name])}
+        {"defect_type": name, "total": total[name], "found": above[name], "recall": _rate(above[name], total[name])}
         for name in ranked
     ]
 
@@ -156,11 +156,11 @@ class Estimate:
         return self.cells["fp"].times(costs.false_reject) + self.cells["fn"].times(costs.escape)
 
 
-def _share(part: Bounded, rest: Bounded) -> dict[str, Any]:
+def _share(part: Bounded, other: Bounded) -> dict[str, Any]:
     """part / (part + rest), which grows with the one and falls with the other."""
-    total = part.value + rest.value
-    low = part.low / (part.low + rest.high) if part.low + rest.high else 0.0
-    high = part.high / (part.high + rest.low) if part.high + rest.low else 1.0
+    total = part.value + other.value
+    low = part.low / (part.low + other.high) if part.low + other.high else 0.0
+    high = part.high / (part.high + other.low) if part.high + other.low else 1.0
     return {"value": part.value / total if total else None, "interval": [low, high]}
 
 
@@ -173,7 +173,7 @@ def weights_of(recorded: Sequence[str], totals: Mapping[str, int] | None) -> np.
     return np.array([totals[verdict] / reviewed[verdict] for verdict in recorded], dtype=np.float64)
 
 
-def least_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float:
+def min_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float:
     """The threshold with the least cost on labelled parts [n] that stand for so many each; of equals the highest.
 
     Raises:

@@ -71,13 +71,13 @@ def _count(value: float | None) -> str:
 def method_text(threshold: Threshold) -> str:
     """How a revision was found, as far as it says."""
     words = _METHODS.get(threshold.method, "set by hand")  # type: ignore[call-overload]
-    given = threshold.parameters
+    parameters = threshold.parameters
     try:
-        if "false_reject_rate" in given:
-            given = given | {"false_reject_percent": 100 * given["false_reject_rate"]}
-        if "percentile" in given:
-            given = given | {"above_percentile": 100 - given["percentile"]}
-        return words.format(**given)
+        if "false_reject_rate" in parameters:
+            parameters = parameters | {"false_reject_percent": 100 * parameters["false_reject_rate"]}
+        if "percentile" in parameters:
+            parameters = parameters | {"above_percentile": 100 - parameters["percentile"]}
+        return words.format(**parameters)
     except (KeyError, TypeError, ValueError):
         return threshold.get_method_display()
 
@@ -103,8 +103,8 @@ def thresholds_by_category() -> list[dict[str, Any]]:
         serving = next((one.model_version for one in category.in_force), None)
         version = serving or newest.get(category.pk)
         rows.append({"category": category, "version": version, "serves": serving is not None})
-    meant = [row["version"].pk for row in rows if row["version"]]
-    revisions: QuerySet[Any] = documents.thresholds().filter(Q(in_force=True), model_version__in=meant)
+    version_ids = [row["version"].pk for row in rows if row["version"]]
+    revisions: QuerySet[Any] = documents.thresholds().filter(Q(in_force=True), model_version__in=version_ids)
     in_force = {threshold.model_version_id: threshold for threshold in revisions}
     for row in rows:
         row["threshold"] = row["version"] and in_force.get(row["version"].pk)
@@ -135,7 +135,7 @@ def preview(version: ModelVersion, query: PreviewQuery, *, whole: bool) -> dict[
         costs=query.costs,
         compare=True,
         bins=_BINS if whole else 0,
-        shown=(low, high),
+        score_range=(low, high),
         presets=whole,
         percentile=query.percentile,
         false_reject_rate=query.false_reject_rate,
@@ -177,8 +177,8 @@ def _ends(version: ModelVersion, in_force: float) -> tuple[float, float]:
     """The scores between which the chart and the slider lie: all, but far outliers do not squeeze the rest."""
     scored = Inspection.objects.filter(model_version=version, score__isnull=False)
     scores = [scored.order_by(order).values_list("score", flat=True).first() for order in ("score", "-score")]
-    known = [score for score in (*scores, in_force, *version.held_out_scores) if score is not None]
-    low, high = min(known), max(known)
+    all_scores = [score for score in (*scores, in_force, *version.held_out_scores) if score is not None]
+    low, high = min(all_scores), max(all_scores)
     if in_force > 0:
         high = min(high, _MAX_CHART_RATIO * in_force)
     return low, high + (high - low or abs(high) or 1.0) / 20
@@ -259,11 +259,11 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
     """`lack`: which reviews are missing before what is tuned on reviews can be relied on."""
     tuned = row["method"] in (Threshold.Method.BEST_F1, Threshold.Method.COST)
     value = row["threshold"]
-    given = row["parameters"]
+    parameters = row["parameters"]
     words = _METHODS[row["method"]].format(
-        percentile=given.get("percentile", 0),
-        above_percentile=100 - given.get("percentile", 0),
-        false_reject_percent=100 * given.get("false_reject_rate", 0),
+        percentile=parameters.get("percentile", 0),
+        above_percentile=100 - parameters.get("percentile", 0),
+        false_reject_percent=100 * parameters.get("false_reject_rate", 0),
     )
     return {
         "method": row["method"],
@@ -271,7 +271,7 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
         "value": value,
         "exact": None if value is None else repr(value),
         "text": None if value is None else score_text(value),
-        "from": f"{given['n']:,} {given['scores']}",
+        "from": f"{parameters['n']:,} {parameters['scores']}",
         "tuned": tuned,
         "caution": f"not reliable: it {lack}" if tuned and lack else "",
         "unavailable": row["unavailable"],
@@ -337,8 +337,8 @@ def _rejected_in_fact(result: dict[str, Any]) -> str:
 def _figure(words: str, pair: Sequence[dict[str, Any] | None], text: Any, lack: str) -> dict[str, Any]:
     """As `_pair`; `lack`: what stands in place of the figure where it rests on too few reviews."""
     was, now = pair
-    shown = _pair(words, was, now, text)
-    return shown | {"now": lack, "moved": False, "known": False} if lack else shown
+    figure = _pair(words, was, now, text)
+    return figure | {"now": lack, "moved": False, "known": False} if lack else figure
 
 
 def _lacks(result: dict[str, Any], truths: Sequence[str]) -> str:
@@ -351,9 +351,9 @@ def _lacks(result: dict[str, Any], truths: Sequence[str]) -> str:
         return few
     for row in result["coverage"]:
         if row["recorded"] in STRATA and row["reviewed"] < min(MIN_REVIEWED, row["total"]):
-            least = min(MIN_REVIEWED, row["total"])
+            needed = min(MIN_REVIEWED, row["total"])
             called = f"reviews of parts with the model verdict {VERDICT_WORDS[row['recorded']]}"
-            return f"needs at least {least} {called} ({row['reviewed']} now)"
+            return f"needs at least {needed} {called} ({row['reviewed']} now)"
     return ""
 
 
@@ -426,10 +426,10 @@ def evidence(version: ModelVersion, query: PreviewQuery, method: str) -> tuple[s
 
     The method is the one that was chosen, if it really gives this value, else `manual`.
     """
-    shown = preview(version, query, whole=True)
-    result = shown["found"]
-    chosen = next(
-        (row for row in result["presets"] if row["method"] == method and row["threshold"] == shown["value"]), None
+    context = preview(version, query, whole=True)
+    result = context["found"]
+    preset = next(
+        (row for row in result["presets"] if row["method"] == method and row["threshold"] == context["value"]), None
     )
     figures = {
         "inspections": result["total"],
@@ -447,4 +447,4 @@ def evidence(version: ModelVersion, query: PreviewQuery, method: str) -> tuple[s
             for name, value in result["asked"]["per_day"].items()
         },
     }
-    return (chosen["method"], chosen["parameters"], figures) if chosen else (Threshold.Method.MANUAL, {}, figures)
+    return (preset["method"], preset["parameters"], figures) if preset else (Threshold.Method.MANUAL, {}, figures)

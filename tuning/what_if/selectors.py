@@ -47,18 +47,18 @@ def model_version_of(filters: Filters) -> ModelVersion:
     versions = ModelVersion.objects.select_related("category").defer("metrics")
     if filters.model_version is not None:
         return versions.get(pk=filters.model_version)
-    judged = filters.apply(Inspection.objects.filter(model_version=OuterRef("pk"))).order_by()
-    found = list(versions.filter(Exists(judged)).order_by("pk"))
-    if not found:
+    records_of_version = filters.apply(Inspection.objects.filter(model_version=OuterRef("pk"))).order_by()
+    matches = list(versions.filter(Exists(records_of_version)).order_by("pk"))
+    if not matches:
         raise UserError("No record matches these filters, so there are no scores.", code="no_records")
-    if len(found) > 1:
-        names = ", ".join(f"{version.pk} ({version})" for version in found)
+    if len(matches) > 1:
+        names = ", ".join(f"{version.pk} ({version})" for version in matches)
         raise SeveralModels(
             "These records were judged by several model versions, and their scores cannot be compared: "
             f"{names}. Name one of them as model_version.",
-            model_versions=[version.pk for version in found],
+            model_versions=[version.pk for version in matches],
         )
-    return found[0]
+    return matches[0]
 
 
 def _records(filters: Filters, version: ModelVersion) -> QuerySet[Inspection]:
@@ -170,7 +170,7 @@ def what_if(
     costs: Costs | None = None,
     compare: bool = False,
     bins: int = 0,
-    shown: tuple[float | None, float | None] = (None, None),
+    score_range: tuple[float | None, float | None] = (None, None),
     presets: bool = False,
     percentile: float | None = None,
     false_reject_rate: float = 0.05,
@@ -180,7 +180,7 @@ def what_if(
     Args:
         threshold: of the version's own scores; the active one by default.
         compare: tell the same about the threshold in force.
-        bins: of the curve, about; 0: no curve. `shown`: the scores between which it lies, all by default.
+        bins: of the curve, about; 0: no curve. `score_range`: the scores between which it lies, all by default.
         presets: thresholds that suggest themselves: by `percentile` and `false_reject_rate` of the good parts held out
             of training, by F1 and by cost over the reviewed records.
 
@@ -188,9 +188,9 @@ def what_if(
     """
     version = model_version_of(filters)
     in_force = threshold_in_force(version.pk)
-    asked = in_force.value if threshold is None else threshold
+    value = in_force.value if threshold is None else threshold
     records = _records(filters, version)
-    counted = _count(records, (asked, in_force.value))
+    counted = _count(records, (value, in_force.value))
     estimate = _estimate(counted, 0)
     more = counted.above[0].total() - counted.above[1].total()  # defective than with the threshold in force
     return {
@@ -208,14 +208,14 @@ def what_if(
         },
         "coverage": _coverage(counted),
         "unreviewed": counted.recorded.total() - counted.looked_at.total(),
-        "asked": _figures(counted, 0, asked, estimate, costs),
+        "asked": _figures(counted, 0, value, estimate, costs),
         "in_force": _figures(counted, 1, in_force.value, _estimate(counted, 1), costs) if compare else None,
         "against_in_force": {"to_defective": max(0, more), "to_good": max(0, -more)},
         "borderline": {
-            "above": _nearest(records.filter(score__gt=asked).order_by("score")),
-            "below": _nearest(records.filter(score__lte=asked).order_by("-score")),
+            "above": _nearest(records.filter(score__gt=value).order_by("score")),
+            "below": _nearest(records.filter(score__lte=value).order_by("-score")),
         },
-        "curve": _curve(records, counted, bins, shown) if bins else None,
+        "curve": _curve(records, counted, bins, score_range) if bins else None,
         "presets": _presets(
             version,
             records,
@@ -298,8 +298,8 @@ def _figures(
 
 def _nearest(records: QuerySet[Inspection]) -> list[dict[str, Any]]:
     """The first of these records, as they are shown beside the threshold."""
-    shown = ("id", "score", "outcome", "filename", "created_at", "standing__verdict", "asset__discarded_at")
-    rows = records.values(*shown)[:NEAREST]
+    columns = ("id", "score", "outcome", "filename", "created_at", "standing__verdict", "asset__discarded_at")
+    rows = records.values(*columns)[:NEAREST]
     return [
         {
             "inspection_id": str(row["id"]),
@@ -349,7 +349,7 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
 
 # ---------------------------------------------------------------- the curve
 def _curve(
-    records: QuerySet[Inspection], counted: _Counted, bins: int, shown: tuple[float | None, float | None]
+    records: QuerySet[Inspection], counted: _Counted, bins: int, score_range: tuple[float | None, float | None]
 ) -> dict[str, Any] | None:
     """How many records of each kind lie in and above each of some thresholds: enough to draw any of them at once.
 
@@ -358,7 +358,9 @@ def _curve(
     """
     if counted.low is None or counted.high is None:
         return None
-    low, high = (end if given is None else given for end, given in zip((counted.low, counted.high), shown, strict=True))
+    low, high = (
+        end if bound is None else bound for end, bound in zip((counted.low, counted.high), score_range, strict=True)
+    )
     if low > high:
         raise UserError("The curve must begin at a lower score than it ends.", code="invalid")
     width = _power_of_two(low, high, bins)
@@ -445,12 +447,12 @@ def _presets(
         (method.BEST_F1, of_reviewed, lambda: best_f1_threshold(scores, defective)),
     ]
     if costs:
-        told = {"cost_false_reject": costs.false_reject, "cost_escape": costs.escape, "weighted": estimable}
+        cost_parameters = {"cost_false_reject": costs.false_reject, "cost_escape": costs.escape, "weighted": estimable}
         candidates.append(
             (
                 method.COST,
-                {**told, **of_reviewed},
-                lambda: estimates.least_cost_threshold(scores, defective, weights, costs),
+                {**cost_parameters, **of_reviewed},
+                lambda: estimates.min_cost_threshold(scores, defective, weights, costs),
             )
         )
     presets = []

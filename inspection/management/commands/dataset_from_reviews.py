@@ -52,14 +52,14 @@ class Command(ProductCommand):
             ),
             actor=None,
         )
-        made = reviewed_data.made_document(dataset, created=created)
+        document = reviewed_data.dataset_document(dataset, created=created)
         if options["json"]:
-            self.answer(made)
+            self.answer(document)
             return
         self.say(
-            f"{dataset}{'' if created else ' (as it was)'}: {made['train_images']} training images, "
-            f"{made['test_images']} test images, {made['defective_images']} of them defective, "
-            f"{made['masks']} with a mask."
+            f"{dataset}{'' if created else ' (as it was)'}: {document['train_images']} training images, "
+            f"{document['test_images']} test images, {document['defective_images']} of them defective, "
+            f"{document['masks']} with a mask."
         )
-        for warning in made["warnings"]:
+        for warning in document["warnings"]:
             self.say(f"  {warning}")

@@ -82,10 +82,10 @@ class Command(ProductCommand):
         if done.score is None:
             return f"NOT COMPARABLE: {done.explanation} {done.what_next}"
         verdict = "DEFECTIVE" if done.is_defective else "good"
-        said = f"{verdict}, score {done.score:.6g}, threshold {done.threshold_value:.6g}"
+        sentence = f"{verdict}, score {done.score:.6g}, threshold {done.threshold_value:.6g}"
         if done.among_good_parts:
-            said += f", {done.among_good_parts}"
+            sentence += f", {done.among_good_parts}"
         if done.region_count:
             plural = "" if done.region_count == 1 else "s"
-            said += f", {done.region_count} region{plural}, largest {done.largest_region_px} px"
-        return said
+            sentence += f", {done.region_count} region{plural}, largest {done.largest_region_px} px"
+        return sentence

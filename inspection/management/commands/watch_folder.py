@@ -160,14 +160,14 @@ def _pattern(text: str) -> re.Pattern[str] | None:
 def _sentence(result: FileResult) -> str:
     document = result.document
     if "code" in document:
-        said = f"{result.status}: {document['detail']}"
+        sentence = f"{result.status}: {document['detail']}"
     else:
         score = "" if document["score"] is None else f", score {document['score']:.6g}"
-        said = f"{document['outcome'].replace('_', ' ')}{score}, inspection {document['inspection_id']}"
+        sentence = f"{document['outcome'].replace('_', ' ')}{score}, inspection {document['inspection_id']}"
         if result.status == "again":
-            said += " (recorded before)"
+            sentence += " (recorded before)"
     where = f" -> {document['now_at']}" if document["now_at"] else ""
-    return f"{document['file']}: {said}{where}"
+    return f"{document['file']}: {sentence}{where}"
 
 
 @contextlib.contextmanager
@@ -175,12 +175,12 @@ def _until_signalled(stop: threading.Event) -> Iterator[None]:
     """SIGTERM and Ctrl-C end it after the file in hand; a second Ctrl-C at once."""
     before: dict[int, Any] = {}
 
-    def told(number: int, frame: object) -> None:
+    def on_signal(number: int, frame: object) -> None:
         stop.set()
         signal.signal(number, before[number])
 
     for number in (int(signal.SIGTERM), int(signal.SIGINT)):
-        before[number] = signal.signal(number, told)
+        before[number] = signal.signal(number, on_signal)
     try:
         yield
     finally:

@@ -396,7 +396,7 @@ def test_who_may_not_inspect_may_not_call_off(deployment: Any, auditor: User) ->
 
 # ---------------------------------------------------------------- keys
 def test_the_same_key_is_the_same_batch(deployment: Any, folder: Path, user: User, operator: User) -> None:
-    def ask(key: str, asked_for: str = "f" * 64, actor: User = user) -> BatchRun:
+    def ask(key: str, request_fingerprint: str = "f" * 64, actor: User = user) -> BatchRun:
         return batches.request_batch(
             items=gathering.items_in(folder)[0],
             name="lot7",
@@ -405,7 +405,7 @@ def test_the_same_key_is_the_same_batch(deployment: Any, folder: Path, user: Use
             actor=actor,
             folder=folder,
             idempotency_key=key,
-            asked_for=asked_for,
+            request_fingerprint=request_fingerprint,
         )
 
     first = ask("one")

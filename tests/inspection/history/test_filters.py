@@ -341,8 +341,8 @@ def test_the_same_records_in_every_form(records: list[Inspection], monkeypatch: 
         assert row[list(COLUMNS).index("score")] == pytest.approx(record.score)
         assert document["created_at"] == record.created_at.isoformat()
         assert line["created_at"] == f"{record.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}", "a date in Excel"
-        assert document["standing_verdict"] == line["standing_verdict"] == record.stands
-        assert row[list(COLUMNS).index("standing_verdict")] == record.stands
+        assert document["standing_verdict"] == line["standing_verdict"] == record.standing_verdict
+        assert row[list(COLUMNS).index("standing_verdict")] == record.standing_verdict
         assert document["category"] == record.category.name
         assert document["threshold_revision"] == record.threshold.revision
         assert document["image_sha256"] == record.asset.sha256

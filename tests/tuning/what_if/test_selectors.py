@@ -314,7 +314,7 @@ def test_the_curve_counts_what_lies_above_each_threshold(judged: ModelVersion, b
 )
 def test_a_curve_between_any_two_scores(judged: ModelVersion, low: float, high: float, bins: int) -> None:
     low, high = min(low, high), max(low, high)
-    curve = what_if(Filters(), bins=bins, shown=(low, high))["curve"]
+    curve = what_if(Filters(), bins=bins, score_range=(low, high))["curve"]
     thresholds = curve["thresholds"]
     assert thresholds == sorted(thresholds)
     assert all(math.isfinite(threshold) for threshold in thresholds)
@@ -323,14 +323,14 @@ def test_a_curve_between_any_two_scores(judged: ModelVersion, low: float, high: 
         assert total == sum(part.score > threshold for part in SCORED if part.score is not None)
 
 
-@pytest.mark.parametrize("shown", [(None, None), (0.0, None), (0.0, 0.0), (5e-324, 5e-324), (-1e-300, 1e-300)])
+@pytest.mark.parametrize("score_range", [(None, None), (0.0, None), (0.0, 0.0), (5e-324, 5e-324), (-1e-300, 1e-300)])
 @pytest.mark.parametrize("bins", [1, 500])
 def test_a_curve_of_what_is_next_to_nothing(
-    version: ModelVersion, shown: tuple[float | None, float | None], bins: int
+    version: ModelVersion, score_range: tuple[float | None, float | None], bins: int
 ) -> None:
     parts = [Part(0.0), Part(1e-323), Part(1e-308)]
     stored(version, parts)
-    curve = what_if(Filters(), bins=bins, shown=shown)["curve"]
+    curve = what_if(Filters(), bins=bins, score_range=score_range)["curve"]
     for index, threshold in enumerate(curve["thresholds"]):
         total = sum(series["above"][index] for series in curve["series"])
         assert total == sum(part.score > threshold for part in parts if part.score is not None)
@@ -338,14 +338,14 @@ def test_a_curve_of_what_is_next_to_nothing(
 
 @pytest.mark.parametrize("low", [0.0, 1e-323])
 def test_a_curve_that_ends_next_to_nothing(judged: ModelVersion, low: float) -> None:
-    curve = what_if(Filters(), bins=10, shown=(low, 1e-323))["curve"]
+    curve = what_if(Filters(), bins=10, score_range=(low, 1e-323))["curve"]
     everything = sum(part.score > 0 for part in SCORED if part.score is not None)
     assert sum(series["above"][-1] for series in curve["series"]) == everything
 
 
 def test_a_curve_needs_a_beginning_before_its_end(judged: ModelVersion) -> None:
     with pytest.raises(UserError, match="begin at a lower score"):
-        what_if(Filters(), bins=10, shown=(6.0, 5.0))
+        what_if(Filters(), bins=10, score_range=(6.0, 5.0))
 
 
 def test_presets_are_what_they_say(judged: ModelVersion) -> None:

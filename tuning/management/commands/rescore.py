@@ -66,9 +66,9 @@ class Command(ProductCommand):
     def _await(self, run: RescoringRun) -> None:
         if not any("inference" in queues for queues in broker.live_workers().values()):
             self.say("No worker is running. The run waits for one (make run starts one).")
-        told = -1
+        reported = -1
         while not services.RESCORINGS.wait(run, timeout=10.0):
-            if (reached := run.done + run.failed) != told:
-                told = reached
+            if (reached := run.done + run.failed) != reported:
+                reported = reached
                 self.say(f"{reached} of {run.total}, {run.changed} with another outcome")
         self.say(f"{run.status}: {run.done} scored, {run.failed} not, {run.changed} with another outcome")
