@@ -205,11 +205,11 @@ class RescoringForm(forms.Form):
 @needs(Right.READ)
 def compare(request: HttpRequest) -> HttpResponse:
     """`?a=&b=`: two versions side by side; a form's answer has one of them score what the other one judged."""
-    ticked = request.GET.getlist("version")
-    if len(ticked) == 2:  # as the list of versions sends them
-        return redirect(f"{reverse('models-compare')}?{urlencode({'a': ticked[0], 'b': ticked[1]})}")
+    version_ids = request.GET.getlist("version")
+    if len(version_ids) == 2:  # as the list of versions sends them
+        return redirect(f"{reverse('models-compare')}?{urlencode({'a': version_ids[0], 'b': version_ids[1]})}")
     numbers = [request.GET.get(name, "") for name in ("a", "b")]
-    versions = [_compared(text) for text in numbers]
+    versions = [_version_or_none(text) for text in numbers]
     if None in versions or versions[0] == versions[1]:
         messages.error(request, "Select two different versions in the list, then press Compare.")
         return redirect("models")
@@ -219,7 +219,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     return render(request, "models/compare.html", comparison.compared(one, other))
 
 
-def _compared(text: str) -> Any:
+def _version_or_none(text: str) -> Any:
     number = whole_number(text)
     return None if number is None else pages.find_version(number)
 

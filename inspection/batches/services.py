@@ -79,10 +79,12 @@ def request_batch(
         with transaction.atomic():
             batch.save(force_insert=True)
     except IntegrityError:
-        faster = repeated_batch(idempotency_key=idempotency_key, request_fingerprint=request_fingerprint, actor=actor)
-        if faster is None:
+        concurrent = repeated_batch(
+            idempotency_key=idempotency_key, request_fingerprint=request_fingerprint, actor=actor
+        )
+        if concurrent is None:
             raise
-        return faster
+        return concurrent
     _request_items(batch, items, source=source, part=part or PartContext())
     audit(
         kind="batch.requested",

@@ -120,17 +120,19 @@ def _start(request: HtmxRequest) -> HttpResponse:
         if not form.is_valid():
             raise UserError("A field is too long. Nothing was saved. Shorten it.", code="invalid")
         values = form.cleaned_data
-        sent: Sequence[UploadedFile] = request.FILES.getlist("images")
+        uploads: Sequence[UploadedFile] = request.FILES.getlist("images")
         # One that only claims to be a zip is refused as one that is none.
-        zipped = len(sent) == 1 and (is_zip(cast(BinaryIO, sent[0])) or str(sent[0].name).lower().endswith(".zip"))
-        archive = sent[0] if zipped else None
-        if not sent and not values["folder"]:
+        is_archive = len(uploads) == 1 and (
+            is_zip(cast(BinaryIO, uploads[0])) or str(uploads[0].name).lower().endswith(".zip")
+        )
+        archive = uploads[0] if is_archive else None
+        if not uploads and not values["folder"]:
             raise UserError(
                 "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"
             )
         deployment = deployment_in_force(values["category"])
         gathered = gathering.gather(
-            files=() if archive else sent, archive=archive, folder=values["folder"], actor=request.user
+            files=() if archive else uploads, archive=archive, folder=values["folder"], actor=request.user
         )
         batch = services.request_batch(
             items=gathered.items,
@@ -159,10 +161,10 @@ def _start(request: HtmxRequest) -> HttpResponse:
 @needs(*_LOOKERS)
 def batch_page(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
     """Progress, results and failures; while it runs htmx asks again for all but the head."""
-    return _one(request, batch_id)
+    return _batch_page(request, batch_id)
 
 
-def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
+def _batch_page(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
     try:
         batch = selectors.find_batch(batch_id)
     except NotFound as error:
@@ -196,9 +198,9 @@ def _one(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTPStatus.
         "here": _address(batch_id, result_filter, request.GET.get("cursor", "")),
         **more,
     }
-    narrowed = items.filter(_RESULT_FILTERS[result_filter][1]) if result_filter else items
+    filtered_items = items.filter(_RESULT_FILTERS[result_filter][1]) if result_filter else items
     try:
-        page = read_page(narrowed, request, ordering=("position",))
+        page = read_page(filtered_items, request, ordering=("position",))
         context |= {
             "items": page.rows,
             "earlier": page.previous and _address(batch_id, result_filter, page.previous_cursor),
@@ -226,7 +228,7 @@ def cancel(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
     except NotFound as error:
         raise Http404 from error
     except UserError as error:
-        return _one(request, batch_id, status=error.status, failed=error)
+        return _batch_page(request, batch_id, status=error.status, failed=error)
     stops = "It stops after the current images." if batch.is_open else "No more images are judged."
     messages.success(request, f"The batch was cancelled. {stops} Images judged so far keep their records.")
     return redirect("batch-page", batch_id)

@@ -94,10 +94,10 @@ def records_of(rows: Iterable[Inspection]) -> list[Inspection]:
 
 def listed(rows: Iterable[Inspection]) -> list[dict[str, Any]]:
     """The rows of a page as the API answers them, with where each record came from."""
-    return [_listed(record) for record in records_of(rows)]
+    return [_list_document(record) for record in records_of(rows)]
 
 
-def _listed(record: Inspection) -> dict[str, Any]:
+def _list_document(record: Inspection) -> dict[str, Any]:
     batch = record.request.batch_id
     return documents.listed_document(record) | {
         "source": record.source,

@@ -167,7 +167,7 @@ def _tiles(totals: Figures, query: Query) -> list[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------- what is said of many
-def _named(record: Inspection) -> str:
+def _part_name(record: Inspection) -> str:
     return record.serial_number or record.path_or_name
 
 
@@ -183,7 +183,9 @@ def _review(request: HtmxRequest) -> HttpResponse:
             return render(request, "history/list.html#said", {"failed": error})
         return _page(request, status=error.status, failed=error, picked=set(ids), said=verdict)
     what = (
-        _named(selectors.find_inspection(reviews[0].inspection_id)) if len(reviews) == 1 else f"{len(reviews)} records"
+        _part_name(selectors.find_inspection(reviews[0].inspection_id))
+        if len(reviews) == 1
+        else f"{len(reviews)} records"
     )
     sentence = f"{what} reviewed as {documents.VERDICT_WORDS[verdict['verdict']]}."
     review_ids = [review.pk for review in reviews]

@@ -129,11 +129,11 @@ def inspect_image(
                 pending.request = request  # from here on its commit is under way
         except IntegrityError:
             # Somebody was faster with the same key: there is one request, and both wait for it.
-            faster = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
-            if faster is None:
+            concurrent = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
+            if concurrent is None:
                 raise
-            pending.request = faster
-            return _replay(faster, request_fingerprint=request_fingerprint, patience=patience)
+            pending.request = concurrent
+            return _replay(concurrent, request_fingerprint=request_fingerprint, patience=patience)
         return await_inspection(request=request, timeout=patience)
 
 

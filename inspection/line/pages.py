@@ -60,7 +60,7 @@ def same_image_before(inspection: Inspection) -> Inspection | None:
     return earlier.select_related(*named).order_by("-created_at").first()
 
 
-def opened(inspection_id: str) -> Inspection | None:
+def find_inspection_or_none(inspection_id: str) -> Inspection | None:
     """The record that an address names; None for an address that names none."""
     try:
         return selectors.inspections().filter(pk=uuid.UUID(inspection_id)).first()

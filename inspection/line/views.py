@@ -74,7 +74,7 @@ def line(request: HttpRequest) -> HttpResponse:
     A category that is chosen without opening a record is this browser's from then on.
     """
     if is_from_script(request):
-        return _opened(request)
+        return _record_panel(request)
     response = _page(request, request.GET)
     named = request.GET.get("category", "")
     if named and "inspection" not in request.GET and any(d.category.name == named for d in active_deployments()):
@@ -82,17 +82,17 @@ def line(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _opened(request: HttpRequest) -> HttpResponse:
+def _record_panel(request: HttpRequest) -> HttpResponse:
     """The record that the address names, or what stands there where it names none."""
     if "inspection" not in request.GET:
         return render(request, "line/page.html#result", _state(request, request.GET))
-    inspection = line_pages.opened(request.GET["inspection"])
+    inspection = line_pages.find_inspection_or_none(request.GET["inspection"])
     if inspection is None:
         raise Http404("There is no such record.")
-    return render(request, "line/page.html#result", _one(inspection))
+    return render(request, "line/page.html#result", _record_context(inspection))
 
 
-def _one(inspection: Inspection | None) -> dict[str, Any]:
+def _record_context(inspection: Inspection | None) -> dict[str, Any]:
     """What the panel says of a record."""
     if inspection is None:
         return {"shown": None} | _limits()
@@ -131,7 +131,7 @@ def _page(request: HttpRequest, query: QueryDict, *, status: int = 200, **more: 
         state
         | _figures(state["deployment"])
         | {"part": PartForm(initial={"station": station_of(request)})}
-        | _one(state["shown"])
+        | _record_context(state["shown"])
         | more
     )
     return render(request, "line/page.html", context, status=status)
@@ -156,7 +156,7 @@ def _address_query(request: HtmxRequest) -> QueryDict:
 def _context(request: HttpRequest, query: QueryDict) -> tuple[Deployment | None, list[Deployment], Inspection | None]:
     """The model that the page is about, all those in force, and the record that is opened."""
     deployments = active_deployments()
-    inspection = line_pages.opened(query.get("inspection", ""))
+    inspection = line_pages.find_inspection_or_none(query.get("inspection", ""))
     named = query.get("category", "")
     model = line_pages.choose_deployment(deployments, named=named, remembered=category_of(request), opened=inspection)
     return model, deployments, inspection
@@ -219,7 +219,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
         if file is None:
             raise UserError("Choose an image first.", code="no_image")
         about = part.context()
-        done = services.inspect_image(
+        inspection = services.inspect_image(
             data=read_upload(file, actor=request.user),
             submission=services.Submission(
                 filename=file.name or "",
@@ -232,17 +232,17 @@ def inspect(request: HttpRequest) -> HttpResponse:
         )
     except UserError as error:
         return _error_page(request, error, filename=(file.name or "") if file else "", part=part)
-    return _result_page(request, done)
+    return _result_page(request, inspection)
 
 
-def _result_page(request: HttpRequest, done: Inspection) -> HttpResponse:
+def _result_page(request: HttpRequest, inspection: Inspection) -> HttpResponse:
     """The verdict, and for a script the list of the newest records with it, so that both show the same part."""
-    category = done.model_version.category.name
+    category = inspection.model_version.category.name
     if not is_from_script(request):
-        response: HttpResponse = redirect(_address(category, done))
+        response: HttpResponse = redirect(_address(category, inspection))
     else:
-        state = _state(request, QueryDict(urlsplit(_address(category, done)).query)) | {"shown": done}
-        result = render_to_string("line/page.html#result", state | _one(done), request)
+        state = _state(request, QueryDict(urlsplit(_address(category, inspection)).query)) | {"shown": inspection}
+        result = render_to_string("line/page.html#result", state | _record_context(inspection), request)
         response = HttpResponse(result + render_to_string("line/page.html#latest", state, request))
     keep_in_browser(request, response, **{CATEGORY: category})
     return response
@@ -255,10 +255,10 @@ def judge_again(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
     filename = ""
     try:
         filename = selectors.find_request(request_id, actor=request.user).filename
-        done = services.inspect_again(request_id=request_id, source="web", actor=request.user)
+        inspection = services.inspect_again(request_id=request_id, source="web", actor=request.user)
     except UserError as error:
         return _error_page(request, error, filename=filename)
-    return _result_page(request, done)
+    return _result_page(request, inspection)
 
 
 def _error_page(request: HttpRequest, error: UserError, *, filename: str, **more: Any) -> HttpResponse:
@@ -307,7 +307,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     if htmx:
         # With the list, so that both say the same of the part.
         listed = _state(request, _address_query(request)) | {"oob": True}
-        verdict = render_to_string("partials/verdict.html", _one(inspection) | context, request)
+        verdict = render_to_string("partials/verdict.html", _record_context(inspection) | context, request)
         response = HttpResponse(verdict + render_to_string("line/page.html#latest", listed, request))
         if new_review:
             trigger_client_event(response, "stands", {"records": {str(inspection.pk): inspection.standing_verdict}})

@@ -122,7 +122,7 @@ def _verdict(inspection: Inspection) -> Flowable:
     # As on pages: the model's word is filled, a person's outlined.
     ink = fill if inspection.differs else colors.white
     style = ParagraphStyle("verdict", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=19, textColor=ink)
-    sentence = _measured(inspection)
+    sentence = _score_sentence(inspection)
     if inspection.differs:
         standing = inspection.standing
         kind = f" ({standing.defect_type})" if standing.defect_type else ""
@@ -147,7 +147,7 @@ def _verdict(inspection: Inspection) -> Flowable:
     return table
 
 
-def _measured(inspection: Inspection) -> str:
+def _score_sentence(inspection: Inspection) -> str:
     """What the model measured."""
     if inspection.score is None:
         return f"{inspection.explanation} It has no score: the model could not judge this part."

@@ -152,7 +152,7 @@ def reviews_of(record: Inspection) -> list[Review]:
     return list(record.reviews.select_related("reviewer").order_by("number"))
 
 
-def marked(reviews: list[Review]) -> list[dict[str, Any]]:
+def marked_regions(reviews: list[Review]) -> list[dict[str, Any]]:
     """The places that people marked and stand by: not those of reviews that were undone."""
     return [region for review in effective_reviews(reviews) for region in review.regions]
 

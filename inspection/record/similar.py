@@ -46,14 +46,14 @@ def similar(record: Inspection) -> list[Similar]:
     above = others.filter(score__gte=record.score).order_by("score")[:NEAREST]
     below = others.filter(score__lt=record.score).order_by("-score")[:NEAREST]
     nearest = sorted(chain(above, below), key=lambda other: abs(other.score - record.score))[:NEAREST]  # type: ignore[operator]
-    mine = _pattern(str(record.map.file.name))
+    pattern = _pattern(str(record.map.file.name))
     likeness: dict[Any, tuple[float, Inspection]] = {}
     for other in nearest:
-        theirs = _pattern(str(other.map.file.name))  # type: ignore[union-attr]
-        if mine is not None and theirs is not None:
-            likeness.setdefault(other.map_id, (float(mine @ theirs), other))
-    alike = [pair for pair in likeness.values() if pair[0] >= MIN_LIKENESS]
-    best = sorted(alike, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_MAX_SIMILAR]
+        other_pattern = _pattern(str(other.map.file.name))  # type: ignore[union-attr]
+        if pattern is not None and other_pattern is not None:
+            likeness.setdefault(other.map_id, (float(pattern @ other_pattern), other))
+    matches = [pair for pair in likeness.values() if pair[0] >= MIN_LIKENESS]
+    best = sorted(matches, key=lambda pair: (-pair[0], str(pair[1].pk)))[:_MAX_SIMILAR]
     records = records_of([other for _, other in best])
     return [Similar(one, value) for one, (value, _) in zip(records, best, strict=True)]
 

@@ -33,14 +33,14 @@ from inspection.reviews.services import record_review
 @needs(Right.READ)
 def inspection(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """The permanent page of one record; the address may say among which others it is looked at."""
-    return render(request, "record/one.html", _context(request, _opened(inspection_id)))
+    return render(request, "record/one.html", _context(request, _inspection_or_404(inspection_id)))
 
 
 @require_POST
 @needs(Right.REVIEW)
 def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Say what the part is. htmx gets what changed on the page, a plain form the page again."""
-    inspection = _opened(inspection_id)
+    inspection = _inspection_or_404(inspection_id)
     values = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
     try:
         new_review = record_review(
@@ -48,18 +48,18 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
             verdict=values["verdict"],
             defect_type=values["defect_type"],
             comment=values["comment"],
-            regions=_marked(values["regions"]),
+            regions=_parse_regions(values["regions"]),
             expected_reviews=parse_expected_reviews(request.POST.get("expected_reviews", "")),
             actor=request.user,
         )
     except UserError as error:
-        context = _context(request, _opened(inspection_id)) | {"failed": error, "given": values}
+        context = _context(request, _inspection_or_404(inspection_id)) | {"failed": error, "given": values}
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
             return render(request, "record/one.html#said", context)
         return render(request, "record/one.html", context, status=error.status)
     sentence = f"{inspection.path_or_name} reviewed as {VERDICT_WORDS[new_review.verdict]}."
-    context = _context(request, _opened(inspection_id))
+    context = _context(request, _inspection_or_404(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
     address = f"{reverse('inspection', args=[context['older'] if moves_on else inspection.pk])}{context['suffix']}"
     if not request.htmx:
@@ -77,7 +77,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
 @needs(Right.READ)
 def similar(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """Parts like this one: asked for by the page when it is there, or a page of its own."""
-    inspection = _opened(inspection_id)
+    inspection = _inspection_or_404(inspection_id)
     context = {
         "shown": inspection,
         "similar": similar_records.similar(inspection),
@@ -93,13 +93,13 @@ def similar(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
 @needs(Right.READ)
 def certificate(request: HttpRequest, inspection_id: uuid.UUID) -> HttpResponse:
     """The record as a document to print or to send along with the part."""
-    pdf = make_certificate(inspection=_opened(inspection_id), actor=request.user)
+    pdf = make_certificate(inspection=_inspection_or_404(inspection_id), actor=request.user)
     disposition = f'inline; filename="certificate-{inspection_id}.pdf"'
     headers = {"Content-Disposition": disposition, "Cache-Control": "private, no-store"}
     return HttpResponse(pdf, content_type="application/pdf", headers=headers)
 
 
-def _opened(inspection_id: uuid.UUID) -> Inspection:
+def _inspection_or_404(inspection_id: uuid.UUID) -> Inspection:
     try:
         return record_pages.open_record(inspection_id)
     except NotFound as error:
@@ -127,7 +127,7 @@ def _context(request: HttpRequest, inspection: Inspection) -> dict[str, Any]:
         "timings": timings,
         "total_ms": total,
         "reviews": reviews,
-        "said_regions": record_pages.marked(reviews),
+        "said_regions": record_pages.marked_regions(reviews),
         "life": record_pages.life(inspection, reviews),
         "same_part": record_pages.same_part(inspection),
         "removal": record_pages.removal(inspection),
@@ -146,7 +146,7 @@ def parse_expected_reviews(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _marked(text: str) -> list[dict[str, int]]:
+def _parse_regions(text: str) -> list[dict[str, int]]:
     """Boxes from a text with one in a line: x, y, width, height."""
     boxes = []
     for line in text.splitlines():

@@ -81,11 +81,11 @@ def record_review(
         Forbidden, Outdated, and `UserError` for what cannot be a review. Nothing was written then.
     """
     reviewer = _reviewer(actor)
-    new_verdict = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
-    marked = _checked_regions(regions, inspection.asset, verdict)
+    new_verdict = _check_verdict(verdict=verdict, defect_type=defect_type, comment=comment)
+    marked_regions = _check_regions(regions, inspection.asset, verdict)
     with transaction.atomic():
-        [locked] = _locked([inspection])
-        act = _append(locked, new_verdict, marked, reviewer, expected_reviews)
+        [locked] = _lock_records([inspection])
+        act = _append(locked, new_verdict, marked_regions, reviewer, expected_reviews)
         _audit(act, actor)
     return act.review
 
@@ -98,7 +98,7 @@ def record_reviews(
     Returns the reviews in the order of the records; a record that is named twice is reviewed once.
     """
     reviewer = _reviewer(actor)
-    new_verdict = _checked(verdict=verdict, defect_type=defect_type, comment=comment)
+    new_verdict = _check_verdict(verdict=verdict, defect_type=defect_type, comment=comment)
     records = list({inspection.pk: inspection for inspection in inspections}.values())
     if not 0 < len(records) <= MAX_REVIEWS_AT_ONCE:
         raise UserError(
@@ -107,7 +107,7 @@ def record_reviews(
             code="too_many_records" if records else "no_records",
         )
     with transaction.atomic():
-        done = {locked.pk: _append(locked, new_verdict, [], reviewer, None) for locked in _locked(records)}
+        done = {locked.pk: _append(locked, new_verdict, [], reviewer, None) for locked in _lock_records(records)}
         for act in done.values():
             _audit(act, actor)
     return [done[inspection.pk].review for inspection in records]
@@ -133,7 +133,7 @@ def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
     if any(review.reviewer_id != reviewer for review in distinct):
         raise Forbidden("Only the reviewer can undo a review. Nothing was saved. Review the part again instead.")
     with transaction.atomic():
-        locked = {inspection.pk: inspection for inspection in _locked([review.inspection for review in distinct])}
+        locked = {inspection.pk: inspection for inspection in _lock_records([review.inspection for review in distinct])}
         done = [_undo(locked[review.inspection_id], review, reviewer) for review in distinct]
         for act in done:
             _audit(act, actor)
@@ -190,7 +190,7 @@ def effective_reviews(reviews: Iterable[Review]) -> list[Review]:
     return states[-1]
 
 
-def _locked(inspections: Sequence[Inspection]) -> list[Inspection]:
+def _lock_records(inspections: Sequence[Inspection]) -> list[Inspection]:
     """The records, with nobody else reviewing them until the transaction ends; in one order, so that none wait in a
     circle. (SQLite has one writer anyway.)"""
     records = Inspection.objects.select_for_update(no_key=True).only("pk", "outcome", "created_at")
@@ -259,7 +259,7 @@ def _reviewer(actor: Actor) -> int:
     return int(actor.pk)
 
 
-def _checked(*, verdict: str, defect_type: str, comment: str) -> _Verdict:
+def _check_verdict(*, verdict: str, defect_type: str, comment: str) -> _Verdict:
     if verdict not in Review.Verdict.values:
         raise UserError("The verdict of a review must be good or defective. Nothing was saved.", code="invalid_review")
     new_verdict = _Verdict(
@@ -283,7 +283,7 @@ def _text(name: str, value: str, max_length: int) -> str:
     return text
 
 
-def _checked_regions(regions: Sequence[Mapping[str, Any]], asset: Asset, verdict: str) -> list[Marked]:
+def _check_regions(regions: Sequence[Mapping[str, Any]], asset: Asset, verdict: str) -> list[Marked]:
     if regions and verdict != Review.Verdict.DEFECTIVE:
         raise UserError("Only a defect has regions. Nothing was saved.", code="invalid_review")
     if len(regions) > MAX_REGIONS:

@@ -128,7 +128,7 @@ def preview(version: ModelVersion, query: PreviewQuery, *, whole: bool) -> dict[
         value = in_force.value  # as the page shows it: all its digits are nobody's to type
     since, cut = _since(version, query.days)
     filters = Filters(since=since, model_version=version.pk)
-    low, high = _ends(version, in_force.value)
+    low, high = _score_range(version, in_force.value)
     result = what_if(
         filters,
         threshold=value,
@@ -156,12 +156,12 @@ def preview(version: ModelVersion, query: PreviewQuery, *, whole: bool) -> dict[
         "confusion": _confusion(result),
         "defects": _defects(result),
         "borderline": [
-            ("Nearest rejects", _turned(result["borderline"]["above"], in_force.value, GOOD)),
-            ("Nearest passes", _turned(result["borderline"]["below"], in_force.value, DEFECTIVE)),
+            ("Nearest rejects", _with_changed_verdicts(result["borderline"]["above"], in_force.value, GOOD)),
+            ("Nearest passes", _with_changed_verdicts(result["borderline"]["below"], in_force.value, DEFECTIVE)),
         ],
         "coverage": [row for row in result["coverage"] if row["total"]],
-        "moved": _moved(result, filters, value, in_force.value),
-        **(_whole(version, result, value, in_force.value, (low, high)) if whole else {}),
+        "moved": _changed_verdicts(result, filters, value, in_force.value),
+        **(_chart_and_presets(version, result, value, in_force.value, (low, high)) if whole else {}),
     }
 
 
@@ -173,7 +173,7 @@ def _since(version: ModelVersion, days: int) -> tuple[datetime, bool]:
     return (oldest, True) if oldest and oldest > since else (since, False)
 
 
-def _ends(version: ModelVersion, in_force: float) -> tuple[float, float]:
+def _score_range(version: ModelVersion, in_force: float) -> tuple[float, float]:
     """The scores between which the chart and the slider lie: all, but far outliers do not squeeze the rest."""
     scored = Inspection.objects.filter(model_version=version, score__isnull=False)
     scores = [scored.order_by(order).values_list("score", flat=True).first() for order in ("score", "-score")]
@@ -194,16 +194,16 @@ def _volume(result: dict[str, Any], days: int, cut: bool) -> str:
     return f"{newest}{result['total']:,} {words}, {_count(a_day)} a day".capitalize()
 
 
-def _turned(records: list[dict[str, Any]], in_force: float, otherwise: str) -> list[dict[str, Any]]:
+def _with_changed_verdicts(records: list[dict[str, Any]], in_force: float, otherwise: str) -> list[dict[str, Any]]:
     """Records beside the previewed value; `turned`: what the threshold in force calls those that change sides."""
     defective = otherwise == DEFECTIVE
     return [row | {"turned": otherwise if (row["score"] > in_force) == defective else ""} for row in records]
 
 
-def _whole(
-    version: ModelVersion, result: dict[str, Any], value: float, in_force: float, ends: tuple[float, float]
+def _chart_and_presets(
+    version: ModelVersion, result: dict[str, Any], value: float, in_force: float, score_range: tuple[float, float]
 ) -> dict[str, Any]:
-    edges, counts = _counts(version, result, ends)
+    edges, counts = _counts(version, result, score_range)
     low, high = edges[0], edges[-1]
     step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
     step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= _STEPS)
@@ -221,12 +221,12 @@ def _whole(
 
 
 def _counts(
-    version: ModelVersion, result: dict[str, Any], ends: tuple[float, float]
+    version: ModelVersion, result: dict[str, Any], score_range: tuple[float, float]
 ) -> tuple[list[float], dict[str, tuple[str, list[int]]]]:
     """Bins and the counts in them; before anything was inspected those of the good images held out of training."""
     curve = result["curve"]
     if curve is None:
-        low, high = ends
+        low, high = score_range
         edges = [low + (high - low) * index / _BINS for index in range(_BINS + 1)]
         counts = [0] * _BINS
         for score in version.held_out_scores:
@@ -409,7 +409,7 @@ def _defects(result: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _moved(result: dict[str, Any], filters: Filters, value: float, in_force: float) -> dict[str, Any]:
+def _changed_verdicts(result: dict[str, Any], filters: Filters, value: float, in_force: float) -> dict[str, Any]:
     """How many verdicts another value would turn round, with the address of their records: low < score <= high."""
     low, high = sorted((value, in_force))
     between = {

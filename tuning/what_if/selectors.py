@@ -65,7 +65,9 @@ def _records(filters: Filters, version: ModelVersion) -> QuerySet[Inspection]:
     return filters.apply(Inspection.objects.filter(model_version=version)).order_by()
 
 
-def _reviewed(records: QuerySet[Inspection], first: datetime | None, last: datetime | None) -> QuerySet[Inspection]:
+def _reviewed_records(
+    records: QuerySet[Inspection], first: datetime | None, last: datetime | None
+) -> QuerySet[Inspection]:
     """Those with a review. The period says nothing new, but lets the database begin with the few that were reviewed."""
     if first is None or last is None:
         return records.none()
@@ -127,7 +129,7 @@ def _count(records: QuerySet[Inspection], thresholds: tuple[float, ...]) -> _Cou
     )
     names = [f"above_{index}" for index in range(len(thresholds))]
     rows = list(
-        _reviewed(records, row["first"], row["last"])
+        _reviewed_records(records, row["first"], row["last"])
         .annotate(
             **{
                 name: ExpressionWrapper(Q(score__gt=value), output_field=BooleanField())
@@ -373,7 +375,7 @@ def _curve(
         .annotate(good=Count("outcome", filter=Q(outcome=GOOD)), all=Count("outcome"))
     )
     looked_at = (
-        _reviewed(with_score, counted.first, counted.last)
+        _reviewed_records(with_score, counted.first, counted.last)
         .annotate(place=place)
         .values_list("outcome", "place", "standing__verdict")
         .annotate(count=Count("*"))
@@ -426,7 +428,7 @@ def _presets(
 
     held_out = version.held_out_scores
     rows = list(
-        _reviewed(records, counted.first, counted.last)
+        _reviewed_records(records, counted.first, counted.last)
         .filter(score__isnull=False)
         .values_list("score", "outcome", "standing__verdict")
     )

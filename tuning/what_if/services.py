@@ -31,7 +31,7 @@ def apply_threshold(
     Raises `Conflict` besides, where another one is in force by now.
     """
     require(actor, Right.TUNE)
-    _present(version, instead_of)
+    _check_in_force(version, instead_of)
     return set_threshold(
         version=version,
         value=value,
@@ -50,7 +50,7 @@ def undo_threshold(*, version: ModelVersion, revision: int, reason: str, actor: 
     Raises `Forbidden`, `Conflict` where the revision is not in force or is the first, `UserError` without a reason.
     """
     require(actor, Right.TUNE)
-    _present(version, revision)
+    _check_in_force(version, revision)
     before = version.thresholds.filter(revision__lt=revision).order_by("-revision").first()
     if before is None:
         raise Conflict(
@@ -67,14 +67,14 @@ def undo_threshold(*, version: ModelVersion, revision: int, reason: str, actor: 
     )
 
 
-def _present(version: ModelVersion, revision: int) -> None:
+def _check_in_force(version: ModelVersion, revision: int) -> None:
     """Lock the version's thresholds, and see that this revision is in force."""
     ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
-    present = threshold_in_force(version.pk)
-    if present.revision != revision:
+    in_force = threshold_in_force(version.pk)
+    if in_force.revision != revision:
         raise Conflict(
-            f"Revision {present.revision} ({present.value:.5g}) was set since you opened this page, with "
-            f"the reason “{present.reason}”. Nothing was changed. Check the metrics against the new "
+            f"Revision {in_force.revision} ({in_force.value:.5g}) was set since you opened this page, with "
+            f"the reason “{in_force.reason}”. Nothing was changed. Check the metrics against the new "
             "revision, then decide again.",
             code="threshold_changed",
         )

@@ -40,7 +40,7 @@ class Command(ProductCommand):
         failed = 0
         for path in options["images"]:
             try:
-                documents.append(self._one(path, version, options))
+                documents.append(self._inspect_file(path, version, options))
             except UserError as error:
                 failed += 1
                 documents.append({"filename": str(path), "code": error.code, "detail": error.detail})
@@ -58,14 +58,14 @@ class Command(ProductCommand):
         except NoModelLoaded:
             return find_version(category=options["category"])
 
-    def _one(self, path: Path, version: ModelVersion, options: dict[str, Any]) -> dict[str, Any]:
+    def _inspect_file(self, path: Path, version: ModelVersion, options: dict[str, Any]) -> dict[str, Any]:
         try:
             if path.stat().st_size > settings.MAX_FILE_SIZE:
                 raise UserError(f"larger than MAX_FILE_SIZE ({settings.MAX_FILE_SIZE:,} bytes).", code="file_too_large")
             data = path.read_bytes()
         except OSError as error:
             raise UserError(f"cannot be read ({error.strerror}).", code="unreadable") from error
-        done = services.inspect_here(
+        record = services.inspect_here(
             data=data,
             submission=services.Submission(
                 filename=path.name, source="command", actor=None, part=services.PartContext(station=options["station"])
@@ -73,19 +73,19 @@ class Command(ProductCommand):
             version=version,
             runtime_options=runtime_options(options),
         )
-        document = inspection_document(done, anomaly_map="url")
+        document = inspection_document(record, anomaly_map="url")
         if not options["json"]:
-            self.stdout.write(f"{path}: {self._sentence(done)}, inspection {done.pk}")
+            self.stdout.write(f"{path}: {self._sentence(record)}, inspection {record.pk}")
         return document
 
-    def _sentence(self, done: Inspection) -> str:
-        if done.score is None:
-            return f"NOT COMPARABLE: {done.explanation} {done.what_next}"
-        verdict = "DEFECTIVE" if done.is_defective else "good"
-        sentence = f"{verdict}, score {done.score:.6g}, threshold {done.threshold_value:.6g}"
-        if done.among_good_parts:
-            sentence += f", {done.among_good_parts}"
-        if done.region_count:
-            plural = "" if done.region_count == 1 else "s"
-            sentence += f", {done.region_count} region{plural}, largest {done.largest_region_px} px"
+    def _sentence(self, record: Inspection) -> str:
+        if record.score is None:
+            return f"NOT COMPARABLE: {record.explanation} {record.what_next}"
+        verdict = "DEFECTIVE" if record.is_defective else "good"
+        sentence = f"{verdict}, score {record.score:.6g}, threshold {record.threshold_value:.6g}"
+        if record.among_good_parts:
+            sentence += f", {record.among_good_parts}"
+        if record.region_count:
+            plural = "" if record.region_count == 1 else "s"
+            sentence += f", {record.region_count} region{plural}, largest {record.largest_region_px} px"
         return sentence
