@@ -68,7 +68,7 @@ COLUMNS = {
     "threshold_reason": "threshold__reason",
     "path": "request__path",
     "warnings": "input_findings",
-    "standing_verdict": "standing_verdict",
+    "standing_verdict": "current_verdict",
 }
 # What a part is taken for now: the word of the person that stands, else the model's.
 _STANDING = Coalesce("standing__verdict", "outcome")
@@ -112,7 +112,7 @@ def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
     """One tuple a record, in the order of the columns, of plain values."""
     for chunk in in_chunks(filters):
         records = (
-            Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by().annotate(standing_verdict=_STANDING)
+            Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by().annotate(current_verdict=_STANDING)
         )
         values_by_id = {values[0]: values for values in records.values_list(*COLUMNS.values())}
         for row in chunk:

@@ -280,7 +280,7 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
 
 # ---------------------------------------------------------------- was, would be
 def _interval(figure: dict[str, Any] | None, text: Any) -> str:
-    bounds = figure and figure["interval"]
+    bounds = figure["interval"] if figure else None
     ranges = {percent: percent_range, metric: metric_range}
     if text in ranges:
         return ranges[text](bounds)
