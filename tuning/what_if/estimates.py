@@ -173,7 +173,7 @@ def weights_of(recorded: Sequence[str], totals: Mapping[str, int] | None) -> np.
     return np.array([totals[verdict] / reviewed[verdict] for verdict in recorded], dtype=np.float64)
 
 
-def min_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float:
+def weighted_min_cost_threshold(scores: np.ndarray, defective: np.ndarray, weights: np.ndarray, costs: Costs) -> float:
     """The threshold with the least cost on labelled parts [n] that stand for so many each; of equals the highest.
 
     Raises:

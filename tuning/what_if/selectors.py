@@ -454,7 +454,7 @@ def _presets(
             (
                 method.COST,
                 {**cost_parameters, **of_reviewed},
-                lambda: estimates.min_cost_threshold(scores, defective, weights, costs),
+                lambda: estimates.weighted_min_cost_threshold(scores, defective, weights, costs),
             )
         )
     presets = []

@@ -413,7 +413,7 @@ def test_the_same_key_is_the_same_batch(deployment: Any, folder: Path, user: Use
     assert ask("one", actor=operator).pk != first.pk, "a key belongs to its caller"
     assert ask("two").pk != first.pk
     with pytest.raises(KeyReused):
-        ask("one", asked_for="e" * 64)
+        ask("one", request_fingerprint="e" * 64)
     assert BatchRun.objects.count() == 3
     assert first.items.count() == 3
 
