@@ -11,9 +11,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 
-def digest_of(plain: str) -> str:
+def digest_of(secret: str) -> str:
     """What is kept of a token. Tokens are 256 random bits, so a plain hash cannot be searched."""
-    return hashlib.sha256(plain.encode()).hexdigest()
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def scopes_text(scopes: Iterable[str]) -> str:

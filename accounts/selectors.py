@@ -23,9 +23,9 @@ class UserNotFound(NotFound):
 EVERYBODY = "*"  # no user name may be spelt so
 
 
-def valid_token(plain: str) -> ApiToken | None:
+def valid_token(secret: str) -> ApiToken | None:
     """The token of this key, unless it is unknown, revoked, expired or its user is switched off."""
-    token = ApiToken.objects.select_related("user").filter(digest=digest_of(plain)).first()
+    token = ApiToken.objects.select_related("user").filter(digest=digest_of(secret)).first()
     return token if token and token.is_valid and token.user.is_active else None
 
 
@@ -37,11 +37,11 @@ def find_user(username: str) -> User:
     return user
 
 
-def token_owner(username: str, *, asked_by: User) -> User:
+def token_owner(username: str, *, requested_by: User) -> User:
     """Whose token is meant: one's own, where no other user is named. Only an admin is told whether another exists."""
-    if not username or username == asked_by.username:
-        return asked_by
-    require(asked_by, Right.ADMINISTER)
+    if not username or username == requested_by.username:
+        return requested_by
+    require(requested_by, Right.ADMINISTER)
     return find_user(username)
 
 
@@ -51,14 +51,14 @@ def tokens_of(someone: User, *, of: str = "") -> QuerySet[ApiToken]:
     if of == EVERYBODY:
         require(someone, Right.ADMINISTER)
         return tokens
-    return tokens.filter(user=token_owner(of, asked_by=someone))
+    return tokens.filter(user=token_owner(of, requested_by=someone))
 
 
-def find_token(token_id: int, *, seen_by: User) -> ApiToken:
+def find_token(token_id: int, *, visible_to: User) -> ApiToken:
     """Raises `TokenNotFound`, also for tokens of others, except to an admin."""
     tokens = ApiToken.objects.select_related("user").filter(pk=token_id)
-    if not may(seen_by, Right.ADMINISTER):
-        tokens = tokens.filter(user=seen_by)
+    if not may(visible_to, Right.ADMINISTER):
+        tokens = tokens.filter(user=visible_to)
     token = tokens.first()
     if token is None:
         raise TokenNotFound("There is no such token.")

@@ -58,10 +58,10 @@ def set_roles(*, user: User, roles: Iterable[str], actor: Actor) -> None:
 
 
 def _groups(roles: Iterable[str]) -> list[Group]:
-    wanted = set(roles)
-    if not wanted <= set(Role):
+    names = set(roles)
+    if not names <= set(Role):
         raise UserError(f"A role is one of {', '.join(Role)}.", code="unknown_role")
-    return [Group.objects.get_or_create(name=str(role))[0] for role in sorted(wanted)]
+    return [Group.objects.get_or_create(name=str(role))[0] for role in sorted(names)]
 
 
 def report_user(*, user: User, before: dict[str, Any] | None, actor: Actor) -> None:
@@ -124,22 +124,22 @@ def issue_token(
         raise UserError("The end date of a token must be in the future. No token was issued.", code="invalid_expiry")
     if through is not None:
         _check_scopes(through, requested, expires_at)
-    is_taken = Conflict(f"{user.username} already has a token named {name!r}. Revoke it first or choose another name.")
+    conflict = Conflict(f"{user.username} already has a token named {name!r}. Revoke it first or choose another name.")
     if ApiToken.objects.filter(user=user, name=name, revoked_at__isnull=True).exists():
-        raise is_taken
-    plain = f"mvt_{secrets.token_urlsafe(32)}"
+        raise conflict
+    secret = f"mvt_{secrets.token_urlsafe(32)}"
     try:
         with transaction.atomic():
             token = ApiToken.objects.create(
-                user=user, name=name, digest=digest_of(plain), hint=plain[:8], scopes=requested, expires_at=expires_at
+                user=user, name=name, digest=digest_of(secret), hint=secret[:8], scopes=requested, expires_at=expires_at
             )
     except IntegrityError as error:  # somebody was faster with the same name
-        raise is_taken from error
+        raise conflict from error
     after = {"user": user.username, "name": name, "scopes": requested, "expires_at": expires_at}
     if through is not None:
         after["through"] = f"token {through.pk}"
     audit(kind="token.issued", subject=token, actor=actor, after=after)
-    return token, plain
+    return token, secret
 
 
 def _check_scopes(through: ApiToken, scopes: str, expires_at: datetime | None) -> None:

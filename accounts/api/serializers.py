@@ -71,8 +71,8 @@ class IssueTokenInput(serializers.Serializer):
         default="", allow_blank=True, max_length=150, help_text="for admins: whose token it will be"
     )
 
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        days, end = given.pop("expires_in_days", None), given.get("expires_at")
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        days, end = attrs.pop("expires_in_days", None), attrs.get("expires_at")
         if days and end:
             raise serializers.ValidationError({"expires_at": "Give expires_in_days or expires_at, not both."})
-        return given | {"expires_at": timezone.now() + timedelta(days=days) if days else end}
+        return attrs | {"expires_at": timezone.now() + timedelta(days=days) if days else end}

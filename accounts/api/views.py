@@ -27,7 +27,7 @@ def signed_in(request: Request) -> User:
     return user
 
 
-def shown_token(request: Request) -> ApiToken | None:
+def presented_token(request: Request) -> ApiToken | None:
     """The token that the request came with; None in a session."""
     return request.auth if isinstance(request.auth, ApiToken) else None
 
@@ -39,7 +39,7 @@ class MeView(ApiView):
 
     @extend_schema(responses={200: serializers.MeOutput, **problems()}, operation_id="me")
     def get(self, request: Request) -> Response:
-        return Response(selectors.me_document(signed_in(request), shown_token(request)))
+        return Response(selectors.me_document(signed_in(request), presented_token(request)))
 
 
 class TokensView(ApiView):
@@ -71,12 +71,12 @@ class TokensView(ApiView):
     def post(self, request: Request) -> Response:
         fields = parsed(serializers.IssueTokenInput, request.data)
         token, key = services.issue_token(
-            user=selectors.token_owner(fields["user"], asked_by=signed_in(request)),
+            user=selectors.token_owner(fields["user"], requested_by=signed_in(request)),
             name=fields["name"],
             scopes=fields["scopes"],
             expires_at=fields["expires_at"],
             actor=request.user,
-            through=shown_token(request),
+            through=presented_token(request),
         )
         return Response({**selectors.token_document(token), "key": key}, status=201)
 
@@ -88,10 +88,10 @@ class TokenView(ApiView):
 
     @extend_schema(parameters=[_ID], responses={200: serializers.TokenOutput, **problems()}, operation_id="token")
     def get(self, request: Request, token_id: str) -> Response:
-        return Response(selectors.token_document(selectors.find_token(int(token_id), seen_by=signed_in(request))))
+        return Response(selectors.token_document(selectors.find_token(int(token_id), visible_to=signed_in(request))))
 
     @extend_schema(parameters=[_ID], responses={204: None, **problems()}, operation_id="revoke_token")
     def delete(self, request: Request, token_id: str) -> Response:
-        token = selectors.find_token(int(token_id), seen_by=signed_in(request))
+        token = selectors.find_token(int(token_id), visible_to=signed_in(request))
         services.revoke_token(token=token, actor=request.user)
         return Response(status=204)

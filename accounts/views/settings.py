@@ -29,7 +29,7 @@ from common.rights import SCOPES, Right, Scope, may, rights_of, roles_with
 from common.web.browser import STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
 from common.web.decorators import needs
 
-_SHOWN_TOKENS = 100
+_MAX_TOKENS = 100
 _WORDS = {
     Right.INSPECT: "judge images, singly and in batches",
     Right.READ: "view records, models, thresholds, data sets and runs",
@@ -111,10 +111,10 @@ class PasswordForm(PasswordChangeForm):
 
     def clean_old_password(self) -> str:
         """Guesses are counted and reported, whoever sits at a page that was left open."""
-        given = str(self.cleaned_data["old_password"])
+        password = str(self.cleaned_data["old_password"])
         try:
-            if confirm_password(user=self.user, password=given):
-                return given
+            if confirm_password(user=self.user, password=password):
+                return password
         except UserError as error:
             raise forms.ValidationError(error.detail) from error
         raise forms.ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
@@ -133,7 +133,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "browser_form": BrowserForm(initial={THEME: request.COOKIES.get(THEME, ""), STATION: station_of(request)}),
         "password_form": PasswordForm(user),
         "token_form": TokenForm(user),
-        "tokens": list(selectors.tokens_of(user)[:_SHOWN_TOKENS]) if issues else [],
+        "tokens": list(selectors.tokens_of(user)[:_MAX_TOKENS]) if issues else [],
     }
     return render(request, "settings/page.html", context | more, status=status)
 
@@ -144,8 +144,8 @@ def form_of_settings(view: Callable[..., HttpResponseBase]) -> Callable[..., Htt
     posted = require_POST(view)
 
     @wraps(view)
-    def answer(request: HttpRequest, *words: Any, **named: Any) -> HttpResponseBase:
-        return redirect("settings") if request.method in ("GET", "HEAD") else posted(request, *words, **named)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return redirect("settings") if request.method in ("GET", "HEAD") else posted(request, *args, **kwargs)
 
     return answer
 
@@ -193,13 +193,13 @@ def issue(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.user, request.POST)
     if not form.is_valid():
         return _page(request, token_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
-    given = form.cleaned_data
+    fields = form.cleaned_data
     try:
         token, key = issue_token(
             user=request.user,
-            name=given["name"],
-            scopes=given["scopes"],
-            expires_at=given["ends_on"],
+            name=fields["name"],
+            scopes=fields["scopes"],
+            expires_at=fields["ends_on"],
             actor=request.user,
         )
     except UserError as error:
@@ -212,7 +212,7 @@ def issue(request: HttpRequest) -> HttpResponse:
 def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
     assert isinstance(request.user, User), "the right says so"
     try:
-        token = selectors.find_token(token_id, seen_by=request.user)
+        token = selectors.find_token(token_id, visible_to=request.user)
         revoke_token(token=token, actor=request.user)
     except UserError as error:
         return _page(request, token_error=error, status=error.status)
