@@ -14,7 +14,7 @@ import httpx
 
 from mvtec_client import shapes
 from mvtec_client.problems import TookTooLong
-from mvtec_client.transport import File, Retry, Transport, _plain
+from mvtec_client.transport import File, Retry, Transport, _text_values
 
 T = TypeVar("T")
 Image = bytes | str | Path
@@ -62,8 +62,8 @@ class Client(Transport):
 
         Problem `several_categories` for the latest version of no category, where several have versions.
         """
-        wanted = {"model_version": str(model_version), "category": category, "algorithm": algorithm}
-        return self._post("load_model", json=_given(**wanted, threshold=threshold, **how))
+        selection = {"model_version": str(model_version), "category": category, "algorithm": algorithm}
+        return self._post("load_model", json=_without_none(**selection, threshold=threshold, **how))
 
     def inspect(
         self,
@@ -143,7 +143,7 @@ class Client(Transport):
         if archive is None:
             if files:
                 return self._post("batches", fields=fields, files=files, key=key)
-            return self._post("batches", json=_given(**fields), key=key)
+            return self._post("batches", json=_without_none(**fields), key=key)
         with _opened(archive) as (name, stream):
             files.append(("archive", (name, stream, "application/zip")))
             return self._post("batches", fields=fields, files=files, key=key)
@@ -208,7 +208,7 @@ class Client(Transport):
 
         `expected_reviews`: how many there were when you looked; problem `review_outdated` where there are more by now.
         """
-        body = _given(
+        body = _without_none(
             verdict=verdict,
             defect_type=defect_type,
             comment=comment,
@@ -260,8 +260,8 @@ class Client(Transport):
         is_defective: bool | None = None,
         defect_type: str = "",
     ) -> Iterator[shapes.DatasetImage]:
-        wanted = {"split": split, "is_defective": is_defective, "defect_type": defect_type}
-        return self._pages("datasets", dataset_id, "images", **wanted)
+        filters = {"split": split, "is_defective": is_defective, "defect_type": defect_type}
+        return self._pages("datasets", dataset_id, "images", **filters)
 
     def dataset_image(self, image_id: int) -> bytes:
         return self._bytes("dataset-images", image_id, "image")
@@ -297,10 +297,10 @@ class Client(Transport):
         include_contested: bool = False,
     ) -> shapes.DatasetOfReviews:
         """Make a data set of reviewed images."""
-        body = _given(
+        body = _without_none(
             name=name,
             category=category,
-            filters=_plain(filters or {}),
+            filters=_text_values(filters or {}),
             test_share=test_share,
             include_confirmed_good=include_confirmed_good,
             include_contested=include_contested,
@@ -318,7 +318,7 @@ class Client(Transport):
         calibration: Mapping[str, Any] | None = None,
     ) -> shapes.FullTrainingRun:
         """Have a detector trained. `calibration`: the rule of its first threshold, see the API's documentation."""
-        body = _given(
+        body = _without_none(
             dataset=str(dataset), algorithm=algorithm, options=dict(options or {}), seed=seed, calibration=calibration
         )
         return self._post("training-runs", json=body)
@@ -380,7 +380,7 @@ class Client(Transport):
 
     def promote(self, version_id: int, *, reason: str, **how: Unpack[shapes.How]) -> shapes.Deployment:
         """Put a version in production; the version that was is archived."""
-        return self._post("model-versions", version_id, "promote", json=_given(reason=reason, **how))
+        return self._post("model-versions", version_id, "promote", json=_without_none(reason=reason, **how))
 
     def archive(self, version_id: int, *, reason: str) -> shapes.FullModelVersion:
         """Put a candidate aside."""
@@ -426,7 +426,9 @@ class Client(Transport):
     ) -> shapes.Deployment:
         """Load a version and put it in force, as `load_model` does; a threshold comes with its reason."""
         reason = {"threshold_reason": threshold_reason} if threshold_reason else {}
-        return self._post("deployments", json=_given(model_version=version_id, threshold=threshold, **reason, **how))
+        return self._post(
+            "deployments", json=_without_none(model_version=version_id, threshold=threshold, **reason, **how)
+        )
 
     # ------------------------------------------------------------ thresholds
     def thresholds(self, *, model_version: int | None = None, category: str = "") -> Iterator[shapes.Threshold]:
@@ -446,7 +448,7 @@ class Client(Transport):
         evidence: Mapping[str, Any] | None = None,
     ) -> shapes.Threshold:
         """A new revision, in force for the next image. `percentile` and `conformal` compute the value."""
-        body = _given(
+        body = _without_none(
             model_version=model_version,
             value=value,
             method=method,
@@ -471,8 +473,8 @@ class Client(Transport):
         **how: Unpack[shapes.How],
     ) -> shapes.Rescoring:
         """Have records of the past scored with another version; the results are kept apart from the records."""
-        wanted = {"model_version": str(model_version), "category": category, "reason": reason}
-        return self._post("rescorings", json=_given(**wanted, filters=_plain(filters or {}), **how))
+        selection = {"model_version": str(model_version), "category": category, "reason": reason}
+        return self._post("rescorings", json=_without_none(**selection, filters=_text_values(filters or {}), **how))
 
     def rescorings(self) -> Iterator[shapes.Rescoring]:
         return self._pages("rescorings")
@@ -522,7 +524,7 @@ class Client(Transport):
         user: str = "",
     ) -> shapes.IssuedToken:
         """`key` is shown in this answer and never again."""
-        body = _given(name=name, scopes=list(scopes), expires_in_days=expires_in_days, user=user)
+        body = _without_none(name=name, scopes=list(scopes), expires_in_days=expires_in_days, user=user)
         return self._post("tokens", json=body)
 
     def revoke_token(self, token_id: int) -> None:
@@ -569,7 +571,7 @@ class Client(Transport):
         keep_reviewed: bool = True,
     ) -> shapes.RetentionPolicy:
         """How long the files of a category are kept from now on; without any days, for ever."""
-        body = _given(
+        body = _without_none(
             category=category,
             reason=reason,
             good_after_days=good_after_days,
@@ -611,18 +613,18 @@ class Client(Transport):
         deadline = None if timeout is None else time.monotonic() + timeout
         pause = 0.1
         while True:
-            found = look()
+            state = look()
             if progress:
-                progress(found)
-            if settled(found):
-                return found
+                progress(state)
+            if settled(state):
+                return state
             if deadline is not None and time.monotonic() + pause > deadline:
                 raise TookTooLong(f"Not over after {timeout:g} seconds. It goes on; wait again.")
             time.sleep(pause)
             pause = min(2.0, pause * 1.5)
 
 
-def _given(**members: Any) -> dict[str, Any]:
+def _without_none(**members: Any) -> dict[str, Any]:
     """A JSON body without what was not given: the server has the defaults."""
     return {name: value for name, value in members.items() if value is not None}
 

@@ -48,10 +48,10 @@ class Retry:
 
     def pause(self, attempt: int, response: httpx.Response | None) -> float:
         """What the server asked for, if it did; never longer than a minute."""
-        asked = _retry_after(response) if response is not None else None
-        longest = min(self.first_pause * 2**attempt, self.longest_pause)
-        own = random.uniform(longest / 2, longest)
-        return own if asked is None else min(max(asked, own), 60.0)
+        retry_after = _retry_after(response) if response is not None else None
+        limit = min(self.first_pause * 2**attempt, self.longest_pause)
+        pause = random.uniform(limit / 2, limit)
+        return pause if retry_after is None else min(max(retry_after, pause), 60.0)
 
 
 def _retry_after(response: httpx.Response) -> float | None:
@@ -141,9 +141,9 @@ class Transport:
             return self._http.request(
                 method,
                 _address(path),
-                params=_plain(params or {}),
+                params=_text_values(params or {}),
                 json=json,
-                data=None if fields is None else _plain(fields),
+                data=None if fields is None else _text_values(fields),
                 files=list(files) or None,
                 headers={"Accept": accept} | ({"Idempotency-Key": key} if key is not None else {}),
             )
@@ -152,11 +152,13 @@ class Transport:
 
     def _save(self, target: str | Path, *path: object, **params: object) -> Path:
         """An answer of any length as a file, which is there when it is whole and not before."""
-        wanted = Path(target)
-        partial = wanted.with_name(f".{wanted.name}.part")
+        destination = Path(target)
+        partial = destination.with_name(f".{destination.name}.part")
 
         def once() -> httpx.Response:
-            with self._http.stream("GET", _address(path), params=_plain(params), headers={"Accept": "*/*"}) as response:
+            with self._http.stream(
+                "GET", _address(path), params=_text_values(params), headers={"Accept": "*/*"}
+            ) as response:
                 if response.is_error:
                     response.read()
                     return response
@@ -167,10 +169,10 @@ class Transport:
 
         try:
             self._patiently(once, twice=True)
-            partial.replace(wanted)
+            partial.replace(destination)
         finally:
             partial.unlink(missing_ok=True)
-        return wanted
+        return destination
 
     def _patiently(self, once: Callable[[], httpx.Response], *, twice: bool) -> httpx.Response:
         for attempt in range(self._retry.attempts):
@@ -196,9 +198,9 @@ def _address(path: Sequence[object]) -> str:
     return "/api/" + "/".join(quote(str(part), safe="") for part in path)
 
 
-def _plain(given: Mapping[str, object]) -> dict[str, Any]:
+def _text_values(values: Mapping[str, object]) -> dict[str, Any]:
     """As query strings and forms take it; what is None or empty is left out."""
-    return {name: _text(value) for name, value in given.items() if value is not None and value not in ("", [])}
+    return {name: _text(value) for name, value in values.items() if value is not None and value not in ("", [])}
 
 
 def _text(value: object) -> Any:
