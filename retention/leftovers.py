@@ -21,7 +21,7 @@ FOLDERS = 256  # first-level folders of the storage, see records.models.asset_na
 _AGE = timedelta(days=1)  # nothing that is still worked on is older
 # Folders that imports and demos unpack into, and artifacts that were half-written, by their names.
 _UNPACKED = ("import-*", "demo-*")
-_HALF_WRITTEN = ".*.partial-*"
+_PARTIAL_FILES = ".*.partial-*"
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,23 @@ def in_var_dir(now: datetime) -> Iterator[Leftover]:
     """What unpacking and training left, and engines that were built for models nobody loads any more."""
     root = Path(settings.VAR_DIR)
     models = Path(settings.MODEL_PATH)
-    found = itertools.chain(
-        *(root.glob(pattern) for pattern in _UNPACKED), models.rglob(_HALF_WRITTEN), _old_engines(root / "engines")
+    paths = itertools.chain(
+        *(root.glob(pattern) for pattern in _UNPACKED), models.rglob(_PARTIAL_FILES), _old_engines(root / "engines")
     )
-    for path in found:
-        if (leftover := _old(path, now)) is not None:
+    for path in paths:
+        if (leftover := _leftover_at(path, now)) is not None:
             yield leftover
 
 
 def _old_engines(folder: Path) -> Iterator[Path]:
     """They are built again when such a model is loaded after all."""
     served = Deployment.objects.filter(status__in=[Deployment.Status.LOADING, Deployment.Status.ACTIVE])
-    kept = ModelVersion.objects.exclude(stage=ModelVersion.Stage.ARCHIVED) | ModelVersion.objects.filter(
+    versions = ModelVersion.objects.exclude(stage=ModelVersion.Stage.ARCHIVED) | ModelVersion.objects.filter(
         pk__in=served.values("model_version")
     )
-    wanted = set(kept.values_list("artifact_sha256", flat=True))
+    digests = set(versions.values_list("artifact_sha256", flat=True))
     if folder.is_dir():
-        yield from (path for path in folder.iterdir() if path.is_dir() and path.name not in wanted)
+        yield from (path for path in folder.iterdir() if path.is_dir() and path.name not in digests)
 
 
 def in_storage(number: int, now: datetime) -> Iterator[Leftover]:
@@ -89,15 +89,15 @@ def in_storage(number: int, now: datetime) -> Iterator[Leftover]:
     if not folder.is_dir():
         return
     low, high = f"{number:02x}", f"{number:02x}g"
-    wanted = set(
+    digests = set(
         Asset.objects.filter(sha256__gte=low, sha256__lt=high).exclude(file="").values_list("sha256", flat=True)
     )
     for path in folder.glob("*/*"):
-        if path.stem not in wanted and (leftover := _old(path, now)) is not None:
+        if path.stem not in digests and (leftover := _leftover_at(path, now)) is not None:
             yield leftover
 
 
-def _old(path: Path, now: datetime) -> Leftover | None:
+def _leftover_at(path: Path, now: datetime) -> Leftover | None:
     with contextlib.suppress(FileNotFoundError):
         changed = _changed(path)
         if changed < now - _AGE:

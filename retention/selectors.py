@@ -43,10 +43,10 @@ def policy_in_force(category: Category) -> RetentionPolicy | None:
 
 
 def find_policy(policy_id: int) -> RetentionPolicy:
-    found = policies().filter(pk=policy_id).first()
-    if found is None:
+    policy = policies().filter(pk=policy_id).first()
+    if policy is None:
         raise NotFound(f"There is no retention rule {policy_id}.", code="retention_policy_not_found")
-    return found
+    return policy
 
 
 def policy_of(category: str) -> RetentionPolicy:
@@ -66,10 +66,10 @@ def runs() -> QuerySet[RetentionRun]:
 
 
 def find_run(run_id: int) -> RetentionRun:
-    found = runs().filter(pk=run_id).first()
-    if found is None:
+    run = runs().filter(pk=run_id).first()
+    if run is None:
         raise NotFound(f"There is no retention run {run_id}.", code="retention_run_not_found")
-    return found
+    return run
 
 
 def runs_that_took(sha256: str) -> QuerySet[RetentionRun]:
@@ -85,10 +85,10 @@ def was_rehearsed(*, policy: RetentionPolicy | None, orphan_days: int | None) ->
     ).exists()
 
 
-def rehearsed(some: Iterable[RetentionPolicy]) -> set[int]:
+def rehearsed_policy_ids(rules: Iterable[RetentionPolicy]) -> set[int]:
     """Which of these policies `was_rehearsed`, asked at once."""
-    done = RetentionRun.objects.filter(policy__in=list(some), dry_run=True, status=RetentionRun.Status.FINISHED)
-    return {number for number in done.values_list("policy", flat=True).distinct() if number is not None}
+    runs = RetentionRun.objects.filter(policy__in=list(rules), dry_run=True, status=RetentionRun.Status.FINISHED)
+    return {number for number in runs.values_list("policy", flat=True).distinct() if number is not None}
 
 
 # ---------------------------------------------------------------- which files may go
@@ -158,9 +158,9 @@ def _younger(days: int | None, now: datetime) -> Q:
 
 def _any_of(in_force: Iterable[RetentionPolicy], holds: Any) -> Q:
     """Records that hold a file: by the policy of their category, and always where it has none."""
-    known = {policy.category_id: policy for policy in in_force}
-    each = (Q(category=category) & holds(policy) for category, policy in known.items())
-    return functools.reduce(operator.or_, each, ~Q(category__in=list(known)))
+    policies = {policy.category_id: policy for policy in in_force}
+    each = (Q(category=category) & holds(policy) for category, policy in policies.items())
+    return functools.reduce(operator.or_, each, ~Q(category__in=list(policies)))
 
 
 def _used(model: Any, name: str, condition: Q | None = None) -> Exists:
@@ -171,12 +171,12 @@ def _used(model: Any, name: str, condition: Q | None = None) -> Exists:
 @functools.cache
 def _other_uses() -> tuple[tuple[Any, str], ...]:
     relations = Asset._meta.get_fields(include_hidden=True)
-    found = [
+    uses = [
         (relation.related_model, relation.field.name)
         for relation in relations
         if isinstance(relation, ForeignObjectRel)
     ]
-    return tuple(use for use in found if use not in _GOVERNED)
+    return tuple(use for use in uses if use not in _GOVERNED)
 
 
 # ---------------------------------------------------------------- documents

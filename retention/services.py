@@ -132,15 +132,15 @@ def request_daily_runs() -> list[RetentionRun]:
     A rule that was never rehearsed is rehearsed first and carried out the day after: there is a day to look at it.
     """
     in_force = list(selectors.policies_in_force())
-    asked = []
+    runs = []
     for policy in [*in_force, None] if in_force else []:
         orphan_days = None if policy else settings.ORPHAN_DAYS
         dry_run = not selectors.was_rehearsed(policy=policy, orphan_days=orphan_days)
         try:
-            asked.append(request_run(policy=policy, dry_run=dry_run, actor=None))
+            runs.append(request_run(policy=policy, dry_run=dry_run, actor=None))
         except Conflict as conflict:
             log.info("%s: %s", policy or "orphaned files", conflict.detail)
-    return asked
+    return runs
 
 
 def publish_next() -> None:
@@ -206,12 +206,12 @@ def _step(run: RetentionRun, claim: Claim[RetentionRun]) -> bool:
         selectors.live_assets().filter(pk__gt=run.last_asset).order_by("pk").values_list("pk", flat=True)[:_WINDOW]
     )
     if ids:
-        chosen = list(_may_go(run).filter(pk__gt=run.last_asset, pk__lte=ids[-1]).order_by("pk"))
+        assets = list(_may_go(run).filter(pk__gt=run.last_asset, pk__lte=ids[-1]).order_by("pk"))
         if run.dry_run:
-            _count(run, chosen)
+            _count(run, assets)
         else:
-            for begin in range(0, len(chosen), _MAX_DISCARDED_AT_ONCE):
-                _discard(run, claim, [asset.pk for asset in chosen[begin : begin + _MAX_DISCARDED_AT_ONCE]])
+            for begin in range(0, len(assets), _MAX_DISCARDED_AT_ONCE):
+                _discard(run, claim, [asset.pk for asset in assets[begin : begin + _MAX_DISCARDED_AT_ONCE]])
         run.last_asset = ids[-1]
         _save_progress(run, claim, "last_asset", *_COUNTS)
         return True
@@ -271,16 +271,16 @@ def _discard(run: RetentionRun, claim: Claim[RetentionRun], ids: Sequence[int]) 
         )
     free = Asset.objects.select_for_update(skip_locked=True).filter(pk__in=ids)
     locked = list(free.values_list("pk", flat=True))
-    chosen = list(_may_go(run).filter(pk__in=locked).order_by("pk"))
-    if not chosen:
+    assets = list(_may_go(run).filter(pk__in=locked).order_by("pk"))
+    if not assets:
         return
-    taken = [asset.pk for asset in chosen]
-    Asset.objects.filter(pk__in=taken).update(discarded_at=timezone.now())
-    _count(run, chosen)
+    asset_ids = [asset.pk for asset in assets]
+    Asset.objects.filter(pk__in=asset_ids).update(discarded_at=timezone.now())
+    _count(run, assets)
     run.last_asset = ids[-1]
     _save_progress(run, claim, "last_asset", *_COUNTS)
-    _report(run, chosen)
-    transaction.on_commit(partial(_delete_files, taken))
+    _report(run, assets)
+    transaction.on_commit(partial(_delete_files, asset_ids))
 
 
 def _report(run: RetentionRun, assets: Sequence[Any]) -> None:
@@ -294,13 +294,13 @@ def _report(run: RetentionRun, assets: Sequence[Any]) -> None:
     for asset in assets:
         what = _kind_of(run, asset)
         records = Inspection.objects.filter(**{"map" if what == "map" else "asset": asset.pk})
-        named = False
+        has_records = False
         for record in records.order_by().values_list("pk", flat=True).iterator(chunk_size=_MAX_LINES):
             lines.append({"sha256": asset.sha256, "what": what, "inspection": str(record)})
-            named = True
+            has_records = True
             if len(lines) == _MAX_LINES:
                 write()
-        if not named:
+        if not has_records:
             lines.append({"sha256": asset.sha256, "what": what, "inspection": None})
         if len(lines) == _MAX_LINES:
             write()
@@ -312,11 +312,11 @@ def _report(run: RetentionRun, assets: Sequence[Any]) -> None:
 def _delete_files(ids: Sequence[int]) -> None:
     """Delete the files of discarded assets and empty their names. One that came back in the meantime stays."""
     locked = Asset.objects.select_for_update(skip_locked=True).filter(pk__in=ids, discarded_at__isnull=False)
-    gone = []
+    asset_ids = []
     for asset in locked.exclude(file=""):
         asset.file.storage.delete(str(asset.file.name))
-        gone.append(asset.pk)
-    Asset.objects.filter(pk__in=gone).update(file="")
+        asset_ids.append(asset.pk)
+    Asset.objects.filter(pk__in=asset_ids).update(file="")
 
 
 def _delete_pending() -> None:
@@ -328,8 +328,8 @@ def _delete_pending() -> None:
         last = ids[-1]
 
 
-def _take_leftovers(run: RetentionRun, claim: Claim[RetentionRun], found: Iterable[leftovers.Leftover]) -> None:
-    for leftover in found:
+def _take_leftovers(run: RetentionRun, claim: Claim[RetentionRun], items: Iterable[leftovers.Leftover]) -> None:
+    for leftover in items:
         _save_progress(run, claim)  # a folder may hold more than is removed within one lease
         if not run.dry_run and not leftover.remove():
             continue

@@ -58,13 +58,13 @@ class Rule:
 
 
 def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> HttpResponse:
-    wrong: dict[int, PolicyForm] = more.pop("wrong", {})
+    invalid_forms: dict[int, PolicyForm] = more.pop("invalid_forms", {})
     in_force = {policy.category_id: policy for policy in selectors.policies_in_force()}
-    rehearsed = selectors.rehearsed(in_force.values())
+    rehearsed = selectors.rehearsed_policy_ids(in_force.values())
     rules = []
     for category in Category.objects.order_by("name")[:_CATEGORIES]:
         policy = in_force.get(category.pk)
-        form = wrong.get(category.pk) or PolicyForm(initial=_initial(policy), auto_id=f"id_{category.pk}_%s")
+        form = invalid_forms.get(category.pk) or PolicyForm(initial=_initial(policy), auto_id=f"id_{category.pk}_%s")
         rules.append(Rule(category, policy, form, policy is not None and policy.pk in rehearsed))
     runs = list(selectors.runs()[:_RUNS])
     context = {
@@ -73,7 +73,7 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "under_way": any(run.is_open for run in runs),
         "orphan_days": settings.ORPHAN_DAYS,
         "orphans_may_run": selectors.was_rehearsed(policy=None, orphan_days=settings.ORPHAN_DAYS),
-        "open_category": next(iter(wrong), None),
+        "open_category": next(iter(invalid_forms), None),
         **more,
     }
     return render(request, "settings/retention.html", context, status=status)
@@ -111,11 +111,11 @@ def set_policy(request: HttpRequest) -> HttpResponse:
         return _page(request, failed=error, status=error.status)
     form = PolicyForm(request.POST, auto_id=f"id_{category.pk}_%s")
     if not form.is_valid():
-        return _page(request, wrong={category.pk: form}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
+        return _page(request, invalid_forms={category.pk: form}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     try:
         policy = services.set_policy(category=category, actor=request.user, **form.cleaned_data)
     except UserError as error:
-        return _page(request, wrong={category.pk: form}, failed=error, status=error.status)
+        return _page(request, invalid_forms={category.pk: form}, failed=error, status=error.status)
     messages.success(
         request,
         (

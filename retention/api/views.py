@@ -36,11 +36,11 @@ class RetentionPoliciesView(ApiView):
         operation_id="retention_policies",
     )
     def get(self, request: Request) -> Response:
-        wanted = parsed_query(serializers.RetentionPolicyQuery, request)
-        found = selectors.policies_in_force() if wanted["in_force"] else selectors.policies()
-        if wanted["category"]:
-            found = found.filter(category__name=wanted["category"])
-        return page_response(found, request, selectors.policy_document)
+        query = parsed_query(serializers.RetentionPolicyQuery, request)
+        policies = selectors.policies_in_force() if query["in_force"] else selectors.policies()
+        if query["category"]:
+            policies = policies.filter(category__name=query["category"])
+        return page_response(policies, request, selectors.policy_document)
 
     @extend_schema(
         request=serializers.RetentionPolicyInput,
@@ -60,9 +60,9 @@ class RetentionPoliciesView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(serializers.RetentionPolicyInput, request.data)
-        category = find_category(given.pop("category"))
-        policy = services.set_policy(category=category, actor=request.user, **given)
+        fields = parsed(serializers.RetentionPolicyInput, request.data)
+        category = find_category(fields.pop("category"))
+        policy = services.set_policy(category=category, actor=request.user, **fields)
         return Response(
             selectors.policy_document(selectors.find_policy(policy.pk)),
             status=201,
@@ -98,13 +98,13 @@ class RetentionRunsView(ApiView):
         operation_id="retention_runs",
     )
     def get(self, request: Request) -> Response:
-        wanted = parsed_query(serializers.RetentionRunQuery, request)
-        found = selectors.runs_that_took(wanted["sha256"]) if wanted["sha256"] else selectors.runs()
-        if wanted["category"]:
-            found = found.filter(policy__category__name=wanted["category"])
-        if wanted["dry_run"] is not None:
-            found = found.filter(dry_run=wanted["dry_run"])
-        return page_response(found, request, selectors.run_document)
+        query = parsed_query(serializers.RetentionRunQuery, request)
+        runs = selectors.runs_that_took(query["sha256"]) if query["sha256"] else selectors.runs()
+        if query["category"]:
+            runs = runs.filter(policy__category__name=query["category"])
+        if query["dry_run"] is not None:
+            runs = runs.filter(dry_run=query["dry_run"])
+        return page_response(runs, request, selectors.run_document)
 
     @extend_schema(
         request=serializers.RetentionRunInput,
@@ -116,9 +116,9 @@ class RetentionRunsView(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        given = parsed(serializers.RetentionRunInput, request.data)
-        policy = selectors.policy_of(given["category"]) if given["category"] else None
-        run = services.request_run(policy=policy, dry_run=given["dry_run"], actor=request.user)
+        fields = parsed(serializers.RetentionRunInput, request.data)
+        policy = selectors.policy_of(fields["category"]) if fields["category"] else None
+        run = services.request_run(policy=policy, dry_run=fields["dry_run"], actor=request.user)
         return Response(
             selectors.run_document(selectors.find_run(run.pk)),
             status=202,

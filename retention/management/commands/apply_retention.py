@@ -34,12 +34,12 @@ class Command(ProductCommand):
             rules: list[Any] = [selectors.policy_of(options["category"])]
         else:
             rules = [*selectors.policies_in_force(), None]
-        done = [self._carry_out(rule, options["dry_run"]) for rule in rules]
+        runs = [self._carry_out(rule, options["dry_run"]) for rule in rules]
         if options["json"]:
-            self.answer([selectors.run_document(run) for run in done])
+            self.answer([selectors.run_document(run) for run in runs])
         else:
-            self._show(done)
-        failed = [run for run in done if run.status == RetentionRun.Status.FAILED]
+            self._show(runs)
+        failed = [run for run in runs if run.status == RetentionRun.Status.FAILED]
         if failed:
             raise UserError(failed[0].error, code=failed[0].error_code)
 
@@ -47,12 +47,14 @@ class Command(ProductCommand):
         run = request_run(policy=rule, dry_run=dry_run, actor=None, here=True)
         last = Asset.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
         with tqdm(total=last, desc=run.subject, unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-            taken = work_on_run(run_id=run.pk, seconds=None, progress=lambda now: bar.update(now.last_asset - bar.n))
-        if not taken:
+            is_claimed = work_on_run(
+                run_id=run.pk, seconds=None, progress=lambda now: bar.update(now.last_asset - bar.n)
+            )
+        if not is_claimed:
             raise Conflict(f"Another run is in progress. Run {run.pk} starts after it.")
         return selectors.find_run(run.pk)
 
-    def _show(self, done: list[RetentionRun]) -> None:
+    def _show(self, runs: list[RetentionRun]) -> None:
         rows = [
             (
                 run.subject,
@@ -60,14 +62,14 @@ class Command(ProductCommand):
                 filesizeformat(run.size_bytes).replace("\xa0", " "),
                 f"{run.oldest:%Y-%m-%d}" if run.oldest else "",
             )
-            for run in done
+            for run in runs
         ]
         widths = [max(len(str(row[i])) for row in (_COLUMNS, *rows)) for i in range(len(_COLUMNS))]
         for row in (_COLUMNS, *rows):
             self.stdout.write(
                 "  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
             )
-        for run in done:
+        for run in runs:
             for example in run.examples[:3]:
                 self.stdout.write(f"  e.g. {example['what']} {example['name']}")
-        self.stdout.write("Nothing was deleted." if done[0].dry_run else "Deleted. The records are kept.")
+        self.stdout.write("Nothing was deleted." if runs[0].dry_run else "Deleted. The records are kept.")
