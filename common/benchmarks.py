@@ -31,9 +31,9 @@ class Benchmark:
 
 def registered() -> dict[str, list[Benchmark]]:
     """All that there are, by name. Their modules load nothing heavy by themselves."""
-    found: dict[str, list[Benchmark]] = {}
+    benchmarks: dict[str, list[Benchmark]] = {}
     for app in apps.get_app_configs():
         if module_has_submodule(app.module, "benchmarks.registered"):
             for benchmark in import_module(f"{app.name}.benchmarks.registered").BENCHMARKS:
-                found.setdefault(benchmark.name, []).append(benchmark)
-    return found
+                benchmarks.setdefault(benchmark.name, []).append(benchmark)
+    return benchmarks

@@ -45,11 +45,11 @@ def address_of(request: HttpRequest) -> str:
 
 def forwarded_address(peer: str, forwarded: str) -> str:
     """The same of the bare header `X-Forwarded-For`, for what is no request yet."""
-    seen = [word.strip() for word in forwarded.split(",")]
-    if not settings.PROXIES or len(seen) < settings.PROXIES:
+    addresses = [word.strip() for word in forwarded.split(",")]
+    if not settings.PROXIES or len(addresses) < settings.PROXIES:
         return peer
     try:
-        return str(ipaddress.ip_address(seen[-settings.PROXIES]))
+        return str(ipaddress.ip_address(addresses[-settings.PROXIES]))
     except ValueError:
         return peer
 
@@ -70,8 +70,8 @@ class RequestContextMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        wanted = request.headers.get("X-Request-ID", "")
-        request_id = wanted if re.fullmatch(r"[\w.:-]{1,64}", wanted) else uuid.uuid4().hex
+        header = request.headers.get("X-Request-ID", "")
+        request_id = header if re.fullmatch(r"[\w.:-]{1,64}", header) else uuid.uuid4().hex
         source = next((s for s in ("api", "admin") if request.path.startswith(f"/{s}/")), "web")
         if source == "api" and _is_clicked(request):
             source = "web"

@@ -16,14 +16,14 @@ def without_server_paths(text: str) -> str:
     """The text with the last component alone of every path below a folder of this installation."""
     if "/" not in text or not settings.configured:
         return text
-    return _pattern(_roots()).sub(lambda found: Path(found[0]).name, text)
+    return _pattern(_roots()).sub(lambda match: Path(match[0]).name, text)
 
 
 def _roots() -> tuple[str, ...]:
-    named = [str(getattr(settings, name, "") or "") for name in _NAMES]
-    named += [str(Path(settings.AUDIT_SIGNING_KEY).parent), sys.prefix]
-    given = {root.rstrip("/") for root in named} | {str(Path(root).resolve()) for root in named if root}
-    return tuple(sorted((root for root in given if root.count("/") > 1), key=len, reverse=True))
+    paths = [str(getattr(settings, name, "") or "") for name in _NAMES]
+    paths += [str(Path(settings.AUDIT_SIGNING_KEY).parent), sys.prefix]
+    roots = {root.rstrip("/") for root in paths} | {str(Path(root).resolve()) for root in paths if root}
+    return tuple(sorted((root for root in roots if root.count("/") > 1), key=len, reverse=True))
 
 
 @functools.lru_cache(maxsize=8)

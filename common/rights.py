@@ -77,11 +77,11 @@ def rights_of(someone: Someone) -> frozenset[Right]:
         return frozenset(Right)
     if not getattr(someone, "is_active", False) or someone.pk is None:
         return frozenset()
-    known: frozenset[Right] | None = getattr(someone, "_rights", None)
-    if known is None:
-        known = frozenset(Right) if someone.is_superuser else _of_groups(someone)  # type: ignore[union-attr]
-        someone._rights = known  # type: ignore[union-attr]
-    return known
+    rights: frozenset[Right] | None = getattr(someone, "_rights", None)
+    if rights is None:
+        rights = frozenset(Right) if someone.is_superuser else _of_groups(someone)  # type: ignore[union-attr]
+        someone._rights = rights  # type: ignore[union-attr]
+    return rights
 
 
 def _of_groups(user: Any) -> frozenset[Right]:
@@ -92,9 +92,9 @@ def _of_groups(user: Any) -> frozenset[Right]:
 def narrow(user: AbstractBaseUser, scopes: list[str]) -> None:
     """Let this object of a user do no more than the scopes allow, wherever it is passed on to."""
     allowed = frozenset().union(*(SCOPES.get(scope, frozenset()) for scope in scopes))
-    whole = rights_of(user)
-    user._rights = whole & allowed  # type: ignore[attr-defined]
-    user._withheld = whole - allowed  # type: ignore[attr-defined]
+    rights = rights_of(user)
+    user._rights = rights & allowed  # type: ignore[attr-defined]
+    user._withheld = rights - allowed  # type: ignore[attr-defined]
 
 
 def may(someone: Someone, *rights: Right) -> bool:

@@ -17,9 +17,9 @@ VERSION: str = tomllib.loads((_ROOT / "pyproject.toml").read_text("utf-8"))["pro
 @functools.lru_cache(maxsize=1)
 def code_version() -> str:
     """`0.1.0+abc1234` in a checkout (with `.dirty` when files differ from the commit), `0.1.0` in an image."""
-    named = os.environ.get("CODE_VERSION")
-    if named:
-        return f"{VERSION}+{named}"
+    build = os.environ.get("CODE_VERSION")
+    if build:
+        return f"{VERSION}+{build}"
     if not (_ROOT / ".git").exists():
         return VERSION
     try:
@@ -58,19 +58,19 @@ _LIBRARIES = (
 @functools.lru_cache(maxsize=1)
 def libraries() -> list[tuple[str, str, str]]:
     """Name, version and licence of each, as the packages themselves say."""
-    found = []
+    rows = []
     for name in _LIBRARIES:
         try:
-            said = metadata.metadata(name)
+            package = metadata.metadata(name)
         except metadata.PackageNotFoundError:  # not every installation has each of them
             continue
-        found.append((name, said["Version"], _licence(said)))
-    return found
+        rows.append((name, package["Version"], _licence(package)))
+    return rows
 
 
-def _licence(said: metadata.PackageMetadata) -> str:
+def _licence(package: metadata.PackageMetadata) -> str:
     """The short name of a licence; some packages put its whole text where the name belongs."""
-    classified = [word.rpartition(" :: ")[2] for word in said.get_all("Classifier") or [] if "License ::" in word]
-    named = said.get_all("License-Expression") or said.get_all("License") or []
-    short = [word for word in named if word and "\n" not in word]
+    classified = [word.rpartition(" :: ")[2] for word in package.get_all("Classifier") or [] if "License ::" in word]
+    licences = package.get_all("License-Expression") or package.get_all("License") or []
+    short = [word for word in licences if word and "\n" not in word]
     return (short or classified or ["see the package"])[0]

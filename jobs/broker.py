@@ -149,15 +149,15 @@ def retire(name: str) -> None:
 
 def live_workers() -> dict[str, list[str]]:
     """Names of the workers that gave a sign of life in the last seconds, with their queues."""
-    found: dict[str, list[str]] = {}
+    workers: dict[str, list[str]] = {}
     try:
         for key in client().scan_iter("worker:*", count=1000):
             value = client().get(key)
             if isinstance(value, bytes):
-                found[key.decode().split(":", 1)[1]] = value.decode().split(",")
+                workers[key.decode().split(":", 1)[1]] = value.decode().split(",")
     except redis.RedisError:
         return {}
-    return dict(sorted(found.items()))
+    return dict(sorted(workers.items()))
 
 
 def inference_workers() -> list[str]:

@@ -100,12 +100,12 @@ class JobKind(Generic[Job]):
         now, token = timezone.now(), uuid.uuid4()
         free = Q(claim__isnull=True) | Q(lease_expires_at__lt=now)
         values = {"started_at": Coalesce("started_at", now)} | changes
-        taken = (
+        updated = (
             self.open()
             .filter(free, *conditions, pk=pk)
             .update(status=LeasedJob.RUNNING, claim=token, lease_expires_at=self.lease(), **values)
         )
-        return Claim(self, pk, token) if taken else None
+        return Claim(self, pk, token) if updated else None
 
     def end(self, pk: object, *, status: str, **changes: Any) -> bool:
         """Close an open job, whoever works on it. False where it is over already: nothing was changed."""

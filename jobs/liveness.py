@@ -132,7 +132,7 @@ class Process:
         self._board: Board | None = None
         self._slot = 0
         self._strikes = 0
-        self._told = False
+        self._is_reported = False
 
     def join(self, slot: int) -> None:
         """Called when the process begins. Without a board (no worker started us) nothing happens."""
@@ -149,9 +149,9 @@ class Process:
         now = time.monotonic()
         until = alive_until(_step, now)
         self._board.write(self._slot, os.getpid(), until)
-        if until <= now and not self._told:
+        if until <= now and not self._is_reported:
             log.error("One step takes longer than %g seconds: this process hangs.", settings.HUNG_SECONDS)
-            self._told = True
+            self._is_reported = True
 
     def _keep(self) -> None:
         while True:

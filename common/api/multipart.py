@@ -36,7 +36,7 @@ from common.errors import UserError
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _MAX_HEADER = 8192  # bytes of one part: a long file name, percent-encoded
 _ENCODED_WORD = re.compile(r"=\?[^\s?]+\?[bBqQ]\?[^?]*\?=")
-_PLAIN = ("", "binary", "8bit", "7bit")
+_IDENTITY_ENCODINGS = ("", "binary", "8bit", "7bit")
 
 
 class UnreadableRequest(UserError, MultiPartParserError):
@@ -154,9 +154,9 @@ class StrictMultiPartParser(MultiPartParser):
         """Raises `UnreadableRequest` unless the body begins with the boundary and ends with the closing one."""
         pieces = iter(InterBoundaryIter(stream, b"--" + self._boundary))
         exhaust(next(pieces, ()))  # what stands before the first boundary means nothing
-        found = False
+        has_boundary = False
         for piece in pieces:
-            found = True
+            has_boundary = True
             begin = piece.read(_MAX_HEADER).lstrip(b" \t")
             if begin.startswith(b"--"):
                 exhaust(stream)  # so does what stands behind the last one
@@ -167,7 +167,7 @@ class StrictMultiPartParser(MultiPartParser):
             exhaust(piece)
         raise UnreadableRequest(
             "The body of this request has no closing boundary: it is not whole. Nothing was kept. Send it again."
-            if found
+            if has_boundary
             else "The boundary that Content-Type names does not occur in the body. Nothing was kept. Let the HTTP "
             "library set the Content-Type of a multipart request."
         )
@@ -213,8 +213,8 @@ class StrictMultiPartParser(MultiPartParser):
             except StopFutureHandlers:
                 break
         received = [0] * len(handlers)
-        for whole in chunks:
-            chunk: bytes | None = whole
+        for data in chunks:
+            chunk: bytes | None = data
             for index, handler in enumerate(handlers):
                 if chunk is None:
                     break  # the handler before has it
@@ -253,9 +253,9 @@ def _value_and_parameters(text: str) -> tuple[str, dict[str, str]]:
     """A header whose bytes were read as latin-1. Of two spellings of a parameter the extended one (`name*=`) counts."""
     message = Message()
     message["Content-Disposition"] = text
-    (value, _), *given = message.get_params([("", "")], header="content-disposition")
+    (value, _), *pairs = message.get_params([("", "")], header="content-disposition")
     parameters = {}
-    for name, parameter in given:
+    for name, parameter in pairs:
         parameters[name.lower()] = _extended(*parameter) if isinstance(parameter, tuple) else _name(parameter)
     return value, parameters
 
@@ -304,7 +304,7 @@ def _is_file(part: _Part) -> bool:
 
 def _transfer_encoding(part: _Part) -> str:
     encoding = part.of("content-transfer-encoding").strip().lower()
-    if encoding not in (*_PLAIN, "base64"):
+    if encoding not in (*_IDENTITY_ENCODINGS, "base64"):
         raise UnreadableRequest(
             f"A part of this request has the Content-Transfer-Encoding {encoding[:50]}, which is not read. Nothing was "
             "kept. Send the bytes as they are."
@@ -313,13 +313,13 @@ def _transfer_encoding(part: _Part) -> str:
 
 
 def _from_base64_in_chunks(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    rest = b""
+    pending = b""
     for chunk in chunks:
-        rest += b"".join(chunk.split())
-        whole = len(rest) // 4 * 4
-        yield _from_base64(rest[:whole])
-        rest = rest[whole:]
-    yield _from_base64(rest)
+        pending += b"".join(chunk.split())
+        length = len(pending) // 4 * 4
+        yield _from_base64(pending[:length])
+        pending = pending[length:]
+    yield _from_base64(pending)
 
 
 def _from_base64(raw: bytes) -> bytes:

@@ -74,8 +74,8 @@ def read_page(queryset: QuerySet, request: Request | HttpRequest, *, ordering: t
     direction = tuple(_opposite(name) for name in ordering) if backwards else ordering
     if values is not None:
         queryset = queryset.filter(beyond(direction, values))
-    found = list(queryset.order_by(*direction)[: limit + 1])
-    more, rows = len(found) > limit, found[:limit]
+    rows = list(queryset.order_by(*direction)[: limit + 1])
+    more, rows = len(rows) > limit, rows[:limit]
     if backwards:
         rows.reverse()
     # On the side that was come from there is a page, at least that of the row that was come from.
@@ -120,12 +120,12 @@ def value_of(row: Any, name: str) -> Any:
 
 def beyond(ordering: tuple[str, ...], values: list[Any]) -> Q:
     """What comes after a row. The first of the ordering bounds all of it, so that an index on it leads there."""
-    (name, *others), (value, *rest) = ordering, values
+    (name, *other_fields), (value, *other_values) = ordering, values
     field, side = name.removeprefix("-"), "lt" if name.startswith("-") else "gt"
     strictly = Q(**{f"{field}__{side}": value})
-    if not others:
+    if not other_fields:
         return strictly
-    return Q(**{f"{field}__{side}e": value}) & (strictly | beyond(tuple(others), rest))
+    return Q(**{f"{field}__{side}e": value}) & (strictly | beyond(tuple(other_fields), other_values))
 
 
 def _encode_cursor(backwards: bool, values: list[Any]) -> str:
@@ -137,8 +137,8 @@ def _encode_cursor(backwards: bool, values: list[Any]) -> str:
 
 def _decode_cursor(cursor: str, queryset: QuerySet, ordering: tuple[str, ...]) -> tuple[bool, list[Any]]:
     try:
-        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        backwards, *texts = found
+        position = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        backwards, *texts = position
         if backwards not in (0, 1) or len(texts) != len(ordering) or not all(isinstance(text, str) for text in texts):
             raise ValueError("another ordering")
         return bool(backwards), [_parse_value(queryset, name, text) for name, text in zip(ordering, texts, strict=True)]

@@ -25,7 +25,7 @@ from common.errors import UserError
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
-_WHOLE = "non_field_errors"
+_NON_FIELD_ERRORS = "non_field_errors"
 
 
 def document(status: int, code: str, detail: str, **extra: Any) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def describe(error: Exception, *, changed_nothing: bool = False) -> tuple[int, s
 
 def _host_sentence(error: DisallowedHost) -> str:
     """The name that was used stands in Django's own sentence, which is for programmers."""
-    found = re.search(r"header: '(.*?)(?::\d+)?'\.", str(error))
-    name = found[1][:100] if found else ""
+    match = re.search(r"header: '(.*?)(?::\d+)?'\.", str(error))
+    name = match[1][:100] if match else ""
     if not re.fullmatch(r"[\w.-]+|\[[0-9a-fA-F:.]+\]", name):
         return "The Host header of this request is not a host name. Use the host name of the pages."
     return (
@@ -97,7 +97,7 @@ def _first_sentence(detail: Any) -> str:
     """'field: message' of the first thing that is wrong, for people; `errors` carries all of them."""
     if isinstance(detail, Mapping):
         field, inner = next(iter(detail.items()))
-        return _first_sentence(inner) if field == _WHOLE else f"{field}: {_first_sentence(inner)}"
+        return _first_sentence(inner) if field == _NON_FIELD_ERRORS else f"{field}: {_first_sentence(inner)}"
     if isinstance(detail, list):
         return _first_sentence(detail[0])
     return str(detail)
@@ -106,10 +106,10 @@ def _first_sentence(detail: Any) -> str:
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """DRF's hook. An unknown error is left to Django, which logs it and calls `server_error`."""
     reads = context["request"].method in SAFE_METHODS if context.get("request") is not None else False
-    known = describe(error, changed_nothing=reads or not getattr(context.get("view"), "begun", True))
-    if known is None:
+    problem = describe(error, changed_nothing=reads or not getattr(context.get("view"), "begun", True))
+    if problem is None:
         return None
-    status, code, detail, extra = known
+    status, code, detail, extra = problem
     if isinstance(error, exceptions.APIException):
         detail = _sentence(error, context) or detail
     headers = {}
@@ -134,9 +134,9 @@ def _sentence(error: exceptions.APIException, context: Mapping[str, Any]) -> str
         return f"{getattr(request, 'method', '')} is not possible at this address. Possible: {', '.join(methods)}."
     if isinstance(error, exceptions.UnsupportedMediaType):
         types = " or ".join(str(parser.media_type) for parser in getattr(view, "parser_classes", ()))
-        sent = getattr(request, "content_type", "")
-        sent = f"as {sent.partition(';')[0][:100]}" if sent else "without a Content-Type"
-        return f"The body came {sent}, which is not read here. Nothing was done. Send {types}."
+        content_type = getattr(request, "content_type", "")
+        form = f"as {content_type.partition(';')[0][:100]}" if content_type else "without a Content-Type"
+        return f"The body came {form}, which is not read here. Nothing was done. Send {types}."
     if isinstance(error, exceptions.NotAcceptable):
         return "The answer is not available in the form of the Accept header. Ask for application/json or */*."
     if isinstance(error, exceptions.PermissionDenied) and str(error.detail).startswith("CSRF"):

@@ -18,14 +18,14 @@ _CSRF = "csrfmiddlewaretoken"
 
 
 # ---------------------------------------------------------------- names
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
+def nearest_name(name: str, names: Iterable[str]) -> str | None:
     """The known name that was probably meant: one that shares all of its words with it, else one spelt much like it."""
-    plain = _snake_case(name)
-    names = list(known)
-    words = set(plain.split("_"))
-    sharing = [one for one in names if set(one.split("_")) <= words or words <= set(one.split("_"))]
-    close = difflib.get_close_matches(plain, sharing, n=1, cutoff=0.0)
-    close = close or difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
+    spelling = _snake_case(name)
+    candidates = list(names)
+    words = set(spelling.split("_"))
+    sharing = [one for one in candidates if set(one.split("_")) <= words or words <= set(one.split("_"))]
+    close = difflib.get_close_matches(spelling, sharing, n=1, cutoff=0.0)
+    close = close or difflib.get_close_matches(spelling, candidates, n=1, cutoff=0.6)
     return close[0] if close else None
 
 
@@ -34,21 +34,21 @@ def _snake_case(name: str) -> str:
     return re.sub(r"\W+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name[:100])).strip("_").lower()
 
 
-def unknown_name(name: str, known: Collection[str], *, none: str) -> str:
+def unknown_name(name: str, names: Collection[str], *, none: str) -> str:
     """What is said of a name that nothing reads: the nearest known one, and which there are; `none`: where there are
     none."""
-    nearest = nearest_name(name, known)
-    meant = f"Did you mean {nearest}? " if nearest else ""
-    return meant + (f"There are: {', '.join(known)}." if known else none)
+    nearest = nearest_name(name, names)
+    suggestion = f"Did you mean {nearest}? " if nearest else ""
+    return suggestion + (f"There are: {', '.join(names)}." if names else none)
 
 
-def _refuse_unknown(name: str, known: Collection[str], path: str) -> NoReturn:
-    shown = f"{path}{name[:100]}"
-    sentence = f"{shown} is not a field of this request. Nothing was done. " + unknown_name(
-        name, known, none="It takes no fields."
+def _refuse_unknown(name: str, names: Collection[str], path: str) -> NoReturn:
+    field = f"{path}{name[:100]}"
+    sentence = f"{field} is not a field of this request. Nothing was done. " + unknown_name(
+        name, names, none="It takes no fields."
     )
     raise UserError(
-        sentence, code="unknown_field", field=shown, nearest=nearest_name(name, known), errors={shown: [sentence]}
+        sentence, code="unknown_field", field=field, nearest=nearest_name(name, names), errors={field: [sentence]}
     )
 
 
@@ -63,16 +63,16 @@ def check_fields(serializer: serializers.Serializer, data: Mapping[str, Any], *,
     fields = serializer.fields
     is_form = hasattr(data, "getlist")
     for name in data:
-        known = str(name)
-        if is_form and known == _CSRF:
+        key = str(name)
+        if is_form and key == _CSRF:
             continue
-        listed = re.fullmatch(r"(\w+)\[[0-9]+\]", known) if is_form else None
+        listed = re.fullmatch(r"(\w+)\[[0-9]+\]", key) if is_form else None
         if listed and isinstance(fields.get(listed[1]), serializers.ListField):
             continue
-        if known not in fields:
-            _refuse_unknown(known, list(fields), path)
-        if is_form and not isinstance(fields[known], serializers.ListField) and len(data.getlist(known)) > 1:  # type: ignore[attr-defined]
-            _refuse_repeated(known, path)
+        if key not in fields:
+            _refuse_unknown(key, list(fields), path)
+        if is_form and not isinstance(fields[key], serializers.ListField) and len(data.getlist(key)) > 1:  # type: ignore[attr-defined]
+            _refuse_repeated(key, path)
     for name, field in fields.items():
         for place, value in _nested(field, data.get(name), f"{path}{name}"):
             inner = getattr(field, "child", field)

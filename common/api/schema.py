@@ -46,13 +46,15 @@ def query_parameters(view: APIView, method: str) -> dict[str, bool]:
         return {}
     schema = declared()
     schema.view, schema.method = view, method
-    found: dict[str, bool] = {}
+    parameters: dict[str, bool] = {}
     for parameter in schema.get_override_parameters():
         if isinstance(parameter, OpenApiParameter):
             if parameter.location == OpenApiParameter.QUERY:
                 shape = parameter.type
-                found[parameter.name] = parameter.many or (isinstance(shape, dict) and shape.get("type") == "array")
+                parameters[parameter.name] = parameter.many or (
+                    isinstance(shape, dict) and shape.get("type") == "array"
+                )
         else:
             fields = parameter().fields
-            found |= {name: isinstance(field, serializers.ListField) for name, field in fields.items()}
-    return found
+            parameters |= {name: isinstance(field, serializers.ListField) for name, field in fields.items()}
+    return parameters

@@ -20,16 +20,16 @@ def check_query(view: APIView, request: Request) -> None:
     reads = "GET" if request.method == "HEAD" else str(request.method)
     if reads == "OPTIONS" or not request.query_params:
         return
-    known = query_parameters(view, reads)
+    parameters = query_parameters(view, reads)
     for name in request.query_params:
-        if name not in known:
+        if name not in parameters:
             if reads == "GET":
                 raise UserError(
                     f"{name[:100]} is not a parameter of this address. Nothing was read. "
-                    + unknown_name(name, list(known), none="It takes none."),
+                    + unknown_name(name, list(parameters), none="It takes none."),
                     code="invalid_filter",
                     parameter=name[:100],
-                    nearest=nearest_name(name, known),
+                    nearest=nearest_name(name, parameters),
                 )
             raise UserError(
                 f"{name[:100]} was sent in the address, but {reads} does not read it there. Nothing was done. "
@@ -37,7 +37,7 @@ def check_query(view: APIView, request: Request) -> None:
                 code="unknown_field",
                 field=name[:100],
             )
-        if not known[name] and len(request.query_params.getlist(name)) > 1:
+        if not parameters[name] and len(request.query_params.getlist(name)) > 1:
             raise UserError(
                 f"{name} is given more than once. Nothing was read. Send it once.",
                 code="invalid_filter",

@@ -65,8 +65,8 @@ def immutable(
 ) -> HttpResponseBase:
     """The answer of an address whose content never changes: kept for good by whoever asks, 304 when it has it."""
     etag = f'"{hashlib.sha256(identity.encode()).hexdigest()[:32]}"'
-    known = parse_etags(request.headers.get("If-None-Match", ""))
-    response = HttpResponse(status=304) if etag in known or "*" in known else make()
+    etags = parse_etags(request.headers.get("If-None-Match", ""))
+    response = HttpResponse(status=304) if etag in etags or "*" in etags else make()
     response["ETag"] = etag
     response["X-Content-Type-Options"] = "nosniff"
     patch_cache_control(response, private=True, max_age=max_age, immutable=True)

@@ -35,7 +35,7 @@ def keep_in_browser(request: HttpRequest, response: HttpResponse, **values: str)
     """Set a cookie of each name for a year; an empty value takes it away. They say nothing about anybody."""
     for name, value in values.items():
         if value:
-            kept = quote(value)
-            response.set_cookie(name, kept, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
+            quoted = quote(value)
+            response.set_cookie(name, quoted, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
         else:
             response.delete_cookie(name, samesite="Lax")

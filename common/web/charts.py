@@ -66,12 +66,12 @@ def marks_of(places: Sequence[tuple[float, str, str]], low: float, high: float) 
     for value, label, kind in places:
         mark = Mark(share(value, low, high), label, kind)
         left, right = mark.extent
-        taken = {
+        used_rows = {
             other.row
             for other in marks
             if other.label and other.extent[0] < right + _LETTER and left < other.extent[1] + _LETTER
         }
-        marks.append(replace(mark, row=next(row for row in range(len(taken) + 1) if row not in taken)))
+        marks.append(replace(mark, row=next(row for row in range(len(used_rows) + 1) if row not in used_rows)))
     return marks
 
 
@@ -114,10 +114,10 @@ class Chart:
         return self.axis + 6
 
 
-def round_values(low: float, high: float, most: int = 7) -> list[float]:
-    """At most `most` multiples of 1, 2 or 5 times a power of ten in low..high (low < high)."""
-    power = 10.0 ** math.floor(math.log10((high - low) / most))
-    step = next(power * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (power * factor) <= most - 1)
+def round_values(low: float, high: float, max_count: int = 7) -> list[float]:
+    """At most `max_count` multiples of 1, 2 or 5 times a power of ten in low..high (low < high)."""
+    power = 10.0 ** math.floor(math.log10((high - low) / max_count))
+    step = next(power * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (power * factor) <= max_count - 1)
     return [round(index * step, 12) for index in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
