@@ -125,10 +125,10 @@ def _leave(**_: Any) -> None:
 @signals.beat_init.connect
 def _announce_scheduler(**_: Any) -> None:
     """What it sends is its sign of life: every few seconds the sweep."""
-    signals.after_task_publish.connect(_scheduler_sent)
+    signals.after_task_publish.connect(_beat_scheduler)
 
 
-def _scheduler_sent(**_: Any) -> None:
+def _beat_scheduler(**_: Any) -> None:
     broker.beat_scheduler()
 
 

@@ -12,8 +12,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 
 @register(Tags.files)
-def var_dir_can_be_written(**_: Any) -> list[CheckMessage]:
-    found: list[CheckMessage] = []
+def check_var_dir_is_writable(**_: Any) -> list[CheckMessage]:
+    messages: list[CheckMessage] = []
     for name in ("VAR_DIR", "MODEL_PATH"):
         folder = Path(getattr(settings, name))
         try:
@@ -21,22 +21,22 @@ def var_dir_can_be_written(**_: Any) -> list[CheckMessage]:
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".check-"):
                 pass
         except OSError as error:
-            found.append(
+            messages.append(
                 Error(
                     f"{name} must be a folder that can be written; {folder} cannot ({error.strerror or error}).",
                     hint=f"Nothing was changed. Set {name} to another folder or correct its permissions.",
                     id="mvtec.E001",
                 )
             )
-    return found
+    return messages
 
 
 @register(Tags.security, deploy=True)
-def production_names_its_own(**_: Any) -> list[CheckMessage]:
+def check_production_settings(**_: Any) -> list[CheckMessage]:
     """What a production installation must decide for itself."""
-    found: list[CheckMessage] = []
+    messages: list[CheckMessage] = []
     if not os.environ.get("SECRET_KEY"):
-        found.append(
+        messages.append(
             Warning(
                 "SECRET_KEY is not set; the key in VAR_DIR is used.",
                 hint="With several web servers all must share one SECRET_KEY.",
@@ -44,11 +44,11 @@ def production_names_its_own(**_: Any) -> list[CheckMessage]:
             )
         )
     if not settings.DATABASE_URL:
-        found.append(
+        messages.append(
             Warning(
                 "DATABASE_URL is not set; SQLite serves one machine only.",
                 hint="Point DATABASE_URL at PostgreSQL.",
                 id="mvtec.W002",
             )
         )
-    return found
+    return messages

@@ -102,15 +102,15 @@ def render(schema: Schema) -> str:
             for name, member in shape["properties"].items()
         }
         parts.append(_typed_dict(_name(component), "TypedDict", _description(shape), members))
-    known = {literal: name for name, literal in aliases.items()}
+    alias_names = {literal: name for name, literal in aliases.items()}
     for name, keywords in KEYWORDS.items():
         if keywords.of in operations:
-            given = _parameters(operations[keywords.of])
+            properties = _parameters(operations[keywords.of])
         else:
-            given = components[keywords.of]["properties"]
+            properties = components[keywords.of]["properties"]
         members = {
-            member: (_argument(member, shape, known), _description(shape))
-            for member, shape in given.items()
+            member: (_argument(member, shape, alias_names), _description(shape))
+            for member, shape in properties.items()
             if member not in keywords.without
         }
         parts.append(_typed_dict(name, "TypedDict, total=False", keywords.description, members))
@@ -147,8 +147,8 @@ def _contents(operation: Schema) -> list[str]:
 
 def _type(shape: Schema) -> str:
     """An annotation for what a member of an answer is."""
-    plain = _not_null(shape)
-    return f"{plain} | None" if shape.get("nullable") and plain != "Any" else plain
+    annotation = _not_null(shape)
+    return f"{annotation} | None" if shape.get("nullable") and annotation != "Any" else annotation
 
 
 def _not_null(shape: Schema) -> str:
@@ -179,15 +179,15 @@ def _not_null(shape: Schema) -> str:
     raise ValueError(f"no type for {shape}")
 
 
-def _argument(name: str, shape: Schema, known: dict[str, str]) -> str:
+def _argument(name: str, shape: Schema, alias_names: dict[str, str]) -> str:
     """An annotation for what a method takes: what the client turns into the text of a query is taken as it is."""
     if name in ("since", "until"):
         return "date | datetime | str"
     if shape.get("type") == "array":
-        item = _argument(name, shape["items"], known)
+        item = _argument(name, shape["items"], alias_names)
         return f"{item} | list[{item}]"
-    plain = _not_null(shape)
-    return "bool" if plain == _literal(["yes", "no"]) else known.get(plain, plain)
+    annotation = _not_null(shape)
+    return "bool" if annotation == _literal(["yes", "no"]) else alias_names.get(annotation, annotation)
 
 
 def _description(shape: Schema) -> str:
@@ -215,9 +215,9 @@ def _typed_dict(name: str, base: str, description: str, members: dict[str, tuple
     lines = [f"class {name}({base}):"]
     if description:
         lines += [*_docstring(description), ""]
-    for member, (annotation, said) in members.items():
+    for member, (annotation, text) in members.items():
         lines.append(f"    {member}: {annotation}")
-        lines += _docstring(said) if said else []
+        lines += _docstring(text) if text else []
     return "\n".join(lines) + "\n"
 
 

@@ -44,8 +44,8 @@ class Environment:
             try:
                 value = parse(raw)
             except ValueError as error:
-                shown = "a value that is not shown" if secret else repr(raw)
-                raise ImproperlyConfigured(f"{name} {error}; it is set to {shown}.") from None
+                value_text = "a value that is not shown" if secret else repr(raw)
+                raise ImproperlyConfigured(f"{name} {error}; it is set to {value_text}.") from None
         self.entries[name] = Entry(name, value, default, bool(raw), secret, help)
         return value
 
@@ -99,9 +99,9 @@ class Environment:
 
     def words(self, name: str, default: tuple[str, ...], help: str) -> tuple[str, ...]:
         def parse(raw: str) -> tuple[str, ...]:
-            found = tuple(word.strip() for word in raw.split(",") if word.strip())
-            if not found:
+            values = tuple(word.strip() for word in raw.split(",") if word.strip())
+            if not values:
                 raise ValueError("must be a list of words separated by commas")
-            return found
+            return values
 
         return self._read(name, default, parse, help)

@@ -15,13 +15,13 @@ import redis
 def main(key: str) -> int:
     try:
         client = redis.Redis.from_url(os.environ["REDIS_URL"], socket_connect_timeout=3, socket_timeout=3)
-        found = client.exists(key.format(host=socket.gethostname()))
+        exists = client.exists(key.format(host=socket.gethostname()))
     except redis.RedisError as error:
         sys.stderr.write(f"The broker does not answer: {error}\n")
         return 1
-    if not found:
+    if not exists:
         sys.stderr.write(f"No sign of life: {key}\n")
-    return 0 if found else 1
+    return 0 if exists else 1
 
 
 if __name__ == "__main__":

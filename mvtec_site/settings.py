@@ -24,7 +24,7 @@ VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var", "folder of all state: database, 
 MODEL_PATH = env.path("MODEL_PATH", VAR_DIR / "artifacts", "folder of the trained artifacts")
 
 
-def _own_secret_key() -> str:
+def _installation_secret_key() -> str:
     """The installation's own key, made at the first start and readable by its owner only."""
     path = VAR_DIR / "secret_key"
     try:
@@ -44,7 +44,7 @@ def _own_secret_key() -> str:
 # ---------------------------------------------------------------- Django itself
 DEBUG = env.flag("DEBUG", False, "detailed error pages; never on a line")
 SECRET_KEY = env.text("SECRET_KEY", "", "signing key; made and kept in VAR_DIR when unset", secret=True)
-SECRET_KEY = SECRET_KEY or _own_secret_key()
+SECRET_KEY = SECRET_KEY or _installation_secret_key()
 HTTPS = env.flag("HTTPS", False, "served behind TLS: redirects, HSTS and secure cookies")
 ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1]"), "host names we answer to"))
 CSRF_TRUSTED_ORIGINS = list(env.words("CSRF_TRUSTED_ORIGINS", (), "origins (scheme and host) that may post forms"))

@@ -76,16 +76,16 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def _malformed_record_id(path: str) -> str:
     """A sentence where an address names a record by what cannot be the id of one; else empty."""
-    found = re.fullmatch(r"(?:/api)?/inspections/([^/]{1,60})(?:/[a-z]*)?/?", path)
+    match = re.fullmatch(r"(?:/api)?/inspections/([^/]{1,60})(?:/[a-z]*)?/?", path)
     try:
-        if found and str(uuid.UUID(found[1])) == found[1]:
+        if match and str(uuid.UUID(match[1])) == match[1]:
             return ""
     except ValueError:
         pass
     return (
-        f"{found[1]} is not a record id. An id has 32 hexadecimal digits in lower case, such as "
+        f"{match[1]} is not a record id. An id has 32 hexadecimal digits in lower case, such as "
         "67358c99-9052-4e0b-92b8-98400b36614c. Find the record in the history by its serial number or file name."
-        if found
+        if match
         else ""
     )
 
@@ -120,8 +120,8 @@ def _database_unavailable(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    known = problems.describe(exception) if exception else None
-    status, code, detail, extra = known or (400, "bad_request", "This request cannot be read.", {})
+    problem = problems.describe(exception) if exception else None
+    status, code, detail, extra = problem or (400, "bad_request", "This request cannot be read.", {})
     if problems.is_api(request):
         return problems.response(status, code, detail, **extra)
     return render(request, "site/problem.html", {"title": "Bad request", "detail": detail}, status=status)

@@ -74,8 +74,8 @@ class Admissions:
 
 
 def _credentials(headers: dict[str, str]) -> bytes:
-    shown = headers.get("AUTHORIZATION", "") + "\0" + headers.get("COOKIE", "")
-    return hashlib.sha256(shown.encode("utf-8", "replace")).digest()
+    credentials = headers.get("AUTHORIZATION", "") + "\0" + headers.get("COOKIE", "")
+    return hashlib.sha256(credentials.encode("utf-8", "replace")).digest()
 
 
 def _sender(headers: dict[str, str]) -> AbstractBaseUser | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # answer with it.
 _DRAIN_SECONDS = 5.0
 _DRAIN_BYTES = 256 * 1024
-_ASK_IF_GONE_AFTER = 1.0
+_CHECK_CONNECTION_AFTER = 1.0
 
 
 class Task(WSGITask):
@@ -114,14 +114,14 @@ class Channel(HTTPChannel):
         self.idle_since = self.read_at = self.sent_at = now
         self.served = 0
         self._awaits_admission = False
-        self._asked_at = 0.0
+        self._admission_requested_at = 0.0
         self._unparsed = b""
         self._cut_short = False  # what is still to come is not looked at
         self._drain_until: float | None = None
         self._queued_at = 0.0
-        # While an answer waits for its reader: since when, and how many bytes were taken.
+        # While an answer waits for its reader: since when, and how many bytes were sent.
         self._pending_since: float | None = None
-        self._bytes_taken = 0
+        self._bytes_sent_since = 0
 
     # ------------------------------------------------------------ state
     @property
@@ -172,7 +172,7 @@ class Channel(HTTPChannel):
                     self._limit_forwarded_client(self.request)
                 if self.request.needs_admission and not self._admit_at_once(self.request):
                     self._awaits_admission, self._unparsed = True, data
-                    self._asked_at = time.monotonic()
+                    self._admission_requested_at = time.monotonic()
                     self.server.ask_admission(self, self.request)
                     return True
                 if not self._advance(self.request):
@@ -236,7 +236,7 @@ class Channel(HTTPChannel):
             self.server.log_timeout(self.address, "the answer was not read in time")
             self.handle_close()
         elif self._awaits_admission:
-            if self.request is not None and now - self._asked_at > settings.WEB_QUEUE_TIMEOUT:
+            if self.request is not None and now - self._admission_requested_at > settings.WEB_QUEUE_TIMEOUT:
                 self.answer_admission(self.request, refusals.UNCHECKED)
         elif self.requests or self.total_outbufs_len:
             return
@@ -265,8 +265,8 @@ class Channel(HTTPChannel):
             self._pending_since = None
             return False
         if self._pending_since is None:
-            self._pending_since, self._bytes_taken = now, 0
-        allowed = 2 * settings.WEB_WRITE_TIMEOUT + self._bytes_taken / settings.WEB_MIN_RATE
+            self._pending_since, self._bytes_sent_since = now, 0
+        allowed = 2 * settings.WEB_WRITE_TIMEOUT + self._bytes_sent_since / settings.WEB_MIN_RATE
         silent = now - max(self.sent_at, self._pending_since)
         return silent > settings.WEB_WRITE_TIMEOUT or now - self._pending_since > allowed
 
@@ -275,7 +275,7 @@ class Channel(HTTPChannel):
         sent: int = super().send(data, do_close=do_close)
         if sent:
             self.sent_at = time.monotonic()
-            self._bytes_taken += sent
+            self._bytes_sent_since += sent
         return sent
 
     def writable(self) -> bool:
@@ -327,7 +327,7 @@ class Channel(HTTPChannel):
 
     def service(self) -> None:
         self.served += 1
-        if time.monotonic() - self._queued_at > _ASK_IF_GONE_AFTER and self._is_gone():
+        if time.monotonic() - self._queued_at > _CHECK_CONNECTION_AFTER and self._is_gone():
             self.cancel()
             self.server.pull_trigger()
             return

@@ -36,7 +36,7 @@ class Endpoint:
 
 
 @lru_cache(maxsize=1)
-def known_endpoints() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
+def endpoint_table() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
     small, form = settings.WEB_MAX_BODY_ANONYMOUS, settings.WEB_MAX_BODY
     image = 2 * settings.MAX_FILE_SIZE + form  # what is somewhat too large is told so by upload validation, and audited
     many = settings.BATCH_MAX_BYTES + form
@@ -59,7 +59,7 @@ def known_endpoints() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
 def endpoint_of(method: str, path: str) -> Endpoint:
     """The first entry whose pattern an address begins with; what is in none of them takes forms and JSON."""
     path = "/" + path.lstrip("/")
-    for pattern, endpoint in known_endpoints():
+    for pattern, endpoint in endpoint_table():
         if pattern.match(path):
             return _of_method(method, endpoint)
     return Endpoint(Lane.PAGES, settings.WEB_MAX_BODY)

@@ -25,14 +25,14 @@ accesslog = "-"
 access_log_format = '%(h)s %(t)s "%(r)s" %(s)s %(b)s %(M)sms "%(a)s" %({x-request-id}o)s'
 control_socket_disable = True
 
-_LEFT_OVER_SECONDS = 24 * 3600
+_STALE_AFTER_SECONDS = 24 * 3600
 
 
 def on_starting(server: Any) -> None:
     """Removes what uploads left behind when an earlier server was killed."""
     if not settings.UPLOAD_DIR.is_dir():
         return
-    before = time.time() - _LEFT_OVER_SECONDS
+    before = time.time() - _STALE_AFTER_SECONDS
     for path in settings.UPLOAD_DIR.iterdir():
         try:
             if path.is_file() and path.stat().st_mtime < before:

@@ -77,8 +77,8 @@ class ThreadLane:
 
     def _next(self) -> Job | None:
         """Takes the next job out of the queue, if there is one that may run."""
-        most = max(1, self.threads - 1)
-        allowed = (job for job in self._queue if not job.client or self._running[job.client] < most)
+        limit = max(1, self.threads - 1)
+        allowed = (job for job in self._queue if not job.client or self._running[job.client] < limit)
         job = min(allowed, key=lambda job: self._running[job.client] if job.client else 0, default=None)
         if job is not None:
             self._queue.remove(job)

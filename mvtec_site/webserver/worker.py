@@ -65,11 +65,11 @@ class BufferedWorker(Worker):
 def _connection_limit() -> int:
     """WEB_CONNECTIONS, or fewer where the system gives a process not so many open files."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _FILES_BESIDES + _FILES_EACH * settings.WEB_CONNECTIONS
-    files = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    required = _FILES_BESIDES + _FILES_EACH * settings.WEB_CONNECTIONS
+    files = required if hard == resource.RLIM_INFINITY else min(hard, required)
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= files:
-        files = wanted if soft == resource.RLIM_INFINITY else min(soft, wanted)
+        files = required if soft == resource.RLIM_INFINITY else min(soft, required)
     else:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
     return int(min(settings.WEB_CONNECTIONS, max(10, (files - _FILES_BESIDES) // _FILES_EACH)))

@@ -71,10 +71,10 @@ class Command(ProductCommand):
 
     # ------------------------------------------------------------ what is made once and reused
     def _dataset(self) -> Dataset:
-        found = Dataset.objects.filter(name=NAME).order_by("-id").first()
-        if found:
-            self.say(f"[1/5] Data set {found} is here already.")
-            return found
+        dataset = Dataset.objects.filter(name=NAME).order_by("-id").first()
+        if dataset:
+            self.say(f"[1/5] Data set {dataset} is here already.")
+            return dataset
 
         self.say("[1/5] Importing electroluminescence images of solar cells (wheel elpv-dataset, CC BY-NC-SA 4.0) ...")
         with tempfile.TemporaryDirectory(dir=settings.VAR_DIR, prefix="demo-") as folder:
@@ -82,22 +82,22 @@ class Command(ProductCommand):
         return imported[0].dataset
 
     def _version(self, dataset: Dataset) -> ModelVersion:
-        wanted = ModelVersion.objects.filter(
+        versions = ModelVersion.objects.filter(
             dataset_name=NAME,
             dataset_snapshot=dataset.snapshot,
             algorithm=_TRAINING["model"],
             backbone=_TRAINING["backbone"],
         ).order_by("-id")
-        found = next((version for version in wanted if version.artifact_path.exists()), None)
-        if found:
-            self.say(f"[2/5] {found} is trained already.")
+        version = next((version for version in versions if version.artifact_path.exists()), None)
+        if version:
+            self.say(f"[2/5] {version} is trained already.")
         else:
             self.say("[2/5] Training PaDiM on the good cells ...")
             call_command("train", dataset=NAME, stderr=self.stderr, stdout=self.stdout, **_TRAINING)
-            found = wanted.all()[0]  # asked again: the first answer is remembered
-        image = found.metrics["image"]
-        self.say(f"[3/5] Evaluated on {found.metrics['n']} test images: image AUROC {image['auroc']:.4f}.")
-        return found
+            version = versions.all()[0]  # asked again: the first answer is remembered
+        image = version.metrics["image"]
+        self.say(f"[3/5] Evaluated on {version.metrics['n']} test images: image AUROC {image['auroc']:.4f}.")
+        return version
 
     def _login(self) -> _Login:
         """The demo user and a token; made once and kept, readable by the owner only, in VAR_DIR."""
@@ -117,8 +117,8 @@ class Command(ProductCommand):
             audit(kind="user.created" if created else "user.password_set", subject=user, actor=None)
             for token in ApiToken.objects.filter(user=user, name="demo", revoked_at__isnull=True):
                 revoke_token(token=token, actor=None)
-            _, plain = issue_token(user=user, name="demo", actor=None)
-        login = _Login("demo", password, plain)
+            _, secret = issue_token(user=user, name="demo", actor=None)
+        login = _Login("demo", password, secret)
         with write_whole(path, mode=0o600) as out:
             out.write(json.dumps(vars(login)).encode())
         return login
@@ -137,8 +137,8 @@ class Command(ProductCommand):
         for image in mixed[:_SINGLE]:
             files = {"image": (Path(image.path).name, image.asset.read(), image.asset.content_type)}
             single.append(self._post(client, "/api/test_image", files=files, data={"anomaly_map": "url"}))
-        chosen = mixed[_SINGLE : _SINGLE + _BATCH]
-        files_of = [("images", (Path(i.path).name, i.asset.read(), i.asset.content_type)) for i in chosen]
+        images = mixed[_SINGLE : _SINGLE + _BATCH]
+        files_of = [("images", (Path(i.path).name, i.asset.read(), i.asset.content_type)) for i in images]
         batch = self._post(client, "/api/batch_test", files=files_of, data={"wait": "60"})
         truth = {Path(image.path).name: image.is_defective for image in mixed}
         for row in [*single, *batch["results"]]:
@@ -177,9 +177,9 @@ class Command(ProductCommand):
                 f"  {row['filename']:<16} {self._word(row['truth']):<10} {row['outcome'].replace('_', ' '):<15} "
                 f"{'-' if row['score'] is None else format(row['score'], '.3f'):<9} {row['inspection_id']}"
             )
-        done = [row for row in batch["results"] if row["status"] == "done"]
-        right = sum(row["is_defective"] == row["truth"] for row in done)
-        out(f"  batch of {batch['total']}: {batch['done']} judged, {batch['failed']} failed, {right} as labelled")
+        rows = [row for row in batch["results"] if row["status"] == "done"]
+        correct = sum(row["is_defective"] == row["truth"] for row in rows)
+        out(f"  batch of {batch['total']}: {batch['done']} judged, {batch['failed']} failed, {correct} as labelled")
         out("")
         out(f"  records        {settings.VAR_DIR} (database, images, maps, artifacts)")
         out(f"  took           {seconds:.0f} s")

@@ -21,7 +21,7 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         rows = {
             entry.name: {
-                "value": self._shown(entry.value, entry.secret),
+                "value": self._display_value(entry.value, entry.secret),
                 "source": "environment" if entry.from_environment else "default",
                 "help": entry.help,
             }
@@ -33,10 +33,10 @@ class Command(ProductCommand):
         width = max(map(len, rows))
         for name, row in rows.items():
             value = row["value"]
-            shown = ",".join(value) if isinstance(value, list) else str(value)
-            self.stdout.write(f"{name:<{width}}  {shown:<40}  {row['source']:<11}  {row['help']}")
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            self.stdout.write(f"{name:<{width}}  {text:<40}  {row['source']:<11}  {row['help']}")
 
-    def _shown(self, value: Any, secret: bool) -> Any:
+    def _display_value(self, value: Any, secret: bool) -> Any:
         if secret:
             return "(set, not shown)" if value else ""
         if isinstance(value, tuple):

@@ -182,9 +182,9 @@ def wait_for(ready: Callable[[], Any]) -> None:
 
 @pytest.fixture
 def limits(settings: Any) -> Iterator[Any]:
-    endpoints.known_endpoints.cache_clear()
+    endpoints.endpoint_table.cache_clear()
     yield settings
-    endpoints.known_endpoints.cache_clear()
+    endpoints.endpoint_table.cache_clear()
 
 
 @pytest.fixture
