@@ -37,7 +37,7 @@ _CHECKPOINT = OpenApiExample(
 )
 
 
-def _given(request: Request) -> dict[str, Any]:
+def _filters_of(request: Request) -> dict[str, Any]:
     return parsed_query(serializers.AuditFilters, request)
 
 
@@ -77,10 +77,10 @@ class AuditEventsView(ApiView):
         operation_id="audit_events",
     )
     def get(self, request: Request) -> Response:
-        given = _given(request)
+        filters = _filters_of(request)
         # A period is found through the index on time, whose order is that of the chain but for a clock set back.
-        ordering = ("-at", "-sequence") if given["since"] or given["until"] else ("-sequence",)
-        return page_response(selectors.filter_events(**given), request, event_document, ordering=ordering)
+        ordering = ("-at", "-sequence") if filters["since"] or filters["until"] else ("-sequence",)
+        return page_response(selectors.filter_events(**filters), request, event_document, ordering=ordering)
 
 
 class AuditEventView(ApiView):
@@ -115,11 +115,11 @@ class AuditExportView(ApiView):
         operation_id="audit_export",
     )
     def get(self, request: Request) -> StreamingHttpResponse:
-        given = _given(request)
-        wanted = selectors.filter_events(**given)
-        named = {name: str(value) for name, value in request.query_params.items() if value and name in given}
-        event = services.note_export(filters=named, actor=request.user)
-        lines = lines_of(selectors.stream_events(wanted, last=event.sequence))
+        filters = _filters_of(request)
+        events = selectors.filter_events(**filters)
+        filter_texts = {name: str(value) for name, value in request.query_params.items() if value and name in filters}
+        event = services.note_export(filters=filter_texts, actor=request.user)
+        lines = lines_of(selectors.stream_events(events, last=event.sequence))
         response = StreamingHttpResponse(lines, content_type=MEDIA_TYPE)
         response["Content-Disposition"] = f'attachment; filename="audit-{event.sequence}.jsonl"'
         response["X-Content-Type-Options"] = "nosniff"
@@ -149,9 +149,9 @@ class AuditCheckpointsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         parsed(NoInput, request.data)
-        row, made = services.make_checkpoint(actor=request.user)
+        row, is_new = services.make_checkpoint(actor=request.user)
         location = f"/api/audit-checkpoints/{row.sequence}"
-        return Response(checkpoint_document(row), status=201 if made else 200, headers={"Location": location})
+        return Response(checkpoint_document(row), status=201 if is_new else 200, headers={"Location": location})
 
 
 class AuditCheckpointView(ApiView):

@@ -63,9 +63,9 @@ class AuditEvent(models.Model):
 
     def computed_hash(self) -> str:
         """SHA-256 over everything the event says, in a fixed order and spelling."""
-        said = {name: getattr(self, name) for name in HASHED}
-        said["at"] = self.at.isoformat(timespec="microseconds")
-        return hash_of(list(said.values()))
+        fields = {name: getattr(self, name) for name in HASHED}
+        fields["at"] = self.at.isoformat(timespec="microseconds")
+        return hash_of(list(fields.values()))
 
 
 class AuditCheckpoint(models.Model):

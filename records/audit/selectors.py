@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from common.errors import NotFound, UserError
 from records.audit.chain.checkpoints import Checkpoint, checkpoint_of
 from records.audit.chain.hashes import GENESIS, HASHED, ChainReport, Event, walk
-from records.audit.chain.signing import known_keys
+from records.audit.chain.signing import keys_by_id
 from records.audit.related import events_about
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 
@@ -41,7 +41,7 @@ def filter_events(
     """
     if object_id and not object_type:
         raise UserError("object_id needs object_type beside it: ids repeat between types.", code="object_type_missing")
-    wanted: dict[str, Any] = {
+    conditions: dict[str, Any] = {
         "actor_name": actor,
         "kind": kind,
         "object_type": "" if object_id else object_type,
@@ -50,8 +50,8 @@ def filter_events(
         "at__gte": since,
         "at__lt": until,
     }
-    found = AuditEvent.objects.filter(**{name: value for name, value in wanted.items() if value})
-    return found.filter(events_about(object_type, object_id)) if object_id else found
+    events = AuditEvent.objects.filter(**{name: value for name, value in conditions.items() if value})
+    return events.filter(events_about(object_type, object_id)) if object_id else events
 
 
 def find_event(sequence: int) -> AuditEvent:
@@ -84,7 +84,7 @@ def stream_events(
             progress(len(chunk))
 
 
-_SAID_OF = ("actor_name", "kind", "object_type", "source")
+_INDEXED_FIELDS = ("actor_name", "kind", "object_type", "source")
 _MAX_VALUES = 500
 
 
@@ -93,7 +93,7 @@ def values_of(name: str) -> list[str]:
 
     Each is found from the one before by a step in the index: a million events are not looked at.
     """
-    if name not in _SAID_OF:
+    if name not in _INDEXED_FIELDS:
         raise ValueError(f"events are not indexed by {name}")
     table = AuditEvent._meta.db_table
     query = f"""
@@ -155,7 +155,7 @@ def chain_state() -> ChainState:
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     doubt = ""
     if checkpoint:
-        doubt = checkpoint_of(checkpoint).check_signature(known_keys())
+        doubt = checkpoint_of(checkpoint).check_signature(keys_by_id())
         if not doubt and not AuditEvent.objects.filter(sequence=checkpoint.sequence, hash=checkpoint.head).exists():
             doubt = "its event is not the one that was signed"
     return ChainState(last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt)
@@ -194,12 +194,12 @@ def _verify(
     events = AuditEvent.objects.all()
     if count is not None:
         rows, events = rows.filter(sequence__gt=last - count), events.filter(sequence__gt=last - count)
-    kept = [checkpoint_of(row) for row in rows]
-    seals, forged = sealed([*kept, *elsewhere], public_keys)
+    stored = [checkpoint_of(row) for row in rows]
+    seals, forged = sealed([*stored, *elsewhere], public_keys)
     report = walk(
         stream_events(events, last=last, progress=progress),
         seals=seals,
-        kept_checkpoints={seal.sequence for seal in kept},
+        stored_checkpoints={seal.sequence for seal in stored},
         whole=count is None,
     )
     return first_of(report, forged)
@@ -221,12 +221,12 @@ def sealed(
     checkpoints: Iterable[Checkpoint], public_keys: Iterable[Path]
 ) -> tuple[dict[int, list[Checkpoint]], list[tuple[int, str]]]:
     """Genuine checkpoints by the event that they name, and what is wrong with the others."""
-    keys = known_keys(public_keys)
+    keys = keys_by_id(public_keys)
     genuine: dict[int, list[Checkpoint]] = defaultdict(list)
     forged = []
     for checkpoint in checkpoints:
-        if wrong := checkpoint.check_signature(keys):
-            forged.append((checkpoint.sequence, wrong))
+        if fault := checkpoint.check_signature(keys):
+            forged.append((checkpoint.sequence, fault))
         else:
             genuine[checkpoint.sequence].append(checkpoint)
     return genuine, forged

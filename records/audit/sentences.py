@@ -19,7 +19,7 @@ from records.models import AuditEvent
 
 _VERSION, _THRESHOLD, _USER = "modelzoo.modelversion", "modelzoo.threshold", "auth.user"
 # What rows of these types are called, and what else is read for it.
-_NAMED: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
+_NAME_SOURCES: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
     _VERSION: (("category",), lambda row: f"{row.category.name} v{row.number}"),
     _THRESHOLD: (
         ("model_version__category",),
@@ -64,8 +64,8 @@ class _Act:
 
     @property
     def user(self) -> str:
-        named = self.after.get("username") or self.name(_USER, self.event.object_id)
-        return named or "a user"
+        username = self.after.get("username") or self.name(_USER, self.event.object_id)
+        return username or "a user"
 
     def name(self, object_type: str, object_id: Any) -> str:
         if object_id in (None, ""):
@@ -86,9 +86,9 @@ def sentence_of(event: AuditEvent, names: Mapping[tuple[str, str], str]) -> Sent
     before, after = (json.loads(text) for text in (event.before, event.after))
     act = _Act(event, _mapping(before), _mapping(after), names)
     actor = "The system" if event.actor_id is None and event.actor_name == "system" else event.actor_name
-    if whole := _WITHOUT_ACTOR.get(event.kind):
-        return Sentence("", whole(act))
-    return Sentence(actor, SENTENCES.get(event.kind, _plain)(act))
+    if write := _WITHOUT_ACTOR.get(event.kind):
+        return Sentence("", write(act))
+    return Sentence(actor, SENTENCES.get(event.kind, _generic)(act))
 
 
 def kinds() -> frozenset[str]:
@@ -98,29 +98,29 @@ def kinds() -> frozenset[str]:
 
 def names_in(events: Iterable[AuditEvent]) -> dict[tuple[str, str], str]:
     """What the model versions, thresholds and users are called that these events point to: a query for each kind."""
-    wanted: set[tuple[str, str]] = set()
+    objects: set[tuple[str, str]] = set()
     for event in events:
-        wanted.add((event.object_type, event.object_id))
+        objects.add((event.object_type, event.object_id))
         for text in (event.before, event.after):
-            said = _mapping(json.loads(text))
-            for key, value in (*said.items(), *_mapping(said.get("filters")).items()):
+            fields = _mapping(json.loads(text))
+            for key, value in (*fields.items(), *_mapping(fields.get("filters")).items()):
                 if pointed := pointed_to(key, value):
-                    wanted.add(pointed)
-    return names_of(wanted)
+                    objects.add(pointed)
+    return names_of(objects)
 
 
-def names_of(wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+def names_of(objects: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """The same of objects by type and id. What is not there, or has no name, is left out."""
     ids: dict[str, set[str]] = {}
-    for object_type, object_id in wanted:
-        if object_type in _NAMED and _ID.fullmatch(object_id):
+    for object_type, object_id in objects:
+        if object_type in _NAME_SOURCES and _ID.fullmatch(object_id):
             ids.setdefault(object_type, set()).add(object_id)
-    found: dict[tuple[str, str], str] = {}
+    names: dict[tuple[str, str], str] = {}
     for object_type, keys in ids.items():
-        related, called = _NAMED[object_type]
+        related, name_of = _NAME_SOURCES[object_type]
         rows = apps.get_model(object_type)._default_manager.filter(pk__in=keys).select_related(*related)
-        found |= {(object_type, str(row.pk)): called(row) for row in rows}
-    return found
+        names |= {(object_type, str(row.pk)): name_of(row) for row in rows}
+    return names
 
 
 _ID = re.compile(r"[0-9]{1,18}")
@@ -169,7 +169,7 @@ def _count(number: Any, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _plain(act: _Act) -> str:
+def _generic(act: _Act) -> str:
     """Of a kind that this release does not know."""
     return f"{act.event.kind.replace('.', ' ').replace('_', ' ')}: {_noun(act.event.object_type)} {act.event.object_id}"
 
@@ -232,15 +232,15 @@ def _export(act: _Act) -> str:
     after = act.after
     records, dialect, filters = after.get("records"), after.get("dialect"), _mapping(after.get("filters"))
     many = "inspection records" if records is None else _count(records, "inspection record")
-    said = [_filter(act, name, value) for name, value in filters.items()]
+    parts = [_filter(act, name, value) for name, value in filters.items()]
     form = f"{after.get('format')} ({dialect})" if dialect else f"{after.get('format')}"
-    return f"exported {many} as {form}: {', '.join(said) or 'without a filter'}"
+    return f"exported {many} as {form}: {', '.join(parts) or 'without a filter'}"
 
 
 def _filter(act: _Act, name: str, value: Any) -> str:
     pointed = pointed_to(name, value)
-    said = " or ".join(map(str, value)) if isinstance(value, list) else value
-    return f"{name.replace('_', ' ')} {act.names.get(pointed, said) if pointed else said}"
+    text = " or ".join(map(str, value)) if isinstance(value, list) else value
+    return f"{name.replace('_', ' ')} {act.names.get(pointed, text) if pointed else text}"
 
 
 def _promoted(act: _Act) -> str:
@@ -255,23 +255,23 @@ def _promoted(act: _Act) -> str:
 def _rescored(act: _Act) -> str:
     """A worker does it; the event's actor is who asked for it."""
     by = f" with {act.version}" if act.after.get("model_version") else ""
-    changed, done = act.after.get("changed", 0), act.after.get("done", 0)
+    changed, count = act.after.get("changed", 0), act.after.get("done", 0)
     return (
-        f"Re-scoring{by} finished: {changed} of {_count(done, 'record')} would get another verdict (requested by "
+        f"Re-scoring{by} finished: {changed} of {_count(count, 'record')} would get another verdict (requested by "
         f"{act.event.actor_name}; records do not change)"
     )
 
 
 def _review(act: _Act) -> str:
-    said = _OUTCOMES.get(act.after.get("verdict", ""), "?")
+    outcome = _OUTCOMES.get(act.after.get("verdict", ""), "?")
     record = _part(act, f"inspection {str(act.after.get('inspection', ''))[:8]}")
     if act.after.get("undoes"):
-        stands = "" if act.after.get("verdict") == "withdrawn" else f": {said} again"
-        return f"undid the review of {record}{stands}"
+        remaining = "" if act.after.get("verdict") == "withdrawn" else f": {outcome} again"
+        return f"undid the review of {record}{remaining}"
     kind = f", {act.after['defect_type']}" if act.after.get("defect_type") else ""
     agrees = act.after.get("agrees")
     against = "" if agrees is None else " (confirms the model)" if agrees else " (overrules the model)"
-    return f"reviewed {record} as {said}{kind}{against}{_because(act.after.get('comment'))}"
+    return f"reviewed {record} as {outcome}{kind}{against}{_because(act.after.get('comment'))}"
 
 
 def _category_default(act: _Act) -> str:

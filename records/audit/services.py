@@ -81,9 +81,9 @@ def make_checkpoint(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     may is asked by the caller: rights are known further up. Raises `Conflict` when the chain no longer holds what the
     last checkpoint saw, `KeyUnusable`, and `StorageFailed` when it is kept in the database alone.
     """
-    row, made = _seal(actor=actor)
+    row, is_new = _seal(actor=actor)
     write_outside(checkpoint_of(row))
-    return row, made
+    return row, is_new
 
 
 @transaction.atomic
@@ -93,8 +93,8 @@ def _seal(*, actor: Actor) -> tuple[AuditCheckpoint, bool]:
     last = AuditEvent.objects.order_by("-sequence").only("sequence").first()
     newest = AuditCheckpoint.objects.order_by("-sequence").first()
     if newest:
-        seen = AuditEvent.objects.filter(sequence=newest.sequence, hash=newest.head).exists()
-        if not seen:
+        exists = AuditEvent.objects.filter(sequence=newest.sequence, hash=newest.head).exists()
+        if not exists:
             raise Conflict(
                 f"The chain no longer contains event {newest.sequence} of the last checkpoint. No checkpoint was "
                 "made. Keep the database as it is and run manage.py verify_audit."

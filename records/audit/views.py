@@ -31,7 +31,7 @@ from records.audit.verification import request_verification
 from records.models import AuditEvent
 
 VERIFIED_AT_ONCE = 1000
-_VERIFICATIONS_SHOWN = 3
+_MAX_VERIFICATIONS = 3
 _CHANGES = 5  # of one event in the list; the rest stands on its page
 _MAX_LENGTH = 80  # characters of one value in the list
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -83,16 +83,16 @@ class AuditFilterForm(forms.Form):
         self.fields["source"].widget.choices = [("", "any"), *((word, word) for word in words)]
 
     def clean(self) -> dict[str, Any]:
-        given = super().clean() or {}
-        if given.get("object_id") and not given.get("object_type"):
+        cleaned = super().clean() or {}
+        if cleaned.get("object_id") and not cleaned.get("object_type"):
             self.add_error("object_type", "An object number needs its kind, because numbers repeat between kinds.")
-        self.filters: dict[str, Any] = {name: given.get(name, "") for name in self.fields}
+        self.filters: dict[str, Any] = {name: cleaned.get(name, "") for name in self.fields}
         for name, later in (("since", 0), ("until", 1)):
             try:
-                self.filters[name] = _begin_of(given.get(name), later=later)
+                self.filters[name] = _begin_of(cleaned.get(name), later=later)
             except OverflowError:
                 self.add_error(name, "This date is too far away.")
-        return given
+        return cleaned
 
 
 def _begin_of(day: date | None, *, later: int = 0) -> datetime | None:
@@ -204,7 +204,7 @@ def history(request: HttpRequest) -> HttpResponse:
         "form": form,
         "chain": _chain(),
         "verified_at_once": VERIFIED_AT_ONCE,
-        "verifications": selectors.verifications(_VERIFICATIONS_SHOWN),
+        "verifications": selectors.verifications(_MAX_VERIFICATIONS),
         "kinds": selectors.values_of("kind"),
         "object_types": selectors.values_of("object_type"),
         "actors": selectors.values_of("actor_name"),
@@ -261,8 +261,8 @@ def _period(request: HttpRequest, days: int, words: str) -> dict[str, Any]:
 
 def _without(request: HttpRequest, name: str) -> str:
     params = request.GET.copy()
-    for gone in (name, "cursor", *(["object_id"] if name == "object_type" else [])):
-        params.pop(gone, None)
+    for key in (name, "cursor", *(["object_id"] if name == "object_type" else [])):
+        params.pop(key, None)
     return f"?{params.urlencode()}"
 
 
@@ -276,12 +276,12 @@ def _export(filters: dict[str, Any]) -> str:
 def event(request: HttpRequest, sequence: int) -> HttpResponse:
     """One event, whole, with its place in the chain."""
     try:
-        found = selectors.find_event(sequence)
+        audit_event = selectors.find_event(sequence)
     except NotFound as error:
         raise Http404 from error
     context = {
-        "row": _event_row(found, names_in([found]), someone=request.user, whole=True),
-        "genuine": found.computed_hash() == found.hash,
+        "row": _event_row(audit_event, names_in([audit_event]), someone=request.user, whole=True),
+        "genuine": audit_event.computed_hash() == audit_event.hash,
         "follows": AuditEvent.objects.filter(sequence=sequence + 1).exists(),
     }
     return render(request, "audit/one.html", context)
@@ -315,8 +315,8 @@ def verify_all(request: HttpRequest) -> HttpResponse:
 def verification(request: HtmxRequest, verification_id: int) -> HttpResponse:
     """A verification of the whole log: a partial for htmx while it runs, a page otherwise."""
     try:
-        found = selectors.find_verification(verification_id)
+        row = selectors.find_verification(verification_id)
     except NotFound as error:
         raise Http404 from error
     page = "audit/verification.html#live" if request.htmx else "audit/verification.html"
-    return render(request, page, {"verification": found})
+    return render(request, page, {"verification": row})

@@ -228,8 +228,8 @@ def _write_table(writer: _Writer, model: Any, folder: Path) -> dict[str, Any]:
 
 
 def _set_assets_aside(out: IO[bytes]) -> None:
-    kept = Asset.objects.filter(discarded_at__isnull=True).order_by("pk").values_list("pk", "file", "sha256")
-    for asset in kept.iterator(chunk_size=2000):
+    assets = Asset.objects.filter(discarded_at__isnull=True).order_by("pk").values_list("pk", "file", "sha256")
+    for asset in assets.iterator(chunk_size=2000):
         out.write(json.dumps(asset).encode() + b"\n")
 
 
@@ -271,7 +271,7 @@ def _files_below(root: Path, prefix: str = "") -> Iterator[tuple[Path, str]]:
 
 # ---------------------------------------------------------------- reading one
 @contextmanager
-def _whole(path: Path) -> Iterator[None]:
+def _readable(path: Path) -> Iterator[None]:
     """What tarfile stumbles over is told as what it is."""
     try:
         yield
@@ -305,7 +305,7 @@ def verify_backup(path: Path) -> Manifest:
     Raises `BackupDamaged`, which names the first member that differs.
     """
     try:
-        with _whole(path):
+        with _readable(path):
             return _verified(path)
     except OSError as error:
         raise BackupFailed(f"{path} cannot be read ({error.strerror or error}).") from error
@@ -315,19 +315,19 @@ def _verified(path: Path) -> Manifest:
     manifest: Manifest | None = None
     listed = ""
     tables = set()
-    with tempfile.TemporaryFile() as seen:
+    with tempfile.TemporaryFile() as scratch:
         for name, size, content in _members(path):
             if manifest:
                 raise BackupDamaged(f"{path} continues after its manifest. Use another one.")
             hashing = _Hashing(content)
             if name == MEMBERS:
-                seen.seek(0)
-                _compare(path, hashing.lines(), seen)
+                scratch.seek(0)
+                _compare(path, hashing.lines(), scratch)
                 listed = hashing.digest()
             elif name == MANIFEST:
                 manifest = _manifest(path, content.read())
             else:
-                seen.write(_member_line(name, size, hashing.drain()))
+                scratch.write(_member_line(name, size, hashing.drain()))
                 if name.startswith("database/"):
                     tables.add(name)
     if manifest is None:
@@ -343,12 +343,12 @@ def _by_member(manifest: Manifest) -> dict[str, dict[str, Any]]:
     return {f"database/{table['model']}.jsonl": table for table in manifest.tables}
 
 
-def _compare(path: Path, listed: Iterable[bytes], seen: Iterable[bytes]) -> None:
-    there = iter(seen)
+def _compare(path: Path, listed: Iterable[bytes], lines: Iterable[bytes]) -> None:
+    members = iter(lines)
     for line in listed:
-        if line != next(there, b""):
+        if line != next(members, b""):
             raise BackupDamaged(f"{_name_in(line)} in {path} is missing or was changed. Use another one.")
-    if extra := next(there, b""):
+    if extra := next(members, b""):
         raise BackupDamaged(f"{_name_in(extra)} in {path} is not in its list. Use another one.")
 
 
@@ -373,16 +373,16 @@ def _manifest(path: Path, text: bytes) -> Manifest:
     return Manifest(**manifest_document)
 
 
-def _fits(said: Any, shape: Any) -> bool:
+def _fits(value: Any, shape: Any) -> bool:
     if isinstance(shape, dict):
         return (
-            isinstance(said, dict)
-            and said.keys() == shape.keys()
-            and all(_fits(said[key], shape[key]) for key in shape)
+            isinstance(value, dict)
+            and value.keys() == shape.keys()
+            and all(_fits(value[key], shape[key]) for key in shape)
         )
     if isinstance(shape, list):
-        return isinstance(said, list) and all(_fits(item, shape[0]) for item in said)
-    return type(said) is shape
+        return isinstance(value, list) and all(_fits(item, shape[0]) for item in value)
+    return type(value) is shape
 
 
 # ---------------------------------------------------------------- restoring one
@@ -410,7 +410,7 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
         )
     tables = _by_member(manifest)
     try:
-        with _whole(path), transaction.atomic():
+        with _readable(path), transaction.atomic():
             dump.make_room()
             for name, _, content in _members(path):
                 if name in tables:
@@ -447,18 +447,18 @@ def _load(path: Path, table: dict[str, Any], rows: IO[bytes]) -> None:
 
 def _place(name: str, content: IO[bytes]) -> None:
     """Put a file where it belongs, and read it back."""
-    root, _, rest = name.partition("/")
+    root, _, path = name.partition("/")
     hashing = _Hashing(content)
     if root == "media":
         try:
-            stored = default_storage.save(rest, File(hashing, name=rest))  # type: ignore[arg-type]
+            stored = default_storage.save(path, File(hashing, name=path))  # type: ignore[arg-type]
         except SuspiciousFileOperation as error:
-            raise BackupDamaged(f"The backup holds a file with an impossible name ({rest}).") from error
+            raise BackupDamaged(f"The backup holds a file with an impossible name ({path}).") from error
         digest = hashing.drain()
         with default_storage.open(stored) as back:
-            same = stored == rest and _Hashing(back).drain() == digest
+            same = stored == path and _Hashing(back).drain() == digest
     else:
-        target = (public_key_folder() if root == "keys" else Path(settings.MODEL_PATH)) / rest
+        target = (public_key_folder() if root == "keys" else Path(settings.MODEL_PATH)) / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             with write_whole(target) as out:

@@ -20,9 +20,9 @@ from django.db import connection, transaction
 from django.db.models import Field, JSONField, Model
 from django.utils.duration import duration_iso_string
 
-_LEFT_OUT = {"sessions.session"}
+_EXCLUDED = {"sessions.session"}
 # What `migrate` itself writes into an empty database: it gives way to what the backup says.
-_MADE_BY_MIGRATE = ("auth.group_permissions", "auth.group", "auth.permission", "contenttypes.contenttype")
+_FILLED_BY_MIGRATE = ("auth.group_permissions", "auth.group", "auth.permission", "contenttypes.contenttype")
 _CHUNK = 2000
 
 
@@ -40,16 +40,16 @@ def tables() -> list[type[Model]]:
             return
         visited.add(model)
         for field in model._meta.concrete_fields:
-            if field.remote_field and field.remote_field.model in known:
+            if field.remote_field and field.remote_field.model in models:
                 visit(field.remote_field.model)
         ordered.append(model)
 
-    known = [
+    models = [
         model
         for model in apps.get_models(include_auto_created=True)
-        if model._meta.managed and not model._meta.proxy and label_of(model) not in _LEFT_OUT
+        if model._meta.managed and not model._meta.proxy and label_of(model) not in _EXCLUDED
     ]
-    for model in known:
+    for model in models:
         visit(model)
     return ordered
 
@@ -68,13 +68,13 @@ def snapshot() -> Iterator[None]:
         return
     connection.ensure_connection()
     sqlite: Any = connection
-    usual = sqlite.transaction_mode
+    mode = sqlite.transaction_mode
     sqlite.transaction_mode = "DEFERRED"  # the first read fixes the moment; no write lock is taken
     try:
         with transaction.atomic():
             yield
     finally:
-        sqlite.transaction_mode = usual
+        sqlite.transaction_mode = mode
 
 
 def lines_of(model: type[Model]) -> Iterator[bytes]:
@@ -111,29 +111,29 @@ def _same_number(value: Any) -> Any:
 # ---------------------------------------------------------------- the way back
 def not_empty() -> list[str]:
     """Tables that hold more than a fresh installation has."""
-    filled = (model for model in tables() if label_of(model) not in _MADE_BY_MIGRATE)
+    filled = (model for model in tables() if label_of(model) not in _FILLED_BY_MIGRATE)
     return [label_of(model) for model in filled if model._base_manager.exists()]
 
 
 def make_room() -> None:
     """Take away what `migrate` wrote."""
-    for label in _MADE_BY_MIGRATE:
+    for label in _FILLED_BY_MIGRATE:
         apps.get_model(label)._base_manager.all()._raw_delete(using=connection.alias)
 
 
 def load(model: type[Model], columns: list[str], lines: Iterable[bytes]) -> int:
     """Insert rows as they are: no default, no signal, no time of today. Triggers and constraints stay in force."""
     fields: dict[str, Field[Any, Any]] = {str(field.attname): field for field in model._meta.concrete_fields}
-    chosen = [fields[name] for name in columns]
+    selected = [fields[name] for name in columns]
     quote = connection.ops.quote_name
-    names = ", ".join(quote(str(field.column)) for field in chosen)
-    places = ", ".join(["%s"] * len(chosen))
+    names = ", ".join(quote(str(field.column)) for field in selected)
+    places = ", ".join(["%s"] * len(selected))
     statement = f"INSERT INTO {quote(model._meta.db_table)} ({names}) VALUES ({places})"
     count = 0
     iterator = iter(lines)
     with connection.cursor() as cursor:
         while chunk := list(islice(iterator, _CHUNK)):
-            cursor.executemany(statement, [_row(chosen, line) for line in chunk])
+            cursor.executemany(statement, [_row(selected, line) for line in chunk])
             count += len(chunk)
     return count
 

@@ -66,11 +66,11 @@ def row_hash(row: Model) -> str:
     """
     fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     return hashlib.sha256(
-        canonical({name: _plain(value) for name, value in fields.items() if value is not None}).encode()
+        canonical({name: _canonical_value(value) for name, value in fields.items() if value is not None}).encode()
     ).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _canonical_value(value: Any) -> Any:
     """Spelled in one way, whichever database it comes from: one has no negative zero, or writes 1e22 in digits."""
     if isinstance(value, bool) or value is None:
         return value
@@ -79,9 +79,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): _canonical_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [_canonical_value(inner) for inner in value]
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

@@ -48,13 +48,13 @@ class Checkpoint:
 
     def signed_text(self) -> bytes:
         """Lines of `name: value` in this order, in UTF-8, each ended by a line feed."""
-        said = (FORMAT, *(f"{name}: {getattr(self, name)}" for name in ("sequence", "head", "events", "at", "key_id")))
-        return "".join(f"{line}\n" for line in said).encode()
+        lines = (FORMAT, *(f"{name}: {getattr(self, name)}" for name in ("sequence", "head", "events", "at", "key_id")))
+        return "".join(f"{line}\n" for line in lines).encode()
 
     def document(self) -> dict[str, Any]:
-        said = asdict(self)
-        del said["origin"]
-        return {"format": FORMAT, **said}
+        fields = asdict(self)
+        del fields["origin"]
+        return {"format": FORMAT, **fields}
 
     def check_signature(self, keys: dict[str, Ed25519PublicKey]) -> str:
         """What is wrong with it; empty when it is genuine."""
@@ -118,10 +118,10 @@ def read_checkpoints(files: Iterable[Path]) -> list[Checkpoint]:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        said = json.loads(path.read_text())
-        if said.pop("format") != FORMAT:
+        fields = json.loads(path.read_text())
+        if fields.pop("format") != FORMAT:
             raise ValueError("another format")
-        checkpoint = Checkpoint(**said, origin=str(path))
+        checkpoint = Checkpoint(**fields, origin=str(path))
         shape = {name: type(value) for name, value in asdict(checkpoint).items()}
         if shape != dict.fromkeys(shape, str) | {"sequence": int, "events": int} or checkpoint.sequence < 1:
             raise ValueError("a value of another kind")

@@ -29,10 +29,10 @@ def read_events(path: Path) -> Iterator[Event]:
 
 def _event(line: str, number: int, path: Path) -> Event:
     try:
-        said = json.loads(line)
-        if set(said) != set(Event._fields) or type(said["sequence"]) is not int:
+        fields = json.loads(line)
+        if set(fields) != set(Event._fields) or type(fields["sequence"]) is not int:
             raise ValueError("it lacks a field or has one too many")
-        return Event(**said)
+        return Event(**fields)
     except (ValueError, TypeError) as error:
         raise UserError(
             f"Line {number} of {path} is not an exported audit event: {error}.", code="not_an_export"

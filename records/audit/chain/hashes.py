@@ -92,13 +92,13 @@ def walk(
     events: Iterable[Event],
     *,
     seals: Mapping[int, Sequence[Seal]] | None = None,
-    kept_checkpoints: Collection[int] | None = None,
+    stored_checkpoints: Collection[int] | None = None,
     excerpt: bool = False,
     whole: bool = True,
 ) -> ChainReport:
     """Recompute the chain in order of sequence, in constant memory, and compare it with checkpoints on the way.
 
-    `kept_checkpoints`: events that must have a checkpoint of ours, which the events themselves say.
+    `stored_checkpoints`: events that must have a checkpoint of ours, which the events themselves say.
     `whole`: it begins with the first event. `excerpt`: events may have been left out, so that each is judged alone.
     """
     seals = seals or {}
@@ -121,7 +121,7 @@ def walk(
         if hash_of(event[:-1]) != event.hash:
             return report().broken(sequence, "its content was changed after it was written")
         head, count, last = event.hash, count + 1, sequence
-        if kept_checkpoints is not None and event.kind == CHECKPOINT_MADE and sequence not in kept_checkpoints:
+        if stored_checkpoints is not None and event.kind == CHECKPOINT_MADE and sequence not in stored_checkpoints:
             return report().broken(sequence, "it reports a checkpoint, and that was removed")
         for seal in seals.get(sequence, ()):
             if seal.head != head:

@@ -61,10 +61,10 @@ def own_public_key() -> Ed25519PublicKey | None:
     return _read_private(path).public_key() if path.exists() else None
 
 
-def known_keys(files: Iterable[Path] = ()) -> dict[str, Ed25519PublicKey]:
+def keys_by_id(files: Iterable[Path] = ()) -> dict[str, Ed25519PublicKey]:
     """By key id: our own, those used here earlier, and those of the files."""
-    own = own_public_key()
-    keys = [own] if own else []
+    current = own_public_key()
+    keys = [current] if current else []
     keys += [read_public(path) for path in [*sorted(public_key_folder().glob("*.pem")), *files]]
     return {key_id(key): key for key in keys}
 

@@ -28,7 +28,7 @@ class Command(ProductCommand):
         if options["public_key"]:
             self.stdout.write(pem(own_key().public_key()), ending="")
             return
-        row, made = make_checkpoint(actor=None)
+        row, is_new = make_checkpoint(actor=None)
         checkpoint = checkpoint_of(row)
         target: Path | None = options["output"]
         if target:
@@ -36,9 +36,9 @@ class Command(ProductCommand):
             write_checkpoint(checkpoint, path)
             self.say(f"Written to {path}.")
         if options["json"]:
-            self.answer(checkpoint.document() | {"made": made})
+            self.answer(checkpoint.document() | {"made": is_new})
         self.say(
             f"Checkpoint at event {row.sequence}."
-            if made
+            if is_new
             else f"Nothing happened since the checkpoint at event {row.sequence}."
         )

@@ -29,9 +29,9 @@ class Command(ProductCommand):
             self.answer(asdict(manifest) | {"file": str(target)})
         rows = sum(table["rows"] for table in manifest.tables)
         self.say(f"{rows} rows and {manifest.members['count'] - len(manifest.tables)} files in {target}.")
-        for what, found in (("missing", manifest.missing), ("damaged", manifest.damaged)):
-            if found["count"]:
+        for what, files in (("missing", manifest.missing), ("damaged", manifest.damaged)):
+            if files["count"]:
                 raise Conflict(
-                    f"The backup is there, but {found['count']} files that records point at were {what} already "
-                    f"({', '.join(found['names'][:3])}). Look at the disk, and keep your earlier backups."
+                    f"The backup is there, but {files['count']} files that records point at were {what} already "
+                    f"({', '.join(files['names'][:3])}). Look at the disk, and keep your earlier backups."
                 )

@@ -28,11 +28,11 @@ class Command(ProductCommand):
             parser.add_argument(f"--{name.replace('_', '-')}", default="", help="only such events (ISO 8601 for times)")
 
     def perform(self, **options: Any) -> None:
-        given = {name: options[name] for name in FILTERS if options[name]}
-        times: dict[str, Any] = {name: _moment(name, given[name]) for name in ("since", "until") if name in given}
-        wanted = filter_events(**(given | times))
-        event = note_export(filters=given, actor=None)
-        lines = lines_of(stream_events(wanted, last=event.sequence))
+        filters = {name: options[name] for name in FILTERS if options[name]}
+        times: dict[str, Any] = {name: _moment(name, filters[name]) for name in ("since", "until") if name in filters}
+        events = filter_events(**(filters | times))
+        event = note_export(filters=filters, actor=None)
+        lines = lines_of(stream_events(events, last=event.sequence))
         output: Path | None = options["output"]
         if output is None:
             self.stdout.writelines(lines)
@@ -50,9 +50,9 @@ class Command(ProductCommand):
 def _moment(name: str, text: str) -> datetime:
     """A date, or a date and time, in the system's time zone where it names none."""
     try:
-        found = parse_datetime(text) or parse_datetime(f"{parse_date(text)}T00:00:00")
-        if found:
-            return (make_aware(found) if is_naive(found) else found).astimezone(UTC)
+        moment = parse_datetime(text) or parse_datetime(f"{parse_date(text)}T00:00:00")
+        if moment:
+            return (make_aware(moment) if is_naive(moment) else moment).astimezone(UTC)
     except (ValueError, OverflowError):  # the latter at the ends of the calendar, which UTC may be beyond
         pass
     raise UserError(f"--{name} {text!r} is not a date and time in ISO 8601, such as 2026-11-25T14:00:00Z.")
