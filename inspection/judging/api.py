@@ -40,7 +40,7 @@ def read_upload(file: UploadedFile, *, actor: Any) -> bytes:
         check_size(size, upload_limits())
     except ImageRejected as refusal:
         report_refusal(filename=file.name or "", size=size, refusal=refusal, actor=actor)
-        raise refusal.nothing_kept() from refusal
+        raise refusal.as_not_stored() from refusal
     return file.read()
 
 

@@ -30,7 +30,7 @@ UNREADABLE = "not readable"
 
 _JUNK = {"__macosx", ".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"}
 _UNFINISHED = {".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp"}
-_NAMED = 3  # files of a kind that a sentence names
+_MAX_NAMES = 3  # files of a kind that a sentence names
 
 
 def is_junk(name: str) -> bool:
@@ -83,14 +83,14 @@ class SkippedFiles:
             return
         self.counts[reason] += 1
         listed = self.names.setdefault(reason, [])
-        if len(listed) < _NAMED:
+        if len(listed) < _MAX_NAMES:
             listed.append(path)
 
     def sentences(self) -> tuple[str, ...]:
         return (*map(self._sentence, self.counts), *self._about_names())
 
     def _sentence(self, reason: str) -> str:
-        count, listed = self.counts[reason], ", ".join(shown(name) for name in self.names[reason])
+        count, listed = self.counts[reason], ", ".join(printable(name) for name in self.names[reason])
         more = ", ..." if count > len(self.names[reason]) else ""
         return f"Left out, {reason}: {count} {'file' if count == 1 else 'files'} ({listed}{more})."
 
@@ -104,12 +104,12 @@ class SkippedFiles:
             )
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     """A path as it can be stored and printed: bytes that are no UTF-8 are spelt out."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def walk(folder: Path, left_out: SkippedFiles) -> Iterator[str]:
+def walk(folder: Path, skipped: SkippedFiles) -> Iterator[str]:
     """Paths below a folder of the files that are not hidden, folder by folder, in order of their names.
 
     Raises:
@@ -124,11 +124,11 @@ def walk(folder: Path, left_out: SkippedFiles) -> Iterator[str]:
         below = Path(where).relative_to(folder)
         for name in [*folders, *names]:
             if is_hidden(name):
-                left_out.add(str(below / name), HIDDEN)
+                skipped.add(str(below / name), HIDDEN)
         entered = []
         for name in sorted(name for name in folders if not is_hidden(name)):
             if Path(where, name).is_symlink():
-                left_out.add(str(below / name), FOLDER_LINK)
+                skipped.add(str(below / name), FOLDER_LINK)
             else:
                 entered.append(name)
         folders[:] = entered

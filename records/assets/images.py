@@ -115,7 +115,7 @@ class ImageRejected(UserError):
     code = "not_an_image"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
-    def nothing_kept(self) -> ImageRejected:
+    def as_not_stored(self) -> ImageRejected:
         """The same for who sent the image, who is told what was kept of it."""
         sentence = f"{self.args[0]} It was not kept."
         return type(self)(sentence, code=self.code, status=self.status, **self.extra)
@@ -267,7 +267,7 @@ def _decode(data: bytes, limits: UploadLimits, *, look_for_damage: bool) -> tupl
         with _parse(data, file_format) as opened:  # a verified image is spent
             pixels = _checked_pixels(opened, data) if look_for_damage else opened
             pixels.load()
-            return file_format, opened.mode, _plain(_upright(pixels, opened.getexif()), limits)
+            return file_format, opened.mode, _as_grey_or_rgb(_upright(pixels, opened.getexif()), limits)
     except (ImageRejected, MemoryError):  # a machine without memory is no fault of the image
         raise
     except Exception as error:  # decoders raise nearly anything on hostile input
@@ -364,7 +364,7 @@ def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _plain(image: Image.Image, limits: UploadLimits) -> Image.Image:
+def _as_grey_or_rgb(image: Image.Image, limits: UploadLimits) -> Image.Image:
     """Grey as L, a third of the bytes, everything else as RGB."""
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -38,7 +38,7 @@ _ARITHMETIC = (0xC9, 0xCA, 0xCB)
 _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))  # APPn and comments
 # Within coded data a 0xFF is stuffed with 0x00; restart markers (D0-D7) belong to it, and 0xFF may be repeated.
 _MARKER_AFTER_DATA = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+_EXTRANEOUS_BYTES = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 # What libjpeg says about a file that lacks picture data. Its other warnings are about headers.
 _DAMAGE = re.compile(r"Corrupt JPEG data|Premature end of JPEG|Corrupt data in arithmetic|Inconsistent progression")
 _PADDING = 16  # bytes of any content that an encoder may leave before the end marker
@@ -90,18 +90,18 @@ def decode(data: bytes, colour_space: ColourSpace) -> np.ndarray | None:
     structure = _read_structure(data)
     _check_scans(structure)
     _check_zeros(data, structure)
-    pixels, warning = _heard(data, colour_space)
+    pixels, warning = _decode_strictly(data, colour_space)
     if pixels is None and not _DAMAGE.search(warning):
         # Only the first warning is told: behind one about a header there may be another one about the picture.
-        bare = _without_metadata(data, structure)
-        _, about_picture = _heard(bare, colour_space)
+        stripped = _without_metadata(data, structure)
+        _, about_picture = _decode_strictly(stripped, colour_space)
         if _DAMAGE.search(about_picture):
-            _decode_without_padding(bare, _read_structure(bare), about_picture, colour_space)
+            _decode_without_padding(stripped, _read_structure(stripped), about_picture, colour_space)
         return None
     return _decode_without_padding(data, structure, warning, colour_space) if pixels is None else pixels
 
 
-def _heard(data: bytes, colour_space: ColourSpace) -> tuple[np.ndarray | None, str]:
+def _decode_strictly(data: bytes, colour_space: ColourSpace) -> tuple[np.ndarray | None, str]:
     """The pixels, or what libjpeg warned of first."""
     try:
         return simplejpeg.decode_jpeg(data, colorspace=colour_space, strict=True), ""
@@ -134,8 +134,8 @@ def _read_structure(data: bytes) -> _Structure:
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Marker, start (at its 0xFF) and end of each segment of the first picture; coded data lies between."""
     at, count = 2, 0
-    while found := _MARKER_AFTER_DATA.search(data, at):
-        start, marker = found.start(), data[found.end() - 1]
+    while match := _MARKER_AFTER_DATA.search(data, at):
+        start, marker = match.start(), data[match.end() - 1]
         if marker in (_EOI, _SOI):
             return
         end = start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")
@@ -167,30 +167,30 @@ def _scan(data: bytes, body: bytes, start: int, tables: dict[int, bool]) -> _Sca
 
 def _zero_codes(body: bytes) -> dict[int, bool]:
     """Of each AC table of a DHT segment, whether the code of zeros alone, its first one, ends a block."""
-    found, at = {}, 0
+    tables, at = {}, 0
     while at + 17 <= len(body):
         kind, table = body[at] >> 4, body[at] & 15
         count = sum(body[at + 1 : at + 17])
         symbols = body[at + 17 : at + 17 + count]
         if kind == 1 and symbols:
-            found[table] = symbols[0] & 15 == 0 and symbols[0] != 0xF0  # EOB, or a run of them
+            tables[table] = symbols[0] & 15 == 0 and symbols[0] != 0xF0  # EOB, or a run of them
         at += 17 + count
-    return found
+    return tables
 
 
 def _check_scans(structure: _Structure) -> None:
     """Every bit of every coefficient of every component has to come in some scan."""
     if not structure.scans or not structure.components:
         return  # the decoder says so
-    sent: dict[int, dict[int, int]] = defaultdict(dict)
+    lowest_bits: dict[int, dict[int, int]] = defaultdict(dict)
     for scan in structure.scans:
         for component in scan.components:
             if structure.is_progressive:
-                sent[component].update(dict.fromkeys(range(scan.first, min(scan.last, 63) + 1), scan.low))
+                lowest_bits[component].update(dict.fromkeys(range(scan.first, min(scan.last, 63) + 1), scan.low))
             else:
-                sent[component] = dict.fromkeys(range(64), 0)
+                lowest_bits[component] = dict.fromkeys(range(64), 0)
     for component in structure.components:
-        missing = 64 - sum(low == 0 for low in sent[component].values())
+        missing = 64 - sum(low == 0 for low in lowest_bits[component].values())
         if missing:
             raise DamagedJpeg("the last scans of the image are missing")
 
@@ -216,13 +216,13 @@ def _decode_without_padding(data: bytes, structure: _Structure, warning: str, co
     """
     if not structure.scans:
         raise DamagedJpeg(warning)
-    end, rest, removed = structure.scans[-1].end, data[structure.scans[-1].end :], 0
+    end, tail, removed = structure.scans[-1].end, data[structure.scans[-1].end :], 0
     for _ in range(_ROUNDS):  # what libjpeg has read ahead it does not count as left over
-        found = _LEFT_OVER.search(warning)
-        removed += int(found[1]) if found else 0
-        if not found or not _is_padding(data[:end], removed):
+        match = _EXTRANEOUS_BYTES.search(warning)
+        removed += int(match[1]) if match else 0
+        if not match or not _is_padding(data[:end], removed):
             raise DamagedJpeg(warning)
-        pixels, again = _heard(data[: end - removed] + rest, colour_space)
+        pixels, again = _decode_strictly(data[: end - removed] + tail, colour_space)
         if pixels is not None:
             return pixels
         warning = again
@@ -241,12 +241,12 @@ def _without_metadata(data: bytes, structure: _Structure) -> bytes:
     """Without the segments and fields that are odd and that libjpeg warns of: it is checked and not looked at, because
     colours may differ."""
     if not structure.is_progressive:
-        usual = bytearray(data)
+        baseline = bytearray(data)
         for scan in structure.scans:  # all coefficients at once, whatever the header of the scan says
-            usual[scan.start - 3 : scan.start] = b"\x00\x3f\x00"
-        data = bytes(usual)
-    kept, at = [], 0
+            baseline[scan.start - 3 : scan.start] = b"\x00\x3f\x00"
+        data = bytes(baseline)
+    parts, at = [], 0
     for start, end in structure.metadata:
-        kept.append(data[at:start])
+        parts.append(data[at:start])
         at = end
-    return b"".join([*kept, data[at:]])
+    return b"".join([*parts, data[at:]])

@@ -61,7 +61,7 @@ class Asset(models.Model):
         """PNG or JPEG, as its content said when it came in, whatever it was called."""
         return self.content_type.removeprefix("image/").upper()
 
-    def check_kept(self) -> None:
+    def check_not_discarded(self) -> None:
         """Raises `Discarded` where retention removed the file."""
         if self.discarded_at is not None:
             raise Discarded(
@@ -73,6 +73,6 @@ class Asset(models.Model):
 
     def read(self) -> bytes:
         """The bytes. Raises `Discarded` where retention removed the file."""
-        self.check_kept()
+        self.check_not_discarded()
         with self.file.storage.open(str(self.file.name)) as stored:
             return bytes(stored.read())

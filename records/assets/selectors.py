@@ -20,8 +20,8 @@ def upload_limits() -> UploadLimits:
 
 def allowed_formats() -> tuple[str, ...]:
     """The formats that ALLOWED_EXTENSIONS names, of `records.assets.images.FORMATS`; it says what a content may be."""
-    named = {FORMAT_OF_EXTENSION[extension] for extension in settings.ALLOWED_EXTENSIONS}
-    return tuple(name for name in FORMATS if name in named)
+    allowed = {FORMAT_OF_EXTENSION[extension] for extension in settings.ALLOWED_EXTENSIONS}
+    return tuple(name for name in FORMATS if name in allowed)
 
 
 def accepted_files() -> str:

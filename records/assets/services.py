@@ -25,10 +25,10 @@ def store_file(
     """
     digest = sha256 or hashlib.sha256(data).hexdigest()
     name = asset_name(digest, extension)
-    found = Asset.objects.filter(sha256=digest).first()
-    if found:
-        found.pending_restore = (name, data)
-        return found
+    existing = Asset.objects.filter(sha256=digest).first()
+    if existing:
+        existing.pending_restore = (name, data)
+        return existing
     # The file goes first: a row always has its file; a file without a row is a whole file that nobody points at.
     name = default_storage.save(name, ContentFile(data))
     return Asset(sha256=digest, size_bytes=len(data), content_type=content_type, width=width, height=height, file=name)
@@ -101,7 +101,7 @@ def check_upload(*, data: bytes, filename: str, actor: Actor) -> tuple[ImageFact
         return check_image(data, filename, upload_limits())
     except ImageRejected as refusal:
         report_refusal(filename=filename, size=len(data), refusal=refusal, actor=actor)
-        raise refusal.nothing_kept() from refusal
+        raise refusal.as_not_stored() from refusal
 
 
 def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, ImageFacts]:

@@ -10,6 +10,6 @@ register = template.Library()
 
 
 @register.filter
-def kept(asset: Asset | None) -> bool:
+def has_file(asset: Asset | None) -> bool:
     """Whether there is a file, and retention has not removed it."""
     return asset is not None and asset.discarded_at is None

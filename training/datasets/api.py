@@ -143,5 +143,5 @@ class DatasetMaskView(ApiView):
 
 
 def _file_response(request: Request, asset: Asset) -> HttpResponseBase:
-    asset.check_kept()  # also where the asker has the file already and would be told 304
+    asset.check_not_discarded()  # also where the asker has the file already and would be told 304
     return immutable(request, asset.sha256, lambda: HttpResponse(asset.read(), content_type=asset.content_type))

@@ -32,7 +32,7 @@ import numpy as np
 
 from common.errors import UserError
 from modelzoo.detectors.preprocessing.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
-from records.assets.file_tree import HIDDEN, SkippedFiles, is_hidden, is_inside, is_unfinished, shown
+from records.assets.file_tree import HIDDEN, SkippedFiles, is_hidden, is_inside, is_unfinished, printable
 from records.assets.images import (
     ImageFacts,
     ImageRejected,
@@ -325,7 +325,7 @@ class _Listing:
 
     def relative(self, path: Path) -> str:
         """The path as records keep it; bytes that are no UTF-8 are spelt out."""
-        return shown(path.relative_to(self.folder).as_posix())
+        return printable(path.relative_to(self.folder).as_posix())
 
     def _read_train(self, train: Path) -> None:
         for folder in self._folders(train):
