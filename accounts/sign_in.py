@@ -142,11 +142,11 @@ def _record_failure(*, username: str, address: str) -> datetime | None:
     """Report a failure; until when everything is refused now, where it was one too many."""
     now = timezone.now()
     with transaction.atomic():
-        limited = [
+        counters = [
             FailedSignIns.objects.select_for_update().filter(kind=kind, name=name).first()
             for kind, name, _ in _limits(username, address)
         ]
-        locked = [row for row in limited if row and row.locked_until]
+        locked = [row for row in counters if row and row.locked_until]
         audit(
             kind="sign_in.failed",
             subject=_subject(username),

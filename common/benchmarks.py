@@ -29,7 +29,7 @@ class Benchmark:
     arguments: Callable[[ArgumentParser], None] = lambda parser: None
 
 
-def registered() -> dict[str, list[Benchmark]]:
+def benchmarks_by_name() -> dict[str, list[Benchmark]]:
     """All that there are, by name. Their modules load nothing heavy by themselves."""
     benchmarks: dict[str, list[Benchmark]] = {}
     for app in apps.get_app_configs():

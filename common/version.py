@@ -23,7 +23,7 @@ def code_version() -> str:
     if not (_ROOT / ".git").exists():
         return VERSION
     try:
-        described = subprocess.run(
+        revision = subprocess.run(
             ["git", "describe", "--always", "--dirty=.dirty", "--exclude=*"],
             cwd=_ROOT,
             capture_output=True,
@@ -33,7 +33,7 @@ def code_version() -> str:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return VERSION
-    return f"{VERSION}+{described}"
+    return f"{VERSION}+{revision}"
 
 
 def library_versions() -> dict[str, str]:

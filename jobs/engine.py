@@ -109,7 +109,7 @@ class JobKind(Generic[Job]):
 
     def end(self, pk: object, *, status: str, **changes: Any) -> bool:
         """Close an open job, whoever works on it. False where it is over already: nothing was changed."""
-        return bool(self.open().filter(pk=pk).update(**_ended(status), **changes))
+        return bool(self.open().filter(pk=pk).update(**_end_values(status), **changes))
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Claim(Generic[Job]):
 
     def end(self, *, status: str, **changes: Any) -> bool:
         """Close the job. False where the claim was lost: nothing was changed."""
-        return bool(self.rows().update(**_ended(status), **changes))
+        return bool(self.rows().update(**_end_values(status), **changes))
 
     def in_slices(self, step: Callable[[], bool], *, seconds: float | None) -> bool:
         """Go on with `step` until it says that nothing is left to do. Returns True then.
@@ -155,5 +155,5 @@ class Claim(Generic[Job]):
         return True
 
 
-def _ended(status: str) -> dict[str, Any]:
+def _end_values(status: str) -> dict[str, Any]:
     return {"status": status, "claim": None, "lease_expires_at": None, "finished_at": timezone.now()}

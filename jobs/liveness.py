@@ -188,7 +188,7 @@ class Parent:
         self._board = board
         self._announce, self._retire = announce, retire
         self._strikes: dict[int, int] = {}
-        self._leaving = threading.Event()
+        self._stop_event = threading.Event()
         self._loop_at: float | None = None
 
     def start(self, *, announce_every: float) -> None:
@@ -198,10 +198,10 @@ class Parent:
                 time.sleep(TICK_SECONDS)
 
         def announce() -> None:
-            while not self._leaving.is_set():
+            while not self._stop_event.is_set():
                 if self.can_work():
                     self._announce()
-                self._leaving.wait(announce_every)
+                self._stop_event.wait(announce_every)
             self._retire()
 
         for work in (look, announce):
@@ -213,7 +213,7 @@ class Parent:
 
     def leave(self) -> None:
         """It is told to stop: what is at work may end in peace."""
-        self._leaving.set()
+        self._stop_event.set()
 
     def look(self) -> None:
         """Say that the parent is there; kill what has fallen silent."""

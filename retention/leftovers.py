@@ -50,7 +50,7 @@ class Leftover:
             self.path.rename(aside)
         except FileNotFoundError:
             return False
-        if _changed(aside) != self.changed_at:
+        if _modified_at(aside) != self.changed_at:
             aside.rename(self.path)
             return False
         aside.unlink()
@@ -99,13 +99,13 @@ def in_storage(number: int, now: datetime) -> Iterator[Leftover]:
 
 def _leftover_at(path: Path, now: datetime) -> Leftover | None:
     with contextlib.suppress(FileNotFoundError):
-        changed = _changed(path)
+        changed = _modified_at(path)
         if changed < now - _AGE:
             return Leftover(path, _size(path), changed)
     return None
 
 
-def _changed(path: Path) -> datetime:
+def _modified_at(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 

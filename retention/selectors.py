@@ -107,23 +107,23 @@ def discardable(*, now: datetime, orphan_days: int) -> QuerySet[Asset]:
         Q(created_at__gte=before) if orphan_days else Q()
     )
     return live_assets().filter(
-        ~_used(Inspection, "asset", _any_of(in_force, functools.partial(_holds_image, now=now))),
-        ~_used(Inspection, "map", _any_of(in_force, functools.partial(_holds_map, now=now))),
-        ~_used(InspectionRequest, "asset", request_holds),
-        *(~_used(model, name) for model, name in _other_uses()),
+        ~_is_used(Inspection, "asset", _any_of(in_force, functools.partial(_holds_image, now=now))),
+        ~_is_used(Inspection, "map", _any_of(in_force, functools.partial(_holds_map, now=now))),
+        ~_is_used(InspectionRequest, "asset", request_holds),
+        *(~_is_used(model, name) for model, name in _other_uses()),
     )
 
 
 def of_category(assets: QuerySet[Asset], category_id: int) -> QuerySet[Asset]:
     """Images and maps of the records of a category; `is_image` tells them apart."""
     return assets.filter(
-        _used(Inspection, "asset", Q(category=category_id)) | _used(Inspection, "map", Q(category=category_id))
-    ).annotate(is_image=_used(Inspection, "asset"))
+        _is_used(Inspection, "asset", Q(category=category_id)) | _is_used(Inspection, "map", Q(category=category_id))
+    ).annotate(is_image=_is_used(Inspection, "asset"))
 
 
 def of_nobody(assets: QuerySet[Asset], before: datetime) -> QuerySet[Asset]:
     """Images that no record refers to, kept since before a moment."""
-    return assets.filter(~_used(Inspection, "asset"), ~_used(Inspection, "map"), created_at__lt=before)
+    return assets.filter(~_is_used(Inspection, "asset"), ~_is_used(Inspection, "map"), created_at__lt=before)
 
 
 def stays_in_thinning(keep_every: int) -> Q:
@@ -147,8 +147,8 @@ def _holds_image(policy: RetentionPolicy, *, now: datetime) -> Q:
 
 def _holds_map(policy: RetentionPolicy, *, now: datetime) -> Q:
     """A map goes with its image, or before it where the policy says so; then only that of a good part."""
-    spared = Q(standing__isnull=False) if policy.keep_reviewed else Q(pk__in=[])
-    return _holds_image(policy, now=now) & (spared | ~_GOOD | _younger(policy.maps_after_days, now))
+    is_reviewed = Q(standing__isnull=False) if policy.keep_reviewed else Q(pk__in=[])
+    return _holds_image(policy, now=now) & (is_reviewed | ~_GOOD | _younger(policy.maps_after_days, now))
 
 
 def _younger(days: int | None, now: datetime) -> Q:
@@ -163,7 +163,7 @@ def _any_of(in_force: Iterable[RetentionPolicy], holds: Any) -> Q:
     return functools.reduce(operator.or_, each, ~Q(category__in=list(policies)))
 
 
-def _used(model: Any, name: str, condition: Q | None = None) -> Exists:
+def _is_used(model: Any, name: str, condition: Q | None = None) -> Exists:
     rows = model._default_manager.filter(**{name: OuterRef("pk")})
     return Exists(rows if condition is None else rows.filter(condition))
 

@@ -145,9 +145,9 @@ def request_daily_runs() -> list[RetentionRun]:
 
 def publish_next() -> None:
     """Call a worker for the run that waits longest."""
-    waiting = RetentionRun.objects.filter(status=RetentionRun.Status.QUEUED).order_by("pk").first()
-    if waiting:
-        RETENTION_RUNS.publish(waiting.pk)
+    run = RetentionRun.objects.filter(status=RetentionRun.Status.QUEUED).order_by("pk").first()
+    if run:
+        RETENTION_RUNS.publish(run.pk)
 
 
 # ---------------------------------------------------------------- carrying a run out

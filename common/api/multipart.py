@@ -256,11 +256,11 @@ def _value_and_parameters(text: str) -> tuple[str, dict[str, str]]:
     (value, _), *pairs = message.get_params([("", "")], header="content-disposition")
     parameters = {}
     for name, parameter in pairs:
-        parameters[name.lower()] = _extended(*parameter) if isinstance(parameter, tuple) else _name(parameter)
+        parameters[name.lower()] = _decode_extended(*parameter) if isinstance(parameter, tuple) else _name(parameter)
     return value, parameters
 
 
-def _extended(charset: str | None, _language: str | None, text: str) -> str:
+def _decode_extended(charset: str | None, _language: str | None, text: str) -> str:
     """Of a parameter of RFC 5987: its charset, its language, and its bytes as latin-1."""
     try:
         return text.encode("latin-1").decode(charset or "us-ascii")

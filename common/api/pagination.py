@@ -73,7 +73,7 @@ def read_page(queryset: QuerySet, request: Request | HttpRequest, *, ordering: t
     backwards, values = _decode_cursor(cursor, queryset, ordering) if cursor else (False, None)
     direction = tuple(_opposite(name) for name in ordering) if backwards else ordering
     if values is not None:
-        queryset = queryset.filter(beyond(direction, values))
+        queryset = queryset.filter(keyset_filter(direction, values))
     rows = list(queryset.order_by(*direction)[: limit + 1])
     more, rows = len(rows) > limit, rows[:limit]
     if backwards:
@@ -118,14 +118,14 @@ def value_of(row: Any, name: str) -> Any:
     return row
 
 
-def beyond(ordering: tuple[str, ...], values: list[Any]) -> Q:
+def keyset_filter(ordering: tuple[str, ...], values: list[Any]) -> Q:
     """What comes after a row. The first of the ordering bounds all of it, so that an index on it leads there."""
     (name, *other_fields), (value, *other_values) = ordering, values
     field, side = name.removeprefix("-"), "lt" if name.startswith("-") else "gt"
     strictly = Q(**{f"{field}__{side}": value})
     if not other_fields:
         return strictly
-    return Q(**{f"{field}__{side}e": value}) & (strictly | beyond(tuple(other_fields), other_values))
+    return Q(**{f"{field}__{side}e": value}) & (strictly | keyset_filter(tuple(other_fields), other_values))
 
 
 def _encode_cursor(backwards: bool, values: list[Any]) -> str:

@@ -30,7 +30,7 @@ def _p(status: int | tuple[int, ...], meaning: str, remedy: str) -> Problem:
     return Problem((status,) if isinstance(status, int) else status, meaning, remedy)
 
 
-def _missing(what: str) -> Problem:
+def _not_found(what: str) -> Problem:
     return _p(404, f"There is no {what} of this id or name.", _ID)
 
 
@@ -90,8 +90,8 @@ PROBLEMS: dict[str, Problem] = {
     "invalid_scope": _p(400, "A token has one or more of the scopes inspect, read, manage.", "Name these."),
     "invalid_user": _p(400, "The name or the address of the user cannot be.", "detail says why; choose another."),
     "unknown_role": _p(400, "There is no such role.", "Choose operator, engineer, auditor or admin."),
-    "token_not_found": _missing("token of yours"),
-    "user_not_found": _missing("user"),
+    "token_not_found": _not_found("token of yours"),
+    "user_not_found": _not_found("user"),
     # ---- images
     "not_an_image": _p(415, "The content is not PNG or JPEG.", _IMAGE),
     "format_not_allowed": _p(415, "The format is switched off here.", "Send one of ALLOWED_EXTENSIONS."),
@@ -143,8 +143,8 @@ PROBLEMS: dict[str, Problem] = {
     "no_labelled_images": _p(400, "The data set says of too few images what they are.", "Import one that does."),
     "elpv_missing": _p(_INSIDE, "The package with the demo's images is not installed.", "Install it."),
     "folder_in_use": _p(_INSIDE, "The folder holds something else already.", "Name an empty one."),
-    "dataset_not_found": _missing("data set"),
-    "dataset_image_not_found": _missing("image of a data set"),
+    "dataset_not_found": _not_found("data set"),
+    "dataset_image_not_found": _not_found("image of a data set"),
     "no_mask": _p(404, "The image has no mask.", "It has no annotated defect."),
     # ---- judging
     "no_model_loaded": _p(
@@ -159,18 +159,18 @@ PROBLEMS: dict[str, Problem] = {
         503, "The request may have been carried out.", ("Check before you send it again, or repeat it with its key.")
     ),
     "not_repeatable": _p(409, "The request ended in a record, or its image was not kept.", "Send the image again."),
-    "inspection_not_found": _missing("inspection"),
-    "request_not_found": _missing("request"),
+    "inspection_not_found": _not_found("inspection"),
+    "request_not_found": _not_found("request"),
     "no_map": _p(
         404, "The record has no anomaly map.", ("A record that is not comparable has none; retention deletes some.")
     ),
-    "category_not_found": _missing("category"),
+    "category_not_found": _not_found("category"),
     # ---- batches
     "empty_batch": _p(400, "The batch holds no image.", "Send images, a zip, or name a folder that holds some."),
-    "batch_not_found": _missing("batch"),
+    "batch_not_found": _not_found("batch"),
     "batch_over": _p(409, "The batch is over already.", "Nothing is left to cancel."),
     "no_batch_roots": _p(409, "Folders of the server are not allowed.", "An administrator can set BATCH_ROOTS."),
-    "folder_not_found": _missing("folder"),
+    "folder_not_found": _not_found("folder"),
     "folder_unreadable": _p(409, "The folder cannot be read.", "Check the share and its permissions."),
     # ---- reviews and records
     "invalid_review": _p(
@@ -178,7 +178,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "invalid_region": _p(400, "A region is outside of the image or not a rectangle.", "Draw it within the image."),
     "review_outdated": _p(409, "Somebody else reviewed it in the meantime.", _RELOAD),
-    "review_not_found": _missing("review"),
+    "review_not_found": _not_found("review"),
     "reviewer_missing": _p(400, "A review belongs to a person.", "Name the person."),
     "no_records": _p(400, "No record was named or matches.", "Choose at least one, or a longer period."),
     "too_many_records": _p(400, "More records than can be done at once.", "Choose fewer."),
@@ -187,12 +187,12 @@ PROBLEMS: dict[str, Problem] = {
     "empty_view": _p(400, "The view contains no filters.", "Choose a filter first."),
     "too_many_views": _p(409, "You have the maximum number of views.", "Delete one."),
     "view_name_taken": _p(409, "You have a view of this name.", "Choose another name."),
-    "view_not_found": _missing("view of yours"),
+    "view_not_found": _not_found("view of yours"),
     # ---- models and thresholds
-    "model_version_not_found": _missing("model version"),
-    "deployment_not_found": _missing("deployment"),
-    "threshold_not_found": _missing("threshold revision"),
-    "evaluation_not_found": _missing("evaluation"),
+    "model_version_not_found": _not_found("model version"),
+    "deployment_not_found": _not_found("deployment"),
+    "threshold_not_found": _not_found("threshold revision"),
+    "evaluation_not_found": _not_found("evaluation"),
     "model_unusable": _p(409, "The model cannot be loaded; the current model stays in production.", "detail says why."),
     "device_unavailable": _p(
         409, "The device is not there; the current model stays in production.", "Choose auto or cpu."
@@ -214,14 +214,14 @@ PROBLEMS: dict[str, Problem] = {
     "threshold_changed": _p(409, "Somebody else changed the threshold in the meantime.", _RELOAD),
     "nothing_to_undo": _p(409, "The active revision is the first one.", "Set a value instead."),
     "other_category": _p(409, "The two belong to different categories.", "Choose two of one category."),
-    "rescoring_not_found": _missing("re-scoring"),
+    "rescoring_not_found": _not_found("re-scoring"),
     "rescoring_over": _p(409, "The re-scoring is over already.", "Nothing is left to cancel."),
     "scoring_failed": _p(_INSIDE, "An image could not be scored again.", _SUPPORT),
     # ---- training
     "unknown_algorithm": _p(400, "There is no such detector.", "Choose one that detail names."),
     "invalid_options": _p(400, "An option of the detector is not valid.", "detail says which, and what it takes."),
     "invalid_calibration": _p(400, "The rule of the first threshold is not valid.", "detail says what it takes."),
-    "training_run_not_found": _missing("training run"),
+    "training_run_not_found": _not_found("training run"),
     "training_run_is_over": _p(409, "The training run is over already.", "Start another one."),
     "training_failed": _p(_INSIDE, "The training run failed.", "Its page says why."),
     "not_extendable": _p(409, "This model cannot be extended.", "Train a new model on the larger data set."),
@@ -229,9 +229,9 @@ PROBLEMS: dict[str, Problem] = {
     "worker_died": _p(_INSIDE, "The worker stopped during this work.", _SUPPORT),
     "not_an_export": _p(_INSIDE, "The file is not an export of a model.", "Make one with manage.py export."),
     # ---- retention, audit, the system
-    "retention_policy_not_found": _missing("retention rule"),
+    "retention_policy_not_found": _not_found("retention rule"),
     "retention_policy_replaced": _p(409, "Another rule is active now.", _RELOAD),
-    "retention_run_not_found": _missing("retention run"),
+    "retention_run_not_found": _not_found("retention run"),
     "retention_run_open": _p(409, "Such a run is in progress.", "Wait for it."),
     "dry_run_missing": _p(409, "The deletion was not previewed.", "Preview it first."),
     "object_type_missing": _p(400, "An object's id needs its kind.", "Send object_type too."),

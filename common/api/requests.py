@@ -74,13 +74,13 @@ def check_fields(serializer: serializers.Serializer, data: Mapping[str, Any], *,
         if is_form and not isinstance(fields[key], serializers.ListField) and len(data.getlist(key)) > 1:  # type: ignore[attr-defined]
             _refuse_repeated(key, path)
     for name, field in fields.items():
-        for place, value in _nested(field, data.get(name), f"{path}{name}"):
+        for place, value in _nested_values(field, data.get(name), f"{path}{name}"):
             inner = getattr(field, "child", field)
             if isinstance(inner, serializers.Serializer) and isinstance(value, Mapping):
                 check_fields(inner, value, path=f"{place}.")
 
 
-def _nested(field: serializers.Field, value: Any, place: str) -> Iterable[tuple[str, Any]]:
+def _nested_values(field: serializers.Field, value: Any, place: str) -> Iterable[tuple[str, Any]]:
     """The values in a field that may have fields themselves, with where they stand."""
     if isinstance(field, serializers.Serializer):
         return [(place, value)]

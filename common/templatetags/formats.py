@@ -39,7 +39,7 @@ def ago(moment: datetime) -> str:
 
 
 @register.filter
-def lasted(begin: datetime, end: datetime) -> str:
+def duration(begin: datetime, end: datetime) -> str:
     """A span of time: seconds below two minutes, else its two largest units."""
     seconds = (end - begin).total_seconds()
     return f"{seconds:.0f} seconds" if seconds < 120 else timesince(begin, end)

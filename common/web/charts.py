@@ -97,7 +97,7 @@ class Chart:
     columns: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     legend: list[tuple[str, str]] = field(default_factory=list)  # (kind, words)
-    laned: bool = False  # y_ticks are words above lanes, and no numbers beside the plot
+    has_lanes: bool = False  # y_ticks are words above lanes, and no numbers beside the plot
 
     @property
     def top(self) -> int:
@@ -204,8 +204,8 @@ def lanes(
                 path += f"M{left:.2f} {bottom:.2f}V{top:.2f}H{right:.2f}V{bottom:.2f}Z"
         shapes.append(Shape(kind, path))
         ticks += [Tick(bottom - _LANE * height, f"{sum(counts):,} {words}"), Tick(bottom, "")]
-    stacked = histogram(name, edges, series, marks=marks, x_label=x_label)
-    return replace(stacked, shapes=shapes, y_ticks=ticks, laned=True, legend=[])  # each lane says what it is
+    chart = histogram(name, edges, series, marks=marks, x_label=x_label)
+    return replace(chart, shapes=shapes, y_ticks=ticks, has_lanes=True, legend=[])  # each lane says what it is
 
 
 def rates(
@@ -251,7 +251,7 @@ def rates(
                 path += f"M{left:.2f} {height(limits[index][side])}H{right:.2f}"
         return path
 
-    curve, beyond, dots, rows = "", "", "", []
+    curve, outliers, dots, rows = "", "", "", []
     for index, ((count, of), value) in enumerate(zip(counts, shares, strict=True)):
         if value is None:
             continue
@@ -260,11 +260,11 @@ def rates(
         outside = not lower <= value <= upper
         curve += f"{'L' if curve else 'M'}{at}"
         dots += f"M{at}h0"
-        beyond += f"M{at}h0" if outside else ""
+        outliers += f"M{at}h0" if outside else ""
         side = "above the limits" if value > upper else "below the limits" if value < lower else ""
         rows.append([*spans[index], f"{count} of {of}", *map(percent, (value, lower, upper)), side])
     shapes = [("limit", steps(0) + steps(1)), ("centre", f"M0 {height(mean)}H100")]
-    shapes += [("curve", curve), ("ring", beyond), ("dot", dots)]
+    shapes += [("curve", curve), ("ring", outliers), ("dot", dots)]
     return Chart(
         name=name,
         shapes=[Shape(kind, path) for kind, path in shapes if path],

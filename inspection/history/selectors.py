@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from common.api.pagination import beyond, value_of
+from common.api.pagination import keyset_filter, value_of
 from inspection.history.filter_values import either, refuse
 from inspection.history.filters import Filters
 from inspection.judging import documents, selectors
@@ -78,7 +78,7 @@ def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
     while rows:
         yield rows
         last = [value_of(rows[-1], name) for name in filters.ordering]
-        rows = list(keys.filter(beyond(filters.ordering, last))[:_CHUNK]) if len(rows) == _CHUNK else []
+        rows = list(keys.filter(keyset_filter(filters.ordering, last))[:_CHUNK]) if len(rows) == _CHUNK else []
 
 
 # ---------------------------------------------------------------- as a list

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from django.db.models import Q
 
-from common.api.pagination import beyond
+from common.api.pagination import keyset_filter
 from common.numbers import score_text
 from common.web.charts import Chart, lanes
 from inspection.history.filters import Filters
@@ -51,7 +51,7 @@ def neighbours(
     before = tuple(name[1:] if name.startswith("-") else f"-{name}" for name in after)
 
     def first(ordering: tuple[str, ...]) -> uuid.UUID | None:
-        row = keys.order_by(*ordering).filter(beyond(ordering, place)).first()
+        row = keys.order_by(*ordering).filter(keyset_filter(ordering, place)).first()
         return row.pk if row else None
 
     return first(before), first(after)

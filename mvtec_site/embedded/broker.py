@@ -23,8 +23,8 @@ def embedded_command() -> list[str]:
 
     path = socket_path()
     folder = Path(settings.VAR_DIR) / "broker"
-    for needed in (folder, path.parent):
-        needed.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for directory in (folder, path.parent):
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     options = {
         "port": "0",
         "unixsocket": str(path),

@@ -197,8 +197,8 @@ class Supervisor:
                 continue
             now = time.monotonic()
             if not child.due_at:
-                lived = now - child.started_at
-                child.pause = 1.0 if lived > _MAX_PAUSE_SECONDS else min(child.pause * 2, _MAX_PAUSE_SECONDS)
+                uptime = now - child.started_at
+                child.pause = 1.0 if uptime > _MAX_PAUSE_SECONDS else min(child.pause * 2, _MAX_PAUSE_SECONDS)
                 child.due_at = now + child.pause
                 self._say(f"{child.name} died and is started again. Its log: {self._logs / child.name}.log")
             elif now >= child.due_at:

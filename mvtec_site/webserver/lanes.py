@@ -34,24 +34,24 @@ class ThreadLane:
     def __init__(self, name: str, threads: int) -> None:
         self.name, self.threads = name, threads
         self._queue: deque[Job] = deque()
-        self._changed = threading.Condition()
-        self._running: Counter[str] = Counter()
+        self._condition = threading.Condition()
+        self._jobs_in_progress: Counter[str] = Counter()
         self._started = self._idle = 0
 
     def submit(self, job: Job) -> None:
-        with self._changed:
+        with self._condition:
             self._queue.append(job)
             if self._idle < len(self._queue) and self._started < self.threads:
                 self._started += 1
                 threading.Thread(target=self._serve, name=f"{self.name}-{self._started}", daemon=True).start()
             else:
-                self._changed.notify()
+                self._condition.notify()
 
     def overdue(self, seconds: float) -> list[Any]:
         """Takes out what has waited longer than so many seconds; returns the owners."""
         before = time.monotonic() - seconds
         late = []
-        with self._changed:
+        with self._condition:
             # What nobody's connection waits for stays, and may stand before what has waited as long.
             for job in [job for job in self._queue if job.owner is not None and job.since < before]:
                 self._queue.remove(job)
@@ -60,26 +60,26 @@ class ThreadLane:
 
     def _serve(self) -> None:
         while True:
-            with self._changed:
+            with self._condition:
                 while (job := self._next()) is None:
                     self._idle += 1
-                    self._changed.wait()
+                    self._condition.wait()
                     self._idle -= 1
-                self._running[job.client] += 1
+                self._jobs_in_progress[job.client] += 1
             try:
                 job.carry_out()
             except Exception:  # the thread goes on, whatever a request did
                 log.exception("A request failed in the lane %s.", self.name)
-            with self._changed:
-                self._running[job.client] -= 1
-                if not self._running[job.client]:
-                    del self._running[job.client]
+            with self._condition:
+                self._jobs_in_progress[job.client] -= 1
+                if not self._jobs_in_progress[job.client]:
+                    del self._jobs_in_progress[job.client]
 
     def _next(self) -> Job | None:
         """Takes the next job out of the queue, if there is one that may run."""
         limit = max(1, self.threads - 1)
-        allowed = (job for job in self._queue if not job.client or self._running[job.client] < limit)
-        job = min(allowed, key=lambda job: self._running[job.client] if job.client else 0, default=None)
+        allowed = (job for job in self._queue if not job.client or self._jobs_in_progress[job.client] < limit)
+        job = min(allowed, key=lambda job: self._jobs_in_progress[job.client] if job.client else 0, default=None)
         if job is not None:
             self._queue.remove(job)
         return job

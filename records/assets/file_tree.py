@@ -125,13 +125,13 @@ def walk(folder: Path, skipped: SkippedFiles) -> Iterator[str]:
         for name in [*folders, *names]:
             if is_hidden(name):
                 skipped.add(str(below / name), HIDDEN)
-        entered = []
+        subfolders = []
         for name in sorted(name for name in folders if not is_hidden(name)):
             if Path(where, name).is_symlink():
                 skipped.add(str(below / name), FOLDER_LINK)
             else:
-                entered.append(name)
-        folders[:] = entered
-        if entered and len(below.parts) >= MAX_DEPTH:
+                subfolders.append(name)
+        folders[:] = subfolders
+        if subfolders and len(below.parts) >= MAX_DEPTH:
             raise RecursionError(f"folders more than {MAX_DEPTH} deep")
         yield from (str(below / name) for name in sorted(names) if not is_hidden(name))

@@ -292,12 +292,12 @@ def _sniff(data: bytes, limits: UploadLimits) -> str:
         return file_format
     if file_format:
         raise ImageRejected(
-            f"The content is {file_format}, which is not accepted here; send {_listed(limits)}.",
+            f"The content is {file_format}, which is not accepted here; send {_format_names(limits)}.",
             code="format_not_allowed",
         )
     if data.startswith(_GIF) and _is_animated_gif(data):
         raise ImageRejected("The content is an animated GIF; send one still PNG or JPEG.", code="multi_frame")
-    raise ImageRejected(f"The content is not an image of an accepted kind; send {_listed(limits)}.")
+    raise ImageRejected(f"The content is not an image of an accepted kind; send {_format_names(limits)}.")
 
 
 def _is_animated_gif(data: bytes) -> bool:
@@ -393,5 +393,5 @@ def _eight_bit(image: Image.Image, limits: UploadLimits) -> Image.Image:
     return Image.fromarray(((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8))
 
 
-def _listed(limits: UploadLimits) -> str:
+def _format_names(limits: UploadLimits) -> str:
     return " or ".join(limits.formats)

@@ -9,19 +9,19 @@ from collections.abc import Callable
 
 from django.db.models import Q
 
-_registered: dict[str, tuple[str, Callable[[str], list[str]]]] = {}
+_registry: dict[str, tuple[str, Callable[[str], list[str]]]] = {}
 
 
 def register(object_type: str, related_type: str, ids_of: Callable[[str], list[str]]) -> None:
     """`ids_of` gives the ids of the objects of `related_type` that belong to the object of that id."""
-    _registered[object_type] = (related_type, ids_of)
+    _registry[object_type] = (related_type, ids_of)
 
 
 def events_about(object_type: str, object_id: str) -> Q:
     """Events of an object and of those that belong to it."""
     own = Q(object_type=object_type, object_id=object_id)
-    if object_type not in _registered:
+    if object_type not in _registry:
         return own
-    related_type, ids_of = _registered[object_type]
+    related_type, ids_of = _registry[object_type]
     ids = ids_of(object_id)
     return own | Q(object_type=related_type, object_id__in=ids) if ids else own

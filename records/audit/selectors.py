@@ -75,11 +75,11 @@ def stream_events(
     rows = events.order_by("sequence").values_list(*HASHED, "hash")
     if last is not None:
         rows = rows.filter(sequence__lte=last)
-    reached = 0
-    while chunk := list(rows.filter(sequence__gt=reached)[:_CHUNK]):
+    last_sequence = 0
+    while chunk := list(rows.filter(sequence__gt=last_sequence)[:_CHUNK]):
         for row in chunk:
             yield Event(row[0], row[1].isoformat(timespec="microseconds"), *row[2:])
-        reached = chunk[-1][0]
+        last_sequence = chunk[-1][0]
         if progress:
             progress(len(chunk))
 
@@ -195,7 +195,7 @@ def _verify(
     if count is not None:
         rows, events = rows.filter(sequence__gt=last - count), events.filter(sequence__gt=last - count)
     stored = [checkpoint_of(row) for row in rows]
-    seals, forged = sealed([*stored, *elsewhere], public_keys)
+    seals, forged = check_checkpoints([*stored, *elsewhere], public_keys)
     report = walk(
         stream_events(events, last=last, progress=progress),
         seals=seals,
@@ -213,11 +213,11 @@ def verify_export(
     public_keys: Iterable[Path] = (),
 ) -> ChainReport:
     """The same of exported events, without a database. `excerpt`: the export was filtered, so each is judged alone."""
-    seals, forged = sealed(elsewhere, public_keys)
+    seals, forged = check_checkpoints(elsewhere, public_keys)
     return first_of(walk(events, seals=seals, whole=False, excerpt=excerpt), forged)
 
 
-def sealed(
+def check_checkpoints(
     checkpoints: Iterable[Checkpoint], public_keys: Iterable[Path]
 ) -> tuple[dict[int, list[Checkpoint]], list[tuple[int, str]]]:
     """Genuine checkpoints by the event that they name, and what is wrong with the others."""

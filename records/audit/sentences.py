@@ -104,8 +104,8 @@ def names_in(events: Iterable[AuditEvent]) -> dict[tuple[str, str], str]:
         for text in (event.before, event.after):
             fields = _mapping(json.loads(text))
             for key, value in (*fields.items(), *_mapping(fields.get("filters")).items()):
-                if pointed := pointed_to(key, value):
-                    objects.add(pointed)
+                if reference := pointed_to(key, value):
+                    objects.add(reference)
     return names_of(objects)
 
 
@@ -159,7 +159,7 @@ def _number(value: Any) -> str:
     return score_text(value)
 
 
-def _apart(old: Any, new: Any) -> tuple[str, str]:
+def _distinct_numbers(old: Any, new: Any) -> tuple[str, str]:
     """Both numbers, with the decimals that tell them apart."""
     one, other = _number(old), _number(new)
     return (one, other) if one != other or old == new else (repr(old), repr(new))
@@ -179,7 +179,7 @@ def _threshold_set(act: _Act) -> str:
     value, old = act.after.get("value"), act.before.get("value")
     if old is None:
         return f"set the threshold of {act.version} to {_number(value)}{act.reason}"
-    before, after = _apart(old, value)
+    before, after = _distinct_numbers(old, value)
     return f"set the threshold of {act.version} from {before} to {after}{act.reason}"
 
 
@@ -196,10 +196,10 @@ def _inspection(act: _Act) -> str:
     outcome, score, threshold = (act.after.get(name) for name in ("outcome", "score", "threshold"))
     # The name of a threshold begins with its value.
     value = act.names.get((_THRESHOLD, str(threshold)), "").partition(" ")[0]
-    measured = _because(act.after.get("reason"))
+    reason = _because(act.after.get("reason"))
     if score is not None:
-        measured = f" (score {_number(score)}, threshold {value})" if value else f" (score {_number(score)})"
-    return f"had {_part(act, 'an image')} judged by {act.version}: {_OUTCOMES.get(str(outcome), outcome)}{measured}"
+        reason = f" (score {_number(score)}, threshold {value})" if value else f" (score {_number(score)})"
+    return f"had {_part(act, 'an image')} judged by {act.version}: {_OUTCOMES.get(str(outcome), outcome)}{reason}"
 
 
 _CHECKS = {"size": "size", "aspect": "shape", "colour": "colour", "likeness": "kind of image"}
@@ -238,9 +238,9 @@ def _export(act: _Act) -> str:
 
 
 def _filter(act: _Act, name: str, value: Any) -> str:
-    pointed = pointed_to(name, value)
+    reference = pointed_to(name, value)
     text = " or ".join(map(str, value)) if isinstance(value, list) else value
-    return f"{name.replace('_', ' ')} {act.names.get(pointed, text) if pointed else text}"
+    return f"{name.replace('_', ' ')} {act.names.get(reference, text) if reference else text}"
 
 
 def _promoted(act: _Act) -> str:

@@ -154,8 +154,8 @@ def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, who
         before, after = (_words(change[side], whole=True) for side in ("before", "after"))
 
     def with_name(side: str, words: str | None) -> str | None:
-        pointed = pointed_to(change["field"], change[side])
-        return f"{words} = {names[pointed]}" if pointed and pointed in names else words
+        reference = pointed_to(change["field"], change[side])
+        return f"{words} = {names[reference]}" if reference and reference in names else words
 
     return FieldChange(change["field"] or "value", with_name("before", before), with_name("after", after))
 

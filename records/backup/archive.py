@@ -110,10 +110,10 @@ class _Hashing:
         return self._sha256.hexdigest()
 
 
-def _note(noted: dict[str, Any], name: str) -> None:
-    noted["count"] += 1
-    if len(noted["names"]) < _MAX_NAMES:
-        noted["names"].append(name)
+def _note(summary: dict[str, Any], name: str) -> None:
+    summary["count"] += 1
+    if len(summary["names"]) < _MAX_NAMES:
+        summary["names"].append(name)
 
 
 def applied_migrations() -> list[str]:
@@ -306,12 +306,12 @@ def verify_backup(path: Path) -> Manifest:
     """
     try:
         with _readable(path):
-            return _verified(path)
+            return _verify_members(path)
     except OSError as error:
         raise BackupFailed(f"{path} cannot be read ({error.strerror or error}).") from error
 
 
-def _verified(path: Path) -> Manifest:
+def _verify_members(path: Path) -> Manifest:
     manifest: Manifest | None = None
     listed = ""
     tables = set()
@@ -334,8 +334,8 @@ def _verified(path: Path) -> Manifest:
         raise BackupDamaged(f"{path} ends before its manifest: it was cut off. Use another one.")
     if manifest.members.get("sha256") != listed:
         raise BackupDamaged(f"The list of members in {path} is not the one that its manifest names. Use another one.")
-    if strange := sorted(tables ^ set(_by_member(manifest))):
-        raise BackupDamaged(f"{path} and its manifest differ about {strange[0]}. Use another one.")
+    if unexpected := sorted(tables ^ set(_by_member(manifest))):
+        raise BackupDamaged(f"{path} and its manifest differ about {unexpected[0]}. Use another one.")
     return manifest
 
 
@@ -403,9 +403,9 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
             f"The backup was made by version {manifest.code_version}, whose tables are others than those of "
             f"{code_version()}. Nothing was changed. Restore it with that version, then upgrade."
         )
-    if filled := dump.not_empty():
+    if nonempty := dump.not_empty():
         raise BackupFailed(
-            f"This installation is not empty ({', '.join(filled[:3])}). Nothing was changed. Restore into a new "
+            f"This installation is not empty ({', '.join(nonempty[:3])}). Nothing was changed. Restore into a new "
             "VAR_DIR or database."
         )
     tables = _by_member(manifest)

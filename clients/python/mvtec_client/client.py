@@ -144,7 +144,7 @@ class Client(Transport):
             if files:
                 return self._post("batches", fields=fields, files=files, key=key)
             return self._post("batches", json=_without_none(**fields), key=key)
-        with _opened(archive) as (name, stream):
+        with _archive_stream(archive) as (name, stream):
             files.append(("archive", (name, stream, "application/zip")))
             return self._post("batches", fields=fields, files=files, key=key)
 
@@ -281,7 +281,7 @@ class Client(Transport):
 
         `good`, `defect`: folders of good and of defective parts whose names leave it open (`unclear_label`).
         """
-        with _opened(archive) as (filename, stream):
+        with _archive_stream(archive) as (filename, stream):
             file: File = (filename, stream, "application/octet-stream")
             fields = {"name": name, "good": list(good), "defect": list(defect)}
             return self._post("datasets", fields=fields, files=[("archive", file)], repeatable=True)
@@ -640,7 +640,7 @@ def _file(image: ImageOrNamed) -> File:
 
 
 @contextmanager
-def _opened(archive: str | Path | tuple[str, IO[bytes]]) -> Iterator[tuple[str, IO[bytes]]]:
+def _archive_stream(archive: str | Path | tuple[str, IO[bytes]]) -> Iterator[tuple[str, IO[bytes]]]:
     """A path as an open file for the length of a block; a stream stays the caller's."""
     if isinstance(archive, tuple):
         yield archive

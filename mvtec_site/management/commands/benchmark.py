@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from common.benchmarks import registered
+from common.benchmarks import benchmarks_by_name
 from common.commands import ProductCommand
 
 
@@ -13,9 +13,9 @@ class Command(ProductCommand):
     help = "Measure."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        whats = parser.add_subparsers(dest="what", required=True)
-        for name, parts in registered().items():
-            one = whats.add_parser(name, help=parts[0].help)
+        subparsers = parser.add_subparsers(dest="what", required=True)
+        for name, parts in benchmarks_by_name().items():
+            one = subparsers.add_parser(name, help=parts[0].help)
             for part in parts:
                 part.arguments(one)
             self.json_option(one)
@@ -23,7 +23,7 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         document: dict[str, Any] = {}
         lines = []
-        for part in registered()[options["what"]]:
+        for part in benchmarks_by_name()[options["what"]]:
             figures = part.measure(options, self.say)
             document |= figures
             lines.append(part.as_text(figures))

@@ -52,11 +52,11 @@ class Mismatch:
     reason: str
 
 
-_registered: dict[str, AuditedRows] = {}
+_registry: dict[str, AuditedRows] = {}
 
 
 def register(audited: AuditedRows) -> None:
-    _registered[audited.kind] = audited
+    _registry[audited.kind] = audited
 
 
 def row_hash(row: Model) -> str:
@@ -89,22 +89,22 @@ def vouching_events() -> int:
     """How many events vouch for a row."""
     return sum(
         AuditEvent.objects.filter(kind=audited.kind, object_type=audited.object_type).count()
-        for audited in _registered.values()
+        for audited in _registry.values()
     )
 
 
 def verify_records(progress: OnRowsChecked | None = None) -> tuple[int, Mismatch | None]:
     """Compare all rows that events vouch for: how many agree, and the first that does not, in order of the chain."""
-    agreed = 0
+    count = 0
     mismatches: list[Mismatch] = []
-    for audited in _registered.values():
+    for audited in _registry.values():
         compared, mismatch = _against_events(audited, progress)
-        agreed += compared
+        count += compared
         if mismatch is None and audited.rows().count() != compared:
             mismatch = _without_event(audited)
         if mismatch:
             mismatches.append(mismatch)
-    return agreed, min(mismatches, key=lambda mismatch: mismatch.event or 2**63, default=None)
+    return count, min(mismatches, key=lambda mismatch: mismatch.event or 2**63, default=None)
 
 
 def verify_all(
@@ -117,31 +117,31 @@ def verify_all(
     report = verify_chain(elsewhere=elsewhere, public_keys=public_keys, progress=progress)
     if report.broken_at is not None:
         return report
-    agreed, mismatch = verify_records(progress)
-    report = replace(report, records=agreed)
+    count, mismatch = verify_records(progress)
+    report = replace(report, records=count)
     return replace(report, broken_at=mismatch.event, reason=mismatch.reason) if mismatch else report
 
 
 def _against_events(audited: AuditedRows, progress: OnRowsChecked | None) -> tuple[int, Mismatch | None]:
     """Walk the events, oldest first, and look up the row of each."""
-    agreed = 0
+    count = 0
     for events in _in_chunks(_events(audited)):
         rows = _rows_of(audited, {object_id for _, object_id, _ in events})
         for sequence, object_id, after in events:
             event_values = json.loads(after)
             row = rows.get(_key(audited, object_id, event_values))
             if row is None:
-                return agreed, Mismatch(sequence, f"the row of {audited.object_type} {object_id} is gone")
+                return count, Mismatch(sequence, f"the row of {audited.object_type} {object_id} is gone")
             # An event of an earlier release says less; what it says is compared.
             differing = sorted(name for name in event_values.keys() & row.keys() if event_values[name] != row[name])
             if differing:
-                return agreed, Mismatch(
+                return count, Mismatch(
                     sequence, f"{audited.object_type} {object_id} {_difference(event_values, row, differing)}"
                 )
-            agreed += 1
+            count += 1
         if progress:
             progress(len(events))
-    return agreed, None
+    return count, None
 
 
 def _difference(event_values: dict[str, Any], row: dict[str, Any], differing: list[str]) -> str:

@@ -492,7 +492,7 @@ def test_figures_are_those_of_the_records(records: list[Inspection]) -> None:
     assert sum(int(count) for row in found.scores.rows for count in row[2:]) == scored
     [mark] = found.scores.marks
     assert mark.label == "threshold"
-    assert found.scores.laned  # as every distribution of scores
+    assert found.scores.has_lanes  # as every distribution of scores
     assert found.rates
     assert sum(int(row[2].split()[0]) for row in found.rates.rows) == found.outcomes["defective"]
     judged = found.outcomes["defective"] + found.outcomes["good"]

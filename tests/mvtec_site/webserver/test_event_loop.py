@@ -608,7 +608,7 @@ def test_what_waits_behind_a_look_up_is_overdue_too() -> None:
 
     try:
         lane.submit(Job(hang))
-        wait_for(lambda: lane._running)
+        wait_for(lambda: lane._jobs_in_progress)
         lane.submit(Job(lambda: None))
         lane.submit(Job(lambda: None, owner="ready"))
         lane.submit(Job(lambda: None))

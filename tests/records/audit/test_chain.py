@@ -258,14 +258,14 @@ def test_a_removed_checkpoint_is_found() -> None:
 def test_what_is_written_while_the_chain_is_verified_is_no_break(monkeypatch: pytest.MonkeyPatch, verify: Any) -> None:
     write(2)
     seal()
-    usual = selectors.sealed
+    original = selectors.check_checkpoints
 
     def meanwhile(*given: Any) -> Any:
         write(1)
         seal()
-        return usual(*given)
+        return original(*given)
 
-    monkeypatch.setattr(selectors, "sealed", meanwhile)
+    monkeypatch.setattr(selectors, "check_checkpoints", meanwhile)
     report = verify()
     assert (report.events, report.checkpoints, report.broken_at) == (3, 1, None), report.reason
 
