@@ -12,7 +12,7 @@ from django.utils import timezone
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a token. Tokens are 256 random bits, so a plain hash cannot be searched."""
+    """What is stored of a token. Tokens are 256 random bits, so a plain hash cannot be searched."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

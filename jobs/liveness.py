@@ -207,7 +207,7 @@ class Parent:
         for work in (look, announce):
             threading.Thread(target=work, name=f"signs-of-life-{work.__name__}", daemon=True).start()
 
-    def looped(self) -> None:
+    def note_loop(self) -> None:
         """Called by the loop that takes messages, where it is another one than that which does the work."""
         self._loop_at = time.monotonic()
 

@@ -97,8 +97,8 @@ def _announce(sender: Any, **_: Any) -> None:
         _parent = liveness.Parent(_board, lambda: broker.beat(name, queues), lambda: broker.retire(name))
         _parent.start(announce_every=broker.BEAT_SECONDS)
     if not isinstance(sender.pool, SoloPool):
-        _parent.looped()
-        sender.timer.call_repeatedly(liveness.TICK_SECONDS, _parent.looped)
+        _parent.note_loop()
+        sender.timer.call_repeatedly(liveness.TICK_SECONDS, _parent.note_loop)
     if INFERENCE in queues:
         _give_back_claims(sender.hostname)
         app.send_task("inspection.tasks.warm", queue=INFERENCE)

@@ -47,7 +47,7 @@ class _Child:
     pause: float = 1.0
     due_at: float = 0.0
     # Whether it gives signs of life, where it can; None: nobody knows.
-    lives: Callable[[], bool | None] | None = None
+    is_alive: Callable[[], bool | None] | None = None
     silent_at: float = 0.0  # when that is too late; 0: it is not silent
 
     def start(self, log_file: IO[bytes]) -> None:
@@ -65,21 +65,21 @@ class _Child:
             preexec_fn=die_with_parent,
         )
 
-    def died(self) -> bool:
+    def has_exited(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
-    def hangs(self) -> bool:
+    def is_hung(self) -> bool:
         """Whether it runs and has given no sign of life for too long; since its start it has longer."""
-        if self.lives is None or self.process is None or self.died():
+        if self.is_alive is None or self.process is None or self.has_exited():
             return False
-        now, lives = time.monotonic(), self.lives()
-        if lives:
+        now, is_alive = time.monotonic(), self.is_alive()
+        if is_alive:
             self.silent_at = 0.0
-        elif lives is None:  # it is not to blame, and may need a while to find back
+        elif is_alive is None:  # it is not to blame, and may need a while to find back
             self.silent_at = now + _PATIENCE_SECONDS
         elif not self.silent_at:
             self.silent_at = now + _SILENT_SECONDS
-        return bool(self.silent_at) and now > self.silent_at and not lives
+        return bool(self.silent_at) and now > self.silent_at and not is_alive
 
     def kill(self) -> None:
         """It and all that it started: a stopped process hears no other signal."""
@@ -186,14 +186,14 @@ class Supervisor:
 
     def _kill_hung(self) -> None:
         for child in self._children:
-            if child.hangs():
+            if child.is_hung():
                 self._say(f"{child.name} gives no sign of life and is killed. Its log: {self._logs / child.name}.log")
                 child.kill()
 
     def _revive(self) -> None:
         """Start again what died; later and later when it keeps dying."""
         for child in self._children:
-            if not child.died():
+            if not child.has_exited():
                 continue
             now = time.monotonic()
             if not child.due_at:
@@ -221,21 +221,21 @@ class Supervisor:
             _Child(
                 "inference",
                 [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"],
-                lives=partial(_worker_lives, "inference"),
+                is_alive=partial(_worker_lives, "inference"),
             ),
             _Child(
                 "training",
                 [*celery, "-Q", "training", "-n", "training@%h", "--pool", "solo"],
-                lives=partial(_worker_lives, "training"),
+                is_alive=partial(_worker_lives, "training"),
             ),
             _Child(
                 "beat",
                 [python, "-m", "celery", "-A", "mvtec_site", "beat", "--loglevel", "WARNING"],
-                lives=lambda: broker.scheduler_is_alive() or (False if broker.is_reachable() else None),
+                is_alive=lambda: broker.scheduler_is_alive() or (False if broker.is_reachable() else None),
             ),
         ]
         if broker.is_embedded():
-            children.insert(0, _Child("broker", embedded_broker.embedded_command(), lives=broker.is_reachable))
+            children.insert(0, _Child("broker", embedded_broker.embedded_command(), is_alive=broker.is_reachable))
         return children
 
     def _log(self, name: str) -> IO[bytes]:
@@ -273,7 +273,7 @@ class Supervisor:
     def _wait_for(self, what: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not ready():
-            dead = next((child for child in self._children if child.died()), None)
+            dead = next((child for child in self._children if child.has_exited()), None)
             if dead or time.monotonic() > deadline:
                 name = dead.name if dead else what
                 raise Unavailable(f"{name} did not come up. The logs in {self._logs} say why.")

@@ -200,7 +200,7 @@ def _verify(
         stream_events(events, last=last, progress=progress),
         seals=seals,
         stored_checkpoints={seal.sequence for seal in stored},
-        whole=count is None,
+        from_start=count is None,
     )
     return first_of(report, forged)
 
@@ -214,7 +214,7 @@ def verify_export(
 ) -> ChainReport:
     """The same of exported events, without a database. `excerpt`: the export was filtered, so each is judged alone."""
     seals, forged = check_checkpoints(elsewhere, public_keys)
-    return first_of(walk(events, seals=seals, whole=False, excerpt=excerpt), forged)
+    return first_of(walk(events, seals=seals, from_start=False, excerpt=excerpt), forged)
 
 
 def check_checkpoints(

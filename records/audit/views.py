@@ -121,7 +121,7 @@ class EventRow:
     changes: list[FieldChange]
     more: int
     address: str
-    whole: tuple[str, str]  # type and id of the object whose history it is of: of a review its inspection
+    subject_key: tuple[str, str]  # type and id of the object whose history it is of: of a review its inspection
 
 
 def _event_rows(events: Sequence[AuditEvent], *, someone: Any) -> list[EventRow]:
@@ -130,28 +130,28 @@ def _event_rows(events: Sequence[AuditEvent], *, someone: Any) -> list[EventRow]
 
 
 def _event_row(
-    event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, whole: bool = False
+    event: AuditEvent, names: Mapping[tuple[str, str], str], *, someone: Any, in_full: bool = False
 ) -> EventRow:
     before, after = json.loads(event.before), json.loads(event.after)
-    changes = [_change(change, names, whole=whole) for change in selectors.changes_of(before, after)]
-    visible = changes if whole else changes[:_CHANGES]
-    whole_object = _whole_object(event, after)
-    sentence, subject = sentence_of(event, names), names.get(whole_object, _subject(*whole_object))
-    address = _address_of(*whole_object, someone)
-    return EventRow(event, sentence, subject, visible, len(changes) - len(visible), address, whole_object)
+    changes = [_change(change, names, in_full=in_full) for change in selectors.changes_of(before, after)]
+    visible = changes if in_full else changes[:_CHANGES]
+    subject_key = _subject_key(event, after)
+    sentence, subject = sentence_of(event, names), names.get(subject_key, _subject(*subject_key))
+    address = _address_of(*subject_key, someone)
+    return EventRow(event, sentence, subject, visible, len(changes) - len(visible), address, subject_key)
 
 
-def _whole_object(event: AuditEvent, after: Any) -> tuple[str, str]:
+def _subject_key(event: AuditEvent, after: Any) -> tuple[str, str]:
     """Type and id of what an event is about, for people: of a review it is the inspection that was reviewed."""
     if event.object_type == "inspection.review" and isinstance(after, dict) and after.get("inspection"):
         return "inspection.inspection", str(after["inspection"])
     return event.object_type, event.object_id
 
 
-def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, whole: bool) -> FieldChange:
-    before, after = (_words(change[side], whole=whole) for side in ("before", "after"))
+def _change(change: dict[str, Any], names: Mapping[tuple[str, str], str], *, in_full: bool) -> FieldChange:
+    before, after = (_words(change[side], in_full=in_full) for side in ("before", "after"))
     if before == after:  # they differ in what was cut off
-        before, after = (_words(change[side], whole=True) for side in ("before", "after"))
+        before, after = (_words(change[side], in_full=True) for side in ("before", "after"))
 
     def with_name(side: str, words: str | None) -> str | None:
         reference = pointed_to(change["field"], change[side])
@@ -169,19 +169,19 @@ def _subject(object_type: str, object_id: str) -> str:
     return f"{name} {object_id[:8] if _UUID.fullmatch(object_id) else object_id}".strip()
 
 
-def _words(value: Any, *, whole: bool) -> str | None:
+def _words(value: Any, *, in_full: bool) -> str | None:
     if value is None:
         return None
     if value == "":
         return "(empty)"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if not whole and isinstance(value, str) and _HASH.fullmatch(value):
+    if not in_full and isinstance(value, str) and _HASH.fullmatch(value):
         return f"{value[:12]}…"
-    if not whole and isinstance(value, float):
+    if not in_full and isinstance(value, float):
         return f"{value:.6g}"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2 if whole else None)
-    return text if whole or len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2 if in_full else None)
+    return text if in_full or len(text) <= _MAX_LENGTH else f"{text[:_MAX_LENGTH]}…"
 
 
 def _address_of(object_type: str, object_id: str, someone: Any) -> str:
@@ -280,7 +280,7 @@ def event(request: HttpRequest, sequence: int) -> HttpResponse:
     except NotFound as error:
         raise Http404 from error
     context = {
-        "row": _event_row(audit_event, names_in([audit_event]), someone=request.user, whole=True),
+        "row": _event_row(audit_event, names_in([audit_event]), someone=request.user, in_full=True),
         "genuine": audit_event.computed_hash() == audit_event.hash,
         "follows": AuditEvent.objects.filter(sequence=sequence + 1).exists(),
     }

@@ -127,7 +127,7 @@ def test_a_worker_whose_loop_stands_still_cannot_work(board: Board, monkeypatch:
     parent = Parent(board, announce=lambda: None, retire=lambda: None)
     board.write(1, os.getpid(), time.monotonic() + 600)
     assert parent.can_work()
-    parent.looped()
+    parent.note_loop()
     assert parent.can_work()
     monkeypatch.setattr(liveness, "PARENT_SILENT_SECONDS", -1.0)
     assert not parent.can_work()
@@ -160,7 +160,7 @@ def test_a_child_hangs_when_it_is_silent_for_too_long(
     clock = Clock()
     monkeypatch.setattr(supervisor, "time", clock)
     said: list[bool | None] = [None]
-    child = supervisor._Child("inference", ["sleep", "60"], lives=lambda: said[0])
+    child = supervisor._Child("inference", ["sleep", "60"], is_alive=lambda: said[0])
     with open(os.devnull, "wb") as log:  # noqa: PTH123
         child.start(log)
     assert child.process
@@ -169,12 +169,12 @@ def test_a_child_hangs_when_it_is_silent_for_too_long(
         for sign, seconds in signs:
             said[0] = sign
             clock.now += seconds
-            found = child.hangs()
+            found = child.is_hung()
         assert found is hangs
         if hangs:
             child.kill()
             assert child.process.wait() == -signal.SIGKILL
-            assert not child.hangs(), "it is dead, which is another matter"
+            assert not child.is_hung(), "it is dead, which is another matter"
     finally:
         child.kill()
         child.process.wait()

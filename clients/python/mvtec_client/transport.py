@@ -134,7 +134,7 @@ class Transport:
     ) -> httpx.Response:
         """The answer, after as many tries as are allowed; raises `ApiProblem` or `Unreachable`."""
 
-        def once() -> httpx.Response:
+        def send() -> httpx.Response:
             for _, (_, content, _) in files:
                 if not isinstance(content, bytes):
                     content.seek(0)
@@ -148,14 +148,14 @@ class Transport:
                 headers={"Accept": accept} | ({"Idempotency-Key": key} if key is not None else {}),
             )
 
-        return self._patiently(once, twice=method in _SAFE or key is not None or repeatable)
+        return self._with_retries(send, is_repeatable=method in _SAFE or key is not None or repeatable)
 
     def _save(self, target: str | Path, *path: object, **params: object) -> Path:
         """An answer of any length as a file, which is there when it is whole and not before."""
         destination = Path(target)
         partial = destination.with_name(f".{destination.name}.part")
 
-        def once() -> httpx.Response:
+        def send() -> httpx.Response:
             with self._http.stream(
                 "GET", _address(path), params=_text_values(params), headers={"Accept": "*/*"}
             ) as response:
@@ -168,25 +168,25 @@ class Transport:
             return response
 
         try:
-            self._patiently(once, twice=True)
+            self._with_retries(send, is_repeatable=True)
             partial.replace(destination)
         finally:
             partial.unlink(missing_ok=True)
         return destination
 
-    def _patiently(self, once: Callable[[], httpx.Response], *, twice: bool) -> httpx.Response:
+    def _with_retries(self, send: Callable[[], httpx.Response], *, is_repeatable: bool) -> httpx.Response:
         for attempt in range(self._retry.attempts):
             last = attempt == self._retry.attempts - 1
             response: httpx.Response | None = None
             try:
-                response = once()
+                response = send()
             except httpx.TransportError as error:
-                unseen = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-                if last or not (twice or unseen):
+                is_unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+                if last or not (is_repeatable or is_unsent):
                     raise Unreachable(f"{type(error).__name__}: {error}") from error
             else:
-                again = response.status_code in _LATER if twice else response.status_code == 429
-                if last or not again:
+                is_retried = response.status_code in _LATER if is_repeatable else response.status_code == 429
+                if last or not is_retried:
                     if response.is_error:
                         raise ApiProblem.of(response)
                     return response

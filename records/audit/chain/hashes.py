@@ -94,12 +94,12 @@ def walk(
     seals: Mapping[int, Sequence[Seal]] | None = None,
     stored_checkpoints: Collection[int] | None = None,
     excerpt: bool = False,
-    whole: bool = True,
+    from_start: bool = True,
 ) -> ChainReport:
     """Recompute the chain in order of sequence, in constant memory, and compare it with checkpoints on the way.
 
     `stored_checkpoints`: events that must have a checkpoint of ours, which the events themselves say.
-    `whole`: it begins with the first event. `excerpt`: events may have been left out, so that each is judged alone.
+    `from_start`: it begins with the first event. `excerpt`: events may have been left out: each is judged alone.
     """
     seals = seals or {}
     head, count, first, last, gaps, compared = GENESIS, 0, 1, 0, 0, 0
@@ -110,7 +110,7 @@ def walk(
     sealed_until = 0
     for event in events:
         sequence = event.sequence
-        if count == 0 and not whole:
+        if count == 0 and not from_start:
             first, last, head = sequence, sequence - 1, event.previous_hash
         if sequence != last + 1:
             if not excerpt or sequence <= last:
@@ -131,10 +131,10 @@ def walk(
                     f"between {sealed_until + 1} and {sequence}",
                 )
             compared, sealed_until = compared + 1, sequence
-    beyond = min((sequence for sequence in seals if sequence > last), default=None)
-    if beyond is not None and not excerpt:
+    next_seal = min((sequence for sequence in seals if sequence > last), default=None)
+    if next_seal is not None and not excerpt:
         return report().broken(
             last + 1,
-            f"the newest events were removed: {seals[beyond][0].name} saw {beyond} events, and there are {last}",
+            f"the newest events were removed: {seals[next_seal][0].name} saw {next_seal} events, and there are {last}",
         )
     return report()
