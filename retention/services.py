@@ -90,7 +90,7 @@ def _rule(policy: RetentionPolicy) -> dict[str, Any]:
 # ---------------------------------------------------------------- asking for runs
 @transaction.atomic
 def request_run(*, policy: RetentionPolicy | None, dry_run: bool, actor: Actor, here: bool = False) -> RetentionRun:
-    """Write a run down, of a category's policy or (without one) of what belongs to nobody, and call a worker for it.
+    """Write a run down, of a category's policy or (without one) of orphaned files, and call a worker for it.
 
     `here`: the caller, at the server's command line, carries it out. Anybody else needs a dry run of the same rule
     before a real one. Raises `Forbidden`, `Conflict` where that is missing, the policy is no longer in force, or such
@@ -127,7 +127,7 @@ def request_run(*, policy: RetentionPolicy | None, dry_run: bool, actor: Actor, 
 
 
 def request_daily_runs() -> list[RetentionRun]:
-    """A run of every policy in force, and one of what belongs to nobody; nothing where there is no policy.
+    """A run of every policy in force, and one of orphaned files; nothing where there is no policy.
 
     A rule that was never rehearsed is rehearsed first and carried out the day after: there is a day to look at it.
     """

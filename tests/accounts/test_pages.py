@@ -232,7 +232,7 @@ def test_a_rule_is_set_rehearsed_and_carried_out(ada: Client, worker: None) -> N
     assert "Yes, remove" not in page
     refused = ada.post("/settings/retention/run", {"category": "disc", "dry_run": "no"})
     assert refused.status_code == 409
-    assert "No dry run" in text(refused)
+    assert "no finished preview" in text(refused)
     assert ada.post("/settings/retention/run", {"category": "disc"}).status_code == 302
     assert RetentionRun.objects.get().dry_run
     assert "Yes, delete by this rule" in text(ada.get("/settings/retention/"))

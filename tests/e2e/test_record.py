@@ -131,7 +131,7 @@ def test_a_review_by_mouse_with_a_box_and_one_by_key(visit: Callable[..., Any], 
     assert page.inner_text("#standing .banner .human").split() == ["GOOD", "otto"]
     assert page.title().startswith("GOOD, otto · record 41.png · ")
     page.locator("body").press("u")
-    page.wait_for_selector("#toasts >> text=stands as DEFECT again")
+    page.wait_for_selector("#toasts >> text=is DEFECT again")
     page.wait_for_selector("#standing .badge.defective")
     assert page.title().startswith("DEFECT · record 41.png · ")
     page.click("#toasts form button")
@@ -241,7 +241,7 @@ def test_a_review_that_does_not_arrive_stays_written(
     page.route("**/review", lambda route: route.abort())
     page.fill("#comment", "not yet")
     page.click("#say-good")
-    page.wait_for_selector("#offline >> text=Nothing was recorded")
+    page.wait_for_selector("#offline >> text=Nothing was saved")
     assert page.input_value("#comment") == "not yet"
     page.unroute("**/review")
     page.click("#say-good")

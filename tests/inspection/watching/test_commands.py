@@ -132,6 +132,6 @@ def test_options_that_make_no_sense(
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="is no folder"):
+    with pytest.raises(CommandError, match="is not a folder"):
         run(tmp_path / "nowhere", "--once")
     assert broker.live_workers() == {}

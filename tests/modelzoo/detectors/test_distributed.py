@@ -92,6 +92,6 @@ def test_more_processes_than_images_in_a_batch_is_a_sentence(monkeypatch: pytest
         def __exit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr(detector.distributed, "joined", lambda device: Alone())
+    monkeypatch.setattr(detector.distributed, "process_group", lambda device: Alone())
     with pytest.raises(DetectorError, match="9 processes cannot share batches of 5 images"):
         registry.create("autoencoder", device="cpu", **OPTIONS).fit(TensorSource(textured(18, 64, 96)))

@@ -159,7 +159,7 @@ def test_labelled_thresholds_need_both_kinds_and_matching_labels():
         return cost_threshold(scores, labels, cost_false_reject=1, cost_escape=1)
 
     for call in (best_f1_threshold, by_cost):
-        with pytest.raises(TooFewImages, match="2 good and 0 defective"):
+        with pytest.raises(TooFewImages, match="2 good parts and 0 defects"):
             call([1.0, 2.0], [False, False])
         with pytest.raises(TooFewImages):
             call([], [])

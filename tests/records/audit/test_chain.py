@@ -274,7 +274,7 @@ def test_no_checkpoint_is_made_of_a_chain_that_lost_its_end() -> None:
     write(2)
     seal()
     remove_from(2)
-    with pytest.raises(Conflict, match="no longer holds the event 3"):
+    with pytest.raises(Conflict, match="no longer contains event 3"):
         make_checkpoint(actor=None)
 
 
@@ -301,7 +301,7 @@ def test_a_checkpoint_file_says_what_was_signed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "mvtec-audit-checkpoint-1"}', '{"format": 3}'])
 def test_what_is_no_checkpoint_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "file.json").write_text(text)
-    with pytest.raises(UserError, match="is no checkpoint"):
+    with pytest.raises(UserError, match="is not a checkpoint"):
         read_checkpoints([tmp_path / "file.json"])
 
 
@@ -347,11 +347,11 @@ def test_rows_say_what_their_events_say(reviewed: Inspection) -> None:
 @pytest.mark.parametrize(
     ("table", "change", "kind", "says"),
     [
-        ("inspection_inspection", "SET score = 0.9999 * score", "inspection.recorded", "score says"),
+        ("inspection_inspection", "SET score = 0.9999 * score", "inspection.recorded", "score is"),
         ("inspection_inspection", "SET lot = 'L8'", "inspection.recorded", "fingerprint"),
         ("inspection_inspection", "SET created_at = '2020-01-01 00:00:00+00:00'", "inspection.recorded", "fingerprint"),
         ("inspection_review", "SET verdict = 'good', defect_type = '', regions = '[]'", "review.recorded", "says"),
-        ("modelzoo_threshold", "SET value = 99 WHERE revision = 2", "threshold.set", "value says 99.0"),
+        ("modelzoo_threshold", "SET value = 99 WHERE revision = 2", "threshold.set", "value is 99.0"),
         ("modelzoo_threshold", "SET evidence = '{}' WHERE revision = 2", "threshold.set", "fingerprint"),
     ],
 )

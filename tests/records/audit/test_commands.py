@@ -148,7 +148,7 @@ def test_checkpoints_into_a_folder_and_verified_from_there(chain: None, tmp_path
     said = json.loads(file.read_text())
     file.write_text(json.dumps(said | {"head": "0" * 64}))
     fails("verify_audit", "--checkpoint", file, match="broken at event 6: .* no valid signature")
-    fails("verify_audit", "--checkpoint", folder / "none", match="is no checkpoint")
+    fails("verify_audit", "--checkpoint", folder / "none", match="is not a checkpoint")
     fails("verify_audit", "--public-key", file, match="is not a public key")
     fails("audit_checkpoint", "--output", file / "below", match="could not be written")
 
