@@ -118,7 +118,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     threshold = metrics.get("threshold")
     if isinstance(threshold, int | float):
         # Not the one in force, which may be another by now: figures belong to the threshold that they were measured at.
-        rows.append({"words": "Measured at threshold", "text": score_text(threshold), "interval": ""})
+        rows.append({"words": "Threshold when evaluated", "text": score_text(threshold), "interval": ""})
     for words, place, bounds, is_share in _METRICS:
         value = _at(metrics, place)
         if value is not None:

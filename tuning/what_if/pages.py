@@ -399,7 +399,7 @@ def _defects(result: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "words": row["defect_type"] or "no type given",
-            "found": row["found"],
+            "detected": row["found"],
             "total": row["total"],
             "was": was[row["defect_type"]]["found"],
             "moved": row["found"] != was[row["defect_type"]]["found"],
