@@ -73,7 +73,8 @@ def render_heat(anomaly_map: NDArray[np.float32], *, threshold: float, width: in
 
     The scale hangs on the threshold alone, never on the picture, so two pictures can be compared: clear below half
     the threshold, inferno from there to twice the threshold, a line where the threshold is crossed. Even where it is
-    densest more than half of what lies below shows through; the line is never transparent.
+    densest more than half of what lies below shows through; the line is never transparent. The legend beside it
+    (templates/partials/viewer.html) has the same colours, written by hand.
     """
     longer = max(width, height)
     factor = min(max(longer, _LAYER[0]), _LAYER[1]) / longer
