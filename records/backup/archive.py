@@ -218,7 +218,7 @@ def _write_all(writer: _Writer, folder: Path) -> Manifest:
 def _write_table(writer: _Writer, model: Any, folder: Path) -> dict[str, Any]:
     count = 0
     with tempfile.TemporaryFile(dir=folder) as rows:
-        for line in dump.lines_of(model):
+        for line in dump.lines_of(model, dump.columns_of(model)):
             rows.write(line)
             count += 1
         size = rows.tell()
@@ -474,7 +474,7 @@ def _place(name: str, content: IO[bytes]) -> None:
 def _check_restored(manifest: Manifest) -> ChainReport:
     for table in manifest.tables:
         sha256 = hashlib.sha256()
-        for line in dump.lines_of(apps.get_model(table["model"])):
+        for line in dump.lines_of(apps.get_model(table["model"]), table["columns"]):
             sha256.update(line)
         if sha256.hexdigest() != table["sha256"]:
             raise BackupDamaged(f"The rows of {table['model']} came back otherwise than they were. No row was kept.")

@@ -1,6 +1,7 @@
 """All rows as JSON Lines, the same text whichever database they come from, and the way back.
 
-A line is one row: its values in the order of the table's columns. Sessions stay behind: who restores signs in again.
+A line is one row: its values in the order of the columns that the backup names for the table. Sessions stay behind:
+who restores signs in again.
 """
 
 from __future__ import annotations
@@ -77,11 +78,11 @@ def snapshot() -> Iterator[None]:
         sqlite.transaction_mode = mode
 
 
-def lines_of(model: type[Model]) -> Iterator[bytes]:
-    """The rows of a table in order of their keys, in constant memory."""
-    fields = model._meta.concrete_fields
-    is_json = [isinstance(field, JSONField) for field in fields]
-    rows = model._base_manager.order_by("pk").values_list(*columns_of(model))
+def lines_of(model: type[Model], columns: list[str]) -> Iterator[bytes]:
+    """The rows of a table in order of their keys, the values in the order of `columns`, in constant memory."""
+    fields = {str(field.attname): field for field in model._meta.concrete_fields}
+    is_json = [isinstance(fields[name], JSONField) for name in columns]
+    rows = model._base_manager.order_by("pk").values_list(*columns)
     for row in rows.iterator(chunk_size=_CHUNK):
         values = [_same_number(value) if json_ else value for value, json_ in zip(row, is_json, strict=True)]
         yield (json.dumps(values, default=_text, ensure_ascii=False, sort_keys=True) + "\n").encode()

@@ -283,8 +283,8 @@ def test_rows_that_are_none_are_told_and_no_row_is_kept(
     assert target.json("verify_audit")["events"] == 0
 
 
-def reworded(source: Path, target: Path, model: str, rows: bytes) -> Path:
-    """A copy with other rows of a table, whose list and manifest vouch for them."""
+def reworded(source: Path, target: Path, model: str, rows: bytes, **table: Any) -> Path:
+    """A copy with other rows of a table, whose list and manifest (`table`: what it says there) vouch for them."""
     name, listed = f"database/{model}.jsonl", b""
 
     def edit(member: str, data: bytes) -> list[tuple[str, bytes]]:
@@ -298,11 +298,29 @@ def reworded(source: Path, target: Path, model: str, rows: bytes) -> Path:
         if member == "manifest.json":
             manifest = json.loads(data)
             manifest["members"]["sha256"] = sha256(listed).hexdigest()
+            for entry in manifest["tables"]:
+                entry.update(table if entry["model"] == model else {})
             data = json.dumps(manifest).encode()
         return [(member, data)]
 
     rebuilt(source, target, edit)
     return target
+
+
+@pytest.mark.sqlite_is_enough
+def test_columns_in_another_order_come_back(backup: Path, tmp_path: Path, empty: Callable[..., Stack]) -> None:
+    """A backup of another version may have them so: which column is which, the backup itself says."""
+    with tarfile.open(backup) as tar:
+        manifest, lines = (tar.extractfile(name) for name in ("manifest.json", "database/training.trainingrun.jsonl"))
+        assert manifest
+        assert lines
+        [columns] = [t["columns"] for t in json.load(manifest)["tables"] if t["model"] == "training.trainingrun"]
+        turned = [json.loads(line)[::-1] for line in lines]
+    assert turned
+    rows = b"".join((json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n").encode() for row in turned)
+    table = {"columns": columns[::-1], "sha256": sha256(rows).hexdigest()}
+    older = reworded(backup, tmp_path / "older.tar", "training.trainingrun", rows, **table)
+    assert empty().json("restore", str(older), "--yes")["verified"]["broken_at"] is None
 
 
 @pytest.mark.sqlite_is_enough
