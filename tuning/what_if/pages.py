@@ -65,7 +65,8 @@ class PreviewQuery:
 def _count(value: float | None) -> str:
     if value is None:
         return NOT_KNOWN
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    decimals = 0 if value >= 100 else 1 if value >= 1 else 2
+    return f"{value:,.{decimals}f}".removesuffix(".00").removesuffix(".0")
 
 
 def method_text(threshold: Threshold) -> str:
