@@ -127,7 +127,7 @@ def test_a_version_names_the_threshold_in_force_beside_that_of_its_figures(
 ) -> None:
     set_threshold(version=measured, value=METRICS["threshold"], method="manual", reason="as measured", actor=None)
     page = text(signed_in.get(page_of(measured)))
-    assert "when evaluated" not in page
+    assert "measured at" not in page
     assert "active 5.00" not in page
     set_threshold(version=measured, value=7.5, method="manual", reason="fewer", actor=None)
     page = text(signed_in.get(page_of(measured)))

@@ -157,8 +157,8 @@ def test_what_a_threshold_would_reject_is_not_taken_for_what_was_rejected(
         row for row in pages.preview(judged, PreviewQuery(), whole=False)["tiles"] if row["words"] == "Rejects a day"
     ]
     a_day = pages.preview(judged, PreviewQuery(), whole=False)["found"]["period"]["days"]
-    assert tile["now"] == f"{5 / a_day:.3g}"
-    assert tile["beside"] == f"{4 / a_day:.3g} as recorded"
+    assert tile["now"] == f"{5 / a_day:.1f}".removesuffix(".0")
+    assert tile["beside"] == f"{4 / a_day:.1f}".removesuffix(".0") + " as recorded"
     assert tile["beside"] in page
 
 
