@@ -14,7 +14,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
   the CPU-only build of PyTorch has others: install-requirements.sh)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint format lock bench
+.PHONY: help setup demo run test test-fast lint format client lock bench
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p; s/^##( .*)/\t\1/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }' | sed 's/^make  /      /'
@@ -50,6 +50,9 @@ format: $(VENV)/.dev  ## formats code and templates, mends what lint can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/djlint --quiet --reformat templates
+
+client: $(VENV)/.dev  ## writes the types of clients/python from the schema of the API
+	$(BIN)/python manage.py generate_client
 
 lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requirement forbids them
 ##   UPGRADE=1  takes the newest versions

@@ -50,7 +50,7 @@ for who in olga:engineer otto:operator audrey:auditor; do
 done
 BEGAN=$(date -u +%FT%TZ)
 
-chapter "Olga (engineer) sees what is in force, and what else there is"
+chapter "Olga (engineer) sees what is active, and what else there is"
 call olga GET "categories" ".results[] | select(.name == \"$CATEGORY\") | {name, production, model_versions}"
 call olga GET "model-versions?category=$CATEGORY" '.results[] | {id, number, algorithm, stage, threshold}'
 FIRST=$(of '.results[] | select(.stage == "production").id')
