@@ -25,7 +25,7 @@ from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
 from training.runs.options import complete_options, threshold_rule
 
 _LOG_CHARACTERS = 100_000
-# Detectors with a `partial_fit`. Named here, because the web process asks and does without torch.
+# Detectors with a `partial_fit`.
 EXTENDABLE = tuple(name for name, algorithm in ALGORITHMS.items() if algorithm.is_extendable)
 TRAINING_RUNS = JobKind(TrainingRun, "training.tasks.supervise")
 
