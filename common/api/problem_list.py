@@ -127,6 +127,7 @@ PROBLEMS: dict[str, Problem] = {
     "not_mvtec_layout": _p(422, "The folders are not laid out as a data set.", "See the help on importing data sets."),
     "unreadable_folder": _p(422, "A folder of the data set cannot be read.", "Check its permissions."),
     "no_such_folder": _p(422, "A folder that was named is not in the data set.", "Name one that detail lists."),
+    "no_such_layout": _p(422, "There is no layout of that name.", "Name one that detail lists, or none."),
     "unclear_label": _p(
         422, "The name of a folder may mean good or defect.", ("Specify the folders of good parts and of defects.")
     ),

@@ -24,7 +24,8 @@ from records.assets.services import save_asset_row, store_file
 from records.audit.services import Actor
 from records.models import Asset
 from training.datasets.documents import full_dataset_document
-from training.datasets.layouts.scan import GOOD, Split, snapshot_of
+from training.datasets.layouts.entries import Split, snapshot_of
+from training.datasets.layouts.labels import GOOD
 from training.datasets.selectors import dataset_with_counts
 from training.datasets.services import REPORTED, keep_snapshot, slug_of
 from training.models import Dataset, DatasetImage
@@ -58,7 +59,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """One image with what people said of it. `path` and hashes as `training.datasets.layouts.scan.Entry` has them."""
+    """One image with what people said of it. `path` and hashes as in `training.datasets.layouts.entries.Entry`."""
 
     asset: Asset
     path: str

@@ -61,6 +61,19 @@ def test_importing_twice_changes_nothing_and_a_change_is_a_new_snapshot(dataset_
     assert Dataset.objects.get(pk=first["id"]).images.filter(split="train").count() == 12
 
 
+def test_a_dry_run_says_what_would_be_imported_and_keeps_nothing(dataset_folder: Path) -> None:
+    (dataset_folder / "train/good/broken.png").write_bytes(badfiles.truncated_png())
+    [preview] = run("import_dataset", dataset_folder, dry_run=True)
+    assert preview["layout"]["name"] == "mvtec-ad"
+    rows = [(row["split"], row["defect_type"], row["count"], row["masks"]) for row in preview["images"]]
+    assert rows == [("train", "good", 12, 0), ("test", "good", 4, 0), ("test", "scratch", 4, 4)]
+    assert [(reason["code"], reason["count"]) for reason in preview["left_out"]] == [("truncated_image", 1)]
+    assert not Dataset.objects.exists()
+    [imported] = run("import_dataset", dataset_folder)
+    assert Dataset.objects.get().report["preview"] == preview
+    assert (imported["layout"], imported["snapshot"]) == (preview["layout"], preview["snapshot"])
+
+
 def test_a_zip_and_its_folder_are_the_same_snapshot(dataset_folder: Path, tmp_path: Path) -> None:
     [folder] = run("import_dataset", dataset_folder)
     packed = tmp_path / "disc.zip"

@@ -23,7 +23,8 @@ from modelzoo.detectors.preprocessing.input_check import Finding, InputProfile, 
 from modelzoo.detectors.preprocessing.input_rules import OFF, InputRules
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 from records.assets.images import UploadLimits, open_rgb
-from training.datasets.layouts.scan import CategoryScan, scan
+from training.datasets.layouts.entries import CategoryScan
+from training.datasets.layouts.scan import scan
 
 _LIKENESS = replace(InputRules(), size=OFF, aspect=OFF, colour=OFF)
 

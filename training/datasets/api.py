@@ -20,7 +20,7 @@ from common.rights import Right
 from records.models import Asset
 from training.datasets import documents, selectors, serializers
 from training.datasets.imports import import_upload
-from training.datasets.layouts.scan import LabelNames
+from training.datasets.layouts.entries import LabelNames
 
 _DATASET_ID = OpenApiParameter("dataset_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _IMAGE_ID = OpenApiParameter("image_id", OpenApiTypes.INT64, OpenApiParameter.PATH)

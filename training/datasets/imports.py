@@ -21,7 +21,8 @@ from records.assets.images import clean_name
 from records.assets.selectors import upload_limits
 from records.audit.services import Actor
 from training.datasets.layouts.archives import ArchiveLimits, extract, is_archive
-from training.datasets.layouts.scan import CategoryScan, LabelNames, ScanProgress, scan
+from training.datasets.layouts.entries import CategoryScan, LabelNames
+from training.datasets.layouts.scan import ScanProgress, scan
 from training.datasets.selectors import latest_dataset
 from training.datasets.services import import_scan, slug_of
 from training.models import Dataset
@@ -45,41 +46,84 @@ def import_path(
     name: str = "",
     progress: ScanProgress | None = None,
     labels: LabelNames | None = None,
+    layout: str = "",
 ) -> list[ImportResult]:
     """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
 
-    `labels`: folders that somebody said are of good or of defective parts. Raises `UserError` (rejected layout, label,
-    archive or name); what was imported before the error stays.
+    Args:
+        labels: folders that somebody said are of good or of defective parts.
+        layout: by which rules the folder is read; empty: those that it is recognised by.
+
+    Raises:
+        UserError: rejected layout, label, archive or name; what was imported before the error stays.
     """
-    if not path.exists():
-        raise UserError(f"There is no file or folder {path}.", code="not_found")
-    source = str(path.resolve())
-    if is_archive(path):
-        with _temporary_folder() as folder:
-            left_out = SkippedFiles()
-            root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
-            return _import_folder(root, source, actor, name, progress, labels, left_out)
-    if not path.is_dir():
-        raise UserError(
-            f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
-        )
-    return _import_folder(path, source, actor, name, progress, labels)
+    with _scans_of_path(path, name, progress, labels, layout) as scans:
+        return _import_scans(scans, str(path.resolve()), actor, name)
+
+
+def preview_path(
+    path: Path,
+    *,
+    name: str = "",
+    progress: ScanProgress | None = None,
+    labels: LabelNames | None = None,
+    layout: str = "",
+) -> list[CategoryScan]:
+    """What `import_path` would import; nothing is kept. Raises as that does."""
+    with _scans_of_path(path, name, progress, labels, layout) as scans:
+        return scans
 
 
 def import_upload(
-    file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None
+    file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None, layout: str = ""
 ) -> list[ImportResult]:
     """As `import_path`, of an archive that was sent.
 
     Raises `Forbidden`, and `UserError` as that does; what is no archive is one, too.
     """
+    with _scans_of_upload(file, actor, name, labels, layout) as scans:
+        return _import_scans(scans, clean_name(file.name or ""), actor, name)
+
+
+def preview_upload(
+    file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None, layout: str = ""
+) -> list[CategoryScan]:
+    """What `import_upload` would import; nothing is kept. Raises as that does."""
+    with _scans_of_upload(file, actor, name, labels, layout) as scans:
+        return scans
+
+
+@contextmanager
+def _scans_of_path(
+    path: Path, name: str, progress: ScanProgress | None, labels: LabelNames | None, layout: str
+) -> Iterator[list[CategoryScan]]:
+    """The categories at a path; the files of an archive go away with the context."""
+    if not path.exists():
+        raise UserError(f"There is no file or folder {path}.", code="not_found")
+    if is_archive(path):
+        with _temporary_folder() as folder:
+            left_out = SkippedFiles()
+            root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
+            yield _scan_folder(root, path.name, name, progress, labels, layout, left_out)
+    elif path.is_dir():
+        yield _scan_folder(path, str(path), name, progress, labels, layout, SkippedFiles())
+    else:
+        raise UserError(
+            f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
+        )
+
+
+@contextmanager
+def _scans_of_upload(
+    file: UploadedFile, actor: Actor, name: str, labels: LabelNames | None, layout: str
+) -> Iterator[list[CategoryScan]]:
     require(actor, Right.TRAIN)  # before it is unpacked
     sent = clean_name(file.name or "")
     with _temporary_folder() as folder:
         archive = _upload_path(file, folder / "upload")
         left_out = SkippedFiles()
         root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits(), left_out)
-        return _import_folder(root, sent, actor, name, None, labels, left_out)
+        yield _scan_folder(root, sent, name, None, labels, layout, left_out)
 
 
 def _upload_path(file: UploadedFile, path: Path) -> Path:
@@ -124,24 +168,27 @@ def _stem(filename: str) -> str:
     return stem.encode()[: MAX_BYTES + 10].decode(errors="ignore")
 
 
-def _import_folder(
+def _scan_folder(
     root: Path,
     source: str,
-    actor: Actor,
     name: str,
     progress: ScanProgress | None,
     labels: LabelNames | None,
-    left_out: SkippedFiles | None = None,
-) -> list[ImportResult]:
-    of_archive = left_out.sentences() if left_out else ()
+    layout: str,
+    left_out: SkippedFiles,
+) -> list[CategoryScan]:
     scans = [
-        replace(item, warnings=(*of_archive, *item.warnings))
-        for item in scan(root, upload_limits(), progress=progress, labels=labels)
+        replace(item, warnings=(*left_out.sentences(), *item.warnings))
+        for item in scan(root, upload_limits(), progress=progress, labels=labels, layout=layout)
     ]
     if name and len(scans) > 1:
         names = ", ".join(item.name for item in scans)
         raise UserError(f"A name fits one category; {source} has {len(scans)}: {names}.", code="several_categories")
     _check_distinct_names([item.name for item in scans])
+    return scans
+
+
+def _import_scans(scans: list[CategoryScan], source: str, actor: Actor, name: str) -> list[ImportResult]:
     imported = []
     for item in scans:
         dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)

@@ -18,7 +18,8 @@ from records.assets.selectors import upload_limits
 from records.assets.services import store_image
 from records.audit.services import Actor, audit
 from records.models import Asset
-from training.datasets.layouts.scan import CategoryScan, Entry
+from training.datasets.layouts.entries import CategoryScan, Entry
+from training.datasets.layouts.preview import category_preview
 from training.models import Dataset, DatasetImage
 
 REPORTED = 200  # skipped files kept by name in a data set's report
@@ -59,6 +60,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
         "skipped": [[s.path, s.reason] for s in scan.skipped[:REPORTED]],
         "skipped_count": len(scan.skipped),
         "warnings": list(scan.warnings),
+        "preview": category_preview(scan),
     }
     with transaction.atomic():
         return keep_snapshot(

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageFilter
 from records.assets.images import open_rgb, thumbnail
 from records.assets.selectors import upload_limits
 from records.models import Asset
-from training.datasets.layouts.scan import open_mask
+from training.datasets.layouts.masks import open_mask
 
 SIDE = 240  # pixels, twice what a sheet shows at least
 _COLOUR = (255, 229, 0)  # as the report marks an annotated defect

@@ -22,8 +22,8 @@ from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from training.datasets import documents, pages, selectors, thumbnails
 from training.datasets.imports import ImportResult, import_upload
+from training.datasets.layouts.entries import LabelNames
 from training.datasets.layouts.loose_images import import_images, preview_images
-from training.datasets.layouts.scan import LabelNames
 from training.runs import pages as runs_pages
 
 _SPLITS = ("train", "test")

@@ -17,7 +17,7 @@ from PIL import Image
 from modelzoo.anomaly_maps import render_heat
 from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
-from training.datasets.layouts.scan import open_mask
+from training.datasets.layouts.masks import open_mask
 from training.models import DatasetImage
 from training.report.context import JudgedImage
 from training.runs.execution.evaluation import EvaluatedImage, ScoringDetector, judge

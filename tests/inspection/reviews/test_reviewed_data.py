@@ -33,7 +33,8 @@ from records.assets.selectors import upload_limits
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
 from tests import parts
-from training.datasets.layouts.scan import open_mask, scan
+from training.datasets.layouts.masks import open_mask
+from training.datasets.layouts.scan import scan
 from training.datasets.selectors import training_asset_ids
 from training.models import Dataset, DatasetImage, TrainingRun
 from training.runs import services as runs_services

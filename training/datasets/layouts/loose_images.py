@@ -19,8 +19,9 @@ from records.assets.images import clean_name
 from records.assets.selectors import upload_limits
 from records.audit.services import Actor
 from training.datasets.imports import ImportResult
+from training.datasets.layouts.entries import CategoryScan, DatasetRejected
 from training.datasets.layouts.labels import Reading, reading_of
-from training.datasets.layouts.scan import CategoryScan, DatasetRejected, scan
+from training.datasets.layouts.scan import scan
 from training.datasets.services import import_scan, slug_of
 
 _MAX_LISTED = 50  # files that a preview names

@@ -16,21 +16,15 @@ computed from it would be wrong without anybody noticing.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
-
-from common.errors import UserError
 from modelzoo.detectors.preprocessing.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
 from records.assets.file_tree import HIDDEN, SkippedFiles, is_hidden, is_inside, is_unfinished, printable
 from records.assets.images import (
@@ -40,12 +34,21 @@ from records.assets.images import (
     check_image,
     inspect_upload,
     name_warning,
-    open_rgb,
     read_bounded,
 )
-from training.datasets.layouts.labels import GOOD, Reading, normal_form, reading_of
+from training.datasets.layouts.entries import (
+    CategoryScan,
+    DatasetRejected,
+    Entry,
+    LabelNames,
+    RecognisedLayout,
+    SkippedFile,
+    Split,
+    snapshot_of,
+)
+from training.datasets.layouts.labels import GOOD, Reading, reading_of
+from training.datasets.layouts.masks import open_mask
 
-Split = Literal["train", "test"]
 ScanProgress = Callable[[int, int], None]  # images looked at, of how many
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -54,108 +57,16 @@ _WRAPPERS = 3  # folders around the data set that are looked through
 _MAX_PATH_LENGTH, _MAX_DEFECT_TYPE_LENGTH = 300, 100  # characters that a record keeps
 _WORKERS = 4  # decoding threads; each may hold the largest image that is allowed
 _MASK_SUFFIX = "_mask"
-_MASK_DARK, _MASK_BRIGHT, _MASK_BLURRED = 32, 223, 0.05
-
-
-class DatasetRejected(UserError):
-    """The folder cannot become a data set; nothing was written.
-
-    Codes: `not_mvtec_layout`, `unreadable_folder`, `no_good_images`, `too_few_good_images`, `mask_mismatch`,
-    `unclear_label` (with `folders`), `no_such_folder` (all 422).
-    """
-
-    code = "not_mvtec_layout"
-    status = HTTPStatus.UNPROCESSABLE_ENTITY
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of a category. `width` and `height` are in pixels, upright; `defect_type` is `good` for good parts.
-
-    `path` is relative to the category, with forward slashes. The hashes are sha256 of the files' bytes. `mask_path` is
-    absolute; both mask fields are None where there is no mask.
-    """
-
-    path: str
-    absolute_path: Path
-    sha256: str
-    width: int
-    height: int
-    size_bytes: int
-    format: str
-    split: Split
-    is_defective: bool
-    defect_type: str
-    mask_path: Path | None = None
-    mask_sha256: str | None = None
-
-
-class LabelledImage(Protocol):
-    """What a snapshot is made of, wherever the image comes from: attributes as those of `Entry`."""
-
-    @property
-    def path(self) -> str: ...
-    @property
-    def sha256(self) -> str: ...
-    @property
-    def split(self) -> Split: ...
-    @property
-    def is_defective(self) -> bool: ...
-    @property
-    def defect_type(self) -> str: ...
-    @property
-    def mask_sha256(self) -> str | None: ...
-
-
-@dataclass(frozen=True)
-class SkippedFile:
-    """A file that is not part of the data set. `code` is upload validation's, or one of `unreadable`, `not_a_file`,
-    `outside_folder`, `unfinished`, `bad_name`, `leak`, `contradiction`."""
-
-    path: str
-    reason: str
-    code: str
-
-
-@dataclass(frozen=True)
-class CategoryScan:
-    """What one category holds. The same images with the same labels have the same `snapshot`, wherever they lie."""
-
-    name: str
-    entries: tuple[Entry, ...]
-    skipped: tuple[SkippedFile, ...]
-    warnings: tuple[str, ...]
-    snapshot: str
-
-
-@dataclass(frozen=True)
-class LabelNames:
-    """Folder names, in any spelling, that somebody said are of good or of defective parts, whatever they look like."""
-
-    good: tuple[str, ...] = ()
-    defect: tuple[str, ...] = ()
-
-    def check(self, present: Collection[str]) -> None:
-        """Raises `DatasetRejected` for a name that no folder has, or that was said to be both."""
-        forms = {normal_form(name) for name in present}
-        for name in (*self.good, *self.defect):
-            if normal_form(name) not in forms:
-                folders = ", ".join(sorted(present)) or "none"
-                raise DatasetRejected(
-                    f"There is no folder {name[:100]!r} in train/ or test/ (there are: {folders}). Nothing was "
-                    "imported.",
-                    code="no_such_folder",
-                )
-        both = {normal_form(name) for name in self.good} & {normal_form(name) for name in self.defect}
-        if both:
-            raise DatasetRejected(
-                f"The folder {sorted(both)[0]!r} was named both good and defect. Nothing was imported.",
-                code="unclear_label",
-            )
+_MVTEC = RecognisedLayout("mvtec-ad", "MVTec AD: train/good/, test/<defect type>/ and masks in ground_truth/.")
 
 
 def scan(
-    root: Path, limits: UploadLimits, *, progress: ScanProgress | None = None, labels: LabelNames | None = None
+    root: Path,
+    limits: UploadLimits,
+    *,
+    progress: ScanProgress | None = None,
+    labels: LabelNames | None = None,
+    layout: str = "",
 ) -> list[CategoryScan]:
     """Read every category below a folder.
 
@@ -164,6 +75,7 @@ def scan(
         limits: of upload validation, which every image and every mask has to pass.
         progress: called with (images looked at, images in all), from this thread.
         labels: what somebody said about folders whose names leave it open.
+        layout: by which rules to read the folder; empty: by those that it is recognised by.
 
     Returns:
         The categories by name; entries by path.
@@ -173,6 +85,11 @@ def scan(
             images, or a mask that does not fit.
     """
     root, labels = root.resolve(), labels or LabelNames()
+    if layout not in ("", _MVTEC.name):
+        raise DatasetRejected(
+            f"There is no layout {layout[:100]!r}; there is: {_MVTEC.name}. Nothing was imported.",
+            code="no_such_layout",
+        )
     folders, unread_folders = _find_categories(root)
     listings = [_Listing(folder, root, labels) for folder in folders]
     for listing in listings:
@@ -190,42 +107,6 @@ def scan(
                 progress(done, total)
         scans.append(_assemble(listing, checked, unread_folders, limits))
     return scans
-
-
-def open_mask(mask: bytes | Path, limits: UploadLimits) -> np.ndarray:
-    """The defective pixels of a ground-truth mask, by the one rule that the scan checks masks with.
-
-    Where the mask has at most two grey levels, everything that is not black is defective (0/255 and 0/1 alike). Where
-    it has more, as after lossy compression or resizing, a pixel is defective above 127, if at most 5 % of the pixels
-    lie between 32 and 223 and some lie above: anything softer is no mask.
-
-    Args:
-        mask: the bytes of the file, or its path.
-        limits: of upload validation.
-
-    Returns:
-        bool [H, W], upright.
-
-    Raises:
-        ImageRejected: it is not an image that passes upload validation.
-        DatasetRejected: `mask_mismatch`, it is coloured, cannot be binarised, or is black all over.
-    """
-    rgb = np.asarray(open_rgb(mask, limits))
-    grey = rgb[..., 0]
-    if not (rgb == grey[..., None]).all():
-        raise DatasetRejected("it is coloured", code="mask_mismatch")
-    levels = np.flatnonzero(np.bincount(grey.ravel(), minlength=256))
-    if not levels.any():
-        raise DatasetRejected("it is completely black", code="mask_mismatch")
-    if len(levels) <= 2:
-        return grey > 0
-    blurred = ((grey >= _MASK_DARK) & (grey <= _MASK_BRIGHT)).mean()
-    if levels[-1] <= _MASK_BRIGHT or blurred > _MASK_BLURRED:
-        raise DatasetRejected(
-            f"it has {len(levels)} grey levels from {levels[0]} to {levels[-1]} and cannot be made black and white",
-            code="mask_mismatch",
-        )
-    return grey > 127
 
 
 # ---------------------------------------------------------------- finding
@@ -435,6 +316,7 @@ def _assemble(
     entries = tuple(sorted(results, key=lambda entry: entry.path))
     return CategoryScan(
         name=listing.folder.name,
+        layout=_MVTEC,
         entries=entries,
         skipped=tuple(sorted(skipped + conflicts, key=lambda item: item.path)),
         warnings=(
@@ -606,12 +488,3 @@ def _content_warnings(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator
         yield f"{twice} images are identical copies of another one in the same split."
     if not any(entry.split == "test" for entry in entries):
         yield "There are no test images: a model can be trained, but not evaluated."
-
-
-def snapshot_of(images: Iterable[LabelledImage]) -> str:
-    """sha256 over what the images are and how they are labelled; not over where they lie or when they were written."""
-    facts = sorted(
-        [image.path, image.sha256, image.split, image.is_defective, image.defect_type, image.mask_sha256]
-        for image in images
-    )
-    return hashlib.sha256(json.dumps(facts, separators=(",", ":")).encode()).hexdigest()

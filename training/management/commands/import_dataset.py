@@ -1,4 +1,4 @@
-"""`manage.py import_dataset PATH`: keep a folder or archive in MVTec layout as data set snapshots."""
+"""`manage.py import_dataset PATH`: keep a folder or archive as data set snapshots, or only say what it holds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 from tqdm import tqdm
 
 from common.commands import ProductCommand
-from training.datasets.imports import ImportResult, import_path
-from training.datasets.layouts.scan import LabelNames
-
-_MAX_LISTED = 20
+from training.datasets.imports import ImportResult, import_path, preview_path
+from training.datasets.layouts.entries import LabelNames
+from training.datasets.layouts.preview import category_preview, preview_document
 
 
 class Command(ProductCommand):
-    help = "Import a folder, .zip or .tar.xz in MVTec layout; images are validated, hashed and kept."
+    help = (
+        "Import a folder, .zip or .tar.xz of images: says which layout it recognised and what it understood, then "
+        "validates, hashes and keeps the images."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("path", type=Path)
@@ -29,46 +31,63 @@ class Command(ProductCommand):
         parser.add_argument(
             "--defect", action="append", default=[], metavar="FOLDER", help="a folder of defective parts"
         )
+        parser.add_argument("--layout", default="", metavar="NAME", help="read the folder by the rules of this layout")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and keep nothing")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
+        arguments: dict[str, Any] = {
+            "name": options["name"],
+            "labels": LabelNames(tuple(options["good"]), tuple(options["defect"])),
+            "layout": options["layout"],
+        }
         with tqdm(unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
 
             def move(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            labels = LabelNames(tuple(options["good"]), tuple(options["defect"]))
-            imported = import_path(options["path"], actor=None, name=options["name"], progress=move, labels=labels)
+            if options["dry_run"]:
+                previews = preview_document(preview_path(options["path"], progress=move, **arguments))
+                imported = []
+            else:
+                imported = import_path(options["path"], actor=None, progress=move, **arguments)
+                previews = []
         if options["json"]:
-            self.answer([self._document(item) for item in imported])
+            self.answer(previews or [self._document(item) for item in imported])
             return
+        for preview in previews:
+            self.say(f"{options['name'] or preview['name']}: would be imported; nothing was kept")
+            self._write_preview(preview)
         for item in imported:
-            self._write_summary(item)
+            state = "imported" if item.created else "unchanged since its last import"
+            self.say(f"{item.dataset.name} (snapshot {item.dataset.snapshot[:12]}): {state}")
+            self._write_preview(category_preview(item.scan))
 
     def _document(self, item: ImportResult) -> dict[str, Any]:
         images = item.dataset.images.values_list("split", "defect_type")
+        preview = category_preview(item.scan)
         return {
             "id": item.dataset.pk,
             "name": item.dataset.name,
             "snapshot": item.dataset.snapshot,
             "created": item.created,
+            "layout": preview["layout"],
             "images": {f"{split}/{defect}": count for (split, defect), count in sorted(Counter(images).items())},
             "masks": item.dataset.images.filter(mask__isnull=False).count(),
             "skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in item.scan.skipped],
+            "left_out": preview["left_out"],
             "warnings": list(item.scan.warnings),
         }
 
-    def _write_summary(self, item: ImportResult) -> None:
-        document = self._document(item)
-        state = "imported" if item.created else "unchanged since its last import"
-        self.say(f"{item.dataset.name} (snapshot {item.dataset.snapshot[:12]}): {state}")
-        for group, count in document["images"].items():
-            self.say(f"  {group:<30} {count}")
-        self.say(f"  {'masks':<30} {document['masks']}")
-        for skipped in document["skipped"][:_MAX_LISTED]:
-            self.say(f"  skipped {skipped['path']}: {skipped['reason']}")
-        if len(document["skipped"]) > _MAX_LISTED:
-            self.say(f"  ... and {len(document['skipped']) - _MAX_LISTED} more; --json names them all")
-        for warning in document["warnings"]:
+    def _write_preview(self, preview: dict[str, Any]) -> None:
+        self.say(f"  layout {preview['layout']['name']}: {preview['layout']['sentence']}")
+        for row in preview["images"]:
+            self.say(f"  {row['split'] + '/' + row['defect_type']:<30} {row['count']}")
+        self.say(f"  {'masks':<30} {preview['masks']}")
+        for reason in preview["left_out"]:
+            more = ", ..." if reason["count"] > len(reason["examples"]) else ""
+            examples = ", ".join(reason["examples"]) + more
+            self.say(f"  left out, {reason['code']}: {reason['count']} ({examples}). {reason['reason']}")
+        for warning in preview["warnings"]:
             self.say(f"  note: {warning}")

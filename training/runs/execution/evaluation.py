@@ -20,7 +20,7 @@ from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
 from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
-from training.datasets.layouts.scan import open_mask
+from training.datasets.layouts.masks import open_mask
 from training.models import DatasetImage
 
 if TYPE_CHECKING:

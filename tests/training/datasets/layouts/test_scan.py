@@ -17,7 +17,9 @@ from PIL import Image
 
 from records.assets.images import ImageRejected, UploadLimits
 from tests import badfiles, environment
-from training.datasets.layouts.scan import CategoryScan, DatasetRejected, LabelNames, open_mask, scan
+from training.datasets.layouts.entries import CategoryScan, DatasetRejected, LabelNames
+from training.datasets.layouts.masks import open_mask
+from training.datasets.layouts.scan import scan
 
 LIMITS = UploadLimits()
 SHARED = environment.SHARED / "data"
