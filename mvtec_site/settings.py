@@ -174,13 +174,21 @@ ALLOWED_EXTENSIONS = tuple(
     word.lower().lstrip(".")
     for word in env.words("ALLOWED_EXTENSIONS", ("png", "jpg", "jpeg"), "formats of images, told by their content")
 )
-if not set(ALLOWED_EXTENSIONS) <= {"png", "jpg", "jpeg"}:
-    raise ImproperlyConfigured("ALLOWED_EXTENSIONS may name png, jpg and jpeg only: other formats are not read.")
+if not set(ALLOWED_EXTENSIONS) <= {"png", "jpg", "jpeg", "bmp", "tif", "tiff", "webp"}:
+    raise ImproperlyConfigured(
+        "ALLOWED_EXTENSIONS may name png, jpg, jpeg, bmp, tif, tiff and webp only: other formats are not read."
+    )
 MAX_IMAGE_PIXELS = env.integer(
     "MAX_IMAGE_PIXELS", 64_000_000, "most pixels an image may have", low=4096, high=1_000_000_000
 )
 SIXTEEN_BIT = env.choice(
-    "SIXTEEN_BIT", "refuse", ("refuse", "full", "12bit"), "16-bit images: refuse, or how their values map to 8 bit"
+    "SIXTEEN_BIT",
+    "refuse",
+    ("refuse", "full", "12bit"),
+    "16-bit images before a model without a window of its own: refuse, or the fixed window 0..65535 or 0..4095",
+)
+MULTI_PAGE = env.choice(
+    "MULTI_PAGE", "refuse", ("refuse", "first"), "TIFF files with several pages: refuse, or take the first page"
 )
 BATCH_MAX_FILES = env.integer("BATCH_MAX_FILES", 200, "most files in one batch request", low=1, high=5000)
 BATCH_MAX_ZIP_FILES = env.integer("BATCH_MAX_ZIP_FILES", 5000, "most images in one zip", low=1, high=100_000)

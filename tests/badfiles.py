@@ -279,5 +279,117 @@ def bmp() -> bytes:
     return encode(pixels(), "BMP")
 
 
+def grey_bmp() -> bytes:
+    return encode(pixels(channels=1), "BMP")
+
+
+def palette_bmp() -> bytes:
+    return encode(Image.fromarray(pixels()).quantize(32), "BMP")
+
+
+def rle_bmp() -> bytes:
+    data = bytearray(grey_bmp())
+    data[30:34] = struct.pack("<I", 1)
+    return bytes(data)
+
+
+def truncated_bmp() -> bytes:
+    return bmp()[:-20]
+
+
+def bomb_header_bmp() -> bytes:
+    data = bytearray(bmp())
+    data[18:26] = struct.pack("<ii", 60_000, 60_000)
+    return bytes(data)
+
+
 def tiff() -> bytes:
     return encode(pixels(), "TIFF")
+
+
+def lzw_tiff() -> bytes:
+    return encode(pixels(), "TIFF", compression="tiff_lzw")
+
+
+def palette_tiff() -> bytes:
+    return encode(Image.fromarray(pixels()).quantize(32), "TIFF", compression="tiff_adobe_deflate")
+
+
+def bilevel_tiff() -> bytes:
+    return encode(Image.fromarray(pixels()).convert("1"), "TIFF", compression="group4")
+
+
+def jpeg_in_tiff() -> bytes:
+    return encode(pixels(), "TIFF", compression="jpeg")
+
+
+def float_tiff() -> bytes:
+    return encode(pixels(channels=1).astype(np.float32), "TIFF")
+
+
+def multi_page_tiff() -> bytes:
+    pages = [Image.fromarray(pixels(seed=seed)) for seed in range(2)]
+    return encode(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+
+
+def preview_tiff() -> bytes:
+    return encode(pixels(), "TIFF", tiffinfo={254: 1})
+
+
+def raw_tiff(width: int, height: int, bits: tuple[int, ...], rows: bytes, order: str = "<") -> bytes:
+    """An uncompressed TIFF of one strip, for what Pillow does not write. One channel is grey, three are colour."""
+    place_of_bits, place_of_rows = 200, 210
+    entries = [
+        (256, 4, 1, struct.pack(order + "I", width)),
+        (257, 4, 1, struct.pack(order + "I", height)),
+        (258, 3, len(bits), struct.pack(order + "HH", *bits, 0) if len(bits) == 1 else struct.pack(order + "I", 200)),
+        (259, 3, 1, struct.pack(order + "HH", 1, 0)),
+        (262, 3, 1, struct.pack(order + "HH", 1 if len(bits) == 1 else 2, 0)),
+        (273, 4, 1, struct.pack(order + "I", place_of_rows)),
+        (277, 3, 1, struct.pack(order + "HH", len(bits), 0)),
+        (278, 4, 1, struct.pack(order + "I", height)),
+        (279, 4, 1, struct.pack(order + "I", len(rows))),
+    ]
+    directory = struct.pack(order + "H", len(entries))
+    directory += b"".join(struct.pack(order + "HHI", *entry[:3]) + entry[3] for entry in entries) + bytes(4)
+    start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8) + directory
+    start = start.ljust(place_of_bits, b"\0") + struct.pack(f"{order}{len(bits)}H", *bits)
+    return start.ljust(place_of_rows, b"\0") + rows
+
+
+def sixteen_bit_rgb_tiff() -> bytes:
+    return raw_tiff(64, 48, (16, 16, 16), struct.pack("<3H", 1000, 30000, 60000) * 64 * 48)
+
+
+def bomb_header_tiff() -> bytes:
+    return raw_tiff(60_000, 60_000, (8,), b"0" * 100)
+
+
+def truncated_tiff() -> bytes:
+    return tiff()[:-20]
+
+
+def truncated_lzw_tiff() -> bytes:
+    return lzw_tiff()[:-1]
+
+
+def webp() -> bytes:
+    return encode(pixels(), "WEBP", quality=80)
+
+
+def lossless_webp() -> bytes:
+    return encode(pixels(), "WEBP", lossless=True)
+
+
+def animated_webp() -> bytes:
+    frames = [Image.fromarray(pixels(seed=seed)) for seed in range(2)]
+    return encode(frames[0], "WEBP", save_all=True, append_images=frames[1:])
+
+
+def truncated_webp() -> bytes:
+    return lossless_webp()[:-20]
+
+
+def bomb_header_webp() -> bytes:
+    content = bytes([0x2F]) + struct.pack("<I", 16383 | 16383 << 14) + bytes(20)
+    return b"RIFF" + struct.pack("<I", 12 + len(content)) + b"WEBPVP8L" + struct.pack("<I", len(content)) + content

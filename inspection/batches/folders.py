@@ -25,7 +25,8 @@ from records.assets.file_tree import (
     read_head,
     walk,
 )
-from records.assets.images import ImageRejected, check_size, format_in_name
+from records.assets.formats import format_in_name
+from records.assets.images import ImageRejected, check_size
 from records.assets.selectors import upload_limits
 
 _ENTRIES_FOR_EACH_IMAGE = 10  # looked at, at most, on the way to as many images as a batch may have

@@ -172,7 +172,7 @@ def _with_images(gathered: Gathered) -> Gathered:
     """Raises `UserError` that says what there was instead."""
     if not gathered.items and gathered.warnings:
         raise UserError(
-            f"There is no PNG or JPEG in {gathered.name[:200]}. {' '.join(gathered.warnings)} Nothing was kept.",
+            f"There is no image in {gathered.name[:200]}. {' '.join(gathered.warnings)} Nothing was kept.",
             code="empty_batch",
         )
     return gathered

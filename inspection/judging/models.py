@@ -10,7 +10,7 @@ from django.db.models import F, Q
 
 from inspection.batches.models import BatchRun
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
-from records.assets.images import name_warning
+from records.assets.formats import name_warning
 from records.models import Asset
 
 

@@ -20,6 +20,7 @@ from inspection.history.filters import Filters
 from inspection.models import Inspection, Review, Standing
 from modelzoo.detectors.preprocessing.input_rules import REASONS
 from modelzoo.models import Category
+from records.assets.formats import EXTENSION_OF_FORMAT
 from records.assets.services import save_asset_row, store_file
 from records.audit.services import Actor
 from records.models import Asset
@@ -259,7 +260,7 @@ def _folder(defect_type: str) -> str:
 def _filename(inspection: Inspection) -> str:
     """What people call the part: its serial number, else the name of the file; and enough of the hash to be unique."""
     asset = inspection.asset
-    extension = "png" if asset.content_type == "image/png" else "jpg"
+    extension = EXTENSION_OF_FORMAT[asset.image_format]
     called = short_name(inspection.serial_number) or short_name(PurePath(inspection.filename).stem) or "image"
     return f"{called[:_MAX_NAMES]}-{asset.sha256[:_HASH_DIGITS]}.{extension}"
 

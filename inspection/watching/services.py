@@ -32,7 +32,8 @@ from inspection.models import Inspection
 from jobs import broker
 from jobs.broker import INFERENCE
 from records.assets.file_tree import is_hidden, is_image, is_unfinished, read_head
-from records.assets.images import ImageRejected, format_in_name, inspect_upload
+from records.assets.formats import format_in_name
+from records.assets.images import ImageRejected, inspect_upload
 from records.assets.selectors import upload_limits
 from records.assets.services import report_refusal
 from records.audit.services import Actor
@@ -320,7 +321,7 @@ class Watcher:
         self._not_images[path] = stat
         kind = Path(name).suffix.lower()
         which = f"named like *{_printable(kind)}" if kind else "without an extension"
-        self._tell(f"Files {which} are left alone where they are neither PNG nor JPEG.")
+        self._tell(f"Files {which} are left alone where they are no image files.")
         return False
 
     def _tell(self, sentence: str, *, kind: str = "") -> None:

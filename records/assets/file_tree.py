@@ -2,7 +2,7 @@
 
 * Hidden files (a leading dot) are left out, and so is what lies in hidden folders. The junk that operating systems add
   by themselves is passed over without a word.
-* A file is an image by its first bytes, whatever its name says; one whose name claims an accepted format is taken as
+* A file is an image by its first bytes, whatever its name says; one whose name claims a known format is taken as
   one too, so that it is refused with a sentence instead of being overlooked. Everything else is left out.
 * Names of files that are still being written or sent (`.part`, `.tmp`, ...) are left out.
 * Links to files are followed within the folder that may be read, and never out of it. A walk through all folders does
@@ -18,12 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from records.assets.images import SNIFFED_BYTES, format_in_name, format_of
+from records.assets.formats import SNIFFED_BYTES, format_in_name, format_of
 
 MAX_DEPTH = 20  # folders in folders
 
 HIDDEN = "hidden"
-NO_IMAGE = "neither PNG nor JPEG"
+NO_IMAGE = "not an image file"
 UNFINISHED = "unfinished by name"
 FOLDER_LINK = "links to folders"
 UNREADABLE = "not readable"

@@ -1,20 +1,23 @@
-"""Upload validation: which bytes count as an image here, and how they become the 8-bit RGB pixels that are scored.
+"""Upload validation: which bytes count as an image here, and how they become the pixels that are scored.
 
 One set of rules for everything that is ever judged or learnt from; what passes `inspect_upload` can be opened by
-`open_rgb`, with the same width and height. `check_image` also returns the decoded pixels, so that nobody has to decode
-them again.
+`open_pixels` and `open_rgb`, with the same width and height. `check_image` also returns the decoded pixels, so that
+nobody has to decode them again.
 
-* PNG and JPEG only, by content. A name decides nothing: cameras, browsers and HTTP libraries send `blob`, `image`,
-  no name at all or a wrong extension. It is kept as given, beside the format that was found.
+* PNG, JPEG, BMP, TIFF and WebP, by content (`formats`); which of them are let in is a matter of `UploadLimits`. A name
+  decides nothing: cameras, browsers and HTTP libraries send `blob`, `image`, no name at all or a wrong extension. It is
+  kept as given, beside the format that was found.
 * Size in bytes is looked at before anything is parsed, size in pixels before anything is decoded.
-* One picture per file: APNG and animated GIF are refused. Of a JPEG that carries further pictures behind the first
-  (MPO: previews, depth and gain maps of telephones and cameras), the first is judged, as every viewer shows it.
-* A damaged file is refused, also where a decoder would fill the gap with grey; see `records.assets.jpeg`.
-* The EXIF orientation is applied. Grey, bilevel and palette images become RGB.
-* Alpha is dropped when every pixel is opaque and refused otherwise: nobody knows the colour behind.
+* One picture per file: animations are refused, and TIFF files with several pages unless somebody said that the first
+  one counts (`UploadLimits.first_page`). Of a JPEG that carries further pictures behind the first (MPO: previews,
+  depth and gain maps of telephones and cameras), the first is judged, as every viewer shows it.
+* A damaged file is refused, also where a decoder would fill the gap with grey; see `jpeg`, `png` and `tiff`.
+* The EXIF orientation is applied; one that means nothing is ignored. Bilevel and palette images become RGB.
+* What is transparent lies before black: the pixels of an image with an alpha channel, a transparent palette entry or a
+  transparent colour are mixed with black by their opacity, in training and on the line alike.
 * CMYK is refused: without a colour profile it has no single meaning as RGB.
-* 16-bit grey is refused unless the number of significant bits is given (`UploadLimits.sixteen_bit`); 16-bit colour is
-  always refused, because the decoder would silently keep the high bytes only.
+* 16-bit grey stays 16-bit: the window of a model makes 8 bits of it (`common.sixteen_bit`). 16-bit colour is always
+  refused, because the decoder would silently keep the high bytes only.
 
 Pure functions without state: safe to call from many threads. Pillow's process-wide settings are never changed
 (`ImageFile.LOAD_TRUNCATED_IMAGES` must stay False, as it is by default). The file classes are called directly: the
@@ -30,30 +33,19 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from PIL import GifImagePlugin, Image, ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import GifImagePlugin, Image, ImageFile
 
 from common.errors import UserError
-from records.assets import jpeg, png
+from common.sixteen_bit import MODE as SIXTEEN_BIT
+from common.sixteen_bit import Window, histogram, is_sixteen_bit, percentile_window, to_eight_bit
+from records.assets import formats, jpeg, png
+from records.assets.formats import EXTENSION_OF_FORMAT, FORMATS, format_of
 
-SixteenBit = Literal["refuse", "full", "12bit"]
-_PNG = b"\x89PNG\r\n\x1a\n"
-_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
-_JPEG = b"\xff\xd8\xff"
 _GIF = (b"GIF87a", b"GIF89a")
-FORMATS = ("PNG", "JPEG")
-# Extensions that say the format. `.jpe` and `.jfif` are what Windows and its browsers make of JPEG.
-FORMAT_OF_EXTENSION = {"png": "PNG", "jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG"}
-SNIFFED_BYTES = 8  # tell the format
 _MIN_SIDE = 16  # pixels; below this there is nothing to look at
 _NAME_CHARACTERS = 150
-# A progressive JPEG is decoded once per scan: 16 MiB hold 160,000 scans of 100 bytes, an hour of work for a large
-# image. Cameras write one scan, encoders of progressive files about ten. Counted without parsing: in coded data a
-# 0xFF is always stuffed, so this pair is a marker or, rarely, a coincidence within metadata.
-_START_OF_SCAN = b"\xff\xda"
-_MAX_SCANS = 100
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -74,14 +66,15 @@ class UploadLimits:
         max_bytes: largest file, bytes.
         formats: allowed formats, of `FORMATS`.
         max_pixels: largest width x height.
-        sixteen_bit: 16-bit grey images are refused (`refuse`), scaled from 0..65535 (`full`) or from 0..4095
-            (`12bit`, where a larger value is refused) to 0..255.
+        sixteen_bit: whether 16-bit grey images are taken; there has to be a window for them.
+        first_page: whether the first page is taken of a TIFF file with several.
     """
 
     max_bytes: int = 16 * 1024**2
     formats: tuple[str, ...] = FORMATS
     max_pixels: int = 64_000_000
-    sixteen_bit: SixteenBit = "refuse"
+    sixteen_bit: bool = False
+    first_page: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +82,7 @@ class ImageFacts:
     """What is known about an image that passed upload validation.
 
     `sha256` is that of the original bytes, `width` and `height` are in pixels after the EXIF orientation was applied,
-    `format` is PNG or JPEG, `mode` is Pillow's name for the pixel layout in the file (L, RGB, P, I;16, ...).
+    `format` is one of `FORMATS`, `mode` is Pillow's name for the pixel layout in the file (L, RGB, P, I;16, ...).
     """
 
     sha256: str
@@ -127,9 +120,7 @@ def inspect_upload(data: bytes, filename: str, limits: UploadLimits) -> ImageFac
 
 
 def check_image(data: bytes, filename: str, limits: UploadLimits) -> tuple[ImageFacts, Image.Image]:
-    """Check a file completely, down to its last pixel: what is known of it, and its pixels in mode L or RGB.
-
-    `as_rgb` of the pixels is what `open_rgb` makes of the file.
+    """Check a file completely, down to its last pixel: what is known of it, and its pixels as by `open_pixels`.
 
     Args:
         data: the bytes as they were sent.
@@ -153,44 +144,36 @@ def check_image(data: bytes, filename: str, limits: UploadLimits) -> tuple[Image
     return facts, image
 
 
-def as_rgb(image: Image.Image) -> Image.Image:
-    """The pixels that are scored, of those that `check_image` gives."""
-    return image.convert("RGB")
-
-
-def open_rgb(data: bytes | Path, limits: UploadLimits) -> Image.Image:
-    """The pixels that are scored: mode RGB, 8 bits, EXIF orientation applied.
+def open_pixels(data: bytes | Path, limits: UploadLimits) -> Image.Image:
+    """The pixels as they were recorded, for a model: mode L, RGB or `I;16` (16-bit grey), EXIF orientation applied.
 
     For files that passed upload validation. One that passed it under other rules (before damage was checked, or
-    another setting of allowed formats) stays readable: a record or a data set has to be opened for ever.
+    another setting of what is let in) stays readable: a record or a data set has to be opened for ever.
 
     Raises:
-        ImageRejected: by the rules of `inspect_upload`, allowed formats and damage that a decoder passes over aside.
+        ImageRejected: by the rules of `inspect_upload`, what is let in and damage that a decoder passes over aside.
         OSError: the path cannot be read.
     """
     content = read_bounded(data, limits) if isinstance(data, Path) else data
     check_size(len(content), limits)
-    return as_rgb(_decode(content, replace(limits, formats=FORMATS), look_for_damage=False)[2])
+    readable = replace(limits, formats=FORMATS, sixteen_bit=True, first_page=True)
+    return _decode(content, readable, look_for_damage=False)[2]
 
 
-def format_of(head: bytes) -> str | None:
-    """The format that the first `SNIFFED_BYTES` of a file tell, of `FORMATS`; None for anything else."""
-    if head.startswith(_PNG):
-        return "PNG"
-    return "JPEG" if head.startswith(_JPEG) else None
+def open_rgb(data: bytes | Path, limits: UploadLimits, *, window: Window | None = None) -> Image.Image:
+    """The pixels as people are shown them: those of `open_pixels` in mode RGB, 8 bits. Raises as that does.
+
+    Args:
+        window: of the model that judged the image, for 16-bit pixels; by their own percentiles where there is none.
+    """
+    return as_rgb(open_pixels(data, limits), window)
 
 
-def format_in_name(filename: str) -> str | None:
-    """The format that a file's extension claims, of `FORMATS`; None where it claims none of them."""
-    return FORMAT_OF_EXTENSION.get(Path(filename).suffix[1:].lower())
-
-
-def name_warning(filename: str, file_format: str) -> str:
-    """A sentence where a file's name claims another format than its content has; else nothing."""
-    claimed = format_in_name(filename)
-    if claimed in (None, file_format):
-        return ""
-    return f"The name ends in {Path(filename).suffix}, the content is {file_format}; the content counts."
+def as_rgb(image: Image.Image, window: Window | None = None) -> Image.Image:
+    """The pixels that `check_image` and `open_pixels` give, in mode RGB, as `open_rgb`."""
+    if is_sixteen_bit(image):
+        image = to_eight_bit(image, window or percentile_window(histogram(image)))
+    return image.convert("RGB")
 
 
 def read_bounded(path: Path, limits: UploadLimits) -> bytes:
@@ -209,7 +192,7 @@ def read_bounded(path: Path, limits: UploadLimits) -> bytes:
 
 def thumbnail(image: Image.Image, size: int = 160) -> bytes:
     """A JPEG of at most size x size pixels with the image's aspect ratio; never enlarged."""
-    small = image.convert("RGB")
+    small = as_rgb(image)
     small.thumbnail((size, size), Image.Resampling.LANCZOS)
     out = BytesIO()
     small.save(out, "JPEG", quality=85)
@@ -254,20 +237,21 @@ def _size_text(size: int, *, up: bool = False) -> str:
 
 
 def _decode(data: bytes, limits: UploadLimits, *, look_for_damage: bool) -> tuple[str, str, Image.Image]:
-    """Format, mode in the file, and the upright image as L or RGB."""
+    """Format, mode in the file, and the upright image as L, RGB or 16-bit grey."""
     file_format = _sniff(data, limits)
     try:
-        with _parse(data, file_format) as unverified:
+        if size := formats.size_in_header(data, file_format):
+            _check_pixels(*size, limits)
+        with formats.parse(data, file_format) as unverified:
             _check_header(unverified, data, limits)
             unverified.verify()
-        if file_format == "PNG":
-            _check_end(data)
-            if look_for_damage:
-                png.check_rows(data)
-        with _parse(data, file_format) as opened:  # a verified image is spent
+        formats.check_end(data, file_format)
+        if file_format == "PNG" and look_for_damage:
+            png.check_rows(data)
+        with formats.parse(data, file_format) as opened:  # a verified image is spent
             pixels = _checked_pixels(opened, data) if look_for_damage else opened
             pixels.load()
-            return file_format, opened.mode, _as_grey_or_rgb(_upright(pixels, opened.getexif()), limits)
+            return file_format, opened.mode, _as_scored(_upright(pixels, opened))
     except (ImageRejected, MemoryError):  # a machine without memory is no fault of the image
         raise
     except Exception as error:  # decoders raise nearly anything on hostile input
@@ -292,7 +276,8 @@ def _sniff(data: bytes, limits: UploadLimits) -> str:
         return file_format
     if file_format:
         raise ImageRejected(
-            f"The content is {file_format}, which is not accepted here; send {_format_names(limits)}.",
+            f"The content is {file_format}, which is not accepted here; send {_format_names(limits)}, or have "
+            f"{EXTENSION_OF_FORMAT[file_format]} added to the setting ALLOWED_EXTENSIONS.",
             code="format_not_allowed",
         )
     if data.startswith(_GIF) and _is_animated_gif(data):
@@ -308,23 +293,7 @@ def _is_animated_gif(data: bytes) -> bool:
         return False
 
 
-def _parse(data: bytes, file_format: str) -> ImageFile.ImageFile:
-    """Read the headers; no pixel is decoded."""
-    if file_format == "PNG":
-        return PngImagePlugin.PngImageFile(BytesIO(data))
-    # Not `jpeg_factory`, which opens the pictures behind the first one too (MPO).
-    return JpegImagePlugin.JpegImageFile(BytesIO(data))
-
-
-def _check_end(data: bytes) -> None:
-    """Pillow does not miss the last four bytes of a PNG; an upload that lost them was cut off all the same."""
-    if _PNG_END not in data:
-        raise EOFError("the end of the file is missing")
-
-
-def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits) -> None:
-    """What can be refused before a single pixel is decoded."""
-    width, height = image.size
+def _check_pixels(width: int, height: int, limits: UploadLimits) -> None:
     if width * height > limits.max_pixels:
         raise ImageRejected(
             f"The image has {width} x {height} pixels; at most {limits.max_pixels / 1e6:g} million are accepted.",
@@ -333,6 +302,12 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits)
             width=width,
             height=height,
         )
+
+
+def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits) -> None:
+    """What can be refused before a single pixel is decoded."""
+    width, height = image.size
+    _check_pixels(width, height, limits)
     if min(width, height) < _MIN_SIDE:
         raise ImageRejected(
             f"The image has {width} x {height} pixels; each side needs at least {_MIN_SIDE}.",
@@ -341,56 +316,56 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits)
             width=width,
             height=height,
         )
-    if getattr(image, "n_frames", 1) > 1:
-        raise ImageRejected("The file contains several images; send one still image.", code="multi_frame")
-    if image.mode in ("CMYK", "YCCK"):
-        raise ImageRejected("The image is CMYK; convert it to RGB.", code="unsupported_mode")
-    if image.format == "JPEG" and data.count(_START_OF_SCAN) > _MAX_SCANS:
+    if formats.has_several_images(image) and not (limits.first_page and image.format == "TIFF"):
+        raise ImageRejected(_several_images_text(image), code="multi_frame")
+    if formats.has_too_many_scans(image, data):
         raise ImageRejected(
-            f"The JPEG file has more than {_MAX_SCANS} scans; save it as a normal JPEG or PNG.",
+            f"The JPEG file has more than {formats.MAX_SCANS} scans; save it as a normal JPEG or PNG.",
             code="too_many_scans",
             status=ImageRejected.TOO_LARGE,
         )
-    # Only the decoder's raw mode tells 16-bit colour: Pillow shows it as 8-bit RGB, having dropped the low bytes.
-    sixteen_bit = image.format == "PNG" and bool(image.tile) and "16" in str(image.tile[0].args)
-    if sixteen_bit and (limits.sixteen_bit == "refuse" or image.mode != "I;16"):
-        what = "16-bit grey, and how many of the bits are used is unknown" if image.mode == "I;16" else "16-bit colour"
-        raise ImageRejected(f"The image is {what}; convert it to 8 bits per channel.", code="unsupported_mode")
+    if reason := formats.unsupported(image):
+        raise ImageRejected(reason, code="unsupported_mode")
+    if image.mode.startswith(SIXTEEN_BIT) and not limits.sixteen_bit:
+        raise ImageRejected(
+            "The image is 16-bit grey, and it is not known which of its values are black and white. Send 8 bits per "
+            "channel, or use a model that was trained on 16-bit images; the setting SIXTEEN_BIT gives fixed values.",
+            code="unsupported_mode",
+        )
 
 
-def _upright(image: Image.Image, exif: Image.Exif) -> Image.Image:
-    """Apply the EXIF orientation. Unlike `ImageOps.exif_transpose` it never writes metadata anew, which can fail."""
-    turn = _UPRIGHT.get(exif.get(_ORIENTATION_TAG, 1))
+def _several_images_text(image: ImageFile.ImageFile) -> str:
+    if image.format == "TIFF":
+        return (
+            "The TIFF file has several pages. Send one page, or set MULTI_PAGE=first, by which the first page counts, "
+            "in training and inspection."
+        )
+    return "The file contains several images; send one still image."
+
+
+def _upright(image: Image.Image, opened: ImageFile.ImageFile) -> Image.Image:
+    """Apply the EXIF orientation. Unlike `ImageOps.exif_transpose` it never writes metadata anew, which can fail.
+
+    Of TIFF the decoder has applied it, and taken it out of what `getexif` tells.
+    """
+    try:
+        turn = _UPRIGHT.get(opened.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # noqa: BLE001 - metadata that cannot be read turns no picture
+        return image
     return image if turn is None else image.transpose(turn)
 
 
-def _as_grey_or_rgb(image: Image.Image, limits: UploadLimits) -> Image.Image:
-    """Grey as L, a third of the bytes, everything else as RGB."""
+def _as_scored(image: Image.Image) -> Image.Image:
+    """Grey as L, a third of the bytes, or in 16 bits; everything else as RGB, before black where it is transparent."""
+    if image.mode.startswith(SIXTEEN_BIT):  # or with its bytes the other way round
+        return image if is_sixteen_bit(image) else Image.fromarray(np.asarray(image).astype(np.uint16))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            raise ImageRejected(
-                "The image has transparent pixels; save it without transparency.",
-                code="unsupported_mode",
-            )
-    if image.mode == "I;16":
-        image = _eight_bit(image, limits)
-    if image.mode not in ("1", "L", "P", "RGB", "RGBA"):
+            image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode not in ("1", "L", "P", "RGB", "RGBA", "RGBX"):
         raise ImageRejected(f"Pixels in the layout {image.mode} are not supported.", code="unsupported_mode")
     return image if image.mode in ("L", "RGB") else image.convert("RGB")
-
-
-def _eight_bit(image: Image.Image, limits: UploadLimits) -> Image.Image:
-    """16-bit grey scaled to 8 bits, rounded to the nearest."""
-    white = 4095 if limits.sixteen_bit == "12bit" else 65535
-    values = np.asarray(image, dtype=np.uint16)
-    brightest = int(values.max())
-    if brightest > white:
-        raise ImageRejected(
-            f"The image contains the value {brightest}, but the maximum of 12-bit images is {white}.",
-            code="unsupported_mode",
-        )
-    return Image.fromarray(((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8))
 
 
 def _format_names(limits: UploadLimits) -> str:

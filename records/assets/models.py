@@ -58,7 +58,7 @@ class Asset(models.Model):
 
     @property
     def image_format(self) -> str:
-        """PNG or JPEG, as its content said when it came in, whatever it was called."""
+        """One of `formats.FORMATS`, as its content said when it came in, whatever it was called."""
         return self.content_type.removeprefix("image/").upper()
 
     def check_not_discarded(self) -> None:

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-from typing import cast
+from dataclasses import replace
 
 from django.conf import settings
 
-from records.assets.images import FORMAT_OF_EXTENSION, FORMATS, SixteenBit, UploadLimits
+from common.sixteen_bit import FULL_WINDOW, TWELVE_BIT_WINDOW, Window
+from records.assets.formats import FORMAT_OF_EXTENSION, FORMATS
+from records.assets.images import UploadLimits
 
 
-def upload_limits() -> UploadLimits:
+def upload_limits(*, window: Window | None = None) -> UploadLimits:
+    """What is taken of images that shall be judged.
+
+    Args:
+        window: of the model that shall judge them; with one, 16-bit images are taken.
+    """
     return UploadLimits(
         max_bytes=settings.MAX_FILE_SIZE,
         formats=allowed_formats(),
         max_pixels=settings.MAX_IMAGE_PIXELS,
-        sixteen_bit=cast(SixteenBit, settings.SIXTEEN_BIT),
+        sixteen_bit=(window or fixed_window()) is not None,
+        first_page=settings.MULTI_PAGE == "first",
     )
 
 
+def dataset_limits() -> UploadLimits:
+    """What is taken of images for data sets: every format, and 16-bit grey, for which a window is decided then."""
+    return replace(upload_limits(), formats=FORMATS, sixteen_bit=True)
+
+
+def fixed_window() -> Window | None:
+    """The window that the installation gives every model that has none of its own, by SIXTEEN_BIT."""
+    return {"full": FULL_WINDOW, "12bit": TWELVE_BIT_WINDOW}.get(settings.SIXTEEN_BIT)
+
+
 def allowed_formats() -> tuple[str, ...]:
-    """The formats that ALLOWED_EXTENSIONS names, of `records.assets.images.FORMATS`; it says what a content may be."""
+    """The formats that ALLOWED_EXTENSIONS names, of `records.assets.formats.FORMATS`; it says what a content may be."""
     allowed = {FORMAT_OF_EXTENSION[extension] for extension in settings.ALLOWED_EXTENSIONS}
     return tuple(name for name in FORMATS if name in allowed)
 

@@ -9,6 +9,8 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, transaction
 from PIL import Image
 
+from common.sixteen_bit import Window
+from records.assets.formats import EXTENSION_OF_FORMAT
 from records.assets.images import ImageFacts, ImageRejected, check_image, clean_name
 from records.assets.selectors import upload_limits
 from records.audit.services import Actor, audit, lock_audit_chain
@@ -83,7 +85,7 @@ def store_image_file(*, data: bytes, facts: ImageFacts) -> Asset:
     return store_file(
         data=data,
         sha256=facts.sha256,
-        extension="png" if facts.format == "PNG" else "jpg",
+        extension=EXTENSION_OF_FORMAT[facts.format],
         content_type=f"image/{facts.format.lower()}",
         width=facts.width,
         height=facts.height,
@@ -95,18 +97,25 @@ def store_image(*, data: bytes, facts: ImageFacts) -> Asset:
     return save_asset_row(store_image_file(data=data, facts=facts))
 
 
-def check_upload(*, data: bytes, filename: str, actor: Actor) -> tuple[ImageFacts, Image.Image]:
-    """Validate an upload and store nothing yet. A refused one leaves an audit event and nothing else."""
+def check_upload(
+    *, data: bytes, filename: str, actor: Actor, window: Window | None = None
+) -> tuple[ImageFacts, Image.Image]:
+    """Validate an upload and store nothing yet. A refused one leaves an audit event and nothing else.
+
+    `window`: of the model that shall judge it, see `upload_limits`.
+    """
     try:
-        return check_image(data, filename, upload_limits())
+        return check_image(data, filename, upload_limits(window=window))
     except ImageRejected as refusal:
         report_refusal(filename=filename, size=len(data), refusal=refusal, actor=actor)
         raise refusal.as_not_stored() from refusal
 
 
-def receive_image(*, data: bytes, filename: str, actor: Actor) -> tuple[Asset, ImageFacts]:
+def receive_image(
+    *, data: bytes, filename: str, actor: Actor, window: Window | None = None
+) -> tuple[Asset, ImageFacts]:
     """Validate an upload and store it. A refused one leaves an audit event and nothing else."""
-    facts, _ = check_upload(data=data, filename=filename, actor=actor)
+    facts, _ = check_upload(data=data, filename=filename, actor=actor, window=window)
     return store_image(data=data, facts=facts), facts
 
 

@@ -18,7 +18,7 @@ from common.names import MAX_BYTES
 from common.rights import Right, require
 from records.assets.file_tree import SkippedFiles
 from records.assets.images import clean_name
-from records.assets.selectors import upload_limits
+from records.assets.selectors import dataset_limits
 from records.audit.services import Actor
 from training.datasets.layouts.archives import ArchiveLimits, extract, is_archive
 from training.datasets.layouts.entries import CategoryScan, LabelNames
@@ -179,7 +179,7 @@ def _scan_folder(
 ) -> list[CategoryScan]:
     scans = [
         replace(item, warnings=(*left_out.sentences(), *item.warnings))
-        for item in scan(root, upload_limits(), progress=progress, labels=labels, layout=layout)
+        for item in scan(root, dataset_limits(), progress=progress, labels=labels, layout=layout)
     ]
     if name and len(scans) > 1:
         names = ", ".join(item.name for item in scans)

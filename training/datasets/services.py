@@ -14,7 +14,7 @@ from common.rights import Right, require
 from modelzoo import services
 from modelzoo.models import Category
 from records.assets.images import inspect_upload
-from records.assets.selectors import upload_limits
+from records.assets.selectors import dataset_limits
 from records.assets.services import store_image
 from records.audit.services import Actor, audit
 from records.models import Asset
@@ -29,7 +29,7 @@ REPORTED = 200  # skipped files kept by name in a data set's report
 def _asset_of(path: Path) -> Asset:
     """The stored form of a file that the scan accepted (read again: the folder is not ours and may change)."""
     data = path.read_bytes()
-    return store_image(data=data, facts=inspect_upload(data, path.name, upload_limits()))
+    return store_image(data=data, facts=inspect_upload(data, path.name, dataset_limits()))
 
 
 def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> tuple[Dataset, bool]:

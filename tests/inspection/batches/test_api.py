@@ -144,7 +144,7 @@ def test_what_a_zip_holds_besides_images_is_left_out_and_said(signed_in: Client,
         "Thumbs.db": b"x",
     }
     document = signed_in.post("/api/batches", {"archive": packed(members)}).json()
-    said = ["Left out, hidden: 1 file (.hidden.jpg).", "Left out, neither PNG nor JPEG: 1 file (notes.txt)."]
+    said = ["Left out, hidden: 1 file (.hidden.jpg).", "Left out, not an image file: 1 file (notes.txt)."]
     assert (document["total"], document["failed"], document["warnings"]) == (1, 0, said)
     assert said[1] in signed_in.get(reverse("batch-page", args=[document["batch_id"]])).content.decode()
     html = signed_in.get(f"{document['url']}/report", {"format": "html"}).getvalue().decode()
@@ -154,12 +154,23 @@ def test_what_a_zip_holds_besides_images_is_left_out_and_said(signed_in: Client,
 def test_a_zip_or_a_folder_without_images_says_what_is_there(
     signed_in: Client, deployment: Deployment, folder: Path
 ) -> None:
-    refused = signed_in.post("/api/batches", {"archive": packed({"a.bmp": badfiles.bmp()})})
-    assert "neither PNG nor JPEG: 1 file (a.bmp)" in problem(refused, 400, "empty_batch")["detail"]
+    refused = signed_in.post("/api/batches", {"archive": packed({"a.txt": b"lot 7"})})
+    assert "not an image file: 1 file (a.txt)" in problem(refused, 400, "empty_batch")["detail"]
     (folder / "empty").mkdir()
-    (folder / "empty" / "a.tif").write_bytes(badfiles.tiff())
+    (folder / "empty" / "a.csv").write_bytes(b"1,2")
     refused = ask(signed_in, folder="lot7/empty")
-    assert "neither PNG nor JPEG: 1 file (a.tif)" in problem(refused, 400, "empty_batch")["detail"]
+    assert "not an image file: 1 file (a.csv)" in problem(refused, 400, "empty_batch")["detail"]
+
+
+def test_a_format_that_is_not_let_in_is_a_failed_image_that_names_the_setting(
+    signed_in: Client, deployment: Deployment
+) -> None:
+    packed_files = packed({"a.bmp": badfiles.bmp(), "b.png": parts.png(1)})
+    document = signed_in.post("/api/batches", {"archive": packed_files}).json()
+    assert (document["total"], document["failed"]) == (2, 1)
+    rows = signed_in.get(f"{document['url']}/items").json()["results"]
+    [refused] = [row for row in rows if row["filename"] == "a.bmp"]
+    assert "ALLOWED_EXTENSIONS" in str(refused)
 
 
 def test_names_of_a_zip_that_nobody_can_tell_are_said(signed_in: Client, deployment: Deployment) -> None:

@@ -115,12 +115,21 @@ def test_images_are_found_by_what_they_hold_or_claim(root: Path) -> None:
     (folder / "out").symlink_to(root / "outside" / "picture")
     os.mkfifo(folder / "pipe")
     listing = folders.images_in(folder)
-    assert listing.images == ["a.JPG", "b.png", "blob", "link", "lot7/c.jpeg", "lot7/scan.jfif", "photo.bmp"]
+    assert listing.images == [
+        "a.JPG",
+        "b.png",
+        "blob",
+        "link",
+        "lot7/c.jpeg",
+        "lot7/scan.jfif",
+        "photo.bmp",
+        "real.bmp",
+    ]
     assert listing.left_out.sentences() == (
         "Left out, hidden: 2 files (.trash, .d.png).",
         "Left out, links to folders: 1 file (up).",
         "Left out, unfinished by name: 1 file (e.png.part).",
-        "Left out, neither PNG nor JPEG: 4 files (f, notes.txt, pipe, ...).",
+        "Left out, not an image file: 3 files (f, notes.txt, pipe).",
         "Left out, not readable: 1 file (out).",
     )
 

@@ -181,8 +181,8 @@ def test_what_is_no_image_is_left_alone(watch: Watch, folder: Path) -> None:
     said: list[str] = []
     assert watched(watch, said) == []
     assert sorted(re.sub(r"(link2?|deep|folder)(.png)?", "X", sentence) for sentence in said) == [
-        "Files named like *.txt are left alone where they are neither PNG nor JPEG.",
-        "Files without an extension are left alone where they are neither PNG nor JPEG.",
+        "Files named like *.txt are left alone where they are no image files.",
+        "Files without an extension are left alone where they are no image files.",
         "Folders in the X are left alone (X); --recursive looks in.",
         "Links are left alone: X.",
     ], "each kind is told once"

@@ -17,13 +17,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile, ImageOps
 
+from records.assets.formats import name_warning
 from records.assets.images import (
     ImageRejected,
     UploadLimits,
+    as_rgb,
+    check_image,
     check_size,
     clean_name,
     inspect_upload,
-    name_warning,
+    open_pixels,
     open_rgb,
     read_bounded,
     thumbnail,
@@ -38,8 +41,6 @@ REFUSED: list[tuple[Callable[[], bytes], str, str, int]] = [
     (badfiles.animated_gif, "a.gif", "multi_frame", 415),
     (badfiles.text, "a.png", "not_an_image", 415),
     (badfiles.elf, "a.png", "not_an_image", 415),
-    (badfiles.bmp, "a.png", "not_an_image", 415),
-    (badfiles.tiff, "a.jpg", "not_an_image", 415),
     (badfiles.still_gif, "a.png", "not_an_image", 415),
     (badfiles.truncated_png, "a.png", "truncated_image", 422),
     (badfiles.truncated_jpeg, "a.jpeg", "truncated_image", 422),
@@ -64,9 +65,20 @@ REFUSED: list[tuple[Callable[[], bytes], str, str, int]] = [
     (badfiles.sixteen_bit_png, "a.png", "unsupported_mode", 415),
     (badfiles.sixteen_bit_rgb_png, "a.png", "unsupported_mode", 415),
     (badfiles.sixteen_bit_grey_alpha_png, "a.png", "unsupported_mode", 415),
-    (badfiles.transparent_rgba_png, "a.png", "unsupported_mode", 415),
-    (badfiles.transparent_palette_png, "a.png", "unsupported_mode", 415),
-    (badfiles.colour_key_png, "a.png", "unsupported_mode", 415),
+    (badfiles.multi_page_tiff, "a.tif", "multi_frame", 415),
+    (badfiles.animated_webp, "a.webp", "multi_frame", 415),
+    (badfiles.jpeg_in_tiff, "a.tif", "unsupported_mode", 415),
+    (badfiles.float_tiff, "a.tif", "unsupported_mode", 415),
+    (badfiles.sixteen_bit_rgb_tiff, "a.tif", "unsupported_mode", 415),
+    (badfiles.preview_tiff, "a.tif", "unsupported_mode", 415),
+    (badfiles.rle_bmp, "a.bmp", "unsupported_mode", 415),
+    (badfiles.truncated_bmp, "a.bmp", "truncated_image", 422),
+    (badfiles.truncated_tiff, "a.tif", "truncated_image", 422),
+    (badfiles.truncated_lzw_tiff, "a.tif", "truncated_image", 422),
+    (badfiles.truncated_webp, "a.webp", "truncated_image", 422),
+    (badfiles.bomb_header_webp, "a.webp", "too_many_pixels", 413),
+    (badfiles.bomb_header_bmp, "a.bmp", "too_many_pixels", 413),
+    (badfiles.bomb_header_tiff, "a.tif", "too_many_pixels", 413),
     (badfiles.tiny_png, "a.png", "image_too_small", 422),
 ]
 ACCEPTED = [
@@ -77,6 +89,15 @@ ACCEPTED = [
     (badfiles.opaque_rgba_png, "a.png", "RGBA"),
     (badfiles.jpeg, "a.jpg", "RGB"),
     (badfiles.jpeg, "a.JPeG", "RGB"),
+    (badfiles.bmp, "a.bmp", "RGB"),
+    (badfiles.grey_bmp, "a.bmp", "L"),
+    (badfiles.palette_bmp, "a.bmp", "P"),
+    (badfiles.tiff, "a.tif", "RGB"),
+    (badfiles.lzw_tiff, "a.tiff", "RGB"),
+    (badfiles.palette_tiff, "a.tiff", "P"),
+    (badfiles.bilevel_tiff, "a.tiff", "1"),
+    (badfiles.webp, "a.webp", "RGB"),
+    (badfiles.lossless_webp, "a.webp", "RGB"),
 ]
 
 
@@ -107,7 +128,17 @@ def test_what_was_kept_stays_readable_under_other_settings():
     assert open_rgb(badfiles.jpeg(), UploadLimits(formats=("PNG",))).size == (64, 48)
 
 
-@pytest.mark.parametrize(("make", "code"), [(make, code) for make, _, code, _ in REFUSED if make not in PASSED_OVER])
+LET_IN_ELSEWHERE = (badfiles.sixteen_bit_png, badfiles.multi_page_tiff)  # by a model's window, by a setting
+
+
+@pytest.mark.parametrize("make", LET_IN_ELSEWHERE)
+def test_what_was_kept_under_other_settings_of_depth_and_pages_stays_readable(make):
+    assert open_rgb(make(), LIMITS).size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("make", "code"), [(make, code) for make, _, code, _ in REFUSED if make not in PASSED_OVER + LET_IN_ELSEWHERE]
+)
 def test_scoring_refuses_what_the_gate_refuses(make, code):
     with pytest.raises(ImageRejected) as refusal:
         open_rgb(make(), LIMITS)
@@ -144,29 +175,111 @@ def test_exif_orientation_is_applied_to_pixels_and_to_the_size(orientation):
     np.testing.assert_array_equal(np.asarray(image), np.asarray(oracle))
 
 
-@pytest.mark.parametrize(("rule", "peak", "white"), [("full", 65535, 65535), ("12bit", 4095, 4095)])
-def test_sixteen_bit_grey_is_scaled_by_the_chosen_rule(rule, peak, white):
-    limits = UploadLimits(sixteen_bit=rule)
-    data = badfiles.sixteen_bit_png(peak)
-    values = np.linspace(0, peak, 64 * 48).round().reshape(48, 64)
-    expected = np.floor(values.astype(np.float64) * 255 / white + 0.5).astype(np.uint8)
-    rgb = np.asarray(open_rgb(data, limits))
-    np.testing.assert_array_equal(rgb[..., 0], expected)
-    assert (rgb.min(), rgb.max()) == (0, 255)
-    assert inspect_upload(data, "a.png", limits).mode == "I;16"
+RAMP = np.linspace(0, 65535, 64 * 48).round().astype(np.uint16).reshape(48, 64)
+SIXTEEN_BIT: dict[str, bytes] = {
+    "png": badfiles.encode(RAMP),
+    "tiff": badfiles.encode(RAMP, "TIFF"),
+    "lzw tiff": badfiles.encode(RAMP, "TIFF", compression="tiff_lzw"),
+    "deflate tiff": badfiles.encode(RAMP, "TIFF", compression="tiff_adobe_deflate"),
+    "big-endian tiff": badfiles.raw_tiff(64, 48, (16,), RAMP.astype(">u2").tobytes(), order=">"),
+}
 
 
-def test_twelve_bit_rule_refuses_values_beyond_twelve_bits():
-    with pytest.raises(ImageRejected, match="4096") as refusal:
-        open_rgb(badfiles.sixteen_bit_png(4096), UploadLimits(sixteen_bit="12bit"))
-    assert refusal.value.code == "unsupported_mode"
+@pytest.mark.parametrize("kind", SIXTEEN_BIT)
+def test_sixteen_bit_grey_keeps_its_values_and_becomes_eight_bits_by_a_window(kind):
+    data, limits = SIXTEEN_BIT[kind], UploadLimits(sixteen_bit=True)
+    facts, pixels = check_image(data, "a", limits)
+    assert (facts.width, facts.height, facts.mode[:4], pixels.mode) == (64, 48, "I;16", "I;16")
+    np.testing.assert_array_equal(np.asarray(pixels), RAMP)
+    np.testing.assert_array_equal(np.asarray(open_pixels(data, limits)), RAMP)
+    expected = np.floor((RAMP.clip(1000, 5000) - 1000.0) * 255 / 4000 + 0.5).astype(np.uint8)
+    np.testing.assert_array_equal(np.asarray(open_rgb(data, limits, window=(1000, 5000)))[..., 1], expected)
 
 
-@pytest.mark.parametrize("rule", ["full", "12bit"])
-def test_sixteen_bit_colour_is_refused_under_every_rule(rule):
-    for make in (badfiles.sixteen_bit_rgb_png, badfiles.sixteen_bit_grey_alpha_png):
+def test_sixteen_bit_grey_without_a_window_is_shown_by_its_own_percentiles():
+    narrow = np.random.default_rng(0).integers(800, 1201, (48, 64)).astype(np.uint16)
+    narrow[0, 0] = 65535  # a hot pixel
+    shown = np.asarray(open_rgb(badfiles.encode(narrow), LIMITS))[..., 0]
+    assert (shown.min(), shown.max()) == (0, 255)
+    assert len(np.unique(shown)) > 200
+    flat = np.full((48, 64), 800, np.uint16)
+    assert len(np.unique(np.asarray(open_rgb(badfiles.encode(flat), LIMITS)))) == 1
+
+
+def test_sixteen_bit_colour_is_refused_where_grey_is_taken():
+    makers = (badfiles.sixteen_bit_rgb_png, badfiles.sixteen_bit_grey_alpha_png, badfiles.sixteen_bit_rgb_tiff)
+    for make in makers:
         with pytest.raises(ImageRejected):
-            open_rgb(make(), UploadLimits(sixteen_bit=rule))
+            check_image(make(), "a", UploadLimits(sixteen_bit=True))
+
+
+# ---------------------------------------------------------------- alpha, pages, orientation, shape
+def over_black(rgba: np.ndarray) -> np.ndarray:
+    colours, alpha = rgba[..., :3].astype(np.float64), rgba[..., 3:] / 255.0
+    return colours * alpha
+
+
+def half_transparent(mode: str) -> Image.Image:
+    image = Image.fromarray(badfiles.pixels()).convert("RGBA")
+    image.putalpha(Image.fromarray(badfiles.pixels(channels=1, seed=3)))
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        badfiles.encode(half_transparent("RGBA")),
+        badfiles.encode(half_transparent("LA")),
+        badfiles.encode(half_transparent("RGBA"), "TIFF", compression="tiff_lzw"),
+        badfiles.encode(half_transparent("LA"), "TIFF"),
+        badfiles.encode(half_transparent("RGBA"), "WEBP", lossless=True),
+        badfiles.transparent_palette_png(),
+        badfiles.colour_key_png(),
+    ],
+    ids=["rgba", "grey alpha", "tiff", "grey alpha tiff", "webp", "palette", "colour key"],
+)
+def test_what_is_transparent_lies_before_black(data):
+    with Image.open(io.BytesIO(data)) as opened:
+        oracle = over_black(np.asarray(opened.convert("RGBA")))
+    _, pixels = check_image(data, "a", LIMITS)
+    np.testing.assert_allclose(np.asarray(open_rgb(data, LIMITS)), oracle, atol=1)
+    np.testing.assert_array_equal(np.asarray(as_rgb(pixels)), np.asarray(open_rgb(data, LIMITS)))
+
+
+def test_the_first_page_is_taken_where_somebody_chose_that():
+    data = badfiles.multi_page_tiff()
+    with pytest.raises(ImageRejected, match="MULTI_PAGE=first"):
+        check_image(data, "a.tif", LIMITS)
+    _, pixels = check_image(data, "a.tif", UploadLimits(first_page=True))
+    np.testing.assert_array_equal(np.asarray(pixels), badfiles.pixels())
+    with pytest.raises(ImageRejected):  # an animation has no first page
+        check_image(badfiles.animated_webp(), "a.webp", UploadLimits(first_page=True))
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("orientation", [0, 6, 9, 65535])
+def test_orientation_of_every_format_and_what_means_nothing_is_ignored(file_format, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if file_format == "WEBP" else {"quality": 95} if file_format == "JPEG" else {}
+    data = badfiles.encode(badfiles.pixels(), file_format, exif=exif, **options)
+    facts, pixels = check_image(data, "a", LIMITS)
+    assert (facts.width, facts.height) == pixels.size == ((48, 64) if orientation == 6 else (64, 48))
+    expected = np.rot90(badfiles.pixels(), -1) if orientation == 6 else badfiles.pixels()
+    if file_format != "JPEG":
+        np.testing.assert_array_equal(np.asarray(pixels), expected)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
+def test_metadata_that_cannot_be_read_turns_no_picture(exif):
+    data = badfiles.encode(badfiles.pixels(), "JPEG", quality=90, exif=exif)
+    assert inspect_upload(data, "a.jpg", LIMITS).width == 64
+
+
+def test_line_scan_images_of_sixteen_to_one_are_taken():
+    assert inspect_upload(badfiles.png(2048, 128), "a.png", LIMITS).width == 2048
 
 
 def test_limits_are_exact():
@@ -301,12 +414,27 @@ def test_a_file_that_is_too_large_is_not_read_to_its_end(tmp_path):
 
 # ---------------------------------------------------------------- fuzzing
 FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.data_too_large])
-SEEDS = [badfiles.png(24, 20), badfiles.palette_png(), badfiles.apng(), badfiles.jpeg(24, 20), badfiles.rotated_jpeg()]
+SEEDS = [
+    badfiles.png(24, 20),
+    badfiles.palette_png(),
+    badfiles.apng(),
+    badfiles.jpeg(24, 20),
+    badfiles.rotated_jpeg(),
+    badfiles.bmp(),
+    badfiles.palette_bmp(),
+    badfiles.lzw_tiff(),
+    badfiles.palette_tiff(),
+    badfiles.multi_page_tiff(),
+    badfiles.webp(),
+    badfiles.lossless_webp(),
+    SIXTEEN_BIT["deflate tiff"],
+    SIXTEEN_BIT["big-endian tiff"],
+]
 
 
 def passes_or_is_rejected(data: bytes) -> None:
     try:
-        facts = inspect_upload(data, "a.png", LIMITS)
+        facts = inspect_upload(data, "a.png", UploadLimits(sixteen_bit=True, first_page=True))
     except ImageRejected:
         return
     image = open_rgb(data, LIMITS)

@@ -35,7 +35,7 @@ from records.assets.file_tree import (
     is_image,
     is_unfinished,
 )
-from records.assets.images import SNIFFED_BYTES
+from records.assets.formats import SNIFFED_BYTES
 
 # Read at once. Also the largest extended header of a tar: the standard library's parser is quadratic in its size.
 _BLOCK = 16 * 1024

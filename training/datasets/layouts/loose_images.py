@@ -16,7 +16,7 @@ from common.errors import UserError
 from common.rights import Right, require
 from records.assets.file_tree import is_hidden, is_junk
 from records.assets.images import clean_name
-from records.assets.selectors import upload_limits
+from records.assets.selectors import dataset_limits
 from records.audit.services import Actor
 from training.datasets.imports import ImportResult
 from training.datasets.layouts.entries import CategoryScan, DatasetRejected
@@ -98,7 +98,7 @@ def _scan_files(
                 for chunk in file.chunks():
                     out.write(chunk)
         try:
-            [category] = scan(good.parent.parent, upload_limits())
+            [category] = scan(good.parent.parent, dataset_limits())
         except DatasetRejected as error:
             raise _of_loose_images(error, len(files)) from error
         yield category, left_out, name

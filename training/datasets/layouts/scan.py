@@ -27,13 +27,14 @@ from typing import Any, TypeVar
 
 from modelzoo.detectors.preprocessing.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
 from records.assets.file_tree import HIDDEN, SkippedFiles, is_hidden, is_inside, is_unfinished, printable
+from records.assets.formats import name_warning
 from records.assets.images import (
     ImageFacts,
     ImageRejected,
     UploadLimits,
+    as_rgb,
     check_image,
     inspect_upload,
-    name_warning,
     read_bounded,
 )
 from training.datasets.layouts.entries import (
@@ -288,7 +289,7 @@ def _check(candidate: _Candidate, limits: UploadLimits) -> _CheckResult:
     try:
         data = read_bounded(candidate.absolute_path, limits)
         facts, pixels = check_image(data, candidate.absolute_path.name, limits)
-        return _CheckResult(candidate, image=facts, colourfulness=colourfulness(pixels.convert("RGB")))
+        return _CheckResult(candidate, image=facts, colourfulness=colourfulness(as_rgb(pixels)))
     except ImageRejected as refusal:
         return _CheckResult(candidate, refusal=SkippedFile(candidate.path, refusal.detail, refusal.code))
     except OSError as error:

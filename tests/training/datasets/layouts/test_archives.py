@@ -420,7 +420,7 @@ def test_images_of_a_zip_are_yielded_one_by_one_in_order(tmp_path):
     assert list(iter_images(archive, LIMITS, left_out)) == expected
     assert left_out.sentences() == (
         "Left out, hidden: 2 files (.hidden.jpg, .git/d.png).",
-        "Left out, neither PNG nor JPEG: 1 file (notes.txt).",
+        "Left out, not an image file: 1 file (notes.txt).",
         "Left out, unfinished by name: 1 file (c.png.part).",
     )
     with io.BytesIO(archive.read_bytes()) as upload:

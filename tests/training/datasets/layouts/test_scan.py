@@ -185,8 +185,8 @@ def test_progress_counts_every_image_of_every_category(bottle):
         ("x.png", badfiles.decompression_bomb_png, "too_many_pixels"),
         ("x.png", badfiles.oversized_file, "file_too_large"),
         ("x.jpg", badfiles.lost_packet_jpeg, "truncated_image"),
-        ("x.bmp", badfiles.bmp, "not_an_image"),
-        ("x.tiff", badfiles.tiff, "not_an_image"),
+        ("x.bmp", badfiles.rle_bmp, "unsupported_mode"),
+        ("x.tiff", badfiles.multi_page_tiff, "multi_frame"),
         ("x.gif", badfiles.animated_gif, "multi_frame"),
         ("x.txt", badfiles.text, "not_an_image"),
     ],
@@ -201,9 +201,9 @@ def test_a_bad_image_costs_itself_only_and_says_why(bottle, name, make, code):
     assert (found.entries, found.snapshot) == (before.entries, before.snapshot)
 
 
-def test_sixteen_bit_images_are_read_where_the_rule_is_given(bottle):
+def test_sixteen_bit_images_are_read_where_they_are_taken(bottle):
     write(bottle / "train/good/deep.png", badfiles.sixteen_bit_png())
-    assert "train/good/deep.png" in paths(only(bottle, UploadLimits(sixteen_bit="full")))
+    assert "train/good/deep.png" in paths(only(bottle, UploadLimits(sixteen_bit=True)))
 
 
 def test_a_file_that_fails_while_it_is_read_is_skipped(bottle, monkeypatch):
