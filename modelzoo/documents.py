@@ -136,7 +136,16 @@ def metrics_document(version_id: int) -> dict[str, Any]:
         "dataset_snapshot": version.dataset_snapshot,
         "metrics": version.metrics,
         "held_out_scores": version.held_out_scores,
+        "robustness": robustness_of(version),
     }
+
+
+def robustness_of(version: Any) -> dict[str, Any] | None:
+    """How good images bear disturbances, of the newest evaluation that measured it; None where none did."""
+    # Evaluations belong to an app that builds on this one: reached by name, not imported.
+    measured = version.evaluations.filter(metrics__robustness__isnull=False).order_by("-pk")
+    document: dict[str, Any] | None = measured.values_list("metrics__robustness", flat=True).first()
+    return document
 
 
 def _no_version(version_id: int) -> NotFound:

@@ -210,6 +210,14 @@ class Threshold(models.Model):
         return f"{self.value:.6g} (revision {self.revision} of {self.model_version})"
 
     @property
+    def requested_rate(self) -> float | None:
+        """The share of good parts that its rule was asked to reject; None where the rule names none."""
+        if self.method == self.Method.PERCENTILE:
+            percentile = self.parameters.get("percentile")
+            return None if percentile is None else 1 - percentile / 100
+        return self.parameters.get("false_reject_rate") if self.method == self.Method.CONFORMAL else None
+
+    @property
     def warnings(self) -> list[str]:
         """What a person has to know who relies on it: that it was taken from too few images."""
         n = self.parameters.get("n", self.evidence.get("n"))

@@ -94,6 +94,7 @@ def page_of(version: Any) -> dict[str, Any]:
         "defects": _defects(version.metrics),
         "chart": _scores(version),
         "measured_at": version.metrics.get("threshold"),
+        "robustness": documents.robustness_of(version),
         "config": list(flat(version.config)),
         "software": list(flat(version.versions)),
         "thresholds": list(thresholds[:_LATEST]),

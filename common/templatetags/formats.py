@@ -8,10 +8,11 @@ from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
 
-from common.numbers import metric, percent, score_text
+from common.numbers import DASH, metric, percent, score_text
 from common.web.toasts import undo_of
 
 register = template.Library()
+MINUS = "\N{MINUS SIGN}"
 
 register.filter(undo_of)
 register.filter("share", percent)
@@ -27,8 +28,17 @@ def score(value: float | None, beside: float = 0.0) -> str:
 @register.filter
 def signed(value: float, beside: float = 0.0) -> str:
     """A difference of scores, with its sign; as `score`."""
-    sign = "+" if value > 0 else "\N{MINUS SIGN}" if value < 0 else ""
+    sign = "+" if value > 0 else MINUS if value < 0 else ""
     return sign + score_text(abs(value), beside)
+
+
+@register.filter
+def multiple(value: float | None) -> str:
+    """A change as a multiple of a spread, with its sign and two decimals; a dash where there is none."""
+    if value is None:
+        return DASH
+    text = f"{abs(value):.2f}"
+    return text if text == "0.00" else f"{'+' if value > 0 else MINUS}{text}"
 
 
 @register.filter

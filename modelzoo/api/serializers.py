@@ -137,6 +137,51 @@ class FullModelVersionOutput(ModelVersionOutput):
     )
 
 
+class DisturbanceEffectOutput(serializers.Serializer):
+    """What became of good images, not comparable ones counted as rejected."""
+
+    label = serializers.CharField()
+    n = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    rejected_share = serializers.FloatField()
+    not_comparable = serializers.IntegerField()
+    change_median = serializers.FloatField(
+        allow_null=True, help_text="of the score, in standard deviations of the held-out scores; positive: to rejection"
+    )
+    change_p95 = serializers.FloatField(allow_null=True, help_text="95th percentile of the same")
+    reasons = serializers.DictField(child=serializers.IntegerField(), help_text="why images are not comparable")
+
+
+class DisturbanceOutput(DisturbanceEffectOutput):
+    name = serializers.CharField(help_text="darker, brighter, blur, noise, shift, rotation or jpeg")
+
+
+class LampOutput(serializers.Serializer):
+    steps = serializers.ListField(child=serializers.FloatField(), help_text="changes of brightness, as shares")
+    max_rejected_share = serializers.FloatField(help_text="twice the expected rate")
+    darker = serializers.FloatField(help_text="the largest step up to which no more are rejected; 0: none")
+    brighter = serializers.FloatField(help_text="the same")
+    rejected_share = serializers.DictField(
+        child=serializers.DictField(child=serializers.FloatField()),
+        help_text="of darker and brighter: of each step that was tried",
+    )
+
+
+class RobustnessOutput(serializers.Serializer):
+    images = serializers.CharField(help_text="test images, or training images where there are no good test images")
+    n = serializers.IntegerField()
+    threshold = serializers.FloatField(help_text="in force when it was measured")
+    spread = serializers.FloatField(help_text="standard deviation of the held-out scores, the unit of changes")
+    expected_rate = serializers.FloatField(help_text="share of good parts that the threshold should reject")
+    expected_rate_is = serializers.ChoiceField(
+        choices=["requested", "held-out"], help_text="by its rule, or where it has none from the held-out scores"
+    )
+    baseline = DisturbanceEffectOutput(help_text="the images as taken")
+    disturbances = DisturbanceOutput(many=True)
+    lamp = LampOutput()
+    sentence = serializers.CharField(help_text="what the lamp may do before parts are rejected")
+
+
 class MetricsOutput(serializers.Serializer):
     model_version = serializers.IntegerField()
     dataset = serializers.CharField()
@@ -144,6 +189,9 @@ class MetricsOutput(serializers.Serializer):
     metrics = serializers.DictField(help_text="of the evaluation at the end of training; empty without test images")
     held_out_scores = serializers.ListField(
         child=serializers.FloatField(), help_text="of good images that the model had not seen"
+    )
+    robustness = RobustnessOutput(
+        allow_null=True, help_text="of the newest evaluation that measured it (manage.py evaluate --robustness)"
     )
 
 

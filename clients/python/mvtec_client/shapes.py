@@ -21,6 +21,7 @@ CsvDialect = Literal["excel", "excel-de", "plain"]
 DeploymentKind = Literal["load", "promotion", "rollback"]
 DeploymentStatus = Literal["loading", "active", "replaced", "failed"]
 Device = Literal["auto", "cpu", "cuda"]
+ExpectedRateIs = Literal["requested", "held-out"]
 ImageFormat = Literal["PNG", "JPEG"]
 MapForm = Literal["full", "url", "none"]
 Outcome = Literal["good", "defective", "not_comparable"]
@@ -498,6 +499,40 @@ class Deployment(TypedDict):
     ended_at: Moment | None
 
 
+class DisturbanceEffect(TypedDict):
+    """What became of good images, not comparable ones counted as rejected."""
+
+    label: str
+    n: int
+    rejected: int
+    rejected_share: float
+    not_comparable: int
+    change_median: float | None
+    """of the score, in standard deviations of the held-out scores; positive: to rejection"""
+    change_p95: float | None
+    """95th percentile of the same"""
+    reasons: dict[str, int]
+    """why images are not comparable"""
+
+
+class Disturbance(TypedDict):
+    """What became of good images, not comparable ones counted as rejected."""
+
+    label: str
+    n: int
+    rejected: int
+    rejected_share: float
+    not_comparable: int
+    change_median: float | None
+    """of the score, in standard deviations of the held-out scores; positive: to rejection"""
+    change_p95: float | None
+    """95th percentile of the same"""
+    reasons: dict[str, int]
+    """why images are not comparable"""
+    name: str
+    """darker, brighter, blur, noise, shift, rotation or jpeg"""
+
+
 class EstimatedConfusion(TypedDict):
     tp: Figure
     fp: Figure
@@ -788,6 +823,19 @@ class Judging(TypedDict):
     """single images that wait for their verdict"""
 
 
+class Lamp(TypedDict):
+    steps: list[float]
+    """changes of brightness, as shares"""
+    max_rejected_share: float
+    """twice the expected rate"""
+    darker: float
+    """the largest step up to which no more are rejected; 0: none"""
+    brighter: float
+    """the same"""
+    rejected_share: dict[str, dict[str, float]]
+    """of darker and brighter: of each step that was tried"""
+
+
 class LoadedModel(TypedDict):
     deployment_id: int
     category: str
@@ -839,6 +887,8 @@ class Metrics(TypedDict):
     """of the evaluation at the end of training; empty without test images"""
     held_out_scores: list[float]
     """of good images that the model had not seen"""
+    robustness: Robustness | None
+    """of the newest evaluation that measured it (manage.py evaluate --robustness)"""
 
 
 class ModelAgreement(TypedDict):
@@ -1194,6 +1244,26 @@ class ReviewerPair(TypedDict):
     reviewers: list[str]
     agreement: Rate
     cohen_kappa: float | None
+
+
+class Robustness(TypedDict):
+    images: str
+    """test images, or training images where there are no good test images"""
+    n: int
+    threshold: float
+    """in force when it was measured"""
+    spread: float
+    """standard deviation of the held-out scores, the unit of changes"""
+    expected_rate: float
+    """share of good parts that the threshold should reject"""
+    expected_rate_is: ExpectedRateIs
+    """by its rule, or where it has none from the held-out scores"""
+    baseline: DisturbanceEffect
+    """the images as taken"""
+    disturbances: list[Disturbance]
+    lamp: Lamp
+    sentence: str
+    """what the lamp may do before parts are rejected"""
 
 
 class RunDataset(TypedDict):

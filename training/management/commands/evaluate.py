@@ -18,6 +18,9 @@ from training.report import file
 from training.report.words import shortcut_sentences
 from training.runs.services import record_evaluation
 
+# Share of the progress bar that the metrics take where the robustness is measured too.
+EVALUATION_SHARE = 0.2
+
 
 class Command(ProductCommand):
     help = "Evaluate a model version at its active threshold; the metrics are saved."
@@ -36,11 +39,18 @@ class Command(ProductCommand):
             action="store_true",
             help="leave the images out of the report: parts stay confidential",
         )
+        parser.add_argument(
+            "--robustness",
+            action="store_true",
+            help="also measure how brightness, blur, noise, shift, rotation and JPEG change the scores of good images "
+            "(of the test split, or of training where it has none)",
+        )
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
         from training.report import pictures
         from training.runs.execution.evaluation import evaluate_images
+        from training.runs.execution.robustness import measure_robustness
         from training.runs.execution.runner import progress_bar
 
         target = Path(options["report"]) if options.get("report") else None
@@ -51,19 +61,33 @@ class Command(ProductCommand):
         version = find_version(reference=options["model_version"], category=options["category"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)
         images = images_of(dataset, "test")
-        if not images:
+        good = [image for image in images if not image.is_defective]
+        if options["robustness"]:
+            good = good or images_of(dataset, "train")
+        if not images and not (options["robustness"] and good):
             raise UserError(f"{dataset} has no test images.", code="no_test_images")
+        if options["robustness"] and not good:
+            raise UserError(f"{dataset} has no good images to measure the robustness on.", code="no_good_images")
         threshold = threshold_in_force(version.pk)
         model = load_model(version, **runtime_options(options))
         scored: list[tuple[DatasetImage, float | None]] = []
+        share = EVALUATION_SHARE if options["robustness"] else 1.0
         with progress_bar(quiet=options["json"]) as echo:
             metrics = evaluate_images(
                 model.scorer,
                 images,
                 threshold.value,
-                progress=echo,
+                progress=lambda done, sentence: echo(share * done, sentence),
                 each=lambda image, score: scored.append((image, score)),
             )
+            if options["robustness"]:
+                metrics["robustness"] = measure_robustness(
+                    model.scorer,
+                    good,
+                    threshold,
+                    version.held_out_scores,
+                    progress=lambda done, sentence: echo(share + (1 - share) * done, sentence),
+                )
         metrics["run_in"] = {name: model.scorer.choice[name] for name in ("runtime", "precision")}
         metrics["pictures"] = pictures.picture_groups(scored)
         evaluation = record_evaluation(
@@ -124,4 +148,23 @@ def as_text(metrics: dict[str, Any]) -> str:
     warned = metrics["shortcut_audit"] and metrics["shortcut_audit"]["warning"]
     lines.append("  shortcut audit: WARNING" if warned else "  shortcut audit")
     lines += [f"    {sentence}" for sentence in shortcut_sentences(metrics["shortcut_audit"])]
-    return "\n".join(lines)
+    return "\n".join(lines + robustness_lines(metrics.get("robustness")))
+
+
+def robustness_lines(robustness: dict[str, Any] | None) -> list[str]:
+    """The table of disturbances for a terminal; nothing where it was not measured."""
+    if robustness is None:
+        return []
+    lines = [
+        f"  robustness, on {robustness['n']} good {robustness['images']} (change: multiples of the spread of held-out "
+        "good scores)",
+        f"    {'':<24} {'median':>8} {'95th %':>8} {'rejected':>10} {'not comparable':>15}",
+    ]
+    for row in (robustness["baseline"], *robustness["disturbances"]):
+        changes = (f"{row[name]:+.2f}" if row[name] is not None else "-" for name in ("change_median", "change_p95"))
+        median, p95 = changes if row is not robustness["baseline"] else ("", "")
+        lines.append(
+            f"    {row['label']:<24} {median:>8} {p95:>8} {percent(row['rejected_share']):>10} "
+            f"{row['not_comparable']:>15}  {', '.join(row['reasons'])}".rstrip()
+        )
+    return [*lines, f"    {robustness['sentence']}"]

@@ -22,6 +22,7 @@ from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
 from training.datasets.layouts.masks import open_mask
 from training.models import DatasetImage
+from training.runs.execution.disturbances import Disturb
 
 if TYPE_CHECKING:
     import torch
@@ -69,10 +70,15 @@ class ScoringDetector(Protocol):
         ...
 
 
-def judge(detector: ScoringDetector, images: list[DatasetImage]) -> Iterator[EvaluatedImage]:
+def judge(
+    detector: ScoringDetector, images: list[DatasetImage], *, disturb: Disturb | None = None
+) -> Iterator[EvaluatedImage]:
     """Each image scored, in the order given; the next batch is decoded while this one is scored.
 
     What the line would not judge, a picture of another kind, has no score here either.
+
+    Args:
+        disturb: what is done to each decoded image before it is prepared; its seed comes from the file's content.
     """
     limits = upload_limits()
     rules = input_rules(images[0].dataset.category_id) if images else None
@@ -80,6 +86,8 @@ def judge(detector: ScoringDetector, images: list[DatasetImage]) -> Iterator[Eva
     def prepare(image: DatasetImage) -> _PreparedItem:
         data = image.asset.read()
         rgb = open_rgb(data, limits)
+        if disturb:
+            rgb = disturb(rgb, int(image.asset.sha256[:8], 16))
         raw = image_statistics(rgb, len(data))
         try:
             prepared = detector.prepare(rgb, rules)
