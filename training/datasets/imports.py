@@ -47,17 +47,19 @@ def import_path(
     progress: ScanProgress | None = None,
     labels: LabelNames | None = None,
     layout: str = "",
+    keep_duplicates: bool = False,
 ) -> list[ImportResult]:
     """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
 
     Args:
         labels: folders that somebody said are of good or of defective parts.
         layout: by which rules the folder is read; empty: those that it is recognised by.
+        keep_duplicates: also test images that are training images, or that are called both good and defective.
 
     Raises:
         UserError: rejected layout, label, archive or name; what was imported before the error stays.
     """
-    with _scans_of_path(path, name, progress, labels, layout) as scans:
+    with _scans_of_path(path, name, progress, labels, layout, keep_duplicates) as scans:
         return _import_scans(scans, str(path.resolve()), actor, name)
 
 
@@ -68,34 +70,52 @@ def preview_path(
     progress: ScanProgress | None = None,
     labels: LabelNames | None = None,
     layout: str = "",
+    keep_duplicates: bool = False,
 ) -> list[CategoryScan]:
     """What `import_path` would import; nothing is kept. Raises as that does."""
-    with _scans_of_path(path, name, progress, labels, layout) as scans:
+    with _scans_of_path(path, name, progress, labels, layout, keep_duplicates) as scans:
         return scans
 
 
 def import_upload(
-    file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None, layout: str = ""
+    file: UploadedFile,
+    *,
+    actor: Actor,
+    name: str = "",
+    labels: LabelNames | None = None,
+    layout: str = "",
+    keep_duplicates: bool = False,
 ) -> list[ImportResult]:
     """As `import_path`, of an archive that was sent.
 
     Raises `Forbidden`, and `UserError` as that does; what is no archive is one, too.
     """
-    with _scans_of_upload(file, actor, name, labels, layout) as scans:
+    with _scans_of_upload(file, actor, name, labels, layout, keep_duplicates) as scans:
         return _import_scans(scans, clean_name(file.name or ""), actor, name)
 
 
 def preview_upload(
-    file: UploadedFile, *, actor: Actor, name: str = "", labels: LabelNames | None = None, layout: str = ""
+    file: UploadedFile,
+    *,
+    actor: Actor,
+    name: str = "",
+    labels: LabelNames | None = None,
+    layout: str = "",
+    keep_duplicates: bool = False,
 ) -> list[CategoryScan]:
     """What `import_upload` would import; nothing is kept. Raises as that does."""
-    with _scans_of_upload(file, actor, name, labels, layout) as scans:
+    with _scans_of_upload(file, actor, name, labels, layout, keep_duplicates) as scans:
         return scans
 
 
 @contextmanager
 def _scans_of_path(
-    path: Path, name: str, progress: ScanProgress | None, labels: LabelNames | None, layout: str
+    path: Path,
+    name: str,
+    progress: ScanProgress | None,
+    labels: LabelNames | None,
+    layout: str,
+    keep_duplicates: bool,
 ) -> Iterator[list[CategoryScan]]:
     """The categories at a path; the files of an archive go away with the context."""
     if not path.exists():
@@ -104,9 +124,9 @@ def _scans_of_path(
         with _temporary_folder() as folder:
             left_out = SkippedFiles()
             root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
-            yield _scan_folder(root, path.name, name, progress, labels, layout, left_out)
+            yield _scan_folder(root, path.name, name, progress, labels, layout, keep_duplicates, left_out)
     elif path.is_dir():
-        yield _scan_folder(path, str(path), name, progress, labels, layout, SkippedFiles())
+        yield _scan_folder(path, str(path), name, progress, labels, layout, keep_duplicates, SkippedFiles())
     else:
         raise UserError(
             f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
@@ -115,7 +135,7 @@ def _scans_of_path(
 
 @contextmanager
 def _scans_of_upload(
-    file: UploadedFile, actor: Actor, name: str, labels: LabelNames | None, layout: str
+    file: UploadedFile, actor: Actor, name: str, labels: LabelNames | None, layout: str, keep_duplicates: bool
 ) -> Iterator[list[CategoryScan]]:
     require(actor, Right.TRAIN)  # before it is unpacked
     sent = clean_name(file.name or "")
@@ -123,7 +143,7 @@ def _scans_of_upload(
         archive = _upload_path(file, folder / "upload")
         left_out = SkippedFiles()
         root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits(), left_out)
-        yield _scan_folder(root, sent, name, None, labels, layout, left_out)
+        yield _scan_folder(root, sent, name, None, labels, layout, keep_duplicates, left_out)
 
 
 def _upload_path(file: UploadedFile, path: Path) -> Path:
@@ -175,11 +195,14 @@ def _scan_folder(
     progress: ScanProgress | None,
     labels: LabelNames | None,
     layout: str,
+    keep_duplicates: bool,
     left_out: SkippedFiles,
 ) -> list[CategoryScan]:
     scans = [
         replace(item, warnings=(*left_out.sentences(), *item.warnings))
-        for item in scan(root, dataset_limits(), progress=progress, labels=labels, layout=layout)
+        for item in scan(
+            root, dataset_limits(), progress=progress, labels=labels, layout=layout, keep_duplicates=keep_duplicates
+        )
     ]
     if name and len(scans) > 1:
         names = ", ".join(item.name for item in scans)

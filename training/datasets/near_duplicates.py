@@ -22,6 +22,7 @@ _BORDER = 2  # pixels of it that a shift brings in from outside
 # One rule for every set of images, measured on six of them (see the test of this module).
 _MAX_RESIDUAL = 1.2  # grey levels of 255, root mean square
 _MAX_UNEXPLAINED = 0.15  # of the contrast
+_MAX_PEAK = 4.0  # grey levels, at the pixel that differs most, of images with different labels: a small defect is more
 _MAX_OF_USUAL = 0.5  # of what is left over between two images of the set, by the median
 _MIN_CONTRAST = 1.0  # grey levels; of flatter images only equal bytes tell
 _MAX_ASPECT_CHANGE = 0.03  # a resized image keeps its shape but for rounding
@@ -50,23 +51,35 @@ def describe_image(image: Image.Image, sha256: str) -> ImageDescription:
     return ImageDescription(sha256, image.width, image.height, np.asarray(small, dtype=np.uint8))
 
 
-def duplicate_groups(descriptions: Sequence[ImageDescription]) -> list[list[int]]:
+def duplicate_groups(descriptions: Sequence[ImageDescription], labels: Sequence[bool] = ()) -> list[list[int]]:
     """Groups of two or more images that are the same picture, as ascending positions in `descriptions`.
 
-    What equals, or nearly equals, one member of a group belongs to it.
+    What equals, or nearly equals, one member of a group belongs to it. Where the images have labels (defective or
+    not), two with different ones nearly equal each other only if they differ nowhere as a small defect would.
     """
     groups = _Groups(len(descriptions))
     first: dict[str, int] = {}
     for position, description in enumerate(descriptions):
         groups.join(position, first.setdefault(description.sha256, position))
     distinct = sorted(first.values())
-    for left, right in near_equal_pairs([descriptions[position] for position in distinct]):
-        groups.join(distinct[left], distinct[right])
+    for pair in near_equal_pairs([descriptions[position] for position in distinct]):
+        left, right = distinct[pair.left], distinct[pair.right]
+        if not labels or labels[left] == labels[right] or pair.peak <= _MAX_PEAK:
+            groups.join(left, right)
     return groups.of_several()
 
 
-def near_equal_pairs(descriptions: Sequence[ImageDescription]) -> list[tuple[int, int]]:
-    """Pairs of positions whose images are the same picture, though not the same bytes."""
+@dataclass(frozen=True)
+class NearEqualPair:
+    """Positions of two images that are the same picture; `peak`: how far they differ at one pixel, in grey levels."""
+
+    left: int
+    right: int
+    peak: float
+
+
+def near_equal_pairs(descriptions: Sequence[ImageDescription]) -> list[NearEqualPair]:
+    """The images that are the same picture, though not the same bytes."""
     positions = [position for position, row in enumerate(descriptions) if row.thumbnail.std() >= _MIN_CONTRAST]
     if len(positions) < 2:
         return []
@@ -74,10 +87,13 @@ def near_equal_pairs(descriptions: Sequence[ImageDescription]) -> list[tuple[int
     pairs = _candidates(views.pixels)
     aspects = np.log([descriptions[position].width / descriptions[position].height for position in positions])
     pairs = pairs[np.abs(aspects[pairs[:, 0]] - aspects[pairs[:, 1]]) <= _MAX_ASPECT_CHANGE]
-    residuals, unexplained = views.compare(pairs)
+    leftover = views.compare(pairs)
     limit = min(_MAX_RESIDUAL, _MAX_OF_USUAL * _usual_residual(views))
-    near = pairs[(residuals <= limit) & (unexplained <= _MAX_UNEXPLAINED)]
-    return [(positions[left], positions[right]) for left, right in near]
+    near = (leftover.residual <= limit) & (leftover.unexplained <= _MAX_UNEXPLAINED)
+    return [
+        NearEqualPair(positions[left], positions[right], float(peak))
+        for (left, right), peak in zip(pairs[near], leftover.peak[near], strict=True)
+    ]
 
 
 def _candidates(pixels: np.ndarray) -> np.ndarray:
@@ -110,13 +126,23 @@ def _usual_residual(views: _Views) -> float:
     if count == 2:
         return np.inf
     pairs = np.stack(np.triu_indices(count, 1), axis=1) if count <= 30 else _sampled_pairs(count)
-    return float(np.median(views.compare(pairs)[0]))
+    return float(np.median(views.compare(pairs).residual))
 
 
 def _sampled_pairs(count: int) -> np.ndarray:
     rng = np.random.default_rng(0)  # the same images have the same duplicates
     left = rng.integers(0, count, _SAMPLED_PAIRS)
     return np.stack([left, (left + rng.integers(1, count, _SAMPLED_PAIRS)) % count], axis=1)
+
+
+@dataclass(frozen=True)
+class _Leftover:
+    """What one image does not explain of another, for each pair: root mean square and largest, in grey levels, and the
+    former as a share of the contrast."""
+
+    residual: np.ndarray
+    peak: np.ndarray
+    unexplained: np.ndarray
 
 
 class _Views:
@@ -127,19 +153,17 @@ class _Views:
         factor = _THUMBNAIL // _VIEW
         self.pixels = smooth.reshape(len(smooth), _VIEW, factor, _VIEW, factor).mean(axis=(2, 4))
 
-    def compare(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """For each pair what is left over of an image that the other one explains: grey levels, and the share of the
-        contrast. The worse of both directions counts: a plain image is explained by any other one."""
-        both = [self._leftover(pairs[:, ::order]) for order in (1, -1)]
-        return np.maximum(both[0][0], both[1][0]), np.maximum(both[0][1], both[1][1])
+    def compare(self, pairs: np.ndarray) -> _Leftover:
+        """The worse of both directions counts: a plain image is explained by any other one."""
+        forth, back = self._leftover(pairs), self._leftover(pairs[:, ::-1])
+        return _Leftover(*np.maximum(forth, back))
 
-    def _leftover(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        results = [self._of_block(pairs[start : start + _BLOCK]) for start in range(0, len(pairs), _BLOCK)]
-        if not results:
-            return np.zeros(0), np.zeros(0)
-        return np.concatenate([result[0] for result in results]), np.concatenate([result[1] for result in results])
+    def _leftover(self, pairs: np.ndarray) -> np.ndarray:
+        """The fields of `_Leftover` as rows [3, n]."""
+        blocks = [self._of_block(pairs[start : start + _BLOCK]) for start in range(0, len(pairs), _BLOCK)]
+        return np.concatenate(blocks, axis=1) if blocks else np.zeros((3, 0))
 
-    def _of_block(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _of_block(self, pairs: np.ndarray) -> np.ndarray:
         """Least squares of the second image on the first one, its slopes and its curvature."""
         first, second = self.pixels[pairs[:, 0]].astype(np.float64), self.pixels[pairs[:, 1]].astype(np.float64)
         weights = _weights(first, second)
@@ -153,10 +177,10 @@ class _Views:
         # Where the terms say the same, as of stripes, any of the solutions will do.
         normal += (1e-6 * np.trace(normal, axis1=1, axis2=2) + 1e-6)[:, None, None] * np.eye(normal.shape[1])
         factors = np.linalg.solve(normal, (weighted @ target[..., None]))
-        leftover = target - (factors.transpose(0, 2, 1) @ terms)[:, 0]
-        residual = np.sqrt((weights * leftover**2).sum(axis=1) / total)
+        leftover = weights * (target - (factors.transpose(0, 2, 1) @ terms)[:, 0])
+        residual = np.sqrt((leftover**2).sum(axis=1) / total)
         contrast = np.sqrt((weights * target**2).sum(axis=1) / total)
-        return residual, residual / np.maximum(contrast, 1e-6)
+        return np.stack([residual, np.abs(leftover).max(axis=1), residual / np.maximum(contrast, 1e-6)])
 
 
 def _explanations(pictures: np.ndarray) -> Iterator[np.ndarray]:

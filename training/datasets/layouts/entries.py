@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal, Protocol
 
 from common.errors import UserError
+from training.datasets.duplicates import Duplicates
 from training.datasets.layouts.labels import normal_form
 
 Split = Literal["train", "test"]
@@ -88,7 +89,7 @@ class RecognisedLayout:
 class CategoryScan:
     """What one category holds. The same images with the same labels have the same `snapshot`, wherever they lie.
 
-    `layout` says by which rules the folder was read.
+    `layout` says by which rules the folder was read. What was left out because of `duplicates` is in `skipped`, too.
     """
 
     name: str
@@ -97,6 +98,7 @@ class CategoryScan:
     skipped: tuple[SkippedFile, ...]
     warnings: tuple[str, ...]
     snapshot: str
+    duplicates: Duplicates = field(default_factory=Duplicates)
 
 
 @dataclass(frozen=True)

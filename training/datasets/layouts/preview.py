@@ -37,6 +37,7 @@ def category_preview(scan: CategoryScan) -> dict[str, Any]:
         "masks": masks.total(),
         "left_out": left_out(scan.skipped),
         "left_out_count": len(scan.skipped),
+        "duplicates": scan.duplicates.document,
         "warnings": list(scan.warnings),
     }
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -37,6 +37,7 @@ from records.assets.images import (
     inspect_upload,
     read_bounded,
 )
+from training.datasets.duplicates import Duplicates, LabelledImage, find_duplicates
 from training.datasets.layouts.entries import (
     CategoryScan,
     DatasetRejected,
@@ -49,6 +50,7 @@ from training.datasets.layouts.entries import (
 )
 from training.datasets.layouts.labels import GOOD, Reading, reading_of
 from training.datasets.layouts.masks import open_mask
+from training.datasets.near_duplicates import ImageDescription, describe_image
 
 ScanProgress = Callable[[int, int], None]  # images looked at, of how many
 Item = TypeVar("Item")
@@ -68,6 +70,7 @@ def scan(
     progress: ScanProgress | None = None,
     labels: LabelNames | None = None,
     layout: str = "",
+    keep_duplicates: bool = False,
 ) -> list[CategoryScan]:
     """Read every category below a folder.
 
@@ -77,6 +80,7 @@ def scan(
         progress: called with (images looked at, images in all), from this thread.
         labels: what somebody said about folders whose names leave it open.
         layout: by which rules to read the folder; empty: by those that it is recognised by.
+        keep_duplicates: also test images that are training images, or that are called both good and defective.
 
     Returns:
         The categories by name; entries by path.
@@ -106,7 +110,7 @@ def scan(
             done += 1
             if progress:
                 progress(done, total)
-        scans.append(_assemble(listing, checked, unread_folders, limits))
+        scans.append(_assemble(listing, checked, unread_folders, limits, keep_duplicates=keep_duplicates))
     return scans
 
 
@@ -277,10 +281,11 @@ class _Listing:
 # ---------------------------------------------------------------- checking
 @dataclass(frozen=True)
 class _CheckResult:
-    """A candidate and what upload validation said: exactly one of `image` and `refusal` is there."""
+    """A candidate and what upload validation said: either `image` and `description` or `refusal` is there."""
 
     candidate: _Candidate
     image: ImageFacts | None = None
+    description: ImageDescription | None = None
     colourfulness: float = 0.0
     refusal: SkippedFile | None = None
 
@@ -289,7 +294,13 @@ def _check(candidate: _Candidate, limits: UploadLimits) -> _CheckResult:
     try:
         data = read_bounded(candidate.absolute_path, limits)
         facts, pixels = check_image(data, candidate.absolute_path.name, limits)
-        return _CheckResult(candidate, image=facts, colourfulness=colourfulness(as_rgb(pixels)))
+        rgb = as_rgb(pixels)
+        return _CheckResult(
+            candidate,
+            image=facts,
+            description=describe_image(rgb, facts.sha256),
+            colourfulness=colourfulness(rgb),
+        )
     except ImageRejected as refusal:
         return _CheckResult(candidate, refusal=SkippedFile(candidate.path, refusal.detail, refusal.code))
     except OSError as error:
@@ -307,12 +318,20 @@ def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> 
 
 
 def _assemble(
-    listing: _Listing, checked: list[_CheckResult], unread_folders: list[str], limits: UploadLimits
+    listing: _Listing,
+    checked: list[_CheckResult],
+    unread_folders: list[str],
+    limits: UploadLimits,
+    *,
+    keep_duplicates: bool,
 ) -> CategoryScan:
     skipped = listing.skipped + [result.refusal for result in checked if result.refusal]
     read = [(result.candidate, result.image) for result in checked if result.image]
     _check_good_images(listing, checked, read)
-    images, conflicts = _without_leaks(read)
+    duplicates = _duplicates(checked, keep=keep_duplicates)
+    conflicts = [SkippedFile(one.path, one.reason, one.code) for one in duplicates.left_out]
+    conflicting = {conflict.path for conflict in conflicts}
+    images = [(candidate, image) for candidate, image in read if candidate.path not in conflicting]
     results = _concurrently(lambda pair: _with_mask(*pair, listing=listing, limits=limits), images)
     entries = tuple(sorted(results, key=lambda entry: entry.path))
     return CategoryScan(
@@ -325,8 +344,10 @@ def _assemble(
             *listing.warnings,
             *_image_kind_warnings(checked),
             *_content_warnings(listing, entries),
+            *duplicates.warnings(),
         ),
         snapshot=snapshot_of(entries),
+        duplicates=duplicates,
     )
 
 
@@ -353,28 +374,19 @@ def _check_good_images(
         )
 
 
-def _without_leaks(
-    read: list[tuple[_Candidate, ImageFacts]],
-) -> tuple[list[tuple[_Candidate, ImageFacts]], list[SkippedFile]]:
-    """Leave out test images that are also training images, and those that are called both good and defective."""
-    training_paths = {image.sha256: candidate.path for candidate, image in read if candidate.split == "train"}
-    labels: dict[str, set[bool]] = defaultdict(set)
-    for candidate, image in read:
-        if candidate.split == "test":
-            labels[image.sha256].add(candidate.defect_type == GOOD)
-    images, conflicts = [], []
-    for candidate, image in read:
-        if candidate.split == "train":
-            images.append((candidate, image))
-        elif image.sha256 in training_paths:
-            reason = f"It is identical to the training image {training_paths[image.sha256]}."
-            conflicts.append(SkippedFile(candidate.path, reason, "leak"))
-        elif len(labels[image.sha256]) == 2:
-            reason = "Identical images are in test/ as good and as a defect."
-            conflicts.append(SkippedFile(candidate.path, reason, "contradiction"))
-        else:
-            images.append((candidate, image))
-    return images, conflicts
+def _duplicates(checked: list[_CheckResult], *, keep: bool) -> Duplicates:
+    images = [
+        LabelledImage(
+            path=result.candidate.path,
+            split=result.candidate.split,
+            defect_type=result.candidate.defect_type,
+            is_defective=result.candidate.defect_type != GOOD,
+            description=result.description,
+        )
+        for result in checked
+        if result.description
+    ]
+    return find_duplicates(images, keep=keep)
 
 
 def _with_mask(candidate: _Candidate, image: ImageFacts, *, listing: _Listing, limits: UploadLimits) -> Entry:

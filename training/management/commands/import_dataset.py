@@ -13,7 +13,7 @@ from tqdm import tqdm
 from common.commands import ProductCommand
 from training.datasets.imports import ImportResult, import_path, preview_path
 from training.datasets.layouts.entries import LabelNames
-from training.datasets.layouts.preview import category_preview, preview_document
+from training.datasets.layouts.preview import MAX_EXAMPLES, category_preview, preview_document
 
 
 class Command(ProductCommand):
@@ -32,6 +32,11 @@ class Command(ProductCommand):
             "--defect", action="append", default=[], metavar="FOLDER", help="a folder of defective parts"
         )
         parser.add_argument("--layout", default="", metavar="NAME", help="read the folder by the rules of this layout")
+        parser.add_argument(
+            "--keep-duplicates",
+            action="store_true",
+            help="also import test images that are training images, or good and defective in one",
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what would be imported, and keep nothing")
         self.json_option(parser)
 
@@ -40,6 +45,7 @@ class Command(ProductCommand):
             "name": options["name"],
             "labels": LabelNames(tuple(options["good"]), tuple(options["defect"])),
             "layout": options["layout"],
+            "keep_duplicates": options["keep_duplicates"],
         }
         with tqdm(unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
 
@@ -77,6 +83,7 @@ class Command(ProductCommand):
             "masks": item.dataset.images.filter(mask__isnull=False).count(),
             "skipped": [{"path": skipped.path, "reason": skipped.reason} for skipped in item.scan.skipped],
             "left_out": preview["left_out"],
+            "duplicates": preview["duplicates"],
             "warnings": list(item.scan.warnings),
         }
 
@@ -89,5 +96,10 @@ class Command(ProductCommand):
             more = ", ..." if reason["count"] > len(reason["examples"]) else ""
             examples = ", ".join(reason["examples"]) + more
             self.say(f"  left out, {reason['code']}: {reason['count']} ({examples}). {reason['reason']}")
+        for group in preview["duplicates"]["groups"][:MAX_EXAMPLES]:
+            how = "identical" if group["is_identical"] else "nearly identical"
+            self.say(f"  {how}: {', '.join(image['path'] for image in group['images'])}")
+        if preview["duplicates"]["group_count"] > MAX_EXAMPLES:
+            self.say(f"  ... {preview['duplicates']['group_count']} such groups in all")
         for warning in preview["warnings"]:
             self.say(f"  note: {warning}")

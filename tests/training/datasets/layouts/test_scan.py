@@ -499,7 +499,10 @@ def test_mvtec_screw():
         ("test", "thread_top"): 23,
     }
     assert all((entry.mask_path is not None) == entry.is_defective for entry in found.entries)
-    assert (found.skipped, found.warnings) == ((), ())
+    [same] = found.duplicates.groups  # two pictures of one screw at one place
+    assert {image.path for image in same.images} == {"train/good/053.png", "train/good/173.png"}
+    assert found.skipped == ()
+    assert found.warnings == ("1 training image is nearly identical to another one of the same split.",)
 
 
 def test_cookies():
