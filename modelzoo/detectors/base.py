@@ -17,6 +17,7 @@ from torch import nn
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 from modelzoo.detectors.options import DEVICES
+from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
 from modelzoo.detectors.preprocessing.input_check import (
     INPUT_CHECK_PREFIX,
     InputProfile,
@@ -108,7 +109,7 @@ class BatchScores:
 
     Attributes:
         scores: float32 [B], larger is more anomalous: the maximum of the map.
-        maps: float32 [B,H,W] in model pixels, smoothed.
+        maps: float32 [B,H,W] in model pixels, smoothed; 0 where nothing is judged.
     """
 
     scores: np.ndarray
@@ -169,11 +170,12 @@ class Detector(ABC):
         self._held_out = np.empty(0, dtype=np.float64)
         self._reference_images = torch.empty(0, dtype=torch.uint8)
 
-    def fit(self, source: ImageSource, *, progress: Progress = no_progress) -> Self:
+    def fit(self, source: ImageSource, *, ignore: PaintedMask | None = None, progress: Progress = no_progress) -> Self:
         """Learn what good parts look like.
 
         Args:
             source: good images only, at least two.
+            ignore: what is not to be judged.
             progress: called often; an exception that it raises ends the fit and reaches the caller unchanged.
 
         Raises:
@@ -184,7 +186,7 @@ class Detector(ABC):
         if len(source) < 2:
             raise TooFewImages(f"Training needs at least 2 good images, there are {len(source)}.")
         devices = [torch.cuda.current_device()] if self.device == "cuda" else []
-        source = self._fit_preprocessing(source, progress)
+        source = self._fit_preprocessing(source, ignore, progress)
         collector = ReferenceImageCollector(source)
         start = 0.0 if self.preprocessing.is_plain else PREPROCESSING_SHARE
         with torch.random.fork_rng(devices):
@@ -197,13 +199,15 @@ class Detector(ABC):
         progress(1.0, f"fitted on {len(source)} good images")
         return self
 
-    def _fit_preprocessing(self, source: ImageSource, progress: Progress) -> ImageSource:
+    def _fit_preprocessing(self, source: ImageSource, ignore: PaintedMask | None, progress: Progress) -> ImageSource:
         """Learn illumination and pose, and leave out the images that cannot be compared."""
         if not isinstance(source, DecodedImages):
             # Pixels that are ready: there is nothing left to decide.
+            if ignore is not None:
+                raise DetectorError("A mask of what is ignored needs images that are prepared by this detector.")
             return source
         progress(0.0, "deciding on illumination and pose")
-        preprocessing = self.preprocessing.fit(source)
+        preprocessing = self.preprocessing.fit(source, ignore)
         self.input_profile = self._profile_of(source)
         if preprocessing.is_plain:
             return source
@@ -274,6 +278,12 @@ class Detector(ABC):
     def input_size(self) -> tuple[int, int]:
         """Height and width of the model's input; under pose alignment known once the preprocessing is fitted."""
         return self.preprocessing.size
+
+    @property
+    def ignored(self) -> torch.Tensor | None:
+        """bool [H,W], the model's pixels that are not judged, on the CPU; None where all are."""
+        mask = self.preprocessing.ignore_mask
+        return None if mask is None else torch.from_numpy(mask.ignored)
 
     @property
     def held_out_scores(self) -> np.ndarray:

@@ -24,7 +24,8 @@ BACKBONE_PREFIX = "backbone."
 class PatchDetector(Detector):
     """A detector on the features of a frozen network. A subclass says how the layers become one description per patch.
 
-    Shapes: B images, P = h w patches of the grid, C features.
+    Shapes: B images, P patches that are judged: all h w of the grid, but for those of which every pixel is ignored; C
+    features.
     """
 
     config: PatchConfig
@@ -34,6 +35,8 @@ class PatchDetector(Detector):
         self._backbone: Backbone
         self._network: FeatureFunction  # the backbone's fastest forward pass in float32
         self._smoothing: Smoothing
+        self._judged: torch.Tensor | None = None  # int64 [P], where on the grid the judged patches lie; None: all are
+        self._places: torch.Tensor | None = None  # int64 [h w], which of them lies there; P where none does
 
     @property
     @abstractmethod
@@ -49,14 +52,29 @@ class PatchDetector(Detector):
         progress(0.0, "loading the backbone")
         self._backbone, weights = Backbone.pretrained(self.config.backbone, self.config.layers)
         self.backbone_info = weights.info()
-        self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma)
+        self._lay_out_grid()
         self._move_backbone()
+
+    def _lay_out_grid(self) -> None:
+        """Smoothing and judged patches of the grid, once the preprocessing has decided on the input."""
+        self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma, self.ignored)
+        if self._smoothing.weights is not None:
+            is_judged = self._smoothing.weights.flatten() > 0
+            self._judged = is_judged.nonzero()[:, 0]
+            self._places = torch.where(is_judged, is_judged.cumsum(0) - 1, len(self._judged))
+
+    @property
+    def n_patches(self) -> int:
+        """Patches that are judged."""
+        return self.grid[0] * self.grid[1] if self._judged is None else len(self._judged)
 
     def _move_backbone(self) -> None:
         """Bring network and smoothing to `self.device`."""
         self._backbone.to(self.device)
         self._network = fastest_forward(self._backbone, torch.float32)
         self._smoothing.to(self.device)
+        if self._judged is not None and self._places is not None:
+            self._judged, self._places = self._judged.to(self.device), self._places.to(self.device)
 
     def _channels(self) -> int:
         """Number of channels of the chosen layers together."""
@@ -108,8 +126,15 @@ class PatchDetector(Detector):
             n_images += len(batch)
             yield n_images, self._features(batch.to(self.device))
 
+    def _patches(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [B,C,h,w] as one description per judged patch, [B,P,C]."""
+        patches = features.flatten(2)
+        return (patches if self._judged is None else patches[:, :, self._judged]).transpose(1, 2)
+
     def _smooth(self, distances: torch.Tensor) -> torch.Tensor:
         """float32 [B,P] to smoothed maps [B,H,W]."""
+        if self._places is not None:
+            distances = torch.cat((distances, torch.zeros_like(distances[:, :1])), dim=1)[:, self._places]
         return self._smoothing(distances.reshape(-1, *self.grid))
 
     def to(self, device: str) -> Self:
@@ -132,4 +157,4 @@ class PatchDetector(Detector):
         names = [name for name in tensors if name.startswith(BACKBONE_PREFIX)]
         weights = {name.removeprefix(BACKBONE_PREFIX): tensors.pop(name) for name in names}
         self._backbone = Backbone.from_state(self.backbone_info["name"], self.config.layers, weights)
-        self._smoothing = Smoothing(self.grid, self.input_size, self.config.sigma)
+        self._lay_out_grid()

@@ -133,7 +133,7 @@ class ConvAutoencoder(Detector):
 
     def _fit_residual_statistics(self, source: ImageSource, blocks: list[list[int]]) -> np.ndarray:
         """Estimate the statistics from all held-out images; returns the cross-fitted score of each."""
-        blur = Smoothing(self.input_size, self.input_size, self.config.sigma)
+        blur = Smoothing(self.input_size, self.input_size, self.config.sigma, self.ignored)
         total = ResidualSums(self.input_size)
         parts = [ResidualSums(self.input_size) for _ in blocks]
         for block, part in zip(blocks, parts, strict=True):
@@ -192,7 +192,8 @@ class ConvAutoencoder(Detector):
         return sentence
 
     def _new_smoothing(self) -> Smoothing:
-        return Smoothing(self.config.network_size(self.input_size), self.input_size, self.config.sigma)
+        size = self.config.network_size(self.input_size)
+        return Smoothing(size, self.input_size, self.config.sigma, self.ignored)
 
     def to(self, device: str) -> Self:
         self.device = resolve_device(device)

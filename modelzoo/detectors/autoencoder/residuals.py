@@ -59,10 +59,12 @@ class ResidualSums:
         return difference
 
     def statistics(self, blur: Smoothing) -> ResidualStatistics:
-        """Mean and spread per position; `blur` smooths the variance, which few images estimate only roughly."""
+        """Mean and spread per position; `blur` smooths the variance, which few images estimate only roughly. What it
+        ignores is left out of the means over all positions."""
+        judged = torch.ones_like(self.sums, dtype=torch.bool) if blur.scale is None else blur.scale > 0
         mean = self.sums / self.count
         # A tenth of a pretended image, off by the mean residual, keeps one or two from claiming to vary by nothing.
-        scatter = (self.squares - self.count * mean.square()).clamp(min=0) + PRIOR * mean.mean().square()
+        scatter = (self.squares - self.count * mean.square()).clamp(min=0) + PRIOR * mean[judged].mean().square()
         variance = scatter / (self.count - 1 + PRIOR)
         spread = blur(variance.float()[None])[0].sqrt()
-        return ResidualStatistics(mean.float(), spread + FLOOR * spread.mean() + MIN_SPREAD)
+        return ResidualStatistics(mean.float(), spread + FLOOR * spread[judged].mean() + MIN_SPREAD)

@@ -7,7 +7,7 @@ image, instead of by a constant that suits one backbone only; a triangular white
 held-out scores of all training images come from the same moments in closed form; and more good images can be taken in
 later, by a stored model too.
 
-Shapes: B images, P positions of the grid, C features.
+Shapes: B images, P positions of the grid that are judged, C features.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Padim(PatchDetector):
     ) -> Moments:
         """Take all images in, and put their features into the spool."""
         for n_images, features in self._stream(source, self.config.batch_size):
-            positions = _by_position(features)
+            positions = self._by_position(features)
             moments = moments or Moments(positions.mean(1))
             moments.add(positions)
             spool.add(features.permute(0, 2, 3, 1))
@@ -126,7 +126,7 @@ class Padim(PatchDetector):
         leave_block_out = LeaveBlockOut(moments, self.config.floor, block)
         scores: list[float] = []
         for features in self._stream_again(source, spool, block):
-            distances = leave_block_out.distances(_by_position(features))
+            distances = leave_block_out.distances(self._by_position(features))
             scores += self._smooth(distances).amax((1, 2)).tolist()
             n_scores = len(scores)
             progress(0.5 + 0.45 * n_scores / len(source), f"scoring held-out image {n_scores} of {len(source)}")
@@ -142,7 +142,7 @@ class Padim(PatchDetector):
                 yield features
 
     def _maps_from_features(self, features: torch.Tensor) -> torch.Tensor:
-        return self._smooth(self._gaussians.distances(_by_position(features)))
+        return self._smooth(self._gaussians.distances(self._by_position(features)))
 
     def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
         layers = self._portable_layers(images, precision)
@@ -152,6 +152,10 @@ class Padim(PatchDetector):
             selection = functional.one_hot(reduction.tensor, sum(features.shape[1] for features in layers))
             reduction = Projection(selection.T.float())
         return self._maps_from_features(reduction(layers, self.grid))
+
+    def _by_position(self, features: torch.Tensor) -> torch.Tensor:
+        """Features [B,C,h,w] as [P,B,C]."""
+        return self._patches(features).transpose(0, 1)
 
     def _describe_patches(self, layers: list[torch.Tensor]) -> torch.Tensor:
         return self._reduction(layers, self.grid)
@@ -192,7 +196,7 @@ class Padim(PatchDetector):
 
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
         self._restore_backbone(tensors)
-        positions, channels = self.grid[0] * self.grid[1], self.config.n_features
+        positions, channels = self.n_patches, self.config.n_features
         reduction, mean, packed = tensors["reduction"], tensors["mean"], tensors["whitening"]
         shapes = (reduction.shape[-1], *mean.shape, *packed.shape)
         if shapes != (channels, positions, channels, positions, channels * (channels + 1) // 2):
@@ -201,8 +205,3 @@ class Padim(PatchDetector):
         whitening = UpperTriangular.unpack(packed, channels)
         partial_state = PartialFitState(**{name: tensors[name] for name in PartialFitState.__dataclass_fields__})
         self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), partial_state)
-
-
-def _by_position(features: torch.Tensor) -> torch.Tensor:
-    """Features [B,C,h,w] as [P,B,C]."""
-    return features.permute(2, 3, 0, 1).flatten(0, 1)

@@ -6,7 +6,7 @@ chosen among at most `memory_limit` patches, as many from every image, so that n
 the number of images; the re-weighting scales the whole map, so that the score remains its maximum; and held-out
 scores come from memories that are chosen anew without the images that they judge.
 
-Shapes: B images, P = h w patches, C features, L candidates, M rows of the memory.
+Shapes: B images, P patches that are judged, C features, L candidates, M rows of the memory.
 """
 
 from __future__ import annotations
@@ -71,14 +71,14 @@ class PatchCore(PatchDetector):
 
     def _candidates(self, source: ImageSource, progress: Progress) -> tuple[torch.Tensor, torch.Tensor]:
         """Patches, float16 [L,C], drawn from the images, and the index of the image of each, int64 [L]."""
-        n, patches = len(source), self.grid[0] * self.grid[1]
+        n, patches = len(source), self.n_patches
         limit = min(self.config.memory_limit, n * patches)
         generator = torch.Generator().manual_seed(self.config.seed)
         rows: list[torch.Tensor] = []
         images: list[torch.Tensor] = []
         index = 0
         for n_images, features in self._stream(source, self.config.batch_size):
-            for patch_features in _rows(features):
+            for patch_features in self._patches(features).contiguous():
                 quota = limit * (index + 1) // n - limit * index // n
                 sample = torch.randperm(patches, generator=generator)[:quota].to(self.device)
                 rows.append(patch_features[sample].half())
@@ -108,7 +108,7 @@ class PatchCore(PatchDetector):
 
     def _anomaly_maps(self, features: torch.Tensor, memory_bank: MemoryBank) -> torch.Tensor:
         """Smoothed maps, float32 [B,H,W], of features [B,C,h,w]."""
-        patch_features = _rows(features)
+        patch_features = self._patches(features).contiguous()
         count, patches, channels = patch_features.shape
         flat, indices = memory_bank.nearest(patch_features.reshape(-1, channels), max(1, self.config.probes))
         distances = flat.reshape(count, patches)
@@ -130,7 +130,7 @@ class PatchCore(PatchDetector):
 
         A distance is then smaller, by as much as the search in cells has missed.
         """
-        patch_features = _rows(self._describe_patches(self._portable_layers(images, precision)))
+        patch_features = self._patches(self._describe_patches(self._portable_layers(images, precision)))
         rows = self._memory_bank.rows
         squares = rows.square().sum(1)
         nearest = (squares - 2 * patch_features @ rows.T).argmin(
@@ -190,8 +190,3 @@ class _PartProgress:
 
     def __call__(self, fraction: float) -> None:
         self.progress(self.start + self.share * fraction, f"choosing what to remember: {self.name}")
-
-
-def _rows(features: torch.Tensor) -> torch.Tensor:
-    """Features [B,C,h,w] as one description per patch, [B,P,C]."""
-    return features.flatten(2).transpose(1, 2).contiguous()

@@ -18,6 +18,8 @@ from PIL import Image
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.alignment import PoseAlignment
 from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose
+from modelzoo.detectors.preprocessing.coordinates import rescaling, translation
+from modelzoo.detectors.preprocessing.ignore_mask import IgnoreMask, PaintedMask
 from modelzoo.detectors.preprocessing.illumination import Background, FlatField
 from modelzoo.detectors.preprocessing.input_check import Finding, ImageSummary, describe_cells, view_of
 from modelzoo.detectors.preprocessing.input_rules import colourfulness
@@ -80,6 +82,13 @@ class Frame:
         whole[top:bottom, left:right] = resized
         return whole
 
+    def to_model(self, size: tuple[int, int]) -> np.ndarray:
+        """float64 [3,3], coordinates of the original image to those of the model's input, height and width `size`."""
+        if self.matrix is not None:
+            return np.vstack([self.matrix, [0, 0, 1]])
+        left, top, right, bottom = self.box
+        return rescaling(size[1] / (right - left), size[0] / (bottom - top)) @ translation(-left, -top)
+
 
 @dataclass(frozen=True)
 class PreparedImage:
@@ -91,12 +100,18 @@ class PreparedImage:
         view: uint8 [128,128,3], the picture before light and pose were corrected (see `input_check`); None where the
             picture as a whole is of no interest.
         findings: what is odd about the picture, though it is judged.
+        ignored: bool [H,W] in the model's pixels, what is not judged; None where everything is.
     """
 
     pixels: torch.Tensor
     frame: Frame
     view: np.ndarray | None = None
     findings: tuple[Finding, ...] = ()
+    ignored: np.ndarray | None = None
+
+    def ignored_in_original(self) -> np.ndarray | None:
+        """`ignored` in the original image's pixels, bool [H,W]."""
+        return None if self.ignored is None else self.frame.to_original(self.ignored.astype(np.float32)) >= 0.5
 
 
 def as_batch(images: Sequence[PreparedImage]) -> torch.Tensor:
@@ -117,6 +132,7 @@ class Preprocessing:
 
     Attributes:
         flat_field, alignment: what was learned; None where it is not applied.
+        ignore_mask: what is not judged; None where everything is.
         decisions: what was chosen and why, JSON-safe; empty before `fit`.
         excluded: good images that could not be compared: their index and the reason.
     """
@@ -137,6 +153,7 @@ class Preprocessing:
         self.region = region
         self.flat_field: FlatField | None = None
         self.alignment: PoseAlignment | None = None
+        self.ignore_mask: IgnoreMask | None = None
         self.decisions: dict[str, Any] = {}
         self.excluded: list[dict[str, Any]] = []
 
@@ -150,20 +167,26 @@ class Preprocessing:
         """Whether images are only cropped and resized, which every image can be."""
         return self.flat_field is None and self.alignment is None
 
-    def fit(self, images: DecodedImages) -> Self:
+    def fit(self, images: DecodedImages, painted: PaintedMask | None = None) -> Self:
         """Decide and learn from good images.
 
+        Args:
+            painted: what is not to be judged.
+
         Raises:
-            DetectorError: when flatfield or pose was asked for and the good images do not allow it.
+            DetectorError: when flatfield or pose was asked for and the good images do not allow it, or when the mask
+                does not fit them.
         """
+        indices = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE_SIZE, len(images))).round().astype(int)).tolist()
         if self.illumination == self.align == "none":
             self.decisions = {"illumination": _as_requested("none"), "align": _as_requested("none")}
-            return self
-        indices = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE_SIZE, len(images))).round().astype(int)).tolist()
-        good = GoodPictures(list(images.map(self._learning_picture, indices)))
-        self.flat_field, illumination = decide_illumination(good, self.illumination)
-        self.alignment, align = decide_pose(good, self.align, (self.height, self.width))
-        self.decisions = {"illumination": illumination, "align": align}
+        else:
+            good = GoodPictures(list(images.map(self._learning_picture, indices)))
+            self.flat_field, illumination = decide_illumination(good, self.illumination)
+            self.alignment, align = decide_pose(good, self.align, (self.height, self.width))
+            self.decisions = {"illumination": illumination, "align": align}
+        if painted is not None:
+            self.ignore_mask = IgnoreMask.fit(painted, self, images, indices)
         return self
 
     def comparable(self, images: DecodedImages) -> Iterator[bool]:
@@ -196,7 +219,7 @@ class Preprocessing:
         image = image.crop(box) if box != (0, 0, image.width, image.height) else image
         height, width = self.size
         if self.is_plain:
-            pixels = _resize(image, width, height)
+            pixels = self._covered(_resize(image, width, height))
             view = view_of(pixels)
         else:
             pixels = _pixels(image)
@@ -210,17 +233,22 @@ class Preprocessing:
                 pixels = self._corrected(values, background.surface(width, height))
             else:
                 pixels, matrix = self._aligned(pixels, picture, background, self.alignment)
-                to_model = np.linalg.inv(_translation(box[0], box[1]) @ matrix)
+                to_model = np.linalg.inv(translation(box[0], box[1]) @ matrix)
                 frame = replace(frame, matrix=to_model[:2])
-        return PreparedImage(torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), frame, view)
+            pixels = self._covered(pixels)
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return PreparedImage(tensor, frame, view, ignored=self.ignore_mask.ignored if self.ignore_mask else None)
 
     def summarise(self, image: Image.Image) -> ImageSummary:
         """The picture as a whole, as `prepare` sees it, whether or not its part can be found."""
         box = self._box(image)
         cropped = image.crop(box)
         height, width = self.size
-        picture = _resize(cropped, width, height) if self.is_plain else _shrink(_pixels(cropped))
+        picture = self._covered(_resize(cropped, width, height)) if self.is_plain else _shrink(_pixels(cropped))
         return ImageSummary(image.size, colourfulness(image), describe_cells(view_of(picture)))
+
+    def _covered(self, pixels: np.ndarray) -> np.ndarray:
+        return pixels if self.ignore_mask is None else self.ignore_mask.cover(pixels)
 
     def _aligned(
         self, pixels: np.ndarray, picture: np.ndarray, background: Background, alignment: PoseAlignment
@@ -230,14 +258,14 @@ class Preprocessing:
         height, width = alignment.size
         small_h, small_w = picture.shape[:2]
         whole_h, whole_w = pixels.shape[:2]
-        matrix = _rescaling(whole_w / small_w, whole_h / small_h) @ pose.matrix
+        matrix = rescaling(whole_w / small_w, whole_h / small_h) @ pose.matrix
         # What is shrunk more than by half is averaged first: the warp looks at four neighbours only.
         shrink = 1 / max(1.0, alignment.scale * max(whole_w, whole_h) / max(small_w, small_h))
         to_source = matrix
         if shrink < 1:
             size = (max(1, round(whole_w * shrink)), max(1, round(whole_h * shrink)))
             pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-            to_source = _rescaling(size[0] / whole_w, size[1] / whole_h) @ matrix
+            to_source = rescaling(size[0] / whole_w, size[1] / whole_h) @ matrix
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         values = _to_rgb(cv2.warpAffine(pixels, to_source[:2], (width, height), flags=flags)).astype(np.float32)
         # Where each pixel lies in the picture, -1..1 over its edges.
@@ -283,6 +311,7 @@ class Preprocessing:
             "region": list(self.region),
             "flat_field": self.flat_field.describe() if self.flat_field else None,
             "alignment": self.alignment.describe() if self.alignment else None,
+            "ignore_mask": self.ignore_mask.describe() if self.ignore_mask else None,
             "decisions": self.decisions,
             "excluded": self.excluded,
         }
@@ -290,7 +319,8 @@ class Preprocessing:
     def tensors(self) -> dict[str, torch.Tensor]:
         """The arrays that belong to the description."""
         arrays = self.alignment.tensors() if self.alignment else {}
-        return {TENSOR_PREFIX + name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        tensors = {TENSOR_PREFIX + name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        return tensors | (self.ignore_mask.tensors() if self.ignore_mask else {})
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Self:
@@ -311,6 +341,9 @@ class Preprocessing:
                 if name.startswith(TENSOR_PREFIX)
             }
             result.alignment = PoseAlignment.restore(description["alignment"], arrays)
+        ignore_mask = description.get("ignore_mask")  # artifacts older than masks have no such entry
+        if ignore_mask is not None:
+            result.ignore_mask = IgnoreMask.restore(ignore_mask, tensors, result.size)
         result.decisions = dict(description["decisions"])
         result.excluded = list(description["excluded"])
         return result
@@ -345,12 +378,3 @@ def _shrink(pixels: np.ndarray) -> np.ndarray:
     size = (max(8, round(width * factor)), max(8, round(height * factor)))
     interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     return _to_rgb(cv2.resize(pixels, size, interpolation=interpolation)).astype(np.float32)
-
-
-def _rescaling(x: float, y: float) -> np.ndarray:
-    """Coordinates of pixel centres in a picture that is enlarged by these factors."""
-    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
-
-
-def _translation(x: float, y: float) -> np.ndarray:
-    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1.0]])

@@ -12,7 +12,9 @@ from PIL import Image
 
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector
+from modelzoo.detectors.engines.selection import RUNTIMES, open_scorer
 from modelzoo.detectors.errors import DetectorError, NotComparable, TooFewImages, TrainingCancelled
+from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from tests.modelzoo.detectors.conftest import ImagesInMemory, TensorSource, textured, with_defect
 
@@ -131,6 +133,78 @@ def test_an_artifact_restores_it(fitted, tmp_path):
     again = artifacts.load(info.path, info.sha256)
     images = textured(2, *SIZE, seed=6)
     np.testing.assert_array_equal(again.score(images).maps, fitted.score(images).maps)
+
+
+# Around the square of `with_defect`, which has 6 % of the picture.
+IGNORED = np.zeros(SIZE, dtype=bool)
+IGNORED[12:32, 28:48] = True
+
+
+def as_pictures(images: torch.Tensor) -> list[Image.Image]:
+    return [Image.fromarray(array) for array in images.permute(0, 2, 3, 1).numpy()]
+
+
+def prepared(detector: Detector, images: torch.Tensor) -> torch.Tensor:
+    return torch.stack([detector.prepare(image).pixels for image in as_pictures(images)])
+
+
+@pytest.fixture(scope="module")
+def with_ignore_mask(algorithm):
+    detector = create(algorithm, illumination="none", align="none")
+    pictures = ImagesInMemory(as_pictures(textured(24, *SIZE)), detector.preprocessing)
+    return detector.fit(pictures, ignore=PaintedMask(IGNORED))
+
+
+@pytest.mark.parametrize("runtime", [name for name in RUNTIMES if name != "compile"])
+def test_nothing_below_an_ignore_mask_counts(with_ignore_mask, runtime):
+    """In every runtime: a defect below the mask changes no bit of the map, one beside it is found as ever."""
+    if runtime != "torch":
+        pytest.importorskip(runtime)
+    detector, scorer = with_ignore_mask, open_scorer(with_ignore_mask, runtime=runtime, precision="fp32")
+    good = textured(6, *SIZE, seed=3)
+    expected = scorer.score(prepared(detector, good))
+    assert (expected.maps[:, IGNORED] == 0).all()
+    assert (expected.maps[:, ~IGNORED] > 0).mean() > 0.5
+    np.testing.assert_array_equal(expected.scores, expected.maps.max(axis=(1, 2)))
+    np.testing.assert_allclose(expected.maps, detector.score(prepared(detector, good)).maps, rtol=2e-2, atol=2e-2)
+    np.testing.assert_array_equal(scorer.score(prepared(detector, with_defect(good))).maps, expected.maps)
+    beside = good.clone()
+    beside[:, :, 44:56, 8:20] = 250
+    assert scorer.score(prepared(detector, beside)).scores.min() > expected.scores.max()
+
+
+def test_good_scores_beside_an_ignore_mask_are_those_of_good_parts(with_ignore_mask, fitted):
+    """The edge of the mask is no defect, and no blind spot: maps of good parts are there as high as elsewhere."""
+    maps = with_ignore_mask.score(prepared(with_ignore_mask, textured(12, *SIZE, seed=9))).maps
+    rim = np.zeros(SIZE, dtype=bool)
+    rim[9:35, 25:51] = True
+    rim &= ~IGNORED
+    elsewhere = ~IGNORED & ~rim
+    assert 0.5 < maps[:, rim].mean() / maps[:, elsewhere].mean() < 1.5
+    assert np.median(with_ignore_mask.held_out_scores) == pytest.approx(np.median(fitted.held_out_scores), rel=0.4)
+
+
+def test_an_artifact_keeps_the_ignore_mask(with_ignore_mask, tmp_path):
+    info = artifacts.save(with_ignore_mask, tmp_path / "model", {})
+    again = artifacts.load(info.path, info.sha256)
+    images = with_defect(textured(2, *SIZE, seed=6))
+    np.testing.assert_array_equal(
+        again.score(prepared(again, images)).maps, with_ignore_mask.score(prepared(with_ignore_mask, images)).maps
+    )
+    assert again.describe() == with_ignore_mask.describe()
+    assert again.describe()["preprocessing"]["ignore_mask"]["share"] == pytest.approx(IGNORED.mean())
+    for name, tensor in (
+        ("preprocessing.ignore_mask", torch.ones(SIZE, dtype=torch.bool)),
+        ("preprocessing.ignore_mask", torch.zeros(SIZE[::-1], dtype=torch.bool)),
+        ("preprocessing.ignore_fill", torch.zeros(1, 3, dtype=torch.uint8)),
+    ):
+        with pytest.raises(DetectorError, match="ignored"):
+            type(again).restore(again.describe(), again.state() | {name: tensor})
+
+
+def test_ready_pixels_take_no_ignore_mask(algorithm):
+    with pytest.raises(DetectorError, match="prepared by this detector"):
+        create(algorithm).fit(TensorSource(textured(4, *SIZE)), ignore=PaintedMask(IGNORED))
 
 
 def test_description_says_what_it_is(algorithm, fitted):
