@@ -69,7 +69,11 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
     What is not comparable has no verdict, no score and no map: these are null, and `reason` and `explanation` are not.
     The numbers of a map that retention removed are null too.
     """
-    document = listed_document(inspection) | {"regions": inspection.regions, "timings": inspection.timings}
+    document = listed_document(inspection) | {
+        "regions": inspection.regions,
+        "ignored_outlines": inspection.ignored_outlines,
+        "timings": inspection.timings,
+    }
     if anomaly_map == "none":
         document["anomaly_map"] = None
     elif anomaly_map == "full" and inspection.map is not None:

@@ -180,6 +180,11 @@ class Inspection(models.Model):
     regions = models.JSONField(null=True, blank=True, help_text="connected places above the threshold, highest first")
     region_count = models.PositiveIntegerField(null=True, blank=True, help_text="of all, also those not listed")
     largest_region_px = models.PositiveIntegerField(null=True, blank=True, help_text="0 where there is none")
+    ignored_outlines = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="polygons of what was not judged, in the image's pixels; empty: all was judged",
+    )
     filename = models.CharField(max_length=300)
     source = models.CharField(max_length=16)
     station = models.CharField(max_length=100, blank=True)

@@ -284,6 +284,7 @@ def decide_verdict(
             "region_count": len(regions),
             "largest_region_px": max((region.area_px for region in regions), default=0),
             "input_findings": [finding.as_dict() for finding in result.findings] or None,
+            "ignored_outlines": result.ignored_outlines() or None,
         }
         timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
         return Verdict(columns, timings, data, (width, height))

@@ -88,6 +88,8 @@ class MetricsCollector:
     _pixel_confusion: Confusion = field(default_factory=Confusion)
     _masked_images: int = 0
     _peaks_in_defect: int = 0
+    _ignored_shares: list[float] = field(default_factory=list)
+    _defects_ignored: int = 0
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
@@ -101,6 +103,7 @@ class MetricsCollector:
         anomaly_map: np.ndarray | None = None,
         mask: np.ndarray | None = None,
         *,
+        ignored: np.ndarray | None = None,
         raw: Statistics | None = None,
         prepared: Statistics | None = None,
     ) -> None:
@@ -113,6 +116,8 @@ class MetricsCollector:
             anomaly_map: float [h,w], raw. With a mask of another size it is brought to the mask's, bilinearly.
             mask: [H,W], defective pixels are not 0. A good part without one counts as all good at the size of its
                 map, so give maps in the original image's size; a defective part without one leaves pixels out.
+            ignored: bool [h,w], of the size of the map: pixels that are not judged, which are left out of the pixel
+                figures.
             raw, prepared: statistics (`shortcuts`) of the image as it came and of the pixels that the model saw, for
                 the shortcut audit, which is made of the images that have them.
 
@@ -122,7 +127,7 @@ class MetricsCollector:
         if not math.isfinite(score):
             raise DetectorError(f"The score {score!r} is not a finite number.")
         if anomaly_map is not None:
-            self._add_pixels(np.asarray(anomaly_map, dtype=np.float32), is_defective, mask)
+            self._add_pixels(np.asarray(anomaly_map, dtype=np.float32), is_defective, mask, ignored)
         self._images.append(_ImageResult(float(score), _kind(is_defective, defect_type), raw, prepared))
 
     def add_not_comparable(
@@ -132,7 +137,11 @@ class MetricsCollector:
         self._images.append(_ImageResult(math.inf, _kind(is_defective, defect_type), raw, None))
         self._reasons[reason] += 1
 
-    def _add_pixels(self, anomaly_map: np.ndarray, is_defective: bool, mask: np.ndarray | None) -> None:
+    def _add_pixels(
+        self, anomaly_map: np.ndarray, is_defective: bool, mask: np.ndarray | None, ignored: np.ndarray | None
+    ) -> None:
+        if ignored is not None:
+            self._ignored_shares.append(float(ignored.mean()))
         if mask is None and is_defective:
             return
         truth = np.zeros(anomaly_map.shape, dtype=bool) if mask is None else np.asarray(mask) != 0
@@ -142,8 +151,13 @@ class MetricsCollector:
             raise DetectorError("The anomaly map has values that are not finite numbers.")
         if anomaly_map.shape != truth.shape:
             anomaly_map = cv2.resize(anomaly_map, truth.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        self._pixels.add(anomaly_map, truth)
-        self._pixel_confusion.add(anomaly_map > self.threshold, truth)
+        judged = np.ones(truth.shape, dtype=bool)
+        if ignored is not None:
+            judged = cv2.resize(ignored.astype(np.uint8), truth.shape[::-1], interpolation=cv2.INTER_NEAREST) == 0
+            has_defect, truth = truth.any(), truth & judged
+            self._defects_ignored += bool(has_defect and not truth.any())
+        self._pixels.add(anomaly_map, truth, judged)
+        self._pixel_confusion.add(anomaly_map[judged] > self.threshold, truth[judged])
         if truth.any():
             self._masked_images += 1
             self._peaks_in_defect += bool(truth.flat[np.argmax(anomaly_map)])
@@ -166,6 +180,8 @@ class MetricsCollector:
         (of those that could be compared);
         histogram: edges [k+1] of the scores, counts [k] of good and defective; None without a score;
         not_comparable: how many good and defective, and reasons, a count for each;
+        ignored: share of an image that is not judged, on average, and images_with_no_judged_defect, how many of those
+        with a mask of their defect have it nowhere else; None where everything is judged;
         shortcut_audit: see `shortcuts.shortcut_audit`; None without statistics.
         """
         scores = np.array([image.score for image in self._images], dtype=np.float64)
@@ -186,6 +202,12 @@ class MetricsCollector:
                 "defective": int(np.isinf(scores[defective]).sum()),
                 "reasons": dict(sorted(self._reasons.items())),
             },
+            "ignored": {
+                "share": float(np.mean(self._ignored_shares)),
+                "images_with_no_judged_defect": self._defects_ignored,
+            }
+            if self._ignored_shares
+            else None,
             "shortcut_audit": shortcut_audit(
                 scores, defective, [image.raw for image in self._images], [image.prepared for image in self._images]
             ),

@@ -32,14 +32,14 @@ class PixelHistogram:
         self.overlap = np.zeros(1 << KEY_BITS)
         self.regions = 0
 
-    def add(self, values: np.ndarray, mask: np.ndarray) -> None:
-        """Count float32 [H,W] values by boolean [H,W] mask."""
+    def add(self, values: np.ndarray, mask: np.ndarray, judged: np.ndarray | None = None) -> None:
+        """Count float32 [H,W] values by boolean [H,W] mask, whose pixels are all `judged`; others are not counted."""
         # Adding 0 turns -0.0, whose bits differ, into 0.0.
         bits = (values.astype(np.float32) + np.float32(0)).view(np.uint32)
         # The bits of floats in an order that integers share: negative ones are reversed, positive ones go above.
         ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
         keys = ordered >> np.uint32(32 - KEY_BITS)
-        for row, part in enumerate((keys[~mask], keys[mask])):
+        for row, part in enumerate((keys[~mask if judged is None else judged & ~mask], keys[mask])):
             if part.size:
                 low = int(part.min())
                 counts = np.bincount(part - np.uint32(low))

@@ -57,6 +57,15 @@ def defect_regions(anomaly_map: np.ndarray, threshold: float) -> list[Region]:
     return sorted(regions, key=lambda region: (-region.peak, region.peak_y, region.peak_x))
 
 
+def outlines(mask: np.ndarray) -> list[list[list[int]]]:
+    """Closed polygons [[x, y], ...] around the true pixels of bool [H, W], straight lines where a pixel's difference is
+    not seen. One inside another is a hole."""
+    tolerance = max(0.5, max(mask.shape) / 1000)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    polygons = (cv2.approxPolyDP(contour, tolerance, True)[:, 0] for contour in contours)
+    return [polygon.tolist() for polygon in polygons if len(polygon) > 2]
+
+
 def _largest_not_above(threshold: float, dtype: np.dtype[Any]) -> np.floating[Any]:
     """The largest number of a floating type that is not above the threshold: values compare with it as with the
     threshold itself, which rounding could lift over a value that lies above it."""

@@ -27,6 +27,7 @@ from PIL import Image
 from common.errors import UserError
 from jobs import liveness
 from modelzoo.detectors.errors import DetectorError, NotComparable
+from modelzoo.evaluation.regions import outlines
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
@@ -74,7 +75,8 @@ class ImageScore:
     """Raw score, and the anomaly map [h, w] float32 in model pixels with the way back to the image's.
 
     `timings`: milliseconds that each step took, and the runtime and precision that the model was run in. `findings`:
-    what is odd about the picture, though it was judged.
+    what is odd about the picture, though it was judged. `ignored`: the model pixels that are not judged, bool [h, w];
+    None where all are.
     """
 
     score: float
@@ -82,6 +84,13 @@ class ImageScore:
     frame: Frame
     timings: dict[str, float | str]
     findings: tuple[Finding, ...] = ()
+    ignored: NDArray[np.bool_] | None = None
+
+    def ignored_outlines(self) -> list[list[list[int]]]:
+        """What is not judged, as closed polygons in the original image's pixels; one inside another is a hole."""
+        if self.ignored is None:
+            return []
+        return outlines(self.frame.to_original(self.ignored.astype(np.float32)) >= 0.5)
 
     def map(self) -> NDArray[np.float32]:
         """The anomaly map [H, W] float32 in the original image's pixels; its maximum is the score.
@@ -212,7 +221,7 @@ def _score_step(
             value, model_map = next(values)
             timings["model_ms"] = round(model_ms, 3)
             timings |= {name: model.scorer.choice[name] for name in ("runtime", "precision")}
-            results.append(ImageScore(float(value), model_map, item.frame, timings, item.findings))
+            results.append(ImageScore(float(value), model_map, item.frame, timings, item.findings, item.ignored))
     return results
 
 

@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import ModelVersion, Threshold
+from records.models import Asset
 from training.datasets.models import Dataset
 
 
@@ -25,6 +26,12 @@ class TrainingRun(LeasedJob):
     # Where the run does not begin anew, but lets a trained version learn from more good images.
     base_version = models.ForeignKey(
         ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="extensions"
+    )
+    # What is not judged, white on black, and on whose mean image it was painted: without a version, on the images of
+    # the data set as they are.
+    ignore_mask = models.ForeignKey(Asset, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    ignore_mask_version = models.ForeignKey(
+        ModelVersion, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     algorithm = models.CharField(max_length=32)
     options = models.JSONField(help_text="of the detector, frozen when the run was requested")
@@ -65,6 +72,10 @@ class TrainingRun(LeasedJob):
             models.CheckConstraint(
                 condition=~Q(status="running") | Q(claim__isnull=False, lease_expires_at__isnull=False),
                 name="running_run_is_claimed",
+            ),
+            models.CheckConstraint(
+                condition=Q(ignore_mask__isnull=False) | Q(ignore_mask_version__isnull=True),
+                name="mask_of_a_version_is_a_mask",
             ),
         ]
 

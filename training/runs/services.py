@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from common.errors import Conflict, NotFound
+from common.errors import Conflict, NotFound, UserError
 from common.rights import Right, require
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
@@ -20,8 +20,10 @@ from modelzoo import services
 from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import ModelVersion, Threshold
 from records.audit.services import Actor, audit
+from records.models import Asset
 from training.datasets.selectors import images_of, training_asset_ids
 from training.models import Dataset, DatasetImage, Evaluation, TrainingRun
+from training.runs.ignore_masks.services import check_fits
 from training.runs.options import complete_options, threshold_rule
 
 _LOG_CHARACTERS = 100_000
@@ -40,19 +42,28 @@ def request_run(
     calibration: dict[str, Any],
     seed: int,
     actor: Actor,
+    ignore_mask: Asset | None = None,
+    ignore_mask_version: ModelVersion | None = None,
 ) -> TrainingRun:
     """Write a run down. It is worked on by whoever claims it: `queue_run` also calls a worker.
 
     `calibration` is {"method": "percentile", "percentile": 90} or {"method": "conformal", "false_reject_rate": 0.1}.
-    Raises `Forbidden`.
+    `ignore_mask`: what is not judged (`ignore_masks.services`), painted on the mean image of `ignore_mask_version`, or
+    without one on the images of the data set. Raises `Forbidden`, and `UserError` where the mask does not fit.
     """
     require(actor, Right.TRAIN)
+    if ignore_mask is not None:
+        check_fits(ignore_mask, dataset=dataset, version=ignore_mask_version)
+    elif ignore_mask_version is not None:
+        raise UserError("ignore_mask_version goes with ignore_mask. Nothing was started.", code="invalid")
     run = TrainingRun.objects.create(
         dataset=dataset,
         algorithm=algorithm,
         options=options,
         calibration=calibration,
         seed=seed,
+        ignore_mask=ignore_mask,
+        ignore_mask_version=ignore_mask_version,
         requested_by_id=actor.pk if actor else None,
         # A command that trains in its own process claims within moments; the sweep leaves it that long.
         lease_expires_at=TRAINING_RUNS.lease(),
@@ -61,9 +72,22 @@ def request_run(
         kind="training_run.requested",
         subject=run,
         actor=actor,
-        after={"dataset": str(dataset), "algorithm": algorithm, "options": options, "seed": seed},
+        after={
+            "dataset": str(dataset),
+            "algorithm": algorithm,
+            "options": options,
+            "seed": seed,
+            **_mask_in_audit(run),
+        },
     )
     return run
+
+
+def _mask_in_audit(run: TrainingRun) -> dict[str, Any]:
+    """What an audit event says of the mask; nothing where everything is judged."""
+    if run.ignore_mask is None:
+        return {}
+    return {"ignore_mask": run.ignore_mask.sha256, "ignore_mask_version": run.ignore_mask_version_id}
 
 
 @transaction.atomic
@@ -92,7 +116,7 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
             f"{dataset} has no new good training image for {version}. Nothing was changed.",
             code="nothing_to_learn",
         )
-    source_run = TrainingRun.objects.filter(model_version=version).first()
+    source_run = TrainingRun.objects.select_related("ignore_mask").filter(model_version=version).first()
     run = TrainingRun.objects.create(
         dataset=dataset,
         base_version=version,
@@ -100,6 +124,9 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
         options={name: value for name, value in version.config.items() if name != "seed"} | {"device": settings.DEVICE},
         calibration=source_run.calibration if source_run else threshold_rule(),
         seed=version.seed,
+        # The base has it in its artifact: what it does not judge, what comes of it does not either.
+        ignore_mask=source_run.ignore_mask if source_run else None,
+        ignore_mask_version=source_run.ignore_mask_version if source_run else None,
         requested_by_id=actor.pk if actor else None,
         lease_expires_at=TRAINING_RUNS.lease(),
     )
@@ -107,7 +134,12 @@ def request_extension(*, version: ModelVersion, dataset: Dataset, actor: Actor) 
         kind="training_run.requested",
         subject=run,
         actor=actor,
-        after={"dataset": str(dataset), "algorithm": run.algorithm, "base_version": version.pk},
+        after={
+            "dataset": str(dataset),
+            "algorithm": run.algorithm,
+            "base_version": version.pk,
+            **_mask_in_audit(run),
+        },
     )
     return run
 
@@ -121,6 +153,8 @@ def queue_run(
     calibration: dict[str, Any],
     seed: int,
     actor: Actor,
+    ignore_mask: Asset | None = None,
+    ignore_mask_version: ModelVersion | None = None,
 ) -> TrainingRun:
     """Write a run down for a worker, who is called once it is committed. `options`: those that are not as usual.
 
@@ -133,6 +167,8 @@ def queue_run(
         calibration=calibration,
         seed=seed,
         actor=actor,
+        ignore_mask=ignore_mask,
+        ignore_mask_version=ignore_mask_version,
     )
     TRAINING_RUNS.publish_on_commit(run.pk)
     return run

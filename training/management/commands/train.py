@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,9 +12,14 @@ from django.conf import settings
 from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.registry import names_in_words
+from modelzoo.selectors import find_version
+from records.assets.images import read_bounded
+from records.assets.selectors import upload_limits
+from records.models import Asset
 from training.datasets.imports import find_dataset
 from training.runs import services
 from training.runs.command_line import RunCommand
+from training.runs.ignore_masks.services import receive_mask
 from training.runs.options import complete_options, default_options, option_names, threshold_rule
 
 
@@ -54,6 +60,18 @@ class Command(RunCommand):
             metavar="NAME=VALUE",
             help='any other option of the detector, as JSON: floor=0.5, layers=["layer2"]; can be repeated',
         )
+        parser.add_argument(
+            "--ignore-mask",
+            type=Path,
+            metavar="FILE",
+            help="a picture of the size or the shape of the images: what is not black is not judged",
+        )
+        parser.add_argument(
+            "--ignore-mask-version",
+            type=int,
+            metavar="ID",
+            help="the mask was drawn on the mean image of this model version, aligned with the part",
+        )
         rule = parser.add_mutually_exclusive_group()
         rule.add_argument(
             "--percentile",
@@ -86,6 +104,7 @@ class Command(RunCommand):
         if not options["queue"]:
             self._check_device(run_options["device"])
         dataset = find_dataset(options["dataset"])
+        mask_version = options["ignore_mask_version"]
         run = services.request_run(
             dataset=dataset,
             algorithm=options["model"],
@@ -93,6 +112,8 @@ class Command(RunCommand):
             calibration=calibration,
             seed=options["seed"],
             actor=None,
+            ignore_mask=_mask(options["ignore_mask"]) if options["ignore_mask"] else None,
+            ignore_mask_version=find_version(reference=str(mask_version)) if mask_version is not None else None,
         )
         self.carry_out(run, queue=options["queue"], as_json=options["json"])
 
@@ -103,6 +124,14 @@ class Command(RunCommand):
             resolve_device(device)
         except DetectorError as error:
             raise UserError(str(error)) from error
+
+
+def _mask(path: Path) -> Asset:
+    try:
+        data = read_bounded(path, upload_limits())
+    except OSError as error:
+        raise UserError(f"The mask {path} cannot be read ({error.strerror}). Nothing was started.") from error
+    return receive_mask(data=data, filename=path.name)
 
 
 def _size(text: str) -> int | list[int]:

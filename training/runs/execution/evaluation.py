@@ -38,6 +38,7 @@ class EvaluatedImage:
         score, map: raw score and anomaly map, float32 [H,W] in the image's own pixels; None where the part could not
             be compared.
         reason: why it could not be, else empty.
+        ignored: bool [H,W], the pixels that are not judged; None where all are.
         raw, prepared: statistics (`shortcuts`) of the image as it came and of the model's input.
     """
 
@@ -47,6 +48,7 @@ class EvaluatedImage:
     reason: str
     raw: dict[str, float]
     prepared: dict[str, float] | None
+    ignored: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,13 @@ def judge(
                     continue
                 anomaly_map = row.prepared.frame.to_original(result.maps[place])
                 yield EvaluatedImage(
-                    row.image, float(result.scores[place]), anomaly_map, "", row.raw, row.prepared_statistics
+                    row.image,
+                    float(result.scores[place]),
+                    anomaly_map,
+                    "",
+                    row.raw,
+                    row.prepared_statistics,
+                    row.prepared.ignored_in_original(),
                 )
                 place += 1
 
@@ -144,6 +152,7 @@ def evaluate_images(
                 image.defect_type,
                 anomaly_map=result.map,
                 mask=mask,
+                ignored=result.ignored,
                 raw=result.raw,
                 prepared=result.prepared,
             )

@@ -25,6 +25,7 @@ from modelzoo.detectors.base import Detector, Subset
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.image_source import FileImageSource
 from modelzoo.detectors.padim.detector import Padim
+from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
 from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_rgb
@@ -35,6 +36,7 @@ from training.report.pictures import picture_groups
 from training.runs import services
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.lifeline import Lifeline, Progress
+from training.runs.ignore_masks.services import read_mask
 
 # Shares of a run's progress bar.
 _FIT, _EVALUATE = 0.8, 0.18
@@ -50,7 +52,8 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
     Raises `RunFailed` (the row says why), `TrainingCancelled`, `KeyboardInterrupt` (the row is closed as cancelled)
     or `ClaimLost` (nothing is written). In every case but success no artifact and no version stays.
     """
-    run = TrainingRun.objects.select_related("dataset__category", "base_version").get(pk=claim.pk)
+    relations = ("dataset__category", "base_version", "ignore_mask", "ignore_mask_version")
+    run = TrainingRun.objects.select_related(*relations).get(pk=claim.pk)
     status = TrainingRun.Status
     try:
         return _work(run, claim, echo)
@@ -97,7 +100,7 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
             "artifact": str(folder),
             "artifact_sha256": artifact.sha256,
             "artifact_bytes": artifact.size_bytes,
-            **_version_fields(detector, images),
+            **_version_fields(run, detector, images),
         },
         threshold=threshold,
         threshold_method=run.calibration["method"],
@@ -133,18 +136,19 @@ def _metadata(
         "base_artifact_sha256": run.base_version.artifact_sha256 if run.base_version else None,
         "seed": run.seed,
         "calibration": run.calibration,
+        "ignore_mask_sha256": run.ignore_mask.sha256 if run.ignore_mask else None,
         "versions": versions,
         "metrics": metrics,
         "fit_seconds": fit_seconds,
     }
 
 
-def _version_fields(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
+def _version_fields(run: TrainingRun, detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
     """What the version's row says about the detector."""
     backbone = detector.backbone_info or {"name": "", "sha256": ""}
     return {
         "config": detector.describe()["config"],
-        "preprocessing": _preprocessing_record(detector, images),
+        "preprocessing": _preprocessing_record(run, detector, images),
         "backbone": backbone["name"],
         "backbone_sha256": backbone["sha256"],
         "held_out_scores": [float(value) for value in detector.held_out_scores],
@@ -168,8 +172,19 @@ def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> FitResult:
     detector = registry.create(run.algorithm, seed=run.seed, **run.options)
     lifeline.watch(detector)
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
-    detector.fit(source_of(images, detector), progress=lifeline.share(0.0, _FIT))
+    detector.fit(source_of(images, detector), ignore=painted_mask(run), progress=lifeline.share(0.0, _FIT))
     return detector, images, images_of(run.dataset, DatasetImage.Split.TEST)
+
+
+def painted_mask(run: TrainingRun) -> PaintedMask | None:
+    """What a run does not judge, and on which pictures that was painted."""
+    if run.ignore_mask is None:
+        return None
+    drawn_on = run.ignore_mask_version
+    preprocessing = None
+    if drawn_on is not None:
+        preprocessing = artifacts.load(drawn_on.artifact_path, drawn_on.artifact_sha256).preprocessing
+    return PaintedMask(read_mask(run.ignore_mask), preprocessing)
 
 
 def _extend(run: TrainingRun, lifeline: Lifeline) -> FitResult:
@@ -209,7 +224,7 @@ def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float
     return threshold
 
 
-def _preprocessing_record(detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
+def _preprocessing_record(run: TrainingRun, detector: Detector, images: list[DatasetImage]) -> dict[str, Any]:
     """What was decided about the preprocessing, for the record: no arrays, and images by their names."""
     preprocessing = detector.preprocessing
     return {
@@ -217,7 +232,19 @@ def _preprocessing_record(detector: Detector, images: list[DatasetImage]) -> dic
         "region": list(preprocessing.region),
         "input_size": list(detector.input_size),
         "input_check": detector.input_profile.describe() if detector.input_profile else None,
+        "ignore_mask": _ignore_mask_record(run, detector),
         "excluded": [{"image": images[row["image"]].path, "reason": row["reason"]} for row in preprocessing.excluded],
+    }
+
+
+def _ignore_mask_record(run: TrainingRun, detector: Detector) -> dict[str, Any] | None:
+    mask = detector.preprocessing.ignore_mask
+    if mask is None:
+        return None
+    return {
+        **mask.describe(),
+        "sha256": run.ignore_mask.sha256 if run.ignore_mask else None,
+        "drawn_on_version": run.ignore_mask_version_id,
     }
 
 

@@ -1,0 +1,1 @@
+"""Masks of what a model does not judge: painted or sent, stored, shown."""
