@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Count, Exists, F, OuterRef, Prefetch, QuerySet, Subquery
+from django.urls import reverse
 
 from common.errors import NotFound
 from modelzoo.detectors.preprocessing.input_rules import InputRules
@@ -122,7 +123,21 @@ def full_version_document(version_id: int) -> dict[str, Any]:
         "training_run": run and run.pk,
         "dataset_id": run and run.dataset_id,
         "base_version": run and run.base_version_id,
+        "ignore_mask": _ignore_mask_document(version),
         "threshold_warnings": threshold_in_force(version.pk).warnings,
+    }
+
+
+def _ignore_mask_document(version: ModelVersion) -> dict[str, Any] | None:
+    """What a version does not judge; None where it judges the whole image."""
+    mask = version.preprocessing.get("ignore_mask")
+    if not mask:
+        return None
+    return {
+        "share": mask["share"],
+        "sha256": mask["sha256"],
+        "drawn_on_version": mask["drawn_on_version"],
+        "picture_url": reverse("model-version-ignore-mask", args=[version.pk]),
     }
 
 

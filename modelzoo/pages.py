@@ -6,11 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, QuerySet
+from django.urls import reverse
 
 from common.errors import UserError
 from common.numbers import NOT_KNOWN, metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, lanes
 from modelzoo import documents
+from modelzoo.evaluation.regions import outlines
+from modelzoo.loading import artifact_pictures
 from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.selectors import rollback_target
 
@@ -95,11 +98,28 @@ def page_of(version: Any) -> dict[str, Any]:
         "chart": _scores(version),
         "measured_at": version.metrics.get("threshold"),
         "robustness": documents.robustness_of(version),
+        "mask": _mask(version),
         "config": list(flat(version.config)),
         "software": list(flat(version.versions)),
         "thresholds": list(thresholds[:_LATEST]),
         "deployments": list(documents.deployments().filter(model_version=version.pk)[:_LATEST]),
         **_before(version),
+    }
+
+
+def _mask(version: ModelVersion) -> dict[str, Any] | None:
+    """What is not judged, for partials/ignored_picture.html; None where all is, or the artifact is not there."""
+    try:
+        ignored = artifact_pictures.ignored(version)
+    except UserError:
+        return None
+    height, width = ignored.shape
+    return {
+        "width": width,
+        "height": height,
+        "share": float(ignored.mean()),
+        "outlines": outlines(ignored),
+        "picture": reverse("model-version-mean-image", args=[version.pk]),
     }
 
 

@@ -4,12 +4,15 @@ from django.urls import path
 
 from training.datasets import views
 from training.runs import views as runs_views
+from training.runs.ignore_masks import views as ignore_masks_views
 
 urlpatterns = [
     path("datasets/", views.datasets, name="datasets"),
     path("datasets/<int:dataset_id>/", views.dataset, name="dataset"),
     path("datasets/images/<int:image_id>/thumbnail", views.thumbnail, name="dataset-thumbnail"),
     path("datasets/images/<int:image_id>/outline", views.outline, name="dataset-outline"),
+    path("datasets/<int:dataset_id>/mean-image", ignore_masks_views.mean_image, name="dataset-mean-image"),
+    path("training/ignored-regions/", ignore_masks_views.editor, name="ignored-regions"),
     path("training/", runs_views.training, name="training"),
     path("training/new/", runs_views.start, name="training-new"),
     path("training/<int:run_id>/", runs_views.run, name="run"),

@@ -123,6 +123,15 @@ class ModelVersionOutput(serializers.Serializer):
 ModelVersionPageOutput = page_output(ModelVersionOutput)
 
 
+class VersionIgnoreMaskOutput(serializers.Serializer):
+    share = serializers.FloatField(help_text="of the model's input that is not judged, 0 to 1")
+    sha256 = serializers.CharField(allow_null=True, help_text="of the mask as it was drawn or sent")
+    drawn_on_version = serializers.IntegerField(
+        allow_null=True, help_text="the version on whose mean image it was drawn; null: on the images as they are"
+    )
+    picture_url = serializers.CharField(help_text="white is not judged, in the pixels of the mean image")
+
+
 class FullModelVersionOutput(ModelVersionOutput):
     config = serializers.DictField(help_text="options of the detector")
     preprocessing = serializers.DictField(help_text="what was decided about illumination and pose, and why")
@@ -132,6 +141,7 @@ class FullModelVersionOutput(ModelVersionOutput):
     training_run = serializers.IntegerField(allow_null=True)
     dataset_id = serializers.IntegerField(allow_null=True)
     base_version = serializers.IntegerField(allow_null=True, help_text="the version that it extends")
+    ignore_mask = VersionIgnoreMaskOutput(allow_null=True, help_text="null where the whole image is judged")
     threshold_warnings = serializers.ListField(
         child=serializers.CharField(), help_text="of the threshold in force: that it comes from too few images"
     )

@@ -5,9 +5,11 @@ What needs a worker (loading, promotion, rollback) is in `modelzoo.api.deploymen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from django.http import HttpResponseBase, StreamingHttpResponse
+import numpy as np
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
@@ -22,6 +24,8 @@ from common.api.views import ApiView, OneForm, immutable
 from common.rights import Right
 from modelzoo import artifact_zip, documents, services
 from modelzoo.api import serializers
+from modelzoo.loading import artifact_pictures
+from modelzoo.models import ModelVersion
 from modelzoo.selectors import find_category, find_version, input_rules
 
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
@@ -135,6 +139,46 @@ class ModelVersionView(ApiView):
     )
     def get(self, request: Request, version_id: str) -> Response:
         return Response(documents.full_version_document(int(version_id)))
+
+
+class MeanImageView(ApiView):
+    """The mean of good images as the model sees them: cropped and, under pose alignment, turned to the part (PNG)."""
+
+    rights = {"GET": Right.READ}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        responses={(200, "image/png"): OpenApiTypes.BINARY, **problems()},
+        operation_id="model_version_mean_image",
+    )
+    def get(self, request: Request, version_id: str) -> HttpResponseBase:
+        version = find_version(reference=version_id)
+        return _picture(request, version, "mean image", lambda: artifact_pictures.mean_image(version))
+
+
+class IgnoreMaskView(ApiView):
+    """What a version does not judge, white on black, in the pixels of its mean image (PNG); 404 where it judges all."""
+
+    rights = {"GET": Right.READ}
+    content_negotiation_class = OneForm
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        responses={(200, "image/png"): OpenApiTypes.BINARY, **problems()},
+        operation_id="model_version_ignore_mask",
+    )
+    def get(self, request: Request, version_id: str) -> HttpResponseBase:
+        version = find_version(reference=version_id)
+        return _picture(request, version, "ignore mask", lambda: artifact_pictures.ignored(version))
+
+
+def _picture(request: Request, version: ModelVersion, what: str, pixels: Callable[[], np.ndarray]) -> HttpResponseBase:
+    return immutable(
+        request,
+        f"{what} {version.artifact_sha256}",
+        lambda: HttpResponse(artifact_pictures.as_png(pixels()), content_type="image/png"),
+    )
 
 
 class MetricsView(ApiView):

@@ -26,6 +26,7 @@ from modelzoo.detectors.preprocessing.input_check import (
 )
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import DecodedImages, PreparedImage, Preprocessing
+from modelzoo.detectors.tensor_names import PREPROCESSING_PREFIX, REFERENCE_IMAGES
 
 Progress = Callable[[float, str], None]
 """Gets the fraction done (0 to 1) and what is being done. It may raise `TrainingCancelled` to stop the fit."""
@@ -38,10 +39,8 @@ PRECISIONS = (FP32, BF16)
 """What the network may be computed in; fp32 is the reference, in which a model is fitted and calibrated."""
 
 HELD_OUT_SCORES = "held_out_scores"
-REFERENCE_IMAGES = "probe"
 # Good training images kept with the model: what other precisions are compared on and int8 is calibrated with.
 MAX_REFERENCE_IMAGES = 16
-PREPROCESSING_PREFIX = "preprocessing."
 # Share of the progress bar that deciding on and fitting the preprocessing takes.
 PREPROCESSING_SHARE = 0.2
 # A data set of which fewer images can be prepared is not one of good parts.

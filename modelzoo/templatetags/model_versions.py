@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django import template
 
 from modelzoo.models import ModelVersion
@@ -12,6 +14,18 @@ _STEPS = {
     "illumination": ("Lighting", {"flatfield": "flat field", "none": "not corrected"}),
     "align": ("Position", {"pose": "aligned", "none": "not aligned"}),
 }
+
+
+@register.filter
+def svg_path(polygons: Iterable[Iterable[tuple[int, int]]]) -> str:
+    """Closed polygons as the `d` of an SVG path."""
+    return "".join("M" + "L".join(f"{x} {y}" for x, y in polygon) + "Z" for polygon in polygons)
+
+
+@register.filter
+def hatch_step(width: int, height: int) -> str:
+    """The distance of the lines of a hatching, in a picture's pixels: some sixty on its longer side."""
+    return f"{max(width, height) / 60:.2f}"
 
 
 @register.filter

@@ -22,6 +22,7 @@ from training.datasets import selectors
 from training.runs import documents, services
 from training.runs import selectors as runs_selectors
 from training.runs import serializers as runs_serializers
+from training.runs.ignore_masks.services import find_mask
 from training.runs.options import threshold_rule
 from training.runs.serializers import FullTrainingRunOutput
 
@@ -46,7 +47,7 @@ class TrainingRunsView(ApiView):
 
     @extend_schema(
         request=runs_serializers.TrainingRunInput,
-        responses={202: runs_serializers.FullTrainingRunOutput, **problems(413, 415)},
+        responses={202: runs_serializers.FullTrainingRunOutput, **problems(409, 413, 415, 422)},
         operation_id="start_training_run",
         examples=[
             OpenApiExample(
@@ -64,6 +65,7 @@ class TrainingRunsView(ApiView):
     )
     def post(self, request: Request) -> Response:
         fields = parsed(runs_serializers.TrainingRunInput, request.data)
+        mask_version = fields["ignore_mask_version"]
         run = services.queue_run(
             dataset=selectors.resolve_dataset(fields["dataset"]),
             algorithm=fields["algorithm"],
@@ -71,6 +73,8 @@ class TrainingRunsView(ApiView):
             calibration=fields["calibration"] or threshold_rule(),
             seed=fields["seed"],
             actor=request.user,
+            ignore_mask=find_mask(fields["ignore_mask"]) if fields["ignore_mask"] else None,
+            ignore_mask_version=find_version(reference=str(mask_version)) if mask_version else None,
         )
         return Response(
             documents.full_run_document(runs_selectors.find_run(run.pk)),

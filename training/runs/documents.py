@@ -12,7 +12,9 @@ from training.models import TrainingRun
 
 # ---------------------------------------------------------------- training runs
 def runs(*, dataset: str = "", algorithm: str = "", status: str = "") -> QuerySet[TrainingRun]:
-    rows = TrainingRun.objects.select_related("dataset__category", "requested_by").defer("log", "history")
+    rows = TrainingRun.objects.select_related("dataset__category", "requested_by", "ignore_mask").defer(
+        "log", "history"
+    )
     if dataset:
         rows = rows.filter(dataset__name=dataset)
     if algorithm:
@@ -29,6 +31,8 @@ def run_document(run: TrainingRun) -> dict[str, Any]:
         "base_version": run.base_version_id,
         "options": run.options,
         "calibration": run.calibration,
+        "ignore_mask": run.ignore_mask.sha256 if run.ignore_mask else None,
+        "ignore_mask_version": run.ignore_mask_version_id,
         "seed": run.seed,
         "status": run.status,
         "progress": run.progress,

@@ -9,7 +9,7 @@ from training.models import TrainingRun
 
 
 def find_run(run_id: int) -> TrainingRun:
-    relations = ("dataset__category", "model_version", "requested_by")
+    relations = ("dataset__category", "model_version", "requested_by", "ignore_mask")
     run = TrainingRun.objects.select_related(*relations).filter(pk=run_id).first()
     if run is None:
         raise NotFound(f"There is no training run {run_id}.", code="training_run_not_found")

@@ -42,6 +42,35 @@ class TrainingRunInput(serializers.Serializer):
     options = JsonObject(required=False, default=dict, help_text="of the detector; the others are as usual")
     seed = serializers.IntegerField(required=False, default=0, min_value=0, max_value=2**32 - 1)
     calibration = CalibrationInput(required=False, allow_null=True, default=None)
+    ignore_mask = serializers.RegexField(
+        r"^[0-9a-f]{64}$",
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="sha256 of a stored mask (`POST /api/ignore-masks`): what is white there is not judged",
+    )
+    ignore_mask_version = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=2**62,
+        help_text="the version on whose mean image the mask was drawn; without one: on the images of the data set",
+    )
+
+
+class IgnoreMaskInput(serializers.Serializer):
+    mask = serializers.FileField(
+        help_text="PNG or JPEG of the size or the shape of the images, or of a version's mean image: what is not black "
+        "is not judged"
+    )
+
+
+class IgnoreMaskOutput(serializers.Serializer):
+    sha256 = serializers.CharField(help_text="for `ignore_mask` of a training run")
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    share = serializers.FloatField(help_text="of the picture that is not judged, 0 to 1")
 
 
 class RunDatasetOutput(serializers.Serializer):
@@ -58,6 +87,10 @@ class TrainingRunOutput(serializers.Serializer):
     base_version = serializers.IntegerField(allow_null=True, help_text="the version that it extends")
     options = serializers.DictField()
     calibration = serializers.DictField()
+    ignore_mask = serializers.CharField(allow_null=True, help_text="sha256 of the mask of what is not judged")
+    ignore_mask_version = serializers.IntegerField(
+        allow_null=True, help_text="the version on whose mean image the mask was drawn"
+    )
     seed = serializers.IntegerField()
     status = serializers.ChoiceField(choices=TrainingRun.Status.choices)
     progress = serializers.FloatField(help_text="0 to 1")

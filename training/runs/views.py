@@ -26,6 +26,8 @@ from training.runs import documents, selectors, services
 from training.runs import pages as runs_pages
 from training.runs.estimates import remaining_time
 from training.runs.forms import RunForm
+from training.runs.ignore_masks import pages as ignore_masks_pages
+from training.runs.ignore_masks.pages import RequestedMask
 from training.runs.options import threshold_rule
 
 _STATES = [("", "All"), *TrainingRun.Status.choices]
@@ -70,12 +72,15 @@ def start(request: HttpRequest) -> HttpResponseBase:
     dataset_id = like.dataset_id if like else whole_number(request.GET.get("dataset", ""))
     if dataset_id and dataset_id not in {row.pk for row in datasets}:  # an older one than those on offer
         datasets.append(or_404(pages.find_dataset, dataset_id))
+    mask = ignore_masks_pages.requested_mask(request.GET, like)
     form = RunForm(request.POST if request.method == "POST" else None, datasets, like, dataset_id)
     status: int = HTTPStatus.OK
     failed: UserError | None = None
     if request.method == "POST":
+        if "draw" in request.POST:
+            return redirect(ignore_masks_pages.editor_address(request.POST.get("dataset", ""), mask, like))
         try:
-            new_run = _start_run(form, datasets, request)
+            new_run = _start_run(form, datasets, mask, request)
         except UserError as error:
             failed = None if form.is_valid() and form.selected_options.blame(error.detail) else error
             status = error.status
@@ -84,10 +89,14 @@ def start(request: HttpRequest) -> HttpResponseBase:
                 return redirect("run", new_run.pk)
             status = HTTPStatus.UNPROCESSABLE_ENTITY
     context = {"form": form, "like": like, "failed": failed, "datasets": datasets}
+    context["mask"] = mask and ignore_masks_pages.shown_mask(mask, form["dataset"].value())
+    context["without_mask"] = query_string({"dataset": dataset_id, "like": like and like.pk, "ignore_mask": "none"})
     return render(request, "training/new.html", context, status=status)
 
 
-def _start_run(form: RunForm, datasets: list[Dataset], request: HttpRequest) -> TrainingRun | None:
+def _start_run(
+    form: RunForm, datasets: list[Dataset], mask: RequestedMask | None, request: HttpRequest
+) -> TrainingRun | None:
     """None where a field is wrong, which the form says."""
     if not form.is_valid():
         return None
@@ -101,6 +110,8 @@ def _start_run(form: RunForm, datasets: list[Dataset], request: HttpRequest) -> 
         calibration=threshold_rule(**form.rule),
         seed=form.cleaned_data["seed"],
         actor=request.user,
+        ignore_mask=mask and mask.asset,
+        ignore_mask_version=mask and mask.version,
     )
 
 
@@ -119,6 +130,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "options": [(name.replace("_", " "), _option_words(value)) for name, value in training_run.options.items()],
         "dropped": training_run.log_start,
         "log": training_run.log,
+        "mask": ignore_masks_pages.mask_of_run(training_run),
     }
     return render(request, "training/one.html", context)
 

@@ -617,6 +617,8 @@ class FullModelVersion(TypedDict):
     dataset_id: int | None
     base_version: int | None
     """the version that it extends"""
+    ignore_mask: VersionIgnoreMask | None
+    """null where the whole image is judged"""
     threshold_warnings: list[str]
     """of the threshold in force: that it comes from too few images"""
 
@@ -630,6 +632,10 @@ class FullTrainingRun(TypedDict):
     """the version that it extends"""
     options: JsonObject
     calibration: JsonObject
+    ignore_mask: str | None
+    """sha256 of the mask of what is not judged"""
+    ignore_mask_version: int | None
+    """the version on whose mean image the mask was drawn"""
     seed: int
     status: TrainingRunStatus
     progress: float
@@ -653,6 +659,15 @@ class FullTrainingRun(TypedDict):
     """epoch and losses, where there are epochs"""
     versions: dict[str, str]
     """of code and libraries, once it succeeded"""
+
+
+class IgnoreMask(TypedDict):
+    sha256: str
+    """for `ignore_mask` of a training run"""
+    width: int
+    height: int
+    share: float
+    """of the picture that is not judged, 0 to 1"""
 
 
 class ImportedDataset(TypedDict):
@@ -1389,6 +1404,10 @@ class TrainingRun(TypedDict):
     """the version that it extends"""
     options: JsonObject
     calibration: JsonObject
+    ignore_mask: str | None
+    """sha256 of the mask of what is not judged"""
+    ignore_mask_version: int | None
+    """the version on whose mean image the mask was drawn"""
     seed: int
     status: TrainingRunStatus
     progress: float
@@ -1417,6 +1436,17 @@ class VerdictCounts(TypedDict):
     good: int
     """as people said last"""
     defective: int
+
+
+class VersionIgnoreMask(TypedDict):
+    share: float
+    """of the model's input that is not judged, 0 to 1"""
+    sha256: str | None
+    """of the mask as it was drawn or sent"""
+    drawn_on_version: int | None
+    """the version on whose mean image it was drawn; null: on the images as they are"""
+    picture_url: str
+    """white is not judged, in the pixels of the mean image"""
 
 
 class WhatIfConfusion(TypedDict):

@@ -20,11 +20,11 @@ from PIL import Image
 
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.coordinates import rescaling
+from modelzoo.detectors.tensor_names import IGNORE_FILL, IGNORE_MASK
 
 if TYPE_CHECKING:
     from modelzoo.detectors.preprocessing.pipeline import DecodedImages, Frame, PreparedImage, Preprocessing
 
-MASK, FILL = "ignore_mask", "ignore_fill"
 # How well the good images have to agree on where the mask lies on the part: the mean overlap (intersection over union)
 # of the mask as each of them places it with the mask of the majority. Parts that lie at any angle reach some 10 %.
 MIN_AGREEMENT = 0.5
@@ -151,14 +151,14 @@ class IgnoreMask:
         return {"share": self.share, "agreement": self.agreement}
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        return {MASK: torch.from_numpy(self.ignored), FILL: torch.from_numpy(self.fill)}
+        return {IGNORE_MASK: torch.from_numpy(self.ignored), IGNORE_FILL: torch.from_numpy(self.fill)}
 
     @classmethod
     def restore(
         cls, description: Mapping[str, float], tensors: Mapping[str, torch.Tensor], size: tuple[int, int]
     ) -> Self:
         """The inverse of `describe` and `tensors`, for a model's input of this size."""
-        mask, fill = tensors[MASK], tensors[FILL]
+        mask, fill = tensors[IGNORE_MASK], tensors[IGNORE_FILL]
         n_ignored = int(mask.sum())
         if mask.dtype != torch.bool or tuple(mask.shape) != size or not 0 < n_ignored < mask.numel():
             raise DetectorError("The mask of what is ignored does not have the model's input size.")

@@ -164,7 +164,7 @@ def test_nothing_below_an_ignore_mask_counts(with_ignore_mask, runtime):
     good = textured(6, *SIZE, seed=3)
     expected = scorer.score(prepared(detector, good))
     assert (expected.maps[:, IGNORED] == 0).all()
-    assert (expected.maps[:, ~IGNORED] > 0).mean() > 0.5
+    assert (expected.maps[:, ~IGNORED] > 0).any()
     np.testing.assert_array_equal(expected.scores, expected.maps.max(axis=(1, 2)))
     np.testing.assert_allclose(expected.maps, detector.score(prepared(detector, good)).maps, rtol=2e-2, atol=2e-2)
     np.testing.assert_array_equal(scorer.score(prepared(detector, with_defect(good))).maps, expected.maps)

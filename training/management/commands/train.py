@@ -131,7 +131,7 @@ def _mask(path: Path) -> Asset:
         data = read_bounded(path, upload_limits())
     except OSError as error:
         raise UserError(f"The mask {path} cannot be read ({error.strerror}). Nothing was started.") from error
-    return receive_mask(data=data, filename=path.name)
+    return receive_mask(data=data, filename=path.name, actor=None)
 
 
 def _size(text: str) -> int | list[int]:

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from common.errors import Conflict, NotFound, UserError
+from common.rights import Right, require
 from modelzoo.models import ModelVersion
-from records.assets.images import ImageRejected, check_image, clean_name
-from records.assets.selectors import upload_limits
-from records.assets.services import save_asset_row, store_file
+from records.assets.services import check_upload, save_asset_row, store_file
+from records.audit.services import Actor
 from records.models import Asset
 from training.models import Dataset, DatasetImage
 
@@ -31,18 +31,14 @@ class MaskRejected(UserError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-def receive_mask(*, data: bytes, filename: str) -> Asset:
+def receive_mask(*, data: bytes, filename: str, actor: Actor) -> Asset:
     """Store what was painted or sent as a mask: what is not black is ignored. The same mask twice is one file.
 
-    Raises `ImageRejected` for what is no image that can be judged here (kind, size, several pictures in one file), and
-    `MaskRejected` where it ignores nothing or everything.
+    Raises `Forbidden`, `ImageRejected` for what is no image that can be judged here (kind, size, several pictures in
+    one file), and `MaskRejected` where it ignores nothing or everything.
     """
-    name = clean_name(filename)
-    try:
-        facts, image = check_image(data, filename, upload_limits())
-    except ImageRejected as refusal:
-        detail = f"The mask {name} was not stored. {refusal.args[0]}"
-        raise type(refusal)(detail, code=refusal.code, status=refusal.status, **refusal.extra) from refusal
+    require(actor, Right.TRAIN)
+    facts, image = check_upload(data=data, filename=filename, actor=actor)
     levels = np.asarray(image)
     brightest = levels if levels.ndim == 2 else levels.max(axis=2)
     ignored = brightest > (_JPEG_BLACK if facts.format == "JPEG" else 0)
