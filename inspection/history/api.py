@@ -30,9 +30,10 @@ FILTER_PARAMETERS = [
 
 
 class InspectionRowOutput(InspectionOutput):
-    """A record in a list: without `regions` and `timings`, with where it came from."""
+    """A record in a list: without `regions`, `ignored_outlines` and `timings`, with where it came from."""
 
     regions = None  # type: ignore[assignment]
+    ignored_outlines = None  # type: ignore[assignment]
     timings = None  # type: ignore[assignment]
     anomaly_map = serializers.CharField(allow_null=True, help_text="address")  # type: ignore[assignment]
     source = serializers.CharField()  # type: ignore[assignment]

@@ -190,6 +190,14 @@ class InspectionOutput(serializers.Serializer):
         allow_null=True, help_text="share of good parts at least as anomalous, this one included: small is suspicious"
     )
     regions = RegionOutput(many=True, allow_null=True, help_text="above the threshold, highest first, at most 50")
+    ignored_outlines = serializers.ListField(
+        child=serializers.ListField(
+            child=serializers.ListField(child=serializers.IntegerField(), min_length=2, max_length=2)
+        ),
+        allow_null=True,
+        help_text="polygons [[x, y], ...] of what is not judged, in the image's pixels; one inside another is a hole; "
+        "null where the whole image is judged",
+    )
     region_count = serializers.IntegerField(allow_null=True)
     largest_region_px = serializers.IntegerField(allow_null=True)
     algorithm = serializers.CharField()

@@ -135,6 +135,9 @@ class BatchItem(TypedDict):
     """share of good parts at least as anomalous, this one included: small is suspicious"""
     regions: NotRequired[list[Region] | None]
     """above the threshold, highest first, at most 50"""
+    ignored_outlines: NotRequired[list[list[list[int]]] | None]
+    """polygons [[x, y], ...] of what is not judged, in the image's pixels; one inside another is a hole; null where
+    the whole image is judged"""
     region_count: NotRequired[int | None]
     largest_region_px: NotRequired[int | None]
     algorithm: NotRequired[str]
@@ -731,6 +734,9 @@ class Inspection(TypedDict):
     """share of good parts at least as anomalous, this one included: small is suspicious"""
     regions: list[Region] | None
     """above the threshold, highest first, at most 50"""
+    ignored_outlines: list[list[list[int]]] | None
+    """polygons [[x, y], ...] of what is not judged, in the image's pixels; one inside another is a hole; null where
+    the whole image is judged"""
     region_count: int | None
     largest_region_px: int | None
     algorithm: str
@@ -760,7 +766,7 @@ class Inspection(TypedDict):
 
 
 class InspectionRow(TypedDict):
-    """A record in a list: without `regions` and `timings`, with where it came from."""
+    """A record in a list: without `regions`, `ignored_outlines` and `timings`, with where it came from."""
 
     reconstruction_error: float | None
     """the image score, for every algorithm; null when not comparable"""
