@@ -132,6 +132,16 @@ PROBLEMS: dict[str, Problem] = {
         422, "The name of a folder may mean good or defect.", ("Specify the folders of good parts and of defects.")
     ),
     "mask_mismatch": _p(422, "A mask does not fit its image.", "Correct the mask that detail names."),
+    "ignore_mask_rejected": _p(
+        422, "The mask of ignored regions ignores nothing, or everything, or is no mask.", "Correct it as detail says."
+    ),
+    "ignore_mask_mismatch": _p(
+        422, "The mask of ignored regions has another shape than the images.", "Draw it on one of them."
+    ),
+    "ignore_mask_not_found": _not_found("mask of ignored regions"),
+    "artifact_picture_not_found": _p(
+        404, "The artifact has no such picture, or is not there.", "Restore it from a backup."
+    ),
     "no_good_images": _p(422, "The data set has no images of good parts.", "Add a few dozen."),
     "too_few_good_images": _p(422, "The data set has too few images of good parts.", "Add more."),
     "no_archive": _p(400, "No archive was sent.", "Choose a file."),

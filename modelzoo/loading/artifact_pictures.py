@@ -48,5 +48,5 @@ def _tensor(version: ModelVersion, name: str) -> np.ndarray:
     except (OSError, SafetensorError) as error:
         raise NotFound(
             f"The artifact of {version} cannot be read, or it has no such picture. Restore it from a backup.",
-            code="picture_not_found",
+            code="artifact_picture_not_found",
         ) from error

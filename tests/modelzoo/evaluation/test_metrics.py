@@ -462,3 +462,23 @@ def test_thresholds_stay_finite_when_only_the_incomparable_are_best_rejected():
     alone.add_not_comparable(True, reason="no_part_found")
     image = alone.result()["image"]
     assert (image["recall"], image["optimal_threshold"]) == (1.0, None)
+
+
+def test_what_is_ignored_is_left_out_of_the_pixel_figures():
+    ignored = np.zeros((20, 20), dtype=bool)
+    ignored[:, :5] = True
+    evaluation = MetricsCollector(0.5)
+    maps = np.where(ignored, 0, np.random.default_rng(0).uniform(0.1, 0.4, (3, 20, 20))).astype(np.float32)
+    defect_below, defect_beside = np.zeros((2, 20, 20), dtype=bool)
+    defect_below[4:8, 1:4] = True
+    defect_beside[4:8, 3:9] = True  # reaches out of the mask
+    maps[2, 4:8, 5:9] = 0.9
+    evaluation.add(0.4, False, anomaly_map=maps[0], ignored=ignored)
+    evaluation.add(0.4, True, "stain", anomaly_map=maps[1], mask=defect_below, ignored=ignored)
+    evaluation.add(0.9, True, "stain", anomaly_map=maps[2], mask=defect_beside, ignored=ignored)
+    result = evaluation.result()
+    assert result["ignored"] == {"share": 0.25, "images_with_no_judged_defect": 1}
+    pixel = result["pixel"]
+    assert (pixel["auroc"], pixel["iou"], pixel["regions"], pixel["images_with_mask"]) == (1.0, 1.0, 1, 1)
+    assert result["image"]["recall"] == 0.5
+    assert evaluated([(0.1, False), (0.9, True)], 0)["ignored"] is None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
-from modelzoo.evaluation.regions import Region, defect_regions
+from modelzoo.evaluation.regions import Region, defect_regions, outlines
 
 
 def flood(anomaly_map: np.ndarray, threshold: float) -> list[Region]:
@@ -56,3 +57,14 @@ def test_a_region_is_there_exactly_when_the_part_is_defective(value: float) -> N
 def test_a_stack_of_maps_is_refused() -> None:
     with pytest.raises(ValueError, match="two dimensions"):
         defect_regions(np.zeros((1, 2, 2), np.float32), 0.5)
+
+
+def test_outlines_are_polygons_with_holes():
+    mask = np.zeros((40, 60), dtype=bool)
+    mask[5:30, 10:50] = True
+    mask[10:20, 20:30] = False
+    polygons = outlines(mask)
+    assert len(polygons) == 2
+    drawn = cv2.fillPoly(np.zeros(mask.shape, np.uint8), [np.array(polygon) for polygon in polygons], 1)
+    assert (drawn.astype(bool) != mask).mean() < 0.03
+    assert outlines(np.zeros((5, 5), dtype=bool)) == []

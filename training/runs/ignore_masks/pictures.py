@@ -26,7 +26,7 @@ def mean_image(dataset: Dataset) -> bytes:
     """
     images = [image for image in images_of(dataset, DatasetImage.Split.TRAIN) if image.asset.discarded_at is None]
     if not images:
-        raise NotFound(f"{dataset} has no good training image.", code="image_not_found")
+        raise NotFound(f"{dataset} has no good training image.", code="dataset_image_not_found")
     sizes = Counter((image.asset.width, image.asset.height) for image in images)
     [(size, _)] = sizes.most_common(1)
     alike = [image for image in images if (image.asset.width, image.asset.height) == size]
