@@ -47,7 +47,16 @@ _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
 }
 # All that `addresses` knows of, where there is something of each kind.
 NAMES = frozenset(
-    (*_WITHOUT_OBJECT, *_OF_RECORD, *_OF_VERSION, *_OF_NEWEST, "history-sheet", "input-checks", "models-compare")
+    (
+        *_WITHOUT_OBJECT,
+        *_OF_RECORD,
+        *_OF_VERSION,
+        *_OF_NEWEST,
+        "history-sheet",
+        "input-checks",
+        "models-compare",
+        "ignored-regions",
+    )
 )
 
 
@@ -62,6 +71,8 @@ def addresses() -> dict[str, str]:
         urls["input-checks"] = reverse("input-checks", args=[record.category.name])
         urls["history-sheet"] = f"{urls['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
     version = record.model_version if record else ModelVersion.objects.order_by("-id").first()
+    if version:
+        urls["ignored-regions"] = f"{reverse('ignored-regions')}?{urlencode({'version': version.pk})}"
     other = version and ModelVersion.objects.filter(category=version.category).exclude(pk=version.pk).last()
     if version and other:
         urls["models-compare"] = f"{reverse('models-compare')}?{urlencode({'a': version.pk, 'b': other.pk})}"

@@ -38,7 +38,7 @@ _NO_PAGES = {
         "retention-set",
         "retention-start",
     ),
-    *("dataset-thumbnail", "dataset-outline", "run-cancel"),
+    *("dataset-thumbnail", "dataset-outline", "dataset-mean-image", "run-cancel"),
 }
 
 

@@ -118,3 +118,69 @@ def test_a_folder_that_is_dropped_is_previewed(visit: Callable[..., Any]) -> Non
         [[f"{seed}.png", list(parts.png(seed + 80))] for seed in range(2)],
     )
     page.wait_for_selector("#preview >> text=2 good images would become data set lever")
+
+
+def test_what_is_painted_on_the_mean_image_is_not_judged(visit: Callable[..., Any], tmp_path: Path) -> None:
+    """A stroke, a polygon and the keys; trained with it; version, run and record show it hatched."""
+    root = parts.write_dataset(tmp_path / "ring", train=8, good=1, bad=0)
+    with zipfile.ZipFile(tmp_path / "ring.zip", "w") as packed:
+        for file in sorted(root.rglob("*.png")):
+            packed.write(file, file.relative_to(root.parent))
+    page = visit("ina", "/datasets/")
+    page.set_input_files("#id_archive", str(tmp_path / "ring.zip"))
+    page.click("button >> text=Import")
+    page.wait_for_selector("h1 >> text=ring")
+    page.click("text=Train on this data set")
+    page.click("text=Draw ignored regions")
+    page.wait_for_selector(".mask-editor.ready")
+    told = page.locator("[data-share]")
+    assert told.inner_text() == "Nothing is ignored yet"
+    assert page.locator("[data-save]").is_disabled()
+    canvas = page.locator(".mask-frame canvas")
+    box = canvas.bounding_box()
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+    page.mouse.move(*at(0.1, 0.9))
+    page.mouse.down()
+    page.mouse.move(*at(0.4, 0.9), steps=5)
+    page.mouse.up()
+    stroke = told.inner_text()
+    assert stroke.endswith("% of the image is ignored")
+    page.keyboard.press("p")
+    for corner in ((0.05, 0.5), (0.45, 0.5), (0.45, 0.95), (0.05, 0.95)):
+        page.mouse.click(*at(*corner))
+    page.keyboard.press("Enter")
+    polygon = told.inner_text()
+    assert polygon.startswith(("18 %", "19 %"))
+    page.keyboard.press("u")
+    assert told.inner_text() == stroke
+    page.keyboard.press("r")
+    assert told.inner_text() == polygon
+    page.click("text=Invert")
+    assert told.inner_text().startswith(("81 %", "82 %"))
+    page.keyboard.press("Control+z")
+    page.click("text=Brush")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    assert told.inner_text() != polygon
+    page.click("text=Undo")
+    assert told.inner_text() == polygon
+    page.click("[data-zoom=in]")
+    assert canvas.bounding_box()["width"] > box["width"]
+    assert violations(page) == []
+    page.click("text=Save and choose options")
+    page.wait_for_selector(".ignored-picture")
+    page.fill("#id_padim-image_size", "64")
+    page.select_option("#id_padim-backbone", "efficientnet_lite0")
+    page.click("text=Start training")
+    page.wait_for_selector("text=Full report", timeout=90_000)
+    assert page.locator(".ignored-picture").count() == 1
+    page.click("a.button >> text=Model")
+    page.wait_for_selector("text=Hatched: not judged")
+    assert violations(page) == []
+    page.click("text=Change them and train a new version")
+    page.wait_for_selector(".mask-editor.ready")
+    assert page.locator("[data-share]").inner_text().endswith("% of the image is ignored")
