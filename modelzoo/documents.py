@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from common.errors import NotFound
 from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.evaluation.learning_curve import worth_of_more
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import default_category, threshold_in_force
 
@@ -152,7 +153,21 @@ def metrics_document(version_id: int) -> dict[str, Any]:
         "metrics": version.metrics,
         "held_out_scores": version.held_out_scores,
         "robustness": robustness_of(version),
+        "more_images": more_images_of(version),
     }
+
+
+def more_images_of(version: ModelVersion) -> dict[str, Any] | None:
+    """What ten more good images would be worth to a version; None without held-out scores."""
+    if not version.held_out_scores:
+        return None
+    threshold = threshold_in_force(version.pk)
+    return worth_of_more(
+        len(version.held_out_scores),
+        rate=threshold.requested_rate,
+        conformal=threshold.method == Threshold.Method.CONFORMAL,
+        curve=version.learning_curve or (),
+    )
 
 
 def robustness_of(version: Any) -> dict[str, Any] | None:

@@ -134,6 +134,12 @@ class ModelVersion(models.Model):
     seed = models.BigIntegerField()
     versions = models.JSONField(help_text="of the code and the libraries that trained it")
     held_out_scores = models.JSONField(help_text="scores of good images that the model had not seen")
+    learning_curve = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="numbers of training images and the median score of good images that models of so many had not seen; "
+        "null where the detector does not measure it",
+    )
     metrics = models.JSONField(default=dict, blank=True, help_text="of the evaluation at the end of training")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(

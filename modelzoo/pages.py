@@ -99,6 +99,7 @@ def page_of(version: Any) -> dict[str, Any]:
         "measured_at": version.metrics.get("threshold"),
         "robustness": documents.robustness_of(version),
         "mask": _mask(version),
+        "more_images": documents.more_images_of(version),
         "config": list(flat(version.config)),
         "software": list(flat(version.versions)),
         "thresholds": list(thresholds[:_LATEST]),

@@ -192,6 +192,27 @@ class RobustnessOutput(serializers.Serializer):
     sentence = serializers.CharField(help_text="what the lamp may do before parts are rejected")
 
 
+def _interval_field(**options: Any) -> serializers.ListField:
+    return serializers.ListField(child=serializers.FloatField(), allow_null=True, **options)
+
+
+class MoreImagesOutput(serializers.Serializer):
+    n = serializers.IntegerField(help_text="held-out good images now")
+    more = serializers.IntegerField(help_text="how many more are meant")
+    promised_rate = serializers.FloatField(help_text="the smallest false-reject rate that a threshold can promise")
+    promised_rate_then = serializers.FloatField(help_text="the same with more images")
+    requested_rate = serializers.FloatField(
+        allow_null=True, help_text="of the threshold in force, where its rule has one"
+    )
+    rate_interval = _interval_field(help_text="where the real rate lies in 95 % of cases; null: too few images for it")
+    rate_interval_then = _interval_field(help_text="the same with more images")
+    score_fall = serializers.FloatField(
+        allow_null=True, help_text="share by which scores of new good parts would fall; null: not measured"
+    )
+    score_fall_range = _interval_field(help_text="of it, over pairs of points of the learning curve")
+    sentence = serializers.CharField()
+
+
 class MetricsOutput(serializers.Serializer):
     model_version = serializers.IntegerField()
     dataset = serializers.CharField()
@@ -203,6 +224,7 @@ class MetricsOutput(serializers.Serializer):
     robustness = RobustnessOutput(
         allow_null=True, help_text="of the newest evaluation that measured it (manage.py evaluate --robustness)"
     )
+    more_images = MoreImagesOutput(allow_null=True, help_text="what ten more good images would be worth")
 
 
 # ---------------------------------------------------------------- thresholds

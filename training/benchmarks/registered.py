@@ -51,6 +51,19 @@ def _speed_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--peer-python", default="", help="python of a virtual environment with anomalib")
 
 
+def _few_images_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--datasets", nargs="+", required=True, help="names of imported data sets, or paths")
+    parser.add_argument(
+        "--detectors", nargs="+", default=["padim", "patchcore"], help="as for accuracy (default padim patchcore)"
+    )
+    parser.add_argument("--sizes", nargs="+", type=int, default=[5, 10, 20, 50], help="good images (5 10 20 50)")
+    parser.add_argument("--draws", type=int, default=3, help="random draws of each size (default 3)")
+    parser.add_argument(
+        "--test-images", type=int, default=10_000, help="good ones and defective ones at most (default all)"
+    )
+    _common(parser)
+
+
 def _common(parser: ArgumentParser) -> None:
     parser.add_argument("--backbone", default="auto", help="pretrained network (default auto)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
@@ -100,6 +113,29 @@ def _calibration_text(document: dict[str, Any]) -> str:
     from training.benchmarks import calibration
 
     return calibration.as_text(document)
+
+
+def _few_images(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    from training.benchmarks import few_images
+    from training.benchmarks.runs import Contestant
+
+    if min(options["sizes"]) < 2 or min(options["draws"], options["test_images"]) < 1:
+        raise UserError("--sizes must be at least 2, --draws and --test-images at least 1.")
+    return few_images.measure(
+        [find_dataset(name) for name in options["datasets"]],
+        [Contestant.parse(text) for text in options["detectors"]],
+        sorted(set(options["sizes"])),
+        _defaults(options),
+        draws=options["draws"],
+        max_test_images=options["test_images"],
+        tell=tell,
+    )
+
+
+def _few_images_text(document: dict[str, Any]) -> str:
+    from training.benchmarks import few_images
+
+    return few_images.as_text(document)
 
 
 def _speed(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
@@ -163,6 +199,13 @@ BENCHMARKS = [
         _calibration,
         _calibration_text,
         _calibration_arguments,
+    ),
+    Benchmark(
+        "few-images",
+        "AUROC with 5, 10, 20, 50 and all good images, over random draws",
+        _few_images,
+        _few_images_text,
+        _few_images_arguments,
     ),
     Benchmark(
         "speed", "the model alone, image bytes to score, load time, memory", _speed, _speed_text, _speed_arguments

@@ -8,6 +8,7 @@ from typing import Any
 from common.commands import ProductCommand
 from common.errors import UserError
 from modelzoo.detectors.errors import TrainingCancelled
+from modelzoo.documents import more_images_of
 from modelzoo.models import ModelVersion
 from training.models import TrainingRun
 from training.runs import services
@@ -63,6 +64,9 @@ class RunCommand(ProductCommand):
         self.say(f"  threshold  {threshold.value:.6g} ({_in_words(run.calibration)} of held-out good images)")
         for warning in threshold.warnings:
             self.say(f"  warning    {warning}")
+        worth = more_images_of(version)
+        if worth:
+            self.say(f"  more       {worth['sentence']}")
         for step in ("illumination", "align"):
             decision = version.preprocessing[step]
             self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")
@@ -96,6 +100,7 @@ def describe(version: ModelVersion, run: TrainingRun) -> dict[str, Any]:
         "threshold": threshold.value,
         "threshold_parameters": threshold.parameters,
         "warnings": threshold.warnings,
+        "more_images": more_images_of(version),
         "seed": version.seed,
         "config": version.config,
         "preprocessing": version.preprocessing,

@@ -910,6 +910,8 @@ class Metrics(TypedDict):
     """of good images that the model had not seen"""
     robustness: Robustness | None
     """of the newest evaluation that measured it (manage.py evaluate --robustness)"""
+    more_images: MoreImages | None
+    """what ten more good images would be worth"""
 
 
 class ModelAgreement(TypedDict):
@@ -942,6 +944,28 @@ class ModelVersion(TypedDict):
     artifact_bytes: int
     created_at: Moment
     created_by: str | None
+
+
+class MoreImages(TypedDict):
+    n: int
+    """held-out good images now"""
+    more: int
+    """how many more are meant"""
+    promised_rate: float
+    """the smallest false-reject rate that a threshold can promise"""
+    promised_rate_then: float
+    """the same with more images"""
+    requested_rate: float | None
+    """of the threshold in force, where its rule has one"""
+    rate_interval: list[float] | None
+    """where the real rate lies in 95 % of cases; null: too few images for it"""
+    rate_interval_then: list[float] | None
+    """the same with more images"""
+    score_fall: float | None
+    """share by which scores of new good parts would fall; null: not measured"""
+    score_fall_range: list[float] | None
+    """of it, over pairs of points of the learning curve"""
+    sentence: str
 
 
 class OutcomeCounts(TypedDict):

@@ -35,6 +35,10 @@ from modelzoo.detectors.padim.reduction import (
 from modelzoo.detectors.patch_detector import PatchDetector
 from modelzoo.detectors.smoothing import Size
 
+# The learning curve is measured up to so many images: beyond, a few more change little, and the time would show.
+MAX_CURVE_IMAGES = 100
+CURVE_BATCH = 8
+
 
 class Padim(PatchDetector):
     """PaDiM behind the common contract. The image score is the maximum of the smoothed distance map."""
@@ -96,10 +100,13 @@ class Padim(PatchDetector):
 
         Images are decoded and described once: their features are on the disk until the model scores them.
         """
+        is_new = moments is None
         with FeatureSpool() as spool:
             moments = self._accumulate(moments, source, spool, progress)
             progress(0.5, "estimating the held-out model")
             scores = self._held_out_scores(source, moments, spool, progress)
+            measured = is_new and spool.complete and len(source) <= MAX_CURVE_IMAGES
+            self.learning_curve = self._learning_curve(spool, scores) if measured else []
         progress(0.95, "estimating the model")
         return moments, scores
 
@@ -121,8 +128,7 @@ class Padim(PatchDetector):
         self, source: ImageSource, moments: Moments, spool: FeatureSpool, progress: Progress
     ) -> np.ndarray:
         """Of the images of the source, all of them part of the moments: float [n]."""
-        # At least five blocks, so that a small set is not halved.
-        block = min(self.config.held_out_block, max(1, moments.n // 5))
+        block = self._block_size(moments.n)
         leave_block_out = LeaveBlockOut(moments, self.config.floor, block)
         scores: list[float] = []
         for features in self._stream_again(source, spool, block):
@@ -131,6 +137,38 @@ class Padim(PatchDetector):
             n_scores = len(scores)
             progress(0.5 + 0.45 * n_scores / len(source), f"scoring held-out image {n_scores} of {len(source)}")
         return np.array(scores)
+
+    def _block_size(self, n: int) -> int:
+        """How many of n images are left out together: at most a fifth, so that a small set is not halved."""
+        return min(self.config.held_out_block, max(1, n // 5))
+
+    def _learning_curve(self, spool: FeatureSpool, scores: np.ndarray) -> list[tuple[int, float]]:
+        """The median score of the other images by models of a quarter and of half of all, drawn at random and nested,
+        and that of the held-out scores."""
+        n = len(scores)
+        order = np.random.default_rng(self.config.seed).permutation(n)
+        curve = []
+        for size in sorted({n // 4, n // 2}):
+            if size >= 2:
+                curve.append((size, self._median_of_others(spool, np.isin(np.arange(n), order[:size]))))
+        return [*curve, (n - self._block_size(n), float(np.median(scores)))]
+
+    def _median_of_others(self, spool: FeatureSpool, learnt: np.ndarray) -> float:
+        """The median score of the images of the spool that are not among those learnt, bool [n]."""
+        moments: Moments | None = None
+        for rows, inside in _batches_with(spool, learnt):
+            if inside.any():
+                positions = self._by_position(rows[inside].to(self.device))
+                moments = moments or Moments(positions.mean(1))
+                moments.add(positions)
+        assert moments is not None
+        gaussians = Gaussians.estimate(moments, self.config.floor)
+        scores: list[float] = []
+        for rows, inside in _batches_with(spool, learnt):
+            if not inside.all():
+                distances = gaussians.distances(self._by_position(rows[~inside].to(self.device)))
+                scores += self._smooth(distances).amax((1, 2)).tolist()
+        return float(np.median(scores))
 
     def _stream_again(self, source: ImageSource, spool: FeatureSpool, size: int) -> Iterator[torch.Tensor]:
         """Features of all images once more, [b,C,h,w], from the spool if it holds them."""
@@ -205,3 +243,11 @@ class Padim(PatchDetector):
         whitening = UpperTriangular.unpack(packed, channels)
         partial_state = PartialFitState(**{name: tensors[name] for name in PartialFitState.__dataclass_fields__})
         self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), partial_state)
+
+
+def _batches_with(spool: FeatureSpool, learnt: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Features [b,C,h,w] of all images, a few at a time, and which of them are among those learnt, bool [b]."""
+    first = 0
+    for rows in spool.batches(CURVE_BATCH):
+        yield rows.permute(0, 3, 1, 2), torch.from_numpy(learnt[first : first + len(rows)])
+        first += len(rows)

@@ -204,6 +204,24 @@ def test_held_out_scores_are_those_of_new_parts_and_training_scores_are_not():
     assert np.median(in_sample) < np.median(new) - spread
 
 
+def test_the_learning_curve_is_that_of_detectors_fitted_on_fewer_images():
+    images = textured(12, 64, 96, seed=3)
+    detector = small(seed=5).fit(TensorSource(images))
+    order = np.random.default_rng(5).permutation(12)
+    for (size, score), expected in zip(detector.learning_curve[:-1], (3, 6), strict=True):
+        assert size == expected
+        learnt = sorted(order[:size].tolist())
+        others = [index for index in range(12) if index not in learnt]
+        alone = small(seed=5).fit(TensorSource(images[learnt]))
+        assert score == pytest.approx(float(np.median(alone.score(images[others]).scores)), rel=0.01)
+    assert detector.learning_curve[-1] == (10, pytest.approx(float(np.median(detector.held_out_scores))))
+
+
+def test_a_learning_curve_has_what_so_few_images_allow():
+    assert [size for size, _ in small().fit(TensorSource(textured(5, 64, 96))).learning_curve] == [2, 4]
+    assert [size for size, _ in small().fit(TensorSource(textured(2, 64, 96))).learning_curve] == [1]
+
+
 def test_the_selection_depends_on_the_seed_and_is_stored():
     def selection(seed):
         return small(seed=seed).fit(TensorSource(textured(4, 64, 96))).state()["reduction"]

@@ -12,7 +12,7 @@ import pytest
 from modelzoo.models import ModelVersion, Threshold
 from tests import parts
 from tests.mvtec_site.test_commands import fails, run
-from training.benchmarks import speed
+from training.benchmarks import few_images, speed
 from training.models import TrainingRun
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("lease_renewed_at_the_end")]
@@ -58,6 +58,38 @@ def test_accuracy_writes_a_table_with_spread_weights_and_what_speaks_against_it(
 )
 def test_accuracy_refuses_what_is_no_detector(dataset_folder: Path, detector: str, said: str) -> None:
     fails("benchmark", "accuracy", datasets=[str(dataset_folder)], detectors=[detector], match=said)
+
+
+@pytest.mark.sqlite_is_enough
+def test_few_images_are_drawn_nested_and_stand_beside_what_a_threshold_can_promise(dataset_folder: Path) -> None:
+    document = run(
+        "benchmark",
+        "few-images",
+        datasets=[str(dataset_folder)],
+        detectors=[f"padim:{SMALL}"],
+        backbone="efficientnet_lite0",
+        sizes=[5, 8, 50],
+        draws=2,
+        test_images=3,
+    )
+    [row] = document["rows"]
+    assert (row["n_training"], row["n_test"]) == (12, 6)
+    assert set(row["auroc"]) == {"5", "8", "all"}
+    assert [len(row["auroc"][size]["each"]) for size in ("5", "8", "all")] == [2, 2, 1]
+    for of in row["auroc"].values():
+        assert of["mean"] == pytest.approx(sum(of["each"]) / len(of["each"]))
+    promise = document["thresholds"]["5"]
+    assert promise["promised_rate"] == pytest.approx(1 / 6)
+    assert promise["expected_rate"] == pytest.approx((5 * 0.1 + 0.9) / 6)
+    assert promise["rate_interval"][0] < promise["expected_rate"] < promise["rate_interval"][1]
+    lines = few_images.as_text(document).splitlines()
+    assert len({line.count("|") for line in lines}) == 1
+    assert "| - |" in lines[2]
+    assert "| 16.7 % | 11.1 % | 2.0 % |" in lines[3]
+
+
+def test_few_images_refuses_numbers_that_cannot_be(dataset_folder: Path) -> None:
+    fails("benchmark", "few-images", datasets=[str(dataset_folder)], sizes=[1], match="--sizes must be at least 2")
 
 
 @pytest.mark.sqlite_is_enough

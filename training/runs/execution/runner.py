@@ -152,6 +152,7 @@ def _version_fields(run: TrainingRun, detector: Detector, images: list[DatasetIm
         "backbone": backbone["name"],
         "backbone_sha256": backbone["sha256"],
         "held_out_scores": [float(value) for value in detector.held_out_scores],
+        "learning_curve": detector.learning_curve or None,
     }
 
 
