@@ -137,7 +137,7 @@ class ModelVersion(models.Model):
     learning_curve = models.JSONField(
         null=True,
         blank=True,
-        help_text="numbers of training images and the median score of good images that models of so many had not seen; "
+        help_text="numbers of training images and the mean score of good images that models of so many had not seen; "
         "null where the detector does not measure it",
     )
     metrics = models.JSONField(default=dict, blank=True, help_text="of the evaluation at the end of training")

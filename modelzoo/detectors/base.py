@@ -149,7 +149,7 @@ class Detector(ABC):
         backbone_info: {"name", "source", "sha256"} of the pretrained weights, or None where there are none.
         history: what was measured while training, one dict per epoch; empty where nothing is iterated.
         n_train: number of good images given to `fit`; 0 before.
-        learning_curve: after `fit`, numbers of images, ascending, and the median score of good images that models of
+        learning_curve: after `fit`, numbers of images, ascending, and the mean score of good images that models of
             so many have not seen; empty where the detector does not measure it, and in one that was restored.
         input_profile: what the training images look like as pictures, to recognise pictures of another kind; None
             before `fit`, where it was given pixels that were ready, and in artifacts older than it.

@@ -26,7 +26,7 @@ MORE_IMAGES = 10
 _LITTLE = 0.95
 
 Curve = Sequence[tuple[int, float]]
-"""Numbers of images, ascending, and the median score of good images that models of so many have not seen."""
+"""Numbers of images, ascending, and the mean score of good images that models of so many have not seen."""
 
 
 def promised_rate(n: int) -> float:

@@ -18,6 +18,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='modelversion',
             name='learning_curve',
-            field=models.JSONField(blank=True, help_text='numbers of training images and the median score of good images that models of so many had not seen; null where the detector does not measure it', null=True),
+            field=models.JSONField(blank=True, help_text='numbers of training images and the mean score of good images that models of so many had not seen; null where the detector does not measure it', null=True),
         ),
     ]

@@ -37,6 +37,8 @@ from modelzoo.detectors.smoothing import Size
 
 # The learning curve is measured up to so many images: beyond, a few more change little, and the time would show.
 MAX_CURVE_IMAGES = 100
+# A model of fewer than this is off the curve that more images follow.
+MIN_CURVE_IMAGES = 4
 CURVE_BATCH = 8
 
 
@@ -143,32 +145,39 @@ class Padim(PatchDetector):
         return min(self.config.held_out_block, max(1, n // 5))
 
     def _learning_curve(self, spool: FeatureSpool, scores: np.ndarray) -> list[tuple[int, float]]:
-        """The median score of the other images by models of a quarter and of half of all, drawn at random and nested,
-        and that of the held-out scores."""
+        """Mean scores of one and the same half of the images: by models of half and of all of the other half, and held
+        out from all. Drawn at random; only an average over the same images is as smooth as what it has to show."""
         n = len(scores)
         order = np.random.default_rng(self.config.seed).permutation(n)
+        is_judged = np.isin(np.arange(n), order[n // 2 :])
         curve = []
-        for size in sorted({n // 4, n // 2}):
-            if size >= 2:
-                curve.append((size, self._median_of_others(spool, np.isin(np.arange(n), order[:size]))))
-        return [*curve, (n - self._block_size(n), float(np.median(scores)))]
+        for size in (n // 4, n // 2):
+            if size >= MIN_CURVE_IMAGES:
+                is_learnt = np.isin(np.arange(n), order[:size])
+                curve.append((size, self._mean_score(spool, is_learnt, is_judged)))
+        return [*curve, (n - self._block_size(n), float(scores[is_judged].mean()))] if curve else []
 
-    def _median_of_others(self, spool: FeatureSpool, learnt: np.ndarray) -> float:
-        """The median score of the images of the spool that are not among those learnt, bool [n]."""
+    def _mean_score(self, spool: FeatureSpool, is_learnt: np.ndarray, is_judged: np.ndarray) -> float:
+        """Of some images of the spool by a model of some others, each bool [n]."""
         moments: Moments | None = None
-        for rows, inside in _batches_with(spool, learnt):
-            if inside.any():
-                positions = self._by_position(rows[inside].to(self.device))
-                moments = moments or Moments(positions.mean(1))
-                moments.add(positions)
+        for positions in self._positions_of(spool, is_learnt):
+            moments = moments or Moments(positions.mean(1))
+            moments.add(positions)
         assert moments is not None
         gaussians = Gaussians.estimate(moments, self.config.floor)
         scores: list[float] = []
-        for rows, inside in _batches_with(spool, learnt):
-            if not inside.all():
-                distances = gaussians.distances(self._by_position(rows[~inside].to(self.device)))
-                scores += self._smooth(distances).amax((1, 2)).tolist()
-        return float(np.median(scores))
+        for positions in self._positions_of(spool, is_judged):
+            scores += self._smooth(gaussians.distances(positions)).amax((1, 2)).tolist()
+        return float(np.mean(scores))
+
+    def _positions_of(self, spool: FeatureSpool, chosen: np.ndarray) -> Iterator[torch.Tensor]:
+        """Features [P,b,C] of the images of the spool that are chosen, bool [n], a few at a time."""
+        first = 0
+        for rows in spool.batches(CURVE_BATCH):
+            inside = torch.from_numpy(chosen[first : first + len(rows)])
+            first += len(rows)
+            if inside.any():
+                yield self._by_position(rows[inside].to(self.device).permute(0, 3, 1, 2))
 
     def _stream_again(self, source: ImageSource, spool: FeatureSpool, size: int) -> Iterator[torch.Tensor]:
         """Features of all images once more, [b,C,h,w], from the spool if it holds them."""
@@ -243,11 +252,3 @@ class Padim(PatchDetector):
         whitening = UpperTriangular.unpack(packed, channels)
         partial_state = PartialFitState(**{name: tensors[name] for name in PartialFitState.__dataclass_fields__})
         self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), partial_state)
-
-
-def _batches_with(spool: FeatureSpool, learnt: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Features [b,C,h,w] of all images, a few at a time, and which of them are among those learnt, bool [b]."""
-    first = 0
-    for rows in spool.batches(CURVE_BATCH):
-        yield rows.permute(0, 3, 1, 2), torch.from_numpy(learnt[first : first + len(rows)])
-        first += len(rows)
