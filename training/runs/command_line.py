@@ -7,6 +7,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from common.numbers import percent
 from modelzoo.detectors.errors import TrainingCancelled
 from modelzoo.documents import more_images_of
 from modelzoo.models import ModelVersion
@@ -70,6 +71,8 @@ class RunCommand(ProductCommand):
         for step in ("illumination", "align"):
             decision = version.preprocessing[step]
             self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")
+        if mask := version.preprocessing.get("ignore_mask"):
+            self.say(f"  ignored    {percent(mask['share'])} of the image is not judged")
         image = version.metrics.get("image")
         if image and image["auroc"] is not None:
             self.say(f"  image      AUROC {image['auroc']:.4f}, AUPR {image['aupr']:.4f}, F1 {image['f1']:.4f}")

@@ -133,7 +133,7 @@ def export(detector: Detector, directory: Path, precision: str, source: Mapping[
             "maps": {"dtype": "float32", "shape": ["batch", height, width]},
             "scores": {"dtype": "float32", "shape": ["batch"], "is": "the maximum of the map"},
         },
-        "inside": "normalisation, network, distances, smoothing, score",
+        "inside": "normalisation, ignored regions, network, distances, smoothing, score",
         "outside": "Decoding, flat field and pose are not in the graph; what `preprocessing` says has to be done "
         "before it, as the product does it. The threshold is not inside either: it has revisions.",
         "preprocessing": detector.preprocessing.describe(),

@@ -138,6 +138,11 @@ def as_text(metrics: dict[str, Any]) -> str:
     for name, row in metrics["per_defect"].items():
         share, within = percent(row["recall"]), percent_range(row["recall_interval"])
         lines.append(f"    {name:<24} {share:>7}  of {row['n']}  ({within})")
+    if ignored := metrics.get("ignored"):
+        below = ignored["images_with_no_judged_defect"]
+        lines.append(
+            f"  ignored: {percent(ignored['share'])} of an image; {below} defects lie there alone, by their masks"
+        )
     not_comparable = metrics["not_comparable"]
     if not_comparable["reasons"]:
         why = ", ".join(f"{reason} {count}" for reason, count in not_comparable["reasons"].items())
