@@ -19,10 +19,12 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from PIL import Image
 
 from inspection.models import BatchRun, Inspection, InspectionRequest, Review
 from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
+from modelzoo.loading.scoring import ImageScore
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import ensure_category, fail_deployment, register_version, request_deployment, set_threshold
 from mvtec_site.client_shapes import current_schema
@@ -231,10 +233,18 @@ def data_sets_and_training(api: Api, version: ModelVersion, folder: Path) -> Non
         run = api("start_training_run", **training)["id"]
         TrainingRun.objects.filter(pk=run).update(finished_at=now, **end)
         api("training_run", run)
+    mask = Image.new("1", (parts.SIDE, parts.SIDE))
+    mask.paste(1, (0, 0, 40, 40))
+    stored_mask = api("store_ignore_mask", files={"mask": upload(parts.encode(mask), "mask.png")})["sha256"]
+    api("start_training_run", **training, ignore_mask=stored_mask, ignore_mask_version=version.pk)
     api("cancel_training_run", api("start_training_run", **training)["id"])
     extended = api("extend_model_version", version.pk, dataset=str(made["id"]))["id"]
     TrainingRun.objects.filter(pk=extended).update(status="succeeded", model_version=(longer := another(version)))
     api("model_version", longer.pk)
+    for drawn in ({"sha256": stored_mask, "drawn_on_version": version.pk}, {"sha256": None, "drawn_on_version": None}):
+        longer.preprocessing["ignore_mask"] = {"share": 0.2, "agreement": 1.0, **drawn}
+        longer.save(update_fields=["preprocessing"])
+        api("model_version", longer.pk)
     api("training_runs")
 
 
@@ -291,6 +301,9 @@ def inspections(api: Api, version: ModelVersion, blank: bytes) -> None:
     good = api("test_image", files={"image": upload(parts.png(5000)), "anomaly_map": "url", **fields})
     api("test_image", files={"image": upload(parts.png(5001, defective=True)), **fields})
     api("test_image", files={"image": upload(blank), **fields})
+    with pytest.MonkeyPatch.context() as patch:  # as a version with a mask would
+        patch.setattr(ImageScore, "ignored_outlines", lambda score: [[[0, 0], [9, 0], [9, 9]]])
+        api("test_image", files={"image": upload(parts.png(5004)), **fields})
     stretched = parts.part(5002)[0].resize((768, 96))
     odd = api("test_image", files={"image": upload(parts.encode(stretched)), "anomaly_map": "none", **fields})
     assert odd["warnings"]

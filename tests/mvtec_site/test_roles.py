@@ -69,6 +69,8 @@ TABLE: dict[str, Row] = {
     "model-versions": row(GET=READERS),
     "model-versions/<version_id>": row(GET=READERS),
     "model-versions/<version_id>/metrics": row(GET=READERS),
+    "model-versions/<version_id>/mean-image": row(GET=READERS),
+    "model-versions/<version_id>/ignore-mask": row(GET=READERS),
     "model-versions/<version_id>/artifact": row(GET=ENGINEERS),
     "model-versions/<version_id>/promote": row(POST=ENGINEERS),
     "model-versions/<version_id>/archive": row(POST=ENGINEERS),
@@ -84,6 +86,8 @@ TABLE: dict[str, Row] = {
     "datasets/from-reviews": row(POST=ENGINEERS),
     "dataset-images/<image_id>/image": row(GET=READERS),
     "dataset-images/<image_id>/mask": row(GET=READERS),
+    "ignore-masks": row(POST=ENGINEERS),
+    "ignore-masks/<sha256>": row(GET=READERS),
     "training-runs": row(GET=READERS, POST=ENGINEERS),
     "training-runs/<run_id>": row(GET=READERS),
     "training-runs/<run_id>/log": row(GET=READERS),
@@ -146,7 +150,7 @@ _DOCUMENTATION = {"schema", "docs"}
 ENDPOINTS = {name: pattern for name, pattern in endpoints() if name not in _DOCUMENTATION}
 VIEWS: dict[str, type[ApiView]] = {name: pattern.callback.view_class for name, pattern in ENDPOINTS.items()}  # type: ignore[attr-defined]
 # Something that each kind of argument may be; nothing in the database answers to it.
-_VALUES = ("00000000-0000-0000-0000-000000000000", "999999", "nothing")
+_VALUES = ("00000000-0000-0000-0000-000000000000", "999999", "nothing", "0" * 64)
 
 
 def address(name: str) -> str:

@@ -92,8 +92,8 @@ def check_fits(asset: Asset, *, dataset: Dataset, version: ModelVersion | None) 
                 "Nothing was started.",
                 code="other_category",
             )
-        height, width = version.preprocessing["input_size"]
-        _check_aspect(asset, width, height, f"the mean image of {version}")
+        if size := version.preprocessing.get("input_size"):  # what older versions do not tell, the run does
+            _check_aspect(asset, size[1], size[0], f"the mean image of {version}")
         return
     train = DatasetImage.objects.filter(dataset=dataset, split=DatasetImage.Split.TRAIN)
     sizes = train.values_list("asset__width", "asset__height").order_by().distinct()
