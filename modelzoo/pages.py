@@ -213,6 +213,8 @@ def _configuration(version: Any) -> dict[str, str]:
     }
     if version.backbone:
         decided["backbone"] = version.backbone
+    if mask := version.preprocessing.get("ignore_mask"):
+        decided["ignored regions"] = f"{percent(mask['share'])} of the image"
     return {
         "algorithm": version.algorithm,
         "data set": _data(version),

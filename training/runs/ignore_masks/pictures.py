@@ -14,8 +14,9 @@ from records.assets.selectors import upload_limits
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
 
-# So many images show what is always there, and are decoded in about a second.
-_N_IMAGES = 16
+# So many images show what is always there, and so many pixels are decoded in about a second.
+_MAX_IMAGES, _MIN_IMAGES = 16, 3
+_MAX_PIXELS = 64_000_000
 _MAX_SIDE = 1024  # pixels: finer than a brush
 
 
@@ -30,7 +31,8 @@ def mean_image(dataset: Dataset) -> bytes:
     sizes = Counter((image.asset.width, image.asset.height) for image in images)
     [(size, _)] = sizes.most_common(1)
     alike = [image for image in images if (image.asset.width, image.asset.height) == size]
-    chosen = np.unique(np.linspace(0, len(alike) - 1, min(_N_IMAGES, len(alike))).round().astype(int))
+    n = min(len(alike), max(_MIN_IMAGES, min(_MAX_IMAGES, _MAX_PIXELS // (size[0] * size[1]))))
+    chosen = np.unique(np.linspace(0, len(alike) - 1, n).round().astype(int))
     factor = min(1.0, _MAX_SIDE / max(size))
     small = (max(1, round(size[0] * factor)), max(1, round(size[1] * factor)))
     total = np.zeros((small[1], small[0], 3))
