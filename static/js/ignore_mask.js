@@ -5,7 +5,7 @@
 (function () {
   const editor = document.querySelector("[data-mask-editor]");
   if (!editor) return;
-  const MAX_UNDO = 40;
+  const MAX_UNDO = 30;
   const MAX_ZOOM = 16, ZOOM_STEP = 1.4;
   const MAX_SHARE = 0.99; // the server refuses more: nothing would be judged
   const COLOUR = "255, 61, 139";

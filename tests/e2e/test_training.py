@@ -162,6 +162,8 @@ def test_what_is_painted_on_the_mean_image_is_not_judged(visit: Callable[..., An
     assert told.inner_text().startswith(("81 %", "82 %"))
     page.keyboard.press("Control+z")
     page.click("text=Brush")
+    for _ in range(6):
+        page.keyboard.press("]")
     canvas.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
