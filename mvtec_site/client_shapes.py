@@ -96,6 +96,8 @@ def render(schema: Schema) -> str:
     for component, shape in components.items():
         if component.endswith(("Request", "Enum", "PageOutput")) or component == "ProblemOutput":
             continue
+        if "oneOf" in shape:  # one of several shapes, each of which has its own
+            continue
         required = set(shape.get("required", ()))
         members = {
             name: (_type(member) if name in required else f"NotRequired[{_type(member)}]", _description(member))

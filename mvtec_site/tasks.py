@@ -8,6 +8,7 @@ from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
 from records.audit.verification import sweep_verifications
 from retention.services import RETENTION_RUNS
+from training.datasets.uploads.pending import remove_expired
 from training.runs.services import sweep_runs
 from tuning.rescoring.services import RESCORINGS
 
@@ -20,3 +21,4 @@ def sweep() -> None:
     RESCORINGS.sweep()
     RETENTION_RUNS.sweep()
     sweep_verifications()
+    remove_expired()

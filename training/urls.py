@@ -3,11 +3,14 @@
 from django.urls import path
 
 from training.datasets import views
+from training.datasets.uploads import views as upload_views
 from training.runs import views as runs_views
 from training.runs.ignore_masks import views as ignore_masks_views
 
 urlpatterns = [
-    path("datasets/", views.datasets, name="datasets"),
+    path("datasets/", upload_views.datasets, name="datasets"),
+    path("datasets/uploads/<slug:token>/", upload_views.pending, name="dataset-upload"),
+    path("datasets/uploads/<slug:token>/progress", upload_views.progress, name="dataset-upload-progress"),
     path("datasets/<int:dataset_id>/", views.dataset, name="dataset"),
     path("datasets/images/<int:image_id>/thumbnail", views.thumbnail, name="dataset-thumbnail"),
     path("datasets/images/<int:image_id>/outline", views.outline, name="dataset-outline"),

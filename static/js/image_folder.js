@@ -1,4 +1,4 @@
-// Images of good parts for a data set: a folder can be chosen or dropped, and what was chosen is previewed at once.
+// Images for a data set: a folder can be chosen or dropped, and what was chosen is sent for its preview at once.
 "use strict";
 
 (function () {
@@ -20,26 +20,25 @@
     }
     input.files = transfer.files;
     paths.value = JSON.stringify(found.slice(0, most + 1).map(([, path]) => path));
-    preview();
+    send();
   }
 
-  function preview() {
-    const shown = form.querySelector("#preview");
+  function send() {
+    const shown = form.querySelector("#images-refused");
     shown.replaceChildren();
     if (input.files.length > most) {
       const words = document.createElement("p");
       words.className = "notice error";
       words.setAttribute("role", "alert");
-      words.textContent = `More than ${most} images. Nothing was sent. Send them as a zip below.`;
+      words.textContent = `More than ${most} files. Nothing was sent. Send them as an archive below.`;
       shown.append(words);
     } else if (input.files.length) {
-      form.querySelector("button[value=preview]").click(); // htmx sends the name of a button that was clicked
+      form.requestSubmit();
     }
   }
 
   input.addEventListener("change", function () {
     paths.value = "";
-    preview();
   });
   folder.addEventListener("change", function () {
     choose([...folder.files].map((file) => [file, file.webkitRelativePath]));

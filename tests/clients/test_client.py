@@ -274,7 +274,9 @@ def test_data_sets_and_training(client: Client, version: ModelVersion, dataset_f
     with zipfile.ZipFile(packed, "w") as archive:
         for path in sorted(dataset_folder.rglob("*.png")):
             archive.write(path, Path("disc") / path.relative_to(dataset_folder))
+    [preview] = client.preview_dataset(packed, name="disc", layout="mvtec-ad", keep_duplicates=True)
     [imported] = client.upload_dataset(packed, name="disc")
+    assert imported["snapshot"] == preview["snapshot"]
     fits(imported, shapes.ImportedDataset)
     assert [again["created"] for again in client.upload_dataset(packed, name="disc")] == [False]
     number = imported["id"]

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import zipfile
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
@@ -24,7 +19,6 @@ from inspection.reviews.services import record_reviews
 from modelzoo.detectors.registry import ALGORITHMS
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
-from records.models import Asset
 from tests import parts
 from tests.versions import another
 from training.datasets.imports import import_path
@@ -60,15 +54,6 @@ def dataset(db: None, tmp_path: Path) -> Dataset:
     return import_path(root, actor=None)[0].dataset
 
 
-def archive(tmp_path: Path) -> SimpleUploadedFile:
-    root = parts.write_dataset(tmp_path / "sent" / "ring", train=3, good=1, bad=1)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as packed:
-        for file in sorted(root.rglob("*.png")):
-            packed.write(file, file.relative_to(root.parent))
-    return SimpleUploadedFile("ring.zip", out.getvalue(), "application/zip")
-
-
 def request_run(dataset: Dataset, user: User | None = None, algorithm: str = "padim") -> TrainingRun:
     return services.request_run(
         dataset=dataset,
@@ -95,30 +80,6 @@ def posted(**changed: Any) -> dict[str, Any]:
 
 
 # ---------------------------------------------------------------- data sets
-def test_an_archive_is_imported_and_its_page_opens(signed_in: Client, tmp_path: Path) -> None:
-    response = signed_in.post("/datasets/", {"archive": archive(tmp_path), "name": ""})
-    made = Dataset.objects.get()
-    assert response["Location"] == f"/datasets/{made.pk}/"
-    page = signed_in.get(response["Location"])
-    assert f"{made} was imported" in text(page)
-    assert words(page).count("scratch") >= 2
-    assert "ring" in text(signed_in.get("/datasets/"))
-    again = signed_in.post("/datasets/", {"archive": archive(tmp_path / "again")}, headers=HTMX)
-    assert again["HX-Redirect"] == f"/datasets/{made.pk}/"
-    assert "Nothing was added" in text(signed_in.get("/datasets/"))
-
-
-@pytest.mark.parametrize("headers", [{}, HTMX])
-def test_what_is_no_archive_is_a_sentence(signed_in: Client, headers: dict[str, str]) -> None:
-    sent = SimpleUploadedFile("broken.zip", b"not an archive")
-    response = signed_in.post("/datasets/", {"archive": sent}, headers=headers)
-    assert response.status_code == (200 if headers else 415)
-    assert "broken.zip was not imported" in words(response)
-    assert "is not a .zip, .tar, .tar.gz or .tar.xz archive" in text(response)
-    assert "Choose an archive first" in text(signed_in.post("/datasets/", {}, headers=headers))
-    assert not Dataset.objects.exists()
-
-
 def test_a_data_set_shows_its_make_up_its_warnings_and_its_images(signed_in: Client, dataset: Dataset) -> None:
     response = signed_in.get(f"/datasets/{dataset.pk}/")
     assert "notes.txt" in text(response)
@@ -180,69 +141,6 @@ def test_reviewed_inspections_become_a_data_set(signed_in: Client, user: User) -
     total = int(re.search(r"(\d+) images? :", words(counted))[1])  # type: ignore[index]
     assert Dataset.objects.get(name="taught").images.count() == total, "as it was counted"
     assert made["Location"] == f"/datasets/{Dataset.objects.get(name='taught').pk}/"
-
-
-# ---------------------------------------------------------------- images of good parts
-def loose(*names: str, start: int = 0) -> list[SimpleUploadedFile]:
-    return [
-        SimpleUploadedFile(name, parts.png(start + seed) if name.endswith(".png") else b"no image")
-        for seed, name in enumerate(names)
-    ]
-
-
-def test_images_are_previewed_and_kept_only_at_the_import(signed_in: Client) -> None:
-    def sent(act: str, **more: Any) -> Any:
-        files = loose("a.png", "b.png", "c.png", "notes.txt", "Thumbs.db")
-        return signed_in.post("/datasets/", {"act": act, "name": "Ring 7", "images": files, **more}, headers=HTMX)
-
-    seen = words(sent("preview"))
-    assert "3 good images would become data set Ring 7 , 1 file would be left out" in seen
-    assert "Nothing is saved yet" in seen
-    assert "notes.txt" in seen
-    assert not Dataset.objects.exists()
-    assert not Asset.objects.exists()
-    assert "/train/" not in seen
-    made = sent("import")
-    dataset = Dataset.objects.get()
-    assert made["HX-Redirect"] == f"/datasets/{dataset.pk}/"
-    assert dataset.name == "ring-7"
-    assert {(image.split, image.is_defective) for image in dataset.images.all()} == {("train", False)}
-    assert dataset.images.count() == 3
-    assert list(settings.VAR_DIR.glob("import-*")) == []
-
-
-def test_a_folder_names_the_data_set_and_its_sub_folders_of_defects_stay_out(signed_in: Client) -> None:
-    files = loose("a.png", "a.png", "x.png")
-    paths = json.dumps(["cell/good/a.png", "cell/a.png", "cell/scratch/x.png"])
-    seen = words(signed_in.post("/datasets/", {"act": "preview", "images": files, "paths": paths}))
-    assert "2 good images would become data set cell" in seen
-    assert "it is in the sub-folder scratch, and only good parts are imported here" in seen
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"images": []}, "Choose images or a folder first"),
-        ({"images": ["a.png", "b.png"], "name": ""}, "Give the data set a name"),
-        ({"images": ["a.txt", "b.txt"]}, "Fewer than 2 of the"),
-        ({"images": ["a.png", "b.txt"]}, "Fewer than 2 of the"),
-        ({"images": ["a.png", "b.png"], "name": "///"}, "cannot name a data set"),
-        ({"images": ["a.png", "b.png"], "paths": "[1]", "name": ""}, "Give the data set a name"),
-    ],
-)
-@pytest.mark.parametrize("act", ["preview", "import"])
-def test_images_that_are_no_data_set_are_refused_in_a_sentence(
-    signed_in: Client, given: dict[str, Any], said: str, act: str
-) -> None:
-    form = {"act": act, "name": "ring"} | given | {"images": loose(*given["images"])}
-    for headers, status in ((HTMX, 200), ({}, None)):
-        answer = signed_in.post("/datasets/", form, headers=headers)
-        assert status is None or answer.status_code == status
-        assert said in words(answer)
-        assert str(settings.VAR_DIR) not in text(answer), "no path of the server"
-        form["images"] = loose(*given["images"])
-    assert not Dataset.objects.exists()
-    assert not Asset.objects.exists()
 
 
 # ---------------------------------------------------------------- how long it takes

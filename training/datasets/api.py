@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -19,8 +19,9 @@ from common.errors import NotFound
 from common.rights import Right
 from records.models import Asset
 from training.datasets import documents, selectors, serializers
-from training.datasets.imports import import_upload
+from training.datasets.imports import import_upload, preview_upload
 from training.datasets.layouts.entries import LabelNames
+from training.datasets.layouts.preview import preview_document
 
 _DATASET_ID = OpenApiParameter("dataset_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _IMAGE_ID = OpenApiParameter("image_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -45,7 +46,12 @@ class DatasetsView(ApiView):
     @extend_schema(
         request={"multipart/form-data": serializers.DatasetUploadInput},
         responses={
-            200: serializers.ImportedDatasetOutput(many=True),
+            200: PolymorphicProxySerializer(
+                component_name="ImportOutput",
+                serializers=[serializers.ImportedDatasetOutput, serializers.PreviewOutput],
+                resource_type_field_name=None,
+                many=True,
+            ),
             201: serializers.ImportedDatasetOutput(many=True),
             **problems(409, 413, 415, 422, 507),
         },
@@ -53,10 +59,21 @@ class DatasetsView(ApiView):
         examples=[OpenApiExample("an archive", value={"archive": "screw.zip", "name": "screw"}, request_only=True)],
     )
     def post(self, request: Request) -> Response:
-        """One data set for each category in the archive; 200 where all of them had been imported before."""
+        """One data set for each category in the archive; 200 where all of them had been imported before.
+
+        With `dry_run` 200 with what each of them would be, and nothing is kept.
+        """
         fields = parsed(serializers.DatasetUploadInput, request.data)
-        labels = LabelNames(tuple(fields["good"]), tuple(fields["defect"]))
-        imported = import_upload(fields["archive"], name=fields["name"], actor=request.user, labels=labels)
+        arguments = {
+            "actor": request.user,
+            "name": fields["name"],
+            "labels": LabelNames(tuple(fields["good"]), tuple(fields["defect"])),
+            "layout": fields["layout"],
+            "keep_duplicates": fields["keep_duplicates"],
+        }
+        if fields["dry_run"]:
+            return Response(preview_document(preview_upload(fields["archive"], **arguments)))
+        imported = import_upload(fields["archive"], **arguments)
         results = [
             {
                 **documents.full_dataset_document(selectors.dataset_with_counts(item.dataset.pk)),

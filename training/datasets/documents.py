@@ -40,8 +40,11 @@ def dataset_document(dataset: Any) -> dict[str, Any]:
 def full_dataset_document(dataset: Any) -> dict[str, Any]:
     """With what the import noticed: at most the first 200 skipped files are kept by name."""
     report = dataset.report
+    understood = report.get("preview", {})
     return {
         **dataset_document(dataset),
+        "layout": understood.get("layout"),
+        "duplicates": understood.get("duplicates"),
         "skipped": [{"path": path, "reason": reason} for path, reason in report.get("skipped", [])],
         "warnings": report.get("warnings", []),
     }

@@ -98,7 +98,8 @@ def find_duplicates(images: Sequence[LabelledImage], *, keep: bool = False) -> D
     """
     positions = duplicate_groups([image.description for image in images], [image.is_defective for image in images])
     groups, left_out = [], []
-    for group in ([images[position] for position in members] for members in positions):
+    for members in positions:
+        group = sorted((images[position] for position in members), key=lambda one: (one.split != "train", one.path))
         conflicts = [] if keep else list(_conflicts(group))
         left_out += conflicts
         groups.append(

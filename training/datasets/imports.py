@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -60,7 +60,7 @@ def import_path(
         UserError: rejected layout, label, archive or name; what was imported before the error stays.
     """
     with _scans_of_path(path, name, progress, labels, layout, keep_duplicates) as scans:
-        return _import_scans(scans, str(path.resolve()), actor, name)
+        return import_scans(scans, str(path.resolve()), actor, name)
 
 
 def preview_path(
@@ -91,7 +91,7 @@ def import_upload(
     Raises `Forbidden`, and `UserError` as that does; what is no archive is one, too.
     """
     with _scans_of_upload(file, actor, name, labels, layout, keep_duplicates) as scans:
-        return _import_scans(scans, clean_name(file.name or ""), actor, name)
+        return import_scans(scans, clean_name(file.name or ""), actor, name)
 
 
 def preview_upload(
@@ -124,9 +124,10 @@ def _scans_of_path(
         with _temporary_folder() as folder:
             left_out = SkippedFiles()
             root = extract(path, folder / _stem(path.name), ArchiveLimits(), left_out)
-            yield _scan_folder(root, path.name, name, progress, labels, layout, keep_duplicates, left_out)
+            notes = left_out.sentences()
+            yield scan_folder(root, path.name, name, progress, labels, layout, keep_duplicates, notes)
     elif path.is_dir():
-        yield _scan_folder(path, str(path), name, progress, labels, layout, keep_duplicates, SkippedFiles())
+        yield scan_folder(path, str(path), name, progress, labels, layout, keep_duplicates)
     else:
         raise UserError(
             f"{path} is neither a folder nor a .zip, .tar, .tar.gz or .tar.xz archive.", code="not_a_dataset"
@@ -140,10 +141,21 @@ def _scans_of_upload(
     require(actor, Right.TRAIN)  # before it is unpacked
     sent = clean_name(file.name or "")
     with _temporary_folder() as folder:
-        archive = _upload_path(file, folder / "upload")
-        left_out = SkippedFiles()
-        root = extract(archive, folder / "unpacked" / _stem(sent), ArchiveLimits(), left_out)
-        yield _scan_folder(root, sent, name, None, labels, layout, keep_duplicates, left_out)
+        root, notes = unpack_upload(file, folder / "sent")
+        yield scan_folder(root, sent, name, None, labels, layout, keep_duplicates, notes)
+
+
+def unpack_upload(file: UploadedFile, into: Path) -> tuple[Path, tuple[str, ...]]:
+    """The files of an archive that was sent, below a new folder, and what was noticed of them.
+
+    Raises `UserError` for what is no archive, or breaks its rules.
+    """
+    into.mkdir(parents=True)
+    archive = _upload_path(file, into / "upload")
+    left_out = SkippedFiles()
+    root = extract(archive, into / "unpacked" / _stem(clean_name(file.name or "")), ArchiveLimits(), left_out)
+    (into / "upload").unlink(missing_ok=True)
+    return root, tuple(left_out.sentences())
 
 
 def _upload_path(file: UploadedFile, path: Path) -> Path:
@@ -188,7 +200,7 @@ def _stem(filename: str) -> str:
     return stem.encode()[: MAX_BYTES + 10].decode(errors="ignore")
 
 
-def _scan_folder(
+def scan_folder(
     root: Path,
     source: str,
     name: str,
@@ -196,10 +208,15 @@ def _scan_folder(
     labels: LabelNames | None,
     layout: str,
     keep_duplicates: bool,
-    left_out: SkippedFiles,
+    notes: Iterable[str] = (),
 ) -> list[CategoryScan]:
+    """What a folder holds, as `import_scans` takes it; `notes` are warnings of each category.
+
+    Raises `UserError`: rejected layout, label or name.
+    """
+    notes = tuple(notes)
     scans = [
-        replace(item, warnings=(*left_out.sentences(), *item.warnings))
+        replace(item, warnings=(*notes, *item.warnings))
         for item in scan(
             root, dataset_limits(), progress=progress, labels=labels, layout=layout, keep_duplicates=keep_duplicates
         )
@@ -211,7 +228,8 @@ def _scan_folder(
     return scans
 
 
-def _import_scans(scans: list[CategoryScan], source: str, actor: Actor, name: str) -> list[ImportResult]:
+def import_scans(scans: list[CategoryScan], source: str, actor: Actor, name: str) -> list[ImportResult]:
+    """A data set of each category; what was imported before an error stays."""
     imported = []
     for item in scans:
         dataset, created = import_scan(scan=item, name=name or item.name, source=source, actor=actor)

@@ -37,6 +37,12 @@ class Dataset(models.Model):
         return f"{self.name}@{self.snapshot[:8]}"
 
     @property
+    def duplicates_left_out(self) -> int:
+        """Images that its import kept out of the test: they are training images too, or called good and defective."""
+        count: int = self.report.get("preview", {}).get("duplicates", {}).get("left_out_count", 0)
+        return count
+
+    @property
     def source_name(self) -> str:
         """Of a folder its name: where it stood matters to whoever put it there."""
         return Path(self.source).name if self.source.startswith("/") else self.source

@@ -16,7 +16,7 @@ class DatasetListInput(serializers.Serializer):
 
 
 class DatasetUploadInput(serializers.Serializer):
-    archive = serializers.FileField(help_text=".zip, .tar, .tar.gz or .tar.xz in MVTec layout")
+    archive = serializers.FileField(help_text=".zip, .tar, .tar.gz or .tar.xz of images")
     name = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=100, help_text="default: that of the category's folder"
     )
@@ -33,6 +33,21 @@ class DatasetUploadInput(serializers.Serializer):
         default=list,
         max_length=100,
         help_text="folders of defective parts, likewise",
+    )
+    layout = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=100,
+        help_text="by which rules the folders are read; default: those that they are recognised by",
+    )
+    keep_duplicates = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="import test images, too, that are training images or called both good and defective",
+    )
+    dry_run = serializers.BooleanField(
+        required=False, default=False, help_text="say what would be imported, and keep nothing"
     )
 
 
@@ -59,8 +74,64 @@ class SkippedOutput(serializers.Serializer):
     reason = serializers.CharField()
 
 
+class DuplicateImageOutput(serializers.Serializer):
+    path = serializers.CharField()
+    split = serializers.ChoiceField(choices=DatasetImage.Split.choices)
+    defect_type = serializers.CharField()
+    left_out = serializers.BooleanField(help_text="true: it is not imported")
+
+
+class DuplicateGroupOutput(serializers.Serializer):
+    is_identical = serializers.BooleanField(help_text="byte for byte; false: nearly identical")
+    count = serializers.IntegerField()
+    images = DuplicateImageOutput(many=True, help_text="at most 50")
+
+
+class DuplicatesOutput(serializers.Serializer):
+    group_count = serializers.IntegerField(help_text="how many pictures are there more than once")
+    image_count = serializers.IntegerField(help_text="images in these groups")
+    left_out_count = serializers.IntegerField(help_text="test images that are not imported because of them")
+    groups = DuplicateGroupOutput(many=True, help_text="at most 50")
+
+
+class LayoutOutput(serializers.Serializer):
+    name = serializers.CharField()
+    sentence = serializers.CharField()
+
+
+class PreviewImagesOutput(serializers.Serializer):
+    split = serializers.ChoiceField(choices=DatasetImage.Split.choices)
+    defect_type = serializers.CharField(help_text="good, or the name of the defect")
+    is_defective = serializers.BooleanField()
+    count = serializers.IntegerField()
+    masks = serializers.IntegerField()
+
+
+class LeftOutOutput(serializers.Serializer):
+    code = serializers.CharField()
+    reason = serializers.CharField(help_text="of the first of these files")
+    count = serializers.IntegerField()
+    examples = serializers.ListField(child=serializers.CharField())
+
+
+class PreviewOutput(serializers.Serializer):
+    """What one data set would be."""
+
+    name = serializers.CharField()
+    snapshot = serializers.CharField(help_text="that the data set would have")
+    layout = LayoutOutput()
+    images = PreviewImagesOutput(many=True)
+    masks = serializers.IntegerField()
+    left_out = LeftOutOutput(many=True)
+    left_out_count = serializers.IntegerField()
+    duplicates = DuplicatesOutput()
+    warnings = serializers.ListField(child=serializers.CharField())
+
+
 class FullDatasetOutput(DatasetOutput):
+    layout = LayoutOutput(allow_null=True, help_text="how it was read; null: it was made otherwise")
     skipped = SkippedOutput(many=True, help_text="files that are not part of it, at most 200")
+    duplicates = DuplicatesOutput(allow_null=True, help_text="null: nobody looked for them")
     warnings = serializers.ListField(child=serializers.CharField())
 
 

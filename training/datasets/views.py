@@ -6,12 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
-from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
-from django_htmx.http import HttpResponseClientRedirect
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
 
 from common.api.pagination import read_page
 from common.api.views import immutable
@@ -19,11 +16,7 @@ from common.errors import UserError
 from common.rights import Right
 from common.web.addresses import or_404, query_string
 from common.web.decorators import needs
-from common.web.htmx import HtmxRequest
 from training.datasets import documents, pages, selectors, thumbnails
-from training.datasets.imports import ImportResult, import_upload
-from training.datasets.layouts.entries import LabelNames
-from training.datasets.layouts.loose_images import import_images, preview_images
 from training.runs import pages as runs_pages
 
 _SPLITS = ("train", "test")
@@ -32,14 +25,9 @@ _MASKS = {"outline": "Outlined", "beside": "Beside", "none": "Not shown"}
 
 
 # ---------------------------------------------------------------- data sets
-@require_http_methods(["GET", "HEAD", "POST"])
-def datasets(request: HtmxRequest) -> HttpResponseBase:
-    """Every snapshot; POST imports an archive."""
-    return _upload(request) if request.method == "POST" else _datasets(request)
-
-
 @needs(Right.READ)
-def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **extra: Any) -> HttpResponse:
+def list_page(request: HttpRequest, *, status: int = HTTPStatus.OK, **extra: Any) -> HttpResponse:
+    """Every snapshot, and what came of an upload that was refused."""
     category = request.GET.get("category", "").replace("\0", "")
     context: dict[str, Any] = {
         "category": category,
@@ -54,73 +42,6 @@ def _datasets(request: HttpRequest, *, status: int = HTTPStatus.OK, **extra: Any
     else:
         context |= page.queries | {"datasets": pages.count(page.rows)}
     return render(request, "datasets/list.html", context, status=status)
-
-
-@needs(Right.TRAIN)
-def _upload(request: HtmxRequest) -> HttpResponseBase:
-    """htmx gets the sentence of a refusal, or is sent to what came of it; a plain form the page again."""
-    if "act" in request.POST or "images" in request.FILES:
-        return _loose_images(request)
-    file, name = request.FILES.get("archive"), request.POST.get("name", "").strip()
-    try:
-        if file is None:
-            raise UserError("Choose an archive first: a .zip, .tar, .tar.gz or .tar.xz.", code="no_archive")
-        imported = import_upload(file, actor=request.user, name=name, labels=_label_names(request))
-    except UserError as error:
-        context = {"failed": error, "filename": file.name if file else "", "name": name}
-        context |= {"good": request.POST.get("good", ""), "defect": request.POST.get("defect", "")}
-        # htmx swaps answers of 2xx only; the partial itself says that it failed.
-        if request.htmx:
-            return render(request, "datasets/list.html#refused", context)
-        return _datasets(request, status=error.status, **context)
-    for item in imported:
-        messages.success(request, _import_message(item))
-    only = imported[0].dataset if len(imported) == 1 else None
-    address = reverse("dataset", args=[only.pk]) if only else reverse("datasets")
-    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
-
-
-def _loose_images(request: HtmxRequest) -> HttpResponseBase:
-    """Images of good parts: a preview, and the import once that was seen."""
-    name, htmx = request.POST.get("name", "").strip(), request.htmx
-    arguments: dict[str, Any] = {
-        "files": request.FILES.getlist("images"),
-        "paths": request.POST.get("paths", ""),
-        "name": name,
-        "actor": request.user,
-    }
-    context: dict[str, Any] = {"images_name": name, "most_images": settings.DATASET_MAX_FILES}
-    try:
-        if request.POST.get("act") == "import":
-            imported = import_images(**arguments)
-            messages.success(request, _import_message(imported))
-            address = reverse("dataset", args=[imported.dataset.pk])
-            return HttpResponseClientRedirect(address) if htmx else redirect(address)
-        context["preview"] = preview_images(**arguments)
-    except UserError as error:
-        context["images_failed"] = error
-        if not htmx:
-            return _datasets(request, status=error.status, **context)
-    return render(request, "datasets/list.html#preview", context) if htmx else _datasets(request, **context)
-
-
-def _label_names(request: HttpRequest) -> LabelNames:
-    """Folder names, separated by commas, that the form says are of good or of defective parts."""
-    good, defect = (
-        tuple(name.strip() for name in request.POST.get(field, "").split(",") if name.strip())
-        for field in ("good", "defect")
-    )
-    return LabelNames(good, defect)
-
-
-def _import_message(item: ImportResult) -> str:
-    if not item.created:
-        return f"{item.dataset.name} was already imported with the same content: {item.dataset}. Nothing was added."
-    skipped, warnings = item.dataset.report.get("skipped_count", 0), len(item.dataset.report.get("warnings", []))
-    notes = [f"{skipped} file{'s' if skipped > 1 else ''} skipped"] if skipped else []
-    notes += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
-    aside = f" ({', '.join(notes)})" if notes else ""
-    return f"{item.dataset} was imported{aside}."
 
 
 @require_GET
@@ -143,6 +64,7 @@ def dataset(request: HttpRequest, dataset_id: int) -> HttpResponse:
         "skipped": snapshot.report.get("skipped", []),
         "skipped_count": snapshot.report.get("skipped_count", 0),
         "warnings": snapshot.report.get("warnings", []),
+        "understood": snapshot.report.get("preview", {}),
         "runs": runs_pages.runs_on(snapshot),
         "split": split,
         "kind": kind,

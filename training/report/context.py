@@ -64,6 +64,7 @@ def report_context(
         "outcomes": _outcomes(metrics),
         "audit": metrics["shortcut_audit"],
         "shortcuts": words.shortcut_sentences(metrics["shortcut_audit"]),
+        "duplicates": words.duplicates_sentence(metrics.get("duplicates_left_out", 0)),
         "elsewhere": words.place_sentence(metrics["pixel"]),
         "audit_rows": _audit_rows(metrics["shortcut_audit"]),
         "below_trivial": image["f1"] is not None and image["f1"] <= image["trivial_f1"],

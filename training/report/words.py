@@ -26,6 +26,16 @@ def statistic(name: str) -> str:
     return _STATISTICS.get(name, name)
 
 
+def duplicates_sentence(left_out: int) -> str:
+    """How many images the import kept out of the test; empty where there were none."""
+    if not left_out:
+        return ""
+    one = left_out == 1
+    images = "1 image that is" if one else f"{left_out} images that are"
+    verb = "is" if one else "are"
+    return f"{images} the same as a training image, or good and defective in one, {verb} not in this test."
+
+
 def threshold_origin(method: str, parameters: dict[str, Any]) -> str:
     """How a threshold came about, from its method, its parameters and what it was taken from."""
     number = parameters.get("percentile" if method == "percentile" else "false_reject_rate")

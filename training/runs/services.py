@@ -368,7 +368,7 @@ def record_evaluation(
         model_version=version,
         dataset=dataset,
         threshold=threshold,
-        metrics=metrics,
+        metrics=metrics | {"duplicates_left_out": dataset.duplicates_left_out},
         created_by_id=actor.pk if actor else None,
     )
     audit(

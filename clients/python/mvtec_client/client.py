@@ -276,14 +276,35 @@ class Client(Transport):
         name: str = "",
         good: Iterable[str] = (),
         defect: Iterable[str] = (),
+        layout: str = "",
+        keep_duplicates: bool = False,
     ) -> list[shapes.ImportedDataset]:
-        """Import an archive in MVTec layout: a data set for each category in it. The same content twice is one.
+        """Import an archive of images: a data set for each category in it. The same content twice is one.
 
-        `good`, `defect`: folders of good and of defective parts whose names leave it open (`unclear_label`).
+        `good`, `defect`: folders of good and of defective parts whose names leave it open (`unclear_label`). `layout`:
+        by which rules the folders are read; else by those that they are recognised by. `keep_duplicates`: also test
+        images that are training images, or that are called both good and defective.
         """
+        fields = _dataset_fields(name, good, defect, layout, keep_duplicates=keep_duplicates)
+        return self._send_archive(archive, fields)
+
+    def preview_dataset(
+        self,
+        archive: str | Path | tuple[str, IO[bytes]],
+        *,
+        name: str = "",
+        good: Iterable[str] = (),
+        defect: Iterable[str] = (),
+        layout: str = "",
+        keep_duplicates: bool = False,
+    ) -> list[shapes.Preview]:
+        """What `upload_dataset` would import of an archive. Nothing is kept."""
+        fields = _dataset_fields(name, good, defect, layout, keep_duplicates=keep_duplicates)
+        return self._send_archive(archive, fields | {"dry_run": "true"})
+
+    def _send_archive(self, archive: str | Path | tuple[str, IO[bytes]], fields: dict[str, Any]) -> Any:
         with _archive_stream(archive) as (filename, stream):
             file: File = (filename, stream, "application/octet-stream")
-            fields = {"name": name, "good": list(good), "defect": list(defect)}
             return self._post("datasets", fields=fields, files=[("archive", file)], repeatable=True)
 
     def dataset_from_reviews(
@@ -637,6 +658,14 @@ def _file(image: ImageOrNamed) -> File:
     else:
         name, content = image
     return name, content, "image/png" if name.lower().endswith(".png") else "image/jpeg"
+
+
+def _dataset_fields(
+    name: str, good: Iterable[str], defect: Iterable[str], layout: str, *, keep_duplicates: bool
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"name": name, "good": list(good), "defect": list(defect)}
+    fields |= {"layout": layout} if layout else {}
+    return fields | ({"keep_duplicates": "true"} if keep_duplicates else {})
 
 
 @contextmanager

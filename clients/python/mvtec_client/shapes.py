@@ -428,8 +428,12 @@ class DatasetOfReviews(TypedDict):
     skipped_count: int
     created_at: Moment
     created_by: str | None
+    layout: Layout | None
+    """how it was read; null: it was made otherwise"""
     skipped: list[Skipped]
     """files that are not part of it, at most 200"""
+    duplicates: Duplicates | None
+    """null: nobody looked for them"""
     warnings: list[str]
     created: bool
     """false: the same content had been imported before"""
@@ -536,6 +540,33 @@ class Disturbance(TypedDict):
     """darker, brighter, blur, noise, shift, rotation or jpeg"""
 
 
+class DuplicateGroup(TypedDict):
+    is_identical: bool
+    """byte for byte; false: nearly identical"""
+    count: int
+    images: list[DuplicateImage]
+    """at most 50"""
+
+
+class DuplicateImage(TypedDict):
+    path: str
+    split: Split
+    defect_type: str
+    left_out: bool
+    """true: it is not imported"""
+
+
+class Duplicates(TypedDict):
+    group_count: int
+    """how many pictures are there more than once"""
+    image_count: int
+    """images in these groups"""
+    left_out_count: int
+    """test images that are not imported because of them"""
+    groups: list[DuplicateGroup]
+    """at most 50"""
+
+
 class EstimatedConfusion(TypedDict):
     tp: Figure
     fp: Figure
@@ -583,8 +614,12 @@ class FullDataset(TypedDict):
     skipped_count: int
     created_at: Moment
     created_by: str | None
+    layout: Layout | None
+    """how it was read; null: it was made otherwise"""
     skipped: list[Skipped]
     """files that are not part of it, at most 200"""
+    duplicates: Duplicates | None
+    """null: nobody looked for them"""
     warnings: list[str]
 
 
@@ -687,8 +722,12 @@ class ImportedDataset(TypedDict):
     skipped_count: int
     created_at: Moment
     created_by: str | None
+    layout: Layout | None
+    """how it was read; null: it was made otherwise"""
     skipped: list[Skipped]
     """files that are not part of it, at most 200"""
+    duplicates: Duplicates | None
+    """null: nobody looked for them"""
     warnings: list[str]
     created: bool
     """false: the same content had been imported before"""
@@ -857,6 +896,19 @@ class Lamp(TypedDict):
     """of darker and brighter: of each step that was tried"""
 
 
+class Layout(TypedDict):
+    name: str
+    sentence: str
+
+
+class LeftOut(TypedDict):
+    code: str
+    reason: str
+    """of the first of these files"""
+    count: int
+    examples: list[str]
+
+
 class LoadedModel(TypedDict):
     deployment_id: int
     category: str
@@ -1002,6 +1054,30 @@ class PictureWarning(TypedDict):
 
     code: str
     detail: str
+
+
+class PreviewImages(TypedDict):
+    split: Split
+    defect_type: str
+    """good, or the name of the defect"""
+    is_defective: bool
+    count: int
+    masks: int
+
+
+class Preview(TypedDict):
+    """What one data set would be."""
+
+    name: str
+    snapshot: str
+    """that the data set would have"""
+    layout: Layout
+    images: list[PreviewImages]
+    masks: int
+    left_out: list[LeftOut]
+    left_out_count: int
+    duplicates: Duplicates
+    warnings: list[str]
 
 
 class ProductionVersion(TypedDict):

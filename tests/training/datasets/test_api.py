@@ -34,6 +34,10 @@ def packed(folder: Path, *, inside: str = "") -> bytes:
     return out.getvalue()
 
 
+def archive(data: bytes, filename: str = "parts.zip") -> SimpleUploadedFile:
+    return SimpleUploadedFile(filename, data)
+
+
 def send(client: Client, data: bytes, name: str = "", filename: str = "parts.zip") -> Any:
     return client.post("/api/datasets", {"archive": SimpleUploadedFile(filename, data), "name": name})
 
@@ -82,6 +86,59 @@ def test_an_archive_without_a_folder_is_called_after_its_file(signed_in: Client,
     assert document["name"] == "ring-v2"
     [nameless] = send(signed_in, packed(dataset_folder), filename="\u00fc" * 90 + ".zip").json()
     assert nameless["name"] == "\u00fc" * 90
+
+
+def test_a_dry_run_says_what_would_be_and_keeps_nothing(signed_in: Client, dataset_folder: Path, settings: Any) -> None:
+    shutil.copy(dataset_folder / "train/good/003.png", dataset_folder / "test/good/again.png")
+    fields = {"dry_run": "true", "name": "disc", "layout": "mvtec-ad"}
+    response = signed_in.post("/api/datasets", {"archive": archive(packed(dataset_folder, inside="disc")), **fields})
+    assert response.status_code == 200, response.content
+    [preview] = response.json()
+    assert {(row["split"], row["defect_type"]): row["count"] for row in preview["images"]} == {
+        ("train", "good"): 12,
+        ("test", "good"): 4,
+        ("test", "scratch"): 4,
+    }
+    assert (preview["masks"], preview["left_out_count"], preview["layout"]["name"]) == (4, 1, "mvtec-ad")
+    assert preview["left_out"][0]["code"] == "leak"
+    assert preview["duplicates"]["groups"][0]["images"] == [
+        {"path": "train/good/003.png", "split": "train", "defect_type": "good", "left_out": False},
+        {"path": "test/good/again.png", "split": "test", "defect_type": "good", "left_out": True},
+    ]
+    assert not Dataset.objects.exists()
+    assert not Asset.objects.exists()
+    assert not list(settings.VAR_DIR.glob("import-*"))
+    [made] = signed_in.post(
+        "/api/datasets", {"archive": archive(packed(dataset_folder)), **fields, "dry_run": "false"}
+    ).json()
+    assert made["snapshot"] == preview["snapshot"]
+    assert (made["layout"], made["duplicates"]) == (preview["layout"], preview["duplicates"])
+
+
+def test_duplicates_may_be_kept(signed_in: Client, dataset_folder: Path) -> None:
+    shutil.copy(dataset_folder / "train/good/003.png", dataset_folder / "test/good/again.png")
+    fields = {"archive": archive(packed(dataset_folder)), "name": "disc", "keep_duplicates": "true"}
+    [made] = signed_in.post("/api/datasets", fields).json()
+    assert (made["test_images"], made["skipped_count"], made["duplicates"]["left_out_count"]) == (9, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status", "code"),
+    [
+        ("layout", "../../etc", 422, "no_such_layout"),
+        ("layout", "x" * 101, 400, "invalid"),
+        ("dry_run", "perhaps", 400, "invalid"),
+        ("keep_duplicates", "perhaps", 400, "invalid"),
+        ("good", "nowhere", 422, "no_such_folder"),
+        ("good", [f"n{number}" for number in range(101)], 400, "invalid"),
+        ("good", [f"n{number}" for number in range(10_000)], 413, "request_too_large"),
+    ],
+)
+def test_what_a_dry_run_is_not_asked_like(
+    signed_in: Client, dataset_folder: Path, field: str, value: Any, status: int, code: str
+) -> None:
+    fields = {"archive": archive(packed(dataset_folder)), "dry_run": "true", field: value}
+    problem(signed_in.post("/api/datasets", fields), status, code)
 
 
 def test_several_categories_are_several_data_sets(signed_in: Client, dataset_folder: Path, tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ _MAX_PATH_LENGTH, _MAX_DEFECT_TYPE_LENGTH = 300, 100  # characters that a record
 _WORKERS = 4  # decoding threads; each may hold the largest image that is allowed
 _MASK_SUFFIX = "_mask"
 _MVTEC = RecognisedLayout("mvtec-ad", "MVTec AD: train/good/, test/<defect type>/ and masks in ground_truth/.")
+LAYOUTS = {_MVTEC.name: _MVTEC.sentence}
 
 
 def scan(

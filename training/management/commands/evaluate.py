@@ -15,7 +15,7 @@ from modelzoo.selectors import find_version, threshold_in_force
 from training.datasets.selectors import images_of, latest_dataset
 from training.models import DatasetImage
 from training.report import file
-from training.report.words import shortcut_sentences
+from training.report.words import duplicates_sentence, shortcut_sentences
 from training.runs.services import record_evaluation
 
 # Share of the progress bar that the metrics take where the robustness is measured too.
@@ -108,13 +108,13 @@ class Command(ProductCommand):
             file.write(target, html)
         if options["json"]:
             head = {"model_version": version.pk, "dataset": dataset.name, "dataset_snapshot": dataset.snapshot}
-            self.answer(head | metrics | ({"report": str(target)} if target else {}))
+            self.answer(head | evaluation.metrics | ({"report": str(target)} if target else {}))
         else:
             self.stdout.write(
                 f"{version} on {dataset}, threshold {threshold.value:.6g} (revision {threshold.revision}), "
                 f"{' '.join(metrics['run_in'].values())}"
             )
-            self.stdout.write(as_text(metrics))
+            self.stdout.write(as_text(evaluation.metrics))
             if target:
                 self.stdout.write(f"Report: {target}")
 
@@ -150,6 +150,8 @@ def as_text(metrics: dict[str, Any]) -> str:
             f"  not comparable, counted as rejected: {not_comparable['good']} good, "
             f"{not_comparable['defective']} defects ({why})"
         )
+    if left_out := duplicates_sentence(metrics.get("duplicates_left_out", 0)):
+        lines.append(f"  {left_out}")
     warned = metrics["shortcut_audit"] and metrics["shortcut_audit"]["warning"]
     lines.append("  shortcut audit: WARNING" if warned else "  shortcut audit")
     lines += [f"    {sentence}" for sentence in shortcut_sentences(metrics["shortcut_audit"])]
