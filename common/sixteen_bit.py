@@ -47,6 +47,13 @@ def to_eight_bit(image: Image.Image, window: Window) -> Image.Image:
     return Image.fromarray(table[np.asarray(image, dtype=np.uint16)])
 
 
+def to_sixteen_bit(image: Image.Image, window: Window) -> Image.Image:
+    """An 8-bit image as a 16-bit one that this window shows as it is."""
+    low, high = window
+    levels = np.asarray(image.convert("L"), dtype=np.float64)
+    return Image.fromarray((low + levels * (high - low) / 255).round().astype(np.uint16))
+
+
 def clipped_share(counts: np.ndarray, window: Window) -> float:
     """The share of an image's pixels, by its histogram, that lie outside of a window, 0..1."""
     return float((counts[: window[0]].sum() + counts[window[1] + 1 :].sum()) / counts.sum())

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from common.names import validate_short_name
+from common.sixteen_bit import Window
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.evaluation.sample_size import percentile_warning
 
@@ -173,6 +174,12 @@ class ModelVersion(models.Model):
         """
         names = ["metrics", "held_out_scores", *(["config", "preprocessing", "versions"] if in_list else [])]
         return tuple(f"{path}__{name}" if path else name for name in names)
+
+    @property
+    def window(self) -> Window | None:
+        """Which values of 16-bit grey images are black and white for it; None where it learnt from 8-bit images."""
+        decision = self.preprocessing.get("window")
+        return (decision["low"], decision["high"]) if decision else None
 
     @property
     def artifact_path(self) -> Path:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("datasets/uploads/<slug:token>/progress", upload_views.progress, name="dataset-upload-progress"),
     path("datasets/<int:dataset_id>/", views.dataset, name="dataset"),
     path("datasets/images/<int:image_id>/thumbnail", views.thumbnail, name="dataset-thumbnail"),
+    path("datasets/images/<int:image_id>/picture", views.picture, name="dataset-picture"),
     path("datasets/images/<int:image_id>/outline", views.outline, name="dataset-outline"),
     path("datasets/<int:dataset_id>/mean-image", ignore_masks_views.mean_image, name="dataset-mean-image"),
     path("training/ignored-regions/", ignore_masks_views.editor, name="ignored-regions"),

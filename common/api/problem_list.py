@@ -19,7 +19,7 @@ class Problem(NamedTuple):
 
 
 _ID = "Look up the right id in the list."
-_IMAGE = "Send another PNG or JPEG of the part."
+_IMAGE = "Send another image of the part, as PNG or JPEG."
 _ARCHIVE = "Pack the folder again as a plain zip or tar, and send that."
 _LATER = "Try again after the seconds that Retry-After says."
 _SUPPORT = "Try again; if it happens again, call support with the request id."
@@ -93,10 +93,14 @@ PROBLEMS: dict[str, Problem] = {
     "token_not_found": _not_found("token of yours"),
     "user_not_found": _not_found("user"),
     # ---- images
-    "not_an_image": _p(415, "The content is not PNG or JPEG.", _IMAGE),
-    "format_not_allowed": _p(415, "The format is switched off here.", "Send one of ALLOWED_EXTENSIONS."),
-    "multi_frame": _p(415, "The file contains several images.", "Send one image."),
-    "unsupported_mode": _p(415, "The colours have no single meaning as RGB (CMYK, 16 bits, transparency).", _IMAGE),
+    "not_an_image": _p(415, "The content is not an image of a known format.", _IMAGE),
+    "format_not_allowed": _p(415, "The format is switched off here.", "Send one that ALLOWED_EXTENSIONS names."),
+    "multi_frame": _p(415, "The file contains several images.", "Send one image, or set MULTI_PAGE=first for TIFF."),
+    "unsupported_mode": _p(
+        415,
+        "The pixels have no single meaning as RGB (CMYK, 16 bits without a window), or are packed oddly.",
+        _IMAGE,
+    ),
     "empty_file": _p(400, "The file has no bytes.", _IMAGE),
     "file_too_large": _p(413, "The file is larger than an image may be.", "Send a smaller one."),
     "too_many_pixels": _p(413, "The image has more pixels than allowed.", "Send a smaller one."),

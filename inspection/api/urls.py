@@ -47,6 +47,7 @@ urlpatterns = [
         re_path(rf"^inspections/(?P<inspection_id>{_UUID})/{name}/?$", view.as_view(), name=f"inspection-{name}")
         for name, view in {
             "image": views.ImageView,
+            "picture": views.BrowserPictureView,
             "thumbnail": views.ThumbnailView,
             "map": views.MapView,
             "overlay": views.OverlayView,

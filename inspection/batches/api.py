@@ -122,6 +122,7 @@ def _ask_for_batch(request: Request) -> Response:
             dataset=body["dataset"],
             folder=body["folder"],
             actor=request.user,
+            window=deployment.model_version.window,
         )
         try:
             batch = services.request_batch(

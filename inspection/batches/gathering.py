@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
@@ -14,6 +15,7 @@ from PIL import Image
 
 from common.errors import UserError
 from common.rights import Right, require
+from common.sixteen_bit import Window
 from inspection.batches import folders
 from modelzoo.loading import scoring
 from records.assets.file_tree import SkippedFiles
@@ -41,13 +43,16 @@ class BatchItem:
     refusal: UserError | None = None
 
 
-def receive_items(*, files: Iterable[tuple[str, bytes]], actor: Actor, in_archive: bool = False) -> list[BatchItem]:
+def receive_items(
+    *, files: Iterable[tuple[str, bytes]], actor: Actor, window: Window | None = None, in_archive: bool = False
+) -> list[BatchItem]:
     """Gate and keep the files of a batch. A refused file becomes a failed item; it does not stop the others.
 
+    `window`: of the model that shall judge them, see `upload_limits`.
     `in_archive`: the names are paths within an archive, and are kept as such beside the names.
     """
     items = []
-    for (name, data), checked in validate_images(validate_image, files):
+    for (name, data), checked in validate_images(partial(validate_image, window=window), files):
         path = _clean_path(name) if in_archive else ""
         if isinstance(checked, ImageRejected):
             report_refusal(filename=name, size=len(data), refusal=checked, actor=actor)
@@ -90,9 +95,9 @@ class ValidatedImage:
     pixels: Image.Image
 
 
-def validate_image(file: tuple[str, bytes]) -> ValidatedImage:
+def validate_image(file: tuple[str, bytes], *, window: Window | None = None) -> ValidatedImage:
     name, data = file
-    facts, pixels = check_image(data, name, upload_limits())
+    facts, pixels = check_image(data, name, upload_limits(window=window))
     return ValidatedImage(data, facts, pixels)
 
 
@@ -129,8 +134,12 @@ def gather(
     dataset: str = "",
     folder: str = "",
     actor: Actor,
+    window: Window | None = None,
 ) -> Gathered:
-    """The images of exactly one of: files, a zip, the test split of a data set, a folder of the server."""
+    """The images of exactly one of: files, a zip, the test split of a data set, a folder of the server.
+
+    `window`: of the model that shall judge them.
+    """
     require(actor, Right.INSPECT)
     if len([way for way in (files, archive, dataset, folder) if way]) != 1:
         raise UserError(
@@ -154,7 +163,7 @@ def gather(
             pass
         left_out = SkippedFiles()
         images = iter_images(cast(BinaryIO, archive), limits, left_out)
-        items = receive_items(files=images, actor=actor, in_archive=True)
+        items = receive_items(files=images, actor=actor, window=window, in_archive=True)
         return _with_images(Gathered(str(archive.name), items, warnings=left_out.sentences()))
     if len(files) > settings.BATCH_MAX_FILES:
         raise UserError(
@@ -164,7 +173,7 @@ def gather(
         )
     # Upload validation refuses one byte too many.
     read = ((file.name or "", file.read(settings.MAX_FILE_SIZE + 1)) for file in files)
-    items = receive_items(files=read, actor=actor)
+    items = receive_items(files=read, actor=actor, window=window)
     return Gathered(f"{len(files)} file{'s' if len(files) > 1 else ''}", items)
 
 

@@ -132,7 +132,11 @@ def _start(request: HtmxRequest) -> HttpResponse:
             )
         deployment = deployment_in_force(values["category"])
         gathered = gathering.gather(
-            files=() if archive else uploads, archive=archive, folder=values["folder"], actor=request.user
+            files=() if archive else uploads,
+            archive=archive,
+            folder=values["folder"],
+            actor=request.user,
+            window=deployment.model_version.window,
         )
         batch = services.request_batch(
             items=gathered.items,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from django.conf import settings
@@ -14,6 +15,7 @@ from PIL import Image
 
 from common.database import UNAVAILABLE
 from common.errors import UserError
+from common.sixteen_bit import Window
 from inspection.batches import folders
 from inspection.batches.gathering import ValidatedImage, validate_image, validate_images
 from inspection.batches.selectors import batch_counts
@@ -92,7 +94,8 @@ def _read_files(
     unread = [request for request in requests if request.asset_id is None]
     pixels: dict[uuid.UUID, Image.Image] = {}
     size = 0
-    for request, image in validate_images(_read_and_validate, unread):
+    window = requests[0].model_version.window  # here: threads must not touch the database
+    for request, image in validate_images(partial(_read_and_validate, window=window), unread):
         try:
             if isinstance(image, Exception):
                 raise image
@@ -108,9 +111,10 @@ def _read_files(
     return [request for request in requests if request.asset_id is not None], pixels
 
 
-def _read_and_validate(request: InspectionRequest) -> ValidatedImage:
+def _read_and_validate(request: InspectionRequest, *, window: Window | None) -> ValidatedImage:
     assert request.batch is not None
-    return validate_image((request.path, folders.read_in_roots(Path(request.batch.folder), request.path)))
+    file = (request.path, folders.read_in_roots(Path(request.batch.folder), request.path))
+    return validate_image(file, window=window)
 
 
 def _store_image(request: InspectionRequest, image: ValidatedImage, token: uuid.UUID) -> None:

@@ -160,6 +160,13 @@ class ImageView(PictureView):
         return pictures.original(inspection)
 
 
+class BrowserPictureView(PictureView):
+    """The image as it was judged, in a form that every browser shows."""
+
+    def picture(self, inspection: Inspection) -> pictures.Picture:
+        return pictures.for_page(inspection)
+
+
 class ThumbnailView(PictureView):
     def picture(self, inspection: Inspection) -> pictures.Picture:
         return pictures.small(inspection)

@@ -123,6 +123,8 @@ _WHAT_NEXT = {
     "other_aspect": "Check that the whole camera image is sent, not cut or stretched.",
     "grey_picture": "Check that the camera sends colour images.",
     "coloured_picture": "Check that the camera sends grey images.",
+    "eight_bit_picture": "Check that the camera sends 16-bit images.",
+    "sixteen_bit_picture": "Check that the camera sends 8-bit images, or train a model on 16-bit images.",
     "unlike_training": "Check that the part and the model match, and that camera and lighting are unchanged.",
     "": "Place the part like the good parts in the training images.",
 }

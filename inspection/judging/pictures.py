@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from common.errors import NotFound
 from inspection.models import Inspection
 from modelzoo.anomaly_maps import MEDIA_TYPE, decode_map, render_heat
+from records.assets.browser_picture import browser_picture
 from records.assets.images import open_rgb, thumbnail
 from records.assets.selectors import upload_limits
 
@@ -28,7 +30,16 @@ def original(inspection: Inspection) -> Picture:
 
 
 def small(inspection: Inspection) -> Picture:
-    return Picture(thumbnail(open_rgb(inspection.asset.read(), upload_limits())), "image/jpeg")
+    return Picture(thumbnail(_shown(inspection)), "image/jpeg")
+
+
+def for_page(inspection: Inspection) -> Picture:
+    """The picture as it was judged, in a form that every browser shows."""
+    return Picture(*browser_picture(inspection.asset.read(), upload_limits(), window=inspection.model_version.window))
+
+
+def _shown(inspection: Inspection) -> Image.Image:
+    return open_rgb(inspection.asset.read(), upload_limits(), window=inspection.model_version.window)
 
 
 def stored_map(inspection: Inspection) -> NDArray[np.float32]:

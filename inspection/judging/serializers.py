@@ -8,6 +8,7 @@ from inspection.judging.documents import MAP_FORMS
 from inspection.models import Inspection, InspectionRequest, Review
 from modelzoo.api.fields import FiniteField
 from modelzoo.models import Deployment
+from records.assets.formats import FORMATS
 
 
 def text_field(limit: int = 100) -> serializers.CharField:
@@ -46,7 +47,9 @@ class PartInput(serializers.Serializer):
 
 
 class TestImageInput(PartInput):
-    image = serializers.FileField(allow_empty_file=True, max_length=None, help_text="PNG or JPEG")
+    image = serializers.FileField(
+        allow_empty_file=True, max_length=None, help_text="PNG or JPEG, or what else ALLOWED_EXTENSIONS names"
+    )
 
 
 class LoadedModelOutput(serializers.Serializer):
@@ -209,7 +212,7 @@ class InspectionOutput(serializers.Serializer):
         allow_blank=True, help_text="in the zip, folder or data set of its batch; empty where it came alone"
     )
     image_sha256 = serializers.CharField()
-    image_format = serializers.ChoiceField(choices=["PNG", "JPEG"], help_text="by content; the name may say otherwise")
+    image_format = serializers.ChoiceField(choices=FORMATS, help_text="by content; the name may say otherwise")
     image_url = serializers.CharField()
     overlay_url = serializers.CharField(allow_null=True)
     page_url = serializers.CharField()

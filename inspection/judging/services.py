@@ -111,7 +111,9 @@ def inspect_image(
                 pending.request = existing
                 return _replay(existing, request_fingerprint=request_fingerprint, patience=patience)
         deployment = deployment or deployment_in_force(category)
-        facts, pixels = check_upload(data=data, filename=submission.filename, actor=actor)
+        facts, pixels = check_upload(
+            data=data, filename=submission.filename, actor=actor, window=deployment.model_version.window
+        )
         filed = store_image_file(data=data, facts=facts)
         pixel_cache.put(facts.sha256, pixels)
         try:
@@ -303,7 +305,7 @@ def inspect_here(
 
     `runtime_options`: device, runtime and precision, see `runtime.load_model`.
     """
-    asset, facts = receive_image(data=data, filename=submission.filename, actor=submission.actor)
+    asset, facts = receive_image(data=data, filename=submission.filename, actor=submission.actor, window=version.window)
     request = request_inspection(
         asset=asset,
         submission=replace(submission, filename=facts.clean_name),

@@ -33,7 +33,7 @@ from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import input_rules, threshold_in_force
 from records.assets import pixel_cache
-from records.assets.images import as_rgb
+from records.assets.images import for_model
 from records.assets.services import save_asset_row, store_file
 from records.audit.services import audit, lock_audit_chain
 from records.models import Asset
@@ -234,7 +234,7 @@ def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes |
     asset = _asset_of(request)
     if request.batch_id is None:
         pixels = pixel_cache.take(asset.sha256)
-    return asset.read() if pixels is None else as_rgb(pixels)
+    return asset.read() if pixels is None else for_model(pixels)
 
 
 def _asset_of(request: InspectionRequest) -> Asset:

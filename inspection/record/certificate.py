@@ -166,7 +166,7 @@ def _score_sentence(inspection: Inspection) -> str:
 def _pictures(inspection: Inspection) -> list[Flowable]:
     """The image, and the same with its anomaly map, as far as they are still there."""
     try:
-        image = open_rgb(inspection.asset.read(), upload_limits())
+        image = open_rgb(inspection.asset.read(), upload_limits(), window=inspection.model_version.window)
     except Discarded as gone:
         return [Paragraph(_markup(f"{gone.detail} {removal(inspection)}"), _TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))

@@ -25,6 +25,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from common.context import acting
 from common.errors import UserError
 from common.files import write_whole
+from common.sixteen_bit import FULL_WINDOW
 from inspection.batches.folders import FileUnreadable, read_file
 from inspection.judging.idempotency import own_key
 from inspection.judging.services import PartContext, Submission, inspect_image
@@ -398,7 +399,7 @@ class Watcher:
         if self._age(path, stat) >= self.watch.patience:
             return False
         try:
-            inspect_upload(data, path, upload_limits())
+            inspect_upload(data, path, upload_limits(window=FULL_WINDOW))
         except ImageRejected as refusal:
             if refusal.code not in _INCOMPLETE_ERRORS:
                 return False

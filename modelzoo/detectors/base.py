@@ -14,12 +14,14 @@ import torch
 from PIL import Image
 from torch import nn
 
+from common.sixteen_bit import Window, is_sixteen_bit
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 from modelzoo.detectors.options import DEVICES
 from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
 from modelzoo.detectors.preprocessing.input_check import (
     INPUT_CHECK_PREFIX,
+    Finding,
     InputProfile,
     exemplars,
     raise_if_refused,
@@ -162,7 +164,11 @@ class Detector(ABC):
         self.config = config
         self.device = device
         self.preprocessing = Preprocessing(
-            *config.image_size, illumination=config.illumination, align=config.align, region=config.region
+            *config.image_size,
+            illumination=config.illumination,
+            align=config.align,
+            region=config.region,
+            window_option=config.window,
         )
         self.backbone_info: dict[str, str] | None = None
         self.history: list[dict[str, float]] = []
@@ -300,7 +306,7 @@ class Detector(ABC):
         return self._reference_images
 
     def prepare(self, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
-        """An RGB image brought to the model's input, with the way back to its own pixels.
+        """An RGB or 16-bit grey image brought to the model's input, with the way back to its own pixels.
 
         Args:
             rules: what is checked of the picture; nothing where they are not given or the model knows no profile.
@@ -311,12 +317,25 @@ class Detector(ABC):
         """
         if rules is None or self.input_profile is None:
             return self.preprocessing.prepare(image)
-        findings = self.input_profile.check_frame(image, rules)
+        findings = self.input_profile.check_frame(image, rules) + self._check_depth(image, rules)
         raise_if_refused(findings)
+        image = self.preprocessing.to_rgb(image)
         prepared = self.preprocessing.prepare(image)
         findings += self.input_profile.check_content(image, prepared.view, rules)
         raise_if_refused(findings)
         return replace(prepared, findings=tuple(findings))
+
+    def _check_depth(self, image: Image.Image, rules: InputRules) -> list[Finding]:
+        window = self.preprocessing.window
+        if window is None:
+            return []
+        return window.check_sixteen_bit(image) if is_sixteen_bit(image) else window.check_eight_bit(rules)
+
+    @property
+    def window(self) -> Window | None:
+        """Which values of 16-bit grey images are black and white for this model, where it learnt from such."""
+        window = self.preprocessing.window
+        return window.bounds if window else None
 
     def describe(self) -> dict[str, Any]:
         """Everything but the tensors, JSON-safe; `restore` takes it back."""

@@ -46,6 +46,12 @@ class DetectorConfig:
     region: tuple[float, float, float, float] = option(
         (0, 0, 1, 1), "left, top, right, bottom of the inspected area, as shares of the image", low=0, high=1
     )
+    window: tuple[int, int] = option(
+        (0, 0),
+        "values of 16-bit grey images that are black and white; 0 0: decided from the good images",
+        low=0,
+        high=65535,
+    )
     batch_size: int = option(16, "images that go through the network at once", low=1, high=1024)
     sigma: float = option(4.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
     seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
@@ -61,6 +67,9 @@ class DetectorConfig:
             raise DetectorError(
                 f"region={self.region!r} is not valid: left, top, right, bottom, the first two smaller than the others."
             )
+        low, high = self.window
+        if low >= high and self.window != (0, 0):
+            raise DetectorError(f"window={self.window!r} is not valid: two values, the first smaller than the second.")
         if int(4 * self.sigma + 0.5) >= min(self.image_size):
             raise DetectorError(f"sigma={self.sigma} blurs wider than an image of {self.image_size} pixels.")
 

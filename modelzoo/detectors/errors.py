@@ -22,7 +22,8 @@ class NotComparable(DetectorError):
 
     Attributes:
         reason: a word for programs: no_background, no_part_found, several_parts, part_touches_border, unusual_shape,
-            pose_ambiguous; other_size, other_aspect, grey_picture, coloured_picture, unlike_training.
+            pose_ambiguous; other_size, other_aspect, grey_picture, coloured_picture, eight_bit_picture,
+            sixteen_bit_picture, unlike_training.
     """
 
     def __init__(self, reason: str, sentence: str) -> None:

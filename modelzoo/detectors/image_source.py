@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
+from common.sixteen_bit import is_sixteen_bit
 from modelzoo.detectors.base import ImageSource
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 
@@ -25,8 +26,8 @@ class FileImageSource:
     Args:
         paths: the files, in the order in which `batches` yields them.
         preprocessing: that of the detector which will see the images (`detector.preprocessing`).
-        open_image: how a file becomes an RGB image. The product passes its upload validation, so that training and
-            inspection decode by the same rules; it raises an error that names the file.
+        open_image: how a file becomes an RGB or 16-bit grey image. The product passes its upload validation, so that
+            training and inspection decode by the same rules; it raises an error that names the file.
         workers: decoding threads (Pillow releases the interpreter lock while it decodes and resizes).
     """
 
@@ -61,13 +62,14 @@ class FileImageSource:
     ) -> Generator[T, None, None]:
         """`function` of each decoded image, in order, worked out by the threads, at most `ahead` images early.
 
-        Closing the generator stops the decoding.
+        16-bit images come in RGB as soon as the preprocessing has a window. Closing the generator stops the decoding.
         """
         remaining = iter(range(len(self)) if indices is None else indices)
         pool = ThreadPoolExecutor(self.workers)
 
         def work(index: int) -> T:
-            return function(self.open_image(self.paths[index]))
+            image, window = self.open_image(self.paths[index]), self.preprocessing.window
+            return function(window.apply(image) if window and is_sixteen_bit(image) else image)
 
         try:
             pending = deque(pool.submit(work, index) for index in islice(remaining, ahead))

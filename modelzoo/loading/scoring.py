@@ -29,8 +29,8 @@ from jobs import liveness
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.evaluation.regions import outlines
 from modelzoo.models import ModelVersion
-from records.assets.images import open_rgb
-from records.assets.selectors import upload_limits
+from records.assets.images import open_pixels
+from records.assets.selectors import fixed_window, upload_limits
 
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
@@ -128,6 +128,7 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.base import EngineUnavailable
     from modelzoo.detectors.engines.selection import open_scorer
+    from modelzoo.detectors.preprocessing.grey_window import GreyWindow
 
     runtime, precision = runtime or settings.RUNTIME, precision or settings.PRECISION
 
@@ -145,6 +146,8 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
                 detector = artifacts.load(
                     version.artifact_path, expected_sha256=version.artifact_sha256, device=resolved
                 )
+                if detector.preprocessing.window is None and (fixed := fixed_window()):
+                    detector.preprocessing.window = GreyWindow(*fixed, has_eight_bit=True)
                 engine_cache = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
                 scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=engine_cache)
         except EngineUnavailable as error:
@@ -175,7 +178,7 @@ def score(model: LoadedModel, images: Sequence[bytes | Image.Image]) -> list[Ima
     of that for the image itself; `model_ms` is shared evenly by the images that were scored together.
 
     Args:
-        images: files that passed upload validation, or their decoded pixels in mode RGB.
+        images: files that passed upload validation, or their decoded pixels, as `open_pixels` gives them.
     """
     if len(images) == 1:
         return _score_step(model, [_prepare(model, images[0])])
@@ -230,7 +233,7 @@ def _prepare(model: LoadedModel, image: bytes | Image.Image) -> tuple[PreparedIm
 
     start = time.perf_counter()
     try:
-        pixels = open_rgb(image, upload_limits()) if isinstance(image, bytes) else image
+        pixels = open_pixels(image, upload_limits()) if isinstance(image, bytes) else image
         return model.detector.prepare(pixels, model.rules), _ms_since(start)
     except NotComparable as error:
         return error, _ms_since(start)

@@ -46,7 +46,7 @@ from records.assets.formats import EXTENSION_OF_FORMAT, FORMATS, format_of
 _GIF = (b"GIF87a", b"GIF89a")
 _MIN_SIDE = 16  # pixels; below this there is nothing to look at
 _NAME_CHARACTERS = 150
-_ORIENTATION_TAG = 0x0112
+ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -93,6 +93,11 @@ class ImageFacts:
     size_bytes: int
     clean_name: str
 
+    @property
+    def is_sixteen_bit(self) -> bool:
+        """Whether its pixels are 16-bit grey, in whatever order of bytes."""
+        return self.mode.startswith(SIXTEEN_BIT)
+
 
 class ImageRejected(UserError):
     """The bytes are not an image that can be judged here.
@@ -120,7 +125,9 @@ def inspect_upload(data: bytes, filename: str, limits: UploadLimits) -> ImageFac
 
 
 def check_image(data: bytes, filename: str, limits: UploadLimits) -> tuple[ImageFacts, Image.Image]:
-    """Check a file completely, down to its last pixel: what is known of it, and its pixels as by `open_pixels`.
+    """Check a file completely, down to its last pixel: what is known of it, and its pixels: L, RGB or `I;16`.
+
+    `for_model` and `as_rgb` make of them what `open_pixels` and `open_rgb` give.
 
     Args:
         data: the bytes as they were sent.
@@ -145,7 +152,7 @@ def check_image(data: bytes, filename: str, limits: UploadLimits) -> tuple[Image
 
 
 def open_pixels(data: bytes | Path, limits: UploadLimits) -> Image.Image:
-    """The pixels as they were recorded, for a model: mode L, RGB or `I;16` (16-bit grey), EXIF orientation applied.
+    """The pixels as they were recorded, for a model: mode RGB or `I;16` (16-bit grey), EXIF orientation applied.
 
     For files that passed upload validation. One that passed it under other rules (before damage was checked, or
     another setting of what is let in) stays readable: a record or a data set has to be opened for ever.
@@ -157,7 +164,12 @@ def open_pixels(data: bytes | Path, limits: UploadLimits) -> Image.Image:
     content = read_bounded(data, limits) if isinstance(data, Path) else data
     check_size(len(content), limits)
     readable = replace(limits, formats=FORMATS, sixteen_bit=True, first_page=True)
-    return _decode(content, readable, look_for_damage=False)[2]
+    return for_model(_decode(content, readable, look_for_damage=False)[2])
+
+
+def for_model(image: Image.Image) -> Image.Image:
+    """The pixels that `check_image` gives, as by `open_pixels`: grey in RGB, 16-bit grey as it is."""
+    return image if is_sixteen_bit(image) else image.convert("RGB")
 
 
 def open_rgb(data: bytes | Path, limits: UploadLimits, *, window: Window | None = None) -> Image.Image:
@@ -349,7 +361,7 @@ def _upright(image: Image.Image, opened: ImageFile.ImageFile) -> Image.Image:
     Of TIFF the decoder has applied it, and taken it out of what `getexif` tells.
     """
     try:
-        turn = _UPRIGHT.get(opened.getexif().get(_ORIENTATION_TAG, 1))
+        turn = _UPRIGHT.get(opened.getexif().get(ORIENTATION_TAG, 1))
     except Exception:  # noqa: BLE001 - metadata that cannot be read turns no picture
         return image
     return image if turn is None else image.transpose(turn)

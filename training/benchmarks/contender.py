@@ -85,7 +85,7 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
     """The whole of a training, from files to an artifact on the disk."""
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.image_source import FileImageSource
-    from records.assets.images import open_rgb
+    from records.assets.images import open_pixels
     from records.assets.selectors import upload_limits
     from training.benchmarks.runs import Contestant
 
@@ -95,7 +95,7 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
         began = time.perf_counter()
         model = Contestant.parse(detector).detector(seed=0, defaults={"backbone": backbone})
         paths = [Path(file) for file in files]
-        model.fit(FileImageSource(paths, model.preprocessing, open_image=lambda path: open_rgb(path, limits)))
+        model.fit(FileImageSource(paths, model.preprocessing, open_image=lambda path: open_pixels(path, limits)))
         with tempfile.TemporaryDirectory() as folder:
             info = artifacts.save(model, Path(folder) / "model", {})
         seconds = time.perf_counter() - began

@@ -22,7 +22,7 @@ from modelzoo.detectors.options import PadimConfig
 from modelzoo.detectors.preprocessing.input_check import Finding, InputProfile, exemplars, view_of
 from modelzoo.detectors.preprocessing.input_rules import OFF, InputRules
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
-from records.assets.images import UploadLimits, open_rgb
+from records.assets.images import UploadLimits, open_pixels
 from training.datasets.layouts.entries import CategoryScan
 from training.datasets.layouts.scan import scan
 
@@ -53,7 +53,7 @@ class ProfiledCategory:
         options = PadimConfig()
         self.preprocessing = Preprocessing(*options.image_size, illumination=options.illumination, align=options.align)
         good = [entry.absolute_path for entry in category.entries if entry.split == "train"]
-        source = FileImageSource(good, self.preprocessing, open_image=lambda path: open_rgb(path, limits))
+        source = FileImageSource(good, self.preprocessing, open_image=lambda path: open_pixels(path, limits))
         self.preprocessing.fit(source)
         self.profile = InputProfile.learn(source.map(self.preprocessing.summarise, exemplars(len(source))))
 
@@ -76,7 +76,7 @@ def measure(folders: Iterable[Path]) -> None:
     categories = [category for folder in folders for category in scan(folder, limits)]
     tests = {
         category.name: [
-            (entry.is_defective, open_rgb(entry.absolute_path, limits))
+            (entry.is_defective, open_pixels(entry.absolute_path, limits))
             for entry in category.entries
             if entry.split == "test"
         ]

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
+from records.assets.images import as_rgb
+
 _THUMBNAIL = 64  # pixels a side, whatever the image's shape
 _VIEW = 32  # pixels a side of the smoothed picture that is compared
 _BORDER = 2  # pixels of it that a shift brings in from outside
@@ -46,7 +48,7 @@ class ImageDescription:
 
 def describe_image(image: Image.Image, sha256: str) -> ImageDescription:
     """The description of decoded, upright pixels and of the bytes that they came from."""
-    grey = image.convert("L")
+    grey = as_rgb(image).convert("L")  # which of 16-bit pixels alone would clip nearly all
     small = grey.resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
     return ImageDescription(sha256, image.width, image.height, np.asarray(small, dtype=np.uint8))
 

@@ -1,4 +1,4 @@
-"""Small pictures of data set images, and the outlines of their masks to lie over them."""
+"""Pictures of data set images for pages, and the outlines of their masks to lie over them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from io import BytesIO
 
 from PIL import Image, ImageChops, ImageFilter
 
+from records.assets.browser_picture import browser_picture
 from records.assets.images import open_rgb, thumbnail
 from records.assets.selectors import upload_limits
 from records.models import Asset
@@ -18,6 +19,11 @@ _COLOUR = (255, 229, 0)  # as the report marks an annotated defect
 def small(asset: Asset) -> bytes:
     """A JPEG of at most SIDE x SIDE pixels."""
     return thumbnail(open_rgb(asset.read(), upload_limits()), SIDE)
+
+
+def whole(asset: Asset) -> tuple[bytes, str]:
+    """The image in a form that every browser shows, and its media type."""
+    return browser_picture(asset.read(), upload_limits())
 
 
 def outline(mask: Asset) -> bytes:

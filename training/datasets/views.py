@@ -124,6 +124,21 @@ def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
 
 @require_GET
 @needs(Right.READ)
+def picture(request: HttpRequest, image_id: int) -> HttpResponseBase:
+    """An image as every browser shows it. It never changes."""
+    asset = or_404(selectors.find_image, image_id).asset
+    if asset.discarded_at is not None:
+        raise Http404("The file was deleted by retention.")
+
+    def shown() -> HttpResponse:
+        data, media_type = thumbnails.whole(asset)
+        return HttpResponse(data, content_type=media_type)
+
+    return immutable(request, f"picture {asset.sha256}", shown)  # type: ignore[arg-type]
+
+
+@require_GET
+@needs(Right.READ)
 def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
     """What is defective in an image, as a line to lie over its thumbnail. It never changes."""
     mask = or_404(selectors.find_image, image_id).mask

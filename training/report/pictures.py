@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from common.sixteen_bit import Window
 from modelzoo.anomaly_maps import render_heat
 from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits
@@ -83,12 +84,15 @@ def picture_groups(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[
 
 def show(detector: ScoringDetector, groups: list[Group], threshold: float) -> list[tuple[str, list[EmbeddedPicture]]]:
     """The groups with their pictures; the images are scored once more, so that no map had to be kept until now."""
-    return [(group.title, [_picture(row, threshold) for row in judge(detector, group.images)]) for group in groups]
+    return [
+        (group.title, [_picture(row, threshold, detector.window) for row in judge(detector, group.images)])
+        for group in groups
+    ]
 
 
-def _picture(result: EvaluatedImage, threshold: float) -> EmbeddedPicture:
+def _picture(result: EvaluatedImage, threshold: float, window: Window | None) -> EmbeddedPicture:
     image = result.image
-    photo = open_rgb(image.asset.read(), upload_limits())
+    photo = open_rgb(image.asset.read(), upload_limits(), window=window)
     width, height = photo.size
     photo.thumbnail((_MAX_SIDE, _MAX_SIDE))
     heat = ""

@@ -68,9 +68,10 @@ class RunCommand(ProductCommand):
         worth = more_images_of(version)
         if worth:
             self.say(f"  more       {worth['sentence']}")
-        for step in ("illumination", "align"):
-            decision = version.preprocessing[step]
-            self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")
+        for step in ("window", "illumination", "align"):
+            decision = version.preprocessing.get(step)
+            if decision:
+                self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")
         if mask := version.preprocessing.get("ignore_mask"):
             self.say(f"  ignored    {percent(mask['share'])} of the image is not judged")
         image = version.metrics.get("image")

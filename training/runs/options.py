@@ -24,6 +24,7 @@ def default_options() -> dict[str, Any]:
         "illumination": "auto",
         "align": "auto",
         "region": [0, 0, 1, 1],
+        "window": [0, 0],
         "latent_dim": settings.LATENT_DIM,
         "learning_rate": settings.LEARNING_RATE,
         "skip_connections": False,

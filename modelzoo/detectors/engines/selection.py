@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from common.files import write_whole
+from common.sixteen_bit import Window
 from modelzoo.detectors.base import BatchScores, Detector
 from modelzoo.detectors.engines.base import (
     AUTO,
@@ -71,6 +72,11 @@ class Scorer:
     def prepare(self, image: Image.Image, rules: InputRules | None = None) -> PreparedImage:
         """As `Detector.prepare`."""
         return self.detector.prepare(image, rules)
+
+    @property
+    def window(self) -> Window | None:
+        """As `Detector.window`."""
+        return self.detector.window
 
     def score(self, images: torch.Tensor) -> BatchScores:
         """As `Detector.score`.

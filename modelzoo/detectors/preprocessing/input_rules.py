@@ -39,8 +39,18 @@ TOLERANCES = {"size_factor": (1.01, 100.0), "aspect_percent": (0.0, 1000.0), "li
 
 OTHER_SIZE, OTHER_ASPECT, UNLIKE_TRAINING = "other_size", "other_aspect", "unlike_training"
 GREY_PICTURE, COLOURED_PICTURE = "grey_picture", "coloured_picture"
-REASONS = (OTHER_SIZE, OTHER_ASPECT, GREY_PICTURE, COLOURED_PICTURE, UNLIKE_TRAINING)
-"""Why a picture is refused, for programs."""
+EIGHT_BIT_PICTURE, SIXTEEN_BIT_PICTURE, OUTSIDE_WINDOW = "eight_bit_picture", "sixteen_bit_picture", "outside_window"
+REASONS = (
+    OTHER_SIZE,
+    OTHER_ASPECT,
+    GREY_PICTURE,
+    COLOURED_PICTURE,
+    EIGHT_BIT_PICTURE,
+    SIXTEEN_BIT_PICTURE,
+    OUTSIDE_WINDOW,
+    UNLIKE_TRAINING,
+)
+"""What is odd about a picture, mostly a reason to refuse it, for programs."""
 # Colourfulness below which a picture is called grey, and how many times more or less is another colour.
 GREY, _CLEARLY = 0.01, 4.0
 _SAMPLES = 48

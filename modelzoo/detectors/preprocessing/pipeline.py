@@ -15,14 +15,16 @@ import numpy as np
 import torch
 from PIL import Image
 
+from common.sixteen_bit import Window, histogram, is_sixteen_bit
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.alignment import PoseAlignment
 from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose
 from modelzoo.detectors.preprocessing.coordinates import rescaling, translation
+from modelzoo.detectors.preprocessing.grey_window import DECIDE, GreyWindow, decide_window
 from modelzoo.detectors.preprocessing.ignore_mask import IgnoreMask, PaintedMask
 from modelzoo.detectors.preprocessing.illumination import Background, FlatField
 from modelzoo.detectors.preprocessing.input_check import Finding, ImageSummary, describe_cells, view_of
-from modelzoo.detectors.preprocessing.input_rules import colourfulness
+from modelzoo.detectors.preprocessing.input_rules import SIXTEEN_BIT_PICTURE, colourfulness
 
 T = TypeVar("T")
 
@@ -35,7 +37,7 @@ TENSOR_PREFIX = "alignment."
 
 @runtime_checkable
 class DecodedImages(Protocol):
-    """Decoded images of any size, mode RGB."""
+    """Decoded images of any size, mode RGB; 16-bit grey ones (`I;16`) as they are while no window is decided."""
 
     def __len__(self) -> int: ...
 
@@ -120,7 +122,7 @@ def as_batch(images: Sequence[PreparedImage]) -> torch.Tensor:
 
 
 class Preprocessing:
-    """Region of interest, illumination, pose and size, in this order.
+    """Window of 16-bit values, region of interest, illumination, pose and size, in this order.
 
     Args:
         height, width: of the model's input. Under pose alignment a square only says how many pixels: they are laid
@@ -129,8 +131,10 @@ class Preprocessing:
         illumination: auto, none or flatfield.
         align: auto, none or pose.
         region: left, top, right, bottom of the inspected area, as shares of the image (0..1).
+        window_option: black and white of 16-bit images, or `DECIDE`.
 
     Attributes:
+        window: black and white of 16-bit images; None where all good images have 8 bits, and before `fit`.
         flat_field, alignment: what was learned; None where it is not applied.
         ignore_mask: what is not judged; None where everything is.
         decisions: what was chosen and why, JSON-safe; empty before `fit`.
@@ -145,12 +149,15 @@ class Preprocessing:
         illumination: str = "none",
         align: str = "none",
         region: tuple[float, float, float, float] = (0, 0, 1, 1),
+        window_option: Window = DECIDE,
     ) -> None:
         self.height = height
         self.width = width
         self.illumination = illumination
         self.align = align
         self.region = region
+        self.window_option = window_option
+        self.window: GreyWindow | None = None
         self.flat_field: FlatField | None = None
         self.alignment: PoseAlignment | None = None
         self.ignore_mask: IgnoreMask | None = None
@@ -178,16 +185,43 @@ class Preprocessing:
                 does not fit them.
         """
         indices = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE_SIZE, len(images))).round().astype(int)).tolist()
+        window = self._decide_window(images, indices)
         if self.illumination == self.align == "none":
-            self.decisions = {"illumination": _as_requested("none"), "align": _as_requested("none")}
+            self.decisions = {"illumination": _as_requested("none"), "align": _as_requested("none")} | window
         else:
             good = GoodPictures(list(images.map(self._learning_picture, indices)))
             self.flat_field, illumination = decide_illumination(good, self.illumination)
             self.alignment, align = decide_pose(good, self.align, (self.height, self.width))
-            self.decisions = {"illumination": illumination, "align": align}
+            self.decisions = {"illumination": illumination, "align": align} | window
         if painted is not None:
             self.ignore_mask = IgnoreMask.fit(painted, self, images, indices)
         return self
+
+    def _decide_window(self, images: DecodedImages, indices: Sequence[int]) -> dict[str, Any]:
+        """Decide on the window where there are 16-bit images; what was chosen and why, else nothing."""
+        found = list(images.map(lambda image: histogram(image) if is_sixteen_bit(image) else None, indices))
+        histograms = [counts for counts in found if counts is not None]
+        if not histograms:
+            return {}
+        has_eight_bit = len(histograms) < len(found)
+        self.window, decision = decide_window(histograms, self.window_option, has_eight_bit=has_eight_bit)
+        return {"window": decision}
+
+    def to_rgb(self, image: Image.Image) -> Image.Image:
+        """A decoded image in RGB: 16-bit grey through the window, all others as they are.
+
+        Raises:
+            NotComparable: a 16-bit image, and there is no window.
+            DetectorError: when it is in another mode; conversions are the caller's decision.
+        """
+        if is_sixteen_bit(image):
+            if self.window is None:
+                sentence = "The image has 16 bits per pixel; the model was trained on 8-bit images."
+                raise NotComparable(SIXTEEN_BIT_PICTURE, sentence)
+            return self.window.apply(image)
+        if image.mode != "RGB":
+            raise DetectorError(f"The detector expects an RGB image, not one in mode {image.mode}.")
+        return image
 
     def comparable(self, images: DecodedImages) -> Iterator[bool]:
         """Whether each good image can be prepared; those that cannot are noted in `excluded`."""
@@ -206,14 +240,13 @@ class Preprocessing:
             yield not reason_code
 
     def prepare(self, image: Image.Image) -> PreparedImage:
-        """Bring an RGB image to the model's input.
+        """Bring an RGB or 16-bit grey image to the model's input.
 
         Raises:
-            NotComparable: when its background, part or pose cannot be found.
-            DetectorError: when it is not in mode RGB; conversions are the caller's decision.
+            NotComparable: when its background, part or pose cannot be found, or as `to_rgb`.
+            DetectorError: as `to_rgb`.
         """
-        if image.mode != "RGB":
-            raise DetectorError(f"The detector expects an RGB image, not one in mode {image.mode}.")
+        image = self.to_rgb(image)
         box = self._box(image)
         frame = Frame(image.height, image.width, box)
         image = image.crop(box) if box != (0, 0, image.width, image.height) else image
@@ -241,6 +274,7 @@ class Preprocessing:
 
     def summarise(self, image: Image.Image) -> ImageSummary:
         """The picture as a whole, as `prepare` sees it, whether or not its part can be found."""
+        image = self.to_rgb(image)
         box = self._box(image)
         cropped = image.crop(box)
         height, width = self.size
@@ -286,6 +320,7 @@ class Preprocessing:
         return np.clip(values + 0.5, 0, 255).astype(np.uint8)
 
     def _learning_picture(self, image: Image.Image) -> np.ndarray:
+        image = self.to_rgb(image)
         box = self._box(image)
         return _shrink(_pixels(image.crop(box)))
 
@@ -309,6 +344,8 @@ class Preprocessing:
             "illumination": self.illumination,
             "align": self.align,
             "region": list(self.region),
+            "window_option": list(self.window_option),
+            "window": self.window.describe() if self.window else None,
             "flat_field": self.flat_field.describe() if self.flat_field else None,
             "alignment": self.alignment.describe() if self.alignment else None,
             "ignore_mask": self.ignore_mask.describe() if self.ignore_mask else None,
@@ -331,7 +368,10 @@ class Preprocessing:
             illumination=description["illumination"],
             align=description["align"],
             region=tuple(description["region"]),
+            window_option=tuple(description.get("window_option", DECIDE)),  # older artifacts have none
         )
+        if description.get("window") is not None:
+            result.window = GreyWindow.restore(description["window"])
         if description["flat_field"] is not None:
             result.flat_field = FlatField.restore(description["flat_field"])
         if description["alignment"] is not None:

@@ -96,7 +96,9 @@ export function startQueue(form) {
     item.halted = null;
     const row = $("pending-row").content.firstElementChild.cloneNode(true);
     row.querySelector(".name").textContent = item.name;
-    if (item.picture) row.querySelector("img").src = item.picture;
+    const image = row.querySelector("img");
+    image.addEventListener("error", () => image.removeAttribute("src")); // a format that browsers do not show
+    if (item.picture) image.src = item.picture;
     row.querySelector("a").addEventListener("click", () => show(item));
     $("sending").replaceChildren(row);
     $("sending").hidden = false;

@@ -36,6 +36,15 @@ def moved(right: int, down: int) -> Callable[[Image.Image], Image.Image]:
     return lambda image: image.transform(image.size, Image.Transform.AFFINE, (1, 0, right, 0, 1, down))
 
 
+def test_sixteen_bit_images_of_different_parts_are_none() -> None:
+    def deep(seed: int, low: int) -> Image.Image:
+        return Image.fromarray(np.random.default_rng(seed).integers(low, low + 400, (64, 64)).astype(np.uint16))
+
+    images = [deep(1, 800), deep(2, 800), deep(1, 1800)]
+    described = [describe_image(image, str(index) * 64) for index, image in enumerate(images)]
+    assert duplicate_groups(described) == [[0, 2]]
+
+
 COPIES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "the same pixels": lambda image: image.copy(),
     "JPEG 60": saved_again(60),

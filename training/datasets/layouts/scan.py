@@ -446,7 +446,7 @@ def _unread_folder_warnings(unread_folders: list[str]) -> Iterator[str]:
 
 
 def _image_kind_warnings(checked: list[_CheckResult]) -> Iterator[str]:
-    """Test images of another colour or shape than the training images: no model of these would judge them."""
+    """Test images of another colour, depth or shape than the training images: no model of these would judge them."""
     training_images = [result for result in checked if result.image and result.candidate.split == "train"]
     test_images = [result for result in checked if result.image and result.candidate.split == "test"]
     colours = [result.colourfulness for result in training_images]
@@ -456,6 +456,14 @@ def _image_kind_warnings(checked: list[_CheckResult]) -> Iterator[str]:
         yield (
             f"{sum(map(bool, odd))} of {len(test_images)} test images are {kind}, and the training images are "
             f"{theirs}: with the present input checks they are not comparable."
+        )
+    depths = {result.image.is_sixteen_bit for result in training_images if result.image}
+    other_depth = [result for result in test_images if result.image and result.image.is_sixteen_bit not in depths]
+    if other_depth:
+        bits, theirs_bits = (8, 16) if True in depths else (16, 8)
+        yield (
+            f"{len(other_depth)} of {len(test_images)} test images have {bits} bits per pixel, and the training images "
+            f"have {theirs_bits}: with the present input checks they are not comparable."
         )
     ratios = [math.log(result.image.width / result.image.height) for result in training_images if result.image]
     # As `InputProfile` has it.

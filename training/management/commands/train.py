@@ -48,6 +48,13 @@ class Command(RunCommand):
             metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
             help="what is looked at, as shares of the image (default 0 0 1 1)",
         )
+        parser.add_argument(
+            "--window",
+            type=int,
+            nargs=2,
+            metavar=("LOW", "HIGH"),
+            help="values of 16-bit grey images that are black and white (default: decided from the good images)",
+        )
         parser.add_argument("--latent-dim", type=int, help=f"of the autoencoder (default {default['latent_dim']})")
         parser.add_argument(
             "--learning-rate", type=float, help=f"of the autoencoder (default {default['learning_rate']})"

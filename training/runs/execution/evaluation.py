@@ -11,6 +11,7 @@ import numpy as np
 from django.conf import settings
 from PIL import Image
 
+from common.sixteen_bit import Window, is_sixteen_bit, to_sixteen_bit
 from modelzoo.detectors.base import BatchScores
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
@@ -18,7 +19,7 @@ from modelzoo.detectors.preprocessing.pipeline import PreparedImage, as_batch
 from modelzoo.evaluation.metrics import MetricsCollector
 from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
-from records.assets.images import open_rgb
+from records.assets.images import as_rgb, open_pixels
 from records.assets.selectors import upload_limits
 from training.datasets.layouts.masks import open_mask
 from training.models import DatasetImage
@@ -67,6 +68,11 @@ class ScoringDetector(Protocol):
         """As `Detector.prepare`."""
         ...
 
+    @property
+    def window(self) -> Window | None:
+        """As `Detector.window`."""
+        ...
+
     def score(self, images: torch.Tensor) -> BatchScores:
         """As `Detector.score`."""
         ...
@@ -87,12 +93,12 @@ def judge(
 
     def prepare(image: DatasetImage) -> _PreparedItem:
         data = image.asset.read()
-        rgb = open_rgb(data, limits)
+        pixels = open_pixels(data, limits)
         if disturb:
-            rgb = disturb(rgb, int(image.asset.sha256[:8], 16))
-        raw = image_statistics(rgb, len(data))
+            pixels = _disturbed(pixels, disturb, seed=int(image.asset.sha256[:8], 16), window=detector.window)
+        raw = image_statistics(as_rgb(pixels, detector.window), len(data))
         try:
-            prepared = detector.prepare(rgb, rules)
+            prepared = detector.prepare(pixels, rules)
         except NotComparable as error:
             return _PreparedItem(image, raw, None, None, error.reason)
         return _PreparedItem(image, raw, prepared, pixel_statistics(prepared.pixels.permute(1, 2, 0).numpy()), "")
@@ -122,6 +128,12 @@ def judge(
                     row.prepared.ignored_in_original(),
                 )
                 place += 1
+
+
+def _disturbed(pixels: Image.Image, disturb: Disturb, *, seed: int, window: Window | None) -> Image.Image:
+    """The pixels after a disturbance, which works on 8 bits, in the depth that they had."""
+    disturbed = disturb(as_rgb(pixels, window), seed)
+    return to_sixteen_bit(disturbed, window) if window and is_sixteen_bit(pixels) else disturbed
 
 
 def evaluate_images(

@@ -25,11 +25,12 @@ from modelzoo.detectors.base import Detector, Subset
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.image_source import FileImageSource
 from modelzoo.detectors.padim.detector import Padim
+from modelzoo.detectors.preprocessing.grey_window import DECIDE
 from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
 from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
-from records.assets.images import open_rgb
-from records.assets.selectors import upload_limits
+from records.assets.images import open_pixels
+from records.assets.selectors import fixed_window, upload_limits
 from training.datasets.selectors import images_of, training_asset_ids
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import picture_groups
@@ -170,7 +171,7 @@ FitResult = tuple[Detector, list[DatasetImage], list[DatasetImage]]
 
 
 def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> FitResult:
-    detector = registry.create(run.algorithm, seed=run.seed, **run.options)
+    detector = registry.create(run.algorithm, seed=run.seed, **_with_fixed_window(run.options))
     lifeline.watch(detector)
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
     detector.fit(source_of(images, detector), ignore=painted_mask(run), progress=lifeline.share(0.0, _FIT))
@@ -186,6 +187,13 @@ def painted_mask(run: TrainingRun) -> PaintedMask | None:
     if drawn_on is not None:
         preprocessing = artifacts.load(drawn_on.artifact_path, drawn_on.artifact_sha256).preprocessing
     return PaintedMask(read_mask(run.ignore_mask), preprocessing)
+
+
+def _with_fixed_window(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with the window that the installation fixes (SIXTEEN_BIT), where nothing else was asked for."""
+    fixed = fixed_window()
+    undecided = tuple(options.get("window", DECIDE)) == DECIDE
+    return options | {"window": list(fixed)} if fixed and undecided else options
 
 
 def _extend(run: TrainingRun, lifeline: Lifeline) -> FitResult:
@@ -255,7 +263,7 @@ def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource
     return FileImageSource(
         [Path(image.asset.file.path) for image in images],
         detector.preprocessing,
-        open_image=lambda path: open_rgb(path, limits),
+        open_image=lambda path: open_pixels(path, limits),
     )
 
 

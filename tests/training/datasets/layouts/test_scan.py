@@ -570,3 +570,9 @@ def test_test_images_of_another_colour_or_shape_are_noticed(bottle):
     warnings = " ".join(only(bottle).warnings)
     assert "1 of 5 test images are grey, and the training images are coloured" in warnings
     assert f"1 of 5 test images have another shape than the training images (such as {rgb.width * 2} x" in warnings
+
+
+def test_test_images_of_another_depth_are_said(bottle):
+    write(bottle / "test/good/deep.png", badfiles.sixteen_bit_png())
+    [warning] = [text for text in only(bottle, UploadLimits(sixteen_bit=True)).warnings if "bits per pixel" in text]
+    assert warning.startswith("1 of 4 test images have 16 bits per pixel")
