@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from common.names import validate_short_name
-from common.sixteen_bit import Window
+from common.pixels.sixteen_bit import Window
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.evaluation.sample_size import percentile_warning
 

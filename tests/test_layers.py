@@ -135,13 +135,14 @@ def test_there_is_no_circle() -> None:
 
 @pytest.mark.parametrize("room", ["detectors", "evaluation"])
 def test_detectors_know_nothing_of_django(room: str) -> None:
-    """Nor of the rest of the product, but for the ground's files, which know nothing of it either."""
-    assert not {app_of(name) for name, _ in imports("common.files")} & {"django", *APPS}
+    """Nor of the rest of the product, but for the ground's files and pixels, which know nothing of it either."""
+    ground = {"common.files", "common.pixels.sixteen_bit"}
+    assert not {app_of(name) for module in ground for name, _ in imports(module)} & {"django", *APPS}
     foreign = {"django", "rest_framework", "celery", *APPS} - {"modelzoo"}
     inside = ("modelzoo.detectors", "modelzoo.evaluation")
     for module in modules():
         if module.startswith(f"modelzoo.{room}"):
-            wrong = {name for name, _ in imports(module) if app_of(name) in foreign} - {"common.files"}
+            wrong = {name for name, _ in imports(module) if app_of(name) in foreign} - ground
             wrong |= {name for name, _ in imports(module) if app_of(name) == "modelzoo" and not name.startswith(inside)}
             assert not wrong, f"{module} imports {wrong}"
 

@@ -14,8 +14,8 @@ from django.core.files.uploadedfile import UploadedFile
 from PIL import Image
 
 from common.errors import UserError
+from common.pixels.sixteen_bit import Window
 from common.rights import Right, require
-from common.sixteen_bit import Window
 from inspection.batches import folders
 from modelzoo.loading import scoring
 from records.assets.file_tree import SkippedFiles

@@ -15,7 +15,7 @@ from PIL import Image
 
 from common.database import UNAVAILABLE
 from common.errors import UserError
-from common.sixteen_bit import Window
+from common.pixels.sixteen_bit import Window
 from inspection.batches import folders
 from inspection.batches.gathering import ValidatedImage, validate_image, validate_images
 from inspection.batches.selectors import batch_counts

@@ -25,7 +25,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 from common.context import acting
 from common.errors import UserError
 from common.files import write_whole
-from common.sixteen_bit import FULL_WINDOW
+from common.pixels.sixteen_bit import FULL_WINDOW
 from inspection.batches.folders import FileUnreadable, read_file
 from inspection.judging.idempotency import own_key
 from inspection.judging.services import PartContext, Submission, inspect_image

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from common.sixteen_bit import Window, is_sixteen_bit
+from common.pixels.sixteen_bit import Window, is_sixteen_bit
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 from modelzoo.detectors.options import DEVICES

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from PIL import Image
 
-from common.sixteen_bit import is_sixteen_bit
+from common.pixels.sixteen_bit import is_sixteen_bit
 from modelzoo.detectors.base import ImageSource
 from modelzoo.detectors.preprocessing.pipeline import Preprocessing
 

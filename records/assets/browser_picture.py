@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from common.sixteen_bit import Window
+from common.pixels.sixteen_bit import Window
 from records.assets import formats
 from records.assets.images import ORIENTATION_TAG, UploadLimits, check_size, open_rgb
 

@@ -16,7 +16,7 @@ nobody has to decode them again.
 * What is transparent lies before black: the pixels of an image with an alpha channel, a transparent palette entry or a
   transparent colour are mixed with black by their opacity, in training and on the line alike.
 * CMYK is refused: without a colour profile it has no single meaning as RGB.
-* 16-bit grey stays 16-bit: the window of a model makes 8 bits of it (`common.sixteen_bit`). 16-bit colour is always
+* 16-bit grey stays 16-bit: the window of a model makes 8 bits of it (`common.pixels.sixteen_bit`). 16-bit colour is always
   refused, because the decoder would silently keep the high bytes only.
 
 Pure functions without state: safe to call from many threads. Pillow's process-wide settings are never changed
@@ -38,8 +38,8 @@ import numpy as np
 from PIL import GifImagePlugin, Image, ImageFile
 
 from common.errors import UserError
-from common.sixteen_bit import MODE as SIXTEEN_BIT
-from common.sixteen_bit import Window, histogram, is_sixteen_bit, percentile_window, to_eight_bit
+from common.pixels.sixteen_bit import MODE as SIXTEEN_BIT
+from common.pixels.sixteen_bit import Window, histogram, is_sixteen_bit, percentile_window, to_eight_bit
 from records.assets import formats, jpeg, png
 from records.assets.formats import EXTENSION_OF_FORMAT, FORMATS, format_of
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from django.conf import settings
 
-from common.sixteen_bit import FULL_WINDOW, TWELVE_BIT_WINDOW, Window
+from common.pixels.sixteen_bit import FULL_WINDOW, TWELVE_BIT_WINDOW, Window
 from records.assets.formats import FORMAT_OF_EXTENSION, FORMATS
 from records.assets.images import UploadLimits
 

@@ -9,7 +9,7 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, transaction
 from PIL import Image
 
-from common.sixteen_bit import Window
+from common.pixels.sixteen_bit import Window
 from records.assets.formats import EXTENSION_OF_FORMAT
 from records.assets.images import ImageFacts, ImageRejected, check_image, clean_name
 from records.assets.selectors import upload_limits

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 from PIL import Image
 
 from modelzoo.detectors.engines.base import FP32, TORCH
+from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.loading.scoring import load_model
 from modelzoo.models import ModelVersion
-from modelzoo.services import activate, request_deployment
+from modelzoo.services import activate, request_deployment, set_input_checks
 from tests import badfiles, parts
 from training.datasets.selectors import images_of, latest_dataset
 from training.runs.execution.evaluation import judge
@@ -111,18 +113,20 @@ def test_a_record_has_the_score_that_evaluate_gives(
     images = images_of(latest_dataset("disc"), "test")
     assert len(images) == 4
     scorer = load_model(version, runtime=TORCH, precision=FP32).scorer
+    scores: dict[bool, list[float]] = {False: [], True: []}
     for expected in judge(scorer, images):
         name = Path(expected.image.path).name
         upload = SimpleUploadedFile(name, expected.image.asset.read())
         record = signed_in.post("/api/test_image", {"image": upload}).json()
         assert record["score"] == expected.score
-        assert record["is_defective"] == expected.image.is_defective
+        scores[expected.image.is_defective].append(record["score"])
         address = f"/api/inspections/{record['inspection_id']}"
         assert signed_in.get(f"{address}/image").content == expected.image.asset.read()
         shown = signed_in.get(f"{address}/picture")
         assert shown["Content-Type"] in ("image/png", "image/jpeg")
         assert signed_in.get(f"{address}/thumbnail")["Content-Type"] == "image/jpeg"
         assert signed_in.get(f"{address}/overlay").status_code == 200
+    assert max(scores[False]) < min(scores[True])
 
 
 def test_sixteen_bit_images_are_shown_by_the_window_of_the_version_that_judged_them(
@@ -139,17 +143,21 @@ def test_sixteen_bit_images_are_shown_by_the_window_of_the_version_that_judged_t
         np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.floor(exact + 0.5))
 
 
-def test_a_model_of_another_depth_says_so_and_a_clipped_picture_too(tmp_path: Path, signed_in: Client) -> None:
+def test_a_model_of_another_depth_says_so_and_a_clipped_picture_too(
+    tmp_path: Path, signed_in: Client, user: User
+) -> None:
     def judged(image: Image.Image) -> dict[str, Any]:
         upload = SimpleUploadedFile("a.png", parts.encode(image))
         return dict(signed_in.post("/api/test_image", {"image": upload}).json())
 
     part = parts.part(7)[0]
-    put_in_force(train(write_dataset(tmp_path / "disc", "grey 16-bit png")))
+    version = train(write_dataset(tmp_path / "disc", "grey 16-bit png"))
+    put_in_force(version)
     eight_bit = judged(part.convert("L"))
     assert (eight_bit["outcome"], eight_bit["reason"]) == ("not_comparable", "eight_bit_picture")
-    brighter = judged(sixteen_bit(part, low=1000, high=1400))
-    assert "outside_window" in json.dumps(brighter)
+    set_input_checks(category=version.category, rules=InputRules(likeness="off"), reason="another lamp", actor=user)
+    [warning] = judged(sixteen_bit(part, low=1000, high=1400))["warnings"]
+    assert warning["code"] == "outside_window"
     put_in_force(train(write_dataset(tmp_path / "other" / "disc", "bmp")))
     refused = signed_in.post("/api/test_image", {"image": SimpleUploadedFile("a.png", parts.encode(sixteen_bit(part)))})
     assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_mode")

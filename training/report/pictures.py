@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from common.sixteen_bit import Window
+from common.pixels.sixteen_bit import Window
 from modelzoo.anomaly_maps import render_heat
 from records.assets.images import open_rgb
 from records.assets.selectors import upload_limits

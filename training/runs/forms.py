@@ -23,6 +23,7 @@ _LABELS = {
     "image_size": "Image size",
     "sigma": "Blur of the anomaly map",
     "align": "Pose",
+    "window": "Black and white of 16-bit images",
     "latent_dim": "Bottleneck size",
     "folds": "Held-out parts",
 }

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from common.files import write_whole
-from common.sixteen_bit import Window
+from common.pixels.sixteen_bit import Window
 from modelzoo.detectors.base import BatchScores, Detector
 from modelzoo.detectors.engines.base import (
     AUTO,

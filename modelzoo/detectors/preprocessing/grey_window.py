@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
-from common.sixteen_bit import Window, clipped_share, histogram, percentile_window, to_eight_bit
+from common.pixels.sixteen_bit import Window, clipped_share, histogram, percentile_window, to_eight_bit
 from modelzoo.detectors.preprocessing.input_check import Finding
 from modelzoo.detectors.preprocessing.input_rules import (
     COLOUR,

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from common.sixteen_bit import Window, histogram, is_sixteen_bit
+from common.pixels.sixteen_bit import Window, histogram, is_sixteen_bit
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.alignment import PoseAlignment
 from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose

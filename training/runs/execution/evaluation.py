@@ -11,7 +11,7 @@ import numpy as np
 from django.conf import settings
 from PIL import Image
 
-from common.sixteen_bit import Window, is_sixteen_bit, to_sixteen_bit
+from common.pixels.sixteen_bit import Window, is_sixteen_bit, to_sixteen_bit
 from modelzoo.detectors.base import BatchScores
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules

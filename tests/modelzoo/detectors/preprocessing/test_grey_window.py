@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from common.sixteen_bit import histogram
+from common.pixels.sixteen_bit import histogram
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.image_source import FileImageSource
@@ -105,7 +106,7 @@ def test_a_detector_keeps_the_window_in_its_artifact_and_scores_as_before(tmp_pa
     for seed in range(8):
         files.append(tmp_path / f"{seed}.png")
         narrow(seed).save(files[-1])
-    options = {"backbone": "efficientnet_lite0", "image_size": SIDE, "n_features": 20, "device": "cpu"}
+    options: dict[str, Any] = {"backbone": "efficientnet_lite0", "image_size": SIDE, "n_features": 20, "device": "cpu"}
     detector = registry.create("padim", **options)
     detector.fit(FileImageSource(files, detector.preprocessing, open_image=_opened))
     artifacts.save(detector, tmp_path / "model", {})

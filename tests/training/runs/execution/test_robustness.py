@@ -48,6 +48,7 @@ class MeanGrey:
         return Detector.prepare(self.real, image)
 
     real: Detector
+    window = None
 
     def score(self, images: Any) -> BatchScores:
         means = images.float().mean((1, 2, 3)).numpy()

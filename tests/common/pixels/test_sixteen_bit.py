@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from common.sixteen_bit import clipped_share, histogram, percentile_window, to_eight_bit, to_sixteen_bit
+from common.pixels.sixteen_bit import clipped_share, histogram, percentile_window, to_eight_bit, to_sixteen_bit
 
 
 @settings(deadline=None, max_examples=50)

@@ -1,0 +1,1 @@
+"""What pixels mean, wherever they are judged, learnt from or shown."""
