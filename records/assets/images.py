@@ -16,8 +16,8 @@ nobody has to decode them again.
 * What is transparent lies before black: the pixels of an image with an alpha channel, a transparent palette entry or a
   transparent colour are mixed with black by their opacity, in training and on the line alike.
 * CMYK is refused: without a colour profile it has no single meaning as RGB.
-* 16-bit grey stays 16-bit: the window of a model makes 8 bits of it (`common.pixels.sixteen_bit`). 16-bit colour is always
-  refused, because the decoder would silently keep the high bytes only.
+* 16-bit grey stays 16-bit: the window of a model makes 8 bits of it (`common.pixels.sixteen_bit`). 16-bit colour is
+  always refused, because the decoder would silently keep the high bytes only.
 
 Pure functions without state: safe to call from many threads. Pillow's process-wide settings are never changed
 (`ImageFile.LOAD_TRUNCATED_IMAGES` must stay False, as it is by default). The file classes are called directly: the
