@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import NotFound
+from common.pixels.sixteen_bit import Window
 from inspection.models import Inspection
 from modelzoo.anomaly_maps import MEDIA_TYPE, decode_map, render_heat
 from records.assets.browser_picture import browser_picture
 from records.assets.images import open_rgb, thumbnail
-from records.assets.selectors import upload_limits
+from records.assets.selectors import fixed_window, upload_limits
 
 
 # ---------------------------------------------------------------- pictures of a record
@@ -30,16 +31,21 @@ def original(inspection: Inspection) -> Picture:
 
 
 def small(inspection: Inspection) -> Picture:
-    return Picture(thumbnail(_shown(inspection)), "image/jpeg")
+    return Picture(thumbnail(as_judged(inspection)), "image/jpeg")
 
 
 def for_page(inspection: Inspection) -> Picture:
     """The picture as it was judged, in a form that every browser shows."""
-    return Picture(*browser_picture(inspection.asset.read(), upload_limits(), window=inspection.model_version.window))
+    return Picture(*browser_picture(inspection.asset.read(), upload_limits(), window=window_of(inspection)))
 
 
-def _shown(inspection: Inspection) -> Image.Image:
-    return open_rgb(inspection.asset.read(), upload_limits(), window=inspection.model_version.window)
+def as_judged(inspection: Inspection) -> Image.Image:
+    """The picture in RGB, 16-bit values through the window that it was judged with."""
+    return open_rgb(inspection.asset.read(), upload_limits(), window=window_of(inspection))
+
+
+def window_of(inspection: Inspection) -> Window | None:
+    return inspection.model_version.window or fixed_window()
 
 
 def stored_map(inspection: Inspection) -> NDArray[np.float32]:

@@ -27,11 +27,9 @@ from reportlab.platypus import Image as Picture
 from common.rights import Right, require
 from common.version import PRODUCT
 from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
-from inspection.judging.pictures import heat
+from inspection.judging.pictures import as_judged, heat
 from inspection.models import Inspection, Review
 from inspection.record.pages import recorded_by, removal, reviews_of
-from records.assets.images import open_rgb
-from records.assets.selectors import upload_limits
 from records.audit.services import Actor, audit
 from records.models import AuditEvent, Discarded
 
@@ -166,7 +164,7 @@ def _score_sentence(inspection: Inspection) -> str:
 def _pictures(inspection: Inspection) -> list[Flowable]:
     """The image, and the same with its anomaly map, as far as they are still there."""
     try:
-        image = open_rgb(inspection.asset.read(), upload_limits(), window=inspection.model_version.window)
+        image = as_judged(inspection)
     except Discarded as gone:
         return [Paragraph(_markup(f"{gone.detail} {removal(inspection)}"), _TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))

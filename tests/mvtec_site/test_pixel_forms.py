@@ -59,6 +59,7 @@ def rotated_jpeg(image: Image.Image) -> bytes:
 
 FORMS: dict[str, tuple[str, Callable[[Image.Image], bytes]]] = {
     "png": ("png", parts.encode),
+    "grey 8-bit png": ("png", lambda image: parts.encode(image.convert("L"))),
     "grey 16-bit png": ("png", lambda image: parts.encode(sixteen_bit(image))),
     "grey 16-bit tiff": ("tif", lambda image: badfiles.encode(sixteen_bit(image), "TIFF", compression="tiff_lzw")),
     "bmp": ("bmp", lambda image: parts.encode(image, "BMP")),
@@ -189,3 +190,17 @@ def test_grey_images_before_a_model_of_coloured_ones_are_said_whatever_the_forma
         upload = SimpleUploadedFile("a", parts.encode(image, file_format))
         record = signed_in.post("/api/test_image", {"image": upload}).json()
         assert (record["outcome"], record["reason"]) == ("not_comparable", "grey_picture")
+
+
+def test_a_fixed_window_serves_training_line_and_models_without_a_window(
+    tmp_path: Path, signed_in: Client, settings: Any
+) -> None:
+    settings.SIXTEEN_BIT = "12bit"
+    old = train(write_dataset(tmp_path / "old" / "disc", "grey 8-bit png"))
+    assert old.window is None
+    put_in_force(old)
+    twelve_bit = sixteen_bit(parts.part(7)[0], low=0, high=4095)
+    record = signed_in.post("/api/test_image", {"image": SimpleUploadedFile("a.png", parts.encode(twelve_bit))}).json()
+    assert record["outcome"] in ("good", "defective")
+    new = train(write_dataset(tmp_path / "new" / "disc", "grey 16-bit png"))
+    assert new.window == (0, 4095)
