@@ -233,7 +233,7 @@ def test_a_folder_is_read_by_the_worker_only(deployment: Any, folder: Path, monk
         ("2.PNG", None),
         ("b/1.png", None),
     ]
-    monkeypatch.setattr(scoring, "open_rgb", None)  # what upload validation has decoded is not decoded again
+    monkeypatch.setattr(scoring, "open_pixels", None)  # what upload validation has decoded is not decoded again
     work(batch)
     document = documents.batch_document(batch)
     assert [(row["path"], row["filename"], row["outcome"], row["lot"]) for row in document["results"]] == [
