@@ -37,6 +37,7 @@ def train(folder: Path, *, as_json: bool, **options: Any) -> str:
 def test_padim_measures_a_curve_and_everybody_is_told(dataset_folder: Path, signed_in: Client) -> None:
     told = json.loads(train(dataset_folder, model="padim", as_json=True))["more_images"]
     version = ModelVersion.objects.get()
+    assert version.learning_curve is not None
     assert [size for size, _ in version.learning_curve] == [6, 10]
     assert (told["n"], told["more"], told["requested_rate"]) == (12, 10, pytest.approx(0.1))
     assert told["score_fall"] is not None
