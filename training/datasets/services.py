@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from records.assets.services import store_image
 from records.audit.services import Actor, audit
 from records.models import Asset
 from training.datasets.layouts.entries import CategoryScan, Entry
+from training.datasets.layouts.masks import MaskUnusable, read_mask
 from training.datasets.layouts.preview import category_preview
 from training.models import Dataset, DatasetImage
 
@@ -26,10 +27,31 @@ REPORTED = 200  # skipped files kept by name in a data set's report
 
 
 # ---------------------------------------------------------------- data sets
-def _asset_of(path: Path) -> Asset:
+def _asset_of(path: Path, sha256: str) -> Asset:
     """The stored form of a file that the scan accepted (read again: the folder is not ours and may change)."""
-    data = path.read_bytes()
+    return _store(path.read_bytes(), path, sha256)
+
+
+def _mask_asset(entry: Entry) -> Asset:
+    """The stored form of a mask, which may be drawn or put together from several files."""
+    assert entry.mask  # as the scan has it
+    assert entry.mask_sha256
+    path = entry.mask.files[0] if entry.mask.files else entry.absolute_path
+    try:
+        mask, _ = read_mask(entry.mask, (entry.width, entry.height), dataset_limits())
+    except MaskUnusable as error:
+        raise _changed(path) from error
+    return _store(mask.data, path, entry.mask_sha256)
+
+
+def _store(data: bytes, path: Path, sha256: str) -> Asset:
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise _changed(path)
     return store_image(data=data, facts=inspect_upload(data, path.name, dataset_limits()))
+
+
+def _changed(path: Path) -> Conflict:
+    return Conflict(f"{path} changed during the import. Nothing was saved. Import it again.")
 
 
 def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> tuple[Dataset, bool]:
@@ -40,11 +62,8 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
     existing = Dataset.objects.filter(name=slug, snapshot=scan.snapshot).first()
     if existing:
         return existing, False
-    files = {sha: path for entry in scan.entries for sha, path in _files_of(entry)}
-    assets = {sha: _asset_of(path) for sha, path in files.items()}
-    changed = [str(files[sha]) for sha, asset in assets.items() if asset.sha256 != sha]
-    if changed:
-        raise Conflict(f"{changed[0]} changed during the import. Nothing was saved. Import it again.")
+    assets = {entry.sha256: _asset_of(entry.absolute_path, entry.sha256) for entry in scan.entries}
+    masks = {entry.mask_sha256: _mask_asset(entry) for entry in scan.entries if entry.mask_sha256}
     images = [
         DatasetImage(
             path=entry.path,
@@ -52,7 +71,7 @@ def import_scan(*, scan: CategoryScan, name: str, source: str, actor: Actor) -> 
             split=entry.split,
             is_defective=entry.is_defective,
             defect_type=entry.defect_type,
-            mask=assets[entry.mask_sha256] if entry.mask_sha256 else None,
+            mask=masks[entry.mask_sha256] if entry.mask_sha256 else None,
         )
         for entry in scan.entries
     ]
@@ -134,9 +153,3 @@ def keep_snapshot(
         after={"name": name, "snapshot": snapshot, "images": len(images), "source": source[:500]},
     )
     return dataset, True
-
-
-def _files_of(entry: Entry) -> Iterable[tuple[str, Path]]:
-    yield entry.sha256, entry.absolute_path
-    if entry.mask_sha256 and entry.mask_path:
-        yield entry.mask_sha256, entry.mask_path

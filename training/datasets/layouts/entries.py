@@ -20,8 +20,8 @@ Split = Literal["train", "test"]
 class DatasetRejected(UserError):
     """The folder cannot become a data set; nothing was written.
 
-    Codes: `not_mvtec_layout`, `unreadable_folder`, `no_good_images`, `too_few_good_images`, `mask_mismatch`,
-    `unclear_label` (with `folders`), `no_such_folder`, `no_such_layout` (all 422).
+    Codes: `not_mvtec_layout`, `unreadable_folder`, `no_good_images`, `too_few_good_images`, `unclear_label` (with
+    `folders`), `no_such_folder`, `no_such_layout`; of a mask that is read `mask_mismatch` (all 422).
     """
 
     code = "not_mvtec_layout"
@@ -29,11 +29,30 @@ class DatasetRejected(UserError):
 
 
 @dataclass(frozen=True)
+class MaskSource:
+    """Where it stands which pixels of an image are defective: everything that one of these marks.
+
+    Attributes:
+        files: absolute paths of mask images.
+        boxes: (left, top, right, bottom), polygons: of (x, y); in shares of the image's width and height.
+        background: the colour (RGB) that marks nothing, where somebody said so.
+    """
+
+    files: tuple[Path, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    polygons: tuple[tuple[tuple[float, float], ...], ...] = ()
+    background: tuple[int, int, int] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.boxes or self.polygons)
+
+
+@dataclass(frozen=True)
 class Entry:
     """One image of a category. `width` and `height` are in pixels, upright; `defect_type` is `good` for good parts.
 
-    `path` is relative to the category, with forward slashes. The hashes are sha256 of the files' bytes. `mask_path` is
-    absolute; both mask fields are None where there is no mask.
+    `path` is relative to the category, with forward slashes. `sha256` is that of the file's bytes, `mask_sha256` that
+    of the mask as it is kept (see `masks`); both mask fields are None where there is no mask.
     """
 
     path: str
@@ -46,7 +65,7 @@ class Entry:
     split: Split
     is_defective: bool
     defect_type: str
-    mask_path: Path | None = None
+    mask: MaskSource | None = None
     mask_sha256: str | None = None
 
 
@@ -69,8 +88,9 @@ class LabelledImage(Protocol):
 
 @dataclass(frozen=True)
 class SkippedFile:
-    """A file that is not part of the data set. `code` is upload validation's, or one of `unreadable`, `not_a_file`,
-    `outside_folder`, `unfinished`, `bad_name`, `leak`, `contradiction`."""
+    """A file that is not part of the data set. `code` is upload validation's, one of `unreadable`, `not_a_file`,
+    `outside_folder`, `unfinished`, `bad_name`, `not_an_image`, `no_label`, `point_cloud`, `leak`, `contradiction`, or
+    of a mask `mask_unreadable`, `mask_size`, `mask_empty`."""
 
     path: str
     reason: str

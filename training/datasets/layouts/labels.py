@@ -89,10 +89,18 @@ def reading_of(name: str, *, has_masks: bool, good: Collection[str] = (), defect
         return Reading.UNDECIDED if has_masks and form != GOOD else Reading.GOOD
     if has_masks or form in BAD_WORDS:
         return Reading.DEFECT
-    return Reading.UNDECIDED if not form or form in _VAGUE or _resembles_good(name) else Reading.DEFECT
+    return Reading.UNDECIDED if not form or form in _VAGUE or resembles_good(name) else Reading.DEFECT
 
 
-def _resembles_good(name: str) -> bool:
+def explicit_reading(name: str, good: Collection[str] = (), defect: Collection[str] = ()) -> Reading | None:
+    """What a name says by a word of the table, or because somebody said so; None for any other name."""
+    form = normal_form(name)
+    if form in GOOD_WORDS or form in {normal_form(other) for other in good}:
+        return Reading.DEFECT if form in {normal_form(other) for other in defect} else Reading.GOOD
+    return Reading.DEFECT if form in BAD_WORDS or form in {normal_form(other) for other in defect} else None
+
+
+def resembles_good(name: str) -> bool:
     """Whether a name contains words for good parts and nothing beside them denies it: ok2, good_old, gutteile-neu,
     GoodParts, no_defects_2. Not: not_ok2."""
     apart = re.sub(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-z])(?=[A-Z])", " ", name)

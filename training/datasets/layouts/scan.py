@@ -1,17 +1,10 @@
-"""Reading a folder in MVTec layout: which images there are, what is known about them, and what is wrong.
+"""Reading a folder of images: by which layout, which images there are, what is known about them, and what is wrong.
 
-    <category>/train/good/*.png
-    <category>/test/good/*.png
-    <category>/test/<defect type>/*.png
-    <category>/ground_truth/<defect type>/<stem>_mask.png
+The given folder is a category, holds many of them, or wraps either. By what folders, tables and names say, the first
+layout that fits is used (see `families`). Nothing is written, nothing outside the folder is read. Of a folder whose
+name can be read either way somebody is asked, because a snapshot never changes.
 
-(Bergmann et al., "MVTec AD", CVPR 2019.) The given folder is a category, holds many of them, or wraps either. Other
-folders, such as `validation/`, are noted and left alone. Nothing is written, nothing outside the folder is read.
-Instead of `good` a folder may have any known name for good parts (see `labels`: ok, normal, gutteile, ...); of a name
-that can be read either way somebody is asked, because a snapshot never changes.
-
-A broken image costs itself and is reported; a mask that does not fit its image stops the scan, because figures
-computed from it would be wrong without anybody noticing.
+A file that cannot be used costs itself and is reported, an image as well as a mask: masks serve pixel figures alone.
 """
 
 from __future__ import annotations
@@ -21,47 +14,39 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from modelzoo.detectors.preprocessing.input_rules import GREY_PICTURE, InputRules, colourfulness, odd_colour
-from records.assets.file_tree import HIDDEN, SkippedFiles, is_hidden, is_inside, is_unfinished, printable
 from records.assets.formats import name_warning
-from records.assets.images import (
-    ImageFacts,
-    ImageRejected,
-    UploadLimits,
-    as_rgb,
-    check_image,
-    inspect_upload,
-    read_bounded,
-)
+from records.assets.images import ImageFacts, ImageRejected, UploadLimits, as_rgb, check_image, read_bounded
 from training.datasets.duplicates import Duplicates, LabelledImage, find_duplicates
 from training.datasets.layouts.entries import (
     CategoryScan,
     DatasetRejected,
     Entry,
     LabelNames,
-    RecognisedLayout,
     SkippedFile,
     Split,
     snapshot_of,
 )
-from training.datasets.layouts.labels import GOOD, Reading, reading_of
-from training.datasets.layouts.masks import open_mask
-from training.datasets.near_duplicates import ImageDescription, describe_image
+from training.datasets.layouts.families import LAYOUTS, recognise
+from training.datasets.layouts.families.listing import LabelledFile, Listing, plural
+from training.datasets.layouts.labels import GOOD
+from training.datasets.layouts.masks import Mask, MaskUnusable, read_mask
+from training.datasets.layouts.split import held_out
+from training.datasets.layouts.tree import MAX_PATH_LENGTH, FileTree, TreeFile, read_tree
+from training.datasets.near_duplicates import ImageDescription, describe_image, duplicate_groups
 
 ScanProgress = Callable[[int, int], None]  # images looked at, of how many
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _WRAPPERS = 3  # folders around the data set that are looked through
-_MAX_PATH_LENGTH, _MAX_DEFECT_TYPE_LENGTH = 300, 100  # characters that a record keeps
 _WORKERS = 4  # decoding threads; each may hold the largest image that is allowed
-_MASK_SUFFIX = "_mask"
-_MVTEC = RecognisedLayout("mvtec-ad", "MVTec AD: train/good/, test/<defect type>/ and masks in ground_truth/.")
-LAYOUTS = {_MVTEC.name: _MVTEC.sentence}
+_FEW_TEST_IMAGES = 10  # good ones, below which figures are rough
 
 
 def scan(
@@ -87,26 +72,19 @@ def scan(
         The categories by name; entries by path.
 
     Raises:
-        DatasetRejected: the layout, a folder name that can be read either way, a category without enough good
-            images, or a mask that does not fit.
+        DatasetRejected: the layout, a folder name that can be read either way, or a category without enough good
+            images.
     """
     root, labels = root.resolve(), labels or LabelNames()
-    if layout not in ("", _MVTEC.name):
-        raise DatasetRejected(
-            f"There is no layout {layout[:100]!r}; there is: {_MVTEC.name}. Nothing was imported.",
-            code="no_such_layout",
-        )
-    folders, unread_folders = _find_categories(root)
-    listings = [_Listing(folder, root, labels) for folder in folders]
-    for listing in listings:
-        listing.read()
-    labels.check({name for listing in listings for name in listing.label_folders})
-    _reject_undecided([name for listing in listings for name in listing.undecided])
-    total, done = sum(len(listing.candidates) for listing in listings), 0
+    tree = read_tree(root)
+    listings, unread_folders = _find_categories(tree, labels, limits, layout)
+    labels.check({name for listing in listings for name in listing.label_names})
+    _reject_undecided([path for listing in listings for path in listing.undecided])
+    total, done = sum(len(listing.images) for listing in listings), 0
     scans = []
     for listing in listings:
         checked: list[_CheckResult] = []
-        for result in _concurrently(lambda candidate: _check(candidate, limits), listing.candidates):
+        for result in _concurrently(partial(_check, tree=listing.tree, limits=limits), listing.images):
             checked.append(result)
             done += 1
             if progress:
@@ -116,24 +94,29 @@ def scan(
 
 
 # ---------------------------------------------------------------- finding
-def _find_categories(root: Path) -> tuple[list[Path], list[str]]:
-    """The folders of the categories, and the names of other folders beside them."""
-    here = root
-    for _ in range(_WRAPPERS):
-        if _is_category(here):
-            return [here], []
-        folders = [path for path in _visible_paths(here) if path.is_dir() and is_inside(path, root)]
-        categories = [folder for folder in folders if _is_category(folder)]
-        if categories:
-            return categories, [folder.name for folder in folders if folder not in categories]
-        if len(folders) != 1:
-            break
-        here = folders[0]
-    contents = ", ".join(path.name + "/" * path.is_dir() for path in _visible_paths(here)[:8]) or "nothing"
+def _find_categories(
+    tree: FileTree, labels: LabelNames, limits: UploadLimits, layout: str
+) -> tuple[list[Listing], list[str]]:
+    """The categories that lie least deep, and the names of other folders beside them."""
+    level = [tree]
+    for depth in range(_WRAPPERS + 1):
+        listings = [recognise(one, labels, limits, layout=layout, is_outermost=len(level) == 1) for one in level]
+        found = [listing for listing in listings if listing is not None]
+        if found:
+            others = [one.folder.name for one, listing in zip(level, listings, strict=True) if listing is None]
+            return found, others if depth else []
+        level = [one.below((*_parts(one, tree), name)) for one in level for name in one.folders]
+    contents = ", ".join(tree.contents[:8]) or "nothing"
+    expected = LAYOUTS[layout] if layout else "a folder of good parts (good/, ok/, normal/, ...) and others of defects"
     raise DatasetRejected(
-        f"{here} is not in MVTec layout: expected train/good/ and test/<defect type>/ (or folders that have them), "
-        f"found {contents}."
+        f"The layout of {tree.folder} was not recognised: expected {expected}; found {contents}. Name the folders with "
+        f"--good NAME and --defect NAME (fields good and defect in the API and on the page), or choose a layout with "
+        f"--layout NAME: {', '.join(LAYOUTS)}. Nothing was imported."
     )
+
+
+def _parts(inner: FileTree, outer: FileTree) -> tuple[str, ...]:
+    return inner.folder.relative_to(outer.folder).parts
 
 
 def _reject_undecided(undecided: list[str]) -> None:
@@ -152,134 +135,27 @@ def _reject_undecided(undecided: list[str]) -> None:
     )
 
 
-def _is_category(folder: Path) -> bool:
-    return (folder / "train").is_dir() or (folder / "test").is_dir()
-
-
-def _visible_paths(folder: Path) -> list[Path]:
-    """What is in a folder, by name, without hidden files and the junk of operating systems."""
-    return [path for path in _sorted_paths(folder) if not is_hidden(path.name)]
-
-
-def _sorted_paths(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError as error:
-        raise DatasetRejected(
-            f"The folder {folder} cannot be read ({error.strerror or error}).", code="unreadable_folder"
-        ) from error
-
-
+# ---------------------------------------------------------------- checking
 @dataclass(frozen=True)
 class _Candidate:
-    """A file that may be an image of the category."""
+    """A file that may be an image of the category. `path` is as records keep it."""
 
     path: str
-    absolute_path: Path
-    split: Split
-    defect_type: str
+    label: LabelledFile
+
+    @property
+    def file(self) -> TreeFile:
+        return self.label.file
+
+    @property
+    def split(self) -> Split | None:
+        return self.label.split
+
+    @property
+    def defect_type(self) -> str:
+        return self.label.defect_type
 
 
-@dataclass
-class _Listing:
-    """The files of one category, before any is opened."""
-
-    folder: Path
-    root: Path
-    labels: LabelNames
-    candidates: list[_Candidate] = field(default_factory=list)
-    label_folders: list[str] = field(default_factory=list)  # names of the folders in train/ and test/
-    undecided: list[str] = field(default_factory=list)  # paths of folders that somebody has to be asked about
-    masks: dict[tuple[str, str], Path] = field(default_factory=dict)  # by defect type and stem of the image
-    skipped: list[SkippedFile] = field(default_factory=list)
-    left_out: SkippedFiles = field(default_factory=SkippedFiles)
-    warnings: list[str] = field(default_factory=list)
-    stray_masks: int = 0
-
-    def read(self) -> None:
-        folders = list(self._folders(self.folder))
-        # The masks first: they tell defects.
-        for path in sorted(folders, key=lambda path: path.name != "ground_truth"):
-            if path.name == "train":
-                self._read_train(path)
-            elif path.name == "test":
-                self._read_test(path)
-            elif path.name == "ground_truth":
-                for folder in self._folders(path):
-                    self._read_masks(folder)
-            else:
-                self.warnings.append(f"{path.name}/ is not part of the layout and was not read.")
-
-    def relative(self, path: Path) -> str:
-        """The path as records keep it; bytes that are no UTF-8 are spelt out."""
-        return printable(path.relative_to(self.folder).as_posix())
-
-    def _read_train(self, train: Path) -> None:
-        for folder in self._folders(train):
-            reading = self._reading(folder.name)
-            if reading is Reading.GOOD:
-                self._read_images(folder, "train", GOOD)
-            elif reading is Reading.UNDECIDED:
-                self.undecided.append(self.relative(folder))
-            else:
-                self.warnings.append(f"train/{folder.name}/ was not read: only train/good/ is used for training.")
-
-    def _read_test(self, test: Path) -> None:
-        for folder in self._folders(test):
-            reading = self._reading(folder.name)
-            if reading is Reading.UNDECIDED:
-                self.undecided.append(self.relative(folder))
-            else:
-                self._read_images(folder, "test", GOOD if reading is Reading.GOOD else folder.name)
-
-    def _reading(self, name: str) -> Reading:
-        self.label_folders.append(name)
-        has_masks = any(defect_type == name for defect_type, _ in self.masks)
-        return reading_of(name, has_masks=has_masks, good=self.labels.good, defect=self.labels.defect)
-
-    def _folders(self, parent: Path) -> Iterator[Path]:
-        """Folders within; a link that leads outside is reported, a loose file at the top is a readme or the like."""
-        for path in _visible_paths(parent):
-            if path.is_symlink() and not is_inside(path, self.root):
-                self._skip(path, "outside_folder", "It is a link that leads outside the folder.")
-            elif path.is_dir():
-                yield path
-            elif parent != self.folder:
-                self._skip(path, "not_a_file", f"Files directly in {parent.name}/ belong to no class.")
-
-    def _read_images(self, folder: Path, split: Split, label: str) -> None:
-        for path in _sorted_paths(folder):
-            if is_hidden(path.name):
-                self.left_out.add(self.relative(path), HIDDEN)
-                continue
-            relative = path.relative_to(self.folder).as_posix()
-            if not is_inside(path, self.root):
-                self._skip(path, "outside_folder", "It is a link that leads outside the folder, or nowhere.")
-            elif not path.is_file():
-                self._skip(path, "not_a_file", "It is not a file; images lie directly in the folder of their class.")
-            elif is_unfinished(path.name):
-                self._skip(path, "unfinished", "By its name it is not complete yet.")
-            elif self.relative(path) != relative:
-                self._skip(path, "bad_name", "Its name is not valid UTF-8.")
-            elif len(relative) > _MAX_PATH_LENGTH or len(folder.name) > _MAX_DEFECT_TYPE_LENGTH:
-                self._skip(path, "bad_name", f"Its path is too long (at most {_MAX_PATH_LENGTH} characters).")
-            else:
-                self.candidates.append(_Candidate(relative, path, split, label))
-
-    def _read_masks(self, folder: Path) -> None:
-        for path in _visible_paths(folder):
-            stem = path.stem.removesuffix(_MASK_SUFFIX)
-            key = (folder.name, stem)
-            if stem != path.stem and key not in self.masks and path.is_file() and is_inside(path, self.root):
-                self.masks[key] = path
-            else:
-                self.stray_masks += 1
-
-    def _skip(self, path: Path, code: str, reason: str) -> None:
-        self.skipped.append(SkippedFile(self.relative(path), reason, code))
-
-
-# ---------------------------------------------------------------- checking
 @dataclass(frozen=True)
 class _CheckResult:
     """A candidate and what upload validation said: either `image` and `description` or `refusal` is there."""
@@ -291,10 +167,17 @@ class _CheckResult:
     refusal: SkippedFile | None = None
 
 
-def _check(candidate: _Candidate, limits: UploadLimits) -> _CheckResult:
+def _check(image: LabelledFile, tree: FileTree, limits: UploadLimits) -> _CheckResult:
+    candidate = _Candidate(tree.path_of(image.file), image)
+
+    def refused(code: str, reason: str) -> _CheckResult:
+        return _CheckResult(candidate, refusal=SkippedFile(candidate.path, reason, code))
+
+    if len(candidate.path) > MAX_PATH_LENGTH:
+        return refused("bad_name", f"Its path is too long (at most {MAX_PATH_LENGTH} characters).")
     try:
-        data = read_bounded(candidate.absolute_path, limits)
-        facts, pixels = check_image(data, candidate.absolute_path.name, limits)
+        data = read_bounded(image.file.absolute_path, limits)
+        facts, pixels = check_image(data, image.file.name, limits)
         rgb = as_rgb(pixels)
         return _CheckResult(
             candidate,
@@ -303,10 +186,9 @@ def _check(candidate: _Candidate, limits: UploadLimits) -> _CheckResult:
             colourfulness=colourfulness(rgb),
         )
     except ImageRejected as refusal:
-        return _CheckResult(candidate, refusal=SkippedFile(candidate.path, refusal.detail, refusal.code))
+        return refused(refusal.code, refusal.detail)
     except OSError as error:
-        reason = f"It cannot be read ({error.strerror or error})."
-        return _CheckResult(candidate, refusal=SkippedFile(candidate.path, reason, "unreadable"))
+        return refused("unreadable", f"It cannot be read ({error.strerror or error}).")
 
 
 def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -319,32 +201,43 @@ def _concurrently(function: Callable[[Item], Result], items: Iterable[Item]) -> 
 
 
 def _assemble(
-    listing: _Listing,
+    listing: Listing,
     checked: list[_CheckResult],
     unread_folders: list[str],
     limits: UploadLimits,
     *,
     keep_duplicates: bool,
 ) -> CategoryScan:
-    skipped = listing.skipped + [result.refusal for result in checked if result.refusal]
-    read = [(result.candidate, result.image) for result in checked if result.image]
-    _check_good_images(listing, checked, read)
-    duplicates = _duplicates(checked, keep=keep_duplicates)
+    tree = listing.tree
+    split, split_warnings = _with_splits(checked)
+    read = [(result.candidate, result.image) for result in split if result.image]
+    _check_good_images(tree.folder.name, split, read)
+    duplicates = _duplicates(split, keep=keep_duplicates)
     conflicts = [SkippedFile(one.path, one.reason, one.code) for one in duplicates.left_out]
     conflicting = {conflict.path for conflict in conflicts}
     images = [(candidate, image) for candidate, image in read if candidate.path not in conflicting]
-    results = _concurrently(lambda pair: _with_mask(*pair, listing=listing, limits=limits), images)
-    entries = tuple(sorted(results, key=lambda entry: entry.path))
+    results = list(_concurrently(lambda pair: _with_mask(*pair, tree=tree, limits=limits), images))
+    entries = tuple(sorted((entry for entry, *_ in results), key=lambda entry: entry.path))
+    soft = sum(is_soft for _, _, is_soft in results)
+    skipped = [
+        *tree.skipped_files(),
+        *_files_without_pixels(tree),
+        *listing.skipped,
+        *(result.refusal for result in checked if result.refusal),
+        *conflicts,
+        *(problem for _, problems, _ in results for problem in problems),
+    ]
     return CategoryScan(
-        name=listing.folder.name,
-        layout=_MVTEC,
+        name=tree.folder.name,
+        layout=listing.layouts[0],
         entries=entries,
-        skipped=tuple(sorted(skipped + conflicts, key=lambda item: item.path)),
+        skipped=tuple(sorted(skipped, key=lambda item: item.path)),
         warnings=(
             *_unread_folder_warnings(unread_folders),
             *listing.warnings,
-            *_image_kind_warnings(checked),
-            *_content_warnings(listing, entries),
+            *split_warnings,
+            *_image_kind_warnings(split),
+            *_content_warnings(listing, entries, soft),
             *duplicates.warnings(),
         ),
         snapshot=snapshot_of(entries),
@@ -352,10 +245,38 @@ def _assemble(
     )
 
 
-def _check_good_images(
-    listing: _Listing, checked: list[_CheckResult], read: list[tuple[_Candidate, ImageFacts]]
-) -> None:
-    name = listing.folder.name
+def _files_without_pixels(tree: FileTree) -> Iterator[SkippedFile]:
+    """Code, text and the like among the images; directly in the folder of a category they are a readme or a licence."""
+    for file in tree.other:
+        if len(tree.relative(file)) > 1:
+            yield SkippedFile(tree.path_of(file), "It is not an image.", "not_an_image")
+
+
+def _with_splits(checked: list[_CheckResult]) -> tuple[list[_CheckResult], list[str]]:
+    """The same with a split for each image; what the system did, where the folder said none."""
+    undecided = [result for result in checked if result.candidate.split is None]
+    good = [result for result in undecided if result.candidate.defect_type == GOOD and result.image]
+    files = [(result.candidate.file, result.image.sha256) for result in good if result.image]
+    test = held_out(files, duplicate_groups([result.description for result in good if result.description]))
+    in_test = {id(good[position]) for position in test}
+
+    def decided(result: _CheckResult) -> _CheckResult:
+        if result.candidate.split is not None:
+            return result
+        is_test = result.candidate.defect_type != GOOD or id(result) in in_test
+        label = replace(result.candidate.label, split="test" if is_test else "train")
+        return replace(result, candidate=replace(result.candidate, label=label))
+
+    warnings = []
+    if good:
+        warnings.append(
+            f"The folder does not say what is for training and what for the test: of {plural(len(good), 'good image')} "
+            f"{len(test)} {'is' if len(test) == 1 else 'are'} held out for the test, and all defective ones are."
+        )
+    return [decided(result) for result in checked], warnings
+
+
+def _check_good_images(name: str, checked: list[_CheckResult], read: list[tuple[_Candidate, ImageFacts]]) -> None:
     training_files = [result for result in checked if result.candidate.split == "train"]
     good = sum(candidate.split == "train" for candidate, _ in read)
     if not training_files:
@@ -368,7 +289,8 @@ def _check_good_images(
         refusal = next((result.refusal for result in training_files if result.refusal), None)
         why = f" {refusal.path} was refused: {refusal.reason}" if refusal else ""
         raise DatasetRejected(
-            f"{name} has {good} readable of {len(training_files)} good images in train/; at least 2 are needed.{why}",
+            f"{name} has {good} readable of {len(training_files)} good images for training; at least 2 are "
+            f"needed.{why}",
             code="too_few_good_images",
             readable=good,
             found=len(training_files),
@@ -379,7 +301,7 @@ def _duplicates(checked: list[_CheckResult], *, keep: bool) -> Duplicates:
     images = [
         LabelledImage(
             path=result.candidate.path,
-            split=result.candidate.split,
+            split=result.candidate.split or "",
             defect_type=result.candidate.defect_type,
             is_defective=result.candidate.defect_type != GOOD,
             description=result.description,
@@ -390,53 +312,39 @@ def _duplicates(checked: list[_CheckResult], *, keep: bool) -> Duplicates:
     return find_duplicates(images, keep=keep)
 
 
-def _with_mask(candidate: _Candidate, image: ImageFacts, *, listing: _Listing, limits: UploadLimits) -> Entry:
+def _with_mask(
+    candidate: _Candidate, image: ImageFacts, *, tree: FileTree, limits: UploadLimits
+) -> tuple[Entry, list[SkippedFile], bool]:
+    """The entry, which masks of it were left out, and whether a soft mask was cut at half."""
     is_defective = candidate.defect_type != GOOD
-    key = (candidate.defect_type, candidate.absolute_path.stem)
-    mask_path = listing.masks.get(key) if is_defective else None
-    return Entry(
+    source = candidate.label.mask if is_defective else None
+    mask: Mask | None = None
+    problems: list[MaskUnusable] = []
+    if source:
+        try:
+            mask, problems = read_mask(source, (image.width, image.height), limits)
+        except MaskUnusable as problem:
+            problems = [problem]
+    entry = Entry(
         path=candidate.path,
-        absolute_path=candidate.absolute_path,
+        absolute_path=candidate.file.absolute_path,
         sha256=image.sha256,
         width=image.width,
         height=image.height,
         size_bytes=image.size_bytes,
         format=image.format,
-        split=candidate.split,
+        split="train" if candidate.split == "train" else "test",
         is_defective=is_defective,
         defect_type=candidate.defect_type,
-        mask_path=mask_path,
-        mask_sha256=_checked_mask(mask_path, candidate, image, listing, limits) if mask_path else None,
+        mask=source if mask else None,
+        mask_sha256=mask.sha256 if mask else None,
     )
+    return entry, [_left_out_mask(problem, candidate, tree) for problem in problems], bool(mask and mask.is_soft)
 
 
-def _checked_mask(path: Path, candidate: _Candidate, image: ImageFacts, listing: _Listing, limits: UploadLimits) -> str:
-    """The hash of a mask that fits its image. Raises `DatasetRejected` for any other."""
-    name = f"{listing.folder.name}/{listing.relative(path)}"
-
-    def unfit(why: str, **sizes: Any) -> DatasetRejected:
-        owner = f"{candidate.path} ({image.width} x {image.height})"
-        detail = f"The mask {name} does not fit its image {owner}: {why}. Nothing was imported."
-        return DatasetRejected(detail, code="mask_mismatch", mask=name, image=candidate.path, **sizes)
-
-    try:
-        data = read_bounded(path, limits)
-        facts = inspect_upload(data, path.name, limits)
-    except ImageRejected as refusal:
-        raise unfit(f"it cannot be read. {refusal.detail.rstrip('.')}") from refusal
-    except OSError as error:
-        raise unfit(f"it cannot be read ({error.strerror or error})") from error
-    if (facts.width, facts.height) != (image.width, image.height):
-        raise unfit(
-            f"it has {facts.width} x {facts.height} pixels",
-            mask_size=[facts.width, facts.height],
-            image_size=[image.width, image.height],
-        )
-    try:
-        open_mask(data, limits)
-    except DatasetRejected as problem:
-        raise unfit(problem.detail) from problem
-    return facts.sha256
+def _left_out_mask(problem: MaskUnusable, candidate: _Candidate, tree: FileTree) -> SkippedFile:
+    path = problem.path.relative_to(tree.folder).as_posix() if problem.path else candidate.path
+    return SkippedFile(path, f"{problem.reason} The image {candidate.path} stays, without a mask.", problem.code)
 
 
 # ---------------------------------------------------------------- reporting
@@ -482,31 +390,35 @@ def _image_kind_warnings(checked: list[_CheckResult]) -> Iterator[str]:
         )
 
 
-def _content_warnings(listing: _Listing, entries: tuple[Entry, ...]) -> Iterator[str]:
+def _content_warnings(listing: Listing, entries: tuple[Entry, ...], soft: int) -> Iterator[str]:
     """What is legitimate, and yet worth a look."""
-    yield from listing.left_out.sentences()
+    yield from listing.tree.hidden_sentences()
     misnamed = [entry.path for entry in entries if name_warning(entry.path, entry.format)]
     if misnamed:
         yield (
             f"{len(misnamed)} {'image is' if len(misnamed) == 1 else 'images are'} named for another format than "
             f"{'its' if len(misnamed) == 1 else 'their'} content has ({', '.join(misnamed[:3])}); the content counts."
         )
-    unmasked = sum(entry.is_defective and entry.mask_path is None for entry in entries)
+    unmasked = sum(entry.is_defective and entry.mask is None for entry in entries)
     if unmasked:
         yield f"{unmasked} test images with defects have no mask; pixel metrics leave them out."
-    owners = {
-        (candidate.defect_type, candidate.absolute_path.stem)
-        for candidate in listing.candidates
-        if candidate.defect_type != GOOD
-    }
-    unowned = listing.stray_masks + len(listing.masks.keys() - owners)
-    if unowned:
-        yield f"{unowned} files in ground_truth/ belong to no test image with a defect."
-    shared = sum(n - 1 for path, n in Counter(entry.mask_path for entry in entries).items() if path and n > 1)
+    if soft:
+        yield f"{plural(soft, 'mask')} with soft edges: what is brighter than half of the brightest pixel is defective."
+    if listing.unused_masks:
+        files = listing.unused_masks
+        examples = ", ".join(listing.tree.path_of(file) for file in files[:3])
+        yield f"{plural(len(files), 'mask file')} ({examples}) belong to no image with a defect."
+    shared = sum(n - 1 for mask, n in Counter(entry.mask for entry in entries).items() if mask and n > 1)
     if shared:
         yield f"{shared} test images share a mask with another one of the same name and another extension."
     twice = sum(n - 1 for n in Counter((entry.split, entry.sha256) for entry in entries).values())
     if twice:
         yield f"{twice} images are identical copies of another one in the same split."
-    if not any(entry.split == "test" for entry in entries):
+    test_images = [entry for entry in entries if entry.split == "test"]
+    good = sum(not entry.is_defective for entry in test_images)
+    if not test_images:
         yield "There are no test images: a model can be trained, but not evaluated."
+    elif not good:
+        yield "There are no good test images: false rejects cannot be measured."
+    elif good < _FEW_TEST_IMAGES and any(entry.is_defective for entry in test_images):
+        yield f"The test has only {plural(good, 'good image')}: its figures are rough."

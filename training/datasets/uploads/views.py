@@ -18,7 +18,7 @@ from common.rights import Right
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from training.datasets.imports import ImportResult
-from training.datasets.layouts.scan import LAYOUTS
+from training.datasets.layouts.families import LAYOUTS
 from training.datasets.uploads import services
 from training.datasets.uploads.pending import PendingUpload, Reading, find_pending
 from training.datasets.views import list_page

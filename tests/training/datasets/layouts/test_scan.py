@@ -17,7 +17,7 @@ from PIL import Image
 
 from records.assets.images import ImageRejected, UploadLimits
 from tests import badfiles, environment
-from training.datasets.layouts.entries import CategoryScan, DatasetRejected, LabelNames
+from training.datasets.layouts.entries import CategoryScan, DatasetRejected, LabelNames, MaskSource
 from training.datasets.layouts.masks import open_mask
 from training.datasets.layouts.scan import scan
 
@@ -104,11 +104,14 @@ def test_every_image_is_described(bottle):
         assert (entry.split, entry.defect_type, entry.is_defective) == (split, defect_type, defect_type != "good")
         assert entry.format == ("JPEG" if name.endswith("jpg") else "PNG")
     masked = found.entries[0]
-    assert masked.mask_path == bottle / "ground_truth/broken/000_mask.png"
+    assert masked.mask == MaskSource(files=(bottle / "ground_truth/broken/000_mask.png",))
     assert masked.mask_sha256 == hashlib.sha256(badfiles.mask_png()).hexdigest()
-    assert [entry.mask_path for entry in found.entries[1:]] == [None] * 5
+    assert [entry.mask for entry in found.entries[1:]] == [None] * 5
     assert found.skipped == ()
-    assert found.warnings == ("1 test images with defects have no mask; pixel metrics leave them out.",)
+    assert found.warnings == (
+        "1 test images with defects have no mask; pixel metrics leave them out.",
+        "The test has only 1 good image: its figures are rough.",
+    )
 
 
 def test_many_categories_below_one_folder(bottle):
@@ -135,7 +138,7 @@ def test_upper_case_extensions_work(bottle):
     (bottle / "ground_truth/broken/000_mask.png").rename(bottle / "ground_truth/broken/000_mask.PNG")
     found = only(bottle)
     assert len(found.entries) == 6
-    assert sum(entry.mask_path is not None for entry in found.entries) == 1
+    assert sum(entry.mask is not None for entry in found.entries) == 1
     assert found.skipped == ()
 
 
@@ -145,22 +148,39 @@ def test_sizes_are_upright(bottle):
     write(bottle / "ground_truth/broken/000_mask.png", badfiles.mask_png(48, 64))
     entry = only(bottle).entries[0]
     assert (entry.width, entry.height) == (48, 64)
-    assert entry.mask_path is not None
+    assert entry.mask is not None
 
 
-def test_other_folders_and_loose_files_are_noted_not_read(bottle):
-    write(bottle / "validation/good/000.png", badfiles.png(seed=30))
-    write(bottle / "train/bad/000.png", badfiles.png(seed=31))
+def test_other_folders_and_loose_files_are_left_out_with_a_reason(bottle):
+    write(bottle / "extra/good/000.png", badfiles.png(seed=30))
     write(bottle / "test/loose.png", badfiles.png(seed=32))
-    write(bottle / "test/broken/deeper/000.png", badfiles.png(seed=33))
     write(bottle / "readme.txt", b"text")
     write(bottle / "test/broken/Thumbs.db", b"junk")
     write(bottle / "test/broken/._000.png", b"junk")
+    write(bottle / "test/broken/view.py", b"print()")
+    write(bottle / "test/broken/__MACOSX/000.png", badfiles.png(seed=34))
     found = only(bottle)
     assert len(found.entries) == 6
-    assert "validation/ is not part of the layout and was not read." in found.warnings
-    assert "train/bad/ was not read: only train/good/ is used for training." in found.warnings
-    assert skipped(found) == {"test/loose.png": "not_a_file", "test/broken/deeper": "not_a_file"}
+    assert skipped(found) == {
+        "extra/good/000.png": "no_label",
+        "test/loose.png": "no_label",
+        "test/broken/view.py": "not_an_image",
+    }
+
+
+def test_folders_within_a_class_are_reasons_or_variants_of_it(bottle):
+    write(bottle / "test/broken/deeper/000.png", badfiles.png(seed=33))
+    write(bottle / "train/good/lamp-2/000.png", badfiles.png(seed=34))
+    found = {entry.path: (entry.split, entry.defect_type) for entry in only(bottle).entries}
+    assert found["test/broken/deeper/000.png"] == ("test", "broken")
+    assert found["train/good/lamp-2/000.png"] == ("train", "good")
+
+
+def test_defects_in_the_training_folder_are_for_the_test(bottle):
+    write(bottle / "train/bad/000.png", badfiles.png(seed=31))
+    found = only(bottle)
+    assert [entry.split for entry in found.entries if entry.path.startswith("train/bad")] == ["test"]
+    assert any("1 image of defects in the training folder" in warning for warning in found.warnings)
 
 
 def test_progress_counts_every_image_of_every_category(bottle):
@@ -188,7 +208,6 @@ def test_progress_counts_every_image_of_every_category(bottle):
         ("x.bmp", badfiles.rle_bmp, "unsupported_mode"),
         ("x.tiff", badfiles.multi_page_tiff, "multi_frame"),
         ("x.gif", badfiles.animated_gif, "multi_frame"),
-        ("x.txt", badfiles.text, "not_an_image"),
     ],
 )
 def test_a_bad_image_costs_itself_only_and_says_why(bottle, name, make, code):
@@ -227,14 +246,10 @@ def test_links_that_lead_outside_are_not_followed(bottle, tmp_path):
     (bottle / "train/good/inside.png").symlink_to(bottle / "train/good/000.png")
     (bottle / "ground_truth/broken/001_mask.png").symlink_to(outside)
     found = only(bottle)
-    assert skipped(found) == {
-        "train/good/link.png": "outside_folder",
-        "train/good/nowhere.png": "outside_folder",
-        "train/good/circle.png": "outside_folder",
-        "test/stolen": "outside_folder",
-    }
+    links = ("train/good/link.png", "train/good/nowhere.png", "train/good/circle.png", "test/stolen")
+    assert skipped(found) == dict.fromkeys((*links, "ground_truth/broken/001_mask.png"), "outside_folder")
     assert "train/good/inside.png" in paths(found)
-    assert next(entry for entry in found.entries if entry.path == "test/broken/001.jpg").mask_path is None
+    assert next(entry for entry in found.entries if entry.path == "test/broken/001.jpg").mask is None
 
 
 def test_a_category_that_is_a_link_to_outside_is_not_followed(bottle, tmp_path):
@@ -293,47 +308,27 @@ def test_copies_with_one_label_stay_and_are_mentioned(bottle):
 
 
 # ---------------------------------------------------------------- masks
-def damaged_mask(kind: str) -> bytes:
-    grey = np.zeros((48, 64), np.uint8)
-    if kind == "coloured":
-        coloured = np.zeros((48, 64, 3), np.uint8)
-        coloured[10:20, 10:20] = (255, 0, 0)
-        return badfiles.encode(coloured)
-    if kind == "gradient":
-        grey[:] = np.linspace(0, 255, 64).astype(np.uint8)
-    if kind == "class numbers":
-        grey[10:20, 10:20], grey[20:30, 20:30] = 1, 2
-    return badfiles.encode(grey)
-
-
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "code", "words"),
     [
-        (badfiles.mask_png(32, 24), "32 x 24"),
-        (badfiles.mask_png(48, 64), "48 x 64"),
-        (b"", "empty"),
-        (badfiles.text(), "not an image"),
-        (badfiles.truncated_png(), "cut off"),
-        (badfiles.sixteen_bit_png(), "16-bit"),
-        (damaged_mask("black"), "completely black"),
-        (damaged_mask("coloured"), "coloured"),
-        (damaged_mask("gradient"), "black and white"),
-        (damaged_mask("class numbers"), "black and white"),
+        (badfiles.mask_png(32, 24), "mask_size", "The mask has 32 x 24 pixels, its image 64 x 48."),
+        (badfiles.mask_png(48, 64), "mask_size", "48 x 64"),
+        (b"", "mask_unreadable", "empty"),
+        (badfiles.text(), "mask_unreadable", "not an image"),
+        (badfiles.truncated_png(), "mask_unreadable", "cut off"),
+        (badfiles.mask_png(value=0), "mask_empty", "marks nothing"),
     ],
+    ids=["smaller", "turned", "no bytes", "text", "cut off", "black"],
 )
-def test_a_mask_that_does_not_fit_stops_the_scan_and_names_file_and_size(bottle, data, words):
+def test_a_mask_that_cannot_be_used_costs_itself_and_is_named(bottle, data, code, words):
     write(bottle / "ground_truth/broken/000_mask.png", data)
-    refusal = assert_rejected(bottle, "mask_mismatch")
-    assert words in refusal.detail
-    assert "bottle/ground_truth/broken/000_mask.png" in refusal.detail
-    assert "test/broken/000.png (64 x 48)" in refusal.detail
-    assert refusal.extra["mask"] == "bottle/ground_truth/broken/000_mask.png"
-
-
-def test_both_sizes_are_machine_readable(bottle):
-    write(bottle / "ground_truth/broken/000_mask.png", badfiles.mask_png(32, 24))
-    extra = assert_rejected(bottle, "mask_mismatch").extra
-    assert (extra["mask_size"], extra["image_size"]) == ([32, 24], [64, 48])
+    found = only(bottle)
+    assert skipped(found) == {"ground_truth/broken/000_mask.png": code}
+    assert words in found.skipped[0].reason
+    assert "test/broken/000.png stays" in found.skipped[0].reason
+    assert len(found.entries) == 6
+    assert not any(entry.mask for entry in found.entries)
+    assert "2 test images with defects have no mask; pixel metrics leave them out." in found.warnings
 
 
 def test_a_mask_of_a_skipped_image_is_not_looked_at(bottle):
@@ -341,22 +336,21 @@ def test_a_mask_of_a_skipped_image_is_not_looked_at(bottle):
     write(bottle / "ground_truth/broken/000_mask.png", badfiles.mask_png(32, 24))
     found = only(bottle)
     assert skipped(found) == {"test/broken/000.png": "truncated_image"}
-    assert not any("belong to no" in warning for warning in found.warnings)
+    assert not any("image with a defect." in warning for warning in found.warnings)
 
 
 def test_masks_without_an_image_are_counted(bottle):
     write(bottle / "ground_truth/broken/777_mask.png", badfiles.mask_png())  # no such image
-    write(bottle / "ground_truth/broken/001.png", badfiles.mask_png())  # not called a mask
     write(bottle / "ground_truth/good/000_mask.png", badfiles.mask_png())  # good parts have no defect
     found = only(bottle)
-    assert "3 files in ground_truth/ belong to no test image with a defect." in found.warnings
-    assert next(entry for entry in found.entries if entry.path == "test/good/000.png").mask_path is None
+    assert any(warning.startswith("2 mask files (ground_truth/broken/777_mask.png") for warning in found.warnings)
+    assert next(entry for entry in found.entries if entry.path == "test/good/000.png").mask is None
 
 
 def test_two_images_of_one_stem_share_a_mask_and_are_mentioned(bottle):
     write(bottle / "test/broken/000.jpg", badfiles.jpeg(seed=70))
     found = only(bottle)
-    assert sum(entry.mask_path is not None for entry in found.entries) == 2
+    assert sum(entry.mask is not None for entry in found.entries) == 2
     assert any("share a mask" in warning for warning in found.warnings)
 
 
@@ -422,12 +416,13 @@ def test_good_images_that_cannot_be_read_do_not_count_and_the_reason_is_told(bot
     assert len(only(bottle).skipped) == 3
 
 
-def test_a_folder_in_another_layout_is_refused_with_what_was_expected_and_found(tmp_path):
-    write(tmp_path / "ok" / "1.png", badfiles.png())
-    write(tmp_path / "ng" / "2.png", badfiles.png())
+def test_a_folder_in_no_known_layout_is_refused_with_what_to_do(tmp_path):
+    write(tmp_path / "left" / "1.png", badfiles.png())
+    write(tmp_path / "right" / "2.png", badfiles.png())
     detail = assert_rejected(tmp_path, "not_mvtec_layout").detail
-    assert "expected train/good/" in detail
-    assert "ng/, ok/" in detail
+    assert "expected a folder of good parts (good/, ok/, normal/, ...)" in detail
+    assert "left/, right/" in detail
+    assert "--good NAME" in detail
 
 
 def test_empty_absent_and_plain_files_are_refused(tmp_path):
@@ -498,7 +493,7 @@ def test_mvtec_screw():
         ("test", "thread_side"): 23,
         ("test", "thread_top"): 23,
     }
-    assert all((entry.mask_path is not None) == entry.is_defective for entry in found.entries)
+    assert all((entry.mask is not None) == entry.is_defective for entry in found.entries)
     [same] = found.duplicates.groups  # two pictures of one screw at one place
     assert {image.path for image in same.images} == {"train/good/053.png", "train/good/173.png"}
     assert found.skipped == ()
@@ -512,8 +507,8 @@ def test_cookies():
         ("test", "good"): 14,
         ("test", "cracked"): 32,
     }
-    assert sum(entry.mask_path is not None for entry in found.entries) == 32
-    assert found.warnings == ("extra/ is not part of the layout and was not read.",)
+    assert sum(entry.mask is not None for entry in found.entries) == 32
+    assert (Counter(skipped(found).values()), found.warnings) == ({"no_label": 8}, ())
 
 
 # ---------------------------------------------------------------- names of folders for good parts
