@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -367,3 +368,8 @@ def masks_of_any_name(root: Path) -> None:
     for name in ("000_MASK.PNG", "mask_001.bmp", "002_GT.tif", "003.png_mask.png", "005.png"):
         mask(folder / name)
     mask(folder / (unicodedata.normalize("NFD", "Ä4") + "_label.png"))
+
+
+if __name__ == "__main__":
+    for name, one in EXAMPLES.items():
+        one.write(Path(sys.argv[1], name))

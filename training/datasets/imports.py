@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -48,6 +48,7 @@ def import_path(
     labels: LabelNames | None = None,
     layout: str = "",
     keep_duplicates: bool = False,
+    seen: Callable[[list[CategoryScan]], None] | None = None,
 ) -> list[ImportResult]:
     """Import every category found at a path. A category that was imported before, unchanged, stays as it is.
 
@@ -55,11 +56,14 @@ def import_path(
         labels: folders that somebody said are of good or of defective parts.
         layout: by which rules the folder is read; empty: those that it is recognised by.
         keep_duplicates: also test images that are training images, or that are called both good and defective.
+        seen: called with what was understood, before anything of it is kept.
 
     Raises:
         UserError: rejected layout, label, archive or name; what was imported before the error stays.
     """
     with _scans_of_path(path, name, progress, labels, layout, keep_duplicates) as scans:
+        if seen:
+            seen(scans)
         return import_scans(scans, str(path.resolve()), actor, name)
 
 

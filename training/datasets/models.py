@@ -14,7 +14,7 @@ from records.models import Asset
 
 
 class Dataset(models.Model):
-    """An immutable snapshot of a folder in MVTec layout. A changed folder becomes another snapshot."""
+    """An immutable snapshot of a folder, whatever its layout. A changed folder becomes another snapshot."""
 
     name = models.CharField(max_length=100, db_index=True, validators=[validate_short_name])
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="datasets")

@@ -4,7 +4,7 @@ Defective images are all for the test. Of the good ones a third is held out for 
 
 * Images of one part stay together, so that the test does not show what was learnt: identical files, near-duplicates,
   and files of one folder whose names differ in nothing but the view (`exp1_num_7` and `exp4_num_7`, `000_regular` and
-  `000_overexposed`, `part_012_1` and `part_012_2`).
+  `000_overexposed`, `part_012_1` and `part_012_2`; of a series with a running number `exp1_num_7`, `exp2_num_9`).
 * These groups are taken in order of the sha256 over the hashes of their images, each that still fits into the third.
   Neither names nor dates nor the order of files matter.
 * With fewer than 6 good images none is held out: a detector learns little from so few, and one or two good test images
@@ -31,6 +31,7 @@ _VIEW_WORDS = (
     "overexposed|underexposed|shift|copy|aug|augmented|flip|flipped"
 )
 _VIEW = re.compile(rf"(?:^|(?<=[ _.-]))(?:{_VIEW_WORDS})(?:[ _.-]?\d+)?(?=$|[ _.-])|\(\d+\)$")
+_VIEW_AND_NUMBER = re.compile(rf"^(?:{_VIEW_WORDS})[ _.-]?(\d+)[ _.-]+(?:([^\W\d_]+)[ _.-]+)?(\d{{2,}})$")
 _NUMBERED_VIEW = re.compile(r"^(.*\d)[ _.-]+\d{1,2}$")
 _MAX_NUMBERED_VIEWS, _MIN_PARTS = 12, 3  # views of one part; parts that make a number behind theirs a view
 
@@ -83,6 +84,8 @@ def groups_of_parts(images: Sequence[tuple[TreeFile, str]], similar: Iterable[It
 
 def part_names(files: Sequence[TreeFile]) -> list[tuple[str, ...]]:
     """Folder and name of the part that each file shows: its stem without what tells a view."""
+    if series := _series(files):
+        return series
     names = [(*file.parts[:-1], _without_view(file.folded_stem)) for file in files]
     numbered = [_NUMBERED_VIEW.match(name[-1]) for name in names]
     sizes: dict[tuple[str, ...], int] = defaultdict(int)
@@ -97,6 +100,28 @@ def part_names(files: Sequence[TreeFile]) -> list[tuple[str, ...]]:
     if not is_view:
         return names
     return [(*name[:-1], match.group(1)) if match else name for name, match in zip(names, numbered, strict=True)]
+
+
+def _series(files: Sequence[TreeFile]) -> list[tuple[str, ...]] | None:
+    """Parts of a series where each picture has the number of its view and a running number (`exp1_num_129031`,
+    `exp2_num_129056`, `exp1_num_139838`): in order of the latter, a part ends where the view's number does not rise.
+    None where not all names are such."""
+    rows = []
+    for position, file in enumerate(files):
+        match = _VIEW_AND_NUMBER.match(file.folded_stem)
+        if not match:
+            return None
+        rows.append((file.parts[:-1], match.group(2) or "", int(match.group(3)), int(match.group(1)), position))
+    if len({row[:3] for row in rows}) < len(rows):  # the same number tells the part
+        return None
+    parts: list[tuple[str, ...]] = [()] * len(rows)
+    before: tuple[tuple[str, ...], str, int, int, int] | None = None
+    name: tuple[str, ...] = ()
+    for row in sorted(rows):
+        if before is None or row[:2] != before[:2] or row[3] <= before[3]:
+            name = (*row[0], row[1], str(row[2]))
+        parts[row[4]], before = name, row
+    return parts
 
 
 def _without_view(stem: str) -> str:

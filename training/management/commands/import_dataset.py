@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from common.commands import ProductCommand
 from training.datasets.imports import ImportResult, import_path, preview_path
-from training.datasets.layouts.entries import LabelNames
+from training.datasets.layouts.entries import CategoryScan, LabelNames
+from training.datasets.layouts.families import LAYOUTS
 from training.datasets.layouts.preview import MAX_EXAMPLES, category_preview, preview_document
 
 
@@ -31,7 +32,9 @@ class Command(ProductCommand):
         parser.add_argument(
             "--defect", action="append", default=[], metavar="FOLDER", help="a folder of defective parts"
         )
-        parser.add_argument("--layout", default="", metavar="NAME", help="read the folder by the rules of this layout")
+        parser.add_argument(
+            "--layout", default="", metavar="NAME", help=f"read the folder as one of: {', '.join(LAYOUTS)}"
+        )
         parser.add_argument(
             "--keep-duplicates",
             action="store_true",
@@ -47,6 +50,13 @@ class Command(ProductCommand):
             "layout": options["layout"],
             "keep_duplicates": options["keep_duplicates"],
         }
+
+        def show(scans: list[CategoryScan]) -> None:
+            bar.close()
+            if not options["json"]:
+                for preview in preview_document(scans):
+                    self._write_preview(options["name"] or preview["name"], preview)
+
         with tqdm(unit=" files", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
 
             def move(done: int, total: int) -> None:
@@ -54,21 +64,19 @@ class Command(ProductCommand):
                 bar.update(done - bar.n)
 
             if options["dry_run"]:
-                previews = preview_document(preview_path(options["path"], progress=move, **arguments))
-                imported = []
-            else:
-                imported = import_path(options["path"], actor=None, progress=move, **arguments)
-                previews = []
+                scans = preview_path(options["path"], progress=move, **arguments)
+                show(scans)
+                self.say("Nothing was imported: this was a dry run.")
+                if options["json"]:
+                    self.answer(preview_document(scans))
+                return
+            imported = import_path(options["path"], actor=None, progress=move, seen=show, **arguments)
         if options["json"]:
-            self.answer(previews or [self._document(item) for item in imported])
+            self.answer([self._document(item) for item in imported])
             return
-        for preview in previews:
-            self.say(f"{options['name'] or preview['name']}: would be imported; nothing was kept")
-            self._write_preview(preview)
         for item in imported:
             state = "imported" if item.created else "unchanged since its last import"
             self.say(f"{item.dataset.name} (snapshot {item.dataset.snapshot[:12]}): {state}")
-            self._write_preview(category_preview(item.scan))
 
     def _document(self, item: ImportResult) -> dict[str, Any]:
         images = item.dataset.images.values_list("split", "defect_type")
@@ -87,8 +95,9 @@ class Command(ProductCommand):
             "warnings": list(item.scan.warnings),
         }
 
-    def _write_preview(self, preview: dict[str, Any]) -> None:
-        self.say(f"  layout {preview['layout']['name']}: {preview['layout']['sentence']}")
+    def _write_preview(self, name: str, preview: dict[str, Any]) -> None:
+        self.say(f"{name}, layout {preview['layout']['name']}")
+        self.say(f"  {preview['layout']['sentence']}")
         for row in preview["images"]:
             self.say(f"  {row['split'] + '/' + row['defect_type']:<30} {row['count']}")
         self.say(f"  {'masks':<30} {preview['masks']}")

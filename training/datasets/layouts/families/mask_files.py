@@ -137,7 +137,12 @@ def with_mask_files(listing: Listing, limits: UploadLimits) -> Listing:
     tree = listing.tree
     places = {file: place_of(tree.relative(file)[:-1]) for file in tree.images}
     beside = masks_beside([file for file, place in places.items() if not place.is_mask], limits)
-    masks = [file for file, place in places.items() if place.is_mask or file in beside]
+    referenced = {path for image in listing.images if image.mask for path in image.mask.files}
+    masks = [
+        file
+        for file, place in places.items()
+        if (place.is_mask or file in beside) and file.absolute_path not in referenced
+    ]
     listing.skipped = [file for file in listing.skipped if file.path not in {tree.path_of(mask) for mask in masks}]
 
     def placed(files: Iterable[TreeFile]) -> list[PlacedFile]:
