@@ -114,6 +114,12 @@ def test_values_of_a_table_can_be_named(tmp_path: Path) -> None:
     assert counts(found) == {"train/good": 5, "test/good": 2, "test/C": 2}
 
 
+def test_a_readme_that_names_a_file_is_no_table(tmp_path: Path) -> None:
+    folder = EXAMPLES["one_flat_folder"].write(tmp_path / "part")
+    layouts.put(folder / "README.txt", "000.png ok as it is\n001.png ok too\n")
+    assert only(folder).layout.name == "good-folder"
+
+
 def test_a_flat_folder_of_defects_is_not_taken_for_good_parts(tmp_path: Path) -> None:
     layouts.images(tmp_path / "NG", 6)
     with pytest.raises(DatasetRejected):

@@ -36,6 +36,7 @@ _LABEL_HEADINGS = frozenset(
     for word in ("label", "class", "category", "defect", "defect type", "defective", "anomaly", "anomalous", "target")
 ) | {"labels", "status", "quality", "result", "verdict", "state", "good", "ok", "is good", "is ok"}
 _SAMPLED_ROWS = 200
+_MIN_ROWS = 2  # that name an image
 _MASK_HEADINGS = ("mask", "masks", "mask path", "ground truth", "gt")
 _SPLIT_HEADINGS = ("split", "set", "subset", "partition", "phase", "usage")
 _GOOD_IS_ONE = ("good", "ok", "is good", "is ok", "normal", "is normal")
@@ -92,7 +93,8 @@ def _listing(tree: FileTree, file: TreeFile, images: Sequence[TreeFile], labels:
         source = MaskSource(files=(mask.absolute_path,)) if mask and mask != image and defect_type != GOOD else None
         said = split_said(tree, image, table.cell(row, table.split))
         listing.images.append(LabelledFile(image, said, defect_type, source))
-    if not any(image.defect_type == GOOD for image in listing.images):
+    # A readme that names a file, or a list of a few, says nothing of the folder.
+    if len(listed) * 2 < len(images) or not any(image.defect_type == GOOD for image in listing.images):
         return None
     return _described(listing, file, listed, images, missing)
 
@@ -147,7 +149,7 @@ def _table(rows: list[list[str]], index: FileIndex, beside: tuple[str, ...], lab
     sample, width = rows[:_SAMPLED_ROWS], min(len(row) for row in rows[:_SAMPLED_ROWS])
     hits = Counter(column for row in sample for column in range(width) if index.find(row[column], beside=beside))
     [(image, count)] = hits.most_common(1) or [(0, 0)]
-    if count * 2 < len(sample) - 1 or not count:
+    if count < _MIN_ROWS or count < len(sample) // 2:
         return None
     has_headings = index.find(rows[0][image], beside=beside) is None
     headings = [normal_form(cell) for cell in rows[0]] if has_headings else []
