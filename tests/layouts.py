@@ -176,6 +176,13 @@ def validation_is_the_test(root: Path) -> None:
     images(root / "val/bad", 2)
 
 
+@example("train-test", {"train/good": 6, "test/good": 2, "test/bad": 2}, 0)
+def training_images_without_a_class(root: Path) -> None:
+    images(root / "train", 6)
+    images(root / "test/good", 2)
+    images(root / "test/bad", 2)
+
+
 # ---------------------------------------------------------------- folders of classes alone
 @example("class-folders", {"train/good": 6, "test/good": 3, "test/NG": 2}, 0)
 def ok_and_ng(root: Path) -> None:

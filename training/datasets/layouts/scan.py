@@ -34,6 +34,7 @@ from training.datasets.layouts.entries import (
 )
 from training.datasets.layouts.families import LAYOUTS, recognise
 from training.datasets.layouts.families.listing import LabelledFile, Listing, plural
+from training.datasets.layouts.families.roles import Role, role_of
 from training.datasets.layouts.labels import GOOD
 from training.datasets.layouts.masks import Mask, MaskUnusable, read_mask
 from training.datasets.layouts.split import held_out
@@ -105,7 +106,12 @@ def _find_categories(
         if found:
             others = [one.folder.name for one, listing in zip(level, listings, strict=True) if listing is None]
             return found, others if depth else []
-        level = [one.below((*_parts(one, tree), name)) for one in level for name in one.folders]
+        level = [
+            one.below((*_parts(one, tree), name))
+            for one in level
+            for name in one.folders
+            if role_of(name) in (Role.LABEL, Role.WRAPPER)  # a split or masks are of a category, not one themselves
+        ]
     contents = ", ".join(tree.contents[:8]) or "nothing"
     expected = LAYOUTS[layout] if layout else "a folder of good parts (good/, ok/, normal/, ...) and others of defects"
     raise DatasetRejected(
@@ -221,7 +227,7 @@ def _assemble(
     soft = sum(is_soft for _, _, is_soft in results)
     skipped = [
         *tree.skipped_files(),
-        *_files_without_pixels(tree),
+        *_files_without_pixels(listing),
         *listing.skipped,
         *(result.refusal for result in checked if result.refusal),
         *conflicts,
@@ -245,9 +251,10 @@ def _assemble(
     )
 
 
-def _files_without_pixels(tree: FileTree) -> Iterator[SkippedFile]:
+def _files_without_pixels(listing: Listing) -> Iterator[SkippedFile]:
     """Code, text and the like among the images; directly in the folder of a category they are a readme or a licence."""
-    for file in tree.other:
+    tree = listing.tree
+    for file in (*tree.other, *(() if listing.uses_tables else tree.tables)):
         if len(tree.relative(file)) > 1:
             yield SkippedFile(tree.path_of(file), "It is not an image.", "not_an_image")
 

@@ -141,7 +141,7 @@ def test_junk_among_the_images_is_counted_and_stops_nothing(tmp_path: Path) -> N
     assert found.snapshot == before.snapshot
     reasons = {row["code"]: (row["count"], row["examples"]) for row in category_preview(found)["left_out"]}
     assert reasons == {
-        "not_an_image": (2, ["OK/one.png", "OK/train.py"]),
+        "not_an_image": (3, ["OK/notes.txt", "OK/one.png", "OK/train.py"]),
         "truncated_image": (1, ["NG/cut.png"]),
     }
     assert "Left out, hidden: 1 file (OK/.hidden.png)." in found.warnings

@@ -74,6 +74,7 @@ def _with_annotations(listing: Listing) -> Listing:
     if all(image.mask or image.defect_type == GOOD for image in listing.images) or not listing.tree.tables:
         return listing
     shapes = {**yolo.yolo_shapes(listing.tree), **voc.voc_shapes(listing.tree), **coco.coco_shapes(listing.tree)}
+    listing.uses_tables |= bool(shapes)
     listing.images = [
         image if image.mask or image.defect_type == GOOD else replace(image, mask=mask_of(shapes.get(image.file, ())))
         for image in listing.images

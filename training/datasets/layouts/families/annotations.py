@@ -43,7 +43,7 @@ def listing_of(
     Returns:
         None where no image is good, or nothing is mentioned.
     """
-    listing = Listing(tree)
+    listing = Listing(tree, uses_tables=True)
     for file, objects in sorted(shapes.items(), key=lambda item: item[0].parts):
         defects = [shape for shape in objects if _is_defect(shape.kind, labels)]
         kinds = Counter(shape.kind for shape in defects)

@@ -96,6 +96,7 @@ class _Reader:
     masks_of_label: dict[str, list[TreeFile]] = field(default_factory=lambda: defaultdict(list))
     matched: dict[TreeFile, list[TreeFile]] = field(default_factory=dict)
     points: int = 0
+    is_train_flat: bool = False
 
     def __post_init__(self) -> None:
         self.listing = Listing(self.tree)
@@ -107,13 +108,14 @@ class _Reader:
     def names_of(self, defect_type: str) -> list[str]:
         """The folders whose images have the label."""
         wanted = {image.file for image in self.listing.images if image.defect_type == defect_type}
-        return sorted({self._label_folder(file) for file in wanted})
+        return sorted({self._label_folder(file) for file in wanted} - {""})
 
     # ------------------------------------------------------------ reading
     def read(self) -> None:
         self._find_masks()
         images = [file for file in self.tree.images if file not in self._mask_set and self._is_picture(file)]
         self._read_labels(images)
+        self._look_for_flat_training_folder(images)
         for file in images:
             self._take(file, self.places[file])
         self._match(images)
@@ -147,6 +149,16 @@ class _Reader:
         if len(candidates) == 1 and len(names) > 1 and resembles_good(candidates[0]):
             self.readings[candidates[0]] = Reading.GOOD
 
+    def _look_for_flat_training_folder(self, images: list[TreeFile]) -> None:
+        """Images directly in train/ are good where only the test has folders of classes."""
+        places = [self.places[file] for file in images]
+        with_labels = {place.split for place in places if place.labels}
+        self.is_train_flat = Role.TEST in with_labels and Role.TRAIN not in with_labels
+        if self.is_train_flat and any(place.split is Role.TRAIN for place in places):
+            self.listing.warnings.append(
+                "The images directly in the training folder are taken for good parts: it has no folders of classes."
+            )
+
     def _label(self, labels: tuple[str, ...]) -> str:
         """The folder that decides: the first that says good or defective by its name, else the outermost."""
         explicit = (name for name in labels if explicit_reading(name, self.labels.good, self.labels.defect))
@@ -169,6 +181,8 @@ class _Reader:
             self.listing.skip(file, "no_label", "It is of a test whose labels are not public.")
         elif self.has_split and (place.split is None or not all(map(explicit_reading, place.before_split))):
             self.listing.skip(file, "no_label", "Its folder says neither training nor test.")
+        elif not place.labels and place.split is Role.TRAIN and self.is_train_flat:
+            self.listing.images.append(LabelledFile(file, Role.TRAIN))
         elif not place.labels:
             self.listing.skip(file, "no_label", "Its folder says neither good nor defective.")
         else:

@@ -74,7 +74,7 @@ def _listing(tree: FileTree, file: TreeFile, images: Sequence[TreeFile], labels:
     table = _table(_rows(file), index, beside, labels)
     if table is None:
         return None
-    listing = Listing(tree)
+    listing = Listing(tree, uses_tables=True)
     listed: dict[TreeFile, None] = {}
     missing = 0
     for row in table.rows:
@@ -144,7 +144,7 @@ def _rows(table: TreeFile) -> list[list[str]]:
 
 
 def _table(rows: list[list[str]], index: FileIndex, beside: tuple[str, ...], labels: LabelNames) -> _Table | None:
-    if len(rows) < 2:
+    if len(rows) < 2 or "object" in map(normal_form, rows[0]):  # of several kinds of parts, as VisA's split_csv/
         return None
     sample, width = rows[:_SAMPLED_ROWS], min(len(row) for row in rows[:_SAMPLED_ROWS])
     hits = Counter(column for row in sample for column in range(width) if index.find(row[column], beside=beside))

@@ -34,6 +34,7 @@ class Listing:
         undecided: paths of folders of which somebody has to be asked whether their parts are good.
         label_names: the names that a person may call good or defective.
         unused_masks: masks that belong to no image with a defect.
+        uses_tables: whether tables or annotations say what the images are.
     """
 
     tree: FileTree
@@ -44,6 +45,7 @@ class Listing:
     undecided: list[str] = field(default_factory=list)
     label_names: set[str] = field(default_factory=set)
     unused_masks: list[TreeFile] = field(default_factory=list)
+    uses_tables: bool = False
 
     def skip(self, file: TreeFile, code: str, reason: str) -> None:
         self.skipped.append(SkippedFile(self.tree.path_of(file), reason, code))

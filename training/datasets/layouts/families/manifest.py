@@ -28,7 +28,7 @@ _HEX_COLOUR = re.compile(r"#?([0-9a-fA-F]{6})$")
 
 def read_manifest(tree: FileTree, labels: LabelNames, limits: UploadLimits) -> Listing | None:
     """None where no file is in this form, or it says of no image that it is good."""
-    listing, index = Listing(tree), FileIndex(tree, tree.images)
+    listing, index = Listing(tree, uses_tables=True), FileIndex(tree, tree.images)
     names: list[str] = []
     listed: dict[TreeFile, None] = {}
     masks: set[TreeFile] = set()
