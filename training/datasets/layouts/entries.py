@@ -135,7 +135,7 @@ class LabelNames:
             if normal_form(name) not in forms:
                 folders = ", ".join(sorted(present)) or "none"
                 raise DatasetRejected(
-                    f"There is no folder or label {name[:100]!r} (there are: {folders}). Nothing was imported.",
+                    f"There is no folder {name[:100]!r}, nor a label (there are: {folders}). Nothing was imported.",
                     code="no_such_folder",
                 )
         both = {normal_form(name) for name in self.good} & {normal_form(name) for name in self.defect}

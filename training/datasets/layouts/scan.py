@@ -106,12 +106,9 @@ def _find_categories(
         if found:
             others = [one.folder.name for one, listing in zip(level, listings, strict=True) if listing is None]
             return found, others if depth else []
-        level = [
-            one.below((*_parts(one, tree), name))
-            for one in level
-            for name in one.folders
-            if role_of(name) in (Role.LABEL, Role.WRAPPER)  # a split or masks are of a category, not one themselves
-        ]
+        # A split, or masks, are of a category, and none themselves.
+        subtrees = [subtree for one in level for subtree in one.subtrees()]
+        level = [one for one in subtrees if role_of(one.folder.name) in (Role.LABEL, Role.WRAPPER)]
     contents = ", ".join(tree.contents[:8]) or "nothing"
     expected = LAYOUTS[layout] if layout else "a folder of good parts (good/, ok/, normal/, ...) and others of defects"
     raise DatasetRejected(
@@ -119,10 +116,6 @@ def _find_categories(
         f"--good NAME and --defect NAME (fields good and defect in the API and on the page), or choose a layout with "
         f"--layout NAME: {', '.join(LAYOUTS)}. Nothing was imported."
     )
-
-
-def _parts(inner: FileTree, outer: FileTree) -> tuple[str, ...]:
-    return inner.folder.relative_to(outer.folder).parts
 
 
 def _reject_undecided(undecided: list[str]) -> None:
@@ -414,7 +407,8 @@ def _content_warnings(listing: Listing, entries: tuple[Entry, ...], soft: int) -
     if listing.unused_masks:
         files = listing.unused_masks
         examples = ", ".join(listing.tree.path_of(file) for file in files[:3])
-        yield f"{plural(len(files), 'mask file')} ({examples}) belong to no image with a defect."
+        verb = "belongs" if len(files) == 1 else "belong"
+        yield f"{plural(len(files), 'mask file')} ({examples}) {verb} to no image."
     shared = sum(n - 1 for mask, n in Counter(entry.mask for entry in entries).items() if mask and n > 1)
     if shared:
         yield f"{shared} test images share a mask with another one of the same name and another extension."

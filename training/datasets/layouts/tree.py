@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from records.assets.file_tree import (
     HIDDEN,
@@ -82,22 +83,26 @@ class FileTree:
     skipped: tuple[tuple[TreeFile, str, str], ...]
     hidden: tuple[TreeFile, ...]
 
-    def below(self, parts: tuple[str, ...]) -> FileTree:
-        """The part of the tree below a folder, given by all its components."""
-        depth = len(parts)
-
-        def within(files: tuple[TreeFile, ...]) -> tuple[TreeFile, ...]:
-            return tuple(file for file in files if file.parts[:depth] == parts and len(file.parts) > depth)
-
-        return FileTree(
-            folder=self.folder.joinpath(*parts[self.depth :]),
-            depth=depth,
-            images=within(self.images),
-            tables=within(self.tables),
-            other=within(self.other),
-            skipped=tuple(item for item in self.skipped if item[0].parts[:depth] == parts),
-            hidden=within(self.hidden),
-        )
+    def subtrees(self) -> list[FileTree]:
+        """What lies below each folder in this one that holds images."""
+        kinds: dict[str, dict[str, list[Any]]] = {}
+        for kind in ("images", "tables", "other", "hidden", "skipped"):
+            for item in getattr(self, kind):
+                parts = self.relative(item[0] if kind == "skipped" else item)
+                if len(parts) > 1:
+                    kinds.setdefault(parts[0], {}).setdefault(kind, []).append(item)
+        return [
+            FileTree(
+                folder=self.folder / name,
+                depth=self.depth + 1,
+                images=tuple(kinds[name]["images"]),
+                tables=tuple(kinds[name].get("tables", ())),
+                other=tuple(kinds[name].get("other", ())),
+                skipped=tuple(kinds[name].get("skipped", ())),
+                hidden=tuple(kinds[name].get("hidden", ())),
+            )
+            for name in self.folders
+        ]
 
     def relative(self, file: TreeFile) -> tuple[str, ...]:
         """The components of a file's path below this folder, its own name last."""

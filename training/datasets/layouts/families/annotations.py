@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
 
 from training.datasets.layouts.entries import LabelNames, MaskSource, RecognisedLayout
 from training.datasets.layouts.families.listing import LabelledFile, Listing, plural
@@ -13,6 +12,7 @@ from training.datasets.layouts.families.roles import Role, place_of
 from training.datasets.layouts.labels import GOOD, Reading, explicit_reading
 from training.datasets.layouts.tree import MAX_LABEL_LENGTH, FileTree, TreeFile
 
+_MAX_SHARE = 1000.0  # of the image's side
 _DEFECT = "defect"  # what an object without a class is called
 
 
@@ -65,13 +65,14 @@ def listing_of(
 
 def mask_of(shapes: Iterable[Shape]) -> MaskSource | None:
     shapes = list(shapes)
-    boxes = tuple(shape.box for shape in shapes if shape.box and not shape.polygon and all(map(isfinite, shape.box)))
-    polygons = tuple(shape.polygon for shape in shapes if len(shape.polygon) > 2 and _is_finite(shape.polygon))
+    boxes = tuple(shape.box for shape in shapes if shape.box and not shape.polygon and _is_near(shape.box))
+    polygons = tuple(shape.polygon for shape in shapes if len(shape.polygon) > 2 and all(map(_is_near, shape.polygon)))
     return MaskSource(boxes=boxes, polygons=polygons) if boxes or polygons else None
 
 
-def _is_finite(polygon: tuple[tuple[float, float], ...]) -> bool:
-    return all(isfinite(x) and isfinite(y) for x, y in polygon)
+def _is_near(values: Iterable[float]) -> bool:
+    """Whether coordinates are numbers, and not absurdly far from the image."""
+    return all(abs(value) <= _MAX_SHARE for value in values)
 
 
 def split_said(tree: FileTree, file: TreeFile, word: str = "") -> Role | None:

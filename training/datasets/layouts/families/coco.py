@@ -13,7 +13,7 @@ from training.datasets.layouts.families.references import FileIndex
 from training.datasets.layouts.tree import FileTree, TreeFile
 
 LAYOUTS = {"coco": "a JSON file with images, annotations and categories, and the images anywhere below"}
-_MAX_BYTES = 256 * 1024**2
+_MAX_BYTES = 64 * 1024**2
 
 
 def read_coco(tree: FileTree, labels: LabelNames, limits: UploadLimits) -> Listing | None:

@@ -45,7 +45,9 @@ _GOOD_IS_ONE = ("good", "ok", "is good", "is ok", "normal", "is normal")
 def read_label_table(tree: FileTree, labels: LabelNames, limits: UploadLimits) -> Listing | None:
     """None where no table names images and says of some that they are good."""
     images = [file for file in tree.images if not place_of(tree.relative(file)[:-1]).is_mask]
-    listings = [_listing(tree, table, images, labels) for table in tree.tables if table.suffix in _SUFFIXES]
+    index, masks = FileIndex(tree, images), FileIndex(tree, tree.images)
+    tables = [table for table in tree.tables if table.suffix in _SUFFIXES]
+    listings = [_listing(tree, table, index, masks, labels) for table in tables]
     found = [listing for listing in listings if listing is not None]
     if not found:
         return None
@@ -68,9 +70,9 @@ class _Table:
         return row[column].strip() if column is not None and column < len(row) else ""
 
 
-def _listing(tree: FileTree, file: TreeFile, images: Sequence[TreeFile], labels: LabelNames) -> Listing | None:
+def _listing(tree: FileTree, file: TreeFile, index: FileIndex, masks: FileIndex, labels: LabelNames) -> Listing | None:
     """What one table says; None where it holds something else."""
-    index, masks, beside = FileIndex(tree, images), FileIndex(tree, tree.images), tree.relative(file)[:-1]
+    beside = tree.relative(file)[:-1]
     table = _table(_rows(file), index, beside, labels)
     if table is None:
         return None
@@ -94,9 +96,9 @@ def _listing(tree: FileTree, file: TreeFile, images: Sequence[TreeFile], labels:
         said = split_said(tree, image, table.cell(row, table.split))
         listing.images.append(LabelledFile(image, said, defect_type, source))
     # A readme that names a file, or a list of a few, says nothing of the folder.
-    if len(listed) * 2 < len(images) or not any(image.defect_type == GOOD for image in listing.images):
+    if len(listed) * 2 < len(index.files) or not any(image.defect_type == GOOD for image in listing.images):
         return None
-    return _described(listing, file, listed, images, missing)
+    return _described(listing, file, listed, index.files, missing)
 
 
 def _described(

@@ -143,7 +143,8 @@ def with_mask_files(listing: Listing, limits: UploadLimits) -> Listing:
         for file, place in places.items()
         if (place.is_mask or file in beside) and file.absolute_path not in referenced
     ]
-    listing.skipped = [file for file in listing.skipped if file.path not in {tree.path_of(mask) for mask in masks}]
+    paths = {tree.path_of(mask) for mask in masks}
+    listing.skipped = [file for file in listing.skipped if file.path not in paths]
 
     def placed(files: Iterable[TreeFile]) -> list[PlacedFile]:
         return [PlacedFile(file, places[file].split, folded_labels(places[file].labels)) for file in files]

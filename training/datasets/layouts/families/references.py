@@ -13,9 +13,10 @@ class FileIndex:
     """Files by the ends of their paths, compared without case and in one form of Unicode."""
 
     def __init__(self, tree: FileTree, files: Iterable[TreeFile]) -> None:
+        self.files = tuple(files)
         self._by_name: dict[str, list[tuple[tuple[str, ...], TreeFile]]] = defaultdict(list)
         self._by_stem: dict[str, list[tuple[tuple[str, ...], TreeFile]]] = defaultdict(list)
-        for file in files:
+        for file in self.files:
             parts = tuple(folded(part) for part in tree.relative(file))
             self._by_name[parts[-1]].append((parts, file))
             self._by_stem[file.folded_stem].append((parts, file))

@@ -46,7 +46,7 @@ def _root(table: TreeFile) -> ElementTree.Element | None:
         return None
     try:
         content = table.absolute_path.read_bytes()
-        root = None if _ENTITIES.search(content) else ElementTree.fromstring(content)
+        root = None if b"\0" in content or _ENTITIES.search(content) else ElementTree.fromstring(content)
     except (OSError, ElementTree.ParseError, ValueError):
         return None
     return root if root is not None and root.tag == "annotation" else None
