@@ -114,7 +114,8 @@ class IgnoreMask:
             except NotComparable:
                 return None
 
-        total, votes = np.zeros((*size, 3)), []
+        total = np.zeros((*size, 3))
+        votes: list[np.ndarray] = []
         for pair in images.map(place, indices):
             if pair is not None:
                 total += pair[0].pixels.permute(1, 2, 0).numpy()

@@ -36,12 +36,13 @@ def editor(request: HttpRequest) -> HttpResponseBase:
     dataset = or_404(datasets_pages.find_dataset, number["dataset"]) if number["dataset"] else None
     if version is None and dataset is None:
         raise Http404("Choose a data set or a version whose mean image is painted on.")
-    status, failed = HTTPStatus.OK, None
+    status: int = HTTPStatus.OK
+    failed: UserError | None = None
     if request.method == "POST":
         try:
             mask = receive_mask(data=_png(request.POST.get("mask", "")), filename="mask.png", actor=request.user)
         except UserError as error:
-            status, failed = HTTPStatus(error.status), error
+            status, failed = error.status, error
         else:
             query = {"dataset": dataset and dataset.pk, "like": number["like"], "ignore_mask": mask.sha256}
             query["ignore_mask_version"] = version and version.pk
