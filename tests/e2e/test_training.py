@@ -30,10 +30,13 @@ def test_an_archive_becomes_a_data_set_a_version_and_a_report(visit: Callable[..
     broken = archive.parent / "broken.zip"
     broken.write_bytes(b"not an archive")
     page.set_input_files("#id_archive", str(broken))
-    page.click("button >> text=Import")
+    page.click("form[aria-labelledby=archive-title] button")
     page.wait_for_selector("[role=alert] >> text=broken.zip was not imported")
     page.set_input_files("#id_archive", str(archive))
-    page.click("button >> text=Import")
+    page.click("form[aria-labelledby=archive-title] button")
+    page.wait_for_selector("text=What would be imported")
+    assert violations(page) == []
+    page.click("button >> text=Import 14 images")
     page.wait_for_selector("h1 >> text=washer")
     page.locator("a.chip >> text=scratch").click()
     page.wait_for_selector(".masked .over")
@@ -70,7 +73,9 @@ def test_without_scripts_an_archive_is_imported_and_a_run_starts_and_is_cancelle
             packed.write(file, file.relative_to(root.parent))
     page = visit("ina", "/datasets/", java_script_enabled=False)
     page.set_input_files("#id_archive", str(tmp_path / "plain.zip"))
-    page.click("button >> text=Import")
+    page.click("form[aria-labelledby=archive-title] button")
+    page.click("text=Show what it holds")
+    page.click("button >> text=Import 4 images")
     page.wait_for_selector("h1 >> text=plain")
     page.click("text=Train on this data set")
     page.check("input[value=autoencoder]")
@@ -82,23 +87,44 @@ def test_without_scripts_an_archive_is_imported_and_a_run_starts_and_is_cancelle
     assert "cancelled" in page.inner_text("main") or "stops at its next step" in page.inner_text("main")
 
 
-def test_good_images_are_previewed_as_they_are_chosen_and_imported_on_a_click(
-    visit: Callable[..., Any], tmp_path: Path
-) -> None:
-    files = [tmp_path / f"part-{seed}.png" for seed in range(3)]
-    for seed, file in enumerate(files):
-        file.write_bytes(parts.png(seed + 70))
-    (tmp_path / "notes.png").write_bytes(b"no image")
+def test_a_folder_of_good_parts_is_previewed_and_imported_on_a_click(visit: Callable[..., Any], tmp_path: Path) -> None:
+    folder = tmp_path / "knob"
+    folder.mkdir()
+    for seed in range(3):
+        (folder / f"part-{seed}.png").write_bytes(parts.png(seed + 70))
+    (folder / "notes.png").write_bytes(b"no image")
     page = visit("ina", "/datasets/")
-    page.fill("#id_images_name", "knob")
-    page.set_input_files("#id_images", [*map(str, files), str(tmp_path / "notes.png")])
-    page.wait_for_selector("#preview >> text=3 good images")
-    assert "1 file would be left out" in page.inner_text("#preview")
+    page.set_input_files("#id_folder", str(folder))
+    page.wait_for_selector("h1 >> text=Preview of knob")
+    page.wait_for_selector("caption >> text=1 file left out")
     assert "notes.png" in page.inner_text("#preview")
     assert violations(page) == []
-    page.click("#preview >> text=Import")
+    page.click("button >> text=Import 3 images")
     page.wait_for_selector("h1 >> text=knob")
+    page.wait_for_selector("main .tiles")
     assert "Training images\n3 good" in page.inner_text("main .tiles")
+
+
+def test_an_upload_is_read_differently_and_dropped_by_keyboard(visit: Callable[..., Any], tmp_path: Path) -> None:
+    files = [tmp_path / f"part-{seed}.png" for seed in range(2)]
+    for seed, file in enumerate(files):
+        file.write_bytes(parts.png(seed + 90))
+    page = visit("ina", "/datasets/")
+    page.fill("#id_images_name", "lever 9")
+    page.set_input_files("#id_images", list(map(str, files)))
+    page.focus("#good-images button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=What would be imported")
+    page.focus("summary >> text=Read it differently")
+    page.keyboard.press("Enter")
+    page.fill("#id_good", "nowhere")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert] >> text=no folder 'nowhere'")
+    assert violations(page) == []
+    page.focus("button >> text=Drop it")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#good-images")
+    assert "was dropped. Nothing was imported" in page.inner_text("body")
 
 
 def test_a_folder_that_is_dropped_is_previewed(visit: Callable[..., Any]) -> None:
@@ -117,7 +143,8 @@ def test_a_folder_that_is_dropped_is_previewed(visit: Callable[..., Any]) -> Non
         }""",
         [[f"{seed}.png", list(parts.png(seed + 80))] for seed in range(2)],
     )
-    page.wait_for_selector("#preview >> text=2 good images would become data set lever")
+    page.wait_for_selector("h1 >> text=Preview of lever")
+    page.wait_for_selector("button >> text=Import 2 images")
 
 
 def test_what_is_painted_on_the_mean_image_is_not_judged(visit: Callable[..., Any], tmp_path: Path) -> None:
@@ -128,8 +155,8 @@ def test_what_is_painted_on_the_mean_image_is_not_judged(visit: Callable[..., An
             packed.write(file, file.relative_to(root.parent))
     page = visit("ina", "/datasets/")
     page.set_input_files("#id_archive", str(tmp_path / "ring.zip"))
-    page.click("button >> text=Import")
-    page.wait_for_selector("h1 >> text=ring")
+    page.click("form[aria-labelledby=archive-title] button")
+    page.click("button >> text=Import 9 images")
     page.click("text=Train on this data set")
     page.click("text=Draw ignored regions")
     page.wait_for_selector(".mask-editor.ready")
