@@ -22,6 +22,7 @@ from common.numbers import percent
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.models import ModelVersion
+from tests import parts
 from training.models import DatasetImage, Evaluation
 from training.report import file, words
 from training.report.pictures import choose
@@ -146,6 +147,22 @@ def test_without_a_report_nothing_is_written_and_the_terminal_says_the_same(eval
     assert "not comparable, counted as rejected: 1 good, 1 defects (no_part_found 2)" in text
     assert re.search(r"shortcut audit(: WARNING)?\n +\w+", text)
     assert re.search("image.auroc +\\d\\.\\d+  \\(\\d\\.\\d+\N{EN DASH}\\d\\.\\d+\\)", text)
+
+
+@pytest.mark.django_db
+def test_images_that_were_kept_out_of_the_test_are_counted_everywhere(
+    evaluated: Any, dataset_folder: Path, tmp_path: Path
+) -> None:
+    target, sentence = tmp_path / "report.html", "1 image that is the same as a training image"
+    assert sentence not in evaluated(report=str(target))
+    (dataset_folder / "test/good/again.png").write_bytes((dataset_folder / "train/good/003.png").read_bytes())
+    (dataset_folder / "test/good/new.png").write_bytes(parts.png(4711))
+    call_command("import_dataset", str(dataset_folder), json=True, stdout=io.StringIO())
+    figures = json.loads(evaluated(json=True))
+    assert (figures["n"], figures["duplicates_left_out"]) == (9, 1)
+    assert Evaluation.objects.latest("pk").metrics["duplicates_left_out"] == 1
+    assert sentence in evaluated(report=str(target))
+    assert sentence in Page(target.read_text()).text
 
 
 @pytest.mark.django_db
