@@ -10,7 +10,8 @@ from modelzoo.models import ModelVersion
 
 register = template.Library()
 # What a version's preprocessing decided, as (name, its words).
-_STEPS = {
+_STEPS: dict[str, tuple[str, dict[str, str]]] = {
+    "window": ("16-bit values", {}),
     "illumination": ("Lighting", {"flatfield": "flat field", "none": "not corrected"}),
     "align": ("Position", {"pose": "aligned", "none": "not aligned"}),
 }

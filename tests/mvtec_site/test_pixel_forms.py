@@ -142,6 +142,8 @@ def test_sixteen_bit_images_are_shown_by_the_window_of_the_version_that_judged_t
     exact = (np.asarray(image).astype(np.float64).clip(500, 1500) - 500) * 255 / 1000
     with Image.open(io.BytesIO(shown)) as picture:
         np.testing.assert_array_equal(np.asarray(picture)[..., 0], np.floor(exact + 0.5))
+    page = signed_in.get(f"/inspections/{record['inspection_id']}/").content.decode()
+    assert "500 to 1500" in page
 
 
 def test_a_model_of_another_depth_says_so_and_a_clipped_picture_too(

@@ -99,7 +99,7 @@ def decide_window(
         bounds = requested
         because = "it was requested"
     levels = _levels(counts, bounds)
-    if levels < MIN_LEVELS:
+    if levels < min(MIN_LEVELS, np.count_nonzero(counts) / 2):  # not where the images have no more themselves
         because += f"; only {levels} grey levels of the good images remain, so that fine differences may be lost"
     window = GreyWindow(*bounds, has_eight_bit)
     return window, {

@@ -80,6 +80,9 @@ def test_a_window_that_was_asked_for_is_taken_and_too_few_levels_are_said() -> N
     assert "grey levels" in decision["because"]
     _, decided = decide_window(counts, DECIDE, has_eight_bit=False)
     assert "grey levels" not in decided["because"]
+    coarse = np.zeros(65536, np.int64)
+    coarse[800:1200:20] = 100
+    assert "grey levels" not in decide_window([coarse], DECIDE, has_eight_bit=False)[1]["because"]
 
 
 @pytest.mark.parametrize("window", [(5, 5), (9, 3), (0, 70000), (-1, 5)])
