@@ -27,8 +27,8 @@ def option(
 
 
 @dataclass(frozen=True)
-class DetectorConfig:
-    """What every detector has in common. Values are checked and brought to their declared type on construction.
+class InputConfig:
+    """What is asked for of every training. Values are checked and brought to their declared type on construction.
 
     Raises:
         DetectorError: names the option, the value that was given and what is allowed.
@@ -53,7 +53,6 @@ class DetectorConfig:
         high=65535,
     )
     batch_size: int = option(16, "images that go through the network at once", low=1, high=1024)
-    sigma: float = option(4.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
     seed: int = option(0, "seed of everything random", low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
@@ -70,8 +69,6 @@ class DetectorConfig:
         low, high = self.window
         if low >= high and self.window != (0, 0):
             raise DetectorError(f"window={self.window!r} is not valid: two values, the first smaller than the second.")
-        if int(4 * self.sigma + 0.5) >= min(self.image_size):
-            raise DetectorError(f"sigma={self.sigma} blurs wider than an image of {self.image_size} pixels.")
 
     @classmethod
     def from_options(cls, algorithm: str, options: Mapping[str, Any]) -> Self:
@@ -91,6 +88,18 @@ class DetectorConfig:
         """JSON-safe copy; `type(self)(**config.as_dict())` gives an equal configuration."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+@dataclass(frozen=True)
+class DetectorConfig(InputConfig):
+    """What every detector has in common."""
+
+    sigma: float = option(4.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if int(4 * self.sigma + 0.5) >= min(self.image_size):
+            raise DetectorError(f"sigma={self.sigma} blurs wider than an image of {self.image_size} pixels.")
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelzoo.detectors.config import DetectorConfig, option
+from modelzoo.detectors.config import DetectorConfig, InputConfig, option
 from modelzoo.detectors.errors import DetectorError
 
 AUTO = "auto"
@@ -117,3 +117,17 @@ class AutoencoderConfig(DetectorConfig):
         """Height and width that the network redraws: `resolution` times the input's, multiples of 16, at least 32."""
         height, width = (max(32, 16 * round(self.resolution * side / 16)) for side in input_size)
         return height, width
+
+
+@dataclass(frozen=True)
+class SelectionConfig(InputConfig):
+    """Options of a run that chooses detector and options by itself; what is given here holds for whatever it tries."""
+
+    budget: float = option(
+        8.0, "minutes that the comparison and the training of the winner may take", low=0.1, high=10_000
+    )
+    backbone: str = option(
+        AUTO,
+        "pretrained network; auto: the default one, and every other whose weights are here",
+        choices=BACKBONE_NAMES,
+    )

@@ -6,30 +6,40 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from modelzoo.detectors.config import DetectorConfig
+from modelzoo.detectors.config import DetectorConfig, InputConfig
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.options import AutoencoderConfig, PadimConfig, PatchCoreConfig
+from modelzoo.detectors.options import AUTO, AutoencoderConfig, PadimConfig, PatchCoreConfig, SelectionConfig
 
 if TYPE_CHECKING:
     from modelzoo.detectors.base import Detector
 
 
 @dataclass(frozen=True)
-class Algorithm:
-    """A detector before torch is loaded.
+class Trainable:
+    """What a training run can be asked for.
 
     Attributes:
         name: as artifacts, records and the API have it; never changed.
         title, use: what people read who choose one: its name, and when to take it.
         config: its options.
-        path: module and name of its class.
-        is_extendable: whether a trained version can learn from more good images (`partial_fit`).
-        is_distributable: whether several processes can train it together.
     """
 
     name: str
     title: str
     use: str
+    config: type[InputConfig]
+
+
+@dataclass(frozen=True)
+class Algorithm(Trainable):
+    """A detector before torch is loaded.
+
+    Attributes:
+        path: module and name of its class.
+        is_extendable: whether a trained version can learn from more good images (`partial_fit`).
+        is_distributable: whether several processes can train it together.
+    """
+
     config: type[DetectorConfig]
     path: tuple[str, str]
     is_extendable: bool = False
@@ -70,14 +80,25 @@ ALGORITHMS = {
 }
 
 
+# No detector: it trains one of them, and that is what comes out.
+SELECTION = Trainable(
+    AUTO,
+    "Automatic",
+    "Compares detectors and options on your own good images with artificial defects, within a time budget, and trains "
+    "the one that finds most of them. Takes minutes longer; the report shows what was compared.",
+    SelectionConfig,
+)
+TRAINABLE: dict[str, Trainable] = {**ALGORITHMS, SELECTION.name: SELECTION}
+
+
 def names() -> list[str]:
     """All names, sorted."""
     return sorted(ALGORITHMS)
 
 
 def names_in_words() -> str:
-    """For help texts: "padim, patchcore or autoencoder"."""
-    *others, last = ALGORITHMS
+    """Of what can be trained, for help texts: "padim, patchcore, autoencoder or auto"."""
+    *others, last = TRAINABLE
     return f"{', '.join(others)} or {last}"
 
 
@@ -87,6 +108,16 @@ def find(name: str) -> Algorithm:
         return ALGORITHMS[name]
     except KeyError:
         raise DetectorError(f"There is no detector called {name!r}; there are {', '.join(names())}.") from None
+
+
+def find_trainable(name: str) -> Trainable:
+    """A DetectorError when nothing of that name can be trained."""
+    try:
+        return TRAINABLE[name]
+    except KeyError:
+        raise DetectorError(
+            f"There is no detector called {name!r}; there are {', '.join(sorted(TRAINABLE))}."
+        ) from None
 
 
 def detector_class(algorithm: str) -> type[Detector]:

@@ -64,6 +64,15 @@ def _few_images_arguments(parser: ArgumentParser) -> None:
     _common(parser)
 
 
+def _selection_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--datasets", nargs="+", required=True, help="names of imported data sets, or paths")
+    parser.add_argument("--image-size", type=int, default=settings.IMAGE_SIZE, help="of all candidates")
+    parser.add_argument("--false-reject-rate", type=float, default=0.1, help="at which defects count (default 0.1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json-file", type=Path, help="write all figures there")
+    _common(parser)
+
+
 def _common(parser: ArgumentParser) -> None:
     parser.add_argument("--backbone", default="auto", help="pretrained network (default auto)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
@@ -138,6 +147,29 @@ def _few_images_text(document: dict[str, Any]) -> str:
     return few_images.as_text(document)
 
 
+def _selection(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
+    from training.benchmarks import selection
+
+    if not 0 < options["false_reject_rate"] < 1:
+        raise UserError("--false-reject-rate must lie between 0 and 1.")
+    document = selection.measure(
+        [find_dataset(name) for name in options["datasets"]],
+        _defaults(options) | {"image_size": options["image_size"]},
+        rate=options["false_reject_rate"],
+        seed=options["seed"],
+        tell=tell,
+    )
+    if options["json_file"]:
+        options["json_file"].write_text(json.dumps(document, indent=1, allow_nan=False))
+    return document
+
+
+def _selection_text(document: dict[str, Any]) -> str:
+    from training.benchmarks import selection
+
+    return selection.as_text(document)
+
+
 def _speed(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     from training.benchmarks import speed
 
@@ -206,6 +238,13 @@ BENCHMARKS = [
         _few_images,
         _few_images_text,
         _few_images_arguments,
+    ),
+    Benchmark(
+        "selection",
+        "does the choice of `train --model auto` agree with real defects?",
+        _selection,
+        _selection_text,
+        _selection_arguments,
     ),
     Benchmark(
         "speed", "the model alone, image bytes to score, load time, memory", _speed, _speed_text, _speed_arguments

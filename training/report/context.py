@@ -9,8 +9,9 @@ from typing import Any
 from common.numbers import metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, lanes, line
 from modelzoo.models import ModelVersion, Threshold
-from training.models import Dataset, Evaluation
+from training.models import Dataset, Evaluation, TrainingRun
 from training.report import words
+from training.runs.selection.pages import selection_table
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,14 @@ def report_context(
         "figures": _figures(metrics),
         "defects": _defects(metrics),
         "charts": _charts(metrics),
+        "selection": _selection(version),
     }
+
+
+def _selection(version: ModelVersion) -> dict[str, Any] | None:
+    """Where the training run chose the detector: what it compared."""
+    run = TrainingRun.objects.filter(model_version=version).only("selection").first()
+    return selection_table(run.selection) if run else None
 
 
 def _outcomes(metrics: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from modelzoo.detectors.errors import TrainingCancelled
 from modelzoo.documents import more_images_of
 from modelzoo.models import ModelVersion
 from training.models import TrainingRun
-from training.runs import services
+from training.runs import documents, services
 
 
 class RunCommand(ProductCommand):
@@ -74,6 +74,8 @@ class RunCommand(ProductCommand):
                 self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")
         if mask := version.preprocessing.get("ignore_mask"):
             self.say(f"  ignored    {percent(mask['share'])} of the image is not judged")
+        if selection := TrainingRun.objects.get(pk=run.pk).selection:
+            self.say(f"  chosen       {selection['winner']['name']}: {selection['because']}")
         image = version.metrics.get("image")
         if image and image["auroc"] is not None:
             self.say(f"  image      AUROC {image['auroc']:.4f}, AUPR {image['aupr']:.4f}, F1 {image['f1']:.4f}")
@@ -108,5 +110,6 @@ def describe(version: ModelVersion, run: TrainingRun) -> dict[str, Any]:
         "seed": version.seed,
         "config": version.config,
         "preprocessing": version.preprocessing,
+        "selection": documents.selection_of(TrainingRun.objects.get(pk=run.pk)),
         **version.metrics,
     }

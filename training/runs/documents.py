@@ -13,7 +13,7 @@ from training.models import TrainingRun
 # ---------------------------------------------------------------- training runs
 def runs(*, dataset: str = "", algorithm: str = "", status: str = "") -> QuerySet[TrainingRun]:
     rows = TrainingRun.objects.select_related("dataset__category", "requested_by", "ignore_mask").defer(
-        "log", "history"
+        "log", "history", "selection"
     )
     if dataset:
         rows = rows.filter(dataset__name=dataset)
@@ -57,9 +57,15 @@ def full_run_document(run: TrainingRun) -> dict[str, Any]:
     return {
         **run_document(run),
         "history": run.history,
+        "selection": selection_of(run),
         "versions": run.versions,
         "warnings": first.warnings if first else [],
     }
+
+
+def selection_of(run: TrainingRun) -> dict[str, Any] | None:
+    """What a run compared that chose its detector: all but the pictures, which pages and reports show."""
+    return {name: value for name, value in run.selection.items() if name != "pictures"} or None
 
 
 def log_from(run: TrainingRun, offset: int) -> tuple[str, int, int]:

@@ -11,13 +11,13 @@ from django import forms
 from django.conf import settings
 
 from modelzoo.detectors.options import DEVICES
-from modelzoo.detectors.registry import ALGORITHMS
+from modelzoo.detectors.registry import TRAINABLE
 from modelzoo.models import Threshold
 from training.models import Dataset, TrainingRun
 from training.runs.options import default_options
 
 # What is worth a look before the first run; everything else has a good default.
-BASIC = {"backbone", "image_size", "coreset", "epochs", "latent_dim"}
+BASIC = {"budget", "backbone", "image_size", "coreset", "epochs", "latent_dim"}
 _LABELS = {
     "n_features": "Features",
     "image_size": "Image size",
@@ -26,6 +26,7 @@ _LABELS = {
     "window": "Black and white of 16-bit images",
     "latent_dim": "Bottleneck size",
     "folds": "Held-out parts",
+    "budget": "Time budget, minutes",
 }
 _MAX_SEED = 2**32 - 1
 
@@ -60,12 +61,12 @@ class NumbersField(forms.CharField):
 
 
 class OptionsForm(forms.Form):
-    """The options of one detector, each with its limits and its explanation."""
+    """The options of one detector, or of the choice of one, each with its limits and its explanation."""
 
     def __init__(self, algorithm: str, data: Mapping[str, Any] | None, values: Mapping[str, Any]) -> None:
         super().__init__(data, prefix=algorithm)
         self.algorithm = algorithm
-        config = ALGORITHMS[algorithm].config
+        config = TRAINABLE[algorithm].config
         hints, defaults = get_type_hints(config), default_options()
         for field in dataclasses.fields(config):
             if field.name == "seed":
@@ -145,7 +146,7 @@ class RunForm(forms.Form):
     dataset = forms.TypedChoiceField(label="Data set", coerce=int)
     algorithm = forms.ChoiceField(
         label="Detector",
-        choices=[(one.name, one.title) for one in ALGORITHMS.values()],
+        choices=[(one.name, one.title) for one in TRAINABLE.values()],
         widget=forms.RadioSelect,
     )
     method = forms.ChoiceField(
@@ -187,7 +188,7 @@ class RunForm(forms.Form):
             data,
             initial={
                 "dataset": like.dataset_id if like else dataset,
-                "algorithm": like.algorithm if like else next(iter(ALGORITHMS)),
+                "algorithm": like.algorithm if like else next(iter(TRAINABLE)),
                 "method": rule.get("method", Threshold.Method.PERCENTILE.value),
                 "percentile": f"{rule.get('percentile', settings.THRESHOLD_PERCENTILE):.15g}",
                 "false_reject_rate": f"{100 * rule.get('false_reject_rate', 0.05):.13g}",
@@ -198,7 +199,7 @@ class RunForm(forms.Form):
         self.fields["dataset"].choices = choices  # type: ignore[attr-defined]
         options = like.options if like else {}
         self.options = {
-            name: OptionsForm(name, data, options if like and like.algorithm == name else {}) for name in ALGORITHMS
+            name: OptionsForm(name, data, options if like and like.algorithm == name else {}) for name in TRAINABLE
         }
 
     def clean(self) -> dict[str, Any]:
@@ -216,7 +217,7 @@ class RunForm(forms.Form):
         selection = self["algorithm"].value()
         return [
             {"algorithm": algorithm, "is_selected": name == selection, "options": self.options[name]}
-            for name, algorithm in ALGORITHMS.items()
+            for name, algorithm in TRAINABLE.items()
         ]
 
     @property

@@ -44,6 +44,9 @@ class TrainingRun(LeasedJob):
     log = models.TextField(blank=True, help_text="its last part, where it grew long")
     log_start = models.PositiveBigIntegerField(default=0, help_text="characters that were dropped before it")
     history = models.JSONField(default=list, blank=True, help_text="loss for each epoch, where there are epochs")
+    selection = models.JSONField(
+        default=dict, blank=True, help_text="what was compared, and why the winner, where the run chose the detector"
+    )
     cancel_requested = models.BooleanField(default=False)
     attempt = models.PositiveIntegerField(default=0)
     worker = models.CharField(max_length=100, blank=True)

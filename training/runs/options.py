@@ -10,7 +10,7 @@ from django.conf import settings
 from common.errors import UserError
 from modelzoo.detectors import registry
 from modelzoo.detectors.errors import DetectorError
-from modelzoo.detectors.options import DEVICES
+from modelzoo.detectors.options import DEVICES, SelectionConfig
 from modelzoo.models import Threshold
 
 
@@ -28,15 +28,16 @@ def default_options() -> dict[str, Any]:
         "latent_dim": settings.LATENT_DIM,
         "learning_rate": settings.LEARNING_RATE,
         "skip_connections": False,
+        "budget": SelectionConfig().budget,
         "device": settings.DEVICE,
     }
 
 
 def option_names(algorithm: str) -> set[str]:
-    """The names of an algorithm's options; the seed is not one of them, it has its own place. Raises `UserError`."""
+    """The names of what can be set; the seed is not one of them, it has its own place. Raises `UserError`."""
 
     try:
-        return (registry.find(algorithm).config.names() - {"seed"}) | {"device"}
+        return (registry.find_trainable(algorithm).config.names() - {"seed"}) | {"device"}
     except DetectorError as error:
         raise UserError(str(error), code="unknown_algorithm") from error
 
@@ -61,7 +62,7 @@ def complete_options(*, algorithm: str, values: Mapping[str, Any], seed: int) ->
         )
     try:
         detector_options = {name: value for name, value in options.items() if name != "device"}
-        registry.find(algorithm).config.from_options(algorithm, detector_options | {"seed": seed})
+        registry.find_trainable(algorithm).config.from_options(algorithm, detector_options | {"seed": seed})
     except DetectorError as error:
         raise UserError(str(error), code="invalid_options") from error
     return options

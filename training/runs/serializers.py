@@ -116,6 +116,10 @@ class FullTrainingRunOutput(TrainingRunOutput):
         child=serializers.CharField(), help_text="about the first threshold: that it comes from too few images"
     )
     history = serializers.ListField(child=serializers.DictField(), help_text="epoch and losses, where there are epochs")
+    selection = serializers.DictField(
+        allow_null=True,
+        help_text="of auto, once it succeeded: the winner, why, and every candidate with what it found",
+    )
     versions = serializers.DictField(
         child=serializers.CharField(), help_text="of code and libraries, once it succeeded"
     )

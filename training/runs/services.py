@@ -240,6 +240,7 @@ def finish_run(
     threshold_parameters: dict[str, Any],
     metrics: dict[str, Any] | None,
     history: list[Any],
+    selection: dict[str, Any],
     versions: dict[str, str],
 ) -> ModelVersion:
     """Version, threshold, evaluation and the end of the run in one transaction, if the claim still holds."""
@@ -249,7 +250,6 @@ def finish_run(
     version = services.register_version(
         category=run.dataset.category,
         actor=run.requested_by,
-        algorithm=run.algorithm,
         dataset_name=run.dataset.name,
         dataset_snapshot=run.dataset.snapshot,
         seed=run.seed,
@@ -275,6 +275,7 @@ def finish_run(
         progress=1.0,
         message="done",
         history=history,
+        selection=selection,
         versions=versions,
     )
     audit(

@@ -29,6 +29,7 @@ from training.runs.forms import RunForm
 from training.runs.ignore_masks import pages as ignore_masks_pages
 from training.runs.ignore_masks.pages import RequestedMask
 from training.runs.options import threshold_rule
+from training.runs.selection.pages import selection_table
 
 _STATES = [("", "All"), *TrainingRun.Status.choices]
 
@@ -127,6 +128,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "first_threshold": training_run.model_version
         and training_run.model_version.thresholds.order_by("revision").first(),
         "rule": _rule_words(training_run),
+        "selection": selection_table(training_run.selection),
         "options": [(name.replace("_", " "), _option_words(value)) for name, value in training_run.options.items()],
         "dropped": training_run.log_start,
         "log": training_run.log,

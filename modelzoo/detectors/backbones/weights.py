@@ -237,3 +237,15 @@ def _fetch(url: str, connect_seconds: float) -> bytes:
     if isinstance(result, Exception):
         raise result
     return result
+
+
+def local_backbones(*, besides: str) -> list[str]:
+    """Those whose weights lie on this machine, but for one; nothing is downloaded."""
+    environ = {**os.environ, DOWNLOAD_VARIABLE: "0"}
+    found = []
+    for name in PUBLISHED:
+        try:
+            found += [] if name == besides else [resolve_weights(name, environ=environ).name]
+        except _NotFoundError:
+            continue
+    return found

@@ -212,3 +212,10 @@ KINDS: dict[str, tuple[Outline, Fill]] = {
     "missing": (shapes.blob, _nothing),
     "stain": (_drop, _tint),
 }
+
+
+def one_of_each_kind(image: int, seed: int) -> list[DefectSpec]:
+    """What the image of that number gets: a defect of each kind, sizes and contrasts in turn from image to image."""
+    cells = [(size, contrast) for contrast in CONTRASTS for size in SIZES]
+    chosen = [(kind, *cells[(image + number) % len(cells)]) for number, kind in enumerate(KINDS)]
+    return [DefectSpec(kind, size, contrast, seed=seed + 100_003 * image) for kind, size, contrast in chosen]

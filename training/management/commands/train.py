@@ -32,6 +32,12 @@ class Command(RunCommand):
         parser.add_argument("--dataset", required=True, help="name of an imported data set, or a path to import")
         parser.add_argument("--backbone", help=f"pretrained network (default {default['backbone']})")
         parser.add_argument("--epochs", type=int, help=f"of the autoencoder (default EPOCHS={default['epochs']})")
+        parser.add_argument(
+            "--budget",
+            type=float,
+            metavar="MINUTES",
+            help=f"of auto: what comparing detectors and training the best may take (default {default['budget']:g})",
+        )
         parser.add_argument("--batch-size", type=int, help=f"(default BATCH_SIZE={default['batch_size']})")
         parser.add_argument(
             "--image-size",

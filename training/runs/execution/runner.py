@@ -6,7 +6,7 @@ Runs in a process of its own (`manage.py train` or `execute_run`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
@@ -24,6 +24,7 @@ from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector, Subset
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.image_source import FileImageSource
+from modelzoo.detectors.options import AUTO
 from modelzoo.detectors.padim.detector import Padim
 from modelzoo.detectors.preprocessing.grey_window import DECIDE
 from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
@@ -38,9 +39,11 @@ from training.runs import services
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.lifeline import Lifeline, Progress
 from training.runs.ignore_masks.services import read_mask
+from training.runs.selection.worker import Evidence, rejected_share, select_detector, without_pictures
 
-# Shares of a run's progress bar.
+# Shares of a run's progress bar; where the detector is chosen first, that is the larger part of `_FIT`.
 _FIT, _EVALUATE = 0.8, 0.18
+_SELECT = 0.65
 
 
 class RunFailed(UserError):
@@ -85,14 +88,14 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
     with Lifeline(claim, echo) as lifeline:
         began = time.monotonic()
         fit = _fit_anew if run.base_version is None else _extend
-        detector, images, tests = fit(run, lifeline)
+        detector, images, tests, selection = fit(run, lifeline)
         held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
         threshold = _first_threshold(run.calibration, held_out)
         fit_seconds = round(time.monotonic() - began, 2)
         metrics = _evaluate(detector, tests, threshold, lifeline) if tests else None
         lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
         folder = Path(run.dataset.category.name) / f"run-{run.pk}-{run.attempt}"
-        metadata = _metadata(run, versions=versions, metrics=metrics, fit_seconds=fit_seconds)
+        metadata = _metadata(run, selection, versions=versions, metrics=metrics, fit_seconds=fit_seconds)
         artifact = artifacts.save(detector, settings.MODEL_PATH / folder, metadata=metadata)
         lifeline.progress(_FIT + _EVALUATE, "registering the version")
     return services.finish_run(
@@ -108,6 +111,7 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
         threshold_parameters=_threshold_parameters(run, held_out),
         metrics=metrics,
         history=detector.history,
+        selection=selection,
         versions=versions,
     )
 
@@ -126,7 +130,12 @@ def _evaluate(detector: Detector, tests: list[DatasetImage], threshold: float, l
 
 
 def _metadata(
-    run: TrainingRun, *, versions: dict[str, str], metrics: dict[str, Any] | None, fit_seconds: float
+    run: TrainingRun,
+    selection: Evidence,
+    *,
+    versions: dict[str, str],
+    metrics: dict[str, Any] | None,
+    fit_seconds: float,
 ) -> dict[str, Any]:
     """What the manifest of the artifact says about how it was made."""
     return {
@@ -138,6 +147,7 @@ def _metadata(
         "seed": run.seed,
         "calibration": run.calibration,
         "ignore_mask_sha256": run.ignore_mask.sha256 if run.ignore_mask else None,
+        "selection": without_pictures(selection) or None,
         "versions": versions,
         "metrics": metrics,
         "fit_seconds": fit_seconds,
@@ -148,6 +158,7 @@ def _version_fields(run: TrainingRun, detector: Detector, images: list[DatasetIm
     """What the version's row says about the detector."""
     backbone = detector.backbone_info or {"name": "", "sha256": ""}
     return {
+        "algorithm": detector.algorithm,
         "config": detector.describe()["config"],
         "preprocessing": _preprocessing_record(run, detector, images),
         "backbone": backbone["name"],
@@ -166,16 +177,30 @@ def _threshold_parameters(run: TrainingRun, held_out: np.ndarray) -> dict[str, A
     }
 
 
-FitResult = tuple[Detector, list[DatasetImage], list[DatasetImage]]
-"""The detector, the images it was fitted on in this run, and those left to evaluate it on."""
+FitResult = tuple[Detector, list[DatasetImage], list[DatasetImage], Evidence]
+"""The detector, the images it was fitted on in this run, those left to evaluate it on, and why this detector."""
 
 
 def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> FitResult:
-    detector = registry.create(run.algorithm, seed=run.seed, **_with_fixed_window(run.options))
-    lifeline.watch(detector)
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
-    detector.fit(source_of(images, detector), ignore=painted_mask(run), progress=lifeline.share(0.0, _FIT))
-    return detector, images, images_of(run.dataset, DatasetImage.Split.TEST)
+    options, ignore = _with_fixed_window(run.options), painted_mask(run)
+    start = 0.0
+    evidence: Evidence = {}
+    if run.algorithm == AUTO:
+        start = _SELECT
+        detector, evidence = select_detector(
+            decoded_images(images, window=options.get("window", DECIDE)),
+            options=options,
+            seed=run.seed,
+            ignore=ignore,
+            rate=rejected_share(run.calibration),
+            progress=lifeline.share(0.0, _SELECT),
+        )
+    else:
+        detector = registry.create(run.algorithm, seed=run.seed, **options)
+    lifeline.watch(detector)
+    detector.fit(source_of(images, detector), ignore=ignore, progress=lifeline.share(start, _FIT - start))
+    return detector, images, images_of(run.dataset, DatasetImage.Split.TEST), evidence
 
 
 def painted_mask(run: TrainingRun) -> PaintedMask | None:
@@ -215,7 +240,7 @@ def _extend(run: TrainingRun, lifeline: Lifeline) -> FitResult:
     detector.partial_fit(Subset(source, usable), progress=lifeline.share(0.0, _FIT))
     detector.extend_input_profile(source)
     tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in asset_ids]
-    return detector, images, tests
+    return detector, images, tests, {}
 
 
 def _first_threshold(calibration: dict[str, Any], held_out: np.ndarray) -> float:
@@ -255,6 +280,13 @@ def _ignore_mask_record(run: TrainingRun, detector: Detector) -> dict[str, Any] 
         "sha256": run.ignore_mask.sha256 if run.ignore_mask else None,
         "drawn_on_version": run.ignore_mask_version_id,
     }
+
+
+def decoded_images(images: list[DatasetImage], *, window: Sequence[int] = DECIDE) -> FileImageSource:
+    """Good images in RGB as they were taken, for detectors that have yet to be chosen: 16-bit ones in one window."""
+    source = source_of(images, registry.create("padim", illumination="none", align="none", window=window))
+    source.preprocessing.fit(source)
+    return source
 
 
 def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource:
