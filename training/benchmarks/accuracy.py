@@ -16,7 +16,6 @@ from training.benchmarks.runs import Contestant
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
 from training.runs.execution.evaluation import evaluate_images
-from training.runs.execution.runner import source_of
 
 Report = Callable[[str], None]
 # Columns of the table: heading and where the figure lies in an evaluation.
@@ -58,9 +57,9 @@ def measure(
 def _run(
     dataset: Dataset, tests: list[DatasetImage], contestant: Contestant, seed: int, defaults: Mapping[str, Any]
 ) -> dict[str, Any]:
-    detector = contestant.detector(seed=seed, defaults=defaults)
     began = time.monotonic()
-    detector.fit(source_of(images_of(dataset, DatasetImage.Split.TRAIN), detector))
+    images = images_of(dataset, DatasetImage.Split.TRAIN)
+    detector = contestant.fitted(images, seed=seed, defaults=defaults)
     fit_seconds = time.monotonic() - began
     threshold = percentile_threshold(np.asarray(detector.held_out_scores), settings.THRESHOLD_PERCENTILE)
     metrics = evaluate_images(detector, tests, threshold, progress=lambda fraction, sentence: None)

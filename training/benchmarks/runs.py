@@ -7,10 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from common.errors import UserError
 from modelzoo.detectors import registry
-from modelzoo.detectors.base import Detector
+from modelzoo.detectors.base import Detector, no_progress
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.options import AUTO
+from training.models import DatasetImage
+from training.runs.execution.runner import source_of
+from training.runs.options import complete_options, option_names
+from training.runs.selection.worker import select_detector
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class Contestant:
 
     Attributes:
         name: the text that was given.
-        algorithm: of the registry.
+        algorithm: of the registry, or `auto`.
         options: what was given, beside the defaults.
     """
 
@@ -38,8 +45,27 @@ class Contestant:
                 raise UserError(f"{pair!r} in {text!r} is not of the form name=value.")
             options[name] = _value(value)
         contestant = cls(text, algorithm, options)
-        contestant.detector(seed=0, defaults={})
+        if algorithm == AUTO:
+            complete_options(algorithm=AUTO, values=options, seed=0)
+        else:
+            contestant.detector(seed=0, defaults={})
         return contestant
+
+    def fitted(self, images: list[DatasetImage], *, seed: int, defaults: Mapping[str, Any]) -> Detector:
+        """Fitted on good images; `auto` first chooses a detector on them, as `train --model auto` does."""
+        if self.algorithm == AUTO:
+            names = option_names(AUTO)
+            shared = {name: value for name, value in defaults.items() if name in names}
+            detector, _ = select_detector(
+                source_of(images, registry.create("padim")),
+                options=complete_options(algorithm=AUTO, values=shared | dict(self.options), seed=seed),
+                seed=seed,
+                rate=1 - settings.THRESHOLD_PERCENTILE / 100,
+                progress=no_progress,
+            )
+        else:
+            detector = self.detector(seed=seed, defaults=defaults)
+        return detector.fit(source_of(images, detector))
 
     def detector(self, *, seed: int, defaults: Mapping[str, Any]) -> Detector:
         """Unfitted; `defaults` apply where the detector has such an option."""

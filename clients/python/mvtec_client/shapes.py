@@ -695,6 +695,8 @@ class FullTrainingRun(TypedDict):
     """about the first threshold: that it comes from too few images"""
     history: list[JsonObject]
     """epoch and losses, where there are epochs"""
+    selection: JsonObject | None
+    """of auto, once it succeeded: the winner, why, and every candidate with what it found"""
     versions: dict[str, str]
     """of code and libraries, once it succeeded"""
 

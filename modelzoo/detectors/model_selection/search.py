@@ -112,8 +112,9 @@ class Search:
     Args:
         rate: share of the good parts that may be rejected.
         budget: seconds, the training of the winner included.
-        clock: seconds from anywhere.
         progress: called often with the share of the budget that is spent; what it raises ends the search.
+        clock: seconds from anywhere.
+        began: on this clock; default: now.
     """
 
     def __init__(
@@ -124,9 +125,11 @@ class Search:
         budget: float,
         progress: Progress,
         clock: Callable[[], float] = time.monotonic,
+        began: float | None = None,
     ) -> None:
         self._trials, self._rate, self._budget = trials, rate, budget
-        self._progress, self._clock, self._began = progress, clock, clock()
+        self._progress, self._clock = progress, clock
+        self._began = clock() if began is None else began
         self._screening: list[Trial] = []
         self._finals: list[Trial] = []
         self._not_tried: list[NotTried] = []

@@ -14,7 +14,7 @@ from PIL import Image
 
 from modelzoo.detectors import registry
 from modelzoo.detectors.backbones.weights import local_backbones, resolve_weights
-from modelzoo.detectors.base import Detector
+from modelzoo.detectors.base import Detector, no_progress
 from modelzoo.detectors.config import DetectorConfig
 from modelzoo.detectors.errors import DetectorError, NotComparable, TooFewImages
 from modelzoo.detectors.model_selection.candidates import Candidate, detectors, variations
@@ -34,11 +34,13 @@ MIN_IMAGES = 10
 # Good images and held-out ones of the first two stages, and of the last.
 FEW, MANY = (48, 20), (240, 72)
 MIN_MORE = 1.3
+# Good images that are looked at for it: the winner is trained on all.
+MAX_IMAGES = 480
 # Views in which images are compared. Two are near-equal when they differ by less than this share of what two good
 # images usually differ by.
 _VIEW_SIDE, _NEAR_EQUAL = 32, 0.25
 # What the prepared images of a trial may take.
-_MAX_BYTES = 2**31
+_MAX_BYTES = 2**30
 # What a trial does not need: held-out scores by more models than one has to make.
 _TRIAL_OPTIONS: dict[str, dict[str, Any]] = {"patchcore": {"folds": 2}}
 
@@ -140,6 +142,7 @@ class ImageTrials:
         options: what the run was asked for, for every candidate that has such an option.
         minutes: the budget, which decides whether slow candidates are there at all.
         ignore: what is not to be judged.
+        progress: told while the images are looked at for the first time.
     """
 
     def __init__(
@@ -151,11 +154,17 @@ class ImageTrials:
         device: str,
         minutes: float,
         ignore: PaintedMask | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         self._ignore = ignore
-        self._images, self._options, self._seed, self._device = images, dict(options), seed, device
         self.n_images = len(images)
-        summaries = list(images.map(_view))
+        if len(images) > MAX_IMAGES:
+            images = DecodedSubset(images, _thinned(list(range(len(images))), MAX_IMAGES))
+        self._images, self._options, self._seed, self._device = images, dict(options), seed, device
+        summaries = []
+        for summary in images.map(_view):
+            summaries.append(summary)
+            progress(0.0, f"looking at image {len(summaries)} of {len(images)}")
         self._split = split_images(np.stack([view for view, _ in summaries]))
         self._few, self._many = self._split.thinned(*FEW), self._split.thinned(*MANY)
         self.has_more = len(self._many.held_out) >= MIN_MORE * len(self._few.held_out)

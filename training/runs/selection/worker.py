@@ -50,14 +50,23 @@ def select_detector(
         ignore: what is not to be judged.
     """
     shared = {name: value for name, value in options.items() if name not in ("budget", "device")}
-    budget = options["budget"]
+    budget, began = options["budget"], clock()
     pictures: list[dict[str, str]] = []
     try:
-        trials = ImageTrials(images, options=shared, seed=seed, device=options["device"], minutes=budget, ignore=ignore)
+        trials = ImageTrials(
+            images,
+            options=shared,
+            seed=seed,
+            device=options["device"],
+            minutes=budget,
+            ignore=ignore,
+            progress=progress,
+        )
     except TooFewImages as error:
         selection = Selection(BASELINE, f"PaDiM with its defaults. {error}", rate, 60 * budget)
     else:
-        selection = Search(trials, rate=rate, budget=60 * budget, progress=progress, clock=clock).run()
+        search = Search(trials, rate=rate, budget=60 * budget, progress=progress, clock=clock, began=began)
+        selection = search.run()
         pictures = [_picture(*example) for example in trials.examples(_PICTURES)]
     evidence = selection_document(selection) | {"pictures": pictures}
     return _detector(selection.winner, shared, seed, options["device"]), evidence
