@@ -15,7 +15,7 @@ from modelzoo.detectors.base import Detector, no_progress
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import AUTO
 from training.models import DatasetImage
-from training.runs.execution.runner import source_of
+from training.runs.execution.runner import decoded_images, source_of
 from training.runs.options import complete_options, option_names
 from training.runs.selection.worker import select_detector
 
@@ -57,7 +57,7 @@ class Contestant:
             names = option_names(AUTO)
             shared = {name: value for name, value in defaults.items() if name in names}
             detector, _ = select_detector(
-                source_of(images, registry.create("padim")),
+                decoded_images(images),
                 options=complete_options(algorithm=AUTO, values=shared | dict(self.options), seed=seed),
                 seed=seed,
                 rate=1 - settings.THRESHOLD_PERCENTILE / 100,

@@ -13,7 +13,6 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from common.errors import UserError
-from modelzoo.detectors import registry
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.model_selection.candidates import BASELINE, Candidate
@@ -24,7 +23,7 @@ from modelzoo.detectors.preprocessing.pipeline import as_batch
 from modelzoo.evaluation.rank_metrics import Ranking
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
-from training.runs.execution.runner import source_of
+from training.runs.execution.runner import decoded_images, source_of
 
 # Of each kind, good and defective, evenly spaced: the comparison is of many candidates.
 _MAX_TESTS = 60
@@ -63,7 +62,7 @@ def _measure_set(
     if not good or not bad:
         raise UserError(f"{dataset} has no good or no defective test images.", code="no_test_images")
     tests = _thinned(good) + _thinned(bad)
-    source = source_of(images_of(dataset, DatasetImage.Split.TRAIN), registry.create(BASELINE.algorithm))
+    source = decoded_images(images_of(dataset, DatasetImage.Split.TRAIN))
     shared = {name: value for name, value in options.items() if name != "device"}
     try:
         trials = ImageTrials(source, options=shared, seed=seed, device=options["device"], minutes=0)
