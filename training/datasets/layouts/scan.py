@@ -99,9 +99,10 @@ def _find_categories(
     tree: FileTree, labels: LabelNames, limits: UploadLimits, layout: str
 ) -> tuple[list[Listing], list[str]]:
     """The categories that lie least deep, and the names of other folders beside them."""
-    level = [tree]
+    level, may_be_good_folder = [tree], not _has_annotations(tree)
     for depth in range(_WRAPPERS + 1):
-        listings = [recognise(one, labels, limits, layout=layout, is_outermost=len(level) == 1) for one in level]
+        is_outermost = len(level) == 1 and may_be_good_folder
+        listings = [recognise(one, labels, limits, layout=layout, is_outermost=is_outermost) for one in level]
         found = [listing for listing in listings if listing is not None]
         if found:
             others = [one.folder.name for one, listing in zip(level, listings, strict=True) if listing is None]
@@ -116,6 +117,12 @@ def _find_categories(
         f"--good NAME and --defect NAME (fields good and defect in the API and on the page), or choose a layout with "
         f"--layout NAME: {', '.join(LAYOUTS)}. Nothing was imported."
     )
+
+
+def _has_annotations(tree: FileTree) -> bool:
+    """Whether most images have a file of text of their name, which says something of them."""
+    texts = {table.folded_stem for table in tree.tables}
+    return sum(image.folded_stem in texts for image in tree.images) * 2 > len(tree.images) > 0
 
 
 def _reject_undecided(undecided: list[str]) -> None:

@@ -31,7 +31,8 @@ def coco_shapes(tree: FileTree) -> dict[TreeFile, list[Shape]]:
             continue
         try:
             found = _shapes(document, index, tree.relative(table)[:-1])
-        except (AttributeError, LookupError, TypeError, ValueError):  # JSON of another form, in spite of its keys
+        # JSON of another form, in spite of its keys.
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             continue
         for file, objects in found.items():
             shapes.setdefault(file, []).extend(objects)

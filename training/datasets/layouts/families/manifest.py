@@ -47,7 +47,7 @@ def read_manifest(tree: FileTree, labels: LabelNames, limits: UploadLimits) -> L
                     masks.add(mask)
                 try:
                     _take(listing, file, line, mask, _split_word(table), labels)
-                except (AttributeError, LookupError, TypeError, ValueError):  # JSON of another form
+                except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # JSON of another form
                     listing.skip(file, "no_label", f"Its line in {table.name} cannot be read.")
     if not any(image.defect_type == GOOD for image in listing.images):
         return None

@@ -60,7 +60,7 @@ def _shapes(root: ElementTree.Element) -> list[Shape]:
         polygon = element.find("polygon")
         box = element.find("bndbox")
         if polygon is not None and width and height:
-            values = [float(point.text or 0) for point in polygon]
+            values = [_as_number(point.text) for point in polygon]
             points = zip(values[::2], values[1::2], strict=False)
             shapes.append(Shape(kind, polygon=tuple((x / width, y / height) for x, y in points)))
         elif box is not None and width and height:
@@ -72,7 +72,11 @@ def _shapes(root: ElementTree.Element) -> list[Shape]:
 
 
 def _number(element: ElementTree.Element, path: str) -> float:
+    return _as_number(element.findtext(path))
+
+
+def _as_number(text: str | None) -> float:
     try:
-        return float(element.findtext(path) or 0)
+        return float(text or 0)
     except ValueError:
         return 0.0
