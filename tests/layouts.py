@@ -231,6 +231,24 @@ def masks_beside_the_images(root: Path) -> None:
     mask(root / "defect/002_mask.tif")
 
 
+@example("mask-labels", {"train/good": 6, "test/good": 2, "test/defect": 3}, 3)
+def kolektor(root: Path) -> None:
+    """The mask beside the image, black for good parts; no folders of classes."""
+    for split, good, bad in (("train", 6, 1), ("test", 2, 2)):
+        for number in range(good + bad):
+            image(root / split / f"{number}.png")
+            mask(root / split / f"{number}_GT.png", value=0 if number < good else 255)
+
+
+@example("mask-labels", {"train/good": 6, "test/good": 2, "test/defect": 2}, 2)
+def dagm(root: Path) -> None:
+    """Masks of defects alone, in a folder within."""
+    images(root / "Train", 6, ".PNG")
+    images(root / "Test", 4, ".PNG")
+    for number in range(2):
+        mask(root / f"Test/Label/{number:03}_label.PNG")
+
+
 # ---------------------------------------------------------------- good parts alone
 @example("good-folder", {"train/good": 6}, 0)
 def one_flat_folder(root: Path) -> None:

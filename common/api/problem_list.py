@@ -128,7 +128,9 @@ PROBLEMS: dict[str, Problem] = {
     "archive_too_large": _p(413, "What the archive unpacks to is too large.", "Split it."),
     "compression_ratio": _p(413, "The archive unpacks to far more than it is.", _ARCHIVE),
     "folder_too_large": _p(413, "The folder holds more than one batch may.", "Take a part of it."),
-    "not_mvtec_layout": _p(422, "The folders are not laid out as a data set.", "See the help on importing data sets."),
+    "not_mvtec_layout": _p(
+        422, "The layout of the folders is not recognised.", "Name the folders of good parts and of defects."
+    ),
     "unreadable_folder": _p(422, "A folder of the data set cannot be read.", "Check its permissions."),
     "no_such_folder": _p(422, "A folder that was named is not in the data set.", "Name one that detail lists."),
     "no_such_layout": _p(422, "There is no layout of that name.", "Name one that detail lists, or none."),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from records.assets.images import UploadLimits
 from training.datasets.layouts.entries import DatasetRejected, LabelNames
-from training.datasets.layouts.families import coco, folders, good_folder, label_table, manifest, voc, yolo
+from training.datasets.layouts.families import coco, folders, good_folder, label_table, manifest, mask_labels, voc, yolo
 from training.datasets.layouts.families.annotations import mask_of
 from training.datasets.layouts.families.listing import Listing
 from training.datasets.layouts.labels import GOOD
@@ -29,6 +29,7 @@ FAMILIES = (
     Family(manifest.LAYOUTS, manifest.read_manifest),
     Family(label_table.LAYOUTS, label_table.read_label_table),
     Family({"class-folders": folders.LAYOUTS["class-folders"]}, folders.read_class_folders),
+    Family(mask_labels.LAYOUTS, mask_labels.read_mask_labels),
     Family(coco.LAYOUTS, coco.read_coco),
     Family(voc.LAYOUTS, voc.read_voc),
     Family(yolo.LAYOUTS, yolo.read_yolo),

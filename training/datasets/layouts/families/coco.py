@@ -9,7 +9,7 @@ from records.assets.images import UploadLimits
 from training.datasets.layouts.entries import LabelNames
 from training.datasets.layouts.families.annotations import Shape, kind_name, listing_of
 from training.datasets.layouts.families.listing import Listing
-from training.datasets.layouts.families.references import FileIndex
+from training.datasets.layouts.references import FileIndex
 from training.datasets.layouts.tree import FileTree, TreeFile
 
 LAYOUTS = {"coco": "a JSON file with images, annotations and categories, and the images anywhere below"}

@@ -29,7 +29,7 @@ from training.datasets.layouts.labels import (
     reading_of,
     resembles_good,
 )
-from training.datasets.layouts.masks import marks_something
+from training.datasets.layouts.masks import is_like_a_mask, marks_something
 from training.datasets.layouts.tree import MAX_LABEL_LENGTH, FileTree, TreeFile
 
 LAYOUTS = {
@@ -123,6 +123,9 @@ class _Reader:
     def _find_masks(self) -> None:
         beside = masks_beside([file for file, place in self.places.items() if not place.is_mask], self.limits)
         self._mask_set = beside | {file for file, place in self.places.items() if place.is_mask}
+        labels = [file for file in self.tree.images if normal_form(file.parts[-2:][0]) in ("label", "labels")]
+        if labels and all(is_like_a_mask(file.absolute_path, self.limits) for file in labels[:_SAMPLED_MASKS]):
+            self._mask_set |= set(labels)  # as DAGM calls its masks; elsewhere a label may have a defect
         for file in self.tree.images:
             if file in self._mask_set:
                 place = self.places[file]

@@ -19,9 +19,9 @@ from training.datasets.layouts.entries import LabelNames, MaskSource, Recognised
 from training.datasets.layouts.families.annotations import kind_name, split_said
 from training.datasets.layouts.families.listing import LabelledFile, Listing, plural
 from training.datasets.layouts.families.mask_files import with_mask_files
-from training.datasets.layouts.families.references import FileIndex
 from training.datasets.layouts.families.roles import Role, place_of, role_of
 from training.datasets.layouts.labels import GOOD, Reading, explicit_reading, normal_form
+from training.datasets.layouts.references import FileIndex
 from training.datasets.layouts.tree import FileTree, TreeFile, folded
 
 LAYOUTS = {

@@ -15,9 +15,9 @@ from training.datasets.layouts.entries import LabelNames, MaskSource, Recognised
 from training.datasets.layouts.families.annotations import Shape, kind_name, mask_of, split_said
 from training.datasets.layouts.families.listing import LabelledFile, Listing, plural
 from training.datasets.layouts.families.mask_files import with_mask_files
-from training.datasets.layouts.families.references import FileIndex
 from training.datasets.layouts.families.roles import Role, role_of
 from training.datasets.layouts.labels import GOOD, Reading, explicit_reading, normal_form
+from training.datasets.layouts.references import FileIndex
 from training.datasets.layouts.tree import FileTree, TreeFile
 
 LAYOUTS = {"manifest": "a manifest of Lookout for Vision or SageMaker Ground Truth, and its images anywhere below"}
