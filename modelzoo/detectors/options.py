@@ -26,8 +26,15 @@ class PatchConfig(DetectorConfig):
 
     backbone: str = option("resnet18", "pretrained network that describes the patches", choices=BACKBONE_NAMES)
     layers: tuple[str, ...] = option(LAYERS, "layers whose features are joined", choices=LAYERS)
-    # As wide as a position of the second layer: one patch alone is noise. Better than 4 on screws, cookies and cells.
+    # As wide as a position of the second layer: one patch alone is noise. On the mean of all development sets better
+    # than 2 and 4, and where another is the best, it is by less than 0.015 of AUROC once distances have one scale.
     sigma: float = option(8.0, "standard deviation of the blur of the anomaly map, in model pixels", low=0, high=64)
+    position_scale: bool = option(
+        True, "divide each distance by what held-out good images usually reach at its position"
+    )
+    usual_spreads: float = option(
+        3.0, "standard deviations above their mean that distances usually reach", low=0, high=1000
+    )
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,11 @@ class PadimConfig(PatchConfig):
         choices=REDUCTIONS,
     )
     patch_size: int = option(4, "side in pixels of one position of the grid (8 gives the 8x8 patches)", low=4, high=64)
-    floor: float = option(0.5, "added to every variance, as a fraction of the mean variance", low=1e-4, high=100)
+    # Distances in a hundred dimensions hardly spread about their mean: ten deviations are about as much as the mean.
+    usual_spreads: float = option(
+        10.0, "standard deviations above their mean that distances usually reach", low=0, high=1000
+    )
+    floor: float = option(0.1, "added to every variance, as a fraction of the mean variance", low=1e-4, high=100)
     held_out_block: int = option(16, "neighbouring images that are left out together for the held-out scores", low=1)
 
 
@@ -60,7 +71,8 @@ class PatchCoreConfig(PatchConfig):
     probes: int = option(
         8, "cells of the memory that are searched for each patch; 0 searches all of it, which is exact", low=0
     )
-    neighbours: int = option(9, "rows that the re-weighting of the score looks at; 1 turns it off", low=1, high=1000)
+    # The paper's is 9. Beside distances on one scale it changed AUROC by -0.0075 to +0.001 on the development sets.
+    neighbours: int = option(1, "rows that the re-weighting of the score looks at; 1 turns it off", low=1, high=1000)
     folds: int = option(5, "parts of the good images, each scored without itself for the held-out scores", low=2)
 
     def __post_init__(self) -> None:

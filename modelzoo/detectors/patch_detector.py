@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Self
@@ -15,10 +16,14 @@ from modelzoo.detectors.base import FP32, Detector, ImageSource, MapFunction, Pr
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import PatchConfig
 from modelzoo.detectors.smoothing import Size, Smoothing
+from modelzoo.detectors.usual_distances import UsualDistances
 
 # On a CPU larger batches make the backbone no faster, and their activations leave the cache.
 CPU_BATCH = 4
 BACKBONE_PREFIX = "backbone."
+USUAL_DISTANCES = "usual_distances"
+# Standard deviation, in model pixels, of the neighbourhood from which a position's usual distance is known, too.
+NEIGHBOURHOOD_SIGMA = 8.0
 
 
 class PatchDetector(Detector):
@@ -35,6 +40,7 @@ class PatchDetector(Detector):
         self._backbone: Backbone
         self._network: FeatureFunction  # the backbone's fastest forward pass in float32
         self._smoothing: Smoothing
+        self._usual: torch.Tensor | None = None  # float32 [P], what distances are divided by; None: nothing
         self._judged: torch.Tensor | None = None  # int64 [P], where on the grid the judged patches lie; None: all are
         self._places: torch.Tensor | None = None  # int64 [h w], which of them lies there; P where none does
 
@@ -131,15 +137,44 @@ class PatchDetector(Detector):
         patches = features.flatten(2)
         return (patches if self._judged is None else patches[:, :, self._judged]).transpose(1, 2)
 
-    def _smooth(self, distances: torch.Tensor) -> torch.Tensor:
-        """float32 [B,P] to smoothed maps [B,H,W]."""
+    def _smooth(self, distances: torch.Tensor, usual: torch.Tensor | None = None) -> torch.Tensor:
+        """float32 [B,P] to smoothed maps [B,H,W] on the one scale.
+
+        Args:
+            usual: [B,P], what these distances are divided by instead of the model's own.
+        """
+        return self._smoothing(self._on_grid(self._relative(distances, usual)))
+
+    def _relative(self, distances: torch.Tensor, usual: torch.Tensor | None = None) -> torch.Tensor:
+        """float32 [B,P] divided by what is usual."""
+        usual = self._usual if usual is None else usual
+        return distances if usual is None else distances / usual
+
+    def _on_grid(self, values: torch.Tensor) -> torch.Tensor:
+        """float32 [B,P] as [B,h,w]; 0 where nothing is judged."""
         if self._places is not None:
-            distances = torch.cat((distances, torch.zeros_like(distances[:, :1])), dim=1)[:, self._places]
-        return self._smoothing(distances.reshape(-1, *self.grid))
+            values = torch.cat((values, torch.zeros_like(values[:, :1])), dim=1)[:, self._places]
+        return values.reshape(-1, *self.grid)
+
+    def _new_usual_distances(self) -> UsualDistances | None:
+        """To be learnt from held-out distances; None where the option is off."""
+        if not self.config.position_scale:
+            return None
+        sigma = NEIGHBOURHOOD_SIGMA * self.grid[0] / self.input_size[0]
+        is_ignored = None if self._judged is None else self._on_grid(torch.ones(1, self.n_patches))[0] == 0
+        smoothing = Smoothing(self.grid, self.grid, sigma, is_ignored)
+        smoothing.to(self.device)
+
+        def neighbours(values: torch.Tensor) -> torch.Tensor:
+            return self._patches(smoothing(self._on_grid(values))[:, None])[:, :, 0]
+
+        return UsualDistances(self.n_patches, self.config.usual_spreads, neighbours, self.device)
 
     def to(self, device: str) -> Self:
         self.device = resolve_device(device)
         self._move_backbone()
+        if self._usual is not None:
+            self._usual = self._usual.to(self.device)
         self._move_model()
         return self
 
@@ -147,14 +182,22 @@ class PatchDetector(Detector):
     def _move_model(self) -> None:
         """Move what was learned to `self.device`."""
 
-    def _backbone_tensors(self) -> dict[str, torch.Tensor]:
-        return {BACKBONE_PREFIX + name: tensor for name, tensor in self._backbone.state_dict().items()}
+    def _shared_tensors(self) -> dict[str, torch.Tensor]:
+        """Of the backbone, and what distances are divided by."""
+        tensors = {BACKBONE_PREFIX + name: tensor for name, tensor in self._backbone.state_dict().items()}
+        return tensors if self._usual is None else tensors | {USUAL_DISTANCES: self._usual}
 
-    def _restore_backbone(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Takes the backbone's tensors out of `tensors`."""
+    def _restore_shared(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Takes what `_shared_tensors` gave out of `tensors`."""
         if self.backbone_info is None:
             raise DetectorError(f"A {self.algorithm} model must name its backbone.")
         names = [name for name in tensors if name.startswith(BACKBONE_PREFIX)]
         weights = {name.removeprefix(BACKBONE_PREFIX): tensors.pop(name) for name in names}
         self._backbone = Backbone.from_state(self.backbone_info["name"], self.config.layers, weights)
         self._lay_out_grid()
+        self._usual = tensors.pop(USUAL_DISTANCES, None)
+        if self._usual is None:
+            # A model that was trained before distances had one scale goes on without.
+            self.config = dataclasses.replace(self.config, position_scale=False)
+        elif tuple(self._usual.shape) != (self.n_patches,):
+            raise DetectorError("The tensors do not have the shapes that the options ask for.")

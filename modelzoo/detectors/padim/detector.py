@@ -4,8 +4,8 @@ Defard et al. 2021, "PaDiM: a Patch Distribution Modeling Framework for Anomaly 
 from the paper, each for a reason: the moments are streamed, so that memory does not grow with the number of images;
 the covariance is shrunk by Ledoit & Wolf's estimate and then lifted by a floor relative to the variance of the whole
 image, instead of by a constant that suits one backbone only; a triangular whitening takes the place of the inverse;
-held-out scores of all training images come from the same moments in closed form; and more good images can be taken in
-later, by a stored model too.
+held-out scores of all training images come from the same moments in closed form; distances are divided by what is usual
+at their position (`usual_distances`); and more good images can be taken in later, by a stored model too.
 
 Shapes: B images, P positions of the grid that are judged, C features.
 """
@@ -64,9 +64,9 @@ class Padim(PatchDetector):
 
         The moments are recovered from the model: the whitening has half precision, so distances differ from those of a
         model fitted on everything at once by some tenths of a percent; by more only where the first images were so few
-        that their correlations were shrunk away. Reduction, preprocessing and backbone do not change. The held-out
-        scores so far stay (each is by a model that had not seen the image, and only had fewer others), and those of the
-        new images, left out of the new model, are added.
+        that their correlations were shrunk away. Reduction, usual distances, preprocessing and backbone do not change.
+        The held-out scores so far stay (each is by a model that had not seen the image, and only had fewer others), and
+        those of the new images, left out of the new model, are added.
 
         Args:
             source: good images that the model has not seen, prepared by this detector's `preprocessing`; at least one.
@@ -129,15 +129,34 @@ class Padim(PatchDetector):
     def _held_out_scores(
         self, source: ImageSource, moments: Moments, spool: FeatureSpool, progress: Progress
     ) -> np.ndarray:
-        """Of the images of the source, all of them part of the moments: float [n]."""
+        """Of the images of the source, all of them part of the moments: float [n].
+
+        A new model learns what distances are usual; one that is extended keeps what it has, as its other scores do.
+        """
         block = self._block_size(moments.n)
         leave_block_out = LeaveBlockOut(moments, self.config.floor, block)
+        usual = self._new_usual_distances() if moments.n == len(source) else None
+
+        def distances() -> Iterator[torch.Tensor]:
+            for features in self._stream_again(source, spool, block):
+                yield leave_block_out.distances(self._by_position(features))
+
         scores: list[float] = []
-        for features in self._stream_again(source, spool, block):
-            distances = leave_block_out.distances(self._by_position(features))
-            scores += self._smooth(distances).amax((1, 2)).tolist()
-            n_scores = len(scores)
-            progress(0.5 + 0.45 * n_scores / len(source), f"scoring held-out image {n_scores} of {len(source)}")
+        with FeatureSpool() as distance_spool:
+            if usual is not None:
+                for part in distances():
+                    usual.add(part)
+                    distance_spool.add(part)
+                    progress(0.5 + 0.4 * usual.n / len(source), f"held-out image {usual.n} of {len(source)}")
+                self._usual = usual.of_all()
+            stored = usual is not None and distance_spool.complete
+            for part in distance_spool.batches(block) if stored else distances():
+                part = part.to(self.device)
+                scores += (
+                    self._smooth(part, usual.without_each(part) if usual is not None else None).amax((1, 2)).tolist()
+                )
+                n_scores = len(scores)
+                progress(0.9 + 0.05 * n_scores / len(source), f"scoring held-out image {n_scores} of {len(source)}")
         return np.array(scores)
 
     def _block_size(self, n: int) -> int:
@@ -233,7 +252,7 @@ class Padim(PatchDetector):
     def _tensors(self) -> dict[str, torch.Tensor]:
         gaussians = self._gaussians
         return {
-            **self._backbone_tensors(),
+            **self._shared_tensors(),
             "reduction": self._reduction.tensor,
             "mean": gaussians.mean,
             "whitening": gaussians.whitening.pack(),
@@ -242,7 +261,7 @@ class Padim(PatchDetector):
         }
 
     def _restore_tensors(self, tensors: dict[str, torch.Tensor]) -> None:
-        self._restore_backbone(tensors)
+        self._restore_shared(tensors)
         positions, channels = self.n_patches, self.config.n_features
         reduction, mean, packed = tensors["reduction"], tensors["mean"], tensors["whitening"]
         shapes = (reduction.shape[-1], *mean.shape, *packed.shape)

@@ -206,12 +206,12 @@ def test_held_out_scores_are_those_of_new_parts_and_training_scores_are_not():
 
 def test_the_learning_curve_is_that_of_detectors_fitted_on_fewer_images():
     images = textured(18, 64, 96, seed=3)
-    detector = small(seed=5).fit(TensorSource(images))
+    detector = small(seed=5, position_scale=False).fit(TensorSource(images))
     order = np.random.default_rng(5).permutation(18)
     judged = sorted(order[9:].tolist())
     for (size, score), expected in zip(detector.learning_curve[:-1], (4, 9), strict=True):
         assert size == expected
-        alone = small(seed=5).fit(TensorSource(images[sorted(order[:size].tolist())]))
+        alone = small(seed=5, position_scale=False).fit(TensorSource(images[sorted(order[:size].tolist())]))
         assert score == pytest.approx(float(alone.score(images[judged]).scores.mean()), rel=0.01)
     assert detector.learning_curve[-1] == (15, pytest.approx(float(detector.held_out_scores[judged].mean())))
 
@@ -270,13 +270,13 @@ def test_every_reduction_finds_the_defect_after_a_restart(reduction):
 @pytest.mark.parametrize("stored", [False, True], ids=["fresh", "stored"])
 def test_partial_fit_is_a_fit_on_everything(stored):
     images = textured(40, 64, 96)
-    first = small().fit(TensorSource(images[:24]))
+    first = small(position_scale=False).fit(TensorSource(images[:24]))
     detector = Padim.restore(first.describe(), first.state()) if stored else first
     old = detector.held_out_scores
     source = TensorSource(images[24:])
     assert detector.partial_fit(source) is detector
     assert source.reads.tolist() == [1] * 16
-    whole = small().fit(TensorSource(images))
+    whole = small(position_scale=False).fit(TensorSource(images))
     assert detector.n_train == whole.n_train == 40
     good = textured(8, 64, 96, seed=3)
     for new in (good, with_defect(good)):
@@ -290,12 +290,23 @@ def test_partial_fit_is_a_fit_on_everything(stored):
 
 def test_image_by_image_is_as_good_as_at_once():
     images = textured(24, 64, 96)
-    detector = small().fit(TensorSource(images[:12]))
+    detector = small(position_scale=False).fit(TensorSource(images[:12]))
     for image in images[12:]:
         detector.partial_fit(TensorSource(image[None]))
     new = textured(8, 64, 96, seed=3)
-    whole = small().fit(TensorSource(images))
+    whole = small(position_scale=False).fit(TensorSource(images))
     np.testing.assert_allclose(detector.score(new).maps, whole.score(new).maps, rtol=0.02)
+
+
+def test_a_model_that_is_extended_keeps_what_is_usual():
+    images = textured(40, 64, 96)
+    detector = small().fit(TensorSource(images[:24]))
+    usual = detector.state()["usual_distances"]
+    detector.partial_fit(TensorSource(images[24:]))
+    assert torch.equal(detector.state()["usual_distances"], usual)
+    assert len(detector.held_out_scores) == 40
+    new = detector.score(textured(40, 64, 96, seed=9)).scores
+    assert abs(np.median(detector.held_out_scores) - np.median(new)) < new.std()
 
 
 def test_a_partial_fit_that_is_stopped_leaves_the_model_as_it_was():

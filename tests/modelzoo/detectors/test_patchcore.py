@@ -156,7 +156,7 @@ class TestDetector:
     def test_maps_are_smoothed_distances_to_the_nearest_of_all_patches(self):
         """With everything remembered and no re-weighting there is nothing but brute force."""
         images, new = textured(6, *SIZE), with_defect(textured(2, *SIZE, seed=5))
-        detector = small(coreset=1, probes=0, neighbours=1).fit(TensorSource(images))
+        detector = small(coreset=1, probes=0, position_scale=False).fit(TensorSource(images))
         with torch.inference_mode():
             train, tests = (detector._features(part).flatten(2).transpose(1, 2) for part in (images, new))
         rows = train.reshape(-1, train.shape[2]).half().double()
@@ -166,7 +166,7 @@ class TestDetector:
 
     def test_held_out_scores_are_those_of_models_fitted_without_the_image(self):
         images = textured(10, *SIZE)
-        options = {"coreset": 1, "probes": 0, "folds": 5}
+        options = {"coreset": 1, "probes": 0, "folds": 5, "position_scale": False, "neighbours": 9}
         held_out = small(**options).fit(TensorSource(images)).held_out_scores
         for fold in (0, 3):
             first, end = 2 * fold, 2 * fold + 2
@@ -192,9 +192,11 @@ class TestDetector:
         assert detector.score(bad).scores.min() > detector.held_out_scores.max()
 
     def test_re_weighting_scales_the_whole_map(self):
-        detector = small().fit(TensorSource(textured(8, *SIZE)))
-        plain = small(neighbours=1).fit(TensorSource(textured(8, *SIZE)))
+        detector = small(neighbours=9).fit(TensorSource(textured(8, *SIZE)))
+        plain = small().fit(TensorSource(textured(8, *SIZE)))
         new = with_defect(textured(3, *SIZE, seed=5))
+        # Its held-out scores are re-weighted as well: what is usual is the same for both.
+        assert torch.equal(detector.state()["usual_distances"], plain.state()["usual_distances"])
         ratio = detector.score(new).maps / plain.score(new).maps
         np.testing.assert_allclose(ratio.min((1, 2)), ratio.max((1, 2)), rtol=1e-4)
         assert ratio.max() < 1
