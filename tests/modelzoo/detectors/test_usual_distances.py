@@ -8,7 +8,7 @@ import torch
 
 from modelzoo.detectors import registry
 from modelzoo.detectors.usual_distances import MIN_SHARE, NEIGHBOURS_WEIGHT, UsualDistances
-from tests.modelzoo.detectors.conftest import TensorSource, textured, with_defect
+from tests.modelzoo.detectors.conftest import TensorSource, textured
 
 
 def mean_of_neighbours(values: torch.Tensor) -> torch.Tensor:
