@@ -150,7 +150,7 @@ class FullModelVersionOutput(ModelVersionOutput):
 class DisturbanceEffectOutput(serializers.Serializer):
     """What became of good images, not comparable ones counted as rejected."""
 
-    label = serializers.CharField()
+    title = serializers.CharField(help_text="of the disturbance, in words")
     n = serializers.IntegerField()
     rejected = serializers.IntegerField()
     rejected_share = serializers.FloatField()

@@ -111,8 +111,8 @@ def _start_run(
         calibration=threshold_rule(**form.rule),
         seed=form.cleaned_data["seed"],
         actor=request.user,
-        ignore_mask=mask and mask.asset,
-        ignore_mask_version=mask and mask.version,
+        ignore_mask=mask.asset if mask else None,
+        ignore_mask_version=mask.version if mask else None,
     )
 
 

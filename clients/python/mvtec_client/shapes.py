@@ -509,7 +509,8 @@ class Deployment(TypedDict):
 class DisturbanceEffect(TypedDict):
     """What became of good images, not comparable ones counted as rejected."""
 
-    label: str
+    title: str
+    """of the disturbance, in words"""
     n: int
     rejected: int
     rejected_share: float
@@ -525,7 +526,8 @@ class DisturbanceEffect(TypedDict):
 class Disturbance(TypedDict):
     """What became of good images, not comparable ones counted as rejected."""
 
-    label: str
+    title: str
+    """of the disturbance, in words"""
     n: int
     rejected: int
     rejected_share: float

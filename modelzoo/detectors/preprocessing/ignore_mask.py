@@ -134,7 +134,7 @@ class IgnoreMask:
             )
         check_share(float(ignored.mean()))
         mean = total / len(votes)
-        return cls(ignored, np.clip(mean[ignored] + 0.5, 0, 255).astype(np.uint8), agreement)
+        return cls(np.asarray(ignored), np.clip(mean[ignored] + 0.5, 0, 255).astype(np.uint8), agreement)
 
     @property
     def share(self) -> float:

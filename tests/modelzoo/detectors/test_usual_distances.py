@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ import torch
 from modelzoo.detectors import registry
 from modelzoo.detectors.usual_distances import MIN_SHARE, NEIGHBOURS_WEIGHT, UsualDistances
 from tests.modelzoo.detectors.conftest import TensorSource, textured
+
+OPTIONS: dict[str, Any] = {"backbone": "efficientnet_lite0", "image_size": (64, 96), "sigma": 2, "device": "cpu"}
 
 
 def mean_of_neighbours(values: torch.Tensor) -> torch.Tensor:
@@ -70,10 +74,9 @@ def test_a_corner_where_good_parts_differ_does_not_decide():
         return images
 
     train, good = with_noisy_corner(textured(24, 64, 96), 0), with_noisy_corner(textured(24, 64, 96, seed=7), 1)
-    options = {"backbone": "efficientnet_lite0", "image_size": (64, 96), "sigma": 2, "device": "cpu"}
 
     def share_decided_in_the_corner(position_scale: bool) -> float:
-        detector = registry.create("patchcore", position_scale=position_scale, **options).fit(TensorSource(train))
+        detector = registry.create("patchcore", position_scale=position_scale, **OPTIONS).fit(TensorSource(train))
         highest = detector.score(good).maps.reshape(24, -1).argmax(1)
         rows, columns = np.unravel_index(highest, (64, 96))
         return float(((rows < 24) & (columns >= 72)).mean())
@@ -84,8 +87,7 @@ def test_a_corner_where_good_parts_differ_does_not_decide():
 
 @pytest.mark.parametrize("algorithm", ["padim", "patchcore"])
 def test_a_model_from_before_goes_on_without(algorithm):
-    options = {"backbone": "efficientnet_lite0", "image_size": (64, 96), "sigma": 2, "device": "cpu"}
-    detector = registry.create(algorithm, position_scale=False, **options).fit(TensorSource(textured(8, 64, 96)))
+    detector = registry.create(algorithm, position_scale=False, **OPTIONS).fit(TensorSource(textured(8, 64, 96)))
     description, state = detector.describe(), detector.state()
     del description["config"]["position_scale"], description["config"]["usual_spreads"]
     assert "usual_distances" not in state

@@ -171,7 +171,7 @@ def robustness_lines(robustness: dict[str, Any] | None) -> list[str]:
         changes = (f"{row[name]:+.2f}" if row[name] is not None else "-" for name in ("change_median", "change_p95"))
         median, p95 = changes if row is not robustness["baseline"] else ("", "")
         lines.append(
-            f"    {row['label']:<24} {median:>8} {p95:>8} {percent(row['rejected_share']):>10} "
+            f"    {row['title']:<24} {median:>8} {p95:>8} {percent(row['rejected_share']):>10} "
             f"{row['not_comparable']:>15}  {', '.join(row['reasons'])}".rstrip()
         )
     return [*lines, f"    {robustness['sentence']}"]

@@ -38,7 +38,7 @@ def measure_robustness(
     Returns:
         images (`test images` or `training images`), n, threshold, spread (the unit), expected_rate with
         expected_rate_is (`requested` by the threshold's rule, or from `held-out` scores where it has none);
-        baseline and disturbances, each with its label, `modelzoo.evaluation.robustness.effect` and the reasons why
+        baseline and disturbances, each with its title, `modelzoo.evaluation.robustness.effect` and the reasons why
         images are not comparable, counted;
         lamp: steps tried, max_rejected_share, darker and brighter (the largest change up to which no step rejects
         more), and the rejected_share of each step that was tried; sentence: the same in words.
@@ -65,7 +65,7 @@ def measure_robustness(
     def row(label: str, after: tuple[np.ndarray, Counter[str]]) -> dict[str, Any]:
         scores, reasons = after
         figures = effect(baseline, scores, threshold=threshold.value, spread=spread)
-        return {"label": label, **figures, "reasons": dict(sorted(reasons.items()))}
+        return {"title": label, **figures, "reasons": dict(sorted(reasons.items()))}
 
     rows = [{"name": one.name, **row(one.label, scored(one.label, one.apply))} for one in DISTURBANCES]
     requested = threshold.requested_rate

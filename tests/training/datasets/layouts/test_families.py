@@ -35,7 +35,7 @@ def masks(found: CategoryScan) -> int:
     return sum(entry.mask_sha256 is not None for entry in found.entries)
 
 
-@pytest.fixture(params=EXAMPLES.values(), ids=EXAMPLES)
+@pytest.fixture(params=list(EXAMPLES.values()), ids=list(EXAMPLES))
 def example(request: pytest.FixtureRequest) -> Example:
     found: Example = request.param
     return found

@@ -15,7 +15,23 @@ from records.assets.selectors import dataset_limits
 from tests.layouts import EXAMPLES, put
 from training.datasets.layouts.scan import scan
 
-_VALUES = (None, 1, -1, "x", "", [], {}, [[]], [1], {"a": 1}, 1e308, float("nan"), True, [["x"] * 6], 10**400)
+_VALUES: tuple[Any, ...] = (
+    None,
+    1,
+    -1,
+    "x",
+    "",
+    [],
+    {},
+    [[]],
+    [1],
+    {"a": 1},
+    1e308,
+    float("nan"),
+    True,
+    [["x"] * 6],
+    10**400,
+)
 _WORDS = ("", "9" * 30, "nan", "\0", " ", ",", '"', "<", "-1", "inf", "é", "<!DOCTYPE x>")
 
 

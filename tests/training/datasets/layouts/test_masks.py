@@ -49,7 +49,7 @@ def jpeg_of_colour() -> Image.Image:
     return Image.fromarray(np.dstack([drawn() * np.uint8(255)] * 3))
 
 
-FORMS = {
+FORMS: dict[str, tuple[Image.Image, str]] = {
     "0 and 255": (labelled(255), "PNG"),
     "0 and 1": (labelled(1), "PNG"),
     "1 bit": (Image.fromarray(drawn()), "PNG"),
@@ -80,7 +80,7 @@ def test_what_is_not_background_is_defective(image, kind, tmp_path: Path):
 def test_plain_masks_are_kept_as_they_came(tmp_path: Path):
     for name in ("0 and 255", "0 and 1", "1 bit", "JPEG in three channels"):
         path = tmp_path / "mask"
-        path.write_bytes(badfiles.encode(*FORMS[name]))
+        path.write_bytes(badfiles.encode(FORMS[name][0], FORMS[name][1]))
         mask, _ = read_mask(MaskSource(files=(path,)), SIZE, dataset_limits())
         assert mask.data == path.read_bytes(), name
 

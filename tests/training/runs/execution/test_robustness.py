@@ -99,7 +99,7 @@ def test_what_becomes_not_comparable_is_counted_as_rejected(
     known.darkest = 0.9
     figures = measure_robustness(known, good, threshold, [0.0, 4.0, 99.0], progress=lambda done, sentence: None)
     row = figures["disturbances"][0]
-    assert (row["label"], row["rejected"], row["not_comparable"]) == ("20 % darker", 4, 4)
+    assert (row["title"], row["rejected"], row["not_comparable"]) == ("20 % darker", 4, 4)
     assert row["reasons"] == {"no_part_found": 4}
     assert row["change_median"] is None
 
@@ -128,7 +128,7 @@ def test_the_command_says_and_keeps_it_and_the_report_page_and_api_show_it(
         assert figures["sentence"] in text
         assert "On 4 good test images" in text
         for row in figures["disturbances"]:
-            assert row["label"] in text
+            assert row["title"] in text
     evaluate()  # an evaluation without it does not hide it
     assert signed_in.get(api).json()["robustness"] == figures
 

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from PIL import Image, ImageDraw
 
-from inspection.judging.worker import decide_verdict
+from inspection.judging.worker import Verdict, decide_verdict
 from jobs.heartbeat import Heartbeat
 from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
@@ -118,6 +118,7 @@ def test_a_mask_is_sent_trained_with_and_named_by_version_record_and_audit(signe
     [polygon] = good.ignored_outlines()
     assert np.ptp(np.array(polygon), axis=0).tolist() == pytest.approx([47, 47], abs=2)
     verdict = decide_verdict(below, version=version, threshold=float(max(version.held_out_scores)))
+    assert isinstance(verdict, Verdict)
     assert verdict.columns["ignored_outlines"] == [polygon]
     assert verdict.columns["regions"] == []
 
@@ -188,7 +189,7 @@ def test_a_mask_that_does_not_fit_starts_no_run(signed_in: Client, dataset: Data
     problem(start(signed_in, ignore_mask="0" * 64), 404, "ignore_mask_not_found")
     problem(start(signed_in, ignore_mask="mask.png"), 400, "invalid")
     problem(start(signed_in, ignore_mask_version=version.pk), 400, "invalid")
-    image = dataset.images.first().asset
+    image = dataset.images.all()[0].asset
     problem(start(signed_in, ignore_mask=image.sha256), 422, "ignore_mask_rejected")
     problem(start(signed_in, ignore_mask=wide, ignore_mask_version=10**6), 404, "model_version_not_found")
     assert not TrainingRun.objects.exists()
