@@ -27,7 +27,8 @@ def run(command: str, *words: Any, **options: Any) -> Any:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in _FAST else pytest.mark.slow) for name in EXAMPLES]
 )
-def test_an_example_is_imported_trained_on_and_judged(name: str, tmp_path: Path) -> None:
+def test_an_example_is_imported_trained_on_and_judged(name: str, tmp_path: Path, settings: Any) -> None:
+    settings.ALLOWED_EXTENSIONS = ["png", "jpg", "jpeg", "bmp"]
     example = EXAMPLES[name]
     folder = example.write(tmp_path / name.replace("_", "-"))
     [preview] = run("import_dataset", folder, dry_run=True)
@@ -39,7 +40,7 @@ def test_an_example_is_imported_trained_on_and_judged(name: str, tmp_path: Path)
     assert dataset.report["preview"] == preview
     trained = run("train", model="padim", dataset=dataset.name, backbone="efficientnet_lite0", image_size=64)
     has_test = any(split.startswith("test") for split in example.images)
-    assert (trained["image"]["auroc"] is not None) == has_test
+    assert (trained.get("image", {}).get("auroc") is not None) == has_test
     if example.masks:
         assert trained["pixel"]["auroc"] is not None
     picture = dataset.images.order_by("path").last()
