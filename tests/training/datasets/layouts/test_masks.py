@@ -49,7 +49,7 @@ def jpeg_of_colour() -> Image.Image:
     return Image.fromarray(np.dstack([drawn() * np.uint8(255)] * 3))
 
 
-FORMS: dict[str, tuple[Image.Image, str]] = {
+FORMS: dict[str, tuple[Image.Image | np.ndarray, str]] = {
     "0 and 255": (labelled(255), "PNG"),
     "0 and 1": (labelled(1), "PNG"),
     "1 bit": (Image.fromarray(drawn()), "PNG"),
