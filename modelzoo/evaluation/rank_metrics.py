@@ -63,6 +63,14 @@ class Ranking:
         precision = hits / (hits + np.cumsum(self.negatives))
         return float((precision * self.positives).sum() / self.n_positive)
 
+    def recall_at(self, false_reject_rate: float) -> float | None:
+        """The largest share of positives above a threshold that at most this share of the negatives exceeds; None
+        without both. The threshold is the test's own: what a detector could do, and not what one was promised."""
+        if not (self.n_positive and self.n_negative):
+            return None
+        allowed = np.cumsum(self.negatives) <= false_reject_rate * self.n_negative + 1e-9
+        return float(np.cumsum(self.positives)[allowed].max(initial=0) / self.n_positive)
+
     def best_f1(self) -> tuple[float, float] | tuple[None, None]:
         """The largest F1 over all thresholds, and the threshold t that gives it by the rule value > t.
 

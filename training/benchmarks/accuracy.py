@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,6 +13,7 @@ from django.conf import settings
 
 from common.errors import UserError
 from modelzoo.evaluation.calibration import percentile_threshold
+from modelzoo.evaluation.rank_metrics import Ranking
 from training.benchmarks.runs import Contestant
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
@@ -26,6 +28,7 @@ FIGURES = {
     "F1": ("image", "f1"),
     "false rejects": ("image", "false_reject_rate"),
     "recall": ("image", "recall"),
+    "recall at 5 % false rejects": ("image", "recall_at_5"),
     "pixel AUROC": ("pixel", "auroc"),
     "AUPRO": ("pixel", "aupro"),
 }
@@ -62,7 +65,17 @@ def _run(
     detector = contestant.fitted(images, seed=seed, defaults=defaults)
     fit_seconds = time.monotonic() - began
     threshold = percentile_threshold(np.asarray(detector.held_out_scores), settings.THRESHOLD_PERCENTILE)
-    metrics = evaluate_images(detector, tests, threshold, progress=lambda fraction, sentence: None)
+    scored: list[tuple[bool, float]] = []
+    metrics = evaluate_images(
+        detector,
+        tests,
+        threshold,
+        progress=lambda fraction, sentence: None,
+        # What cannot be compared is rejected whatever the threshold.
+        each=lambda image, score: scored.append((image.is_defective, math.inf if score is None else score)),
+    )
+    ranking = Ranking.of(np.array([score for _, score in scored]), np.array([is_bad for is_bad, _ in scored]))
+    metrics["image"]["recall_at_5"] = ranking.recall_at(0.05)
     return {
         "seed": seed,
         "fit_seconds": round(fit_seconds, 1),
@@ -114,6 +127,41 @@ def as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         cells += [f"{row['fit_seconds']['median']:.0f} s"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+SUMMARY = ("image AUROC", "AUPRO", "recall at 5 % false rejects")
+
+
+def summary_as_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each data set, the median over the seeds of `SUMMARY` for each detector, then their mean and worst.
+
+    Beside it the best trivial statistic of the files: a detector that does no better may have learnt the lamp.
+    """
+    detectors = list(dict.fromkeys(row["detector"] for row in rows))
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    by_pair = {(row["dataset"], row["detector"]): row for row in rows}
+    lines = [
+        "| data set | " + " | ".join(detectors) + " | best trivial statistic |",
+        "|" + " --- |" * (len(detectors) + 2),
+    ]
+    for dataset in datasets:
+        cells = [" / ".join(_number(value) for value in _medians(by_pair.get((dataset, one)))) for one in detectors]
+        audit = next(row for row in rows if row["dataset"] == dataset)["runs"][0]["shortcut_audit"]
+        lines.append(f"| {dataset} | " + " | ".join(cells) + f" | {_shortcut(audit)} |")
+    for name, combine in (("mean", statistics.fmean), ("worst", min)):
+        cells = []
+        for one in detectors:
+            columns = zip(*(_medians(by_pair.get((dataset, one))) for dataset in datasets), strict=True)
+            numbers = ([value for value in column if value is not None] for column in columns)
+            cells.append(" / ".join(_number(combine(column) if column else None) for column in numbers))
+        lines.append(f"| **{name}** | " + " | ".join(cells) + " | |")
+    return "\n".join(lines) + "\n"
+
+
+def _medians(row: Mapping[str, Any] | None) -> list[float | None]:
+    if row is None:
+        return [None] * len(SUMMARY)
+    return [spread["median"] if (spread := row["figures"][name]) else None for name in SUMMARY]
 
 
 def _cell(spread: Mapping[str, float] | None) -> str:

@@ -16,12 +16,18 @@ from common.errors import UserError
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import find_version, newest_of_each_algorithm
 from training.datasets.imports import find_dataset
+from training.datasets.selectors import datasets_with_tests
 
 
 def _accuracy_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--datasets", nargs="+", required=True, help="names of imported data sets, or paths")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--datasets", nargs="+", help="names of imported data sets, or paths")
+    which.add_argument("--all", action="store_true", help="all imported data sets that have good and defective tests")
     parser.add_argument(
-        "--detectors", nargs="+", required=True, help="padim, or with options: padim:align=none,floor=1"
+        "--detectors",
+        nargs="+",
+        default=["padim", "patchcore", "autoencoder", "auto"],
+        help="padim, or with options: padim:align=none,floor=1 (default: all, and auto)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default 3)")
     parser.add_argument("--markdown", type=Path, help="write the table there")
@@ -88,10 +94,12 @@ def _accuracy(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     if target and not target.parent.is_dir():
         raise UserError(f"There is no folder {target.parent} to write {target.name} to.")
     contestants = [Contestant.parse(text) for text in options["detectors"]]
-    datasets = [find_dataset(name) for name in options["datasets"]]
+    datasets = datasets_with_tests() if options["all"] else [find_dataset(name) for name in options["datasets"]]
+    if not datasets:
+        raise UserError("No imported data set has good and defective test images. Import one with import_dataset.")
     rows = accuracy.measure(datasets, contestants, range(options["seeds"]), _defaults(options), tell=tell)
     if target:
-        target.write_text(accuracy.as_markdown(rows))
+        target.write_text(accuracy.summary_as_markdown(rows) + "\n" + accuracy.as_markdown(rows))
         target.with_suffix(".json").write_text(json.dumps(rows, indent=1, allow_nan=False))
     return {"rows": rows}
 
@@ -99,7 +107,8 @@ def _accuracy(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
 def _accuracy_text(document: dict[str, Any]) -> str:
     from training.benchmarks import accuracy
 
-    return accuracy.as_markdown(document["rows"])
+    rows = document["rows"]
+    return accuracy.summary_as_markdown(rows) + "\n" + accuracy.as_markdown(rows)
 
 
 def _calibration(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
 from common.errors import NotFound
 from common.names import short_name
@@ -36,6 +36,22 @@ def resolve_dataset(reference: str) -> Dataset:
     if dataset is None and reference.isascii() and reference.isdecimal() and len(reference) <= _MAX_ID_DIGITS:
         dataset = Dataset.objects.select_related("category").filter(pk=int(reference)).first()
     return dataset or latest_dataset(reference)
+
+
+def datasets_with_tests() -> list[Dataset]:
+    """The newest snapshot of each name, by name, that has good and defective test images."""
+    newest = Dataset.objects.values("name").annotate(newest=Max("pk")).values_list("newest", flat=True)
+    tests = Q(images__split="test")
+    return list(
+        Dataset.objects.select_related("category")
+        .filter(pk__in=newest)
+        .annotate(
+            good_tests=Count("images", filter=tests & Q(images__is_defective=False)),
+            defective_tests=Count("images", filter=tests & Q(images__is_defective=True)),
+        )
+        .filter(good_tests__gt=0, defective_tests__gt=0)
+        .order_by("name")
+    )
 
 
 def dataset_with_counts(dataset_id: int) -> Dataset:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Values that are tried instead of a detector's own. What a detector decides for each part is not searched.
-OPTION_VALUES: dict[str, dict[str, tuple[float, ...]]] = {
-    "padim": {"sigma": (2.0, 4.0, 8.0), "floor": (0.03, 0.5)},
-    "patchcore": {"sigma": (1.0, 2.0, 4.0, 8.0)},
-    "autoencoder": {},
+# Values that are tried instead of a detector's own. Blur and floor are not: since distances have one scale, other values
+# change AUROC by less than 0.015, and synthetic defects prefer a finer blur where real ones do not (wood).
+OPTION_VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
+    "padim": {},
+    "patchcore": {},
+    "autoencoder": {"skip_connections": (True,)},
 }
 # A larger input is tried where the images have the pixels for it.
 SIZE_FACTORS = (1.5, 2.0)

@@ -33,6 +33,19 @@ def evaluated(pairs, threshold=4.0):
 
 
 @settings(deadline=None)
+@given(labelled, st.sampled_from([0.0, 0.05, 0.3, 1.0]))
+def test_recall_at_a_false_reject_rate_is_the_best_of_all_thresholds(pairs, rate):
+    scores, labels = np.array([p[0] for p in pairs], dtype=float), np.array([p[1] for p in pairs])
+    recall = Ranking.of(scores, labels).recall_at(rate)
+    if labels.all() or not labels.any():
+        assert recall is None
+        return
+    decisions = [scores > threshold for threshold in (-np.inf, *np.unique(scores))]
+    allowed = [decided[labels].mean() for decided in decisions if decided[~labels].mean() <= rate + 1e-9]
+    assert recall == pytest.approx(max(allowed))
+
+
+@settings(deadline=None)
 @given(labelled, st.integers(-4, 13))
 @pytest.mark.slow
 def test_image_figures_agree_with_scikit_learn(pairs, threshold):

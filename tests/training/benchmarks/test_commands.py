@@ -43,13 +43,29 @@ def test_accuracy_writes_a_table_with_spread_weights_and_what_speaks_against_it(
         assert row["runs"][0]["shortcut_audit"]["raw"]["worst"]
         assert row["trivial_f1"] == pytest.approx(2 / 3, abs=0.2)
         assert len(row["backbone"]["sha256"]) == 64
-    lines = table.read_text().splitlines()
+    summary, lines = (part.splitlines() for part in table.read_text().split("\n\n"))
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
     assert rows[0]["backbone"]["sha256"][:8] in lines[2]
+    # One data set: its line, the mean and the worst have the same figures.
+    assert [line.split(" | ")[1] for line in summary[2:]] == [summary[2].split(" | ")[1]] * 3
+    assert f"{rows[0]['figures']['image AUROC']['median']:.3f}" in summary[2]
     assert json.loads(table.with_suffix(".json").read_text()) == rows
     assert not ModelVersion.objects.exists()
     assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.sqlite_is_enough
+def test_all_is_every_data_set_whose_figures_can_be_told(dataset_folder: Path, tmp_path: Path) -> None:
+    fails("benchmark", "accuracy", all=True, detectors=[f"padim:{SMALL}"], match="No imported data set")
+    run("import_dataset", str(dataset_folder), name="part")
+    only_good = tmp_path / "only-good"
+    only_good.mkdir()
+    for index in range(4):
+        (only_good / f"{index}.png").write_bytes(parts.png(100 + index))
+    run("import_dataset", str(only_good))
+    rows = run("benchmark", "accuracy", all=True, detectors=[f"padim:{SMALL}"], backbone="efficientnet_lite0", seeds=1)
+    assert [row["dataset"] for row in rows["rows"]] == ["part"]
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,13 @@ def test_larger_inputs_are_tried_where_the_images_have_the_pixels() -> None:
 
 
 def test_own_values_are_not_tried_again_and_alignment_only_where_there_is_any() -> None:
-    options = {"image_size": [256, 256], "sigma": 8.0, "floor": 0.5}
-    found = [one.options for one in variations(BASELINE, options, (200, 200), may_be_unaligned=True)]
-    assert {"sigma": 8.0} not in found
+    options: dict[str, Any] = {"image_size": [256, 256], "skip_connections": False}
+    autoencoder = Candidate("autoencoder")
+    found = [one.options for one in variations(autoencoder, options, (200, 200), may_be_unaligned=True)]
+    assert {"skip_connections": True} in found
     assert {"align": "none"} in found
+    options["skip_connections"] = True
+    assert not variations(autoencoder, options, (200, 200), may_be_unaligned=False)
     assert {"align": "none"} not in [
         one.options for one in variations(BASELINE, options, (200, 200), may_be_unaligned=False)
     ]
