@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Values that are tried instead of a detector's own. Blur and floor are not: since distances have one scale, other values
-# change AUROC by less than 0.015, and synthetic defects prefer a finer blur where real ones do not (wood).
+# Values that are tried instead of a detector's own. Blur and floor are not: since distances have one scale, other
+# values change AUROC by less than 0.015, and synthetic defects prefer a finer blur where real ones do not (wood).
 OPTION_VALUES: dict[str, dict[str, tuple[Any, ...]]] = {
     "padim": {},
     "patchcore": {},
