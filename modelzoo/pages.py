@@ -208,7 +208,7 @@ def _configuration(version: Any) -> dict[str, str]:
     """How a version was made: where something was left to the training ("auto"), with what it decided."""
     decided = {
         name: version.preprocessing[name]["chosen"]
-        for name in ("window", "illumination", "align")
+        for name in ("window", "illumination", "align", "size")
         if version.preprocessing.get(name)
     }
     if version.backbone:

@@ -68,7 +68,8 @@ class LoadedModelOutput(serializers.Serializer):
     threshold_revision = serializers.IntegerField()
     image_size = serializers.JSONField()
     preprocessing = serializers.DictField(
-        child=serializers.CharField(), help_text="illumination: flatfield or none; align: pose or none"
+        child=serializers.CharField(),
+        help_text="illumination: flatfield or none; align: pose or none; size: WIDTHxHEIGHT of a native input",
     )
     loaded_at = serializers.DateTimeField()
     loaded_by = serializers.CharField(allow_null=True)

@@ -38,7 +38,7 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
         "image_size": version.config.get("image_size"),
         "preprocessing": {
             step: version.preprocessing[step]["chosen"]
-            for step in ("illumination", "align")
+            for step in ("illumination", "align", "size")
             if step in version.preprocessing
         },
         "loaded_at": deployment.activated_at.isoformat() if deployment.activated_at else None,

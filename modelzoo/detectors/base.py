@@ -213,6 +213,8 @@ class Detector(ABC):
             # Pixels that are ready: there is nothing left to decide.
             if ignore is not None:
                 raise DetectorError("A mask of what is ignored needs images that are prepared by this detector.")
+            if self.config.is_native:
+                raise DetectorError("image_size=native is not valid for pixels that were prepared already.")
             return source
         progress(0.0, "deciding on illumination and pose")
         preprocessing = self.preprocessing.fit(source, ignore)

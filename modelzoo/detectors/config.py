@@ -12,6 +12,11 @@ from modelzoo.detectors.errors import DetectorError
 ILLUMINATION = ("auto", "none", "flatfield")
 ALIGN = ("auto", "none", "pose")
 _MAX_VALUE = 1e300  # keeps out infinities, NaN, and integers that no float holds
+NATIVE = "native"
+# Height and width as they are stored until the good images have said what their own size is.
+NATIVE_SIZE = (0, 0)
+# What a model's input may have. One image of as many pixels is some 400 MB in the first layers of a network.
+MAX_INPUT_PIXELS = 2**22
 
 
 def option(
@@ -21,9 +26,14 @@ def option(
     low: float | None = None,
     high: float | None = None,
     choices: Sequence[str] | None = None,
+    words: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A dataclass field with its meaning (`help`), inclusive limits and, for words, the allowed `choices`."""
-    return dataclasses.field(default=default, metadata={"help": help, "low": low, "high": high, "choices": choices})
+    """A dataclass field with its meaning (`help`), inclusive limits and, for words, the allowed `choices`.
+
+    `words` stand for values beyond the limits: they are what people write and what is stored.
+    """
+    metadata = {"help": help, "low": low, "high": high, "choices": choices, "words": words or {}}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,11 @@ class InputConfig:
     """
 
     image_size: tuple[int, int] = option(
-        (256, 256), "height and width of the model's input in pixels; one number means a square", low=32, high=2048
+        (256, 256),
+        "height and width of the model's input in pixels; one number means a square, native the images' own size",
+        low=32,
+        high=8192,
+        words={NATIVE: NATIVE_SIZE},
     )
     illumination: str = option(
         "auto",
@@ -58,8 +72,11 @@ class InputConfig:
     def __post_init__(self) -> None:
         hints = get_type_hints(type(self))
         for field in dataclasses.fields(self):
-            value = _converted(field.name, getattr(self, field.name), hints[field.name])
-            _check_limits(field.name, value, field.metadata)
+            value, words = getattr(self, field.name), field.metadata["words"]
+            value = words.get(value, value) if isinstance(value, str) else value
+            value = _converted(field.name, value, hints[field.name])
+            if value not in words.values():
+                _check_limits(field.name, value, field.metadata)
             object.__setattr__(self, field.name, value)
         left, top, right, bottom = self.region
         if left >= right or top >= bottom:
@@ -69,6 +86,10 @@ class InputConfig:
         low, high = self.window
         if low >= high and self.window != (0, 0):
             raise DetectorError(f"window={self.window!r} is not valid: two values, the first smaller than the second.")
+        if self.image_size[0] * self.image_size[1] > MAX_INPUT_PIXELS:
+            raise DetectorError(
+                f"image_size={self.image_size} is not valid: more than {MAX_INPUT_PIXELS / 1e6:.1f} million pixels."
+            )
 
     @classmethod
     def from_options(cls, algorithm: str, options: Mapping[str, Any]) -> Self:
@@ -79,6 +100,11 @@ class InputConfig:
                 raise DetectorError(f"{algorithm} has no option {name!r}; it has {', '.join(sorted(names))}.")
         return cls(**options)
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the size of the input is that of the good images."""
+        return self.image_size == NATIVE_SIZE
+
     @classmethod
     def names(cls) -> set[str]:
         """The names of all options."""
@@ -86,8 +112,17 @@ class InputConfig:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-safe copy; `type(self)(**config.as_dict())` gives an equal configuration."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        return {
+            field.name: _as_json(getattr(self, field.name), field.metadata["words"])
+            for field in dataclasses.fields(self)
+        }
+
+
+def _as_json(value: Any, words: Mapping[str, Any]) -> Any:
+    for word, meaning in words.items():
+        if value == meaning:
+            return word
+    return list(value) if isinstance(value, tuple) else value
 
 
 @dataclass(frozen=True)
@@ -98,7 +133,7 @@ class DetectorConfig(InputConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if int(4 * self.sigma + 0.5) >= min(self.image_size):
+        if not self.is_native and int(4 * self.sigma + 0.5) >= min(self.image_size):
             raise DetectorError(f"sigma={self.sigma} blurs wider than an image of {self.image_size} pixels.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from modelzoo.detectors.config import DetectorConfig, InputConfig, option
@@ -18,6 +19,11 @@ CORRUPTIONS = (AUTO, "none", "stain", "mask")
 LOSSES = ("mse", "ssim+mse")
 TRAINING_PRECISIONS = (AUTO, "fp32", "bf16", "fp16")
 DEVICES = (AUTO, "cpu", "cuda")
+# Pixels per position of the coarsest layer: tiles begin and are cut at multiples of it.
+TILE_STEP = 16
+# PaDiM's own choice of patch_size keeps within so many positions: a gigabyte while 100 features are fitted.
+MAX_AUTO_POSITIONS = 20_000
+MAX_MATRIX_BYTES = 8e9
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,31 @@ class PatchConfig(DetectorConfig):
     usual_spreads: float = option(
         3.0, "standard deviations above their mean that distances usually reach", low=0, high=1000
     )
+    tile: int = option(
+        0,
+        "side in pixels of overlapping tiles that the network looks at one after the other: less memory for large "
+        "inputs; 0: the whole input at once",
+        low=0,
+        high=4096,
+    )
+    # Half of it is cut from each tile: what the padding beyond its border has changed by more than 2 % of a feature's
+    # standard deviation (resnet18; from 224 on nothing at all).
+    tile_overlap: int = option(160, "pixels that neighbouring tiles share", low=0, high=1024)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.tile % TILE_STEP or (self.tile and self.tile < 64):
+            raise DetectorError(
+                f"tile={self.tile} is not valid: a multiple of {TILE_STEP} from 64 on, or 0 for no tiles."
+            )
+        if self.tile_overlap % (2 * TILE_STEP):
+            raise DetectorError(
+                f"tile_overlap={self.tile_overlap} is not valid: it must be a multiple of {2 * TILE_STEP}."
+            )
+        if self.tile and self.tile_overlap >= self.tile:
+            raise DetectorError(
+                f"tile_overlap={self.tile_overlap} is not valid: it must be less than the tiles' {self.tile} pixels."
+            )
 
 
 @dataclass(frozen=True)
@@ -47,13 +78,55 @@ class PadimConfig(PatchConfig):
         "how they come about: channels drawn at random, a random orthogonal projection, or principal components",
         choices=REDUCTIONS,
     )
-    patch_size: int = option(4, "side in pixels of one position of the grid (8 gives the 8x8 patches)", low=4, high=64)
+    patch_size: int = option(
+        0,
+        "side in pixels of one position of the grid (8 gives the 8x8 patches); 0: 4, and 8, 16 ... where the input is "
+        "so large that the matrices of its positions would be, too",
+        low=0,
+        high=64,
+    )
     # Distances in a hundred dimensions hardly spread about their mean: ten deviations are about as much as the mean.
     usual_spreads: float = option(
         10.0, "standard deviations above their mean that distances usually reach", low=0, high=1000
     )
     floor: float = option(0.1, "added to every variance, as a fraction of the mean variance", low=1e-4, high=100)
     held_out_block: int = option(16, "neighbouring images that are left out together for the held-out scores", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.patch_size < 4:
+            raise DetectorError(
+                f"patch_size={self.patch_size} is not valid: the least is 4, or 0 to let it be decided."
+            )
+
+    def grid(self, input_size: tuple[int, int]) -> tuple[int, int]:
+        """Positions per column and row of an input.
+
+        Raises:
+            DetectorError: when the matrices of so many positions would need too much memory.
+        """
+        if self.patch_size:
+            height, width = _positions(input_size, self.patch_size)
+        else:
+            height, width = next(
+                grid
+                for size in (4, 8, 16, 32, 64)
+                if math.prod(grid := _positions(input_size, size)) <= MAX_AUTO_POSITIONS
+            )
+        # While they are fitted: moments and whitening, float32, five eighths of each matrix.
+        needed = 5 * height * width * self.n_features**2
+        if needed > MAX_MATRIX_BYTES:
+            raise DetectorError(
+                f"{height * width} positions with {self.n_features} features each would take {needed / 1e9:.0f} GB "
+                f"while they are fitted, more than the {MAX_MATRIX_BYTES / 1e9:.0f} GB that are allowed. Use a larger "
+                "patch_size (0 lets it be decided), fewer n_features or a smaller image_size."
+            )
+        return height, width
+
+
+def _positions(input_size: tuple[int, int], patch_size: int) -> tuple[int, int]:
+    height, width = input_size
+    return -(-height // patch_size), -(-width // patch_size)
 
 
 @dataclass(frozen=True)

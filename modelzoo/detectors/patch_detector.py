@@ -10,16 +10,20 @@ from typing import Self
 import torch
 from torch import nn
 
-from modelzoo.detectors.backbones.networks import Backbone
+from modelzoo.detectors.backbones.networks import STRIDES, Backbone
 from modelzoo.detectors.backbones.onednn import FeatureFunction, fastest_forward
+from modelzoo.detectors.backbones.tiling import TiledForward
 from modelzoo.detectors.base import FP32, Detector, ImageSource, MapFunction, Progress, autocast_context, resolve_device
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import PatchConfig
 from modelzoo.detectors.smoothing import Size, Smoothing
 from modelzoo.detectors.usual_distances import UsualDistances
 
-# On a CPU larger batches make the backbone no faster, and their activations leave the cache.
-CPU_BATCH = 4
+# On a CPU larger batches make the backbone no faster, and their activations leave the cache: 4 images of 512 pixels.
+CPU_BATCH, CPU_BATCH_PIXELS = 4, 2**20
+# Images of more pixels together are described and compared one part after the other: what is remembered between the
+# steps stays within some hundred megabytes however large the input is.
+MAX_BATCH_PIXELS = 2**22
 BACKBONE_PREFIX = "backbone."
 USUAL_DISTANCES = "usual_distances"
 # Standard deviation, in model pixels, of the neighbourhood from which a position's usual distance is known, too.
@@ -77,10 +81,17 @@ class PatchDetector(Detector):
     def _move_backbone(self) -> None:
         """Bring network and smoothing to `self.device`."""
         self._backbone.to(self.device)
-        self._network = fastest_forward(self._backbone, torch.float32)
+        self._network = self._in_tiles(fastest_forward(self._backbone, torch.float32))
         self._smoothing.to(self.device)
         if self._judged is not None and self._places is not None:
             self._judged, self._places = self._judged.to(self.device), self._places.to(self.device)
+
+    def _in_tiles(self, network: FeatureFunction) -> FeatureFunction:
+        """The network on tiles, where the options ask for them."""
+        config = self.config
+        if not config.tile:
+            return network
+        return TiledForward(network, [STRIDES[layer] for layer in config.layers], config.tile, config.tile_overlap)
 
     def _channels(self) -> int:
         """Number of channels of the chosen layers together."""
@@ -90,11 +101,24 @@ class PatchDetector(Detector):
     def map_function(self, precision: str) -> MapFunction:
         if precision == FP32:
             return self._maps
-        network = fastest_forward(self._backbone, torch.bfloat16)
-        return lambda images: self._maps_from_features(self._features(images, network))
+        network = self._in_tiles(fastest_forward(self._backbone, torch.bfloat16))
+        return lambda images: self._maps_by(images, network)
 
     def _maps(self, images: torch.Tensor) -> torch.Tensor:
-        return self._maps_from_features(self._features(images))
+        return self._maps_by(images, self._network)
+
+    def _maps_by(self, images: torch.Tensor, network: FeatureFunction) -> torch.Tensor:
+        parts = [self._maps_from_features(self._features(part, network)) for part in images.split(self._max_batch())]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _max_batch(self) -> int:
+        height, width = self.input_size
+        return max(1, MAX_BATCH_PIXELS // (height * width))
+
+    @property
+    def batch_size(self) -> int:
+        """Images that are described together: the option, or fewer where they are large."""
+        return min(self.config.batch_size, self._max_batch())
 
     @property
     def network(self) -> nn.Module:
@@ -106,7 +130,7 @@ class PatchDetector(Detector):
     def _portable_layers(self, images: torch.Tensor, precision: torch.dtype) -> list[torch.Tensor]:
         """Feature maps of uint8 [B,3,H,W], float32, all images at once."""
         with autocast_context(self.device, precision):
-            layers: list[torch.Tensor] = self._backbone(images)
+            layers = self._in_tiles(self._backbone)(images)
         return [features.float() for features in layers]
 
     @abstractmethod
@@ -115,7 +139,10 @@ class PatchDetector(Detector):
 
     def _layers(self, images: torch.Tensor, network: FeatureFunction) -> Iterator[list[torch.Tensor]]:
         """Feature maps of uint8 [B,3,H,W], a few images at a time."""
-        for part in images.split(CPU_BATCH) if self.device == "cpu" else (images,):
+        size = self._max_batch()
+        if self.device == "cpu":
+            size = max(1, min(CPU_BATCH, CPU_BATCH_PIXELS // (images.shape[2] * images.shape[3])))
+        for part in images.split(size):
             yield network(part)
 
     def _features(self, images: torch.Tensor, network: FeatureFunction | None = None) -> torch.Tensor:

@@ -14,6 +14,7 @@ _STEPS: dict[str, tuple[str, dict[str, str]]] = {
     "window": ("16-bit values", {}),
     "illumination": ("Lighting", {"flatfield": "flat field", "none": "not corrected"}),
     "align": ("Position", {"pose": "aligned", "none": "not aligned"}),
+    "size": ("Input size", {}),
 }
 
 

@@ -68,7 +68,7 @@ class RunCommand(ProductCommand):
         worth = more_images_of(version)
         if worth:
             self.say(f"  more       {worth['sentence']}")
-        for step in ("window", "illumination", "align"):
+        for step in ("window", "illumination", "align", "size"):
             decision = version.preprocessing.get(step)
             if decision:
                 self.say(f"  {step:<12} {decision['chosen']}: {decision['because']}")

@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, F, Q
 from django.utils import timezone
 
+from modelzoo.detectors.config import NATIVE
 from training.models import DatasetImage, TrainingRun
 
 _EARLIER_RUNS = 5
@@ -59,7 +60,9 @@ def expected_duration(run: TrainingRun) -> timedelta | None:
 
 
 def _size(options: dict[str, Any], images: int) -> float:
-    """Work to be done, in a unit of its own: pixels that are looked at."""
+    """Work to be done, in a unit of its own: pixels that are looked at; 0 where only the images tell them."""
     side = options.get("image_size") or 1
+    if side == NATIVE:
+        return 0.0
     height, width = side if isinstance(side, list) else (side, side)
     return float(images * height * width * (options.get("epochs") or 1))

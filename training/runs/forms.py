@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, get_args, get_origin, get_type_hints
 
 from django import forms
@@ -22,6 +22,8 @@ _LABELS = {
     "n_features": "Features",
     "image_size": "Image size",
     "sigma": "Blur of the anomaly map",
+    "tile": "Tiles",
+    "tile_overlap": "Overlap of tiles",
     "align": "Pose",
     "window": "Black and white of 16-bit images",
     "latent_dim": "Bottleneck size",
@@ -32,11 +34,19 @@ _MAX_SEED = 2**32 - 1
 
 
 class NumbersField(forms.CharField):
-    """Several numbers in one line, or one that stands for all of them."""
+    """Several numbers in one line, one that stands for all of them, or one of `words`."""
 
-    def __init__(self, *, kind: type[int] | type[float], count: int, accepts_single: bool, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        kind: type[int] | type[float],
+        count: int,
+        accepts_single: bool,
+        words: Collection[str] = (),
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
-        self.kind, self.count, self.accepts_single = kind, count, accepts_single
+        self.kind, self.count, self.accepts_single, self.words = kind, count, accepts_single, words
 
     def prepare_value(self, value: Any) -> Any:
         if not isinstance(value, (list, tuple)):
@@ -46,6 +56,8 @@ class NumbersField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
+        if text in self.words:
+            return text
         parts = [part for part in re.split(r"[\s,;x]+", text) if part]
         counts = (1, self.count) if self.accepts_single else (self.count,)
         try:
@@ -55,7 +67,8 @@ class NumbersField(forms.CharField):
         if len(numbers) not in counts:
             whole = "whole numbers" if self.kind is int else "numbers"
             raise forms.ValidationError(
-                f"Write {'one number, or ' if self.accepts_single else ''}{self.count} {whole} with spaces between."
+                f"Write {'one number, or ' if self.accepts_single else ''}{self.count} {whole} with spaces between"
+                f"{''.join(f', or {word}' for word in self.words)}."
             )
         return numbers[0] if len(numbers) == 1 else numbers
 
@@ -121,7 +134,14 @@ def _field(field: Any, hint: Any, initial: Any, default: Any) -> forms.Field:
     words["help_text"] += _range(low, high, default)
     if get_origin(hint) is tuple:
         inner = get_args(hint)
-        return NumbersField(kind=inner[0], count=len(inner), accepts_single=inner[0] is int, max_length=100, **words)
+        return NumbersField(
+            kind=inner[0],
+            count=len(inner),
+            accepts_single=inner[0] is int,
+            words=meta["words"].keys(),
+            max_length=100,
+            **words,
+        )
     limits = {"min_value": low, "max_value": high}
     if hint is int:
         return forms.IntegerField(**limits, **words)

@@ -931,7 +931,7 @@ class LoadedModel(TypedDict):
     threshold_revision: int
     image_size: Any
     preprocessing: dict[str, str]
-    """illumination: flatfield or none; align: pose or none"""
+    """illumination: flatfield or none; align: pose or none; size: WIDTHxHEIGHT of a native input"""
     loaded_at: Moment
     loaded_by: str | None
 

@@ -14,6 +14,8 @@ from modelzoo.detectors.backbones.weights import Weights, read_weights, resolve_
 from modelzoo.detectors.errors import WeightsError
 from modelzoo.detectors.options import LAYERS
 
+# Pixels per position of each layer; at the border positions are rounded up.
+STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 

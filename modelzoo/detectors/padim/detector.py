@@ -56,8 +56,7 @@ class Padim(PatchDetector):
 
     @property
     def grid(self) -> Size:
-        height, width = self.input_size
-        return -(-height // self.config.patch_size), -(-width // self.config.patch_size)
+        return self.config.grid(self.input_size)
 
     def partial_fit(self, source: ImageSource, *, progress: Progress = no_progress) -> Self:
         """Take in more good images, whether the model was just fitted or comes from an artifact.
@@ -116,7 +115,7 @@ class Padim(PatchDetector):
         self, moments: Moments | None, source: ImageSource, spool: FeatureSpool, progress: Progress
     ) -> Moments:
         """Take all images in, and put their features into the spool."""
-        for n_images, features in self._stream(source, self.config.batch_size):
+        for n_images, features in self._stream(source, self.batch_size):
             positions = self._by_position(features)
             moments = moments or Moments(positions.mean(1))
             moments.add(positions)
@@ -236,7 +235,7 @@ class Padim(PatchDetector):
         if config.reduction == PCA:
             components = PrincipalComponents()
             n_images = 0
-            for batch in source.batches(config.batch_size):
+            for batch in source.batches(self.batch_size):
                 for layers in self._layers(batch.to(self.device), self._network):
                     components.add(layers, self.grid)
                 n_images += len(batch)

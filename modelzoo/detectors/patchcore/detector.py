@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from modelzoo.detectors.backbones.networks import STRIDES
 from modelzoo.detectors.base import ImageSource, Progress
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.feature_spool import FeatureSpool
@@ -29,8 +30,6 @@ from modelzoo.detectors.patchcore.coreset import project, select_coreset
 from modelzoo.detectors.patchcore.memory_bank import MemoryBank
 from modelzoo.detectors.smoothing import Size
 from modelzoo.detectors.usual_distances import UsualDistances
-
-STRIDES = {"layer1": 4, "layer2": 8, "layer3": 16}  # pixels per position; borders are rounded up
 
 
 class PatchCore(PatchDetector):
@@ -127,7 +126,7 @@ class PatchCore(PatchDetector):
         rows: list[torch.Tensor] = []
         images: list[torch.Tensor] = []
         index = 0
-        for n_images, features in self._stream(source, self.config.batch_size):
+        for n_images, features in self._stream(source, self.batch_size):
             for patch_features in self._patches(features).contiguous():
                 quota = limit * (index + 1) // n - limit * index // n
                 sample = torch.randperm(patches, generator=generator)[:quota].to(self.device)

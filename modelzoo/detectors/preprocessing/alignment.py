@@ -199,6 +199,7 @@ class PoseAlignment:
         backgrounds: Sequence[Background],
         parts: SegmentedParts,
         image_size: tuple[int, int],
+        scale: float | None = None,
     ) -> tuple[Self, dict[str, Any]]:
         """Learn from good pictures, float32 [h,w,3] in grey levels, and say what was seen.
 
@@ -208,6 +209,7 @@ class PoseAlignment:
             parts: in the same pictures.
             image_size: height and width that the aligned pictures shall have. A square only says how many pixels:
                 they are laid out in the part's own aspect ratio.
+            scale: pixels of the aligned pictures per pixel of the good ones: as many as a part needs, instead.
 
         Raises:
             DetectorError: when most pictures show no part that could be aligned.
@@ -231,9 +233,11 @@ class PoseAlignment:
         greys = [foreground(pictures[index], backgrounds[index]) for index in parts.silhouettes]
         area = float(np.median([silhouette.area for silhouette in silhouettes]))
         # Which way an axis points is not known yet: the first layout has room for both.
-        draft = cls._without_template(parts.contrast, area, *_layout(silhouettes, image_size, either_direction=True))
+        draft = cls._without_template(
+            parts.contrast, area, *_layout(silhouettes, image_size, scale, either_direction=True)
+        )
         oriented = draft._orient(greys, silhouettes)
-        layout = _layout(oriented, image_size)
+        layout = _layout(oriented, image_size, scale)
         alignment = cls._without_template(parts.contrast, area, *layout)._fit_template(greys, oriented)
         evidence |= {
             "least_correlation": alignment.correlation,
@@ -416,7 +420,11 @@ def _upscaling_matrix() -> np.ndarray:
 
 
 def _layout(
-    silhouettes: Sequence[Silhouette], image_size: tuple[int, int], *, either_direction: bool = False
+    silhouettes: Sequence[Silhouette],
+    image_size: tuple[int, int],
+    scale: float | None = None,
+    *,
+    either_direction: bool = False,
 ) -> tuple[tuple[int, int], float, np.ndarray]:
     """Size of the aligned picture, scale and offset, so that all parts but the largest 1 % fit with a margin."""
     extents = np.array([silhouette.extent() for silhouette in silhouettes])
@@ -428,7 +436,9 @@ def _layout(
     free = 2 * MARGIN * (end - start)
     length, breadth = float(end - start + free), float(right - left + free)
     height, width = image_size
-    if height == width:
+    if scale is not None:
+        width, height = (STEP * math.ceil(scale * side / STEP) for side in (length, breadth))
+    elif height == width:
         pixels = height * width
         width = max(STEP, STEP * round(math.sqrt(pixels * length / breadth) / STEP))
         height = max(STEP, STEP * round(pixels / width / STEP))

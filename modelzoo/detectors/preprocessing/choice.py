@@ -7,6 +7,7 @@ for a texture, and for a picture filled by its part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from modelzoo.detectors.config import MAX_INPUT_PIXELS
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.alignment import MIN_SEGMENTED_SHARE, PoseAlignment, SegmentedParts, foreground
 from modelzoo.detectors.preprocessing.illumination import MIN_LEVEL, Background, FlatField
@@ -25,6 +27,8 @@ MIN_GAIN, MIN_RELATIVE_GAIN = 0.1, 0.2
 # A lamp that moves brightness by less, between pictures or across one, is not worth correcting.
 MIN_CHANGE, MIN_SLOPE = 0.01, 0.03
 MIN_IMAGES = 4
+# Sides of the input: whole positions of every layer of a network.
+SIZE_STEP = 16
 
 
 class GoodPictures:
@@ -52,6 +56,26 @@ def residual_variance_ratio(views: Sequence[np.ndarray]) -> float:
     residual = ((stack - stack.mean(axis=0)) * (n / (n - 1))) ** 2
     total = (stack - stack.mean(axis=(0, 1, 2))) ** 2
     return float(residual.sum() / max(float(total.sum()), 1e-9))
+
+
+def decide_size(own_sizes: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], dict[str, Any]]:
+    """Height and width of the model's input: the median of the good images' own, within `MAX_INPUT_PIXELS`, and why."""
+    height, width = np.median(np.array(own_sizes), axis=0)
+    shrink = min(1.0, math.sqrt(MAX_INPUT_PIXELS / (height * width)))
+    size = _whole_steps(shrink * height), _whole_steps(shrink * width)
+    alike = sum(own_size == (height, width) for own_size in own_sizes) / len(own_sizes)
+    because = f"the good images have {width:.0f}x{height:.0f} pixels"
+    if alike < 1:
+        because = (
+            f"the median of the good images is {width:.0f}x{height:.0f} pixels; {100 * (1 - alike):.0f} % have others"
+        )
+    if shrink < 1:
+        because += f", more than the {MAX_INPUT_PIXELS / 1e6:.1f} million that a model may have, so they are reduced"
+    return size, {"chosen": f"{size[1]}x{size[0]}", "because": because, "images_examined": len(own_sizes)}
+
+
+def _whole_steps(side: float) -> int:
+    return max(2, round(side / SIZE_STEP)) * SIZE_STEP
 
 
 def decide_illumination(good: GoodPictures, requested: str) -> tuple[FlatField | None, dict[str, Any]]:
@@ -101,9 +125,12 @@ def decide_illumination(good: GoodPictures, requested: str) -> tuple[FlatField |
 
 
 def decide_pose(
-    good: GoodPictures, requested: str, image_size: tuple[int, int]
+    good: GoodPictures, requested: str, image_size: tuple[int, int], scale: float | None = None
 ) -> tuple[PoseAlignment | None, dict[str, Any]]:
     """Pose alignment or none, and why.
+
+    Args:
+        image_size, scale: see `PoseAlignment.fit`.
 
     Raises:
         DetectorError: when it was requested and the good images do not allow it.
@@ -112,7 +139,9 @@ def decide_pose(
         return None, {"chosen": "none", "because": "it was requested"}
     evidence: dict[str, Any] = {"images_examined": len(good.pictures)}
     try:
-        alignment, alignment_evidence = PoseAlignment.fit(good.pictures, good.backgrounds, good.parts, image_size)
+        alignment, alignment_evidence = PoseAlignment.fit(
+            good.pictures, good.backgrounds, good.parts, image_size, scale
+        )
     except DetectorError as error:
         if requested == "pose":
             raise DetectorError(f"The parts cannot be aligned: {error} Use align none or auto.") from error

@@ -16,9 +16,10 @@ import torch
 from PIL import Image
 
 from common.pixels.sixteen_bit import Window, histogram, is_sixteen_bit
+from modelzoo.detectors.config import NATIVE_SIZE
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.detectors.preprocessing.alignment import PoseAlignment
-from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose
+from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose, decide_size
 from modelzoo.detectors.preprocessing.coordinates import rescaling, translation
 from modelzoo.detectors.preprocessing.grey_window import DECIDE, GreyWindow, decide_window
 from modelzoo.detectors.preprocessing.ignore_mask import IgnoreMask, PaintedMask
@@ -125,9 +126,10 @@ class Preprocessing:
     """Window of 16-bit values, region of interest, illumination, pose and size, in this order.
 
     Args:
-        height, width: of the model's input. Under pose alignment a square only says how many pixels: they are laid
-            out in the part's own aspect ratio. Without it the picture is resized with an antialiasing filter and its
-            aspect ratio is not kept: all images of one station have the same shape.
+        height, width: of the model's input; 0 and 0: as the good images are, or as large as the part is in them. Under
+            pose alignment a square only says how many pixels: they are laid out in the part's own aspect ratio. Without
+            it the picture is resized with an antialiasing filter and its aspect ratio is not kept: all images of one
+            station have the same shape.
         illumination: auto, none or flatfield.
         align: auto, none or pose.
         region: left, top, right, bottom of the inspected area, as shares of the image (0..1).
@@ -166,7 +168,7 @@ class Preprocessing:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the model's input; under pose alignment known after `fit`."""
+        """Height and width of the model's input; under pose alignment, and for the images' own, known after `fit`."""
         return self.alignment.size if self.alignment is not None else (self.height, self.width)
 
     @property
@@ -185,14 +187,18 @@ class Preprocessing:
                 does not fit them.
         """
         indices = np.unique(np.linspace(0, len(images) - 1, min(SAMPLE_SIZE, len(images))).round().astype(int)).tolist()
-        window = self._decide_window(images, indices)
+        decisions = self._decide_window(images, indices)
+        is_native = (self.height, self.width) == NATIVE_SIZE
+        if is_native:
+            (self.height, self.width), decisions["size"] = decide_size(list(images.map(self._own_size, indices)))
         if self.illumination == self.align == "none":
-            self.decisions = {"illumination": _as_requested("none"), "align": _as_requested("none")} | window
+            self.decisions = {"illumination": _as_requested("none"), "align": _as_requested("none")} | decisions
         else:
             good = GoodPictures(list(images.map(self._learning_picture, indices)))
             self.flat_field, illumination = decide_illumination(good, self.illumination)
-            self.alignment, align = decide_pose(good, self.align, (self.height, self.width))
-            self.decisions = {"illumination": illumination, "align": align} | window
+            scale = max(self.height, self.width) / PICTURE_SIDE if is_native else None
+            self.alignment, align = decide_pose(good, self.align, (self.height, self.width), scale)
+            self.decisions = {"illumination": illumination, "align": align} | decisions
         if painted is not None:
             self.ignore_mask = IgnoreMask.fit(painted, self, images, indices)
         return self
@@ -318,6 +324,11 @@ class Preprocessing:
             surface = self.flat_field.level.astype(np.float32)
         values = surface + visible * (values - surface)
         return np.clip(values + 0.5, 0, 255).astype(np.uint8)
+
+    def _own_size(self, image: Image.Image) -> tuple[int, int]:
+        """Height and width of the inspected area."""
+        left, top, right, bottom = self._box(image)
+        return bottom - top, right - left
 
     def _learning_picture(self, image: Image.Image) -> np.ndarray:
         image = self.to_rgb(image)

@@ -25,17 +25,24 @@ QUICK: dict[str, dict[str, Any]] = {
     "patchcore": {"backbone": "efficientnet_lite0", "sigma": 2},
     "autoencoder": {"epochs": 15, "latent_dim": 16, "learning_rate": 3e-4, "batch_size": 8, "sigma": 2},
 }
+# What changes so much of a detector that all of the contract is at stake: its algorithm and options.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{algorithm: (algorithm, options) for algorithm, options in QUICK.items()},
+    "padim in tiles": ("padim", QUICK["padim"] | {"tile": 64, "tile_overlap": 32}),
+    "patchcore in tiles": ("patchcore", QUICK["patchcore"] | {"tile": 64, "tile_overlap": 32}),
+}
 
 
-def create(algorithm: str, **options) -> Detector:
-    return registry.create(algorithm, image_size=SIZE, device="cpu", **(QUICK[algorithm] | options))
+def create(variant: str, **options) -> Detector:
+    algorithm, own = VARIANTS[variant]
+    return registry.create(algorithm, device="cpu", **({"image_size": SIZE} | own | options))
 
 
 def test_every_registered_detector_is_under_contract():
     assert set(QUICK) == set(registry.names())
 
 
-@pytest.fixture(scope="module", params=sorted(QUICK))
+@pytest.fixture(scope="module", params=sorted(VARIANTS))
 def algorithm(request):
     return request.param
 
@@ -211,7 +218,7 @@ def test_ready_pixels_take_no_ignore_mask(algorithm):
 
 def test_description_says_what_it_is(algorithm, fitted):
     description = fitted.describe()
-    assert description["algorithm"] == algorithm
+    assert description["algorithm"] == VARIANTS[algorithm][0]
     assert description["n_train"] == 24
     assert description["config"]["image_size"] == list(SIZE)
     backbone = description["backbone"]
@@ -287,6 +294,25 @@ def test_prepare_resizes_and_leads_back(algorithm):
     assert prepared.pixels.shape == (3, *SIZE)
     assert prepared.pixels.dtype == torch.uint8
     assert prepared.frame.to_original(np.zeros(SIZE, dtype=np.float32)).shape == (200, 300)
+
+
+def test_its_input_can_have_the_images_own_size(algorithm, tmp_path):
+    """Here 72x110 pixels, most of them: to the nearest sixteens. The artifact knows it."""
+    images = [Image.fromarray(array) for array in textured(8, 72, 110).permute(0, 2, 3, 1).numpy()]
+    images[3] = images[3].resize((130, 90))
+    detector = create(algorithm, image_size="native")
+    detector.fit(ImagesInMemory(images, detector.preprocessing))
+    info = artifacts.save(detector, tmp_path / "model", {})
+    for judging in (detector, artifacts.load(info.path, info.sha256)):
+        assert judging.config.as_dict()["image_size"] == "native"
+        assert judging.input_size == (64, 112)
+        assert judging.prepare(images[0]).pixels.shape == (3, 64, 112)
+    size = detector.preprocessing.decisions["size"]
+    assert size["chosen"] == "112x64"
+    assert "110x72" in size["because"]
+    assert "12 %" in size["because"]
+    with pytest.raises(DetectorError, match="native"):
+        create(algorithm, image_size="native").fit(TensorSource(textured(4, *SIZE)))
 
 
 def test_moving_to_the_device_it_is_on_changes_nothing(fitted):

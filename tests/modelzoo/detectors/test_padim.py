@@ -178,6 +178,20 @@ def small(**options) -> Padim:
     return detector
 
 
+def test_positions_grow_with_large_inputs_rather_than_their_number():
+    config = registry.create("padim", device="cpu").config
+    grids = {side: config.grid((side, side)) for side in (256, 512, 1024, 2048)}
+    assert grids == {256: (64, 64), 512: (128, 128), 1024: (128, 128), 2048: (128, 128)}
+    assert config.grid((512, 8192)) == (32, 512)
+
+
+def test_matrices_that_would_take_too_much_memory_are_refused():
+    config = registry.create("padim", device="cpu", patch_size=4).config
+    assert config.grid((1024, 1024)) == (256, 256)
+    with pytest.raises(DetectorError, match=r"262144 positions .* 13 GB .* patch_size"):
+        config.grid((2048, 2048))
+
+
 @pytest.mark.parametrize("patch_size", [4, 8, 6, 32])
 def test_the_grid_follows_the_patch_size(patch_size):
     detector = small(patch_size=patch_size).fit(TensorSource(textured(6, 64, 96)))
@@ -307,6 +321,16 @@ def test_a_model_that_is_extended_keeps_what_is_usual():
     assert len(detector.held_out_scores) == 40
     new = detector.score(textured(40, 64, 96, seed=9)).scores
     assert abs(np.median(detector.held_out_scores) - np.median(new)) < new.std()
+
+
+def test_tiles_take_in_more_images_too():
+    """With as much overlap as the tiles disturb each other nothing differs from the whole input at once."""
+    images, options = textured(16, 96, 160), {"image_size": (96, 160), "layers": ["layer1"], "n_features": 8}
+    whole, tiled = small(**options), small(tile=96, tile_overlap=64, **options)
+    for detector in (whole, tiled):
+        detector.fit(TensorSource(images[:10])).partial_fit(TensorSource(images[10:]))
+    np.testing.assert_allclose(tiled.held_out_scores, whole.held_out_scores, rtol=1e-3)
+    np.testing.assert_allclose(tiled.score(images).maps, whole.score(images).maps, rtol=1e-3, atol=1e-3)
 
 
 def test_a_partial_fit_that_is_stopped_leaves_the_model_as_it_was():

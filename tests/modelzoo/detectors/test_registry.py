@@ -65,7 +65,13 @@ def test_seed_document_defaults():
         ("padim", {"layers": []}, "layers"),
         ("padim", {"image_size": 16}, "image_size"),
         ("padim", {"image_size": (64, 64, 64)}, "image_size"),
+        ("padim", {"image_size": (4096, 4096)}, "4.2 million pixels"),
+        ("padim", {"image_size": "own"}, "image_size"),
         ("padim", {"sigma": float("nan")}, "sigma"),
+        ("padim", {"patch_size": 3}, "patch_size"),
+        ("padim", {"tile": 100}, "tile"),
+        ("padim", {"tile": 256, "tile_overlap": 80}, "tile_overlap"),
+        ("patchcore", {"tile": 64}, "tile_overlap"),
         ("padim", {"image_size": 32, "sigma": 8}, "sigma"),
         ("padim", {"seed": -1}, "seed"),
         ("padim", {"device": "tpu"}, "tpu"),
@@ -82,6 +88,13 @@ def test_a_wrong_option_is_an_error_that_names_it(algorithm, options, said):
 
 def test_config_survives_its_dictionary():
     config = registry.create("padim", image_size=(64, 96), layers=["layer2", "layer3"]).config
+    assert type(config)(**config.as_dict()) == config
+
+
+def test_the_images_own_size_is_a_word():
+    config = registry.create("patchcore", image_size="native").config
+    assert config.is_native
+    assert config.as_dict()["image_size"] == "native"
     assert type(config)(**config.as_dict()) == config
 
 

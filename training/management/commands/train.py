@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from common.errors import UserError
+from modelzoo.detectors.config import NATIVE
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.registry import names_in_words
 from modelzoo.selectors import find_version
@@ -42,8 +43,9 @@ class Command(RunCommand):
         parser.add_argument(
             "--image-size",
             type=_size,
-            help="side in pixels, or HEIGHTxWIDTH; under pose alignment a side only says how many pixels, in the "
-            f"part's own shape (default IMAGE_SIZE={default['image_size']})",
+            help="side in pixels, HEIGHTxWIDTH, or native: the good images' own size; under pose alignment a side "
+            "only says how many pixels, in the part's own shape, and native is the part's own size "
+            f"(default IMAGE_SIZE={default['image_size']})",
         )
         parser.add_argument("--illumination", choices=["auto", "none", "flatfield"], help="(default auto)")
         parser.add_argument("--align", choices=["auto", "none", "pose"], help="(default auto)")
@@ -147,7 +149,9 @@ def _mask(path: Path) -> Asset:
     return receive_mask(data=data, filename=path.name, actor=None)
 
 
-def _size(text: str) -> int | list[int]:
+def _size(text: str) -> int | list[int] | str:
+    if text == NATIVE:
+        return text
     sides = [int(side) for side in text.lower().split("x")]
     return sides[0] if len(sides) == 1 else sides
 

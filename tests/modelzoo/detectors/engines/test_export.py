@@ -56,6 +56,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "padim orthogonal, odd": ("padim", SHALLOW | {"reduction": "orthogonal", "patch_size": 5}),
     "patchcore": ("patchcore", SHALLOW),
     "patchcore, plain": ("patchcore", {"layers": ("layer1",), "probes": 0, "neighbours": 1}),
+    "padim in tiles": ("padim", SHALLOW | {"tile": 64, "tile_overlap": 32}),
     "autoencoder": ("autoencoder", {"epochs": 2}),
     "autoencoder, skips": ("autoencoder", {"epochs": 2, "skip_connections": True}),
     "autoencoder, skips and stains": ("autoencoder", {"epochs": 2, "skip_connections": True, "corruption": "stain"}),

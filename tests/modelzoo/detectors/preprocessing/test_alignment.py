@@ -277,6 +277,28 @@ def test_what_was_asked_for_is_done_without_a_decision():
     assert preprocessing.flat_field is None
 
 
+def test_a_part_has_its_own_size_in_an_input_of_the_images_own():
+    """The nail is 122 pixels long and 36 wide, whatever the picture around it."""
+    for shrink in (1, 2):
+        images = [nail.resize((SIDE // shrink, SIDE // shrink)) for nail in lying_anywhere(12)]
+        preprocessing = Preprocessing(0, 0, align="pose").fit(Pictures(images))
+        assert preprocessing.decisions["size"]["chosen"] == f"{SIDE // shrink}x{SIDE // shrink}"
+        height, width = preprocessing.size
+        assert 122 / shrink < width < 1.5 * 122 / shrink + 16
+        assert 36 / shrink < height < 2 * 36 / shrink + 16
+        assert preprocessing.prepare(images[0]).pixels.shape == (3, height, width)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "chosen"), [(4096, 256, "4096x256"), (300, 200, "304x192"), (8000, 8000, "2048x2048")]
+)
+def test_the_images_own_size_keeps_their_aspect_and_has_a_limit(width, height, chosen):
+    preprocessing = Preprocessing(0, 0).fit(Pictures([Image.new("RGB", (width, height))] * 2))
+    assert preprocessing.decisions["size"]["chosen"] == chosen
+    assert ("reduced" in preprocessing.decisions["size"]["because"]) is (width == 8000)
+    assert preprocessing.size == tuple(int(side) for side in reversed(chosen.split("x")))
+
+
 def test_good_images_that_cannot_be_compared_are_named(aligned):
     blank = Image.new("RGB", (SIDE, SIDE), (180, 180, 180))
     images = lying_anywhere(3)
