@@ -216,3 +216,10 @@ class SelectionConfig(InputConfig):
         "pretrained network; auto: the default one, and every other whose weights are here",
         choices=BACKBONE_NAMES,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_native:
+            raise DetectorError(
+                "image_size=native is not valid: a choice begins with a size in pixels and tries larger ones by itself."
+            )

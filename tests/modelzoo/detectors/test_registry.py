@@ -13,6 +13,7 @@ from modelzoo.detectors import options, registry
 from modelzoo.detectors.backbones.weights import PUBLISHED
 from modelzoo.detectors.base import resolve_device
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.detectors.options import SelectionConfig
 from modelzoo.detectors.padim.detector import Padim
 
 
@@ -89,6 +90,11 @@ def test_a_wrong_option_is_an_error_that_names_it(algorithm, options, said):
 def test_config_survives_its_dictionary():
     config = registry.create("padim", image_size=(64, 96), layers=["layer2", "layer3"]).config
     assert type(config)(**config.as_dict()) == config
+
+
+def test_a_choice_of_detectors_begins_with_a_size_in_pixels():
+    with pytest.raises(DetectorError, match="image_size=native is not valid"):
+        SelectionConfig(image_size="native")
 
 
 def test_the_images_own_size_is_a_word():
