@@ -97,7 +97,7 @@ class PatchCore(PatchDetector):
     ) -> Iterator[tuple[torch.Tensor, MemoryBank]]:
         """Descriptions [B,P,C] of all images, and the memory bank that has not seen them."""
         for indices, memory_bank in held_out:
-            for _, features in self._stream(source, self.config.batch_size, indices):
+            for _, features in self._stream(source, self.batch_size, indices):
                 yield self._patches(features).contiguous(), memory_bank
 
     def _held_out_maps(
