@@ -108,7 +108,7 @@ class Padim(PatchDetector):
             scores = self._held_out_scores(source, moments, spool, progress)
             measured = is_new and spool.complete and len(source) <= MAX_CURVE_IMAGES
             self.learning_curve = self._learning_curve(spool, scores) if measured else []
-        progress(0.95, "estimating the model")
+        progress(0.96, "estimating the model")
         return moments, scores
 
     def _accumulate(
