@@ -17,6 +17,7 @@ from torch.nn import functional
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import DetectorError, TooFewImages, TrainingCancelled
 from modelzoo.detectors.image_source import FileImageSource
+from modelzoo.detectors.options import PadimConfig
 from modelzoo.detectors.padim.detector import Padim
 from modelzoo.detectors.padim.gaussians import Gaussians, LeaveBlockOut, Moments, UpperTriangular
 from modelzoo.detectors.padim.reduction import PrincipalComponents, Projection, random_projection
@@ -179,14 +180,14 @@ def small(**options) -> Padim:
 
 
 def test_positions_grow_with_large_inputs_rather_than_their_number():
-    config = registry.create("padim", device="cpu").config
+    config = PadimConfig()
     grids = {side: config.grid((side, side)) for side in (256, 512, 1024, 2048)}
     assert grids == {256: (64, 64), 512: (128, 128), 1024: (128, 128), 2048: (128, 128)}
     assert config.grid((512, 8192)) == (32, 512)
 
 
 def test_matrices_that_would_take_too_much_memory_are_refused():
-    config = registry.create("padim", device="cpu", patch_size=4).config
+    config = PadimConfig(patch_size=4)
     assert config.grid((1024, 1024)) == (256, 256)
     with pytest.raises(DetectorError, match=r"262144 positions .* 13 GB .* patch_size"):
         config.grid((2048, 2048))

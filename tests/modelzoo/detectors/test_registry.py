@@ -94,7 +94,7 @@ def test_config_survives_its_dictionary():
 
 def test_a_choice_of_detectors_begins_with_a_size_in_pixels():
     with pytest.raises(DetectorError, match="image_size=native is not valid"):
-        SelectionConfig(image_size="native")
+        SelectionConfig.from_options("auto", {"image_size": "native"})
 
 
 def test_the_images_own_size_is_a_word():
