@@ -170,17 +170,20 @@ class PatchDetector(Detector):
         Args:
             usual: [B,P], what these distances are divided by instead of the model's own.
         """
-        return self._smoothing(self._on_grid(self._relative(distances, usual)))
+        usual = self._usual if usual is None else usual
+        maps = self._on_grid(distances)
+        # Divided on the grid: OpenVINO's float32 goes wrong where a norm is divided by a constant at once.
+        return self._smoothing(maps if usual is None else maps / self._on_grid(torch.atleast_2d(usual), outside=1.0))
 
     def _relative(self, distances: torch.Tensor, usual: torch.Tensor | None = None) -> torch.Tensor:
         """float32 [B,P] divided by what is usual."""
         usual = self._usual if usual is None else usual
         return distances if usual is None else distances / usual
 
-    def _on_grid(self, values: torch.Tensor) -> torch.Tensor:
-        """float32 [B,P] as [B,h,w]; 0 where nothing is judged."""
+    def _on_grid(self, values: torch.Tensor, outside: float = 0.0) -> torch.Tensor:
+        """float32 [B,P] as [B,h,w]; `outside` where nothing is judged."""
         if self._places is not None:
-            values = torch.cat((values, torch.zeros_like(values[:, :1])), dim=1)[:, self._places]
+            values = torch.cat((values, torch.full_like(values[:, :1], outside)), dim=1)[:, self._places]
         return values.reshape(-1, *self.grid)
 
     def _new_usual_distances(self) -> UsualDistances | None:
