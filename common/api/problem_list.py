@@ -161,6 +161,7 @@ PROBLEMS: dict[str, Problem] = {
     "elpv_missing": _p(_INSIDE, "The package with the demo's images is not installed.", "Install it."),
     "folder_in_use": _p(_INSIDE, "The folder holds something else already.", "Name an empty one."),
     "dataset_not_found": _not_found("data set"),
+    "upload_not_found": _p(404, "There is no such upload, or it has expired.", "Send the images again."),
     "dataset_image_not_found": _not_found("image of a data set"),
     "no_mask": _p(404, "The image has no mask.", "It has no annotated defect."),
     # ---- judging

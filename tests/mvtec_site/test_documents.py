@@ -5,6 +5,7 @@ No member is missing, none is undeclared, each is of its type. What may be null 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import uuid
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from PIL import Image
@@ -26,7 +28,14 @@ from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
 from modelzoo.loading.scoring import ImageScore
 from modelzoo.models import Category, ModelVersion
-from modelzoo.services import ensure_category, fail_deployment, register_version, request_deployment, set_threshold
+from modelzoo.services import (
+    append_threshold,
+    ensure_category,
+    fail_deployment,
+    register_version,
+    request_deployment,
+    set_threshold,
+)
 from mvtec_site.client_shapes import current_schema
 from records.models import Asset
 from retention.models import RetentionPolicy, RetentionRun
@@ -38,7 +47,7 @@ from tests.retention.test_services import stored
 from tests.tasks import run_now
 from tests.training.datasets.test_api import packed
 from tests.versions import another, serve
-from training.models import Dataset, TrainingRun
+from training.models import Dataset, Evaluation, TrainingRun
 from tuning.models import RescoringRun
 
 _FORMATS: dict[str, Callable[[Any], object]] = {"date-time": datetime.fromisoformat, "uuid": uuid.UUID}
@@ -107,6 +116,12 @@ class Api:
 
     def _check_component(self, name: str, value: Any, place: str) -> None:
         shape = self.components[name]
+        if variants := shape.get("oneOf"):
+            names = [one["$ref"].rpartition("/")[2] for one in variants]
+            fitting = [one for one in names if value.keys() >= set(self.components[one]["required"])]
+            assert fitting, f"{place}: {value!r} is none of {names}"
+            self._check_component(fitting[0], value, place)
+            return
         if "properties" not in shape:
             self._check_plain(shape, value, place)
             return
@@ -168,8 +183,18 @@ def api(db: None, worker: None, monkeypatch: pytest.MonkeyPatch) -> Api:
     return made
 
 
-# What cannot be: a token that is issued at this moment was neither revoked nor used.
-UNPROVED = {"IssuedTokenOutput.revoked_at has no value", "IssuedTokenOutput.last_used_at has no value"}
+# What cannot be: a token that is issued at this moment was neither revoked nor used; a data set of reviewed images was
+# read from no folder, and one that was imported always was. The outlines in a batch's items are those of the records,
+# which have them.
+UNPROVED = {
+    "IssuedTokenOutput.revoked_at has no value",
+    "IssuedTokenOutput.last_used_at has no value",
+    "DatasetOfReviewsOutput.duplicates has no value",
+    "DatasetOfReviewsOutput.layout has no value",
+    "ImportedDatasetOutput.duplicates is not null",
+    "ImportedDatasetOutput.layout is not null",
+    "BatchItemOutput.ignored_outlines has no value",
+}
 
 
 def test_every_document_is_as_the_schema_says(
@@ -187,7 +212,8 @@ def test_every_document_is_as_the_schema_says(
     nobody_asked_for_it(api)
     audit(api)
     assert api.called == api.documents()
-    assert api.unproved() == UNPROVED
+    assert sorted(api.unproved() - UNPROVED) == []
+    assert api.unproved() >= UNPROVED
 
 
 def people_and_their_tokens(api: Api) -> None:
@@ -216,8 +242,11 @@ def nothing_yet(api: Api, version: ModelVersion) -> None:
 
 def data_sets_and_training(api: Api, version: ModelVersion, folder: Path) -> None:
     (folder / "train/good/broken.png").write_bytes(b"nothing")
+    (folder / "test/good/copy.png").write_bytes(next((folder / "train/good").glob("0*.png")).read_bytes())
     archive = SimpleUploadedFile("parts.zip", packed(folder, inside="disc"))
     [made] = api("import_datasets", files={"archive": archive})
+    archive.seek(0)
+    api("import_datasets", files={"archive": archive}, dry_run=True)
     api("datasets")
     api("dataset", made["id"])
     api("dataset_images", made["id"])
@@ -233,6 +262,8 @@ def data_sets_and_training(api: Api, version: ModelVersion, folder: Path) -> Non
         run = api("start_training_run", **training)["id"]
         TrainingRun.objects.filter(pk=run).update(finished_at=now, **end)
         api("training_run", run)
+    TrainingRun.objects.filter(pk=run).update(selection={"winner": {"name": "padim"}})
+    api("training_run", run)
     mask = Image.new("1", (parts.SIDE, parts.SIDE))
     mask.paste(1, (0, 0, 40, 40))
     stored_mask = api("store_ignore_mask", files={"mask": upload(parts.encode(mask), "mask.png")})["sha256"]
@@ -250,12 +281,34 @@ def data_sets_and_training(api: Api, version: ModelVersion, folder: Path) -> Non
 
 def versions_and_deployments(api: Api, version: ModelVersion) -> None:
     api("model_version_metrics", version.pk)
+    call_command("evaluate", model_version=str(version.pk), robustness=True, json=True, stdout=io.StringIO())
+    api("model_version_metrics", version.pk)
+    measured = Evaluation.objects.get(metrics__robustness__isnull=False)
+    robustness = measured.metrics["robustness"]
+    for change in (None, 0.5):
+        for row in (robustness["baseline"], *robustness["disturbances"]):
+            row |= {"change_median": change, "change_p95": change}
+        measured.pk = None
+        measured.save(force_insert=True)
+        api("model_version_metrics", version.pk)
+    many = another(version)
+    many.held_out_scores = [1 + index / 100 for index in range(100)]
+    many.learning_curve = [[10, 1.4], [20, 1.2], [100, 1.1]]
+    many.save(update_fields=["held_out_scores", "learning_curve"])
+    append_threshold(
+        version=many, value=1.9, method="conformal", parameters={"false_reject_rate": 0.1}, reason="test", actor=None
+    )
+    api("model_version_metrics", many.pk)
+    many.held_out_scores = []
+    many.save(update_fields=["held_out_scores"])
+    api("model_version_metrics", many.pk)
     made = api("set_threshold", model_version=version.pk, value=21.5, reason="test", evidence={"lot": "L1"})
     api("threshold", made["id"])
     api("set_threshold", model_version=version.pk, method="percentile", parameters={"percentile": 90}, reason="rule")
     api("thresholds")
     for other in (bare(), version):
         api("model_version", other.pk)
+        api("model_version_metrics", other.pk)
     api("model_versions")
     api("promote_model_version", version.pk, reason="best", device="cpu")
     api("load_model", model_version=str(version.pk), device="cpu")

@@ -89,7 +89,7 @@ def test_what_cannot_be_compared_looks_like_neither_verdict(signed_in: Client, o
         assert "GOOD<" not in page
         assert "No part can be separated from the background." in page
         assert "Put one part in the middle" in page
-        assert reverse("inspection-image", args=[odd.pk]) in page
+        assert reverse("inspection-picture", args=[odd.pk]) in page
         for gone in (
             reverse("inspection-overlay", args=[odd.pk]),
             reverse("inspection-map", args=[odd.pk]),

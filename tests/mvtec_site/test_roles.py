@@ -109,6 +109,7 @@ TABLE: dict[str, Row] = {
     "inspections/export": row(GET=EXPORTERS),
     "inspections/<inspection_id>": row(GET=READERS),
     "inspections/<inspection_id>/image": row(GET=READERS),
+    "inspections/<inspection_id>/picture": row(GET=READERS),
     "inspections/<inspection_id>/thumbnail": row(GET=READERS),
     "inspections/<inspection_id>/map": row(GET=READERS),
     "inspections/<inspection_id>/overlay": row(GET=READERS),

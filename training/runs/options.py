@@ -62,10 +62,11 @@ def complete_options(*, algorithm: str, values: Mapping[str, Any], seed: int) ->
         )
     try:
         detector_options = {name: value for name, value in options.items() if name != "device"}
-        registry.find_trainable(algorithm).config.from_options(algorithm, detector_options | {"seed": seed})
+        config = registry.find_trainable(algorithm).config.from_options(algorithm, detector_options | {"seed": seed})
     except DetectorError as error:
         raise UserError(str(error), code="invalid_options") from error
-    return options
+    # A pair, however it was written: a form shows two equal values as one.
+    return options | {"window": list(config.window)}
 
 
 def threshold_rule(*, percentile: float | None = None, false_reject_rate: float | None = None) -> dict[str, Any]:

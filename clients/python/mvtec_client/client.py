@@ -337,10 +337,22 @@ class Client(Transport):
         options: Mapping[str, Any] | None = None,
         seed: int = 0,
         calibration: Mapping[str, Any] | None = None,
+        ignore_mask: str | None = None,
+        ignore_mask_version: int | None = None,
     ) -> shapes.FullTrainingRun:
-        """Have a detector trained. `calibration`: the rule of its first threshold, see the API's documentation."""
+        """Have a detector trained. `calibration`: the rule of its first threshold, see the API's documentation.
+
+        `ignore_mask`: the sha256 of what is not judged (`store_ignore_mask`); `ignore_mask_version`: on whose mean
+        image it was painted, if not on plain images.
+        """
         body = _without_none(
-            dataset=str(dataset), algorithm=algorithm, options=dict(options or {}), seed=seed, calibration=calibration
+            dataset=str(dataset),
+            algorithm=algorithm,
+            options=dict(options or {}),
+            seed=seed,
+            calibration=calibration,
+            ignore_mask=ignore_mask,
+            ignore_mask_version=ignore_mask_version,
         )
         return self._post("training-runs", json=body)
 
@@ -376,6 +388,13 @@ class Client(Transport):
         answer = self._send("GET", ("training-runs", run_id, "log"), params={"offset": offset}, accept="*/*")
         return answer.text, int(answer.headers["X-Next-Offset"])
 
+    def store_ignore_mask(self, mask: bytes, *, filename: str = "mask.png") -> shapes.IgnoreMask:
+        """Keep a picture that is not black where nothing shall be judged. Its `sha256` is `ignore_mask` of a run."""
+        return self._post("ignore-masks", files=[("mask", (filename, mask, "image/png"))], repeatable=True)
+
+    def ignore_mask(self, sha256: str) -> bytes:
+        return self._bytes("ignore-masks", sha256)
+
     def cancel_training(self, run_id: int) -> shapes.FullTrainingRun:
         return self._post("training-runs", run_id, "cancel")
 
@@ -391,6 +410,14 @@ class Client(Transport):
 
     def model_version(self, version_id: int) -> shapes.FullModelVersion:
         return self._get("model-versions", version_id)
+
+    def mean_image(self, version_id: int) -> bytes:
+        """Of good parts as the version sees them: what an ignore mask of an aligned part is painted on."""
+        return self._bytes("model-versions", version_id, "mean-image")
+
+    def version_ignore_mask(self, version_id: int) -> bytes:
+        """What the version does not judge, in its mean image."""
+        return self._bytes("model-versions", version_id, "ignore-mask")
 
     def metrics(self, version_id: int) -> shapes.Metrics:
         return self._get("model-versions", version_id, "metrics")

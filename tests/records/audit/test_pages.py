@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.services import issue_token
+from common.numbers import score_text
 from inspection.models import Inspection
 from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
@@ -103,7 +104,7 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     assert reverse("inspection", args=[record.pk]) in page
     assert f">inspection {str(record.pk)[:8]}</a>" in page
     named, threshold = f"{version.category.name} v{version.number}", record.threshold
-    score, value = f"{record.score:.2f}", f"{threshold.value:.2f}"
+    score, value = score_text(record.score, threshold.value), score_text(threshold.value)
     assert f"had {record.filename} judged by {named}: " in page
     assert f"(score {score}, threshold {value})" in page
     assert f"model_version: {version.pk} = {named}" in page
@@ -294,7 +295,7 @@ def test_an_event_is_a_sentence_with_its_values_one_click_away(
     listed = " ".join(re.sub(r"<[^>]+>", " ", page).split())
     before = version.thresholds.get(revision=1).value
     name = f"{version.category.name} v{version.number}"
-    assert f"olga set the threshold of {name} from {before:.2f} to 16.76: two escapes" in listed
+    assert f"olga set the threshold of {name} from {score_text(before)} to 16.76: two escapes" in listed
     assert "16.764999389648438" not in listed
     assert "<ins>value: 16.765</ins>" in page
     one = audrey.get(reverse("audit-event", args=[AuditEvent.objects.get(kind="threshold.set", actor=user).pk]))

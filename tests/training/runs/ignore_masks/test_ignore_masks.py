@@ -23,6 +23,7 @@ from modelzoo.models import ModelVersion
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.mvtec_site.test_api import problem
+from tests.training.test_pages import posted
 from training.datasets.imports import import_path
 from training.models import Dataset, TrainingRun
 from training.runs import services
@@ -233,11 +234,8 @@ def test_what_is_painted_leads_to_the_form_of_a_run_with_it(signed_in: Client, d
     assert saved["Location"] == f"{reverse('training-new')}?dataset={dataset.pk}&ignore_mask={mask.sha256}"
     page = signed_in.get(saved["Location"]).content.decode()
     assert "Hatched: not judged, 25.0 %" in page
-    body = {"dataset": dataset.pk, "algorithm": "padim", "method": "percentile", "percentile": 90, "seed": 0}
-    body |= {f"padim-{name}": value for name, value in {**SMALL, "layers": ["layer1"]}.items()}
-    body |= {"padim-region": "0 0 1 1", "padim-batch_size": 8, "padim-sigma": 4, "padim-reduction": "random"}
-    body |= {"padim-patch_size": 4, "padim-floor": 0.5, "padim-held_out_block": 16, "padim-device": "cpu"}
-    answer = signed_in.post(saved["Location"], body)
+    small = {f"padim-{name}": value for name, value in {**SMALL, "layers": ["layer1"]}.items()}
+    answer = signed_in.post(saved["Location"], posted(dataset=dataset.pk, algorithm="padim", **small))
     assert answer.status_code == 302, answer.content.decode()[:3000]
     run = TrainingRun.objects.get()
     assert run.ignore_mask == mask
