@@ -57,14 +57,14 @@ def test_accuracy_writes_a_table_with_spread_weights_and_what_speaks_against_it(
 
 @pytest.mark.sqlite_is_enough
 def test_all_is_every_data_set_whose_figures_can_be_told(dataset_folder: Path, tmp_path: Path) -> None:
-    fails("benchmark", "accuracy", all=True, detectors=[f"padim:{SMALL}"], match="No imported data set")
+    fails("benchmark", "accuracy", "--all", detectors=[f"padim:{SMALL}"], match="No imported data set")
     run("import_dataset", str(dataset_folder), name="part")
     only_good = tmp_path / "only-good"
     only_good.mkdir()
     for index in range(4):
         (only_good / f"{index}.png").write_bytes(parts.png(100 + index))
     run("import_dataset", str(only_good))
-    rows = run("benchmark", "accuracy", all=True, detectors=[f"padim:{SMALL}"], backbone="efficientnet_lite0", seeds=1)
+    rows = run("benchmark", "accuracy", "--all", detectors=[f"padim:{SMALL}"], backbone="efficientnet_lite0", seeds=1)
     assert [row["dataset"] for row in rows["rows"]] == ["part"]
 
 

@@ -14,7 +14,11 @@ from inspection.models import Inspection
 from tests.layouts import EXAMPLES
 from training.models import Dataset
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.sqlite_is_enough,
+    pytest.mark.usefixtures("lease_renewed_at_the_end"),
+]
 _FAST = ("piped", "lookout_for_vision")  # masks of other names in BMP; labels and masks of a manifest
 
 
