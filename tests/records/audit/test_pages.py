@@ -104,6 +104,7 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     assert reverse("inspection", args=[record.pk]) in page
     assert f">inspection {str(record.pk)[:8]}</a>" in page
     named, threshold = f"{version.category.name} v{version.number}", record.threshold
+    assert record.score is not None
     score, value = score_text(record.score, threshold.value), score_text(threshold.value)
     assert f"had {record.filename} judged by {named}: " in page
     assert f"(score {score}, threshold {value})" in page
