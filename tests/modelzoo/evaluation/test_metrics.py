@@ -365,6 +365,7 @@ def test_intervals_hold_the_true_figure_as_often_as_they_say(auroc, n_good, n_ba
     assert {name: count / draws for name, count in held.items() if count / draws < 0.93} == {}
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 60),
     st.integers(1, 60),
