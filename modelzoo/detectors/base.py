@@ -323,9 +323,13 @@ class Detector(ABC):
         raise_if_refused(findings)
         image = self.preprocessing.to_rgb(image)
         prepared = self.preprocessing.prepare(image)
-        findings += self.input_profile.check_content(image, prepared.view, rules)
+        assert prepared.view is not None, "an image that was decoded has one"
+        distance, residual = self.input_profile.distance(prepared.view), prepared.alignment_residual
+        findings += self.input_profile.check_content(image, distance, rules)
         raise_if_refused(findings)
-        return replace(prepared, findings=tuple(findings))
+        if residual is None:
+            residual = self.input_profile.residual(prepared.view)
+        return replace(prepared, findings=tuple(findings), distance=distance, alignment_residual=residual)
 
     def _check_depth(self, image: Image.Image, rules: InputRules) -> list[Finding]:
         window = self.preprocessing.window

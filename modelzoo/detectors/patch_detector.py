@@ -14,6 +14,7 @@ from modelzoo.detectors.backbones.networks import STRIDES, Backbone
 from modelzoo.detectors.backbones.onednn import FeatureFunction, fastest_forward
 from modelzoo.detectors.backbones.tiling import TiledForward
 from modelzoo.detectors.base import FP32, Detector, ImageSource, MapFunction, Progress, autocast_context, resolve_device
+from modelzoo.detectors.engines.threads import ThreadChooser
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.detectors.options import PatchConfig
 from modelzoo.detectors.smoothing import Size, Smoothing
@@ -95,7 +96,7 @@ class PatchDetector(Detector):
 
     def _channels(self) -> int:
         """Number of channels of the chosen layers together."""
-        blank = torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=self.device)
+        blank = torch.zeros(1, 3, 32, 32, dtype=torch.uint8, device=self._backbone.mean.device)
         return sum(features.shape[1] for features in self._backbone(blank))
 
     def map_function(self, precision: str) -> MapFunction:
@@ -154,10 +155,12 @@ class PatchDetector(Detector):
         self, source: ImageSource, size: int, indices: Sequence[int] | None = None
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """Of each batch: how many images there have been with it, and its features, float32 [B,C,h,w]."""
-        n_images = 0
+        n_images, threads = 0, ThreadChooser.for_device(self.device)
         for batch in source.batches(size, indices):
             n_images += len(batch)
-            yield n_images, self._features(batch.to(self.device))
+            with threads.chosen(len(batch)):
+                features = self._features(batch.to(self.device))
+            yield n_images, features
 
     def _patches(self, features: torch.Tensor) -> torch.Tensor:
         """Features [B,C,h,w] as one description per judged patch, [B,P,C]."""
@@ -191,7 +194,8 @@ class PatchDetector(Detector):
         if not self.config.position_scale:
             return None
         sigma = NEIGHBOURHOOD_SIGMA * self.grid[0] / self.input_size[0]
-        is_ignored = None if self._judged is None else self._on_grid(torch.ones(1, self.n_patches))[0] == 0
+        weights = self._smoothing.weights
+        is_ignored = None if weights is None else (weights == 0).cpu()
         smoothing = Smoothing(self.grid, self.grid, sigma, is_ignored)
         smoothing.to(self.device)
 

@@ -53,7 +53,7 @@ def measure(
             for seed in seeds:
                 tell(f"{dataset.name}, {contestant.name}, seed {seed}")
                 runs.append(_run(dataset, tests, contestant, seed, defaults))
-            rows.append(_row(dataset, contestant, runs))
+            rows.append(row_of(dataset, contestant.name, runs))
     return rows
 
 
@@ -74,8 +74,6 @@ def _run(
         # What cannot be compared is rejected whatever the threshold.
         each=lambda image, score: scored.append((image.is_defective, math.inf if score is None else score)),
     )
-    ranking = Ranking.of(np.array([score for _, score in scored]), np.array([is_bad for is_bad, _ in scored]))
-    metrics["image"]["recall_at_5"] = ranking.recall_at(0.05)
     return {
         "seed": seed,
         "fit_seconds": round(fit_seconds, 1),
@@ -87,16 +85,30 @@ def _run(
         "not_comparable": metrics["not_comparable"],
         "trivial_f1": metrics["image"]["trivial_f1"],
         "shortcut_audit": metrics["shortcut_audit"],
-        "figures": {name: (metrics[group] or {}).get(key) for name, (group, key) in FIGURES.items()},
+        "figures": figures(metrics, scored),
     }
 
 
-def _row(dataset: Dataset, contestant: Contestant, runs: list[dict[str, Any]]) -> dict[str, Any]:
+def figures(metrics: Mapping[str, Any], scored: Sequence[tuple[bool, float]]) -> dict[str, float | None]:
+    """`FIGURES` of one run, None where one is not defined.
+
+    Args:
+        metrics: of `MetricsCollector.result`.
+        scored: whether it is defective and the raw score of every test image.
+    """
+    ranking = Ranking.of(np.array([score for _, score in scored]), np.array([is_bad for is_bad, _ in scored]))
+    image = metrics["image"] | {"recall_at_5": ranking.recall_at(0.05)}
+    groups = {"image": image, "pixel": metrics["pixel"] or {}}
+    return {name: groups[group].get(key) for name, (group, key) in FIGURES.items()}
+
+
+def row_of(dataset: Dataset, detector: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """A row of the table: what all runs share, and the spread of their figures over the seeds."""
     first = runs[0]
     return {
         "dataset": dataset.name,
         "dataset_snapshot": dataset.snapshot,
-        "detector": contestant.name,
+        "detector": detector,
         "backbone": first["backbone"],
         "illumination": first["illumination"],
         "align": first["align"],

@@ -18,7 +18,7 @@ from typing import Any
 import django
 
 from modelzoo.evaluation.rank_metrics import Ranking
-from training.benchmarks.protocol import Answers, milliseconds, peak_mb, serve
+from training.benchmarks.protocol import Answers, milliseconds, serve
 
 
 def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str) -> tuple[dict[str, Any], Answers]:
@@ -55,12 +55,11 @@ def model(artifact: Path, sha256: str, runtime: str, precision: str, device: str
         return {"auroc": Ranking.of(np.array(scores), np.array(defective)).auroc()}
 
     hello = {
-        "runtime": scorer.choice["runtime"],
-        "precision": scorer.choice["precision"],
+        "choice": scorer.choice,
         "input_size": list(detector.input_size),
         "load_seconds": round(loaded, 3),
     }
-    return hello, {"model": model_only, "bytes": bytes_to_verdict, "auroc": auroc, "peak": lambda: {"mb": peak_mb()}}
+    return hello, {"model": model_only, "bytes": bytes_to_verdict, "auroc": auroc}
 
 
 def plain() -> tuple[dict[str, Any], Answers]:
@@ -99,7 +98,7 @@ def fit(detector: str, backbone: str) -> tuple[dict[str, Any], Answers]:
         with tempfile.TemporaryDirectory() as folder:
             info = artifacts.save(model, Path(folder) / "model", {})
         seconds = time.perf_counter() - began
-        return {"seconds": round(seconds, 2), "peak_mb": peak_mb(), "artifact_mb": round(info.size_bytes / 1e6, 1)}
+        return {"seconds": round(seconds, 2), "artifact_mb": round(info.size_bytes / 1e6, 1)}
 
     return {"detector": detector}, {"fit": measure}
 

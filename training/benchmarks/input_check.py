@@ -66,8 +66,10 @@ class ProfiledCategory:
             # Refused for its pose, whatever the picture as a whole looks like: that is asked here all the same.
             plain = Preprocessing(256, 256)
             view = view_of(plain.prepare(image).pixels.permute(1, 2, 0).numpy())
-        likeness = self.profile.check_content(image, view, _LIKENESS)
-        return likeness, self.profile.check_frame(image, rules) + self.profile.check_content(image, view, rules)
+        assert view is not None, "an image that was decoded has one"
+        distance = self.profile.distance(view)
+        likeness = self.profile.check_content(image, distance, _LIKENESS)
+        return likeness, self.profile.check_frame(image, rules) + self.profile.check_content(image, distance, rules)
 
 
 def measure(folders: Iterable[Path]) -> None:

@@ -15,6 +15,7 @@ from common.benchmarks import Benchmark, Tell
 from common.errors import UserError
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import find_version, newest_of_each_algorithm
+from training.benchmarks.machine import ISAS, NATIVE
 from training.datasets.imports import find_dataset
 from training.datasets.selectors import datasets_with_tests
 
@@ -25,12 +26,14 @@ def _accuracy_arguments(parser: ArgumentParser) -> None:
     which.add_argument("--all", action="store_true", help="all imported data sets that have good and defective tests")
     parser.add_argument(
         "--detectors",
-        nargs="+",
+        nargs="*",
         default=["padim", "patchcore", "autoencoder", "auto"],
-        help="padim, or with options: padim:align=none,floor=1 (default: all, and auto)",
+        help="padim, or with options: padim:align=none,floor=1 (default: all, and auto; nothing: the peer alone)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 (default 3)")
     parser.add_argument("--markdown", type=Path, help="write the table there")
+    _peer_argument(parser)
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the peer (default: all cores)")
     _common(parser)
 
 
@@ -39,22 +42,37 @@ def _calibration_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--detector", default="padim", help="as for accuracy (default padim)")
     parser.add_argument("--splits", type=int, default=30, help="random splits (default 30)")
     parser.add_argument("--false-reject-rate", type=float, default=0.1, help="asked for (default 0.1)")
+    parser.add_argument(
+        "--precisions",
+        nargs="+",
+        choices=Deployment.Precision.values,
+        default=["fp32"],
+        help="in which unseen parts are scored (default fp32)",
+    )
     _common(parser)
 
 
 def _speed_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
         "--model-version", nargs="+", default=[], help="ids; default: the newest version of each algorithm"
     )
+    which.add_argument("--detectors", nargs="+", default=[], help="only the newest versions of these algorithms")
     parser.add_argument(
         "--runtimes", nargs="+", default=["torch"], choices=Deployment.Runtime.values, help="default torch"
     )
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"], choices=Deployment.Precision.values)
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
-    parser.add_argument("--rounds", type=int, default=7, help="the median of this many is reported (default 7)")
+    parser.add_argument("--rounds", type=int, default=7, help="medians of this many are reported (default 7)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side (default: all cores)")
     parser.add_argument("--accuracy", action="store_true", help="evaluate each runtime and precision as well")
-    parser.add_argument("--peer-python", default="", help="python of a virtual environment with anomalib")
+    parser.add_argument(
+        "--isa", choices=ISAS, default=NATIVE, help="limit all sides to these instructions (default native: no limit)"
+    )
+    _peer_argument(parser)
+    parser.add_argument(
+        "--no-fit", action="store_true", help="do not compare fits; the peer is fitted on a few images to be measured"
+    )
 
 
 def _few_images_arguments(parser: ArgumentParser) -> None:
@@ -79,6 +97,10 @@ def _selection_arguments(parser: ArgumentParser) -> None:
     _common(parser)
 
 
+def _peer_argument(parser: ArgumentParser) -> None:
+    parser.add_argument("--peer-python", default="", help="python of a virtual environment with anomalib")
+
+
 def _common(parser: ArgumentParser) -> None:
     parser.add_argument("--backbone", default="auto", help="pretrained network (default auto)")
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default=settings.DEVICE)
@@ -86,18 +108,24 @@ def _common(parser: ArgumentParser) -> None:
 
 def _accuracy(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     from training.benchmarks import accuracy
+    from training.benchmarks.peers import accuracy as peer_accuracy
     from training.benchmarks.runs import Contestant
 
-    if options["seeds"] < 1:
-        raise UserError("--seeds must be at least 1.")
+    if min(options["seeds"], options["threads"]) < 1:
+        raise UserError("--seeds and --threads must be at least 1.")
     target: Path | None = options["markdown"]
     if target and not target.parent.is_dir():
         raise UserError(f"There is no folder {target.parent} to write {target.name} to.")
     contestants = [Contestant.parse(text) for text in options["detectors"]]
+    if not contestants and not options["peer_python"]:
+        raise UserError("--detectors names none, and there is no --peer-python either.")
     datasets = datasets_with_tests() if options["all"] else [find_dataset(name) for name in options["datasets"]]
     if not datasets:
         raise UserError("No imported data set has good and defective test images. Import one with import_dataset.")
-    rows = accuracy.measure(datasets, contestants, range(options["seeds"]), _defaults(options), tell=tell)
+    seeds = range(options["seeds"])
+    rows = accuracy.measure(datasets, contestants, seeds, _defaults(options), tell=tell)
+    if options["peer_python"]:
+        rows += peer_accuracy.measure(datasets, options["peer_python"], seeds, threads=options["threads"], tell=tell)
     if target:
         target.write_text(accuracy.summary_as_markdown(rows) + "\n" + accuracy.as_markdown(rows))
         target.with_suffix(".json").write_text(json.dumps(rows, indent=1, allow_nan=False))
@@ -123,6 +151,7 @@ def _calibration(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         _defaults(options),
         splits=options["splits"],
         rate=options["false_reject_rate"],
+        precisions=list(dict.fromkeys(options["precisions"])),
         tell=tell,
     )
 
@@ -185,7 +214,7 @@ def _speed(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
     if min(options["rounds"], options["threads"]) < 1:
         raise UserError("--rounds and --threads must be at least 1.")
     return speed.measure(
-        _versions(options["model_version"]),
+        _versions(options["model_version"], options["detectors"]),
         runtimes=options["runtimes"],
         precisions=options["precisions"],
         device=options["device"],
@@ -193,24 +222,28 @@ def _speed(options: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         threads=options["threads"],
         accuracy=options["accuracy"],
         peer_python=options["peer_python"],
+        compare_fit=not options["no_fit"],
+        isa=options["isa"],
         tell=tell,
     )
 
 
 def _speed_text(document: dict[str, Any]) -> str:
-    from training.benchmarks import speed
+    from training.benchmarks import speed_report
 
-    return speed.as_text(document)
+    return speed_report.as_text(document)
 
 
-def _versions(references: list[str]) -> list[ModelVersion]:
-    """Those that were named, or the newest of each algorithm."""
+def _versions(references: list[str], algorithms: list[str]) -> list[ModelVersion]:
+    """Those that were named, or the newest of each algorithm, or of these algorithms."""
     if references:
         return [find_version(reference=one) for one in references]
-    newest = newest_of_each_algorithm()
+    newest = {version.algorithm: version for version in newest_of_each_algorithm()}
     if not newest:
         raise UserError("There is no model version yet. Train one with manage.py train.")
-    return newest
+    if missing := [name for name in algorithms if name not in newest]:
+        raise UserError(f"There is no version of {', '.join(missing)} yet; there are {', '.join(newest)}.")
+    return [newest[name] for name in algorithms or newest]
 
 
 def _defaults(options: Mapping[str, Any]) -> dict[str, Any]:

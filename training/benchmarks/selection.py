@@ -40,14 +40,14 @@ def measure(
     for one in sets:
         one["loss_against_best"] = max(row["real_auroc"] for row in one["candidates"]) - _real(one, one["chosen"])
         one["loss_against_fixed"] = _real(one, best_fixed) - _real(one, one["chosen"])
-        one["gain_over_default"] = _real(one, one["chosen"]) - _real(one, BASELINE.name)
+        one["gain_over_baseline"] = _real(one, one["chosen"]) - _real(one, BASELINE.name)
     kinds = sets[0]["kinds"]
     return {
         "false_reject_rate": rate,
         "seed": seed,
         "sets": sets,
         "best_fixed": {"candidate": best_fixed, "mean_auroc": means[best_fixed]},
-        "default_mean_auroc": means[BASELINE.name],
+        "baseline_mean_auroc": means[BASELINE.name],
         "chosen_mean_auroc": float(np.mean([_real(one, one["chosen"]) for one in sets])),
         "rank_correlation": _mean(one["rank_correlation"] for one in sets),
         "kinds": {kind: _mean(one["kinds"][kind] for one in sets) for kind in kinds},
@@ -160,21 +160,21 @@ def _mean(values: Any) -> float | None:
 def as_text(document: Mapping[str, Any]) -> str:
     """The tables of docs/detection.md."""
     lines = [
-        "| data set | candidates | rank correlation | chosen | its AUROC | default | best of all | loss |",
+        f"| data set | candidates | rank correlation | chosen | its AUROC | {BASELINE.name} | best of all | loss |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for one in document["sets"]:
         chosen = _real(one, one["chosen"])
         lines.append(
             f"| {one['dataset']} | {len(one['candidates'])} | {_number(one['rank_correlation'])} | {one['chosen']} | "
-            f"{chosen:.3f} | {chosen - one['gain_over_default']:.3f} | {chosen + one['loss_against_best']:.3f} | "
+            f"{chosen:.3f} | {chosen - one['gain_over_baseline']:.3f} | {chosen + one['loss_against_best']:.3f} | "
             f"{one['loss_against_best']:.3f} |"
         )
     fixed = document["best_fixed"]
     lines += [
         "",
-        f"Means: chosen {document['chosen_mean_auroc']:.3f}, default {document['default_mean_auroc']:.3f}, the best "
-        f"fixed choice ({fixed['candidate']}) {fixed['mean_auroc']:.3f}; rank correlation "
+        f"Means: chosen {document['chosen_mean_auroc']:.3f}, {BASELINE.name} {document['baseline_mean_auroc']:.3f}, "
+        f"the best fixed choice ({fixed['candidate']}) {fixed['mean_auroc']:.3f}; rank correlation "
         f"{_number(document['rank_correlation'])}.",
         "",
         "| kind of defect | rank correlation by it alone |",

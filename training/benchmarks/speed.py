@@ -1,21 +1,24 @@
 """How fast trained versions are here: each runtime and precision in a process of its own, all taking turns.
 
-The figures are medians over rounds in which every side is asked once; only ratios within one document mean something.
+In a round every side is asked once at each batch, there and back in the next one; what is reported are medians over
+rounds and, of ratios, the median of those within one round: a slow minute of the machine meets both sides alike.
 """
 
 from __future__ import annotations
 
-import statistics
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
 from modelzoo.models import ModelVersion
+from training.benchmarks import machine, speed_report
 from training.benchmarks.protocol import Side, SideFailed
 from training.datasets.selectors import images_of
 from training.models import Dataset, DatasetImage
@@ -25,20 +28,48 @@ BATCHES = (1, 8, 16)
 REFERENCE_SIZE = {"height": 256, "width": 256}
 CONTENDER = [sys.executable, "-m", "training.benchmarks.contender"]
 PEER = "training.benchmarks.peers.anomalib_padim"
+# Without a comparison of fits the peer still has to be fitted, and is as fast whatever it was fitted on.
+FEW_TRAINING_IMAGES, FEW_TEST_IMAGES = 16, 2
 
 
 @dataclass
-class _Entry:
-    """A version in one runtime and precision, and what was measured of it."""
+class Contestant:
+    """A side, and what was measured of it.
 
-    version: ModelVersion
+    Attributes:
+        requests: what it is asked at a batch size, by name of the figure.
+        rounds: milliseconds per image in each round, by figure and batch; without those that it was not asked for.
+        avx512: whether it was seen using AVX-512; None where not known.
+    """
+
+    name: str
     side: Side
-    tests: list[DatasetImage]
-    times: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    requests: Callable[[int], Mapping[str, dict[str, Any]]]
+    rounds: list[dict[tuple[str, int], float]] = field(default_factory=list)
+    running: bool = True
+    peak_mb: float = 0.0
+    avx512: bool | None = None
 
-    def add(self, what: str, batch: int, answer: dict[str, Any]) -> None:
-        """Note milliseconds per image."""
-        self.times.setdefault((what, batch), []).append(answer["ms"])
+    def times(self, figure: str, batch: int) -> list[float | None]:
+        """Of each round that was begun."""
+        return [times.get((figure, batch)) for times in self.rounds]
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """One measurement. Raises `SideFailed`."""
+        answer = self.side.ask(**request)
+        self.peak_mb = answer.pop("peak_mb")
+        if (avx512 := answer.pop("avx512")) is not None:
+            self.avx512 = bool(self.avx512) or avx512
+        return answer
+
+
+@dataclass
+class Entry(Contestant):
+    """A version in one runtime and precision; `figures`: what its evaluation said, where there was one."""
+
+    version: ModelVersion = field(kw_only=True)
+    tests: list[DatasetImage] = field(kw_only=True)
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def measure(
@@ -51,103 +82,199 @@ def measure(
     threads: int,
     accuracy: bool,
     peer_python: str,
+    compare_fit: bool,
+    isa: str,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """One document: `rows`, the `reference`, what was `unavailable`, and with a peer its figures and the ratios.
+    """One document, see `speed_report.document`. When it is interrupted, it says so and has what was measured so far.
 
-    Raises `UserError` when nothing can be measured, or the peer was asked for and does not run.
+    Args:
+        peer_python: of a virtual environment with the peer; empty for none.
+        compare_fit: whether the peer and our PaDiM are fitted on all images; else the peer is, on a few.
+        isa: one of `machine.ISAS`.
+
+    Raises:
+        UserError: nothing can be measured, the peer was asked for and does not run, or the processor lacks `isa`.
     """
-    unavailable: list[dict[str, str]] = []
-    fits: dict[str, Any] = {}
-    with ExitStack() as open_sides:
-        entries: list[_Entry] = []
-        for version in versions:
-            tests = _test_images(version)
-            for runtime in runtimes:
-                for precision in precisions:
-                    name = f"{version.algorithm} {runtime} {precision}"
-                    tell(f"loading {name}")
-                    command = [*CONTENDER, "model", "--artifact", str(version.artifact_path)]
-                    command += ["--sha256", version.artifact_sha256]
-                    command += ["--runtime", runtime, "--precision", precision, "--device", device]
-                    try:
-                        side = open_sides.enter_context(Side(command, threads=threads))
-                    except SideFailed as error:
-                        unavailable.append({"name": name, "because": str(error)})
-                        continue
-                    entries.append(_Entry(version, side, tests))
-        if not entries:
-            raise UserError("Nothing could be measured: " + "; ".join(row["because"] for row in unavailable))
-        plain = open_sides.enter_context(Side([*CONTENDER, "plain"], threads=threads))
-        peer = None
-        if peer_python:
-            fits = _fits(versions, peer_python, threads, open_sides, tell)
-            peer = fits.pop("side")
-        others: dict[str, list[float]] = {}
-        for turn in range(rounds):
-            tell(f"round {turn + 1} of {rounds}")
-            for batch in BATCHES:
-                for entry in entries:
-                    entry.add("model", batch, entry.side.ask("model", batch=batch))
-                    files = _files(entry.tests[index % len(entry.tests)] for index in range(batch))
-                    entry.add("bytes", batch, entry.side.ask("bytes", files=files))
-                answer = plain.ask("model", batch=batch, **REFERENCE_SIZE)
-                others.setdefault(f"plain {batch}", []).append(answer["ms"])
-                if peer is not None:
-                    for of in ("model", "backbone"):
-                        answer = peer.ask("model", of=of, batch=batch, **REFERENCE_SIZE)
-                        others.setdefault(f"{of} {batch}", []).append(answer["ms"])
-        rows = [row for entry in entries for row in _rows(entry, accuracy, tell)]
-    document: dict[str, Any] = {
-        "threads": threads,
-        "rounds": rounds,
-        "rows": rows,
-        "unavailable": unavailable,
-        "reference": {
-            "name": "torchvision ResNet-18 up to layer3, fp32, 256x256",
-            "model_ms": {str(batch): _median(others[f"plain {batch}"]) for batch in BATCHES},
-        },
-    }
-    if peer is not None:
-        document["peer"] = {
-            **fits["peer"],
-            "model_ms": {str(batch): _median(others[f"model {batch}"]) for batch in BATCHES},
-            "backbone_ms": {str(batch): _median(others[f"backbone {batch}"]) for batch in BATCHES},
-        }
-        document["fit"] = fits["ours"]
-        document["ratios"] = _ratios(document)
-    return document
+    comparison = Comparison(threads, isa, tell)
+    with ExitStack() as sides, _ended_like_interrupted():
+        try:
+            for version in versions:
+                tests = _test_images(version)
+                for runtime in runtimes:
+                    for precision in precisions:
+                        comparison.enter_version(sides, version, tests, runtime, precision, device)
+            comparison.require_entries()
+            comparison.enter_plain(sides)
+            if peer_python:
+                comparison.enter_peer(sides, peer_python, versions, compare_fit)
+            for turn in range(rounds):
+                tell(f"round {turn + 1} of {rounds}")
+                comparison.take_turns(turn)
+            if accuracy:
+                comparison.evaluate()
+        except SideFailed as error:
+            raise UserError(f"A side of the comparison does not run: {error}") from error
+        except KeyboardInterrupt:
+            comparison.interrupted = True
+    return speed_report.document(comparison, rounds)
 
 
-def _rows(entry: _Entry, accuracy: bool, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    hello = entry.side.hello
-    figures: dict[str, Any] = {}
-    if accuracy:
-        tell(f"evaluating {entry.version.algorithm} {hello['runtime']} {hello['precision']}")
-        defective = [image.is_defective for image in entry.tests]
-        figures = entry.side.ask("auroc", files=_files(entry.tests), defective=defective)
-    peak = entry.side.ask("peak")["mb"]
-    rows = []
-    for batch in BATCHES:
-        whole = _median(entry.times["bytes", batch])
-        rows.append(
-            {
-                "detector": entry.version.algorithm,
-                "model_version": entry.version.pk,
-                "runtime": hello["runtime"],
-                "precision": hello["precision"],
-                "input_size": hello["input_size"],
-                "batch": batch,
-                "model_ms": _median(entry.times["model", batch]),
-                "bytes_to_verdict_ms": whole,
-                "images_per_second": round(1000 / whole, 2),
-                "peak_mb": peak,
-                "artifact_mb": round(entry.version.artifact_bytes / 1e6, 1),
-                "load_seconds": hello["load_seconds"],
-                **figures,
-            }
+class Comparison:
+    """All sides that take turns.
+
+    Attributes:
+        fits: seconds and memory of `ours` and of the `peer`; empty where they were not compared.
+        unavailable: name and reason of what could not be measured, or not to the end.
+        rounds: how many are complete.
+    """
+
+    def __init__(self, threads: int, isa: str, tell: Callable[[str], None]) -> None:
+        self.threads = threads
+        self.isa = isa
+        self.entries: list[Entry] = []
+        self.plain: Contestant | None = None
+        self.peer: Contestant | None = None
+        self.fits: dict[str, Any] = {}
+        self.unavailable: list[dict[str, str]] = []
+        self.rounds = 0
+        self.interrupted = False
+        self.load = machine.OtherLoad(threads)
+        self._limits = machine.limits(isa)
+        self._tell = tell
+        self._contestants: list[Contestant] = []
+
+    def _start(self, command: list[str]) -> Side:
+        return Side(command, threads=self.threads, environment=self._limits)
+
+    def enter_version(
+        self,
+        sides: ExitStack,
+        version: ModelVersion,
+        tests: list[DatasetImage],
+        runtime: str,
+        precision: str,
+        device: str,
+    ) -> None:
+        name = f"{version.algorithm} {runtime} {precision}"
+        self._tell(f"loading {name}")
+        command = [*CONTENDER, "model", "--artifact", str(version.artifact_path), "--sha256", version.artifact_sha256]
+        command += ["--runtime", runtime, "--precision", precision, "--device", device]
+        try:
+            side = sides.enter_context(self._start(command))
+            if self._limits and (reason := machine.NOT_LIMITED.get(side.hello["choice"]["runtime"])):
+                side.close()
+                raise SideFailed(f"{reason}; nothing limits it to {self.isa}. Measure it on such a processor.")
+        except SideFailed as error:
+            self.unavailable.append({"name": name, "because": str(error)})
+            return
+
+        def requests(batch: int) -> dict[str, dict[str, Any]]:
+            files = _files(tests[index % len(tests)] for index in range(batch))
+            return {"model": {"measure": "model", "batch": batch}, "bytes": {"measure": "bytes", "files": files}}
+
+        entry = Entry(name, side, requests, version=version, tests=tests)
+        self.entries.append(entry)
+        self._contestants.append(entry)
+
+    def require_entries(self) -> None:
+        if not self.entries:
+            raise UserError("Nothing could be measured: " + "; ".join(row["because"] for row in self.unavailable))
+
+    def enter_plain(self, sides: ExitStack) -> None:
+        side = sides.enter_context(self._start([*CONTENDER, "plain"]))
+        self.plain = Contestant(
+            "plain backbone", side, lambda batch: {"model": {"measure": "model", "batch": batch, **REFERENCE_SIZE}}
         )
-    return rows
+        self._contestants.append(self.plain)
+
+    def enter_peer(self, sides: ExitStack, python: str, versions: Sequence[ModelVersion], compare_fit: bool) -> None:
+        """Starts the peer on the images of our PaDiM. Both are fitted once: turns would take too long."""
+        padim = next((version for version in versions if version.algorithm == "padim"), None)
+        dataset = Dataset.objects.filter(snapshot=padim.dataset_snapshot).first() if padim else None
+        if padim is None or dataset is None:
+            raise UserError(
+                "The peer is a PaDiM with ResNet-18: train such a version on a data set that is here first."
+            )
+        if compare_fit:
+            self.fits["ours"] = self._fit_ours(padim, dataset)
+        folder = Path(sides.enter_context(tempfile.TemporaryDirectory(prefix="peer-"))) / dataset.name
+        _link_images(dataset, folder, everything=compare_fit)
+        self._tell("fitting the peer" if compare_fit else "fitting the peer on a few images")
+        try:
+            side = sides.enter_context(self._start(_peer_command(python, folder)))
+        except (SideFailed, OSError) as error:
+            raise UserError(f"The peer does not run with {python}: {error}") from error
+        if compare_fit:
+            self.fits["peer"] = side.hello["fit"]
+
+        def requests(batch: int) -> dict[str, dict[str, Any]]:
+            return {
+                of: {"measure": "model", "of": of, "batch": batch, **REFERENCE_SIZE} for of in ("model", "backbone")
+            }
+
+        self.peer = Contestant(side.hello["name"], side, requests)
+        self._contestants.append(self.peer)
+
+    def _fit_ours(self, padim: ModelVersion, dataset: Dataset) -> dict[str, Any]:
+        aligned = padim.preprocessing["align"]["chosen"] == "pose"
+        options = "padim" if aligned else "padim:align=none,illumination=none"
+        self._tell(f"fitting {options}")
+        command = [*CONTENDER, "fit", "--detector", options, "--backbone", padim.backbone]
+        with self._start(command) as side:
+            training = images_of(dataset, "train")
+            return {**side.hello, "images": len(training), **side.ask("fit", files=_files(training))}
+
+    def take_turns(self, turn: int) -> None:
+        """One round: every side at every batch. Whoever ends meanwhile is left out from then on."""
+        pids = [contestant.side.pid for contestant in self._contestants if contestant.running]
+        self.load.start(pids)
+        for contestant in self._contestants:
+            contestant.rounds.append({})
+        for batch in BATCHES:
+            # There and back: what drifts while a round lasts favours nobody.
+            for contestant in self._contestants[:: -1 if turn % 2 else 1]:
+                if contestant.running:
+                    self._ask(contestant, batch)
+        self.load.stop(pids)
+        self.rounds += 1
+
+    def _ask(self, contestant: Contestant, batch: int) -> None:
+        try:
+            for figure, request in contestant.requests(batch).items():
+                contestant.rounds[-1][figure, batch] = contestant.ask(**request)["ms"]
+        except SideFailed as error:
+            self._leave_out(contestant, f"It ended in round {self.rounds + 1}: {error}")
+
+    def _leave_out(self, contestant: Contestant, reason: str) -> None:
+        contestant.running = False
+        self.unavailable.append({"name": contestant.name, "because": reason})
+
+    def evaluate(self) -> None:
+        """AUROC of each version in each runtime and precision."""
+        for entry in self.entries:
+            if not entry.running:
+                continue
+            self._tell(f"evaluating {entry.name}")
+            defective = [image.is_defective for image in entry.tests]
+            try:
+                entry.figures = entry.ask(measure="auroc", files=_files(entry.tests), defective=defective)
+            except SideFailed as error:
+                self._leave_out(entry, f"It ended while it was evaluated: {error}")
+
+
+@contextmanager
+def _ended_like_interrupted() -> Iterator[None]:
+    """SIGTERM ends a measurement as Ctrl-C does: with what was measured so far."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _test_images(version: ModelVersion) -> list[DatasetImage]:
@@ -164,32 +291,15 @@ def _files(images: Iterable[DatasetImage]) -> list[str]:
     return [image.asset.file.path for image in images]
 
 
-def _fits(
-    versions: Sequence[ModelVersion], python: str, threads: int, open_sides: ExitStack, tell: Callable[[str], None]
-) -> dict[str, Any]:
-    """The peer and our PaDiM fitted on the same images, one after the other; the peer stays open as `side`."""
-    padim = next((version for version in versions if version.algorithm == "padim"), None)
-    dataset = Dataset.objects.filter(snapshot=padim.dataset_snapshot).first() if padim else None
-    if padim is None or dataset is None:
-        raise UserError("The peer is a PaDiM with ResNet-18: train such a version on a data set that is here first.")
-    options = "padim" if padim.preprocessing["align"]["chosen"] == "pose" else "padim:align=none,illumination=none"
-    tell(f"fitting {options}")
-    command = [*CONTENDER, "fit", "--detector", options, "--backbone", padim.backbone]
-    with Side(command, threads=threads) as side:
-        training = images_of(dataset, "train")
-        ours = {**side.hello, "images": len(training), **side.ask("fit", files=_files(training))}
-    folder = Path(open_sides.enter_context(tempfile.TemporaryDirectory(prefix="peer-")))
-    for split in ("train", "test"):
-        for image in images_of(dataset, split):
-            link = folder / dataset.name / image.path
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(image.asset.file.path)
-    tell("fitting the peer")
-    try:
-        peer = open_sides.enter_context(Side(_peer_command(python, folder / dataset.name), threads=threads))
-    except (SideFailed, OSError) as error:
-        raise UserError(f"The peer does not run with {python}: {error}") from error
-    return {"ours": ours, "peer": peer.hello, "side": peer}
+def _link_images(dataset: Dataset, folder: Path, *, everything: bool) -> None:
+    """A folder in MVTec layout of links to the images, or to a few of each kind."""
+    for split, few in (("train", FEW_TRAINING_IMAGES), ("test", FEW_TEST_IMAGES)):
+        by_path = sorted(images_of(dataset, split), key=lambda image: image.path)
+        for _, images in groupby(by_path, key=lambda image: Path(image.path).parent):
+            for image in list(images)[: None if everything else few]:
+                link = folder / image.path
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(image.asset.file.path)
 
 
 def _peer_command(python: str, category: Path) -> list[str]:
@@ -198,59 +308,3 @@ def _peer_command(python: str, category: Path) -> list[str]:
 
     weights = resolve_weights("resnet18").path
     return [python, "-m", PEER, "--category", str(category), "--weights", str(weights)]
-
-
-def _ratios(document: dict[str, Any]) -> dict[str, Any]:
-    """How many times quicker than the peer and than a plain backbone, by detector, runtime, precision and batch."""
-    peer, plain, ours = document["peer"], document["reference"], document["fit"]
-    return {
-        "fit_times_faster": round(peer["fit"]["seconds"] / ours["seconds"], 2),
-        "fit_share_of_memory": round(ours["peak_mb"] / peer["fit"]["peak_mb"], 2),
-        "model": [
-            {
-                **{name: row[name] for name in ("detector", "runtime", "precision", "batch")},
-                "times_faster_than_peer": round(peer["model_ms"][str(row["batch"])] / row["model_ms"], 2),
-                "times_faster_than_plain_backbone": round(plain["model_ms"][str(row["batch"])] / row["model_ms"], 2),
-            }
-            for row in document["rows"]
-        ],
-    }
-
-
-def as_text(document: dict[str, Any]) -> str:
-    """The figures as lines for a terminal."""
-    lines = [
-        f"{row['detector']:<12} {row['runtime']:<12} {row['precision']:<5} batch {row['batch']:>2}: "
-        f"model {row['model_ms']:7.2f} ms/image, bytes to score {row['bytes_to_verdict_ms']:7.2f} ms/image, "
-        f"{row['images_per_second']:6.1f} images/s, peak {row['peak_mb']:.0f} MB, loaded in {row['load_seconds']:.2f} s"
-        + (f", AUROC {row['auroc']:.4f}" if row.get("auroc") is not None else "")
-        for row in document["rows"]
-    ]
-    reference = document["reference"]
-    lines.append(f"{reference['name']}: " + _of_batches(reference["model_ms"]))
-    if "peer" in document:
-        peer, ratios = document["peer"], document["ratios"]
-        lines.append(
-            f"{peer['name']}: {_of_batches(peer['model_ms'])}; its backbone {_of_batches(peer['backbone_ms'])}"
-        )
-        lines.append(
-            f"fit: {document['fit']['seconds']} s and {document['fit']['peak_mb']:.0f} MB, the peer "
-            f"{peer['fit']['seconds']} s and {peer['fit']['peak_mb']:.0f} MB: {ratios['fit_times_faster']} times "
-            f"faster with {ratios['fit_share_of_memory']:.0%} of the memory"
-        )
-        lines += [
-            f"{row['detector']} {row['runtime']} {row['precision']} batch {row['batch']}: "
-            f"{row['times_faster_than_peer']} times faster than the peer, "
-            f"{row['times_faster_than_plain_backbone']} times faster than the plain backbone"
-            for row in ratios["model"]
-        ]
-    lines += [f"not measured: {row['name']}: {row['because']}" for row in document["unavailable"]]
-    return "\n".join(lines)
-
-
-def _of_batches(figures: dict[str, float]) -> str:
-    return ", ".join(f"{value:.2f} ms at batch {batch}" for batch, value in figures.items())
-
-
-def _median(values: Sequence[float]) -> float:
-    return round(statistics.median(values), 3)

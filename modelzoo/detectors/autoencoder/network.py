@@ -154,7 +154,8 @@ class Trainer:
             masks = random_masks(pair.shape[1], self.size, self.masks)
             hidden = self.group.share(masks).to(self.group.device)
         self.network.train()
-        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        # Without `enabled` these flags would switch cuDNN off.
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
             with torch.autocast(self.group.device, self.precision, enabled=self.precision is not torch.float32):
                 outputs = self.distributed_network(inputs, hidden)
             loss = reconstruction_loss(outputs.float(), targets, self.loss).mean() * weight
@@ -195,12 +196,13 @@ def training_precision(requested: str, device: str) -> torch.dtype:
     Raises:
         DetectorError: for fp16 without a GPU, and bf16 on a GPU that lacks it.
     """
-    has_bf16 = device == "cpu" or torch.cuda.is_bf16_supported()
     if requested == "auto":
-        return torch.bfloat16 if device == "cuda" and has_bf16 else torch.float32
+        # Where it is emulated it is slower than float32.
+        is_fast = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if is_fast else torch.float32
     if requested == "fp16" and device == "cpu":
         raise DetectorError("precision=fp16 needs a CUDA device; on a CPU use auto, fp32 or bf16.")
-    if requested == "bf16" and not has_bf16:
+    if requested == "bf16" and device == "cuda" and not torch.cuda.is_bf16_supported():
         raise DetectorError("precision=bf16 is not to be had on this GPU; use auto, fp32 or fp16.")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[requested]
 

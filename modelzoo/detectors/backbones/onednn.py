@@ -1,4 +1,5 @@
-"""The backbone's fastest forward pass: convolution, bias, shortcut and ReLU as one kernel, weights packed once.
+"""The fastest forward pass of a backbone: convolution, bias, shortcut and ReLU as one kernel, weights packed once; most
+3x3 convolutions in float32 with fewer multiplications.
 
 oneDNN can add a shortcut and apply the activation while a convolution's result is still in a register. PyTorch offers
 that through the operators its compiler emits; calling them directly needs no compiler on the machine. In float32 they
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from modelzoo.detectors.backbones.networks import Backbone, BasicBlock, ResNetFeatures, WideBottleneck
+from modelzoo.detectors.backbones.winograd import Scratch, WinogradConvolution, pays_off
 
 FeatureFunction = Callable[[torch.Tensor], list[torch.Tensor]]
 """uint8 [B,3,H,W] to one [B,C,h,w] per chosen layer, channels last."""
@@ -55,9 +57,11 @@ class FusedResNet:
     """
 
     def __init__(self, network: ResNetFeatures, dtype: torch.dtype) -> None:
-        self.stem = _Convolution(network.conv1, dtype)
+        scratch = Scratch()
+        self.stem = _Convolution(network.conv1, dtype, scratch)
         self.layers = [
-            [_Block(block, dtype) for block in layer] for layer in (network.layer1, network.layer2, network.layer3)
+            [_Block(block, dtype, scratch) for block in layer]
+            for layer in (network.layer1, network.layer2, network.layer3)
         ]
 
     def __call__(self, x: torch.Tensor) -> Iterator[torch.Tensor]:
@@ -73,12 +77,12 @@ class _Block:
     """A residual block. It overwrites its input where the shortcut has no convolution: nobody reads it again,
     since the first block of every layer but the first has one, and the first reads the pooled stem."""
 
-    def __init__(self, block: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, block: nn.Module, dtype: torch.dtype, scratch: Scratch) -> None:
         assert isinstance(block, (BasicBlock, WideBottleneck))
         names = [name for name in ("conv1", "conv2", "conv3") if hasattr(block, name)]
-        *self.first, self.last = (_Convolution(getattr(block, name), dtype) for name in names)
+        *self.first, self.last = (_Convolution(getattr(block, name), dtype, scratch) for name in names)
         shortcut = block.downsample
-        self.shortcut = _Convolution(shortcut[0], dtype) if len(shortcut) else None
+        self.shortcut = _Convolution(shortcut[0], dtype, scratch) if len(shortcut) else None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         y = x
@@ -88,27 +92,59 @@ class _Block:
 
 
 class _Convolution:
-    def __init__(self, convolution: nn.Module, dtype: torch.dtype) -> None:
-        assert isinstance(convolution, nn.Conv2d)
-        assert convolution.bias is not None, "folding a BatchNorm leaves a bias"
-        self.stride = list(convolution.stride)
-        self.padding = [int(side) for side in convolution.padding]
-        self.dilation = list(convolution.dilation)
-        self.bias = convolution.bias.detach().to(dtype)
-        weight = convolution.weight.detach().to(dtype).to_mkldnn()
-        self.weight = torch._C._nn.mkldnn_reorder_conv2d_weight(
-            weight, self.padding, self.stride, self.dilation, groups=1
+    """One convolution, prepared for the size of the images that come: weights packed for another size can take three
+    times as long, and what is the quickest way depends on it."""
+
+    def __init__(self, module: nn.Module, dtype: torch.dtype, scratch: Scratch) -> None:
+        assert isinstance(module, nn.Conv2d)
+        assert module.bias is not None, "folding a BatchNorm leaves a bias"
+        self._module = module
+        self._dtype = dtype
+        self._scratch = scratch
+        self._prepared: tuple[torch.Size, _PackedConvolution | WinogradConvolution] | None = None
+
+    def __call__(self, x: torch.Tensor, *, relu: bool = False) -> torch.Tensor:
+        """[B,K,H,W], channels last, of [B,C,H,W]."""
+        return self._for(x)(x, relu=relu)
+
+    def add_to(self, target: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """ReLU of `target` plus the convolution of x, written over `target`."""
+        return self._for(x).add_to(target, x)
+
+    def _for(self, x: torch.Tensor) -> _PackedConvolution | WinogradConvolution:
+        size = x.shape[1:]
+        if self._prepared is None or self._prepared[0] != size:
+            if self._dtype is torch.float32 and pays_off(self._module, height=size[1], width=size[2]):
+                self._prepared = size, WinogradConvolution(self._module, self._scratch)
+            else:
+                self._prepared = size, _PackedConvolution(self._module, self._dtype, size)
+        return self._prepared[1]
+
+
+class _PackedConvolution:
+    """One call of oneDNN, for images of one size [C,H,W]."""
+
+    def __init__(self, module: nn.Conv2d, dtype: torch.dtype, size: torch.Size) -> None:
+        assert module.bias is not None
+        stride, dilation = list(module.stride), list(module.dilation)
+        padding = [int(side) for side in module.padding]
+        self._geometry = (padding, stride, dilation)
+        self._bias = module.bias.detach().to(dtype)
+        # The stub of this function lacks its last argument.
+        self._weight = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+            module.weight.detach().to(dtype).to_mkldnn(), *self._geometry, 1, [1, *size]
         )
 
     def __call__(self, x: torch.Tensor, *, relu: bool = False) -> torch.Tensor:
+        """As `_Convolution`."""
         result: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, "relu" if relu else "none", [], ""
+            x, self._weight, self._bias, *self._geometry, 1, "relu" if relu else "none", [], ""
         )
         return result
 
     def add_to(self, target: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """ReLU of `target` plus the convolution of x, written over `target`."""
+        """As `_Convolution`."""
         result: torch.Tensor = torch.ops.mkldnn._convolution_pointwise_.binary(
-            target, x, self.weight, self.bias, self.padding, self.stride, self.dilation, 1, "add", 1.0, "relu", [], ""
+            target, x, self._weight, self._bias, *self._geometry, 1, "add", 1.0, "relu", [], ""
         )
         return result

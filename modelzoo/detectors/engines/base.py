@@ -70,9 +70,9 @@ def score_shift_in_std(detector: Detector, scores: np.ndarray, reference: np.nda
     return float(np.abs(scores - reference).max()) / spread if spread > 0 else 0.0
 
 
-def precision_refusal(precision: str, shift: float) -> str:
-    """Why a precision is refused that moves scores by more than `MAX_SCORE_SHIFT`."""
+def precision_refusal(precision: str, shift: float, limit: float = MAX_SCORE_SHIFT) -> str:
+    """Why a precision is refused that moves scores by more than `limit`."""
     return (
         f"In {precision} the score of a good part moves by {shift:.1f} times the spread that good parts have, more "
-        f"than {MAX_SCORE_SHIFT:g}: the threshold would no longer mean what it does."
+        f"than {limit:g}: the threshold would no longer mean what it does."
     )

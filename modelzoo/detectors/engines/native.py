@@ -12,6 +12,9 @@ import torch
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.engines.base import BF16, COMPILED, FP32, TORCH, Engine, EngineUnavailable
 
+# PyTorch's allocator has an error of its own; what CUDA, cuBLAS and cuDNN take beside it is refused in these words.
+_MEMORY_IS_FULL = ("out of memory", "ALLOC_FAILED")
+
 
 class TorchEngine(Engine):
     """The detector's own pass. On a GPU images travel from pinned memory."""
@@ -32,7 +35,11 @@ class TorchEngine(Engine):
                 if self.detector.device == "cuda":
                     images = images.pin_memory().to("cuda", non_blocking=True)
                 return np.asarray(self.map_function(images).cpu().numpy())
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and not any(
+                words in str(error) for words in _MEMORY_IS_FULL
+            ):
+                raise
             torch.cuda.empty_cache()
             raise MemoryError(str(error)) from error
 

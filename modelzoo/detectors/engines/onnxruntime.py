@@ -26,9 +26,17 @@ class OnnxRuntimeEngine(Engine):
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 3
+        if detector.device == "cuda":
+            runtime.preload_dlls()  # of CUDA and cuDNN, where they came as Python packages
         self._session = runtime.InferenceSession(
             onnx_model(detector, precision, cache), options, providers=providers(detector.device)
         )
+        # Where its libraries for the GPU cannot be loaded it goes on with the processor, without an error.
+        if detector.device == "cuda" and set(self._session.get_providers()) == {PROVIDERS[-1]}:
+            raise EngineUnavailable(
+                "ONNX Runtime cannot load its libraries for CUDA (their versions must fit: see its log), and would use "
+                "the processor; use runtime torch."
+            )
 
     @classmethod
     def precisions(cls, detector: Detector) -> tuple[str, ...]:

@@ -39,12 +39,15 @@ class Candidate:
         return Candidate(self.algorithm, {**self.options, name: value})
 
 
-BASELINE = Candidate("padim")
+# What is trained unless another is better by more than chance. On ten sets with real defects PatchCore's mean AUROC is
+# 0.951, PaDiM's 0.932, and on the worst of them (31 cookies) PatchCore is 0.011 behind: where synthetic defects cannot
+# tell the two apart, real ones speak for it.
+BASELINE = Candidate("patchcore")
 
 
 def detectors(other_backbones: Sequence[str], minutes: float) -> list[Candidate]:
     """The first that are tried, the cheap ones first, within a budget. `other_backbones`: beside the default one."""
-    found = [BASELINE, Candidate("patchcore")]
+    found = [BASELINE, Candidate("padim")]
     found += [one.with_option("backbone", name) for name in other_backbones for one in found[:2]]
     if minutes >= MIN_AUTOENCODER_MINUTES:
         found.append(Candidate("autoencoder"))

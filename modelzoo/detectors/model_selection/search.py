@@ -1,8 +1,8 @@
 """The search within a budget: many candidates on few images, the best on more, and the winner with the evidence.
 
 Successive halving (Jamieson and Talwalkar 2016) in three stages: each detector on few images, one changed option of the
-best two on the same images, the best of both on all images. PaDiM with its defaults is in the first and in the last
-stage, and remains unless another finds more synthetic defects by more than chance.
+best two on the same images, the best of both on all images. The baseline is in the first and in the last stage, and
+remains unless another finds more synthetic defects by more than chance.
 """
 
 from __future__ import annotations
@@ -215,16 +215,16 @@ def choose(trials: Sequence[Trial], rate: float) -> tuple[Candidate, str]:
     baseline = _baseline(trials)
     others = [trial for trial in ranked(trials, rate) if trial is not baseline]
     if baseline is None or not others:
-        return BASELINE, "PaDiM with its defaults: there was no time to compare it with others."
+        return BASELINE, f"{BASELINE.name} with its defaults: there was no time to compare it with others."
     images = f"{len(baseline.scores.clean)} held-out good images with {baseline.scores.defective.size} defects"
     for trial in others:
         if compare(trial.scores, baseline.scores, rate).is_beyond_chance:
             return trial.candidate, (
-                f"{trial.candidate.name} finds {found(trial)}, PaDiM with its defaults {found(baseline)}, on {images}; "
-                "that is more than chance."
+                f"{trial.candidate.name} finds {found(trial)}, {BASELINE.name} with its defaults {found(baseline)}, "
+                f"on {images}; that is more than chance."
             )
     return BASELINE, (
-        f"PaDiM with its defaults finds {found(baseline)} on {images}, the best of the others "
+        f"{BASELINE.name} with its defaults finds {found(baseline)} on {images}, the best of the others "
         f"({others[0].candidate.name}) {found(others[0])}: no other is better by more than chance."
     )
 

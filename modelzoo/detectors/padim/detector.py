@@ -3,9 +3,10 @@
 Defard et al. 2021, "PaDiM: a Patch Distribution Modeling Framework for Anomaly Detection and Localization". Departures
 from the paper, each for a reason: the moments are streamed, so that memory does not grow with the number of images;
 the covariance is shrunk by Ledoit & Wolf's estimate and then lifted by a floor relative to the variance of the whole
-image, instead of by a constant that suits one backbone only; a triangular whitening takes the place of the inverse;
-held-out scores of all training images come from the same moments in closed form; distances are divided by what is usual
-at their position (`usual_distances`); and more good images can be taken in later, by a stored model too.
+image, instead of by a constant that suits one backbone only; all channels are projected where the paper draws some; a
+triangular whitening takes the place of the inverse; held-out scores of all training images come from the same moments
+in closed form; distances are divided by what is usual at their position (`usual_distances`); and more good images can
+be taken in later, by a stored model too.
 
 Shapes: B images, P positions of the grid that are judged, C features.
 """
@@ -17,7 +18,6 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from modelzoo.detectors.base import ImageSource, Progress, no_progress
 from modelzoo.detectors.errors import DetectorError, TooFewImages
@@ -33,6 +33,7 @@ from modelzoo.detectors.padim.reduction import (
     random_selection,
 )
 from modelzoo.detectors.patch_detector import PatchDetector
+from modelzoo.detectors.preprocessing.altered_copies import COPIES, SourceWithCopies
 from modelzoo.detectors.smoothing import Size
 
 # The learning curve is measured up to so many images: beyond, a few more change little, and the time would show.
@@ -92,22 +93,30 @@ class Padim(PatchDetector):
         self._load_backbone(progress)
         with torch.inference_mode():
             self._reduction = self._fit_reduction(source, progress)
-            moments, scores = self._learn(None, source, progress)
+            moments, scores = self._learn(None, source, progress, with_copies=len(source) < self.config.copies_below)
             self._gaussians = Gaussians.estimate(moments, self.config.floor).compact()
         return scores
 
-    def _learn(self, moments: Moments | None, source: ImageSource, progress: Progress) -> tuple[Moments, np.ndarray]:
+    def _learn(
+        self, moments: Moments | None, source: ImageSource, progress: Progress, *, with_copies: bool = False
+    ) -> tuple[Moments, np.ndarray]:
         """The moments, or new ones, with all images taken in, and the held-out scores of these images, float [n].
 
         Images are decoded and described once: their features are on the disk until the model scores them.
         """
         is_new = moments is None
+        images, group = source, 1
+        if with_copies:
+            images_with_copies = SourceWithCopies(source, self.config.seed, self.ignored)
+            if images_with_copies.has_different_images:
+                images, group = images_with_copies, 1 + COPIES
         with FeatureSpool() as spool:
-            moments = self._accumulate(moments, source, spool, progress)
+            moments = self._accumulate(moments, images, spool, progress)
+            moments.count_groups(group)
             progress(0.5, "estimating the held-out model")
-            scores = self._held_out_scores(source, moments, spool, progress)
+            scores = self._held_out_scores(images, group, moments, spool, progress)
             measured = is_new and spool.complete and len(source) <= MAX_CURVE_IMAGES
-            self.learning_curve = self._learning_curve(spool, scores) if measured else []
+            self.learning_curve = self._learning_curve(spool, group, scores) if measured else []
         progress(0.96, "estimating the model")
         return moments, scores
 
@@ -126,18 +135,22 @@ class Padim(PatchDetector):
         return moments
 
     def _held_out_scores(
-        self, source: ImageSource, moments: Moments, spool: FeatureSpool, progress: Progress
+        self, source: ImageSource, group: int, moments: Moments, spool: FeatureSpool, progress: Progress
     ) -> np.ndarray:
         """Of the images of the source, all of them part of the moments: float [n].
 
         A new model learns what distances are usual; one that is extended keeps what it has, as its other scores do.
+
+        Args:
+            group: how many images of the source are one image and its copies.
         """
+        n_source = len(source) // group
         block = self._block_size(moments.n)
-        leave_block_out = LeaveBlockOut(moments, self.config.floor, block)
-        usual = self._new_usual_distances() if moments.n == len(source) else None
+        leave_block_out = LeaveBlockOut(moments, self.config.floor, block, group)
+        usual = self._new_usual_distances() if moments.n == n_source else None
 
         def distances() -> Iterator[torch.Tensor]:
-            for features in self._stream_again(source, spool, block):
+            for features in self._stream_again(source, spool, block * group):
                 yield leave_block_out.distances(self._by_position(features))
 
         scores: list[float] = []
@@ -146,7 +159,7 @@ class Padim(PatchDetector):
                 for part in distances():
                     usual.add(part)
                     distance_spool.add(part)
-                    progress(0.5 + 0.4 * usual.n / len(source), f"held-out image {usual.n} of {len(source)}")
+                    progress(0.5 + 0.4 * usual.n / n_source, f"held-out image {usual.n} of {n_source}")
                 self._usual = usual.of_all()
             stored = usual is not None and distance_spool.complete
             for part in distance_spool.batches(block) if stored else distances():
@@ -155,14 +168,14 @@ class Padim(PatchDetector):
                     self._smooth(part, usual.without_each(part) if usual is not None else None).amax((1, 2)).tolist()
                 )
                 n_scores = len(scores)
-                progress(0.9 + 0.05 * n_scores / len(source), f"scoring held-out image {n_scores} of {len(source)}")
+                progress(0.9 + 0.05 * n_scores / n_source, f"scoring held-out image {n_scores} of {n_source}")
         return np.array(scores)
 
     def _block_size(self, n: int) -> int:
         """How many of n images are left out together: at most a fifth, so that a small set is not halved."""
         return min(self.config.held_out_block, max(1, n // 5))
 
-    def _learning_curve(self, spool: FeatureSpool, scores: np.ndarray) -> list[tuple[int, float]]:
+    def _learning_curve(self, spool: FeatureSpool, group: int, scores: np.ndarray) -> list[tuple[int, float]]:
         """Mean scores of one and the same half of the images: by models of half and of all of the other half, and held
         out from all. Drawn at random; only an average over the same images is as smooth as what it has to show."""
         n = len(scores)
@@ -172,19 +185,21 @@ class Padim(PatchDetector):
         for size in (n // 4, n // 2):
             if size >= MIN_CURVE_IMAGES:
                 is_learnt = np.isin(np.arange(n), order[:size])
-                curve.append((size, self._mean_score(spool, is_learnt, is_judged)))
+                curve.append((size, self._mean_score(spool, group, is_learnt, is_judged)))
         return [*curve, (n - self._block_size(n), float(scores[is_judged].mean()))] if curve else []
 
-    def _mean_score(self, spool: FeatureSpool, is_learnt: np.ndarray, is_judged: np.ndarray) -> float:
-        """Of some images of the spool by a model of some others, each bool [n]."""
+    def _mean_score(self, spool: FeatureSpool, group: int, is_learnt: np.ndarray, is_judged: np.ndarray) -> float:
+        """Of some images of the spool by a model of some others and their copies, each bool [n]."""
         moments: Moments | None = None
-        for positions in self._positions_of(spool, is_learnt):
+        for positions in self._positions_of(spool, is_learnt.repeat(group)):
             moments = moments or Moments(positions.mean(1))
             moments.add(positions)
         assert moments is not None
+        moments.count_groups(group)
         gaussians = Gaussians.estimate(moments, self.config.floor)
+        is_original = np.arange(group * len(is_judged)) % group == 0
         scores: list[float] = []
-        for positions in self._positions_of(spool, is_judged):
+        for positions in self._positions_of(spool, is_judged.repeat(group) & is_original):
             scores += self._smooth(gaussians.distances(positions)).amax((1, 2)).tolist()
         return float(np.mean(scores))
 
@@ -211,12 +226,7 @@ class Padim(PatchDetector):
 
     def portable_maps(self, images: torch.Tensor, precision: torch.dtype = torch.float32) -> torch.Tensor:
         layers = self._portable_layers(images, precision)
-        reduction = self._reduction
-        if isinstance(reduction, Selection):
-            # The same as a convolution by ones and zeros, which every runtime lays out as it likes.
-            selection = functional.one_hot(reduction.tensor, sum(features.shape[1] for features in layers))
-            reduction = Projection(selection.T.float())
-        return self._maps_from_features(reduction(layers, self.grid))
+        return self._maps_from_features(self._reduction.convolve(layers, self.grid))
 
     def _by_position(self, features: torch.Tensor) -> torch.Tensor:
         """Features [B,C,h,w] as [P,B,C]."""
@@ -266,7 +276,10 @@ class Padim(PatchDetector):
         shapes = (reduction.shape[-1], *mean.shape, *packed.shape)
         if shapes != (channels, positions, channels, positions, channels * (channels + 1) // 2):
             raise DetectorError("The tensors do not have the shapes that the options ask for.")
-        self._reduction = Selection(reduction) if self.config.reduction == RANDOM else Projection(reduction)
+        is_selection = self.config.reduction == RANDOM
+        if not is_selection and len(reduction) != self._channels():
+            raise DetectorError("The tensors do not have the shapes that the options ask for.")
+        self._reduction = Selection(reduction) if is_selection else Projection(reduction)
         whitening = UpperTriangular.unpack(packed, channels)
         partial_state = PartialFitState(**{name: tensors[name] for name in PartialFitState.__dataclass_fields__})
         self._gaussians = Gaussians(self.n_train, mean, whitening, float(tensors["floor"]), partial_state)

@@ -6,6 +6,7 @@ Shapes: B images, D channels of all layers, C features, [h,w] the grid.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Self
 
@@ -29,6 +30,10 @@ class Reduction(ABC):
     def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
         """float32 [B,C,h,w] of feature maps [B,d,*,*] in any precision, D channels in all."""
 
+    @abstractmethod
+    def convolve(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
+        """The same in operations that every runtime knows and lays out as it likes."""
+
     def to(self, device: str) -> Self:
         """Move to a device; returns self."""
         self.tensor = self.tensor.to(device)
@@ -36,7 +41,7 @@ class Reduction(ABC):
 
 
 class Selection(Reduction):
-    """Some channels as they are: the paper's reduction, and the fastest. `tensor`: int64 [C], ascending."""
+    """Some channels as they are: the paper's reduction. `tensor`: int64 [C], ascending."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         super().__init__(tensor)
@@ -55,6 +60,10 @@ class Selection(Reduction):
             first = end
         return joined.permute(0, 3, 1, 2)
 
+    def convolve(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
+        selection = functional.one_hot(self.tensor, sum(features.shape[1] for features in layers))
+        return Projection(selection.T.float()).convolve(layers, grid)
+
     def _split(self, widths: list[int]) -> list[torch.Tensor]:
         """Which channels of each layer, layers of these widths one after the other."""
         bounds = list(accumulate(widths, initial=0))
@@ -69,13 +78,22 @@ class Projection(Reduction):
     """Linear combinations of all channels. `tensor`: float32 [D,C] with orthonormal columns."""
 
     def __call__(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
-        # Projecting and resampling are both linear; each layer is projected where it has fewest positions.
-        parts = self.tensor.split([features.shape[1] for features in layers])
+        # Projecting and resampling are both linear; each layer is projected where it has fewest positions. Channels lie
+        # last in memory: a matrix product, and sums into what is there already.
+        joined = layers[0].new_zeros(len(layers[0]), *grid, self.tensor.shape[1], dtype=torch.float32)
+        for features, part in zip(layers, self._by_layer(layers), strict=True):
+            _add_resampled(features.permute(0, 2, 3, 1).float() @ part, joined)
+        return joined.permute(0, 3, 1, 2)
+
+    def convolve(self, layers: list[torch.Tensor], grid: Size) -> torch.Tensor:
         projected = [
             resample(functional.conv2d(features.float(), part.T[:, :, None, None]), grid)
-            for features, part in zip(layers, parts, strict=True)
+            for features, part in zip(layers, self._by_layer(layers), strict=True)
         ]
         return torch.stack(projected).sum(0)
+
+    def _by_layer(self, layers: list[torch.Tensor]) -> Sequence[torch.Tensor]:
+        return self.tensor.split([features.shape[1] for features in layers])
 
 
 def random_selection(available: int, n_features: int, seed: int) -> Selection:
@@ -89,7 +107,8 @@ def random_projection(available: int, n_features: int, seed: int) -> Projection:
     efficient unsupervised anomaly segmentation"): every channel has its say, and distances are kept on average."""
     generator = torch.Generator().manual_seed(seed)
     matrix = torch.randn(available, n_features, generator=generator, dtype=torch.float64)
-    return Projection(torch.linalg.qr(matrix).Q.float())
+    # In rows, as an artifact keeps it: a product of the same numbers in columns may differ in its last digit.
+    return Projection(torch.linalg.qr(matrix).Q.float().contiguous())
 
 
 class PrincipalComponents:
@@ -132,9 +151,21 @@ def resample(features: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
 
 def _resample_into(features: torch.Tensor, target: torch.Tensor) -> None:
     """`resample` of features [B,h,w,c] in any precision, written to float32 [B,H,W,c]."""
+    cells, repeated = _matched(features, target)
+    cells[:] = repeated
+
+
+def _add_resampled(features: torch.Tensor, target: torch.Tensor) -> None:
+    """`resample` of features float32 [B,h,w,c], added to float32 [B,H,W,c]."""
+    cells, repeated = _matched(features, target)
+    cells += repeated
+
+
+def _matched(features: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A view of `target` [B,H,W,c] and features [B,h,w,c] resampled to it, in shapes that fit each other. Where they
+    only have to be repeated they are not copied."""
     (height, width), grid = features.shape[1:3], target.shape[1:3]
     rows, columns = grid[0] // height, grid[1] // width
     if (height * rows, width * columns) == tuple(grid):
-        target.unflatten(2, (width, columns)).unflatten(1, (height, rows))[:] = features[:, :, None, :, None]
-    else:
-        target[:] = resample(features.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)
+        return target.unflatten(2, (width, columns)).unflatten(1, (height, rows)), features[:, :, None, :, None]
+    return target, resample(features.permute(0, 3, 1, 2).float(), (grid[0], grid[1])).permute(0, 2, 3, 1)

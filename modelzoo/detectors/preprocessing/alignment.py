@@ -265,7 +265,7 @@ class PoseAlignment:
         ]
         template = both[0][0]
         for _ in range(FLIP_ROUNDS):
-            flipped = [_correlation(b, template) > _correlation(a, template) for a, b in both]
+            flipped = [picture_correlation(b, template) > picture_correlation(a, template) for a, b in both]
             template = _mean([pair[turn] for pair, turn in zip(both, flipped, strict=True)])
         return [s.flipped() if turn else s for s, turn in zip(silhouettes, flipped, strict=True)]
 
@@ -320,11 +320,12 @@ class PoseAlignment:
         """The better of the two directions, made exact."""
         directions = [silhouette, silhouette.flipped()]
         fits = [
-            _correlation(self._view(grey, self._coarse_matrix(direction)), self.template) for direction in directions
+            picture_correlation(self._view(grey, self._coarse_matrix(direction)), self.template)
+            for direction in directions
         ]
         best = int(np.argmax(fits))
         matrix = self._refined_matrix(grey, self._coarse_matrix(directions[best]), self.template)
-        correlation = _correlation(self._view(grey, matrix), self.template)
+        correlation = picture_correlation(self._view(grey, matrix), self.template)
         return Pose(matrix, directions[best], correlation, fits[best] - fits[1 - best])
 
     def aligned_view(self, picture: np.ndarray, background: Background) -> np.ndarray:
@@ -457,7 +458,7 @@ def _mean(pictures: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(np.mean(pictures, axis=0), dtype=np.float32)
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+def picture_correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's coefficient of two pictures; 0 where one is flat."""
     x, y = a - a.mean(), b - b.mean()
     norm = math.sqrt(float((x * x).sum()) * float((y * y).sum()))

@@ -32,6 +32,7 @@ from PIL import Image
 from scipy import stats
 
 from modelzoo.detectors.errors import NotComparable
+from modelzoo.detectors.preprocessing.alignment import picture_correlation
 from modelzoo.detectors.preprocessing.input_rules import (
     ASPECT,
     COLOUR,
@@ -131,11 +132,13 @@ class InputProfile:
         sizes: int64 [n,2], width and height of each.
         colourfulness: float32 [n].
         cells: float32 [n,16,k], description of each.
+        mean_view: float32 [128,128], the mean of their grey views; None in artifacts older than it.
     """
 
     sizes: np.ndarray
     colourfulness: np.ndarray
     cells: np.ndarray
+    mean_view: np.ndarray | None = None
     limit: LikenessLimit = field(init=False)
     _scale: np.ndarray = field(init=False, repr=False)
     _scaled: np.ndarray = field(init=False, repr=False)
@@ -153,6 +156,7 @@ class InputProfile:
             np.array([summarise.size for summarise in summaries], dtype=np.int64),
             np.array([summarise.colourfulness for summarise in summaries], dtype=np.float32),
             np.stack([summarise.cells for summarise in summaries]),
+            np.asarray(np.mean([summarise.grey_view for summarise in summaries], axis=0), dtype=np.float32),
         )
 
     def merged_with(self, other: InputProfile) -> InputProfile:
@@ -161,15 +165,20 @@ class InputProfile:
             np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("sizes", "colourfulness", "cells")
         ]
         indices = exemplars(len(joined[0]))
-        return InputProfile(*(array[indices] for array in joined))
+        mean_view = None
+        if self.mean_view is not None and other.mean_view is not None:
+            n, more = len(self.cells), len(other.cells)
+            mean_view = (n * self.mean_view + more * other.mean_view) / np.float32(n + more)
+        sizes, colours, cells = (array[indices] for array in joined)
+        return InputProfile(sizes, colours, cells, mean_view)
 
     def check_frame(self, image: Image.Image, rules: InputRules) -> list[Finding]:
         """What is odd about an RGB image's size and shape."""
         return [finding for finding in (self._size(image, rules), self._aspect(image, rules)) if finding]
 
-    def check_content(self, image: Image.Image, view: np.ndarray | None, rules: InputRules) -> list[Finding]:
-        """What is odd about an RGB image's colour, and about the picture as a whole: its view, uint8 [128,128,3]."""
-        findings = (self._colour(image, rules), None if view is None else self._likeness(view, rules))
+    def check_content(self, image: Image.Image, distance: float, rules: InputRules) -> list[Finding]:
+        """What is odd about an RGB image's colour, and about the picture as a whole, which has this `distance`."""
+        findings = (self._colour(image, rules), self._likeness(distance, rules))
         return [finding for finding in findings if finding]
 
     def distance(self, view: np.ndarray) -> float:
@@ -178,6 +187,19 @@ class InputProfile:
         apart = np.sqrt(((self._scaled - here) ** 2).mean(axis=2))
         nearest = min(_NEAREST, len(apart))
         return float(np.quantile(np.partition(apart, nearest - 1, axis=0)[:nearest].mean(axis=0), _QUARTILE))
+
+    def residual(self, view: np.ndarray) -> float | None:
+        """1 - correlation of a view, uint8 [128,128,3], with the mean training image, in grey; None without that."""
+        return (
+            None
+            if self.mean_view is None
+            else 1 - picture_correlation(grey_view(view).astype(np.float32), self.mean_view)
+        )
+
+    @property
+    def held_out_distances(self) -> np.ndarray:
+        """float64 [n], the distance of each training image from those of other folds."""
+        return _held_out_distances(self.cells)
 
     def _size(self, image: Image.Image, rules: InputRules) -> Finding | None:
         if rules.size == OFF:
@@ -217,10 +239,10 @@ class InputProfile:
         sentence = f"The image is {kind}; the training images are {theirs}."
         return Finding(COLOUR, code, sentence, rules.colour == REFUSE) if code else None
 
-    def _likeness(self, view: np.ndarray, rules: InputRules) -> Finding | None:
+    def _likeness(self, distance: float, rules: InputRules) -> Finding | None:
         if rules.likeness == OFF or self.limit.value is None:
             return None
-        distance, limit = self.distance(view), self.limit.value * rules.likeness_factor
+        limit = self.limit.value * rules.likeness_factor
         if distance <= limit:
             return None
         sentence = (
@@ -251,24 +273,29 @@ class InputProfile:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """All that the checks need."""
+        names = ("sizes", "colourfulness", "cells", *(() if self.mean_view is None else ("mean_view",)))
         return {
-            INPUT_CHECK_PREFIX + name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)))
-            for name in ("sizes", "colourfulness", "cells")
+            INPUT_CHECK_PREFIX + name: torch.from_numpy(np.ascontiguousarray(getattr(self, name))) for name in names
         }
 
     @classmethod
     def restore(cls, tensors: Mapping[str, torch.Tensor]) -> Self:
         """The inverse of `tensors`. Raises KeyError or ValueError for anything else."""
-        return cls(*(tensors[INPUT_CHECK_PREFIX + name].numpy() for name in ("sizes", "colourfulness", "cells")))
+        mean_view = tensors.get(INPUT_CHECK_PREFIX + "mean_view")
+        sizes, colours, cells = (
+            tensors[INPUT_CHECK_PREFIX + name].numpy() for name in ("sizes", "colourfulness", "cells")
+        )
+        return cls(sizes, colours, cells, None if mean_view is None else mean_view.numpy())
 
 
 @dataclass(frozen=True)
 class ImageSummary:
-    """One image as the profile sees it: width and height in pixels, colourfulness, cells float32 [16,k]."""
+    """One image as the profile sees it: width and height in pixels, colourfulness, cells float32 [16,k], grey view."""
 
     size: tuple[int, int]
     colourfulness: float
     cells: np.ndarray
+    grey_view: np.ndarray
 
 
 def exemplars(n: int) -> list[int]:
@@ -281,6 +308,11 @@ def view_of(pixels: np.ndarray) -> np.ndarray:
     """uint8 [128,128,3] of uint8 or float [h,w,3] in grey levels."""
     view = cv2.resize(pixels, (VIEW_SIDE, VIEW_SIDE), interpolation=cv2.INTER_AREA)
     return np.clip(view, 0, 255).astype(np.uint8)
+
+
+def grey_view(view: np.ndarray) -> np.ndarray:
+    """uint8 [128,128] of a view, uint8 [128,128,3]."""
+    return np.asarray(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY))
 
 
 def describe_cells(view: np.ndarray) -> np.ndarray:

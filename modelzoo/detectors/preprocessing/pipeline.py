@@ -18,13 +18,13 @@ from PIL import Image
 from common.pixels.sixteen_bit import Window, histogram, is_sixteen_bit
 from modelzoo.detectors.config import NATIVE_SIZE
 from modelzoo.detectors.errors import DetectorError, NotComparable
-from modelzoo.detectors.preprocessing.alignment import PoseAlignment
+from modelzoo.detectors.preprocessing.alignment import Pose, PoseAlignment
 from modelzoo.detectors.preprocessing.choice import GoodPictures, decide_illumination, decide_pose, decide_size
 from modelzoo.detectors.preprocessing.coordinates import rescaling, translation
 from modelzoo.detectors.preprocessing.grey_window import DECIDE, GreyWindow, decide_window
 from modelzoo.detectors.preprocessing.ignore_mask import IgnoreMask, PaintedMask
 from modelzoo.detectors.preprocessing.illumination import Background, FlatField
-from modelzoo.detectors.preprocessing.input_check import Finding, ImageSummary, describe_cells, view_of
+from modelzoo.detectors.preprocessing.input_check import Finding, ImageSummary, describe_cells, grey_view, view_of
 from modelzoo.detectors.preprocessing.input_rules import SIXTEEN_BIT_PICTURE, colourfulness
 
 T = TypeVar("T")
@@ -103,6 +103,9 @@ class PreparedImage:
         view: uint8 [128,128,3], the picture before light and pose were corrected (see `input_check`); None where the
             picture as a whole is of no interest.
         findings: what is odd about the picture, though it is judged.
+        alignment_residual: 1 - correlation with the mean good picture, after the pose was aligned where it is; None
+            where there is none to compare with.
+        distance: of the picture as a whole from the training images (see `input_check`); None where nobody asked.
         ignored: bool [H,W] in the model's pixels, what is not judged; None where everything is.
     """
 
@@ -110,6 +113,8 @@ class PreparedImage:
     frame: Frame
     view: np.ndarray | None = None
     findings: tuple[Finding, ...] = ()
+    alignment_residual: float | None = None
+    distance: float | None = None
     ignored: np.ndarray | None = None
 
     def ignored_in_original(self) -> np.ndarray | None:
@@ -257,6 +262,7 @@ class Preprocessing:
         frame = Frame(image.height, image.width, box)
         image = image.crop(box) if box != (0, 0, image.width, image.height) else image
         height, width = self.size
+        residual = None
         if self.is_plain:
             pixels = self._covered(_resize(image, width, height))
             view = view_of(pixels)
@@ -271,12 +277,15 @@ class Preprocessing:
                 values = _resize(image, width, height).astype(np.float32)
                 pixels = self._corrected(values, background.surface(width, height))
             else:
-                pixels, matrix = self._aligned(pixels, picture, background, self.alignment)
+                pose = self.alignment.locate(picture, background)
+                residual = 1 - pose.correlation
+                pixels, matrix = self._aligned(pixels, picture, background, pose, self.alignment)
                 to_model = np.linalg.inv(translation(box[0], box[1]) @ matrix)
                 frame = replace(frame, matrix=to_model[:2])
             pixels = self._covered(pixels)
         tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        return PreparedImage(tensor, frame, view, ignored=self.ignore_mask.ignored if self.ignore_mask else None)
+        ignored = self.ignore_mask.ignored if self.ignore_mask else None
+        return PreparedImage(tensor, frame, view, alignment_residual=residual, ignored=ignored)
 
     def summarise(self, image: Image.Image) -> ImageSummary:
         """The picture as a whole, as `prepare` sees it, whether or not its part can be found."""
@@ -285,16 +294,16 @@ class Preprocessing:
         cropped = image.crop(box)
         height, width = self.size
         picture = self._covered(_resize(cropped, width, height)) if self.is_plain else _shrink(_pixels(cropped))
-        return ImageSummary(image.size, colourfulness(image), describe_cells(view_of(picture)))
+        view = view_of(picture)
+        return ImageSummary(image.size, colourfulness(image), describe_cells(view), grey_view(view))
 
     def _covered(self, pixels: np.ndarray) -> np.ndarray:
         return pixels if self.ignore_mask is None else self.ignore_mask.cover(pixels)
 
     def _aligned(
-        self, pixels: np.ndarray, picture: np.ndarray, background: Background, alignment: PoseAlignment
+        self, pixels: np.ndarray, picture: np.ndarray, background: Background, pose: Pose, alignment: PoseAlignment
     ) -> tuple[np.ndarray, np.ndarray]:
         """The part in an image's `_pixels`, uint8 [h,w,3], and the transformation of its coordinates to the image's."""
-        pose = alignment.locate(picture, background)
         height, width = alignment.size
         small_h, small_w = picture.shape[:2]
         whole_h, whole_w = pixels.shape[:2]

@@ -64,7 +64,7 @@ def test_what_is_saved_explains_itself(detector, info):
     assert (preprocessing["height"], preprocessing["width"], preprocessing["region"]) == (32, 32, [0, 0, 1, 1])
     assert manifest["metadata"] == {"run": 7, "dataset": "abc"}
     assert manifest["libraries"]["torch"] == torch.__version__
-    assert manifest["tensors"]["reduction"] == {"shape": [8], "dtype": "int64"}
+    assert manifest["tensors"]["reduction"] == {"shape": [24, 8], "dtype": "float32"}
     assert manifest["tensors"].keys() == detector.state().keys()
 
 

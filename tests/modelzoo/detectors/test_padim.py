@@ -106,19 +106,35 @@ def test_distances_agree_with_the_float64_oracle(n, channels, seed):
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(2, 12), st.integers(1, 6), st.integers(2, 12), st.integers(0, 2**32 - 1))
-def test_left_out_distances_are_those_of_a_model_fitted_without_the_block(blocks, block, channels, seed):
+@given(st.integers(2, 12), st.integers(1, 6), st.integers(1, 4), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_left_out_distances_are_those_of_a_model_fitted_without_the_block(blocks, block, group, channels, seed):
     """The oracle really removes the images; shrinkage, its target and the floor stay those of all of them."""
-    data = correlated(blocks * block, 2, channels, seed)
+    data = correlated(blocks * block * group, 2, channels, seed)
     moments = moments_of(data)
+    moments.count_groups(group)
     shrinkage, target = moments.shrinkage().double().numpy(), moments.variances().numpy()
     lift = oracle_lift(data, 0.5)
-    left_out = LeaveBlockOut(moments, 0.5, block)
-    for first in range(0, blocks * block, block):
-        out = data[:, first : first + block]
-        partial_state = np.delete(data, range(first, first + block), axis=1)
+    left_out = LeaveBlockOut(moments, 0.5, block, group)
+    for first in range(0, data.shape[1], block * group):
+        out = data[:, first : first + block * group]
+        rest = np.delete(data, range(first, first + block * group), axis=1)
         ours = left_out.distances(torch.from_numpy(out)).T.numpy()
-        np.testing.assert_allclose(ours, oracle_distances(partial_state, out, lift, shrinkage, target), rtol=3e-3)
+        expected = oracle_distances(rest, out[:, ::group], lift, shrinkage, target)
+        np.testing.assert_allclose(ours, expected, rtol=3e-3)
+
+
+def test_an_image_and_its_copies_count_as_one_image():
+    """Mean and covariance are those of the images; only the shrinkage counts copies as observations of their own."""
+    data = correlated(24, 3, 6, seed=1)
+    once, groups = moments_of(data), moments_of(data.repeat(5, axis=1))
+    groups.count_groups(5)
+    assert groups.n == 24
+    torch.testing.assert_close(groups.mean, once.mean)
+    positions = slice(0, 3)
+    torch.testing.assert_close(groups.scatter(positions), once.scatter(positions), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(5 * groups.shrinkage(), once.shrinkage(), rtol=1e-3, atol=1e-4)
+    expected = [ledoit_wolf_shrinkage(rows) for rows in data.repeat(5, axis=1).astype(np.float64)]
+    np.testing.assert_allclose(groups.shrinkage().numpy(), expected, atol=2e-3)
 
 
 @settings(deadline=None, max_examples=25)
@@ -173,7 +189,14 @@ def by_position(detector: Padim, images: torch.Tensor) -> torch.Tensor:
 
 
 def small(**options) -> Padim:
-    options = {"backbone": "efficientnet_lite0", "image_size": (64, 96), "n_features": 24, "sigma": 2} | options
+    """Without copies of the images, unless they are asked for."""
+    options = {
+        "copies_below": 0,
+        "backbone": "efficientnet_lite0",
+        "image_size": (64, 96),
+        "n_features": 24,
+        "sigma": 2,
+    } | options
     detector = registry.create("padim", device="cpu", **options)
     assert isinstance(detector, Padim)
     return detector
@@ -231,20 +254,52 @@ def test_the_learning_curve_is_that_of_detectors_fitted_on_fewer_images():
     assert detector.learning_curve[-1] == (15, pytest.approx(float(detector.held_out_scores[judged].mean())))
 
 
+def test_few_images_are_learnt_with_copies_of_them():
+    """Held-out scores are those of new images: an image's copies are left out with it."""
+    images, new = textured(12, 64, 96), textured(40, 64, 96, seed=3)
+    source = TensorSource(images)
+    with_copies = small(copies_below=13).fit(source)
+    plain = small(copies_below=12).fit(TensorSource(images))
+    assert with_copies.n_train == plain.n_train == len(with_copies.held_out_scores) == 12
+    assert [size for size, _ in with_copies.learning_curve] == [size for size, _ in plain.learning_curve]
+    assert not np.array_equal(with_copies.score(new).maps, plain.score(new).maps)
+    scores = with_copies.score(new).scores
+    assert abs(np.median(with_copies.held_out_scores) - np.median(scores)) < 2 * scores.std()
+    # The images themselves, which the model has seen, score far less.
+    assert with_copies.score(images).scores.max() < with_copies.held_out_scores.min()
+    again = small(copies_below=13).fit(TensorSource(images))
+    np.testing.assert_array_equal(again.held_out_scores, with_copies.held_out_scores)
+    assert with_copies.score(with_defect(new)).scores.min() > scores.max()
+
+
+def test_more_images_are_taken_in_as_they_are():
+    images, more = textured(12, 64, 96), textured(16, 64, 96, seed=5)
+    detector = small(copies_below=13).fit(TensorSource(images))
+    source = TensorSource(more)
+    assert detector.partial_fit(source).n_train == 28
+    assert source.reads.tolist() == [1] * 16
+    assert len(detector.held_out_scores) == 28
+
+
 def test_a_learning_curve_has_what_so_few_images_allow():
     for n, sizes in ((2, []), (7, []), (8, [4, 7]), (10, [5, 8])):
         curve = small().fit(TensorSource(textured(n, 64, 96))).learning_curve
         assert [size for size, _ in curve] == sizes
 
 
-def test_the_selection_depends_on_the_seed_and_is_stored():
-    def selection(seed):
-        return small(seed=seed).fit(TensorSource(textured(4, 64, 96))).state()["reduction"]
+@pytest.mark.parametrize("reduction", ["orthogonal", "random"])
+def test_the_reduction_depends_on_the_seed_and_is_stored(reduction):
+    def stored(seed):
+        detector = small(seed=seed, reduction=reduction)
+        return detector.fit(TensorSource(textured(4, 64, 96))).state()["reduction"]
 
-    first = selection(0)
-    assert torch.equal(first, selection(0))
-    assert not torch.equal(first, selection(1))
-    assert len(set(first.tolist())) == 24
+    first = stored(0)
+    assert torch.equal(first, stored(0))
+    assert not torch.equal(first, stored(1))
+    if reduction == "random":
+        assert len(set(first.tolist())) == 24
+    else:
+        torch.testing.assert_close(first.T @ first, torch.eye(24), rtol=0, atol=1e-5)
 
 
 def test_principal_components_are_those_of_the_whole():

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
+from modelzoo.detectors.backbones.weights import Weights
 from modelzoo.models import ModelVersion, Threshold
 from tests import parts
 from tests.mvtec_site.test_commands import fails, run
-from training.benchmarks import few_images, speed
-from training.models import TrainingRun
+from training.benchmarks import accuracy, few_images
+from training.benchmarks.peers import accuracy as peer_accuracy
+from training.datasets.selectors import images_of
+from training.models import Dataset, TrainingRun
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("lease_renewed_at_the_end")]
 
@@ -53,6 +57,55 @@ def test_accuracy_writes_a_table_with_spread_weights_and_what_speaks_against_it(
     assert json.loads(table.with_suffix(".json").read_text()) == rows
     assert not ModelVersion.objects.exists()
     assert not TrainingRun.objects.exists()
+
+
+PEER_STAND_IN = """
+import numpy as np
+from training.benchmarks.protocol import serve
+seeds = []
+def fit(files, seed):
+    seeds.append(seed)
+    return {"seconds": 1.0}
+def score(files, maps):
+    values = np.random.default_rng(seeds[-1]).normal(size=len(files))
+    for number, value in enumerate(values):
+        np.save(f"{maps}/{number}.npy", np.full((32, 32), value, np.float32))
+    return {"scores": values.tolist()}
+serve(lambda: ({"name": "stand-in"}, {"fit": fit, "score": score}))
+"""
+
+
+@pytest.mark.sqlite_is_enough
+def test_accuracy_beside_a_peer_has_the_same_figures_of_its_scores(
+    dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in speaks for the peer, which is not installed here."""
+    weights = Weights("resnet18", Path("weights"), "a test", 64 * "0")
+    monkeypatch.setattr(peer_accuracy, "resolve_weights", lambda name: weights)
+    monkeypatch.setattr(peer_accuracy, "_command", lambda python, *of: [python, "-c", PEER_STAND_IN])
+    options = {"seeds": 2, "detectors": [], "peer_python": sys.executable}
+    rows = run("benchmark", "accuracy", datasets=[str(dataset_folder)], **options)["rows"]
+    defective = [image.is_defective for image in images_of(Dataset.objects.get(), "test")]
+    scores = [np.random.default_rng(seed).normal(size=len(defective)) for seed in range(2)]
+    for row in rows:
+        figures = [once["figures"] for once in row["runs"]]
+        assert [one["image AUROC"] for one in figures] == pytest.approx(
+            [roc_auc_score(defective, values) for values in scores]
+        )
+        # Maps that are flat rank pixels as images, and a threshold is nothing that the peer was asked for.
+        assert all(0 <= one["AUPRO"] <= 1 for one in figures)
+        assert {one["false rejects"] for one in figures} == {None}
+        assert row["backbone"] == weights.info()
+    assert "stand-in" in accuracy.as_markdown(rows)
+
+
+@pytest.mark.sqlite_is_enough
+def test_accuracy_says_that_a_peer_does_not_run(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = Weights("resnet18", Path("weights"), "a test", 64 * "0")
+    monkeypatch.setattr(peer_accuracy, "resolve_weights", lambda name: weights)
+    options = {"datasets": [str(dataset_folder)], "detectors": []}
+    fails("benchmark", "accuracy", **options, peer_python="/nowhere/python", match="The peer does not run")
+    fails("benchmark", "accuracy", **options, match="names none")
 
 
 @pytest.mark.sqlite_is_enough
@@ -119,9 +172,13 @@ def test_calibration_compares_three_thresholds_on_unseen_parts(tmp_path: Path) -
         backbone="efficientnet_lite0",
         splits=2,
         false_reject_rate=0.2,
+        precisions=["fp32", "auto"],
     )
     assert (document["n_training"], document["n_unseen"]) == (21, 9)
-    rates = document["false_reject_rate"]
+    fp32, auto = document["precisions"]
+    assert fp32["taken"] == {"fp32": 2}
+    assert sum(auto["taken"].values()) == 2
+    rates = fp32["false_reject_rate"]
     assert set(rates) == {"conformal", "percentile", "in_sample"}
     for row in rates.values():
         assert len(row["each"]) == 2
@@ -170,74 +227,3 @@ def test_a_dry_run_keeps_nothing(version: ModelVersion) -> None:
 def test_calibrate_says_what_is_wrong(version: ModelVersion, options: dict[str, object], said: str) -> None:
     fails("calibrate", match=said, **options)
     assert Threshold.objects.count() == 1
-
-
-def train_small(folder: Path) -> dict[str, Any]:
-    options = {"image_size": 64, "backbone": "efficientnet_lite0", "option": ["n_features=12"]}
-    answer: dict[str, Any] = run("train", dataset=str(folder), model="padim", **options)
-    return answer
-
-
-STAND_IN = """
-from training.benchmarks.protocol import serve
-hello = {"name": "stand-in", "fit": {"seconds": 1000.0, "peak_mb": 1e6}}
-serve(lambda: (hello, {"model": lambda of, batch, height, width: {"ms": 1e5 if of == "model" else 1e4}}))
-"""
-
-
-@pytest.mark.sqlite_is_enough
-@pytest.mark.slow
-def test_speed_measures_every_batch_size_of_every_precision_and_a_peer(
-    dataset_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stand-in speaks for the peer, which is not installed here: the protocol, its folder of images, the ratios."""
-    trained = train_small(dataset_folder)
-    seen: list[list[str]] = []
-
-    def stand_in(python: str, category: Path) -> list[str]:
-        seen.append(sorted(str(path.relative_to(category)) for path in category.rglob("*.png") if path.stat().st_size))
-        return [python, "-c", STAND_IN]
-
-    monkeypatch.setattr(speed, "_peer_command", stand_in)
-    options = {"rounds": 1, "threads": 1, "accuracy": True, "precisions": ["fp32", "int8"]}
-    document = run("benchmark", "speed", **options, peer_python=sys.executable)
-    rows = document["rows"]
-    assert [row["batch"] for row in rows] == [1, 8, 16]
-    for row in rows:
-        assert (row["detector"], row["runtime"], row["precision"]) == ("padim", "torch", "fp32")
-        assert row["model_version"] == trained["model_version"]
-        assert row["model_ms"] > 0
-        assert row["images_per_second"] == pytest.approx(1000 / row["bytes_to_verdict_ms"], rel=0.01)
-        assert row["peak_mb"] > 100
-        assert row["auroc"] == pytest.approx(ModelVersion.objects.get().metrics["image"]["auroc"])
-    assert set(document["reference"]["model_ms"]) == {"1", "8", "16"}
-    # PyTorch itself offers no int8: said, not hidden.
-    assert [row["name"] for row in document["unavailable"]] == ["padim torch int8"]
-    assert "int8" in document["unavailable"][0]["because"]
-    assert "fp32  batch  1" in speed.as_text(document)
-    assert {name.split("/")[0] for name in seen[0]} == {"train", "test"}
-    assert document["peer"]["model_ms"]["1"] == 1e5
-    assert document["fit"]["seconds"] > 0
-    assert document["ratios"]["fit_times_faster"] > 1
-    assert all(row["times_faster_than_peer"] > 1 for row in document["ratios"]["model"])
-    assert "times faster than the peer" in speed.as_text(document)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({}, "no model version yet"),
-        ({"rounds": 0}, "at least 1"),
-        ({"model_version": ["77"]}, "77"),
-    ],
-)
-def test_speed_says_what_is_wrong(db: None, options: dict[str, object], said: str) -> None:
-    fails("benchmark", "speed", match=said, **options)
-
-
-@pytest.mark.sqlite_is_enough
-@pytest.mark.slow
-def test_a_peer_that_does_not_run_is_said(dataset_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train_small(dataset_folder)
-    monkeypatch.setattr(speed, "_peer_command", lambda python, category: [python, "-c", "raise SystemExit(3)"])
-    fails("benchmark", "speed", rounds=1, threads=1, precisions=["fp32"], peer_python=sys.executable, match="The peer")

@@ -1,1 +1,1 @@
-"""Peers, each run in a virtual environment of its own by `benchmark speed --peer-python`."""
+"""Peers, each run in a virtual environment of its own: `benchmark speed` and `accuracy --peer-python`."""

@@ -25,8 +25,9 @@ def fitted(request):
 def test_fp32_is_the_reference(fitted):
     images = textured(5, *SIZE, seed=2)
     scored, expected = open_scorer(fitted, precision=FP32).score(images), fitted.score(images)
-    np.testing.assert_array_equal(scored.maps, expected.maps)
-    np.testing.assert_array_equal(scored.scores, expected.scores)
+    # Not to the last digit: sums may be divided among another number of threads.
+    np.testing.assert_allclose(scored.maps, expected.maps, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(scored.scores, expected.scores, rtol=1e-5)
 
 
 def test_bf16_moves_scores_by_little(fitted):
@@ -52,9 +53,9 @@ def test_auto_explains_its_choice(fitted):
     measured = {row["precision"]: row for row in choice["measured"]}
     assert next(iter(measured)) == FP32
     assert measured[FP32]["moved"] == 0
-    chosen = measured[choice["precision"]]
-    assert chosen["moved"] <= MAX_AUTO_SCORE_SHIFT
-    assert chosen["ms"] == min(row["ms"] for row in measured.values() if row["moved"] <= MAX_AUTO_SCORE_SHIFT)
+    assert all(row["moved"] <= MAX_AUTO_SCORE_SHIFT and set(row["ms"]) == {"1", "4"} for row in measured.values())
+    quickest = min(sum(row["ms"].values()) for row in measured.values())
+    assert sum(measured[choice["precision"]]["ms"].values()) == pytest.approx(quickest, abs=0.01)
 
 
 class _TwoPrecisions(TorchEngine):
@@ -103,7 +104,7 @@ def test_auto_chooses_once_on_a_machine(fitted, moody, monkeypatch, tmp_path):
     assert stored.exists()
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"precision": "fp8"}', b"\xff"])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"runtime": "torch", "precision": "fp8"}', b"\xff"])
 def test_a_choice_that_cannot_be_read_is_measured_again(fitted, moody, monkeypatch, tmp_path, damage):
     open_scorer(fitted, cache=tmp_path)
     [stored] = tmp_path.iterdir()
@@ -116,16 +117,16 @@ def test_a_choice_that_cannot_be_read_is_measured_again(fitted, moody, monkeypat
 
 
 def test_of_two_processes_that_measure_at_once_the_first_decides(fitted, moody, monkeypatch, tmp_path):
-    measured = selection._fastest_scorer
+    race = selection._race
 
     def overtaken(*arguments):
-        scorer = measured(*arguments)
-        monkeypatch.setattr(selection, "_fastest_scorer", measured)
+        scorer = race(*arguments)
+        monkeypatch.setattr(selection, "_race", race)
         monkeypatch.setattr(moody, "slow", "int8")
         assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
         return scorer
 
-    monkeypatch.setattr(selection, "_fastest_scorer", overtaken)
+    monkeypatch.setattr(selection, "_race", overtaken)
     assert open_scorer(fitted, cache=tmp_path).choice["precision"] == FP32
 
 
@@ -148,9 +149,74 @@ def test_auto_never_takes_a_precision_that_changes_the_scores(fitted, monkeypatc
     monkeypatch.setitem(selection._ENGINES, "torch", "x:_Careless")
     scorer = open_scorer(fitted)
     assert scorer.choice["precision"] == FP32
-    refused = scorer.choice["measured"][1]
+    assert [row["precision"] for row in scorer.choice["measured"]] == [FP32]
+    [refused] = scorer.choice["unavailable"]
     assert refused["precision"] == "int8"
-    assert refused["moved"] > MAX_AUTO_SCORE_SHIFT
+    assert f"more than {MAX_AUTO_SCORE_SHIFT:g}" in refused["because"]
+
+
+class _Quick(_Moody):
+    """Another runtime: as quick as its `slow` precision is not."""
+
+    runtime = "openvino"
+    ms = 0.0
+
+    @classmethod
+    def precisions(cls, detector):
+        return (FP32,)
+
+    def maps(self, images):
+        _Moody.clock += _Quick.ms
+        return TorchEngine.maps(self, images)
+
+
+class _Missing(TorchEngine):
+    runtime = "onnxruntime"
+
+    @classmethod
+    def precisions(cls, detector):
+        raise EngineUnavailable("onnxruntime is not installed")
+
+
+@pytest.fixture
+def runtimes(monkeypatch, moody):
+    """PyTorch takes 1.0 in int8 and 2.0 in float32 on the clock, another runtime `_Quick.ms`, a third is missing."""
+    monkeypatch.setitem(selection._ENGINES, "onnxruntime", "x:_Missing")
+    monkeypatch.setitem(selection._ENGINES, "openvino", "x:_Quick")
+    return _Quick
+
+
+@pytest.mark.parametrize(("ms", "winner"), [(0.5, "openvino"), (0.95, "torch"), (3.0, "torch")])
+def test_runtimes_race_and_pytorch_stays_where_another_is_hardly_quicker(fitted, runtimes, monkeypatch, ms, winner):
+    monkeypatch.setattr(runtimes, "ms", ms)
+    choice = open_scorer(fitted, runtime=AUTO).choice
+    assert choice["runtime"] == winner
+    assert {row["runtime"] for row in choice["measured"]} == {"torch", "openvino"}
+    assert choice["unavailable"] == [{"runtime": "onnxruntime", "because": "onnxruntime is not installed"}]
+
+
+def test_a_runtime_that_fails_with_the_model_leaves_the_race_to_the_others(fitted, runtimes, monkeypatch):
+    def fail(self, images):
+        raise EngineUnavailable("no such operation")
+
+    monkeypatch.setattr(runtimes, "maps", fail)
+    choice = open_scorer(fitted, runtime=AUTO).choice
+    assert choice["runtime"] == "torch"
+    assert {"runtime": "openvino", "precision": FP32, "because": "no such operation"} in choice["unavailable"]
+
+
+def test_a_precision_that_no_runtime_has_is_said_with_what_is_missing(fitted, runtimes):
+    with pytest.raises(
+        EngineUnavailable, match=r"bf16 is not to be had with any runtime.*onnxruntime is not installed"
+    ):
+        open_scorer(fitted, runtime=AUTO, precision=BF16)
+
+
+def test_the_winner_of_runtimes_stays_on_this_machine(fitted, runtimes, monkeypatch, tmp_path):
+    monkeypatch.setattr(runtimes, "ms", 0.5)
+    assert open_scorer(fitted, runtime=AUTO, cache=tmp_path).choice["runtime"] == "openvino"
+    monkeypatch.setattr(runtimes, "ms", 9.0)
+    assert open_scorer(fitted, runtime=AUTO, cache=tmp_path).choice["runtime"] == "openvino"
 
 
 class _Small(TorchEngine):

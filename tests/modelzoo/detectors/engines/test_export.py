@@ -162,7 +162,9 @@ def test_eight_bits_find_the_same_screws(monkeypatch, tmp_path):
 def test_auto_measures_what_the_runtime_offers(padim, cache, runtime):
     choice = open_scorer(padim, runtime=runtime, precision=AUTO, cache=cache).choice
     assert choice["runtime"] == runtime
-    assert {FP32, INT8} <= {row["precision"] for row in choice["measured"]}
+    assert FP32 in {row["precision"] for row in choice["measured"]}
+    # What moves scores too far takes no part, and says so.
+    assert INT8 in {row["precision"] for row in choice["measured"] + choice["unavailable"]}
 
 
 @pytest.mark.slow

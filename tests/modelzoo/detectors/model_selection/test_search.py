@@ -16,7 +16,7 @@ from modelzoo.detectors.model_selection.search import Progress, Search, Selectio
 from modelzoo.detectors.synthetic_defects.defects import one_of_each_kind
 
 RATE = 0.1
-PATCHCORE, BLUR, WIDE = Candidate("patchcore"), BASELINE.with_option("sigma", 4.0), BASELINE.with_option("sigma", 2.0)
+PADIM, BLUR, WIDE = Candidate("padim"), BASELINE.with_option("sigma", 4.0), BASELINE.with_option("sigma", 2.0)
 
 
 class Clock:
@@ -73,9 +73,7 @@ def search(oracle: Oracle, clock: Clock, *, minutes: float = 60, progress: Progr
 
 def test_the_best_of_all_stages_wins() -> None:
     clock = Clock()
-    oracle = Oracle(
-        clock, {BASELINE: 1.0, PATCHCORE: 1.4, BLUR: 2.6, WIDE: 0.2, PATCHCORE.with_option("sigma", 2.0): 1}
-    )
+    oracle = Oracle(clock, {BASELINE: 1.0, PADIM: 1.4, BLUR: 2.6, WIDE: 0.2, PADIM.with_option("sigma", 2.0): 1})
     selection = search(oracle, clock)
     assert selection.winner == BLUR
     assert "sigma 4" in selection.because
@@ -88,20 +86,20 @@ def test_the_best_of_all_stages_wins() -> None:
 
 def test_what_is_better_by_chance_alone_does_not_win() -> None:
     clock = Clock()
-    selection = search(Oracle(clock, {BASELINE: 1.5, PATCHCORE: 1.52, BLUR: 1.47}), clock)
+    selection = search(Oracle(clock, {BASELINE: 1.5, PADIM: 1.52, BLUR: 1.47}), clock)
     assert selection.winner == BASELINE
     assert "no other is better by more than chance" in selection.because
 
 
 def test_what_is_worse_does_not_win_however_clearly() -> None:
     clock = Clock()
-    assert search(Oracle(clock, {BASELINE: 2.0, PATCHCORE: 0.5}), clock).winner == BASELINE
+    assert search(Oracle(clock, {BASELINE: 2.0, PADIM: 0.5}), clock).winner == BASELINE
 
 
 @pytest.mark.parametrize("minutes", [0.1, 0.5, 1, 2, 4, 8, 16])
 def test_the_budget_is_kept_and_what_had_no_time_is_named(minutes: float) -> None:
     clock = Clock()
-    oracle = Oracle(clock, {BASELINE: 1.0, PATCHCORE: 1.4, BLUR: 2.6, WIDE: 0.2})
+    oracle = Oracle(clock, {BASELINE: 1.0, PADIM: 1.4, BLUR: 2.6, WIDE: 0.2})
     selection = search(oracle, clock, minutes=minutes)
     # One step of a trial is what it may be late by.
     assert clock.now - 100 <= 60 * minutes + 1
@@ -127,18 +125,18 @@ def test_a_trial_that_takes_longer_than_is_left_is_not_begun() -> None:
 
 def test_a_candidate_that_cannot_be_fitted_is_named_and_the_others_go_on() -> None:
     clock = Clock()
-    oracle = Oracle(clock, {BASELINE: 1.0, PATCHCORE: 3.0, BLUR: 2.6})
-    oracle.refused = {PATCHCORE: "sigma=8 blurs wider than an image of 32 pixels."}
+    oracle = Oracle(clock, {BASELINE: 1.0, PADIM: 3.0, BLUR: 2.6})
+    oracle.refused = {PADIM: "sigma=8 blurs wider than an image of 32 pixels."}
     selection = search(oracle, clock)
     assert selection.winner == BLUR
-    assert [(row.candidate, row.because) for row in selection.not_tried] == [(PATCHCORE, oracle.refused[PATCHCORE])]
+    assert [(row.candidate, row.because) for row in selection.not_tried] == [(PADIM, oracle.refused[PADIM])]
 
 
 def test_without_more_images_the_first_stages_decide() -> None:
     clock = Clock()
-    oracle = Oracle(clock, {BASELINE: 0.5, PATCHCORE: 3.0}, has_more=False)
+    oracle = Oracle(clock, {BASELINE: 0.5, PADIM: 3.0}, has_more=False)
     selection = search(oracle, clock)
-    assert selection.winner == PATCHCORE
+    assert selection.winner == PADIM
     assert not selection.finals
 
 
@@ -151,14 +149,14 @@ def test_a_cancellation_ends_the_search() -> None:
             raise TrainingCancelled("The run was cancelled.")
 
     with pytest.raises(TrainingCancelled):
-        search(Oracle(clock, {BASELINE: 1.0, PATCHCORE: 1.4}), clock, progress=cancelled)
+        search(Oracle(clock, {BASELINE: 1.0, PADIM: 1.4}), clock, progress=cancelled)
     assert clock.now < 133
 
 
 def test_the_evidence_names_all_with_their_figures() -> None:
     clock = Clock()
-    document = selection_document(search(Oracle(clock, {BASELINE: 1.0, PATCHCORE: 1.4, BLUR: 2.6}), clock))
-    assert document["winner"] == {"name": "padim, sigma 4", "algorithm": "padim", "options": {"sigma": 4.0}}
+    document = selection_document(search(Oracle(clock, {BASELINE: 1.0, PADIM: 1.4, BLUR: 2.6}), clock))
+    assert document["winner"] == {"name": "patchcore, sigma 4", "algorithm": "patchcore", "options": {"sigma": 4.0}}
     assert {row["images"] for row in document["candidates"]} == {"few", "all"}
     for row in document["candidates"]:
         assert set(row["by_kind"]) == {"cut_paste", "perlin", "scar", "missing", "stain"}

@@ -44,7 +44,9 @@ def profile() -> InputProfile:
 def codes(profile: InputProfile, image: Image.Image, rules: InputRules | None = None) -> list[str]:
     rules = rules or InputRules()
     findings = profile.check_frame(image, rules)
-    findings += profile.check_content(image, PREPROCESSING.prepare(image).view, rules)
+    view = PREPROCESSING.prepare(image).view
+    assert view is not None
+    findings += profile.check_content(image, profile.distance(view), rules)
     return [finding.code for finding in findings]
 
 
