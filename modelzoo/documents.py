@@ -14,6 +14,8 @@ from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.evaluation.learning_curve import worth_of_more
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import default_category, threshold_in_force
+from modelzoo.signatures.documents import signature_document
+from modelzoo.signatures.selectors import signed_rows
 
 
 def _name(user: AbstractBaseUser | None) -> str | None:
@@ -28,7 +30,7 @@ def categories() -> QuerySet[Category]:
         return Subquery(Category.objects.filter(pk=OuterRef("pk")).annotate(n=Count(related)).values("n"))
 
     production = ModelVersion.objects.filter(stage=ModelVersion.Stage.PRODUCTION)
-    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE)
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE, station="")
     return Category.objects.annotate(version_count=count("versions"), dataset_count=count("datasets")).prefetch_related(
         Prefetch("versions", queryset=production.defer(*ModelVersion.long_columns()), to_attr="in_production"),
         Prefetch("deployments", queryset=active, to_attr="in_force"),
@@ -121,12 +123,20 @@ def full_version_document(version_id: int) -> dict[str, Any]:
         "backbone_sha256": version.backbone_sha256 or None,
         "seed": version.seed,
         "versions": version.versions,
+        "origin": origin_document(version),
         "training_run": run and run.pk,
         "dataset_id": run and run.dataset_id,
         "base_version": run and run.base_version_id,
         "ignore_mask": _ignore_mask_document(version),
         "threshold_warnings": threshold_in_force(version.pk).warnings,
     }
+
+
+def origin_document(version: ModelVersion) -> dict[str, Any] | None:
+    """Of a version that came from another installation: which one it was there, and whose signature says so."""
+    if version.origin is None:
+        return None
+    return {name: value for name, value in version.origin.items() if name not in ("data", "robustness")}
 
 
 def _ignore_mask_document(version: ModelVersion) -> dict[str, Any] | None:
@@ -175,7 +185,7 @@ def robustness_of(version: Any) -> dict[str, Any] | None:
     # Evaluations belong to an app that builds on this one: reached by name, not imported.
     measured = version.evaluations.filter(metrics__robustness__isnull=False).order_by("-pk")
     document: dict[str, Any] | None = measured.values_list("metrics__robustness", flat=True).first()
-    return document
+    return document or (version.origin or {}).get("robustness")
 
 
 def _no_version(version_id: int) -> NotFound:
@@ -186,6 +196,7 @@ def _no_version(version_id: int) -> NotFound:
 def thresholds(*, model_version: int | None = None, category: str = "") -> QuerySet[Threshold]:
     later = Threshold.objects.filter(model_version=OuterRef("model_version"), revision__gt=OuterRef("revision"))
     rows = Threshold.objects.select_related("model_version__category", "author").annotate(in_force=~Exists(later))
+    rows = signed_rows(rows, kind="threshold.set", of="model_version_id", key=("revision", "revision"))
     rows = rows.defer(*ModelVersion.long_columns("model_version"))
     if model_version is not None:
         rows = rows.filter(model_version=model_version)
@@ -215,13 +226,14 @@ def threshold_document(threshold: Any) -> dict[str, Any]:
         "reason": threshold.reason,
         "author": _name(threshold.author),
         "created_at": threshold.created_at.isoformat(),
+        "signature": signature_document(threshold),
     }
 
 
 # ---------------------------------------------------------------- deployments
 def deployments(*, category: str = "", status: str = "") -> QuerySet[Deployment]:
     rows = Deployment.objects.select_related("category", "model_version", "requested_by")
-    rows = rows.defer(*ModelVersion.long_columns("model_version"))
+    rows = signed_rows(rows.defer(*ModelVersion.long_columns("model_version")), kind="deployment.requested")
     if category:
         rows = rows.filter(category__name=category)
     return rows.filter(status=status) if status else rows
@@ -235,7 +247,7 @@ def find_deployment(deployment_id: int) -> Deployment:
 
 
 def deployment_record(deployment: Deployment) -> dict[str, Any]:
-    """One act of loading: as requested, by whom and why, and what became of it."""
+    """One act of loading, a row of `deployments`: as requested, by whom and why, and what became of it."""
     version = deployment.model_version
     return {
         "id": deployment.pk,
@@ -244,11 +256,13 @@ def deployment_record(deployment: Deployment) -> dict[str, Any]:
         "version_number": version.number,
         "algorithm": version.algorithm,
         "kind": deployment.kind,
+        "station": deployment.station or None,
         "reason": deployment.reason,
         "status": deployment.status,
         "device_requested": deployment.device_requested,
         "device": deployment.device or None,
         "runtime": deployment.runtime,
+        "runtime_chosen": deployment.runtime_chosen or None,
         "precision": deployment.precision,
         "precision_chosen": deployment.precision_chosen or None,
         "choice": deployment.choice,
@@ -261,4 +275,5 @@ def deployment_record(deployment: Deployment) -> dict[str, Any]:
         "requested_at": deployment.requested_at.isoformat(),
         "activated_at": deployment.activated_at.isoformat() if deployment.activated_at else None,
         "ended_at": deployment.ended_at.isoformat() if deployment.ended_at else None,
+        "signature": signature_document(deployment),
     }

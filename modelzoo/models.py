@@ -14,6 +14,19 @@ from common.names import validate_short_name
 from common.pixels.sixteen_bit import Window
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.evaluation.sample_size import percentile_warning
+from modelzoo.lifecycle.models import Approval, PromotionGates
+from modelzoo.signatures.models import SignatureRules
+
+__all__ = [
+    "Approval",
+    "Category",
+    "Deployment",
+    "InputCheckSettings",
+    "ModelVersion",
+    "PromotionGates",
+    "SignatureRules",
+    "Threshold",
+]
 
 _MAX_VALUE = sys.float_info.max
 
@@ -108,12 +121,14 @@ class InputCheckSettings(models.Model):
 class ModelVersion(models.Model):
     """A trained detector: what it is made of, where its artifact lies, how well it does.
 
-    `production` is the version whose deployment is active, and no other: `services.activate` moves both at once. What
-    it replaced is `archived`, as is a candidate that somebody put aside.
+    `approved` is a candidate that somebody vouches for (`lifecycle.models.Approval`). `production` is the version whose
+    deployment is active, and no other: `services.activate` moves both at once. What it replaced is `archived`, as is a
+    candidate that somebody put aside.
     """
 
     class Stage(models.TextChoices):
         CANDIDATE = "candidate"
+        APPROVED = "approved"
         PRODUCTION = "production"
         ARCHIVED = "archived"
 
@@ -141,7 +156,18 @@ class ModelVersion(models.Model):
         help_text="numbers of training images and the mean score of good images that models of so many had not seen; "
         "null where the detector does not measure it",
     )
+    image_statistics = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="of the good training images, a list of each by name; null in versions older than it",
+    )
     metrics = models.JSONField(default=dict, blank=True, help_text="of the evaluation at the end of training")
+    origin = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="of a version that was imported: which one it was there, who signed it, what its package said; "
+        "null where it was trained here",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -156,7 +182,8 @@ class ModelVersion(models.Model):
             ),
             models.CheckConstraint(condition=Q(number__gte=1), name="version_number_from_one"),
             models.CheckConstraint(
-                condition=Q(stage__in=["candidate", "production", "archived"]), name="version_stage_is_known"
+                condition=Q(stage__in=["candidate", "approved", "production", "archived"]),
+                name="version_stage_is_known",
             ),
             models.CheckConstraint(
                 condition=Q(artifact_sha256__regex=r"^[0-9a-f]{64}$"), name="version_artifact_sha256_is_hex"
@@ -172,7 +199,12 @@ class ModelVersion(models.Model):
 
         `in_list`: and those that only the page of a version shows.
         """
-        names = ["metrics", "held_out_scores", *(["config", "preprocessing", "versions"] if in_list else [])]
+        names = [
+            "metrics",
+            "held_out_scores",
+            "image_statistics",
+            *(["config", "preprocessing", "versions", "origin"] if in_list else []),
+        ]
         return tuple(f"{path}__{name}" if path else name for name in names)
 
     @property
@@ -242,9 +274,13 @@ class Threshold(models.Model):
 
 
 class Deployment(models.Model):
-    """The recorded act of loading a model version for its category: which one judged, since when, by whom."""
+    """The recorded act of loading a model version for its category: which one judged, since when, by whom.
+
+    A canary judges the images of one station instead of what is in production. Its version's stage does not change.
+    """
 
     class Runtime(models.TextChoices):
+        AUTO = "auto"
         TORCH = "torch"
         COMPILE = "compile", "torch.compile"
         ONNXRUNTIME = "onnxruntime", "ONNX Runtime"
@@ -266,10 +302,14 @@ class Deployment(models.Model):
         LOAD = "load"
         PROMOTION = "promotion"
         ROLLBACK = "rollback"
+        CANARY = "canary"
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="deployments")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.LOAD)
+    station = models.CharField(
+        max_length=100, blank=True, help_text="of a canary: the station whose images it judges; empty: production"
+    )
     reason = models.CharField(max_length=500, blank=True)
     threshold_value = models.FloatField(
         null=True, blank=True, help_text="becomes the version's next threshold revision when it is put in force"
@@ -278,7 +318,12 @@ class Deployment(models.Model):
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.LOADING)
     device_requested = models.CharField(max_length=16)
     device = models.CharField(max_length=16, blank=True)
-    runtime = models.CharField(max_length=16, choices=Runtime.choices, default=Runtime.TORCH)
+    runtime = models.CharField(
+        max_length=16, choices=Runtime.choices, default=Runtime.AUTO, help_text="what was asked for"
+    )
+    runtime_chosen = models.CharField(
+        max_length=16, blank=True, help_text="what runs it; empty in deployments older than it"
+    )
     precision = models.CharField(
         max_length=8, choices=Precision.choices, default=Precision.AUTO, help_text="what was asked for"
     )
@@ -300,7 +345,19 @@ class Deployment(models.Model):
         ordering = ["-id"]
         constraints = [
             models.UniqueConstraint(
-                fields=["category"], condition=Q(status="active"), name="one_active_deployment_per_category"
+                fields=["category"],
+                condition=Q(status="active", station=""),
+                name="one_active_deployment_per_category",
+            ),
+            # also serves "what judges the images of this station"
+            models.UniqueConstraint(
+                fields=["category", "station"],
+                condition=Q(status="active") & ~Q(station=""),
+                name="one_active_canary_per_station",
+            ),
+            models.CheckConstraint(
+                condition=(Q(kind="canary") & ~Q(station="")) | (~Q(kind="canary") & Q(station="")),
+                name="canary_has_its_station",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=["loading", "active", "replaced", "failed"]), name="deployment_status_is_known"
@@ -310,8 +367,16 @@ class Deployment(models.Model):
                 name="deployment_in_force_has_a_start",
             ),
             models.CheckConstraint(
-                condition=Q(runtime__in=["torch", "compile", "onnxruntime", "openvino"]),
+                condition=Q(runtime__in=["auto", "torch", "compile", "onnxruntime", "openvino"]),
                 name="deployment_runtime_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(runtime_chosen="")
+                | (
+                    Q(runtime_chosen__in=["torch", "compile", "onnxruntime", "openvino"])
+                    & (Q(runtime="auto") | Q(runtime=models.F("runtime_chosen")))
+                ),
+                name="deployment_has_the_runtime_it_asked_for",
             ),
             models.CheckConstraint(
                 condition=Q(precision__in=["auto", "fp32", "bf16", "int8"]), name="deployment_precision_is_known"
@@ -325,7 +390,7 @@ class Deployment(models.Model):
                 name="deployment_has_the_precision_it_asked_for",
             ),
             models.CheckConstraint(
-                condition=Q(kind="load") | (Q(kind__in=["promotion", "rollback"]) & ~Q(reason="")),
+                condition=Q(kind="load") | (Q(kind__in=["promotion", "rollback", "canary"]) & ~Q(reason="")),
                 name="deployment_kind_is_known_and_has_its_reason",
             ),
             models.CheckConstraint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.urls import reverse
 
@@ -13,9 +14,10 @@ from common.numbers import NOT_KNOWN, metric, metric_range, percent, percent_ran
 from common.web.charts import Chart, lanes
 from modelzoo import documents
 from modelzoo.evaluation.regions import outlines
+from modelzoo.lifecycle.selectors import approval_in_force, gate_results, gates_in_force
 from modelzoo.loading import artifact_pictures
 from modelzoo.models import Category, Deployment, ModelVersion
-from modelzoo.selectors import rollback_target
+from modelzoo.selectors import active_canaries, rollback_target
 
 # Of the run that made a version: what its page does not show.
 _LONG = (
@@ -94,7 +96,7 @@ def page_of(version: Any) -> dict[str, Any]:
         "version": version,
         "run": run,
         "metrics": metric_rows(version.metrics),
-        "defects": _defects(version.metrics),
+        "defects": defect_rows(version.metrics),
         "chart": _scores(version),
         "measured_at": version.metrics.get("threshold"),
         "robustness": documents.robustness_of(version),
@@ -104,7 +106,25 @@ def page_of(version: Any) -> dict[str, Any]:
         "software": list(flat(version.versions)),
         "thresholds": list(thresholds[:_LATEST]),
         "deployments": list(documents.deployments().filter(model_version=version.pk)[:_LATEST]),
+        # Comparisons belong to an app that builds on this one: reached by name, not imported.
+        "comparisons": list(
+            version.comparisons.select_related("production")
+            .defer(*ModelVersion.long_columns("production", in_list=True))
+            .order_by("-created_at")[:_LATEST]
+        ),
+        "canaries": active_canaries(version_id=version.pk),
+        **_release(version),
         **_before(version),
+    }
+
+
+def _release(version: ModelVersion) -> dict[str, Any]:
+    """Whether it may go into production. The artifact is read when it is promoted, not for a page."""
+    return {
+        "approval": approval_in_force(version.pk),
+        "approval_required": settings.REQUIRE_APPROVAL,
+        "gates": gate_results(version, read_artifact=False),
+        "reads_artifact": gates_in_force(version.category_id).verify_artifact,
     }
 
 
@@ -163,7 +183,8 @@ def _bounds(interval: list[float] | None, is_share: bool) -> str:
     return percent_range(interval) if is_share else metric_range(interval)
 
 
-def _defects(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+def defect_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """How many of each kind of defect were detected, for partials/detected_defects.html."""
     kinds = metrics.get("per_defect") or {}
     return [
         {

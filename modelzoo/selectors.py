@@ -68,7 +68,7 @@ def find_version(*, reference: str | int = "latest", category: str = "", algorit
                 "was changed. Name a category, or the id of a model version.",
                 categories=names,
             )
-    served = Q(deployments__activated_at__isnull=False)
+    served = Q(deployments__activated_at__isnull=False, deployments__station="")
     latest = versions.exclude(stage=ModelVersion.Stage.ARCHIVED).order_by("-id").first()
     # Whoever goes back and forth between algorithms archives each in turn; what a person put aside never served.
     latest = latest or versions.filter(served).order_by("-id").first()
@@ -145,26 +145,40 @@ def threshold_by_rule(
 def active_deployments() -> list[Deployment]:
     """What serves each category, the one loaded last first."""
     return list(
-        Deployment.objects.filter(status=Deployment.Status.ACTIVE)
+        Deployment.objects.filter(status=Deployment.Status.ACTIVE, station="")
         .select_related("category", "model_version__category", "requested_by")
         .defer(*ModelVersion.long_columns("model_version"))
         .order_by("-activated_at", "-id")
     )
 
 
-def deployment_in_force(category: str = "") -> Deployment:
+def active_canaries(*, category_id: int | None = None, version_id: int | None = None) -> list[Deployment]:
+    """What judges a station instead of production, by category and station."""
+    rows = Deployment.objects.filter(status=Deployment.Status.ACTIVE).exclude(station="")
+    if category_id is not None:
+        rows = rows.filter(category=category_id)
+    if version_id is not None:
+        rows = rows.filter(model_version=version_id)
+    rows = rows.select_related("category", "model_version__category", "requested_by")
+    return list(rows.defer(*ModelVersion.long_columns("model_version")).order_by("category__name", "station"))
+
+
+def deployment_in_force(category: str = "", *, station: str = "") -> Deployment:
     """What judges an image: the category's deployment; where none is named, the only one or that of the default.
+
+    `station`: where the image comes from; a canary of that station goes before.
 
     Raises `NoModelLoaded`, and `SeveralCategories` where several are in force and none of them is meant.
     """
     active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).select_related("category", *_VERSION)
     active = active.defer(*ModelVersion.long_columns("model_version"))
     if category:
-        deployment = active.filter(category__name=category).first()
+        # A canary's station comes after the empty one of production, without which there is no canary.
+        deployment = active.filter(category__name=category, station__in={"", station}).order_by("-station").first()
         if deployment is None:
             raise _no_model_for(category)
         return deployment
-    deployments = list(active.order_by("category__name"))
+    deployments = list(active.filter(station="").order_by("category__name"))
     if not deployments:
         raise NoModelLoaded("No model is loaded. Load one with POST /api/load_model, then send the image again.")
     deployment = without_category(deployments)
@@ -175,7 +189,7 @@ def deployment_in_force(category: str = "") -> Deployment:
             "judged. Name the category, or set a default category (Models page, manage.py set_default_category).",
             categories=names,
         )
-    return deployment
+    return deployment_in_force(deployment.category.name, station=station) if station else deployment
 
 
 def without_category(deployments: Sequence[Deployment]) -> Deployment | None:
@@ -208,7 +222,7 @@ def rollback_target(category: Category) -> Deployment:
     Raises `NoModelLoaded`, and `Conflict` where no other version served before.
     """
     present = deployment_in_force(category.name)
-    served = Deployment.objects.filter(category=category, activated_at__isnull=False)
+    served = Deployment.objects.filter(category=category, activated_at__isnull=False, station="")
     path: list[Deployment] = []  # how the present version came about
     for step in served.select_related("model_version__category").order_by("id"):
         if step.kind == Deployment.Kind.ROLLBACK:

@@ -18,8 +18,16 @@ from common.rights import Right, require
 from jobs import broker
 from modelzoo.audited_rows import expected_threshold
 from modelzoo.detectors.preprocessing.input_rules import ACTIONS, CHECKS, TOLERANCES, InputRules
+from modelzoo.lifecycle.selectors import refuse_unless_releasable
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
-from modelzoo.selectors import deployment_in_force, input_rules, rollback_target, threshold_by_rule
+from modelzoo.selectors import (
+    active_canaries,
+    deployment_in_force,
+    input_rules,
+    rollback_target,
+    threshold_by_rule,
+)
+from modelzoo.signatures.selectors import Act, Signature, check_signature, with_signature
 from records.audit.services import Actor, audit
 
 
@@ -92,7 +100,7 @@ def set_input_checks(*, category: Category, rules: InputRules, reason: str, acto
 @transaction.atomic
 def register_version(*, category: Category, actor: Actor, **fields: Any) -> ModelVersion:
     """A new candidate with the next free number of its category. `fields` are those of `ModelVersion`."""
-    _lock_category(category.pk)  # two trainings that end together number one by one
+    lock_category(category.pk)  # two trainings that end together number one by one
     last = ModelVersion.objects.filter(category=category).aggregate(last=Max("number"))["last"] or 0
     version = ModelVersion.objects.create(category=category, number=last + 1, created_by_id=actor_id(actor), **fields)
     audit(
@@ -119,13 +127,15 @@ def set_threshold(
     actor: Actor,
     parameters: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
+    signature: Signature | None = None,
 ) -> Threshold:
     """Set the threshold of a version: a new revision, in force for the next image, on every worker.
 
-    Raises `Forbidden`, and `UserError` for a number that is not finite or a missing reason. Verdicts of the past keep
-    the revision that they were made with.
+    Raises `Forbidden`, `SignatureRequired` where the category requires one, and `UserError` for a number that is not
+    finite or a missing reason. Verdicts of the past keep the revision that they were made with.
     """
     require(actor, Right.TUNE)
+    check_signature(Act.THRESHOLD, [version.category_id], signature=signature, actor=actor)
     return append_threshold(
         version=version,
         value=value,
@@ -134,6 +144,7 @@ def set_threshold(
         actor=actor,
         parameters=parameters,
         evidence=evidence,
+        signature=signature,
     )
 
 
@@ -146,6 +157,7 @@ def decide_threshold(
     evidence: dict[str, Any],
     reason: str,
     actor: Actor,
+    signature: Signature | None = None,
 ) -> Threshold:
     """As `set_threshold`. Without a value, the method computes it from the version's held-out scores.
 
@@ -166,6 +178,7 @@ def decide_threshold(
         evidence=evidence,
         reason=reason,
         actor=actor,
+        signature=signature,
     )
 
 
@@ -190,6 +203,7 @@ def append_threshold(
     actor: Actor,
     parameters: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
+    signature: Signature | None = None,
 ) -> Threshold:
     """The revision itself, whoever may have decided it: `set_threshold` for people, a training run for its first."""
     _check_threshold(value)
@@ -210,13 +224,13 @@ def append_threshold(
         subject=version,
         actor=actor,
         before=last and {"revision": last.revision, "value": last.value},
-        after=expected_threshold(threshold),
+        after=with_signature(expected_threshold(threshold), signature),
     )
     return threshold
 
 
 # ---------------------------------------------------------------- what serves a category
-def _lock_category(category_id: int) -> Category:
+def lock_category(category_id: int) -> Category:
     """The category, and in it one change of what serves it at a time.
 
     Without touching its key, so that records which name it are written meanwhile (here and for a version's row).
@@ -271,27 +285,40 @@ def request_deployment(
     runtime: str = "",
     precision: str = "",
     kind: str = Deployment.Kind.LOAD,
+    station: str = "",
     reason: str = "",
     threshold: float | None = None,
     threshold_reason: str = "",
+    signature: Signature | None = None,
 ) -> Deployment:
     """Ask for a version to be loaded. It serves its category once a worker holds it (`activate`).
 
     Of several that are asked for, the last one wins, whichever is loaded first. `device`, `runtime` and `precision`:
     as the settings say, where they are not given. `threshold` becomes the version's next revision in the moment when it
-    is put in force, for a reason of its own: no image meets the version with the one before. Raises `Forbidden`, and
-    `UserError` for a threshold that is not finite or has no reason.
+    is put in force, for a reason of its own: no image meets the version with the one before. Raises `Forbidden`,
+    `Conflict` for a version that is not approved where it has to be, or that a promotion gate refuses (a rollback, and
+    what is in production, always may), `UserError` for a threshold that is not finite or has no reason, and
+    `SignatureRequired` where the category requires one: for what goes into production, and for a threshold, which is
+    then set and signed by itself.
     """
     require(actor, Right.DEPLOY)
     if threshold is not None:
         require(actor, Right.TUNE)
+        check_signature(Act.THRESHOLD, [version.category_id], signature=None, actor=actor)
         threshold_reason = required_reason(threshold_reason, "A threshold")
         _check_threshold(threshold)
-    _lock_category(version.category_id)  # so that the order of the ids is the order of the requests
+    lock_category(version.category_id)  # so that the order of the ids is the order of the requests
+    in_production = ModelVersion.objects.filter(pk=version.pk, stage=ModelVersion.Stage.PRODUCTION).exists()
+    if kind == Deployment.Kind.ROLLBACK:
+        check_signature(Act.ROLLBACK, [version.category_id], signature=signature, actor=actor)
+    elif not in_production:
+        check_signature(Act.PROMOTION, [version.category_id], signature=signature, actor=actor)
+        refuse_unless_releasable(version)
     deployment = Deployment.objects.create(
         category=version.category,
         model_version=version,
         kind=kind,
+        station=station,
         reason=reason,
         threshold_value=threshold,
         threshold_reason=threshold_reason if threshold is not None else "",
@@ -304,29 +331,42 @@ def request_deployment(
         kind="deployment.requested",
         subject=deployment,
         actor=actor,
-        after={
-            "model_version": version.pk,
-            "category": version.category.name,
-            "kind": kind,
-            "reason": reason,
-            **({"threshold": threshold, "threshold_reason": threshold_reason} if threshold is not None else {}),
-            **deployment.runtime_options,
-        },
+        after=with_signature(
+            {
+                "model_version": version.pk,
+                "artifact_sha256": version.artifact_sha256,
+                "category": version.category.name,
+                "kind": kind,
+                **({"station": station} if station else {}),
+                "reason": reason,
+                **({"threshold": threshold, "threshold_reason": threshold_reason} if threshold is not None else {}),
+                **deployment.runtime_options,
+            },
+            signature,
+        ),
     )
     return deployment
 
 
 @transaction.atomic
 def request_promotion(
-    *, version: ModelVersion, reason: str, actor: Actor, device: str = "", runtime: str = "", precision: str = ""
+    *,
+    version: ModelVersion,
+    reason: str,
+    actor: Actor,
+    device: str = "",
+    runtime: str = "",
+    precision: str = "",
+    signature: Signature | None = None,
 ) -> Deployment:
     """Ask for a version to become the one in production of its category.
 
-    Raises `Forbidden`, `Conflict` where it is in production already, and `UserError` for a missing reason.
+    Raises as `request_deployment`, `Conflict` too where it is in production already, and `UserError` for a missing
+    reason.
     """
     require(actor, Right.DEPLOY)
     reason = required_reason(reason, "A promotion")
-    _lock_category(version.category_id)
+    lock_category(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
         raise Conflict(
@@ -342,18 +382,22 @@ def request_promotion(
         device=device,
         runtime=runtime,
         precision=precision,
+        signature=signature,
     )
 
 
 @transaction.atomic
-def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deployment:
+def request_rollback(
+    *, category: Category, reason: str, actor: Actor, signature: Signature | None = None
+) -> Deployment:
     """Ask for the version that served a category before the present one, run the way it was run then.
 
-    Raises `Forbidden`, `NoModelLoaded`, `Conflict` where none served before, and `UserError` for a missing reason.
+    Raises `Forbidden`, `NoModelLoaded`, `Conflict` where none served before, `UserError` for a missing reason, and
+    `SignatureRequired` where the category requires one.
     """
     require(actor, Right.DEPLOY)
     reason = required_reason(reason, "A rollback")
-    _lock_category(category.pk)
+    lock_category(category.pk)
     before = rollback_target(category)
     return request_deployment(
         version=before.model_version,
@@ -363,6 +407,100 @@ def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deploy
         device=before.device_requested,
         runtime=before.runtime,
         precision=before.precision,
+        signature=signature,
+    )
+
+
+@transaction.atomic
+def request_canary(
+    *,
+    version: ModelVersion,
+    station: str,
+    reason: str,
+    actor: Actor,
+    device: str = "",
+    runtime: str = "",
+    precision: str = "",
+    signature: Signature | None = None,
+) -> Deployment:
+    """Ask for a version to judge the images of one station, once a worker holds it; all others go to production.
+
+    Approval, promotion gates and the signature of a promotion apply. The canaries of a category are of one version, so
+    that no worker has to hold more than two for it.
+
+    Raises `Forbidden`, `NoModelLoaded` where nothing is in production, `Conflict` as
+    `request_deployment`, for a version that is in production or archived, and where another one is the canary, and
+    `UserError` for a missing reason or station.
+    """
+    require(actor, Right.DEPLOY)
+    reason = required_reason(reason, "A canary")
+    station = station.strip()
+    if not 1 <= len(station) <= 100 or "\0" in station:
+        raise UserError(
+            "A canary needs the name of a station, up to 100 characters. Nothing was changed.", code="invalid"
+        )
+    category = lock_category(version.category_id)
+    version.refresh_from_db(fields=["stage"])
+    deployment_in_force(category.name)
+    if version.stage == ModelVersion.Stage.PRODUCTION:
+        raise Conflict(
+            f"{version} is in production: it judges that station already. Nothing was changed.",
+            code="already_in_production",
+        )
+    if version.stage == ModelVersion.Stage.ARCHIVED:
+        raise Conflict(
+            f"{version} is archived. Nothing was changed. A canary is a candidate or an approved version.",
+            code="version_archived",
+        )
+    for canary in active_canaries(category_id=category.pk):
+        if canary.model_version_id != version.pk or canary.station == station:
+            raise Conflict(
+                f"{canary.model_version} is the canary of station {canary.station}. Nothing was changed. End that "
+                "one first.",
+                code="canary_exists",
+            )
+    return request_deployment(
+        version=version,
+        actor=actor,
+        kind=Deployment.Kind.CANARY,
+        station=station,
+        reason=reason,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        signature=signature,
+    )
+
+
+@transaction.atomic
+def end_canary(*, canary: Deployment, reason: str, actor: Actor) -> Deployment:
+    """Give a station back to production, from its next image on, on every worker.
+
+    Raises `Forbidden`, `Conflict` where it judges nothing any more, and `UserError` for a missing reason.
+    """
+    require(actor, Right.DEPLOY)
+    reason = required_reason(reason, "Ending a canary")
+    lock_category(canary.category_id)
+    canary.refresh_from_db(fields=["status"])
+    if not canary.station or canary.status != Deployment.Status.ACTIVE:
+        raise Conflict("This canary judges nothing any more. Nothing was changed.", code="canary_over")
+    _end_canary(canary, reason=reason, actor=actor)
+    return canary
+
+
+def _end_canary(canary: Deployment, *, reason: str, actor: Actor) -> None:
+    canary.status, canary.ended_at = Deployment.Status.REPLACED, timezone.now()
+    canary.save(update_fields=["status", "ended_at"])
+    audit(
+        kind="canary.ended",
+        subject=canary,
+        actor=actor,
+        after={
+            "category": canary.category.name,
+            "station": canary.station,
+            "model_version": canary.model_version_id,
+            "reason": reason,
+        },
     )
 
 
@@ -370,11 +508,12 @@ def request_rollback(*, category: Category, reason: str, actor: Actor) -> Deploy
 def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> ModelVersion:
     """Put a candidate aside: `latest` no longer means it. It can still be promoted by its id.
 
-    Raises `Forbidden`, `Conflict` for a version in production or archived, and `UserError` for a missing reason.
+    Raises `Forbidden`, `Conflict` for a version in production, archived or a canary, and `UserError` for a missing
+    reason.
     """
     require(actor, Right.DEPLOY)
     reason = required_reason(reason, "Archiving")
-    _lock_category(version.category_id)
+    lock_category(version.category_id)
     version.refresh_from_db(fields=["stage"])
     if version.stage == ModelVersion.Stage.PRODUCTION:
         raise Conflict(
@@ -384,11 +523,21 @@ def archive_version(*, version: ModelVersion, reason: str, actor: Actor) -> Mode
         )
     if version.stage == ModelVersion.Stage.ARCHIVED:
         raise Conflict(f"{version} is already archived. Nothing was changed.", code="already_archived")
-    _set_stage(version, ModelVersion.Stage.ARCHIVED, reason=reason, actor=actor)
+    refuse_for_canary(version)
+    set_stage(version, ModelVersion.Stage.ARCHIVED, reason=reason, actor=actor)
     return version
 
 
-def _set_stage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **extra: Any) -> None:
+def refuse_for_canary(version: ModelVersion) -> None:
+    """Raises `Conflict` for a version that judges the images of a station."""
+    for canary in active_canaries(version_id=version.pk):
+        raise Conflict(
+            f"{version} is the canary of station {canary.station}. Nothing was changed. End the canary first.",
+            code="is_canary",
+        )
+
+
+def set_stage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, **extra: Any) -> None:
     before, version.stage = version.stage, stage
     version.save(update_fields=["stage"])
     audit(
@@ -404,13 +553,20 @@ def _set_stage(version: ModelVersion, stage: str, *, reason: str, actor: Actor, 
 def activate(*, deployment: Deployment, device: str, worker: str, choice: Mapping[str, Any] | None = None) -> bool:
     """A worker holds the model: it replaces what served the category, and the stages of both versions follow.
 
+    A canary replaces nothing but the canary of its station. Another version in production ends all canaries of the
+    category: they were compared with the one before, and a rollback means every station.
+
     False when nobody waits for it any more, or when one that was asked for later serves already: then it has failed as
-    `superseded`. `choice`: the precision that the worker runs it in and why, see
+    `superseded`. `choice`: the runtime and precision that the worker runs it in and why, see
     `modelzoo.detectors.engines.selection.Scorer`.
     """
     choice = dict(choice or {})
-    _lock_category(deployment.category_id)
-    before = Deployment.objects.filter(category_id=deployment.category_id, status=Deployment.Status.ACTIVE).first()
+    lock_category(deployment.category_id)
+    active = Deployment.objects.filter(category_id=deployment.category_id, status=Deployment.Status.ACTIVE)
+    before = active.filter(station=deployment.station).first()
+    if deployment.station and (why := _canary_obstacle(deployment)):
+        fail_deployment(deployment=deployment, code="superseded", error=why)
+        return False
     if before and before.pk > deployment.pk:
         fail_deployment(
             deployment=deployment,
@@ -426,6 +582,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     claimed = Deployment.objects.filter(pk=deployment.pk, status=Deployment.Status.LOADING).update(
         status=Deployment.Status.ACTIVE,
         device=device,
+        runtime_chosen=choice.get("runtime", ""),
         precision_chosen=choice.get("precision", ""),
         choice=choice,
         worker=worker,
@@ -434,7 +591,15 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
     if not claimed:
         transaction.set_rollback(True)
         return False
-    _update_stages(deployment)
+    if not deployment.station:
+        _update_stages(deployment)
+        if before and before.model_version_id != deployment.model_version_id:
+            for canary in active_canaries(category_id=deployment.category_id):
+                _end_canary(
+                    canary,
+                    reason=f"{deployment.model_version} went into production ({deployment.get_kind_display().lower()})",
+                    actor=deployment.requested_by,
+                )
     audit(
         kind="deployment.activated",
         subject=deployment,
@@ -443,6 +608,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
         after={
             "model_version": deployment.model_version_id,
             "kind": deployment.kind,
+            **({"station": deployment.station} if deployment.station else {}),
             "reason": deployment.reason,
             "device": device,
             "worker": worker,
@@ -450,6 +616,24 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
         },
     )
     return True
+
+
+def _canary_obstacle(canary: Deployment) -> str:
+    """Why a canary that is loaded by now is not wanted any more; empty: it is."""
+    version = ModelVersion.objects.select_related("category").get(pk=canary.model_version_id)
+    if version.stage in (ModelVersion.Stage.PRODUCTION, ModelVersion.Stage.ARCHIVED):
+        return f"While {version} was being loaded, it became {version.stage}. The station stays with production."
+    others = [one for one in active_canaries(category_id=canary.category_id) if one.model_version_id != version.pk]
+    if others:
+        return f"While {version} was being loaded, {others[0].model_version} became the canary. Nothing was changed."
+    later = Deployment.objects.filter(
+        category=canary.category_id, status=Deployment.Status.ACTIVE, station="", pk__gt=canary.pk
+    ).first()
+    if later:
+        return (
+            f"While {version} was being loaded, {later.model_version} went into production. The station stays with it."
+        )
+    return ""
 
 
 def _update_stages(deployment: Deployment) -> None:
@@ -460,10 +644,10 @@ def _update_stages(deployment: Deployment) -> None:
     served = ModelVersion.objects.filter(category_id=deployment.category_id, stage=stage.PRODUCTION)
     extra: dict[str, Any] = {"kind": deployment.kind}
     for other in served.exclude(pk=version.pk):
-        _set_stage(other, stage.ARCHIVED, reason=reason, actor=actor)
+        set_stage(other, stage.ARCHIVED, reason=reason, actor=actor)
         extra["instead_of"] = other.pk
     if version.stage != stage.PRODUCTION:
-        _set_stage(version, stage.PRODUCTION, reason=reason, actor=actor, **extra)
+        set_stage(version, stage.PRODUCTION, reason=reason, actor=actor, **extra)
     if deployment.threshold_value is not None:
         append_threshold(
             version=version,

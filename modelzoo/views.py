@@ -16,14 +16,17 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from common.api.pagination import read_page
-from common.errors import UserError
+from common.errors import NotFound, UserError
 from common.rights import Right
 from common.web.decorators import needs
 from modelzoo import pages, services
+from modelzoo.card.documents import card_document, find_for_card
 from modelzoo.detectors.preprocessing.input_rules import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from modelzoo.loading.deployments import await_deployment
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
+from modelzoo.signatures.requests import form_signature
+from modelzoo.signatures.selectors import Act
 
 MAX_REASON_LENGTH = 500
 
@@ -114,7 +117,7 @@ def _input_checks(
     request: HttpRequest, name: str, *, rules: InputRules | None = None, failed: UserError | None = None
 ) -> HttpResponse:
     """`rules`: those that were sent, where they could be read; `failed`: why they were refused."""
-    category = _category_or_404(name)
+    category = category_or_404(name)
     rules = rules or input_rules(category.pk)
     context = {
         "category": category,
@@ -129,7 +132,7 @@ def _input_checks(
 
 @needs(Right.TUNE)
 def _set_input_checks(request: HttpRequest, name: str) -> HttpResponseBase:
-    category, rules = _category_or_404(name), None
+    category, rules = category_or_404(name), None
     try:
         rules = _rules_of(request)
         services.set_input_checks(category=category, rules=rules, reason=reason_of(request), actor=request.user)
@@ -139,7 +142,7 @@ def _set_input_checks(request: HttpRequest, name: str) -> HttpResponseBase:
     return redirect("input-checks", name=category.name)
 
 
-def _category_or_404(name: str) -> Category:
+def category_or_404(name: str) -> Category:
     try:
         return find_category(name)
     except UserError as error:
@@ -189,6 +192,17 @@ def model_page(request: HttpRequest, version_id: int, *, failed: UserError | Non
     return render(request, "models/one.html", context, status=failed.status if failed else HTTPStatus.OK)
 
 
+@require_GET
+@needs(Right.READ)
+def card(request: HttpRequest, version_id: int) -> HttpResponse:
+    """What the version is for, what it was made of, how well it does, where it ends."""
+    try:
+        version = find_for_card(version_id)
+    except NotFound as error:
+        raise Http404(error.detail) from error
+    return render(request, "models/card.html", {"version": version, "card": card_document(version)})
+
+
 def version_or_404(version_id: int, *, find: Callable[[int], Any] = pages.find_version) -> Any:
     """The version that an address names; `find`: read with what the page wants of it."""
     version = find(version_id)
@@ -227,7 +241,8 @@ def promote(request: HttpRequest, version_id: int) -> HttpResponse:
     """Load a version and put it in production; answered once a worker holds it, or could not."""
     version = version_or_404(version_id)
     try:
-        deployment = services.request_promotion(version=version, reason=reason_of(request), actor=request.user)
+        reason, signature = reason_of(request), form_signature(request, act=Act.PROMOTION, about=version)
+        deployment = services.request_promotion(version=version, reason=reason, actor=request.user, signature=signature)
         deployment = await_deployment(deployment=deployment)
     except UserError as error:
         return model_page(request, version_id, failed=error)
@@ -240,7 +255,10 @@ def roll_back(request: HttpRequest, version_id: int) -> HttpResponse:
     """Load the version that served before this one."""
     version = version_or_404(version_id)
     try:
-        deployment = services.request_rollback(category=version.category, reason=reason_of(request), actor=request.user)
+        reason, signature = reason_of(request), form_signature(request, act=Act.ROLLBACK, about=version.category)
+        deployment = services.request_rollback(
+            category=version.category, reason=reason, actor=request.user, signature=signature
+        )
         deployment = await_deployment(deployment=deployment)
     except UserError as error:
         return model_page(request, version_id, failed=error)
@@ -248,10 +266,10 @@ def roll_back(request: HttpRequest, version_id: int) -> HttpResponse:
 
 
 def _in_production(request: HttpRequest, deployment: Deployment) -> HttpResponse:
-    precision = deployment.precision_chosen or deployment.precision
+    runs_in = f"{deployment.runtime_chosen or deployment.runtime} {deployment.precision_chosen or deployment.precision}"
     messages.success(
         request,
-        f"{deployment.model_version} is in production, on {deployment.device} in {precision}: it judges from the next "
+        f"{deployment.model_version} is in production, on {deployment.device} ({runs_in}): it judges from the next "
         "image on.",
     )
     return redirect(reverse("model", args=[deployment.model_version_id]))

@@ -21,10 +21,12 @@ from modelzoo.api.views import VERSION_ID
 from modelzoo.loading.deployments import await_deployment
 from modelzoo.models import Deployment
 from modelzoo.selectors import find_category, find_version
+from modelzoo.signatures.requests import api_signature
+from modelzoo.signatures.selectors import Act
 
 _DEPLOYMENT_ID = OpenApiParameter("deployment_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
-_PROBLEMS = problems(409, 413, 415)
+_PROBLEMS = problems(409, 413, 415, 422)
 
 
 def _record(deployment: Deployment) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class DeploymentsView(ApiView):
         """Load a version and put it in force, as `load_model` does."""
         fields = parsed(serializers.DeploymentInput, request.data)
         version = find_version(reference=fields.pop("model_version"))
+        fields["signature"] = api_signature(request, act=Act.PROMOTION, about=version, credentials=fields["signature"])
         deployment = services.request_deployment(version=version, actor=request.user, **fields)
         deployment = await_deployment(deployment=deployment)
         return Response(_record(deployment), status=201, headers={"Location": f"/api/deployments/{deployment.pk}"})
@@ -96,9 +99,9 @@ class PromotionView(ApiView):
     )
     def post(self, request: Request, version_id: str) -> Response:
         fields = parsed(serializers.PromotionInput, request.data)
-        deployment = services.request_promotion(
-            version=find_version(reference=version_id), actor=request.user, **fields
-        )
+        version = find_version(reference=version_id)
+        fields["signature"] = api_signature(request, act=Act.PROMOTION, about=version, credentials=fields["signature"])
+        deployment = services.request_promotion(version=version, actor=request.user, **fields)
         return Response(_record(await_deployment(deployment=deployment)))
 
 
@@ -110,14 +113,16 @@ class RollbackView(ApiView):
 
     @extend_schema(
         parameters=[_CATEGORY],
-        request=serializers.ReasonInput,
+        request=serializers.SignedReasonInput,
         responses={200: serializers.DeploymentOutput, **_PROBLEMS},
         operation_id="roll_back_category",
         examples=[OpenApiExample("a reason", value={"reason": "rejects half of lot 4712"}, request_only=True)],
     )
     def post(self, request: Request, name: str) -> Response:
-        fields = parsed(serializers.ReasonInput, request.data)
+        fields = parsed(serializers.SignedReasonInput, request.data)
+        category = find_category(name)
+        signature = api_signature(request, act=Act.ROLLBACK, about=category, credentials=fields["signature"])
         deployment = services.request_rollback(
-            category=find_category(name), reason=fields["reason"], actor=request.user
+            category=category, reason=fields["reason"], actor=request.user, signature=signature
         )
         return Response(_record(await_deployment(deployment=deployment)))

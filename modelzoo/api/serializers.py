@@ -10,6 +10,7 @@ from common.api.schema import page_output
 from modelzoo.api.fields import FiniteField, JsonObject
 from modelzoo.detectors.preprocessing.input_rules import ACTIONS
 from modelzoo.models import Deployment, ModelVersion, Threshold
+from modelzoo.signatures.serializers import SignatureOutput, signature_field
 
 _MAX_ID = 10**18 - 1
 
@@ -33,6 +34,10 @@ def choice_filter(choices: Any) -> serializers.ChoiceField:
 
 class ReasonInput(serializers.Serializer):
     reason = reason_field()
+
+
+class SignedReasonInput(ReasonInput):
+    signature = signature_field()
 
 
 # ---------------------------------------------------------------- categories
@@ -132,12 +137,28 @@ class VersionIgnoreMaskOutput(serializers.Serializer):
     picture_url = serializers.CharField(help_text="white is not judged, in the pixels of the mean image")
 
 
+class VersionOriginOutput(serializers.Serializer):
+    """What an imported version was where it came from, and whose signature says so."""
+
+    category = serializers.CharField()
+    number = serializers.IntegerField()
+    id = serializers.IntegerField()
+    created_at = serializers.DateTimeField(help_text="when it was trained")
+    created_by = serializers.CharField()
+    threshold_revision = serializers.IntegerField(help_text="in force there when it was exported")
+    key_id = serializers.CharField()
+    fingerprint = serializers.CharField(help_text="SHA-256 of the key that signed it")
+    package_sha256 = serializers.CharField(help_text="of the signed list of contents")
+    before = serializers.DictField(allow_null=True, help_text="where that installation had it from")
+
+
 class FullModelVersionOutput(ModelVersionOutput):
     config = serializers.DictField(help_text="options of the detector")
     preprocessing = serializers.DictField(help_text="what was decided about illumination and pose, and why")
     backbone_sha256 = serializers.CharField(allow_null=True)
     seed = serializers.IntegerField()
     versions = serializers.DictField(child=serializers.CharField(), help_text="of code and libraries that trained it")
+    origin = VersionOriginOutput(allow_null=True, help_text="of a version that was imported; null: trained here")
     training_run = serializers.IntegerField(allow_null=True)
     dataset_id = serializers.IntegerField(allow_null=True)
     base_version = serializers.IntegerField(allow_null=True, help_text="the version that it extends")
@@ -227,6 +248,83 @@ class MetricsOutput(serializers.Serializer):
     more_images = MoreImagesOutput(allow_null=True, help_text="what ten more good images would be worth")
 
 
+# ---------------------------------------------------------------- model card
+class CardModelOutput(serializers.Serializer):
+    category = serializers.CharField()
+    number = serializers.IntegerField()
+    algorithm = serializers.CharField()
+    backbone = serializers.CharField(allow_null=True)
+    artifact_sha256 = serializers.CharField()
+    artifact_bytes = serializers.IntegerField()
+    stage = serializers.CharField()
+    seed = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(allow_null=True)
+    software = serializers.DictField(help_text="that trained it")
+    configuration = serializers.DictField()
+
+
+class CardDataOutput(serializers.Serializer):
+    name = serializers.CharField()
+    snapshot = serializers.CharField()
+    train_images = serializers.IntegerField(allow_null=True)
+    test_images = serializers.IntegerField(allow_null=True)
+    duplicates_left_out = serializers.IntegerField(allow_null=True)
+    held_out_images = serializers.IntegerField(help_text="good images that thresholds are set from")
+    left_out = serializers.ListField(
+        child=serializers.DictField(), help_text="training images that cannot be compared, and why"
+    )
+
+
+class CardFigureOutput(serializers.Serializer):
+    words = serializers.CharField()
+    text = serializers.CharField()
+    interval = serializers.CharField(allow_blank=True, help_text="95 %")
+
+
+class CardDefectOutput(serializers.Serializer):
+    words = serializers.CharField()
+    detected = serializers.IntegerField()
+    total = serializers.IntegerField()
+    interval = serializers.CharField(allow_blank=True)
+
+
+class CardEvaluationOutput(serializers.Serializer):
+    images = serializers.IntegerField(allow_null=True)
+    good = serializers.IntegerField(allow_null=True)
+    defective = serializers.IntegerField(allow_null=True)
+    threshold = serializers.FloatField(allow_null=True)
+    figures = CardFigureOutput(many=True)
+    defects = CardDefectOutput(many=True)
+    not_comparable = serializers.DictField(allow_null=True)
+
+
+class CardThresholdOutput(serializers.Serializer):
+    revision = serializers.IntegerField()
+    in_force = serializers.BooleanField()
+    value = serializers.FloatField()
+    method = serializers.CharField()
+    parameters = serializers.DictField()
+    reason = serializers.CharField()
+    warnings = serializers.ListField(child=serializers.CharField())
+    author = serializers.CharField(allow_null=True)
+    created_at = serializers.DateTimeField()
+
+
+class ModelCardOutput(serializers.Serializer):
+    format = serializers.CharField()
+    model = CardModelOutput()
+    intended_use = serializers.ListField(child=serializers.CharField())
+    not_intended_for = serializers.ListField(child=serializers.CharField())
+    training_data = CardDataOutput()
+    evaluation = CardEvaluationOutput(allow_null=True, help_text="null: its data set has no test images")
+    robustness = RobustnessOutput(allow_null=True, help_text="null: not measured")
+    shortcut_audit = serializers.DictField(allow_null=True)
+    thresholds = CardThresholdOutput(many=True, help_text="the last twenty revisions, newest first")
+    limits = serializers.ListField(child=serializers.CharField())
+    origin = VersionOriginOutput(allow_null=True)
+
+
 # ---------------------------------------------------------------- thresholds
 class ThresholdListInput(serializers.Serializer):
     model_version = id_field(required=False, default=None)
@@ -242,6 +340,7 @@ class ThresholdInput(serializers.Serializer):
     parameters = JsonObject(required=False, default=dict, help_text="of the method, kept with the revision")
     evidence = JsonObject(required=False, default=dict, help_text="what was known when it was set, kept with it")
     reason = reason_field()
+    signature = signature_field()
 
 
 class ThresholdOutput(serializers.Serializer):
@@ -260,6 +359,7 @@ class ThresholdOutput(serializers.Serializer):
     reason = serializers.CharField()
     author = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()
+    signature = SignatureOutput(allow_null=True)
 
 
 ThresholdPageOutput = page_output(ThresholdOutput)
@@ -287,6 +387,7 @@ class DeploymentInput(HowInput):
     threshold_reason = serializers.CharField(
         required=False, default="", max_length=500, help_text="goes with a threshold"
     )
+    signature = signature_field()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if (attrs["threshold"] is None) != (attrs["threshold_reason"] == ""):
@@ -296,6 +397,7 @@ class DeploymentInput(HowInput):
 
 class PromotionInput(HowInput):
     reason = reason_field()
+    signature = signature_field()
 
 
 class DeploymentOutput(serializers.Serializer):
@@ -305,11 +407,13 @@ class DeploymentOutput(serializers.Serializer):
     version_number = serializers.IntegerField()
     algorithm = serializers.CharField()
     kind = serializers.ChoiceField(choices=Deployment.Kind.choices)
+    station = serializers.CharField(allow_null=True, help_text="of a canary: the station whose images it judges")
     reason = serializers.CharField(allow_blank=True)
     status = serializers.ChoiceField(choices=Deployment.Status.choices)
     device_requested = serializers.CharField()
     device = serializers.CharField(allow_null=True)
-    runtime = serializers.ChoiceField(choices=Deployment.Runtime.choices)
+    runtime = serializers.ChoiceField(choices=Deployment.Runtime.choices, help_text="as requested")
+    runtime_chosen = serializers.CharField(allow_null=True, help_text="what runs it")
     precision = serializers.ChoiceField(choices=Deployment.Precision.choices, help_text="as requested")
     precision_chosen = serializers.CharField(allow_null=True, help_text="what it runs in")
     choice = serializers.DictField(help_text="why, and what was measured")
@@ -322,6 +426,7 @@ class DeploymentOutput(serializers.Serializer):
     requested_at = serializers.DateTimeField()
     activated_at = serializers.DateTimeField(allow_null=True)
     ended_at = serializers.DateTimeField(allow_null=True)
+    signature = SignatureOutput(allow_null=True)
 
 
 DeploymentPageOutput = page_output(DeploymentOutput)

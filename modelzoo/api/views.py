@@ -10,7 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.utils.http import content_disposition_header
+from django.utils.cache import patch_cache_control
+from django.utils.http import content_disposition_header, parse_etags
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -22,11 +23,15 @@ from common.api.schema import problems
 from common.api.validation import parsed, parsed_query
 from common.api.views import ApiView, OneForm, immutable
 from common.rights import Right
-from modelzoo import artifact_zip, documents, services
+from modelzoo import documents, services
 from modelzoo.api import serializers
+from modelzoo.card.documents import card_document, find_for_card
 from modelzoo.loading import artifact_pictures
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import find_category, find_version, input_rules
+from modelzoo.signatures.requests import api_signature
+from modelzoo.signatures.selectors import Act
+from modelzoo.transfer.services import make_package, note_export
 
 _CATEGORY = OpenApiParameter("name", OpenApiTypes.STR, OpenApiParameter.PATH)
 VERSION_ID = OpenApiParameter("version_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
@@ -195,8 +200,25 @@ class MetricsView(ApiView):
         return Response(documents.metrics_document(int(version_id)))
 
 
+class CardView(ApiView):
+    """The model card: intended use, data, figures, robustness, limits, shortcut audit, thresholds."""
+
+    rights = {"GET": Right.READ}
+
+    @extend_schema(
+        parameters=[VERSION_ID],
+        responses={200: serializers.ModelCardOutput, **problems()},
+        operation_id="model_version_card",
+    )
+    def get(self, request: Request, version_id: str) -> Response:
+        return Response(card_document(find_for_card(int(version_id))))
+
+
 class ArtifactView(ApiView):
-    """The files of a version as a zip, not compressed. It never changes."""
+    """A version as one signed file for another installation: a zip of artifact, threshold, evaluation and model card.
+
+    The same version at the same threshold is the same bytes. That it was taken out is in the audit log.
+    """
 
     rights = {"GET": Right.DEPLOY}
     content_negotiation_class = OneForm
@@ -207,18 +229,19 @@ class ArtifactView(ApiView):
         operation_id="model_version_artifact",
     )
     def get(self, request: Request, version_id: str) -> HttpResponseBase:
-        version = find_version(reference=version_id)
-
-        def send() -> HttpResponseBase:
-            files = artifact_zip.artifact_files(version)  # before the first byte, so that a refusal can be told
-            name = f"{version.category.name}-v{version.number}-{version.algorithm}.zip"
-            return StreamingHttpResponse(
-                artifact_zip.zip_chunks(files),
-                content_type="application/zip",
-                headers={"Content-Disposition": content_disposition_header(True, name) or "attachment"},
-            )
-
-        return immutable(request, version.artifact_sha256, send)
+        made = make_package(find_for_card(int(version_id)))  # before the first byte, so that a refusal can be told
+        etag = f'"{made.identity[:32]}"'
+        if etag in parse_etags(request.headers.get("If-None-Match", "")):
+            response: HttpResponseBase = HttpResponse(status=304)
+        else:
+            note_export(made=made, actor=request.user)
+            response = StreamingHttpResponse(made.chunks(), content_type="application/zip")
+            response["Content-Disposition"] = content_disposition_header(True, made.filename) or "attachment"
+            response["Content-Length"] = str(made.size_bytes)
+        response["ETag"] = etag
+        response["X-Content-Type-Options"] = "nosniff"
+        patch_cache_control(response, private=True, no_cache=True)
+        return response
 
 
 class ArchiveView(ApiView):
@@ -259,7 +282,7 @@ class ThresholdsView(ApiView):
 
     @extend_schema(
         request=serializers.ThresholdInput,
-        responses={201: serializers.ThresholdOutput, **problems(409, 413, 415)},
+        responses={201: serializers.ThresholdOutput, **problems(409, 413, 415, 422)},
         operation_id="set_threshold",
         examples=[
             OpenApiExample(
@@ -280,6 +303,7 @@ class ThresholdsView(ApiView):
     def post(self, request: Request) -> Response:
         fields = parsed(serializers.ThresholdInput, request.data)
         version = find_version(reference=fields.pop("model_version"))
+        fields["signature"] = api_signature(request, act=Act.THRESHOLD, about=version, credentials=fields["signature"])
         threshold = services.decide_threshold(version=version, actor=request.user, **fields)
         return Response(
             documents.threshold_document(documents.find_threshold(threshold.pk)),

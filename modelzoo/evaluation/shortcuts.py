@@ -11,9 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
-from PIL import Image
 
 from modelzoo.evaluation.rank_metrics import Ranking
 
@@ -23,41 +21,6 @@ MARGIN = 0.02
 CALIPER = 0.2
 # Fewer alike parts than this, of either kind, and no figure is given.
 MIN_MATCHED = 5
-_PERCENTILES = {"dark_level": 1.0, "median": 50.0, "bright_level": 99.0}
-_NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32)
-
-
-def pixel_statistics(pixels: np.ndarray) -> dict[str, float]:
-    """What uint8 [H,W,3] RGB pixels look like as a whole, in grey levels (0..255) unless said.
-
-    Keys: mean, standard_deviation, median, dark_level and bright_level (1st and 99th percentile), noise (standard
-    deviation, by Immerkaer, "Fast Noise Variance Estimation", 1996), corners (mean of the four corners, each a
-    sixteenth of the sides), saturation (mean of that of HSV).
-    """
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    levels = np.cumsum(np.bincount(grey.ravel(), minlength=256))
-    y, x = max(1, height // 16), max(1, width // 16)
-    corners = [grey[:y, :x], grey[:y, -x:], grey[-y:, :x], grey[-y:, -x:]]
-    # The kernel, a difference of two Laplacians, answers to neither flat areas nor straight edges.
-    response = np.abs(cv2.filter2D(grey.astype(np.float32), -1, _NOISE_KERNEL, borderType=cv2.BORDER_REFLECT_101))
-    return {
-        "mean": float(grey.mean()),
-        "standard_deviation": float(grey.std()),
-        **{name: float(np.searchsorted(levels, share / 100 * grey.size)) for name, share in _PERCENTILES.items()},
-        "noise": float(response.mean()) * math.sqrt(math.pi / 2) / 6,
-        "corners": float(np.mean([corner.mean() for corner in corners])),
-        "saturation": float(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)[..., 1].mean()),
-    }
-
-
-def image_statistics(image: Image.Image, n_bytes: int) -> dict[str, float]:
-    """Those of the pixels of an RGB image, and of its file: file_size (bytes) and area (pixels)."""
-    return {
-        **pixel_statistics(np.asarray(image)),
-        "file_size": float(n_bytes),
-        "area": float(image.width * image.height),
-    }
 
 
 def shortcut_audit(

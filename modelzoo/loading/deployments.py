@@ -45,5 +45,10 @@ def load_deployment(*, deployment_id: int, worker: str) -> None:
         except UserError as error:
             fail_deployment(deployment=deployment, code=error.code, error=error.detail)
         else:
-            activate(deployment=deployment, device=model.device, worker=worker, choice=model.scorer.choice)
+            activate(
+                deployment=deployment,
+                device=model.device,
+                worker=worker,
+                choice=model.scorer.choice | {"threads": model.scorer.threads.best},
+            )
     broker.notify(f"deployment-{deployment_id}")

@@ -25,11 +25,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import UserError
+from common.pixels.sixteen_bit import Window
 from jobs import liveness
 from modelzoo.detectors.errors import DetectorError, NotComparable
+from modelzoo.evaluation.image_statistics import record_statistics
 from modelzoo.evaluation.regions import outlines
 from modelzoo.models import ModelVersion
-from records.assets.images import open_pixels
+from records.assets.images import as_rgb, open_pixels
 from records.assets.selectors import fixed_window, upload_limits
 
 if TYPE_CHECKING:
@@ -44,8 +46,9 @@ R = TypeVar("R")
 
 # Images that the model takes at once on a CPU, where more gain nothing: while it works, threads prepare the next ones.
 _CPU_BATCH_SIZE = 4
-# A line runs one model; two more cover a change of product. Each holds some 60 to 300 MB.
-_MAX_LOADED_MODELS = 3
+# A line runs one model, perhaps beside a canary and a challenger; one more covers a change of product. Each holds some
+# 60 to 300 MB.
+_MAX_LOADED_MODELS = 4
 
 
 class ModelUnusable(UserError):
@@ -75,8 +78,9 @@ class ImageScore:
     """Raw score, and the anomaly map [h, w] float32 in model pixels with the way back to the image's.
 
     `timings`: milliseconds that each step took, and the runtime and precision that the model was run in. `findings`:
-    what is odd about the picture, though it was judged. `ignored`: the model pixels that are not judged, bool [h, w];
-    None where all are.
+    what is odd about the picture, though it was judged. `statistics`: see `image_statistics.record_statistics`, with
+    `alignment_residual` and `likeness_distance` of what was prepared. `ignored`: the model pixels that are not judged,
+    bool [h, w]; None where all are.
     """
 
     score: float
@@ -84,6 +88,7 @@ class ImageScore:
     frame: Frame
     timings: dict[str, float | str]
     findings: tuple[Finding, ...] = ()
+    statistics: dict[str, float] = field(default_factory=dict)
     ignored: NDArray[np.bool_] | None = None
 
     def ignored_outlines(self) -> list[list[list[int]]]:
@@ -111,6 +116,16 @@ class IncomparableImage:
 
     reason: str
     explanation: str
+    timings: dict[str, float | str]
+    statistics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _PreparedItem:
+    """The model's input, or why there is none, what the picture looks like as a whole, and the milliseconds of each."""
+
+    image: PreparedImage | NotComparable
+    statistics: dict[str, float]
     timings: dict[str, float | str]
 
 
@@ -203,12 +218,10 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(cores, thread_name_prefix="prepare")
 
 
-def _score_step(
-    model: LoadedModel, prepared: Sequence[tuple[PreparedImage | NotComparable, float]]
-) -> list[ImageScore | IncomparableImage]:
+def _score_step(model: LoadedModel, prepared: Sequence[_PreparedItem]) -> list[ImageScore | IncomparableImage]:
     from modelzoo.detectors.preprocessing.pipeline import as_batch
 
-    ready = [item for item, _ in prepared if not isinstance(item, Exception)]
+    ready = [item.image for item in prepared if not isinstance(item.image, Exception)]
     liveness.progress()
     with model.lock:
         start = time.perf_counter()
@@ -216,27 +229,44 @@ def _score_step(
         model_ms = _ms_since(start) / max(1, len(ready))
     values = iter(zip(result.scores, result.maps, strict=True)) if result else iter(())
     results: list[ImageScore | IncomparableImage] = []
-    for item, decode_ms in prepared:
-        timings: dict[str, float | str] = {"decode_ms": round(decode_ms, 3)}
-        if isinstance(item, Exception):
-            results.append(IncomparableImage(item.reason, str(item), timings))
+    for item in prepared:
+        image, timings = item.image, dict(item.timings)
+        if isinstance(image, Exception):
+            results.append(IncomparableImage(image.reason, str(image), timings, item.statistics))
         else:
             value, model_map = next(values)
             timings["model_ms"] = round(model_ms, 3)
             timings |= {name: model.scorer.choice[name] for name in ("runtime", "precision")}
-            results.append(ImageScore(float(value), model_map, item.frame, timings, item.findings, item.ignored))
+            results.append(
+                ImageScore(
+                    float(value), model_map, image.frame, timings, image.findings, item.statistics, image.ignored
+                )
+            )
     return results
 
 
-def _prepare(model: LoadedModel, image: bytes | Image.Image) -> tuple[PreparedImage | NotComparable, float]:
-    """The model's input, or why there is none, and the milliseconds that it took."""
-
+def _prepare(model: LoadedModel, image: bytes | Image.Image) -> _PreparedItem:
     start = time.perf_counter()
+    pixels = open_pixels(image, upload_limits()) if isinstance(image, bytes) else image
+    prepared: PreparedImage | NotComparable
     try:
-        pixels = open_pixels(image, upload_limits()) if isinstance(image, bytes) else image
-        return model.detector.prepare(pixels, model.rules), _ms_since(start)
+        prepared = model.detector.prepare(pixels, model.rules)
     except NotComparable as error:
-        return error, _ms_since(start)
+        prepared = error
+    timings: dict[str, float | str] = {"decode_ms": round(_ms_since(start), 3)}
+    start = time.perf_counter()
+    statistics = statistics_of(pixels, None if isinstance(prepared, Exception) else prepared, model.detector.window)
+    return _PreparedItem(prepared, statistics, timings | {"statistics_ms": round(_ms_since(start), 3)})
+
+
+def statistics_of(pixels: Image.Image, prepared: PreparedImage | None, window: Window | None) -> dict[str, float]:
+    """What a record keeps of a picture as a whole, as it came, and of how well it could be aligned."""
+    statistics = record_statistics(np.asarray(as_rgb(pixels, window)))
+    if prepared is not None and prepared.alignment_residual is not None:
+        statistics["alignment_residual"] = prepared.alignment_residual
+    if prepared is not None and prepared.distance is not None:
+        statistics["likeness_distance"] = prepared.distance
+    return {name: round(value, 6) for name, value in statistics.items()}
 
 
 def _ms_since(start: float) -> float:

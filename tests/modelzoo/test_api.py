@@ -99,7 +99,7 @@ def test_what_is_long_is_read_only_where_it_is_shown(signed_in: Client, version:
     for rows in (documents.versions(), pages.versions()):
         row: Any = rows.get(pk=version.pk)
         assert documents.version_document(row)["auroc"] == 0.75
-        long = {"metrics", "held_out_scores", "config", "preprocessing", "versions"}
+        long = {"metrics", "held_out_scores", "config", "preprocessing", "versions", "image_statistics", "origin"}
         assert row.get_deferred_fields() == long
     with CaptureQueriesContext(connection) as asked:
         document = signed_in.get(f"/api/model-versions/{version.pk}").json()
@@ -122,19 +122,23 @@ def unpacked(response: Any) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_the_artifact_comes_as_it_lies_on_the_disk(signed_in: Client, version: ModelVersion) -> None:
+def test_the_artifact_comes_as_one_signed_file(signed_in: Client, version: ModelVersion) -> None:
     address = f"/api/model-versions/{version.pk}/artifact"
     response = signed_in.get(address)
     assert response["Content-Type"] == "application/zip"
     assert 'filename="disc-v1-padim.zip"' in response["Content-Disposition"]
     files = unpacked(response)
-    assert list(files) == ["manifest.json", "model.safetensors"]
-    assert files == {name: (version.artifact_path / name).read_bytes() for name in files}
+    assert {"package.json", "package.sig", "version.json", "evaluation.json", "model_card.json"} <= files.keys()
+    for name in ("manifest.json", "model.safetensors"):
+        assert files[name] == (version.artifact_path / name).read_bytes()
+    exports = AuditEvent.objects.filter(kind="model_version.exported", actor_name="olga")
+    assert exports.count() == 1
     assert hashlib.sha256(files["manifest.json"]).hexdigest() == version.artifact_sha256
     again: list[Any] = [signed_in.get(address) for _ in range(2)]
     assert len({b"".join(one.streaming_content) for one in again}) == 1, "the same files are the same bytes"
     known = signed_in.get(address, headers={"If-None-Match": response["ETag"]})
     assert (known.status_code, known.content, known["ETag"]) == (304, b"", response["ETag"])
+    assert exports.count() == 3, "nothing was taken out by the last one"
 
 
 @pytest.mark.parametrize("damage", ["manifest changed", "weights cut", "weights gone", "folder gone"])

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, laplace
 from sklearn.metrics import roc_auc_score
 
+from modelzoo.evaluation.image_statistics import image_statistics, pixel_statistics
 from modelzoo.evaluation.metrics import MetricsCollector
-from modelzoo.evaluation.shortcuts import image_statistics, matched_auroc, pixel_statistics, shortcut_audit
+from modelzoo.evaluation.shortcuts import matched_auroc, shortcut_audit
 
 
 # ---------------------------------------------------------------- statistics
@@ -30,6 +31,7 @@ def test_statistics_of_a_known_image():
         "dark_level": 100,
         "bright_level": 200,
         "noise": found["noise"],
+        "focus": pytest.approx(laplace(grey, mode="mirror").std()),
         "corners": 80,
         "saturation": 0,
         "file_size": 1234,

@@ -24,9 +24,9 @@ def test_the_choices_are_those_of_the_engines() -> None:
     from modelzoo.detectors.engines.base import AUTO, PRECISIONS
     from modelzoo.detectors.engines.selection import RUNTIMES
 
-    assert Deployment.Runtime.values == list(RUNTIMES)
+    assert Deployment.Runtime.values == [AUTO, *RUNTIMES]
     assert Deployment.Precision.values == [AUTO, *PRECISIONS]
-    for name, known in (("RUNTIME", RUNTIMES), ("PRECISION", (AUTO, *PRECISIONS))):
+    for name, known in (("RUNTIME", (AUTO, *RUNTIMES)), ("PRECISION", (AUTO, *PRECISIONS))):
         assert getattr(django_settings, name) in known
 
 
@@ -45,6 +45,8 @@ def test_what_is_not_asked_for_is_as_the_settings_say(version: ModelVersion, set
         ({"precision": "fp8"}, "deployment_precision_is_known"),
         ({"precision_chosen": "auto"}, "deployment_has_the_precision_it_asked_for"),
         ({"precision": "fp32", "precision_chosen": "int8"}, "deployment_has_the_precision_it_asked_for"),
+        ({"runtime_chosen": "auto"}, "deployment_has_the_runtime_it_asked_for"),
+        ({"runtime": "torch", "runtime_chosen": "openvino"}, "deployment_has_the_runtime_it_asked_for"),
     ],
 )
 def test_the_database_knows_the_names(version: ModelVersion, fields: dict[str, str], constraint: str) -> None:

@@ -1,0 +1,1 @@
+"""Moving model versions between installations, each as one signed file."""
