@@ -1,0 +1,1 @@
+"""What a change of a threshold promised, beside what came of it."""
