@@ -1,0 +1,1 @@
+"""A candidate that scores the live images beside production and decides nothing."""
