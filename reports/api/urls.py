@@ -1,0 +1,26 @@
+"""`/api/` of reports. Every path works with and without a trailing slash."""
+
+from django.urls import re_path
+
+from reports.content import api as content
+from reports.issued import api as issued
+from reports.schedules import api as schedules
+
+_ID = r"[0-9]{1,18}"
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_REPORT = rf"^issued-reports/(?P<report_id>{_UUID})"
+
+urlpatterns = [
+    re_path(r"^report/?$", content.ReportView.as_view(), name="api-report"),
+    re_path(r"^report/csv/?$", content.ReportCsvView.as_view(), name="report-csv"),
+    re_path(r"^report/pdf/?$", content.ReportPdfView.as_view(), name="report-pdf"),
+    re_path(r"^issued-reports/?$", issued.IssuedReportsView.as_view(), name="api-issued-reports"),
+    re_path(rf"{_REPORT}/?$", issued.IssuedReportView.as_view(), name="api-issued-report"),
+    re_path(rf"{_REPORT}/json/?$", issued.IssuedReportJsonView.as_view(), name="issued-report-json"),
+    re_path(rf"{_REPORT}/csv/?$", issued.IssuedReportCsvView.as_view(), name="issued-report-csv"),
+    re_path(rf"{_REPORT}/pdf/?$", issued.IssuedReportPdfView.as_view(), name="issued-report-pdf"),
+    re_path(r"^report-schedules/?$", schedules.SchedulesView.as_view(), name="api-report-schedules"),
+    re_path(
+        rf"^report-schedules/(?P<schedule_id>{_ID})/?$", schedules.ScheduleView.as_view(), name="api-report-schedule"
+    ),
+]
