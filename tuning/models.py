@@ -1,4 +1,4 @@
-"""Scoring a past period again with another model version; the results are kept apart from the record."""
+"""Scoring a past period again, with another version or as it was scored, and training again with what was reviewed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from django.db.models import F, Q
 from inspection.models import Inspection
 from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import Deployment, ModelVersion, Threshold, finite
+from records.models import Asset
+from training.models import Dataset, DatasetImage, TrainingRun
 
 
 class RescoringRun(LeasedJob):
@@ -31,7 +33,10 @@ class RescoringRun(LeasedJob):
         Threshold, on_delete=models.PROTECT, related_name="+", help_text="in force when the run was asked for"
     )
     device_requested = models.CharField(max_length=16)
-    runtime = models.CharField(max_length=16, choices=Deployment.Runtime.choices)
+    runtime = models.CharField(max_length=16, choices=Deployment.Runtime.choices, help_text="what was asked for")
+    runtime_chosen = models.CharField(
+        max_length=16, blank=True, help_text="by the first worker, and kept to by all that come after it"
+    )
     precision = models.CharField(max_length=8, choices=Deployment.Precision.choices, help_text="what was asked for")
     precision_chosen = models.CharField(
         max_length=8, blank=True, help_text="by the first worker, and kept to by all that come after it"
@@ -138,3 +143,191 @@ class Rescored(models.Model):
 
     def __str__(self) -> str:
         return f"{self.inspection_id}: {self.outcome or self.error_code}"
+
+
+class ReplayRun(LeasedJob):
+    """A sample of records recomputed from their images and artifacts, and how many came out as they are recorded.
+
+    Which records is frozen when it is asked for, and follows from the seed: the hash of the audit chain's end.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    sample = models.PositiveIntegerField(help_text="records that were asked for")
+    seed = models.CharField(max_length=64, help_text="hash of the audit chain's end, by which they were drawn")
+    records = models.JSONField(help_text="ids of the records that were drawn")
+    done = models.PositiveIntegerField(default=0)
+    equal = models.PositiveIntegerField(default=0)
+    differing = models.PositiveIntegerField(default=0)
+    not_recomputed = models.PositiveIntegerField(
+        default=0, help_text="their artifact or image is not what was recorded, or cannot be run here"
+    )
+    largest_deviation = models.FloatField(default=0.0, help_text="of scores that are equal, as a share of the score")
+    largest_tolerance = models.FloatField(default=0.0, help_text="that was applied: tight on the same machine")
+    findings = models.JSONField(default=list, blank=True, help_text="what was not as recorded, the first fifty")
+    attempt = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            sweep_index("open_replays_by_lease"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "finished", "failed"]), name="replay_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running"], finished_at__isnull=True)
+                | Q(status__in=["finished", "failed"], finished_at__isnull=False, claim__isnull=True),
+                name="ended_replay_has_an_end",
+            ),
+            models.CheckConstraint(
+                condition=Q(done=F("equal") + F("differing") + F("not_recomputed")), name="replayed_records_add_up"
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="failed") & ~Q(error="")) | (~Q(status="failed") & Q(error="")),
+                name="failed_replay_says_why",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"replay {self.pk}"
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether every record that was drawn came out as it is recorded."""
+        return self.status == self.Status.FINISHED and self.equal == len(self.records)
+
+
+class Retraining(models.Model):
+    """A training run with production's configuration and the reviewed images besides.
+
+    When the run has made a version, it is compared with the version that it began from.
+    """
+
+    run = models.OneToOneField(TrainingRun, on_delete=models.PROTECT, related_name="retraining")
+    production = models.ForeignKey(
+        ModelVersion,
+        on_delete=models.PROTECT,
+        related_name="retrainings",
+        help_text="in production when it was asked for",
+    )
+    added_good = models.PositiveIntegerField(help_text="reviewed good parts that are training images now")
+    added_test_good = models.PositiveIntegerField(help_text="reviewed good parts that are test images now")
+    added_defective = models.PositiveIntegerField(help_text="reviewed defects, which are test images always")
+    not_compared = models.CharField(max_length=500, blank=True, help_text="why its version cannot be compared")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"retraining of {self.production}"
+
+
+class Comparison(LeasedJob):
+    """Two versions on the same images, of which neither has learnt any. A job; finished, it never changes.
+
+    Which images, and which thresholds, is frozen when it is asked for.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        FINISHED = "finished"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    candidate = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="comparisons")
+    production = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="comparisons_in_production")
+    candidate_threshold = models.ForeignKey(Threshold, on_delete=models.PROTECT, related_name="+")
+    production_threshold = models.ForeignKey(Threshold, on_delete=models.PROTECT, related_name="+")
+    dataset = models.ForeignKey(
+        Dataset, on_delete=models.PROTECT, related_name="+", help_text="its test images, besides what was reviewed"
+    )
+    total = models.PositiveIntegerField(help_text="images")
+    left_out = models.JSONField(help_text="images that were not compared, by the reason")
+    images_sha256 = models.CharField(max_length=64, help_text="over the images and what they are")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    done = models.PositiveIntegerField(default=0)
+    figures = models.JSONField(default=dict, blank=True)
+    error_rate_difference = models.FloatField(
+        null=True, blank=True, help_text="share of wrong verdicts: the candidate's less that of production"
+    )
+    error_code = models.CharField(max_length=64, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            # "the last comparisons": the list, newest first
+            models.Index(fields=["-created_at", "-id"], name="comparisons_newest_first"),
+            sweep_index("open_comparisons_by_lease"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "finished", "failed"]), name="comparison_status_is_known"
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="finished") & Q(error_rate_difference__isnull=False, done=F("total")))
+                | (~Q(status="finished") & Q(error_rate_difference__isnull=True)),
+                name="finished_comparison_has_its_figures",
+            ),
+            models.CheckConstraint(
+                condition=(Q(status="failed") & ~Q(error_code="")) | (~Q(status="failed") & Q(error_code="")),
+                name="failed_comparison_says_why",
+            ),
+            models.CheckConstraint(condition=~Q(candidate=F("production")), name="comparison_is_of_two_versions"),
+            models.CheckConstraint(condition=Q(total__gte=1, done__lte=F("total")), name="comparison_has_images"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.candidate} and {self.production} on {self.total} images"
+
+    @property
+    def progress(self) -> float:
+        """Share of the images that were scored, 0 to 1."""
+        return self.done / self.total
+
+
+class ComparedImage(models.Model):
+    """An image of a comparison: what it is, and what both versions said of it. A score of null: not comparable."""
+
+    class Source(models.TextChoices):
+        TEST_SET = "test_set", "test image"
+        REVIEW = "review", "review"
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.PROTECT, related_name="images", db_index=False)
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+")
+    is_defective = models.BooleanField()
+    defect_type = models.CharField(max_length=100, blank=True)
+    source = models.CharField(max_length=16, choices=Source.choices)
+    inspection = models.ForeignKey(Inspection, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    dataset_image = models.ForeignKey(DatasetImage, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    is_scored = models.BooleanField(default=False)
+    candidate_score = models.FloatField(null=True, blank=True)
+    production_score = models.FloatField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            # also serves "the images of this comparison"
+            models.UniqueConstraint(fields=["comparison", "asset"], name="compared_once"),
+            models.CheckConstraint(
+                condition=Q(source="review", inspection__isnull=False, dataset_image__isnull=True)
+                | Q(source="test_set", inspection__isnull=True, dataset_image__isnull=False),
+                name="compared_image_has_its_source",
+            ),
+            models.CheckConstraint(
+                condition=finite("candidate_score") & finite("production_score"), name="compared_scores_are_finite"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.asset_id} in {self.comparison_id}"

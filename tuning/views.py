@@ -29,6 +29,8 @@ from inspection.history.filters import Filters
 from modelzoo import pages
 from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
+from modelzoo.signatures.requests import form_signature
+from modelzoo.signatures.selectors import Act
 from modelzoo.views import MAX_REASON_LENGTH, reason_of, version_or_404
 from tuning.rescoring import comparison, services
 from tuning.what_if import pages as what_if_pages
@@ -158,9 +160,14 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
             problem = "; ".join(f"{name}: {errors[0]}" for name, errors in form.errors.items())
             raise UserError(f"The threshold was not changed. {problem or 'Enter the value to apply.'}", code="invalid")
         values = form.cleaned_data
+        signature = form_signature(request, act=Act.THRESHOLD, about=version)
         if values["undo"]:
             revision = what_if_services.undo_threshold(
-                version=version, revision=values["instead_of"], reason=values["reason"], actor=request.user
+                version=version,
+                revision=values["instead_of"],
+                reason=values["reason"],
+                actor=request.user,
+                signature=signature,
             )
         else:
             preview.is_valid()
@@ -175,6 +182,7 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
                 method=method,
                 parameters=parameters,
                 evidence=evidence,
+                signature=signature,
             )
     except UserError as error:
         return _page(

@@ -27,6 +27,7 @@ def rescoring_document(run: RescoringRun) -> dict[str, Any]:
         "threshold_revision": run.threshold.revision,
         "device": run.device_requested,
         "runtime": run.runtime,
+        "runtime_chosen": run.runtime_chosen,
         "precision": run.precision,
         "precision_chosen": run.precision_chosen,
         "filters": run.filters,

@@ -8,10 +8,9 @@ next one begins where the last slice ended.
 from __future__ import annotations
 
 import logging
-import math
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -26,13 +25,13 @@ from inspection.history.filters import Filters
 from inspection.models import Inspection
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
-from modelzoo.evaluation.calibration import p_value
 from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
-from modelzoo.selectors import input_rules, threshold_in_force
+from modelzoo.selectors import threshold_in_force
 from modelzoo.services import required_reason
 from records.audit.services import Actor, audit
 from tuning.models import Rescored, RescoringRun
+from tuning.rescoring.stored_images import score_records
 
 log = logging.getLogger(__name__)
 RESCORINGS = JobKind(RescoringRun, "tuning.tasks.work_on_rescoring")
@@ -147,8 +146,11 @@ def _score_slice(claim: Claim[RescoringRun]) -> bool:
         return False
     run = RescoringRun.objects.select_related("model_version", "threshold").get(pk=claim.pk)
     loaded = _load_model(run)
-    claim.renew(precision_chosen=loaded.scorer.choice["precision"])
-    results = _score_records(run, loaded, records)
+    claim.renew(runtime_chosen=loaded.scorer.choice["runtime"], precision_chosen=loaded.scorer.choice["precision"])
+    scores = score_records(loaded, records, version=run.model_version, threshold=run.threshold.value)
+    results = [
+        Rescored(run=run, inspection=record, **asdict(score)) for record, score in zip(records, scores, strict=True)
+    ]
     with transaction.atomic():
         mine = claim.rows().select_for_update().first()
         if mine is None:
@@ -186,11 +188,14 @@ def _next_records(run: RescoringRun) -> QuerySet[Inspection]:
 
 
 def _load_model(run: RescoringRun) -> scoring.LoadedModel:
-    """The model, in the precision that the first worker chose: the scores of a run can be compared with each other."""
+    """The model, run as the first worker chose to: the scores of a run can be compared with each other."""
     loaded = scoring.load_model(run.model_version, **run.runtime_options)
-    if run.precision_chosen in ("", loaded.scorer.choice["precision"]):
+    chosen = {"runtime": run.runtime_chosen, "precision": run.precision_chosen}
+    # Nothing is chosen yet, or not by runs of before: then what was requested stays.
+    chosen = {name: value for name, value in chosen.items() if value}
+    if all(value == loaded.scorer.choice[name] for name, value in chosen.items()):
         return loaded
-    return scoring.load_model(run.model_version, **run.runtime_options | {"precision": run.precision_chosen})
+    return scoring.load_model(run.model_version, **run.runtime_options | chosen)
 
 
 def _save_results(run: RescoringRun, results: Sequence[Rescored], last: Inspection) -> None:
@@ -214,62 +219,6 @@ def _save_results(run: RescoringRun, results: Sequence[Rescored], last: Inspecti
             "attempt",
             "lease_expires_at",
         ]
-    )
-
-
-def _score_records(run: RescoringRun, loaded: scoring.LoadedModel, records: Sequence[Inspection]) -> list[Rescored]:
-    """What the model says about each image, or why it says nothing. An image's fault is that image's alone."""
-    failures: dict[uuid.UUID, str] = {}
-    images: list[tuple[Inspection, bytes]] = []
-    for record in records:
-        try:
-            images.append((record, record.asset.read()))
-        except UserError as error:  # retention removed the file
-            failures[record.pk] = error.code
-        except OSError:
-            log.exception("The image of inspection %s cannot be read.", record.pk)
-            failures[record.pk] = "image_unreadable"
-    results = _score_images(scoring.with_rules(loaded, input_rules(run.model_version.category_id)), images)
-    return [
-        Rescored(run=run, inspection=record, error_code=failures[record.pk])
-        if record.pk in failures
-        else _result_of(run, record, results[record.pk])
-        for record in records
-    ]
-
-
-def _score_images(
-    loaded: scoring.LoadedModel, images: Sequence[tuple[Inspection, bytes]]
-) -> dict[uuid.UUID, scoring.ImageScore | scoring.IncomparableImage | Exception]:
-    try:
-        results = scoring.score(loaded, [data for _, data in images]) if images else []
-    except Exception as error:
-        if len(images) == 1:
-            log.exception("Scoring inspection %s again failed.", images[0][0].pk)
-            return {images[0][0].pk: error}
-        return {pk: result for image in images for pk, result in _score_images(loaded, [image]).items()}
-    return {record.pk: result for (record, _), result in zip(images, results, strict=True)}
-
-
-def _result_of(
-    run: RescoringRun, record: Inspection, result: scoring.ImageScore | scoring.IncomparableImage | Exception
-) -> Rescored:
-
-    if isinstance(result, Exception):
-        code = result.code if isinstance(result, UserError) else "scoring_failed"
-        return Rescored(run=run, inspection=record, error_code=code)
-    if isinstance(result, scoring.IncomparableImage):
-        outcome = Inspection.Outcome.NOT_COMPARABLE
-        return Rescored(run=run, inspection=record, outcome=outcome, reason=result.reason)
-    if not math.isfinite(result.score):
-        return Rescored(run=run, inspection=record, error_code="scoring_failed")
-    held_out = run.model_version.held_out_scores
-    return Rescored(
-        run=run,
-        inspection=record,
-        outcome=Inspection.Outcome.of(result.score, run.threshold.value),
-        score=result.score,
-        p_value=p_value(result.score, held_out) if held_out else None,
     )
 
 

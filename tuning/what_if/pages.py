@@ -87,7 +87,7 @@ def method_text(threshold: Threshold) -> str:
 def thresholds_by_category() -> list[dict[str, Any]]:
     """Of each category the version that serves it, or its newest one, and the revision in force for that."""
     plain = ModelVersion.objects.defer(*ModelVersion.long_columns())
-    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE).prefetch_related(
+    active = Deployment.objects.filter(status=Deployment.Status.ACTIVE, station="").prefetch_related(
         Prefetch("model_version", queryset=plain)
     )
     categories = list(

@@ -11,6 +11,7 @@ from common.rights import Right, require
 from modelzoo.models import ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
 from modelzoo.services import set_threshold
+from modelzoo.signatures.selectors import Signature
 from records.audit.services import Actor
 
 
@@ -25,6 +26,7 @@ def apply_threshold(
     method: str = Threshold.Method.MANUAL,
     parameters: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
+    signature: Signature | None = None,
 ) -> Threshold:
     """As `set_threshold`, in place of the revision that was looked at.
 
@@ -40,11 +42,14 @@ def apply_threshold(
         evidence=evidence,
         reason=reason,
         actor=actor,
+        signature=signature,
     )
 
 
 @transaction.atomic
-def undo_threshold(*, version: ModelVersion, revision: int, reason: str, actor: Actor) -> Threshold:
+def undo_threshold(
+    *, version: ModelVersion, revision: int, reason: str, actor: Actor, signature: Signature | None = None
+) -> Threshold:
     """The value before this revision again, as a new revision: the history keeps both.
 
     Raises `Forbidden`, `Conflict` where the revision is not in force or is the first, `UserError` without a reason.
@@ -64,6 +69,7 @@ def undo_threshold(*, version: ModelVersion, revision: int, reason: str, actor: 
         evidence={"undoes_revision": revision, "repeats_revision": before.revision},
         reason=reason,
         actor=actor,
+        signature=signature,
     )
 
 

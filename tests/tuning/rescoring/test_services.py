@@ -6,6 +6,7 @@ import json
 import uuid
 from collections import Counter
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -392,6 +393,23 @@ def test_the_precision_of_the_first_worker_is_kept(
     assert (run.status, run.precision, run.precision_chosen) == ("finished", "auto", "fp32")
     held = real(successor, device="cpu", runtime="torch", precision="auto")
     assert asked == (["auto"] if held.scorer.choice["precision"] == "fp32" else ["auto", "fp32"]) * 2
+
+
+def test_a_run_of_before_goes_on_in_the_runtime_that_it_asked_for(
+    successor: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a precision that was chosen, but no runtime, since only the precision was."""
+    asked: list[dict[str, Any]] = []
+
+    def load_model(version: ModelVersion, **runtime_options: Any) -> SimpleNamespace:
+        asked.append(runtime_options)
+        return SimpleNamespace(scorer=SimpleNamespace(choice={"runtime": "torch", "precision": "bf16"}))
+
+    monkeypatch.setattr(scoring, "load_model", load_model)
+    run = asked_for(successor, runtime_options={"precision": "auto", "device": "cpu", "runtime": "torch"})
+    run.precision_chosen = "fp32"
+    services._load_model(run)
+    assert [(one["runtime"], one["precision"]) for one in asked] == [("torch", "auto"), ("torch", "fp32")]
 
 
 # ---------------------------------------------------------------- cancelling
