@@ -70,6 +70,22 @@ def supervise(run_id: str) -> None:
     # Killed by a signal: the row stays claimed until its lease runs out, and the sweep tries it again.
 
 
+@shared_task(acks_late=False)
+def supervise_evaluation(run_id: str) -> None:
+    """See the process of an evaluation to its end. One that is killed leaves its lease, and the sweep calls again."""
+    manage = str(Path(settings.BASE_DIR) / "manage.py")
+    process = subprocess.Popen([sys.executable, manage, "execute_evaluation", run_id], preexec_fn=die_with_parent)
+    while process.poll() is None:
+        try:
+            process.wait(timeout=1)
+        except subprocess.TimeoutExpired:
+            liveness.progress()
+            if state.should_stop is not None or state.should_terminate is not None:
+                _stop(process)
+    if process.returncode:
+        log.error("The process of evaluation %s ended with exit code %s.", run_id, process.returncode)
+
+
 def _command(claim: Claim[TrainingRun]) -> list[str]:
     manage = str(Path(settings.BASE_DIR) / "manage.py")
     return [sys.executable, manage, "execute_run", str(claim.pk), str(claim.token)]

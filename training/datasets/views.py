@@ -116,7 +116,7 @@ def thumbnail(request: HttpRequest, image_id: int) -> HttpResponseBase:
     if asset.discarded_at is not None:
         raise Http404("The file was deleted by retention.")
     return immutable(
-        request,  # type: ignore[arg-type]
+        request,
         f"thumbnail {asset.sha256}",
         lambda: HttpResponse(thumbnails.small(asset), content_type="image/jpeg"),
     )
@@ -134,7 +134,7 @@ def picture(request: HttpRequest, image_id: int) -> HttpResponseBase:
         data, media_type = thumbnails.whole(asset)
         return HttpResponse(data, content_type=media_type)
 
-    return immutable(request, f"picture {asset.sha256}", shown)  # type: ignore[arg-type]
+    return immutable(request, f"picture {asset.sha256}", shown)
 
 
 @require_GET
@@ -145,7 +145,7 @@ def outline(request: HttpRequest, image_id: int) -> HttpResponseBase:
     if mask is None or mask.discarded_at is not None:
         raise Http404("This image has no mask, or it was deleted.")
     return immutable(
-        request,  # type: ignore[arg-type]
+        request,
         f"outline {mask.sha256}",
         lambda: HttpResponse(thumbnails.outline(mask), content_type="image/png"),
     )

@@ -13,6 +13,9 @@ from training.models import Dataset, Evaluation, TrainingRun
 from training.report import words
 from training.runs.selection.pages import selection_table
 
+# Without these an evaluation was not made by `evaluate_images`, and only its plain figures are shown.
+_WHOLE = {"n", "threshold", "image", "pixel", "per_defect", "histogram", "not_comparable", "shortcut_audit"}
+
 
 @dataclass(frozen=True)
 class ReportChart:
@@ -46,6 +49,11 @@ class JudgedImage:
         if self.is_defective:
             return "caught" if self.is_right else "escape"
         return "accepted" if self.is_right else "false reject"
+
+
+def is_whole(metrics: dict[str, Any]) -> bool:
+    """Whether a report can be made of the figures of an evaluation."""
+    return metrics.keys() >= _WHOLE and "intervals" in metrics["image"]
 
 
 def report_context(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from common.files import write_whole
 from common.version import library_versions
 from modelzoo.models import ModelVersion, Threshold
 from training.models import Dataset, Evaluation
-from training.report.context import report_context
+from training.report.context import is_whole, report_context
 
 if TYPE_CHECKING:
     from training.report.pictures import EmbeddedPicture
@@ -57,8 +58,9 @@ def render(
     threshold: Threshold,
     evaluation: Evaluation,
     pictures: list[tuple[str, list[EmbeddedPicture]]],
+    now: datetime | None = None,
 ) -> str:
-    """The report of one recorded evaluation as HTML."""
+    """The report of one recorded evaluation as HTML. `now`: the time that stands on it."""
     return render_to_string(
         "report/file.html",
         report_context(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
@@ -68,9 +70,24 @@ def render(
             "pictures": pictures,
             "picture_template": "report/_embedded_picture.html",
             "evaluated_with": library_versions(),
-            "now": timezone.now(),
+            "now": now or timezone.now(),
         },
     )
+
+
+def newest_report(version: ModelVersion) -> str | None:
+    """The report of a version's newest evaluation, without its pictures; None where it has none that is whole."""
+    for evaluation in version.evaluations.select_related("dataset", "threshold").order_by("-pk"):
+        if is_whole(evaluation.metrics):
+            return render(
+                version=version,
+                dataset=evaluation.dataset,
+                threshold=evaluation.threshold,
+                evaluation=evaluation,
+                pictures=[],
+                now=evaluation.created_at,
+            )
+    return None
 
 
 def _static_path(name: str) -> str:

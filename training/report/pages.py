@@ -7,16 +7,13 @@ from typing import Any
 
 from modelzoo.selectors import threshold_in_force
 from training.models import DatasetImage, Evaluation
-from training.report.context import JudgedImage, report_context
-
-# Without these an evaluation was not made by `evaluate_images`, and only its plain figures are shown.
-_WHOLE = {"n", "threshold", "image", "pixel", "per_defect", "histogram", "not_comparable", "shortcut_audit"}
+from training.report.context import JudgedImage, is_whole, report_context
 
 
 def report_page(evaluation: Evaluation) -> dict[str, Any]:
     """What the report's page shows of an evaluation, as its context."""
     metrics = evaluation.metrics
-    if not (metrics.keys() >= _WHOLE and "intervals" in metrics["image"]):
+    if not is_whole(metrics):
         return {"evaluation": evaluation, "version": evaluation.model_version, "plain": _plain(metrics)}
     context = report_context(
         version=evaluation.model_version,

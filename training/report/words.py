@@ -12,6 +12,7 @@ _STATISTICS = {
     "median": "median grey level",
     "dark_level": "darkest grey level",
     "bright_level": "brightest grey level",
+    "focus": "focus",
     "noise": "noise",
     "corners": "grey level of the corners",
     "saturation": "colour saturation",

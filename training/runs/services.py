@@ -360,6 +360,13 @@ def sweep_runs() -> None:
             TRAINING_RUNS.publish_again(run.pk)
 
 
+@transaction.atomic
+def note_reproduction(*, run: TrainingRun, outcome: Mapping[str, Any], actor: Actor) -> None:
+    """Say in the log what training again came to. Raises `Forbidden`."""
+    require(actor, Right.TRAIN)
+    audit(kind="training_run.reproduced", subject=run, actor=actor, after=dict(outcome))
+
+
 # ---------------------------------------------------------------- evaluations
 @transaction.atomic
 def record_evaluation(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,11 @@ from records.assets.formats import format_of
 from records.assets.images import ImageRejected, UploadLimits, open_pixels, open_rgb, read_bounded
 from training.datasets.layouts.entries import DatasetRejected, MaskSource
 
+WHITE = (255, 255, 255)
 _MASK_DARK, _MASK_BRIGHT, _MASK_BLURRED = 32, 223, 0.05
 _MAX_LABELS = 16  # levels, or colours, up to which a mask without loss numbers kinds of defect
+# Of the masks of a data set so many are looked at, and so many at least, to tell black from white background.
+_MAX_LOOKED_AT, _MIN_LOOKED_AT, _NEARLY_ALL = 40, 3, 0.9
 _MIN_LABEL_GAP = 8  # between two such levels, unless all are small numbers
 
 
@@ -128,6 +131,29 @@ def marks_something(path: Path, limits: UploadLimits) -> bool:
         return False
 
 
+def lie_on_white(paths: Sequence[Path], limits: UploadLimits) -> bool:
+    """Whether the masks of a data set mark what is good: nearly all of them are white on nearly all of their border,
+    and black in less than half of their pixels. One mask alone may be of a part that is defective all over; many are
+    not."""
+    chosen = paths[:: max(1, len(paths) // _MAX_LOOKED_AT)]
+    inverted = [_lies_on_white(path, limits) for path in chosen]
+    read = [one for one in inverted if one is not None]
+    return len(read) >= _MIN_LOOKED_AT and sum(read) >= _NEARLY_ALL * len(read)
+
+
+def _lies_on_white(path: Path, limits: UploadLimits) -> bool | None:
+    """None for what cannot be read, or has more than two levels."""
+    try:
+        grey = _grey(_open(read_bounded(path, limits), limits).convert("L"))
+    except (ImageRejected, OSError):
+        return None
+    if not _is_two_sided(np.bincount(grey.ravel(), minlength=256)) and len(np.unique(grey)) > 2:
+        return None
+    white = grey > grey.max() / 2
+    border = np.concatenate([white[0], white[-1], white[:, 0], white[:, -1]])
+    return bool(border.mean() > _NEARLY_ALL and not white.all() and white.mean() > 0.5)
+
+
 # ---------------------------------------------------------------- one file
 def _read_file(
     path: Path, size: tuple[int, int], limits: UploadLimits, background: tuple[int, int, int] | None
@@ -176,7 +202,10 @@ def _plain_pixels(rgb: np.ndarray) -> np.ndarray | None:
 
 def _marked(image: Image.Image, background: tuple[int, int, int] | None) -> tuple[np.ndarray, bool]:
     """What any mask marks: what is not background. And whether a soft one was cut at half."""
-    if background is not None:
+    if background == WHITE and not (image.mode == "RGB" and _is_coloured(image)):
+        grey = _grey(image)
+        image = Image.fromarray(grey.max() - grey)
+    elif background is not None:
         return (np.asarray(image.convert("RGB")) != np.array(background, np.uint8)).any(axis=2), False
     if image.mode == "RGB" and _is_coloured(image):
         return _not_background(np.asarray(image)), False

@@ -36,7 +36,7 @@ from training.datasets.layouts.families import LAYOUTS, recognise
 from training.datasets.layouts.families.listing import LabelledFile, Listing, plural
 from training.datasets.layouts.families.roles import Role, role_of
 from training.datasets.layouts.labels import GOOD
-from training.datasets.layouts.masks import Mask, MaskUnusable, read_mask
+from training.datasets.layouts.masks import WHITE, Mask, MaskUnusable, lie_on_white, read_mask
 from training.datasets.layouts.split import held_out
 from training.datasets.layouts.tree import MAX_PATH_LENGTH, FileTree, TreeFile, read_tree
 from training.datasets.near_duplicates import ImageDescription, describe_image, duplicate_groups
@@ -222,6 +222,7 @@ def _assemble(
     conflicts = [SkippedFile(one.path, one.reason, one.code) for one in duplicates.left_out]
     conflicting = {conflict.path for conflict in conflicts}
     images = [(candidate, image) for candidate, image in read if candidate.path not in conflicting]
+    images, mask_warnings = _with_background(images, limits)
     results = list(_concurrently(lambda pair: _with_mask(*pair, tree=tree, limits=limits), images))
     entries = tuple(sorted((entry for entry, *_ in results), key=lambda entry: entry.path))
     soft = sum(is_soft for _, _, is_soft in results)
@@ -243,6 +244,7 @@ def _assemble(
             *listing.warnings,
             *split_warnings,
             *_image_kind_warnings(split),
+            *mask_warnings,
             *_content_warnings(listing, entries, soft),
             *duplicates.warnings(),
         ),
@@ -317,6 +319,25 @@ def _duplicates(checked: list[_CheckResult], *, keep: bool) -> Duplicates:
         if result.description
     ]
     return find_duplicates(images, keep=keep)
+
+
+def _with_background(
+    images: list[tuple[_Candidate, ImageFacts]], limits: UploadLimits
+) -> tuple[list[tuple[_Candidate, ImageFacts]], list[str]]:
+    """The same, with masks that mark what is not white where all lie on white; and a sentence about it."""
+    unsaid = [candidate for candidate, _ in images if candidate.label.mask and not candidate.label.mask.background]
+    files = [path for candidate in unsaid if candidate.label.mask for path in candidate.label.mask.files]
+    if not lie_on_white(files, limits):
+        return images, []
+
+    def on_white(candidate: _Candidate) -> _Candidate:
+        mask = candidate.label.mask
+        if mask is None or not mask.files or mask.background:
+            return candidate
+        return replace(candidate, label=replace(candidate.label, mask=replace(mask, background=WHITE)))
+
+    sentence = "The masks are white where the parts are good: what is black in them is taken as defective."
+    return [(on_white(candidate), image) for candidate, image in images], [sentence]
 
 
 def _with_mask(

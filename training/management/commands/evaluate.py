@@ -10,16 +10,11 @@ from common.commands import ProductCommand
 from common.errors import UserError
 from common.numbers import metric_range, percent, percent_range
 from modelzoo.loading.options import add_runtime_options, runtime_options
-from modelzoo.loading.scoring import load_model
-from modelzoo.selectors import find_version, threshold_in_force
-from training.datasets.selectors import images_of, latest_dataset
-from training.models import DatasetImage
+from modelzoo.selectors import find_version
+from training.datasets.selectors import latest_dataset
 from training.report import file
 from training.report.words import duplicates_sentence, shortcut_sentences
 from training.runs.services import record_evaluation
-
-# Share of the progress bar that the metrics take where the robustness is measured too.
-EVALUATION_SHARE = 0.2
 
 
 class Command(ProductCommand):
@@ -48,9 +43,8 @@ class Command(ProductCommand):
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
+        from training.evaluations.worker import evaluate_version
         from training.report import pictures
-        from training.runs.execution.evaluation import evaluate_images
-        from training.runs.execution.robustness import measure_robustness
         from training.runs.execution.runner import progress_bar
 
         target = Path(options["report"]) if options.get("report") else None
@@ -60,42 +54,18 @@ class Command(ProductCommand):
             file.check_target(target)
         version = find_version(reference=options["model_version"], category=options["category"])
         dataset = latest_dataset(options["dataset"] or version.dataset_name)
-        images = images_of(dataset, "test")
-        good = [image for image in images if not image.is_defective]
-        if options["robustness"]:
-            good = good or images_of(dataset, "train")
-        if not images and not (options["robustness"] and good):
-            raise UserError(f"{dataset} has no test images.", code="no_test_images")
-        if options["robustness"] and not good:
-            raise UserError(f"{dataset} has no good images to measure the robustness on.", code="no_good_images")
-        threshold = threshold_in_force(version.pk)
-        model = load_model(version, **runtime_options(options))
-        scored: list[tuple[DatasetImage, float | None]] = []
-        share = EVALUATION_SHARE if options["robustness"] else 1.0
         with progress_bar(quiet=options["json"]) as echo:
-            metrics = evaluate_images(
-                model.scorer,
-                images,
-                threshold.value,
-                progress=lambda done, sentence: echo(share * done, sentence),
-                each=lambda image, score: scored.append((image, score)),
+            evaluated = evaluate_version(
+                version, dataset, robustness=options["robustness"], options=runtime_options(options), progress=echo
             )
-            if options["robustness"]:
-                metrics["robustness"] = measure_robustness(
-                    model.scorer,
-                    good,
-                    threshold,
-                    version.held_out_scores,
-                    progress=lambda done, sentence: echo(share + (1 - share) * done, sentence),
-                )
-        metrics["run_in"] = {name: model.scorer.choice[name] for name in ("runtime", "precision")}
-        metrics["pictures"] = pictures.picture_groups(scored)
+        threshold, metrics, scored = evaluated.threshold, evaluated.metrics, evaluated.scored
+        scorer = evaluated.model.scorer
         evaluation = record_evaluation(
             version=version, dataset=dataset, threshold=threshold, metrics=metrics, actor=None
         )
 
         def report_pictures() -> list[tuple[str, list[pictures.EmbeddedPicture]]]:
-            return pictures.show(model.scorer, pictures.choose(scored), threshold.value)
+            return pictures.show(scorer, pictures.choose(scored), threshold.value)
 
         if target:
             html = file.render(

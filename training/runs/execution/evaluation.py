@@ -16,8 +16,8 @@ from modelzoo.detectors.base import BatchScores
 from modelzoo.detectors.errors import NotComparable
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import PreparedImage, as_batch
+from modelzoo.evaluation.image_statistics import image_statistics, pixel_statistics
 from modelzoo.evaluation.metrics import MetricsCollector
-from modelzoo.evaluation.shortcuts import image_statistics, pixel_statistics
 from modelzoo.selectors import input_rules
 from records.assets.images import as_rgb, open_pixels
 from records.assets.selectors import upload_limits

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
+from typing import Protocol
 
 from django.db import OperationalError
 from django.utils import timezone
@@ -27,6 +28,14 @@ from training.runs import services
 Progress = Callable[[float, str], None]
 # Of one step, such as an image after the other, the log tells every percent, or where that lasts, every few seconds.
 _NUMBER, _LOG_EVERY = re.compile(r"\d+"), 5.0
+
+
+class Steps(Protocol):
+    """Where the work of a training says how far it is; each call may raise what stops it."""
+
+    def watch(self, detector: Detector) -> None: ...
+
+    def share(self, start: float, length: float) -> Progress: ...
 
 
 @dataclass

@@ -22,6 +22,8 @@ from jobs.engine import Claim
 from jobs.errors import ClaimLost
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.base import Detector, Subset
+from modelzoo.detectors.engines.base import FP32
+from modelzoo.detectors.engines.selection import open_scorer, processor
 from modelzoo.detectors.errors import DetectorError, TrainingCancelled
 from modelzoo.detectors.image_source import FileImageSource
 from modelzoo.detectors.options import AUTO
@@ -37,7 +39,8 @@ from training.models import DatasetImage, TrainingRun
 from training.report.pictures import picture_groups
 from training.runs import services
 from training.runs.execution.evaluation import evaluate_images
-from training.runs.execution.lifeline import Lifeline, Progress
+from training.runs.execution.image_statistics import training_statistics
+from training.runs.execution.lifeline import Lifeline, Progress, Steps
 from training.runs.ignore_masks.services import read_mask
 from training.runs.selection.worker import Evidence, rejected_share, select_detector, without_pictures
 
@@ -84,10 +87,9 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
 
 
 def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelVersion:
-    versions = library_versions()
+    versions = software_and_machine()
     with Lifeline(claim, echo) as lifeline:
         began = time.monotonic()
-        fit = _fit_anew if run.base_version is None else _extend
         detector, images, tests, selection = fit(run, lifeline)
         held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
         threshold = _first_threshold(run.calibration, held_out)
@@ -116,11 +118,16 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
     )
 
 
+def software_and_machine() -> dict[str, str]:
+    """What decides how a training comes out besides data, configuration and seed: releases, processor, threads."""
+    return library_versions() | {"processor": " ".join(processor().split())}
+
+
 def _evaluate(detector: Detector, tests: list[DatasetImage], threshold: float, lifeline: Lifeline) -> dict[str, Any]:
     """The figures of the test images, and the pictures that the report will show."""
     scored: list[tuple[DatasetImage, float | None]] = []
     metrics = evaluate_images(
-        detector,
+        open_scorer(detector, precision=FP32),
         tests,
         threshold,
         progress=lifeline.share(_FIT, _EVALUATE),
@@ -165,6 +172,11 @@ def _version_fields(run: TrainingRun, detector: Detector, images: list[DatasetIm
         "backbone_sha256": backbone["sha256"],
         "held_out_scores": [float(value) for value in detector.held_out_scores],
         "learning_curve": detector.learning_curve or None,
+        "image_statistics": training_statistics(
+            detector,
+            source_of(images, detector),
+            before=run.base_version.image_statistics if run.base_version else None,
+        ),
     }
 
 
@@ -181,7 +193,12 @@ FitResult = tuple[Detector, list[DatasetImage], list[DatasetImage], Evidence]
 """The detector, the images it was fitted on in this run, those left to evaluate it on, and why this detector."""
 
 
-def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> FitResult:
+def fit(run: TrainingRun, steps: Steps) -> FitResult:
+    """What a run asks for: a new detector, or a trained one that learns more."""
+    return _fit_anew(run, steps) if run.base_version is None else _extend(run, steps)
+
+
+def _fit_anew(run: TrainingRun, steps: Steps) -> FitResult:
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
     options, ignore = _with_fixed_window(run.options), painted_mask(run)
     start = 0.0
@@ -194,12 +211,12 @@ def _fit_anew(run: TrainingRun, lifeline: Lifeline) -> FitResult:
             seed=run.seed,
             ignore=ignore,
             rate=rejected_share(run.calibration),
-            progress=lifeline.share(0.0, _SELECT),
+            progress=steps.share(0.0, _SELECT),
         )
     else:
         detector = registry.create(run.algorithm, seed=run.seed, **options)
-    lifeline.watch(detector)
-    detector.fit(source_of(images, detector), ignore=ignore, progress=lifeline.share(start, _FIT - start))
+    steps.watch(detector)
+    detector.fit(source_of(images, detector), ignore=ignore, progress=steps.share(start, _FIT - start))
     return detector, images, images_of(run.dataset, DatasetImage.Split.TEST), evidence
 
 
@@ -221,7 +238,7 @@ def _with_fixed_window(options: dict[str, Any]) -> dict[str, Any]:
     return options | {"window": list(fixed)} if fixed and undecided else options
 
 
-def _extend(run: TrainingRun, lifeline: Lifeline) -> FitResult:
+def _extend(run: TrainingRun, steps: Steps) -> FitResult:
     """Let the base version learn from what it has not learnt yet. Images that it cannot compare are left out.
 
     Its held-out scores stay, those of the new images join them, each by a model that had not seen the image: the
@@ -237,7 +254,7 @@ def _extend(run: TrainingRun, lifeline: Lifeline) -> FitResult:
     preprocessing = detector.preprocessing
     fitting = repeat(True, len(source)) if preprocessing.is_plain else preprocessing.comparable(source)
     usable = [index for index, fits in enumerate(fitting) if fits]
-    detector.partial_fit(Subset(source, usable), progress=lifeline.share(0.0, _FIT))
+    detector.partial_fit(Subset(source, usable), progress=steps.share(0.0, _FIT))
     detector.extend_input_profile(source)
     tests = [image for image in images_of(run.dataset, DatasetImage.Split.TEST) if image.asset_id not in asset_ids]
     return detector, images, tests, {}

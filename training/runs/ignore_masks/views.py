@@ -83,7 +83,7 @@ def mean_image(request: HttpRequest, dataset_id: int) -> HttpResponseBase:
     """The mean image of a data set. It never changes."""
     dataset = or_404(datasets_pages.find_dataset, dataset_id)
     return immutable(
-        request,  # type: ignore[arg-type]
+        request,
         f"mean {dataset.pk} {dataset.snapshot}",
         lambda: HttpResponse(pictures.mean_image(dataset), content_type="image/png"),
     )

@@ -63,7 +63,7 @@ def select_detector(
             progress=progress,
         )
     except TooFewImages as error:
-        selection = Selection(BASELINE, f"PaDiM with its defaults. {error}", rate, 60 * budget)
+        selection = Selection(BASELINE, f"{BASELINE.name} with its defaults. {error}", rate, 60 * budget)
     else:
         search = Search(trials, rate=rate, budget=60 * budget, progress=progress, clock=clock, began=began)
         selection = search.run()

@@ -14,7 +14,7 @@ from PIL import Image
 from records.assets.selectors import dataset_limits
 from tests import badfiles
 from training.datasets.layouts.entries import MaskSource
-from training.datasets.layouts.masks import MaskUnusable, encode, open_mask, read_mask
+from training.datasets.layouts.masks import WHITE, MaskUnusable, encode, lie_on_white, open_mask, read_mask
 
 SIZE = (64, 48)
 
@@ -139,3 +139,34 @@ def test_no_polygon_leaves_the_image(polygon):
 def test_what_is_encoded_comes_back(pixels):
     if pixels.any():
         np.testing.assert_array_equal(open_mask(encode(pixels), dataset_limits()), pixels)
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("L", "png"), ("1", "bmp"), ("L", "jpg"), ("RGB", "png")])
+def test_what_is_black_on_white_is_defective(tmp_path: Path, form: str, suffix: str):
+    files = []
+    for number in range(4):
+        files.append(tmp_path / f"{number}.{suffix}")
+        Image.fromarray((~drawn() * 255).astype(np.uint8)).convert(form).save(files[-1])
+    assert lie_on_white(files, dataset_limits())
+    for path in files:
+        mask, _ = read_mask(MaskSource((path,), background=WHITE), SIZE, dataset_limits())
+        assert (open_mask(mask.data, dataset_limits()) == drawn()).all()
+
+
+def test_masks_of_parts_that_are_defective_all_over_do_not_lie_on_white(tmp_path: Path):
+    """Of white masks, masks that touch the border and ordinary ones; and few masks say nothing."""
+    limits = dataset_limits()
+    white, large, ordinary = np.ones((48, 64), bool), np.ones((48, 64), bool), drawn()
+    large[:, :5] = False
+    files = []
+    for number, pixels in enumerate([white, large, ordinary, ordinary]):
+        files.append(tmp_path / f"{number}.png")
+        Image.fromarray((pixels * 255).astype(np.uint8)).save(files[-1])
+    assert not lie_on_white(files, limits)
+    inverted = tmp_path / "inverted.png"
+    Image.fromarray((~drawn() * 255).astype(np.uint8)).save(inverted)
+    assert not lie_on_white([inverted], limits)
+    assert not lie_on_white([], limits)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no image")
+    assert not lie_on_white([broken] * 5, limits)

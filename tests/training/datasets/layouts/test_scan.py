@@ -18,7 +18,7 @@ from PIL import Image
 from records.assets.images import ImageRejected, UploadLimits
 from tests import badfiles, environment
 from training.datasets.layouts.entries import CategoryScan, DatasetRejected, LabelNames, MaskSource
-from training.datasets.layouts.masks import open_mask
+from training.datasets.layouts.masks import open_mask, read_mask
 from training.datasets.layouts.scan import scan
 
 LIMITS = UploadLimits()
@@ -571,3 +571,19 @@ def test_test_images_of_another_depth_are_said(bottle):
     write(bottle / "test/good/deep.png", badfiles.sixteen_bit_png())
     [warning] = [text for text in only(bottle, UploadLimits(sixteen_bit=True)).warnings if "bits per pixel" in text]
     assert warning.startswith("1 of 4 test images have 16 bits per pixel")
+
+
+def test_masks_on_white_are_turned_round_and_it_is_said(bottle):
+    marked = np.asarray(Image.open(bottle / "ground_truth/broken/000_mask.png").convert("L")) > 0
+    for number in range(3):
+        write(bottle / f"test/broken/00{number}.png", badfiles.png(seed=20 + number))
+        inverted = Image.fromarray(np.where(marked, 0, 255).astype(np.uint8))
+        inverted.save(bottle / f"ground_truth/broken/00{number}_mask.png")
+    (bottle / "test/broken/001.jpg").unlink()
+    found = only(bottle)
+    assert any("white where the parts are good" in warning for warning in found.warnings)
+    masks = [(entry.mask, (entry.width, entry.height)) for entry in found.entries if entry.mask]
+    assert len(masks) == 3
+    for source, size in masks:
+        kept, _ = read_mask(source, size, LIMITS)
+        assert (open_mask(kept.data, LIMITS) == marked).all()

@@ -16,6 +16,8 @@ from django.test import Client
 from modelzoo.detectors.artifacts import read_manifest
 from modelzoo.detectors.errors import TrainingCancelled
 from modelzoo.detectors.model_selection import candidates
+from modelzoo.detectors.model_selection.candidates import BASELINE, Candidate
+from modelzoo.detectors.model_selection.search import Search, Selection
 from modelzoo.models import ModelVersion
 from tests import parts
 from training.datasets.imports import import_path
@@ -83,9 +85,13 @@ def test_a_run_compares_and_trains_the_winner_as_any_other_version(dataset: Data
     assert signed_in.get(f"/api/training-runs/{run.pk}").json()["selection"] == kept
 
 
-def test_a_version_that_was_chosen_can_be_extended(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_version_that_was_chosen_can_be_extended(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Selection(Candidate("padim"), "it is the one that can be extended", 0.1)
+    monkeypatch.setattr(Search, "run", lambda self: chosen)
     version = worked(requested(dataset, budget=0.1))
-    assert version.algorithm == "padim"  # there was no time for another one
+    assert version.algorithm == "padim"
     more = parts.write_dataset(tmp_path / "more" / "disc", train=16, good=0, bad=0)
     other = import_path(more, actor=None)[0].dataset
     run = services.request_extension(version=version, dataset=other, actor=None)
@@ -98,7 +104,7 @@ def test_a_version_that_was_chosen_can_be_extended(dataset: Dataset, tmp_path: P
 def test_too_few_good_images_to_compare_are_trained_on_as_by_default(tmp_path: Path) -> None:
     folder = parts.write_dataset(tmp_path / "few", train=6, good=0, bad=0)
     run = requested(import_path(folder, actor=None)[0].dataset)
-    assert worked(run).algorithm == "padim"
+    assert worked(run).algorithm == BASELINE.algorithm
     run.refresh_from_db()
     assert "There are 6 good images" in run.selection["because"]
     assert run.selection["candidates"] == []
