@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import resolve_url
 
+from common.api import problems
+
 # Tells a page's script that the answer is none because the session is over, or its CSRF token is.
 SIGN_IN_HEADER = "X-Sign-In"
+# In the session of somebody who signed in with a password that an administrator handed over.
+CHANGE_PASSWORD = "change_password"
+_WHILE_CHANGING = ("settings", "settings-password", "logout", "session", "healthz", "readyz")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -35,6 +42,15 @@ def session_over(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode(query, safe='/')}")
 
 
+def password_first(request: HttpRequest) -> HttpResponseBase:
+    """To the settings, or a problem document: nothing else is done with a temporary password."""
+    text = "Your password is temporary. Nothing was changed. Choose one of your own in the settings first."
+    if problems.is_api(request):
+        return problems.response(HTTPStatus.FORBIDDEN, "permission_denied", text)
+    messages.error(request, text.replace(" Nothing was changed.", ""))
+    return HttpResponseRedirect(resolve_url("settings") + "#password")
+
+
 def _referring_page(request: HttpRequest) -> str:
     """The page of this site that a form was sent from: an address that takes forms often shows none."""
     referrer = urlsplit(request.headers.get("Referer", ""))
@@ -44,6 +60,17 @@ def _referring_page(request: HttpRequest) -> str:
 
 
 class SignInMiddleware(LoginRequiredMiddleware):
+    def process_view(
+        self, request: HttpRequest, view_func: Callable[..., Any], view_args: Any, view_kwargs: Any
+    ) -> HttpResponseBase | None:
+        answer: HttpResponseBase | None = super().process_view(request, view_func, view_args, view_kwargs)
+        if answer is not None or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return answer
+        if not request.session.get(CHANGE_PASSWORD):
+            return None
+        match = request.resolver_match
+        return None if match is not None and match.url_name in _WHILE_CHANGING else password_first(request)
+
     def handle_no_permission(  # type: ignore[override]  # a script is answered, not redirected
         self, request: HttpRequest, view_func: Callable[..., Any]
     ) -> HttpResponseBase:

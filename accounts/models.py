@@ -1,4 +1,4 @@
-"""API tokens, and the tries to sign in that failed. People are Django's own users."""
+"""API tokens, temporary passwords, and the tries to sign in that failed. People are Django's own users."""
 
 from __future__ import annotations
 
@@ -56,6 +56,18 @@ class ApiToken(models.Model):
     @property
     def is_valid(self) -> bool:
         return self.revoked_at is None and (self.expires_at is None or self.expires_at > timezone.now())
+
+
+class TemporaryPassword(models.Model):
+    """The password of this user was handed over by an administrator: whoever signs in with it chooses another one."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="temporary_password", primary_key=True
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"temporary password since {self.created_at:%Y-%m-%d}"
 
 
 class FailedSignIns(models.Model):

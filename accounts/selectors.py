@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
 
-from accounts.models import ApiToken, digest_of
+from accounts.models import ApiToken, FailedSignIns, TemporaryPassword, digest_of
 from common.errors import NotFound
-from common.rights import Right, may, require, rights_of
+from common.rights import Right, may, require, rights_of, roles_with
 
 
 class TokenNotFound(NotFound):
@@ -35,6 +36,45 @@ def find_user(username: str) -> User:
     if user is None:
         raise UserNotFound(f"There is no user {username!r}. Create one with manage.py create_user.")
     return user
+
+
+def find_user_by_id(user_id: int) -> Any:
+    """A row of `users`. Raises `UserNotFound`."""
+    user = users().filter(pk=user_id).first()
+    if user is None:
+        raise UserNotFound(f"There is no user {user_id}.")
+    return user
+
+
+def users(*, search: str = "", role: str = "", active: bool | None = None) -> QuerySet[User]:
+    """People by name, with `valid_tokens`, whether they are `locked` out and their password is `temporary`."""
+    now = timezone.now()
+    locked = FailedSignIns.objects.filter(kind=FailedSignIns.Kind.USER, name=OuterRef("username"), locked_until__gt=now)
+    is_valid = Q(api_tokens__revoked_at=None) & (Q(api_tokens__expires_at=None) | Q(api_tokens__expires_at__gt=now))
+    rows = User.objects.prefetch_related("groups").annotate(
+        valid_tokens=Count("api_tokens", filter=is_valid, distinct=True),
+        locked=Exists(locked),
+        temporary=Exists(TemporaryPassword.objects.filter(user=OuterRef("pk"))),
+    )
+    if search:
+        columns = ("username", "first_name", "last_name", "email")
+        matches = Q()
+        for column in columns:
+            matches |= Q(**{f"{column}__icontains": search})
+        rows = rows.filter(matches)
+    if role:
+        rows = rows.filter(pk__in=User.objects.filter(groups__name=role).values("pk"))
+    return rows if active is None else rows.filter(is_active=active)
+
+
+def administrators() -> QuerySet[User]:
+    """Who may administer now."""
+    in_role = User.objects.filter(groups__name__in=roles_with(Right.ADMINISTER)).values("pk")
+    return User.objects.filter(Q(is_superuser=True) | Q(pk__in=in_role), is_active=True)
+
+
+def has_temporary_password(user: User) -> bool:
+    return TemporaryPassword.objects.filter(user=user).exists()
 
 
 def token_owner(username: str, *, requested_by: User) -> User:

@@ -1,4 +1,4 @@
-"""Writes: users and their roles, issuing and revoking tokens. Signing in: see sign_in.py."""
+"""Writes: users, their roles, passwords and sessions, issuing and revoking tokens. Signing in: see sign_in.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from typing import Any
 from django.contrib.auth.hashers import is_password_usable
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import ApiToken, digest_of, scopes_text
-from accounts.selectors import user_document
+from accounts.models import ApiToken, TemporaryPassword, digest_of, scopes_text
+from accounts.selectors import administrators, user_document
 from common.errors import Conflict, UserError
 from common.rights import Right, Role, Scope, require
 from records.audit.services import Actor, audit
@@ -28,10 +30,19 @@ _LAST_USED_STEP = timedelta(minutes=1)
 
 # ---------------------------------------------------------------- users
 @transaction.atomic
-def create_user(*, username: str, password: str, roles: Iterable[str], actor: Actor) -> User:
+def create_user(
+    *,
+    username: str,
+    password: str,
+    roles: Iterable[str],
+    actor: Actor,
+    first_name: str = "",
+    last_name: str = "",
+    email: str = "",
+) -> User:
     """A new user with roles. Raises `UserError` (name, password, role) and `Conflict` (name in use)."""
     require(actor, Right.ADMINISTER)
-    user = User(username=User.normalize_username(username))
+    user = User(username=User.normalize_username(username), first_name=first_name, last_name=last_name, email=email)
     try:
         user.clean_fields(exclude=["password"])
         validate_password(password, user)
@@ -49,12 +60,176 @@ def create_user(*, username: str, password: str, roles: Iterable[str], actor: Ac
 
 
 @transaction.atomic
-def set_roles(*, user: User, roles: Iterable[str], actor: Actor) -> None:
-    """Give a user exactly these roles, in force at the next request."""
+def create_user_with_temporary_password(
+    *, username: str, roles: Iterable[str], actor: Actor, first_name: str = "", last_name: str = "", email: str = ""
+) -> tuple[User, str]:
+    """A new user and a password to be handed over, which has to be changed when it is first used. As `create_user`."""
+    password = _temporary_password()
+    user = create_user(
+        username=username,
+        password=password,
+        roles=roles,
+        actor=actor,
+        first_name=first_name,
+        last_name=last_name,
+        email=email,
+    )
+    TemporaryPassword.objects.create(user=user)
+    return user, password
+
+
+@transaction.atomic
+def change_details(*, user: User, first_name: str, last_name: str, email: str, actor: Actor) -> None:
+    """What a user is called. Raises `UserError` for what is none."""
     require(actor, Right.ADMINISTER)
-    before = user_document(User.objects.select_for_update(no_key=True).get(pk=user.pk))
-    user.groups.set(_groups(roles))
-    report_user(user=user, before=before, actor=actor)
+    locked = _locked(user)
+    before = user_document(locked)
+    locked.first_name, locked.last_name, locked.email = first_name, last_name, email
+    try:
+        locked.clean_fields(exclude=["username", "password"])
+    except ValidationError as error:
+        raise UserError(f"{' '.join(error.messages)} Nothing was changed.", code="invalid_user") from error
+    locked.save(update_fields=["first_name", "last_name", "email"])
+    report_user(user=locked, before=before, actor=actor)
+
+
+@transaction.atomic
+def set_roles(*, user: User, roles: Iterable[str], actor: Actor, reason: str = "") -> None:
+    """Give a user exactly these roles, in force at the next request.
+
+    Raises `UserError` where a person takes a role away without a reason, and `Conflict` for the right to administer of
+    the last one who has it.
+    """
+    require(actor, Right.ADMINISTER)
+    before = user_document(_locked_with_administrators(user))
+    groups = _groups(roles)
+    taken = sorted(set(before["roles"]) - {group.name for group in groups})
+    if taken and actor is not None:
+        reason = _required_reason(reason, "Taking a role away")
+    if Role.ADMIN in taken:
+        _keep_an_administrator(user)
+    user.groups.set(groups)
+    report_user(user=user, before=before, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def deactivate_user(*, user: User, reason: str, actor: Actor) -> None:
+    """Let a user sign in no more: sessions end, tokens are revoked. Nobody is deleted, because records name them.
+
+    Raises `UserError` without a reason, and `Conflict` for oneself, for the last administrator, and where it is so.
+    """
+    require(actor, Right.ADMINISTER)
+    reason = _required_reason(reason, "Deactivating a user")
+    locked = _locked_with_administrators(user)
+    if not locked.is_active:
+        raise Conflict(f"{user.username} is already inactive. Nothing was changed.")
+    _keep_an_administrator(user)
+    if actor is not None and actor.pk == user.pk:
+        raise Conflict("You cannot deactivate yourself. Nothing was changed. Ask another administrator.")
+    before = user_document(locked)
+    locked.is_active = False
+    locked.save(update_fields=["is_active"])
+    report_user(user=locked, before=before, actor=actor, reason=reason)
+    _delete_sessions(user)
+    _revoke_all(user, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def reactivate_user(*, user: User, actor: Actor) -> None:
+    """Let a user sign in again, with the roles and the password from before. Tokens stay revoked."""
+    require(actor, Right.ADMINISTER)
+    locked = _locked(user)
+    if locked.is_active:
+        raise Conflict(f"{user.username} is already active. Nothing was changed.")
+    before = user_document(locked)
+    locked.is_active = True
+    locked.save(update_fields=["is_active"])
+    report_user(user=locked, before=before, actor=actor)
+
+
+@transaction.atomic
+def reset_password(*, user: User, reason: str, actor: Actor) -> str:
+    """A temporary password for a user, returned once; it has to be changed when it is first used. All sessions end.
+
+    One's own is changed in the settings, where the old one is asked for. Raises `Conflict` for that, and `UserError`
+    without a reason.
+    """
+    require(actor, Right.ADMINISTER)
+    reason = _required_reason(reason, "Resetting a password")
+    if actor is not None and actor.pk == user.pk:
+        raise Conflict("Your own password is changed in the settings. Nothing was changed.")
+    locked, password = _locked(user), _temporary_password()
+    locked.set_password(password)
+    locked.save(update_fields=["password"])
+    TemporaryPassword.objects.get_or_create(user=locked)
+    audit(kind="user.password_reset", subject=locked, actor=actor, after={"reason": reason})
+    _delete_sessions(user)
+    return password
+
+
+@transaction.atomic
+def end_sessions(*, user: User, reason: str, actor: Actor) -> int:
+    """Sign a user out in every browser; how many sessions that were. Raises `UserError` without a reason."""
+    require(actor, Right.ADMINISTER)
+    reason = _required_reason(reason, "Ending the sessions of a user")
+    ended = _delete_sessions(user)
+    audit(kind="user.sessions_ended", subject=user, actor=actor, after={"sessions": ended, "reason": reason})
+    return ended
+
+
+def _locked(user: User) -> User:
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
+def _locked_with_administrators(user: User) -> User:
+    """A user, locked together with all who may administer: two never remove each other's right.
+
+    All rows in one order: who locked the other one first would wait for the other's lock for ever.
+    """
+    rows = User.objects.filter(Q(pk=user.pk) | Q(pk__in=administrators().values("pk")))
+    list(rows.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    return User.objects.get(pk=user.pk)
+
+
+def _temporary_password() -> str:
+    """Random, and long enough for every rule; without signs that are easily confused when it is read aloud."""
+    return "-".join("".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(4)) for _ in range(4))
+
+
+def _required_reason(reason: str, what: str) -> str:
+    reason = reason.strip()
+    if not reason:
+        raise UserError(
+            f"{what} needs a reason. Nothing was changed. Enter one: it is kept in the audit log.",
+            code="reason_missing",
+        )
+    return reason[:500]
+
+
+def _keep_an_administrator(user: User) -> None:
+    """Raises `Conflict` where nobody else could administer. For users of `_locked_with_administrators`."""
+    if set(administrators().values_list("pk", flat=True)) == {user.pk}:
+        raise Conflict(
+            f"{user.username} is the last active administrator. Nothing was changed. Give somebody else the role admin "
+            "first.",
+            code="last_administrator",
+        )
+
+
+def _delete_sessions(user: User) -> int:
+    """A session says inside whose it is: all that are not over are looked at."""
+    keys = [
+        session.pk
+        for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator()
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    Session.objects.filter(pk__in=keys).delete()
+    return len(keys)
+
+
+def _revoke_all(user: User, *, actor: Actor, reason: str) -> None:
+    for token in ApiToken.objects.filter(user=user, revoked_at__isnull=True):
+        revoke_token(token=token, actor=actor, reason=reason)
 
 
 def _groups(roles: Iterable[str]) -> list[Group]:
@@ -64,7 +239,7 @@ def _groups(roles: Iterable[str]) -> list[Group]:
     return [Group.objects.get_or_create(name=str(role))[0] for role in sorted(names)]
 
 
-def report_user(*, user: User, before: dict[str, Any] | None, actor: Actor) -> None:
+def report_user(*, user: User, before: dict[str, Any] | None, actor: Actor, reason: str = "") -> None:
     """Audit what became of a user, last in the transaction that changed it; nothing where nothing changed."""
     after = user_document(User.objects.get(pk=user.pk))
     if before is None:
@@ -77,7 +252,7 @@ def report_user(*, user: User, before: dict[str, Any] | None, actor: Actor) -> N
             subject=user,
             actor=actor,
             before={name: before[name] for name in changed},
-            after={name: after[name] for name in changed},
+            after={name: after[name] for name in changed} | ({"reason": reason} if reason else {}),
         )
 
 
@@ -90,6 +265,7 @@ def reporting_password(*, user: User, actor: Actor) -> Iterator[None]:
         yield
         after = passwords.first()
         if after is not None and after != before:
+            TemporaryPassword.objects.filter(user=user).delete()
             audit(
                 kind="user.password_changed",
                 subject=user,
@@ -159,11 +335,12 @@ def _check_scopes(through: ApiToken, scopes: str, expires_at: datetime | None) -
 
 
 @transaction.atomic
-def revoke_token(*, token: ApiToken, actor: Actor) -> None:
+def revoke_token(*, token: ApiToken, actor: Actor, reason: str = "") -> None:
     """End a token at once; its row stays. Revoking twice is one revocation."""
     require(actor, Right.ISSUE if actor is not None and actor.pk == token.user_id else Right.ADMINISTER)
     if ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        audit(kind="token.revoked", subject=token, actor=actor, after={"name": token.name})
+        after = {"name": token.name} | ({"reason": reason[:500]} if reason else {})
+        audit(kind="token.revoked", subject=token, actor=actor, after=after)
 
 
 def note_use(*, token: ApiToken) -> None:

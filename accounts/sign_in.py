@@ -8,7 +8,9 @@ processes.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -25,6 +27,8 @@ from records.audit.services import Actor, audit
 
 log = logging.getLogger(__name__)
 Kind = FailedSignIns.Kind
+Failure = tuple[str, Mapping[str, Any]]
+"""Kind of an audit event, and what it says besides."""
 _MAX_NAME_LENGTH = 150
 
 # Who goes on trying while locked out is told in the audit once in so long, with the number of tries: an attacker shall
@@ -62,15 +66,18 @@ def try_password(*, request: HttpRequest, username: str, password: str) -> User:
     return user
 
 
-def confirm_password(*, user: User, password: str) -> bool:
-    """Whether it is the password of somebody who is signed in. Raises `LockedOut`: tries count as those to sign in."""
+def confirm_password(*, user: User, password: str, failure: Failure | None = None) -> bool:
+    """Whether it is the password of somebody who is signed in. Raises `LockedOut`: tries count as those to sign in.
+
+    `failure`: how a wrong one is audited, where it is not one to sign in.
+    """
     username, address = user.get_username(), current().address
     until = _count(username=username, address=address)
     if until is None:
         if user.check_password(password):
             _lower_failures(username=username, address=address)
             return True
-        until = _record_failure(username=username, address=address)
+        until = _record_failure(username=username, address=address, failure=failure, actor=user)
     if until is not None:
         raise _locked_out(until)
     return False
@@ -138,8 +145,14 @@ def _subject(username: str) -> User | tuple[str, str]:
     return User.objects.filter(username=username).first() or ("auth.user", "")
 
 
-def _record_failure(*, username: str, address: str) -> datetime | None:
-    """Report a failure; until when everything is refused now, where it was one too many."""
+def _record_failure(
+    *, username: str, address: str, failure: Failure | None = None, actor: Actor = None
+) -> datetime | None:
+    """Report a failure; until when everything is refused now, where it was one too many.
+
+    `actor`: who is signed in, where the failure is not one to sign in.
+    """
+    kind, details = failure or ("sign_in.failed", {})
     now = timezone.now()
     with transaction.atomic():
         counters = [
@@ -148,10 +161,10 @@ def _record_failure(*, username: str, address: str) -> datetime | None:
         ]
         locked = [row for row in counters if row and row.locked_until]
         audit(
-            kind="sign_in.failed",
+            kind=kind,
             subject=_subject(username),
-            actor=None,
-            after={"username": username, "address": address},
+            actor=actor if failure else None,
+            after={"username": username, "address": address, **details},
         )
         for row in locked:
             if row.reported_at is None:

@@ -15,8 +15,36 @@ from accounts.views.sign_in import SignOut
 from common.rights import Right, may
 from common.web.decorators import refusal
 
+# What apps are called, in the order of the index; the people of Django's own app stand with ours.
+_APPS = {
+    "modelzoo": "Models",
+    "training": "Training",
+    "inspection": "Inspection",
+    "tuning": "Re-scoring and replay",
+    "monitoring": "Monitoring",
+    "quality": "Quality",
+    "retention": "Retention",
+    "records": "Files and audit log",
+    "accounts": "Users and tokens",
+}
+_WITH = {"auth": "accounts"}
+
 
 class Administration(admin.AdminSite):
+    enable_nav_sidebar = False
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Models by app, each under the word that the site has for it."""
+        together: dict[str, Any] = {}
+        for app in super().get_app_list(request, app_label):
+            label = _WITH.get(app["app_label"], app["app_label"])
+            group = together.setdefault(label, app | {"app_label": label, "name": _APPS.get(label, app["name"])})
+            if group["models"] is not app["models"]:
+                group["models"] += app["models"]
+        order = list(_APPS)
+        known, others = [each for each in order if each in together], [each for each in together if each not in order]
+        return [together[label] for label in (*known, *others)]
+
     def has_permission(self, request: HttpRequest) -> bool:
         return may(request.user, Right.ADMINISTER)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import settings
+from accounts.views import settings, users
 
 urlpatterns = [
     path("settings/", settings.settings_page, name="settings"),
@@ -10,4 +10,9 @@ urlpatterns = [
     path("settings/password", settings.change_password, name="settings-password"),
     path("settings/tokens", settings.issue, name="settings-tokens"),
     path("settings/tokens/<int:token_id>/revoke", settings.revoke, name="settings-revoke"),
+    path("users/", users.users, name="users"),
+    path("users/new/", users.new, name="user-new"),
+    path("users/<int:user_id>/", users.user, name="user"),
+    path("users/<int:user_id>/<slug:act>", users.act, name="user-act"),
+    path("users/<int:user_id>/tokens/<int:token_id>/revoke", users.revoke, name="user-revoke"),
 ]

@@ -19,7 +19,8 @@ class Benchmark:
     """Something to measure, and how to say what came out.
 
     `measure` takes the options that `arguments` offered and a way to tell how far it is; it returns figures as plain
-    JSON. Where several apps have figures of one name, these are one document, in the order of the apps.
+    JSON. Where several apps have figures of one name, these are one document, in the order of the apps. One whose
+    `interrupted` is true has what was measured until then: it is printed, and the command ends with 130.
     """
 
     name: str

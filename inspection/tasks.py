@@ -15,7 +15,7 @@ from common.errors import UserError
 from inspection.batches import worker as batches_worker
 from inspection.judging import worker
 from modelzoo.loading import deployments, scoring
-from modelzoo.selectors import active_deployments
+from modelzoo.selectors import active_canaries, active_deployments
 
 log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 1.0  # a database that is gone is not asked without a breath
@@ -57,7 +57,7 @@ def load(self: Task, deployment_id: str) -> None:
 @shared_task(bind=True)
 def warm(self: Task) -> None:
     """At the start of a worker: hold what is in force, so that the first image does not wait for it."""
-    for deployment in active_deployments():
+    for deployment in (*active_canaries(), *active_deployments()):
         try:
             scoring.load_model(deployment.model_version, **deployment.runtime_options)
         except UserError as error:

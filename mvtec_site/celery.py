@@ -37,7 +37,13 @@ app.conf.update(
     task_ignore_result=True,
     task_default_queue=INFERENCE,
     task_queues=[Queue(name) for name in QUEUES],
-    task_routes={f"{name}.tasks.*": {"queue": TRAINING} for name in ("training", "records", "retention")},
+    task_routes={
+        **{
+            f"{name}.tasks.*": {"queue": TRAINING}
+            for name in ("training", "records", "retention", "monitoring", "reports")
+        },
+        **{f"tuning.tasks.{name}": {"queue": TRAINING} for name in ("nightly_replay", "supervise_replay")},
+    },
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
@@ -50,11 +56,19 @@ app.conf.update(
     beat_schedule={
         "sweep": {"task": "mvtec_site.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
         "checkpoint": {"task": "records.tasks.checkpoint", "schedule": settings.AUDIT_CHECKPOINT_HOURS * 3600},
+        "replay": {"task": "tuning.tasks.nightly_replay", "schedule": crontab(hour=settings.REPLAY_HOUR, minute=0)},
+        "monitoring": {"task": "monitoring.tasks.watch", "schedule": 10.0, "options": {"expires": 10.0}},
+        "reports": {"task": "reports.tasks.run_schedules", "schedule": 30.0, "options": {"expires": 30.0}},
         "retention": {"task": "retention.tasks.daily", "schedule": crontab(hour=settings.RETENTION_HOUR, minute=0)},
     },
     beat_schedule_filename=str(settings.VAR_DIR / "broker" / "beat"),
 )
-app.autodiscover_tasks(["mvtec_site", "records", "training", "inspection", "tuning", "retention"])
+app.autodiscover_tasks(
+    [
+        *("mvtec_site", "records", "training", "inspection", "tuning", "retention", "monitoring"),
+        *("rollout", "quality", "reports"),
+    ]
+)
 
 
 # ---------------------------------------------------------------- signs of life (see `jobs.liveness`)

@@ -53,6 +53,7 @@ KEYWORDS = {
     "WhatIfOptions": Keywords(
         "The filters, and how the answer shall be made.", of="what_if", without=frozenset({"threshold"})
     ),
+    "ReportScopeFields": Keywords("Which report is meant.", of="report"),
     "AuditFilters": Keywords(
         "Which audit events are meant.", of="audit_events", without=frozenset({"limit", "cursor"})
     ),
@@ -64,11 +65,25 @@ KEYWORDS = {
     "How": Keywords(
         "On what and how a model is run; what is not given is as the server's settings say.",
         of="PromotionInputRequest",
-        without=frozenset({"reason"}),
+        without=frozenset({"reason", "signature"}),
     ),
     "InputCheckFields": Keywords(
         "What is checked of a picture, what follows, and how much is tolerated.",
         of="InputChecksInputRequest",
+        without=frozenset({"reason"}),
+    ),
+    "SignatureFields": Keywords(
+        "What an act is signed with: the password of the token's user, and the meaning of the signature.",
+        of="SignatureInputRequest",
+    ),
+    "SignatureRulesFields": Keywords(
+        "Which acts of a category need an electronic signature.",
+        of="SignatureRulesInputRequest",
+        without=frozenset({"reason"}),
+    ),
+    "PromotionGatesFields": Keywords(
+        "What a version must show before it may go into production.",
+        of="PromotionGatesInputRequest",
         without=frozenset({"reason"}),
     ),
 }
@@ -209,8 +224,10 @@ def _alias(name: str, literal: str) -> str:
     line = f"{name} = {literal}"
     if len(line) <= _WIDTH:
         return line
-    inner = literal.removeprefix("Literal[").removesuffix("]")
-    return f"{name} = Literal[\n    {inner}\n]"
+    inner = "    " + literal.removeprefix("Literal[").removesuffix("]")
+    if len(inner) > _WIDTH:  # as the formatter has it: one a line
+        inner = inner.replace(", ", ",\n    ") + ","
+    return f"{name} = Literal[\n{inner}\n]"
 
 
 def _typed_dict(name: str, base: str, description: str, members: dict[str, tuple[str, str]]) -> str:

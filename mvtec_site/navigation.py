@@ -12,6 +12,7 @@ from django.utils.functional import SimpleLazyObject
 from common.rights import Right, Someone, may
 from common.version import PRODUCT
 from common.web.browser import THEME, THEMES
+from monitoring.alarms.selectors import unresolved_count
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,25 @@ NAVIGATION_ITEMS = (
     NavigationItem("thresholds", "Thresholds", (Right.READ,)),
     NavigationItem("models", "Models", (Right.READ,)),
     NavigationItem("training", "Training", (Right.READ,), ("/datasets/",)),
+    NavigationItem("monitoring", "Monitoring", (Right.READ,)),
     NavigationItem("batches", "Batches", (Right.READ, Right.INSPECT)),
+    NavigationItem("quality", "Quality", (Right.READ,)),
+    NavigationItem("reports", "Reports", (Right.READ,)),
     NavigationItem("audit", "Audit", (Right.AUDIT,)),
     NavigationItem("settings", "Settings", ()),
     NavigationItem("help", "Help", ()),
+    NavigationItem("users", "Users", (Right.ADMINISTER,)),
     NavigationItem("admin:index", "Admin", (Right.ADMINISTER,)),
     NavigationItem("api-docs", "API", ()),
 )
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context of every template: `places` of the rail that this person may go to, `theme` if one is set, `product`."""
+    """Context of every template: `places` of the rail that this person may go to, `alarm_count`, `theme`, `product`."""
     user = getattr(request, "user", None)
     theme = request.COOKIES.get(THEME, "")
     return {
+        "alarm_count": SimpleLazyObject(unresolved_count) if user is not None else 0,
         "places": SimpleLazyObject(lambda: _items(request, user)) if user is not None else [],
         "theme": theme if theme in THEMES else "",
         "product": PRODUCT,

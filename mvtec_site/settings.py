@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
 USE_I18N = False
+FORMAT_MODULE_PATH = ["common.formats"]
 
 INSTALLED_APPS = [
     "accounts.config.AdministrationConfig",  # django.contrib.admin, entered through our own door
@@ -82,6 +84,10 @@ INSTALLED_APPS = [
     "inspection",
     "tuning",
     "retention",
+    "rollout",
+    "quality",
+    "monitoring",
+    "reports",
 ]
 
 MIDDLEWARE = [
@@ -269,13 +275,19 @@ LATENT_DIM = env.integer("LATENT_DIM", 512, "bottleneck of the autoencoder", low
 THRESHOLD_PERCENTILE = env.real(
     "THRESHOLD_PERCENTILE", 90.0, "percentile of held-out good scores for the first threshold", low=1.0, high=100.0
 )
+REQUIRE_APPROVAL = env.flag(
+    "REQUIRE_APPROVAL",
+    False,
+    "a model version goes into production only when somebody approved it who did not train it",
+)
 DEVICE = env.choice("DEVICE", "auto", ("auto", "cpu", "cuda"), "where models run")
 RUNTIME = env.choice(
-    "RUNTIME", "torch", ("torch", "compile", "onnxruntime", "openvino"), "what runs them; all but torch are extras"
+    "RUNTIME",
+    "auto",
+    ("auto", "torch", "compile", "onnxruntime", "openvino"),
+    "what runs them; auto measures what is installed when a model is loaded",
 )
-PRECISION = env.choice(
-    "PRECISION", "auto", ("auto", "fp32", "bf16", "int8"), "of the network; auto measures when a model is loaded"
-)
+PRECISION = env.choice("PRECISION", "auto", ("auto", "fp32", "bf16", "int8"), "of the network; auto measures, too")
 
 # ---------------------------------------------------------------- broker and workers
 REDIS_URL = env.text("REDIS_URL", "", "broker as redis://host:6379/0; unset: an own Valkey in VAR_DIR", secret=True)
@@ -314,7 +326,44 @@ AUDIT_CHECKPOINT_DIR = env.text("AUDIT_CHECKPOINT_DIR", "", "folder that each ch
 ORPHAN_DAYS = env.integer(
     "ORPHAN_DAYS", 30, "days that an image is kept that led to no record; 0: for ever", low=0, high=36_500
 )
+REPLAY_SAMPLE = env.integer(
+    "REPLAY_SAMPLE", 200, "stored verdicts that are recomputed each night; 0: none", low=0, high=5000
+)
+REPLAY_HOUR = env.integer("REPLAY_HOUR", 2, "hour (UTC) at which they are", low=0, high=23)
+
 RETENTION_HOUR = env.integer("RETENTION_HOUR", 3, "hour (UTC) at which retention runs each day", low=0, high=23)
+
+# Alarms
+PUBLIC_URL = env.text(
+    "PUBLIC_URL", "", "how people reach this installation, such as https://inspection.example; in messages"
+).rstrip("/")
+SHIFT_STARTS = list(
+    env.words(
+        "SHIFT_STARTS", ("06:00", "14:00", "22:00"), "when shifts begin, for reference parts, in the server's time"
+    )
+)
+if not all(re.fullmatch(r"([01][0-9]|2[0-3]):[0-5][0-9]", start) for start in SHIFT_STARTS):
+    raise ImproperlyConfigured("SHIFT_STARTS must be times such as 06:00,14:00,22:00.")
+ALARM_EMAILS = list(env.words("ALARM_EMAILS", (), "addresses that alarms are sent to"))
+ALARM_WEBHOOKS = list(env.words("ALARM_WEBHOOKS", (), "https:// addresses that alarms are posted to"))
+ALARM_WEBHOOK_SECRET = env.text("ALARM_WEBHOOK_SECRET", "", "what these messages are signed with", secret=True)
+ALARM_WEBHOOK_PRIVATE_HOSTS = list(
+    env.words("ALARM_WEBHOOK_PRIVATE_HOSTS", (), "hosts of them that may lie in a private network")
+)
+if ALARM_WEBHOOKS and len(ALARM_WEBHOOK_SECRET) < 16:
+    raise ImproperlyConfigured("ALARM_WEBHOOKS needs ALARM_WEBHOOK_SECRET, at least 16 characters.")
+EMAIL_HOST = env.text("EMAIL_HOST", "localhost", "mail server")
+EMAIL_PORT = env.integer("EMAIL_PORT", 25, "its port", low=1, high=65535)
+EMAIL_HOST_USER = env.text("EMAIL_USER", "", "name to sign in to it with")
+EMAIL_HOST_PASSWORD = env.text("EMAIL_PASSWORD", "", "password for that", secret=True)
+EMAIL_USE_TLS = env.flag("EMAIL_TLS", False, "STARTTLS to the mail server")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("EMAIL_FROM", "inspection@localhost", "sender of messages")
+
+# ---------------------------------------------------------------- quality
+PROMISE_DAYS = env.integer(
+    "PROMISE_DAYS", 14, "days after which what a threshold promised is compared with what came", low=1, high=3650
+)
 
 # ---------------------------------------------------------------- signing in
 CSRF_FAILURE_VIEW = "mvtec_site.views.csrf_failure"
@@ -403,13 +452,28 @@ SPECTACULAR_SETTINGS = {
         "RetentionRunStatusEnum": "retention.models.RetentionRun.Status",
         "BatchStatusEnum": "inspection.models.BatchRun.Status",
         "RescoringStatusEnum": "tuning.models.RescoringRun.Status",
+        "ChallengerStatusEnum": "rollout.models.Challenger.Status",
         "RequestStatusEnum": "inspection.models.InspectionRequest.Status",
+        "PromisedFigureNameEnum": "quality.promises.serializers.FIGURE_NAMES",
+        "ExpectedVerdictEnum": "monitoring.models.ReferencePart.Expected",
+        "StationProofEnum": "monitoring.api.serializers.STATION_STATES",
+        "AlarmKindEnum": "monitoring.models.Alarm.Kind",
+        "AlarmStatusEnum": "monitoring.models.Alarm.Status",
+        "AlarmFilterEnum": "monitoring.api.serializers.ALARM_FILTERS",
+        "DriftChartStatusEnum": "monitoring.api.serializers.CHART_STATUS",
         "DeploymentKindEnum": "modelzoo.models.Deployment.Kind",
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
         "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
         "VerdictEnum": "inspection.models.Review.Verdict",
         "CheckActionEnum": "modelzoo.detectors.preprocessing.input_rules.ACTIONS",
+        "ReportKindEnum": "reports.content.scope.Kind",
+        "RegularReportKindEnum": "reports.schedules.serializers.KINDS",
+        "MessageStatusEnum": "jobs.outbox.OutboxMessage.Status",
+        "ReportChangeKindEnum": "reports.content.serializers.CHANGES",
+        "ReportOriginEnum": "reports.content.serializers.ORIGINS",
+        "ReportAuditOfEnum": "reports.content.serializers.AUDITED",
+        "BlindVerdictEnum": "quality.models.BlindDecision.Verdict",
         "RecordedVerdictEnum": "inspection.models.RECORDED_VERDICTS",
         "MapFormEnum": "inspection.judging.documents.MAP_FORMS",
         "BatchMapFormEnum": "inspection.batches.documents.MAP_FORMS",

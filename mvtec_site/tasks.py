@@ -6,19 +6,34 @@ from celery import shared_task
 
 from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
+from quality.containment.services import CONTAINMENTS
+from quality.promises.services import compare_due_promise
+from quality.random_audit.services import close_due_shifts
 from records.audit.verification import sweep_verifications
 from retention.services import RETENTION_RUNS
+from rollout.challengers.services import CHALLENGERS
 from training.datasets.uploads.pending import remove_expired
+from training.evaluations.services import EVALUATIONS
 from training.runs.services import sweep_runs
+from tuning.replay.services import REPLAYS
 from tuning.rescoring.services import RESCORINGS
+from tuning.retraining.services import COMPARISONS, compare_due_retraining
 
 
 @shared_task(acks_late=False)
 def sweep() -> None:
     sweep_runs()
+    EVALUATIONS.sweep()
     BATCHES.sweep()
     sweep_requests()
     RESCORINGS.sweep()
+    compare_due_retraining()
+    COMPARISONS.sweep()
+    REPLAYS.sweep()
     RETENTION_RUNS.sweep()
     sweep_verifications()
     remove_expired()
+    CHALLENGERS.sweep()
+    CONTAINMENTS.sweep()
+    close_due_shifts()
+    compare_due_promise()

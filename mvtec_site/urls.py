@@ -25,12 +25,19 @@ urlpatterns = [
     ),
     *(
         path("api/", include(f"{app}.api.urls"))
-        for app in ("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention")
+        for app in (
+            *("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention", "monitoring"),
+            *("rollout", "quality", "reports"),
+        )
     ),
     path("", include("inspection.urls")),
     path("", include("accounts.urls")),
     path("", include("records.urls")),
     path("", include("retention.urls")),
+    path("", include("rollout.urls")),
+    path("", include("quality.urls")),
+    path("", include("reports.urls")),
+    path("", include("monitoring.urls")),
     path("docs/problems", views.problem_list, name="problems"),
     path("help/", views.help_page, name="help"),
     path("", include("modelzoo.urls")),

@@ -1,4 +1,8 @@
-"""Files and folders that no row refers to, left behind by what was killed or by models that are no longer used."""
+"""Files and folders that no row refers to, left behind by what was killed or by models that are no longer used.
+
+An artifact goes only where no version names it. Versions are never deleted, and records, deployments and rescorings
+hold theirs: so whatever a record points to stays.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +47,8 @@ class Leftover:
         It is moved aside for that, so that it is either still there when it is touched, or written anew.
         """
         if self.path.is_dir():
+            if _modified_at(self.path) != self.changed_at:
+                return False
             shutil.rmtree(self.path, ignore_errors=True)
             return not self.path.exists()
         aside = self.path.with_name(f".gone.{self.path.name}")
@@ -62,11 +68,23 @@ def in_var_dir(now: datetime) -> Iterator[Leftover]:
     root = Path(settings.VAR_DIR)
     models = Path(settings.MODEL_PATH)
     paths = itertools.chain(
-        *(root.glob(pattern) for pattern in _UNPACKED), models.rglob(_PARTIAL_FILES), _old_engines(root / "engines")
+        *(root.glob(pattern) for pattern in _UNPACKED),
+        models.rglob(_PARTIAL_FILES),
+        _artifacts_of_no_version(models),
+        _old_engines(root / "engines"),
     )
     for path in paths:
         if (leftover := _leftover_at(path, now)) is not None:
             yield leftover
+
+
+def _artifacts_of_no_version(models: Path) -> Iterator[Path]:
+    """Whole artifacts that a training or an import wrote before it was killed."""
+    named = set(ModelVersion.objects.values_list("artifact", flat=True))
+    for manifest in models.glob("*/*/manifest.json"):
+        folder = manifest.parent
+        if not folder.name.startswith(".") and str(folder.relative_to(models)) not in named:
+            yield folder
 
 
 def _old_engines(folder: Path) -> Iterator[Path]:

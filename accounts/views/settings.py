@@ -22,6 +22,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
 from accounts import selectors
+from accounts.middleware import CHANGE_PASSWORD
 from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
 from common.errors import UserError
@@ -179,6 +180,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     with reporting_password(user=user, actor=user):
         user.save(update_fields=["password"])
     update_session_auth_hash(request, request.user)
+    request.session.pop(CHANGE_PASSWORD, None)
     messages.success(request, "Your password was changed. You were signed out everywhere else.")
     return redirect("settings")
 

@@ -19,7 +19,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET
 
 from accounts import sign_in
-from accounts.middleware import is_from_script
+from accounts.middleware import CHANGE_PASSWORD, is_from_script
+from accounts.selectors import has_temporary_password
 from common.errors import UserError
 
 
@@ -53,6 +54,8 @@ class SignIn(LoginView):
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         answer = super().form_valid(form)
+        if has_temporary_password(form.get_user()):
+            self.request.session[CHANGE_PASSWORD] = True
         return _session_document(self.request) if is_from_script(self.request) else answer
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:

@@ -28,6 +28,13 @@ _MESSAGES: dict[type[serializers.Field], dict[str, str]] = {
     serializers.UUIDField: {"invalid": "must be a UUID."},
     serializers.IntegerField: _SIZES | {"invalid": "must be a whole number."},
     serializers.FloatField: _SIZES | {"invalid": "must be a number.", "overflow": "is too large."},
+    serializers.DecimalField: _SIZES
+    | {
+        "invalid": "must be a number.",
+        "max_digits": "has too many digits.",
+        "max_decimal_places": "must have at most {max_decimal_places} decimals.",
+        "max_whole_digits": "has too many digits before the decimal point.",
+    },
     serializers.DateTimeField: {
         "invalid": "must be a time, such as 2026-11-24T08:00:00+01:00.",
         "date": "must be a time, such as 2026-11-24T08:00:00+01:00, not a day.",

@@ -83,6 +83,9 @@ PROBLEMS: dict[str, Problem] = {
     "scope_exceeded": _p(403, "A token cannot issue one that may more than itself.", "Ask for fewer scopes."),
     "locked_out": _p(429, "Too many failed sign-ins.", "Wait, or ask an admin to unlock you."),
     "wrong_password": _p(403, "The name and the password do not belong together.", "Type them again."),
+    "last_administrator": _p(
+        _INSIDE, "Nobody else could administer the system.", "Give somebody else the role admin first."
+    ),
     "password_incorrect": _p(_INSIDE, "The present password is another one.", "Type it again."),
     "invalid_expiry": _p(
         400, "The token would expire in the past, or outlive the one that issues it.", "Choose a day."
@@ -211,6 +214,21 @@ PROBLEMS: dict[str, Problem] = {
     "deployment_not_found": _not_found("deployment"),
     "threshold_not_found": _not_found("threshold revision"),
     "evaluation_not_found": _not_found("evaluation"),
+    "file_exists": _p(_INSIDE, "export_model: the file is there already; it stays.", "Name another file."),
+    "image_changed": _p(
+        _INSIDE, "reproduce: an image is not the one of the snapshot: its hash differs.", "Restore it from a backup."
+    ),
+    "no_version": _p(_INSIDE, "reproduce: the training run has no version.", "Name one that succeeded."),
+    "package_not_read": _p(_INSIDE, "import_model: the file cannot be read or kept.", "detail says why."),
+    "package_not_written": _p(_INSIDE, "export_model: the file could not be written.", "Choose another folder."),
+    "replay_not_found": _p(_INSIDE, "replay: it is not there.", "Start another one."),
+    "replay_running": _p(_INSIDE, "replay: another one is running.", "Wait until it has ended."),
+    "package_refused": _p(
+        _INSIDE,
+        "import_model: the package is not what was signed, or its signer is not known here.",
+        "Export it again, or name the fingerprint that its sender told you.",
+    ),
+    "version_exists": _p(_INSIDE, "import_model: this version is here already.", "Use the one that detail names."),
     "model_unusable": _p(409, "The model cannot be loaded; the current model stays in production.", "detail says why."),
     "device_unavailable": _p(
         409, "The device is not there; the current model stays in production.", "Choose auto or cpu."
@@ -220,7 +238,30 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "superseded": _p(409, "A version that was requested later is already in production.", _RELOAD),
     "already_in_production": _p(409, "The version is in production already.", "Nothing is left to do."),
-    "in_production": _p(409, "The version is in production, so it cannot be archived.", "Promote another one first."),
+    "in_production": _p(
+        409,
+        "The version is in production: it can be neither archived nor lose its approval.",
+        "Promote another one first.",
+    ),
+    "approval_missing": _p(
+        409,
+        "The version is not approved, and REQUIRE_APPROVAL is on.",
+        "Have somebody approve it who did not train it.",
+    ),
+    "already_approved": _p(409, "The version is approved already.", "Nothing is left to do."),
+    "not_approved": _p(409, "The version is not approved, so there is nothing to withdraw.", "Nothing is left to do."),
+    "signature_required": _p(
+        422, "The category requires an electronic signature for this.", "Send signature: your password and its meaning."
+    ),
+    "signature_refused": _p(
+        403, "Who signs could not be verified, or cannot sign.", "detail says why; nothing was changed."
+    ),
+    "gate_refused": _p(
+        409,
+        "The version does not pass a promotion gate of its category; the sentence names each figure.",
+        "Evaluate it again, train a better one, or change the gates.",
+    ),
+    "reference_set_missing": _p(400, "Recall and false-reject rate need a reference set.", "Name a data set."),
     "already_archived": _p(409, "The version is archived already.", "Nothing is left to do."),
     "nothing_to_roll_back_to": _p(409, "No other version was in production before.", "Promote the one that you want."),
     "reason_missing": _p(400, "The change needs a reason.", "Enter a reason."),
@@ -246,7 +287,60 @@ PROBLEMS: dict[str, Problem] = {
     "nothing_to_learn": _p(409, "The version has seen all of these images.", "Choose other images."),
     "worker_died": _p(_INSIDE, "The worker stopped during this work.", _SUPPORT),
     "not_an_export": _p(_INSIDE, "The file is not an export of a model.", "Make one with manage.py export."),
+    # ---- monitoring
+    "alarm_not_found": _not_found("alarm"),
+    "alarm_not_open": _p(409, "Somebody was faster: the alarm is acknowledged or resolved already.", _RELOAD),
+    "reference_part_not_found": _not_found("reference part"),
+    "reference_part_exists": _p(409, "The serial number is a reference part already.", "Retire it first."),
+    "reference_part_retired": _p(409, "The reference part is retired already.", "Nothing is left to do."),
+    "drift_monitor_not_found": _not_found("drift monitor"),
     # ---- retention, audit, the system
+    "sampling_plan_not_found": _not_found("sampling plan"),
+    "audited_shift_not_found": _not_found("audited shift"),
+    "drawn_part_not_found": _not_found("drawn part"),
+    "blind_review_decided": _p(409, "The part was reviewed meanwhile.", "Go on with the next part."),
+    "not_blind": _p(409, "You inspected or reviewed the part before.", "Let somebody else review it."),
+    "invalid_shifts": _p(400, "The times are no starts of shifts.", "Send 1 to 12 times as HH:MM."),
+    "comparison_not_found": _not_found("comparison"),
+    "no_images_to_compare": _p(409, "Each image was learnt by one of the two versions.", "Review more parts."),
+    "retraining_open": _p(409, "The category is being trained again already.", "Wait until that run has ended."),
+    "dataset_missing": _p(409, "The data set of the version is not here.", "Import it, then try again."),
+    "production_was_extended": _p(
+        409, "The version in production extends another one.", "Extend it with a data set of reviewed images."
+    ),
+    "queue_part_lapsed": _p(409, "The part is not before you any more.", "Go on with the next part."),
+    "queue_part_reviewed": _p(409, "The part was reviewed meanwhile.", "Go on with the next part."),
+    "nothing_in_production": _p(409, "No version of the category is in production.", "Promote one first."),
+    "promise_not_found": _not_found("threshold with a promise"),
+    "canary_not_found": _not_found("canary"),
+    "canary_exists": _p(409, "The station or the category has another canary.", "End that one first."),
+    "canary_over": _p(409, "The canary judges nothing any more.", "Nothing is left to end."),
+    "is_canary": _p(409, "The version judges the images of a station.", "End the canary first."),
+    "version_archived": _p(409, "The version is archived.", "Take a candidate or an approved version."),
+    "challenger_not_found": _not_found("challenger"),
+    "challenger_result_not_found": _not_found("result of a challenger"),
+    "challenger_running": _p(409, "The category has a challenger already.", "Stop it, or wait until it is finished."),
+    "challenger_over": _p(409, "The challenger is over already.", "Nothing is left to stop."),
+    "not_a_challenger": _p(
+        409, "The version is in production or archived.", "Take a candidate or an approved version."
+    ),
+    "no_disagreement": _p(409, "Both versions agree about this image.", "Mark disagreements only."),
+    "already_marked": _p(409, "Somebody looked at this disagreement already.", "Nothing is left to do."),
+    "containment_not_found": _not_found("containment"),
+    "containment_not_finished": _p(409, "The containment has no list yet.", "Wait until it is finished."),
+    "report_not_found": _not_found("issued report"),
+    "schedule_not_found": _not_found("schedule"),
+    "schedule_ended": _p(409, "The schedule was ended.", "Set a new one."),
+    "too_many_schedules": _p(409, "There are as many schedules as there may be.", "End one first."),
+    "invalid_recipients": _p(400, "The recipients are none, too many, or no e-mail addresses.", "Correct them."),
+    "lot_not_found": _p(404, "No record is of this lot.", "Check its spelling."),
+    "measurement_study_not_found": _not_found("measurement study"),
+    "invalid_study": _p(400, "The study cannot be made like this.", "detail says which number or person to change."),
+    "too_few_parts": _p(409, "There are too few records for the study.", "Choose fewer parts, or review more."),
+    "nothing_to_judge": _p((404, 409), "Nothing is left for you to judge at present.", "Wait for the others."),
+    "task_answered": _p(409, "The part was answered already.", "Go on with the next one."),
+    "study_not_finished": _p(409, "The study has no results yet.", "Wait until everybody has judged all parts."),
+    "not_an_escape": _p(409, "The record is no escape.", "Review the part as defective first, if it is."),
     "retention_policy_not_found": _not_found("retention rule"),
     "retention_policy_replaced": _p(409, "Another rule is active now.", _RELOAD),
     "retention_run_not_found": _not_found("retention run"),

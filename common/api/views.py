@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import patch_cache_control
 from django.utils.http import parse_etags
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -61,7 +61,7 @@ class OneForm(DefaultContentNegotiation):
 
 
 def immutable(
-    request: Request, identity: str, make: Callable[[], HttpResponseBase], *, max_age: int = 31_536_000
+    request: Request | HttpRequest, identity: str, make: Callable[[], HttpResponseBase], *, max_age: int = 31_536_000
 ) -> HttpResponseBase:
     """The answer of an address whose content never changes: kept for good by whoever asks, 304 when it has it."""
     etag = f'"{hashlib.sha256(identity.encode()).hexdigest()[:32]}"'

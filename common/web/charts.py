@@ -276,6 +276,59 @@ def rates(
     )
 
 
+def control(
+    name: str,
+    values: Sequence[float],
+    average: Sequence[float],
+    *,
+    limits: tuple[float, float],
+    centre: float,
+    y_label: str,
+    x_label: str = "last inspections, newest on the right",
+    value_label: str = "value",
+) -> Chart:
+    """A control chart: single values as dots, their moving average as a curve, its limits and centre.
+
+    Where the average is beyond a limit it is drawn with a ring, and the table says so.
+
+    Args:
+        values, average: of the same length, oldest first. All in one unit.
+    """
+    everything = [*values, *average, *limits, centre]
+    low, high = min(everything), max(everything)
+    margin = 0.05 * (high - low) or 0.5
+    low, high = low - margin, high + margin
+    right = max(1, len(values) - 1)
+
+    def at(index: int, value: float) -> str:
+        return f"{share(index, 0, right):.2f} {100 - share(value, low, high):.2f}"
+
+    outside = [value > limits[1] or value < limits[0] for value in average]
+    shapes = [
+        ("limit", "".join(f"M0 {100 - share(limit, low, high):.2f}H100" for limit in limits)),
+        ("centre", f"M0 {100 - share(centre, low, high):.2f}H100"),
+        ("value", "".join(f"M{at(index, value)}h0" for index, value in enumerate(values))),
+        ("curve", "".join(f"{'L' if index else 'M'}{at(index, value)}" for index, value in enumerate(average))),
+        ("ring", f"M{at(len(average) - 1, average[-1])}h0" if outside and outside[-1] else ""),
+    ]
+    return Chart(
+        name=name,
+        shapes=[Shape(kind, path) for kind, path in shapes if path],
+        y_ticks=[Tick(100 - share(value, low, high), f"{value:g}") for value in round_values(low, high, 5)],
+        x_label=x_label,
+        y_label=y_label,
+        columns=["inspection", value_label, "moving average", "lower limit", "upper limit", ""],
+        rows=[
+            [
+                str(index - len(values) + 1),
+                *(f"{one:.4g}" for one in (values[index], average[index], *limits)),
+                "out of control" if outside[index] else "",
+            ]
+            for index in range(len(values))
+        ],
+    )
+
+
 def line(
     name: str,
     points: Mapping[str, tuple[str, Sequence[tuple[float, float]]]],

@@ -115,7 +115,7 @@ def _ask_for_batch(request: Request) -> Response:
     request_fingerprint = _fingerprint(body) if key is not None else ""
     batch = services.repeated_batch(idempotency_key=key, request_fingerprint=request_fingerprint, actor=request.user)
     if batch is None:
-        deployment = deployment_in_force(body["category"])
+        deployment = deployment_in_force(body["category"], station=part_of(body).station)
         gathered = gathering.gather(
             files=body["images"],
             archive=body["archive"],

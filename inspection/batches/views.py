@@ -130,7 +130,7 @@ def _start(request: HtmxRequest) -> HttpResponse:
             raise UserError(
                 "Nothing was chosen. Choose images, or one zip of images, then start the batch.", code="empty_batch"
             )
-        deployment = deployment_in_force(values["category"])
+        deployment = deployment_in_force(values["category"], station=values["station"])
         gathered = gathering.gather(
             files=() if archive else uploads,
             archive=archive,

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
@@ -30,10 +31,23 @@ PARTS = ("line-status", "line-today", "run-live")  # what pages ask for again an
 _WITHOUT_OBJECT = (
     *("line", "line-status", "line-today", "history", "history-figures", "thresholds", "models", "training"),
     *("training-new", "datasets", "dataset-from-reviews", "batches", "audit", "settings", "retention", "help"),
-    "problems",
+    *("problems", "canaries", "challengers", "quality", "blind-review", "review-queue", "containments", "promises"),
+    "measurement-studies",
+    *("monitoring", "reference-parts"),
+    *("users", "user-new"),
+    *("reports", "issued-reports", "report-schedules"),
 )
+# The lists of the administration that grow, and those that are opened most: by their names here, those of their URLs.
+_ADMINISTRATION = {"admin": "admin:index"} | {
+    f"admin-{model.partition('_')[2]}": f"admin:{model}_changelist"
+    for model in (
+        *("modelzoo_modelversion", "modelzoo_deployment", "modelzoo_threshold", "training_dataset"),
+        *("inspection_inspection", "inspection_inspectionrequest", "inspection_review", "inspection_standing"),
+        *("records_asset", "records_auditevent", "auth_user"),
+    )
+}
 _OF_RECORD = ("inspection", "inspection-similar")
-_OF_VERSION = ("threshold", "model")
+_OF_VERSION = ("threshold", "model", "model-card")
 _TRAINED = TrainingRun.objects.filter(model_version__isnull=False).order_by("-id")
 _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
     "batch-page": BatchRun.objects.order_by("-created_at", "-id"),
@@ -42,20 +56,33 @@ _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
     "run-live": _TRAINED,
     "run-report": _TRAINED,
     "evaluation": Evaluation.objects.order_by("-id"),
+    "user": User.objects.order_by("-id"),
     "audit-event": AuditEvent.objects.order_by("-sequence"),
     "audit-verification": AuditVerification.objects.order_by("-id"),
+}
+# The same of apps on floors above, which are not imported here: the name of the model.
+_OF_NEWEST_ABOVE = {
+    "audited-shift": "quality.AuditedShift",
+    "challenger": "rollout.Challenger",
+    "containment": "quality.Containment",
+    "issued-report": "reports.IssuedReport",
 }
 # All that `addresses` knows of, where there is something of each kind.
 NAMES = frozenset(
     (
         *_WITHOUT_OBJECT,
+        *_ADMINISTRATION,
         *_OF_RECORD,
         *_OF_VERSION,
         *_OF_NEWEST,
+        "canary",
         "history-sheet",
         "input-checks",
+        "promotion-gates",
+        "signature-rules",
         "models-compare",
         "ignored-regions",
+        *_OF_NEWEST_ABOVE,
     )
 )
 
@@ -63,12 +90,15 @@ NAMES = frozenset(
 def addresses() -> dict[str, str]:
     """The address of every page and part of a page, by the name of its URL; of things, the newest that exists."""
     urls = {name: reverse(name) for name in _WITHOUT_OBJECT}
+    urls |= {name: reverse(url) for name, url in _ADMINISTRATION.items()}
     records = Inspection.objects.order_by("-created_at", "-id").select_related("category", "model_version")
     record = records.filter(outcome=Inspection.Outcome.DEFECTIVE).first() or records.first()
     if record:
         urls |= {name: reverse(name, args=[record.pk]) for name in _OF_RECORD}
         urls |= {name: reverse(name, args=[record.model_version_id]) for name in _OF_VERSION}
         urls["input-checks"] = reverse("input-checks", args=[record.category.name])
+        urls["promotion-gates"] = reverse("promotion-gates", args=[record.category.name])
+        urls["signature-rules"] = reverse("signature-rules", args=[record.category.name])
         urls["history-sheet"] = f"{urls['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"
     version = record.model_version if record else ModelVersion.objects.order_by("-id").first()
     if version:
@@ -76,7 +106,11 @@ def addresses() -> dict[str, str]:
     other = version and ModelVersion.objects.filter(category=version.category).exclude(pk=version.pk).last()
     if version and other:
         urls["models-compare"] = f"{reverse('models-compare')}?{urlencode({'a': version.pk, 'b': other.pk})}"
+    canary = Deployment.objects.filter(activated_at__isnull=False).exclude(station="").order_by("-id").first()
+    if canary:
+        urls["canary"] = reverse("canary", args=[canary.pk])
     newest = {name: things.first() for name, things in _OF_NEWEST.items()}
+    newest |= {name: apps.get_model(model)._default_manager.first() for name, model in _OF_NEWEST_ABOVE.items()}
     return urls | {name: reverse(name, args=[one.pk]) for name, one in newest.items() if one}
 
 

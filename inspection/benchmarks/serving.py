@@ -43,6 +43,7 @@ def measure(
     rounds: int,
     requests: int,
     anomaly_map: str,
+    neighbours: int,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Figures of one version on a system of its own, which is gone afterwards.
@@ -51,6 +52,7 @@ def measure(
         images: names and bytes; every measurement goes through all of them, again and again.
         clients: numbers of callers who each send one image after the other over a connection that stays open.
         requests: images of each caller in each round.
+        neighbours: other programs that keep a core busy each while HTTP is measured.
     """
     model = scoring.load_model(version)
     files = [data for _, data in images]
@@ -60,12 +62,13 @@ def measure(
         _post(callers(1)[0], images[0], anomaly_map)
         for number in range(rounds + 1):
             row: dict[str, Any] = _bare(model, files, requests)
-            for count in clients:
-                row[f"clients_{count}"] = _serve(callers(count), images, requests, anomaly_map)
+            with _busy_neighbours(neighbours):
+                for count in clients:
+                    row[f"clients_{count}"] = _serve(callers(count), images, requests, anomaly_map)
             if number:  # the first one warms up
                 rows.append(row)
                 tell(f"round {number} of {rounds}")
-    return _summary(version, rows, clients, anomaly_map)
+    return _summary(version, rows, clients, anomaly_map) | {"neighbours": neighbours}
 
 
 def as_text(document: dict[str, Any]) -> str:
@@ -76,8 +79,8 @@ def as_text(document: dict[str, Any]) -> str:
     ]
     lines += [
         f"{row['clients']:>2} client(s): p50 {row['p50_ms']:7.2f} ms ({row['p50_over_model_and_decode']:.2f} x model "
-        f"and decode), p95 {row['p95_ms']:7.2f} ms, {row['images_per_second']:6.1f} images/s "
-        f"({row['share_of_loop']:.0%} of the bare loop)"
+        f"and decode), p95 {row['p95_ms']:7.2f} ms, p99 {row['p99_ms']:7.2f} ms, "
+        f"{row['images_per_second']:6.1f} images/s ({row['share_of_loop']:.0%} of the bare loop)"
         for row in document["rows"]
     ]
     return "\n".join(lines)
@@ -231,6 +234,18 @@ def _await_ready(client: httpx.Client, process: subprocess.Popen[bytes], log: Pa
     raise Unavailable(f"The system did not come up: {log.read_text()[-500:]}")
 
 
+@contextmanager
+def _busy_neighbours(count: int) -> Iterator[None]:
+    """Processes that do nothing but compute, one core each."""
+    neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for neighbour in neighbours:
+            neighbour.kill()
+            neighbour.wait()
+
+
 # ---------------------------------------------------------------- what comes out
 def _summary(
     version: ModelVersion, rows: Sequence[dict[str, Any]], clients: Sequence[int], anomaly_map: str
@@ -245,7 +260,8 @@ def _summary(
             {
                 "clients": count,
                 "p50_ms": round(statistics.median(times), 3),
-                "p95_ms": round(times[min(len(times) - 1, int(len(times) * 0.95))], 3),
+                "p95_ms": _quantile(times, 0.95),
+                "p99_ms": _quantile(times, 0.99),
                 "images_per_second": _median(row["images_per_second"] for row in results),
                 "p50_over_model_and_decode": _median(
                     value / (row["model_ms"] + row["decode_ms"]) for value, row in zip(p50, rows, strict=True)
@@ -269,3 +285,7 @@ def _summary(
 
 def _median(values: Iterator[float]) -> float:
     return round(statistics.median(values), 3)
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3)

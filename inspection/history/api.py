@@ -30,10 +30,11 @@ FILTER_PARAMETERS = [
 
 
 class InspectionRowOutput(InspectionOutput):
-    """A record in a list: without `regions`, `ignored_outlines` and `timings`, with where it came from."""
+    """A record in a list: without what its own page alone shows, with where it came from."""
 
     regions = None  # type: ignore[assignment]
     ignored_outlines = None  # type: ignore[assignment]
+    image_statistics = None  # type: ignore[assignment]
     timings = None  # type: ignore[assignment]
     anomaly_map = serializers.CharField(allow_null=True, help_text="address")  # type: ignore[assignment]
     source = serializers.CharField()  # type: ignore[assignment]

@@ -133,7 +133,7 @@ def find_records(ids: Sequence[str]) -> list[Inspection]:
             keys.append(uuid.UUID(text))
         except ValueError:
             refuse("inspection", "must be the id of a record")
-    records = Inspection.objects.only("pk").in_bulk(keys)
+    records = Inspection.objects.only("pk", "category").in_bulk(keys)
     if missing := [str(pk) for pk in keys if pk not in records]:
         raise NotFound(f"There is no record {missing[0]}. Nothing was saved.", code="inspection_not_found")
     return [records[pk] for pk in keys]

@@ -83,7 +83,7 @@ def in_chunks(filters: Filters) -> Iterator[list[Inspection]]:
 
 # ---------------------------------------------------------------- as a list
 # Long, and shown by the record's own page.
-_NOT_LISTED = ("regions", "ignored_outlines", "timings")
+_NOT_LISTED = ("regions", "ignored_outlines", "image_statistics", "timings")
 
 
 def records_of(rows: Iterable[Inspection]) -> list[Inspection]:

@@ -34,6 +34,8 @@ from inspection.history.services import delete_view, save_view
 from inspection.judging import documents, selectors
 from inspection.models import Inspection
 from inspection.reviews.services import record_reviews
+from modelzoo.signatures.requests import form_signature
+from modelzoo.signatures.selectors import Act
 
 _ORDERS = {
     "newest": "Newest",
@@ -176,7 +178,9 @@ def _review(request: HtmxRequest) -> HttpResponse:
     ids = request.POST.getlist("inspection")
     verdict = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment")}
     try:
-        reviews = record_reviews(inspections=pages.find_records(ids), actor=request.user, **verdict)
+        records = pages.find_records(ids)
+        signature = form_signature(request, act=Act.REVIEW, about=records[0]) if records else None
+        reviews = record_reviews(inspections=records, actor=request.user, signature=signature, **verdict)
     except UserError as error:
         # htmx swaps answers of 2xx only; the partial itself says that it failed.
         if request.htmx:
@@ -188,7 +192,7 @@ def _review(request: HtmxRequest) -> HttpResponse:
         else f"{len(reviews)} records"
     )
     sentence = f"{what} reviewed as {documents.VERDICT_WORDS[verdict['verdict']]}."
-    review_ids = [review.pk for review in reviews]
+    review_ids = [] if signature else [review.pk for review in reviews]  # what was signed is not undone by a click
     if not request.htmx:
         toast_on_next_page(request, sentence, undo=review_ids)
         return redirect(_address(Query.of(request.GET), _cursor(request.GET)))

@@ -72,6 +72,7 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
     document = listed_document(inspection) | {
         "regions": inspection.regions,
         "ignored_outlines": inspection.ignored_outlines,
+        "image_statistics": inspection.image_statistics,
         "timings": inspection.timings,
     }
     if anomaly_map == "none":
@@ -82,7 +83,7 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
 
 
 def listed_document(inspection: Inspection) -> dict[str, Any]:
-    """The same for lists: without regions and timings, which are long, and with the map's address."""
+    """The same for lists: without regions, statistics and timings, which are long, and with the map's address."""
     version = inspection.model_version
     return {
         "reconstruction_error": inspection.score,

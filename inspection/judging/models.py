@@ -80,6 +80,10 @@ class InspectionRequest(models.Model):
                 condition=Q(status="queued", batch__isnull=True),
                 name="queued_requests_by_model",
             ),
+            # reports: how many images of a time ended without a record. Two: of a condition with IN, SQLite does not
+            # see that a query asks for it.
+            models.Index(fields=["created_at"], condition=Q(status="failed"), name="failed_requests_by_time"),
+            models.Index(fields=["created_at"], condition=Q(status="expired"), name="expired_requests_by_time"),
         ]
         constraints = [
             # also serves "the next images of this batch" and "the items of this batch, in order"
@@ -174,6 +178,11 @@ class Inspection(models.Model):
         null=True,
         blank=True,
         help_text="what was odd about the picture, though it was judged; empty where nothing was, and in older records",
+    )
+    image_statistics = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="what the picture looks like as a whole, by name; empty in records older than it",
     )
     # 16-bit greyscale PNG over the whole image; anomaly value = pixel / 65535 * map_maximum
     map = models.ForeignKey(Asset, null=True, blank=True, on_delete=models.PROTECT, related_name="+")

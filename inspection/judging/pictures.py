@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from modelzoo.anomaly_maps import MEDIA_TYPE, decode_map, render_heat
 from records.assets.browser_picture import browser_picture
 from records.assets.images import open_rgb, thumbnail
 from records.assets.selectors import fixed_window, upload_limits
+from records.models import Discarded
 
 
 # ---------------------------------------------------------------- pictures of a record
@@ -57,6 +59,21 @@ def stored_map(inspection: Inspection) -> NDArray[np.float32]:
 
 def _no_map(inspection: Inspection) -> NotFound:
     return NotFound(f"Inspection {inspection.pk} has no anomaly map: {inspection.explanation}", code="no_map")
+
+
+def small_with_heat(inspection: Inspection, side: int = 360) -> Picture:
+    """The picture with its anomaly map over it, as small as a list wants it; without the map where that is gone."""
+    image = as_judged(inspection)
+    image.thumbnail((side, side))
+    try:
+        layer = render_heat(
+            stored_map(inspection), threshold=inspection.threshold_value, width=image.width, height=image.height
+        )
+    except (NotFound, Discarded):
+        return Picture(thumbnail(image, side), "image/jpeg")
+    heat_layer = Image.open(BytesIO(layer)).convert("RGBA").resize(image.size)
+    heated = Image.alpha_composite(image.convert("RGBA"), heat_layer)
+    return Picture(thumbnail(heated.convert("RGB"), side), "image/jpeg")
 
 
 def raw_map(inspection: Inspection) -> Picture:

@@ -60,7 +60,8 @@ class LoadedModelOutput(serializers.Serializer):
     algorithm = serializers.CharField()
     backbone = serializers.CharField(allow_null=True)
     device = serializers.CharField()
-    runtime = serializers.CharField()
+    runtime = serializers.CharField(help_text="as requested")
+    runtime_chosen = serializers.CharField(allow_blank=True, help_text="what runs the model")
     precision = serializers.CharField(help_text="as requested")
     precision_chosen = serializers.CharField(allow_blank=True, help_text="what the model runs in")
     worker = serializers.CharField()
@@ -93,6 +94,19 @@ class JudgingOutput(serializers.Serializer):
     waiting = serializers.IntegerField(help_text="single images that wait for their verdict")
 
 
+class CanaryStatusOutput(serializers.Serializer):
+    deployment_id = serializers.IntegerField()
+    category = serializers.CharField()
+    station = serializers.CharField()
+    model_version = serializers.IntegerField()
+    version_number = serializers.IntegerField()
+    algorithm = serializers.CharField()
+    threshold = serializers.FloatField()
+    threshold_revision = serializers.IntegerField()
+    reason = serializers.CharField()
+    loaded_at = serializers.DateTimeField()
+
+
 class StatusOutput(serializers.Serializer):
     model_loaded = serializers.BooleanField()
     model = LoadedModelOutput(
@@ -100,6 +114,7 @@ class StatusOutput(serializers.Serializer):
     )
     default_category = serializers.CharField(allow_null=True, help_text="set on purpose; null: none is")
     deployments = LoadedModelOutput(many=True)
+    canaries = CanaryStatusOutput(many=True, help_text="versions that judge one station instead of production")
     device = serializers.CharField()
     threshold = serializers.FloatField(allow_null=True)
     workers = WorkerOutput(many=True)
@@ -201,6 +216,11 @@ class InspectionOutput(serializers.Serializer):
         allow_null=True,
         help_text="polygons [[x, y], ...] of what is not judged, in the image's pixels; one inside another is a hole; "
         "null where the whole image is judged",
+    )
+    image_statistics = serializers.DictField(
+        child=serializers.FloatField(),
+        allow_null=True,
+        help_text="what the picture looks like as a whole, see docs/drift.md; null in records older than it",
     )
     region_count = serializers.IntegerField(allow_null=True)
     largest_region_px = serializers.IntegerField(allow_null=True)

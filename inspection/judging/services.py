@@ -87,7 +87,8 @@ def inspect_image(
 ) -> Inspection:
     """Gate an image, keep it, have a worker judge it, and return the record that the worker wrote.
 
-    It is judged by what is in force for `category` (see `deployment_in_force`), unless a `deployment` is given.
+    It is judged by what is in force for `category` and its station (see `deployment_in_force`), unless a `deployment`
+    is given.
 
     With an idempotency key the same caller gets the same record for the same request (the image, what is said about
     the part, and `category` as the caller named it), whenever and however often it is repeated; a record that was
@@ -110,7 +111,7 @@ def inspect_image(
             if existing and existing.status not in InspectionRequest.WITHOUT_RECORD:
                 pending.request = existing
                 return _replay(existing, request_fingerprint=request_fingerprint, patience=patience)
-        deployment = deployment or deployment_in_force(category)
+        deployment = deployment or deployment_in_force(category, station=submission.part.station)
         facts, pixels = check_upload(
             data=data, filename=submission.filename, actor=actor, window=deployment.model_version.window
         )
@@ -203,7 +204,7 @@ def _repeat(
 ) -> InspectionRequest:
     """The new request; it takes over the key, so that sending the image again with it is the same as this."""
     assert ended.asset is not None
-    deployment = deployment_in_force(ended.model_version.category.name)
+    deployment = deployment_in_force(ended.model_version.category.name, station=ended.station)
     holder = _repeats(first).filter(idempotency_key__isnull=False).first()
     if holder:
         InspectionRequest.objects.filter(pk=holder.pk).update(idempotency_key=None)

@@ -12,7 +12,13 @@ from inspection.judging.selectors import waiting_requests
 from jobs import broker
 from jobs.broker import INFERENCE, QUEUES
 from modelzoo.models import Deployment
-from modelzoo.selectors import active_deployments, default_category, threshold_in_force, without_category
+from modelzoo.selectors import (
+    active_canaries,
+    active_deployments,
+    default_category,
+    threshold_in_force,
+    without_category,
+)
 
 _STARTED = time.time()
 
@@ -30,6 +36,7 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
         "backbone": version.backbone or None,
         "device": deployment.device,
         "runtime": deployment.runtime,
+        "runtime_chosen": deployment.runtime_chosen,
         "precision": deployment.precision,
         "precision_chosen": deployment.precision_chosen,
         "worker": deployment.worker,
@@ -46,6 +53,25 @@ def deployment_document(deployment: Deployment) -> dict[str, Any]:
     }
 
 
+def canary_document(canary: Deployment) -> dict[str, Any]:
+    """What judges the images of one station."""
+    version = canary.model_version
+    threshold = threshold_in_force(version.pk)
+    assert canary.activated_at is not None, "a constraint of the database: what is active has a start"
+    return {
+        "deployment_id": canary.pk,
+        "category": canary.category.name,
+        "station": canary.station,
+        "model_version": version.pk,
+        "version_number": version.number,
+        "algorithm": version.algorithm,
+        "threshold": threshold.value,
+        "threshold_revision": threshold.revision,
+        "reason": canary.reason,
+        "loaded_at": canary.activated_at.isoformat(),
+    }
+
+
 def line_status() -> dict[str, Any]:
     """What is loaded, who works, what waits."""
     deployments = active_deployments()
@@ -58,6 +84,7 @@ def line_status() -> dict[str, Any]:
         "model": model,
         "default_category": default.name if default else None,
         "deployments": loaded,
+        "canaries": [canary_document(canary) for canary in active_canaries()],
         "device": model["device"] if model else settings.DEVICE,
         "threshold": model["threshold"] if model else None,
         **traffic(),

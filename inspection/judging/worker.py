@@ -265,6 +265,7 @@ def decide_verdict(
             "outcome": Inspection.Outcome.NOT_COMPARABLE,
             "reason": result.reason,
             "explanation": result.explanation,
+            "image_statistics": result.statistics,
         }
         return Verdict(columns, result.timings)
     try:
@@ -285,6 +286,7 @@ def decide_verdict(
             "largest_region_px": max((region.area_px for region in regions), default=0),
             "input_findings": [finding.as_dict() for finding in result.findings] or None,
             "ignored_outlines": result.ignored_outlines() or None,
+            "image_statistics": result.statistics,
         }
         timings = result.timings | {"map_ms": round((time.perf_counter() - began) * 1000, 3)}
         return Verdict(columns, timings, data, (width, height))

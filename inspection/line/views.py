@@ -33,7 +33,9 @@ from inspection.models import Inspection, Review
 from inspection.record.views import parse_expected_reviews
 from inspection.reviews.services import MAX_COMMENT_LENGTH, record_review
 from modelzoo.models import Deployment, ModelVersion
-from modelzoo.selectors import active_deployments
+from modelzoo.selectors import active_canaries, active_deployments
+from modelzoo.signatures.requests import form_signature
+from modelzoo.signatures.selectors import Act, Signature
 from records.assets.selectors import accepted_files, allowed_formats
 
 # More images than that at once are a batch.
@@ -171,6 +173,7 @@ def _state(request: HttpRequest, query: QueryDict) -> dict[str, Any]:
         "status": status.traffic() | {"model": status.deployment_document(model) if model else None},
         "silent": line_pages.silent_for(),
         "median_time": line_pages.median_time(model.model_version) if model else None,
+        "canaries": active_canaries(category_id=model.category_id) if model else [],
         "categories": sorted(d.category.name for d in deployments) if several or model is None else [],
         "category": model.category if model else None,
         "unknown": requested if deployments and model is None else "",
@@ -284,8 +287,10 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     values = {name: request.POST.get(name, "") for name in ("defect_type", "comment")}
     failed: UserError | None = None
     new_review: Review | None = None
+    signature: Signature | None = None
     try:
         inspection = selectors.find_inspection(inspection_id)
+        signature = form_signature(request, act=Act.REVIEW, about=inspection)
         new_review = record_review(
             inspection=inspection,
             verdict=request.POST.get("verdict", ""),
@@ -293,6 +298,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
             comment=values["comment"],
             expected_reviews=parse_expected_reviews(request.POST.get("expected_reviews", "")),
             actor=request.user,
+            signature=signature,
         )
     except NotFound as error:
         raise Http404(error.detail) from error
@@ -303,6 +309,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     sentence = (
         f"{inspection.path_or_name} reviewed as {documents.VERDICT_WORDS[new_review.verdict]}." if new_review else ""
     )
+    undo = [new_review.pk] if new_review and not signature else []  # what was signed is not undone by a click
     address = _address(inspection.model_version.category.name, inspection)
     if htmx:
         # With the list, so that both say the same of the part.
@@ -311,10 +318,10 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
         response = HttpResponse(verdict + render_to_string("line/page.html#latest", listed, request))
         if new_review:
             trigger_client_event(response, "stands", {"records": {str(inspection.pk): inspection.standing_verdict}})
-            with_toast(trigger_client_event(response, "reviewed"), sentence, undo=[new_review.pk])
+            with_toast(trigger_client_event(response, "reviewed"), sentence, undo=undo)
         return response
     if failed is None and new_review:
-        toast_on_next_page(request, sentence, undo=[new_review.pk])
+        toast_on_next_page(request, sentence, undo=undo)
         return redirect(address)
     status = failed.status if failed else 200
     return _page(request, QueryDict(urlsplit(address).query), status=status, **context)

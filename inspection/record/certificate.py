@@ -7,50 +7,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from io import BytesIO
-from xml.sax.saxutils import escape
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from PIL import Image
 from reportlab.lib import colors
-from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import Flowable, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
+from reportlab.platypus import Flowable, Paragraph, Spacer, Table, TableStyle
 from reportlab.platypus import Image as Picture
 
 from common.rights import Right, require
-from common.version import PRODUCT
 from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
 from inspection.judging.pictures import as_judged, heat
 from inspection.models import Inspection, Review
+from inspection.record import pdf
 from inspection.record.pages import recorded_by, removal, reviews_of
+from modelzoo.documents import find_threshold
+from modelzoo.signatures.selectors import signature_of
 from records.audit.services import Actor, audit
 from records.models import AuditEvent, Discarded
 
-_WIDTH = A4[0] - 36 * mm - 12  # inside the margins and the frame's own padding
 _PICTURE = 82 * mm
 _PIXELS = 900  # of a picture's longer side: 270 to the inch
-_INK, _SOFT, _LINE = colors.HexColor("#191d23"), colors.HexColor("#545c68"), colors.HexColor("#c5cad2")
 _FILLS = {
     Inspection.Outcome.GOOD: colors.HexColor("#00796b"),
     Inspection.Outcome.DEFECTIVE: colors.HexColor("#c2410c"),
     Inspection.Outcome.NOT_COMPARABLE: colors.HexColor("#8a5a00"),
 }
-# A font that is in the file itself: every reader shows the same.
-_FONT, _BOLD = "Vera", "Vera-Bold"
-pdfmetrics.registerFont(TTFont(_FONT, "Vera.ttf"))
-pdfmetrics.registerFont(TTFont(_BOLD, "VeraBd.ttf"))
-
-_TEXT = ParagraphStyle("text", fontName=_FONT, fontSize=8, leading=11, textColor=_INK, wordWrap="CJK")
-_SOFT_TEXT = ParagraphStyle("soft", parent=_TEXT, textColor=_SOFT)
-_TITLE = ParagraphStyle("title", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=20)
-_HEADING = ParagraphStyle("heading", parent=_TEXT, fontName=_BOLD, fontSize=9, leading=12, spaceBefore=7, spaceAfter=2)
 
 
 def make_certificate(*, inspection: Inspection, actor: Actor) -> bytes:
@@ -60,15 +47,15 @@ def make_certificate(*, inspection: Inspection, actor: Actor) -> bytes:
     reviews = reviews_of(inspection)
     event = recorded_by(inspection)
     by = actor.get_username() if actor is not None and actor.pk is not None else "the system"
-    pdf = draw_certificate(inspection, reviews=reviews, event=event, at=at, by=by)
+    data = draw_certificate(inspection, reviews=reviews, event=event, at=at, by=by)
     with transaction.atomic():
         audit(
             kind="certificate.made",
             subject=inspection,
             actor=actor,
-            after={"sha256": hashlib.sha256(pdf).hexdigest(), "at": at, "reviews": len(reviews)},
+            after={"sha256": hashlib.sha256(data).hexdigest(), "at": at, "reviews": len(reviews)},
         )
-    return pdf
+    return data
 
 
 def draw_certificate(
@@ -76,40 +63,18 @@ def draw_certificate(
 ) -> bytes:
     """The same arguments give the same bytes."""
     story: list[Flowable] = [
-        Paragraph(_markup(f"Inspection certificate: {verdict_in_words(inspection)}"), _TITLE),
-        Paragraph(_markup(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), _SOFT_TEXT),
+        Paragraph(pdf.markup(f"Inspection certificate: {verdict_in_words(inspection)}"), pdf.TITLE),
+        Paragraph(pdf.markup(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), pdf.SOFT_TEXT),
         Spacer(1, 3 * mm),
         _verdict(inspection),
         Spacer(1, 3 * mm),
         *_pictures(inspection),
-        *_section("Part", _part(inspection)),
-        *_section("Judged with" if inspection.is_judged else "Model, which could not judge it", _judge(inspection)),
-        *_section("Reviews", _review_rows(inspection, reviews)),
-        *_section("Record", _evidence(inspection, event, at, by)),
+        *pdf.section("Part", _part(inspection)),
+        *pdf.section("Judged with" if inspection.is_judged else "Model, which could not judge it", _judge(inspection)),
+        *pdf.section("Reviews", _review_rows(inspection, reviews)),
+        *pdf.section("Record", _evidence(inspection, event, at, by)),
     ]
-    out = BytesIO()
-    document = SimpleDocTemplate(
-        out,
-        pagesize=A4,
-        leftMargin=18 * mm,
-        rightMargin=18 * mm,
-        topMargin=15 * mm,
-        bottomMargin=18 * mm,
-        title=f"Inspection certificate {inspection.pk}",
-        author=PRODUCT,
-        invariant=1,
-    )
-
-    def foot(canvas: Canvas, _: SimpleDocTemplate) -> None:
-        canvas.saveState()
-        canvas.setFont(_FONT, 7)
-        canvas.setFillColor(_SOFT)
-        canvas.drawString(18 * mm, 10 * mm, f"Inspection {inspection.pk}")
-        canvas.drawRightString(A4[0] - 18 * mm, 10 * mm, f"page {canvas.getPageNumber()}")
-        canvas.restoreState()
-
-    document.build(story, onFirstPage=foot, onLaterPages=foot)
-    return out.getvalue()
+    return pdf.document(story, title=f"Inspection certificate {inspection.pk}")
 
 
 # ---------------------------------------------------------------- what it says
@@ -119,7 +84,7 @@ def _verdict(inspection: Inspection) -> Flowable:
     fill = _FILLS[Inspection.Outcome(verdict)]
     # As on pages: the model's word is filled, a person's outlined.
     ink = fill if inspection.differs else colors.white
-    style = ParagraphStyle("verdict", parent=_TEXT, fontName=_BOLD, fontSize=15, leading=19, textColor=ink)
+    style = ParagraphStyle("verdict", parent=pdf.TEXT, fontName=pdf.BOLD, fontSize=15, leading=19, textColor=ink)
     sentence = _score_sentence(inspection)
     if inspection.differs:
         standing = inspection.standing
@@ -127,15 +92,17 @@ def _verdict(inspection: Inspection) -> Flowable:
         model = f"model: {VERDICT_WORDS[inspection.outcome]}" if inspection.is_judged else "the model gave no verdict"
         sentence = (
             f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[verdict]}{kind} on "
-            f"{_moment(standing.last_review.created_at)}; {model}. {sentence}"
+            f"{pdf.moment(standing.last_review.created_at)}; {model}. {sentence}"
         )
-    word = _markup(verdict_in_words(inspection))
+    word = pdf.markup(verdict_in_words(inspection))
     first = 62 * mm
-    table = Table([[Paragraph(word, style), Paragraph(_markup(sentence), _TEXT)]], colWidths=[first, _WIDTH - first])
+    table = Table(
+        [[Paragraph(word, style), Paragraph(pdf.markup(sentence), pdf.TEXT)]], colWidths=[first, pdf.WIDTH - first]
+    )
     look = [
         ("BACKGROUND", (0, 0), (0, 0), colors.white if inspection.differs else fill),
         ("BOX", (0, 0), (0, 0), 2, fill),
-        ("BOX", (0, 0), (-1, -1), 0.7, _LINE),
+        ("BOX", (0, 0), (-1, -1), 0.7, pdf.LINE),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
         ("LEFTPADDING", (0, 0), (-1, -1), 8),
         ("TOPPADDING", (0, 0), (-1, -1), 5),
@@ -166,7 +133,7 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
     try:
         image = as_judged(inspection)
     except Discarded as gone:
-        return [Paragraph(_markup(f"{gone.detail} {removal(inspection)}"), _TEXT)]
+        return [Paragraph(pdf.markup(f"{gone.detail} {removal(inspection)}"), pdf.TEXT)]
     image.thumbnail((_PIXELS, _PIXELS))
     cells: list[Flowable] = [_picture(image)]
     words = ["Image as judged" if inspection.is_judged else "Original image"]
@@ -181,9 +148,9 @@ def _pictures(inspection: Inspection) -> list[Flowable]:
     columns = len(words)
     rows: list[list[Flowable]] = [
         [*cells, *[Spacer(1, 1)] * (columns - len(cells))],
-        [Paragraph(_markup(text), _SOFT_TEXT) for text in words],
+        [Paragraph(pdf.markup(text), pdf.SOFT_TEXT) for text in words],
     ]
-    table = Table(rows, colWidths=[_WIDTH / 2] * columns, hAlign="LEFT")
+    table = Table(rows, colWidths=[pdf.WIDTH / 2] * columns, hAlign="LEFT")
     table.setStyle(TableStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")]))
     return [table]
 
@@ -207,7 +174,7 @@ def _part(inspection: Inspection) -> list[tuple[str, str]]:
     image = inspection.asset
     return [
         *((name, value) for name, value in named if value),
-        ("Inspected at", _moment(inspection.created_at)),
+        ("Inspected at", pdf.moment(inspection.created_at)),
         (
             "Image",
             f"{inspection.path_or_name}, {image.image_format}, {image.width} x {image.height} pixels, "
@@ -232,7 +199,7 @@ def _judge(inspection: Inspection) -> list[tuple[str, str]]:
         (
             "Threshold",
             f"{threshold.value:.6g}, revision {threshold.revision} ({threshold.get_method_display()}) by {author} of "
-            f"{_moment(threshold.created_at)}: {threshold.reason}",
+            f"{pdf.moment(threshold.created_at)}: {threshold.reason}{_signed(find_threshold(threshold.pk))}",
         ),
         ("Worker", f"{inspection.worker}, {inspection.device}, code {inspection.code_version}"),
     ]
@@ -250,53 +217,30 @@ def _review_rows(inspection: Inspection, reviews: Sequence[Review]) -> list[tupl
         words = [VERDICT_WORDS[review.verdict]]
         if review.defect_type:
             words.append(f"({review.defect_type})")
-        sentence = f"{' '.join(words)}, {agrees[review.agrees]}, {_moment(review.created_at)}"
+        sentence = f"{' '.join(words)}, {agrees[review.agrees]}, {pdf.moment(review.created_at)}"
         if review.regions:
             sentence += f", {len(review.regions)} place{'s' if len(review.regions) > 1 else ''} marked"
-        rows.append((review.reviewer.get_username(), f"{sentence}. {review.comment}".strip()))
+        rows.append((review.reviewer.get_username(), f"{sentence}{_signed(review)}. {review.comment}".strip()))
     return rows
+
+
+def _signed(row: Any) -> str:
+    """Of a row of `signed_rows`: the printed name, time and meaning of its signature, and the event that holds it."""
+    signed = signature_of(row)
+    if signed is None:
+        return ""
+    return f"; {signed.sentence}, {pdf.moment(signed.signed_at)} (audit event {signed.event}, {signed.event_hash})"
 
 
 def _evidence(inspection: Inspection, event: AuditEvent, at: datetime, by: str) -> list[tuple[str, str]]:
     return [
         ("Inspection", str(inspection.pk)),
-        ("Audit event", f"{event.sequence} of {_moment(event.at)}"),
+        ("Audit event", f"{event.sequence} of {pdf.moment(event.at)}"),
         ("Hash of the event", event.hash),
-        ("Certificate made", f"{_moment(at)} by {by}"),
+        ("Certificate made", f"{pdf.moment(at)} by {by}"),
         (
             "About this document",
             "A copy of the record at that time. The record cannot be changed; reviews may have been added since. "
             "Check the hash of the event against the audit log.",
         ),
     ]
-
-
-# ---------------------------------------------------------------- how it says it
-def _section(title: str, rows: Sequence[tuple[str, str]]) -> list[Flowable]:
-    first = 42 * mm
-    cells = [[Paragraph(_markup(name), _SOFT_TEXT), Paragraph(_markup(value), _TEXT)] for name, value in rows]
-    # A comment may be longer than a page.
-    table = Table(cells, colWidths=[first, _WIDTH - first], splitInRow=1)
-    look = [
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (0, -1), 0),
-        ("TOPPADDING", (0, 0), (-1, -1), 1.5),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.5),
-        ("LINEABOVE", (0, 0), (-1, 0), 0.7, _LINE),
-    ]
-    table.setStyle(TableStyle(look))
-    # A long thread of reviews may break between pages, a heading never stands alone.
-    heading = Paragraph(title, _HEADING)
-    return [KeepTogether([heading, table])] if len(rows) <= 8 else [heading, table]
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _markup(text: str) -> str:
-    """As markup; what the font has no picture of is named, so that nothing is lost."""
-    text = "\n".join(text.splitlines())  # browsers send the line breaks of a text area as two signs
-    glyphs = pdfmetrics.getFont(_FONT).face.charToGlyph
-    words = "".join(sign if ord(sign) in glyphs or sign == "\n" else f"[U+{ord(sign):04X}]" for sign in text)
-    return escape(words).replace("\n", "<br/>")

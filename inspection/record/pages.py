@@ -19,7 +19,9 @@ from inspection.history.filters import Filters
 from inspection.history.selectors import ORDERS, in_order, matching_keys, records_of
 from inspection.judging import documents, selectors
 from inspection.models import Inspection, InspectionRequest, Review
+from inspection.reviews.selectors import RECORDED
 from inspection.reviews.services import effective_reviews
+from modelzoo.signatures.selectors import signed_rows
 from records.audit.selectors import changes_of
 from records.models import Asset, AuditEvent
 
@@ -103,7 +105,12 @@ class Step:
     width: str
 
 
-_STEP_NAMES = {"decode_ms": "decode and prepare", "model_ms": "model", "map_ms": "map and regions"}
+_STEP_NAMES = {
+    "decode_ms": "decode and prepare",
+    "statistics_ms": "image statistics",
+    "model_ms": "model",
+    "map_ms": "map and regions",
+}
 
 
 def steps(record: Inspection) -> tuple[list[Step], float]:
@@ -148,8 +155,8 @@ def places(record: Inspection) -> list[Place]:
 
 # ---------------------------------------------------------------- what happened to it
 def reviews_of(record: Inspection) -> list[Review]:
-    """In the order in which they were said."""
-    return list(record.reviews.select_related("reviewer").order_by("number"))
+    """In the order in which they were said, rows of `signed_rows`."""
+    return list(signed_rows(record.reviews.select_related("reviewer"), kind=RECORDED).order_by("number"))
 
 
 def marked_regions(reviews: list[Review]) -> list[dict[str, Any]]:

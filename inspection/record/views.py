@@ -27,6 +27,8 @@ from inspection.record import pages as record_pages
 from inspection.record import similar as similar_records
 from inspection.record.certificate import make_certificate
 from inspection.reviews.services import record_review
+from modelzoo.signatures.requests import form_signature
+from modelzoo.signatures.selectors import Act
 
 
 @require_GET
@@ -43,6 +45,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     inspection = _inspection_or_404(inspection_id)
     values = {name: request.POST.get(name, "") for name in ("verdict", "defect_type", "comment", "regions")}
     try:
+        signature = form_signature(request, act=Act.REVIEW, about=inspection)
         new_review = record_review(
             inspection=inspection,
             verdict=values["verdict"],
@@ -51,6 +54,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
             regions=_parse_regions(values["regions"]),
             expected_reviews=parse_expected_reviews(request.POST.get("expected_reviews", "")),
             actor=request.user,
+            signature=signature,
         )
     except UserError as error:
         context = _context(request, _inspection_or_404(inspection_id)) | {"failed": error, "given": values}
@@ -62,13 +66,14 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
     context = _context(request, _inspection_or_404(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
     address = f"{reverse('inspection', args=[context['older'] if moves_on else inspection.pk])}{context['suffix']}"
+    undo = [] if signature else [new_review.pk]  # what was signed is not undone by a click
     if not request.htmx:
-        toast_on_next_page(request, sentence, undo=[new_review.pk])
+        toast_on_next_page(request, sentence, undo=undo)
         return redirect(address if moves_on else f"{address}#reviews")
     if moves_on:
-        toast_on_next_page(request, sentence, undo=[new_review.pk])
+        toast_on_next_page(request, sentence, undo=undo)
         return HttpResponseClientRedirect(address)
-    response = with_toast(render(request, "record/one.html#said", context), sentence, undo=[new_review.pk])
+    response = with_toast(render(request, "record/one.html#said", context), sentence, undo=undo)
     return trigger_client_event(response, "reviewed")
 
 

@@ -32,6 +32,8 @@ from inspection.reviews.serializers import (
     ReviewPageOutput,
 )
 from modelzoo.selectors import find_category
+from modelzoo.signatures.requests import api_signature
+from modelzoo.signatures.selectors import Act
 
 
 # ---------------------------------------------------------------- views
@@ -52,7 +54,7 @@ class InspectionReviewsView(ApiView):
 
     @extend_schema(
         request=ReviewInput,
-        responses={201: ReviewOutput, **problems(409, 415)},
+        responses={201: ReviewOutput, **problems(409, 415, 422)},
         operation_id="review",
         examples=[
             OpenApiExample("overruled: the part is good", {"verdict": "good", "comment": "a hair"}, request_only=True),
@@ -72,6 +74,7 @@ class InspectionReviewsView(ApiView):
         """Confirm or overrule. The record stays as it is; a later review stands beside this one."""
         inspection = selectors.find_inspection(inspection_id)
         fields = parsed(ReviewInput, request.data)
+        fields["signature"] = api_signature(request, act=Act.REVIEW, about=inspection, credentials=fields["signature"])
         review = services.record_review(inspection=inspection, actor=request.user, **fields)
         document = documents.review_document(reviews_selectors.find_review(review.pk))
         return Response(document, status=201, headers={"Location": reverse("review", args=[review.pk])})

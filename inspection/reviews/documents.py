@@ -7,9 +7,11 @@ from typing import Any
 from django.urls import reverse
 
 from inspection.models import Review
+from modelzoo.signatures.documents import signature_document
 
 
 def review_document(review: Review) -> dict[str, Any]:
+    """Of a row of `selectors.reviews`."""
     inspection = review.inspection
     return {
         "review_id": review.pk,
@@ -26,4 +28,5 @@ def review_document(review: Review) -> dict[str, Any]:
         "undoes": review.undoes_id,
         "reviewer": review.reviewer.get_username(),
         "created_at": review.created_at.isoformat(),
+        "signature": signature_document(review),
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import PurePath
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 from PIL import Image, ImageDraw
@@ -112,16 +112,87 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
             "was saved. Review some records, or widen the selection.",
             code="no_reviewed_images",
         )
-    filed = [_with_mask(image) for image in selection.images]
+    return _keep(
+        slug, category, selection.images, _report(selection, choice), actor, source=f"reviews of {category.name}"
+    )
+
+
+@dataclass(frozen=True)
+class Extended:
+    """A data set that was made of another one and what was reviewed since, and what it has that the other has not."""
+
+    dataset: Dataset
+    training: int
+    test_good: int
+    test_defective: int
+
+
+def extended_dataset(*, base: Dataset, actor: Actor) -> Extended:
+    """A new snapshot of a data set's name: its images, and those that were reviewed in its category and are not in it.
+
+    Good parts are training images, but for the share that is always held back; defects are test images. An image of
+    the data set that the last word calls something else than the data set does is left out of it, and comes as it was
+    reviewed. What retention removed, and what reviews differ about, is left out.
+
+    Raises `Forbidden`, and `Conflict` where no reviewed image is new. Nothing was kept then.
+    """
+    require(actor, Right.TRAIN)
+    choice = Choice(filters=Filters(category=base.category))
+    selection = _select(choice)
+    reviewed = {image.asset.pk: image for image in selection.images}
+    kept = []
+    for row in base.images.select_related("asset", "mask").order_by("path"):
+        image = reviewed.get(row.asset_id)
+        if image is not None and image.is_defective == row.is_defective:
+            del reviewed[row.asset_id]
+        elif image is not None:
+            continue
+        kept.append(
+            _Labelled(
+                asset=row.asset,
+                path=row.path,
+                split=cast(Split, row.split),
+                is_defective=row.is_defective,
+                defect_type=row.defect_type,
+                mask=row.mask,
+            )
+        )
+    split = Counter((image.split, image.is_defective) for image in reviewed.values())
+    if not split["train", False]:
+        raise Conflict(
+            f"No good part of {base.category.name} that was reviewed is new to {base}. Nothing was started. Review "
+            "more parts first.",
+            code="nothing_to_learn",
+        )
+    report = _report(selection, choice) | {"extends": base.pk}
+    images = [*kept, *reviewed.values()]
+    dataset, _ = _keep(base.name, base.category, images, report, actor, source=f"{base} and reviews")
+    return Extended(dataset, split["train", False], split["test", False], split["test", True])
+
+
+def reviewed_images(category: Category) -> list[tuple[Asset, bool, str]]:
+    """Each reviewed image of a category once, as its last review labels it: whether it is defective, and the type.
+
+    Without what retention removed and what reviews differ about.
+    """
+    selection = _select(Choice(filters=Filters(category=category)))
+    return [(image.asset, image.is_defective, image.defect_type) for image in selection.images]
+
+
+def _keep(
+    name: str, category: Category, labelled: Sequence[_Labelled], report: dict[str, Any], actor: Actor, *, source: str
+) -> tuple[Dataset, bool]:
+    """A snapshot of these images, with the files of their masks in place. Returns (data set, whether it is new)."""
+    filed = [_with_mask(image) for image in labelled]
     with transaction.atomic():
         images = [replace(image, mask=image.mask and save_asset_row(image.mask)) for image in filed]
         dataset, created = keep_snapshot(
             kind=KIND,
-            name=slug,
+            name=name,
             category=category,
             snapshot=snapshot_of(images),
-            source=f"reviews of {category.name}",
-            report=_report(selection, choice),
+            source=source,
+            report=report,
             images=[
                 DatasetImage(
                     asset=image.asset,
@@ -136,7 +207,7 @@ def dataset_from_reviews(*, name: str, category: Category, choice: Choice, actor
             actor=actor,
         )
         if dataset.category_id != category.pk:
-            raise Conflict(f"There is a data set {slug} with these images, of {dataset.category.name}. Name another.")
+            raise Conflict(f"There is a data set {name} with these images, of {dataset.category.name}. Name another.")
         if dataset.images.filter(asset__discarded_at__isnull=False).exists():
             raise Conflict("An image was deleted at the same time. Nothing was saved. Try again.")
     return dataset, created

@@ -12,7 +12,9 @@ from common.errors import NotFound, UserError
 from inspection.history.filter_values import refuse
 from inspection.history.filters import parse_filters
 from inspection.models import Review
+from modelzoo.signatures.selectors import signed_rows
 
+RECORDED = "review.recorded"  # the audit event of a review
 # With the model's verdict; none where it gave no verdict.
 AGREES: dict[str, bool | None] = {"yes": True, "no": False, "none": None}
 
@@ -20,7 +22,8 @@ AGREES: dict[str, bool | None] = {"yes": True, "no": False, "none": None}
 # ---------------------------------------------------------------- one by one
 def reviews() -> QuerySet[Review]:
     """Reviews with what every view of them names, newest first."""
-    return Review.objects.select_related("reviewer", "inspection__category").order_by("-id")
+    rows = Review.objects.select_related("reviewer", "inspection__category").order_by("-id")
+    return signed_rows(rows, kind=RECORDED)
 
 
 def find_review(review_id: int) -> Review:

@@ -8,6 +8,7 @@ from common.api.schema import page_output
 from inspection.models import RECORDED_VERDICTS, Inspection, Review
 from inspection.reviews import reviewed_data, services
 from modelzoo.api.fields import FiniteField, JsonObject
+from modelzoo.signatures.serializers import SignatureOutput, signature_field
 from training.datasets.serializers import ImportedDatasetOutput
 
 _MAX_SIDE = 2**31 - 1
@@ -56,6 +57,7 @@ class ReviewInput(serializers.Serializer):
         max_value=_MAX_SIDE,
         help_text="how many reviews there were when you looked; 409 review_outdated where there are others by now",
     )
+    signature = signature_field()
 
 
 class ReviewOutput(serializers.Serializer):
@@ -73,6 +75,7 @@ class ReviewOutput(serializers.Serializer):
     undoes = serializers.IntegerField(allow_null=True, help_text="the review that this one takes back; null: none")
     reviewer = serializers.CharField()
     created_at = serializers.DateTimeField()
+    signature = SignatureOutput(allow_null=True)
 
 
 ReviewPageOutput = page_output(ReviewOutput)

@@ -15,6 +15,14 @@ from inspection.audited_rows import expected_review
 from inspection.history.filter_values import NO_CHARACTER
 from inspection.judging.documents import standing_document
 from inspection.models import Inspection, Review, Standing
+from modelzoo.signatures.selectors import (
+    Act,
+    Signature,
+    SignatureRequired,
+    acts_to_sign,
+    check_signature,
+    with_signature,
+)
 from records.audit.services import Actor, audit
 from records.models import Asset
 
@@ -69,6 +77,7 @@ def record_review(
     comment: str = "",
     regions: Sequence[Mapping[str, Any]] = (),
     expected_reviews: int | None = None,
+    signature: Signature | None = None,
 ) -> Review:
     """Say what a part is. A later review stands beside the earlier ones; the last one is where the record stands.
 
@@ -78,22 +87,32 @@ def record_review(
         expected_reviews: how many reviews there were when the reviewer looked; None: it does not matter.
 
     Raises:
-        Forbidden, Outdated, and `UserError` for what cannot be a review. Nothing was written then.
+        Forbidden, Outdated, `SignatureRequired` where the category requires one, and `UserError` for what cannot be a
+        review. Nothing was written then.
     """
     reviewer = _reviewer(actor)
+    check_signature(Act.REVIEW, [inspection.category_id], signature=signature, actor=actor)
     new_verdict = _check_verdict(verdict=verdict, defect_type=defect_type, comment=comment)
     marked_regions = _check_regions(regions, inspection.asset, verdict)
     with transaction.atomic():
         [locked] = _lock_records([inspection])
         act = _append(locked, new_verdict, marked_regions, reviewer, expected_reviews)
-        _audit(act, actor)
+        _audit(act, actor, signature)
     return act.review
 
 
 def record_reviews(
-    *, inspections: Sequence[Inspection], verdict: str, actor: Actor, defect_type: str = "", comment: str = ""
+    *,
+    inspections: Sequence[Inspection],
+    verdict: str,
+    actor: Actor,
+    defect_type: str = "",
+    comment: str = "",
+    signature: Signature | None = None,
 ) -> list[Review]:
     """Say the same of many records: all of them are reviewed, each with an event of its own, or none is.
+
+    A signature is one of each of them.
 
     Returns the reviews in the order of the records; a record that is named twice is reviewed once.
     """
@@ -106,10 +125,11 @@ def record_reviews(
             "saved.",
             code="too_many_records" if records else "no_records",
         )
+    check_signature(Act.REVIEW, {record.category_id for record in records}, signature=signature, actor=actor)
     with transaction.atomic():
         done = {locked.pk: _append(locked, new_verdict, [], reviewer, None) for locked in _lock_records(records)}
         for act in done.values():
-            _audit(act, actor)
+            _audit(act, actor, signature)
     return [done[inspection.pk].review for inspection in records]
 
 
@@ -122,6 +142,7 @@ def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
     Raises:
         Forbidden: somebody else wrote one of them.
         Outdated: one of them is not the newest of its record any more.
+        SignatureRequired: reviews of the category are signed, and an undo is not: another review takes its place.
     """
     reviewer = _reviewer(actor)
     distinct = list({review.pk: review for review in reviews}.values())
@@ -132,11 +153,16 @@ def undo_reviews(*, reviews: Sequence[Review], actor: Actor) -> list[Review]:
         )
     if any(review.reviewer_id != reviewer for review in distinct):
         raise Forbidden("Only the reviewer can undo a review. Nothing was saved. Review the part again instead.")
+    if any(Act.REVIEW in acts_to_sign(category) for category in {one.inspection.category_id for one in distinct}):
+        raise SignatureRequired(
+            "Reviews are signed in this category, so none is undone by a click. Nothing was saved. Review the part "
+            "again and sign that: both reviews stay."
+        )
     with transaction.atomic():
         locked = {inspection.pk: inspection for inspection in _lock_records([review.inspection for review in distinct])}
         done = [_undo(locked[review.inspection_id], review, reviewer) for review in distinct]
         for act in done:
-            _audit(act, actor)
+            _audit(act, actor, None)
     return [act.review for act in done]
 
 
@@ -234,20 +260,23 @@ def _append(
     return _Act(review, before, after)
 
 
-def _audit(act: _Act, actor: Actor) -> None:
+def _audit(act: _Act, actor: Actor, signature: Signature | None) -> None:
     review = act.review
     audit(
         kind="review.recorded",
         subject=review,
         actor=actor,
         before=standing_document(act.before),
-        after={
-            **expected_review(review),
-            "filename": review.inspection.filename,
-            "serial_number": review.inspection.serial_number,
-            "overruled": act.after is not None and act.after.overruled,
-            "contested": act.after is not None and act.after.contested,
-        },
+        after=with_signature(
+            {
+                **expected_review(review),
+                "filename": review.inspection.filename,
+                "serial_number": review.inspection.serial_number,
+                "overruled": act.after is not None and act.after.overruled,
+                "contested": act.after is not None and act.after.contested,
+            },
+            signature,
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from django import template
 
 from inspection.judging.documents import VERDICT_WORDS
 from inspection.models import Inspection
+from modelzoo.evaluation.image_statistics import WORDS
 
 register = template.Library()
 _BAR_LENGTH = 200.0
@@ -47,3 +48,13 @@ def region_boxes(inspection: Inspection) -> list[dict[str, int]]:
         box = {"x": x, "y": y, "width": right - x, "height": bottom - y}
         boxes.append(box | {"text": text, "left": left, "baseline": baseline})
     return boxes
+
+
+@register.filter
+def statistics_rows(statistics: dict[str, float]) -> list[dict[str, str]]:
+    """Image statistics in words, in the order in which they are always shown."""
+    names = [name for name in WORDS if name in statistics]
+    return [
+        {"name": words, "value": f"{statistics[name]:.4g}{'°' if unit == 'degrees' else ''}"}
+        for name, (words, unit) in ((name, WORDS[name]) for name in names)
+    ]

@@ -52,7 +52,10 @@ def endpoint_table() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
         (r"/(api/batch_test|api/batches|batches)(/|$)", Endpoint(Lane.TRANSFER, many, (Right.INSPECT,))),
         (r"/(api/ignore-masks/?|training/ignored-regions/)$", Endpoint(Lane.PAGES, image, (Right.TRAIN,))),
         (r"/(api/datasets|datasets)(/|$)", Endpoint(Lane.PAGES, many, (Right.TRAIN,))),
-        (r"/api/(inspections|audit-events)/export|/api/model-versions/[^/]+/artifact", Endpoint(Lane.TRANSFER, form)),
+        (
+            r"/api/(inspections|audit-events)/export|/api/model-versions/[^/]+/artifact|/api/report/(csv|pdf)",
+            Endpoint(Lane.TRANSFER, form),
+        ),
     )
     return tuple((re.compile(pattern), endpoint) for pattern, endpoint in table)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -52,6 +53,16 @@ def filter_events(
     }
     events = AuditEvent.objects.filter(**{name: value for name, value in conditions.items() if value})
     return events.filter(events_about(object_type, object_id)) if object_id else events
+
+
+def last_replay() -> dict[str, Any] | None:
+    """What came of the last replay of stored verdicts, as its event says. The event is written by an app above."""
+    event = AuditEvent.objects.filter(kind__in=("replay.finished", "replay.failed")).order_by("-sequence").first()
+    if event is None:
+        return None
+    after = json.loads(event.after)
+    is_proof = event.kind == "replay.finished" and after["equal"] == after["records"]
+    return {"error": "", **after, "sequence": event.sequence, "at": event.at, "is_proof": is_proof}
 
 
 def find_event(sequence: int) -> AuditEvent:

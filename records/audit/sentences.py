@@ -31,7 +31,10 @@ _NAME_SOURCES: dict[str, tuple[tuple[str, ...], Callable[[Any], str]]] = {
     _USER: ((), lambda row: str(row.get_username())),
 }
 # Values of events that are ids of such rows, by the last word of their place.
-_POINTERS = {"model_version": _VERSION, "base_version": _VERSION, "instead_of": _VERSION, "threshold": _THRESHOLD}
+_POINTERS = {
+    **dict.fromkeys(("model_version", "base_version", "instead_of", "production", "candidate"), _VERSION),
+    "threshold": _THRESHOLD,
+}
 _MAX_REASON_LENGTH = 160
 
 
@@ -81,6 +84,11 @@ class _Act:
         return _because(self.after.get("error"))
 
 
+def _where(act: _Act) -> str:
+    place = ", station ".join(str(act.after[name]) for name in ("category", "station") if act.after.get(name))
+    return f" of {place}" if place else ""
+
+
 def sentence_of(event: AuditEvent, names: Mapping[tuple[str, str], str]) -> Sentence:
     """The sentence of an event. `names` are those of `names_in`."""
     before, after = (json.loads(text) for text in (event.before, event.after))
@@ -88,7 +96,7 @@ def sentence_of(event: AuditEvent, names: Mapping[tuple[str, str], str]) -> Sent
     actor = "The system" if event.actor_id is None and event.actor_name == "system" else event.actor_name
     if write := _WITHOUT_ACTOR.get(event.kind):
         return Sentence("", write(act))
-    return Sentence(actor, SENTENCES.get(event.kind, _generic)(act))
+    return Sentence(actor, SENTENCES.get(event.kind, _generic)(act) + _signed(act))
 
 
 def kinds() -> frozenset[str]:
@@ -167,6 +175,11 @@ def _distinct_numbers(old: Any, new: Any) -> tuple[str, str]:
 
 def _count(number: Any, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _signed(act: _Act) -> str:
+    meaning = _mapping(act.after.get("signature")).get("meaning")
+    return f" (signed as {meaning})" if meaning else ""
 
 
 def _generic(act: _Act) -> str:
@@ -252,6 +265,23 @@ def _promoted(act: _Act) -> str:
     return f"promoted {act.version} to production{f' instead of {before}' if before else ''}{act.reason}"
 
 
+def _candidate(act: _Act) -> str:
+    return act.name(_VERSION, act.after.get("candidate")) or "a version"
+
+
+def _challenger_end(words: str) -> Callable[[_Act], str]:
+    """A worker or a person ends it; the event's actor is who started or who stopped it."""
+
+    def write(act: _Act) -> str:
+        scored, disagreements = act.after.get("scored", 0), act.after.get("disagreements", 0)
+        return (
+            f"{words} challenger {act.version} after {_count(scored, 'live image')}, "
+            f"{_count(disagreements, 'disagreement')}{act.reason}"
+        )
+
+    return write
+
+
 def _rescored(act: _Act) -> str:
     """A worker does it; the event's actor is who asked for it."""
     by = f" with {act.version}" if act.after.get("model_version") else ""
@@ -282,12 +312,34 @@ def _category_default(act: _Act) -> str:
 
 def _deployment_requested(act: _Act) -> str:
     how = {"promotion": "promote", "rollback": "roll back to"}.get(act.after.get("kind", ""), "load")
-    return f"requested to {how} {act.version}{act.reason}"
+    return f"requested to {how} {act.version}{_as_canary(act)}{act.reason}"
+
+
+def _as_canary(act: _Act) -> str:
+    return f" as canary of station {act.after['station']}" if act.after.get("station") else ""
 
 
 def _deployment_activated(act: _Act) -> str:
     before = act.name(_VERSION, act.before.get("model_version")) if act.before else ""
-    return f"activated {act.version}{f' instead of {before}' if before else ''}{act.reason}"
+    return f"activated {act.version}{_as_canary(act)}{f' instead of {before}' if before else ''}{act.reason}"
+
+
+def _replay(act: _Act) -> str:
+    equal, records = act.after.get("equal"), act.after.get("records")
+    if equal == records:
+        return f"recomputed {records} stored verdicts: all are as recorded"
+    findings = act.after.get("findings") or [""]
+    return f"recomputed {records} stored verdicts: {equal} are as recorded. {findings[0]}".strip()
+
+
+_REPORTS = {"day": "daily", "week": "weekly", "month": "monthly"}
+
+
+def _report(act: _Act) -> str:
+    kind = str(act.after.get("kind", ""))
+    place = [str(act.after.get("category") or "all categories")]
+    place += [f"{name} {act.after[name]}" for name in ("station", "lot") if act.after.get(name)]
+    return f"{_REPORTS.get(kind, kind)} report of {', '.join(place)}"
 
 
 def _training_requested(act: _Act) -> str:
@@ -298,8 +350,8 @@ def _training_requested(act: _Act) -> str:
 
 
 def _user_changed(act: _Act) -> str:
-    words = [name.replace("is_", "").replace("_", " ") for name in act.after]
-    return f"changed user {act.user}: {', '.join(words)}"
+    words = [name.replace("is_", "").replace("_", " ") for name in act.after if name != "reason"]
+    return f"changed user {act.user}: {', '.join(words)}{act.reason}"
 
 
 def _token_issued(act: _Act) -> str:
@@ -330,6 +382,14 @@ def _verification(act: _Act) -> str:
     return f"verified the audit log: {_count(act.after.get('events', 0), 'event')}, no fault"
 
 
+def _signature_rules(act: _Act) -> str:
+    acts = [name for name, is_required in act.after.items() if is_required is True]
+    of = act.after.get("category")
+    if not acts:
+        return f"asked for no signatures in {of}{act.reason}"
+    return f"asked for a signature of every {_and(acts)} in {of}{act.reason}"
+
+
 SENTENCES: dict[str, Callable[[_Act], str]] = {
     "asset.received_again": lambda act: f"restored file {str(act.after.get('sha256', ''))[:12]}: it was sent again",
     "audit.checkpoint_made": lambda act: f"signed a checkpoint of the audit log at event {act.event.object_id}",
@@ -356,6 +416,8 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "deployment.requested": _deployment_requested,
     "deployment.activated": _deployment_activated,
     "deployment.failed": lambda act: f"could not load a model version{act.error}",
+    "evaluation.requested": lambda act: f"requested evaluation of {act.version} on data set {act.after.get('dataset')}",
+    "evaluation.failed": lambda act: f"could not evaluate {act.version}{act.error}",
     "evaluation.recorded": lambda act: f"evaluated {act.version} on data set {act.after.get('dataset')}",
     "image.refused": lambda act: (
         f"sent image {act.after.get('filename')}, which was refused{_because(act.after.get('reason'))}"
@@ -372,9 +434,127 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     ),
     "inspections.exported": _export,
     "model_version.registered": lambda act: f"registered {act.version} ({act.after.get('algorithm')})",
+    "model_version.exported": lambda act: f"exported {act.version} as a signed file",
+    "model_version.imported": lambda act: (
+        f"imported {act.version}, which was {act.after.get('was')} where it came from (key {act.after.get('key_id')})"
+    ),
+    "model_version.import_refused": lambda act: (
+        f"could not import the model version in {act.after.get('file')}{act.error}"
+    ),
+    "model_version.verified": lambda act: (
+        f"verified the artifact of {act.version}: {act.after.get('fault') or 'every byte is as recorded'}"
+    ),
     "model_version.promoted": _promoted,
     "model_version.archived": lambda act: f"archived {act.version}{act.reason}",
+    "model_version.approved": lambda act: f"made {act.version} an approved version{act.reason}",
+    "approval.given": lambda act: f"approved {act.version}{act.reason}",
+    "approval.withdrawn": lambda act: f"withdrew the approval of {act.version}{act.reason}",
+    "promotion_gates.set": lambda act: f"set the promotion gates of {act.after.get('category')}{act.reason}",
+    "signature.refused": lambda act: (
+        f"was refused the signature of a {act.after.get('act')}: {act.after.get('cause') or 'the password is wrong'}"
+    ),
+    "signature_rules.set": _signature_rules,
     "model_version.candidate": lambda act: f"made {act.version} a candidate again{act.reason}",
+    "canary.ended": lambda act: (
+        f"ended canary {act.version} of station {act.after.get('station')}: production judges it again{act.reason}"
+    ),
+    "challenger.started": lambda act: (
+        f"started {act.version} as challenger beside "
+        f"{act.name(_VERSION, act.after.get('production')) or 'production'}{act.reason}"
+    ),
+    "challenger.scored": lambda act: (
+        f"scored {_count(act.after.get('results', 0), 'live image')} with challenger {act.version}, "
+        f"{_count(act.after.get('disagreements', 0), 'disagreement')}"
+    ),
+    "challenger.finished": _challenger_end("finished"),
+    "challenger.stopped": _challenger_end("stopped"),
+    "challenger.failed": _challenger_end("could not go on with"),
+    "challenger.exported": lambda act: (
+        f"exported {_count(act.after.get('results', 0), 'result')} of challenger {act.version}"
+    ),
+    "challenger.disagreement_marked": lambda act: (
+        f"looked at a disagreement about inspection {str(act.after.get('inspection'))[:8]}"
+        f"{_because(act.after.get('comment'))}"
+    ),
+    "sampling_plan.set": lambda act: (
+        f"set revision {act.after.get('revision')} of the sampling plan of {act.after.get('category')}: "
+        f"{act.after.get('percent')} % of the passed parts of a shift{act.reason}"
+    ),
+    "audited_shift.closed": lambda act: (
+        f"closed shift {act.after.get('number')} of {act.after.get('category')} and drew "
+        f"{_count(act.after.get('draws', 0), 'part')} of {act.after.get('passed')} that passed"
+    ),
+    "blind_review.decided": lambda act: (
+        f"decided blind that drawn part {act.after.get('position')} of a shift is {act.after.get('verdict')}"
+    ),
+    "review_budget.set": lambda act: (
+        f"set the review budget of {act.after.get('category')} to "
+        f"{_count(act.after.get('per_shift', 0), 'part')} per shift{act.reason}"
+    ),
+    "queue_review.decided": lambda act: (
+        f"decided on inspection {str(act.after.get('inspection'))[:8]} from the "
+        f"review queue: {act.after.get('decision')}"
+    ),
+    "retraining.requested": lambda act: (
+        f"started to train {act.after.get('category')} again, with "
+        f"{_count(act.after.get('added_good', 0), 'part')} more that were reviewed as good"
+    ),
+    "comparison.requested": lambda act: (
+        f"started to compare {_candidate(act)} with production on {_count(act.after.get('images', 0), 'image')}"
+    ),
+    "comparison.finished": lambda act: (
+        f"finished the comparison of {_candidate(act)} with production on {_count(act.after.get('images', 0), 'image')}"
+    ),
+    "comparison.failed": lambda act: f"could not compare {_candidate(act)} with production{act.error}",
+    "measurement_study.started": lambda act: (
+        f"started a measurement study of {act.after.get('category')}: {_count(act.after.get('parts'), 'part')}, "
+        f"{_count(act.after.get('trials'), 'trial')}{act.reason}"
+    ),
+    "measurement_study.answered": lambda act: (
+        f"judged part {act.after.get('part')} of a measurement study as {act.after.get('verdict')} "
+        + (f"in trial {act.after.get('trial')}" if act.after.get("trial") else "as its standard")
+    ),
+    "measurement_study.finished": lambda act: "gave the last answer of a measurement study, which was signed",
+    "measurement_study.exported": lambda act: "exported the report of a measurement study",
+    "threshold_promise.compared": lambda act: (
+        f"compared the promise of threshold {act.name(_THRESHOLD, act.event.object_id)} with what came of "
+        f"{_count(act.after.get('inspections', 0), 'inspection')}"
+    ),
+    "containment.requested": lambda act: (
+        f"started a containment from inspection {str(act.after.get('inspection'))[:8]} over "
+        f"{_count(act.after.get('passed', 0), 'passed part')}{act.reason}"
+    ),
+    "containment.finished": lambda act: (
+        f"finished a containment: {_count(act.after.get('listed', 0), 'part')} listed of "
+        f"{act.after.get('searched')} that passed"
+    ),
+    "containment.failed": lambda act: f"could not finish a containment{act.error}",
+    "containment.exported": lambda act: (
+        f"exported the list of a containment as {str(act.after.get('form', '')).upper()}, "
+        f"{_count(act.after.get('parts', 0), 'part')}"
+    ),
+    "report.issued": lambda act: f"issued the {_report(act)} from {str(act.after.get('since'))[:16].replace('T', ' ')}",
+    "report_schedule.set": lambda act: (
+        f"{'changed' if act.before else 'added'} the schedule of the {_report(act)}, "
+        f"for {_count(len(act.after.get('recipients') or []), 'recipient')}"
+    ),
+    "report_schedule.ended": lambda act: f"ended the schedule of the {_report(act)}",
+    "training_run.reproduced": lambda act: (
+        f"trained {act.version} again from its snapshot: {act.after.get('sentence', '')}"
+    ),
+    "replay.requested": lambda act: f"drew {act.after.get('records')} stored verdicts to be recomputed",
+    "replay.finished": _replay,
+    "replay.failed": lambda act: f"could not recompute stored verdicts{act.error}",
+    "reference_part.added": lambda act: (
+        f"made {act.after.get('serial_number')} a reference part of {act.after.get('category')}, "
+        f"expected {act.after.get('expected')}{act.reason}"
+    ),
+    "reference_part.retired": lambda act: f"retired reference part {act.after.get('serial_number')}{act.reason}",
+    "alarm.opened": lambda act: f"opened an alarm{_where(act)}: {act.after.get('sentence', '')}",
+    "alarm.acknowledged": lambda act: f"acknowledged alarm {act.event.object_id}: {act.after.get('sentence', '')}",
+    "alarm.commented": lambda act: f"commented on alarm {act.event.object_id}: {act.after.get('text', '')}",
+    "alarm.resolved": lambda act: f"resolved alarm {act.event.object_id}{_because(act.after.get('cause'))}",
+    "drift_monitor.restarted": lambda act: f"began the control charts anew{_where(act)}{act.reason}",
     "retention_policy.set": _retention_policy,
     "retention_run.requested": lambda act: (
         f"asked for {'a preview of ' if act.after.get('dry_run') else ''}{_about_retention(act)}"
@@ -394,7 +574,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "sign_out": lambda act: "signed out",
     "threshold.set": _threshold_set,
     "token.issued": _token_issued,
-    "token.revoked": lambda act: f'revoked token "{act.after.get("name")}"',
+    "token.revoked": lambda act: f'revoked token "{act.after.get("name")}"{act.reason}',
     "training_run.requested": _training_requested,
     "training_run.succeeded": lambda act: f"finished training run {act.event.object_id}, which created {act.version}",
     "training_run.failed": lambda act: f"failed training run {act.event.object_id}{act.error}",
@@ -403,6 +583,10 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "user.created": lambda act: f"created user {act.user}",
     "user.changed": _user_changed,
     "user.password_changed": lambda act: f"changed the password of {act.user}",
+    "user.password_reset": lambda act: f"gave {act.user} a temporary password{act.reason}",
+    "user.sessions_ended": lambda act: (
+        f"signed {act.user} out in {_count(act.after.get('sessions', 0), 'browser')}{act.reason}"
+    ),
     "user.password_set": lambda act: f"set the password of {act.user}",
     "view.saved": lambda act: f'saved view "{act.after.get("name")}"',
     "view.deleted": lambda act: f'deleted view "{act.before.get("name")}"',

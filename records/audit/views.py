@@ -205,6 +205,7 @@ def history(request: HttpRequest) -> HttpResponse:
         "chain": _chain(),
         "verified_at_once": VERIFIED_AT_ONCE,
         "verifications": selectors.verifications(_MAX_VERIFICATIONS),
+        "replay": selectors.last_replay(),
         "kinds": selectors.values_of("kind"),
         "object_types": selectors.values_of("object_type"),
         "actors": selectors.values_of("actor_name"),

@@ -7,6 +7,7 @@ who restores signs in again.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
@@ -97,6 +98,8 @@ def _text(value: Any) -> str:
         return duration_iso_string(value)
     if isinstance(value, UUID | Decimal):
         return str(value)
+    if isinstance(value, bytes | memoryview):
+        return b64encode(value).decode()  # as the field's `to_python` reads it
     raise TypeError(f"a {type(value).__name__} has no place in a backup yet")
 
 

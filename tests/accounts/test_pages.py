@@ -54,7 +54,7 @@ def test_everybody_sees_what_they_may(signed_in: Client, auditor: User, administ
     assert "/settings/retention/" not in engineer
     assert "/settings/retention/" in text(client_of(auditor).get("/settings/"))
     admin = text(client_of(administrator).get("/settings/"))
-    assert "/admin/auth/user/" in admin
+    assert "/users/" in admin
     assert "You may not" not in admin
 
 
@@ -309,7 +309,7 @@ def test_help_says_what_software_this_is(signed_in: Client) -> None:
 # ---------------------------------------------------------------- one product
 def test_the_product_has_one_name_everywhere(client: Client, administrator: User) -> None:
     from common.version import PRODUCT
-    from inspection.record.certificate import PRODUCT as OF_CERTIFICATES
+    from inspection.record.pdf import PRODUCT as OF_CERTIFICATES
 
     assert f"Sign in · {PRODUCT}" in text(client.get("/login/"))
     ada = Client()

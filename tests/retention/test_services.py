@@ -24,6 +24,7 @@ from common.rights import Forbidden
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from jobs.engine import Claim
 from jobs.errors import ClaimLost
+from modelzoo.loading.artifact_check import check_artifact
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from records.assets.services import save_asset_row, store_file
@@ -404,12 +405,14 @@ def test_leftovers_go(version: ModelVersion, carry_out: Callable[..., RetentionR
         aged(var_dir / "import-x1" / "a.png"),
         aged(var_dir / "demo-x1" / "a.png"),
         aged(Path(django_settings.MODEL_PATH) / "disc" / ".run-1.partial-0a" / "model.safetensors"),
+        aged(Path(django_settings.MODEL_PATH) / "disc" / "run-9-1" / "manifest.json"),
         aged(var_dir / "engines" / ("0" * 64) / "fp32.onnx"),
         aged(var_dir / "engines" / version.artifact_sha256 / "fp32.onnx"),
         aged(media / "ab" / "cd" / f"{orphan}.png"),
         aged(media / "ab" / "cd" / f".{orphan}.png.0a0b"),
     ]
     kept = record(version, "kept")
+    artifact = aged(version.artifact_path / "manifest.json", days=400)
     for asset in (kept.asset, kept.map):
         assert asset
         aged(Path(default_storage.path(str(asset.file.name))))
@@ -418,13 +421,24 @@ def test_leftovers_go(version: ModelVersion, carry_out: Callable[..., RetentionR
     dry = carry_out(None, dry_run=True)
     assert all(path.exists() for path in gone)
     run = carry_out(None)
-    assert (dry.leftovers, run.leftovers) == (7, 7)
-    assert (dry.size_bytes, run.size_bytes) == (14, 14)
+    assert (dry.leftovers, run.leftovers) == (8, 8)
+    assert (dry.size_bytes, run.size_bytes) == (16, 16)
     assert [path for path in gone if path.exists()] == []
     assert young.exists()
     assert arriving.exists()
+    assert artifact.exists(), "an archived version has judged, and is replayed"
+    assert check_artifact(version)
     assert is_there(kept.asset)
     assert is_there(kept.map)
+
+
+def test_an_artifact_that_is_written_again_meanwhile_stays(version: ModelVersion, var_dir: Path) -> None:
+    """An import found it there, and is about to name it."""
+    manifest = aged(Path(django_settings.MODEL_PATH) / "disc" / "imported-0a" / "manifest.json")
+    [leftover] = leftovers.in_var_dir(timezone.now())
+    os.utime(manifest.parent)
+    assert not leftover.remove()
+    assert manifest.exists()
 
 
 def test_a_run_that_lost_its_claim_removes_no_more_leftovers(

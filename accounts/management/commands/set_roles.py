@@ -24,11 +24,12 @@ class Command(ProductCommand):
             choices=[str(role) for role in Role],
             help="can be repeated",
         )
+        parser.add_argument("--reason", default="", help="kept in the audit log")
         self.json_option(parser)
 
     def perform(self, **options: Any) -> None:
         user = find_user(options["name"])
-        set_roles(user=user, roles=options["roles"], actor=None)
+        set_roles(user=user, roles=options["roles"], reason=options["reason"], actor=None)
         if options["json"]:
             self.answer(user_document(user))
         self.say(f"{user.username}: {', '.join(sorted(set(options['roles']))) or 'no role'}.")

@@ -21,6 +21,9 @@ class Command(ProductCommand):
         parser.add_argument("--clients", type=int, nargs="+", default=[1, 4], help="callers at once (default 1 4)")
         parser.add_argument("--rounds", type=int, default=5, help="the medians of this many are reported")
         parser.add_argument("--requests", type=int, default=32, help="images of each caller in each round")
+        parser.add_argument(
+            "--neighbours", type=int, default=0, help="other programs that keep a core busy each meanwhile (default 0)"
+        )
         parser.add_argument("--anomaly-map", choices=MAP_FORMS, default="url", help="form of the map in the answer")
         self.json_option(parser)
 
@@ -29,6 +32,8 @@ class Command(ProductCommand):
 
         if min(options["rounds"], options["requests"], *options["clients"]) < 1:
             raise UserError("--rounds, --requests and --clients must be at least 1.")
+        if not 0 <= options["neighbours"] <= 64:
+            raise UserError("--neighbours must be from 0 to 64.")
         try:
             images = [(path.name, path.read_bytes()) for path in options["images"]]
         except OSError as error:
@@ -41,6 +46,7 @@ class Command(ProductCommand):
             rounds=options["rounds"],
             requests=options["requests"],
             anomaly_map=options["anomaly_map"],
+            neighbours=options["neighbours"],
             tell=self.say,
         )
         if options["json"]:

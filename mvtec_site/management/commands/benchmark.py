@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -31,3 +32,5 @@ class Command(ProductCommand):
             self.answer(document)
         else:
             self.stdout.write("\n".join(lines))
+        if document.get("interrupted"):
+            sys.exit(130)

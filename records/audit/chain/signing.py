@@ -1,4 +1,4 @@
-"""The key that signs checkpoints of the audit chain, and the public keys that they are checked with.
+"""The key that signs checkpoints of the audit chain and packages of model versions, and the public keys for both.
 
 The private key (Ed25519) is made at first use in VAR_DIR, readable by its owner only, or given by AUDIT_SIGNING_KEY.
 The public keys of all keys that were ever used stay in VAR_DIR/audit_public_keys, so that a new key makes no earlier
@@ -71,11 +71,19 @@ def keys_by_id(files: Iterable[Path] = ()) -> dict[str, Ed25519PublicKey]:
 
 def read_public(path: Path) -> Ed25519PublicKey:
     try:
-        key = load_pem_public_key(path.read_bytes())
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        return public_from(path.read_bytes(), str(path))
+    except OSError as error:
         raise KeyUnusable(f"{path} is not a public key in PEM form ({error}). Nothing was checked.") from error
+
+
+def public_from(text: bytes, name: str = "The text") -> Ed25519PublicKey:
+    """The public key of a PEM text. Raises `KeyUnusable` with the `name` of where it comes from."""
+    try:
+        key = load_pem_public_key(text)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise KeyUnusable(f"{name} is not a public key in PEM form ({error}). Nothing was checked.") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise KeyUnusable(f"{path} holds a key of another kind than Ed25519. Nothing was checked.")
+        raise KeyUnusable(f"{name} holds a key of another kind than Ed25519. Nothing was checked.")
     return key
 
 

@@ -60,7 +60,7 @@ def test_a_page_and_the_next(signed_in: Client, records: list[Inspection], slash
 def test_a_row_is_the_record_without_what_is_long(signed_in: Client, records: list[Inspection]) -> None:
     [row] = signed_in.get("/api/inspections", {"serial_number": records[5].serial_number}).json()["results"]
     document = signed_in.get(f"/api/inspections/{records[5].pk}").json()
-    assert document.keys() - row.keys() == {"regions", "ignored_outlines", "timings"}
+    assert document.keys() - row.keys() == {"regions", "ignored_outlines", "image_statistics", "timings"}
     assert row.keys() - document.keys() == {"source", "operator", "batch_id"}
     assert {name: row[name] for name in document.keys() & row.keys()} == {
         name: document[name] for name in document.keys() & row.keys()

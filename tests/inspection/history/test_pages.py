@@ -575,9 +575,10 @@ def test_figures_of_a_single_moment_and_of_what_has_no_score(records: list[Inspe
 def test_a_page_costs_the_same_however_long_it_is(
     signed_in: Client, records: list[Inspection], django_assert_num_queries: Any
 ) -> None:
-    # who it is and what they may (3); keys, records; suggestions, categories, versions, people; views, defect types
+    # who it is and what they may (3); keys, records; suggestions, categories, versions, people; views, defect types;
+    # signatures that reviews need (1)
     for query in ("?limit=2", "?limit=60", "?limit=60&view=sheet"):
-        with django_assert_num_queries(3 + 2 + 4 + 2):
+        with django_assert_num_queries(3 + 2 + 4 + 2 + 1):
             assert signed_in.get(f"/inspections/{query}").status_code == 200
     # the figures: the records, the thresholds of their scores; deployments and thresholds of that time
     with django_assert_num_queries(3 + 4):

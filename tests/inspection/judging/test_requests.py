@@ -197,7 +197,10 @@ def test_roles_are_set_while_an_image_of_that_operator_is_judged(
     from accounts.services import set_roles
 
     answers = judged_while(
-        deployment, monkeypatch, lambda _: set_roles(user=user, roles=["operator"], actor=administrator), user
+        deployment,
+        monkeypatch,
+        lambda _: set_roles(user=user, roles=["operator"], actor=administrator, reason="x"),
+        user,
     )
     assert answers == [None, None]
     assert Inspection.objects.count() == 2

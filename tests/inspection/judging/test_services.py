@@ -29,6 +29,7 @@ from modelzoo.anomaly_maps import decode_map
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage
+from modelzoo.evaluation import image_statistics
 from modelzoo.loading import scoring
 from modelzoo.models import InputCheckSettings, ModelVersion, Threshold
 from modelzoo.services import set_input_checks, set_threshold
@@ -90,6 +91,21 @@ def test_the_record_keeps_image_and_map(version: ModelVersion) -> None:
     document = documents.inspection_document(record, anomaly_map="full")
     assert np.abs(np.array(document["anomaly_map"]) - restored).max() <= score_of(record) * 1e-6
     assert (document["lot"], document["serial_number"], document["station"]) == ("L7", "S1", "east")
+
+
+def test_the_record_keeps_what_the_picture_looks_like(version: ModelVersion, blank: bytes) -> None:
+    record = inspect(version, seed=11)
+    expected = image_statistics.record_statistics(np.asarray(parts.part(11)[0]))
+    assert record.image_statistics is not None
+    assert {name: record.image_statistics[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert record.image_statistics["likeness_distance"] > 0
+    assert record.timings["statistics_ms"] >= 0
+    assert documents.inspection_document(record)["image_statistics"] == record.image_statistics
+    submission = services.Submission(filename="a.png", source="command", actor=None)
+    refused = services.inspect_here(data=blank, submission=submission, version=version)
+    assert refused.outcome == "not_comparable"
+    assert refused.image_statistics is not None
+    assert refused.image_statistics["brightness"] > 0
 
 
 def test_the_same_image_is_stored_once(version: ModelVersion) -> None:

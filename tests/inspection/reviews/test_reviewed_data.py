@@ -23,6 +23,7 @@ from inspection.reviews.reviewed_data import KIND, Choice, dataset_from_reviews,
 from inspection.reviews.services import record_review
 from modelzoo.detectors import artifacts, registry
 from modelzoo.detectors.errors import NotComparable
+from modelzoo.detectors.preprocessing.input_check import view_of
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.detectors.preprocessing.pipeline import Frame, PreparedImage, Preprocessing
 from modelzoo.loading import scoring
@@ -350,7 +351,8 @@ def _prepare_or_refuse(self: Preprocessing, image: Image.Image) -> PreparedImage
         raise NotComparable("no_part_found", "No part can be separated from the background.")
     height, width = self.size
     pixels = np.asarray(image.resize((width, height)), dtype=np.uint8).transpose(2, 0, 1).copy()
-    return PreparedImage(torch.from_numpy(pixels), Frame(image.height, image.width, (0, 0, image.width, image.height)))
+    frame = Frame(image.height, image.width, (0, 0, image.width, image.height))
+    return PreparedImage(torch.from_numpy(pixels), frame, view_of(pixels.transpose(1, 2, 0)))
 
 
 @pytest.mark.usefixtures("unchecked")

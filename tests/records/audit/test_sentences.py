@@ -14,15 +14,18 @@ from inspection.models import BatchRun
 from modelzoo.models import ModelVersion
 from records.audit.sentences import kinds, sentence_of
 from records.models import AuditEvent
+from rollout.models import Challenger
 from tests.test_layers import modules
 from training.models import TrainingRun
-from tuning.models import RescoringRun
+from tuning.models import ReplayRun, RescoringRun
 
 # Kinds that end in what became of something: what it may end in.
 _ENDED: dict[str, set[str]] = {
     "training_run.": {TrainingRun.Status.FAILED, TrainingRun.Status.CANCELLED},
     "rescoring.": {RescoringRun.Status.FINISHED, RescoringRun.Status.FAILED, RescoringRun.Status.CANCELLED},
+    "replay.": {ReplayRun.Status.FINISHED, ReplayRun.Status.FAILED},
     "batch.": {BatchRun.Status.FINISHED, BatchRun.Status.CANCELLED},
+    "challenger.": {Challenger.Status.FINISHED, Challenger.Status.STOPPED, Challenger.Status.FAILED},
     "model_version.": {"promoted", *(set(ModelVersion.Stage.values) - {ModelVersion.Stage.PRODUCTION})},
 }
 

@@ -1,0 +1,88 @@
+"""Messages that leave the system: each is a row until it was taken or given up, tried again at growing intervals.
+
+The kind of message is a model that extends `OutboxMessage`; its app says how one is delivered.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.db import models
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from common.paths import without_server_paths
+
+log = logging.getLogger(__name__)
+MAX_ATTEMPTS = 9
+_FIRST_WAIT = timedelta(seconds=30)  # twice as long after every further attempt: given up after about two hours
+_CLAIM = timedelta(minutes=2)  # in which a worker sends one, or died
+_AT_ONCE = 50
+
+
+class NotDelivered(Exception):
+    """The receiver did not take it, or it must not go there."""
+
+
+class OutboxMessage(models.Model):
+    """One message to one address. Abstract."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        SENT = "sent"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    target = models.CharField(max_length=500)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    due_at = models.DateTimeField()
+    error = models.CharField(max_length=500, blank=True)
+    sent_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"message to {self.target}: {self.status}"
+
+
+Message = TypeVar("Message", bound=OutboxMessage)
+
+
+def send_due(messages: QuerySet[Message], deliver: Callable[[Message], Any]) -> int:
+    """Send what is due; `deliver` raises `NotDelivered` or `OSError`. How many were taken.
+
+    Two workers never send the same one at a time.
+    """
+    now = timezone.now()
+    waiting = messages.filter(status=OutboxMessage.Status.WAITING, due_at__lte=now)
+    sent = 0
+    for pk, due_at in list(waiting.order_by("due_at").values_list("pk", "due_at")[:_AT_ONCE]):
+        # The claim: whoever moves the time first has it. A worker that dies leaves it to the next after that time.
+        claimed = messages.model._default_manager.filter(pk=pk, status=OutboxMessage.Status.WAITING, due_at=due_at)
+        if claimed.update(due_at=now + _CLAIM):
+            sent += _send(messages.get(pk=pk), deliver)
+    return sent
+
+
+def _send(message: Message, deliver: Callable[[Message], Any]) -> bool:
+    message.attempts += 1
+    try:
+        deliver(message)
+    except (NotDelivered, OSError) as error:
+        message.error = without_server_paths(str(error) or type(error).__name__)[:500]
+        if message.attempts >= MAX_ATTEMPTS:
+            message.status = message.Status.FAILED
+            log.error("%s was given up after %s attempts: %s", message, message.attempts, message.error)
+        else:
+            message.due_at = timezone.now() + _FIRST_WAIT * 2 ** (message.attempts - 1)
+    else:
+        message.status, message.sent_at, message.error = message.Status.SENT, timezone.now(), ""
+    message.save(update_fields=["attempts", "status", "due_at", "sent_at", "error"])
+    return bool(message.status == message.Status.SENT)
