@@ -211,7 +211,7 @@
     waiting.push(one);
     open({ sent: true });
   }
-  const UNSAID = ["csrfmiddlewaretoken", "expected_reviews", "next", "inspection", "review"];
+  const UNSAID = ["csrfmiddlewaretoken", "expected_reviews", "next", "inspection", "review", "signature_username", "signature_password", "signature_meaning"];
   function inWords({ elt, formData }) {
     const about = elt.closest("[data-name]");
     const name = about ? about.dataset.name : elt.getAttribute("aria-label") || document.title;

@@ -52,18 +52,22 @@
     }
 
     // ---- the address
+    function store() {
+      clearTimeout(saving);
+      saving = 0;
+      if (!section.isConnected) return;
+      const words = new URLSearchParams();
+      if (zoom !== 1) words.set("view", [zoom.toFixed(2), x.toFixed(4), y.toFixed(4)].join(","));
+      if (shown && !shown.checked) words.set("map", "0");
+      else if (opacity && opacity.value !== "100") words.set("map", opacity.value);
+      if (side && side.checked) words.set("side", "1");
+      const text = words.toString().replaceAll("%2C", ",");
+      history.replaceState(history.state, "", location.pathname + location.search + (text ? `#${text}` : ""));
+    }
+    // Not at each step of a movement: browsers refuse a page that changes its address too often.
     function save() {
       clearTimeout(saving);
-      saving = setTimeout(function () {
-        if (!section.isConnected) return;
-        const words = new URLSearchParams();
-        if (zoom !== 1) words.set("view", [zoom.toFixed(2), x.toFixed(4), y.toFixed(4)].join(","));
-        if (shown && !shown.checked) words.set("map", "0");
-        else if (opacity && opacity.value !== "100") words.set("map", opacity.value);
-        if (side && side.checked) words.set("side", "1");
-        const text = words.toString().replaceAll("%2C", ",");
-        history.replaceState(history.state, "", location.pathname + location.search + (text ? `#${text}` : ""));
-      }, 200);
+      saving = setTimeout(store, 200);
     }
     function read() {
       const words = new URLSearchParams(location.hash.slice(1));
@@ -148,7 +152,10 @@
         }
       });
       for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
-        pane.addEventListener(name, (event) => pointers.delete(event.pointerId));
+        pane.addEventListener(name, function (event) {
+          pointers.delete(event.pointerId);
+          if (saving && !pointers.size) store();
+        });
       }
     }
     section.addEventListener("click", function (event) {
