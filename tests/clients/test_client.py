@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import types
 import zipfile
@@ -17,13 +18,30 @@ from drf_spectacular.generators import SchemaGenerator
 
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
+from modelzoo.services import set_threshold
 from mvtec_client import ApiProblem, Client, TookTooLong, shapes
+from quality.containment.services import CONTAINMENTS
+from quality.measurement_system.selectors import find_study
 from records.models import Asset
+from rollout.challengers.services import CHALLENGERS
 from tests import parts
 from tests.clients.conftest import Connect
+from tests.conftest import person
+from tests.monitoring.streams import drifted
+from tests.quality.audited import close, judged
+from tests.quality.measurement_system.test_studies import judge_all, parts_of
+from tests.rollout.live import strict
+from tests.tuning.retraining.test_retraining import new_good
+from tests.versions import another
+from training.datasets.imports import import_path
 
 METHODS = {
+    "acknowledge_alarm": "acknowledge_alarm",
+    "add_reference_part": "add_reference_part",
     "agreement": "agreement",
+    "alarm": "alarm",
+    "alarms": "alarms",
+    "approve_model_version": "approve",
     "archive_model_version": "archive",
     "audit_checkpoint": "audit_checkpoint",
     "audit_checkpoints": "audit_checkpoints",
@@ -38,6 +56,7 @@ METHODS = {
     "cancel_rescoring": "cancel_rescoring",
     "cancel_training_run": "cancel_training",
     "categories": "categories",
+    "comment_alarm": "comment_alarm",
     "create_batch": "batch",
     "create_rescoring": "rescore",
     "dataset": "dataset",
@@ -48,6 +67,8 @@ METHODS = {
     "dataset_mask": "dataset_mask",
     "datasets": "datasets",
     "deploy": "deploy",
+    "drift_monitor": "drift_monitor",
+    "drift_monitors": "drift_monitors",
     "deployment": "deployment",
     "deployments": "deployments",
     "export_inspections": "export_inspections",
@@ -69,16 +90,23 @@ METHODS = {
     "me": "me",
     "model_version": "model_version",
     "model_version_artifact": "download_artifact",
+    "model_version_card": "model_card",
     "model_version_ignore_mask": "version_ignore_mask",
     "model_version_mean_image": "mean_image",
     "model_version_metrics": "metrics",
     "model_versions": "model_versions",
     "one_review": "find_review",
     "promote_model_version": "promote",
+    "reference_part": "reference_part",
+    "reference_parts": "reference_parts",
     "request": "request",
     "rescoring": "rescoring",
     "rescoring_results": "rescoring_results",
     "rescorings": "rescorings",
+    "resolve_alarm": "resolve_alarm",
+    "restart_drift_monitor": "restart_drift_monitor",
+    "retire_reference_part": "retire_reference_part",
+    "station_states": "station_states",
     "retention_policies": "retention_policies",
     "retention_policy": "retention_policy",
     "retention_run": "retention_run",
@@ -87,7 +115,74 @@ METHODS = {
     "reviews": "reviews",
     "revoke_token": "revoke_token",
     "roll_back_category": "rollback",
+    "audited_shift": "audited_shift",
+    "audited_shift_export": "export_audited_shift",
+    "audited_shifts": "audited_shifts",
+    "blind_reviews": "blind_reviews",
+    "blind_reviews_image_retrieve": "blind_review_image",
+    "random_audit": "random_audit",
+    "review_blind": "review_blind",
+    "sampling_plan": "sampling_plan",
+    "sampling_plans": "sampling_plans",
+    "set_sampling_plan": "set_sampling_plan",
+    "retrain": "retrain",
+    "start_comparison": "start_comparison",
+    "comparisons": "comparisons",
+    "comparison": "comparison",
+    "comparison_images": "comparison_images",
+    "review_queue": "review_queue",
+    "next_review": "next_review",
+    "decide_review": "decide_review",
+    "review_budget": "review_budget",
+    "set_review_budget": "set_review_budget",
+    "canaries": "canaries",
+    "canary": "canary",
+    "end_canary": "end_canary",
+    "start_canary": "start_canary",
+    "challenger": "challenger",
+    "challenger_csv": "download_challenger",
+    "challenger_disagreements": "challenger_disagreements",
+    "challenger_results": "challenger_results",
+    "challengers": "challengers",
+    "mark_disagreement": "mark_disagreement",
+    "start_challenger": "start_challenger",
+    "stop_challenger": "stop_challenger",
+    "containment": "containment",
+    "containment_csv": "download_containment",
+    "containment_parts": "containment_parts",
+    "containment_pdf": "download_containment",
+    "containments": "containments",
+    "report": "report",
+    "report_csv": "download_report",
+    "report_pdf": "download_report",
+    "issue_report": "issue_report",
+    "issued_report": "issued_report",
+    "issued_report_csv": "download_issued_report",
+    "issued_report_json": "download_issued_report",
+    "issued_report_pdf": "download_issued_report",
+    "issued_reports": "issued_reports",
+    "report_schedule": "report_schedule",
+    "report_schedules": "report_schedules",
+    "add_report_schedule": "set_report_schedule",
+    "change_report_schedule": "set_report_schedule",
+    "end_report_schedule": "end_report_schedule",
+    "threshold_promise": "threshold_promise",
+    "threshold_promises": "threshold_promises",
+    "start_containment": "start_containment",
     "input_checks": "input_checks",
+    "model_version_release": "release",
+    "promotion_gates": "promotion_gates",
+    "set_promotion_gates": "set_promotion_gates",
+    "signature_rules": "signature_rules",
+    "set_signature_rules": "set_signature_rules",
+    "measurement_studies": "measurement_studies",
+    "measurement_study": "measurement_study",
+    "start_measurement_study": "start_measurement_study",
+    "measurement_study_task": "measurement_study_task",
+    "measurement_study_image": "measurement_study_image",
+    "answer_measurement_study": "answer_measurement_study",
+    "measurement_study_pdf": "download_measurement_study",
+    "withdraw_approval_of_model_version": "withdraw_approval",
     "set_input_checks": "set_input_checks",
     "set_default_category": "set_default_category",
     "set_retention_policy": "set_retention_policy",
@@ -310,6 +405,7 @@ def test_data_sets_and_training(client: Client, version: ModelVersion, dataset_f
 def test_versions_thresholds_deployments(client: Client, version: ModelVersion, tmp_path: Path) -> None:
     [row] = each(client.model_versions(category="disc", algorithm="padim", stage="candidate"), shapes.ModelVersion)
     fits(client.model_version(row["id"]), shapes.FullModelVersion)
+    fits(client.model_card(row["id"]), shapes.ModelCard)
     fits(client.metrics(row["id"]), shapes.Metrics)
     assert zipfile.ZipFile(client.download_artifact(tmp_path / "a.zip", row["id"])).namelist()
     made = client.set_threshold(row["id"], 21.5, reason="test", evidence={"lot": "L1"})
@@ -341,6 +437,45 @@ def test_a_candidate_is_put_aside(client: Client, version: ModelVersion) -> None
     assert put["stage"] == "archived"
 
 
+def test_a_version_is_approved_and_passes_gates(
+    connect: Connect, client: Client, administrator: User, version: ModelVersion
+) -> None:
+    assert client.release(version.pk) == {
+        "model_version": version.pk,
+        "stage": "candidate",
+        "approval": None,
+        "gates": [],
+        "passed": True,
+    }
+    gates = client.set_promotion_gates("disc", reason="contract", min_lamp_tolerance=0.05, verify_artifact=True)
+    fits(gates, shapes.PromotionGates)
+    assert client.promotion_gates("disc") == gates
+    approved = client.approve(version.pk, reason="line trial")
+    fits(approved, shapes.Release)
+    assert (approved["stage"], approved["passed"]) == ("approved", False)
+    assert [(gate["name"], gate["passed"]) for gate in approved["gates"]] == [
+        ("min_lamp_tolerance", False),
+        ("verify_artifact", True),
+    ]
+    with pytest.raises(ApiProblem) as problem:
+        client.promote(version.pk, reason="x")
+    assert (problem.value.status, problem.value.code) == (409, "gate_refused")
+    assert client.withdraw_approval(version.pk, reason="wrong lamp")["approval"] is None
+    User.objects.filter(username="olga").update(first_name="Olga", last_name="Meier")
+    rules = connect(administrator).set_signature_rules("disc", reason="SOP 12", approval=True)
+    fits(rules, shapes.SignatureRules)
+    assert client.signature_rules("disc") == rules
+    with pytest.raises(ApiProblem) as problem:
+        client.approve(version.pk, reason="line trial")
+    assert (problem.value.status, problem.value.code) == (422, "signature_required")
+    signed = client.approve(
+        version.pk, reason="line trial", signature={"password": "a-long-password", "meaning": "approved"}
+    )
+    assert signed["approval"]
+    assert signed["approval"]["signature"]
+    assert signed["approval"]["signature"]["printed_name"] == "Olga Meier"
+
+
 def test_people_and_audit(
     connect: Connect, client: Client, auditor: User, administrator: User, version: ModelVersion, tmp_path: Path
 ) -> None:
@@ -368,6 +503,176 @@ def test_people_and_audit(
     assert problem.value.status == 404
 
 
+def test_random_audits(connect: Connect, client: Client, operator: User, version: ModelVersion) -> None:
+    plan = client.set_sampling_plan("disc", 50, shift_starts=["06:00", "18:00"], controls=1, reason="agreed")
+    fits(plan, shapes.SamplingPlan)
+    assert client.sampling_plan(plan["id"]) == plan
+    assert each(client.sampling_plans(category="disc", in_force=True), shapes.SamplingPlan) == [plan]
+    client.load_model(version.pk, device="cpu")
+    for seed in range(5000, 5004):
+        client.inspect(parts.png(seed))
+    close(version.category)
+    [shift] = each(client.audited_shifts(category="disc"), shapes.AuditedShift)
+    otto = connect(operator)
+    [part, _] = each(otto.blind_reviews(), shapes.BlindPart)
+    assert otto.blind_review_image(part["part_id"]).startswith(b"\x89PNG")
+    said = otto.review_blind(part["part_id"], "defective", defect_type="scratch")
+    fits(said, shapes.BlindDecision)
+    assert (said["outcome"], said["verdict"]) == ("good", "defective")
+    one = client.audited_shift(shift["shift_id"])
+    fits(one, shapes.AuditedShiftFigures)
+    assert (one["figures"]["defective"], one["figures"]["open"]) == (1, 1)
+    figures = client.random_audit(category="disc", model_version=version.pk)
+    fits(figures, shapes.AuditFigures)
+    assert figures["escape_rate"] == 1.0
+    fits(client.export_audited_shift(shift["shift_id"]), shapes.RandomAuditExport)
+
+
+def test_the_review_queue(client: Client, version: ModelVersion) -> None:
+    client.load_model(version.pk, device="cpu")
+    budget = client.set_review_budget("disc", 3, shift_starts=["06:00", "18:00"], reason="agreed")
+    fits(budget, shapes.ReviewBudget)
+    assert client.review_budget("disc") == budget
+    judged(version, good=2)
+    queue = client.review_queue("disc")
+    fits(queue, shapes.ReviewQueue)
+    answer = client.next_review("disc")
+    fits(answer, shapes.NextCard)
+    assert answer["card"]
+    assert answer["card"]["inspection_id"] == queue["records"][0]["inspection_id"]
+    made = client.decide_review(answer["card"]["card_id"], "defective", defect_type="scratch")
+    fits(made, shapes.QueueDecision)
+    assert made["overruled"]
+    assert client.review_queue("disc")["progress"]["done"] == 1
+
+
+def test_comparisons_with_production(client: Client, version: ModelVersion, dataset_folder: Path) -> None:
+    [imported] = import_path(dataset_folder, actor=None, name="disc")
+    dataset = imported.dataset
+    ModelVersion.objects.filter(pk=version.pk).update(dataset_name=dataset.name, dataset_snapshot=dataset.snapshot)
+    version.refresh_from_db()
+    client.load_model(version.pk, device="cpu")
+    new_good(version, person("rosa", "operator"), split="train")
+    fits(client.retrain("disc"), shapes.Retraining)
+    candidate = another(version)
+    set_threshold(version=candidate, value=1e-6, method="manual", reason="all is rejected", actor=None)
+    made = client.start_comparison(candidate.pk)
+    fits(made, shapes.Comparison)
+    one = client.comparison(made["comparison_id"])
+    fits(one, shapes.Comparison)
+    assert one["status"] == "finished"
+    assert each(client.comparisons(model_version=candidate.pk), shapes.Comparison) == [one]
+    assert len(each(client.comparison_images(made["comparison_id"]), shapes.ComparedImage)) == 5
+
+
+def test_measurement_studies(client: Client, operator: User, user: User, version: ModelVersion) -> None:
+    parts_of(version)
+    made = client.start_measurement_study("disc", ["olga", "otto"], parts=20, trials=2, reason="line 2")
+    fits(made, shapes.WholeMeasurementStudy)
+    key = made["study_id"]
+    task = client.measurement_study_task(key)
+    fits(task, shapes.StudyTask)
+    assert task["task"] == 0
+    assert client.answer_measurement_study(key, 0, "good")["left"] == 39
+    with pytest.raises(ApiProblem):
+        client.measurement_study_image(key)  # the image of a made-up record is nowhere
+    for who in (user, operator):
+        judge_all(find_study(key), who)
+    fits(client.measurement_study(key), shapes.WholeMeasurementStudy)
+    assert client.download_measurement_study(key).startswith(b"%PDF")
+    assert len(each(client.measurement_studies(), shapes.MeasurementStudy)) == 1
+
+
+def test_promises(client: Client, version: ModelVersion) -> None:
+    judged(version, good=3, defective=1)
+    evidence = {"per_day": {"inspections": 4, "rejected": 1}, "rates_estimated": None}
+    made = set_threshold(
+        version=version, value=1.0, method="manual", evidence=evidence, reason="on its page", actor=None
+    )
+    [promise] = each(client.threshold_promises(), shapes.Promise)
+    one = client.threshold_promise(made.pk)  # a little later: what came is as of now
+    fits(one, shapes.Promise)
+    assert one["threshold"] == promise["threshold"] == made.pk
+
+
+def test_canaries(client: Client, version: ModelVersion) -> None:
+    candidate = strict(version)
+    client.load_model(version.pk, device="cpu")
+    started = client.start_canary(candidate.pk, "east", reason="trial of May")
+    fits(started, shapes.FullCanary)
+    assert client.inspect(parts.png(5000), station="east")["model_version"] == candidate.pk
+    assert client.inspect(parts.png(5000), station="west")["model_version"] == version.pk
+    assert client.status()["canaries"][0]["station"] == "east"
+    assert client.canary(started["canary_id"])["of_canary"]["defective"] == 1
+    assert len(each(client.canaries(category="disc", active=True), shapes.Canary)) == 1
+    assert client.end_canary(started["canary_id"], reason="rejects all")["active"] is False
+    assert client.inspect(parts.png(5000), station="east")["model_version"] == version.pk
+
+
+def test_challengers(client: Client, version: ModelVersion) -> None:
+    candidate = strict(version)
+    client.load_model(version.pk, device="cpu")
+    started = client.start_challenger(candidate.pk, reason="trained with reviews", max_images=10)
+    fits(started, shapes.FullChallenger)
+    client.inspect(parts.png(5000))
+    CHALLENGERS.publish(started["challenger_id"])
+    assert client.challenger(started["challenger_id"])["scored"] == 1
+    [row] = each(client.challengers(category="disc"), shapes.Challenger)
+    assert row["disagreements"] == 1
+    [result] = each(client.challenger_results(started["challenger_id"]), shapes.ChallengerResult)
+    assert list(client.challenger_disagreements(started["challenger_id"], looked_at=False)) == [result]
+    marked = client.mark_disagreement(result["id"], comment="dust")
+    assert marked["mark"]
+    assert marked["mark"]["comment"] == "dust"
+    assert list(client.challenger_disagreements(started["challenger_id"], looked_at=False)) == []
+    lines = client.download_challenger(started["challenger_id"]).decode("utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert result["inspection_id"] in lines[1]
+    assert client.stop_challenger(started["challenger_id"], reason="enough")["end_reason"] == "enough"
+
+
+def test_containments(client: Client, version: ModelVersion) -> None:
+    client.load_model(version.pk, device="cpu")
+    escape = client.inspect(parts.png(5000))["inspection_id"]
+    client.inspect(parts.png(5001))
+    client.review(escape, "defective")
+    asked = client.start_containment(escape, reason="complaint 7", min_likeness=0.0, model_version=version.pk)
+    fits(asked, shapes.Containment)
+    for _ in range(3):  # the worker of a test does what is published when it is published
+        CONTAINMENTS.publish(asked["containment_id"])
+    done = client.wait_for_containment(asked["containment_id"])
+    assert (done["status"], done["listed"]) == ("finished", 1)
+    assert len(each(client.containments(), shapes.Containment)) == 1
+    assert len(each(client.containment_parts(asked["containment_id"]), shapes.ContainedPart)) == 1
+    assert client.download_containment(asked["containment_id"], "pdf").startswith(b"%PDF")
+    csv = client.download_containment(asked["containment_id"])
+    assert hashlib.sha256(csv).hexdigest() == done["list_sha256"]
+
+
+def test_reports(client: Client, version: ModelVersion) -> None:
+    client.load_model(version.pk, device="cpu")
+    client.inspect(parts.png(5000), lot="L7")
+    report = client.report(kind="lot", lot="L7")
+    fits(report, shapes.Report)
+    assert report["counts"]["records"] == 1
+    assert client.download_report(category="disc").startswith(b"%PDF")
+    assert b"lot L7" in client.download_report("csv", kind="lot", lot="L7")
+    issued = client.issue_report(kind="lot", lot="L7")
+    fits(issued, shapes.IssuedReport)
+    assert client.issued_report(issued["report_id"]) == issued
+    assert each(client.issued_reports(), shapes.IssuedReport) == [issued]
+    first = client.download_issued_report(issued["report_id"])
+    client.inspect(parts.png(5001), lot="L7")
+    assert client.download_issued_report(issued["report_id"]) == first
+    made = client.set_report_schedule("shift", ["quality@factory.example"], category="disc")
+    fits(made, shapes.ReportSchedule)
+    changed = client.set_report_schedule("day", ["a@b.example"], schedule_id=made["id"])
+    assert client.report_schedule(made["id"]) == changed
+    assert each(client.report_schedules(), shapes.ReportSchedule) == [changed]
+    client.end_report_schedule(made["id"])
+    assert each(client.report_schedules(), shapes.ReportSchedule) == []
+
+
 def test_retention(connect: Connect, client: Client, administrator: User, version: ModelVersion) -> None:
     client.load_model(version.pk, device="cpu")
     record = client.inspect(parts.png(5000))
@@ -390,6 +695,26 @@ def test_retention(connect: Connect, client: Client, administrator: User, versio
         client.picture(record["inspection_id"])
     assert (problem.value.status, problem.value.code) == (410, "image_discarded")
     assert problem.value.extra["sha256"] == record["image_sha256"]
+
+
+def test_alarms_and_control_charts(client: Client, version: ModelVersion) -> None:
+    alarm = drifted(version)
+    [monitor] = each(client.drift_monitors(category="disc"), shapes.DriftMonitor)
+    assert monitor["alarm"] == alarm.pk
+    fits(client.drift_monitor(monitor["id"]), shapes.WholeDriftMonitor)
+    assert len(each(client.alarms(status="unresolved"), shapes.Alarm)) == 1
+    fits(client.acknowledge_alarm(alarm.pk), shapes.WholeAlarm)
+    fits(client.comment_alarm(alarm.pk, "lamp 2 is dark"), shapes.WholeAlarm)
+    fits(client.resolve_alarm(alarm.pk, "lamp replaced"), shapes.WholeAlarm)
+    assert client.alarm(alarm.pk)["status"] == "resolved"
+    fits(client.restart_drift_monitor(monitor["id"], "new lamp"), shapes.WholeDriftMonitor)
+    part = client.add_reference_part("disc", "G-1", "good", note="measured by the lab", highest_score=3.0)
+    fits(part, shapes.WholeReferencePart)
+    assert len(each(client.reference_parts(category="disc"), shapes.ReferencePart)) == 1
+    fits(client.station_states(), shapes.StationStates)
+    assert client.station_states()["stations"][0]["state"] == "unproven"
+    fits(client.retire_reference_part(part["id"], "worn"), shapes.WholeReferencePart)
+    assert client.reference_part(part["id"])["retired_at"]
 
 
 def test_a_token_for_inspecting_does_no_more(connect: Connect, user: User, deployment: Any) -> None:

@@ -203,6 +203,7 @@ class Client(Transport):
         comment: str = "",
         regions: Sequence[shapes.MarkedRegion] = (),
         expected_reviews: int | None = None,
+        signature: shapes.SignatureFields | None = None,
     ) -> shapes.Review:
         """Confirm or overrule a record.
 
@@ -214,6 +215,7 @@ class Client(Transport):
             comment=comment,
             regions=list(regions),
             expected_reviews=expected_reviews,
+            signature=signature,
         )
         return self._post("inspections", inspection_id, "reviews", json=body)
 
@@ -404,7 +406,7 @@ class Client(Transport):
         *,
         category: str = "",
         algorithm: str = "",
-        stage: Literal["candidate", "production", "archived"] | None = None,
+        stage: Literal["candidate", "approved", "production", "archived"] | None = None,
     ) -> Iterator[shapes.ModelVersion]:
         return self._pages("model-versions", category=category, algorithm=algorithm, stage=stage)
 
@@ -423,20 +425,54 @@ class Client(Transport):
         return self._get("model-versions", version_id, "metrics")
 
     def download_artifact(self, target: str | Path, version_id: int) -> Path:
-        """The files of a version as a zip."""
+        """A version as one signed file, which `manage.py import_model` of another installation takes."""
         return self._save(target, "model-versions", version_id, "artifact")
 
-    def promote(self, version_id: int, *, reason: str, **how: Unpack[shapes.How]) -> shapes.Deployment:
+    def model_card(self, version_id: int) -> shapes.ModelCard:
+        """Intended use, data, figures, robustness, limits, shortcut audit and thresholds of a version."""
+        return self._get("model-versions", version_id, "card")
+
+    def promote(
+        self,
+        version_id: int,
+        *,
+        reason: str,
+        signature: shapes.SignatureFields | None = None,
+        **how: Unpack[shapes.How],
+    ) -> shapes.Deployment:
         """Put a version in production; the version that was is archived."""
-        return self._post("model-versions", version_id, "promote", json=_without_none(reason=reason, **how))
+        return self._post(
+            "model-versions", version_id, "promote", json=_without_none(reason=reason, signature=signature, **how)
+        )
+
+    def release(self, version_id: int) -> shapes.Release:
+        """Whether a version may go into production: its approval, and what it shows at each promotion gate."""
+        return self._get("model-versions", version_id, "release")
+
+    def approve(
+        self, version_id: int, *, reason: str, signature: shapes.SignatureFields | None = None
+    ) -> shapes.Release:
+        """Vouch for a version; with REQUIRE_APPROVAL somebody else than who had it trained."""
+        body = _without_none(reason=reason, signature=signature)
+        return self._post("model-versions", version_id, "approve", json=body)
+
+    def withdraw_approval(
+        self, version_id: int, *, reason: str, signature: shapes.SignatureFields | None = None
+    ) -> shapes.Release:
+        """Take an approval back."""
+        body = _without_none(reason=reason, signature=signature)
+        return self._post("model-versions", version_id, "withdraw-approval", json=body)
 
     def archive(self, version_id: int, *, reason: str) -> shapes.FullModelVersion:
         """Put a candidate aside."""
         return self._post("model-versions", version_id, "archive", json={"reason": reason})
 
-    def rollback(self, category: str, *, reason: str) -> shapes.Deployment:
+    def rollback(
+        self, category: str, *, reason: str, signature: shapes.SignatureFields | None = None
+    ) -> shapes.Deployment:
         """Put the version in production that was before the present one."""
-        return self._post("categories", category, "rollback", json={"reason": reason})
+        body = _without_none(reason=reason, signature=signature)
+        return self._post("categories", category, "rollback", json=body)
 
     def default_category(self) -> shapes.DefaultCategory:
         """Which category is meant by images that name none while several are in force."""
@@ -458,6 +494,28 @@ class Client(Transport):
         body = {**checks, "reason": reason}
         return self._send("PUT", ("categories", category, "input-checks"), json=body, repeatable=True).json()
 
+    def promotion_gates(self, category: str) -> shapes.PromotionGates:
+        """What a version of a category must show before it may go into production."""
+        return self._get("categories", category, "promotion-gates")
+
+    def set_promotion_gates(
+        self, category: str, *, reason: str, **gates: Unpack[shapes.PromotionGatesFields]
+    ) -> shapes.PromotionGates:
+        """Set what a version must show; what is not given stays as it is, None is no such gate."""
+        body = {**gates, "reason": reason}
+        return self._send("PUT", ("categories", category, "promotion-gates"), json=body, repeatable=True).json()
+
+    def signature_rules(self, category: str) -> shapes.SignatureRules:
+        """Which acts of a category need an electronic signature."""
+        return self._get("categories", category, "signature-rules")
+
+    def set_signature_rules(
+        self, category: str, *, reason: str, **rules: Unpack[shapes.SignatureRulesFields]
+    ) -> shapes.SignatureRules:
+        """Say which acts need one; what is not given stays as it is."""
+        body = {**rules, "reason": reason}
+        return self._send("PUT", ("categories", category, "signature-rules"), json=body, repeatable=True).json()
+
     def deployments(self, *, category: str = "", status: str = "") -> Iterator[shapes.Deployment]:
         return self._pages("deployments", category=category, status=status)
 
@@ -470,12 +528,14 @@ class Client(Transport):
         *,
         threshold: float | None = None,
         threshold_reason: str = "",
+        signature: shapes.SignatureFields | None = None,
         **how: Unpack[shapes.How],
     ) -> shapes.Deployment:
         """Load a version and put it in force, as `load_model` does; a threshold comes with its reason."""
         reason = {"threshold_reason": threshold_reason} if threshold_reason else {}
         return self._post(
-            "deployments", json=_without_none(model_version=version_id, threshold=threshold, **reason, **how)
+            "deployments",
+            json=_without_none(model_version=version_id, threshold=threshold, signature=signature, **reason, **how),
         )
 
     # ------------------------------------------------------------ thresholds
@@ -494,6 +554,7 @@ class Client(Transport):
         method: Literal["percentile", "conformal", "best_f1", "cost", "manual"] = "manual",
         parameters: Mapping[str, Any] | None = None,
         evidence: Mapping[str, Any] | None = None,
+        signature: shapes.SignatureFields | None = None,
     ) -> shapes.Threshold:
         """A new revision, in force for the next image. `percentile` and `conformal` compute the value."""
         body = _without_none(
@@ -503,6 +564,7 @@ class Client(Transport):
             parameters=dict(parameters or {}),
             evidence=dict(evidence or {}),
             reason=reason,
+            signature=signature,
         )
         return self._post("thresholds", json=body)
 
@@ -599,6 +661,373 @@ class Client(Transport):
     def make_audit_checkpoint(self) -> shapes.Checkpoint:
         """Seal the chain as it is now."""
         return self._post("audit-checkpoints", repeatable=True)
+
+    # ------------------------------------------------------------ random audits
+    def sampling_plans(self, *, category: str = "", in_force: bool = False) -> Iterator[shapes.SamplingPlan]:
+        return self._pages("sampling-plans", category=category, in_force=in_force)
+
+    def sampling_plan(self, plan_id: int) -> shapes.SamplingPlan:
+        return self._get("sampling-plans", plan_id)
+
+    def set_sampling_plan(
+        self,
+        category: str,
+        percent: float,
+        *,
+        shift_starts: Sequence[str],
+        reason: str,
+        at_least: int = 1,
+        controls: int = 0,
+    ) -> shapes.SamplingPlan:
+        """Which share of the passed parts of a shift is drawn for blind review, from the next shift on."""
+        body = {"category": category, "percent": percent, "shift_starts": list(shift_starts), "reason": reason}
+        return self._post("sampling-plans", json=body | {"at_least": at_least, "controls": controls})
+
+    def audited_shifts(self, *, category: str = "") -> Iterator[shapes.AuditedShift]:
+        """The closed shifts, newest first."""
+        return self._pages("audited-shifts", category=category)
+
+    def audited_shift(self, shift_id: str) -> shapes.AuditedShiftFigures:
+        return self._get("audited-shifts", shift_id)
+
+    def export_audited_shift(self, shift_id: str) -> shapes.RandomAuditExport:
+        """All that `scripts/verify_random_audit.py` needs to repeat the draw without the system."""
+        return self._get("audited-shifts", shift_id, "export")
+
+    def random_audit(
+        self,
+        *,
+        category: str = "",
+        model_version: int | None = None,
+        threshold: int | None = None,
+        since: str | None = None,
+    ) -> shapes.AuditFigures:
+        """What random audits tell of what a category, a model version or a threshold revision passed."""
+        return self._get(
+            "random-audit", category=category, model_version=model_version, threshold=threshold, since=since
+        )
+
+    def blind_reviews(self) -> Iterator[shapes.BlindPart]:
+        """The parts that the caller can review blind."""
+        return self._pages("blind-reviews")
+
+    def blind_review_image(self, part_id: int) -> bytes:
+        return self._bytes("blind-reviews", part_id, "image")
+
+    def review_blind(
+        self,
+        part_id: int,
+        verdict: Literal["good", "defective", "doubtful"],
+        *,
+        defect_type: str = "",
+        comment: str = "",
+        signature: shapes.SignatureFields | None = None,
+    ) -> shapes.BlindDecision:
+        """Decide on a part, once; the answer tells what the model said."""
+        body = _without_none(verdict=verdict, defect_type=defect_type, comment=comment, signature=signature)
+        return self._post("blind-reviews", part_id, json=body)
+
+    # ------------------------------------------------------------ training again, comparing with production
+    def retrain(self, category: str) -> shapes.Retraining:
+        """Train with production's configuration, on its images and what was reviewed; then compare with production."""
+        return self._post("categories", category, "retrain")
+
+    def start_comparison(self, model_version: int | str) -> shapes.Comparison:
+        """Compare a candidate with production on images that neither has learnt."""
+        return self._post("comparisons", json={"model_version": str(model_version)})
+
+    def comparisons(self, *, model_version: int | None = None) -> Iterator[shapes.Comparison]:
+        """Newest first."""
+        return self._pages("comparisons", model_version=model_version)
+
+    def comparison(self, comparison_id: str) -> shapes.Comparison:
+        return self._get("comparisons", comparison_id)
+
+    def comparison_images(self, comparison_id: str) -> Iterator[shapes.ComparedImage]:
+        """The images of which the two versions say something else."""
+        return self._pages("comparisons", comparison_id, "images")
+
+    # ------------------------------------------------------------ review queue
+    def review_queue(self, category: str) -> shapes.ReviewQueue:
+        """How far the shift is, and the parts that teach most; nothing is reserved."""
+        return self._get("review-queue", category)
+
+    def next_review(self, category: str) -> shapes.NextCard:
+        """Take the next part: it is the caller's for five minutes."""
+        return self._post("review-queue", category, "next")
+
+    def decide_review(
+        self,
+        card_id: int,
+        decision: Literal["good", "defective", "unclear", "skipped"],
+        *,
+        defect_type: str = "",
+        comment: str = "",
+        signature: shapes.SignatureFields | None = None,
+    ) -> shapes.QueueDecision:
+        body = _without_none(decision=decision, defect_type=defect_type, comment=comment, signature=signature)
+        return self._post("review-cards", card_id, json=body)
+
+    def review_budget(self, category: str) -> shapes.ReviewBudget:
+        return self._get("review-queue", category, "budget")
+
+    def set_review_budget(
+        self, category: str, per_shift: int, *, shift_starts: Sequence[str], reason: str
+    ) -> shapes.ReviewBudget:
+        body = {"per_shift": per_shift, "shift_starts": list(shift_starts), "reason": reason}
+        return self._send("PUT", ("review-queue", category, "budget"), json=body, repeatable=True).json()
+
+    # ------------------------------------------------------------ measurement studies
+    def measurement_studies(self) -> Iterator[shapes.MeasurementStudy]:
+        return self._pages("measurement-studies")
+
+    def measurement_study(self, study_id: str) -> shapes.WholeMeasurementStudy:
+        """How far everybody is and, once it is finished, the results."""
+        return self._get("measurement-studies", study_id)
+
+    def start_measurement_study(
+        self,
+        category: str,
+        appraisers: Sequence[str],
+        *,
+        reason: str,
+        parts: int = 50,
+        trials: int = 3,
+        near_percent: int = 40,
+        expert: str = "",
+    ) -> shapes.WholeMeasurementStudy:
+        """Draw parts that these people judge blind; `expert`: whose word is the standard, else the reviews."""
+        body = {
+            "category": category,
+            "appraisers": list(appraisers),
+            "reason": reason,
+            "parts": parts,
+            "trials": trials,
+            "near_percent": near_percent,
+            "expert": expert,
+        }
+        return self._post("measurement-studies", json=body)
+
+    def measurement_study_task(self, study_id: str) -> shapes.StudyTask:
+        """What the caller judges next; `task` goes with the answer."""
+        return self._get("measurement-studies", study_id, "task")
+
+    def measurement_study_image(self, study_id: str) -> bytes:
+        """The picture of what the caller judges next."""
+        return self._bytes("measurement-studies", study_id, "image")
+
+    def answer_measurement_study(
+        self, study_id: str, task: int, verdict: Literal["good", "defective"]
+    ) -> shapes.StudyTask:
+        """Say what the part is; the answer is the next one."""
+        return self._post("measurement-studies", study_id, "task", json={"task": task, "verdict": verdict})
+
+    def download_measurement_study(self, study_id: str) -> bytes:
+        """The signed report, as PDF."""
+        return self._bytes("measurement-studies", study_id, "pdf")
+
+    # ------------------------------------------------------------ monitoring
+    def alarms(self, *, category: str = "", status: str = "") -> Iterator[shapes.Alarm]:
+        """Newest first; `status` may be `unresolved`."""
+        return self._pages("alarms", category=category, status=status)
+
+    def alarm(self, alarm_id: int) -> shapes.WholeAlarm:
+        return self._get("alarms", alarm_id)
+
+    def acknowledge_alarm(self, alarm_id: int) -> shapes.WholeAlarm:
+        return self._post("alarms", alarm_id, "acknowledge")
+
+    def comment_alarm(self, alarm_id: int, text: str) -> shapes.WholeAlarm:
+        return self._post("alarms", alarm_id, "comments", json={"text": text})
+
+    def resolve_alarm(self, alarm_id: int, cause: str, *, is_new_normal: bool = False) -> shapes.WholeAlarm:
+        """`is_new_normal`: the next 100 parts become the reference of the charts that are out of control."""
+        return self._post("alarms", alarm_id, "resolve", json={"cause": cause, "is_new_normal": is_new_normal})
+
+    def drift_monitors(self, *, category: str = "") -> Iterator[shapes.DriftMonitor]:
+        return self._pages("drift-monitors", category=category)
+
+    def drift_monitor(self, monitor_id: int) -> shapes.WholeDriftMonitor:
+        return self._get("drift-monitors", monitor_id)
+
+    def restart_drift_monitor(self, monitor_id: int, reason: str) -> shapes.WholeDriftMonitor:
+        """The next 100 parts become the reference of all its charts."""
+        return self._post("drift-monitors", monitor_id, "restart", json={"reason": reason})
+
+    def reference_parts(self, *, category: str = "") -> Iterator[shapes.ReferencePart]:
+        return self._pages("reference-parts", category=category)
+
+    def reference_part(self, part_id: int) -> shapes.WholeReferencePart:
+        return self._get("reference-parts", part_id)
+
+    def add_reference_part(
+        self,
+        category: str,
+        serial_number: str,
+        expected: Literal["good", "defective"],
+        *,
+        note: str,
+        lowest_score: float | None = None,
+        highest_score: float | None = None,
+    ) -> shapes.WholeReferencePart:
+        """A part whose verdict is known; `note` says what it is, and how that is known."""
+        body = {"category": category, "serial_number": serial_number, "expected": expected, "note": note}
+        return self._post("reference-parts", json=body | {"lowest_score": lowest_score, "highest_score": highest_score})
+
+    def retire_reference_part(self, part_id: int, reason: str) -> shapes.WholeReferencePart:
+        return self._post("reference-parts", part_id, "retire", json={"reason": reason})
+
+    def station_states(self) -> shapes.StationStates:
+        """Whether each station is proven in this shift by its reference parts."""
+        return self._get("station-states")
+
+    # ------------------------------------------------------------ promises
+    def threshold_promises(self) -> Iterator[shapes.Promise]:
+        """What thresholds that were applied on their page promised, beside what came; newest first."""
+        return self._pages("threshold-promises")
+
+    def threshold_promise(self, threshold_id: int) -> shapes.Promise:
+        return self._get("threshold-promises", threshold_id)
+
+    # ------------------------------------------------------------ canaries
+    def start_canary(
+        self, version_id: int, station: str, *, reason: str, signature: shapes.SignatureFields | None = None
+    ) -> shapes.FullCanary:
+        """Let a version judge the images of one station instead of production."""
+        body = {"model_version": version_id, "station": station, "reason": reason}
+        return self._post("canaries", json=body | _without_none(signature=signature))
+
+    def canaries(self, *, category: str = "", active: bool | None = None) -> Iterator[shapes.Canary]:
+        return self._pages("canaries", category=category, active=active)
+
+    def canary(self, canary_id: int) -> shapes.FullCanary:
+        """What it judged, beside production."""
+        return self._get("canaries", canary_id)
+
+    def end_canary(self, canary_id: int, *, reason: str) -> shapes.FullCanary:
+        """Give the station back to production, from its next image on."""
+        return self._post("canaries", canary_id, "end", json={"reason": reason})
+
+    # ------------------------------------------------------------ challengers
+    def start_challenger(
+        self, version_id: int, *, reason: str, share: float | None = None, max_images: int | None = None
+    ) -> shapes.FullChallenger:
+        """Let a version score what production judges from now on. It decides nothing."""
+        body = {"model_version": version_id, "reason": reason}
+        return self._post("challengers", json=body | _without_none(share=share, max_images=max_images))
+
+    def challengers(self, *, category: str = "") -> Iterator[shapes.Challenger]:
+        return self._pages("challengers", category=category)
+
+    def challenger(self, challenger_id: str) -> shapes.FullChallenger:
+        """Both versions beside each other on the same live images."""
+        return self._get("challengers", challenger_id)
+
+    def stop_challenger(self, challenger_id: str, *, reason: str) -> shapes.FullChallenger:
+        return self._post("challengers", challenger_id, "stop", json={"reason": reason})
+
+    def challenger_results(self, challenger_id: str) -> Iterator[shapes.ChallengerResult]:
+        return self._pages("challengers", challenger_id, "results")
+
+    def challenger_disagreements(
+        self, challenger_id: str, *, looked_at: bool | None = None
+    ) -> Iterator[shapes.ChallengerResult]:
+        """Those farthest apart first. `looked_at`: those that a person looked at, or that nobody did."""
+        return self._pages("challengers", challenger_id, "disagreements", looked_at=looked_at)
+
+    def mark_disagreement(self, result_id: int, *, comment: str = "") -> shapes.ChallengerResult:
+        """Say that you looked at a disagreement, where a review of the record would say too much."""
+        return self._post("challenger-results", result_id, "mark", json={"comment": comment})
+
+    def download_challenger(self, challenger_id: str) -> bytes:
+        """All results as CSV."""
+        return self._bytes("challengers", challenger_id, "csv")
+
+    # ------------------------------------------------------------ containments
+    def start_containment(
+        self,
+        inspection_id: str,
+        *,
+        reason: str,
+        model_version: int | None = None,
+        min_likeness: float | None = None,
+        use_reference_parts: bool | None = None,
+    ) -> shapes.Containment:
+        """Search all that passed under the conditions of an escape. `model_version`: it scores them again."""
+        body = {"inspection_id": inspection_id, "reason": reason}
+        more = _without_none(
+            model_version=model_version, min_likeness=min_likeness, use_reference_parts=use_reference_parts
+        )
+        return self._post("containments", json=body | more)
+
+    def containments(self) -> Iterator[shapes.Containment]:
+        return self._pages("containments")
+
+    def containment(self, containment_id: str) -> shapes.Containment:
+        return self._get("containments", containment_id)
+
+    def containment_parts(self, containment_id: str) -> Iterator[shapes.ContainedPart]:
+        return self._pages("containments", containment_id, "parts")
+
+    def download_containment(self, containment_id: str, form: Literal["csv", "pdf"] = "csv") -> bytes:
+        """The signed list. Problem `containment_not_finished` (409) before there is one."""
+        return self._bytes("containments", containment_id, form)
+
+    def wait_for_containment(self, containment_id: str, *, timeout: float | None = None) -> shapes.Containment:
+        """The containment, once it is finished or failed. Raises `TookTooLong`."""
+        return self._until(
+            lambda: self.containment(containment_id),
+            lambda found: found["status"] in ("finished", "failed"),
+            timeout,
+            None,
+        )
+
+    # ------------------------------------------------------------ reports
+    def report(self, **scope: Unpack[shapes.ReportScopeFields]) -> shapes.Report:
+        """What happened in a shift, a day, a week, a month, a period or a lot; nothing said: in the present shift."""
+        return self._get("report", **scope)
+
+    def download_report(self, form: Literal["csv", "pdf"] = "pdf", **scope: Unpack[shapes.ReportScopeFields]) -> bytes:
+        """The same report as a file."""
+        return self._bytes("report", form, **scope)
+
+    def issue_report(self, **scope: Unpack[shapes.ReportScopeFields]) -> shapes.IssuedReport:
+        """Freeze a report as it is now; its hashes go into the audit log."""
+        return self._post("issued-reports", json=dict(scope))
+
+    def issued_reports(self) -> Iterator[shapes.IssuedReport]:
+        return self._pages("issued-reports")
+
+    def issued_report(self, report_id: str) -> shapes.IssuedReport:
+        return self._get("issued-reports", report_id)
+
+    def download_issued_report(self, report_id: str, form: Literal["json", "csv", "pdf"] = "pdf") -> bytes:
+        """The same bytes at every call."""
+        return self._bytes("issued-reports", report_id, form)
+
+    def report_schedules(self) -> Iterator[shapes.ReportSchedule]:
+        return self._pages("report-schedules")
+
+    def report_schedule(self, schedule_id: int) -> shapes.ReportSchedule:
+        return self._get("report-schedules", schedule_id)
+
+    def set_report_schedule(
+        self,
+        kind: Literal["shift", "day", "week", "month"],
+        recipients: Sequence[str],
+        *,
+        category: str | None = None,
+        station: str = "",
+        schedule_id: int | None = None,
+    ) -> shapes.ReportSchedule:
+        """A report that is issued and sent when each of its windows is over. `schedule_id`: change this one."""
+        body = {"kind": kind, "recipients": list(recipients), "category": category, "station": station}
+        if schedule_id is None:
+            return self._post("report-schedules", json=body)
+        return self._send("PUT", ("report-schedules", schedule_id), json=body, repeatable=True).json()
+
+    def end_report_schedule(self, schedule_id: int) -> None:
+        self._send("DELETE", ("report-schedules", schedule_id), repeatable=True)
 
     # ------------------------------------------------------------ retention
     def retention_policies(self, *, category: str = "", in_force: bool = False) -> Iterator[shapes.RetentionPolicy]:

@@ -13,33 +13,79 @@ from typing import Any, Literal, NotRequired, TypedDict
 Moment = str
 """ISO 8601 with offset: `datetime.fromisoformat` reads it."""
 JsonObject = dict[str, Any]
+AlarmKind = Literal["drift", "batch_drift", "reference_part"]
+AlarmStatus = Literal["open", "acknowledged", "resolved"]
 BatchMapForm = Literal["url", "none"]
 BatchStatus = Literal["queued", "running", "finished", "cancelled"]
+Blank = Literal[""]
+BlindVerdict = Literal["good", "defective", "doubtful"]
 CalibrationInputMethod = Literal["percentile", "conformal"]
+Cause = Literal["threshold", "novelty", "disagreement", "random_audit"]
+ChallengerStatus = Literal["queued", "running", "finished", "stopped", "failed"]
 CheckAction = Literal["off", "warn", "refuse"]
 CsvDialect = Literal["excel", "excel-de", "plain"]
-DeploymentKind = Literal["load", "promotion", "rollback"]
+Decision = Literal["good", "defective", "unclear", "skipped"]
+DeploymentKind = Literal["load", "promotion", "rollback", "canary"]
 DeploymentStatus = Literal["loading", "active", "replaced", "failed"]
 Device = Literal["auto", "cpu", "cuda"]
+DriftChartStatus = Literal["learning", "in control", "out of control"]
 ExpectedRateIs = Literal["requested", "held-out"]
+ExpectedVerdict = Literal["good", "defective"]
 ImageFormat = Literal["PNG", "JPEG", "BMP", "TIFF", "WEBP"]
 MapForm = Literal["full", "url", "none"]
+Meaning = Literal["reviewed", "approved", "responsible"]
+MessageStatus = Literal["waiting", "sent", "failed"]
 Outcome = Literal["good", "defective", "not_comparable"]
 Picture = Literal["image", "map", "overlay", "picture", "thumbnail"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
+PromisedFigureName = Literal[
+    "reject_share",
+    "false_reject_rate",
+    "escape_rate",
+    "inspections",
+    "rejected",
+    "false_rejects",
+    "escapes",
+    "audited_escapes",
+]
+PromisedFigureOutputVerdict = Literal["kept", "higher", "lower", "not_known"]
 RecordedVerdict = Literal["good", "defective", "withdrawn"]
+RegularReportKind = Literal["shift", "day", "week", "month"]
+ReportAuditOf = Literal["lot", "shifts"]
+ReportChangeKind = Literal["model", "threshold", "approval", "input checks"]
+ReportKind = Literal["shift", "day", "week", "month", "period", "lot"]
+ReportOrigin = Literal["single", "batch"]
 RequestStatus = Literal["queued", "running", "done", "failed", "expired", "cancelled"]
 RescoringStatus = Literal["queued", "running", "finished", "failed", "cancelled"]
 RetentionFileKind = Literal["image", "map", "orphan", "leftover"]
 RetentionRunStatus = Literal["queued", "running", "finished", "failed"]
 Right = Literal["inspect", "read", "review", "export", "train", "tune", "deploy", "audit", "issue", "administer"]
-Runtime = Literal["torch", "compile", "onnxruntime", "openvino"]
+Runtime = Literal["auto", "torch", "compile", "onnxruntime", "openvino"]
 Scope = Literal["inspect", "read", "manage"]
+SinceWhat = Literal["threshold", "deployment"]
+Source = Literal["test_set", "review"]
 Split = Literal["train", "test"]
-Stage = Literal["candidate", "production", "archived"]
+Stage = Literal["candidate", "approved", "production", "archived"]
+Standard = Literal["reviews", "expert"]
+StationProof = Literal["unproven", "proven", "failed"]
+StudyAppraiserOutputKind = Literal["person", "model"]
 ThresholdMethod = Literal["percentile", "conformal", "best_f1", "cost", "manual"]
 TrainingRunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 Verdict = Literal["good", "defective"]
+
+
+class AgainstStandard(TypedDict):
+    kappa: float | None
+    """null where it is not defined"""
+    kappa_interval: list[float] | None
+    verdict: str
+    """acceptable, marginal or unacceptable; empty where nothing could be rated"""
+    effectiveness: StudyShare
+    """parts judged rightly in every trial"""
+    misses: StudyShare
+    """defective parts called good"""
+    false_alarms: StudyShare
+    """good parts called defective"""
 
 
 class AgreementConfusion(TypedDict):
@@ -56,6 +102,50 @@ class Agreement(TypedDict):
     """that were reviewed"""
     model: ModelAgreement
     people: ReviewerAgreement
+
+
+class AlarmComment(TypedDict):
+    text: str
+    author: str | None
+    """null: the system"""
+    created_at: Moment
+
+
+class Alarm(TypedDict):
+    id: int
+    kind: AlarmKind
+    category: str
+    station: str
+    sentence: str
+    """what was found"""
+    details: JsonObject
+    """what it was found in"""
+    status: AlarmStatus
+    opened_at: Moment
+    acknowledged_at: Moment | None
+    acknowledged_by: str | None
+    resolved_at: Moment | None
+    resolved_by: str | None
+    cause: str
+    is_new_normal: bool
+    """charts began anew with what was measured then"""
+    page_url: str
+
+
+class AppraiserPair(TypedDict):
+    kappa: float | None
+    """null where it is not defined"""
+    kappa_interval: list[float] | None
+    verdict: str
+    """acceptable, marginal or unacceptable; empty where nothing could be rated"""
+    appraisers: list[str]
+
+
+class Approval(TypedDict):
+    reason: str
+    author: str | None
+    created_at: Moment
+    signature: Signature | None
 
 
 class AtThreshold(TypedDict):
@@ -110,6 +200,81 @@ class AuditEvent(TypedDict):
     url: str
 
 
+class AuditFigures(TypedDict):
+    """Of parts that the model judged good and that were drawn at random."""
+
+    drawn: int
+    good: int
+    defective: int
+    doubtful: int
+    open: int
+    """drawn and not reviewed yet"""
+    level: float
+    escape_rate: float | None
+    """share of defective parts among the clearly decided ones"""
+    interval: list[float] | None
+    """of the share of defective parts among all that passed: mid-P, about the level on average"""
+    exact_interval: list[float] | None
+    """the same, exact: holds the truth in at least `level` of all cases"""
+    escapes: list[int] | None
+    """`interval` as numbers of parts; of one shift only"""
+    exact_escapes: list[int] | None
+    passed: int | None
+    """parts judged good; of one shift only"""
+    shifts: int | None
+    """with drawn parts; over several shifts only"""
+    control: Control
+
+
+class AuditedShiftFigures(TypedDict):
+    shift_id: str
+    category: str
+    number: int
+    """of the category's shifts, without a gap"""
+    plan: int
+    """id of the sampling plan"""
+    starts_at: Moment
+    ends_at: Moment
+    first_sequence: int
+    """of the audit events of its parts"""
+    last_sequence: int
+    passed: int
+    rejected: int
+    population_sha256: str
+    draws: int
+    controls: int
+    event_sequence: int
+    """of the audit event that closed it"""
+    seed: str
+    """the hash of that event"""
+    export_url: str
+    figures: AuditFigures
+
+
+class AuditedShift(TypedDict):
+    shift_id: str
+    category: str
+    number: int
+    """of the category's shifts, without a gap"""
+    plan: int
+    """id of the sampling plan"""
+    starts_at: Moment
+    ends_at: Moment
+    first_sequence: int
+    """of the audit events of its parts"""
+    last_sequence: int
+    passed: int
+    rejected: int
+    population_sha256: str
+    draws: int
+    controls: int
+    event_sequence: int
+    """of the audit event that closed it"""
+    seed: str
+    """the hash of that event"""
+    export_url: str
+
+
 class BatchItem(TypedDict):
     """The fields of a record are there when `status` is done, `code` and `detail` when it is failed."""
 
@@ -138,6 +303,8 @@ class BatchItem(TypedDict):
     ignored_outlines: NotRequired[list[list[list[int]]] | None]
     """polygons [[x, y], ...] of what is not judged, in the image's pixels; one inside another is a hole; null where
     the whole image is judged"""
+    image_statistics: NotRequired[dict[str, float] | None]
+    """what the picture looks like as a whole, see docs/drift.md; null in records older than it"""
     region_count: NotRequired[int | None]
     largest_region_px: NotRequired[int | None]
     algorithm: NotRequired[str]
@@ -331,6 +498,41 @@ class BatchRow(TypedDict):
     images_per_second: float | None
 
 
+class BetweenAppraisers(TypedDict):
+    kappa: float | None
+    """null where it is not defined"""
+    kappa_interval: list[float] | None
+    verdict: str
+    """acceptable, marginal or unacceptable; empty where nothing could be rated"""
+    agreement: StudyShare
+    pairs: list[AppraiserPair]
+
+
+class BlindDecision(TypedDict):
+    part_id: int
+    shift_id: str
+    position: int
+    inspection_id: str
+    inspection_url: str
+    outcome: Outcome
+    """the model's verdict"""
+    verdict: BlindVerdict
+    comment: str
+    review_id: int | None
+    """null: doubtful"""
+    reviewer: str
+    created_at: Moment
+
+
+class BlindPart(TypedDict):
+    """A part to review. What the model said of it is not told before it is decided."""
+
+    part_id: int
+    category: str
+    shift_ends_at: Moment
+    image_url: str
+
+
 class Borderline(TypedDict):
     above: list[BorderlineRecord]
     """the next ones that would be rejected, nearest first"""
@@ -350,6 +552,99 @@ class BorderlineRecord(TypedDict):
     page_url: str
 
 
+class Canary(TypedDict):
+    canary_id: int
+    """id of its deployment"""
+    url: str
+    category: str
+    station: str
+    model_version: int
+    version_number: int
+    algorithm: str
+    active: bool
+    reason: str
+    requested_by: str | None
+    activated_at: Moment
+    ended_at: Moment | None
+
+
+class CanaryStatus(TypedDict):
+    deployment_id: int
+    category: str
+    station: str
+    model_version: int
+    version_number: int
+    algorithm: str
+    threshold: float
+    threshold_revision: int
+    reason: str
+    loaded_at: Moment
+
+
+class CardData(TypedDict):
+    name: str
+    snapshot: str
+    train_images: int | None
+    test_images: int | None
+    duplicates_left_out: int | None
+    held_out_images: int
+    """good images that thresholds are set from"""
+    left_out: list[JsonObject]
+    """training images that cannot be compared, and why"""
+
+
+class CardDefect(TypedDict):
+    words: str
+    detected: int
+    total: int
+    interval: str
+
+
+class CardEvaluation(TypedDict):
+    images: int | None
+    good: int | None
+    defective: int | None
+    threshold: float | None
+    figures: list[CardFigure]
+    defects: list[CardDefect]
+    not_comparable: JsonObject | None
+
+
+class CardFigure(TypedDict):
+    words: str
+    text: str
+    interval: str
+    """95 %"""
+
+
+class CardModel(TypedDict):
+    category: str
+    number: int
+    algorithm: str
+    backbone: str | None
+    artifact_sha256: str
+    artifact_bytes: int
+    stage: str
+    seed: int
+    created_at: Moment
+    created_by: str | None
+    software: JsonObject
+    """that trained it"""
+    configuration: JsonObject
+
+
+class CardThreshold(TypedDict):
+    revision: int
+    in_force: bool
+    value: float
+    method: str
+    parameters: JsonObject
+    reason: str
+    warnings: list[str]
+    author: str | None
+    created_at: Moment
+
+
 class Category(TypedDict):
     name: str
     is_default: bool
@@ -365,6 +660,71 @@ class Category(TypedDict):
     created_at: Moment
 
 
+class ChainHead(TypedDict):
+    sequence: int
+    hash: str
+
+
+class Challenger(TypedDict):
+    challenger_id: str
+    url: str
+    category: str
+    model_version: int
+    version_number: int
+    production: int
+    """the model version that it is beside"""
+    production_number: int
+    status: ChallengerStatus
+    share: float
+    """of the live images that are scored"""
+    max_images: int | None
+    reason: str
+    end_reason: str
+    """why it ended"""
+    seen: int
+    """live images since the start"""
+    scored: int
+    disagreements: int
+    """of those scored"""
+    failed: int
+    """could not be scored"""
+    discarded: int
+    """retention had removed the image"""
+    requested_by: str | None
+    created_at: Moment
+    finished_at: Moment | None
+    results_url: str
+    disagreements_url: str
+    csv_url: str
+
+
+class ChallengerResult(TypedDict):
+    id: int
+    inspection_id: str
+    inspection_url: str
+    filename: str
+    created_at: Moment
+    """of the record"""
+    production: VersionVerdict
+    """as recorded"""
+    challenger: VersionVerdict
+    threshold: int
+    """id of the challenger's threshold revision"""
+    p_value: float | None
+    reason: str
+    """why it cannot be compared"""
+    error_code: str
+    """why there is no outcome"""
+    disagrees: bool
+    distance: float
+    """between score / (score + threshold) of both, 0 to 1; 1 where one gives no score"""
+    review: Verdict | None
+    """that stands"""
+    mark: DisagreementMark | None
+    """of who looked without a review"""
+    looked_at: bool
+
+
 class Checkpoint(TypedDict):
     """As in the file that `manage.py audit_checkpoint` writes."""
 
@@ -378,6 +738,128 @@ class Checkpoint(TypedDict):
     key_id: str
     signature: str
     """Ed25519 over the text of docs/audit.md, base64"""
+
+
+class ComparedImage(TypedDict):
+    sha256: str
+    is_defective: bool
+    defect_type: str
+    source: Source
+    inspection_id: str | None
+    dataset_image: int | None
+    candidate_score: float | None
+    """null: not comparable, so rejected"""
+    production_score: float | None
+
+
+class ComparisonFigures(TypedDict):
+    images: int
+    good: int
+    defective: int
+    production: VersionFigures
+    candidate: VersionFigures
+    only_production_right: int
+    only_candidate_right: int
+    mcnemar_p_value: float
+    """McNemar's exact test, two-sided"""
+    results_sha256: str
+    """over every image and both scores"""
+
+
+class Comparison(TypedDict):
+    comparison_id: str
+    category: str
+    candidate: int
+    production: int
+    candidate_threshold: float
+    production_threshold: float
+    dataset: str
+    """whose test images are among the images"""
+    status: RetentionRunStatus
+    progress: float
+    images: int
+    images_sha256: str
+    """over the images and what they are"""
+    left_out: dict[str, int]
+    """images, by the reason"""
+    figures: ComparisonFigures | None
+    error_rate_difference: float | None
+    """share of wrong verdicts: the candidate's less that of production"""
+    error: str
+    requested_by: str | None
+    """null: after a retraining, by the system"""
+    created_at: Moment
+    finished_at: Moment | None
+    differing_url: str
+
+
+class ContainedPart(TypedDict):
+    inspection_id: str
+    inspection_url: str
+    filename: str
+    serial_number: str
+    lot: str
+    station: str
+    created_at: Moment
+    score: float
+    likeness: float | None
+    """with the escape; null: a map is gone"""
+    rescored_outcome: Outcome | None
+    rescored_score: float | None
+
+
+class Containment(TypedDict):
+    containment_id: str
+    inspection_id: str
+    """of the escape"""
+    category: str
+    model_version: int
+    """that passed it"""
+    threshold: int
+    """id of the threshold revision that passed it"""
+    since: Moment
+    since_what: SinceWhat
+    """what had changed then"""
+    bounds: list[StationBound]
+    """stations whose reference parts passed later, before the escape: searched from then on"""
+    until: Moment
+    min_likeness: float
+    rescoring_id: str | None
+    reason: str
+    status: RetentionRunStatus
+    passed: int
+    """parts that passed in that time, the escape too"""
+    searched: int
+    without_map: int
+    """searched, but retention removed the map"""
+    listed: int
+    expected_escapes: float | None
+    """further ones, by random audits at this threshold; null: there are none"""
+    expected_interval: list[int] | None
+    """exact, at 95 %"""
+    list_sha256: str
+    """of the CSV file"""
+    signature: str
+    """of the CSV file: Ed25519, base64"""
+    key_id: str
+    code: str
+    """why it failed"""
+    detail: str
+    requested_by: str | None
+    created_at: Moment
+    finished_at: Moment | None
+    parts_url: str
+    csv_url: str
+    pdf_url: str
+
+
+class Control(TypedDict):
+    """Parts judged defective that were mixed in."""
+
+    drawn: int
+    good: int
+    defective: int
+    doubtful: int
 
 
 class Curve(TypedDict):
@@ -461,12 +943,29 @@ class DefaultCategory(TypedDict):
     category: str | None
 
 
+class DefectRate(TypedDict):
+    """A share with its exact 95 % interval (Clopper and Pearson); of nothing there is none."""
+
+    found: int
+    of: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
 class DefectTypeAgreement(TypedDict):
     defect_type: str
     """empty: nobody named it"""
     recall: Rate
     """of those with a score: defects by the model"""
     not_comparable: int
+
+
+class DefectTypeCount(TypedDict):
+    defect_type: str
+    count: int
+    share: float
+    cumulative_share: float
 
 
 class DefectTypeRecall(TypedDict):
@@ -483,11 +982,16 @@ class Deployment(TypedDict):
     version_number: int
     algorithm: str
     kind: DeploymentKind
+    station: str | None
+    """of a canary: the station whose images it judges"""
     reason: str
     status: DeploymentStatus
     device_requested: str
     device: str | None
     runtime: Runtime
+    """as requested"""
+    runtime_chosen: str | None
+    """what runs it"""
     precision: Precision
     """as requested"""
     precision_chosen: str | None
@@ -504,6 +1008,13 @@ class Deployment(TypedDict):
     requested_at: Moment
     activated_at: Moment | None
     ended_at: Moment | None
+    signature: Signature | None
+
+
+class DisagreementMark(TypedDict):
+    author: str | None
+    comment: str
+    created_at: Moment
 
 
 class DisturbanceEffect(TypedDict):
@@ -540,6 +1051,47 @@ class Disturbance(TypedDict):
     """why images are not comparable"""
     name: str
     """darker, brighter, blur, noise, shift, rotation or jpeg"""
+
+
+class DoubtfulTime(TypedDict):
+    category: str
+    station: str
+    serial_number: str
+    since: Moment | None
+    """null: the part had never passed there"""
+    until: Moment | None
+    """null: it had not passed again"""
+
+
+class DriftChart(TypedDict):
+    kind: str
+    """see docs/drift.md"""
+    unit: str
+    status: DriftChartStatus
+    reference_parts: int
+    """so far; complete at 100"""
+    average: float | None
+    """moving average; of shares that of the last 50 parts"""
+    centre: float | None
+    lower_limit: float | None
+    upper_limit: float | None
+    stability_index: float | None
+    """population stability index of the last 100 inspections against training"""
+    differs_from_training: bool
+
+
+class DriftMonitor(TypedDict):
+    id: int
+    category: str
+    station: str
+    of_batches: bool
+    """of images that came in batches, not one by one"""
+    model_version: int
+    """of the newest record"""
+    records: int
+    last_record_at: Moment
+    alarm: int | None
+    """the unresolved one; null: none"""
 
 
 class DuplicateGroup(TypedDict):
@@ -588,6 +1140,16 @@ class EstimatedMetrics(TypedDict):
     cost: Figure | None
 
 
+class ExportedDecision(TypedDict):
+    inspection_id: str
+    verdict: BlindVerdict
+
+
+class FailureCount(TypedDict):
+    code: str
+    count: int
+
+
 class FieldChange(TypedDict):
     field: str
     """with dots between names where values lie within each other"""
@@ -600,6 +1162,66 @@ class Figure(TypedDict):
     """null of nothing"""
     interval: list[float] | None
     """[low, high] at 95 %"""
+
+
+class FullCanary(TypedDict):
+    canary_id: int
+    """id of its deployment"""
+    url: str
+    category: str
+    station: str
+    model_version: int
+    version_number: int
+    algorithm: str
+    active: bool
+    reason: str
+    requested_by: str | None
+    activated_at: Moment
+    ended_at: Moment | None
+    of_canary: VersionCounts
+    """at its station"""
+    of_production: VersionCounts
+    """at all other stations in the same time"""
+    of_station_before: VersionCounts
+    """by production at the same station, in as long a time before"""
+
+
+class FullChallenger(TypedDict):
+    challenger_id: str
+    url: str
+    category: str
+    model_version: int
+    version_number: int
+    production: int
+    """the model version that it is beside"""
+    production_number: int
+    status: ChallengerStatus
+    share: float
+    """of the live images that are scored"""
+    max_images: int | None
+    reason: str
+    end_reason: str
+    """why it ended"""
+    seen: int
+    """live images since the start"""
+    scored: int
+    disagreements: int
+    """of those scored"""
+    failed: int
+    """could not be scored"""
+    discarded: int
+    """retention had removed the image"""
+    requested_by: str | None
+    created_at: Moment
+    finished_at: Moment | None
+    results_url: str
+    disagreements_url: str
+    csv_url: str
+    verdicts: list[VerdictPair]
+    of_production: VersionCounts
+    of_challenger: VersionCounts
+    open_disagreements: int
+    """that nobody looked at"""
 
 
 class FullDataset(TypedDict):
@@ -653,6 +1275,8 @@ class FullModelVersion(TypedDict):
     seed: int
     versions: dict[str, str]
     """of code and libraries that trained it"""
+    origin: VersionOrigin | None
+    """of a version that was imported; null: trained here"""
     training_run: int | None
     dataset_id: int | None
     base_version: int | None
@@ -701,6 +1325,33 @@ class FullTrainingRun(TypedDict):
     """of auto, once it succeeded: the winner, why, and every candidate with what it found"""
     versions: dict[str, str]
     """of code and libraries, once it succeeded"""
+
+
+class GateResult(TypedDict):
+    name: str
+    title: str
+    required: str
+    measured: str
+    passed: bool
+
+
+class HashedEvent(TypedDict):
+    """An audit event as its hash covers it."""
+
+    sequence: int
+    at: str
+    actor_id: int | None
+    actor_name: str
+    kind: str
+    object_type: str
+    object_id: str
+    before: str
+    after: str
+    source: str
+    request_id: str
+    address: str
+    previous_hash: str
+    hash: str
 
 
 class IgnoreMask(TypedDict):
@@ -780,6 +1431,8 @@ class Inspection(TypedDict):
     ignored_outlines: list[list[list[int]]] | None
     """polygons [[x, y], ...] of what is not judged, in the image's pixels; one inside another is a hole; null where
     the whole image is judged"""
+    image_statistics: dict[str, float] | None
+    """what the picture looks like as a whole, see docs/drift.md; null in records older than it"""
     region_count: int | None
     largest_region_px: int | None
     algorithm: str
@@ -809,7 +1462,7 @@ class Inspection(TypedDict):
 
 
 class InspectionRow(TypedDict):
-    """A record in a list: without `regions`, `ignored_outlines` and `timings`, with where it came from."""
+    """A record in a list: without what its own page alone shows, with where it came from."""
 
     reconstruction_error: float | None
     """the image score, for every algorithm; null when not comparable"""
@@ -858,6 +1511,28 @@ class InspectionRow(TypedDict):
     source: str
     operator: str | None
     batch_id: str | None
+
+
+class IssuedReport(TypedDict):
+    kind: ReportKind
+    category: str | None
+    """null: all"""
+    station: str
+    """empty: all"""
+    lot: str
+    since: Moment
+    until: Moment
+    """not included"""
+    report_id: str
+    title: str
+    schedule: int | None
+    """id; null: issued by somebody"""
+    issued_by: str | None
+    created_at: Moment
+    messages: list[ReportMessage]
+    json_url: str
+    csv_url: str
+    pdf_url: str
 
 
 class IssuedToken(TypedDict):
@@ -922,6 +1597,9 @@ class LoadedModel(TypedDict):
     backbone: str | None
     device: str
     runtime: str
+    """as requested"""
+    runtime_chosen: str
+    """what runs the model"""
     precision: str
     """as requested"""
     precision_chosen: str
@@ -956,6 +1634,29 @@ class Me(TypedDict):
     """the token that was shown; null in a browser session"""
 
 
+class MeasurementStudy(TypedDict):
+    study_id: str
+    category: str
+    parts: int
+    trials: int
+    near_percent: int
+    standard: Standard
+    expert: str | None
+    candidates: int
+    population_sha256: str
+    event_sequence: int
+    seed: str
+    """hash of that event"""
+    reason: str
+    author: str | None
+    created_at: Moment
+    finished_at: Moment | None
+    results_sha256: str
+    signature: str
+    key_id: str
+    pdf_url: str
+
+
 class Metrics(TypedDict):
     model_version: int
     dataset: str
@@ -978,6 +1679,44 @@ class ModelAgreement(TypedDict):
     escapes: Rate
     """passed by the model, reviewed as defect"""
     defect_types: list[DefectTypeAgreement]
+
+
+class ModelCard(TypedDict):
+    format: str
+    model: CardModel
+    intended_use: list[str]
+    not_intended_for: list[str]
+    training_data: CardData
+    evaluation: CardEvaluation | None
+    """null: its data set has no test images"""
+    robustness: Robustness | None
+    """null: not measured"""
+    shortcut_audit: JsonObject | None
+    thresholds: list[CardThreshold]
+    """the last twenty revisions, newest first"""
+    limits: list[str]
+    origin: VersionOrigin | None
+
+
+class ModelCounts(TypedDict):
+    records: int
+    good: int
+    """by the model"""
+    defective: int
+    """by the model"""
+    not_comparable: int
+    defect_rate: DefectRate
+    stands_good: int
+    """after reviews"""
+    stands_defective: int
+    """after reviews"""
+    stands_defect_rate: DefectRate
+    model_version: int
+    model: str
+    threshold: int
+    """id of the revision"""
+    revision: int
+    value: float
 
 
 class ModelVersion(TypedDict):
@@ -1024,6 +1763,28 @@ class MoreImages(TypedDict):
     sentence: str
 
 
+class NextCard(TypedDict):
+    progress: QueueProgress
+    card: QueueCard | None
+    """null: nothing to review for the caller"""
+
+
+class OriginCounts(TypedDict):
+    records: int
+    good: int
+    """by the model"""
+    defective: int
+    """by the model"""
+    not_comparable: int
+    defect_rate: DefectRate
+    stands_good: int
+    """after reviews"""
+    stands_defective: int
+    """after reviews"""
+    stands_defect_rate: DefectRate
+    origin: ReportOrigin
+
+
 class OutcomeCounts(TypedDict):
     good: int
     defective: int
@@ -1034,6 +1795,16 @@ class OutcomePair(TypedDict):
     recorded: Outcome
     rescored: Outcome
     count: int
+
+
+class PartChecks(TypedDict):
+    category: str
+    serial_number: str
+    expected: ExpectedVerdict
+    station: str
+    inspections: int
+    passed: int
+    failed: int
 
 
 class PerDay(TypedDict):
@@ -1058,6 +1829,13 @@ class PictureWarning(TypedDict):
 
     code: str
     detail: str
+
+
+class PopulationMember(TypedDict):
+    inspection_id: str
+    outcome: str
+    event_hash: str
+    """of the audit event that reports the record"""
 
 
 class PreviewImages(TypedDict):
@@ -1090,6 +1868,114 @@ class ProductionVersion(TypedDict):
     algorithm: str
 
 
+class Promise(TypedDict):
+    threshold: int
+    """id of the threshold revision"""
+    revision: int
+    value: float
+    model_version: int
+    category: str
+    promised_at: Moment
+    due_at: Moment
+    """when its days are over"""
+    compared_at: Moment | None
+    """then what came was kept; null: so far"""
+    until: Moment
+    inspections: int
+    reviewed: int
+    figures: list[PromisedFigure]
+
+
+class PromisedFigure(TypedDict):
+    name: PromisedFigureName
+    promised: float | None
+    came: float | None
+    interval: list[float] | None
+    """of what came, 95 %"""
+    verdict: PromisedFigureOutputVerdict
+    """kept: the promise lies in the interval; higher: more came than was promised"""
+
+
+class PromotionGates(TypedDict):
+    category: str
+    dataset_name: str
+    min_recall: float | None
+    max_false_reject_rate: float | None
+    min_lamp_tolerance: float | None
+    max_error_increase: float | None
+    refuse_shortcut_warning: bool
+    verify_artifact: bool
+    min_challenger_images: int | None
+    reason: str
+    author: str | None
+    created_at: Moment | None
+    """null: nobody set gates"""
+
+
+class QueueCard(TypedDict):
+    """The part before the caller. Of one of the random audit what the model said is not told before it is decided."""
+
+    card_id: int
+    category: str
+    cause: Cause
+    why: str
+    expires_at: Moment
+    """then somebody else may be given it"""
+    image_url: str
+    inspection_id: str | None
+    outcome: Outcome | None
+    score: float | None
+    threshold: float | None
+
+
+class QueueDecision(TypedDict):
+    decision: Decision
+    cause: Cause
+    inspection_id: str | None
+    """null: a skipped part of the random audit"""
+    outcome: Outcome | None
+    review_id: int | None
+    overruled: bool
+    created_at: Moment
+
+
+class QueuePlace(TypedDict):
+    inspection_id: str
+    inspection_url: str
+    worth: float
+    """the higher, the sooner; 0 to 3"""
+    cause: Cause
+    why: str
+
+
+class QueueProgress(TypedDict):
+    category: str
+    budget: int
+    """parts of this shift"""
+    done: int
+    """by all people; what was skipped does not count"""
+    overruled: int
+    """of those: the person said something else than the model"""
+    shift_starts_at: Moment
+    shift_ends_at: Moment
+
+
+class RandomAuditExport(TypedDict):
+    """For `scripts/verify_random_audit.py`."""
+
+    format: str
+    made_by: str
+    shift: AuditedShift
+    closing_event: HashedEvent
+    population: list[PopulationMember]
+    seed: str
+    drawn: list[str]
+    decisions: list[ExportedDecision]
+    decision_events: list[HashedEvent]
+    figures: AuditFigures
+    head: ChainHead
+
+
 class Rate(TypedDict):
     count: int
     of: int
@@ -1107,6 +1993,29 @@ class RecordedResult(TypedDict):
     p_value: float | None
 
 
+class ReferenceCheck(TypedDict):
+    inspection_id: str
+    station: str
+    score: float | None
+    passed: bool
+    explanation: str
+    """why it failed"""
+    checked_at: Moment
+
+
+class ReferencePart(TypedDict):
+    id: int
+    category: str
+    serial_number: str
+    expected: ExpectedVerdict
+    lowest_score: float | None
+    highest_score: float | None
+    note: str
+    author: str | None
+    created_at: Moment
+    retired_at: Moment | None
+
+
 class Region(TypedDict):
     """A connected place above the threshold, in pixels of the image; its peak is in the unit of the score."""
 
@@ -1120,6 +2029,215 @@ class Region(TypedDict):
     peak: float
     peak_x: int
     peak_y: int
+
+
+class Release(TypedDict):
+    model_version: int
+    stage: Stage
+    approval: Approval | None
+    gates: list[GateResult]
+    passed: bool
+    """every gate; an approval is asked for besides where it is required"""
+
+
+class ReportAlarmList(TypedDict):
+    total: int
+    rows: list[ReportAlarm]
+
+
+class ReportAlarm(TypedDict):
+    alarm_id: int
+    kind: AlarmKind
+    category: str
+    station: str
+    sentence: str
+    charts: list[str]
+    """out of limits"""
+    opened_at: Moment
+    was_open_before: bool
+    resolved_at: Moment | None
+    resolved_by: str | None
+    cause: str
+
+
+class ReportAuditFigures(TypedDict):
+    of: ReportAuditOf
+    shifts: int
+    drawn: int
+    good: int
+    defective: int
+    doubtful: int
+    open: int
+    level: float
+    escape_rate: float | None
+    exact_interval: list[float] | None
+
+
+class ReportAudit(TypedDict):
+    sequence: int
+    """of the last event when the report was made"""
+    head: str
+    """its hash"""
+    checkpoint: int | None
+    checkpoint_doubt: str
+    verified_at: Moment | None
+    """the whole log, last"""
+    verified_events: int | None
+    fault: str | None
+
+
+class ReportChangeList(TypedDict):
+    total: int
+    rows: list[ReportChange]
+
+
+class ReportChange(TypedDict):
+    at: Moment
+    what: ReportChangeKind
+    category: str
+    sentence: str
+    by: str
+    reason: str
+
+
+class ReportCounts(TypedDict):
+    records: int
+    good: int
+    """by the model"""
+    defective: int
+    """by the model"""
+    not_comparable: int
+    defect_rate: DefectRate
+    stands_good: int
+    """after reviews"""
+    stands_defective: int
+    """after reviews"""
+    stands_defect_rate: DefectRate
+    failed: int
+    """images that ended without a record"""
+    failures: list[FailureCount]
+    reference_inspections: int
+    """of reference parts; in none of the other counts"""
+
+
+class ReportDefects(TypedDict):
+    reviewed: int
+    """records that a review calls defective"""
+    unreviewed: int
+    """judged defective, without a review, so without a type"""
+    overruled: int
+    """judged defective, good by a review"""
+    total: int
+    rows: list[DefectTypeCount]
+
+
+class ReportDoubtfulTimeList(TypedDict):
+    total: int
+    rows: list[DoubtfulTime]
+
+
+class ReportMessage(TypedDict):
+    target: str
+    status: MessageStatus
+    attempts: int
+    error: str
+    sent_at: Moment | None
+
+
+class ReportModelCountsList(TypedDict):
+    total: int
+    rows: list[ModelCounts]
+
+
+class Report(TypedDict):
+    kind: ReportKind
+    category: str | None
+    """null: all"""
+    station: str
+    """empty: all"""
+    lot: str
+    since: Moment
+    until: Moment
+    """not included"""
+    format: str
+    title: str
+    is_over: bool
+    """false: what it says is so far"""
+    made_at: Moment
+    time_zone: str
+    counts: ReportCounts
+    by_station: ReportStationCountsList
+    by_model: ReportModelCountsList
+    by_origin: list[OriginCounts]
+    defects: ReportDefects
+    worst: list[WorstImage]
+    changes: ReportChangeList
+    alarms: ReportAlarmList
+    reference_parts: ReportParts
+    random_audit: ReportAuditFigures
+    reviews: ReportReviews
+    replay: ReportReplay
+    audit: ReportAudit
+
+
+class ReportPartChecksList(TypedDict):
+    total: int
+    rows: list[PartChecks]
+
+
+class ReportParts(TypedDict):
+    inspections: int
+    failed: int
+    checks: ReportPartChecksList
+    unproven_records: int
+    unproven: ReportUnprovenTimeList
+    doubts: ReportDoubtfulTimeList
+
+
+class ReportReplay(TypedDict):
+    runs: int
+    records: int
+    equal: int
+    differing: int
+    not_recomputed: int
+    last_at: Moment | None
+    last_is_proof: bool | None
+
+
+class ReportReviews(TypedDict):
+    records: int
+    of: int
+    reviews: int
+    overruled: int
+    contested: int
+    by_person: list[ReviewerCounts]
+
+
+class ReportSchedule(TypedDict):
+    id: int
+    kind: RegularReportKind
+    category: str | None
+    """null: all"""
+    station: str
+    """empty: all"""
+    recipients: list[str]
+    next_since: Moment
+    """of the window that is issued next"""
+    next_until: Moment
+    error: str
+    """why the last one could not be made"""
+    author: str | None
+    created_at: Moment
+
+
+class ReportStationCountsList(TypedDict):
+    total: int
+    rows: list[StationCounts]
+
+
+class ReportUnprovenTimeList(TypedDict):
+    total: int
+    rows: list[UnprovenTime]
 
 
 class Request(TypedDict):
@@ -1193,6 +2311,9 @@ class RescoringDetail(TypedDict):
     threshold_revision: int
     device: str
     runtime: str
+    """as requested"""
+    runtime_chosen: str
+    """what runs it, all of the run"""
     precision: str
     """as requested"""
     precision_chosen: str
@@ -1232,6 +2353,9 @@ class Rescoring(TypedDict):
     threshold_revision: int
     device: str
     runtime: str
+    """as requested"""
+    runtime_chosen: str
+    """what runs it, all of the run"""
     precision: str
     """as requested"""
     precision_chosen: str
@@ -1310,6 +2434,31 @@ class RetentionRun(TypedDict):
     finished_at: Moment | None
 
 
+class Retraining(TypedDict):
+    run_id: int
+    run_url: str
+    production: int
+    """id of the version that it began from"""
+    dataset: str
+    added_good: int
+    """reviewed good parts that are training images now"""
+    added_test_good: int
+    """reviewed good parts that are test images now"""
+    added_defective: int
+    """reviewed defects, which are test images"""
+
+
+class ReviewBudget(TypedDict):
+    category: str
+    revision: int
+    """0: nobody set one, these are the defaults"""
+    per_shift: int
+    shift_starts: list[str]
+    reason: str
+    author: str | None
+    created_at: Moment | None
+
+
 class ReviewCoverage(TypedDict):
     recorded: Outcome
     total: int
@@ -1337,6 +2486,15 @@ class Review(TypedDict):
     """the review that this one takes back; null: none"""
     reviewer: str
     created_at: Moment
+    signature: Signature | None
+
+
+class ReviewQueue(TypedDict):
+    progress: QueueProgress
+    blind: int
+    """parts of the random audit that the caller can review blind"""
+    records: list[QueuePlace]
+    """the first of the others, in their order"""
 
 
 class ReviewedMetrics(TypedDict):
@@ -1363,6 +2521,12 @@ class ReviewerAgreement(TypedDict):
     """agreement beyond chance; null where undefined"""
     pairs: list[ReviewerPair]
     """at most 50, those with the most parts first"""
+
+
+class ReviewerCounts(TypedDict):
+    reviewer: str
+    records: int
+    overruled: int
 
 
 class ReviewerPair(TypedDict):
@@ -1397,6 +2561,19 @@ class RunDataset(TypedDict):
     snapshot: str
 
 
+class SamplingPlan(TypedDict):
+    id: int
+    category: str
+    revision: int
+    percent: float
+    at_least: int
+    controls: int
+    shift_starts: list[str]
+    reason: str
+    author: str | None
+    created_at: Moment
+
+
 class Scheduler(TypedDict):
     alive: bool
     since: Moment | None
@@ -1411,6 +2588,31 @@ class Scores(TypedDict):
     p75: float
     p95: float
     maximum: float
+
+
+class Signature(TypedDict):
+    printed_name: str
+    username: str
+    meaning: Meaning
+    signed_at: Moment
+    signed_sha256: str
+    """of what was signed: the audit event's `after` without this"""
+    audit_event: int
+    """that holds the act and the signature"""
+    audit_event_hash: str
+
+
+class SignatureRules(TypedDict):
+    category: str
+    review: bool
+    threshold: bool
+    approval: bool
+    promotion: bool
+    rollback: bool
+    reason: str
+    author: str | None
+    created_at: Moment | None
+    """null: nobody set rules"""
 
 
 class Skipped(TypedDict):
@@ -1432,6 +2634,44 @@ class Standing(TypedDict):
     """how many there are"""
 
 
+class StationBound(TypedDict):
+    station: str
+    since: Moment
+    reference_parts: list[str]
+    """serial numbers"""
+
+
+class StationCounts(TypedDict):
+    records: int
+    good: int
+    """by the model"""
+    defective: int
+    """by the model"""
+    not_comparable: int
+    defect_rate: DefectRate
+    stands_good: int
+    """after reviews"""
+    stands_defective: int
+    """after reviews"""
+    stands_defect_rate: DefectRate
+    category: str
+    station: str
+
+
+class StationState(TypedDict):
+    category: str
+    station: str
+    state: StationProof
+    since: Moment
+    """when the shift began"""
+    missing: list[str]
+    """serial numbers that did not pass since"""
+
+
+class StationStates(TypedDict):
+    stations: list[StationState]
+
+
 class Status(TypedDict):
     model_loaded: bool
     model: LoadedModel | None
@@ -1439,6 +2679,8 @@ class Status(TypedDict):
     default_category: str | None
     """set on purpose; null: none is"""
     deployments: list[LoadedModel]
+    canaries: list[CanaryStatus]
+    """versions that judge one station instead of production"""
     device: str
     threshold: float | None
     workers: list[Worker]
@@ -1449,6 +2691,53 @@ class Status(TypedDict):
     broker: str
     versions: dict[str, str]
     uptime_seconds: float
+
+
+class StudyAppraiser(TypedDict):
+    name: str
+    kind: StudyAppraiserOutputKind
+    threshold: float | None
+    """of a model version"""
+    within: WithinAppraiser | None
+    """null: a model says the same each time"""
+    against_standard: AgainstStandard
+
+
+class StudyProgress(TypedDict):
+    name: str
+    done: int
+    of: int
+
+
+class StudyResults(TypedDict):
+    study: str
+    seed: str
+    parts: int
+    defective_parts: int
+    near_threshold: int
+    trials: int
+    appraisers: list[StudyAppraiser]
+    between: BetweenAppraisers
+    verdict: str
+    """the worst of the people's"""
+
+
+class StudyShare(TypedDict):
+    """Of parts or decisions, with its exact 95 % interval."""
+
+    count: int
+    of: int
+    interval: list[float] | None
+    """95 %, exact (Clopper-Pearson)"""
+    share: float | None
+
+
+class StudyTask(TypedDict):
+    study_id: str
+    task: int | None
+    """send it with the answer; null: nothing to judge now"""
+    left: int
+    image_url: str | None
 
 
 class ThresholdInForce(TypedDict):
@@ -1471,6 +2760,7 @@ class Threshold(TypedDict):
     reason: str
     author: str | None
     created_at: Moment
+    signature: Signature | None
 
 
 class ThresholdPreset(TypedDict):
@@ -1537,6 +2827,17 @@ class TrainingRun(TypedDict):
     finished_at: Moment | None
 
 
+class UnprovenTime(TypedDict):
+    category: str
+    station: str
+    since: Moment
+    until: Moment
+    was_proven: bool
+    """at its end; false: the shift or the window ended first"""
+    records: int
+    """inspected meanwhile"""
+
+
 class VerdictChanges(TypedDict):
     to_defective: int
     to_good: int
@@ -1548,6 +2849,39 @@ class VerdictCounts(TypedDict):
     defective: int
 
 
+class VerdictPair(TypedDict):
+    production: Outcome
+    challenger: Outcome
+    count: int
+
+
+class VersionCounts(TypedDict):
+    good: int
+    defective: int
+    not_comparable: int
+    defect_share: float | None
+    """of the judged ones; null: there is none"""
+    defect_share_interval: list[float] | None
+    """[low, high], exact at 95 %"""
+
+
+class VersionFigures(TypedDict):
+    threshold: float
+    auroc: float | None
+    recall: float | None
+    recall_interval: list[float] | None
+    """95 %"""
+    false_reject_rate: float | None
+    false_reject_interval: list[float] | None
+    """95 %"""
+    wrong: int
+    """verdicts"""
+    error_rate: float
+    """share of wrong verdicts"""
+    not_comparable: int
+    """counted as rejected"""
+
+
 class VersionIgnoreMask(TypedDict):
     share: float
     """of the model's input that is not judged, 0 to 1"""
@@ -1557,6 +2891,32 @@ class VersionIgnoreMask(TypedDict):
     """the version on whose mean image it was drawn; null: on the images as they are"""
     picture_url: str
     """white is not judged, in the pixels of the mean image"""
+
+
+class VersionOrigin(TypedDict):
+    """What an imported version was where it came from, and whose signature says so."""
+
+    category: str
+    number: int
+    id: int
+    created_at: Moment
+    """when it was trained"""
+    created_by: str
+    threshold_revision: int
+    """in force there when it was exported"""
+    key_id: str
+    fingerprint: str
+    """SHA-256 of the key that signed it"""
+    package_sha256: str
+    """of the signed list of contents"""
+    before: JsonObject | None
+    """where that installation had it from"""
+
+
+class VersionVerdict(TypedDict):
+    outcome: Outcome | None
+    score: float | None
+    threshold: float
 
 
 class WhatIfConfusion(TypedDict):
@@ -1597,9 +2957,112 @@ class WhatIf(TypedDict):
     """limits of the metrics, for people"""
 
 
+class WholeAlarm(TypedDict):
+    id: int
+    kind: AlarmKind
+    category: str
+    station: str
+    sentence: str
+    """what was found"""
+    details: JsonObject
+    """what it was found in"""
+    status: AlarmStatus
+    opened_at: Moment
+    acknowledged_at: Moment | None
+    acknowledged_by: str | None
+    resolved_at: Moment | None
+    resolved_by: str | None
+    cause: str
+    is_new_normal: bool
+    """charts began anew with what was measured then"""
+    page_url: str
+    comments: list[AlarmComment]
+
+
+class WholeDriftMonitor(TypedDict):
+    id: int
+    category: str
+    station: str
+    of_batches: bool
+    """of images that came in batches, not one by one"""
+    model_version: int
+    """of the newest record"""
+    records: int
+    last_record_at: Moment
+    alarm: int | None
+    """the unresolved one; null: none"""
+    charts: list[DriftChart]
+
+
+class WholeMeasurementStudy(TypedDict):
+    study_id: str
+    category: str
+    parts: int
+    trials: int
+    near_percent: int
+    standard: Standard
+    expert: str | None
+    candidates: int
+    population_sha256: str
+    event_sequence: int
+    seed: str
+    """hash of that event"""
+    reason: str
+    author: str | None
+    created_at: Moment
+    finished_at: Moment | None
+    results_sha256: str
+    signature: str
+    key_id: str
+    pdf_url: str
+    progress: list[StudyProgress]
+    results: StudyResults | None
+
+
+class WholeReferencePart(TypedDict):
+    id: int
+    category: str
+    serial_number: str
+    expected: ExpectedVerdict
+    lowest_score: float | None
+    highest_score: float | None
+    note: str
+    author: str | None
+    created_at: Moment
+    retired_at: Moment | None
+    checks: list[ReferenceCheck]
+    """the last 100, newest first"""
+
+
+class WithinAppraiser(TypedDict):
+    kappa: float | None
+    """null where it is not defined"""
+    kappa_interval: list[float] | None
+    verdict: str
+    """acceptable, marginal or unacceptable; empty where nothing could be rated"""
+    agreement: StudyShare
+
+
 class Worker(TypedDict):
     name: str
     queues: list[str]
+
+
+class WorstImage(TypedDict):
+    inspection_id: str
+    inspection_url: str
+    created_at: Moment
+    filename: str
+    serial_number: str
+    lot: str
+    station: str
+    model: str
+    score: float
+    threshold: float
+    score_by_threshold: float
+    outcome: Outcome
+    review: Verdict | None
+    defect_type: str
 
 
 class Filters(TypedDict, total=False):
@@ -1716,6 +3179,25 @@ class WhatIfOptions(TypedDict, total=False):
     """to the end of this day, or before this moment"""
 
 
+class ReportScopeFields(TypedDict, total=False):
+    """Which report is meant."""
+
+    at: str
+    """a day or moment in the shift, day, week, month that is meant; none: now. Without an offset it is of the
+    system's time zone"""
+    category: str
+    """none: all"""
+    kind: Literal["shift", "day", "week", "month", "period", "lot", ""]
+    lot: str
+    """of a lot report"""
+    since: date | datetime | str
+    """of a period report"""
+    station: str
+    """none: all"""
+    until: date | datetime | str
+    """of a period report: to the end of this day"""
+
+
 class AuditFilters(TypedDict, total=False):
     """Which audit events are meant."""
 
@@ -1767,3 +3249,44 @@ class InputCheckFields(TypedDict, total=False):
     """by how many per cent width to height may differ"""
     likeness_factor: float
     """how many times the learnt limit is allowed"""
+
+
+class SignatureFields(TypedDict, total=False):
+    """What an act is signed with: the password of the token's user, and the meaning of the signature."""
+
+    username: str
+    """in a browser's session needed for the first signature"""
+    password: str
+    meaning: Meaning
+
+
+class SignatureRulesFields(TypedDict, total=False):
+    """Which acts of a category need an electronic signature."""
+
+    review: bool
+    """and undoing one is refused"""
+    threshold: bool
+    approval: bool
+    """giving and withdrawing one"""
+    promotion: bool
+    """and any other loading of a version that is not in production"""
+    rollback: bool
+
+
+class PromotionGatesFields(TypedDict, total=False):
+    """What a version must show before it may go into production."""
+
+    dataset_name: str
+    """the reference set, of the same category"""
+    min_recall: float
+    """0..1, on the reference set"""
+    max_false_reject_rate: float
+    """0..1, on the reference set"""
+    min_lamp_tolerance: float
+    """0..1, by which the lamp may change in both directions"""
+    max_error_increase: float
+    """0..1, by which the share of wrong verdicts may be above production's, on the same images"""
+    refuse_shortcut_warning: bool
+    verify_artifact: bool
+    min_challenger_images: int
+    """live images to be scored beside production, with every disagreement looked at"""
