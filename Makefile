@@ -8,6 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVE ?= 1
 PORT ?= 8000
+ISA = $(if $(shell grep -sm1 -w avx512f /proc/cpuinfo),avx2) native
 INSTALL = PYTHON=$(BIN)/python TORCH=$(TORCH) LOCKED=$(LOCKED) sh install-requirements.sh
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   $(if $(UPGRADE),--upgrade) --custom-compile-command "make lock   (hashes of PyPI's files, of every platform; \
@@ -61,9 +62,14 @@ lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requi
 	  $(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; \
 	done
 
-bench: $(VENV)/.dev  ## how fast it is here
-##   PEER_PYTHON=.../bin/python  compares with anomalib
-	$(BIN)/python manage.py benchmark speed $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))
+bench: $(VENV)/.dev  ## how fast it is here; with AVX-512, also as if there were only AVX2
+##   PEER_PYTHON=.../bin/python           compares with anomalib
+##   OPTIONS="--detectors padim --no-fit" a few minutes for one detector
+	for isa in $(ISA); do \
+	  echo "--isa $$isa"; \
+	  $(BIN)/python manage.py benchmark speed --isa $$isa $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON)) $(OPTIONS) \
+	    || exit; \
+	done
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -18,12 +18,17 @@ from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from tests import parts
 from tests.environment import SHARED
 from tests.tasks import run_now
 from tests.triggers import without_any_triggers
+
+# No test fails because a machine was slow, those that make up their input neither.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 _DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 

@@ -59,7 +59,10 @@ BANNED = (
     "kind of part",
     "kinds of parts",
 )
-_FOLDERS = ("accounts", "common", "inspection", "jobs", "modelzoo", "mvtec_site", "records", "retention", "training")
+_FOLDERS = (
+    *("accounts", "common", "inspection", "jobs", "modelzoo", "monitoring", "mvtec_site", "quality"),
+    *("records", "retention", "rollout", "training"),
+)
 
 
 def _files(*patterns: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -53,9 +54,9 @@ def make_people(stack: Stack) -> None:
     stack.sessions = json.loads(stack.manage("shell", "--verbosity", "0", "--command", script).stdout)
 
 
-@pytest.fixture(scope="package")
-def stack() -> Iterator[Stack]:
-    """Shared by all browser tests: a detector for discs in force, people of every role."""
+@contextlib.contextmanager
+def running_stack() -> Iterator[Stack]:
+    """A system with people and a model in production."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here (Debian: apt-get install chromium)")
     with new_stack(trained("--illumination", "flatfield")) as made:
@@ -63,6 +64,13 @@ def stack() -> Iterator[Stack]:
         made.start()
         with made.client() as client:
             assert client.post("/api/load_model", json={}).status_code == 200
+        yield made
+
+
+@pytest.fixture(scope="package")
+def stack() -> Iterator[Stack]:
+    """Shared by all tests in the browser that leave records as a line leaves them."""
+    with running_stack() as made:
         yield made
 
 
@@ -78,6 +86,30 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
+# A verified audit log, an audited shift, the containment of an escape, and a challenger.
+_QUALITY = """
+from django.contrib.auth.models import User
+from inspection.models import Inspection
+from inspection.reviews.services import record_review
+from quality.containment.services import request_containment
+from records.audit.verification import request_verification
+from reports.content.scope import parse_scope
+from reports.issued.services import issue_report
+from tests.quality.audited import close, plan
+request_verification(actor=None)
+passed = Inspection.objects.filter(outcome="good", map__isnull=False).order_by("-created_at").first()
+plan(passed.category)
+close(passed.category)
+ina = User.objects.get(username="ina")
+record_review(inspection=passed, verdict="defective", actor=ina)
+request_containment(escape=Inspection.objects.get(pk=passed.pk), reason="complaint 7", actor=ina)
+from modelzoo.models import ModelVersion
+from rollout.challengers.services import start_challenger
+start_challenger(version=ModelVersion.objects.filter(stage="candidate").last(), reason="trial", actor=ina)
+issue_report(scope=parse_scope({"kind": "day"}), actor=ina)
+"""
+
+
 @pytest.fixture(scope="package")
 def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Of every page, by name: there is something of each kind to show."""
@@ -89,8 +121,11 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     with stack.client() as client:
         files = [("images", (f"{seed}.png", parts.png(seed, defective=seed == 1), "image/png")) for seed in (1, 2)]
         assert client.post("/api/batch_test", files=files, data={"wait": "60"}).json()["done"] == 2
-    script = "from records.audit.verification import request_verification; request_verification(actor=None)"
-    stack.manage("shell", "--verbosity", "0", "--command", script)
+        [candidate, *_] = client.get("/api/model-versions", params={"stage": "candidate"}).json()["results"]
+        trial = {"model_version": candidate["id"], "station": "trial", "reason": "trial"}
+        canary = client.post("/api/canaries", json=trial).json()
+        assert client.post(f"{canary['url']}/end", json={"reason": "shown"}).status_code == 200
+    stack.manage("shell", "--verbosity", "0", "--command", _QUALITY)
     found: dict[str, str] = json.loads(stack.manage("shell", "--verbosity", "0", "--command", _ADDRESSES).stdout)
     assert found.keys() == NAMES, "there is not something of each kind to show"
     with stack.client() as client:

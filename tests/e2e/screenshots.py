@@ -130,8 +130,23 @@ def fill(system: System) -> None:
         ]
         batch.append(("images", ("notes.png", b"not an image", "image/png")))
         post("batch_test", files=batch, data={"wait": "60", "lot": "L-1043"})
-        while client.get(f"/api/training-runs/{run['id']}").json()["status"] in ("queued", "running"):
+        while (run := client.get(f"/api/training-runs/{run['id']}").json())["status"] in ("queued", "running"):
             time.sleep(2)
+        version, east = run["model_version"], {"station": "east 1", "anomaly_map": "none"}
+        post("challengers", json={"model_version": version, "reason": "to see it on live cells"})
+        for number, image in enumerate(chosen[32:44]):
+            data = client.get(f"/api/dataset-images/{image['id']}/image").content
+            files = {"image": (Path(image["path"]).name, data, "image/png")}
+            record = post("test_image", files=files, data=east | {"serial_number": f"SN-{88200 + number}"})
+            if record["outcome"] == "good":
+                escape = record["inspection_id"]
+        post(f"inspections/{escape}/reviews", json={"verdict": "defective", "defect_type": "crack"})
+        post("containments", json={"inspection_id": escape, "reason": "found at incoming goods", "min_likeness": 0.4})
+        golden = {"serial_number": "SN-88200", "expected": "good", "note": "cell of the sample box"}
+        post("reference-parts", json=golden | {"category": dataset["category"]})
+        post("canaries", json={"model_version": version, "station": "east 2", "reason": "beside the other"})
+        post("issued-reports", json={"kind": "day"})
+        time.sleep(15)  # for the challenger, the containment, the charts and the reference part
 
 
 def small(png: bytes) -> bytes:

@@ -26,6 +26,8 @@ _NO_PAGES = {
         "model-promote",
         "model-roll-back",
         "model-archive",
+        "model-approve",
+        "model-withdraw-approval",
         "batch-cancel",
         "audit-verify",
         "audit-verify-all",
@@ -35,9 +37,22 @@ _NO_PAGES = {
         "settings-password",
         "settings-tokens",
         "settings-revoke",
+        "user-act",
+        "user-revoke",
         "retention-set",
         "retention-start",
     ),
+    *("sampling-plan-set", "blind-review-decide", "review-queue-take", "review-queue-decide", "review-budget-set"),
+    # Of a study that people began: tests/quality/measurement_system.
+    *("measurement-study", "measurement-study-judge"),
+    *("challenger-stop", "canary-end", "disagreement-mark"),
+    *("report-picture", "report-issue", "report-schedule-end"),
+    "report-schedule",  # the form of the list, filled
+    *("model-retrain", "comparison-start", "comparison"),
+    *("drift-restart", "alarm-acknowledge", "alarm-comment", "alarm-resolve"),
+    *("reference-part-add", "reference-part-retire"),
+    # Pages of what is there after a drift alone: test_monitoring.py.
+    *("drift-monitor", "alarm", "reference-part"),
     *("dataset-thumbnail", "dataset-outline", "dataset-mean-image", "dataset-picture", "run-cancel"),
     # The preview of an upload is a page of its own, which lasts an hour: test_training.py reads and checks it.
     *("dataset-upload", "dataset-upload-progress"),

@@ -20,12 +20,12 @@ from tests.e2e.conftest import drop, sign_in
 from tests.stack.conftest import Stack
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow]
-_EVERYBODY = ["Line", "History", "Thresholds", "Models", "Training", "Batches"]
+_EVERYBODY = ["Line", "History", "Thresholds", "Models", "Training", "Monitoring", "Batches", "Quality", "Reports"]
 _RAILS = {
     "otto": [*_EVERYBODY, "Settings", "Help", "API"],
     "ina": [*_EVERYBODY, "Settings", "Help", "API"],
     "audrey": [*_EVERYBODY, "Audit", "Settings", "Help", "API"],
-    "ada": [*_EVERYBODY, "Audit", "Settings", "Help", "Admin", "API"],
+    "ada": [*_EVERYBODY, "Audit", "Settings", "Help", "Users", "Admin", "API"],
 }
 # What is offered where, and to whom.
 _OFFERS = (

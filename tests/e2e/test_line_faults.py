@@ -354,7 +354,7 @@ def test_a_comment_that_was_not_sent_stays_with_its_part(disc: Any, stack: Stack
     assert disc.is_visible("#comment-unsent")
     judged(disc, "other.png", parts.png(102))
     assert disc.input_value("#comment") == ""
-    assert "comment not sent" in disc.inner_text(f"#s-{first}")
+    wait_for(lambda: "comment not sent" in disc.inner_text(f"#s-{first}"), 10)
     disc.goto(stack.address + "/?category=disc")
     disc.click("#unsent >> text=draft.png")
     disc.wait_for_selector("#say-good")

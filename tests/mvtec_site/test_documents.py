@@ -11,7 +11,8 @@ import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from PIL import Image
 from inspection.models import BatchRun, Inspection, InspectionRequest, Review
 from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
+from modelzoo.lifecycle.services import approve_version
 from modelzoo.loading.scoring import ImageScore
-from modelzoo.models import Category, ModelVersion
+from modelzoo.models import Category, Deployment, ModelVersion
 from modelzoo.services import (
     append_threshold,
     ensure_category,
@@ -36,19 +38,38 @@ from modelzoo.services import (
     request_deployment,
     set_threshold,
 )
+from monitoring.alarms.services import open_alarm
+from monitoring.models import Alarm, DoubtfulPeriod, ReferencePart
 from mvtec_site.client_shapes import current_schema
-from records.models import Asset
+from quality.measurement_system.selectors import find_study
+from quality.models import Containment, MeasurementStudy
+from quality.promises.services import compare_due_promise
+from quality.random_audit.services import set_plan
+from quality.review_queue.services import set_budget
+from records.audit.services import make_checkpoint
+from records.models import Asset, AuditVerification
+from reports.models import ReportMessage, ReportSchedule
+from reports.schedules.services import issue_due_reports
 from retention.models import RetentionPolicy, RetentionRun
+from rollout.challengers import selectors
+from rollout.challengers.services import CHALLENGERS, mark_disagreement
+from rollout.models import Challenger
 from tests import parts
 from tests.conftest import person
 from tests.inspection.judging.test_services import inspect
+from tests.monitoring.streams import checked, drifted, not_comparable
 from tests.mvtec_site.test_api import upload
+from tests.quality.audited import close, judged
+from tests.quality.measurement_system.test_studies import judge_all, parts_of
 from tests.retention.test_services import stored
+from tests.rollout.live import live, strict
 from tests.tasks import run_now
 from tests.training.datasets.test_api import packed
+from tests.tuning.retraining.test_retraining import new_good, trained
 from tests.versions import another, serve
 from training.models import Dataset, Evaluation, TrainingRun
-from tuning.models import RescoringRun
+from tuning.models import ComparedImage, Comparison, ReplayRun, RescoringRun, Retraining
+from tuning.retraining.figures import Verdicts, compare
 
 _FORMATS: dict[str, Callable[[Any], object]] = {"date-time": datetime.fromisoformat, "uuid": uuid.UUID}
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -185,7 +206,7 @@ def api(db: None, worker: None, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 # What cannot be: a token that is issued at this moment was neither revoked nor used; a data set of reviewed images was
 # read from no folder, and one that was imported always was. The outlines in a batch's items are those of the records,
-# which have them.
+# which have them. Image statistics are missing only in records that are older than they are.
 UNPROVED = {
     "IssuedTokenOutput.revoked_at has no value",
     "IssuedTokenOutput.last_used_at has no value",
@@ -194,6 +215,8 @@ UNPROVED = {
     "ImportedDatasetOutput.duplicates is not null",
     "ImportedDatasetOutput.layout is not null",
     "BatchItemOutput.ignored_outlines has no value",
+    "BatchItemOutput.image_statistics is not null",
+    "InspectionOutput.image_statistics is not null",
 }
 
 
@@ -207,9 +230,16 @@ def test_every_document_is_as_the_schema_says(
     inspections(api, version, blank)
     batches(api, blank)
     reviews_and_tuning(api, version)
+    challengers(api, version)
+    quality(api, version)
+    retraining(api, version)
+    promises(api, version)
+    monitoring(api, version)
+    reports(api, version)
     retention(api)
     nobody_works(api, version, monkeypatch)
     nobody_asked_for_it(api)
+    measurement_studies(api, version)
     audit(api)
     assert api.called == api.documents()
     assert sorted(api.unproved() - UNPROVED) == []
@@ -237,7 +267,9 @@ def nothing_yet(api: Api, version: ModelVersion) -> None:
     api("default_category")
     api("categories")
     api("input_checks", "disc")
+    api("promotion_gates", "disc")
     api("what_if", query={"model_version": version.pk, "cost_false_reject": "1", "cost_escape": "50"})
+    api("report")
 
 
 def data_sets_and_training(api: Api, version: ModelVersion, folder: Path) -> None:
@@ -281,6 +313,7 @@ def data_sets_and_training(api: Api, version: ModelVersion, folder: Path) -> Non
 
 def versions_and_deployments(api: Api, version: ModelVersion) -> None:
     api("model_version_metrics", version.pk)
+    api("model_version_card", version.pk)
     call_command("evaluate", model_version=str(version.pk), robustness=True, json=True, stdout=io.StringIO())
     api("model_version_metrics", version.pk)
     measured = Evaluation.objects.get(metrics__robustness__isnull=False)
@@ -291,16 +324,31 @@ def versions_and_deployments(api: Api, version: ModelVersion) -> None:
         measured.pk = None
         measured.save(force_insert=True)
         api("model_version_metrics", version.pk)
+        api("model_version_card", version.pk)
     many = another(version)
     many.held_out_scores = [1 + index / 100 for index in range(100)]
     many.learning_curve = [[10, 1.4], [20, 1.2], [100, 1.1]]
-    many.save(update_fields=["held_out_scores", "learning_curve"])
+    many.metrics = measured.metrics
+    many.save(update_fields=["held_out_scores", "learning_curve", "metrics"])
+    api("model_version_card", many.pk)
     append_threshold(
         version=many, value=1.9, method="conformal", parameters={"false_reject_rate": 0.1}, reason="test", actor=None
     )
     api("model_version_metrics", many.pk)
     many.held_out_scores = []
-    many.save(update_fields=["held_out_scores"])
+    imported = {
+        "category": "disc",
+        "number": 3,
+        "id": 9,
+        "created_at": many.created_at.isoformat(),
+        "created_by": "ina",
+    }
+    imported |= {"threshold_revision": 2, "key_id": "0" * 16, "fingerprint": "0" * 64, "package_sha256": "1" * 64}
+    for before in (None, imported):
+        many.origin = imported | {"data": {}, "robustness": None, "before": before}
+        many.save(update_fields=["held_out_scores", "origin"])
+        api("model_version", many.pk)
+        api("model_version_card", many.pk)
     api("model_version_metrics", many.pk)
     made = api("set_threshold", model_version=version.pk, value=21.5, reason="test", evidence={"lot": "L1"})
     api("threshold", made["id"])
@@ -308,6 +356,7 @@ def versions_and_deployments(api: Api, version: ModelVersion) -> None:
     api("thresholds")
     for other in (bare(), version):
         api("model_version", other.pk)
+        api("model_version_card", other.pk)
         api("model_version_metrics", other.pk)
     api("model_versions")
     api("promote_model_version", version.pk, reason="best", device="cpu")
@@ -325,6 +374,32 @@ def versions_and_deployments(api: Api, version: ModelVersion) -> None:
     api("categories")
     api("status")
     api("set_input_checks", "disc", aspect="warn", likeness="off", reason="two cameras")
+    candidate = another(version)
+    api("set_promotion_gates", "disc", min_lamp_tolerance=0.05, verify_artifact=True, reason="contract")
+    api("set_promotion_gates", "disc", max_error_increase=0.01, reason="not worse")
+    api("approve_model_version", candidate.pk, reason="line trial")
+    api("model_version_release", candidate.pk)
+    api("withdraw_approval_of_model_version", candidate.pk, reason="wrong lamp")
+    api("signature_rules", "disc")
+    api("set_signature_rules", "disc", approval=True, threshold=True, reason="SOP 12")
+    User.objects.filter(username="ada").update(first_name="Ada", last_name="Lind")
+    secret = {"username": "ada", "password": "a-long-password", "meaning": "approved"}
+    api("approve_model_version", candidate.pk, reason="signed", signature=secret)
+    api("set_threshold", model_version=candidate.pk, value=21.5, reason="signed", signature=secret)
+    api("thresholds")
+    api("withdraw_approval_of_model_version", candidate.pk, reason="signed too", signature=secret)
+    api("set_signature_rules", "disc", approval=False, threshold=False, reason="over")
+    approve_version(version=candidate, reason="from the command line", actor=None)
+    api("model_version_release", candidate.pk)
+    figures = {"dataset_name": "disc", "min_recall": 0.9, "max_false_reject_rate": 0.05, "min_challenger_images": 9}
+    api("set_promotion_gates", "disc", **figures, reason="contract")
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("min_recall", "max_false_reject_rate", "min_lamp_tolerance", "min_challenger_images", "max_error_increase")
+    )
+    api("set_promotion_gates", "disc", **nothing, verify_artifact=False, reason="over")
+    api("promote_model_version", candidate.pk, reason="signed", device="cpu", signature=secret)
+    api("roll_back_category", "disc", reason="back", signature=secret)
+    api("deployments")
 
 
 def bare() -> ModelVersion:
@@ -395,7 +470,8 @@ def reviews_and_tuning(api: Api, version: ModelVersion) -> None:
     said = api("review", judged["good"], verdict="defective", defect_type="scratch", comment="look")
     region = {"x": 1, "y": 1, "width": 9, "height": 9}
     api("review", judged["defective"], verdict="defective", regions=[region])
-    api("review", judged["not_comparable"], verdict="good")
+    secret = {"username": "ada", "password": "a-long-password", "meaning": "reviewed"}
+    api("review", judged["not_comparable"], verdict="good", signature=secret)
     ada, otto = User.objects.get(username="ada"), person("otto", "operator")
     record_review(inspection=Inspection.objects.get(pk=judged["defective"]), actor=otto, verdict="defective")
     api("agreement")
@@ -419,6 +495,235 @@ def reviews_and_tuning(api: Api, version: ModelVersion) -> None:
     api("rescoring", run["rescoring_id"])
     api("rescoring_results", run["rescoring_id"])
     api("rescorings")
+
+
+def review_queue(api: Api, version: ModelVersion) -> None:
+    api("review_budget", "disc")
+    serve(version)
+    set_plan(category=version.category, percent=Decimal(100), shift_starts=["06:00"], reason="all", actor=None)
+    close(version.category)
+    judged(version, good=1)
+    close(version.category)
+    judged(version, good=3)
+    api("review_queue", "disc")
+    api("set_review_budget", "disc", per_shift=2, shift_starts=["06:00"], reason="agreed")
+    decisions = iter(["unclear", "skipped", "good"])
+    while card := api("next_review", "disc")["card"]:
+        api("decide_review", card["card_id"], decision=next(decisions, "skipped"))
+    set_budget(category=version.category, per_shift=3, shift_starts=["06:00"], reason="by command", actor=None)
+    api("review_budget", "disc")
+
+
+def challengers(api: Api, version: ModelVersion) -> None:
+    candidate = strict(version)
+    serve(version)
+    started = api("start_challenger", model_version=candidate.pk, reason="trained with reviews")
+    unreadable, *records = live(4, begin=900, station="lab")
+    unreadable.asset.file.delete(save=False)
+    CHALLENGERS.publish(started["challenger_id"])
+    found = [Challenger.objects.get(pk=started["challenger_id"])]
+    assert (found[0].scored, found[0].failed) == (3, 1)
+    rows = list(selectors.results(found[0], disagreements=True))
+    api("mark_disagreement", rows[0].pk, comment="dust")
+    mark_disagreement(result=rows[1], actor=None)
+    record_review(inspection=records[0], actor=person("dora", "operator"), verdict="good")
+    api("challenger_results", started["challenger_id"])
+    api("challenger_disagreements", started["challenger_id"])
+    api("challenger", started["challenger_id"])
+    canary = api("start_canary", model_version=candidate.pk, station="east", reason="trial")
+    live(1, begin=910, station="west")
+    live(1, begin=911, station="east")
+    api("canary", canary["canary_id"])
+    api("status")
+    api("deployments")
+    api("canaries")
+    Deployment.objects.filter(pk=canary["canary_id"]).update(requested_by=None)
+    api("canaries")
+    api("canary", canary["canary_id"])
+    api("end_canary", canary["canary_id"], reason="enough")
+    api("canaries")
+    api("stop_challenger", started["challenger_id"], reason="enough")
+    api("start_challenger", model_version=candidate.pk, reason="the next ten", max_images=10)
+    Challenger.objects.filter(max_images=10).update(requested_by=None)
+    api("challenger", Challenger.objects.get(max_images=10).pk)
+    api("challengers")
+
+
+def retraining(api: Api, version: ModelVersion) -> None:
+    dataset = Dataset.objects.filter(category=version.category, images__is_defective=True, images__split="test")[0]
+    ModelVersion.objects.filter(pk=version.pk).update(dataset_name=dataset.name, dataset_snapshot=dataset.snapshot)
+    version.refresh_from_db()
+    assert version.stage == "production"
+    new_good(version, person("rosa", "operator"), split="train", start=3000)
+    api("retrain", "disc")
+    candidate = trained(Retraining.objects.get())
+    new_good(version, person("ruth", "operator"), split="train", start=4000)
+    set_threshold(version=candidate, value=1e-6, method="manual", reason="all is rejected", actor=None)
+    made = api("start_comparison", model_version=str(candidate.pk))
+    assert api("comparison", made["comparison_id"])["figures"]
+    [*_, last] = ComparedImage.objects.filter(comparison=made["comparison_id"], is_defective=False)
+    ComparedImage.objects.filter(pk=last.pk).update(candidate_score=None)
+    api("comparison_images", made["comparison_id"])
+    ComparedImage.objects.filter(comparison=made["comparison_id"], is_defective=False).update(production_score=None)
+    ComparedImage.objects.filter(pk=last.pk).update(candidate_score=0.0)
+    api("comparison_images", made["comparison_id"])
+    for is_defective in (False, True):  # of the others no rate
+        figures = compare([is_defective], Verdicts([1.0], 2.0), Verdicts([3.0], 2.0)) | {"results_sha256": "0" * 64}
+        Comparison.objects.filter(pk=made["comparison_id"]).update(figures=figures, requested_by=None)
+        api("comparison", made["comparison_id"])
+    api.workers = False
+    api("start_comparison", model_version=str(candidate.pk))
+    api.workers = True
+    api("comparisons")
+
+
+def quality(api: Api, version: ModelVersion) -> None:
+    plan = {"category": "disc", "shift_starts": ["06:00"], "reason": "test"}
+    made = api("set_sampling_plan", percent=50, controls=1, **plan)
+    set_plan(category=version.category, percent=Decimal(0), shift_starts=["06:00"], reason="by command", actor=None)
+    api("sampling_plans")
+    api("sampling_plan", made["id"])
+    judged(version, good=6, defective=1)
+    shift = close(version.category)
+    close(version.category)
+    api("random_audit", query={"category": "disc"})
+    queue = api("blind_reviews")["results"]
+    assert len(queue) == 4
+    for part, verdict in zip(queue, ("good", "defective", "doubtful", "good"), strict=True):
+        api("review_blind", part["part_id"], verdict=verdict)
+    for row in api("audited_shifts")["results"]:
+        api("audited_shift", row["shift_id"])
+    api("random_audit", query={"threshold": "987654"})
+    api("random_audit")
+    api("audited_shift_export", shift.pk)
+    close(version.category)
+    review_queue(api, version)
+    escape, _, other = (inspect(version, seed=seed) for seed in (7000, 7001, 7002))
+    assert other.map
+    Asset.objects.filter(pk=other.map.pk).update(discarded_at=timezone.now())
+    record_review(inspection=escape, actor=person("rick", "operator"), verdict="defective")
+    asked = {"inspection_id": str(escape.pk), "reason": "complaint", "min_likeness": 0}
+    for more in ({"model_version": version.pk}, {}):
+        done = api("start_containment", **asked, **more)
+        assert api("containment", done["containment_id"])["status"] == "finished"
+        api("containment_parts", done["containment_id"])
+        bound = {"station": "4", "since": timezone.now().isoformat(), "reference_parts": ["GOLD"]}
+        Containment.objects.update(requested_by=None, bounds=[bound])
+    api.workers = False
+    api("start_containment", **asked)
+    api.workers = True
+    api("containments")
+
+
+def reports(api: Api, version: ModelVersion) -> None:
+    now = timezone.now()
+    period = {"kind": "period", "since": f"{now - timedelta(days=360):%Y-%m-%d}"}
+    period["until"] = f"{now + timedelta(days=3):%Y-%m-%d}"
+    alarm = Alarm.objects.filter(category=version.category).latest("pk")
+    part = ReferencePart.objects.filter(category=version.category).latest("pk")
+    ReferencePart.objects.filter(pk=part.pk).update(created_at=now - timedelta(days=2), retired_at=None)
+    times = {"begins_at": now - timedelta(hours=2), "ends_at": now - timedelta(hours=1)}
+    for station, more in (("8", {}), ("9", times)):
+        DoubtfulPeriod.objects.create(part=part, category=version.category, station=station, alarm=alarm, **more)
+    ended = {"status": "resolved", "cause": "lamp", "resolved_at": now}
+    opened: dict[str, Any] = {
+        "kind": "drift",
+        "category": version.category,
+        "sentence": "Out of control.",
+        "details": {},
+    }
+    by_somebody, by_the_system = (open_alarm(station=station, **opened) for station in ("8", "9"))
+    Alarm.objects.filter(pk=by_somebody.pk).update(resolved_by=User.objects.get(username="ada"), **ended)
+    Alarm.objects.filter(pk=by_the_system.pk).update(**ended)
+    api("report", query=period)
+    ReplayRun.objects.create(status="finished", finished_at=now, sample=1, seed="0" * 64, records=[])
+    AuditVerification.objects.create(status="finished", finished_at=now, total=3, events=3)
+    make_checkpoint(actor=None)
+    record = Inspection.objects.filter(score__isnull=False, standing__isnull=True).order_by("-score")[0]
+    record_review(inspection=record, verdict="defective", defect_type="dent", actor=User.objects.get(username="ada"))
+    api("report", query=period | {"category": "disc"})
+    issued = api("issue_report", **period)
+    recipients = ["quality@factory.example"]
+    made = api("add_report_schedule", kind="shift", category="disc", recipients=recipients)
+    api("add_report_schedule", kind="day", recipients=recipients)
+    ReportSchedule.objects.filter(kind="day").update(author=None)
+    api("change_report_schedule", made["id"], kind="week", category="disc", recipients=recipients)
+    ReportSchedule.objects.filter(pk=made["id"]).update(next_from=now - timedelta(days=15))
+    [by_schedule] = issue_due_reports()
+    ReportMessage.objects.create(report=by_schedule, target="a@b.example", status="sent", sent_at=now, due_at=now)
+    api("issued_report", issued["report_id"])
+    api("issued_report_json", issued["report_id"])
+    api("issued_reports")
+    api("report_schedule", made["id"])
+    api("report_schedules")
+
+
+def measurement_studies(api: Api, version: ModelVersion) -> None:
+    """One by the reviews, judged to its end, and one that waits for an expert."""
+    parts_of(version)
+    people = [User.objects.get(username="ada"), person("emma", "operator")]
+    body = {"category": "disc", "appraisers": ["ada", "emma"], "parts": 20, "trials": 2, "reason": "line 2"}
+    made = api("start_measurement_study", **body)
+    task = api("measurement_study_task", made["study_id"])
+    api("answer_measurement_study", made["study_id"], task=task["task"], verdict="good")
+    for who in people:
+        judge_all(find_study(made["study_id"]), who)
+    api("measurement_study_task", made["study_id"])
+    api("measurement_study", made["study_id"])
+    text = MeasurementStudy.objects.get(pk=made["study_id"]).results
+    for name in ("kappa", "share"):  # of nothing, or where all said the same
+        text = re.sub(rf'"{name}":-?[0-9.]+(e-[0-9]+)?', f'"{name}":null', text)
+    text = re.sub(r'"(kappa_)?interval":\[[^]]*\]', r'"\1interval":null', text)
+    MeasurementStudy.objects.update(author=None, results=text)
+    api("measurement_study", made["study_id"])
+    person("emil", "engineer")
+    api("start_measurement_study", **body, expert="emil")
+    api("measurement_studies")
+
+
+def monitoring(api: Api, version: ModelVersion) -> None:
+    ModelVersion.objects.filter(pk=version.pk).update(image_statistics={"brightness": [170.0, 171.0] * 20})
+    first = drifted(version)
+    open_alarm(kind="drift", category=version.category, station="", sentence="more of it", details={})
+    api("drift_monitors")
+    api("drift_monitor", first.details["monitor"])
+    api("alarms")
+    api("comment_alarm", first.pk, text="lamp 2 is dark")
+    api("acknowledge_alarm", first.pk)
+    api("resolve_alarm", first.pk, cause="lamp replaced")
+    api("alarm", first.pk)
+    open_alarm(kind="drift", category=version.category, station="4", sentence="x", details={})
+    api("alarms")
+    api("restart_drift_monitor", first.details["monitor"], reason="new lamp")
+    part = {"category": "disc", "note": "measured by the lab"}
+    golden = api(
+        "add_reference_part", serial_number="G-1", expected="good", lowest_score=0.1, highest_score=9.9, **part
+    )
+    api("add_reference_part", serial_number="B-1", expected="defective", **part)
+    ReferencePart.objects.filter(serial_number="B-1").update(author=None)
+    checked(version, "G-1", "B-1")
+    api("reference_part", golden["id"])
+    api("reference_part", ReferencePart.objects.get(serial_number="B-1").pk)
+    not_comparable(version, "B-1")
+    api("reference_part", ReferencePart.objects.get(serial_number="B-1").pk)
+    api("station_states")
+    api("retire_reference_part", golden["id"], reason="worn")
+    api("reference_parts")
+    api("drift_monitors")
+
+
+def promises(api: Api, version: ModelVersion) -> None:
+    figures = {"inspections": 10.0, "rejected": 1.0, "false_rejects": 0.5, "escapes": 0.2}
+    rates = {"false_reject_rate": 0.05, "escape_rate": 0.1}
+    for evidence in ({"per_day": figures, "rates_estimated": rates}, {"per_day": figures, "rates_estimated": None}):
+        made = set_threshold(
+            version=version, value=20.0, method="manual", evidence=evidence, reason="on its page", actor=None
+        )
+        inspect(version, seed=made.revision)
+        compare_due_promise(now=timezone.now() + timedelta(days=400))
+        api("threshold_promise", made.pk)
+    set_threshold(version=version, value=20.0, method="manual", evidence=evidence, reason="once more", actor=None)
+    api("threshold_promises")
 
 
 def retention(api: Api) -> None:

@@ -271,6 +271,34 @@ def test_training_on_the_queue(stack: Stack) -> None:
         assert judge(client, 2, anomaly_map="none").json()["algorithm"] == "autoencoder"
 
 
+def test_a_search_of_auto_that_is_killed_begins_anew_and_ends_with_one_version(stack: Stack) -> None:
+    """kill -9 of the process in the middle of the comparison: nothing half is left, and the evidence is whole."""
+    asked = stack.json(
+        *("train", "--model", "auto", "--dataset", "disc", "--image-size", "64", "--backbone", "efficientnet_lite0"),
+        *("--illumination", "none", "--align", "none", "--seed", "3", "--queue"),
+    )
+    with stack.client() as client:
+
+        def run() -> dict[str, Any]:
+            return dict(client.get(f"/api/training-runs/{asked['training_run']}").json())
+
+        def versions() -> set[int]:
+            return {one["id"] for one in client.get("/api/model-versions").json()["results"]}
+
+        before = versions()
+        # What is being compared stands in the message.
+        wait_for(lambda: run()["message"].startswith(("patchcore, ", "padim, ")), 120, lambda: str(run()))
+        assert stack.kill("execute_run")
+        final = wait_for(lambda: (found := run())["status"] not in ("queued", "running") and found, 240)
+        assert (final["status"], final["attempt"]) == ("succeeded", 2), final
+        assert len(final["selection"]["candidates"]) >= 2
+        assert final["selection"]["because"]
+        assert versions() - before == {final["model_version"]}
+    artifacts = {path.parent for path in stack.var_dir.rglob("model.safetensors")}
+    assert len(artifacts) == len({path.parent for path in stack.var_dir.rglob("manifest.json")})
+    assert stack.json("verify_audit")["broken_at"] is None
+
+
 def test_without_a_worker_the_caller_is_told() -> None:
     """Web server and broker alone: a 503 that says what was kept, and no record, now or later."""
     with new_stack(trained(), ANSWER_TIMEOUT="1", LOAD_TIMEOUT="15") as stack:
@@ -308,7 +336,7 @@ def test_serving_is_measured_on_a_system_of_its_own(stack: Stack, tmp_path: Path
 
     def words(kind: str) -> list[str]:
         image = str(tmp_path / f"part.{kind}")
-        return ["--image", image, "--clients", "1", "2", "--rounds", "1", "--requests", "3"]
+        return ["--image", image, "--clients", "1", "2", "--rounds", "1", "--requests", "3", "--neighbours", "1"]
 
     if stack.environment["DATABASE_URL"]:
         done = stack.manage("benchmark_serving", *words("png"), check=False)
@@ -320,8 +348,9 @@ def test_serving_is_measured_on_a_system_of_its_own(stack: Stack, tmp_path: Path
     document = stack.json("benchmark_serving", *words("png"))
     assert stack.manage("shell", "-v0", "-c", count).stdout == before, "nothing of it is kept"
     assert [row["clients"] for row in document["rows"]] == [1, 2]
+    assert document["neighbours"] == 1
     for row in document["rows"]:
-        assert min(row["p50_ms"], row["p95_ms"], row["images_per_second"], row["share_of_loop"]) > 0
+        assert min(row["p50_ms"], row["p95_ms"], row["p99_ms"], row["images_per_second"], row["share_of_loop"]) > 0
     assert min(document["model_ms"], document["decode_ms"], document["prepare_ms"]) > 0
     assert "2 client(s): p50" in stack.manage("benchmark_serving", *words("jpeg")).stdout
 
