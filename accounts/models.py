@@ -33,6 +33,15 @@ class ApiToken(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    issued_through = models.ForeignKey(
+        "self",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="issued",
+        help_text="the token that issued this one, whose limit of requests it shares and with which it ends",
+    )
 
     class Meta:
         ordering = ["-created_at"]

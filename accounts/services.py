@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
@@ -23,9 +23,6 @@ from accounts.selectors import administrators, user_document
 from common.errors import Conflict, UserError
 from common.rights import Right, Role, Scope, require
 from records.audit.services import Actor, audit
-
-# `last_used_at` says "in use or forgotten", not when to the second: one write a minute at most.
-_LAST_USED_STEP = timedelta(minutes=1)
 
 
 # ---------------------------------------------------------------- users
@@ -287,8 +284,9 @@ def issue_token(
 ) -> tuple[ApiToken, str]:
     """A new token and its key; the key cannot be had again. For others than oneself only an admin issues one.
 
-    `through`: the token that the actor came in with. It gives away no more than it is, in scopes and in time. Raises
-    `UserError` (unknown scope, too many of them, a wrong end) and `Conflict` (name in use).
+    `through`: the token that the actor came in with. It gives away no more than it is, in scopes and in time; what it
+    issues shares its limit of requests, ends with it, and issues none. Raises `UserError` (unknown scope, too many of
+    them, a wrong end) and `Conflict` (name in use).
     """
     require(actor, Right.ISSUE)
     if actor is not None and actor.pk != user.pk:
@@ -299,6 +297,7 @@ def issue_token(
     if expires_at is not None and expires_at <= timezone.now():
         raise UserError("The end date of a token must be in the future. No token was issued.", code="invalid_expiry")
     if through is not None:
+        _check_issuer(through)
         _check_scopes(through, requested, expires_at)
     conflict = Conflict(f"{user.username} already has a token named {name!r}. Revoke it first or choose another name.")
     if ApiToken.objects.filter(user=user, name=name, revoked_at__isnull=True).exists():
@@ -307,7 +306,13 @@ def issue_token(
     try:
         with transaction.atomic():
             token = ApiToken.objects.create(
-                user=user, name=name, digest=digest_of(secret), hint=secret[:8], scopes=requested, expires_at=expires_at
+                user=user,
+                name=name,
+                digest=digest_of(secret),
+                hint=secret[:8],
+                scopes=requested,
+                expires_at=expires_at,
+                issued_through=through,
             )
     except IntegrityError as error:  # somebody was faster with the same name
         raise conflict from error
@@ -316,6 +321,20 @@ def issue_token(
         after["through"] = f"token {through.pk}"
     audit(kind="token.issued", subject=token, actor=actor, after=after)
     return token, secret
+
+
+def _check_issuer(through: ApiToken) -> None:
+    """The row is locked: while it issues it is not revoked, so that whoever revokes it finds all that it issued."""
+    locked = ApiToken.objects.select_for_update(no_key=True).get(pk=through.pk)
+    if not locked.is_valid:
+        raise Conflict("This token was revoked meanwhile. No token was issued.")
+    if locked.issued_through_id is not None:
+        raise UserError(
+            "A token that was issued by a token issues none itself. No token was issued. Sign in, or use the token "
+            "that issued this one.",
+            code="scope_exceeded",
+            status=HTTPStatus.FORBIDDEN,
+        )
 
 
 def _check_scopes(through: ApiToken, scopes: str, expires_at: datetime | None) -> None:
@@ -336,14 +355,15 @@ def _check_scopes(through: ApiToken, scopes: str, expires_at: datetime | None) -
 
 @transaction.atomic
 def revoke_token(*, token: ApiToken, actor: Actor, reason: str = "") -> None:
-    """End a token at once; its row stays. Revoking twice is one revocation."""
+    """End a token at once, with those that it issued; the rows stay. Revoking twice is one revocation."""
     require(actor, Right.ISSUE if actor is not None and actor.pk == token.user_id else Right.ADMINISTER)
-    if ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-        after = {"name": token.name} | ({"reason": reason[:500]} if reason else {})
-        audit(kind="token.revoked", subject=token, actor=actor, after=after)
-
-
-def note_use(*, token: ApiToken) -> None:
-    now = timezone.now()
-    if token.last_used_at is None or now - token.last_used_at > _LAST_USED_STEP:
-        ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    own = ApiToken.objects.select_for_update(no_key=True).filter(pk=token.pk, revoked_at__isnull=True).first()
+    if own is None:
+        return
+    ended = [own, *ApiToken.objects.filter(issued_through=own, revoked_at__isnull=True)]
+    ApiToken.objects.filter(pk__in=[each.pk for each in ended]).update(revoked_at=timezone.now())
+    for each in ended:
+        after = {"name": each.name} | ({"reason": reason[:500]} if reason else {})
+        if each is not own:
+            after["through"] = f"token {own.pk}"
+        audit(kind="token.revoked", subject=each, actor=actor, after=after)

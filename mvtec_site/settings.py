@@ -13,6 +13,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
 from common.files import write_whole
+from common.private_files import keep_private
 from common.version import PRODUCT
 from mvtec_site.env import Environment
 
@@ -23,6 +24,7 @@ ENV = env  # settings in capitals are reachable through django.conf
 # ---------------------------------------------------------------- where everything is kept
 VAR_DIR = env.path("VAR_DIR", BASE_DIR / "var", "folder of all state: database, images, artifacts, broker, logs")
 MODEL_PATH = env.path("MODEL_PATH", VAR_DIR / "artifacts", "folder of the trained artifacts")
+keep_private(VAR_DIR, MODEL_PATH)
 
 
 def _installation_secret_key() -> str:
@@ -166,8 +168,9 @@ STORAGES = {
         "BACKEND": "records.assets.storage.DurableFileSystemStorage",
         "OPTIONS": {"location": VAR_DIR / "media"},
     },
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "common.web.static_files.PublicStaticFilesStorage"},
 }
+FILE_UPLOAD_PERMISSIONS = 0o600
 STATIC_URL = "/static/"
 STATIC_ROOT = env.path("STATIC_ROOT", VAR_DIR / "static", "folder that collectstatic fills")
 STATICFILES_DIRS = [BASE_DIR / "static"]
@@ -378,6 +381,13 @@ LOGIN_FAILURES_ADDRESS = env.integer(
     "LOGIN_FAILURES_ADDRESS", 50, "failed sign-ins from one address before it is locked out", low=1, high=100_000
 )
 LOGIN_WINDOW = env.real("LOGIN_WINDOW", 15.0, "minutes they are counted in, and a lock-out lasts", low=0.1, high=1440)
+TOKEN_FAILURES = env.integer(
+    "TOKEN_FAILURES",
+    100,
+    "wrong tokens from one address within LOGIN_WINDOW before tokens that are new there are refused",
+    low=1,
+    high=100_000,
+)
 PROXIES = env.integer(
     "PROXIES", 0, "reverse proxies in front, whose X-Forwarded-For is believed; 0: the peer's address", low=0, high=10
 )

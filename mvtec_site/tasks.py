@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from accounts.api.token_use import write_down_uses
 from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
 from quality.containment.services import CONTAINMENTS
 from quality.promises.services import compare_due_promise
 from quality.random_audit.services import close_due_shifts
+from records.assets.services import sum_up_refusals
 from records.audit.verification import sweep_verifications
 from retention.services import RETENTION_RUNS
 from rollout.challengers.services import CHALLENGERS
@@ -37,3 +39,5 @@ def sweep() -> None:
     CONTAINMENTS.sweep()
     close_due_shifts()
     compare_due_promise()
+    write_down_uses()
+    sum_up_refusals()

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from records.assets.models import Asset, Discarded, asset_name
+from records.assets.models import Asset, Discarded, RefusedImages, asset_name
 from records.audit.models import AuditCheckpoint, AuditEvent, AuditVerification, canonical
 
-__all__ = ["Asset", "AuditCheckpoint", "AuditEvent", "AuditVerification", "Discarded", "asset_name", "canonical"]
+__all__ = [
+    "Asset",
+    "AuditCheckpoint",
+    "AuditEvent",
+    "AuditVerification",
+    "Discarded",
+    "RefusedImages",
+    "asset_name",
+    "canonical",
+]

@@ -8,9 +8,9 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from accounts.api.token_use import WrongToken, token_of
 from accounts.models import ApiToken
-from accounts.selectors import valid_token
-from accounts.services import note_use
+from common.context import current
 from common.rights import narrow
 
 
@@ -21,14 +21,10 @@ class TokenAuthentication(BaseAuthentication):
             return None
         if len(words) != 2:
             raise AuthenticationFailed("The Authorization header must read: Bearer <token>.")
-        token = valid_token(words[1].decode("latin-1"))
-        if token is None:
-            raise AuthenticationFailed(
-                "This token is unknown, revoked or expired. Nothing was done. Compare it with the issued one: "
-                "the Settings page lists valid tokens by their first characters. Create a new one there or with "
-                "manage.py create_token."
-            )
-        note_use(token=token)
+        try:
+            token = token_of(secret=words[1].decode("latin-1"), address=current().address)
+        except WrongToken as error:
+            raise AuthenticationFailed(error.detail) from error
         narrow(token.user, token.scope_list)
         return token.user, token
 

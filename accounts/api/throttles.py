@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
-import redis
 from django.conf import settings
 from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from accounts.api.token_use import COUNTER
 from accounts.models import ApiToken
 from common.context import current
 from common.rights import SCOPES, Right, Scope, may
-from jobs import broker
 
-log = logging.getLogger(__name__)
 _WINDOW = 60
 _ANONYMOUS = "anonymous"
-
-# After a broker that did not answer, this process lets everybody through for so long without asking again.
-_RETRY_SECONDS = 5.0
-_WARN_SECONDS = 60.0
 
 
 class RequestsPerMinute(BaseThrottle):
     """A fixed window of a minute for each caller and kind of request. Without a broker nobody is held up."""
-
-    _retry_at = 0.0
-    _next_warning_at = 0.0
 
     def allow_request(self, request: Request, view: Any) -> bool:
         """Raises `Throttled`, which says what the limit is and when the next minute begins."""
@@ -45,29 +35,24 @@ class RequestsPerMinute(BaseThrottle):
 
     def _count(self, name: str) -> int:
         """Which request of this minute this is; 0 when nobody counts."""
-        cls = type(self)
-        if time.monotonic() < cls._retry_at:
-            return 0
         key = f"throttle:{name}:{int(time.time() // _WINDOW)}"
-        try:
-            pipeline = broker.quick_client().pipeline(transaction=False)
+
+        def count(client: Any) -> int:
+            pipeline = client.pipeline(transaction=False)
             pipeline.incr(key)
             pipeline.expire(key, 2 * _WINDOW)
             return int(pipeline.execute()[0])
-        except redis.RedisError as error:
-            cls._retry_at = time.monotonic() + _RETRY_SECONDS
-            if time.monotonic() >= cls._next_warning_at:
-                cls._next_warning_at = time.monotonic() + _WARN_SECONDS
-                log.warning(
-                    "Requests are not counted, no request is throttled: the broker does not answer (%s).", error
-                )
-            return 0
+
+        return COUNTER.ask(count) or 0
 
 
 def caller(request: Request) -> str:
-    """A token, a user, or an address: stations that share a user have limits of their own with tokens of their own."""
+    """A token, a user, or an address: stations that share a user have limits of their own with tokens of their own.
+
+    Tokens that a token issued share its limit with it: none makes itself a fresh one.
+    """
     if isinstance(request.auth, ApiToken):
-        return f"token-{request.auth.pk}"
+        return f"token-{request.auth.issued_through_id or request.auth.pk}"
     if request.user and request.user.is_authenticated:
         return f"user-{request.user.pk}"
     return current().address or "unknown"

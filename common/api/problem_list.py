@@ -58,6 +58,12 @@ PROBLEMS: dict[str, Problem] = {
     "repeated_field": _p(400, "A field came more than once.", "Send it once; field says which."),
     "request_timeout": _p(408, "The body did not arrive in time.", "Send the whole request again."),
     "request_too_large": _p(413, "The request is larger than this address takes.", "Send less at a time."),
+    "too_many_wrong_tokens": _p(
+        429,
+        "Too many wrong tokens came from this address.",
+        "Find the program that sends a wrong token. Tokens that were in use from the address go on; new ones after "
+        "LOGIN_WINDOW minutes.",
+    ),
     "throttled": _p(429, "Too many requests of one sender in a minute.", _LATER),
     "too_many_connections": _p(429, "Too many requests of one address at once.", "Wait for the others to end."),
     "too_many_files": _p(413, "More files than one request may carry.", "Send a zip, or several batches."),

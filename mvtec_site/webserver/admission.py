@@ -18,7 +18,9 @@ from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.handlers.wsgi import WSGIRequest
 from django.db import DatabaseError, close_old_connections
 
+from accounts.api.token_use import is_refused
 from accounts.selectors import valid_token
+from common.context import forwarded_address
 from common.rights import Right, may, narrow, rights_of
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.endpoints import Endpoint
@@ -44,14 +46,15 @@ class Admissions:
             return False
         return not endpoint.rights or not entry[1].isdisjoint(endpoint.rights)
 
-    def check(self, headers: dict[str, str], endpoint: Endpoint) -> Refusal | None:
+    def check(self, headers: dict[str, str], endpoint: Endpoint, *, peer: str) -> Refusal | None:
         """None when the sender may; asks the database.
 
-        `headers` as waitress has them: names in capitals with underscores, without HTTP_.
+        `peer`: the address of the connection. `headers` as waitress has them: names in capitals with underscores,
+        without HTTP_.
         """
         close_old_connections()
         try:
-            user = _sender(headers)
+            user = _sender(headers, peer)
             if user is None or not user.is_active:
                 return refusals.NOT_SIGNED_IN
             allowed = not endpoint.rights or may(user, *endpoint.rights)
@@ -78,12 +81,13 @@ def _credentials(headers: dict[str, str]) -> bytes:
     return hashlib.sha256(credentials.encode("utf-8", "replace")).digest()
 
 
-def _sender(headers: dict[str, str]) -> AbstractBaseUser | None:
+def _sender(headers: dict[str, str], peer: str) -> AbstractBaseUser | None:
     """Whose token or session it is, the user narrowed down to the token's scopes."""
     words = headers.get("AUTHORIZATION", "").split()
     if words and words[0].lower() in ("bearer", "token"):
         token = valid_token(words[1]) if len(words) == 2 else None
-        if token is None:
+        # The view, which counts wrong ones, says why.
+        if token is None or is_refused(token, forwarded_address(peer, headers.get("X_FORWARDED_FOR", ""))):
             return None
         narrow(token.user, token.scope_list)
         return token.user

@@ -120,7 +120,7 @@ class _Limits:
     def ask_admission(self, channel: Channel, request: RequestParser) -> None:
         def ask() -> None:
             try:
-                refusal = self.admissions.check(request.headers, request.endpoint)
+                refusal = self.admissions.check(request.headers, request.endpoint, peer=channel.address)
             except Exception:  # the sender waits for an answer, whatever went wrong
                 log.exception("Whether somebody may send a body could not be looked up.")
                 refusal = refusals.UNCHECKED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -76,3 +77,31 @@ class Asset(models.Model):
         self.check_not_discarded()
         with self.file.storage.open(str(self.file.name)) as stored:
             return bytes(stored.read())
+
+
+class RefusedImages(models.Model):
+    """Refused images of one sender that no audit event reports yet: repeats are counted here and summed up there."""
+
+    sender = models.CharField(max_length=40, unique=True, help_text="id of the user, or what sent it without one")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="+")
+    reported_since = models.DateTimeField(help_text="when the period began in which single ones were reported")
+    reported = models.PositiveIntegerField(default=0, help_text="with an event of their own in that period")
+    count = models.PositiveIntegerField(default=0, help_text="refused since then, in no event yet")
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    reasons = models.JSONField(default=dict, help_text="how many of them by code")
+    examples = models.JSONField(default=list, help_text="the first of their file names")
+    first_at = models.DateTimeField(null=True)
+    last_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "refused images"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(count=0, first_at=None, last_at=None)
+                | Q(count__gt=0, first_at__isnull=False, last_at__isnull=False),
+                name="refused_images_have_a_period",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} of {self.sender}"

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 from PIL import Image
 
+from common.context import current
 from common.pixels.sixteen_bit import Window
 from records.assets.formats import EXTENSION_OF_FORMAT
 from records.assets.images import ImageFacts, ImageRejected, check_image, clean_name
 from records.assets.selectors import upload_limits
 from records.audit.services import Actor, audit, lock_audit_chain
-from records.models import Asset, asset_name
+from records.models import Asset, RefusedImages, asset_name
+
+# Refused images of one sender: so many in a minute have an event of their own, the others are summed up.
+_REFUSALS_PERIOD = timedelta(minutes=1)
+_REFUSALS_REPORTED = 10
+_REFUSALS_EXAMPLES = 20
 
 
 def store_file(
@@ -119,16 +127,59 @@ def receive_image(
     return store_image(data=data, facts=facts), facts
 
 
+@transaction.atomic
 def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: Actor) -> None:
-    with transaction.atomic():
-        audit(
-            kind="image.refused",
-            subject=("upload", ""),
-            actor=actor,
-            after={
-                "filename": clean_name(filename),
-                "size_bytes": size,
-                "code": refusal.code,
-                "reason": refusal.detail,
-            },
-        )
+    """Audit a refused image, outside of any other transaction.
+
+    The first ones of a sender in a minute have an event each. What comes after them is counted, and the next minute's
+    first refusal or the sweep writes one event for all of it: nobody fills a log that nobody may shorten, and none is
+    left out of it. The counts are rows, so that a shutdown loses none.
+    """
+    now = timezone.now()
+    user_id = actor.pk if actor is not None else None
+    row, _ = RefusedImages.objects.select_for_update().get_or_create(
+        sender=str(user_id or current().source), defaults={"user_id": user_id, "reported_since": now}
+    )
+    if now - row.reported_since >= _REFUSALS_PERIOD:
+        _sum_up(row)
+        row.reported, row.reported_since = 0, now
+    name = clean_name(filename)
+    if row.reported < _REFUSALS_REPORTED:
+        row.reported += 1
+        row.save()
+        after = {"filename": name, "size_bytes": size, "code": refusal.code, "reason": refusal.detail}
+        audit(kind="image.refused", subject=("upload", ""), actor=actor, after=after)
+        return
+    row.count += 1
+    row.size_bytes += size
+    row.reasons[refusal.code] = row.reasons.get(refusal.code, 0) + 1
+    row.examples = [*row.examples, name][:_REFUSALS_EXAMPLES]
+    row.first_at, row.last_at = row.first_at or now, now
+    row.save()
+
+
+def sum_up_refusals() -> None:
+    """Write down what was counted and whose minute is over; forget who sent nothing since. Called by the sweep."""
+    over = RefusedImages.objects.filter(reported_since__lte=timezone.now() - _REFUSALS_PERIOD)
+    for pk in list(over.values_list("pk", flat=True)):
+        with transaction.atomic():
+            row = over.select_for_update(skip_locked=True).filter(pk=pk).first()
+            if row is not None:
+                _sum_up(row)
+                row.delete()
+
+
+def _sum_up(row: RefusedImages) -> None:
+    if not row.count:
+        return
+    after = {
+        "count": row.count,
+        "size_bytes": row.size_bytes,
+        "reasons": row.reasons,
+        "examples": row.examples,
+        "first_at": row.first_at,
+        "last_at": row.last_at,
+    }
+    row.count = row.size_bytes = 0
+    row.reasons, row.examples, row.first_at, row.last_at = {}, [], None, None
+    audit(kind="image.refusals_summed_up", subject=("upload", ""), actor=row.user, after=after)

@@ -423,6 +423,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"sent image {act.after.get('filename')}, which was refused{_because(act.after.get('reason'))}"
     ),
     "input_checks.set": _input_checks,
+    "image.refusals_summed_up": lambda act: (
+        f"sent {_count(act.after.get('count', 0), 'more image')} that were refused, after those with an event each"
+    ),
     "inspection.recorded": _inspection,
     "inspection.failed": lambda act: f"sent image {act.after.get('filename')}, which could not be judged{act.error}",
     "inspection.repeated": lambda act: (
@@ -592,6 +595,11 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "view.deleted": lambda act: f'deleted view "{act.before.get("name")}"',
 }
 _WITHOUT_ACTOR: dict[str, Callable[[_Act], str]] = {
+    "image.refusals_summed_up": lambda act: f"{_count(act.after.get('count', 0), 'more image')} were refused",
+    "token.guessing": lambda act: (
+        f"{_count(act.after.get('failures', 0), 'wrong token')} came from {act.after.get('address') or '?'}: "
+        "tokens that are new there are refused"
+    ),
     "rescoring.finished": _rescored,
     "rescoring.failed": lambda act: (
         f"Re-scoring that {act.event.actor_name} requested could not be finished{act.error}"

