@@ -12,8 +12,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 
-from common.files import write_whole
-from common.private_files import keep_private
+from common.files import keep_private, write_whole
 from common.version import PRODUCT
 from mvtec_site.env import Environment
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common.private_files import tighten
+from common.files import tighten
 from tests.environment import ROOT
 
 
