@@ -19,7 +19,7 @@ from common.api import problems
 SIGN_IN_HEADER = "X-Sign-In"
 # In the session of somebody who signed in with a password that an administrator handed over.
 CHANGE_PASSWORD = "change_password"
-_WHILE_CHANGING = ("settings", "settings-password", "logout", "session", "healthz", "readyz")
+_WHILE_CHANGING = ("settings", "settings-password", "logout", "session", "healthz", "readyz", "metrics")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 

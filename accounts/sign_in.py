@@ -23,6 +23,7 @@ from accounts.models import FailedSignIns
 from common.context import current
 from common.errors import NotFound, UserError
 from common.rights import Right, require
+from jobs.metrics.definitions import LOCK_OUTS
 from records.audit.services import Actor, audit
 
 log = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ def _count(*, username: str, address: str) -> datetime | None:
             return row.locked_until
         row.failures += 1
         if row.failures >= limit:
+            transaction.on_commit(LOCK_OUTS.labels(kind).inc)
             row.locked_until = row.forget_at = now + window
         row.save()
     return None

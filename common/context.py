@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
+from common.observability import tracing
+from common.observability.ids import log_ids
+
 
 @dataclass(frozen=True)
 class Context:
@@ -36,6 +39,9 @@ def acting(source: str, request_id: str = "", address: str = "") -> Iterator[Non
         yield
     finally:
         _current.reset(token)
+
+
+RECEIVING_SECONDS = "mvtec.receiving_seconds"  # in the WSGI environment: how long the request took to arrive
 
 
 def address_of(request: HttpRequest) -> str:
@@ -75,7 +81,16 @@ class RequestContextMiddleware:
         source = next((s for s in ("api", "admin") if request.path.startswith(f"/{s}/")), "web")
         if source == "api" and _is_clicked(request):
             source = "web"
-        with acting(source, request_id, address_of(request)):
+        carrier = {name: request.headers[name] for name in tracing.HEADERS if name in request.headers}
+        with (
+            acting(source, request_id, address_of(request)),
+            log_ids(request_id=request_id),
+            tracing.span(f"{request.method} {source}", carrier=carrier, request_id=request_id) as span,
+        ):
+            tracing.note_span("receive", request.META.get(RECEIVING_SECONDS, 0.0))
             response = self.get_response(request)
+            if span is not None:
+                span.set_attribute("http.route", getattr(request.resolver_match, "route", ""))
+                span.set_attribute("http.response.status_code", response.status_code)
         response["X-Request-ID"] = request_id
         return response

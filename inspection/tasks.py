@@ -14,7 +14,8 @@ from common.database import UNAVAILABLE
 from common.errors import UserError
 from inspection.batches import worker as batches_worker
 from inspection.judging import worker
-from modelzoo.loading import deployments, scoring
+from modelzoo.loading import deployments
+from modelzoo.loading.reports import load_deployed
 from modelzoo.selectors import active_canaries, active_deployments
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,6 @@ def warm(self: Task) -> None:
     """At the start of a worker: hold what is in force, so that the first image does not wait for it."""
     for deployment in (*active_canaries(), *active_deployments()):
         try:
-            scoring.load_model(deployment.model_version, **deployment.runtime_options)
+            load_deployed(deployment)
         except UserError as error:
             log.error("Worker %s cannot hold %s: %s", _name(self), deployment.model_version, error)

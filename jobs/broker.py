@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import json
 import logging
 import tempfile
 import time
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 _MAX_SOCKET_PATH = 100
 _NOTICE_SECONDS = 120
 
+PUBLISHED_AT = "published_at"  # header of a message: seconds since 1970
 INFERENCE = "inference"  # the queue of the images
 TRAINING = "training"  # the queue of all that may take long
 QUEUES = [INFERENCE, TRAINING]
@@ -196,3 +198,16 @@ def queue_depths(names: list[str]) -> dict[str, int | None]:
         return {name: int(client().llen(name)) for name in names}
     except redis.RedisError:
         return dict.fromkeys(names)
+
+
+def oldest_messages(names: list[str]) -> dict[str, float | None]:
+    """When the message was published that is next in each queue; None where none waits. Raises `redis.RedisError`."""
+    return {name: _published_at(client().lindex(name, -1)) for name in names}
+
+
+def _published_at(message: object) -> float | None:
+    if not isinstance(message, bytes):
+        return None
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return float(json.loads(message)["headers"][PUBLISHED_AT])
+    return None  # of a version before this one

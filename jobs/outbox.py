@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from common.paths import without_server_paths
+from jobs.metrics.definitions import MESSAGES
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 9
@@ -77,12 +78,15 @@ def _send(message: Message, deliver: Callable[[Message], Any]) -> bool:
         deliver(message)
     except (NotDelivered, OSError) as error:
         message.error = without_server_paths(str(error) or type(error).__name__)[:500]
-        if message.attempts >= MAX_ATTEMPTS:
+        outcome = "failed" if message.attempts >= MAX_ATTEMPTS else "again"
+        if outcome == "failed":
             message.status = message.Status.FAILED
             log.error("%s was given up after %s attempts: %s", message, message.attempts, message.error)
         else:
             message.due_at = timezone.now() + _FIRST_WAIT * 2 ** (message.attempts - 1)
     else:
+        outcome = "sent"
         message.status, message.sent_at, message.error = message.Status.SENT, timezone.now(), ""
     message.save(update_fields=["attempts", "status", "due_at", "sent_at", "error"])
+    MESSAGES.labels(message._meta.model_name, outcome).inc()
     return bool(message.status == message.Status.SENT)

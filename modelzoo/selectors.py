@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from django.db.models import Q
 
 from common.errors import Conflict, NotFound, UserError
+from jobs.metrics.definitions import MAX_CATEGORIES, OTHER
 from modelzoo.detectors.errors import DetectorError, TooFewImages
 from modelzoo.detectors.preprocessing.input_rules import InputRules
 from modelzoo.evaluation import calibration
@@ -88,6 +90,13 @@ def newest_of_each_algorithm() -> list[ModelVersion]:
     """The newest version of each algorithm that is not archived, by name of the algorithm."""
     versions = ModelVersion.objects.select_related(*_WITH).exclude(stage=ModelVersion.Stage.ARCHIVED)
     return list({version.algorithm: version for version in versions.order_by("algorithm", "id")}.values())
+
+
+@functools.lru_cache(maxsize=1000)
+def category_label(category_id: int) -> str:
+    """A category's name as a label of metrics; those after the first MAX_CATEGORIES share one, in all processes."""
+    older = Category.objects.filter(pk__lt=category_id).count()
+    return OTHER if older >= MAX_CATEGORIES else Category.objects.get(pk=category_id).name
 
 
 def input_rules(category_id: int) -> InputRules:

@@ -10,17 +10,20 @@ A task carries ids only and its row decides: it claims the row with one conditio
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 from billiard import current_process
-from celery import Celery, signals
+from celery import Celery, signals, states
 from celery.concurrency.solo import TaskPool as SoloPool
 from celery.schedules import crontab
 from django.conf import settings
 from kombu import Queue
 
+from common.observability import ids, tracing
 from jobs import broker, liveness
 from jobs.broker import INFERENCE, QUEUES, TRAINING
+from jobs.metrics import definitions, publishing
 
 # Celery's Django fixup looks for this name and sets Django up before it loads the tasks.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
@@ -86,6 +89,14 @@ def _prepare(**_: Any) -> None:
 def _begin_process(**_: Any) -> None:
     """In each process of a pool; with the pool `solo`, in the only one that there is."""
     liveness.join(1 + getattr(current_process(), "index", 0))
+    publishing.start("-".join(app.amqp.queues.consume_from))
+
+
+@signals.worker_process_shutdown.connect
+def _end_process(**_: Any) -> None:
+    """Processes of a pool end without Python's own end."""
+    publishing.flush()
+    tracing.flush()
 
 
 @signals.task_prerun.connect
@@ -140,10 +151,37 @@ def _leave(**_: Any) -> None:
 def _announce_scheduler(**_: Any) -> None:
     """What it sends is its sign of life: every few seconds the sweep."""
     signals.after_task_publish.connect(_beat_scheduler)
+    publishing.start("scheduler")
 
 
 def _beat_scheduler(**_: Any) -> None:
     broker.beat_scheduler()
+
+
+# ---------------------------------------------------------------- ids, spans and counts of tasks
+@signals.before_task_publish.connect
+def _send_ids(headers: dict[str, Any], **_: Any) -> None:
+    headers |= {ids.HEADER: ids.current_ids(), broker.PUBLISHED_AT: time.time(), **tracing.carrier()}
+
+
+@signals.task_prerun.connect
+def _take_ids(task_id: str, task: Any, **_: Any) -> None:
+    sent = getattr(task.request, ids.HEADER, None)
+    carrier = {name: value for name in tracing.HEADERS if (value := getattr(task.request, name, None))}
+    task.request.log_ids = ids.begin({**(sent or {}), "task": task.name, "task_id": task_id})
+    task.request.span = tracing.begin(task.name, carrier)
+
+
+@signals.task_postrun.connect
+def _forget_ids(task: Any, state: str, **_: Any) -> None:
+    definitions.TASKS.labels(task.name, state.lower() if state in states.ALL_STATES else "other").inc()
+    if state == states.SUCCESS and task.name in _SCHEDULED:
+        publishing.note_success(task.name)
+    tracing.end(task.request.span)
+    ids.end(task.request.log_ids)
+
+
+_SCHEDULED = {entry["task"] for entry in app.conf.beat_schedule.values()}
 
 
 @signals.setup_logging.connect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import re
 import secrets
 from pathlib import Path
@@ -52,6 +53,7 @@ ALLOWED_HOSTS = list(env.words("ALLOWED_HOSTS", ("localhost", "127.0.0.1", "[::1
 CSRF_TRUSTED_ORIGINS = list(env.words("CSRF_TRUSTED_ORIGINS", (), "origins (scheme and host) that may post forms"))
 TIME_ZONE = env.text("TIME_ZONE", "UTC", "time zone of the pages; records are kept in UTC")
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"), "how much is logged")
+LOG_FORMAT = env.choice("LOG_FORMAT", "line", ("line", "json"), "log lines for people, or one JSON object each")
 
 ROOT_URLCONF = "mvtec_site.urls"
 WSGI_APPLICATION = "mvtec_site.wsgi.application"
@@ -401,7 +403,7 @@ AUTH_PASSWORD_VALIDATORS = [
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes come from inside, without TLS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]  # probes come from inside, without TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -489,13 +491,36 @@ SPECTACULAR_SETTINGS = {
     },
 }
 
+# ---------------------------------------------------------------- observability: see docs/observability.md
+METRICS_TOKEN = env.text("METRICS_TOKEN", "", "who sends it as bearer token may read /metrics", secret=True)
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("METRICS_TOKEN must have at least 16 characters.")
+METRICS_NETWORKS = list(env.words("METRICS_NETWORKS", (), "networks that may read /metrics, such as 10.0.0.0/24"))
+for _network in METRICS_NETWORKS:
+    try:
+        if ipaddress.ip_network(_network).prefixlen == 0:
+            raise ImproperlyConfigured("METRICS_NETWORKS must not be all addresses: use METRICS_TOKEN.")
+    except ValueError as error:
+        raise ImproperlyConfigured(f"METRICS_NETWORKS must be networks such as 10.0.0.0/24: {error}.") from None
+OTEL_EXPORTER_OTLP_ENDPOINT = env.text(
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "", "collector of traces, such as http://collector:4318; unset: no traces"
+)
+
 # ---------------------------------------------------------------- logging
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "formatters": {
+        "line": {"()": "common.observability.logs.LineFormatter"},
+        "json": {"()": "common.observability.logs.JsonFormatter"},
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.request": {"level": "ERROR"}, "httpx": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},
+        # At DEBUG these would show the parameters of every query, and signed headers.
+        **{name: {"level": "INFO"} for name in ("django.db.backends", "botocore", "boto3", "s3transfer", "urllib3")},
+    },
 }
 SILENCED_SYSTEM_CHECKS: list[str] = []

@@ -1,4 +1,4 @@
-"""Health checks and the answers for what is not there."""
+"""The answers for what is not there, and pages that belong to no other app."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import uuid
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
-from django.db import DatabaseError, connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_GET
@@ -17,39 +16,8 @@ from django.views.decorators.http import require_GET
 from accounts.middleware import SIGN_IN_HEADER, session_over
 from common.api import problems
 from common.api.problem_list import PROBLEMS
-from common.database import UNAVAILABLE, drop_broken_connection
+from common.database import UNAVAILABLE
 from common.version import PRODUCT, code_version, libraries
-from jobs import broker
-
-
-@login_not_required
-def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers."""
-    return HttpResponse("ok\n", content_type="text/plain")
-
-
-@login_not_required
-def readyz(request: HttpRequest) -> JsonResponse:
-    """Database and broker answer, and there are signs of life of those who judge, train and schedule; 503 otherwise.
-
-    Each member says what answers. A worker that hangs gives none: what judges gives them, not what feeds it.
-    """
-    try:
-        with connection.cursor() as cursor:  # which may be kept from before, to a server that is gone
-            cursor.execute("SELECT 1")
-        database = True
-    except (DatabaseError, *UNAVAILABLE):
-        drop_broken_connection()
-        database = False
-    workers = broker.live_workers()
-    state = {
-        "database": database,
-        "broker": broker.is_reachable(),
-        "inference_worker": any("inference" in queues for queues in workers.values()),
-        "training_worker": any("training" in queues for queues in workers.values()),
-        "scheduler": broker.scheduler_is_alive(),
-    }
-    return JsonResponse(state, status=200 if all(state.values()) else 503)
 
 
 @require_GET

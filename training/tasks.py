@@ -16,6 +16,7 @@ from celery.worker import state
 from django.conf import settings
 
 from common.database import UNAVAILABLE, drop_broken_connection
+from common.observability.ids import in_environment, log_ids
 from jobs import liveness
 from jobs.engine import Claim
 from jobs.processes import die_with_parent
@@ -34,7 +35,8 @@ def supervise(run_id: str) -> None:
     claim = services.claim_run(run_id=int(run_id), worker=f"{supervise.request.hostname}")
     if claim is None:
         return
-    process = subprocess.Popen(_command(claim), preexec_fn=die_with_parent)
+    with log_ids(run=run_id):
+        process = subprocess.Popen(_command(claim), preexec_fn=die_with_parent, env=in_environment())
     watch = _Watch(claim)
     while True:
         try:
@@ -74,7 +76,9 @@ def supervise(run_id: str) -> None:
 def supervise_evaluation(run_id: str) -> None:
     """See the process of an evaluation to its end. One that is killed leaves its lease, and the sweep calls again."""
     manage = str(Path(settings.BASE_DIR) / "manage.py")
-    process = subprocess.Popen([sys.executable, manage, "execute_evaluation", run_id], preexec_fn=die_with_parent)
+    command = [sys.executable, manage, "execute_evaluation", run_id]
+    with log_ids(job=f"evaluation:{run_id}"):
+        process = subprocess.Popen(command, preexec_fn=die_with_parent, env=in_environment())
     while process.poll() is None:
         try:
             process.wait(timeout=1)

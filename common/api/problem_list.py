@@ -87,6 +87,11 @@ PROBLEMS: dict[str, Problem] = {
         "Where scope is there, use a token with that scope; else ask an admin for a role that has the right.",
     ),
     "scope_exceeded": _p(403, "A token cannot issue one that may more than itself.", "Ask for fewer scopes."),
+    "metrics_not_allowed": _p(
+        403,
+        "Metrics are for the monitoring system alone (401 where a token is asked for).",
+        "Send METRICS_TOKEN as bearer token, or add the network of the monitoring system to METRICS_NETWORKS.",
+    ),
     "locked_out": _p(429, "Too many failed sign-ins.", "Wait, or ask an admin to unlock you."),
     "wrong_password": _p(403, "The name and the password do not belong together.", "Type them again."),
     "last_administrator": _p(

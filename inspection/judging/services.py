@@ -20,15 +20,19 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.urls import reverse
+from django.utils import timezone
 
 from common.database import UNAVAILABLE, database_now, drop_broken_connection
 from common.errors import Conflict, NotFound, Unavailable, UserError
+from common.observability import tracing
+from common.observability.ids import log_ids
 from common.rights import Right, require
 from inspection.judging.idempotency import check_same, fingerprint, own_key
 from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from jobs.errors import NoWorker
+from jobs.metrics.stages import note_stage, stage
 from modelzoo.loading import scoring
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import deployment_in_force
@@ -112,9 +116,10 @@ def inspect_image(
                 pending.request = existing
                 return _replay(existing, request_fingerprint=request_fingerprint, patience=patience)
         deployment = deployment or deployment_in_force(category, station=submission.part.station)
-        facts, pixels = check_upload(
-            data=data, filename=submission.filename, actor=actor, window=deployment.model_version.window
-        )
+        with stage("decode"):
+            facts, pixels = check_upload(
+                data=data, filename=submission.filename, actor=actor, window=deployment.model_version.window
+            )
         filed = store_image_file(data=data, facts=facts)
         pixel_cache.put(facts.sha256, pixels)
         try:
@@ -369,13 +374,16 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
         return request.status not in InspectionRequest.OPEN
 
     try:
-        in_time = broker.wait_until(settled, topic=str(request.pk), timeout=timeout)
+        with log_ids(inspection_request=request.pk), tracing.span("wait"):
+            in_time = broker.wait_until(settled, topic=str(request.pk), timeout=timeout)
         if not in_time and not expire_request(request):
             settled()  # it just was, or somebody with the same key waits on
         if request.idempotency_key or request.repeat_of_id:
             broker.notify(str(request.pk))  # a notice wakes one, and others may wait for the same
         if request.status == InspectionRequest.Status.DONE:
-            return _record_of(request)
+            inspection = _record_of(request)
+            note_stage("answer", (timezone.now() - inspection.created_at).total_seconds())
+            return inspection
     except UNAVAILABLE as error:
         log.exception("The database failed while request %s was waited for.", request.pk)
         drop_broken_connection()

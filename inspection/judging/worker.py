@@ -20,18 +20,23 @@ from PIL import Image
 
 from common.database import UNAVAILABLE
 from common.errors import UserError
+from common.observability import tracing
+from common.observability.ids import log_ids
 from common.paths import without_server_paths
 from common.version import code_version
 from inspection.audited_rows import expected_inspection
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
+from jobs.metrics import definitions as metrics
+from jobs.metrics.stages import note_stage
 from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.anomaly_maps import encode_map, reduce_map
 from modelzoo.evaluation.calibration import p_value
 from modelzoo.evaluation.regions import defect_regions
 from modelzoo.loading import scoring
+from modelzoo.loading.reports import load_deployed
 from modelzoo.models import ModelVersion, Threshold
-from modelzoo.selectors import input_rules, threshold_in_force
+from modelzoo.selectors import category_label, input_rules, threshold_in_force
 from records.assets import pixel_cache
 from records.assets.images import for_model
 from records.assets.services import save_asset_row, store_file
@@ -54,6 +59,7 @@ def expire_request(request: InspectionRequest) -> bool:
     ).update(status=InspectionRequest.Status.EXPIRED, claim=None)
     if ended:
         request.status = InspectionRequest.Status.EXPIRED
+        transaction.on_commit(metrics.REQUESTS.labels("expired").inc)
         audit(
             kind="inspection.unanswered",
             subject=request,
@@ -99,6 +105,8 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
         status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
     claimed = list(with_everything().filter(pk__in=ids, claim=claim))
+    for request in claimed:
+        note_stage("queue", (timezone.now() - request.created_at).total_seconds())
     return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
 
 
@@ -159,9 +167,13 @@ def judge_claimed(
     pixels = pixels or {}
     version, deployment = requests[0].model_version, requests[0].deployment
     try:
-        loaded = scoring.load_model(version, **(runtime_options or (deployment.runtime_options if deployment else {})))
+        if deployment and not runtime_options:
+            loaded = load_deployed(deployment, version)
+        else:
+            loaded = scoring.load_model(version, **(runtime_options or {}))
         images = [_image_of(request, pixels.get(request.pk)) for request in requests]
-        results = scoring.score(scoring.with_rules(loaded, input_rules(version.category_id)), images)
+        with tracing.span("score", images=len(images)):
+            results = scoring.score(scoring.with_rules(loaded, input_rules(version.category_id)), images)
     except UNAVAILABLE:
         raise  # this is no image's fault: all of them are tried again
     except Exception as error:  # noqa: BLE001 - whatever goes wrong must end the request, with its reason
@@ -179,6 +191,7 @@ def judge_claimed(
         verdicts = [
             _with_map_stored(verdict) for verdict in scoring.in_threads(decide, [result for _, result in pairs])
         ]
+        began = time.perf_counter()
         with transaction.atomic():
             _hold([request for request, _ in pairs])
             if threshold_in_force(version.pk) != threshold:
@@ -193,6 +206,7 @@ def judge_claimed(
             if too_late:
                 transaction.set_rollback(True)
         if not too_late:
+            note_stage("record", time.perf_counter() - began)
             return
         _close_too_late([request for request, _ in pairs], claim=claim)
         pairs = _still_claimed(pairs, claim=claim)
@@ -372,12 +386,27 @@ def _record(
         backbone_sha256=version.backbone_sha256,
         created_at=timezone.now(),
     )
+    transaction.on_commit(partial(_count, inspection, version, verdict.timings))
     audit(
         kind="inspection.recorded",
         subject=inspection,
         actor=request.operator,
         after=expected_inspection(inspection),
     )
+
+
+def _count(inspection: Inspection, version: ModelVersion, timings: Mapping[str, float | str]) -> None:
+    metrics.INSPECTIONS.labels(category_label(version.category_id), inspection.outcome).inc()
+    metrics.REQUESTS.labels("recorded").inc()
+    for stage, names in _STAGES.items():
+        if measured := [float(timings[name]) for name in names if name in timings]:
+            note_stage(stage, sum(measured) / 1000)
+    with log_ids(inspection=inspection.pk, inspection_request=inspection.request_id):
+        log.info("Inspection %s of request %s is recorded.", inspection.pk, inspection.request_id)
+
+
+# The stages of the metrics, from what a record keeps of its own.
+_STAGES = {"prepare": ("decode_ms", "statistics_ms"), "model": ("model_ms",), "map": ("map_ms",)}
 
 
 def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
@@ -398,6 +427,7 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
             claim=None,
         )
         if ended:
+            transaction.on_commit(metrics.REQUESTS.labels("failed").inc)
             audit(
                 kind="inspection.failed",
                 subject=request,

@@ -8,6 +8,7 @@ from common.errors import UserError
 from jobs import broker
 from jobs.errors import NoWorker
 from modelzoo.loading import scoring
+from modelzoo.loading.reports import load_deployed
 from modelzoo.models import Deployment
 from modelzoo.services import activate, fail_deployment
 
@@ -41,7 +42,7 @@ def load_deployment(*, deployment_id: int, worker: str) -> None:
     deployment = Deployment.objects.select_related("model_version__category", "requested_by").get(pk=deployment_id)
     if deployment.status == Deployment.Status.LOADING:
         try:
-            model = scoring.load_model(deployment.model_version, **deployment.runtime_options)
+            model = load_deployed(deployment)
         except UserError as error:
             fail_deployment(deployment=deployment, code=error.code, error=error.detail)
         else:

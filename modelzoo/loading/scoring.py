@@ -25,8 +25,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from common.errors import UserError
+from common.observability import tracing
 from common.pixels.sixteen_bit import Window
 from jobs import liveness
+from jobs.metrics.definitions import MODEL_LOAD_FAILURES, MODEL_LOAD_SECONDS
+from jobs.metrics.publishing import add_source
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.evaluation.image_statistics import record_statistics
 from modelzoo.evaluation.regions import outlines
@@ -130,6 +133,7 @@ class _PreparedItem:
 
 
 _loaded: OrderedDict[tuple[str, str, str, str], LoadedModel] = OrderedDict()
+_artifact_bytes: dict[tuple[str, str, str, str], int] = {}
 _lock = threading.Lock()
 
 
@@ -150,14 +154,16 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
     try:
         resolved = resolve_device(device or settings.DEVICE)
     except DetectorError as error:
+        MODEL_LOAD_FAILURES.labels("device_unavailable").inc()
         raise ModelUnusable(str(error), code="device_unavailable") from error
     key = (version.artifact_sha256, resolved, runtime, precision)
     with _lock:
         if key in _loaded:
             _loaded.move_to_end(key)
             return _loaded[key]
+        began = time.perf_counter()
         try:
-            with liveness.long_step(settings.LOAD_TIMEOUT):
+            with liveness.long_step(settings.LOAD_TIMEOUT), tracing.span("load model", version=str(version.pk)):
                 detector = artifacts.load(
                     version.artifact_path, expected_sha256=version.artifact_sha256, device=resolved
                 )
@@ -166,19 +172,30 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
                 engine_cache = Path(settings.VAR_DIR) / "engines" / version.artifact_sha256
                 scorer = open_scorer(detector, runtime=runtime, precision=precision, cache=engine_cache)
         except EngineUnavailable as error:
+            MODEL_LOAD_FAILURES.labels("runtime_unavailable").inc()
             raise ModelUnusable(
                 f"{version} cannot be run in this way: {error} The current model stays in production.",
                 code="runtime_unavailable",
             ) from error
         except (DetectorError, OSError) as error:
+            MODEL_LOAD_FAILURES.labels(ModelUnusable.code).inc()
             raise ModelUnusable(
                 f"{version} cannot be loaded: {getattr(error, 'strerror', None) or error} The current model stays "
                 "in production. Restore the artifact from a backup or load another version."
             ) from error
+        MODEL_LOAD_SECONDS.observe(time.perf_counter() - began)
+        _artifact_bytes[key] = version.artifact_bytes
+        add_source(_figures)
         _loaded[key] = LoadedModel(detector, scorer, resolved)
         while len(_loaded) > _MAX_LOADED_MODELS:
             _loaded.popitem(last=False)
         return _loaded[key]
+
+
+def _figures() -> dict[str, int]:
+    """Of the models in this process, for its metrics; nothing where none was ever loaded."""
+    with _lock:
+        return {"models_warm": len(_loaded), "models_warm_bytes": sum(_artifact_bytes[key] for key in _loaded)}
 
 
 def with_rules(model: LoadedModel, rules: InputRules) -> LoadedModel:

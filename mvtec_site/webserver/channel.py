@@ -15,7 +15,8 @@ from django.conf import settings
 from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask, WSGITask
 
-from common.context import forwarded_address
+from common.context import RECEIVING_SECONDS, forwarded_address
+from jobs.metrics.definitions import HTTP_SECONDS, STAGE_SECONDS
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.endpoints import Lane
@@ -48,12 +49,19 @@ class Task(WSGITask):
         try:
             super().service()
         finally:
-            self.channel.server.log_access(self, timedelta(seconds=time.monotonic() - began))
+            ended = time.monotonic()
+            status = f"{self.status[:1]}xx"
+            endpoint = self.request.endpoint
+            HTTP_SECONDS.labels(endpoint.lane.value, status).observe(ended - self.request.started)
+            if endpoint.lane == Lane.INSPECTION and endpoint.max_body > settings.WEB_MAX_BODY:
+                STAGE_SECONDS.labels("receive").observe(self.request.received_at - self.request.started)
+            self.channel.server.log_access(self, timedelta(seconds=ended - began))
 
     def get_environment(self) -> dict[str, Any]:
         if self.environ is None:
             environ = super().get_environment()
             refusal = self.request.refusal
+            environ[RECEIVING_SECONDS] = self.request.received_at - self.request.started
             if refusal is not None:
                 environ[ENVIRON_KEY] = refusal
                 environ["wsgi.input"] = UnreceivedBody(refusal)
@@ -186,6 +194,7 @@ class Channel(HTTPChannel):
         if not request.completed:
             return True
         self.sent_continue = False
+        request.received_at = time.monotonic()
         self.request = None
         self._cut_short = request.refusal is not None or request.error is not None
         if not request.empty:

@@ -42,7 +42,7 @@ def endpoint_table() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
     many = settings.BATCH_MAX_BYTES + form
     table = (
         (r"/healthz$", Endpoint(Lane.HEALTH, small)),
-        (r"/readyz$", Endpoint(Lane.CHECKS, small)),
+        (r"/(readyz|metrics)$", Endpoint(Lane.CHECKS, small)),
         (r"/(login|logout|admin/login|admin/logout)(/|$)", Endpoint(Lane.PAGES, small)),
         (r"/(api/test_image/?|inspect/?)$", Endpoint(Lane.INSPECTION, image, (Right.INSPECT,))),
         (r"/(inspect/[^/]+/again|api/requests/[^/]+/inspect)/?$", Endpoint(Lane.INSPECTION, form, (Right.INSPECT,))),

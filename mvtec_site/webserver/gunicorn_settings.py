@@ -22,6 +22,7 @@ backlog = 2048
 timeout = 60
 graceful_timeout = 25  # a call that waits for a worker is nearly always through by then
 accesslog = "-"
+logger_class = "common.observability.gunicorn_logger.GunicornLogger"
 access_log_format = '%(h)s %(t)s "%(r)s" %(s)s %(b)s %(M)sms "%(a)s" %({x-request-id}o)s'
 control_socket_disable = True
 

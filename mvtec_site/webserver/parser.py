@@ -31,6 +31,7 @@ class RequestParser(HTTPRequestParser):
     admitted = False
     is_counted = False  # among the requests of its client
     body_started = 0.0
+    received_at = 0.0  # all of it
 
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)

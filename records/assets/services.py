@@ -13,6 +13,7 @@ from PIL import Image
 
 from common.context import current
 from common.pixels.sixteen_bit import Window
+from jobs.metrics.definitions import UPLOADS_REFUSED
 from records.assets.formats import EXTENSION_OF_FORMAT
 from records.assets.images import ImageFacts, ImageRejected, check_image, clean_name
 from records.assets.selectors import upload_limits
@@ -135,6 +136,7 @@ def report_refusal(*, filename: str, size: int, refusal: ImageRejected, actor: A
     first refusal or the sweep writes one event for all of it: nobody fills a log that nobody may shorten, and none is
     left out of it. The counts are rows, so that a shutdown loses none.
     """
+    UPLOADS_REFUSED.labels(refusal.code).inc()
     now = timezone.now()
     user_id = actor.pk if actor is not None else None
     row, _ = RefusedImages.objects.select_for_update().get_or_create(

@@ -20,6 +20,7 @@ from common.commands import ProductCommand
 from common.errors import UserError
 from common.rights import Right, require
 from inspection.watching.services import PART_FIELDS, FileResult, TemporarilyUnavailable, Watch, Watcher
+from jobs.metrics import publishing
 from modelzoo.selectors import NoModelLoaded, deployment_in_force
 
 
@@ -75,6 +76,7 @@ class Command(ProductCommand):
             if options["once"]:
                 self._once(watcher, as_json=options["json"])
                 return
+            publishing.start("watcher")
             self.say(f"Watching {watcher.watch.folder} for {watcher.watch.station}.")
             for result in watcher.run(poll=options["poll"]):
                 self.say(_sentence(result))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import IntegrityError, OperationalError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -341,28 +341,3 @@ def test_without_a_broker_nobody_is_taken_for_dead(
     worker.sweep_requests()
     begun.refresh_from_db()
     assert begun.status == "running"
-
-
-# ---------------------------------------------------------------- readiness
-@pytest.mark.parametrize("missing", ["inference", "training", "scheduler", "nothing"])
-def test_readiness_names_what_gives_no_sign_of_life(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    alive = {name: [name] for name in ("inference", "training") if name != missing}
-    monkeypatch.setattr(broker, "live_workers", lambda: alive)
-    monkeypatch.setattr(broker, "scheduler_is_alive", lambda: missing != "scheduler")
-    monkeypatch.setattr(broker, "is_reachable", lambda: True)
-    answer = Client().get("/readyz")
-    assert answer.status_code == (200 if missing == "nothing" else 503)
-    said = answer.json()
-    assert said["inference_worker"] is (missing != "inference")
-    assert said["training_worker"] is (missing != "training")
-    assert said["scheduler"] is (missing != "scheduler")
-
-
-def test_readiness_asks_the_database_and_not_a_connection_that_was_kept() -> None:
-    def gone(*_: Any) -> None:
-        raise OperationalError("server closed the connection unexpectedly")
-
-    connection.ensure_connection()
-    with connection.execute_wrapper(gone):
-        answer = Client().get("/readyz")
-    assert (answer.status_code, answer.json()["database"]) == (503, False)

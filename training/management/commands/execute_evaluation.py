@@ -7,6 +7,8 @@ from typing import Any
 
 from common.commands import ProductCommand
 from common.context import acting
+from common.observability.ids import take_from_environment
+from jobs.metrics import publishing
 
 
 class Command(ProductCommand):
@@ -19,5 +21,7 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         from training.evaluations.worker import work_on_evaluation
 
+        take_from_environment()
+        publishing.start("evaluation")
         with acting("worker"):
             work_on_evaluation(run_id=options["run"])

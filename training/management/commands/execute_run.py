@@ -9,8 +9,10 @@ from typing import Any
 from common.commands import ProductCommand
 from common.context import acting
 from common.errors import Conflict, UserError
+from common.observability.ids import take_from_environment
 from jobs.engine import Claim
 from jobs.errors import ClaimLost
+from jobs.metrics import publishing
 from modelzoo.detectors.errors import TrainingCancelled
 from training.runs.services import TRAINING_RUNS
 
@@ -26,6 +28,8 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         from training.runs.execution.runner import execute, progress_bar
 
+        take_from_environment()
+        publishing.start("training run")
         try:
             # A worker's own process: nobody typed this command.
             with acting("worker"), progress_bar(quiet=False) as echo:

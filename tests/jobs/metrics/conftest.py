@@ -1,0 +1,3 @@
+from tests.brokers import no_broker, real_broker, valkey
+
+__all__ = ["no_broker", "real_broker", "valkey"]
