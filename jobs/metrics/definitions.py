@@ -110,7 +110,7 @@ GAUGES = {
         Gauge("mvtec_alarms_unresolved", "Alarms that are open or acknowledged.", ("status",)),
         Gauge("mvtec_last_success_timestamp_seconds", "When a scheduled task last ended well.", ("task",)),
         Gauge("mvtec_retention_last_run_timestamp_seconds", "When retention last finished."),
-        Gauge("mvtec_process_count", "Processes that gave figures lately.", ("host", "role")),
+        Gauge("mvtec_processes", "Processes that gave figures lately.", ("host", "role")),
         Gauge("mvtec_process_resident_bytes", "Memory of all processes of a role on a machine.", ("host", "role")),
         Gauge("mvtec_models_warm", "Models held in memory.", ("host", "role")),
         Gauge("mvtec_models_warm_bytes", "Bytes of their artifacts on the disk.", ("host", "role")),

@@ -86,7 +86,7 @@ def of_processes(shared: Shared) -> Iterator[GaugeMetricFamily]:
         groups[row["host"], row["role"]].append(row)
     families = {name: gauge(name) for name in _OF_PROCESSES + _OF_MACHINES}
     for key, rows in sorted(groups.items()):
-        families["mvtec_process_count"].add_metric(key, len(rows))
+        families["mvtec_processes"].add_metric(key, len(rows))
         families["mvtec_process_resident_bytes"].add_metric(key, sum(row["resident_bytes"] for row in rows))
         if holders := [row for row in rows if "models_warm" in row]:
             families["mvtec_models_warm"].add_metric(key, sum(row["models_warm"] for row in holders))
@@ -103,7 +103,7 @@ def of_processes(shared: Shared) -> Iterator[GaugeMetricFamily]:
 
 
 _OF_PROCESSES = (
-    "mvtec_process_count",
+    "mvtec_processes",
     "mvtec_process_resident_bytes",
     "mvtec_models_warm",
     "mvtec_models_warm_bytes",

@@ -154,7 +154,7 @@ def test_processes_are_added_up_by_machine_and_role_and_the_dead_are_left_out(re
     }
     real_broker.hset(publishing.PROCESSES, mapping=rows)
     found = of_processes()
-    assert found["mvtec_process_count", "a", "web"] == 2
+    assert found["mvtec_processes", "a", "web"] == 2
     assert found["mvtec_process_resident_bytes", "a", "web"] == 20
     assert found["mvtec_storage_free_bytes", "a"] == 4
     assert found["mvtec_models_warm_bytes", "b", "inference"] == 50
