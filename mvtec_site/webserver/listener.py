@@ -15,6 +15,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
 from common.context import forwarded_address
+from jobs.metrics import publishing
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.admission import Admissions
@@ -177,6 +178,11 @@ class Shared:
     socket_map: dict[int, Any] = field(default_factory=dict)
     admissions: Admissions = field(default_factory=Admissions)
     spool: Spool = field(default_factory=lambda: Spool(settings.WEB_SPOOL_BYTES))
+
+
+def publish_metrics() -> None:
+    """From this process, until it ends."""
+    publishing.start("web")
 
 
 def shared_state(application: Any, log: Logger, connection_limit: int) -> Shared:

@@ -32,10 +32,9 @@ class BufferedWorker(Worker):
 
     def run(self) -> None:
         # Not at the top: gunicorn's parent imports this file, and only its children set Django up.
-        from jobs.metrics import publishing
-        from mvtec_site.webserver.listener import listen, shared_state
+        from mvtec_site.webserver.listener import listen, publish_metrics, shared_state
 
-        publishing.start("web")
+        publish_metrics()
         sys.setswitchinterval(_SWITCH_SECONDS)
         self._shared = shared_state(self.wsgi, self.log, _connection_limit())
         self._listeners = [listen(sock.sock, self._shared) for sock in self.sockets]
