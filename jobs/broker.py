@@ -139,6 +139,7 @@ def beat(name: str, queues: list[str]) -> None:
     with contextlib.suppress(redis.RedisError):
         pipeline = client().pipeline(transaction=False)
         pipeline.set(f"worker:{name}", ",".join(queues), ex=BEAT_SECONDS * 4)
+        pipeline.expire(f"memory:{name}", _NOTICE_SECONDS)
         for queue in queues:
             pipeline.set(f"last-sign:{queue}", time.time())
         pipeline.execute()
@@ -147,6 +148,31 @@ def beat(name: str, queues: list[str]) -> None:
 def retire(name: str) -> None:
     with contextlib.suppress(redis.RedisError):
         client().delete(f"worker:{name}")
+
+
+def note_memory(name: str, process: int, document: str) -> None:
+    """Keep what a process of a worker holds in memory, for whoever asks; it goes with the worker's signs of life."""
+    with contextlib.suppress(redis.RedisError):
+        pipeline = client().pipeline(transaction=False)
+        pipeline.hset(f"memory:{name}", str(process), document)
+        pipeline.expire(f"memory:{name}", _NOTICE_SECONDS)
+        pipeline.execute()
+
+
+def forget_memory(name: str) -> None:
+    """Called when a worker starts: what a predecessor of the same name held is gone."""
+    with contextlib.suppress(redis.RedisError):
+        client().delete(f"memory:{name}")
+
+
+def memory_of(name: str) -> list[str]:
+    """What the processes of a worker said last, in their order; nothing where the broker knows of nothing."""
+    try:
+        noted = client().hgetall(f"memory:{name}")
+    except redis.RedisError:
+        return []
+    assert isinstance(noted, dict)
+    return [str(noted[key], "utf-8") for key in sorted(noted) if isinstance(noted[key], bytes)]
 
 
 def live_workers() -> dict[str, list[str]]:

@@ -19,10 +19,12 @@ from common.api.pagination import read_page
 from common.errors import NotFound, UserError
 from common.rights import Right
 from common.web.decorators import needs
+from jobs import broker
 from modelzoo import pages, services
 from modelzoo.card.documents import card_document, find_for_card
 from modelzoo.detectors.preprocessing.input_rules import ASPECT, CHECKS, COLOUR, LIKENESS, SIZE, TOLERANCES, InputRules
 from modelzoo.loading.deployments import await_deployment
+from modelzoo.loading.warm_models import memory_of
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion
 from modelzoo.selectors import find_category, input_rules
 from modelzoo.signatures.requests import form_signature
@@ -56,6 +58,7 @@ def _models_page(request: HttpRequest, *, failed: UserError | None = None) -> Ht
         "stages": ModelVersion.Stage.choices,
         "in_force": [category for category in categories if category.in_force],
         "default": next((category for category in categories if category.is_default), None),
+        "workers": [(worker, memory_of(worker)) for worker in broker.inference_workers()],
     }
     if failed:
         context |= {"failed": failed, "reason": request.POST.get("reason", "")[:MAX_REASON_LENGTH]}

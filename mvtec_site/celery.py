@@ -107,8 +107,12 @@ def _begin_task(task: Any, **_: Any) -> None:
 
 
 @signals.task_postrun.connect
-def _end_task(**_: Any) -> None:
+def _end_task(task: Any, **_: Any) -> None:
     liveness.end()
+    if INFERENCE in task.app.amqp.queues.consume_from:
+        from modelzoo.loading.scoring import report_memory
+
+        report_memory(worker=task.request.hostname or "", process=getattr(current_process(), "index", 0))
 
 
 @signals.worker_ready.connect
@@ -119,6 +123,7 @@ def _announce(sender: Any, **_: Any) -> None:
     if _parent is None:
         assert _board is not None, "made before the pool is"
         name = sender.hostname
+        broker.forget_memory(name)
         _parent = liveness.Parent(_board, lambda: broker.beat(name, queues), lambda: broker.retire(name))
         _parent.start(announce_every=broker.BEAT_SECONDS)
     if not isinstance(sender.pool, SoloPool):

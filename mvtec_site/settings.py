@@ -164,11 +164,40 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 
 # ---------------------------------------------------------------- files
+S3_BUCKET = env.text("S3_BUCKET", "", "bucket for images, maps and artifacts; unset: folders of this machine")
+S3_ENDPOINT = env.text("S3_ENDPOINT", "", "address of an S3-compatible store, such as http://minio:9000; unset: AWS")
+S3_REGION = env.text("S3_REGION", "", "its region")
+S3_ACCESS_KEY = env.text("S3_ACCESS_KEY", "", "access key; unset: as boto3 finds one, such as the machine's role")
+S3_SECRET_KEY = env.text("S3_SECRET_KEY", "", "secret key to it", secret=True)
+S3_PREFIX = env.text("S3_PREFIX", "", "what the names of all files begin with, where the bucket is shared").strip("/")
+S3_TIMEOUT = env.real("S3_TIMEOUT", 5.0, "seconds that one request to the store may take", low=0.1, high=300)
+S3_ATTEMPTS = env.integer("S3_ATTEMPTS", 3, "how often a request to the store is sent, at most", low=1, high=10)
+if bool(S3_ACCESS_KEY) != bool(S3_SECRET_KEY):
+    raise ImproperlyConfigured("S3_ACCESS_KEY and S3_SECRET_KEY belong together: set both, or none.")
+if S3_ENDPOINT and not S3_ENDPOINT.startswith(("http://", "https://")):
+    raise ImproperlyConfigured("S3_ENDPOINT must begin with http:// or https://.")
+
+
+def _storage(name: str, folder: Path) -> dict[str, Any]:
+    """Files that rows point at: below a folder of this machine, or below a name in the bucket."""
+    if not S3_BUCKET:
+        return {"BACKEND": "records.storage.local.DurableFileSystemStorage", "OPTIONS": {"location": folder}}
+    options = {
+        "location": "/".join(filter(None, (S3_PREFIX, name))),
+        "bucket": S3_BUCKET,
+        "endpoint": S3_ENDPOINT,
+        "region": S3_REGION,
+        "access_key": S3_ACCESS_KEY,
+        "secret_key": S3_SECRET_KEY,
+        "timeout": S3_TIMEOUT,
+        "attempts": S3_ATTEMPTS,
+    }
+    return {"BACKEND": "records.storage.s3.ObjectStorage", "OPTIONS": options}
+
+
 STORAGES = {
-    "default": {
-        "BACKEND": "records.assets.storage.DurableFileSystemStorage",
-        "OPTIONS": {"location": VAR_DIR / "media"},
-    },
+    "default": _storage("media", VAR_DIR / "media"),
+    "artifacts": _storage("artifacts", MODEL_PATH),
     "staticfiles": {"BACKEND": "common.web.static_files.PublicStaticFilesStorage"},
 }
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -290,6 +319,13 @@ RUNTIME = env.choice(
     "auto",
     ("auto", "torch", "compile", "onnxruntime", "openvino"),
     "what runs them; auto measures what is installed when a model is loaded",
+)
+WARM_MODELS_MIB = env.integer(
+    "WARM_MODELS_MIB",
+    0,
+    "memory for the models that a worker holds, MiB; 0: a quarter of the machine's or the container's",
+    low=0,
+    high=1024**2,
 )
 PRECISION = env.choice("PRECISION", "auto", ("auto", "fp32", "bf16", "int8"), "of the network; auto measures, too")
 

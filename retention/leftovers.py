@@ -13,13 +13,16 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from django.conf import settings
-from django.core.files.storage import default_storage
+from django.core.files.storage import Storage, default_storage, storages
+from django.db.models import QuerySet
 
+from modelzoo.loading.artifact_store import artifact_name
 from modelzoo.models import Deployment, ModelVersion
 from records.models import Asset
+from records.storage.listing import StoredFile, shared_files
 
 FOLDERS = 256  # first-level folders of the storage, see records.models.asset_name
 _AGE = timedelta(days=1)  # nothing that is still worked on is older
@@ -63,6 +66,27 @@ class Leftover:
         return True
 
 
+@dataclass(frozen=True)
+class StoredLeftover:
+    """A file in an object storage."""
+
+    storage: Storage
+    name: str
+    size_bytes: int
+    changed_at: datetime
+
+    def remove(self) -> bool:
+        """Remove it, unless somebody stored the same bytes again just now, which gives it a new time."""
+        with contextlib.suppress(FileNotFoundError):
+            if self.storage.get_modified_time(self.name) == self.changed_at:
+                self.storage.delete(self.name)
+                return True
+        return False
+
+
+AnyLeftover = Leftover | StoredLeftover
+
+
 def in_var_dir(now: datetime) -> Iterator[Leftover]:
     """What unpacking and training left, and engines that were built for models nobody loads any more."""
     root = Path(settings.VAR_DIR)
@@ -80,11 +104,19 @@ def in_var_dir(now: datetime) -> Iterator[Leftover]:
 
 def _artifacts_of_no_version(models: Path) -> Iterator[Path]:
     """Whole artifacts that a training or an import wrote before it was killed."""
-    named = set(ModelVersion.objects.values_list("artifact", flat=True))
+    named = _names_of_artifacts(ModelVersion.objects.all())
     for manifest in models.glob("*/*/manifest.json"):
         folder = manifest.parent
         if not folder.name.startswith(".") and str(folder.relative_to(models)) not in named:
             yield folder
+
+
+def _names_of_artifacts(versions: QuerySet[ModelVersion]) -> set[str]:
+    """Of their folders: those named by training runs, of earlier releases, may have a copy by their content."""
+    names = set()
+    for artifact, sha256 in versions.values_list("artifact", "artifact_sha256"):
+        names |= {artifact, artifact_name(sha256)}
+    return names
 
 
 def _old_engines(folder: Path) -> Iterator[Path]:
@@ -98,21 +130,35 @@ def _old_engines(folder: Path) -> Iterator[Path]:
         yield from (path for path in folder.iterdir() if path.is_dir() and path.name not in digests)
 
 
-def in_storage(number: int, now: datetime) -> Iterator[Leftover]:
-    """Stored files of one first-level folder that no asset names, where the storage is a folder of this machine."""
-    try:
-        folder = Path(default_storage.path(f"assets/{number:02x}"))
-    except NotImplementedError:
-        return
-    if not folder.is_dir():
-        return
+def in_storage(number: int, now: datetime) -> Iterator[AnyLeftover]:
+    """Stored files of one first-level folder that no asset and no version names."""
     low, high = f"{number:02x}", f"{number:02x}g"
     digests = set(
         Asset.objects.filter(sha256__gte=low, sha256__lt=high).exclude(file="").values_list("sha256", flat=True)
     )
+    try:
+        folder = Path(default_storage.path(f"assets/{low}"))
+    except NotImplementedError:
+        yield from _in_object_storage(low, high, digests, now)
+        return
     for path in folder.glob("*/*"):
         if path.stem not in digests and (leftover := _leftover_at(path, now)) is not None:
             yield leftover
+
+
+def _in_object_storage(low: str, high: str, digests: set[str], now: datetime) -> Iterator[StoredLeftover]:
+    versions = ModelVersion.objects.filter(artifact_sha256__gte=low, artifact_sha256__lt=high)
+    artifacts = _names_of_artifacts(versions)
+    for file in shared_files("default", f"assets/{low}/"):
+        if PurePosixPath(file.name).stem not in digests and _is_old(file, now):
+            yield StoredLeftover(default_storage, file.name, file.size_bytes, file.modified_at)
+    for file in shared_files("artifacts", f"{low}/"):
+        if str(PurePosixPath(file.name).parent) not in artifacts and _is_old(file, now):
+            yield StoredLeftover(storages["artifacts"], file.name, file.size_bytes, file.modified_at)
+
+
+def _is_old(file: StoredFile, now: datetime) -> bool:
+    return file.modified_at < now - _AGE
 
 
 def _leftover_at(path: Path, now: datetime) -> Leftover | None:

@@ -328,7 +328,7 @@ def _delete_pending() -> None:
         last = ids[-1]
 
 
-def _take_leftovers(run: RetentionRun, claim: Claim[RetentionRun], items: Iterable[leftovers.Leftover]) -> None:
+def _take_leftovers(run: RetentionRun, claim: Claim[RetentionRun], items: Iterable[leftovers.AnyLeftover]) -> None:
     for leftover in items:
         _save_progress(run, claim)  # a folder may hold more than is removed within one lease
         if not run.dry_run and not leftover.remove():

@@ -127,7 +127,8 @@ def _own_folders(tmp_path: Path, settings: Any) -> None:
     """Files of one test never meet another's."""
     settings.MODEL_PATH = tmp_path / "artifacts"
     settings.STORAGES = settings.STORAGES | {
-        "default": settings.STORAGES["default"] | {"OPTIONS": {"location": tmp_path / "media"}}
+        "default": settings.STORAGES["default"] | {"OPTIONS": {"location": tmp_path / "media"}},
+        "artifacts": settings.STORAGES["artifacts"] | {"OPTIONS": {"location": tmp_path / "artifacts"}},
     }
 
 

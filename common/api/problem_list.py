@@ -367,6 +367,7 @@ PROBLEMS: dict[str, Problem] = {
     "conflict": _p(409, "The request does not match the present state.", _RELOAD),
     "unavailable": _p(503, "A part of the system does not answer.", _LATER),
     "database_unavailable": _p(503, "The database does not answer; nothing was changed.", _LATER),
+    "storage_unavailable": _p(503, "The object storage does not answer; nothing was kept.", "Try again later."),
     "storage_failed": _p(507, "The disk is full or cannot be written; nothing was kept.", "Call support."),
     "internal_error": _p(500, "A software error. Saved records are safe.", _SUPPORT),
 }

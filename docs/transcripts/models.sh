@@ -54,7 +54,7 @@ manage here replay --sample 200
 sqlite3 "$FOLDER/here/db.sqlite3" "DROP TRIGGER inspection_inspection_no_update;
   UPDATE inspection_inspection SET score = score * 1.001 WHERE rowid = (SELECT max(rowid) FROM inspection_inspection)"
 manage here replay --sample 200
-"$PYTHON" - "$FOLDER/here/artifacts/$NAME"/run-1-1/model.safetensors <<'END'
+"$PYTHON" - "$FOLDER"/here/artifacts/*/*/model.safetensors <<'END'
 import sys
 with open(sys.argv[1], "r+b") as file:
     file.seek(1_000_000)

@@ -76,9 +76,27 @@ class LoadedModelOutput(serializers.Serializer):
     loaded_by = serializers.CharField(allow_null=True)
 
 
+class WarmModelOutput(serializers.Serializer):
+    model_version = serializers.IntegerField()
+    name = serializers.CharField()
+    device = serializers.CharField()
+    runtime = serializers.CharField()
+    precision = serializers.CharField()
+    size_bytes = serializers.IntegerField(help_text="counted when it was loaded")
+    used_at = serializers.DateTimeField()
+
+
+class WorkerMemoryOutput(serializers.Serializer):
+    budget_bytes = serializers.IntegerField(help_text="what models may take; see the setting WARM_MODELS_MIB")
+    size_bytes = serializers.IntegerField(help_text="what they take; more than the budget where one alone is larger")
+    evictions = serializers.IntegerField(help_text="models that made room for others since the process began")
+    models = WarmModelOutput(many=True, help_text="the most recently used first")
+
+
 class WorkerOutput(serializers.Serializer):
     name = serializers.CharField()
     queues = serializers.ListField(child=serializers.CharField())
+    memory = WorkerMemoryOutput(many=True, help_text="of each process that judges, once it has said")
 
 
 class SchedulerOutput(serializers.Serializer):

@@ -11,6 +11,7 @@ from common.version import library_versions
 from inspection.judging.selectors import waiting_requests
 from jobs import broker
 from jobs.broker import INFERENCE, QUEUES
+from modelzoo.loading.warm_models import memory_of
 from modelzoo.models import Deployment
 from modelzoo.selectors import (
     active_canaries,
@@ -78,7 +79,8 @@ def line_status() -> dict[str, Any]:
     loaded = [deployment_document(deployment) for deployment in deployments]
     line_deployment = without_category(deployments)
     model = loaded[deployments.index(line_deployment)] if line_deployment else None
-    default = default_category()
+    default, now = default_category(), traffic()
+    workers = [worker | {"memory": memory_of(worker["name"])} for worker in now["workers"]]
     return {
         "model_loaded": bool(loaded),
         "model": model,
@@ -87,7 +89,8 @@ def line_status() -> dict[str, Any]:
         "canaries": [canary_document(canary) for canary in active_canaries()],
         "device": model["device"] if model else settings.DEVICE,
         "threshold": model["threshold"] if model else None,
-        **traffic(),
+        **now,
+        "workers": workers,
         "versions": library_versions(),
         "uptime_seconds": round(time.time() - _STARTED, 1),
     }

@@ -113,7 +113,7 @@ GAUGES = {
         Gauge("mvtec_processes", "Processes that gave figures lately.", ("host", "role")),
         Gauge("mvtec_process_resident_bytes", "Memory of all processes of a role on a machine.", ("host", "role")),
         Gauge("mvtec_models_warm", "Models held in memory.", ("host", "role")),
-        Gauge("mvtec_models_warm_bytes", "Bytes of their artifacts on the disk.", ("host", "role")),
+        Gauge("mvtec_models_warm_bytes", "Bytes of their tensors and arrays.", ("host", "role")),
         Gauge("mvtec_gpu_memory_used_bytes", "GPU memory in use, by all programs.", ("host", "gpu")),
         Gauge("mvtec_gpu_memory_size_bytes", "GPU memory there is.", ("host", "gpu")),
         Gauge("mvtec_storage_free_bytes", "Free space of the disk that VAR_DIR is on.", ("host",)),

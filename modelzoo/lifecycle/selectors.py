@@ -11,7 +11,8 @@ from django.conf import settings
 from common.errors import Conflict
 from modelzoo.documents import robustness_of
 from modelzoo.lifecycle.models import Approval, PromotionGates
-from modelzoo.loading.artifact_check import ArtifactFault, check_artifact
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import check_artifact
 from modelzoo.signatures.selectors import signed_rows
 
 

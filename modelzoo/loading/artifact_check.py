@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from modelzoo.models import ModelVersion
+from common.errors import UserError
 
 MANIFEST = "manifest.json"
 _TENSORS = "model.safetensors"
@@ -28,20 +29,18 @@ _DTYPES = {
 }
 
 
-class ArtifactFault(Exception):
+class ArtifactFault(UserError):
     """What is wrong, as a sentence that names the file."""
 
-
-def check_artifact(version: ModelVersion) -> list[Path]:
-    """Read every byte and compare it with what was recorded at training; the files, the manifest first.
-
-    Raises `ArtifactFault`.
-    """
-    return check_folder(version.artifact_path, version.artifact_sha256)
+    code = "model_unusable"
+    status = HTTPStatus.CONFLICT
 
 
 def check_folder(folder: Path, artifact_sha256: str) -> list[Path]:
-    """As `check_artifact`: the manifest by its hash, every other file by the manifest, the tensors by its list."""
+    """The files of an artifact, the manifest first: that by its hash, every other by it, the tensors by its list.
+
+    Raises `ArtifactFault`.
+    """
     try:
         text = (folder / MANIFEST).read_bytes()
         if hashlib.sha256(text).hexdigest() != artifact_sha256:

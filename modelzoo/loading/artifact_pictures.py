@@ -8,6 +8,8 @@ from safetensors import SafetensorError, safe_open
 
 from common.errors import NotFound
 from modelzoo.detectors.tensor_names import IGNORE_MASK, PREPROCESSING_PREFIX, REFERENCE_IMAGES
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import local_folder
 from modelzoo.models import ModelVersion
 
 _TENSORS = "model.safetensors"
@@ -43,9 +45,9 @@ def as_png(pixels: np.ndarray) -> bytes:
 
 def _tensor(version: ModelVersion, name: str) -> np.ndarray:
     try:
-        with safe_open(version.artifact_path / _TENSORS, framework="numpy") as tensors:
+        with safe_open(local_folder(version) / _TENSORS, framework="numpy") as tensors:
             return np.asarray(tensors.get_tensor(name))
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, ArtifactFault) as error:
         raise NotFound(
             f"The artifact of {version} cannot be read, or it has no such picture. Restore it from a backup.",
             code="artifact_picture_not_found",

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -33,6 +32,9 @@ from jobs.metrics.publishing import add_source
 from modelzoo.detectors.errors import DetectorError, NotComparable
 from modelzoo.evaluation.image_statistics import record_statistics
 from modelzoo.evaluation.regions import outlines
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import local_folder
+from modelzoo.loading.warm_models import Reporter, WarmModels, size_of
 from modelzoo.models import ModelVersion
 from records.assets.images import as_rgb, open_pixels
 from records.assets.selectors import fixed_window, upload_limits
@@ -49,9 +51,6 @@ R = TypeVar("R")
 
 # Images that the model takes at once on a CPU, where more gain nothing: while it works, threads prepare the next ones.
 _CPU_BATCH_SIZE = 4
-# A line runs one model, perhaps beside a canary and a challenger; one more covers a change of product. Each holds some
-# 60 to 300 MB.
-_MAX_LOADED_MODELS = 4
 
 
 class ModelUnusable(UserError):
@@ -132,9 +131,9 @@ class _PreparedItem:
     timings: dict[str, float | str]
 
 
-_loaded: OrderedDict[tuple[str, str, str, str], LoadedModel] = OrderedDict()
-_artifact_bytes: dict[tuple[str, str, str, str], int] = {}
+_loaded: WarmModels[LoadedModel] = WarmModels()
 _lock = threading.Lock()
+report_memory = Reporter(_loaded, _lock).report
 
 
 def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", precision: str = "") -> LoadedModel:
@@ -158,14 +157,13 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
         raise ModelUnusable(str(error), code="device_unavailable") from error
     key = (version.artifact_sha256, resolved, runtime, precision)
     with _lock:
-        if key in _loaded:
-            _loaded.move_to_end(key)
-            return _loaded[key]
+        if (warm := _loaded.get(key)) is not None:
+            return warm
         began = time.perf_counter()
         try:
             with liveness.long_step(settings.LOAD_TIMEOUT), tracing.span("load model", version=str(version.pk)):
                 detector = artifacts.load(
-                    version.artifact_path, expected_sha256=version.artifact_sha256, device=resolved
+                    local_folder(version), expected_sha256=version.artifact_sha256, device=resolved
                 )
                 if detector.preprocessing.window is None and (fixed := fixed_window()):
                     detector.preprocessing.window = GreyWindow(*fixed, has_eight_bit=True)
@@ -177,25 +175,39 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
                 f"{version} cannot be run in this way: {error} The current model stays in production.",
                 code="runtime_unavailable",
             ) from error
-        except (DetectorError, OSError) as error:
+        except (ArtifactFault, DetectorError, OSError) as error:
             MODEL_LOAD_FAILURES.labels(ModelUnusable.code).inc()
             raise ModelUnusable(
                 f"{version} cannot be loaded: {getattr(error, 'strerror', None) or error} The current model stays "
                 "in production. Restore the artifact from a backup or load another version."
             ) from error
         MODEL_LOAD_SECONDS.observe(time.perf_counter() - began)
-        _artifact_bytes[key] = version.artifact_bytes
         add_source(_figures)
-        _loaded[key] = LoadedModel(detector, scorer, resolved)
-        while len(_loaded) > _MAX_LOADED_MODELS:
-            _loaded.popitem(last=False)
-        return _loaded[key]
+        model = LoadedModel(detector, scorer, resolved)
+        choice = {name: scorer.choice[name] for name in ("runtime", "precision")}
+        _loaded.put(
+            key,
+            model,
+            size_bytes=size_of(detector, scorer) + _file_bytes(engine_cache, **choice),
+            description={"model_version": version.pk, "name": str(version), "device": resolved, **choice},
+        )
+        return model
+
+
+def _file_bytes(engine_cache: Path, *, runtime: str, precision: str) -> int:
+    """Of the file that another runtime read: its weights lie where this process does not see them."""
+    from modelzoo.detectors.engines.base import COMPILED, TORCH
+
+    if runtime in (TORCH, COMPILED):
+        return 0
+    files = [path.stat().st_size for path in engine_cache.glob("*.onnx")]
+    return max(files, default=0)
 
 
 def _figures() -> dict[str, int]:
     """Of the models in this process, for its metrics; nothing where none was ever loaded."""
     with _lock:
-        return {"models_warm": len(_loaded), "models_warm_bytes": sum(_artifact_bytes[key] for key in _loaded)}
+        return {"models_warm": len(_loaded), "models_warm_bytes": _loaded.size_bytes}
 
 
 def with_rules(model: LoadedModel, rules: InputRules) -> LoadedModel:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import transaction
 
 from common.rights import Right, require
-from modelzoo.loading.artifact_check import ArtifactFault, check_artifact
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import check_artifact
 from modelzoo.models import ModelVersion
 from records.audit.services import Actor, audit
 

@@ -23,7 +23,8 @@ from common.rights import Right, require
 from modelzoo import services
 from modelzoo.card.documents import card_document
 from modelzoo.card.pages import card_file
-from modelzoo.loading.artifact_check import ArtifactFault, check_artifact, check_folder
+from modelzoo.loading.artifact_check import ArtifactFault, check_folder
+from modelzoo.loading.artifact_store import check_artifact, stored_artifact
 from modelzoo.loading.scoring import ModelUnusable
 from modelzoo.models import ModelVersion
 from modelzoo.transfer import package
@@ -45,6 +46,7 @@ from records.audit.services import Actor, audit
 _KNOWN_KEYS = "model_public_keys"
 # Hidden, as what was half-written is: leftovers of a killed import go when retention removes those.
 _UNPACKED = ".import.partial-"
+_ARTIFACT = "artifact"  # in such a folder: what a model is loaded from, without the rest of the package
 
 
 class PackageNotAccepted(UserError):
@@ -278,21 +280,11 @@ def _install(
     actor: Actor,
 ) -> ModelVersion:
     """The artifact at its place, then all rows in one transaction; where those fail, the artifact goes again."""
-    folder = Path(category) / f"imported-{description.artifact_sha256[:16]}"
-    place = Path(settings.MODEL_PATH) / folder
-    if place.exists():  # a killed import left it, or another one is at it; it holds the same bytes or is refused
-        os.utime(place)  # nobody clears it away meanwhile (`retention.leftovers`)
-        _check_artifact(place, description, contents)
-    else:
-        with write_folder(place) as target:
-            for name in (package.MANIFEST, package.TENSORS):
-                shutil.move(unpacked / name, target / name)
-    try:
-        return _register(str(folder), description, evaluation, contents, category=category, actor=actor)
-    except BaseException:
-        if not ModelVersion.objects.filter(artifact=str(folder)).exists():
-            shutil.rmtree(place, ignore_errors=True)
-        raise
+    with write_folder(unpacked / _ARTIFACT) as target:
+        for name in (package.MANIFEST, package.TENSORS):
+            shutil.move(unpacked / name, target / name)
+    with stored_artifact(unpacked / _ARTIFACT, description.artifact_sha256) as artifact:
+        return _register(artifact, description, evaluation, contents, category=category, actor=actor)
 
 
 @transaction.atomic

@@ -32,7 +32,7 @@ def store_file(
     """The asset of these bytes, whose file is in place; `save_asset_row` gives it its row, if it has none yet.
 
     Apart, because a disk takes its time: nobody should wait for it inside a transaction that others wait for.
-    Raises `records.assets.storage.StorageFailed` when the disk refuses; then neither file nor row exists.
+    Raises `records.storage.errors.StorageFailed` when the disk refuses; then neither file nor row exists.
     """
     digest = sha256 or hashlib.sha256(data).hexdigest()
     name = asset_name(digest, extension)

@@ -9,13 +9,14 @@ every row finds its file. Nothing secret is inside but what the tables hold: no 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import tarfile
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation, ValidationError
 from django.core.files import File
-from django.core.files.storage import default_storage
+from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, connection, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -38,9 +39,11 @@ from records.audit.chain.signing import public_key_folder
 from records.audit.services import audit
 from records.backup import dump
 from records.models import Asset, AuditEvent
+from records.storage.listing import shared_files
 
 FORMAT = "mvtec-backup-1"
 MEMBERS, MANIFEST = "members.jsonl", "manifest.json"
+_STORAGES = {"media": "default", "artifacts": "artifacts"}  # which storage a folder of the tar goes into
 _BLOCK = 1024 * 1024
 _MAX_NAMES = 20  # of what is missing or damaged: that many names, and how many there are
 # What a manifest looks like: of a list each item is as the one here.
@@ -84,10 +87,11 @@ class Manifest:
     damaged: dict[str, Any] = field(default_factory=lambda: {"count": 0, "names": []})
 
 
-class _Hashing:
+class _Hashing(io.RawIOBase):
     """A stream that hashes what is read from it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
         self._stream = stream
         self._sha256 = hashlib.sha256()
 
@@ -208,8 +212,7 @@ def _write_all(writer: _Writer, folder: Path) -> Manifest:
         assets.seek(0)
         for line in assets:
             _write_asset(writer, json.loads(line), manifest)
-    for path, name in _files_below(Path(settings.MODEL_PATH)):
-        _write_file(writer, path, f"artifacts/{name}")
+    _write_artifacts(writer)
     for path, name in _files_below(public_key_folder()):
         _write_file(writer, path, f"keys/{name}")
     return manifest
@@ -246,6 +249,18 @@ def _write_asset(writer: _Writer, asset: list[Any], manifest: Manifest) -> None:
         return
     if digest != sha256:
         _note(manifest.damaged, name)
+
+
+def _write_artifacts(writer: _Writer) -> None:
+    """All of those that are stored. What is only on this machine is of versions that know no storage yet."""
+    stored = set()
+    for item in shared_files("artifacts"):
+        with suppress(FileNotFoundError), storages["artifacts"].open(item.name) as file:
+            writer.add(f"artifacts/{item.name}", item.size_bytes, file)
+        stored.add(item.name)
+    for path, name in _files_below(Path(settings.MODEL_PATH)):
+        if name not in stored:
+            _write_file(writer, path, f"artifacts/{name}")
 
 
 def _write_file(writer: _Writer, path: Path, name: str) -> None:
@@ -449,16 +464,17 @@ def _place(name: str, content: IO[bytes]) -> None:
     """Put a file where it belongs, and read it back."""
     root, _, path = name.partition("/")
     hashing = _Hashing(content)
-    if root == "media":
+    if root in _STORAGES:
+        storage = storages[_STORAGES[root]]
         try:
-            stored = default_storage.save(path, File(hashing, name=path))  # type: ignore[arg-type]
+            stored = storage.save(path, File(hashing, name=path))  # type: ignore[arg-type]  # it is read from, and no more
         except SuspiciousFileOperation as error:
             raise BackupDamaged(f"The backup holds a file with an impossible name ({path}).") from error
         digest = hashing.drain()
-        with default_storage.open(stored) as back:
+        with storage.open(stored) as back:
             same = stored == path and _Hashing(back).drain() == digest
     else:
-        target = (public_key_folder() if root == "keys" else Path(settings.MODEL_PATH)) / path
+        target = public_key_folder() / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists():
             with write_whole(target) as out:

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import User
-from django.core.files.storage import default_storage
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage, storages
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
@@ -24,15 +25,17 @@ from common.rights import Forbidden
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from jobs.engine import Claim
 from jobs.errors import ClaimLost
-from modelzoo.loading.artifact_check import check_artifact
+from modelzoo.loading.artifact_store import artifact_name, check_artifact
 from modelzoo.models import Category, ModelVersion
 from modelzoo.services import set_threshold
 from records.assets.services import save_asset_row, store_file
 from records.audit.selectors import verify_chain
 from records.models import Asset, AuditEvent
+from records.storage.s3 import ObjectStorage
 from retention import leftovers, selectors, services, tasks
 from retention.models import RetentionPolicy, RetentionRun
 from tests.conftest import person
+from tests.object_storage import new_bucket
 from training.models import Dataset, DatasetImage
 
 pytestmark = pytest.mark.django_db
@@ -430,6 +433,41 @@ def test_leftovers_go(version: ModelVersion, carry_out: Callable[..., RetentionR
     assert check_artifact(version)
     assert is_there(kept.asset)
     assert is_there(kept.map)
+
+
+def test_leftovers_in_an_object_storage_go(
+    version: ModelVersion, carry_out: Callable[..., RetentionRun], settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with new_bucket() as bucket:
+        settings.STORAGES = settings.STORAGES | {
+            "default": bucket.storage("media"),
+            "artifacts": bucket.storage("artifacts"),
+        }
+        kept, artifact = record(version, "kept"), artifact_name(version.artifact_sha256)
+        orphan, unknown = "ab" + "cd" * 31, "0a" + "0b" * 31
+        for name in (f"{artifact}/manifest.json", f"{unknown[:2]}/{unknown}/manifest.json"):
+            storages["artifacts"].save(name, ContentFile(b"{}"))
+        default_storage.save(f"assets/ab/cd/{orphan}.png", ContentFile(b"x"))
+        assert carry_out(None).leftovers == 0, "they are young"
+        monkeypatch.setattr(leftovers, "_AGE", timedelta(days=-1))
+        dry = carry_out(None, dry_run=True)
+        run = carry_out(None)
+        assert (dry.leftovers, run.leftovers) == (2, 2)
+        assert [key for key in bucket.names() if orphan in key] == []
+        assert [key for key in bucket.names() if key.startswith("artifacts")] == [f"artifacts/{artifact}/manifest.json"]
+        for asset in (kept.asset, kept.map):
+            assert asset
+            assert asset.read()
+
+
+def test_a_file_of_an_object_storage_that_is_stored_again_meanwhile_stays() -> None:
+    with new_bucket() as bucket:
+        storage = ObjectStorage(**bucket.storage("media")["OPTIONS"])
+        storage.save("assets/ab/x", ContentFile(b"x"))
+        before = storage.get_modified_time("assets/ab/x") - timedelta(seconds=1)
+        assert not leftovers.StoredLeftover(storage, "assets/ab/x", 1, before).remove()
+        assert storage.exists("assets/ab/x")
+        assert not leftovers.StoredLeftover(storage, "assets/ab/gone", 1, before).remove()
 
 
 def test_an_artifact_that_is_written_again_meanwhile_stays(version: ModelVersion, var_dir: Path) -> None:

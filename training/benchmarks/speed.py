@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import UserError
+from modelzoo.loading.artifact_store import local_folder
 from modelzoo.models import ModelVersion
 from training.benchmarks import machine, speed_report
 from training.benchmarks.protocol import Side, SideFailed
-from training.datasets.selectors import images_of
+from training.datasets.selectors import images_of, local_files
 from training.models import Dataset, DatasetImage
 
 BATCHES = (1, 8, 16)
@@ -158,7 +159,7 @@ class Comparison:
     ) -> None:
         name = f"{version.algorithm} {runtime} {precision}"
         self._tell(f"loading {name}")
-        command = [*CONTENDER, "model", "--artifact", str(version.artifact_path), "--sha256", version.artifact_sha256]
+        command = [*CONTENDER, "model", "--artifact", str(local_folder(version)), "--sha256", version.artifact_sha256]
         command += ["--runtime", runtime, "--precision", precision, "--device", device]
         try:
             side = sides.enter_context(self._start(command))
@@ -170,7 +171,7 @@ class Comparison:
             return
 
         def requests(batch: int) -> dict[str, dict[str, Any]]:
-            files = _files(tests[index % len(tests)] for index in range(batch))
+            files = local_files(tests[index % len(tests)] for index in range(batch))
             return {"model": {"measure": "model", "batch": batch}, "bytes": {"measure": "bytes", "files": files}}
 
         entry = Entry(name, side, requests, version=version, tests=tests)
@@ -223,7 +224,7 @@ class Comparison:
         command = [*CONTENDER, "fit", "--detector", options, "--backbone", padim.backbone]
         with self._start(command) as side:
             training = images_of(dataset, "train")
-            return {**side.hello, "images": len(training), **side.ask("fit", files=_files(training))}
+            return {**side.hello, "images": len(training), **side.ask("fit", files=local_files(training))}
 
     def take_turns(self, turn: int) -> None:
         """One round: every side at every batch. Whoever ends meanwhile is left out from then on."""
@@ -258,7 +259,7 @@ class Comparison:
             self._tell(f"evaluating {entry.name}")
             defective = [image.is_defective for image in entry.tests]
             try:
-                entry.figures = entry.ask(measure="auroc", files=_files(entry.tests), defective=defective)
+                entry.figures = entry.ask(measure="auroc", files=local_files(entry.tests), defective=defective)
             except SideFailed as error:
                 self._leave_out(entry, f"It ended while it was evaluated: {error}")
 
@@ -287,10 +288,6 @@ def _test_images(version: ModelVersion) -> list[DatasetImage]:
     return images
 
 
-def _files(images: Iterable[DatasetImage]) -> list[str]:
-    return [image.asset.file.path for image in images]
-
-
 def _link_images(dataset: Dataset, folder: Path, *, everything: bool) -> None:
     """A folder in MVTec layout of links to the images, or to a few of each kind."""
     for split, few in (("train", FEW_TRAINING_IMAGES), ("test", FEW_TEST_IMAGES)):
@@ -299,7 +296,7 @@ def _link_images(dataset: Dataset, folder: Path, *, everything: bool) -> None:
             for image in list(images)[: None if everything else few]:
                 link = folder / image.path
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(image.asset.file.path)
+                link.symlink_to(local_files([image])[0])
 
 
 def _peer_command(python: str, category: Path) -> list[str]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from django.core.files.storage import storages
 from django.db.models import Count, Max, Q, QuerySet
 
-from common.errors import NotFound
+from common.errors import NotFound, UserError
 from common.names import short_name
 from modelzoo.models import ModelVersion
+from records.storage.listing import is_local
 from training.models import Dataset, DatasetImage, TrainingRun
 
 _MAX_ID_DIGITS = 18  # digits that every database's integer holds
@@ -28,6 +32,16 @@ def latest_dataset(name: str) -> Dataset:
             code="dataset_not_found",
         )
     return dataset
+
+
+def local_files(images: Iterable[DatasetImage]) -> list[str]:
+    """The files of images, for programs of others that open files. Raises `UserError` where there are none here."""
+    if not is_local(storages["default"]):
+        raise UserError(
+            "The images are in an object storage, and a benchmark opens files. Nothing was measured. Import the data "
+            "set into an installation without S3_BUCKET, and measure there."
+        )
+    return [image.asset.file.path for image in images]
 
 
 def resolve_dataset(reference: str) -> Dataset:

@@ -27,7 +27,8 @@ from inspection.models import Inspection
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from modelzoo.loading import scoring
-from modelzoo.loading.artifact_check import ArtifactFault, check_artifact
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import check_artifact
 from modelzoo.models import ModelVersion
 from records.audit.chain.hashes import GENESIS
 from records.audit.services import Actor, audit, lock_audit_chain

@@ -2919,6 +2919,17 @@ class VersionVerdict(TypedDict):
     threshold: float
 
 
+class WarmModel(TypedDict):
+    model_version: int
+    name: str
+    device: str
+    runtime: str
+    precision: str
+    size_bytes: int
+    """counted when it was loaded"""
+    used_at: Moment
+
+
 class WhatIfConfusion(TypedDict):
     tp: int
     """defects that are rejected"""
@@ -3043,9 +3054,22 @@ class WithinAppraiser(TypedDict):
     agreement: StudyShare
 
 
+class WorkerMemory(TypedDict):
+    budget_bytes: int
+    """what models may take; see the setting WARM_MODELS_MIB"""
+    size_bytes: int
+    """what they take; more than the budget where one alone is larger"""
+    evictions: int
+    """models that made room for others since the process began"""
+    models: list[WarmModel]
+    """the most recently used first"""
+
+
 class Worker(TypedDict):
     name: str
     queues: list[str]
+    memory: list[WorkerMemory]
+    """of each process that judges, once it has said"""
 
 
 class WorstImage(TypedDict):

@@ -9,6 +9,7 @@ from typing import Any
 from common.commands import ProductCommand
 from common.errors import UserError
 from modelzoo.detectors.errors import DetectorError
+from modelzoo.loading.artifact_store import local_folder
 from modelzoo.selectors import find_version
 
 
@@ -41,7 +42,7 @@ class Command(ProductCommand):
             "artifact_sha256": version.artifact_sha256,
         }
         try:
-            detector = artifacts.load(version.artifact_path, expected_sha256=version.artifact_sha256)
+            detector = artifacts.load(local_folder(version), expected_sha256=version.artifact_sha256)
             exported = export(detector, Path(options["output"]), options["precision"], source)
         except DetectorError as error:
             raise UserError(f"{version} was not exported: {error}") from error

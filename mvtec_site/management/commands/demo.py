@@ -22,6 +22,8 @@ from accounts.services import issue_token, revoke_token
 from common.commands import ProductCommand
 from common.errors import Unavailable
 from common.files import write_whole
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import local_folder
 from modelzoo.models import ModelVersion
 from mvtec_site.embedded.supervisor import Supervisor
 from records.audit.services import audit
@@ -34,6 +36,23 @@ NAME = "elpv-mono"
 # Named, so that every machine trains the same detector: these weights come with the requirements, no download.
 _TRAINING = {"model": "padim", "backbone": "efficientnet_lite0"}
 _SINGLE, _BATCH = 4, 16  # images sent one by one and as a batch, half of them defective
+
+
+def _has_artifact(version: ModelVersion) -> bool:
+    try:
+        return local_folder(version).is_dir()
+    except ArtifactFault:
+        return False
+
+
+def _sample_file(image: DatasetImage) -> Path:
+    """A file to send: the stored one where that is on this machine, else a copy."""
+    try:
+        return Path(image.asset.file.path)
+    except NotImplementedError:
+        path = Path(settings.VAR_DIR) / f"demo_sample{Path(image.path).suffix}"
+        path.write_bytes(image.asset.read())
+        return path
 
 
 @dataclass(frozen=True)
@@ -88,7 +107,7 @@ class Command(ProductCommand):
             algorithm=_TRAINING["model"],
             backbone=_TRAINING["backbone"],
         ).order_by("-id")
-        version = next((version for version in versions if version.artifact_path.exists()), None)
+        version = next((version for version in versions if _has_artifact(version)), None)
         if version:
             self.say(f"[2/5] {version} is trained already.")
         else:
@@ -194,7 +213,7 @@ class Command(ProductCommand):
         out(f"  Open           {address}")
         out(f"  Sign in        {login.username} / {login.password}")
         out(f"  API            {address}/api/docs   token {login.token}")
-        out(f"  curl -F image=@{sample.asset.file.path} -F anomaly_map=url \\")
+        out(f"  curl -F image=@{_sample_file(sample)} -F anomaly_map=url \\")
         out(f'       -H "Authorization: Bearer {login.token}" {address}/api/test_image')
         out("")
         out("  Ctrl-C stops everything; make run starts it again.")

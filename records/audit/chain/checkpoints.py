@@ -19,9 +19,9 @@ from django.conf import settings
 
 from common.errors import UserError
 from common.files import write_whole
-from records.assets.storage import StorageFailed
 from records.audit.chain.signing import is_signed
 from records.models import AuditCheckpoint
+from records.storage.errors import StorageFailed
 
 FORMAT = "mvtec-audit-checkpoint-1"
 

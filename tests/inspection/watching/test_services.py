@@ -34,8 +34,8 @@ from inspection.watching.services import (
 )
 from jobs import broker
 from modelzoo.loading import scoring
-from records.assets.storage import StorageFailed
 from records.models import AuditEvent
+from records.storage.errors import StorageFailed
 from tests import parts
 
 Inspected = list[tuple[str, str]]

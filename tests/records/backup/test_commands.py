@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ import pytest
 from common.errors import UserError
 from records.backup.archive import BackupDamaged, _member_line, verify_backup
 from tests import parts
-from tests.stack.conftest import Stack, migrated, new_stack, trained
+from tests.object_storage import new_bucket
+from tests.stack.conftest import DISC, Stack, migrated, new_stack, peopled, trained
 
 # On PostgreSQL the source and one of the targets are PostgreSQL databases.
 pytestmark = [pytest.mark.slow, pytest.mark.postgresql_too]
@@ -394,3 +396,28 @@ def test_a_chain_that_was_broken_before_is_restored_and_told(
     assert "The chain is broken at event 2" in done.stderr
     assert target.json("verify_backup", made)
     assert target.manage("verify_audit", check=False).returncode == 1
+
+
+def test_a_round_trip_of_an_installation_in_an_object_storage(tmp_path: Path) -> None:
+    """Images, maps and artifacts are in the tar although the machine that makes it has none of them."""
+    image = tmp_path / "a.png"
+    image.write_bytes(parts.png(1, defective=True))
+    with new_bucket() as bucket, new_stack(peopled(), **bucket.environment) as here:
+        data = parts.write_dataset(tmp_path / "disc")
+        here.manage("train", "--model", "padim", "--dataset", str(data), *DISC)
+        here.manage("inspect", str(image), "--model-version", "latest")
+        shutil.rmtree(here.var_dir / "artifacts")
+        assert not (here.var_dir / "media").exists()
+        made = here.json("backup", "--output", str(tmp_path))
+        assert made["missing"]["count"] == made["damaged"]["count"] == 0
+        with tarfile.open(made["file"]) as tar:
+            names = tar.getnames()
+        assert sum(name.startswith("artifacts/") for name in names) == 2
+        with new_bucket() as other, migrated().copied(tmp_path / "var", **other.environment) as there:
+            there.manage("restore", made["file"], "--yes")
+            assert sorted(other.names()) == sorted(bucket.names())
+            assert not (there.var_dir / "artifacts").exists()
+            [judged] = there.json("inspect", str(image), "--model-version", "latest")["results"]
+            assert judged["is_defective"] is True
+            assert (there.var_dir / "artifacts").exists(), "fetched"
+            assert there.json("verify_artifacts")["broken"] == 0

@@ -297,13 +297,14 @@ def test_without_proc_the_load_is_not_known(stand_ins: StandIns, monkeypatch: py
 # ---------------------------------------------------------------- interruption
 COMMAND = """
 import os, sys
+from pathlib import Path
 from types import SimpleNamespace
 import django
 os.environ["DJANGO_SETTINGS_MODULE"] = "mvtec_site.settings"
 django.setup()
 from django.core.management import execute_from_command_line
 from training.benchmarks import registered, speed
-version = SimpleNamespace(algorithm="padim", artifact_path=".", artifact_sha256="0", artifact_bytes=58e6, pk=1)
+version = SimpleNamespace(algorithm="padim", artifact_path=Path("."), artifact_sha256="0", artifact_bytes=58e6, pk=1)
 image = SimpleNamespace(asset=SimpleNamespace(file=SimpleNamespace(path="part.png")))
 registered._versions = lambda *of: [version]
 speed._test_images = lambda version: [image]

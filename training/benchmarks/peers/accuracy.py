@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from records.assets.selectors import upload_limits
 from training.benchmarks.accuracy import Report, figures, row_of
 from training.benchmarks.protocol import Side, SideFailed
 from training.datasets.layouts.masks import open_mask
-from training.datasets.selectors import images_of
+from training.datasets.selectors import images_of, local_files
 from training.models import Dataset, DatasetImage
 
 _DETECTORS = ("padim", "patchcore")
@@ -63,11 +63,11 @@ def _command(python: str, detector: str, weights: Path) -> list[str]:
 
 
 def _run(side: Side, dataset: Dataset, seed: int) -> dict[str, Any]:
-    fit = side.ask("fit", files=_files(images_of(dataset, DatasetImage.Split.TRAIN)), seed=seed)
+    fit = side.ask("fit", files=local_files(images_of(dataset, DatasetImage.Split.TRAIN)), seed=seed)
     tests = images_of(dataset, DatasetImage.Split.TEST)
     collector, limits = MetricsCollector(threshold=0.0), upload_limits()
     with tempfile.TemporaryDirectory(prefix="peer-") as folder:
-        scores = side.ask("score", files=_files(tests), maps=folder)["scores"]
+        scores = side.ask("score", files=local_files(tests), maps=folder)["scores"]
         for number, (image, score) in enumerate(zip(tests, scores, strict=True)):
             pixels = open_rgb(image.asset.read(), limits)
             anomaly_map = cv2.resize(np.load(Path(folder) / f"{number}.npy"), pixels.size)
@@ -89,7 +89,3 @@ def _run(side: Side, dataset: Dataset, seed: int) -> dict[str, Any]:
         "shortcut_audit": metrics["shortcut_audit"],
         "figures": figures(metrics, scored) | without_threshold,
     }
-
-
-def _files(images: Iterable[DatasetImage]) -> list[str]:
-    return [image.asset.file.path for image in images]

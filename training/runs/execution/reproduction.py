@@ -18,6 +18,7 @@ from common.errors import Conflict
 from modelzoo.detectors import artifacts
 from modelzoo.detectors.base import Detector
 from modelzoo.detectors.options import AUTO
+from modelzoo.loading.artifact_store import local_folder
 from modelzoo.models import ModelVersion
 from training.datasets.selectors import images_of
 from training.models import DatasetImage, TrainingRun
@@ -99,7 +100,7 @@ def reproduce(run: TrainingRun, *, progress: Progress) -> Reproduction:
         )
     tests = images_of(run.dataset, DatasetImage.Split.TEST)
     _check_images([*images_of(run.dataset, DatasetImage.Split.TRAIN), *tests])
-    recorded = artifacts.load(version.artifact_path, version.artifact_sha256)
+    recorded = artifacts.load(local_folder(version), version.artifact_sha256)
     trained = fit(_as_decided(run, version), _Steps(progress))[0]
     progress(_FIT, "comparing")
     scores = (_scores(recorded, tests), _scores(trained, tests))

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.core.files.storage import default_storage
 
 from common.errors import UserError
 from common.paths import without_server_paths
@@ -31,6 +32,7 @@ from modelzoo.detectors.padim.detector import Padim
 from modelzoo.detectors.preprocessing.grey_window import DECIDE
 from modelzoo.detectors.preprocessing.ignore_mask import PaintedMask
 from modelzoo.evaluation.calibration import conformal_threshold, percentile_threshold
+from modelzoo.loading.artifact_store import local_folder, stored_artifact
 from modelzoo.models import ModelVersion, Threshold
 from records.assets.images import open_pixels
 from records.assets.selectors import fixed_window, upload_limits
@@ -88,34 +90,36 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
 
 def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelVersion:
     versions = software_and_machine()
-    with Lifeline(claim, echo) as lifeline:
-        began = time.monotonic()
-        detector, images, tests, selection = fit(run, lifeline)
-        held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
-        threshold = _first_threshold(run.calibration, held_out)
-        fit_seconds = round(time.monotonic() - began, 2)
-        metrics = _evaluate(detector, tests, threshold, lifeline) if tests else None
-        lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
-        folder = Path(run.dataset.category.name) / f"run-{run.pk}-{run.attempt}"
-        metadata = _metadata(run, selection, versions=versions, metrics=metrics, fit_seconds=fit_seconds)
-        artifact = artifacts.save(detector, settings.MODEL_PATH / folder, metadata=metadata)
-        lifeline.progress(_FIT + _EVALUATE, "registering the version")
-    return services.finish_run(
-        claim=claim,
-        version_fields={
-            "artifact": str(folder),
-            "artifact_sha256": artifact.sha256,
-            "artifact_bytes": artifact.size_bytes,
-            **_version_fields(run, detector, images),
-        },
-        threshold=threshold,
-        threshold_method=run.calibration["method"],
-        threshold_parameters=_threshold_parameters(run, held_out),
-        metrics=metrics,
-        history=detector.history,
-        selection=selection,
-        versions=versions,
-    )
+    with ExitStack() as until_registered:
+        with Lifeline(claim, echo) as lifeline:
+            began = time.monotonic()
+            detector, images, tests, selection = fit(run, lifeline)
+            held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
+            threshold = _first_threshold(run.calibration, held_out)
+            fit_seconds = round(time.monotonic() - began, 2)
+            metrics = _evaluate(detector, tests, threshold, lifeline) if tests else None
+            lifeline.progress(_FIT + _EVALUATE, "writing the artifact")
+            folder = settings.MODEL_PATH / run.dataset.category.name / f"run-{run.pk}-{run.attempt}"
+            metadata = _metadata(run, selection, versions=versions, metrics=metrics, fit_seconds=fit_seconds)
+            artifact = artifacts.save(detector, folder, metadata=metadata)
+            name = until_registered.enter_context(stored_artifact(artifact.path, artifact.sha256))
+            lifeline.progress(_FIT + _EVALUATE, "registering the version")
+        return services.finish_run(
+            claim=claim,
+            version_fields={
+                "artifact": name,
+                "artifact_sha256": artifact.sha256,
+                "artifact_bytes": artifact.size_bytes,
+                **_version_fields(run, detector, images),
+            },
+            threshold=threshold,
+            threshold_method=run.calibration["method"],
+            threshold_parameters=_threshold_parameters(run, held_out),
+            metrics=metrics,
+            history=detector.history,
+            selection=selection,
+            versions=versions,
+        )
 
 
 def software_and_machine() -> dict[str, str]:
@@ -227,7 +231,7 @@ def painted_mask(run: TrainingRun) -> PaintedMask | None:
     drawn_on = run.ignore_mask_version
     preprocessing = None
     if drawn_on is not None:
-        preprocessing = artifacts.load(drawn_on.artifact_path, drawn_on.artifact_sha256).preprocessing
+        preprocessing = artifacts.load(local_folder(drawn_on), drawn_on.artifact_sha256).preprocessing
     return PaintedMask(read_mask(run.ignore_mask), preprocessing)
 
 
@@ -246,7 +250,7 @@ def _extend(run: TrainingRun, steps: Steps) -> FitResult:
     """
     base = run.base_version
     assert base is not None
-    detector = artifacts.load(base.artifact_path, base.artifact_sha256, run.options["device"])
+    detector = artifacts.load(local_folder(base), base.artifact_sha256, run.options["device"])
     assert isinstance(detector, Padim), "is_extendable"
     asset_ids = training_asset_ids(base)
     images = [image for image in images_of(run.dataset, DatasetImage.Split.TRAIN) if image.asset_id not in asset_ids]
@@ -310,10 +314,15 @@ def source_of(images: list[DatasetImage], detector: Detector) -> FileImageSource
     """Images of a data set as a detector reads them, decoded by the rules of upload validation."""
     limits = upload_limits()
     return FileImageSource(
-        [Path(image.asset.file.path) for image in images],
+        [Path(str(image.asset.file.name)) for image in images],
         detector.preprocessing,
-        open_image=lambda path: open_pixels(path, limits),
+        open_image=lambda name: open_pixels(_read_stored(name), limits),
     )
+
+
+def _read_stored(name: Path) -> bytes:
+    with default_storage.open(str(name)) as stored:
+        return bytes(stored.read())
 
 
 @contextmanager

@@ -12,9 +12,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.files.base import ContentFile
 
-from records.assets.storage import DurableFileSystemStorage
 from records.audit.chain.checkpoints import Checkpoint, write_checkpoint
 from records.audit.chain.signing import file_public_key, own_key
+from records.storage.local import DurableFileSystemStorage
 
 CHECKPOINT = Checkpoint(sequence=1, head="0" * 64, events=1, at="2026-11-25T03:00:00.000000+00:00", key_id="0" * 16)
 

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from http import HTTPStatus
 from pathlib import Path
 
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage
 from django.utils.deconstruct import deconstructible
 
-from common.errors import UserError
 from common.files import write_whole
-
-
-class StorageFailed(UserError):
-    code = "storage_failed"
-    status = HTTPStatus.INSUFFICIENT_STORAGE
+from records.storage.errors import StorageFailed
 
 
 @deconstructible
