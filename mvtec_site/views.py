@@ -18,6 +18,7 @@ from common.api import problems
 from common.api.problem_list import PROBLEMS
 from common.database import UNAVAILABLE
 from common.version import PRODUCT, code_version, libraries
+from records.storage.errors import StorageUnavailable
 
 
 @require_GET
@@ -62,10 +63,17 @@ def _malformed_record_id(path: str) -> str:
 def server_error(request: HttpRequest) -> HttpResponse:
     """A defect of ours. The log has the traceback under the request id that the answer carries.
 
-    A database that does not answer is none, and what was done by then nobody knows who cannot ask it.
+    A storage that does not answer is none, and neither is a database; what was done by then nobody knows who cannot
+    ask it.
     """
-    if isinstance(sys.exc_info()[1], UNAVAILABLE):
+    error = sys.exc_info()[1]
+    if isinstance(error, UNAVAILABLE):
         return _database_unavailable(request)
+    if isinstance(error, StorageUnavailable):
+        if problems.is_api(request):
+            return problems.response(error.status, error.code, error.detail)
+        context = {"title": "Storage unavailable", "detail": error.detail}
+        return render(request, "site/problem.html", context, status=error.status)
     detail = (
         "Something went wrong on the server. Records that were already saved are safe. Try again; if it happens again, "
         "call support."
