@@ -58,7 +58,7 @@ client: $(VENV)/.dev  ## writes the types of clients/python from the schema of t
 lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requirement forbids them
 ##   UPGRADE=1  takes the newest versions
 	@$(LOCK) requirements-dev.txt --output-file requirements-dev.lock
-	@for name in requirements requirements-demo requirements-accelerators; do \
+	@for name in requirements requirements-demo requirements-accelerators requirements-opentelemetry; do \
 	  $(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; \
 	done
 
@@ -82,6 +82,6 @@ $(VENV)/.demo: requirements-demo.txt $(VENV)/.product
 	$(INSTALL) requirements-demo
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt $(VENV)/.demo
+$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt requirements-opentelemetry.txt $(VENV)/.demo
 	$(INSTALL) requirements-dev
 	touch $@

@@ -14,7 +14,10 @@ from packaging.version import Version
 from common.version import VERSION
 from tests.environment import ROOT
 
-REQUIREMENTS = ("requirements", "requirements-demo", "requirements-accelerators", "requirements-dev")
+REQUIREMENTS = (
+    *("requirements", "requirements-demo", "requirements-accelerators", "requirements-opentelemetry"),
+    "requirements-dev",
+)
 
 
 def text(name: str) -> str:

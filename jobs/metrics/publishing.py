@@ -19,6 +19,7 @@ from typing import Any
 import redis
 from django.conf import settings
 
+from common.version import code_version
 from jobs import broker
 from jobs.metrics import definitions
 from jobs.metrics.definitions import REGISTRY
@@ -89,6 +90,7 @@ class Publisher:
             "at": time.time(),
             "host": platform.node(),
             "role": self._role,
+            "code": code_version(),
             "resident_bytes": resident_bytes(),
             "storage_free_bytes": disk.free,
             "storage_size_bytes": disk.total,

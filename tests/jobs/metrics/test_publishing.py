@@ -127,6 +127,7 @@ def row(**fields: Any) -> str:
         "at": time.time(),
         "host": "a",
         "role": "web",
+        "code": "1",
         "resident_bytes": 10,
         "storage_free_bytes": 5,
         "storage_size_bytes": 9,
@@ -152,7 +153,8 @@ def test_processes_are_added_up_by_machine_and_role_and_the_dead_are_left_out(re
         "4": row(at=time.time() - 60),
         "5": row(at=time.time() - 3600),
     }
-    real_broker.hset(publishing.PROCESSES, mapping=rows)
+    for name, text in rows.items():
+        real_broker.hset(publishing.PROCESSES, name, text)
     found = of_processes()
     assert found["mvtec_processes", "a", "web"] == 2
     assert found["mvtec_process_resident_bytes", "a", "web"] == 20
