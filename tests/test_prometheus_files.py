@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from jobs.metrics.definitions import BUCKETS, GAUGES, REGISTRY
+from jobs.metrics.definitions import BUCKETS, GAUGES, REGISTRY, label_names
 from tests.environment import ROOT
 
 PROMETHEUS, GRAFANA = ROOT / "deploy" / "prometheus", ROOT / "deploy" / "grafana"
@@ -51,7 +51,7 @@ def exported() -> dict[str, set[str]]:
     """Every sample that /metrics may have, with its labels."""
     found = {name: set(gauge.labels) for name, gauge in GAUGES.items()}
     for metric in REGISTRY.collect():
-        labels = set(REGISTRY._names_to_collectors[metric.name]._labelnames)  # type: ignore[attr-defined]  # no other way
+        labels = set(label_names(metric.name))
         if metric.name in BUCKETS:
             found |= {f"{metric.name}_{end}": labels for end in ("count", "sum")}
             found[f"{metric.name}_bucket"] = labels | {"le"}
@@ -111,6 +111,13 @@ def test_an_alert_says_what_it_means_and_what_to_do(name: str) -> None:
     labels = set().union(*(exported().get(metric, set()) for metric in parsed(rule["expr"])[0]))
     shown = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     assert shown <= labels
+
+
+def test_the_docs_list_the_alerts() -> None:
+    text = (ROOT / "docs" / "observability.md").read_text().replace("\\|", "|")
+    assert re.findall(r"^\| (Mvtec\w+) \| (\w+) \| `(.*)`", text, re.M) == [
+        (name, rule["labels"]["severity"], rule["expr"]) for name, rule in ALERTS.items()
+    ]
 
 
 def test_the_dashboard_uses_the_datasource_that_is_provisioned() -> None:

@@ -133,3 +133,8 @@ for _stage in STAGES:
     STAGE_SECONDS.labels(_stage)
 for _outcome in ("recorded", "failed", "expired"):
     REQUESTS.labels(_outcome)
+
+
+def label_names(name: str) -> tuple[str, ...]:
+    """Of a counter or histogram, by the name of its family."""
+    return tuple(REGISTRY._names_to_collectors[name]._labelnames)  # type: ignore[attr-defined]  # no public way

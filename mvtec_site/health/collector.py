@@ -25,6 +25,7 @@ from inspection.judging.selectors import waiting_requests
 from jobs import broker
 from jobs.engine import JobKind
 from jobs.metrics import reading
+from jobs.metrics.definitions import GAUGES, REGISTRY, label_names
 from jobs.metrics.reading import gauge
 from jobs.models import LeasedJob
 from jobs.outbox import OutboxMessage
@@ -147,3 +148,18 @@ def _outboxes() -> Iterator[Metric]:
 
 def _age(at: datetime | None) -> float:
     return max(0.0, (timezone.now() - at).total_seconds()) if at else 0.0
+
+
+# ---------------------------------------------------------------- in words
+def table_rows() -> Iterator[tuple[str, str]]:
+    """Every metric as a row of the table in docs/observability.md: name, then labels and what it is."""
+    for family in REGISTRY.collect():
+        labels = label_names(family.name)
+        name = family.name if family.type == "histogram" else f"{family.name}_total"
+        yield f"`{name}`", _row(family.type, labels, family.documentation)
+    for gauge_definition in GAUGES.values():
+        yield f"`{gauge_definition.name}`", _row("gauge", gauge_definition.labels, gauge_definition.help)
+
+
+def _row(kind: str, labels: Iterable[str], help: str) -> str:
+    return f"{kind} | {' '.join(f'`{label}`' for label in labels)} | {help}".replace("|  |", "| |")

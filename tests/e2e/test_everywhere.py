@@ -20,7 +20,17 @@ from tests.stack.conftest import Stack
 # Addresses that answer a form with a page above or with a redirect, and files.
 _NO_PAGES = {
     *("session", "line-judge-again", "history-rows", "reviews-undo", "default-category"),
-    *("healthz", "readyz", "logout", "inspect", "line-review", "history-keep", "history-forget", "inspection-review"),
+    *(
+        "healthz",
+        "readyz",
+        "metrics",
+        "logout",
+        "inspect",
+        "line-review",
+        "history-keep",
+        "history-forget",
+        "inspection-review",
+    ),
     *(
         "inspection-certificate",
         "model-promote",
