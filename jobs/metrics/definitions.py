@@ -114,6 +114,7 @@ GAUGES = {
         Gauge("mvtec_process_resident_bytes", "Memory of all processes of a role on a machine.", ("host", "role")),
         Gauge("mvtec_models_warm", "Models held in memory.", ("host", "role")),
         Gauge("mvtec_models_warm_bytes", "Bytes of their tensors and arrays.", ("host", "role")),
+        Gauge("mvtec_models_budget_bytes", "Bytes that they may take, of all processes.", ("host", "role")),
         Gauge("mvtec_gpu_memory_used_bytes", "GPU memory in use, by all programs.", ("host", "gpu")),
         Gauge("mvtec_gpu_memory_size_bytes", "GPU memory there is.", ("host", "gpu")),
         Gauge("mvtec_storage_free_bytes", "Free space of the disk that VAR_DIR is on.", ("host",)),

@@ -91,6 +91,7 @@ def of_processes(shared: Shared) -> Iterator[GaugeMetricFamily]:
         if holders := [row for row in rows if "models_warm" in row]:
             families["mvtec_models_warm"].add_metric(key, sum(row["models_warm"] for row in holders))
             families["mvtec_models_warm_bytes"].add_metric(key, sum(row["models_warm_bytes"] for row in holders))
+            families["mvtec_models_budget_bytes"].add_metric(key, sum(row["models_budget_bytes"] for row in holders))
     newest = {row["host"]: row for row in sorted(shared.processes, key=lambda row: row["at"])}
     for host, row in sorted(newest.items()):
         families["mvtec_storage_free_bytes"].add_metric((host,), row["storage_free_bytes"])
@@ -107,6 +108,7 @@ _OF_PROCESSES = (
     "mvtec_process_resident_bytes",
     "mvtec_models_warm",
     "mvtec_models_warm_bytes",
+    "mvtec_models_budget_bytes",
 )
 _OF_MACHINES = (
     "mvtec_storage_free_bytes",

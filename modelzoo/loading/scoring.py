@@ -34,7 +34,7 @@ from modelzoo.evaluation.image_statistics import record_statistics
 from modelzoo.evaluation.regions import outlines
 from modelzoo.loading.artifact_check import ArtifactFault
 from modelzoo.loading.artifact_store import local_folder
-from modelzoo.loading.warm_models import Reporter, WarmModels, size_of
+from modelzoo.loading.warm_models import Reporter, WarmModels, budget_bytes, size_of
 from modelzoo.models import ModelVersion
 from records.assets.images import as_rgb, open_pixels
 from records.assets.selectors import fixed_window, upload_limits
@@ -207,7 +207,11 @@ def _file_bytes(engine_cache: Path, *, runtime: str, precision: str) -> int:
 def _figures() -> dict[str, int]:
     """Of the models in this process, for its metrics; nothing where none was ever loaded."""
     with _lock:
-        return {"models_warm": len(_loaded), "models_warm_bytes": _loaded.size_bytes}
+        return {
+            "models_warm": len(_loaded),
+            "models_warm_bytes": _loaded.size_bytes,
+            "models_budget_bytes": budget_bytes(),
+        }
 
 
 def with_rules(model: LoadedModel, rules: InputRules) -> LoadedModel:

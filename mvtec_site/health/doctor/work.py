@@ -13,10 +13,12 @@ from common.version import code_version
 from jobs import broker
 from jobs.metrics import reading
 from modelzoo.loading import reports
-from modelzoo.loading.artifact_check import ArtifactFault, check_artifact
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import check_artifact
 from modelzoo.selectors import active_canaries, active_deployments
 from mvtec_site.health.doctor.findings import Finding, ok, problem, warning
 from records.models import AuditCheckpoint, AuditEvent
+from records.storage.errors import StorageUnavailable
 
 _BACKUP_DAYS = 7
 
@@ -49,6 +51,8 @@ def check_models() -> Iterator[Finding]:
         try:
             check_artifact(version)
             sound += 1
+        except StorageUnavailable as error:
+            yield problem("models", f"{version} cannot be fetched: {error.detail}", "Start the object storage.")
         except ArtifactFault as error:
             yield problem(
                 "models",

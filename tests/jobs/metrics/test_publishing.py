@@ -149,7 +149,7 @@ def test_processes_are_added_up_by_machine_and_role_and_the_dead_are_left_out(re
     rows = {
         "1": row(),
         "2": row(storage_free_bytes=4),
-        "3": row(host="b", role="inference", models_warm=2, models_warm_bytes=50, gpus=gpu),
+        "3": row(host="b", role="inference", models_warm=2, models_warm_bytes=50, models_budget_bytes=90, gpus=gpu),
         "4": row(at=time.time() - 60),
         "5": row(at=time.time() - 3600),
     }
@@ -166,7 +166,9 @@ def test_processes_are_added_up_by_machine_and_role_and_the_dead_are_left_out(re
 
 
 def test_a_process_says_how_it_does(real_broker: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "_sources", [lambda: {"models_warm": 1, "models_warm_bytes": 7}])
+    monkeypatch.setattr(
+        publishing, "_sources", [lambda: {"models_warm": 1, "models_warm_bytes": 7, "models_budget_bytes": 9}]
+    )
     publisher = flushed()
     publisher._role = "test"
     publisher.flush()

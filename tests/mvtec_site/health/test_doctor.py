@@ -261,7 +261,7 @@ def test_a_broker_that_is_gone(no_broker: None) -> None:
 
 def test_a_broker_that_forgets(real_broker: redis.Redis) -> None:
     assert found(backends.check_broker)[Level.PROBLEM] == []
-    before: dict[str, Any] = real_broker.config_get("maxmemory*")
+    before: Any = real_broker.config_get("maxmemory*")
     real_broker.config_set("maxmemory", "200mb")
     real_broker.config_set("maxmemory-policy", "allkeys-lru")
     real_broker.config_set("appendonly", "no")
