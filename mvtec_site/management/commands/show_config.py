@@ -22,7 +22,7 @@ class Command(ProductCommand):
         rows = {
             entry.name: {
                 "value": self._display_value(entry.value, entry.secret),
-                "source": "environment" if entry.from_environment else "default",
+                "source": entry.source,
                 "help": entry.help,
             }
             for entry in settings.ENV.entries.values()
