@@ -27,8 +27,9 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 FROM packages-cpu AS code
 WORKDIR /app
 COPY . .
-RUN SECRET_KEY=build VAR_DIR=/tmp/build STATIC_ROOT=/app/collected python manage.py collectstatic --noinput -v 0 \
- && python -m compileall -q /app
+RUN python -m compileall -q /app \
+ && PYTHONDONTWRITEBYTECODE=1 SECRET_KEY=build VAR_DIR=/tmp/build STATIC_ROOT=/app/collected \
+    python manage.py collectstatic --noinput -v 0
 
 FROM base AS runtime
 # glibc would give the memory of an image back after every image, only to ask for it again (docs/operations.md).

@@ -9,7 +9,7 @@ set -eu
 folder=${1:-secrets}
 umask 077
 mkdir -p "$folder"
-for name in secret_key database_password; do
+for name in secret_key database_password metrics_token grafana_password s3_secret_key; do
   [ -s "$folder/$name" ] || head -c 48 /dev/urandom | base64 | tr -d '\n/+=' > "$folder/$name"
   chmod 444 "$folder/$name"
 done

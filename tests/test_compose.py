@@ -22,8 +22,9 @@ OURS = {
 }
 _OF_COMPOSE = {
     *("WEB_PORT", "WORKER_MEMORY", "GPU_WORKER_MEMORY", "DATABASE_MEMORY", "REDIS_MEMORY"),
-    *("GPU_COUNT", "WATCH_STATION"),
+    *("GPU_COUNT", "WATCH_STATION", "PROMETHEUS_RETENTION", "GRAFANA_PORT"),
 }
+_ONCE = {"migrate", "s3-bucket", "s3-volume"}
 # Read by the code that needs no Django: modelzoo/detectors/backbones/weights.py.
 _BESIDE_SETTINGS = {"BACKBONE_WEIGHTS_DIR", "BACKBONE_DOWNLOAD"}
 
@@ -58,7 +59,9 @@ def test_each_profile_has_the_original_systems_services() -> None:
     assert set(config()["services"]) == common
     assert set(config("cpu")["services"]) == common | {"training-service", "inference-worker"}
     assert set(config("gpu")["services"]) == common | {"training-service-gpu", "inference-worker-gpu"}
-    assert set(config("cpu", "watcher")["services"]) >= common | {"folder-watcher"}
+    assert set(config("watcher")["services"]) == common | {"folder-watcher"}
+    assert set(config("monitoring")["services"]) == common | {"prometheus", "grafana"}
+    assert set(config("s3")["services"]) == common | {"s3", "s3-volume", "s3-bucket"}
 
 
 def test_gpu_workers_reserve_devices_and_have_a_process_for_each() -> None:
@@ -82,19 +85,22 @@ def test_what_a_container_may_do_is_bounded(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
-        assert "cap_add" not in service, name
+        # Gives a new volume to the store's user, without a network, and ends.
+        gives_volume = name == "s3-volume"
+        assert service.get("cap_add", []) == (["CHOWN"] if gives_volume else []), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-        assert service["user"] not in ("", "0", "root"), name
+        assert (service["user"] in ("", "0", "root")) == gives_volume, name
+        assert (service.get("network_mode") == "none") == gives_volume, name
         assert "/tmp" in service["tmpfs"], name
         assert int(service["mem_limit"]) > 0, name
         assert service["pids_limit"] > 0, name
-        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped"), name
+        assert service["restart"] == ("no" if name in _ONCE else "unless-stopped"), name
         assert not service.get("privileged"), name
 
 
 def test_all_that_runs_on_says_whether_it_is_healthy(services: dict[str, Any]) -> None:
     """Docker starts again what exits, not what is unhealthy: so what hangs is ended, which process 1 cannot be."""
-    assert {name for name, service in services.items() if "healthcheck" not in service} == {"migrate", "folder-watcher"}
+    assert {name for name, service in services.items() if "healthcheck" not in service} == _ONCE | {"folder-watcher"}
     signs = {
         "inference-worker": "worker:inference@{host}",
         "training-service": "worker:training@{host}",
@@ -111,10 +117,14 @@ def test_all_that_runs_on_says_whether_it_is_healthy(services: dict[str, Any]) -
 
 def test_one_port_is_published_and_only_what_speaks_to_others_leaves_the_network(services: dict[str, Any]) -> None:
     assert config("cpu")["networks"]["internal"]["internal"] is True
-    assert {name for name, service in services.items() if service.get("ports")} == {"web-interface"}
-    outside = {name for name, service in services.items() if "outside" in service["networks"]}
+    published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    # Grafana, which the profile `monitoring` adds, answers this machine alone.
+    assert set(published) == {"web-interface", "grafana"}
+    assert [port["host_ip"] for port in published["grafana"]] == ["127.0.0.1"]
+    assert [name for name, service in config("cpu")["services"].items() if service.get("ports")] == ["web-interface"]
+    outside = {name for name, service in services.items() if "outside" in (service.get("networks") or ())}
     # E-mail, webhooks and reports are sent by the training queue.
-    assert outside == {"web-interface", "training-service", "training-service-gpu"}
+    assert outside == {"web-interface", "training-service", "training-service-gpu", "grafana"}
 
 
 def test_images_are_pinned(services: dict[str, Any]) -> None:
@@ -129,7 +139,7 @@ def test_images_are_pinned(services: dict[str, Any]) -> None:
             without_digest.add(name)
         else:
             assert re.fullmatch("[0-9a-f]{64}", digest), image
-    assert without_digest == {"redis"}, "docker-compose.yml says which have none"
+    assert without_digest == {"redis", "s3-volume"}, "docker-compose.yml says which have none"
 
 
 def test_secrets_are_files_and_in_no_variable(services: dict[str, Any]) -> None:
@@ -165,8 +175,9 @@ def test_every_variable_is_a_setting_and_every_setting_can_be_set() -> None:
         assert file["services"][name]["env_file"] == [{"path": ".env", "required": False}]
     offered = set(re.findall(r"^([A-Z_0-9]+)=", (ROOT / ".env.example").read_text(), re.M))
     assert offered - _OF_COMPOSE <= known
+    s3 = {"S3_ACCESS_KEY", "S3_BUCKET"}  # of the store that compose can start
     used = set(re.findall(r"\$\{([A-Z_0-9]+)", (ROOT / "docker-compose.yml").read_text()))
-    assert used <= _OF_COMPOSE | set(settings.ENV.entries) | {"CODE_VERSION"}
+    assert used <= _OF_COMPOSE | set(settings.ENV.entries) | s3 | {"CODE_VERSION"}
     assert used >= _OF_COMPOSE
 
 
@@ -195,7 +206,7 @@ def test_what_is_kept_is_kept_in_a_named_volume(services: dict[str, Any]) -> Non
         targets = {mount["target"]: mount for mount in services[name]["volumes"]}
         assert targets["/checkpoints"]["source"] == "checkpoints", "whoever may make a checkpoint"
     for name, service in services.items():
-        for mount in service.get("volumes", []):
+        for mount in service.get("volumes", []):  # what is bound from this repository is read only
             is_of_the_repository = mount["type"] == "bind" and Path(mount["source"]).is_relative_to(ROOT / "deploy")
             assert mount["type"] == "volume" or (is_of_the_repository and mount["read_only"]), f"{name}: {mount}"
 

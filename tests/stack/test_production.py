@@ -176,7 +176,7 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
         container.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
         token = container.manage("create_token", "ina", "suite").strip()
         address = f"http://127.0.0.1:{container.ports['inference-api']}"
-        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=90) as client:
+        with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=300) as client:
             assert client.post("/api/load_model", json={}).status_code == 200
             image = {"image": ("a.png", parts.png(1, defective=True), "image/png")}
             answer = client.post("/api/test_image", files=image, data={"anomaly_map": "url"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from argparse import ArgumentParser
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,7 +24,8 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         target: Path = options["output"].absolute()
         if target.is_dir():
-            target /= f"mvtec-backup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar"
+            # Two that begin in one second, on two machines perhaps, are two files.
+            target /= f"mvtec-backup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}.tar"
         manifest = make_backup(target)
         if options["json"]:
             self.answer(asdict(manifest) | {"file": str(target)})

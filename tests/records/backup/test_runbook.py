@@ -1,0 +1,70 @@
+"""The commands of docs/operations.md, Backup and restore, as they stand there; and two backups at once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import parts
+from tests.environment import ROOT
+from tests.stack.conftest import Stack, migrated, new_stack, trained
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgresql_too]
+
+
+def commands() -> list[str]:
+    section = (ROOT / "docs" / "operations.md").read_text().split("## Backup and restore\n")[1]
+    block = re.search(r"^```bash\n(.*?)^```", section, re.M | re.S)
+    assert block
+    return block[1].splitlines()
+
+
+def test_the_runbook_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "manage.py"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT}/manage.py" "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "backups").mkdir()
+
+    def typed(lines: list[str], stack: Stack) -> str:
+        """What a shell prints in which somebody types these lines, one after the other."""
+        script = "\n".join(["set -eu", *lines]).replace("/backups", str(tmp_path / "backups"))
+        environment = stack.environment | {"PATH": f"{tmp_path / 'bin'}:{stack.environment['PATH']}"}
+        done = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    lines = commands()
+    [restores] = [number for number, line in enumerate(lines) if line.startswith("manage.py restore ")]
+    names_the_file = [line for line in lines if line.startswith("FILE=")]
+    with new_stack(trained()) as source, migrated().copied(tmp_path / "target") as target:
+        image = tmp_path / "image.png"
+        image.write_bytes(parts.png(1, defective=True))
+        source.manage("inspect", str(image), "--model-version", str(source.trained["model_version"]))
+        typed(lines[:restores], source)
+        typed([*names_the_file, *lines[restores:]], target)
+        [again] = target.json("inspect", str(image), "--model-version", str(source.trained["model_version"]))["results"]
+        assert again["is_defective"] is True
+
+
+def test_two_backups_at_once_are_two_whole_ones(tmp_path: Path) -> None:
+    with new_stack(trained()) as source:
+        command = [sys.executable, "manage.py", "backup", "--output", str(tmp_path), "--json"]
+        running = [
+            subprocess.Popen(command, cwd=ROOT, env=source.environment, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        made = [json.loads(process.communicate(timeout=300)[0]) for process in running]
+        assert [process.returncode for process in running] == [0, 0]
+        files = {document["file"] for document in made}
+        assert {str(path) for path in tmp_path.iterdir()} == files
+        assert len(files) == 2
+        for document in made:
+            verified = source.json("verify_backup", document["file"])
+            assert verified["audit"] == document["audit"]
+            assert verified["members"]["count"] == document["members"]["count"]
