@@ -16,6 +16,9 @@ def test_the_demo_twice() -> None:
         assert "16 judged, 0 failed" in first.stdout
         script = "from modelzoo.models import ModelVersion as V; print(V.objects.get().metrics['image']['auroc'])"
         assert float(stack.manage("shell", "-v0", "-c", script).stdout) >= 0.75
-        again = stack.manage("demo", "--exit", "--port", str(free_port()))
+        stack.start()  # once it uses what runs already, as in production
+        again = stack.manage("demo", "--address", stack.address)
+        assert "16 judged, 0 failed" in again.stdout
+        assert stack.running()
         assert "is here already" in again.stderr
         assert "is trained already" in again.stderr

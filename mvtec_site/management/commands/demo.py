@@ -7,6 +7,7 @@ import secrets
 import tempfile
 import time
 from argparse import ArgumentParser
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,19 +70,29 @@ class Command(ProductCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--exit", action="store_true", help="stop when everything was shown, instead of serving on")
+        parser.add_argument(
+            "--address", default="", help="of a system that runs on this database, such as http://10.0.0.7:8000"
+        )
 
     def perform(self, **options: Any) -> None:
         began = time.monotonic()
         dataset = self._dataset()
         version = self._version(dataset)
         login = self._login()
-        self.say("[4/5] Starting web server, workers and broker ...")
-        with Supervisor(options["host"], options["port"], say=self.say) as running:
-            address = f"http://{options['host']}:{options['port']}"
+        with ExitStack() as started:
+            address, running = str(options["address"]).rstrip("/"), None
+            if address:
+                self.say(f"[4/5] Using the system at {address} ...")
+            else:
+                self.say("[4/5] Starting web server, workers and broker ...")
+                running = started.enter_context(Supervisor(options["host"], options["port"], say=self.say))
+                address = f"http://{options['host']}:{options['port']}"
             headers = {"Authorization": f"Bearer {login.token}"}
             with httpx.Client(base_url=address, headers=headers, timeout=180) as client:
                 single, batch = self._judge(client, version, dataset)
             self._table(version, dataset, single, batch, time.monotonic() - began)
+            if running is None:
+                return
             if options["exit"]:
                 self.say("Stopping web server, workers and broker ...")
             else:
