@@ -34,7 +34,7 @@ RUN python -m compileall -q /app \
 FROM base AS runtime
 # glibc would give the memory of an image back after every image, only to ask for it again (docs/operations.md).
 ENV MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912 PYTHONDONTWRITEBYTECODE=1 \
-    VAR_DIR=/var/lib/mvtec STATIC_ROOT=/app/collected BACKBONE_DOWNLOAD=0 WEB_PROCESSES=2
+    VAR_DIR=/var/lib/mvtec STATIC_ROOT=/app/collected BACKBONE_DOWNLOAD=0 WEB_PROCESSES=2 LOG_FORMAT=json
 # A volume that is new belongs to whom the folder belongs to in the image.
 RUN useradd --system --uid 10001 --home-dir "$VAR_DIR" mvtec \
  && install -d -o mvtec -m 0700 "$VAR_DIR" /checkpoints /camera
