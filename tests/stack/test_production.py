@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -119,7 +120,7 @@ class Container:
 
     def run(self, name: str, *words: str, typed: str | None = None) -> subprocess.CompletedProcess[str]:
         command = self._command(name, list(words or self.services[name]["command"]))
-        return subprocess.run(command, **self._started, input=typed, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, **self._started, input=typed, capture_output=True, text=True, timeout=1200)
 
     def manage(self, *words: str, typed: str | None = None) -> str:
         done = self.run("migrate", "python", "manage.py", *words, typed=typed)
@@ -186,7 +187,7 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
             assert client.get("/healthz").status_code == 200
             assert client.get("/").status_code == 302
         for name in RUNNING:
-            wait_for(lambda name=name: container.is_healthy(name), 60, lambda name=name: container.log(name))
+            wait_for(partial(container.is_healthy, name), 60, partial(container.log, name))
             assert processes[name].poll() is None, container.log(name)
     assert {name: process.returncode for name, process in processes.items()} == dict.fromkeys(RUNNING, 0)
     assert not container.is_healthy("web-interface")
