@@ -55,6 +55,10 @@ format: $(VENV)/.dev  ## formats code and templates, mends what lint can mend
 client: $(VENV)/.dev  ## writes the types of clients/python from the schema of the API
 	$(BIN)/python manage.py generate_client
 
+messages: $(VENV)/.dev  ## brings new sentences into the catalogues and compiles them (needs gettext)
+	$(BIN)/python manage.py makemessages --locale de --no-location --no-obsolete --ignore '.venv/*' --ignore 'var/*' --ignore 'tests/*'
+	$(BIN)/python manage.py compilemessages --locale de
+
 lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requirement forbids them
 ##   UPGRADE=1  takes the newest versions
 	@$(LOCK) requirements-dev.txt --output-file requirements-dev.lock

@@ -79,6 +79,33 @@ class TemporaryPassword(models.Model):
         return f"temporary password since {self.created_at:%Y-%m-%d}"
 
 
+class ExternalIdentity(models.Model):
+    """Who a user is at a provider of sign-ins: known by issuer and subject, never by a name or an address."""
+
+    class Kind(models.TextChoices):
+        OIDC = "oidc", "OpenID Connect"
+        LDAP = "ldap", "LDAP"
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="external_identity", primary_key=True
+    )
+    kind = models.CharField(max_length=8, choices=Kind)
+    issuer = models.CharField(max_length=200)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name_plural = "external identities"
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "issuer", "subject"], name="a_person_at_a_provider_is_one_user"),
+            models.CheckConstraint(condition=Q(kind__in=["oidc", "ldap"]), name="external_identity_kind_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.issuer}"
+
+
 class FailedSignIns(models.Model):
     """Tries to sign in by one user name, or from one address, that did not succeed; forgotten when they are old.
 

@@ -110,6 +110,17 @@ def set_roles(*, user: User, roles: Iterable[str], actor: Actor, reason: str = "
 
 
 @transaction.atomic
+def change_roles(*, user: User, roles: Iterable[str], reason: str) -> None:
+    """The same by the word of a provider of sign-ins. Raises `Conflict` for the last one who may administer."""
+    before = user_document(_locked_with_administrators(user))
+    groups = _groups(roles)
+    if Role.ADMIN in set(before["roles"]) - {group.name for group in groups}:
+        _keep_an_administrator(user)
+    user.groups.set(groups)
+    report_user(user=user, before=before, actor=None, reason=reason)
+
+
+@transaction.atomic
 def deactivate_user(*, user: User, reason: str, actor: Actor) -> None:
     """Let a user sign in no more: sessions end, tokens are revoked. Nobody is deleted, because records name them.
 

@@ -18,8 +18,10 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.models import FailedSignIns
+from accounts.providers.services import roles_of_groups, sign_in_person
 from common.context import current
 from common.errors import NotFound, UserError
 from common.rights import Right, require
@@ -31,6 +33,7 @@ Kind = FailedSignIns.Kind
 Failure = tuple[str, Mapping[str, Any]]
 """Kind of an audit event, and what it says besides."""
 _MAX_NAME_LENGTH = 150
+_BACKEND = "accounts.backends.RoleBackend"
 
 # Who goes on trying while locked out is told in the audit once in so long, with the number of tries: an attacker shall
 # not be able to fill a log that nobody may shorten.
@@ -56,14 +59,39 @@ def try_password(*, request: HttpRequest, username: str, password: str) -> User:
         log.warning("A try to sign in as %r from %s was refused: locked out until %s.", username, address, until)
         raise _locked_out(until)
     user = authenticate(request, username=username, password=password)
+    if user is None and settings.LDAP_URL:
+        user = _try_directory(request=request, username=username, password=password, address=address)
+        if user is not None:
+            _lower_failures(username=username, address=address)
+            return user
     if not isinstance(user, User):
         until = _record_failure(username=username, address=address)
         raise (
             _locked_out(until)
             if until
-            else WrongPassword("User name and password do not match. Both are case-sensitive.")
+            else WrongPassword(_("User name and password do not match. Both are case-sensitive."))
         )
     _reset_failures(user=user, username=username, address=address)
+    return user
+
+
+def _try_directory(*, request: HttpRequest, username: str, password: str, address: str) -> User | None:
+    """Whom the directory knows by this name and password. Raises `UserError` where it is away or gives no role.
+
+    Only a wrong password is a failed try.
+    """
+    from accounts.providers import directory  # needs requirements-ldap.txt
+
+    try:
+        person = directory.person_of(username=username, password=password, request=request)
+        if person is None:
+            return None
+        roles = roles_of_groups(person.groups, settings.LDAP_ROLES)
+        user = sign_in_person(person=person, roles=roles, provider=settings.LDAP_NAME)
+    except UserError:
+        _lower_failures(username=username, address=address)
+        raise
+    user.backend = _BACKEND  # as Django's `authenticate` would have set it
     return user
 
 
@@ -87,8 +115,11 @@ def confirm_password(*, user: User, password: str, failure: Failure | None = Non
 def _locked_out(until: datetime) -> LockedOut:
     minutes = max(1, round((until - timezone.now()).total_seconds() / 60))
     return LockedOut(
-        f"Too many failed attempts. Signing in is locked until {timezone.localtime(until):%H:%M} ({minutes} min "
-        "from now), even with the right password. Try again then, or ask an administrator to unlock it."
+        _(
+            "Too many failed attempts. Signing in is locked until %(until)s (%(minutes)s min from now), even with the "
+            "right password. Try again then, or ask an administrator to unlock it."
+        )
+        % {"until": f"{timezone.localtime(until):%H:%M}", "minutes": minutes}
     )
 
 

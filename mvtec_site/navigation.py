@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import Promise, SimpleLazyObject
+from django.utils.translation import gettext_lazy as _
 
 from common.rights import Right, Someone, may
 from common.version import PRODUCT
@@ -23,32 +25,33 @@ class NavigationItem:
     """
 
     name: str
-    words: str
+    words: Promise
     rights: tuple[Right, ...]
     also: tuple[str, ...] = ()  # how addresses of its other pages begin
 
 
 NAVIGATION_ITEMS = (
-    NavigationItem("line", "Line", (Right.READ,)),
-    NavigationItem("history", "History", (Right.READ,)),
-    NavigationItem("thresholds", "Thresholds", (Right.READ,)),
-    NavigationItem("models", "Models", (Right.READ,)),
-    NavigationItem("training", "Training", (Right.READ,), ("/datasets/",)),
-    NavigationItem("monitoring", "Monitoring", (Right.READ,)),
-    NavigationItem("batches", "Batches", (Right.READ, Right.INSPECT)),
-    NavigationItem("quality", "Quality", (Right.READ,)),
-    NavigationItem("reports", "Reports", (Right.READ,)),
-    NavigationItem("audit", "Audit", (Right.AUDIT,)),
-    NavigationItem("settings", "Settings", ()),
-    NavigationItem("help", "Help", ()),
-    NavigationItem("users", "Users", (Right.ADMINISTER,)),
-    NavigationItem("admin:index", "Admin", (Right.ADMINISTER,)),
-    NavigationItem("api-docs", "API", ()),
+    NavigationItem("line", _("Line"), (Right.READ,)),
+    NavigationItem("history", _("History"), (Right.READ,)),
+    NavigationItem("thresholds", _("Thresholds"), (Right.READ,)),
+    NavigationItem("models", _("Models"), (Right.READ,)),
+    NavigationItem("training", _("Training"), (Right.READ,), ("/datasets/",)),
+    NavigationItem("monitoring", _("Monitoring"), (Right.READ,)),
+    NavigationItem("batches", _("Batches"), (Right.READ, Right.INSPECT)),
+    NavigationItem("quality", _("Quality"), (Right.READ,)),
+    NavigationItem("reports", _("Reports"), (Right.READ,)),
+    NavigationItem("audit", _("Audit"), (Right.AUDIT,)),
+    NavigationItem("settings", _("Settings"), ()),
+    NavigationItem("help", _("Help"), ()),
+    NavigationItem("users", _("Users"), (Right.ADMINISTER,)),
+    NavigationItem("admin:index", _("Admin"), (Right.ADMINISTER,)),
+    NavigationItem("api-docs", _("API"), ()),
 )
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context of every template: `places` of the rail that this person may go to, `alarm_count`, `theme`, `product`."""
+    """Context of every template: `places` of the rail that this person may go to, `alarm_count`, `theme`,
+    `product`, `oidc_name` (empty: local accounts alone)."""
     user = getattr(request, "user", None)
     theme = request.COOKIES.get(THEME, "")
     return {
@@ -56,6 +59,7 @@ def frame(request: HttpRequest) -> dict[str, Any]:
         "places": SimpleLazyObject(lambda: _items(request, user)) if user is not None else [],
         "theme": theme if theme in THEMES else "",
         "product": PRODUCT,
+        "oidc_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
     }
 
 

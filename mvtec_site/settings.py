@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import ipaddress
 import re
 import secrets
@@ -15,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from common.files import keep_private, write_whole
 from common.version import PRODUCT
+from common.web.browser import LANGUAGE
 from mvtec_site.env import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -60,7 +62,10 @@ WSGI_APPLICATION = "mvtec_site.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 USE_TZ = True
-USE_I18N = False
+USE_I18N = True
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGE_COOKIE_NAME = LANGUAGE
+LOCALE_PATHS = [BASE_DIR / "locale"]
 FORMAT_MODULE_PATH = ["common.formats"]
 
 INSTALLED_APPS = [
@@ -99,6 +104,7 @@ MIDDLEWARE = [
     "common.context.RequestContextMiddleware",
     "mvtec_site.webserver.middleware.RequestBodyMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "common.web.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -435,6 +441,67 @@ TOKEN_FAILURES = env.integer(
 PROXIES = env.integer(
     "PROXIES", 0, "reverse proxies in front, whose X-Forwarded-For is believed; 0: the peer's address", low=0, high=10
 )
+
+
+def _roles_by_group(name: str) -> dict[str, str]:
+    words = env.words(name, (), "which group gives which role, as plant-qa=engineer,plant-it=admin")
+    pairs = [word.rpartition("=") for word in words]
+    roles = ("operator", "engineer", "auditor", "admin")
+    if any(not group.strip() or role.strip() not in roles for group, _, role in pairs):
+        raise ImproperlyConfigured(
+            f"{name} must be GROUP=ROLE, separated by commas; a role is one of {', '.join(roles)}."
+        )
+    return {group.strip(): role.strip() for group, _, role in pairs}
+
+
+# OpenID Connect: docs/sign-in.md
+OIDC_ISSUER = env.text("OIDC_ISSUER", "", "address of the OpenID provider, as it calls itself; unset: none")
+OIDC_NAME = env.text("OIDC_NAME", "single sign-on", "what people call it: on the button, in messages and the audit log")
+OIDC_CLIENT_ID = env.text("OIDC_CLIENT_ID", "", "name of this installation at the provider")
+OIDC_CLIENT_SECRET = env.text("OIDC_CLIENT_SECRET", "", "its secret there", secret=True)
+OIDC_ROLES = _roles_by_group("OIDC_ROLES")
+OIDC_GROUPS_CLAIM = env.text("OIDC_GROUPS_CLAIM", "groups", "claim that lists somebody's groups")
+OIDC_USERNAME_CLAIM = env.text("OIDC_USERNAME_CLAIM", "preferred_username", "claim that a new user is named by")
+OIDC_SCOPES = env.text("OIDC_SCOPES", "openid profile email", "what is asked of the provider, with blanks between")
+OIDC_SIGN_ALGORITHM = env.choice(
+    "OIDC_SIGN_ALGORITHM", "RS256", ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512"), "how it signs tokens"
+)
+OIDC_TIMEOUT = env.real("OIDC_TIMEOUT", 5.0, "seconds without an answer of the provider", low=0.1, high=60)
+OIDC_CLOCK_SKEW = env.integer("OIDC_CLOCK_SKEW", 60, "seconds that its clock may differ", low=0, high=600)
+OIDC_SESSION_MINUTES = env.real(
+    "OIDC_SESSION_MINUTES", 60.0, "minutes after which somebody signs in there again", low=1, high=14 * 1440
+)
+if OIDC_ISSUER and not OIDC_CLIENT_ID:
+    raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID, the name of this installation at the provider.")
+if OIDC_ISSUER and not re.match(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])(:|/|$)", OIDC_ISSUER):
+    raise ImproperlyConfigured("OIDC_ISSUER must begin with https:// (http:// only on the same machine).")
+
+# LDAP: docs/sign-in.md
+LDAP_URL = env.text("LDAP_URL", "", "directory (LDAP), as ldaps://ldap.example or ldap://ldap.example; unset: none")
+LDAP_NAME = env.text("LDAP_NAME", "the company directory", "what people call it: in messages and the audit log")
+LDAP_START_TLS = env.flag("LDAP_START_TLS", LDAP_URL.startswith("ldap://"), "STARTTLS before anything is sent")
+LDAP_ALLOW_PLAIN = env.flag("LDAP_ALLOW_PLAIN", False, "send passwords to the directory without TLS")
+LDAP_CA_FILE = env.text("LDAP_CA_FILE", "", "certificate authority of the directory (PEM); unset: the system's")
+LDAP_BIND_DN = env.text("LDAP_BIND_DN", "", "as whom people are looked up; unset: as nobody")
+LDAP_BIND_PASSWORD = env.text("LDAP_BIND_PASSWORD", "", "password for that", secret=True)
+LDAP_USER_BASE = env.text("LDAP_USER_BASE", "", "below which people stand, as ou=people,dc=example")
+LDAP_USER_FILTER = env.text("LDAP_USER_FILTER", "(uid=%(user)s)", "who they are; %(user)s is the name typed, escaped")
+LDAP_USERNAME_ATTRIBUTE = env.text("LDAP_USERNAME_ATTRIBUTE", "uid", "attribute that a new user is named by")
+LDAP_ID_ATTRIBUTE = env.text("LDAP_ID_ATTRIBUTE", "entryUUID", "attribute that never changes; else the DN counts")
+LDAP_GROUP_BASE = env.text("LDAP_GROUP_BASE", "", "below which groups stand; unset: LDAP_USER_BASE")
+LDAP_ROLES = _roles_by_group("LDAP_ROLES")
+LDAP_TIMEOUT = env.real("LDAP_TIMEOUT", 5.0, "seconds without an answer of the directory", low=0.1, high=60)
+if LDAP_URL and not LDAP_URL.startswith(("ldaps://", "ldap://")):
+    raise ImproperlyConfigured("LDAP_URL must begin with ldaps:// or ldap://.")
+if LDAP_URL.startswith("ldap://") and not LDAP_START_TLS and not LDAP_ALLOW_PLAIN:
+    raise ImproperlyConfigured(
+        "LDAP_URL without TLS sends passwords in the clear: use ldaps://, LDAP_START_TLS=1, or say LDAP_ALLOW_PLAIN=1."
+    )
+if LDAP_URL and (not LDAP_USER_BASE or "%(user)s" not in LDAP_USER_FILTER):
+    raise ImproperlyConfigured("LDAP_URL needs LDAP_USER_BASE, and LDAP_USER_FILTER must have %(user)s in it.")
+if LDAP_URL and importlib.util.find_spec("django_auth_ldap") is None:
+    raise ImproperlyConfigured("LDAP_URL needs the packages of requirements-ldap.txt.")
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

@@ -5,6 +5,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from accounts.providers import views as providers
 from accounts.views.sign_in import SignIn, SignOut, session
 from common.version import PRODUCT
 from mvtec_site import views
@@ -15,6 +16,8 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
     path("login/", SignIn.as_view(), name="login"),
+    path("login/oidc/", providers.Begin.as_view(), name="oidc"),
+    path("login/oidc/callback", providers.callback, name="oidc-callback"),
     path("logout/", SignOut.as_view(), name="logout"),
     path("session", session, name="session"),
     path("admin/", admin.site.urls),

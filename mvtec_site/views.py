@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET
 
 from accounts.middleware import SIGN_IN_HEADER, session_over
@@ -39,8 +40,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     malformed = _malformed_record_id(request.path)
     if problems.is_api(request):
         return problems.response(404, "not_found", malformed or "There is nothing at this address.")
-    detail = malformed or "There is no page at this address."
-    return render(request, "site/problem.html", {"title": "Page not found", "detail": detail}, status=404)
+    detail = malformed or _("There is no page at this address.")
+    return render(request, "site/problem.html", {"title": _("Page not found"), "detail": detail}, status=404)
 
 
 def _malformed_record_id(path: str) -> str:
@@ -72,15 +73,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(error, StorageUnavailable):
         if problems.is_api(request):
             return problems.response(error.status, error.code, error.detail)
-        context = {"title": "Storage unavailable", "detail": error.detail}
+        context = {"title": _("Storage unavailable"), "detail": error.detail}
         return render(request, "site/problem.html", context, status=error.status)
-    detail = (
+    detail = _(
         "Something went wrong on the server. Records that were already saved are safe. Try again; if it happens again, "
         "call support."
     )
     if problems.is_api(request):
         return problems.response(500, "internal_error", detail)
-    return render(request, "site/problem.html", {"title": "Server error", "detail": detail}, status=500)
+    return render(request, "site/problem.html", {"title": _("Server error"), "detail": detail}, status=500)
 
 
 def _database_unavailable(request: HttpRequest) -> HttpResponse:
@@ -89,7 +90,7 @@ def _database_unavailable(request: HttpRequest) -> HttpResponse:
         return problems.response(status, code, detail)
     # Without the request: who is signed in would be asked of the database.
     page = render_to_string(
-        "site/problem.html", {"product": PRODUCT, "title": "Database unavailable", "detail": detail}
+        "site/problem.html", {"product": PRODUCT, "title": _("Database unavailable"), "detail": detail}
     )
     return HttpResponse(page, status=status)
 
@@ -100,7 +101,7 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     status, code, detail, extra = problem or (400, "bad_request", "This request cannot be read.", {})
     if problems.is_api(request):
         return problems.response(status, code, detail, **extra)
-    return render(request, "site/problem.html", {"title": "Bad request", "detail": detail}, status=status)
+    return render(request, "site/problem.html", {"title": _("Bad request"), "detail": detail}, status=status)
 
 
 @login_not_required
@@ -108,17 +109,17 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
     if problems.is_api(request):
         return problems.response(403, "permission_denied", "You may not do this.")
     return render(
-        request, "site/problem.html", {"title": "No permission", "detail": "You may not do this."}, status=403
+        request, "site/problem.html", {"title": _("No permission"), "detail": _("You may not do this.")}, status=403
     )
 
 
 @login_not_required
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    detail = "This form is out of date. Nothing was saved. Go back, reload the page and send it again."
+    detail = _("This form is out of date. Nothing was saved. Go back, reload the page and send it again.")
     if problems.is_api(request):
         return problems.response(403, "csrf_failed", detail)
     if not request.user.is_authenticated and request.path != resolve_url(settings.LOGIN_URL):
         return session_over(request)
-    answer = render(request, "site/problem.html", {"title": "Form out of date", "detail": detail}, status=403)
+    answer = render(request, "site/problem.html", {"title": _("Form out of date"), "detail": detail}, status=403)
     answer[SIGN_IN_HEADER] = "token"
     return answer

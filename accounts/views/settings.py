@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.forms import PasswordChangeForm
@@ -17,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
@@ -27,7 +29,7 @@ from accounts.services import issue_token, reporting_password, revoke_token
 from accounts.sign_in import confirm_password
 from common.errors import UserError
 from common.rights import SCOPES, Right, Scope, may, rights_of, roles_with
-from common.web.browser import STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
+from common.web.browser import LANGUAGE, STATION, STATION_LENGTH, THEME, THEMES, keep_in_browser, station_of
 from common.web.decorators import needs
 
 _MAX_TOKENS = 100
@@ -89,6 +91,11 @@ class BrowserForm(forms.Form):
         choices=[("", "System"), *((name, name.capitalize()) for name in THEMES)],
         widget=forms.RadioSelect,
     )
+    language = forms.ChoiceField(
+        label=_("Language"),
+        required=False,
+        choices=[("", _("As the browser asks")), *settings.LANGUAGES],
+    )
     station = forms.CharField(
         required=False,
         max_length=STATION_LENGTH,
@@ -131,7 +138,9 @@ def _page(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
         "roles": selectors.roles_of(user),
         "granted": [words for right, words in _WORDS.items() if right in own],
         "refused": [(words, ", ".join(roles_with(right))) for right, words in _WORDS.items() if right not in own],
-        "browser_form": BrowserForm(initial={THEME: request.COOKIES.get(THEME, ""), STATION: station_of(request)}),
+        "browser_form": BrowserForm(
+            initial={name: request.COOKIES.get(name, "") for name in (THEME, LANGUAGE)} | {STATION: station_of(request)}
+        ),
         "password_form": PasswordForm(user),
         "token_form": TokenForm(user),
         "tokens": list(selectors.tokens_of(user)[:_MAX_TOKENS]) if issues else [],
@@ -163,7 +172,7 @@ def keep_browser(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, browser_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     response = redirect("settings")
-    keep_in_browser(request, response, **{name: form.cleaned_data[name] for name in (THEME, STATION)})
+    keep_in_browser(request, response, **{name: form.cleaned_data[name] for name in (THEME, LANGUAGE, STATION)})
     return response
 
 

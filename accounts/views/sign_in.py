@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.middleware.csrf import get_token
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
@@ -61,7 +62,7 @@ class SignIn(LoginView):
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         if not is_from_script(self.request):
             return super().form_invalid(form)
-        errors = [str(error) for error in form.non_field_errors()] or ["Enter user name and password."]
+        errors = [str(error) for error in form.non_field_errors()] or [_("Enter user name and password.")]
         return JsonResponse({"user": None, "errors": errors}, status=HTTPStatus.UNPROCESSABLE_ENTITY)
 
 

@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 # Chosen in the settings and kept in a cookie of this name; without one it is as the system has it.
 THEMES = ("light", "dark")
 THEME = "theme"
+# The language of the pages, chosen likewise; without one it is what the browser asks for.
+LANGUAGE = "language"
 # Where this browser stands, for the records of images that are sent from it; kept likewise.
 STATION, STATION_LENGTH = "station", 100
 # What this browser's station inspects: the category of the images that are sent from it, whatever is loaded last.

@@ -572,7 +572,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     ),
     "rescoring.cancelled": lambda act: f"cancelled re-scoring after {_count(act.after.get('done', 0), 'record')}",
     "review.recorded": _review,
-    "sign_in.succeeded": lambda act: "signed in",
+    "sign_in.succeeded": lambda act: (
+        f"signed in with {act.after.get('provider')}" if act.after.get("provider") else "signed in"
+    ),
     "sign_in.unlocked": lambda act: f"unlocked sign-in for {act.before.get('name')}",
     "sign_out": lambda act: "signed out",
     "threshold.set": _threshold_set,
@@ -585,6 +587,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "training_run.cancel_requested": lambda act: f"cancelled training run {act.event.object_id}",
     "user.created": lambda act: f"created user {act.user}",
     "user.changed": _user_changed,
+    "user.linked": lambda act: f"linked user {act.user} to {act.after.get('subject')} at {act.after.get('issuer')}",
     "user.password_changed": lambda act: f"changed the password of {act.user}",
     "user.password_reset": lambda act: f"gave {act.user} a temporary password{act.reason}",
     "user.sessions_ended": lambda act: (
@@ -596,6 +599,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
 }
 _WITHOUT_ACTOR: dict[str, Callable[[_Act], str]] = {
     "image.refusals_summed_up": lambda act: f"{_count(act.after.get('count', 0), 'more image')} were refused",
+    "sign_in.refused": lambda act: (
+        f"Sign-in with {act.after.get('provider')} was refused{_because(act.after.get('cause'))}"
+    ),
     "token.guessing": lambda act: (
         f"{_count(act.after.get('failures', 0), 'wrong token')} came from {act.after.get('address') or '?'}: "
         "tokens that are new there are refused"

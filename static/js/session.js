@@ -147,6 +147,19 @@
     });
   }
 
+  // Signed in with a provider, in another tab: whoever comes back to this one goes on.
+  window.addEventListener("focus", async function () {
+    if (!dialog.open || form.hidden) return;
+    try {
+      const state = await ask(dialog.dataset.session);
+      if (!state.user) return;
+      take(state);
+      goOn();
+    } catch {
+      // The server does not answer: signing in says so.
+    }
+  });
+
   form.addEventListener("submit", async function (event) {
     event.preventDefault();
     const button = form.querySelector("button.primary");
