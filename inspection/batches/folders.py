@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +21,11 @@ from records.assets.file_tree import (
     UNREADABLE,
     SkippedFiles,
     is_image,
-    is_inside,
     is_unfinished,
-    read_head,
+    open_below,
     walk,
 )
-from records.assets.formats import format_in_name
+from records.assets.formats import SNIFFED_BYTES, format_in_name
 from records.assets.images import ImageRejected, check_size
 from records.assets.selectors import upload_limits
 
@@ -87,41 +87,44 @@ def images_in(folder: Path) -> FolderListing:
     max_images = settings.BATCH_MAX_ZIP_FILES
     images: list[str] = []
     left_out = SkippedFiles()
-    roots = [Path(root).resolve() for root in settings.BATCH_ROOTS]
     try:
-        for looked_at, path in enumerate(walk(folder, left_out)):
-            if looked_at >= max_images * _ENTRIES_FOR_EACH_IMAGE:
-                raise _too_large(f"more than {max_images * _ENTRIES_FOR_EACH_IMAGE:,} files")
-            reason = _why_not(folder, path, roots)
-            if reason:
-                left_out.add(path, reason)
-                continue
-            images.append(path)
-            if len(images) > max_images:
-                raise _too_large(f"more than {max_images:,} images (BATCH_MAX_ZIP_FILES)")
+        opened = _open(folder, "", os.O_DIRECTORY)
+        try:
+            for looked_at, path in enumerate(walk(opened, left_out)):
+                if looked_at >= max_images * _ENTRIES_FOR_EACH_IMAGE:
+                    raise _too_large(f"more than {max_images * _ENTRIES_FOR_EACH_IMAGE:,} files")
+                reason = _why_not(folder, path)
+                if reason:
+                    left_out.add(path, reason)
+                    continue
+                images.append(path)
+                if len(images) > max_images:
+                    raise _too_large(f"more than {max_images:,} images (BATCH_MAX_ZIP_FILES)")
+        finally:
+            os.close(opened)
     except RecursionError as error:
         raise _too_large(str(error)) from error
-    except OSError as error:
+    except (OSError, FileUnreadable) as error:
+        reason = getattr(error, "strerror", None) or "it is not there any more"
         raise UserError(
-            f"A folder inside {folder.name!r} cannot be listed ({error.strerror}). Nothing was done.",
+            f"A folder inside {folder.name!r} cannot be listed ({reason}). Nothing was done.",
             code="folder_unreadable",
             status=Conflict.status,
         ) from error
     return FolderListing(sorted(images), left_out)
 
 
-def _why_not(folder: Path, path: str, roots: list[Path]) -> str:
+def _why_not(folder: Path, path: str) -> str:
     """Why a file is not looked at as an image; empty where it is."""
     if is_unfinished(path):
         return UNFINISHED
     if format_in_name(path):
         return ""  # it is read, and refused where it must be, when its turn comes
-    file = folder / path
-    if file.is_symlink() and not any(is_inside(file, root) for root in roots):
-        return UNREADABLE
     try:
-        return "" if is_image(path, read_head(file)) else NO_IMAGE
-    except OSError:
+        with os.fdopen(_open(folder, path), "rb") as file:
+            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            return "" if is_image(path, file.read(SNIFFED_BYTES) if is_regular else b"") else NO_IMAGE
+    except (OSError, FileUnreadable):
         return UNREADABLE
 
 
@@ -138,14 +141,24 @@ def read_in_roots(folder: Path, path: str) -> bytes:
 
     Raises what `read_file` raises.
     """
+    return _read(lambda: _open(folder, path))[0]
+
+
+def _open(folder: Path, path: str, flags: int = 0) -> int:
+    """A descriptor of what a path leads to, links followed, if that lies inside the roots.
+
+    Where it leads is found first; then it is opened from its root down without following any link, so that a folder
+    that is swapped for a link in between leads nowhere. Raises `FileUnreadable` and OSError.
+    """
     try:
         real = (folder / path).resolve(strict=True)
         roots = [Path(root).resolve() for root in settings.BATCH_ROOTS]
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreadable(error) from error
-    if not any(real.is_relative_to(root) for root in roots):
+    root = next((root for root in roots if real.is_relative_to(root)), None)
+    if root is None:
         raise FileUnreadable("The file is not inside the allowed roots (BATCH_ROOTS). It was not read.")
-    return read_file(real)[0]
+    return open_below(root, real.relative_to(root), flags)
 
 
 def read_file(path: Path) -> tuple[bytes, os.stat_result]:
@@ -153,9 +166,13 @@ def read_file(path: Path) -> tuple[bytes, os.stat_result]:
 
     Raises `FileUnreadable`, and `ImageRejected` for what is empty or larger than an image may be, before it is read.
     """
+    # Not blocking: a pipe without a writer would be waited for.
+    return _read(lambda: os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def _read(open_it: Callable[[], int]) -> tuple[bytes, os.stat_result]:
     try:
-        # Not blocking: a pipe without a writer would be waited for.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_it()
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ UNREADABLE = "not readable"
 
 _JUNK = {"__macosx", ".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"}
 _UNFINISHED = {".tmp", ".temp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp"}
+# Where the system can, a folder is passed through as by its path: without the right to list it.
+_FOLDER_ON_THE_WAY = os.O_DIRECTORY | os.O_CLOEXEC | getattr(os, "O_PATH", os.O_RDONLY)
 _MAX_NAMES = 3  # files of a kind that a sentence names
 
 
@@ -59,6 +62,25 @@ def is_inside(path: Path, root: Path) -> bool:
         return path.resolve(strict=True).is_relative_to(root)
     except (OSError, RuntimeError, ValueError):
         return False
+
+
+def open_below(root: Path, below: PurePath, flags: int = 0) -> int:
+    """A descriptor of what lies at a path below a folder, to be read; no link in the path is followed.
+
+    Each name on the way is opened in the folder that was opened before it. So whoever swaps a folder for a link after
+    the path was looked at gets an `OSError`, not a file from elsewhere.
+    """
+    *folders, name = below.parts or (".",)
+    folder = os.open(root, _FOLDER_ON_THE_WAY)
+    try:
+        for one in folders:
+            inner = os.open(one, _FOLDER_ON_THE_WAY | os.O_NOFOLLOW, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Not blocking: a pipe without a writer would be waited for.
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | flags, dir_fd=folder)
+    finally:
+        os.close(folder)
 
 
 def read_head(path: Path) -> bytes:
@@ -109,8 +131,10 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def walk(folder: Path, skipped: SkippedFiles) -> Iterator[str]:
-    """Paths below a folder of the files that are not hidden, folder by folder, in order of their names.
+def walk(descriptor: int, skipped: SkippedFiles) -> Iterator[str]:
+    """Paths below an open folder of the files that are not hidden, folder by folder, in order of their names.
+
+    A folder that is swapped for a link meanwhile is not entered.
 
     Raises:
         OSError: a folder in it cannot be listed.
@@ -120,14 +144,14 @@ def walk(folder: Path, skipped: SkippedFiles) -> Iterator[str]:
     def stop(error: OSError) -> None:
         raise error
 
-    for where, folders, names in os.walk(folder, onerror=stop):
-        below = Path(where).relative_to(folder)
+    for where, folders, names, opened in os.fwalk(".", onerror=stop, dir_fd=descriptor):
+        below = PurePath(where)
         for name in [*folders, *names]:
             if is_hidden(name):
                 skipped.add(str(below / name), HIDDEN)
         subfolders = []
         for name in sorted(name for name in folders if not is_hidden(name)):
-            if Path(where, name).is_symlink():
+            if _is_link(name, opened):
                 skipped.add(str(below / name), FOLDER_LINK)
             else:
                 subfolders.append(name)
@@ -135,3 +159,7 @@ def walk(folder: Path, skipped: SkippedFiles) -> Iterator[str]:
         if subfolders and len(below.parts) >= MAX_DEPTH:
             raise RecursionError(f"folders more than {MAX_DEPTH} deep")
         yield from (str(below / name) for name in sorted(names) if not is_hidden(name))
+
+
+def _is_link(name: str, folder: int) -> bool:
+    return stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -201,3 +203,69 @@ def test_only_regular_files_of_an_allowed_size_are_read(tmp_path: Path, settings
     for name in ("pipe.png", "link.png", "none.png", "."):
         with pytest.raises(folders.FileUnreadable):
             folders.read_file(tmp_path / name)
+
+
+# ---------------------------------------------------------------- while somebody swaps folders
+@pytest.mark.parametrize("swapped", ["lot", "lot/inner"])
+def test_no_file_from_outside_is_read_while_a_folder_is_swapped_for_a_link(root: Path, swapped: str) -> None:
+    """Thousands of reads, while a folder on the way to the file is now a folder and now a link to outside."""
+    inside, outside = root / "second" / "own", root / "outside" / "twin"
+    for base, content in ((inside / "lot", b"inside"), (outside, b"outside")):
+        (base / "inner").mkdir(parents=True)
+        (base / "inner" / "a.png").write_bytes(content)
+    place, target = inside / swapped, outside / Path(swapped).relative_to("lot")
+    aside, over = place.with_name("aside"), threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            place.rename(aside)
+            place.symlink_to(target)
+            place.unlink()
+            aside.rename(place)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    read: Counter[bytes] = Counter()
+    try:
+        for _ in range(5000):
+            try:
+                read[folders.read_in_roots(inside, "lot/inner/a.png")] += 1
+            except folders.FileUnreadable:
+                read[b"refused"] += 1
+    finally:
+        over.set()
+        swapping.join()
+    assert set(read) <= {b"inside", b"refused"}, read
+    assert min(read[b"inside"], read[b"refused"]) > 0, read
+
+
+def test_no_name_from_outside_is_listed_while_a_folder_is_swapped_for_a_link(root: Path) -> None:
+    folder = root / "second" / "own"
+    (folder / "lot").mkdir()
+    (folder / "lot" / "a.png").write_bytes(b"")
+    (root / "outside" / "secret.png").write_bytes(b"")
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            (folder / "lot").rename(folder / "aside")
+            (folder / "lot").symlink_to(root / "outside")
+            (folder / "lot").unlink()
+            (folder / "aside").rename(folder / "lot")
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    names: set[str] = set()
+    codes: set[str] = set()
+    try:
+        for _ in range(1000):
+            try:
+                names |= set(folders.images_in(folder).images)
+            except UserError as error:  # a folder that was there when the names were read
+                codes.add(error.code)
+    finally:
+        over.set()
+        swapping.join()
+    assert names
+    assert names <= {"lot/a.png", "aside/a.png"}
+    assert codes <= {"folder_unreadable"}
