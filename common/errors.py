@@ -12,17 +12,21 @@ from typing import Any
 
 from common.paths import without_server_paths
 
+RETRY_SECONDS = 1  # where a part of the system does not answer: it is started again at once
+
 
 class UserError(Exception):
     """What happened, what was kept, and what to do next, in one or two sentences.
 
     `code` is stable and documented (clients switch on it), `status` is the HTTP status the API answers with,
     `extra` holds machine-readable members that are added to the problem document. `detail` names no folder of this
-    server; what a person at its command line reads (`str`) does.
+    server; what a person at its command line reads (`str`) does. `retry_after`: seconds after which it is worth
+    another try, where time alone helps.
     """
 
     code = "bad_request"
     status = HTTPStatus.BAD_REQUEST
+    retry_after: int | None = None
 
     def __init__(self, detail: str, *, code: str | None = None, status: HTTPStatus | None = None, **extra: Any) -> None:
         super().__init__(detail)
@@ -47,3 +51,4 @@ class Unavailable(UserError):
 
     code = "unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
+    retry_after = RETRY_SECONDS

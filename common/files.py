@@ -51,6 +51,11 @@ def write_whole(target: Path, *, mode: int = 0o666, replace: bool = True, durabl
             partial.unlink(missing_ok=True)
 
 
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a file could not be written for want of room: of the disk, or of what this user may have of it."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 @contextlib.contextmanager
 def write_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which appears at its place when the block is left, whole and durable, or not at all.

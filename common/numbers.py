@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 NOT_KNOWN = "not known"
 DASH = "\N{EN DASH}"  # between the ends of a range
@@ -34,3 +35,9 @@ def metric(value: float | None, missing: str = NOT_KNOWN) -> str:
 def metric_range(interval: Sequence[float] | None, missing: str = "") -> str:
     """[0.68, 0.84] as 0.680 and 0.840 with a dash between."""
     return f"{interval[0]:.3f}{DASH}{interval[1]:.3f}" if interval else missing
+
+
+def seconds_between(begin: datetime | None, end: datetime) -> float | None:
+    """How long something took; None where it has not begun, or where the clock was set back meanwhile: nobody knows."""
+    seconds = (end - begin).total_seconds() if begin else -1.0
+    return seconds if seconds >= 0 else None

@@ -1,4 +1,4 @@
-"""Child processes that do not outlive us, and the GPU of each."""
+"""Child processes that do not outlive us, the GPU of each, and whether a process is still the one that it was."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import MutableMapping
 from pathlib import Path
+from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 
@@ -30,3 +31,21 @@ def use_own_gpu(number: int, environment: MutableMapping[str, str] = os.environ,
     visible = named.split(",") if named else [str(n) for n in range(len(list(devices.glob("nvidia[0-9]*"))))]
     if len(visible) > 1:
         environment["CUDA_VISIBLE_DEVICES"] = visible[number % len(visible)]
+
+
+class ProcessBegin(NamedTuple):
+    """A process and when it began, in ticks since the machine did: ids are given to others later."""
+
+    pid: int
+    ticks: int
+
+
+def begin_of(pid: int) -> ProcessBegin | None:
+    """None where there is no such process, or it has ended already; also where the system has no /proc."""
+    try:
+        # The name of the program, in parentheses, may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    state, ticks = fields[0], int(fields[19])
+    return None if state in "ZX" else ProcessBegin(pid, ticks)

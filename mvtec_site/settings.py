@@ -233,6 +233,20 @@ if not set(ALLOWED_EXTENSIONS) <= {"png", "jpg", "jpeg", "bmp", "tif", "tiff", "
 MAX_IMAGE_PIXELS = env.integer(
     "MAX_IMAGE_PIXELS", 64_000_000, "most pixels an image may have", low=4096, high=1_000_000_000
 )
+MAX_PIXELS_AT_ONCE = env.integer(
+    "MAX_PIXELS_AT_ONCE",
+    160_000_000,
+    "most pixels that a web server process judges or shows at once, of all callers",
+    low=4096,
+    high=10**11,
+)
+MAX_PIXELS_AT_ONCE_PER_CALLER = env.integer(
+    "MAX_PIXELS_AT_ONCE_PER_CALLER",
+    64_000_000,
+    "the same of one caller; a single image passes whatever its size",
+    low=4096,
+    high=10**11,
+)
 SIXTEEN_BIT = env.choice(
     "SIXTEEN_BIT",
     "refuse",

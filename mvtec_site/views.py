@@ -18,6 +18,7 @@ from accounts.middleware import SIGN_IN_HEADER, session_over
 from common.api import problems
 from common.api.problem_list import PROBLEMS
 from common.database import UNAVAILABLE
+from common.files import is_disk_full
 from common.version import PRODUCT, code_version, libraries
 from records.storage.errors import StorageUnavailable
 
@@ -75,6 +76,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
             return problems.response(error.status, error.code, error.detail)
         context = {"title": _("Storage unavailable"), "detail": error.detail}
         return render(request, "site/problem.html", context, status=error.status)
+    if error is not None and is_disk_full(error):
+        return _disk_full(request)
     detail = _(
         "Something went wrong on the server. Records that were already saved are safe. Try again; if it happens again, "
         "call support."
@@ -93,6 +96,13 @@ def _database_unavailable(request: HttpRequest) -> HttpResponse:
         "site/problem.html", {"product": PRODUCT, "title": _("Database unavailable"), "detail": detail}
     )
     return HttpResponse(page, status=status)
+
+
+def _disk_full(request: HttpRequest) -> HttpResponse:
+    status, code, detail = problems.disk_full(changed_nothing=request.method in ("GET", "HEAD"))
+    if problems.is_api(request):
+        return problems.response(status, code, detail)
+    return render(request, "site/problem.html", {"title": _("Disk full"), "detail": detail}, status=status)
 
 
 @login_not_required

@@ -66,6 +66,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "throttled": _p(429, "Too many requests of one sender in a minute.", _LATER),
     "too_many_connections": _p(429, "Too many requests of one address at once.", "Wait for the others to end."),
+    "too_many_pixels_at_once": _p(429, "Too many pixels of one sender are being judged at once.", _LATER),
     "too_many_files": _p(413, "More files than one request may carry.", "Send a zip, or several batches."),
     "too_many_uploads": _p(503, "The space for uploads is full.", _LATER),
     "unknown_field": _p(400, "A field is unknown here.", "nearest names a similar field."),
@@ -186,7 +187,7 @@ PROBLEMS: dict[str, Problem] = {
     "several_models": _p(400, "Several model versions fit.", "Name one of model_versions."),
     "inspection_failed": _p(409, "The image was kept and could not be judged.", _SUPPORT),
     "no_worker": _p(503, "The inspection service did not answer; no record was written.", _LATER),
-    "busy": _p(503, "No thread was free for the request; it was not begun.", _LATER),
+    "busy": _p(503, "No thread was free for the request, or no room for its pixels; it was not begun.", _LATER),
     "outcome_unknown": _p(
         503, "The request may have been carried out.", ("Check before you send it again, or repeat it with its key.")
     ),

@@ -21,7 +21,8 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.response import Response
 
 from common.database import UNAVAILABLE
-from common.errors import UserError
+from common.errors import RETRY_SECONDS, UserError
+from common.files import is_disk_full
 
 log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -52,6 +53,12 @@ def database_failed(*, changed_nothing: bool) -> tuple[int, str, str]:
     )
 
 
+def disk_full(*, changed_nothing: bool) -> tuple[int, str, str]:
+    """As `database_failed`, of a disk without room."""
+    kept = "Nothing was changed." if changed_nothing else "What was saved before is safe; check what this request did."
+    return 507, "storage_failed", f"The server's disk is full. {kept} Free space in VAR_DIR, then try again."
+
+
 def describe(error: Exception, *, changed_nothing: bool = False) -> tuple[int, str, str, dict[str, Any]] | None:
     """Status, code, sentence and extra members of an error we know; None for a defect of ours.
 
@@ -71,6 +78,9 @@ def describe(error: Exception, *, changed_nothing: bool = False) -> tuple[int, s
         return 404, "not_found", "There is nothing at this address.", {}
     if isinstance(error, PermissionDenied):
         return 403, "permission_denied", "You may not do this.", {}
+    if is_disk_full(error):
+        log.exception("The disk is full.")
+        return *disk_full(changed_nothing=changed_nothing), {}
     if isinstance(error, UNAVAILABLE):
         log.exception("The database failed.")
         return *database_failed(changed_nothing=changed_nothing), {}
@@ -112,7 +122,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     status, code, detail, extra = problem
     if isinstance(error, exceptions.APIException):
         detail = _sentence(error, context) or detail
-    headers = {}
+    headers = _later(status, error)
     if isinstance(error, exceptions.APIException):
         if getattr(error, "auth_header", None):
             headers["WWW-Authenticate"] = error.auth_header  # type: ignore[attr-defined]
@@ -149,7 +159,14 @@ def _sentence(error: exceptions.APIException, context: Mapping[str, Any]) -> str
 
 def response(status: int, code: str, detail: str, **extra: Any) -> JsonResponse:
     """The same document outside of DRF."""
-    return JsonResponse(document(status, code, detail, **extra), status=status, content_type=MEDIA_TYPE)
+    content = document(status, code, detail, **extra)
+    return JsonResponse(content, status=status, content_type=MEDIA_TYPE, headers=_later(status))
+
+
+def _later(status: int, error: Exception | None = None) -> dict[str, str]:
+    """Retry-After, where the same request may succeed a little later."""
+    seconds = getattr(error, "retry_after", None) or (RETRY_SECONDS if status == 503 else None)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def is_api(request: HttpRequest) -> bool:

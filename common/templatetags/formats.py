@@ -8,7 +8,7 @@ from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
 
-from common.numbers import DASH, metric, percent, score_text
+from common.numbers import DASH, metric, percent, score_text, seconds_between
 from common.web.toasts import undo_of
 
 register = template.Library()
@@ -51,5 +51,7 @@ def ago(moment: datetime) -> str:
 @register.filter
 def duration(begin: datetime, end: datetime) -> str:
     """A span of time: seconds below two minutes, else its two largest units."""
-    seconds = (end - begin).total_seconds()
+    seconds = seconds_between(begin, end)
+    if seconds is None:
+        return "an unknown time (the clock was set back)"
     return f"{seconds:.0f} seconds" if seconds < 120 else timesince(begin, end)

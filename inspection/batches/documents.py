@@ -10,6 +10,7 @@ from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 
+from common.numbers import seconds_between
 from inspection.batches.selectors import counts_by_batch, items_of
 from inspection.judging.documents import inspection_document
 from inspection.models import BatchRun, InspectionRequest
@@ -24,7 +25,7 @@ def summaries(some: Sequence[BatchRun]) -> list[dict[str, Any]]:
 
 
 def _summary(batch: BatchRun, counts: dict[str, int]) -> dict[str, Any]:
-    seconds = ((batch.finished_at or timezone.now()) - batch.started_at).total_seconds() if batch.started_at else None
+    seconds = seconds_between(batch.started_at, batch.finished_at or timezone.now())
     version = batch.deployment.model_version
     return {
         "batch_id": str(batch.pk),

@@ -83,7 +83,10 @@ class BatchRowOutput(serializers.Serializer):
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
-    duration_seconds = serializers.FloatField(allow_null=True, help_text="from the first slice to the end, or to now")
+    duration_seconds = serializers.FloatField(
+        allow_null=True,
+        help_text="from the first slice to the end, or to now; null where the clock was set back meanwhile",
+    )
     images_per_second = serializers.FloatField(allow_null=True)
 
 

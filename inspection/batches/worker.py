@@ -14,12 +14,18 @@ from django.db.models import F
 from PIL import Image
 
 from common.database import UNAVAILABLE
-from common.errors import UserError
 from common.pixels.sixteen_bit import Window
 from inspection.batches import folders
 from inspection.batches.gathering import ValidatedImage, validate_image, validate_images
 from inspection.batches.selectors import batch_counts
-from inspection.judging.worker import fail_request, judge_claimed, with_everything
+from inspection.judging.worker import (
+    MAX_PIXELS_TOGETHER,
+    fail_request,
+    judge_claimed,
+    with_everything,
+    within,
+    worker_died,
+)
 from inspection.models import BatchRun, InspectionRequest
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
@@ -67,19 +73,17 @@ def _claim_slice(claim: Claim[BatchRun]) -> list[InspectionRequest]:
             return []
         # What is `running` under another token belonged to a worker that lost the batch.
         open_items = InspectionRequest.objects.filter(batch_id=claim.pk, status__in=InspectionRequest.OPEN)
-        items = list(open_items.order_by("position").values_list("pk", "attempt")[: settings.BATCH_SIZE])
-        begun = [pk for pk, attempt in items if attempt > 0]
-        request_ids = begun[:1] or [pk for pk, _ in items]
+        sizes = F("asset__width") * F("asset__height")  # unknown of what is still to be read
+        items = list(open_items.order_by("position").values_list("pk", "attempt", sizes)[: settings.BATCH_SIZE])
+        begun = [pk for pk, attempt, _ in items if attempt > 0]
+        together = within(MAX_PIXELS_TOGETHER, ((pk, size) for pk, _, size in items))
+        request_ids = begun[:1] or together or [pk for pk, *_ in items[:1]]
         InspectionRequest.objects.filter(pk__in=request_ids).update(
             status=InspectionRequest.Status.RUNNING, claim=claim.token, attempt=F("attempt") + 1
         )
     requests = list(with_everything().select_related("batch").filter(pk__in=request_ids).order_by("position"))
     if requests and requests[0].attempt > settings.MAX_ATTEMPTS:
-        hopeless = UserError(
-            f"The inspection service stopped {settings.MAX_ATTEMPTS} times while judging this image.",
-            code="worker_died",
-        )
-        fail_request(requests[0], hopeless, claim=claim.token)
+        fail_request(requests[0], worker_died(), claim=claim.token)
         return _claim_slice(claim)
     return requests
 

@@ -13,11 +13,13 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.throttles import caller
 from common.api.parsers import FormParser, JSONParser, MultiPartParser
 from common.api.requests import check_one_image
 from common.api.schema import problems
 from common.api.validation import parsed
 from common.api.views import ApiView, OneForm, immutable
+from common.pixels import budget as pixels
 from common.rights import Right
 from inspection.judging import documents, pictures, selectors, serializers, services, status
 from inspection.judging.idempotency import HEADER, REPLAYED
@@ -26,10 +28,11 @@ from inspection.models import Inspection
 from modelzoo.loading import deployments
 from modelzoo.selectors import find_version
 from modelzoo.services import request_deployment
-from records.assets.images import ImageRejected, check_size
+from records.assets.images import ImageRejected, check_size, pixels_to_decode
 from records.assets.selectors import upload_limits
 from records.assets.services import report_refusal
 
+_PICTURE_SECONDS = 20.0  # that a picture of a record waits for others to be decoded
 _PROBLEMS = problems(409, 413, 415, 422, 507)
 
 
@@ -99,17 +102,18 @@ class TestImageView(ApiView):
         check_one_image(request.FILES)
         fields = parsed(serializers.TestImageInput, request.data)
         data = read_upload(fields["image"], actor=request.user)
-        inspection = services.inspect_image(
-            data=data,
-            submission=services.Submission(
-                filename=fields["image"].name,
-                source="api",
-                actor=request.user,
-                part=part_of(fields),
-                idempotency_key=request.headers.get(HEADER),
-            ),
-            category=fields["category"],
-        )
+        with pixels.budget().hold(pixels_to_decode(data, upload_limits()), caller=caller(request)):
+            inspection = services.inspect_image(
+                data=data,
+                submission=services.Submission(
+                    filename=fields["image"].name,
+                    source="api",
+                    actor=request.user,
+                    part=part_of(fields),
+                    idempotency_key=request.headers.get(HEADER),
+                ),
+                category=fields["category"],
+            )
         document = documents.inspection_document(inspection, anomaly_map=fields["anomaly_map"])
         return Response(document, headers={REPLAYED: "true"} if inspection.replayed else None)
 
@@ -139,6 +143,7 @@ class PictureView(ApiView):
 
     rights = {"GET": Right.READ}
     content_negotiation_class = OneForm
+    decodes = True  # whether the picture is made from the image's pixels
 
     @abstractmethod
     def picture(self, inspection: Inspection) -> pictures.Picture:
@@ -149,13 +154,18 @@ class PictureView(ApiView):
         inspection = selectors.find_inspection(inspection_id)
 
         def picture() -> HttpResponse:
-            stored = self.picture(inspection)
+            asset = inspection.asset
+            size = asset.width * asset.height if self.decodes else 0
+            with pixels.budget().hold(size, wait=_PICTURE_SECONDS):
+                stored = self.picture(inspection)
             return HttpResponse(stored.data, content_type=stored.media_type, headers=stored.headers)
 
         return immutable(request, f"{type(self).__name__}:{inspection_id}", picture)
 
 
 class ImageView(PictureView):
+    decodes = False
+
     def picture(self, inspection: Inspection) -> pictures.Picture:
         return pictures.original(inspection)
 
@@ -173,6 +183,8 @@ class ThumbnailView(PictureView):
 
 
 class MapView(PictureView):
+    decodes = False
+
     def picture(self, inspection: Inspection) -> pictures.Picture:
         return pictures.raw_map(inspection)
 

@@ -26,6 +26,7 @@ from common.database import UNAVAILABLE, database_now, drop_broken_connection
 from common.errors import Conflict, NotFound, Unavailable, UserError
 from common.observability import tracing
 from common.observability.ids import log_ids
+from common.pixels.budget import budget
 from common.rights import Right, require
 from inspection.judging.idempotency import check_same, fingerprint, own_key
 from inspection.judging.worker import expire_request, judge_request, worker_name
@@ -178,18 +179,19 @@ def inspect_again(*, request_id: uuid.UUID, source: str, actor: Actor, timeout: 
         if existing := standing.first():
             pending.request = existing
             return _rejoin(existing, patience=patience)
-        _require_image(ended)
-        try:
-            with transaction.atomic():
-                request = _repeat(ended, first=first, source=source, actor=actor, patience=patience)
-                pending.request = request
-        except IntegrityError:
-            existing = standing.first()
-            if existing is None:
-                raise
-            pending.request = existing
-            return _rejoin(existing, patience=patience)
-        return await_inspection(request=request, timeout=patience)
+        asset = _require_image(ended)
+        with budget().hold(asset.width * asset.height, caller=f"user-{actor.pk}" if actor else ""):
+            try:
+                with transaction.atomic():
+                    request = _repeat(ended, first=first, source=source, actor=actor, patience=patience)
+                    pending.request = request
+            except IntegrityError:
+                existing = standing.first()
+                if existing is None:
+                    raise
+                pending.request = existing
+                return _rejoin(existing, patience=patience)
+            return await_inspection(request=request, timeout=patience)
 
 
 def _repeats(first: uuid.UUID) -> QuerySet[InspectionRequest]:
@@ -197,11 +199,12 @@ def _repeats(first: uuid.UUID) -> QuerySet[InspectionRequest]:
     return InspectionRequest.objects.filter(Q(pk=first) | Q(repeat_of=first))
 
 
-def _require_image(ended: InspectionRequest) -> None:
+def _require_image(ended: InspectionRequest) -> Asset:
     if ended.batch_id is not None:
         raise Conflict("This image belongs to a batch. Nothing was done. Start the batch again.", code="not_repeatable")
     if ended.asset is None or ended.asset.discarded_at is not None:
         raise Conflict("The image is no longer stored. Nothing was done. Send it again.", code="image_not_kept")
+    return ended.asset
 
 
 def _repeat(

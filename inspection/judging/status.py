@@ -21,7 +21,7 @@ from modelzoo.selectors import (
     without_category,
 )
 
-_STARTED = time.time()
+_STARTED = time.monotonic()
 
 
 # ---------------------------------------------------------------- the line
@@ -92,7 +92,7 @@ def line_status() -> dict[str, Any]:
         **now,
         "workers": workers,
         "versions": library_versions(),
-        "uptime_seconds": round(time.time() - _STARTED, 1),
+        "uptime_seconds": round(time.monotonic() - _STARTED, 1),
     }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import platform
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -18,11 +19,12 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from PIL import Image
 
-from common.database import UNAVAILABLE
+from common.database import UNAVAILABLE, drop_broken_connection
 from common.errors import UserError
 from common.observability import tracing
 from common.observability.ids import log_ids
 from common.paths import without_server_paths
+from common.pixels.budget import LARGE, give_memory_back
 from common.version import code_version
 from inspection.audited_rows import expected_inspection
 from inspection.models import Inspection, InspectionRequest
@@ -46,6 +48,8 @@ from records.models import Asset
 log = logging.getLogger(__name__)
 
 R = TypeVar("R")
+MAX_PIXELS_TOGETHER = 64_000_000  # of images that are judged together; a larger one is judged alone
+_PIXELS = F("asset__width") * F("asset__height")
 _REGIONS_LISTED = 50  # of each record; their number and the largest are kept whatever it is
 # Nobody has given the request up.
 IN_TIME = Q(deadline__isnull=True) | Q(deadline__gt=Now())
@@ -82,8 +86,21 @@ def judge_request(
     claim = uuid.uuid4()
     requests = _claim_waiting(request_id, claim=claim, worker=worker)
     if requests:
-        judge_claimed(requests, worker=worker, claim=claim, runtime_options=runtime_options)
+        try:
+            judge_claimed(requests, worker=worker, claim=claim, runtime_options=runtime_options)
+        except UNAVAILABLE:
+            _take_back_attempt(claim)
+            raise
+        if any(_pixels_of(request) >= LARGE for request in requests):
+            give_memory_back()
         broker.notify(*(str(request.pk) for request in requests))
+
+
+def _take_back_attempt(claim: uuid.UUID) -> None:
+    """The database failed, and no worker died: this does not count towards what is given up as `worker_died`."""
+    drop_broken_connection()
+    with contextlib.suppress(*UNAVAILABLE):
+        InspectionRequest.objects.filter(claim=claim).update(attempt=F("attempt") - 1)
 
 
 def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> list[InspectionRequest]:
@@ -93,14 +110,19 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     What was begun before is judged alone: an image that kills workers takes others with it once at most.
     """
     waiting = InspectionRequest.objects.filter(IN_TIME, batch__isnull=True, status=InspectionRequest.Status.QUEUED)
-    row = waiting.filter(pk=request_id).values_list("deployment_id", "attempt").first()
+    row = waiting.filter(pk=request_id).values_list("deployment_id", "attempt", _PIXELS).first()
     if row is None:
         return []
-    deployment_id, attempt = row
+    deployment_id, attempt, pixels = row
+    if attempt >= settings.MAX_ATTEMPTS:
+        _give_up(request_id)
+        return []
     ids = [request_id]
     if deployment_id is not None and attempt == 0:
         neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
-        ids += _oldest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1)
+        ids += _oldest_waiting(
+            neighbours, settings.INFERENCE_BATCH_SIZE - 1, pixels=MAX_PIXELS_TOGETHER - (pixels or 0)
+        )
     waiting.filter(pk__in=ids).update(
         status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
     )
@@ -110,11 +132,42 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
 
 
-def _oldest_waiting(waiting: QuerySet[InspectionRequest], limit: int) -> list[uuid.UUID]:
+def _give_up(request_id: uuid.UUID) -> None:
+    """Close a request whose image was begun so often that it is taken for what ends the workers."""
+    claim = uuid.uuid4()
+    waiting = InspectionRequest.objects.filter(pk=request_id, status=InspectionRequest.Status.QUEUED)
+    if waiting.update(status=InspectionRequest.Status.RUNNING, claim=claim):
+        request = with_everything().get(pk=request_id)
+        fail_request(request, worker_died(), claim=claim)
+        broker.notify(str(request_id))
+
+
+def worker_died() -> UserError:
+    """Why an image is not tried any more."""
+    return UserError(
+        f"The inspection service stopped {settings.MAX_ATTEMPTS} times while judging this image.", code="worker_died"
+    )
+
+
+def within(pixels: int, rows: Iterable[tuple[uuid.UUID, int | None]]) -> list[uuid.UUID]:
+    """Of requests with the pixels of their images the first ones that have so many together at most."""
+    ids = []
+    for pk, size in rows:
+        pixels -= size or 0
+        if pixels < 0:
+            break
+        ids.append(pk)
+    return ids
+
+
+def _oldest_waiting(waiting: QuerySet[InspectionRequest], limit: int, *, pixels: int) -> list[uuid.UUID]:
     """Those that wait longest, once they are enough or the time that one may be kept waiting is over."""
     until = time.monotonic() + settings.INFERENCE_BATCH_WAIT_MS / 1000
     while True:
-        ids = list(waiting.order_by("created_at").values_list("pk", flat=True)[:limit]) if limit else []
+        rows = list(waiting.order_by("created_at").values_list("pk", _PIXELS)[:limit]) if limit else []
+        ids = within(pixels, rows)
+        if len(ids) < len(rows):
+            return ids
         left = until - time.monotonic()
         if len(ids) == limit or left <= 0:
             return ids
@@ -249,6 +302,11 @@ def _image_of(request: InspectionRequest, pixels: Image.Image | None) -> bytes |
     if request.batch_id is None:
         pixels = pixel_cache.take(asset.sha256)
     return asset.read() if pixels is None else for_model(pixels)
+
+
+def _pixels_of(request: InspectionRequest) -> int:
+    asset = _asset_of(request)
+    return asset.width * asset.height
 
 
 def _asset_of(request: InspectionRequest) -> Asset:

@@ -20,6 +20,7 @@ from django_htmx.http import trigger_client_event
 from accounts.middleware import is_from_script
 from common.api.requests import check_one_image
 from common.errors import NotFound, UserError
+from common.pixels.budget import budget
 from common.rights import Right, may
 from common.web.browser import CATEGORY, category_of, keep_in_browser, station_of
 from common.web.decorators import needs
@@ -36,7 +37,8 @@ from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_canaries, active_deployments
 from modelzoo.signatures.requests import form_signature
 from modelzoo.signatures.selectors import Act, Signature
-from records.assets.selectors import accepted_files, allowed_formats
+from records.assets.images import pixels_to_decode
+from records.assets.selectors import accepted_files, allowed_formats, upload_limits
 
 # More images than that at once are a batch.
 _MAX_QUEUE = 50
@@ -222,17 +224,19 @@ def inspect(request: HttpRequest) -> HttpResponse:
         if file is None:
             raise UserError("Choose an image first.", code="no_image")
         about = part.context()
-        inspection = services.inspect_image(
-            data=read_upload(file, actor=request.user),
-            submission=services.Submission(
-                filename=file.name or "",
-                source="web",
-                actor=request.user,
-                part=about,
-                idempotency_key=request.POST.get("key") or None,
-            ),
-            category=category,
-        )
+        data = read_upload(file, actor=request.user)
+        with budget().hold(pixels_to_decode(data, upload_limits()), caller=f"user-{request.user.pk}"):
+            inspection = services.inspect_image(
+                data=data,
+                submission=services.Submission(
+                    filename=file.name or "",
+                    source="web",
+                    actor=request.user,
+                    part=about,
+                    idempotency_key=request.POST.get("key") or None,
+                ),
+                category=category,
+            )
     except UserError as error:
         return _error_page(request, error, filename=(file.name or "") if file else "", part=part)
     return _result_page(request, inspection)

@@ -26,8 +26,9 @@ from typing import IO
 from django.conf import settings
 
 from common.errors import Conflict, Unavailable
+from common.files import write_whole
 from jobs import broker
-from jobs.processes import die_with_parent
+from jobs.processes import ProcessBegin, begin_of, die_with_parent
 from mvtec_site.embedded import broker as embedded_broker
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _STOP_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
 _MAX_PAUSE_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
+_PREDECESSOR_SECONDS = 10.0  # for the children of a parent that was killed
 _SILENT_SECONDS = 4.0  # beyond the time for which a sign of life holds
 
 
@@ -95,6 +97,13 @@ def _worker_lives(queue: str) -> bool | None:
     return False if broker.is_reachable() else None
 
 
+def _read_begins(path: Path) -> list[ProcessBegin]:
+    """What an earlier parent wrote down of its children; nothing where it was cut off."""
+    with suppress(OSError, ValueError):
+        return [ProcessBegin(*map(int, line.split())) for line in path.read_text().splitlines()]
+    return []
+
+
 # glibc gives an image's megabytes back to the system as soon as they are free, and gets them back page by page for the
 # next image: a tenth of a worker's time. Kept, they are there.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(256 * 1024**2), "MALLOC_TRIM_THRESHOLD_": str(512 * 1024**2)}
@@ -126,14 +135,15 @@ class Supervisor:
     # ------------------------------------------------------------ life
     def __enter__(self) -> Supervisor:
         self._take_lock()
-        self._require_free_port()
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._end_predecessors()
+        self._require_free_port()
         self._children = self._plan()
         try:
             if broker.is_embedded():
                 embedded_broker.dismiss_orphan()
             for child in self._children:
-                child.start(self._log(child.name))
+                self._start(child)
                 if child.name == "broker":
                     self._wait_for("the broker", broker.is_reachable)
             self._wait_for("the web server", self._web_answers)
@@ -205,7 +215,36 @@ class Supervisor:
                 self._say(f"{child.name} died and is started again. Its log: {self._logs / child.name}.log")
             elif now >= child.due_at:
                 child.due_at = 0.0
-                child.start(self._log(child.name))
+                self._start(child)
+
+    def _start(self, child: _Child) -> None:
+        child.start(self._log(child.name))
+        begins = [begin_of(one.process.pid) for one in self._children if one.process]
+        with write_whole(self._children_file, durable=False) as out:
+            out.write("".join(f"{begin.pid} {begin.ticks}\n" for begin in begins if begin).encode())
+
+    @property
+    def _children_file(self) -> Path:
+        return Path(settings.VAR_DIR) / "run.children"
+
+    def _end_predecessors(self) -> None:
+        """Children of a parent that was killed: they were told to end, finish what they hold, and keep our port.
+
+        The caller holds the lock, so nobody else started them. What does not end in time is killed.
+        """
+        left = [begin for begin in _read_begins(self._children_file) if begin_of(begin.pid) == begin]
+        if left:
+            self._say(f"Ending {len(left)} processes of a run that was killed ...")
+        deadline = time.monotonic() + _PREDECESSOR_SECONDS
+        for begin in left:
+            with suppress(ProcessLookupError):
+                os.killpg(begin.pid, signal.SIGTERM)
+        while left and time.monotonic() < deadline:
+            time.sleep(0.1)
+            left = [begin for begin in left if begin_of(begin.pid) == begin]
+        for begin in left:
+            with suppress(ProcessLookupError):
+                os.killpg(begin.pid, signal.SIGKILL)
 
     # ------------------------------------------------------------ parts
     def _plan(self) -> list[_Child]:

@@ -44,6 +44,7 @@ _TIFF_COMPRESSIONS = ("raw", "packbits", "tiff_lzw", "tiff_deflate", "tiff_adobe
 # 0xFF is always stuffed, so this pair is a marker or, rarely, a coincidence within metadata.
 _START_OF_SCAN = b"\xff\xda"
 MAX_SCANS = 100
+USUAL_SCANS = 16  # each passes over all pixels: what the largest image may have; smaller ones may have more
 
 
 def format_of(head: bytes) -> str | None:
@@ -142,8 +143,12 @@ def _unsupported_tiff(image: TiffImagePlugin.TiffImageFile) -> str:
     return ""
 
 
-def has_too_many_scans(image: ImageFile.ImageFile, data: bytes) -> bool:
-    return image.format == "JPEG" and data.count(_START_OF_SCAN) > MAX_SCANS
+def has_too_many_scans(image: ImageFile.ImageFile, data: bytes, max_pixels: int) -> bool:
+    """More than any encoder writes, or than the largest image of `max_pixels` with a usual number of them takes."""
+    if image.format != "JPEG":
+        return False
+    scans = data.count(_START_OF_SCAN)
+    return scans > MAX_SCANS or scans * image.width * image.height > USUAL_SCANS * max_pixels
 
 
 def check_end(data: bytes, file_format: str) -> None:

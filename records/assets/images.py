@@ -151,6 +151,25 @@ def check_image(data: bytes, filename: str, limits: UploadLimits) -> tuple[Image
     return facts, image
 
 
+def pixels_to_decode(data: bytes, limits: UploadLimits) -> int:
+    """Width x height as the header of a file claims, before anything is decoded.
+
+    0 where nothing will be: it has no header to be read, or claims more pixels than are let in.
+    """
+    file_format = format_of(data[: formats.SNIFFED_BYTES])
+    if file_format is None:
+        return 0
+    try:
+        size = formats.size_in_header(data, file_format)
+        if size is None:
+            with formats.parse(data, file_format) as image:
+                size = image.size
+    except Exception:  # noqa: BLE001 - decoders raise nearly anything on hostile input; validation says what is wrong
+        return 0
+    pixels = size[0] * size[1]
+    return pixels if pixels <= limits.max_pixels else 0
+
+
 def open_pixels(data: bytes | Path, limits: UploadLimits) -> Image.Image:
     """The pixels as they were recorded, for a model: mode RGB or `I;16` (16-bit grey), EXIF orientation applied.
 
@@ -330,9 +349,9 @@ def _check_header(image: ImageFile.ImageFile, data: bytes, limits: UploadLimits)
         )
     if formats.has_several_images(image) and not (limits.first_page and image.format == "TIFF"):
         raise ImageRejected(_several_images_text(image), code="multi_frame")
-    if formats.has_too_many_scans(image, data):
+    if formats.has_too_many_scans(image, data, limits.max_pixels):
         raise ImageRejected(
-            f"The JPEG file has more than {formats.MAX_SCANS} scans; save it as a normal JPEG or PNG.",
+            "The JPEG file has more scans than its size allows; save it as a normal JPEG or PNG.",
             code="too_many_scans",
             status=ImageRejected.TOO_LARGE,
         )

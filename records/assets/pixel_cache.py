@@ -17,16 +17,18 @@ from django.conf import settings
 from PIL import Image
 
 from common.files import write_whole
+from common.pixels.sixteen_bit import MODE as SIXTEEN_BIT
 
 _HEADER = struct.Struct(">4sIII")  # mode, width, height, checksum of the pixels
+_BYTES = {"L": 1, "RGB": 3, SIXTEEN_BIT: 2}  # for each pixel
 _MAX_BYTES = 32 * 1024**2  # bytes; for larger images the folder could take gigabytes, and their model dwarfs the rest
 
 
 def put(sha256: str, pixels: Image.Image) -> None:
     """Store the pixels of an image for the worker. Never fails: the worker can do without."""
-    content = pixels.tobytes()
-    if len(content) > _MAX_BYTES:
+    if pixels.width * pixels.height * _BYTES[pixels.mode] > _MAX_BYTES:
         return
+    content = pixels.tobytes()
     target = _path(sha256)
     header = _HEADER.pack(pixels.mode.encode(), pixels.width, pixels.height, zlib.crc32(content))
     try:

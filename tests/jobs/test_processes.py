@@ -1,12 +1,15 @@
-"""Which GPU a process of a pool sees. No machine of the suite has two: the device files are made up."""
+"""Which GPU a process of a pool sees (the device files are made up), and whether a process is the one that it was."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from jobs.processes import use_own_gpu
+from jobs.processes import begin_of, use_own_gpu
 
 
 @pytest.mark.parametrize(
@@ -30,3 +33,18 @@ def test_each_process_of_a_pool_sees_one_of_several_gpus(
         environment = {} if named is None else {"CUDA_VISIBLE_DEVICES": named}
         use_own_gpu(number, environment, tmp_path)
         assert (environment.get("CUDA_VISIBLE_DEVICES") or None) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_process_is_the_same_while_it_runs_and_none_afterwards() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    began = begin_of(child.pid)
+    assert began is not None
+    assert began.pid == child.pid
+    assert begin_of(child.pid) == began
+    assert begin_of(os.getpid()) != began
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and nobody has taken note of it yet
+    assert begin_of(child.pid) is None
+    child.communicate()
+    assert begin_of(child.pid) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from datetime import timedelta
@@ -12,12 +13,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.validation import validate_schema
+from PIL import Image
 
 from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
-from inspection.models import InspectionRequest
+from common.pixels.budget import budget
+from inspection.models import Inspection, InspectionRequest
 from modelzoo.models import Deployment
 from records.models import Asset, AuditEvent
 from tests import badfiles, parts
@@ -333,3 +337,56 @@ def test_json_that_nests_too_deeply_is_refused(client: Client, user: User) -> No
     client.force_login(user)
     body = "[" * 100_000
     problem(client.post("/api/load_model", body, content_type="application/json"), 400, "parse_error")
+
+
+@pytest.mark.usefixtures("deployment", "worker")
+def test_one_sender_has_so_many_pixels_judged_at_once_and_no_more(signed_in: Client, user: User) -> None:
+    """While one image of theirs is judged, a token's next large one is refused, and what others send is not."""
+    tokens = [issue_token(user=user, name=name, actor=user)[1] for name in ("busy", "other")]
+    large = parts.encode(Image.new("RGB", (2000, 2000)))
+    own = f"token-{ApiToken.objects.get(name='busy').pk}"
+
+    def send(token: str, data: bytes) -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        return signed_in.post("/api/test_image", {"image": upload(data)}, headers=headers)
+
+    with budget().hold(62_000_000, caller=own):
+        refused = send(tokens[0], large)
+        problem(refused, 429, "too_many_pixels_at_once")
+        assert refused["Retry-After"]
+        assert not Inspection.objects.exists()
+        assert send(tokens[0], parts.png(1)).status_code == 200
+        assert send(tokens[1], large).status_code == 200
+    assert send(tokens[0], large).status_code == 200
+
+
+@pytest.mark.usefixtures("deployment", "worker")
+def test_a_picture_too_large_to_be_let_in_is_refused_for_that(signed_in: Client) -> None:
+    with budget().hold(150_000_000, caller="somebody"):
+        answer = signed_in.post("/api/test_image", {"image": upload(badfiles.decompression_bomb_png())})
+    problem(answer, 413, "too_many_pixels")
+
+
+def test_a_service_that_is_down_says_when_to_try_again(
+    signed_in: Client, deployment: Deployment, settings: Any
+) -> None:
+    settings.ANSWER_TIMEOUT = 0.1
+    answer = signed_in.post("/api/test_image", {"image": upload(parts.png(1))})
+    problem(answer, 503, "no_worker")
+    assert answer["Retry-After"].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("address", "called"), [("inspections", "history.api.read_page"), ("history", "history.views.render")]
+)
+def test_a_full_disk_is_no_defect_of_ours(
+    signed_in: Client, address: str, called: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(f"inspection.{called}", full)
+    signed_in.raise_request_exception = False
+    answer = signed_in.get("/api/inspections" if address == "inspections" else reverse(address))
+    assert answer.status_code == 507
+    assert "disk is full" in answer.content.decode()

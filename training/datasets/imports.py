@@ -27,6 +27,7 @@ from training.datasets.selectors import latest_dataset
 from training.datasets.services import import_scan, slug_of
 from training.models import Dataset
 
+_FILES_FOR_EACH_IMAGE = 10  # of an archive that was sent, at most, for as many images as a page imports
 _PACKED = re.compile(r"(\.tar)?\.(zip|tar|t?gz|t?xz)$", re.IGNORECASE)
 
 
@@ -157,7 +158,9 @@ def unpack_upload(file: UploadedFile, into: Path) -> tuple[Path, tuple[str, ...]
     into.mkdir(parents=True)
     archive = _upload_path(file, into / "upload")
     left_out = SkippedFiles()
-    root = extract(archive, into / "unpacked" / _stem(clean_name(file.name or "")), ArchiveLimits(), left_out)
+    # Each file takes the disk a moment, however small it is; what has more is imported at the command line.
+    limits = ArchiveLimits(max_files=_FILES_FOR_EACH_IMAGE * settings.DATASET_MAX_FILES)
+    root = extract(archive, into / "unpacked" / _stem(clean_name(file.name or "")), limits, left_out)
     (into / "upload").unlink(missing_ok=True)
     return root, tuple(left_out.sentences())
 

@@ -52,7 +52,11 @@ def expected_duration(run: TrainingRun) -> timedelta | None:
         .order_by("-id")
         .values_list("options", "n", "took")[:_EARLIER_RUNS]
     )
-    paces = [took.total_seconds() / size for options, n, took in earlier if took and (size := _size(options, n))]
+    paces = [
+        took.total_seconds() / size
+        for options, n, took in earlier
+        if took and took > timedelta(0) and (size := _size(options, n))
+    ]
     own = _size(run.options, run.dataset.images.filter(split=DatasetImage.Split.TRAIN).count())
     if not paces or not own:
         return None

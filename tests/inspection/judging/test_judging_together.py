@@ -273,3 +273,27 @@ def test_the_gates_pixels_are_the_ones_that_are_scored(
     [again] = real(scoring.load_model(deployment.model_version), [record.asset.read()])
     assert isinstance(again, scoring.ImageScore)
     assert record.score == again.score
+
+
+def test_of_large_images_no_more_are_judged_together_than_memory_is_meant_for(
+    deployment: Any, published: list[uuid.UUID], scored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging_worker, "MAX_PIXELS_TOGETHER", int(2.5 * parts.SIDE**2))
+    requests = [wait(deployment, seed) for seed in range(5)]
+    for request in requests:
+        judging_worker.judge_request(request_id=request.pk, worker="here")
+    assert scored == [2, 2, 1]
+    assert Inspection.objects.count() == 5
+
+
+def test_an_image_that_ended_its_workers_is_not_begun_again(
+    deployment: Any, published: list[uuid.UUID], scored: list[int], settings: Any
+) -> None:
+    request = wait(deployment, 1)
+    InspectionRequest.objects.filter(pk=request.pk).update(attempt=settings.MAX_ATTEMPTS)
+    judging_worker.judge_request(request_id=request.pk, worker="here")
+    request.refresh_from_db()
+    assert (request.status, request.error_code) == (InspectionRequest.Status.FAILED, "worker_died")
+    assert scored == []
+    assert not Inspection.objects.exists()
+    assert verify_chain().broken_at is None

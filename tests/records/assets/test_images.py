@@ -526,3 +526,12 @@ def test_a_thumbnail_leaves_the_image_alone():
     before = image.tobytes()
     thumbnail(image)
     assert image.tobytes() == before
+
+
+def test_a_large_jpeg_may_have_fewer_scans_than_a_small_one() -> None:
+    """Each scan passes over all pixels: what a picture costs is counted, not how many scans it has."""
+    data = badfiles.many_scans_jpeg(60)
+    for max_pixels, code in ((256 * 256, "too_many_scans"), (64_000_000, "truncated_image")):
+        with pytest.raises(ImageRejected) as caught:
+            inspect_upload(data, "a.jpg", UploadLimits(max_pixels=max_pixels))
+        assert caught.value.code == code
