@@ -43,7 +43,8 @@ _MAX_PATH_LENGTH, _MAX_PART_LENGTH = 1000, 255  # characters, bytes
 _NAME_IS_UTF8 = 0x800  # flag of a zip's member
 _UNICODE_PATH = 0x7075  # extra field of a zip's member
 _ZIP_DIRECTORY_ENTRY = 256  # bytes that the directory of a zip may take for each file, on average
-_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+# Not LZMA: a member may claim a dictionary of 4 GiB, which is taken from memory before its first byte.
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)
 # Small archives of blank images pack well; the ratio tells a bomb only once it has unpacked to something.
 _MIN_BYTES_FOR_RATIO = 16 * 1024**2
 

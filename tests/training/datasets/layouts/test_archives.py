@@ -534,3 +534,11 @@ def test_names_in_a_tar_are_told_the_same_way(raw, expected, is_sure, tmp_path):
     root = extract(tmp_path / "a.tar", tmp_path / "out", LIMITS, left_out)
     assert [path.name for path in root.iterdir()] == [f"gro{expected}.png"]
     assert bool(left_out.unsure_names) is not is_sure
+
+
+def test_a_zip_packed_by_lzma_is_not_read(tmp_path: Path) -> None:
+    """Its header says how much memory the decoder takes at once: up to 4 GiB."""
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("a.png", badfiles.png())
+    assert_refused(archive, "unsupported_compression")
