@@ -183,13 +183,14 @@ def _take_ids(task_id: str, task: Any, **_: Any) -> None:
 
 @signals.task_postrun.connect
 def _forget_ids(task: Any, state: str, **_: Any) -> None:
-    definitions.TASKS.labels(task.name, state.lower() if state in states.ALL_STATES else "other").inc()
+    definitions.TASKS.labels(task.name, state.lower() if state in _OUTCOMES else definitions.OTHER).inc()
     if state == states.SUCCESS and task.name in _SCHEDULED:
         publishing.note_success(task.name)
     tracing.end(task.request.span)
     ids.end(task.request.log_ids)
 
 
+_OUTCOMES = states.ALL_STATES | {states.REJECTED}
 _SCHEDULED = {entry["task"] for entry in app.conf.beat_schedule.values()}
 
 

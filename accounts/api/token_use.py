@@ -22,6 +22,7 @@ from accounts.models import ApiToken
 from accounts.selectors import valid_token
 from common.errors import UserError
 from jobs import broker
+from jobs.metrics.definitions import LOCK_OUTS
 from records.audit.services import audit
 
 T = TypeVar("T")
@@ -136,6 +137,7 @@ def _count_wrong(address: str) -> None:
 
     # Reported once in a window: from here on the address is refused and nothing is counted.
     if COUNTER.ask(count) == settings.TOKEN_FAILURES:
+        LOCK_OUTS.labels("token").inc()
         with transaction.atomic():
             audit(
                 kind="token.guessing",

@@ -58,7 +58,10 @@ UPLOADS_REFUSED = Counter(
     registry=REGISTRY,
 )
 LOCK_OUTS = Counter(
-    "mvtec_sign_in_lock_outs", "User names and addresses locked out after failed sign-ins.", ["kind"], registry=REGISTRY
+    "mvtec_sign_in_lock_outs",
+    "User names and addresses locked out after failed sign-ins; addresses (token) after wrong tokens.",
+    ["kind"],
+    registry=REGISTRY,
 )
 MODEL_LOAD_SECONDS = Histogram(
     "mvtec_model_load_seconds",
