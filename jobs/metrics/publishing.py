@@ -66,8 +66,10 @@ class Publisher:
         try:
             with self._lock:
                 self._flush()
-        except (redis.RedisError, OSError) as error:
+        except redis.RedisError as error:
             log.debug("Metrics are sent later: %s", error)
+        except Exception:  # the thread goes on, whatever a source of figures did
+            log.exception("Metrics could not be published, and are with the next.")
 
     def _flush(self) -> None:
         if self._role:
@@ -138,11 +140,12 @@ def resident_bytes() -> int:
 
 def _gpus() -> list[dict[str, int]]:
     """Memory of the GPUs that this process uses; nothing where it uses none (torch is not loaded for it)."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    cuda: Any = getattr(sys.modules.get("torch"), "cuda", None)
+    # While another thread imports it, some of it is not there yet.
+    if not getattr(cuda, "is_initialized", bool)():
         return []
     rows = []
-    for index in range(torch.cuda.device_count()):
-        free, total = torch.cuda.mem_get_info(index)
+    for index in range(cuda.device_count()):
+        free, total = cuda.mem_get_info(index)
         rows.append({"gpu": index, "used_bytes": total - free, "size_bytes": total})
     return rows

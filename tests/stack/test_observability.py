@@ -104,7 +104,7 @@ def test_the_id_of_a_request_is_in_every_log_and_its_spans_at_the_collector(
     assert judged[0]["task"] == "inspection.tasks.judge"
     assert judged[0]["trace_id"] == "ab" * 16
 
-    names = {"receive", "decode", "wait", "answer", "inspection.tasks.judge"}
+    names = {"POST api", "receive", "decode", "wait", "answer", "inspection.tasks.judge"}
     names |= {"queue", "score", "prepare", "model", "map", "record"}
 
     def spans() -> list[Span]:

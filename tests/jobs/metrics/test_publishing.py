@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+import types
 from typing import Any
 
 import pytest
@@ -184,3 +185,34 @@ def test_without_a_broker_nothing_fails(no_broker: None) -> None:
     publishing.note_success("a.task")
     with pytest.raises(redis.RedisError):
         reading.read()
+
+
+@pytest.mark.parametrize("missing", ["cuda", "is_initialized"])
+def test_torch_that_another_thread_imports_is_not_asked(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    torch = types.ModuleType("torch")
+    if missing != "cuda":
+        torch.cuda = types.ModuleType("torch.cuda")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert publishing._gpus() == []
+
+
+def test_gpus_that_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = types.SimpleNamespace(
+        is_initialized=lambda: True, device_count=lambda: 1, mem_get_info=lambda index: (3, 10)
+    )
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    assert publishing._gpus() == [{"gpu": 0, "used_bytes": 7, "size_bytes": 10}]
+
+
+def test_a_source_that_fails_stops_nothing(real_broker: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> dict[str, Any]:
+        raise AttributeError("half imported")
+
+    publisher = flushed()
+    publisher._role = "test"
+    definitions.UPLOADS_REFUSED.labels("source").inc()
+    monkeypatch.setattr(publishing, "_sources", [broken])
+    publisher.flush()
+    monkeypatch.setattr(publishing, "_sources", [])
+    publisher.flush()
+    assert refused("source") == 1
