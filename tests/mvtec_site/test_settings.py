@@ -43,6 +43,9 @@ def manage(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("DATABASE_URL", "mysql://x/y"),
         ("REDIS_URL", "localhost"),
         ("SIXTEEN_BIT", "guess"),
+        ("S3_ACCESS_KEY", "without-a-secret"),
+        ("S3_ENDPOINT", "minio:9000"),
+        ("WARM_MODELS_MIB", "-1"),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_a_sentence(name: str, value: str) -> None:
