@@ -172,7 +172,7 @@ def memory_of(name: str) -> list[str]:
     except redis.RedisError:
         return []
     assert isinstance(noted, dict)
-    return [str(noted[key], "utf-8") for key in sorted(noted) if isinstance(noted[key], bytes)]
+    return [value.decode() for _, value in sorted(noted.items()) if isinstance(value, bytes)]
 
 
 def live_workers() -> dict[str, list[str]]:

@@ -34,7 +34,7 @@ from modelzoo.evaluation.image_statistics import record_statistics
 from modelzoo.evaluation.regions import outlines
 from modelzoo.loading.artifact_check import ArtifactFault
 from modelzoo.loading.artifact_store import local_folder
-from modelzoo.loading.warm_models import Reporter, WarmModels, budget_bytes, size_of
+from modelzoo.loading.warm_models import Reporter, WarmModels, budget_bytes
 from modelzoo.models import ModelVersion
 from records.assets.images import as_rgb, open_pixels
 from records.assets.selectors import fixed_window, upload_limits
@@ -145,6 +145,7 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
     from modelzoo.detectors import artifacts
     from modelzoo.detectors.base import resolve_device
     from modelzoo.detectors.engines.base import EngineUnavailable
+    from modelzoo.detectors.engines.memory import memory_bytes
     from modelzoo.detectors.engines.selection import open_scorer
     from modelzoo.detectors.preprocessing.grey_window import GreyWindow
 
@@ -188,20 +189,10 @@ def load_model(version: ModelVersion, device: str = "", *, runtime: str = "", pr
         _loaded.put(
             key,
             model,
-            size_bytes=size_of(detector, scorer) + _file_bytes(engine_cache, **choice),
+            size_bytes=memory_bytes(detector, scorer, engine_cache),
             description={"model_version": version.pk, "name": str(version), "device": resolved, **choice},
         )
         return model
-
-
-def _file_bytes(engine_cache: Path, *, runtime: str, precision: str) -> int:
-    """Of the file that another runtime read: its weights lie where this process does not see them."""
-    from modelzoo.detectors.engines.base import COMPILED, TORCH
-
-    if runtime in (TORCH, COMPILED):
-        return 0
-    files = [path.stat().st_size for path in engine_cache.glob("*.onnx")]
-    return max(files, default=0)
 
 
 def _figures() -> dict[str, int]:

@@ -1,12 +1,11 @@
 """Models that a worker holds in memory, within a budget: the least recently used makes room for the next.
 
-The one that was asked for last always stays, whatever its size: it is in use. Sizes are counted, not guessed: the bytes
-of all tensors and arrays that a model holds, each once, and those of the file that another runtime than torch read.
+The one that was asked for last always stays, whatever its size: it is in use. Sizes are counted
+(`modelzoo.detectors.engines.memory`).
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import os
@@ -16,10 +15,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 from django.conf import settings
 
 from jobs import broker
@@ -32,7 +29,6 @@ _MIB = 1024**2
 # Where no budget is set. The rest of the memory is for images in work, for the libraries and for other processes.
 _SHARE_OF_MEMORY = 0.25
 _REPORT_SECONDS = 30.0
-_OPAQUE = (type, ModuleType, CodeType, FrameType, logging.Logger, str, bytes, int, float)
 
 
 def budget_bytes() -> int:
@@ -51,32 +47,6 @@ def _memory_limit() -> int:
         except (OSError, ValueError):  # no such control group, or no limit ("max")
             continue
     return machine
-
-
-def size_of(*roots: object) -> int:
-    """Bytes of all tensors and arrays that can be reached from there; what they share is counted once."""
-    import torch
-
-    remaining: list[Any] = list(roots)
-    seen: set[int] = set()
-    memory: dict[int, int] = {}  # bytes by address
-    while remaining:
-        one = remaining.pop()
-        if id(one) in seen or isinstance(one, _OPAQUE):
-            continue
-        seen.add(id(one))
-        if isinstance(one, torch.Tensor):
-            storage = one.untyped_storage()
-            memory[storage.data_ptr()] = storage.nbytes()
-        elif isinstance(one, np.ndarray):
-            while isinstance(one.base, np.ndarray):
-                one = one.base
-            memory[one.__array_interface__["data"][0]] = one.nbytes
-        elif isinstance(one, FunctionType):
-            remaining.extend(one.__closure__ or ())
-        else:
-            remaining.extend(gc.get_referents(one))
-    return sum(memory.values())
 
 
 @dataclass

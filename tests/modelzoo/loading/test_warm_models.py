@@ -6,15 +6,13 @@ import json
 import threading
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from django.test import Client
 from django.urls import reverse
 
 from jobs import broker
 from modelzoo.loading import scoring, warm_models
-from modelzoo.loading.warm_models import Reporter, WarmModels, budget_bytes, memory_of, size_of
+from modelzoo.loading.warm_models import Reporter, WarmModels, budget_bytes, memory_of
 from modelzoo.models import ModelVersion
 from tests.versions import another
 
@@ -39,9 +37,9 @@ def test_the_least_recently_used_makes_room(models: WarmModels[str]) -> None:
     for name in "abc":
         put(models, name, 30)
     assert models.get(("a", "cpu", "", "")) == "a"
-    put(models, "d", 40)
+    put(models, "d", 60)
     assert names(models) == ["d", "a"], "b and c were not used for longest"
-    assert (models.evictions, models.size_bytes) == (2, 70 * _MIB)
+    assert (models.evictions, models.size_bytes) == (2, 90 * _MIB)
     assert models.get(("b", "cpu", "", "")) is None
 
 
@@ -57,19 +55,6 @@ def test_without_a_setting_the_budget_is_a_quarter_of_the_memory(settings: Any, 
     settings.WARM_MODELS_MIB = 0
     monkeypatch.setattr(warm_models, "_memory_limit", lambda: 8 * 1024 * _MIB)
     assert budget_bytes() == 2 * 1024 * _MIB
-
-
-def test_what_is_shared_is_counted_once() -> None:
-    weights, array = torch.zeros(1000), np.zeros(500, dtype=np.float64)
-    halves = {"a": weights[:500], "b": weights[500:], "view": array[::2], "again": array}
-    assert size_of(halves) == 4000 + 4000
-    assert size_of(halves, halves, [weights]) == 8000
-
-    def closure() -> torch.Tensor:
-        return weights
-
-    assert size_of(closure) == 4000
-    assert size_of("text", 5, None, np) == 0
 
 
 @pytest.mark.django_db

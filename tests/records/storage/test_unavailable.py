@@ -51,7 +51,7 @@ def test_a_page_that_needs_a_file_says_so(signed_in: Client) -> None:
     from records.storage.errors import StorageUnavailable
 
     asked = RequestFactory().get(reverse("models"))
-    asked.user = signed_in.get(reverse("line")).wsgi_request.user  # type: ignore[attr-defined]
+    asked.user = signed_in.get(reverse("line")).wsgi_request.user
     try:
         raise StorageUnavailable("The object storage does not answer.")
     except StorageUnavailable:
