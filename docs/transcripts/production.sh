@@ -19,7 +19,10 @@ stop() {
 trap stop EXIT
 
 chapter() { printf '\n# %s\n' "$*"; }
-shown() { printf '%s' "${*//$FOLDER/\/srv\/inspection}"; }
+shown() {
+  local words="${*//$FOLDER/\/srv\/inspection}"
+  printf '%s' "${words//$PWD\//}"
+}
 run() {
   printf '$ %s\n' "$(shown "$*")"
   "$@" 2>&1 | grep -v "RuntimeDirWarning\|user_runtime_dir" | tr '\r' '\n' | sed "s|$FOLDER|/srv/inspection|g" || true

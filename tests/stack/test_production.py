@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -94,6 +95,7 @@ def environment(folder: Path) -> Iterator[dict[str, str]]:
                 "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "PYTHONDONTWRITEBYTECODE": "1",  # as in the image, whose code cannot be written to
                 "LOG_LEVEL": "INFO",
+                "ANSWER_TIMEOUT": "300",  # a worker is replaced meanwhile, on a machine that may be slow
             }
         )
     with connection.cursor() as cursor:
@@ -183,6 +185,22 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
             answer = client.post("/api/test_image", files=image, data={"anomaly_map": "url"})
             assert answer.json()["is_defective"] is True, answer.text
             assert client.get("/readyz").status_code == 200
+
+            def send(number: int) -> httpx.Response:
+                files = {"image": (f"{number}.png", parts.png(number), "image/png")}
+                return client.post("/api/test_image", files=files, data={"lot": "replaced", "anomaly_map": "none"})
+
+            # A worker is replaced while images come: it finishes what it has, the next one judges the rest.
+            with ThreadPoolExecutor(4) as pool:
+                answers = [pool.submit(send, number) for number in range(50, 58)]
+                processes["inference-worker"].terminate()
+                assert processes["inference-worker"].wait(120) == 0, container.log("inference-worker")
+                processes["inference-worker"] = container.start("inference-worker")
+                running.callback(processes["inference-worker"].wait, 60)
+                running.callback(processes["inference-worker"].terminate)
+                assert [answer.result().status_code for answer in answers] == [200] * 8
+            recorded = client.get("/api/inspections", params={"lot": "replaced"}).json()["results"]
+            assert len(recorded) == 8
         with httpx.Client(base_url=f"http://127.0.0.1:{container.ports['web-interface']}") as client:
             assert client.get("/healthz").status_code == 200
             assert client.get("/").status_code == 302

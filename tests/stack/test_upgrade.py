@@ -109,8 +109,9 @@ def upgraded(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         assert before["broken_at"] is None
 
         made = Stack(folder / "var", free_port(), environment, token)
-        if database:  # an embedded one is migrated by the first command
-            made.manage("migrate", "--verbosity", "0")
+        made.manage("migrate", "--verbosity", "0")
+        # What runs on from before judges on the new tables, until it is replaced.
+        old("inspect", str(folder / "images" / "1.png"), "--model-version", "latest", "--category", "disc")
         made.trained = before
         yield made
         if made.process and made.process.poll() is None:
@@ -121,7 +122,7 @@ def upgraded(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def test_what_was_recorded_is_whole(upgraded: Stack) -> None:
     before, after = upgraded.trained, upgraded.json("verify_audit", "--records")
     assert after["broken_at"] is None
-    assert after["records"] == before["records"] > RECORDS
+    assert after["records"] == before["records"] + 1 > RECORDS, "one was judged meanwhile"
     assert after["events"] >= before["events"]
     assert (after.get("missing") or 0, after.get("differing") or 0) == (0, 0)
 
@@ -129,7 +130,7 @@ def test_what_was_recorded_is_whole(upgraded: Stack) -> None:
 def test_every_page_opens(upgraded: Stack) -> None:
     """All that `benchmark pages` knows, of the newest record, version, run and so on; one that fails ends it."""
     document = upgraded.json("benchmark", "pages", "--rounds", "1")
-    assert document["inspections"] == RECORDS + 1
+    assert document["inspections"] == RECORDS + 2
     assert len(document) > 40
 
 
@@ -150,5 +151,5 @@ def test_messages_of_the_release_before_are_judged_and_the_line_goes_on(upgraded
         page = client.get("/api/inspections", params={"limit": 1}).json()
         assert page["results"][0]["inspection_id"] == answer.json()["inspection_id"]
     report = upgraded.json("verify_audit", "--records")
-    assert (report["broken_at"], report["records"]) == (None, upgraded.trained["records"] + 4)
+    assert (report["broken_at"], report["records"]) == (None, upgraded.trained["records"] + 5)
     assert upgraded.stop() == []
