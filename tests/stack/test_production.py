@@ -161,7 +161,7 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
             running.callback(processes[name].wait, 60)
             running.callback(processes[name].terminate)
         broker = redis.Redis.from_url(environment["REDIS_URL"])
-        wait_for(lambda: len(list(broker.scan_iter("worker:*"))) == 2, 120, lambda: container.log("inference-worker"))
+        wait_for(lambda: len(list(broker.scan_iter("worker:*"))) == 2, 600, lambda: container.log("inference-worker"))
 
         container.manage("import_dataset", str(data))
         container.manage("train", "--model", "padim", "--dataset", "disc", "--queue", *words)
@@ -174,7 +174,7 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
                 assert status in ("queued", "running", "succeeded"), error
                 return bool(status == "succeeded")
 
-            wait_for(is_trained, 240, lambda: container.log("training-service"))
+            wait_for(is_trained, 900, lambda: container.log("training-service"))
 
         container.manage("create_user", "ina", "--role", "engineer", "--password-stdin", typed="a-long-password")
         token = container.manage("create_token", "ina", "suite").strip()
@@ -194,7 +194,7 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
             with ThreadPoolExecutor(4) as pool:
                 answers = [pool.submit(send, number) for number in range(50, 58)]
                 processes["inference-worker"].terminate()
-                assert processes["inference-worker"].wait(120) == 0, container.log("inference-worker")
+                assert processes["inference-worker"].wait(300) == 0, container.log("inference-worker")
                 processes["inference-worker"] = container.start("inference-worker")
                 running.callback(processes["inference-worker"].wait, 60)
                 running.callback(processes["inference-worker"].terminate)
@@ -205,7 +205,7 @@ def test_every_service_does_its_part(container: Container, environment: dict[str
             assert client.get("/healthz").status_code == 200
             assert client.get("/").status_code == 302
         for name in RUNNING:
-            wait_for(partial(container.is_healthy, name), 60, partial(container.log, name))
+            wait_for(partial(container.is_healthy, name), 300, partial(container.log, name))
             assert processes[name].poll() is None, container.log(name)
     assert {name: process.returncode for name, process in processes.items()} == dict.fromkeys(RUNNING, 0)
     assert not container.is_healthy("web-interface")
