@@ -386,7 +386,7 @@ class Batch(TypedDict):
     started_at: Moment | None
     finished_at: Moment | None
     duration_seconds: float | None
-    """from the first slice to the end, or to now"""
+    """from the first slice to the end, or to now; null where the clock was set back meanwhile"""
     images_per_second: float | None
     failed_by_code: dict[str, int]
     warnings: list[str]
@@ -439,7 +439,7 @@ class BatchReport(TypedDict):
     started_at: Moment | None
     finished_at: Moment | None
     duration_seconds: float | None
-    """from the first slice to the end, or to now"""
+    """from the first slice to the end, or to now; null where the clock was set back meanwhile"""
     images_per_second: float | None
     failed_by_code: dict[str, int]
     warnings: list[str]
@@ -494,7 +494,7 @@ class BatchRow(TypedDict):
     started_at: Moment | None
     finished_at: Moment | None
     duration_seconds: float | None
-    """from the first slice to the end, or to now"""
+    """from the first slice to the end, or to now; null where the clock was set back meanwhile"""
     images_per_second: float | None
 
 

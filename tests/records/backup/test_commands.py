@@ -416,8 +416,8 @@ def test_a_round_trip_of_an_installation_in_an_object_storage(tmp_path: Path) ->
         with new_bucket() as other, migrated().copied(tmp_path / "var", **other.environment) as there:
             there.manage("restore", made["file"], "--yes")
             assert sorted(other.names()) == sorted(bucket.names())
-            assert not (there.var_dir / "artifacts").exists()
+            assert not list(there.var_dir.rglob("manifest.json"))
             [judged] = there.json("inspect", str(image), "--model-version", "latest")["results"]
             assert judged["is_defective"] is True
-            assert (there.var_dir / "artifacts").exists(), "fetched"
+            assert list(there.var_dir.rglob("manifest.json")), "fetched"
             assert there.json("verify_artifacts")["broken"] == 0
