@@ -117,6 +117,8 @@ def check_artifact(version: ModelVersion) -> list[Path]:
 
 def _fetch(version: ModelVersion, storage: Storage, place: Path) -> Path:
     """Into a hidden folder, verified there and renamed; whoever is second at the same time throws theirs away."""
+    if place.exists() and not (place / MANIFEST).exists():  # somebody was killed while deleting it
+        shutil.rmtree(place)
     try:
         with write_folder(place) as folder:
             _download(version, storage, folder)

@@ -122,6 +122,14 @@ def test_a_machine_that_lacks_it_fetches_it_once(version: ModelVersion, shared: 
     assert local_folder(version) == folder, "it is here now"
 
 
+def test_a_folder_that_was_deleted_by_half_is_fetched_again(
+    version: ModelVersion, shared: Bucket, settings: Any
+) -> None:
+    put(version, artifact_name(version.artifact_sha256))
+    (local_folder(version) / "manifest.json").unlink()
+    assert [path.name for path in check_artifact(version)] == FILES
+
+
 def test_an_old_folder_is_used_where_it_lies(version: ModelVersion, shared: Bucket) -> None:
     assert local_folder(version) == version.artifact_path
     assert shared.names() == []
