@@ -103,7 +103,7 @@ GAUGES = {
         Gauge("mvtec_ready", "1 where the check of /readyz passes, else 0.", ("check",)),
         Gauge("mvtec_queue_messages", "Messages that wait in a queue of the broker.", ("queue",)),
         Gauge("mvtec_queue_oldest_message_seconds", "Age of the message that is next; 0 where none waits.", ("queue",)),
-        Gauge("mvtec_inspections_waiting", "Single images that wait for their verdict."),
+        Gauge("mvtec_inspections_waiting", "Single images that no worker has begun to judge."),
         Gauge("mvtec_inspections_waiting_seconds", "For how long the oldest of them waits; 0 where none does."),
         Gauge("mvtec_jobs_open", "Long work that is queued or running, by kind and status.", ("kind", "status")),
         Gauge("mvtec_training_runs", "Training runs by status.", ("status",)),
