@@ -15,7 +15,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
   the CPU-only build of PyTorch has others: install-requirements.sh)"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test test-fast lint format client lock bench
+.PHONY: help setup demo run test test-fast lint format client lock bench resilience messages
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p; s/^##( .*)/\t\1/p' Makefile | awk -F '\t' '{ printf "make %-10s %s\n", $$1, $$2 }' | sed 's/^make  /      /'
@@ -39,6 +39,10 @@ test: $(VENV)/.dev  ## the whole suite, on SQLite and on PostgreSQL
 
 test-fast: $(VENV)/.dev  ## what needs no database, running system, browser or training
 	$(BIN)/python -m pytest -n 2 -m "not slow and not stack and not database"
+
+resilience: $(VENV)/.dev  ## kills of real processes while images are sent, a table of what was lost
+##   OPTIONS="--only web --times 1" a part of it; docs/resilience.md has the other commands
+	$(BIN)/python -m tests.resilience faults $(OPTIONS)
 
 lint: $(VENV)/.dev  ## format, lint, types, templates, missing migrations; changes nothing
 	$(BIN)/ruff format --check .

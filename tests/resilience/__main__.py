@@ -1,12 +1,10 @@
-"""`python -m tests.resilience`: faults, load, a soak and the fuzzing of what comes from strangers.
+"""`python -m tests.resilience`: faults, large pictures, and the fuzzing of what comes from strangers.
 
 faults [--only WORD] [--times N] [--scale X]    the table of docs/resilience.md
-load [--clients 200] [--seconds 60]             embedded, and with --database postgresql on servers
-soak [--seconds 300]                            memory over time
 bombs                                           pictures of 64 megapixels beside the line
 fuzz [--images N] [--archives N] [--artifacts N]
 
-`--database postgresql` adds PostgreSQL, a broker without persistence and a second worker; `--json` prints one document.
+`--json` prints one document.
 """
 
 from __future__ import annotations
@@ -14,13 +12,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests import environment  # first of all: it says which database, and where everything lies
+from tests import environment  # noqa: F401 - first of all: it says where everything lies
 from tests.resilience import commands
 
 _FORMS = {
     "faults": commands.faults,
-    "load": commands.load,
-    "soak": commands.soak,
     "bombs": commands.bombs,
     "fuzz": commands.fuzz,
 }
@@ -29,12 +25,10 @@ _FORMS = {
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.resilience", description=__doc__)
     parser.add_argument("what", choices=_FORMS)
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], default=environment.wanted_database())
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="of the faults those in whose name this pattern is found")
     parser.add_argument("--times", type=int, default=0, help="injections of each fault; 0: as the table says")
     parser.add_argument("--scale", type=float, default=1.0, help="of what takes long: 0.1 is a tenth")
-    parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--images", type=int, default=90_000)
     parser.add_argument("--archives", type=int, default=10_000)

@@ -14,7 +14,8 @@ _SCRIPT = """
 import hashlib, json, sys
 from collections import defaultdict
 from inspection.models import Inspection, InspectionRequest
-from modelzoo.loading.artifact_check import ArtifactFault, check_artifact
+from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_store import check_artifact
 from modelzoo.models import ModelVersion
 from records.models import Asset, AuditEvent
 from training.models import TrainingRun
