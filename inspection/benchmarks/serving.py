@@ -26,6 +26,7 @@ from django.conf import settings
 from django.db import connection
 
 from common.errors import Unavailable, UserError
+from inspection.benchmarks import processor_time
 from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from records.assets.images import open_rgb
@@ -44,6 +45,7 @@ def measure(
     requests: int,
     anomaly_map: str,
     neighbours: int,
+    stages: bool,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
     """Figures of one version on a system of its own, which is gone afterwards.
@@ -53,12 +55,13 @@ def measure(
         clients: numbers of callers who each send one image after the other over a connection that stays open.
         requests: images of each caller in each round.
         neighbours: other programs that keep a core busy each while HTTP is measured.
+        stages: the processor time of an image by stage, too, in calls of their own after the others.
     """
     model = scoring.load_model(version)
     files = [data for _, data in images]
     rows: list[dict[str, Any]] = []
     tell("Starting web server, workers and broker on a copy of the database ...")
-    with _own_system(version) as callers:
+    with _own_system(version) as (callers, process_id):
         _post(callers(1)[0], images[0], anomaly_map)
         for number in range(rounds + 1):
             row: dict[str, Any] = _bare(model, files, requests)
@@ -68,7 +71,12 @@ def measure(
             if number:  # the first one warms up
                 rows.append(row)
                 tell(f"round {number} of {rounds}")
-    return _summary(version, rows, clients, anomaly_map) | {"neighbours": neighbours}
+        document = _summary(version, rows, clients, anomaly_map) | {"neighbours": neighbours}
+        if stages:
+            for row in document["rows"]:
+                tell(f"Stages at {row['clients']} client(s) ...")
+                row |= _processor_time(callers(row["clients"]), process_id, images, requests * rounds, anomaly_map)
+    return document
 
 
 def as_text(document: dict[str, Any]) -> str:
@@ -83,7 +91,17 @@ def as_text(document: dict[str, Any]) -> str:
         f"{row['images_per_second']:6.1f} images/s ({row['share_of_loop']:.0%} of the bare loop)"
         for row in document["rows"]
     ]
+    lines += [line for row in document["rows"] if "stages_ms" in row for line in _stage_lines(row)]
     return "\n".join(lines)
+
+
+def _stage_lines(row: dict[str, Any]) -> list[str]:
+    return [
+        f"Processor time of an image at {row['clients']} client(s): {sum(row['processor_ms'].values()):.1f} ms, "
+        f"{row['beyond_bare_ms']:.1f} ms beside {', '.join(processor_time.BARE)}",
+        "  by process: " + ", ".join(f"{name} {ms:.1f}" for name, ms in row["processor_ms"].items()),
+        *(f"  {ms:6.2f}  {stage}" for stage, ms in row["stages_ms"].items()),
+    ]
 
 
 # ---------------------------------------------------------------- the bare work
@@ -142,6 +160,27 @@ def _serve(
     return {"times_ms": [seconds * 1000 for seconds in times], "images_per_second": len(times) / wall}
 
 
+def _processor_time(
+    callers: Sequence[httpx.Client],
+    process_id: int,
+    images: Sequence[tuple[str, bytes]],
+    requests: int,
+    anomaly_map: str,
+) -> dict[str, Any]:
+    """Milliseconds of processor time of one image, by process and by stage; the callers' own are not in it."""
+    with processor_time.measured(process_id) as used:
+        _serve(callers, images, requests, anomaly_map)
+    per_image = 1000 / (len(callers) * requests)
+    by_process = sorted(used.by_process.items(), key=lambda item: -item[1])
+    by_stage = sorted(used.by_stage.items(), key=lambda item: -item[1])
+    bare = sum(used.by_stage.get(stage, 0.0) for stage in processor_time.BARE)
+    return {
+        "processor_ms": {name: round(seconds * per_image, 2) for name, seconds in by_process},
+        "stages_ms": {stage: round(seconds * per_image, 2) for stage, seconds in by_stage},
+        "beyond_bare_ms": round((sum(used.by_process.values()) - bare) * per_image, 2),
+    }
+
+
 def _post(client: httpx.Client, image: tuple[str, bytes], anomaly_map: str) -> None:
     files = {"image": (image[0], _unique_copy(image[1]))}
     answer = client.post("/api/test_image", files=files, data={"anomaly_map": anomaly_map})
@@ -160,8 +199,8 @@ def _unique_copy(data: bytes) -> bytes:
 
 
 @contextmanager
-def _own_system(version: ModelVersion) -> Iterator[Callable[[int], list[httpx.Client]]]:
-    """A running embedded system with the version in force; gives a function that makes callers of it."""
+def _own_system(version: ModelVersion) -> Iterator[tuple[Callable[[int], list[httpx.Client]], int]]:
+    """A running embedded system with the version in force: a function that makes callers of it, its process."""
     if connection.vendor != "sqlite":
         raise UserError("The embedded system is measured, which keeps its records in SQLite: unset DATABASE_URL.")
     with ExitStack() as ending:
@@ -196,7 +235,7 @@ def _own_system(version: ModelVersion) -> Iterator[Callable[[int], list[httpx.Cl
         loaded = callers(1)[0].post("/api/load_model", json={"model_version": str(version.pk)})
         if loaded.is_error:
             raise Unavailable(f"The model was not loaded: {loaded.text[:500]}")
-        yield callers
+        yield callers, process.pid
 
 
 def _copy_database(target: Path) -> None:

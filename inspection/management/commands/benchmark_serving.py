@@ -24,6 +24,9 @@ class Command(ProductCommand):
         parser.add_argument(
             "--neighbours", type=int, default=0, help="other programs that keep a core busy each meanwhile (default 0)"
         )
+        parser.add_argument(
+            "--stages", action="store_true", help="processor time of an image by stage, sampled by py-spy (Linux)"
+        )
         parser.add_argument("--anomaly-map", choices=MAP_FORMS, default="url", help="form of the map in the answer")
         self.json_option(parser)
 
@@ -47,6 +50,7 @@ class Command(ProductCommand):
             requests=options["requests"],
             anomaly_map=options["anomaly_map"],
             neighbours=options["neighbours"],
+            stages=options["stages"],
             tell=self.say,
         )
         if options["json"]:
