@@ -11,9 +11,13 @@ _LEVELS = 65535
 _LAYER = (512, 1024)  # pixels; a thin line needs some, a screen shows no more
 _MAX_DENSITY = 120  # of 255: how much of the image the map covers at most
 _MAX_SIDE = 512  # pixels; a map is smooth, and a record is kept for good
-# The filter that suits a smooth picture is worth more than the levels of compression above the first: in half the time
-# of level 3 with the default filters the file becomes a little smaller.
-_SMOOTH = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG]
+# The filter that suits a smooth picture is worth more than the levels of compression above the first, and after it a
+# search for repeated bytes finds nearly none: without it a map takes half the time and a tenth more bytes.
+_SMOOTH = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
+    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_AVG),
+    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_HUFFMAN_ONLY),
+]
 
 
 def reduce_map(anomaly_map: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -326,7 +326,7 @@ def inspect_here(
     return await_inspection(request=request, timeout=0.0)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def request_inspection(
     *,
     asset: Asset,
@@ -403,10 +403,14 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
 
 
 def _record_of(request: InspectionRequest) -> Inspection:
-    inspections = Inspection.objects.select_related(
-        "model_version__category", "threshold", "map", "asset", "request", "standing__reviewer"
-    )
-    return inspections.defer("model_version__metrics").get(request=request)
+    """The record of a request, which has with it what the record shares with it: that is not fetched a second time."""
+    inspection = Inspection.objects.select_related("threshold", "map", "standing__reviewer").get(request_id=request.pk)
+    inspection.request = request
+    for name in ("asset", "model_version"):
+        is_here = InspectionRequest._meta.get_field(name).is_cached(request)  # type: ignore[union-attr]  # a foreign key
+        if is_here and getattr(request, f"{name}_id") == getattr(inspection, f"{name}_id"):
+            setattr(inspection, name, getattr(request, name))
+    return inspection
 
 
 def _addresses(request: InspectionRequest) -> dict[str, Any]:

@@ -49,7 +49,6 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 MAX_PIXELS_TOGETHER = 64_000_000  # of images that are judged together; a larger one is judged alone
-_PIXELS = F("asset__width") * F("asset__height")
 _REGIONS_LISTED = 50  # of each record; their number and the largest are kept whatever it is
 # Nobody has given the request up.
 IN_TIME = Q(deadline__isnull=True) | Q(deadline__gt=Now())
@@ -110,26 +109,29 @@ def _claim_waiting(request_id: uuid.UUID, *, claim: uuid.UUID, worker: str) -> l
     What was begun before is judged alone: an image that kills workers takes others with it once at most.
     """
     waiting = InspectionRequest.objects.filter(IN_TIME, batch__isnull=True, status=InspectionRequest.Status.QUEUED)
-    row = waiting.filter(pk=request_id).values_list("deployment_id", "attempt", _PIXELS).first()
-    if row is None:
+    first = with_everything(waiting).filter(pk=request_id).order_by().first()
+    if first is None:
         return []
-    deployment_id, attempt, pixels = row
-    if attempt >= settings.MAX_ATTEMPTS:
+    if first.attempt >= settings.MAX_ATTEMPTS:
         _give_up(request_id)
         return []
-    ids = [request_id]
-    if deployment_id is not None and attempt == 0:
-        neighbours = waiting.filter(deployment_id=deployment_id, attempt=0).exclude(pk=request_id)
-        ids += _oldest_waiting(
-            neighbours, settings.INFERENCE_BATCH_SIZE - 1, pixels=MAX_PIXELS_TOGETHER - (pixels or 0)
-        )
-    waiting.filter(pk__in=ids).update(
-        status=InspectionRequest.Status.RUNNING, claim=claim, worker=worker, attempt=F("attempt") + 1
-    )
-    claimed = list(with_everything().filter(pk__in=ids, claim=claim))
-    for request in claimed:
+    requests = [first]
+    if first.deployment_id is not None and first.attempt == 0:
+        neighbours = with_everything(waiting.filter(deployment_id=first.deployment_id, attempt=0)).exclude(pk=first.pk)
+        left = MAX_PIXELS_TOGETHER - _pixels_of(first)
+        requests = [*_oldest_waiting(neighbours, settings.INFERENCE_BATCH_SIZE - 1, pixels=left), first]
+    claims = {"status": InspectionRequest.Status.RUNNING, "claim": claim, "worker": worker}
+    ids = [request.pk for request in requests]
+    number = waiting.filter(pk__in=ids).update(**claims, attempt=F("attempt") + 1)
+    if number < len(requests):  # somebody was faster with some of them
+        held = set(InspectionRequest.objects.filter(pk__in=ids, claim=claim).values_list("pk", flat=True))
+        requests = [request for request in requests if request.pk in held]
+    for request in requests:
+        for name, value in claims.items():
+            setattr(request, name, value)
+        request.attempt += 1
         note_stage("queue", (timezone.now() - request.created_at).total_seconds())
-    return sorted(claimed, key=lambda request: (request.pk == request_id, request.created_at))
+    return requests
 
 
 def _give_up(request_id: uuid.UUID) -> None:
@@ -149,28 +151,28 @@ def worker_died() -> UserError:
     )
 
 
-def within(pixels: int, rows: Iterable[tuple[uuid.UUID, int | None]]) -> list[uuid.UUID]:
+def within(pixels: int, rows: Iterable[tuple[R, int | None]]) -> list[R]:
     """Of requests with the pixels of their images the first ones that have so many together at most."""
-    ids = []
-    for pk, size in rows:
+    fitting = []
+    for request, size in rows:
         pixels -= size or 0
         if pixels < 0:
             break
-        ids.append(pk)
-    return ids
+        fitting.append(request)
+    return fitting
 
 
-def _oldest_waiting(waiting: QuerySet[InspectionRequest], limit: int, *, pixels: int) -> list[uuid.UUID]:
+def _oldest_waiting(waiting: QuerySet[InspectionRequest], limit: int, *, pixels: int) -> list[InspectionRequest]:
     """Those that wait longest, once they are enough or the time that one may be kept waiting is over."""
     until = time.monotonic() + settings.INFERENCE_BATCH_WAIT_MS / 1000
     while True:
-        rows = list(waiting.order_by("created_at").values_list("pk", _PIXELS)[:limit]) if limit else []
-        ids = within(pixels, rows)
-        if len(ids) < len(rows):
-            return ids
+        rows = list(waiting.order_by("created_at")[:limit]) if limit else []
+        requests = within(pixels, [(row, _pixels_of(row)) for row in rows])
+        if len(requests) < len(rows):
+            return requests
         left = until - time.monotonic()
-        if len(ids) == limit or left <= 0:
-            return ids
+        if len(requests) == limit or left <= 0:
+            return requests
         time.sleep(min(left, 0.002))
 
 
@@ -200,9 +202,17 @@ def _give_back(begun: QuerySet[InspectionRequest], *, published: uuid.UUID | Non
             broker.publish("inspection.tasks.judge", pk)
 
 
-def with_everything() -> Any:
-    # Not the model version: it is one for all that are judged together, and long.
-    return InspectionRequest.objects.select_related("asset", "operator", "deployment")
+def with_everything(requests: QuerySet[InspectionRequest] | None = None) -> QuerySet[InspectionRequest]:
+    """Requests with all that is read of each of them while it is judged."""
+    # Not model version and deployment: they are one for all that are judged together.
+    rows = InspectionRequest.objects.all() if requests is None else requests
+    return rows.select_related("asset", "operator")
+
+
+def _judging_version(request: InspectionRequest) -> ModelVersion:
+    """The version without what judging does not read: figures of a thousand images take longer to fetch than to use."""
+    unread = {*ModelVersion.long_columns(in_list=True), "learning_curve"} - {"held_out_scores"}
+    return ModelVersion.objects.select_related("category").defer(*unread).get(pk=request.model_version_id)
 
 
 def judge_claimed(
@@ -218,7 +228,7 @@ def judge_claimed(
     `pixels`: of the requests whose images the caller has just had through upload validation, by their ids.
     """
     pixels = pixels or {}
-    version, deployment = requests[0].model_version, requests[0].deployment
+    version, deployment = _judging_version(requests[0]), requests[0].deployment
     try:
         if deployment and not runtime_options:
             loaded = load_deployed(deployment, version)
@@ -423,7 +433,7 @@ def _record(
     inspection = Inspection.objects.create(
         request=request,
         asset=asset,
-        deployment=request.deployment,
+        deployment_id=request.deployment_id,
         model_version=version,
         category_id=version.category_id,
         threshold=threshold,
