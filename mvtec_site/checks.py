@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from records.trigger_list import trigger_faults
 
 
 @register(Tags.files)
@@ -28,6 +33,25 @@ def check_var_dir_is_writable(**_: Any) -> list[CheckMessage]:
                 )
             )
     return messages
+
+
+@register(Tags.database)
+def check_triggers(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """Asked with `check --database default`. A database that is yet to be migrated has not all of them."""
+    if "default" not in (databases or ()):
+        return []
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return []
+    return [
+        Error(
+            f"The database does not protect its records: {fault}.",
+            hint="Find out who changed it. manage.py restore_triggers puts it back; manage.py verify_audit --records "
+            "--files says what was changed meanwhile.",
+            id="mvtec.E002",
+        )
+        for fault in trigger_faults()
+    ]
 
 
 @register(Tags.security, deploy=True)
