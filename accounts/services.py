@@ -181,7 +181,8 @@ def end_sessions(*, user: User, reason: str, actor: Actor) -> int:
     require(actor, Right.ADMINISTER)
     reason = _required_reason(reason, "Ending the sessions of a user")
     ended = _delete_sessions(user)
-    audit(kind="user.sessions_ended", subject=user, actor=actor, after={"sessions": ended, "reason": reason})
+    after = {"sessions": ended, "reason": reason}
+    audit(kind="user.sessions_ended", subject=user, actor=actor, after=after, changes_subject=False)
     return ended
 
 

@@ -213,7 +213,7 @@ def _record_failure(
 @transaction.atomic
 def _reset_failures(*, user: User, username: str, address: str) -> None:
     _lower_failures(username=username, address=address)
-    audit(kind="sign_in.succeeded", subject=user, actor=user, after={"address": address})
+    audit(kind="sign_in.succeeded", subject=user, actor=user, after={"address": address}, changes_subject=False)
 
 
 @transaction.atomic
@@ -235,7 +235,7 @@ def _lower_failures(*, username: str, address: str) -> None:
 
 @transaction.atomic
 def note_sign_out(*, user: User) -> None:
-    audit(kind="sign_out", subject=user, actor=user)
+    audit(kind="sign_out", subject=user, actor=user, changes_subject=False)
 
 
 @transaction.atomic

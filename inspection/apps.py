@@ -8,10 +8,13 @@ class InspectionConfig(AppConfig):
 
     def ready(self) -> None:
         from inspection.audited_rows import INSPECTIONS, REVIEWS
+        from inspection.derived_rows import check_requests, check_standings
         from inspection.judging.selectors import review_ids_of
         from records.audit import related
-        from records.audit.chain import audited_rows
+        from records.audit.chain import audited_rows, derived_rows
 
         audited_rows.register(INSPECTIONS)
         audited_rows.register(REVIEWS)
+        derived_rows.register_derived("inspection.standing", check_standings)
+        derived_rows.register_derived("inspection.inspectionrequest", check_requests)
         related.register(INSPECTIONS.object_type, REVIEWS.object_type, review_ids_of)

@@ -28,7 +28,7 @@ from modelzoo.selectors import (
     threshold_by_rule,
 )
 from modelzoo.signatures.selectors import Act, Signature, check_signature, with_signature
-from records.audit.services import Actor, audit
+from records.audit.services import Actor, attest_rows, audit
 
 
 def actor_id(actor: Actor) -> int | None:
@@ -65,7 +65,10 @@ def ensure_category(*, name: str, given_name: str = "") -> Category:
     Raises `Conflict` as `check_category_name` does.
     """
     check_category_name(name=name, given_name=given_name or name)
-    return Category.objects.get_or_create(name=name, defaults={"given_name": (given_name or name)[:300]})[0]
+    category, is_new = Category.objects.get_or_create(name=name, defaults={"given_name": (given_name or name)[:300]})
+    if is_new:
+        attest_rows(rows=[category])
+    return category
 
 
 @transaction.atomic
@@ -93,6 +96,8 @@ def set_input_checks(*, category: Category, rules: InputRules, reason: str, acto
         actor=actor,
         before=asdict(before),
         after=asdict(rules) | {"category": category.name, "reason": reason[:500]},
+        attests=[row],
+        changes_subject=False,
     )
     return row
 
@@ -225,6 +230,7 @@ def append_threshold(
         actor=actor,
         before=last and {"revision": last.revision, "value": last.value},
         after=with_signature(expected_threshold(threshold), signature),
+        changes_subject=False,
     )
     return threshold
 
@@ -273,6 +279,7 @@ def set_default_category(*, category: Category | None, reason: str, actor: Actor
         actor=actor,
         before={"category": before.name if before else None},
         after={"category": category.name if category else None, "reason": reason},
+        attests=[row for row in (before, category) if row is not None],
     )
 
 
@@ -614,6 +621,7 @@ def activate(*, deployment: Deployment, device: str, worker: str, choice: Mappin
             "worker": worker,
             "choice": choice,
         },
+        attests=[before] if before else [],
     )
     return True
 

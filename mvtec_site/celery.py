@@ -61,6 +61,10 @@ app.conf.update(
         "sweep": {"task": "mvtec_site.tasks.sweep", "schedule": 5.0, "options": {"expires": 5.0}},
         "checkpoint": {"task": "records.tasks.checkpoint", "schedule": settings.AUDIT_CHECKPOINT_HOURS * 3600},
         "replay": {"task": "tuning.tasks.nightly_replay", "schedule": crontab(hour=settings.REPLAY_HOUR, minute=0)},
+        "files": {
+            "task": "records.tasks.verify_sampled_files",
+            "schedule": crontab(hour=settings.REPLAY_HOUR, minute=30),
+        },
         "monitoring": {"task": "monitoring.tasks.watch", "schedule": 10.0, "options": {"expires": 10.0}},
         "reports": {"task": "reports.tasks.run_schedules", "schedule": 30.0, "options": {"expires": 30.0}},
         "retention": {"task": "retention.tasks.daily", "schedule": crontab(hour=settings.RETENTION_HOUR, minute=0)},

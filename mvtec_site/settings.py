@@ -384,10 +384,33 @@ MAX_ATTEMPTS = env.integer("MAX_ATTEMPTS", 3, "how often a job whose worker died
 AUDIT_SIGNING_KEY = env.path(
     "AUDIT_SIGNING_KEY", VAR_DIR / "audit_key.pem", "private Ed25519 key (PEM) that signs checkpoints; made when unset"
 )
+AUDIT_EVENT_KEYS = env.path(
+    "AUDIT_EVENT_KEYS",
+    VAR_DIR / "audit_event_keys.json",
+    "secret keys that authenticate audit events, for all machines of a database the same; made when unset",
+)
+AUDIT_PUBLIC_KEYS = env.text(
+    "AUDIT_PUBLIC_KEYS", "", "folder or file of the only public keys (PEM) that checkpoints are believed with, if any"
+)
 AUDIT_CHECKPOINT_HOURS = env.real(
     "AUDIT_CHECKPOINT_HOURS", 24.0, "hours between two signed checkpoints of the audit chain", low=0.01, high=8784
 )
 AUDIT_CHECKPOINT_DIR = env.text("AUDIT_CHECKPOINT_DIR", "", "folder that each checkpoint is also written to, if any")
+AUDIT_CHECKPOINT_BUCKET = env.text(
+    "AUDIT_CHECKPOINT_BUCKET", "", "S3 bucket with object lock that each checkpoint is also written to, if any"
+)
+AUDIT_CHECKPOINT_ENDPOINT = env.text(
+    "AUDIT_CHECKPOINT_ENDPOINT", "", "URL of its S3 service; unset: AWS. Credentials are those that boto3 finds"
+)
+AUDIT_CHECKPOINT_LOCK_DAYS = env.integer(
+    "AUDIT_CHECKPOINT_LOCK_DAYS", 3650, "days that nobody can remove a checkpoint from the bucket", low=1, high=36_500
+)
+AUDIT_CHECKPOINT_EMAILS = list(
+    env.words("AUDIT_CHECKPOINT_EMAILS", (), "addresses that each checkpoint is also sent to, if any")
+)
+AUDIT_FILES_SAMPLE = env.integer(
+    "AUDIT_FILES_SAMPLE", 500, "files that are compared with their hashes each night; 0: none", low=0, high=1_000_000
+)
 
 # ---------------------------------------------------------------- retention
 ORPHAN_DAYS = env.integer(

@@ -1,12 +1,12 @@
-"""Tasks of the audit log: a checkpoint now and then (AUDIT_CHECKPOINT_HOURS), and verifying all of it."""
+"""Tasks of the audit log: a checkpoint now and then (AUDIT_CHECKPOINT_HOURS), and verifying it."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
 from common.context import acting
+from records.audit import verification
 from records.audit.services import make_checkpoint
-from records.audit.verification import work_on_verification
 
 
 @shared_task(acks_late=False)
@@ -16,6 +16,12 @@ def checkpoint() -> None:
 
 
 @shared_task(acks_late=False)
+def verify_sampled_files() -> None:
+    with acting("worker"):
+        verification.verify_sampled_files()
+
+
+@shared_task(acks_late=False)
 def verify(verification_id: str) -> None:
     with acting("worker"):
-        work_on_verification(verification_id=int(verification_id))
+        verification.work_on_verification(verification_id=int(verification_id))

@@ -17,7 +17,9 @@ from records.audit.services import Actor, audit
 _FOLDER = Path(__file__).parent / "expected_triggers"
 # Copies of a trigger on the parts of a divided table (tgparentid) stand and fall with it. "O": fires, as it was made.
 _POSTGRESQL = """
-    SELECT t.tgname, t.tgenabled::text, pg_get_functiondef(t.tgfoid), pg_get_triggerdef(t.oid, true)
+    SELECT t.tgname, t.tgenabled::text,
+        replace(pg_get_functiondef(t.tgfoid), 'FUNCTION ' || current_schema() || '.', 'FUNCTION '),
+        pg_get_triggerdef(t.oid, true)
     FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
     WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND c.relnamespace = current_schema()::regnamespace
 """

@@ -77,6 +77,8 @@ def set_policy(
         actor=actor,
         before=_rule(last) if last else None,
         after=_rule(policy),
+        attests=[policy],
+        changes_subject=False,
     )
     return policy
 

@@ -99,7 +99,7 @@ def _sign_in(*, person: Person, roles: list[str], provider: str) -> User:
         if roles:
             ExternalIdentity.objects.filter(user=user).update(last_used_at=timezone.now())
             after = {"address": current().address, "provider": provider}
-            audit(kind="sign_in.succeeded", subject=user, actor=user, after=after)
+            audit(kind="sign_in.succeeded", subject=user, actor=user, after=after, changes_subject=False)
     if not roles:  # the roles that were taken away stay away
         raise SignInRefused(_no_role(provider))
     return user

@@ -359,6 +359,9 @@ PROBLEMS: dict[str, Problem] = {
     "retention_run_open": _p(409, "Such a run is in progress.", "Wait for it."),
     "dry_run_missing": _p(409, "The deletion was not previewed.", "Preview it first."),
     "object_type_missing": _p(400, "An object's id needs its kind.", "Send object_type too."),
+    "event_key_missing": _p(
+        503, "The key that authenticates audit events is not on this machine.", "See docs/audit.md."
+    ),
     "signing_key_unusable": _p(400, "The signing key of the audit log cannot be used.", "See docs/audit.md."),
     "checkpoint_not_written": _p(
         507, "The checkpoint is kept, and was not written to its folder.", "Correct the folder."

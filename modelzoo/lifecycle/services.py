@@ -92,6 +92,8 @@ def _decide(
         after=with_signature(
             {"approval": approval.pk, "reason": approval.reason, "artifact_sha256": version.artifact_sha256}, signature
         ),
+        attests=[approval],
+        changes_subject=False,
     )
     return approval
 
@@ -136,5 +138,7 @@ def set_promotion_gates(*, category: Category, gates: Gates, reason: str, actor:
         actor=actor,
         before=asdict(before),
         after=asdict(gates) | {"category": category.name, "reason": row.reason},
+        attests=[row],
+        changes_subject=False,
     )
     return row

@@ -28,5 +28,6 @@ def verify_artifact(*, version: ModelVersion, actor: Actor) -> str:
             subject=version,
             actor=actor,
             after={"artifact_sha256": version.artifact_sha256, "fault": fault},
+            changes_subject=False,
         )
     return fault

@@ -80,7 +80,7 @@ def sign(*, user: User, act: Act, about: tuple[str, str], credentials: Credentia
 
 @transaction.atomic
 def _report_refusal(user: User, after: dict[str, Any]) -> None:
-    audit(kind=REFUSED, subject=user, actor=user, after=after)
+    audit(kind=REFUSED, subject=user, actor=user, after=after, changes_subject=False)
 
 
 @transaction.atomic
@@ -99,5 +99,7 @@ def set_signature_rules(*, category: Category, acts: frozenset[Act], reason: str
         actor=actor,
         before={act: act in before for act in Act},
         after={act: act in acts for act in Act} | {"category": category.name, "reason": row.reason},
+        attests=[row],
+        changes_subject=False,
     )
     return row

@@ -127,6 +127,7 @@ def note_export(*, made: Package, actor: Actor) -> None:
             "key_id": made.contents.key_id,
             "size_bytes": made.size_bytes,
         },
+        changes_subject=False,
     )
 
 

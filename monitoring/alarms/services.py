@@ -30,8 +30,8 @@ def open_alarm(*, kind: str, category: Category, station: str, sentence: str, de
         .first()
     )
     if alarm is not None:
-        AlarmComment.objects.create(alarm=alarm, text=sentence[:_MAX_COMMENT])
-        audit(kind="alarm.commented", subject=alarm, actor=None, after={"text": sentence[:_MAX_COMMENT]})
+        again = AlarmComment.objects.create(alarm=alarm, text=sentence[:_MAX_COMMENT])
+        audit(kind="alarm.commented", subject=alarm, actor=None, after={"text": again.text}, attests=[again])
         return alarm
     alarm = Alarm.objects.create(
         kind=kind, category=category, station=station, sentence=sentence[:500], details=dict(details)
@@ -67,7 +67,7 @@ def comment_alarm(*, alarm: Alarm, text: str, actor: Actor) -> AlarmComment:
     comment = AlarmComment.objects.create(
         alarm=alarm, text=_required(text, "comment", _MAX_COMMENT), author_id=actor_id(actor)
     )
-    audit(kind="alarm.commented", subject=alarm, actor=actor, after={"text": comment.text})
+    audit(kind="alarm.commented", subject=alarm, actor=actor, after={"text": comment.text}, attests=[comment])
     return comment
 
 

@@ -98,7 +98,7 @@ def active_parts(category_ids: set[int]) -> dict[tuple[int, str], ReferencePart]
 @transaction.atomic
 def check_record(*, part: ReferencePart, record: Inspection) -> ReferenceCheck:
     """Compare a record of a reference part with what it shall give; a failure is an alarm and puts a time in doubt."""
-    explanation = _failure(part, record)
+    explanation = failure_of(part, record)
     last_passed = ReferenceCheck.objects.filter(part=part, station=record.station, passed=True).first()
     check = ReferenceCheck.objects.create(
         part=part,
@@ -129,7 +129,7 @@ def check_record(*, part: ReferencePart, record: Inspection) -> ReferenceCheck:
     return check
 
 
-def _failure(part: ReferencePart, record: Inspection) -> str:
+def failure_of(part: ReferencePart, record: Inspection) -> str:
     if record.outcome != part.expected:
         return f"judged {_VERDICTS[record.outcome]}, expected {_VERDICTS[part.expected]}."
     assert record.score is not None, "what was judged has a score"

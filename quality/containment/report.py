@@ -51,6 +51,7 @@ def _handed_out(containment: Containment, actor: Actor, form: str, data: bytes) 
         subject=containment,
         actor=actor,
         after={"form": form, "sha256": hashlib.sha256(data).hexdigest(), "parts": containment.listed},
+        changes_subject=False,
     )
     return data
 

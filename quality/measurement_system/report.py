@@ -47,6 +47,7 @@ def export_pdf(*, study: MeasurementStudy, actor: Actor) -> bytes:
             subject=study,
             actor=actor,
             after={"sha256": hashlib.sha256(data).hexdigest()},
+            changes_subject=False,
         )
     return data
 

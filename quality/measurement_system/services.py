@@ -32,7 +32,7 @@ from quality.measurement_system.selection import DEFECTIVE, GOOD, NEAR, draw_par
 from quality.random_audit.draw import population_hash
 from quality.random_audit.selectors import uuid_of
 from quality.sealing import seal
-from records.audit.services import Actor, audit
+from records.audit.services import Actor, attest_rows, audit
 from records.models import canonical
 
 _GROUPS = {NEAR: "near the threshold", GOOD: "well below it", DEFECTIVE: "well above it"}
@@ -120,6 +120,7 @@ def start_study(
         )
         for number, member in enumerate(drawn, 1)
     )
+    attest_rows(rows=[study])
     return study
 
 
@@ -166,6 +167,7 @@ def answer(*, study: MeasurementStudy, task: int, verdict: str, actor: Actor) ->
         subject=study,
         actor=actor,
         after={"answer": given.pk, "part": current.part.number, "trial": current.trial, "verdict": verdict},
+        attests=[given],
     )
     if selectors.is_complete(study):
         _finish(study, actor)

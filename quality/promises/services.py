@@ -33,5 +33,6 @@ def _compare(threshold: Threshold) -> PromiseResult:
         subject=threshold,
         actor=None,
         after={"threshold": threshold.pk, **vars(outcome)},
+        attests=[result],
     )
     return result

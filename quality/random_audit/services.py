@@ -28,7 +28,7 @@ from quality.random_audit.audited_rows import DECIDED, SHIFT_CLOSED, expected_de
 from quality.random_audit.draw import DEFECTIVE, GOOD, draw, number_to_draw, population_hash
 from quality.random_audit.models import MAX_CONTROLS
 from quality.random_audit.shifts import parse_starts
-from records.audit.services import Actor, audit
+from records.audit.services import Actor, attest_rows, audit
 
 log = logging.getLogger(__name__)
 _MAX_AT_ONCE = 30  # shifts of a category that one sweep closes: after a long stop the next ones close the rest
@@ -75,6 +75,8 @@ def set_plan(
         actor=actor,
         before=_rule(last) if last else None,
         after=_rule(plan),
+        attests=[plan],
+        changes_subject=False,
     )
     return plan
 
@@ -159,6 +161,7 @@ def _close(category: Category, opened: selectors.OpenShift) -> AuditedShift:
         DrawnPart(shift=shift, position=position, inspection_id=pk, asset_id=assets[pk])
         for position, pk in enumerate((selectors.uuid_of(member) for member in drawn), 1)
     )
+    attest_rows(rows=[shift])
     log.info("%s: %d of %d passed parts were drawn for blind review.", shift, shift.draws, passed)
     return shift
 

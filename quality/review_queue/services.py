@@ -62,6 +62,8 @@ def set_budget(
         before=asdict(before),
         after=asdict(selectors.budget_in_force(category))
         | {"category": category.name, "revision": row.revision, "reason": row.reason},
+        attests=[row],
+        changes_subject=False,
     )
     return row
 

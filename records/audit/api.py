@@ -25,13 +25,14 @@ _NUMBER = OpenApiParameter("sequence", OpenApiTypes.INT64, OpenApiParameter.PATH
 _CHECKPOINT = OpenApiExample(
     "a checkpoint",
     value={
-        "format": "mvtec-audit-checkpoint-1",
+        "format": "mvtec-audit-checkpoint-2",
         "sequence": 41872,
         "head": "5b1e...",
         "events": 41872,
         "at": "2026-11-25T03:00:00.118213+00:00",
         "key_id": "9f2c1a7be0d34c55",
         "signature": "kP3x...",
+        "authenticated_from": 1,
     },
     response_only=True,
 )

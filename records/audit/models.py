@@ -11,7 +11,7 @@ from django.db import models
 from django.db.models import Q
 
 from jobs.models import LeasedJob, sweep_index
-from records.audit.chain.hashes import HASHED, hash_of
+from records.audit.chain.hashes import HASHED_WITH_KEY, hash_of
 
 
 class AuditEvent(models.Model):
@@ -36,6 +36,10 @@ class AuditEvent(models.Model):
     request_id = models.CharField(max_length=64)
     address = models.CharField(max_length=64)
     previous_hash = models.CharField(max_length=64)
+    # Null in events of before authentication began: a column that may be empty is added without rewriting the log.
+    attests = models.TextField(null=True, help_text="JSON: hashes of rows as they are now, by model and key")  # noqa: DJ001
+    key_id = models.CharField(max_length=16, null=True, help_text="of the key of the authenticator")  # noqa: DJ001
+    authenticator = models.CharField(max_length=64, null=True, help_text="HMAC-SHA256 over the hash")  # noqa: DJ001
     hash = models.CharField(max_length=64, unique=True)
 
     class Meta:
@@ -63,7 +67,7 @@ class AuditEvent(models.Model):
 
     def computed_hash(self) -> str:
         """SHA-256 over everything the event says, in a fixed order and spelling."""
-        fields = {name: getattr(self, name) for name in HASHED}
+        fields = {name: getattr(self, name) for name in HASHED_WITH_KEY}
         fields["at"] = self.at.isoformat(timespec="microseconds")
         return hash_of(list(fields.values()))
 
@@ -80,6 +84,9 @@ class AuditCheckpoint(models.Model):
     at = models.DateTimeField()
     key_id = models.CharField(max_length=16, help_text="of the key that signed it")
     signature = models.CharField(max_length=88, help_text="Ed25519, base64")
+    authenticated_from = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="the first event that must carry an authenticator"
+    )
 
     class Meta:
         ordering = ["-sequence"]
@@ -114,6 +121,7 @@ class AuditVerification(LeasedJob):
     head = models.CharField(max_length=64, blank=True, help_text="hash of the last verified event")
     broken_at = models.PositiveBigIntegerField(null=True, blank=True, help_text="the first event that does not fit")
     fault = models.TextField(blank=True, help_text="what was found; empty where nothing was")
+    notices = models.TextField(blank=True, help_text="what is no fault: a clock set back, keys that are not here")
     error = models.TextField(blank=True, help_text="why nothing could be verified")
 
     class Meta:

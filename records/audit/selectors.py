@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,15 @@ from django.db.models import QuerySet
 
 from common.errors import NotFound, UserError
 from records.audit.chain.checkpoints import Checkpoint, checkpoint_of
-from records.audit.chain.hashes import GENESIS, HASHED, ChainReport, Event, walk
+from records.audit.chain.event_keys import event_keys
+from records.audit.chain.hashes import GENESIS, Authentication, ChainReport, Event, walk
 from records.audit.chain.signing import keys_by_id
 from records.audit.related import events_about
 from records.models import AuditCheckpoint, AuditEvent, AuditVerification
 
 _MAX_VALUE = 2**63 - 1
 _CHUNK = 5000
+_LOOKED_AT = 1000  # events that are looked at for steps of the clock, each time the page is opened
 
 
 # ---------------------------------------------------------------- the audit log
@@ -83,7 +86,7 @@ def stream_events(
     events: QuerySet[AuditEvent], *, last: int | None = None, progress: Callable[[int], None] | None = None
 ) -> Iterator[Event]:
     """Events as they are hashed, oldest first, in constant memory and without holding the database open between."""
-    rows = events.order_by("sequence").values_list(*HASHED, "hash")
+    rows = events.order_by("sequence").values_list(*Event._fields)
     if last is not None:
         rows = rows.filter(sequence__lte=last)
     last_sequence = 0
@@ -154,6 +157,7 @@ class ChainState:
     head: str
     checkpoint: AuditCheckpoint | None
     doubt: str
+    clock_step: int | None = None  # among the newest: the last event that is older than the one before it
 
     @property
     def since_checkpoint(self) -> int:
@@ -169,7 +173,14 @@ def chain_state() -> ChainState:
         doubt = checkpoint_of(checkpoint).check_signature(keys_by_id())
         if not doubt and not AuditEvent.objects.filter(sequence=checkpoint.sequence, hash=checkpoint.head).exists():
             doubt = "its event is not the one that was signed"
-    return ChainState(last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt)
+    return ChainState(
+        last.sequence if last else 0, last.hash if last else GENESIS, checkpoint, doubt, _newest_clock_step()
+    )
+
+
+def _newest_clock_step() -> int | None:
+    newest = AuditEvent.objects.order_by("-sequence").values_list("sequence", "at")[:_LOOKED_AT]
+    return next((sequence for (sequence, at), (_, before) in pairwise(newest) if at < before), None)
 
 
 def verifications(count: int) -> list[AuditVerification]:
@@ -212,8 +223,21 @@ def _verify(
         seals=seals,
         stored_checkpoints={seal.sequence for seal in stored},
         from_start=count is None,
+        authentication=_authentication([seal for group in seals.values() for seal in group], is_required=True),
     )
     return first_of(report, forged)
+
+
+def _authentication(seals: Iterable[Checkpoint], *, is_required: bool) -> Authentication:
+    """The keys that are here, and from where on events must be authenticated: the file says it, and each checkpoint.
+
+    Only the file may say a later event than checkpoints do, after a restore for which the old keys were not at hand.
+    """
+    known = event_keys()
+    told = [seal.authenticated_from for seal in seals if seal.authenticated_from is not None]
+    if known is None:
+        return Authentication(starts=min(told, default=None), is_required=is_required)
+    return replace(known.authentication(), is_required=is_required)
 
 
 def verify_export(
@@ -225,7 +249,10 @@ def verify_export(
 ) -> ChainReport:
     """The same of exported events, without a database. `excerpt`: the export was filtered, so each is judged alone."""
     seals, forged = check_checkpoints(elsewhere, public_keys)
-    return first_of(walk(events, seals=seals, from_start=False, excerpt=excerpt), forged)
+    genuine = [seal for group in seals.values() for seal in group]
+    authentication = _authentication(genuine, is_required=False)
+    report = walk(events, seals=seals, from_start=False, excerpt=excerpt, authentication=authentication)
+    return first_of(report, forged)
 
 
 def check_checkpoints(

@@ -382,6 +382,13 @@ def _verification(act: _Act) -> str:
     return f"verified the audit log: {_count(act.after.get('events', 0), 'event')}, no fault"
 
 
+def _files_verified(act: _Act) -> str:
+    compared = _count(act.after.get("files", 0), "file")
+    faults = act.after.get("faults", [])
+    found = f"found {_count(len(faults), 'fault')}{_because('; '.join(faults))}" if faults else "no fault"
+    return f"compared {compared} with the hashes on record: {found}"
+
+
 def _signature_rules(act: _Act) -> str:
     acts = [name for name, is_required in act.after.items() if is_required is True]
     of = act.after.get("category")
@@ -393,6 +400,11 @@ def _signature_rules(act: _Act) -> str:
 SENTENCES: dict[str, Callable[[_Act], str]] = {
     "asset.received_again": lambda act: f"restored file {str(act.after.get('sha256', ''))[:12]}: it was sent again",
     "audit.checkpoint_made": lambda act: f"signed a checkpoint of the audit log at event {act.event.object_id}",
+    "audit.authentication_began": lambda act: "began to authenticate each event with a secret key",
+    "audit.key_rotated": lambda act: f"put the key {act.event.object_id} into force for later audit events",
+    "rows.attested": lambda act: "attested rows as they were",
+    "triggers.restored": lambda act: f"put triggers of the database back: {', '.join(act.after.get('triggers', []))}",
+    "files.verified": _files_verified,
     "audit.exported": lambda act: "exported the audit log",
     "audit.verification_requested": lambda act: "requested a verification of the full audit log",
     "audit.verified": _verification,
@@ -589,6 +601,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "user.changed": _user_changed,
     "user.linked": lambda act: f"linked user {act.user} to {act.after.get('subject')} at {act.after.get('issuer')}",
     "user.password_changed": lambda act: f"changed the password of {act.user}",
+    "user.password_rehashed": lambda act: f"hashed the password of {act.user} anew, in the way of this release",
     "user.password_reset": lambda act: f"gave {act.user} a temporary password{act.reason}",
     "user.sessions_ended": lambda act: (
         f"signed {act.user} out in {_count(act.after.get('sessions', 0), 'browser')}{act.reason}"

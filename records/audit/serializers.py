@@ -60,3 +60,6 @@ class CheckpointOutput(serializers.Serializer):
     at = serializers.CharField()
     key_id = serializers.CharField()
     signature = serializers.CharField(help_text="Ed25519 over the text of docs/audit.md, base64")
+    authenticated_from = serializers.IntegerField(
+        required=False, help_text="the first event that must carry an authenticator; absent before there were any"
+    )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -18,14 +17,16 @@ from common.paths import without_server_paths
 from jobs.engine import Claim, JobKind
 from jobs.errors import ClaimLost
 from records.audit.chain.audited_rows import verify_all, vouching_events
-from records.audit.chain.checkpoints import Checkpoint, checkpoints_in
-from records.audit.chain.hashes import ChainReport
+from records.audit.chain.hashes import GENESIS, ChainReport
+from records.audit.chain.named_files import verify_files
+from records.audit.chain.outside import checkpoints_outside
 from records.audit.services import Actor, audit, lock_audit_chain
 from records.models import AuditEvent, AuditVerification
 
 log = logging.getLogger(__name__)
 # Between two signs of life a whole chunk of the log is read.
 VERIFICATIONS = JobKind(AuditVerification, "records.tasks.verify", min_lease_seconds=30)
+_MAX_FAULTS = 20  # that many are named in the event
 _Status = AuditVerification.Status
 
 
@@ -58,7 +59,7 @@ def work_on_verification(*, verification_id: int) -> bool:
     if claim is None:
         return False
     try:
-        report = verify_all(elsewhere=_external_checkpoints(), progress=_Progress(claim))
+        report = verify_all(elsewhere=checkpoints_outside(), progress=_Progress(claim))
     except ClaimLost:
         log.warning("Verification %s was taken over by another worker.", verification_id)
         return False
@@ -101,6 +102,7 @@ def _end(claim: Claim[AuditVerification], *, status: str, report: ChainReport | 
             "head": report.head,
             "broken_at": report.broken_at,
             "fault": report.sentence,
+            "notices": " ".join(report.notices),
         }
     if not claim.end(status=status, error=error, **fields):
         return
@@ -124,6 +126,18 @@ def _end(claim: Claim[AuditVerification], *, status: str, report: ChainReport | 
         )
 
 
-def _external_checkpoints() -> list[Checkpoint]:
-    folder = settings.AUDIT_CHECKPOINT_DIR
-    return list(checkpoints_in(Path(folder))) if folder else []
+def verify_sampled_files() -> None:
+    """The scheduler's: some files, drawn by the newest hash of the chain, with what was found as an event."""
+    if not settings.AUDIT_FILES_SAMPLE:
+        return
+    seed = AuditEvent.objects.order_by("-sequence").values_list("hash", flat=True).first() or GENESIS
+    count, faults = verify_files(sample=settings.AUDIT_FILES_SAMPLE, seed=seed)
+    for fault in faults:
+        log.error("A file is not what the records say: %s.", fault)
+    with transaction.atomic():
+        audit(
+            kind="files.verified",
+            subject=("files", ""),
+            actor=None,
+            after={"sample": settings.AUDIT_FILES_SAMPLE, "seed": seed, "files": count, "faults": faults[:_MAX_FAULTS]},
+        )

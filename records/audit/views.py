@@ -26,6 +26,7 @@ from common.web.addresses import query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from records.audit import selectors
+from records.audit.chain.outside import places_outside
 from records.audit.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
 from records.audit.verification import request_verification
 from records.models import AuditEvent
@@ -244,7 +245,7 @@ def _chip(name: str, value: str, object_names: Mapping[tuple[str, str], str]) ->
 def _chain() -> dict[str, Any]:
     """Where the chain stands, or why that cannot be said: a key that cannot be read shall not hide the history."""
     try:
-        return {"state": selectors.chain_state()}
+        return {"outside": places_outside(), "state": selectors.chain_state()}
     except UserError as error:
         return {"error": error.detail}
 

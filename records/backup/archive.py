@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -34,7 +34,9 @@ from common.errors import Conflict, UserError
 from common.files import write_whole
 from common.version import code_version
 from records.audit.chain.audited_rows import verify_all
+from records.audit.chain.event_keys import event_keys, start_again
 from records.audit.chain.hashes import ChainReport
+from records.audit.chain.named_files import faults_of_files, files_besides_assets
 from records.audit.chain.signing import public_key_folder
 from records.audit.services import audit
 from records.backup import dump
@@ -213,6 +215,9 @@ def _write_all(writer: _Writer, folder: Path) -> Manifest:
         for line in assets:
             _write_asset(writer, json.loads(line), manifest)
     _write_artifacts(writer)
+    for label in files_besides_assets():
+        for fault in faults_of_files(label):
+            _note(manifest.damaged, fault)
     for path, name in _files_below(public_key_folder()):
         _write_file(writer, path, f"keys/{name}")
     return manifest
@@ -330,6 +335,7 @@ def _verify_members(path: Path) -> Manifest:
     manifest: Manifest | None = None
     listed = ""
     tables = set()
+    wrong: list[str] = []
     with tempfile.TemporaryFile() as scratch:
         for name, size, content in _members(path):
             if manifest:
@@ -342,7 +348,10 @@ def _verify_members(path: Path) -> Manifest:
             elif name == MANIFEST:
                 manifest = _manifest(path, content.read())
             else:
-                scratch.write(_member_line(name, size, hashing.drain()))
+                digest = hashing.drain()
+                scratch.write(_member_line(name, size, digest))
+                if _is_another_file(name, digest):
+                    wrong.append(name)
                 if name.startswith("database/"):
                     tables.add(name)
     if manifest is None:
@@ -351,7 +360,15 @@ def _verify_members(path: Path) -> Manifest:
         raise BackupDamaged(f"The list of members in {path} is not the one that its manifest names. Use another one.")
     if unexpected := sorted(tables ^ set(_by_member(manifest))):
         raise BackupDamaged(f"{path} and its manifest differ about {unexpected[0]}. Use another one.")
+    if len(wrong) > manifest.damaged["count"]:
+        raise BackupDamaged(f"{wrong[0]} in {path} is another file than its name says. Use another one.")
     return manifest
+
+
+def _is_another_file(name: str, digest: str) -> bool:
+    """Images and maps are named by their hash."""
+    stem = name.rpartition("/")[2].partition(".")[0]
+    return name.startswith("media/assets/") and len(stem) == len(digest) and stem != digest
 
 
 def _by_member(manifest: Manifest) -> dict[str, dict[str, Any]]:
@@ -435,6 +452,7 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
                 elif name not in (MEMBERS, MANIFEST):
                     _place(name, content)
             dump.settle()
+            _go_on_authenticated()
             report = _check_restored(manifest)
             audit(
                 kind="backup.restored",
@@ -487,6 +505,14 @@ def _place(name: str, content: IO[bytes]) -> None:
         raise BackupFailed(f"Another file is at the place of {name} already. No row was kept. Move it away.")
 
 
+def _go_on_authenticated() -> None:
+    """The keys of the chain are in no backup. Where they were not brought along, a new one begins after its end."""
+    last = AuditEvent.objects.order_by("-sequence").only("sequence", "key_id").first()
+    known = event_keys()
+    if last is not None and last.key_id is not None and (known is None or last.key_id not in known.keys):
+        start_again(starts=last.sequence + 1)
+
+
 def _check_restored(manifest: Manifest) -> ChainReport:
     for table in manifest.tables:
         sha256 = hashlib.sha256()
@@ -497,4 +523,6 @@ def _check_restored(manifest: Manifest) -> ChainReport:
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
     if last is None or {"events": last.sequence, "head": last.hash} != manifest.audit:
         raise BackupDamaged("The audit chain in the backup is not the one that its manifest names. No row was kept.")
-    return verify_all()
+    report = verify_all()
+    faults = [fault for label in files_besides_assets() for fault in faults_of_files(label)]
+    return replace(report, findings=(*report.findings, *faults))

@@ -14,7 +14,7 @@ from jobs.engine import JobKind
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import deployment_in_force
 from modelzoo.services import actor_id, lock_category, required_reason
-from records.audit.services import Actor, audit
+from records.audit.services import Actor, attest_rows, audit
 from rollout.challengers.audited_rows import MARKED, expected_mark
 from rollout.challengers.documents import csv_pieces
 from rollout.models import Challenger, ChallengerResult, DisagreementMark
@@ -82,6 +82,7 @@ def start_challenger(
     )
     challenger.reached_sequence = event.sequence
     challenger.save(force_insert=True)
+    attest_rows(rows=[challenger])
     CHALLENGERS.publish_on_commit(challenger.pk)
     return challenger
 
@@ -154,5 +155,6 @@ def export_csv(*, challenger: Challenger, actor: Actor) -> Iterator[bytes]:
         subject=challenger,
         actor=actor,
         after={"model_version": challenger.model_version_id, "results": challenger.scored + challenger.failed},
+        changes_subject=False,
     )
     return (piece.encode() for piece in csv_pieces(challenger, find_dialect("")))

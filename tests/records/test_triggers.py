@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -11,6 +12,7 @@ from django.core.management.base import CommandError, SystemCheckError
 from django.db import DatabaseError, connection, transaction
 
 from modelzoo.models import ModelVersion
+from records import trigger_list
 from records.audit.services import audit
 from records.models import AuditEvent
 from records.trigger_list import expected_file, expected_triggers, installed_triggers, trigger_faults
@@ -85,7 +87,9 @@ def off(name: str) -> None:
 
 
 def test_a_trigger_that_is_missing_or_other_is_named_and_put_back() -> None:
-    event, table = ("update", "inspection_review") if connection.vendor == "sqlite" else ("row_change", "inspection_review")
+    event, table = (
+        ("update", "inspection_review") if connection.vendor == "sqlite" else ("row_change", "inspection_review")
+    )
     off(f"{table}_no_{event}")
     if connection.vendor == "sqlite":
         off("modelzoo_threshold_no_update")
@@ -110,3 +114,9 @@ def test_a_trigger_that_is_missing_or_other_is_named_and_put_back() -> None:
     assert told.getvalue().startswith("2 triggers were put back")
     assert trigger_faults() == ["the trigger mine is not one of ours"]
     assert AuditEvent.objects.first().kind == "triggers.restored"  # type: ignore[union-attr]  # it is there
+
+
+def test_the_list_is_written_from_the_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(trigger_list, "_FOLDER", tmp_path)
+    call_command("write_expected_triggers", stderr=io.StringIO())
+    assert trigger_faults() == []

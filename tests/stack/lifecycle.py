@@ -387,8 +387,8 @@ def _trail(story: Story) -> None:
     for (who, kind), group in groupby(shown, key=lambda event: (event["actor_name"] or "the system", event["kind"])):
         first, *more = group
         story.note(f"  {first['sequence']:>5}  {who:<10} {kind}{f' ({1 + len(more)} times)' if more else ''}")
-    story.facts["verified"] = story.stack.manage("verify_audit", "--records").stderr.strip()
-    story.note(f"audra$ manage.py verify_audit --records\n  {story.facts['verified']}")
+    story.facts["verified"] = story.stack.manage("verify_audit", "--records", "--files").stderr.strip()
+    story.note(f"audra$ manage.py verify_audit --records --files\n  {story.facts['verified']}")
 
 
 def tell(stack: Stack, *, is_shown: bool = False) -> Story:

@@ -93,6 +93,7 @@ def retrain(*, category: Category, actor: Actor) -> Retraining:
             "added_test_good": retraining.added_test_good,
             "added_defective": retraining.added_defective,
         },
+        attests=[retraining],
     )
     TRAINING_RUNS.publish_on_commit(again.pk)
     return retraining

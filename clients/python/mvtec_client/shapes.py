@@ -738,6 +738,8 @@ class Checkpoint(TypedDict):
     key_id: str
     signature: str
     """Ed25519 over the text of docs/audit.md, base64"""
+    authenticated_from: NotRequired[int]
+    """the first event that must carry an authenticator; absent before there were any"""
 
 
 class ComparedImage(TypedDict):

@@ -11,20 +11,25 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from records.audit.chain.attested_rows import compare_states
 from records.audit.chain.checkpoints import Checkpoint
+from records.audit.chain.derived_rows import compare_derived
 from records.audit.chain.hashes import ChainReport
+from records.audit.chain.named_files import verify_files
+from records.audit.chain.row_values import canonical_value
 from records.audit.selectors import OnRowsChecked, verify_chain
 from records.models import AuditEvent, canonical
+from records.trigger_list import trigger_faults
 
 T = TypeVar("T")
 _CHUNK = 500
+_MAX_FAULTS = 20  # of files: that many are named
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,10 @@ def register(audited: AuditedRows) -> None:
     _registry[audited.kind] = audited
 
 
+def registered() -> list[AuditedRows]:
+    return list(_registry.values())
+
+
 def row_hash(row: Model) -> str:
     """SHA-256 over every field of a row, as the database gives them back.
 
@@ -66,23 +75,8 @@ def row_hash(row: Model) -> str:
     """
     fields = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     return hashlib.sha256(
-        canonical({name: _canonical_value(value) for name, value in fields.items() if value is not None}).encode()
+        canonical({name: canonical_value(value) for name, value in fields.items() if value is not None}).encode()
     ).hexdigest()
-
-
-def _canonical_value(value: Any) -> Any:
-    """Spelled in one way, whichever database it comes from: one has no negative zero, or writes 1e22 in digits."""
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float):
-        return float(value) + 0.0
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
-    if isinstance(value, dict):
-        return {str(key): _canonical_value(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical_value(inner) for inner in value]
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def vouching_events() -> int:
@@ -104,22 +98,39 @@ def verify_records(progress: OnRowsChecked | None = None) -> tuple[int, Mismatch
             mismatch = _without_event(audited)
         if mismatch:
             mismatches.append(mismatch)
+    for compare in (compare_states, compare_derived):
+        compared, found = compare(progress)
+        count += compared
+        mismatches += [Mismatch(event, reason) for event, reason in found]
     return count, min(mismatches, key=lambda mismatch: mismatch.event or 2**63, default=None)
 
 
 def verify_all(
     *,
+    records: bool = True,
+    files: bool = False,
+    sample: int | None = None,
+    seed: str = "",
     elsewhere: Iterable[Checkpoint] = (),
     public_keys: Iterable[Path] = (),
     progress: OnRowsChecked | None = None,
 ) -> ChainReport:
-    """The chain, its checkpoints, and the rows that its events vouch for."""
+    """The chain, its checkpoints and the triggers; the rows that its events vouch for; the files that rows name.
+
+    `sample`: that many files, drawn by `seed`. A broken chain vouches for no row; files are looked at in any case.
+    """
     report = verify_chain(elsewhere=elsewhere, public_keys=public_keys, progress=progress)
-    if report.broken_at is not None:
-        return report
-    count, mismatch = verify_records(progress)
-    report = replace(report, records=count)
-    return replace(report, broken_at=mismatch.event, reason=mismatch.reason) if mismatch else report
+    report = replace(report, findings=tuple(trigger_faults()))
+    if records and report.broken_at is None:
+        count, mismatch = verify_records(progress)
+        report = replace(report, records=count)
+        if mismatch:
+            report = replace(report, broken_at=mismatch.event, reason=mismatch.reason)
+    if files:
+        intact, faults = verify_files(sample=sample, seed=seed, progress=progress)
+        more = [f"and {len(faults) - _MAX_FAULTS} more files"] if len(faults) > _MAX_FAULTS else []
+        report = replace(report, files=intact, findings=(*report.findings, *faults[:_MAX_FAULTS], *more))
+    return report
 
 
 def _against_events(audited: AuditedRows, progress: OnRowsChecked | None) -> tuple[int, Mismatch | None]:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from django.conf import settings
 
 from common.errors import UserError
 from common.files import write_whole
@@ -23,7 +22,9 @@ from records.audit.chain.signing import is_signed
 from records.models import AuditCheckpoint
 from records.storage.errors import StorageFailed
 
-FORMAT = "mvtec-audit-checkpoint-1"
+FORMAT = "mvtec-audit-checkpoint-2"
+_FIRST_FORMAT = "mvtec-audit-checkpoint-1"  # of before events were authenticated
+_SIGNED = ("sequence", "head", "events", "at", "key_id")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Checkpoint:
     at: str
     key_id: str
     signature: str = ""
+    authenticated_from: int | None = None
     origin: str = "kept here"
 
     @property
@@ -48,13 +50,20 @@ class Checkpoint:
 
     def signed_text(self) -> bytes:
         """Lines of `name: value` in this order, in UTF-8, each ended by a line feed."""
-        lines = (FORMAT, *(f"{name}: {getattr(self, name)}" for name in ("sequence", "head", "events", "at", "key_id")))
+        names = _SIGNED if self.authenticated_from is None else (*_SIGNED, "authenticated_from")
+        lines = (self.format, *(f"{name}: {getattr(self, name)}" for name in names))
         return "".join(f"{line}\n" for line in lines).encode()
+
+    @property
+    def format(self) -> str:
+        return _FIRST_FORMAT if self.authenticated_from is None else FORMAT
 
     def document(self) -> dict[str, Any]:
         fields = asdict(self)
         del fields["origin"]
-        return {"format": FORMAT, **fields}
+        if self.authenticated_from is None:
+            del fields["authenticated_from"]
+        return {"format": self.format, **fields}
 
     def check_signature(self, keys: dict[str, Ed25519PublicKey]) -> str:
         """What is wrong with it; empty when it is genuine."""
@@ -76,6 +85,7 @@ def checkpoint_of(row: AuditCheckpoint) -> Checkpoint:
         at=_spell_time(row.at),
         key_id=row.key_id,
         signature=row.signature,
+        authenticated_from=row.authenticated_from,
     )
 
 
@@ -100,12 +110,6 @@ def write_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         ) from error
 
 
-def write_outside(checkpoint: Checkpoint) -> None:
-    """Write it into AUDIT_CHECKPOINT_DIR, where there is one."""
-    if settings.AUDIT_CHECKPOINT_DIR:
-        write_checkpoint(checkpoint, Path(settings.AUDIT_CHECKPOINT_DIR) / checkpoint.filename)
-
-
 def checkpoints_in(folder: Path) -> list[Checkpoint]:
     """All that were written into a folder under the names that they get there."""
     return read_checkpoints(sorted(folder.glob("audit-checkpoint-*.json")))
@@ -118,13 +122,25 @@ def read_checkpoints(files: Iterable[Path]) -> list[Checkpoint]:
 
 def _read(path: Path) -> Checkpoint:
     try:
-        fields = json.loads(path.read_text())
-        if fields.pop("format") != FORMAT:
-            raise ValueError("another format")
-        checkpoint = Checkpoint(**fields, origin=str(path))
-        shape = {name: type(value) for name, value in asdict(checkpoint).items()}
-        if shape != dict.fromkeys(shape, str) | {"sequence": int, "events": int} or checkpoint.sequence < 1:
-            raise ValueError("a value of another kind")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return checkpoint_from(path.read_text(), origin=str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a checkpoint of an audit chain ({error}). Nothing was checked.") from error
+
+
+def checkpoint_from(text: str, *, origin: str) -> Checkpoint:
+    """What the text of a file, an e-mail or a QR code says. Raises `UserError` for a text that is none."""
+    try:
+        fields = json.loads(text)
+        form = fields.pop("format")
+        checkpoint = Checkpoint(**fields, origin=origin)
+        if form != checkpoint.format:
+            raise ValueError("another format")
+        shape = {name: type(value) for name, value in asdict(checkpoint).items()}
+        numbers = {"sequence": int, "events": int, "authenticated_from": type(checkpoint.authenticated_from)}
+        if shape != dict.fromkeys(shape, str) | numbers or checkpoint.sequence < 1:
+            raise ValueError("a value of another kind")
+        if numbers["authenticated_from"] not in (int, type(None)):
+            raise ValueError("a value of another kind")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{origin} is not a checkpoint of an audit chain ({error}). Nothing was checked.") from error
     return checkpoint

@@ -10,12 +10,14 @@ from common.errors import UserError
 from records.audit.chain.hashes import Event
 
 MEDIA_TYPE = "application/jsonl"
+_LATER = ("attests", "key_id", "authenticator")  # which events of before authentication began do not have
 
 
 def lines_of(events: Iterable[Event]) -> Iterator[str]:
     """`before` and `after` stay the text that was hashed, so that no other program's idea of a number gets between."""
     for event in events:
-        yield json.dumps(event._asdict(), ensure_ascii=False) + "\n"
+        fields = {name: value for name, value in event._asdict().items() if value is not None or name not in _LATER}
+        yield json.dumps(fields, ensure_ascii=False) + "\n"
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -30,6 +32,7 @@ def read_events(path: Path) -> Iterator[Event]:
 def _event(line: str, number: int, path: Path) -> Event:
     try:
         fields = json.loads(line)
+        fields = dict.fromkeys(_LATER) | fields
         if set(fields) != set(Event._fields) or type(fields["sequence"]) is not int:
             raise ValueError("it lacks a field or has one too many")
         return Event(**fields)

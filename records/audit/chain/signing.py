@@ -62,11 +62,28 @@ def own_public_key() -> Ed25519PublicKey | None:
 
 
 def keys_by_id(files: Iterable[Path] = ()) -> dict[str, Ed25519PublicKey]:
-    """By key id: our own, those used here earlier, and those of the files."""
+    """By key id: our own, those used here earlier, and those of the files.
+
+    Where AUDIT_PUBLIC_KEYS pins the keys that are believed, those and those of the files alone: whoever writes to
+    VAR_DIR, or hands us a backup, can put a key beside ours.
+    """
+    if settings.AUDIT_PUBLIC_KEYS:
+        return {key_id(key): key for key in [*_pinned_keys(), *(read_public(path) for path in files)]}
     current = own_public_key()
     keys = [current] if current else []
     keys += [read_public(path) for path in [*sorted(public_key_folder().glob("*.pem")), *files]]
     return {key_id(key): key for key in keys}
+
+
+def _pinned_keys() -> list[Ed25519PublicKey]:
+    place = Path(settings.AUDIT_PUBLIC_KEYS)
+    files = sorted(place.glob("*.pem")) if place.is_dir() else [place]
+    if not files:
+        raise KeyUnusable(
+            f"AUDIT_PUBLIC_KEYS names the folder {place}, which holds no public key (*.pem). Nothing was checked. "
+            "Write one with: manage.py audit_checkpoint --public-key"
+        )
+    return [read_public(path) for path in files]
 
 
 def read_public(path: Path) -> Ed25519PublicKey:

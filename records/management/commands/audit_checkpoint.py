@@ -8,6 +8,7 @@ from typing import Any
 
 from common.commands import ProductCommand
 from records.audit.chain.checkpoints import checkpoint_of, write_checkpoint
+from records.audit.chain.outside import write_qr
 from records.audit.chain.signing import own_key, pem
 from records.audit.services import make_checkpoint
 
@@ -18,6 +19,7 @@ class Command(ProductCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         self.json_option(parser)
         parser.add_argument("--output", type=Path, help="file, or folder, to write the checkpoint to")
+        parser.add_argument("--qr", type=Path, help="picture (.svg, .png or .pdf) of it as a QR code, to be printed")
         parser.add_argument(
             "--public-key",
             action="store_true",
@@ -35,6 +37,9 @@ class Command(ProductCommand):
             path = target / checkpoint.filename if target.is_dir() else target
             write_checkpoint(checkpoint, path)
             self.say(f"Written to {path}.")
+        if options["qr"]:
+            write_qr(checkpoint, options["qr"])
+            self.say(f"Written to {options['qr']}: print it, and keep it out of reach of who runs this system.")
         if options["json"]:
             self.answer(checkpoint.document() | {"made": is_new})
         self.say(

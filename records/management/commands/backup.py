@@ -12,6 +12,7 @@ from typing import Any
 from common.commands import ProductCommand
 from common.errors import Conflict
 from records.backup.archive import make_backup
+from records.trigger_list import trigger_sentence
 
 
 class Command(ProductCommand):
@@ -29,6 +30,7 @@ class Command(ProductCommand):
         manifest = make_backup(target)
         if options["json"]:
             self.answer(asdict(manifest) | {"file": str(target)})
+        triggers = trigger_sentence()
         rows = sum(table["rows"] for table in manifest.tables)
         self.say(f"{rows} rows and {manifest.members['count'] - len(manifest.tables)} files in {target}.")
         for what, files in (("missing", manifest.missing), ("damaged", manifest.damaged)):
@@ -37,3 +39,5 @@ class Command(ProductCommand):
                     f"The backup is there, but {files['count']} files that records point at were {what} already "
                     f"({', '.join(files['names'][:3])}). Look at the disk, and keep your earlier backups."
                 )
+        if triggers:
+            raise Conflict(f"The backup is there. {triggers}")

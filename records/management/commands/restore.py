@@ -36,3 +36,5 @@ class Command(ProductCommand):
                 f"The backup was restored completely, but its audit log was changed before. {report.sentence}"
             )
         self.say(f"{report.events} audit events, unbroken. Head: {report.head}")
+        for notice in report.notices:
+            self.say(notice)

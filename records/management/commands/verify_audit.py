@@ -7,15 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
 from common.commands import ProductCommand
 from common.errors import Conflict, UserError
 from records.audit.chain.audited_rows import verify_all
-from records.audit.chain.checkpoints import Checkpoint, checkpoints_in, read_checkpoints
+from records.audit.chain.checkpoints import Checkpoint, read_checkpoints
 from records.audit.chain.export import read_events
 from records.audit.chain.hashes import ChainReport
-from records.audit.selectors import verify_chain, verify_export
+from records.audit.chain.outside import checkpoints_outside
+from records.audit.selectors import verify_export
 
 
 class Command(ProductCommand):
@@ -34,6 +33,11 @@ class Command(ProductCommand):
             "--public-key", type=Path, action="append", default=[], help="a public key (PEM) to check signatures with"
         )
         parser.add_argument("--records", action="store_true", help="also compare the rows with what their events say")
+        parser.add_argument(
+            "--files", action="store_true", help="also compare every file that a row names with its hash"
+        )
+        parser.add_argument("--sample", type=int, help="of the files: that many, drawn by chance")
+        parser.add_argument("--seed", default="", help="of the drawing; the same seed draws the same files again")
         parser.add_argument("--file", type=Path, help="verify an exported file, without the database")
         parser.add_argument(
             "--excerpt", action="store_true", help="the file was filtered: events may be missing, each is judged alone"
@@ -41,14 +45,17 @@ class Command(ProductCommand):
 
     def perform(self, **options: Any) -> None:
         file = options["file"]
-        if file and options["records"]:
-            raise UserError("--records compares the database and --file an exported file: choose one of them.")
+        if file and (options["records"] or options["files"]):
+            raise UserError("--records and --files ask the database, and --file an exported file: choose one of them.")
+        sample = options["sample"]
+        if sample is not None and (not options["files"] or sample < 1):
+            raise UserError("--sample is a number of files from 1 on, for --files.")
         if options["excerpt"] and not file:
             raise UserError("--excerpt says something about an exported file: name it with --file.")
         seals = read_checkpoints(options["checkpoint"])
         report = self._of_file(file, seals, options) if file else self._of_database(seals, options)
         if options["json"]:
-            self.answer(asdict(report))
+            self.answer(asdict(report) | {"sentence": report.sentence, "notices": report.notices})
         if report.sentence:
             raise Conflict(report.sentence)
         self.say(f"{report.events} events, unbroken. Head: {report.head}")
@@ -60,13 +67,23 @@ class Command(ProductCommand):
             self.say(f"Checkpoints that agree with it: {report.checkpoints}.")
         if report.records is not None:
             self.say(f"Rows that say what their events say: {report.records}.")
+        if report.files is not None:
+            drawn = f" (drawn with the seed {options['seed']!r})" if sample else ""
+            self.say(f"Files that are what their rows say: {report.files}{drawn}.")
+        for notice in report.notices:
+            self.say(notice)
 
     def _of_database(self, seals: list[Checkpoint], options: dict[str, Any]) -> ChainReport:
         self._require_current_database()
-        if settings.AUDIT_CHECKPOINT_DIR:
-            seals = [*checkpoints_in(Path(settings.AUDIT_CHECKPOINT_DIR)), *seals]
-        verify = verify_all if options["records"] else verify_chain
-        return verify(elsewhere=seals, public_keys=options["public_key"])
+        seals = [*checkpoints_outside(), *seals]
+        return verify_all(
+            records=options["records"],
+            files=options["files"],
+            sample=options["sample"],
+            seed=options["seed"],
+            elsewhere=seals,
+            public_keys=options["public_key"],
+        )
 
     def _of_file(self, file: Path, seals: list[Checkpoint], options: dict[str, Any]) -> ChainReport:
         return verify_export(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from common.commands import ProductCommand
+from common.errors import Conflict
 from records.backup.archive import verify_backup
 
 
@@ -28,3 +29,9 @@ class Command(ProductCommand):
             f"{manifest.code_version}. The audit chain ends at event {manifest.audit['events']} with "
             f"{manifest.audit['head']}."
         )
+        for what, files in (("missing", manifest.missing), ("damaged", manifest.damaged)):
+            if files["count"]:
+                raise Conflict(
+                    f"The backup is as it was written, but {files['count']} files that records point at were {what} "
+                    f"already ({', '.join(files['names'][:3])}). An earlier backup may have them."
+                )

@@ -41,7 +41,7 @@ TABLES = (
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("records", "0006_verifications"),
+        ("records", "0007_refused_images"),
         ("inspection", "0019_requests_without_record"),
         ("modelzoo", "0018_canary_by_station"),
         ("monitoring", "0003_batch_charts"),
