@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The transcript docs/transcripts/production.txt: production size without Docker, as docs/operations.md has it.
+# Production size without Docker, as docs/operations.md has it: sets it up, runs the demo against it, prints a transcript.
 #
 #   git clone REPOSITORY inspection && cd inspection && make setup
 #   docs/transcripts/production.sh /tmp/production > production.txt
