@@ -20,8 +20,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import FailedSignIns
-from accounts.providers.services import roles_of_groups, sign_in_person
+from accounts.models import ExternalIdentity, FailedSignIns
+from accounts.providers.services import ProviderUnavailable, roles_of_groups, sign_in_person
 from common.context import current
 from common.errors import NotFound, UserError
 from common.rights import Right, require
@@ -78,18 +78,24 @@ def try_password(*, request: HttpRequest, username: str, password: str) -> User:
 def _try_directory(*, request: HttpRequest, username: str, password: str, address: str) -> User | None:
     """Whom the directory knows by this name and password. Raises `UserError` where it is away or gives no role.
 
-    Only a wrong password is a failed try.
+    It is not asked about a local account, whose wrong password is a failed try and no other's business. Where somebody
+    has both, a try counts while the directory is away: the local password could be guessed meanwhile.
     """
     from accounts.providers import directory  # needs requirements-ldap.txt
 
+    local = User.objects.filter(username=username).first()
+    has_password = local is not None and local.has_usable_password()
+    if has_password and not ExternalIdentity.objects.filter(user=local, kind=ExternalIdentity.Kind.LDAP).exists():
+        return None
     try:
         person = directory.person_of(username=username, password=password, request=request)
         if person is None:
             return None
         roles = roles_of_groups(person.groups, settings.LDAP_ROLES)
         user = sign_in_person(person=person, roles=roles, provider=settings.LDAP_NAME)
-    except UserError:
-        _lower_failures(username=username, address=address)
+    except UserError as error:
+        if not (has_password and isinstance(error, ProviderUnavailable)):
+            _lower_failures(username=username, address=address)
         raise
     user.backend = _BACKEND  # as Django's `authenticate` would have set it
     return user

@@ -110,6 +110,6 @@ def person_of(*, username: str, password: str, request: HttpRequest | None) -> P
     except ldap.LDAPError as error:
         log.warning("The directory at %s does not answer as it should: %s", settings.LDAP_URL, error)
         raise ProviderUnavailable(
-            f"{settings.LDAP_NAME} does not answer, so nobody can be looked up there. You were not signed in, and it "
-            "does not count as a failed try. Local accounts can sign in; try again later with yours."
+            f"{settings.LDAP_NAME} does not answer, so nobody can be looked up there. You were not signed in. Local "
+            "accounts can sign in; try again later with yours."
         ) from error

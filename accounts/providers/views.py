@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -18,9 +19,17 @@ from django.views.decorators.http import require_GET
 from mozilla_django_oidc.views import OIDCAuthenticationRequestView
 
 from accounts.providers import oidc
-from accounts.providers.services import SignInRefused, report_refusal, roles_of_groups, sign_in_person
+from accounts.providers.services import (
+    ProviderUnavailable,
+    SignInRefused,
+    report_refusal,
+    roles_of_groups,
+    sign_in_person,
+)
+from common.context import current
 from common.errors import UserError
 
+log = logging.getLogger(__name__)
 _BACKEND = "accounts.backends.RoleBackend"
 
 
@@ -73,15 +82,20 @@ def callback(request: HttpRequest) -> HttpResponse:
     following = request.session.pop("oidc_login_next", None)
     request.session.save()  # used up, whatever comes
     try:
-        if request.GET.get("error"):
-            raise SignInRefused(
-                f"{settings.OIDC_NAME} did not sign you in ({request.GET['error'][:100]}). Try again, or sign in with "
-                "a local account."
+        if "code" not in request.GET:
+            raise ProviderUnavailable(
+                f"{settings.OIDC_NAME} did not sign you in ({request.GET.get('error', 'no code')[:100]}). Try again, "
+                "or sign in with a local account.",
+                status=HTTPStatus.FORBIDDEN,
             )
         client = oidc.ProviderClient()
         person = client.person_of(request, nonce=begun["nonce"], code_verifier=begun.get("code_verifier"))
-    except UserError as error:
+    except SignInRefused as error:
         report_refusal(person=None, provider=settings.OIDC_NAME, cause=error.detail)
+        return _refused(request, error.detail, error.status)
+    except ProviderUnavailable as error:
+        # Anybody can bring it about without the provider: the log has it, the audit log cannot be filled with it.
+        log.warning("Nobody was signed in from %s: %s", current().address, error.detail)
         return _refused(request, error.detail, error.status)
     try:
         roles = roles_of_groups(person.groups, settings.OIDC_ROLES)

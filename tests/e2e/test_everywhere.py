@@ -52,6 +52,7 @@ _NO_PAGES = {
         "retention-set",
         "retention-start",
     ),
+    *("oidc", "oidc-callback"),
     *("sampling-plan-set", "blind-review-decide", "review-queue-take", "review-queue-decide", "review-budget-set"),
     # Of a study that people began: tests/quality/measurement_system.
     *("measurement-study", "measurement-study-judge"),

@@ -17,7 +17,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from accounts.models import FailedSignIns
+from accounts.models import ExternalIdentity, FailedSignIns
 from accounts.services import create_user
 from records.models import AuditEvent
 from tests.mvtec_site.test_settings import manage
@@ -207,10 +207,28 @@ def test_without_a_role_nobody_comes_in_and_it_is_no_failed_try(directory: str, 
 
 
 def test_a_local_account_of_the_same_name_is_not_taken_over(directory: str, client: Client) -> None:
-    create_user(username="olga", password="correct horse battery", roles=["admin"], actor=None)
+    local = create_user(username="olga", password="correct horse battery", roles=["admin"], actor=None)
     answer = sign_in(client, "olga", "olgas-password")
-    assert "does not belong to your sign-in" in answer.content.decode()
+    assert "do not match" in answer.content.decode(), "the directory is not asked about a local account"
     assert sign_in(client, "olga", "correct horse battery").status_code == 302, "its own password is as good as ever"
+    local.set_unusable_password()
+    local.save()
+    assert "does not belong to your sign-in" in sign_in(Client(), "olga", "olgas-password").content.decode()
+
+
+def test_local_passwords_cannot_be_guessed_while_the_directory_is_down(
+    directory: str, client: Client, settings: Any
+) -> None:
+    create_user(username="local", password="correct horse battery", roles=["operator"], actor=None)
+    both = create_user(username="both", password="correct horse battery", roles=["operator"], actor=None)
+    ExternalIdentity.objects.create(user=both, kind="ldap", issuer=directory, subject="x")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        settings.LDAP_URL = f"ldap://127.0.0.1:{unused.getsockname()[1]}"
+    for name in ("local", "both"):
+        for _ in range(settings.LOGIN_FAILURES):
+            sign_in(client, name, "wrong")
+        assert "Too many failed attempts" in sign_in(client, name, "correct horse battery").content.decode()
 
 
 def test_local_accounts_come_in_while_the_directory_is_down(directory: str, client: Client, settings: Any) -> None:
