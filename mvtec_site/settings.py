@@ -518,7 +518,7 @@ LDAP_URL = env.text("LDAP_URL", "", "directory (LDAP), as ldaps://ldap.example o
 LDAP_NAME = env.text("LDAP_NAME", "the company directory", "what people call it: in messages and the audit log")
 LDAP_START_TLS = env.flag("LDAP_START_TLS", LDAP_URL.startswith("ldap://"), "STARTTLS before anything is sent")
 LDAP_ALLOW_PLAIN = env.flag("LDAP_ALLOW_PLAIN", False, "send passwords to the directory without TLS")
-LDAP_CA_FILE = env.text("LDAP_CA_FILE", "", "certificate authority of the directory (PEM); unset: the system's")
+LDAP_CA_BUNDLE = env.text("LDAP_CA_BUNDLE", "", "certificate authority of the directory (PEM); unset: the system's")
 LDAP_BIND_DN = env.text("LDAP_BIND_DN", "", "as whom people are looked up; unset: as nobody")
 LDAP_BIND_PASSWORD = env.text("LDAP_BIND_PASSWORD", "", "password for that", secret=True)
 LDAP_USER_BASE = env.text("LDAP_USER_BASE", "", "below which people stand, as ou=people,dc=example")

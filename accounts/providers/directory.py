@@ -47,8 +47,8 @@ def _connection_options() -> dict[int, Any]:
         ldap.OPT_TIMEOUT: settings.LDAP_TIMEOUT,
         ldap.OPT_X_TLS_REQUIRE_CERT: ldap.OPT_X_TLS_DEMAND,
     }
-    if settings.LDAP_CA_FILE:
-        options[ldap.OPT_X_TLS_CACERTFILE] = settings.LDAP_CA_FILE
+    if settings.LDAP_CA_BUNDLE:
+        options[ldap.OPT_X_TLS_CACERTFILE] = settings.LDAP_CA_BUNDLE
     options[ldap.OPT_X_TLS_NEWCTX] = 0  # last: it makes the options above count
     return options
 

@@ -140,10 +140,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 @pytest.fixture
 def directory(server: tuple[str, Path], settings: Any) -> str:
     url, folder = server
-    settings.LDAP_URL, settings.LDAP_START_TLS, settings.LDAP_CA_FILE = url, True, str(folder / "cert.pem")
+    settings.LDAP_URL, settings.LDAP_START_TLS, settings.LDAP_CA_BUNDLE = url, True, str(folder / "cert.pem")
     settings.LDAP_USER_BASE, settings.LDAP_ROLES = "dc=plant", {"plant-qa": "engineer"}
     settings.LDAP_BIND_DN, settings.LDAP_BIND_PASSWORD = "cn=admin,dc=plant", "admin-secret"
-    settings.LDAP_NAME = "Plant directory"
+    settings.LDAP_NAME, settings.LDAP_TIMEOUT = "Plant directory", 60.0
     return url
 
 
@@ -250,7 +250,7 @@ def test_a_directory_that_says_nothing_is_not_waited_for(directory: str, client:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(directory: str, client: Client, settings: Any) -> None:
-    settings.LDAP_CA_FILE = ""
+    settings.LDAP_CA_BUNDLE = ""
     assert "does not answer" in sign_in(client, "olga", "olgas-password").content.decode()
     assert not User.objects.exists()
 

@@ -47,7 +47,7 @@ def server() -> Iterator[str]:
 def provider(server: str, settings: Any) -> Iterator[str]:
     settings.OIDC_ISSUER = server
     settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = "inspection", "secret"
-    settings.OIDC_NAME = "Plant ID"
+    settings.OIDC_NAME, settings.OIDC_TIMEOUT = "Plant ID", 60.0
     settings.OIDC_ROLES = {"plant-qa": "engineer", "plant-it": "admin"}
     oidc.forget_discovery()
     yield server
@@ -56,14 +56,14 @@ def provider(server: str, settings: Any) -> Iterator[str]:
 
 def claims(provider: str, subject: str = "u-1", **more: Any) -> None:
     kept = {name: value for name, value in (OLGA | more).items() if value is not None}
-    httpx.put(f"{provider}/users/{subject}", json=kept).raise_for_status()
+    httpx.put(f"{provider}/users/{subject}", json=kept, timeout=60).raise_for_status()
 
 
 def go(client: Client, subject: str = "u-1", following: str = "") -> Any:
     """Through the provider and back, as a browser does; the answer of the callback."""
     begin = client.get("/login/oidc/", {"next": following} if following else {})
     assert begin.status_code == 302, begin.content.decode()
-    back = httpx.post(begin["Location"], data={"sub": subject})
+    back = httpx.post(begin["Location"], data={"sub": subject}, timeout=60)
     assert back.status_code == 302, back.text
     return client.get("/login/oidc/callback?" + urlsplit(back.headers["Location"]).query)
 
@@ -246,7 +246,7 @@ def test_a_token_signed_with_another_key_is_refused(
 def test_a_state_is_good_once_and_in_one_browser(provider: str, client: Client) -> None:
     claims(provider)
     begin = client.get("/login/oidc/")
-    back = httpx.post(begin["Location"], data={"sub": "u-1"})
+    back = httpx.post(begin["Location"], data={"sub": "u-1"}, timeout=60)
     address = "/login/oidc/callback?" + urlsplit(back.headers["Location"]).query
     assert Client().get(address).status_code == 400, "somebody else's browser"
     assert client.get(address).status_code == 302
