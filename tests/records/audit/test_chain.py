@@ -303,7 +303,7 @@ def test_a_checkpoint_file_says_what_was_signed(tmp_path: Path) -> None:
     write_checkpoint(checkpoint, tmp_path / "deep" / checkpoint.filename)
     [back] = read_checkpoints([tmp_path / "deep" / checkpoint.filename])
     assert back.signed_text() == checkpoint.signed_text()
-    assert back.signed_text().decode().splitlines()[:2] == ["mvtec-audit-checkpoint-1", "sequence: 1"]
+    assert back.signed_text().decode().splitlines()[:2] == ["mvtec-audit-checkpoint-2", "sequence: 1"]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": "mvtec-audit-checkpoint-1"}', '{"format": 3}'])
