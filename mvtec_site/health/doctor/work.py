@@ -19,6 +19,7 @@ from modelzoo.selectors import active_canaries, active_deployments
 from mvtec_site.health.doctor.findings import Finding, ok, problem, warning
 from records.models import AuditCheckpoint, AuditEvent
 from records.storage.errors import StorageUnavailable
+from records.trigger_list import trigger_faults
 
 _BACKUP_DAYS = 7
 
@@ -136,6 +137,15 @@ def check_checkpoints() -> Iterator[Finding]:
         )
     else:
         yield ok("checkpoints", f"The newest checkpoint of the audit chain is of {newest.at:%Y-%m-%d %H:%M} UTC.")
+
+
+def check_triggers() -> Iterator[Finding]:
+    """What keeps records and audit log from being changed, against the list of what must be there."""
+    faults = trigger_faults()
+    for fault in faults:
+        yield problem("triggers", f"In the database {fault}.", "Ask who did it, then python manage.py restore_triggers")
+    if not faults:
+        yield ok("triggers", "All triggers that keep records unchanged are there.")
 
 
 def check_backup() -> Iterator[Finding]:

@@ -346,6 +346,12 @@ def test_backups(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "days old" in the_one(found(work.check_backup)[Level.WARNING]).text
 
 
+def test_triggers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(found(work.check_triggers)[Level.OK]) == 1
+    monkeypatch.setattr(work, "trigger_faults", lambda: ["the trigger x is missing"])
+    assert "trigger x is missing" in the_one(found(work.check_triggers)[Level.PROBLEM]).text
+
+
 def test_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from modelzoo.detectors.backbones import weights
 
