@@ -69,7 +69,7 @@ app.conf.update(
         "reports": {"task": "reports.tasks.run_schedules", "schedule": 30.0, "options": {"expires": 30.0}},
         "retention": {"task": "retention.tasks.daily", "schedule": crontab(hour=settings.RETENTION_HOUR, minute=0)},
     },
-    beat_scheduler="mvtec_site.scheduler:Scheduler",
+    beat_scheduler="jobs.scheduler:Scheduler",
     beat_schedule_filename=str(settings.VAR_DIR / "broker" / "beat"),
 )
 app.autodiscover_tasks(

@@ -59,7 +59,7 @@ def trigger_faults() -> list[str]:
             for name in sorted(expected.keys() & installed.keys())
             if expected[name] != installed[name]
         ]
-        + [f"the trigger {name} is not one of ours" for name in sorted(installed.keys() - expected.keys())]
+        + [f"the trigger {name} is not in the list" for name in sorted(installed.keys() - expected.keys())]
     )
 
 

@@ -129,10 +129,10 @@ def test_tokens_and_sessions_are_admitted_by_what_they_may(user: User, signed_in
     _, old = issue_token(user=user, name="c", actor=None, expires_at=timezone.now() + timedelta(seconds=1))
     user.api_tokens.filter(name="c").update(expires_at=timezone.now())
     session = {"COOKIE": f"theme=dark; sessionid={signed_in.cookies['sessionid'].value}"}
-    assert admissions.check(headers_of(key), upload) is None
-    assert admissions.check(session, upload) is None
-    assert admissions.check(headers_of(reader), upload) is refusals.NOT_ALLOWED
-    assert admissions.check(headers_of(reader), LARGE) is None
+    assert admissions.check(headers_of(key), upload, peer="127.0.0.1") is None
+    assert admissions.check(session, upload, peer="127.0.0.1") is None
+    assert admissions.check(headers_of(reader), upload, peer="127.0.0.1") is refusals.NOT_ALLOWED
+    assert admissions.check(headers_of(reader), LARGE, peer="127.0.0.1") is None
     for unknown in (
         {},
         headers_of(old),
@@ -141,10 +141,10 @@ def test_tokens_and_sessions_are_admitted_by_what_they_may(user: User, signed_in
         {"COOKIE": "sessionid=x; csrftoken=" + "a" * 32},
         {"COOKIE": "\x00;=;sessionid"},
     ):
-        assert admissions.check(unknown, upload) is refusals.NOT_SIGNED_IN
+        assert admissions.check(unknown, upload, peer="127.0.0.1") is refusals.NOT_SIGNED_IN
     user.is_active = False
     user.save()
-    assert admissions.check(session, upload) is refusals.NOT_SIGNED_IN
+    assert admissions.check(session, upload, peer="127.0.0.1") is refusals.NOT_SIGNED_IN
 
 
 @pytest.mark.usefixtures("_same_connection")
@@ -153,8 +153,8 @@ def test_what_was_found_is_remembered_for_a_moment(user: User, monkeypatch: pyte
     upload, training = endpoint_of("POST", "/api/test_image"), endpoint_of("POST", "/api/datasets")
     _, key = issue_token(user=user, name="a", actor=None, scopes=["inspect"])
     assert not admissions.remembered(headers_of(key), upload)
-    admissions.check(headers_of(key), upload)
-    admissions.check(headers_of("mvt_x"), upload)
+    admissions.check(headers_of(key), upload, peer="127.0.0.1")
+    admissions.check(headers_of("mvt_x"), upload, peer="127.0.0.1")
     assert admissions.remembered(headers_of(key), upload)
     assert not admissions.remembered(headers_of(key), training)
     assert not admissions.remembered(headers_of("mvt_x"), upload)

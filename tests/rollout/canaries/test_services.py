@@ -75,7 +75,7 @@ def test_a_worker_that_starts_holds_it_too(candidate: ModelVersion, version: Mod
     canary_at("east", candidate)
     scoring.unload_models()
     warm()
-    held = {key[0] for key in scoring._loaded}
+    held = {key[0] for key in scoring._loaded._models}
     assert held == {candidate.artifact_sha256, version.artifact_sha256}
 
 

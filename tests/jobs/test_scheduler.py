@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
+from jobs.scheduler import Scheduler
 from mvtec_site import celery as product
-from mvtec_site.scheduler import Scheduler
 
 
 class Noting(Scheduler):
@@ -36,4 +36,4 @@ def test_what_was_sent_in_the_future_is_sent_again_soon(tmp_path: Path, ahead: t
 
 
 def test_the_product_uses_it() -> None:
-    assert product.app.conf.beat_scheduler == "mvtec_site.scheduler:Scheduler"
+    assert product.app.conf.beat_scheduler == "jobs.scheduler:Scheduler"
