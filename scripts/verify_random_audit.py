@@ -24,6 +24,7 @@ HASHED = (
     *("sequence", "at", "actor_id", "actor_name", "kind", "object_type", "object_id", "before", "after"),
     *("source", "request_id", "address", "previous_hash"),
 )
+HASHED_WITH_KEY = (*HASHED, "attests", "key_id")  # where the event has a key
 
 
 class Wrong(Exception):
@@ -37,7 +38,8 @@ def expect(holds: bool, sentence: str) -> None:
 
 def event_hash(event: Object) -> str:
     """SHA-256 over the fields of an audit event, in this order, as a JSON array without blanks."""
-    text = json.dumps([event[name] for name in HASHED], ensure_ascii=False, separators=(",", ":"))
+    names = HASHED if event.get("key_id") is None else HASHED_WITH_KEY
+    text = json.dumps([event[name] for name in names], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

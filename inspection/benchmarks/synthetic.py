@@ -22,6 +22,7 @@ from itertools import islice
 from unittest import mock
 
 import numpy as np
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
 from django.db.models import Model
@@ -38,7 +39,7 @@ from modelzoo.services import ensure_category, register_version, set_threshold
 from records.assets.images import UploadLimits, check_image
 from records.assets.services import save_asset_row, store_file, store_image
 from records.audit.chain.hashes import GENESIS
-from records.audit.services import lock_audit_chain
+from records.audit.services import attest_unreported_rows, lock_audit_chain, next_key, seal_event
 from records.models import Asset, AuditEvent, canonical
 
 PREFIX = "synthetic-"
@@ -125,6 +126,7 @@ def generate(*, count: int, seed: int, tell: Callable[[str], None]) -> dict[str,
         written, reviewed = written + len(part.inspections), reviewed + len(part.reviews)
         if written % 50_000 < _CHUNK:
             tell(f"{written:,} of {count:,} records")
+    attest_unreported_rows()
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     return {"inspections": written, "reviews": reviewed, "categories": len(lines), "days": math.ceil(days)}
@@ -135,10 +137,9 @@ def _people() -> list[User]:
     role, _ = Group.objects.get_or_create(name=Role.OPERATOR)
     people = []
     for number in range(1, _PEOPLE + 1):
-        person, fresh = User.objects.get_or_create(username=f"{PREFIX}operator-{number:02d}")
+        name = f"{PREFIX}operator-{number:02d}"
+        person, fresh = User.objects.get_or_create(username=name, defaults={"password": make_password(None)})
         if fresh:
-            person.set_unusable_password()
-            person.save(update_fields=["password"])
             person.groups.add(role)
         people.append(person)
     return people
@@ -413,7 +414,8 @@ def _write(part: _Written) -> None:
 
 def _chain(events: Iterable[_Event]) -> None:
     """Append many events, as `records.audit.services.audit` appends one."""
-    last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash").first()
+    last = AuditEvent.objects.order_by("-sequence").first()
+    key = next_key(last)
     sequence, head = (last.sequence, last.hash) if last else (0, GENESIS)
     rows = []
     for kind, subject, person, at, after in events:
@@ -433,7 +435,8 @@ def _chain(events: Iterable[_Event]) -> None:
             address="",
             previous_hash=head,
         )
-        head = event.hash = event.computed_hash()
+        seal_event(event, key=key)
+        head = event.hash
         rows.append(event)
     insert(AuditEvent, rows)
 

@@ -179,7 +179,10 @@ class HashedEventOutput(serializers.Serializer):
     request_id = serializers.CharField(allow_blank=True)
     address = serializers.CharField(allow_blank=True)
     previous_hash = serializers.CharField()
+    attests = serializers.CharField(allow_null=True)
+    key_id = serializers.CharField(allow_null=True)
     hash = serializers.CharField()
+    authenticator = serializers.CharField(allow_null=True)
 
 
 class PopulationMemberOutput(serializers.Serializer):

@@ -64,7 +64,7 @@ def audit(
     """
     lock_audit_chain()
     last = AuditEvent.objects.order_by("-sequence").only("sequence", "hash", "key_id", "kind", "object_id").first()
-    key = _next_key(last)
+    key = next_key(last)
     context = current()
     object_type, object_id = (
         (subject._meta.label_lower, str(subject.pk)) if isinstance(subject, models.Model) else subject
@@ -85,18 +85,23 @@ def audit(
         address=context.address,
         previous_hash=last.hash if last else GENESIS,
     )
-    if key:
-        event.key_id, secret = key
-        changed = [subject] if isinstance(subject, models.Model) and changes_subject else []
-        event.attests = attested_text([*changed, *attests])
-    event.hash = event.computed_hash()
-    if key:
-        event.authenticator = authenticator_of(event.hash, secret)
+    changed = [subject] if key and isinstance(subject, models.Model) and changes_subject else []
+    seal_event(event, key=key, attests=attested_text([*changed, *attests]) if key else "")
     event.save(force_insert=True)
     return event
 
 
-def _next_key(last: AuditEvent | None) -> tuple[str, bytes] | None:
+def seal_event(event: AuditEvent, *, key: tuple[str, bytes] | None, attests: str = "") -> None:
+    """Give an event that says all it will say its hash, and with a key (`next_key`) its authenticator."""
+    if key:
+        event.key_id, secret = key
+        event.attests = attests
+    event.hash = event.computed_hash()
+    if key:
+        event.authenticator = authenticator_of(event.hash, secret)
+
+
+def next_key(last: AuditEvent | None) -> tuple[str, bytes] | None:
     """The key of the next event, by its id; None in a chain of before authentication, until that is begun."""
     if last is None:
         made = make_event_keys(starts=1)
@@ -124,25 +129,29 @@ def attest_rows(*, rows: Sequence[models.Model], actor: Actor = None) -> AuditEv
     )
 
 
+def attest_unreported_rows(*, actor: Actor = None) -> None:
+    """An event for each row that none reports yet: in transactions of some hundred rows, so that nobody waits long."""
+    for label in attested_labels():
+        for rows in rows_without_event(label):
+            with transaction.atomic():
+                attest_rows(rows=rows, actor=actor)
+
+
 def begin_authentication(*, actor: Actor) -> bool:
     """In a chain of before there were authenticators: from the next event on each has one. False where it has begun.
 
-    Then each row is attested that has been there: in transactions of some hundred rows, so that nobody waits long. What
-    was left undone is done by the next call.
+    Then each row is attested that has been there. What was left undone is done by the next call.
     """
     with transaction.atomic():
         lock_audit_chain()
         last = AuditEvent.objects.order_by("-sequence").only("sequence", "key_id").first()
-        begins = last is not None and last.key_id is None and _next_key(last) is None
+        begins = last is not None and last.key_id is None and next_key(last) is None
         if begins and last:
             known = make_event_keys(starts=last.sequence + 1)
             audit(kind=AUTHENTICATION_BEGAN, subject=("audit", known.newest), actor=actor)
     if rows_are_attested():
         return begins
-    for label in attested_labels():
-        for rows in rows_without_event(label):
-            with transaction.atomic():
-                attest_rows(rows=rows, actor=actor)
+    attest_unreported_rows(actor=actor)
     with transaction.atomic():
         audit(kind=ROWS_ATTESTED, subject=(ALL_ROWS, ""), actor=actor)
     return begins

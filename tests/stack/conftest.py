@@ -237,6 +237,7 @@ def new_stack(installation: Installation | None = None, **environment: str) -> I
     settings = {"LEASE_SECONDS": "3", "BATCH_SIZE": "4"}
     # The suite asks more often than any line does; what is counted is tested in tests/accounts/test_services.py.
     unlimited = {f"THROTTLE_{kind}": "0" for kind in ("ANONYMOUS", "INSPECT", "READ", "MANAGE")}
+    unlimited["TOKEN_FAILURES"] = "100000"
     with (installation or peopled()).copied(var_dir, **(settings | unlimited | environment)) as made:
         try:
             yield made

@@ -1353,7 +1353,10 @@ class HashedEvent(TypedDict):
     request_id: str
     address: str
     previous_hash: str
+    attests: str | None
+    key_id: str | None
     hash: str
+    authenticator: str | None
 
 
 class IgnoreMask(TypedDict):

@@ -35,12 +35,6 @@ def test_what_a_program_below_used_is_measured_and_nothing_else() -> None:
     loop = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\ntime.sleep(60)"
     idle = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        with processor_time.measured(os.getpid()) as used:
-            busy = subprocess.Popen([sys.executable, "-c", loop])
-            busy.kill()
-            busy.wait()
-        # Who came later is not in it: the system is looked at when it is up.
-        assert set(used.by_process) == {"supervisor"}
         with processor_time.measured(idle.pid) as used:
             time.sleep(0.2)
         assert sum(used.by_process.values()) < 0.1

@@ -36,6 +36,7 @@ from modelzoo.signatures.services import Credentials, set_signature_rules, sign
 from records.audit.chain.audited_rows import verify_all
 from records.audit.sentences import names_in, sentence_of
 from records.models import AuditEvent, canonical
+from tests.chain import attest_people
 from tests.inspection.judging.test_services import inspect
 from tests.modelzoo.test_admin import act
 from tests.quality.audited import close, judged, plan
@@ -224,6 +225,7 @@ def test_the_signature_is_in_the_event_of_the_act_with_the_hash_of_what_is_signe
         assert facts["sha256"] == hashlib.sha256(canonical(after).encode()).hexdigest(), kind
         assert set(facts) == {"username", "printed_name", "meaning", "signed_at", "sha256"}
     assert newest("deployment.requested")["artifact_sha256"] == version.artifact_sha256
+    attest_people()
     report = verify_all()
     assert (report.broken_at, report.reason) == (None, "")
     event = AuditEvent.objects.get(kind="approval.given")

@@ -55,7 +55,7 @@ class Doorkeeper:
     def remembered(self, headers: dict[str, str], endpoint: Endpoint) -> bool:
         return False
 
-    def check(self, headers: dict[str, str], endpoint: Endpoint) -> Refusal | None:
+    def check(self, headers: dict[str, str], endpoint: Endpoint, *, peer: str) -> Refusal | None:
         self.asked += 1
         if headers.get("AUTHORIZATION") == "hang":
             self.hangs.wait(20)

@@ -26,6 +26,7 @@ from records.audit.chain.audited_rows import verify_all
 from records.models import AuditEvent
 from rollout.canaries import selectors
 from rollout.challengers.worker import work_on_challenger
+from tests.chain import attest_people
 from tests.modelzoo.test_admin import act
 from tests.rollout.live import live, start, strict
 from tests.versions import another, serve
@@ -68,6 +69,7 @@ def test_it_judges_its_station_and_production_all_others(candidate: ModelVersion
     assert after.model_version == version, "from the next image on"
     assert kinds(canary) == ["deployment.requested", "deployment.activated", "canary.ended"]
     assert line_status()["canaries"] == []
+    attest_people()
     assert verify_all().reason == ""
 
 

@@ -28,6 +28,7 @@ from records.models import Asset, AuditEvent
 from rollout.challengers import selectors, services, worker
 from rollout.challengers.audited_rows import SCORED
 from rollout.models import Challenger, ChallengerResult, ChallengerSlice, DisagreementMark
+from tests.chain import attest_people
 from tests.conftest import person
 from tests.inspection.judging.test_services import inspect
 from tests.rollout.live import live, start, strict, work
@@ -180,6 +181,7 @@ def test_what_a_killed_worker_had_begun_is_scored_by_the_next(
     done = work(challenger)
     assert (done.scored, done.failed, done.seen) == (3, 1, 4), "the one that killed workers, and the rest"
     assert done.results.get(error_code="worker_died").inspection_id == records[0].pk
+    attest_people()
     assert verify_all().reason == ""
 
 
@@ -280,6 +282,7 @@ def test_results_are_append_only_and_attested(candidate: ModelVersion, quiet: No
     live(3)
     work(challenger)
     services.mark_disagreement(result=challenger.results.filter(disagrees=True)[0], actor=user, comment="dust")
+    attest_people()
     assert verify_all().reason == ""
     event = json.loads(AuditEvent.objects.get(kind=SCORED).after)
     assert (event["results"], event["seen"], event["discarded"]) == (3, 3, 0)
@@ -288,6 +291,7 @@ def test_results_are_append_only_and_attested(candidate: ModelVersion, quiet: No
             table.objects.all().delete()
     with without_triggers("rollout_challengerresult"):
         ChallengerResult.objects.filter(pk=challenger.results.all()[0].pk).update(score=123.0)
+    attest_people()
     report = verify_all()
     assert report.broken_at == AuditEvent.objects.get(kind=SCORED).sequence
     assert "results_sha256" in report.reason

@@ -22,8 +22,10 @@ from modelzoo.lifecycle.services import set_promotion_gates
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_threshold
 from records.audit.chain.audited_rows import verify_all
+from records.audit.services import attest_rows
 from records.models import AuditEvent
 from tests import parts
+from tests.chain import attest_people
 from tests.inspection.judging.test_services import inspect
 from tests.inspection.reviews.test_reviewed_data import carry_out, reviewed
 from tests.versions import another, serve
@@ -69,6 +71,8 @@ def trained(retraining: Retraining) -> ModelVersion:
     TrainingRun.objects.filter(pk=retraining.run_id).update(
         status="succeeded", model_version=candidate, finished_at=timezone.now(), lease_expires_at=None
     )
+    with transaction.atomic():
+        attest_rows(rows=[TrainingRun.objects.get(pk=retraining.run_id)])
     return candidate
 
 
@@ -159,6 +163,7 @@ def test_the_new_version_is_compared_on_images_that_neither_learnt(
     assert comparison.error_rate_difference == 0.0, "it is the same model"
     assert figures["mcnemar_p_value"] == 1.0
     assert not selectors.differing(comparison).exists()
+    attest_people()
     assert verify_all().sentence == ""
     event = AuditEvent.objects.get(kind="comparison.finished")
     assert json.loads(event.after)["images_sha256"] == comparison.images_sha256
