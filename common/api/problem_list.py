@@ -186,6 +186,12 @@ PROBLEMS: dict[str, Problem] = {
     "several_categories": _p((400, 409), "Several categories exist, and none was named.", "Name one of categories."),
     "several_models": _p(400, "Several model versions fit.", "Name one of model_versions."),
     "inspection_failed": _p(409, "The image was kept and could not be judged.", _SUPPORT),
+    "sign_in_refused": _p(
+        403, "The provider knows the person, who may not come in here.", "Ask an administrator for a role."
+    ),
+    "provider_unavailable": _p(
+        503, "The sign-in provider does not answer.", "Try again, or sign in with a local account."
+    ),
     "no_worker": _p(503, "The inspection service did not answer; no record was written.", _LATER),
     "busy": _p(503, "No thread was free for the request, or no room for its pixels; it was not begun.", _LATER),
     "outcome_unknown": _p(

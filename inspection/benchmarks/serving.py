@@ -210,6 +210,7 @@ def _own_system(version: ModelVersion) -> Iterator[tuple[Callable[[int], list[ht
         environment = os.environ | {
             "VAR_DIR": str(folder),
             "MODEL_PATH": str(settings.MODEL_PATH),
+            "AUDIT_EVENT_KEYS": str(settings.AUDIT_EVENT_KEYS),
             "REDIS_URL": "",
             "THROTTLE_INSPECT": "0",
             "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(12),

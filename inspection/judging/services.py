@@ -56,6 +56,8 @@ class PartContext:
 
 
 PART_FIELDS = tuple(field.name for field in fields(PartContext))
+# Rows of a request that are those of its record too, and how a record fetches them.
+_SHARED = {"asset": "asset", "model_version": "model_version__category"}
 
 
 @dataclass(frozen=True)
@@ -404,11 +406,13 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
 
 def _record_of(request: InspectionRequest) -> Inspection:
     """The record of a request, which has with it what the record shares with it: that is not fetched a second time."""
-    inspection = Inspection.objects.select_related("threshold", "map", "standing__reviewer").get(request_id=request.pk)
+    is_here = {name: InspectionRequest._meta.get_field(name).is_cached(request) for name in _SHARED}  # type: ignore[union-attr]
+    missing = [path for name, path in _SHARED.items() if not is_here[name]]
+    rows = Inspection.objects.select_related("threshold", "map", "standing__reviewer", *missing)
+    inspection = rows.get(request_id=request.pk)
     inspection.request = request
-    for name in ("asset", "model_version"):
-        is_here = InspectionRequest._meta.get_field(name).is_cached(request)  # type: ignore[union-attr]  # a foreign key
-        if is_here and getattr(request, f"{name}_id") == getattr(inspection, f"{name}_id"):
+    for name in _SHARED:
+        if is_here[name]:
             setattr(inspection, name, getattr(request, name))
     return inspection
 

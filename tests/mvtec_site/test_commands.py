@@ -151,6 +151,7 @@ def test_train_evaluate_inspect(dataset_folder: Path) -> None:
     assert run_row.versions["torch"]
     kinds = list(AuditEvent.objects.order_by("sequence").values_list("kind", flat=True))
     assert kinds == [
+        "rows.attested",
         "dataset.imported",
         "training_run.requested",
         "model_version.registered",
@@ -292,7 +293,7 @@ def test_create_token(user: User) -> None:
 def test_verify_audit(dataset_folder: Path) -> None:
     run("import_dataset", dataset_folder)
     report = run("verify_audit")
-    assert (report["events"], report["broken_at"]) == (1, None)
+    assert (report["events"], report["broken_at"]) == (2, None), "the import, and the category that it made"
     with without_triggers("records_auditevent"):
         AuditEvent.objects.update(actor_name="somebody else")
     fails("verify_audit", match="broken at event 1")

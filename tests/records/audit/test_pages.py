@@ -27,6 +27,7 @@ from records.audit import selectors
 from records.audit.services import audit, make_checkpoint
 from records.audit.verification import request_verification, sweep_verifications, work_on_verification
 from records.models import AuditEvent, AuditVerification
+from tests.chain import attest_people
 from tests.inspection.judging.test_services import inspect
 from tests.triggers import without_any_triggers
 from tests.versions import another
@@ -313,6 +314,7 @@ def test_verifying_all_of_it_is_a_job_with_progress_and_a_result_that_stays(
     audrey: Client, auditor: User, version: ModelVersion, deployment: Any
 ) -> None:
     record = inspect(version)
+    attest_people()
     asked = audrey.post("/audit/verifications")
     [job] = AuditVerification.objects.all()
     assert asked["location"] == f"/audit/verifications/{job.pk}/"
@@ -325,7 +327,7 @@ def test_verifying_all_of_it_is_a_job_with_progress_and_a_result_that_stays(
     job.refresh_from_db()
     assert (job.status, job.fault, job.broken_at) == ("finished", "", None)
     assert job.events >= AuditEvent.objects.get(kind="audit.verification_requested").sequence
-    assert job.records == 2, "the inspection and the first threshold"
+    assert (job.records or 0) > 2, "the inspection, the first threshold, and what events attest"
     part = audrey.get(asked["location"], headers={"HX-Request": "true"}).content.decode()
     assert "no fault found" in part
     assert "every 2s" not in part
@@ -342,6 +344,7 @@ def test_verifying_all_of_it_is_a_job_with_progress_and_a_result_that_stays(
 
 def test_a_verification_that_was_left_behind_is_begun_anew(auditor: User, monkeypatch: pytest.MonkeyPatch) -> None:
     happen(3)
+    attest_people()
     job, _ = request_verification(actor=auditor)
     long_ago = timezone.now() - timedelta(hours=1)
     AuditVerification.objects.filter(pk=job.pk).update(

@@ -22,6 +22,7 @@ from reports.content.scope import parse_scope
 from reports.issued.models import MEDIA_TYPES
 from reports.issued.services import issue_report
 from reports.models import IssuedReport
+from tests.chain import attest_people
 from tests.inspection.judging.test_services import inspect
 from tests.triggers import without_any_triggers
 
@@ -50,6 +51,7 @@ def test_what_happens_later_changes_nothing(version: ModelVersion, user: User, s
 
 def test_it_cannot_be_changed_and_a_change_would_show(version: ModelVersion, user: User) -> None:
     report = issue_report(scope=parse_scope({"kind": "day", "category": "disc"}), actor=user)
+    attest_people()
     assert verify_records()[1] is None
     for change in (lambda: IssuedReport.objects.update(station="7"), lambda: report.delete()):
         with pytest.raises(DatabaseError), transaction.atomic():

@@ -73,6 +73,7 @@ def trained(retraining: Retraining) -> ModelVersion:
     )
     with transaction.atomic():
         attest_rows(rows=[TrainingRun.objects.get(pk=retraining.run_id)])
+        attest_rows(rows=[candidate])
     return candidate
 
 
