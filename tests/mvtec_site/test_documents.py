@@ -206,8 +206,9 @@ def api(db: None, worker: None, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 # What cannot be: a token that is issued at this moment was neither revoked nor used; a data set of reviewed images was
 # read from no folder, and one that was imported always was. The outlines in a batch's items are those of the records,
-# which have them. Image statistics are missing only in records that are older than they are, and authenticators in events
-# that are. When a token was used last, and what workers hold in memory, comes by way of the broker, which is not here.
+# which have them. Image statistics are missing only in records that are older than they are, and authenticators in
+# events that are. When a token was used last, and what workers hold in memory, comes by way of the broker, which is not
+# here.
 UNPROVED = {
     "IssuedTokenOutput.revoked_at has no value",
     "IssuedTokenOutput.last_used_at has no value",
