@@ -72,4 +72,5 @@ elif wanted_database() == "postgresql":
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also tests that take many minutes each")
     parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="what the suite runs on")

@@ -29,7 +29,7 @@ from tests.environment import ROOT, start_postgresql
 from tests.stack.conftest import free_port, wait_for
 from tests.test_compose import config
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.slow]
 RUNNING = ("web-interface", "inference-api", "inference-worker", "training-service", "scheduler")
 USER = "10001"
 

@@ -24,7 +24,7 @@ from tests.environment import ROOT, start_postgresql
 from tests.object_storage import new_bucket
 from tests.stack.conftest import DISC, Stack, free_port, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.slow]
 
 
 @pytest.fixture

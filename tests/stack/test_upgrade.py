@@ -21,7 +21,7 @@ from tests import parts
 from tests.environment import ROOT
 from tests.stack.conftest import DISC, Stack, create_database, drop_database, free_port, wait_for
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.postgresql_too]
+pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.slow, pytest.mark.postgresql_too]
 RECORDS = 10_000
 # A version in force, and images that callers wait for while nobody judges: their messages lie in the queue.
 WAITING = """

@@ -14,7 +14,7 @@ from tests import parts
 from tests.environment import ROOT
 from tests.stack.conftest import Stack, migrated, new_stack, trained
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgresql_too]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.postgresql_too]
 
 
 def commands() -> list[str]:
