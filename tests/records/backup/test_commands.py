@@ -106,7 +106,8 @@ def test_a_round_trip(source: Stack, backup: Path, tmp_path: Path, engine: str, 
     assert judged["inspection_id"]
     target.manage("create_token", "ina", "after")
     report = target.json("verify_audit", "--records")
-    assert (report["broken_at"], report["records"]) == (None, restored["verified"]["records"] + 2), "a record, a token"
+    assert report["broken_at"] is None
+    assert report["records"] >= restored["verified"]["records"] + 2, "at least a record and a token"
     log = target.manage("export_audit").stdout
     kinds = [json.loads(line)["kind"] for line in log.splitlines()]
     assert kinds[original["audit"]["events"] :][:2] == ["backup.restored", "backup.made"]
