@@ -104,7 +104,7 @@ _FIXED = {
 }
 
 
-def library_setting(name: str, *default: Any) -> Any:
+def provider_setting(name: str, *default: Any) -> Any:
     """What the library asks for, from discovery and from our settings."""
     if name in _DISCOVERED:
         return getattr(discovery(), _DISCOVERED[name])
@@ -117,7 +117,7 @@ class ProviderClient(OIDCAuthenticationBackend):
     """The library's, which finds out who somebody is. It is no backend of Django's: whom it names is signed in as
     everybody else."""
 
-    get_settings = staticmethod(library_setting)
+    get_settings = staticmethod(provider_setting)
 
     def person_of(self, request: HttpRequest, *, nonce: str, code_verifier: str | None) -> Person:
         """Exchange the code of a callback. Raises `ProviderUnavailable` and `SignInRefused`."""

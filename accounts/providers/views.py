@@ -48,7 +48,7 @@ def _refused(request: HttpRequest, detail: str, status: int) -> HttpResponse:
 class Begin(OIDCAuthenticationRequestView):
     """To the provider, with a new state, nonce and PKCE challenge."""
 
-    get_settings = staticmethod(oidc.library_setting)
+    get_settings = staticmethod(oidc.provider_setting)
 
     def __init__(self, **more: Any) -> None:
         # The library's asks for the endpoints here, which discovery may not answer.
