@@ -35,7 +35,7 @@ from common.files import write_whole
 from common.version import code_version
 from records.audit.chain.audited_rows import verify_all
 from records.audit.chain.event_keys import event_keys, start_again
-from records.audit.chain.hashes import ChainReport
+from records.audit.chain.hashes import RESTORED, ChainReport
 from records.audit.chain.named_files import faults_of_files, files_besides_assets
 from records.audit.chain.signing import public_key_folder
 from records.audit.services import audit
@@ -455,7 +455,7 @@ def restore_backup(path: Path) -> tuple[Manifest, ChainReport]:
             _go_on_authenticated()
             report = _check_restored(manifest)
             audit(
-                kind="backup.restored",
+                kind=RESTORED,
                 subject=("backup", ""),
                 actor=None,
                 after={"file": path.name, "created_at": manifest.created_at, **manifest.audit},

@@ -20,6 +20,8 @@ CHECKPOINT_MADE = "audit.checkpoint_made"
 AUTHENTICATION_BEGAN = "audit.authentication_began"
 # The last event that is authenticated with a key; its object is the next one.
 KEY_ROTATED = "audit.key_rotated"
+# The first event of an installation that went on from a backup; without the keys of before it has one of its own.
+RESTORED = "backup.restored"
 
 _spell = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -92,8 +94,9 @@ class _KeyInForce:
 
     def fault(self, event: Event) -> str:
         known, starts = self._known, self._known.starts
-        if event.sequence == starts:
-            self._in_force = None  # the keys of before may be others, such as those of a restored backup
+        is_before = starts is None or event.sequence < starts or not known.keys
+        if event.sequence == starts or (is_before and event.kind == RESTORED):
+            self._in_force = None  # the keys of before a restored backup may be others
         if event.key_id is None:
             if self.first is not None or (starts is not None and event.sequence >= starts):
                 return "carries no authenticator, so it was not written by the application"

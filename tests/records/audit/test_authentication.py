@@ -20,10 +20,10 @@ from common.errors import UserError
 from records.audit import selectors
 from records.audit.chain.audited_rows import verify_records
 from records.audit.chain.checkpoints import checkpoint_of
-from records.audit.chain.event_keys import EventKeyMissing, event_keys
+from records.audit.chain.event_keys import EventKeyMissing, event_keys, start_again
 from records.audit.chain.hashes import authenticator_of
 from records.audit.chain.signing import own_key, pem
-from records.audit.selectors import verify_chain
+from records.audit.selectors import stream_events, verify_chain, verify_export
 from records.audit.services import attest_rows, audit, make_checkpoint
 from records.models import AuditEvent
 from tests.triggers import without_triggers
@@ -118,6 +118,23 @@ def test_a_key_is_rotated_and_the_old_one_is_worth_nothing_afterwards() -> None:
         after.save(force_update=True)
     broken = verify_chain()
     assert (broken.broken_at, "was in force" in broken.reason) == (5, True)
+
+
+@pytest.mark.parametrize("kind", ["backup.restored", "test.done"])
+def test_a_chain_restored_twice_without_its_keys(settings: Any, tmp_path: Path, kind: str) -> None:
+    """Each installation goes on with a key of its own; no other event than the restoring one begins with another."""
+    write(2)
+    for number, first in enumerate([kind, "backup.restored"]):
+        settings.AUDIT_EVENT_KEYS = tmp_path / f"keys-{number}.json"
+        start_again(starts=AuditEvent.objects.count() + 1)
+        with transaction.atomic():
+            audit(kind=first, subject=("backup", ""), actor=None)
+        write(1)
+    exported = list(stream_events(AuditEvent.objects.all()))
+    for report in (verify_chain(), verify_export(exported)):
+        assert report.broken_at == (None if kind == "backup.restored" else 3), report.sentence
+    settings.AUDIT_EVENT_KEYS = tmp_path / "none.json"
+    assert verify_export(exported).broken_at == (None if kind == "backup.restored" else 3)
 
 
 @pytest.mark.parametrize(
