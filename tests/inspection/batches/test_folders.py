@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 from collections import Counter
@@ -208,7 +209,10 @@ def test_only_regular_files_of_an_allowed_size_are_read(tmp_path: Path, settings
 # ---------------------------------------------------------------- while somebody swaps folders
 @pytest.mark.parametrize("swapped", ["lot", "lot/inner"])
 def test_no_file_from_outside_is_read_while_a_folder_is_swapped_for_a_link(root: Path, swapped: str) -> None:
-    """Thousands of reads, while a folder on the way to the file is now a folder and now a link to outside."""
+    """Thousands of reads, while a folder on the way to the file is now a folder and now a link to outside.
+
+    Now and then each state lasts, or a reader that is always too late would read nothing at all.
+    """
     inside, outside = root / "second" / "own", root / "outside" / "twin"
     for base, content in ((inside / "lot", b"inside"), (outside, b"outside")):
         (base / "inner").mkdir(parents=True)
@@ -217,11 +221,17 @@ def test_no_file_from_outside_is_read_while_a_folder_is_swapped_for_a_link(root:
     aside, over = place.with_name("aside"), threading.Event()
 
     def swap() -> None:
-        while not over.is_set():
+        for turn in itertools.count():
             place.rename(aside)
             place.symlink_to(target)
+            pause(turn)
             place.unlink()
             aside.rename(place)
+            if pause(turn):
+                return
+
+    def pause(turn: int) -> bool:
+        return over.wait(0.002) if turn % 10 == 0 else over.is_set()
 
     swapping = threading.Thread(target=swap)
     swapping.start()
