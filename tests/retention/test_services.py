@@ -436,8 +436,13 @@ def test_leftovers_go(version: ModelVersion, carry_out: Callable[..., RetentionR
 
 
 def test_leftovers_in_an_object_storage_go(
-    version: ModelVersion, carry_out: Callable[..., RetentionRun], settings: Any, monkeypatch: pytest.MonkeyPatch
+    version: ModelVersion,
+    carry_out: Callable[..., RetentionRun],
+    settings: Any,
+    var_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    settings.MODEL_PATH = var_dir / "models"  # artifacts of other tests lie in the common one
     with new_bucket() as bucket:
         settings.STORAGES = settings.STORAGES | {
             "default": bucket.storage("media"),
