@@ -11,6 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from gunicorn.glogging import Logger
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 
@@ -28,11 +29,38 @@ from mvtec_site.webserver.spool import Spool
 log = logging.getLogger(__name__)
 _ACCEPTS_AT_ONCE = 64
 _CHECK_SECONDS = 0.5
+_LINGER_SECONDS = 2.0
+_MAX_LINGERING = 64
 _TOO_MANY_TEXT = b"Too many connections are busy. Try again later.\n"
 _TOO_MANY = (
     b"HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nRetry-After: 5\r\n"
     b"Connection: close\r\n\r\n%s" % (len(_TOO_MANY_TEXT), _TOO_MANY_TEXT)
 )
+
+
+class _RefusedConnection(wasyncore.dispatcher):
+    """There was no room for it. What its client still sends is dropped for a moment after the answer.
+
+    Closed at once, unread bytes would reset the connection, and the client would never see the answer.
+    """
+
+    def __init__(self, connection: socket.socket, socket_map: dict[int, Any]) -> None:
+        super().__init__(connection, socket_map)
+        self.until = time.monotonic() + _LINGER_SECONDS
+        try:
+            connection.send(_TOO_MANY)
+            connection.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read(self) -> None:
+        self.recv(64 * 1024)  # closes where the client did
+
+    def handle_close(self) -> None:
+        self.close()
 
 
 class _Limits:
@@ -81,12 +109,13 @@ class _Limits:
         if self._makes_room(str(address[0])):
             self.channel_class(self, connection, address, self.adj, map=self._map)  # type: ignore[arg-type, attr-defined]
             return
-        try:
-            connection.setblocking(False)
-            connection.send(_TOO_MANY)
-        except OSError:
-            pass
-        connection.close()
+        refused = self._refused()
+        if len(refused) >= _MAX_LINGERING:
+            min(refused, key=lambda connection: connection.until).close()
+        _RefusedConnection(connection, self._map)  # type: ignore[attr-defined]
+
+    def _refused(self) -> list[_RefusedConnection]:
+        return [entry for entry in self._map.values() if isinstance(entry, _RefusedConnection)]  # type: ignore[attr-defined]
 
     def _makes_room(self, address: str) -> bool:
         """Where there are too many connections the one that did nothing for longest has to go. False: all are busy."""
@@ -111,6 +140,9 @@ class _Limits:
 
     # ------------------------------------------------------------ looking after them
     def check(self, now: float) -> None:
+        for refused in self._refused():
+            if now >= refused.until:
+                refused.close()
         for channel in self.channels():
             if channel.server is self:
                 channel.check_deadlines(now)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
-from mvtec_site.webserver import endpoints, refusals
+from mvtec_site.webserver import endpoints, listener, refusals
 from mvtec_site.webserver.addresses import client_group
 from mvtec_site.webserver.endpoints import Endpoint, Lane
 from mvtec_site.webserver.lanes import Job, ThreadLane
@@ -461,6 +461,45 @@ def test_an_address_whose_connections_are_all_busy_gets_no_more(limits: Any) -> 
         wait_for(lambda: len(server.begun) == 3)
         assert server.health().startswith(b"HTTP/1.1 429")
         assert b"200 OK" in server.health("127.0.0.2")
+
+
+def test_a_client_that_is_still_sending_sees_why_it_gets_no_connection(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits.WEB_CONNECTIONS_PER_ADDRESS, limits.WEB_THREADS = 3, 4
+    monkeypatch.setattr(listener, "_LINGER_SECONDS", 0.7)
+    server = Server()
+    with contextlib.closing(server), contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
+        wait_for(lambda: len(server.begun) == 3)
+        before = len(server.socket_map)
+        sender = stack.enter_context(
+            server.connect(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n")
+        )
+        wait_for(lambda: len(server.socket_map) > before)
+        for _ in range(2):
+            sender.sendall(b"x" * 300_000)
+            time.sleep(0.1)
+        assert read_all(sender).startswith(b"HTTP/1.1 429")
+        # One that neither ends nor reads does not keep its place.
+        wait_for(lambda: len(server.socket_map) == before)
+
+
+def test_few_refused_connections_are_kept_until_their_clients_have_read(
+    limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits.WEB_CONNECTIONS_PER_ADDRESS, limits.WEB_THREADS = 3, 4
+    monkeypatch.setattr(listener, "_MAX_LINGERING", 5)
+    server = Server()
+    with contextlib.closing(server), contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
+        wait_for(lambda: len(server.begun) == 3)
+        before = len(server.socket_map)
+        refused = [stack.enter_context(server.connect()) for _ in range(12)]
+        assert read_all(refused[-1]).startswith(b"HTTP/1.1 429")
+        assert len(server.socket_map) <= before + 5
 
 
 def test_more_connections_than_are_allowed_in_all(limits: Any) -> None:
