@@ -1,6 +1,7 @@
 """`python -m tests.resilience`: faults, large pictures, and the fuzzing of what comes from strangers.
 
 faults [--only WORD] [--times N] [--scale X]    the table of docs/resilience.md
+load [--clients N] [--seconds S]                many clients of the line at once, and the memory meanwhile
 bombs                                           pictures of 64 megapixels beside the line
 fuzz [--images N] [--archives N] [--artifacts N]
 
@@ -18,6 +19,7 @@ from tests.resilience import commands
 _FORMS = {
     "faults": commands.faults,
     "bombs": commands.bombs,
+    "load": commands.load,
     "fuzz": commands.fuzz,
 }
 
@@ -30,6 +32,10 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=0, help="injections of each fault; 0: as the table says")
     parser.add_argument("--scale", type=float, default=1.0, help="of what takes long: 0.1 is a tenth")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--database", choices=["sqlite", "postgresql"], default="sqlite", help="tests.environment reads it"
+    )
+    parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--images", type=int, default=90_000)
     parser.add_argument("--archives", type=int, default=10_000)
     parser.add_argument("--artifacts", type=int, default=10_000)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.resilience import bombs as large_pictures
 from tests.resilience import fuzz as fuzzing
+from tests.resilience import load as many_clients
 from tests.resilience.faults import FAULTS, Fault, Outcome, run_fault
 from tests.resilience.invariants import check
 from tests.resilience.system import running_system
@@ -84,6 +85,25 @@ def bombs(options: argparse.Namespace) -> int:
             say(json.dumps(document))
     show(json.dumps(documents, indent=1))
     return 0
+
+
+# ---------------------------------------------------------------- load
+def load(options: argparse.Namespace) -> int:
+    with running_system(ANSWER_TIMEOUT="30") as system:
+        traffic = Traffic(system, "load", clients=options.clients)
+        measured = many_clients.measure(system, traffic, seconds=options.seconds)
+        findings = check(system, [traffic])
+    document: dict[str, Any] = vars(measured) | {
+        "memory_mb": [{"at": round(at), **_megabytes(sizes)} for at, sizes in measured.memory],
+        "growth_mb_per_minute": {name: round(measured.growth(name), 1) for name in ("web", "worker")},
+        "unanswered": len(traffic.unanswered),
+        "lost": findings.lost["load"],
+        "doubled": findings.doubled["load"],
+        "problems": findings.problems,
+    }
+    del document["memory"]
+    show(json.dumps(document, indent=1))
+    return 1 if measured.dishonest or findings.lost["load"] or findings.doubled["load"] or findings.problems else 0
 
 
 # ---------------------------------------------------------------- fuzz

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import httpx
+import redis
 from PIL import Image
 
 from tests import parts
@@ -103,6 +105,25 @@ def _kill_supervisor(injection: Injection) -> float:
     return time.monotonic()
 
 
+# ---------------------------------------------------------------- what they need fails
+def _lose_queue(injection: Injection) -> float:
+    """The broker forgets all queues and notices."""
+    with contextlib.closing(redis.Redis(unix_socket_path=str(injection.system.broker_socket()))) as broker:
+        broker.flushall()
+    return time.monotonic()
+
+
+def _hold_broker(injection: Injection) -> float:
+    """It answers nobody for 30 seconds, and connections stay open."""
+    [broker] = injection.system.processes_of("broker")
+    broker.send_signal(signal.SIGSTOP)
+    try:
+        time.sleep(max(5.0, 30 * injection.scale))
+    finally:
+        broker.send_signal(signal.SIGCONT)
+    return time.monotonic()
+
+
 # ---------------------------------------------------------------- what is sent
 def _send_slowly(injection: Injection) -> float:
     """Sixty uploads at a byte a second, from another address."""
@@ -169,6 +190,20 @@ FAULTS: tuple[Fault, ...] = (
         sees=_SENT_AGAIN,
         keeps=_ALL_KEPT,
         recovers="`manage.py run` ends what is left of the killed run, at most 10 s, and starts",
+    ),
+    Fault(
+        "broker loses everything",
+        _lose_queue,
+        sees=_SENT_AGAIN,
+        keeps=_ALL_KEPT,
+        recovers="requests are rows: those that no worker was told of are queued again",
+    ),
+    Fault(
+        "broker answers nobody for 30 s",
+        _hold_broker,
+        sees="503 with Retry-After",
+        keeps=_ALL_KEPT,
+        recovers="web server and workers connect again",
     ),
     Fault(
         "60 uploads at a byte a second",

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -43,6 +44,12 @@ class System:
             with contextlib.suppress(psutil.NoSuchProcess):
                 victim.kill()
         return len(victims)
+
+    def broker_socket(self) -> Path:
+        """Of the embedded broker, by which everything reaches it."""
+        [broker] = self.processes_of("broker")
+        [listening] = {one.laddr for one in broker.net_connections("unix") if str(one.laddr).startswith("/")}
+        return Path(str(listening))
 
     def wait_until_whole(self, seconds: float = 120) -> None:
         """Web server, broker and both kinds of workers answer again."""

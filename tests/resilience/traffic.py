@@ -1,4 +1,4 @@
-"""Clients of the line: each sends one part after another, and each part again with its key until it is answered."""
+"""Clients of the line, each with an address of its own: one part after another, each again until it is answered."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Traffic:
         self._over = threading.Event()
         self._numbers = itertools.count()
         self._images = [parts.png(number, defective=number % 5 == 0) for number in range(40)]
-        self._threads = [threading.Thread(target=self._send_parts, daemon=True) for _ in range(self.clients)]
+        self._threads = [
+            threading.Thread(target=self._send_parts, args=(number,), daemon=True) for number in range(self.clients)
+        ]
 
     def __enter__(self) -> Traffic:
         for thread in self._threads:
@@ -61,9 +63,11 @@ class Traffic:
             thread.join(_PATIENCE_SECONDS + 60)
 
     # ------------------------------------------------------------ sending
-    def _send_parts(self) -> None:
+    def _send_parts(self, client_number: int) -> None:
         headers = {"Authorization": f"Bearer {self.token or self.system.stack.token}"}
-        with httpx.Client(base_url=self.system.stack.address, headers=headers, timeout=60) as client:
+        own_address = httpx.HTTPTransport(local_address=f"127.0.1.{1 + client_number % 250}")
+        address = self.system.stack.address
+        with httpx.Client(base_url=address, headers=headers, timeout=60, transport=own_address) as client:
             while not self._over.is_set():
                 self._send_part(client, next(self._numbers))
 
