@@ -18,8 +18,8 @@ class Measured:
     clients: int
     seconds: float
     records: int = 0
-    refused: dict[str, int] = field(default_factory=dict)  # besides records; all of them honest but `dishonest`
-    dishonest: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)  # what was answered besides records
+    dishonest: dict[str, int] = field(default_factory=dict)  # of these: neither 429 nor 503, or without Retry-After
     p50: float = 0.0
     p99: float = 0.0
     memory: list[tuple[float, dict[str, int]]] = field(default_factory=list)
@@ -42,5 +42,6 @@ def measure(system: System, traffic: Traffic, *, seconds: float) -> Measured:
             time.sleep(_SAMPLE_SECONDS)
     times = traffic.seconds()
     measured.records, measured.p50, measured.p99 = len(times), percentile(times, 0.5), percentile(times, 0.99)
-    measured.refused, measured.dishonest = dict(traffic.seen), dict(traffic.dishonest)
+    cuts = {what: count for what, count in traffic.seen.items() if not what[:1].isdigit()}
+    measured.refused, measured.dishonest = dict(traffic.seen), dict(traffic.dishonest) | cuts
     return measured

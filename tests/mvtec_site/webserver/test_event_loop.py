@@ -439,6 +439,13 @@ def read_all_of_chunks(answer: bytes) -> int:
 
 
 # ---------------------------------------------------------------- how many connections
+def keep_busy(server: Server, stack: contextlib.ExitStack, *, connections: int) -> None:
+    """Each waits for an answer that does not come."""
+    for _ in range(connections):
+        stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
+    wait_for(lambda: len(server.begun) == connections)
+
+
 def test_the_quietest_connection_of_an_address_makes_room_for_its_next(limits: Any) -> None:
     limits.WEB_CONNECTIONS_PER_ADDRESS = 10
     server = Server()
@@ -456,9 +463,7 @@ def test_an_address_whose_connections_are_all_busy_gets_no_more(limits: Any) -> 
     limits.WEB_CONNECTIONS_PER_ADDRESS, limits.WEB_THREADS = 3, 4
     server = Server()
     with contextlib.closing(server), contextlib.ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
-        wait_for(lambda: len(server.begun) == 3)
+        keep_busy(server, stack, connections=3)
         assert server.health().startswith(b"HTTP/1.1 429")
         assert b"200 OK" in server.health("127.0.0.2")
 
@@ -470,9 +475,7 @@ def test_a_client_that_is_still_sending_sees_why_it_gets_no_connection(
     monkeypatch.setattr(listener, "_LINGER_SECONDS", 0.7)
     server = Server()
     with contextlib.closing(server), contextlib.ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
-        wait_for(lambda: len(server.begun) == 3)
+        keep_busy(server, stack, connections=3)
         before = len(server.socket_map)
         sender = stack.enter_context(
             server.connect(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n")
@@ -482,7 +485,7 @@ def test_a_client_that_is_still_sending_sees_why_it_gets_no_connection(
             sender.sendall(b"x" * 300_000)
             time.sleep(0.1)
         assert read_all(sender).startswith(b"HTTP/1.1 429")
-        # One that neither ends nor reads does not keep its place.
+        # One that its client does not end does not keep its place.
         wait_for(lambda: len(server.socket_map) == before)
 
 
@@ -493,9 +496,7 @@ def test_few_refused_connections_are_kept_until_their_clients_have_read(
     monkeypatch.setattr(listener, "_MAX_LINGERING", 5)
     server = Server()
     with contextlib.closing(server), contextlib.ExitStack() as stack:
-        for _ in range(3):
-            stack.enter_context(server.connect(request("GET", "/api/test_image?hang")))
-        wait_for(lambda: len(server.begun) == 3)
+        keep_busy(server, stack, connections=3)
         before = len(server.socket_map)
         refused = [stack.enter_context(server.connect()) for _ in range(12)]
         assert read_all(refused[-1]).startswith(b"HTTP/1.1 429")
