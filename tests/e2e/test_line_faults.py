@@ -573,8 +573,8 @@ def test_on_other_pages_too_what_was_typed_waits(visit: Callable[..., Any], comp
     page.fill("#id_station", "bench 4")
     end_session(page)
     page.locator("form:has(#id_station) button").first.click()
-    sign_in_again(page)
-    page.wait_for_load_state("networkidle")
+    with page.expect_navigation():  # signed in, the form is sent
+        sign_in_again(page)
     assert page.input_value("#id_station") == "bench 4"
     page.reload()
     assert page.input_value("#id_station") == "bench 4"
