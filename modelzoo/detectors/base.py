@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -155,6 +156,8 @@ class Detector(ABC):
             so many have not seen; empty where the detector does not measure it, and in one that was restored.
         input_profile: what the training images look like as pictures, to recognise pictures of another kind; None
             before `fit`, where it was given pixels that were ready, and in artifacts older than it.
+        checkpoint: file in which `fit` keeps how far it is and from which it goes on; None keeps nothing. Only
+            detectors that learn in epochs use it: a fit of the others is over in minutes.
     """
 
     algorithm: ClassVar[str]
@@ -175,6 +178,7 @@ class Detector(ABC):
         self.n_train = 0
         self.learning_curve: list[tuple[int, float]] = []
         self.input_profile: InputProfile | None = None
+        self.checkpoint: Path | None = None
         self._held_out = np.empty(0, dtype=np.float64)
         self._reference_images = torch.empty(0, dtype=torch.uint8)
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from modelzoo.detectors.autoencoder import distributed
+from modelzoo.detectors.autoencoder.checkpoints import Checkpoint, EpochState, identity
 from modelzoo.detectors.autoencoder.corruption import add_stains, scoring_masks
 from modelzoo.detectors.autoencoder.distributed import ProcessGroup
 from modelzoo.detectors.autoencoder.network import (
@@ -89,9 +90,13 @@ class ConvAutoencoder(Detector):
         trainer = Trainer(config, size, total, group)
         self._network = trainer.network
         self._scoring_masks = scoring_masks(size).to(self.device)
-        self.history = []
-        best_loss, best_epoch, best = math.inf, 0, self._network.state_dict()
-        for epoch in range(1, config.epochs + 1):
+        checkpoint = self._checkpoint_of(source, group)
+        state = (checkpoint and checkpoint.restore(trainer)) or EpochState(best=self._network.state_dict())
+        self.history = state.history
+        if state.epoch:
+            progress(_READ_SHARE + _TRAIN_SHARE * state.epoch / config.epochs, f"going on after epoch {state.epoch}")
+        while state.epoch < config.epochs and state.epoch - state.best_epoch < config.patience:
+            epoch = state.epoch + 1
             losses: list[float] = []
             for batch in source.batches(batch_size, epoch_order(training, batch_size)):
                 done = ((epoch - 1) * steps_per_epoch + len(losses)) / total
@@ -103,15 +108,23 @@ class ConvAutoencoder(Detector):
             held_out_loss = self._held_out_loss(source.batches(batch_size, held_out))
             if not math.isfinite(train_loss + held_out_loss):
                 raise DetectorError(f"The training diverged in epoch {epoch}; lower the learning rate.")
-            self.history.append({"epoch": epoch, "train_loss": train_loss, "held_out_loss": held_out_loss})
-            if held_out_loss < best_loss:
-                best_loss, best_epoch = held_out_loss, epoch
-                best = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
-            elif epoch - best_epoch >= config.patience:
-                break
+            state.history.append({"epoch": epoch, "train_loss": train_loss, "held_out_loss": held_out_loss})
+            state.epoch = epoch
+            if held_out_loss < state.best_loss:
+                state.best_loss, state.best_epoch = held_out_loss, epoch
+                state.best = {name: tensor.clone() for name, tensor in self._network.state_dict().items()}
+            if checkpoint:
+                checkpoint.write(trainer, state)
         group.send_end()
-        self._network.load_state_dict(best)
+        self._network.load_state_dict(state.best)
         self._network.eval()
+
+    def _checkpoint_of(self, source: ImageSource, group: ProcessGroup) -> Checkpoint | None:
+        """None where none was asked for, and under `torchrun`, whose other processes have a state of their own."""
+        if self.checkpoint is None or group.size > 1:
+            return None
+        images = source.batches(self.config.batch_size)
+        return Checkpoint(self.checkpoint, identity(self.config, self.device, images))
 
     def _held_out_loss(self, batches: Iterable[torch.Tensor]) -> float:
         """The training's loss per image, in full precision, under the same damage in every epoch."""

@@ -40,6 +40,7 @@ from training.datasets.selectors import images_of, training_asset_ids
 from training.models import DatasetImage, TrainingRun
 from training.report.pictures import picture_groups
 from training.runs import services
+from training.runs.execution.checkpoints import checkpoint_of, discard_checkpoint
 from training.runs.execution.evaluation import evaluate_images
 from training.runs.execution.image_statistics import training_statistics
 from training.runs.execution.lifeline import Lifeline, Progress, Steps
@@ -65,27 +66,28 @@ def execute(claim: Claim[TrainingRun], *, echo: Progress = lambda fraction, sent
     run = TrainingRun.objects.select_related(*relations).get(pk=claim.pk)
     status = TrainingRun.Status
     try:
-        return _work(run, claim, echo)
+        version = _work(run, claim, echo)
     except (TrainingCancelled, KeyboardInterrupt):
-        services.end_run(run_id=run.pk, claim=claim, status=status.CANCELLED, error="Cancelled. No model was created.")
+        _close(run, claim, status=status.CANCELLED, error="Cancelled. No model was created.")
         raise
     except ClaimLost:
         services.discard_artifacts(run_id=run.pk)
         raise
     except (DetectorError, UserError, OSError, MemoryError) as error:
         sentence = str(error) or type(error).__name__
-        message = without_server_paths(sentence)
-        services.end_run(run_id=run.pk, claim=claim, status=status.FAILED, code=RunFailed.code, error=message)
+        _close(run, claim, status=status.FAILED, code=RunFailed.code, error=without_server_paths(sentence))
         raise RunFailed(sentence) from error
     except BaseException as error:
-        services.end_run(
-            run_id=run.pk,
-            claim=claim,
-            status=status.FAILED,
-            code="internal_error",
-            error=without_server_paths(f"{type(error).__name__}: {error}"),
-        )
+        sentence = without_server_paths(f"{type(error).__name__}: {error}")
+        _close(run, claim, status=status.FAILED, code="internal_error", error=sentence)
         raise
+    discard_checkpoint(run_id=run.pk)
+    return version
+
+
+def _close(run: TrainingRun, claim: Claim[TrainingRun], *, status: str, error: str, code: str = "") -> None:
+    if services.end_run(run_id=run.pk, claim=claim, status=status, code=code, error=error):
+        discard_checkpoint(run_id=run.pk)
 
 
 def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelVersion:
@@ -93,7 +95,7 @@ def _work(run: TrainingRun, claim: Claim[TrainingRun], echo: Progress) -> ModelV
     with ExitStack() as until_registered:
         with Lifeline(claim, echo) as lifeline:
             began = time.monotonic()
-            detector, images, tests, selection = fit(run, lifeline)
+            detector, images, tests, selection = fit(run, lifeline, checkpoint=checkpoint_of(run))
             held_out = np.asarray(detector.held_out_scores, dtype=np.float64)
             threshold = _first_threshold(run.calibration, held_out)
             fit_seconds = round(time.monotonic() - began, 2)
@@ -197,12 +199,12 @@ FitResult = tuple[Detector, list[DatasetImage], list[DatasetImage], Evidence]
 """The detector, the images it was fitted on in this run, those left to evaluate it on, and why this detector."""
 
 
-def fit(run: TrainingRun, steps: Steps) -> FitResult:
-    """What a run asks for: a new detector, or a trained one that learns more."""
-    return _fit_anew(run, steps) if run.base_version is None else _extend(run, steps)
+def fit(run: TrainingRun, steps: Steps, *, checkpoint: Path | None = None) -> FitResult:
+    """What a run asks for: a new detector, or a trained one that learns more. `checkpoint`: see `Detector`."""
+    return _fit_anew(run, steps, checkpoint) if run.base_version is None else _extend(run, steps)
 
 
-def _fit_anew(run: TrainingRun, steps: Steps) -> FitResult:
+def _fit_anew(run: TrainingRun, steps: Steps, checkpoint: Path | None) -> FitResult:
     images = images_of(run.dataset, DatasetImage.Split.TRAIN)
     options, ignore = _with_fixed_window(run.options), painted_mask(run)
     start = 0.0
@@ -219,6 +221,7 @@ def _fit_anew(run: TrainingRun, steps: Steps) -> FitResult:
         )
     else:
         detector = registry.create(run.algorithm, seed=run.seed, **options)
+    detector.checkpoint = checkpoint
     steps.watch(detector)
     detector.fit(source_of(images, detector), ignore=ignore, progress=steps.share(start, _FIT - start))
     return detector, images, images_of(run.dataset, DatasetImage.Split.TEST), evidence
