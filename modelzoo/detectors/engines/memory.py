@@ -33,14 +33,19 @@ def reachable_bytes(*roots: object) -> int:
     remaining: list[Any] = list(roots)
     seen: set[int] = set()
     memory: dict[int, int] = {}  # bytes by address
+    packed = 0  # in a layout of oneDNN's own, whose address nobody is told
     while remaining:
         one = remaining.pop()
         if id(one) in seen or isinstance(one, _OPAQUE):
             continue
         seen.add(id(one))
         if isinstance(one, torch.Tensor):
-            storage = one.untyped_storage()
-            memory[storage.data_ptr()] = storage.nbytes()
+            try:
+                storage = one.untyped_storage()
+            except NotImplementedError:
+                packed += one.numel() * one.element_size()
+            else:
+                memory[storage.data_ptr()] = storage.nbytes()
         elif isinstance(one, np.ndarray):
             while isinstance(one.base, np.ndarray):
                 one = one.base
@@ -49,7 +54,7 @@ def reachable_bytes(*roots: object) -> int:
             remaining.extend(one.__closure__ or ())
         else:
             remaining.extend(gc.get_referents(one))
-    return sum(memory.values())
+    return sum(memory.values()) + packed
 
 
 def _file_bytes(cache: Path, runtime: str) -> int:

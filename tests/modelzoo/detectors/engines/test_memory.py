@@ -19,3 +19,9 @@ def test_what_is_shared_is_counted_once() -> None:
 
     assert reachable_bytes(closure) == 4000
     assert reachable_bytes("text", 5, None, np) == 0
+
+
+def test_weights_in_a_layout_of_onednn_count_too() -> None:
+    """They have no storage that could be asked; what convolutions by oneDNN keep is such a tensor."""
+    packed = torch.ones(8, 4, 3, 3).to_mkldnn()
+    assert reachable_bytes([packed, packed], {"again": packed}) == 8 * 4 * 3 * 3 * 4
