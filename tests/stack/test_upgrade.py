@@ -48,6 +48,11 @@ for path in sorted(Path(FOLDER).iterdir()):
     )
 print(broker.client().llen("inference"))
 """
+# What 0.1.0 called `records`. The code of now counts rows of more kinds besides.
+VOUCHED_FOR = """
+from records.audit.chain.audited_rows import vouching_events
+print(vouching_events())
+"""
 
 
 def release_commit() -> str:
@@ -119,12 +124,17 @@ def upgraded(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         drop_database(database)
 
 
+def vouched_for(stack: Stack) -> int:
+    """Of how many rows an event says what they must say; `verify_audit --records` has compared each."""
+    return int(stack.manage("shell", "--command", VOUCHED_FOR).stdout.split()[-1])
+
+
 def test_what_was_recorded_is_whole(upgraded: Stack) -> None:
     before, after = upgraded.trained, upgraded.json("verify_audit", "--records")
-    assert after["broken_at"] is None
-    assert after["records"] == before["records"] + 1 > RECORDS, "one was judged meanwhile"
-    assert after["events"] >= before["events"]
-    assert (after.get("missing") or 0, after.get("differing") or 0) == (0, 0)
+    assert (after["broken_at"], after["sentence"]) == (None, "")
+    assert vouched_for(upgraded) == before["records"] + 1 > RECORDS, "one was judged meanwhile"
+    assert after["records"] >= vouched_for(upgraded)
+    assert after["events"] > before["events"]
 
 
 def test_every_page_opens(upgraded: Stack) -> None:
@@ -151,5 +161,6 @@ def test_messages_of_the_release_before_are_judged_and_the_line_goes_on(upgraded
         page = client.get("/api/inspections", params={"limit": 1}).json()
         assert page["results"][0]["inspection_id"] == answer.json()["inspection_id"]
     report = upgraded.json("verify_audit", "--records")
-    assert (report["broken_at"], report["records"]) == (None, upgraded.trained["records"] + 5)
+    assert (report["broken_at"], report["sentence"]) == (None, "")
+    assert vouched_for(upgraded) == upgraded.trained["records"] + 5
     assert upgraded.stop() == []
