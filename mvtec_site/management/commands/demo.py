@@ -16,7 +16,7 @@ import httpx
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
@@ -54,6 +54,15 @@ def _sample_file(image: DatasetImage) -> Path:
         path = Path(settings.VAR_DIR) / f"demo_sample{Path(image.path).suffix}"
         path.write_bytes(image.asset.read())
         return path
+
+
+def places() -> str:
+    """Where everything lies that the demo left."""
+    bucket, database = settings.S3_BUCKET, connection.settings_dict["NAME"]
+    files = f"bucket {bucket}" if bucket else str(settings.VAR_DIR)
+    if connection.vendor == "sqlite" and not bucket:
+        return f"{files} (database, images, maps, artifacts)"
+    return f"{files} (images, maps, artifacts); database {database}"
 
 
 @dataclass(frozen=True)
@@ -211,7 +220,7 @@ class Command(ProductCommand):
         correct = sum(row["is_defective"] == row["truth"] for row in rows)
         out(f"  batch of {batch['total']}: {batch['done']} judged, {batch['failed']} failed, {correct} as labelled")
         out("")
-        out(f"  records        {settings.VAR_DIR} (database, images, maps, artifacts)")
+        out(f"  records        {places()}")
         out(f"  took           {seconds:.0f} s")
 
     def _word(self, defective: bool) -> str:
