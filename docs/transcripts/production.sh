@@ -98,8 +98,9 @@ chapter "The demo against it"
 run python manage.py demo --address "http://127.0.0.1:$WEB_PORT"
 
 chapter "What it left"
-printf '$ curl -H "Authorization: Bearer ..." http://127.0.0.1:%s/metrics | grep requests_total\n' "$WEB_PORT"
-curl -sS -H "Authorization: Bearer $(cat "$METRICS_TOKEN_FILE")" "http://127.0.0.1:$WEB_PORT/metrics" | grep '^mvtec.*requests_total'
+sleep 6 # processes send what they counted every 5 s
+printf '$ curl -H "Authorization: Bearer ..." http://127.0.0.1:%s/metrics | grep ^mvtec_inspections_total\n' "$WEB_PORT"
+curl -sS -H "Authorization: Bearer $(cat "$METRICS_TOKEN_FILE")" "http://127.0.0.1:$WEB_PORT/metrics" | grep '^mvtec_inspections_total'
 run celery -A mvtec_site status
 run python manage.py verify_audit --records
 mkdir -p "$FOLDER/backups"
