@@ -97,7 +97,8 @@ class Command(ProductCommand):
                 running = started.enter_context(Supervisor(options["host"], options["port"], say=self.say))
                 address = f"http://{options['host']}:{options['port']}"
             headers = {"Authorization": f"Bearer {login.token}"}
-            with httpx.Client(base_url=address, headers=headers, timeout=180) as client:
+            # Loading the model may take as long as that; the batch, which is waited for 60 s, does not.
+            with httpx.Client(base_url=address, headers=headers, timeout=settings.LOAD_TIMEOUT + 60) as client:
                 single, batch = self._judge(client, version, dataset)
             self._table(version, dataset, single, batch, time.monotonic() - began)
             if running is None:
