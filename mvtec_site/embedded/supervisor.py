@@ -131,6 +131,7 @@ class Supervisor:
         self._logs = Path(settings.VAR_DIR) / "logs"
         self._lock_file: IO[str] | None = None
         self._children: list[_Child] = []
+        self._are_children_noted = True
 
     # ------------------------------------------------------------ life
     def __enter__(self) -> Supervisor:
@@ -216,12 +217,24 @@ class Supervisor:
             elif now >= child.due_at:
                 child.due_at = 0.0
                 self._start(child)
+        if not self._are_children_noted:
+            self._note_children()
 
     def _start(self, child: _Child) -> None:
         child.start(self._log(child.name))
+        self._note_children()
+
+    def _note_children(self) -> None:
+        """For a successor, should we be killed. On a disk that is full it is tried again; nobody stops for that."""
         begins = [begin_of(one.process.pid) for one in self._children if one.process]
-        with write_whole(self._children_file, durable=False) as out:
-            out.write("".join(f"{begin.pid} {begin.ticks}\n" for begin in begins if begin).encode())
+        try:
+            with write_whole(self._children_file, durable=False) as out:
+                out.write("".join(f"{begin.pid} {begin.ticks}\n" for begin in begins if begin).encode())
+        except OSError as error:
+            self._are_children_noted = False
+            log.warning("Who runs could not be written down: %s", error)
+        else:
+            self._are_children_noted = True
 
     @property
     def _children_file(self) -> Path:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -177,4 +180,30 @@ def test_a_child_hangs_when_it_is_silent_for_too_long(
             assert not child.is_hung(), "it is dead, which is another matter"
     finally:
         child.kill()
+        child.process.wait()
+
+
+def test_a_full_disk_does_not_stop_the_supervisor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A child that died is started again, and who runs is written down once there is room."""
+    running = supervisor.Supervisor("127.0.0.1", 1)
+    running._logs = tmp_path
+    monkeypatch.setattr(supervisor.Supervisor, "_children_file", tmp_path / "run.children")
+    child = supervisor._Child("inference", ["sleep", "60"])
+    running._children = [child]
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    try:
+        with monkeypatch.context() as at_first:
+            at_first.setattr(supervisor, "write_whole", full)
+            running._start(child)
+        assert child.process
+        assert child.process.poll() is None
+        assert not (tmp_path / "run.children").exists()
+        running._revive()
+        assert (tmp_path / "run.children").read_text().split()[0] == str(child.process.pid)
+    finally:
+        child.kill()
+        assert child.process
         child.process.wait()

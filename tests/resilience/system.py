@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import psutil
+import psycopg2
 
-from tests.stack.conftest import Stack, new_stack, trained, wait_for
+from tests import parts
+from tests.stack.conftest import DISC, Stack, new_stack, peopled, trained, wait_for
+
+if TYPE_CHECKING:
+    from tests.resilience.failing_storage import FailingStorage
+    from tests.resilience.surroundings import Clock
 
 # What a kill means: a name, the words of a command line, and whether the processes below it are meant instead.
 PARTS = {
@@ -20,6 +29,7 @@ PARTS = {
     "web server's child": ("gunicorn", True),
     "inference worker": ("-Q inference", False),
     "inference worker's child": ("-Q inference", True),
+    "training worker": ("-Q training", False),
     "scheduler": ("celery -A mvtec_site beat", False),
     "broker": ("valkey", False),
 }
@@ -27,9 +37,11 @@ PARTS = {
 
 @dataclass
 class System:
-    """A running stack, and its processes."""
+    """A running stack, its processes, and what of its surroundings can be made to fail."""
 
     stack: Stack
+    storage: FailingStorage | None = None
+    clock: Clock | None = None
 
     def processes_of(self, part: str) -> list[psutil.Process]:
         words, below = PARTS[part]
@@ -50,6 +62,23 @@ class System:
         [broker] = self.processes_of("broker")
         [listening] = {one.laddr for one in broker.net_connections("unix") if str(one.laddr).startswith("/")}
         return Path(str(listening))
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """What stands in the database, asked past the system; %s in place of each value. Empty while it is away."""
+        address = self.stack.environment["DATABASE_URL"]
+        if address:
+            while_there = contextlib.suppress(psycopg2.OperationalError)
+            with (
+                while_there,
+                contextlib.closing(psycopg2.connect(address)) as connection,
+                connection.cursor() as cursor,
+            ):
+                cursor.execute(statement, values)
+                return cursor.fetchall()
+            return []
+        file = f"file:{self.stack.var_dir}/db.sqlite3?mode=ro"
+        with contextlib.closing(sqlite3.connect(file, uri=True, timeout=30)) as database:
+            return database.execute(statement.replace("%s", "?"), values).fetchall()
 
     def wait_until_whole(self, seconds: float = 120) -> None:
         """Web server, broker and both kinds of workers answer again."""
@@ -86,10 +115,22 @@ def _parent(process: psutil.Process) -> int:
 
 
 @contextlib.contextmanager
-def running_system(**environment: str) -> Iterator[System]:
-    """The embedded system with a loaded detector."""
+def running_system(
+    environment: Mapping[str, str] = MappingProxyType({}), *, trains: bool = False, folder: Path | None = None
+) -> Iterator[System]:
+    """The embedded system with a loaded detector. Its VAR_DIR is made in `folder`.
+
+    `trains`: it trains the detector itself, because its files are not where those of other installations are.
+    """
+    installation = peopled() if trains else trained()
     # Whoever waits for a worker that died asks again soon.
-    with new_stack(trained(), **{"ANSWER_TIMEOUT": "5"} | environment) as stack:
+    settings = {"ANSWER_TIMEOUT": "5"} | dict(environment)
+    with contextlib.ExitStack() as running:
+        with _temporary_files_in(folder):
+            stack = running.enter_context(new_stack(installation, **settings))
+        if trains:
+            data = parts.write_dataset(Path(f"{stack.var_dir}-data") / "disc")
+            stack.json("train", "--model", "padim", "--dataset", str(data), *DISC)
         system = System(stack)
         stack.start()
         with stack.client() as client:
@@ -98,6 +139,16 @@ def running_system(**environment: str) -> Iterator[System]:
         system.wait_until_whole()
         yield system
         _last_words(system)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: Path | None) -> Iterator[None]:
+    before = tempfile.tempdir
+    tempfile.tempdir = str(folder) if folder else before
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 def _last_words(system: System) -> None:

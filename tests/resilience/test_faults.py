@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.resilience.commands import try_faults
-from tests.resilience.faults import FAULTS
+from tests.resilience.faults.table import FAULTS
+from tests.resilience.surroundings import SURROUNDINGS
 
 pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.sqlite_is_enough]
 _SHORT = (
@@ -29,3 +30,7 @@ def test_after_each_fault_every_answer_has_its_record_and_no_other() -> None:
 def test_names_of_faults_are_lots_of_their_own() -> None:
     """By which the records of each are told apart."""
     assert len({fault.name[:50] for fault in FAULTS}) == len(FAULTS)
+
+
+def test_what_a_fault_needs_is_there() -> None:
+    assert {fault.needs for fault in FAULTS} == set(SURROUNDINGS)

@@ -1,0 +1,1 @@
+"""What is done to a running system. `table.FAULTS` is the table."""

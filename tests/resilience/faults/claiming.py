@@ -1,0 +1,94 @@
+"""Two workers want the same work at the same moment."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import redis
+
+from tests import parts
+from tests.environment import ROOT
+from tests.resilience.faults.injection import Fault, Injection
+from tests.resilience.faults.sentences import ALL_KEPT
+from tests.resilience.system import System
+from tests.stack.conftest import DISC, wait_for
+
+_NAME = "training@second"
+_MINUTES = 4
+
+# Both are stopped while six messages that name one run are sent, so that they begin at the same moment.
+_QUEUE_RUN = """
+import psutil
+from django.core.management import call_command
+from jobs.broker import publish
+from training.models import TrainingRun
+workers = [psutil.Process(pid) for pid in {pids}]
+for worker in workers:
+    worker.suspend()
+try:
+    call_command("train", "--model", "padim", "--dataset", "{dataset}", "--queue", *{options})
+    run = TrainingRun.objects.latest("pk")
+    for _ in range(5):
+        publish("training.tasks.supervise", run.pk)
+finally:
+    for worker in workers:
+        worker.resume()
+"""
+
+
+@contextlib.contextmanager
+def _second_worker(system: System) -> Iterator[psutil.Process]:
+    """A training worker beside that of the system, until the block is left."""
+    words = ["-m", "celery", "-A", "mvtec_site", "worker", "--without-gossip", "--without-mingle", "-Q", "training"]
+    with (system.stack.var_dir / "second-worker.log").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *words, "--pool", "solo", "-n", _NAME],
+            cwd=ROOT,
+            env=system.stack.environment | {"LOG_LEVEL": "INFO"},
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            with contextlib.closing(redis.Redis(unix_socket_path=str(system.broker_socket()))) as broker:
+                wait_for(lambda: broker.exists(f"worker:{_NAME}"), 60)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def _claim_twice(injection: Injection) -> float:
+    system, dataset = injection.system, f"claimed-{injection.outcome.injected}"
+    folder = parts.write_dataset(Path(f"{system.stack.var_dir}-data") / dataset)
+    system.stack.manage("import_dataset", str(folder))
+    with _second_worker(system) as second:
+        pids = [second.pid, *(worker.pid for worker in system.processes_of("training worker"))]
+        script = _QUEUE_RUN.format(pids=pids, dataset=dataset, options=DISC)
+        system.stack.manage("shell", "--verbosity", "0", "--command", script)
+        back = time.monotonic()
+        newest = "SELECT status, worker, id FROM training_trainingrun ORDER BY id DESC LIMIT 1"
+        wait_for(lambda: system.query(newest)[0][0] not in ("queued", "running"), 60 * _MINUTES)
+        [(status, worker, run)] = system.query(newest)
+        time.sleep(1)  # those that come too late say so by doing nothing
+    [(versions,)] = system.query("SELECT COUNT(*) FROM modelzoo_modelversion WHERE training_run_id = %s", run)
+    injection.note(f"two workers: run {status} by {worker}, {versions} model version")
+    injection.expect((status, versions) == ("succeeded", 1), f"the run {status}, with {versions} model versions")
+    return back
+
+
+CLAIMING = (
+    Fault(
+        "two workers take the same training run",
+        _claim_twice,
+        sees="nothing",
+        keeps=ALL_KEPT,
+        recovers="one has the claim, by one conditional UPDATE; the other finds nothing to do",
+        times=2,
+    ),
+)
