@@ -11,7 +11,9 @@ from typing import Any
 
 import redis
 
+from tests import parts
 from tests.resilience.faults.injection import Fault, Injection
+from tests.resilience.faults.sending import send_image
 from tests.resilience.faults.sentences import ALL_KEPT, SENT_AGAIN
 from tests.resilience.surroundings import no_compiler, no_own_disk
 
@@ -86,13 +88,19 @@ def _fill_disk(*killed: str) -> Callable[[Injection], float]:
                 for part in killed:
                     injection.system.kill(part)
                 while time.monotonic() < until:
-                    time.sleep(0.2)
                     _fill(out)  # what others gave back
+                    _send_new_image(injection)
         finally:
             ballast.unlink()
         return time.monotonic()
 
     return inject
+
+
+def _send_new_image(injection: Injection) -> None:
+    """Nobody has sent it before, so that there is something to store."""
+    image = parts.png(injection.random.randrange(10**6, 10**9))
+    injection.traffic.seen[f"new image: {send_image(injection.system, image, name='new.png')}"] += 1
 
 
 def _fill(out: Any) -> None:

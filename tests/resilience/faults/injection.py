@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -93,8 +94,16 @@ def run_fault(fault: Fault, system: System, traffic: Traffic, *, seed: int, time
     except pytest.fail.Exception as error:
         outcome.problems.append(f"not whole again: {str(error)[-500:]}")
     outcome.requests, outcome.seen = len(traffic.answers) + len(traffic.unanswered), traffic.seen
-    outcome.problems += [f"answered {what}" for what in traffic.seen if what.startswith("500")]
+    defects = [what for what in traffic.seen if what.startswith("500")]
+    outcome.problems += [f"answered {what}: {_last_error(system)}" for what in defects]
     return outcome
+
+
+def _last_error(system: System) -> str:
+    """What the web server logged last of a defect, with the end of its traceback."""
+    text = (system.stack.var_dir / "logs" / "web.log").read_text(errors="replace")
+    _, _, traceback = text.rpartition("Internal Server Error: ")
+    return re.split(r"\n\d{4}-\d\d-\d\d ", traceback)[0][-1500:]
 
 
 def _inject(fault: Fault, injection: Injection, times: int) -> None:

@@ -89,11 +89,11 @@ def _no_memory_group() -> str:
 
 
 def _take_memory_away(injection: Injection) -> float:
-    """The worker's process may have little more than it has when it gets a picture of 64 megapixels."""
+    """The worker's process may have little more than it has when it gets a picture of 25 megapixels."""
     with _memory_group() as group:
         [child] = wait_for(lambda: injection.system.processes_of("inference worker's child"), 60)
         group.limit(child.pid, _LIMIT_BYTES)
-        answer = send_image(injection.system, large_picture(), name="large.png")
+        answer = send_image(injection.system, large_picture(5000), name="large.png")
         back = time.monotonic()
         injection.expect(group.kills() > 0, f"the limit ended nothing; answered {answer}")
     injection.traffic.seen[f"large: {answer}"] += 1
