@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
+from typing import Any
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db.utils import DatabaseErrorWrapper
 from django.utils import timezone
 
 # Locked for too long, full, gone, or restarted: not a defect of ours, and over some time.
@@ -20,6 +22,27 @@ def database_now() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         [now] = cursor.fetchone()
     return now
+
+
+class LostConnectionErrors(DatabaseErrorWrapper):  # type: ignore[misc]
+    """As Django's, but a server that died under a query is an `OperationalError`, as one that died before it is.
+
+    psycopg2 has no class for it: it raises its `DatabaseError` itself, which every wrong query is one of, too.
+    """
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            super().__exit__(*raised)
+        except DatabaseError as error:
+            if type(error) is DatabaseError:
+                raise OperationalError(*error.args) from error
+            raise
+
+
+def name_lost_connections(connection: Any, **_: Any) -> None:
+    """Called with each connection to a database once it is made."""
+    if connection.vendor == "postgresql":
+        connection.wrap_database_errors = LostConnectionErrors(connection)
 
 
 def drop_broken_connection() -> None:
