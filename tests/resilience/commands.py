@@ -62,6 +62,7 @@ def _on_one_system(faults: list[Fault], *, seed: int, times: int, scale: float) 
     for outcome, traffic in zip(outcomes, traffics, strict=True):
         outcome.lost, outcome.doubled = findings.lost[traffic.lot], findings.doubled[traffic.lot]
     outcomes[-1].problems += findings.problems
+    say(table(outcomes))  # already now: the whole takes long
     return outcomes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import struct
@@ -36,6 +37,7 @@ def _patient() -> Iterator[System]:
 @contextlib.contextmanager
 def _with_object_storage() -> Iterator[System]:
     """Images, maps and artifacts are in a bucket, behind a proxy that can fail."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request
     with new_bucket() as bucket, FailingStorage(bucket.endpoint) as proxy:
         environment = replace(bucket, endpoint=proxy.address).environment
         with running_system(environment, trains=True) as system:
