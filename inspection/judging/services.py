@@ -41,6 +41,7 @@ from records.assets import pixel_cache
 from records.assets.services import check_upload, receive_image, save_asset_row, store_image_file
 from records.audit.services import Actor, audit
 from records.models import Asset
+from records.storage.errors import StorageFailed, StorageUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class PartContext:
 
 
 PART_FIELDS = tuple(field.name for field in fields(PartContext))
+# What a worker may end a request in that is no fault of the image or the model, by its code.
+_STORAGE_ERRORS = {kind.code: kind for kind in (StorageFailed, StorageUnavailable)}
 # Rows of a request that are those of its record too, and how a record fetches them.
 _SHARED = {"asset": "asset", "model_version": "model_version__category"}
 
@@ -394,6 +397,8 @@ def await_inspection(*, request: InspectionRequest, timeout: float) -> Inspectio
         drop_broken_connection()
         raise outcome_unknown(request, "The database does not answer") from error
     if request.status == InspectionRequest.Status.FAILED:
+        if storage_error := _STORAGE_ERRORS.get(request.error_code):
+            raise storage_error(request.error, **_addresses(request))
         raise UserError(
             request.error, code=request.error_code, status=scoring.ModelUnusable.status, **_addresses(request)
         )

@@ -55,7 +55,7 @@ def _on_one_system(faults: list[Fault], *, seed: int, times: int, scale: float) 
         traffics, outcomes = [], []
         for fault in faults:
             say(f"  {fault.name}")
-            traffic = Traffic(system, fault.name[:50])
+            traffic = Traffic(system, fault.lot)
             outcomes.append(run_fault(fault, system, traffic, seed=seed, times=times or fault.times, scale=scale))
             traffics.append(traffic)
         findings = check(system, traffics)

@@ -36,6 +36,7 @@ from modelzoo.services import set_input_checks, set_threshold
 from records.assets.images import ImageRejected
 from records.assets.services import receive_image
 from records.models import Asset, AuditEvent
+from records.storage.errors import StorageFailed, StorageUnavailable
 from tests import parts
 
 pytestmark = pytest.mark.django_db
@@ -387,6 +388,23 @@ def test_a_full_disk_keeps_nothing(version: ModelVersion, monkeypatch: pytest.Mo
     assert not InspectionRequest.objects.exists()
     location = Path(default_storage.path(""))
     assert not [path for path in location.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("refusal", "status"), [(StorageFailed, 507), (StorageUnavailable, 503)])
+def test_a_map_that_cannot_be_stored_is_answered_as_an_image_that_cannot(
+    version: ModelVersion, monkeypatch: pytest.MonkeyPatch, refusal: type[StorageFailed], status: int
+) -> None:
+    """Not as a conflict: time may help."""
+
+    def fail(**_: Any) -> None:
+        raise refusal("no room")
+
+    monkeypatch.setattr(worker, "store_file", fail)
+    with pytest.raises(refusal, match="no room") as caught:
+        inspect(version)
+    assert (caught.value.code, caught.value.status) == (refusal.code, status)
+    assert caught.value.extra["request_id"] == str(InspectionRequest.objects.get().pk)
+    assert not Inspection.objects.exists()
 
 
 def test_an_error_inside_the_model_ends_the_request(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:

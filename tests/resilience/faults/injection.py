@@ -79,6 +79,11 @@ class Fault:
     needs: str = "embedded"
     impossible: Callable[[], str] = always
 
+    @property
+    def lot(self) -> str:
+        """By which the records of its traffic are told apart."""
+        return self.name[:50].strip()  # as the system keeps it
+
 
 def run_fault(fault: Fault, system: System, traffic: Traffic, *, seed: int, times: int, scale: float) -> Outcome:
     """Does it so often while the clients send; the invariants are the caller's to check."""
