@@ -19,11 +19,55 @@ from tests.environment import ROOT
 TRANSLATED = (
     "base.html",
     "accounts/login.html",
+    "line/_categories.html",
+    "line/_entry.html",
+    "line/_first.html",
+    "line/_judging.html",
+    "line/_keys.html",
+    "line/_not_judged.html",
+    "line/_pending.html",
+    "line/_review.html",
+    "line/_today.html",
+    "line/_unjudged.html",
+    "line/_upload.html",
+    "line/page.html",
+    "partials/ago.html",
+    "partials/badge.html",
+    "partials/bar.html",
+    "partials/chart.html",
     "partials/credentials.html",
+    "partials/defect_fields.html",
+    "partials/defect_type.html",
+    "partials/detected_defects.html",
+    "partials/error.html",
+    "partials/field.html",
+    "partials/field_notes.html",
+    "partials/human.html",
+    "partials/icon.html",
+    "partials/ignored.html",
+    "partials/ignored_picture.html",
+    "partials/keys.html",
+    "partials/keys_button.html",
     "partials/messages.html",
+    "partials/offline.html",
+    "partials/pager.html",
     "partials/place.html",
     "partials/rail.html",
+    "partials/robustness.html",
+    "partials/scroll_attributes.html",
+    "partials/shape.html",
     "partials/sign_in.html",
+    "partials/signature.html",
+    "partials/signed.html",
+    "partials/stands.html",
+    "partials/threshold_warnings.html",
+    "partials/thumbnail.html",
+    "partials/toast.html",
+    "partials/upload_attributes.html",
+    "partials/verdict.html",
+    "partials/verdict_buttons.html",
+    "partials/viewer.html",
+    "partials/warnings.html",
     "site/problem.html",
 )
 CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES"
@@ -31,13 +75,32 @@ _APPS = (
     *("accounts", "common", "inspection", "jobs", "modelzoo", "monitoring", "mvtec_site", "quality", "records"),
     *("reports", "retention", "rollout", "training", "tuning"),
 )
+_CONTEXT = "\x04"
 _SPOKEN = ("aria-label", "title", "placeholder", "alt")
 _TAG = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
-_BLOCK = re.compile(r"\{% blocktranslate.*?%\}.*?\{% endblocktranslate %\}", re.DOTALL)
+_BLOCK = re.compile(
+    r"\{% blocktranslate(?P<options>(?: [^%]+)?) %\}(?P<one>.*?)"
+    r"(?:\{% plural %\}(?P<many>.*?))?\{% endblocktranslate %\}",
+    re.DOTALL,
+)
+_WORDS = re.compile(
+    r"""\{% translate (?:"(?P<double>[^"]*)"|'(?P<single>[^']*)')(?: context "(?P<context>\w+)")? %\}"""
+)
+# Words that the page hands on to what it includes, and those that a filter puts where there are none.
+_HANDED_ON = re.compile(
+    r"""\b(?:title|text|caption|placeholder|before|after|link_text|default)[=:](?:"([^"]*)"|'([^']*)')"""
+)
+# Names, units and formats are the same in both languages.
+_SAME = re.compile(r"\b(?:API|CSV|JSON|MB|MiB|PDF|PNG|SHA-256|ms|px)\b")
 
 
 def entries() -> dict[str, Any]:
-    return {entry.msgid: entry for entry in polib.pofile(str(CATALOGUE / "django.po"))}
+    return {key_of(entry): entry for entry in polib.pofile(str(CATALOGUE / "django.po"))}
+
+
+def key_of(entry: Any) -> str:
+    """The English sentence; before it the context, where one word has two meanings."""
+    return f"{entry.msgctxt}{_CONTEXT}{entry.msgid}" if entry.msgctxt else str(entry.msgid)
 
 
 class _Words(HTMLParser):
@@ -46,76 +109,151 @@ class _Words(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
+        self._in_code = False
 
     def handle_data(self, data: str) -> None:
-        self._look(data)
+        if not self._in_code:
+            self.look(data)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "code":
+            self._in_code = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "code":
+            self._in_code = True
         for name, value in attrs:
             if name in _SPOKEN:
-                self._look(value or "")
+                self.look(value or "")
 
-    def _look(self, text: str) -> None:
-        if re.search(r"[A-Za-z]{2}", text):
+    def look(self, text: str) -> None:
+        if re.search(r"[A-Za-z]{2}", _SAME.sub("", text)):
             self.found.append(text.strip())
 
 
 def literal_words(source: str) -> list[str]:
     words = _Words()
-    words.feed(_TAG.sub("", _BLOCK.sub("", source)))
+    rest = _BLOCK.sub("", source)
+    words.feed(_TAG.sub("", rest))
+    for tag in _TAG.findall(rest):
+        for double, single in _HANDED_ON.findall(tag if not tag.startswith("{#") else ""):
+            words.look(double or single)
     return words.found
 
 
 @pytest.mark.parametrize("name", TRANSLATED)
 def test_no_sentence_of_a_translated_template_is_left(name: str) -> None:
-    assert literal_words((ROOT / "templates" / name).read_text()) == []
+    source = (ROOT / "templates" / name).read_text()
+    # Such a template is what stands inside of a tag.
+    assert literal_words(f"<p {source}>" if name.endswith("_attributes.html") else source) == []
 
 
 def test_the_test_finds_what_is_left() -> None:
-    source = '<p title="A title">{% translate "Done" %} left {{ name }}</p>{# a note #}'
+    source = '<p title="A title">{% translate "Done" %} left {{ name }}</p>{# a title="no" #}<code>make</code> 3 ms'
     assert literal_words(source) == ["A title", "left"]
+    handed = '{% include "a.html" with title="One" text=_("Two") link=here %}{{ before|default:"Three" }}'
+    assert literal_words(handed) == ["One", "Three"]
 
 
-def used_in_templates() -> set[str]:
-    used = set()
+def marked(source: str) -> dict[str, str | None]:
+    """The sentences of a template as the catalogue has them, each with its plural where it has one."""
+    found: dict[str, str | None] = {}
+    words = list(_WORDS.finditer(source))
+    for match in words:
+        text = (match["double"] or match["single"]).replace("%", "%%")
+        found[f"{match['context']}{_CONTEXT}{text}" if match["context"] else text] = None
+    for tag in _TAG.findall(source):
+        for double, single in re.findall(r"""(?<=[=:])_\((?:"([^"]*)"|'([^']*)')\)""", tag):
+            found[double or single] = None
+    for block in _BLOCK.finditer(source):
+        assert ("count " in block["options"]) == (block["many"] is not None), block[0]
+        is_trimmed = "trimmed" in block["options"].split()
+        one, many = (_as_known(text, is_trimmed) if text else None for text in (block["one"], block["many"]))
+        assert one, block[0]
+        found[one] = many
+    # Each of them is of a form that is known here.
+    assert len(re.findall(r"\{% (?:block)?trans(?:late)?\b", source)) == len(words) + len(_BLOCK.findall(source))
+    return found
+
+
+def _as_known(text: str, is_trimmed: bool) -> str:
+    if is_trimmed:
+        text = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    return re.sub(r"\{\{ (\w+) \}\}", r"%(\1)s", text.replace("%", "%%"))
+
+
+def test_the_test_finds_what_is_marked() -> None:
+    source = """{% translate "95 % of it" %}{% translate 'A "word"' %}{% translate "Good" context "verdict" %}
+        {% include "a.html" with title=_("A title") %}
+        {% blocktranslate with a=b.c|date:"Y" %}Since {{ a }}{% endblocktranslate %}
+        {% blocktranslate count n=b.n %}{{ n }} part{% plural %}{{ n }} parts{% endblocktranslate %}
+        {% blocktranslate trimmed %}
+          Two
+          lines
+        {% endblocktranslate %}"""
+    assert marked(source) == {
+        "95 %% of it": None,
+        'A "word"': None,
+        "verdict\x04Good": None,
+        "A title": None,
+        "Since %(a)s": None,
+        "%(n)s part": "%(n)s parts",
+        "Two lines": None,
+    }
+
+
+def used_in_templates() -> dict[str, str | None]:
+    used: dict[str, str | None] = {}
     for path in (ROOT / "templates").rglob("*.html"):
-        source = path.read_text()
-        used |= set(re.findall(r'\{% translate "(.*?)" %\}', source))
-        for block in re.findall(r"\{% blocktranslate[^%]*%\}(.*?)\{% endblocktranslate %\}", source, re.DOTALL):
-            used.add(re.sub(r"\{\{ (\w+) \}\}", r"%(\1)s", block))
+        for one, many in marked(path.read_text()).items():
+            used[one] = many or used.get(one)
     return used
 
 
-def used_in_code() -> set[str]:
-    used = set()
+def used_in_code() -> dict[str, str | None]:
+    used: dict[str, str | None] = {}
     for path in (path for app in _APPS for path in (ROOT / app).rglob("*.py")):
         source = path.read_text()
         if "utils.translation import" not in source:
             continue
         for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
-                assert isinstance(node.args[0], ast.Constant), f"{path}:{node.lineno}: a literal, so that it is found"
-                used.add(str(node.args[0].value))
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            if node.func.id in ("_", "ngettext"):
+                words = node.args[: 2 if node.func.id == "ngettext" else 1]
+                texts = [word.value for word in words if isinstance(word, ast.Constant)]
+                assert len(texts) == len(words), f"{path}:{node.lineno}: a literal, so that it is found"
+                one, many = [str(text) for text in texts] if len(texts) == 2 else (str(texts[0]), None)
+                used[one] = many or used.get(one)
     return used
 
 
 def test_every_sentence_that_is_marked_has_a_translation_and_none_is_left_over() -> None:
     known = entries()
-    used = used_in_templates() | used_in_code()
-    assert used - set(known) == set(), "make messages, then translate what is new"
-    assert set(known) - used == set(), "make messages takes out what nobody uses"
-    assert [text for text, entry in known.items() if not entry.msgstr or entry.fuzzy or entry.obsolete] == []
+    templates, code = used_in_templates(), used_in_code()
+    used = {one: templates.get(one) or code.get(one) for one in templates | code}
+    assert set(used) - set(known) == set(), "make messages, then translate what is new"
+    assert set(known) - set(used) == set(), "make messages takes out what nobody uses"
+    assert {one: many for one, many in used.items() if (known[one].msgid_plural or None) != many} == {}
+    assert [text for text, entry in known.items() if not all(said(entry)) or entry.fuzzy or entry.obsolete] == []
+
+
+def said(entry: Any) -> list[str]:
+    """What an entry is in German: one sentence, or one for each plural."""
+    return [entry.msgstr_plural.get(n, "") for n in range(2)] if entry.msgid_plural else [entry.msgstr]
 
 
 def test_placeholders_are_the_same_in_both_languages() -> None:
     for text, entry in entries().items():
-        assert sorted(re.findall(r"%\(\w+\)s", text)) == sorted(re.findall(r"%\(\w+\)s", entry.msgstr)), text
+        english = [entry.msgid, entry.msgid_plural] if entry.msgid_plural else [entry.msgid]
+        for source, german in zip(english, said(entry), strict=True):
+            assert sorted(re.findall(r"%\(\w+\)s", source)) == sorted(re.findall(r"%\(\w+\)s", german)), text
 
 
 def test_what_is_compiled_is_what_is_written() -> None:
     """Compiled catalogues are in the repository: the product needs no gettext."""
-    compiled = {entry.msgid: entry.msgstr for entry in polib.mofile(str(CATALOGUE / "django.mo"))}
-    assert compiled == {text: entry.msgstr for text, entry in entries().items()}, "make messages"
+    compiled = {key_of(entry): said(entry) for entry in polib.mofile(str(CATALOGUE / "django.mo"))}
+    assert compiled == {text: said(entry) for text, entry in entries().items()}, "make messages"
 
 
 # ---------------------------------------------------------------- which language a page is in

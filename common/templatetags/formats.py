@@ -7,6 +7,7 @@ from datetime import datetime
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 
 from common.numbers import DASH, metric, percent, score_text, seconds_between
 from common.web.toasts import undo_of
@@ -45,7 +46,8 @@ def multiple(value: float | None) -> str:
 def ago(moment: datetime) -> str:
     """How long ago, with the largest unit alone; the exact time stands in the title."""
     words = str(naturaltime(moment))
-    return f"{words.partition(',')[0]} ago" if "," in words else words
+    largest, comma, _rest = words.partition(",")
+    return f"{largest} ago" if comma and words.endswith(" ago") else largest
 
 
 @register.filter
@@ -53,5 +55,5 @@ def duration(begin: datetime, end: datetime) -> str:
     """A span of time: seconds below two minutes, else its two largest units."""
     seconds = seconds_between(begin, end)
     if seconds is None:
-        return "an unknown time (the clock was set back)"
-    return f"{seconds:.0f} seconds" if seconds < 120 else timesince(begin, end)
+        return _("an unknown time (the clock was set back)")
+    return _("%(count)s seconds") % {"count": f"{seconds:.0f}"} if seconds < 120 else timesince(begin, end)

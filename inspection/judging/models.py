@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
 
 from inspection.batches.models import BatchRun
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
@@ -117,21 +118,22 @@ class InspectionRequest(models.Model):
 
 # By the reason of a detector's NotComparable; the empty one is for all others.
 _WHAT_NEXT = {
-    "no_background": "Clear the area around the part and check that the lighting is even.",
-    "no_part_found": "Put one part in the middle of the image, with plain background around it.",
-    "several_parts": "Put only one part in the image.",
-    "part_touches_border": "Put the whole part in the image, with some background on every side.",
-    "pose_ambiguous": "Place the part like the good parts in the training images, the same side up.",
-    "unusual_shape": "Check that it is the right part, complete, the right side up, with nothing beside it.",
-    "other_size": "Check that the camera image has the size of the training images.",
-    "other_aspect": "Check that the whole camera image is sent, not cut or stretched.",
-    "grey_picture": "Check that the camera sends colour images.",
-    "coloured_picture": "Check that the camera sends grey images.",
-    "eight_bit_picture": "Check that the camera sends 16-bit images.",
-    "sixteen_bit_picture": "Check that the camera sends 8-bit images, or train a model on 16-bit images.",
-    "unlike_training": "Check that the part and the model match, and that camera and lighting are unchanged.",
-    "": "Place the part like the good parts in the training images.",
+    "no_background": _("Clear the area around the part and check that the lighting is even."),
+    "no_part_found": _("Put one part in the middle of the image, with plain background around it."),
+    "several_parts": _("Put only one part in the image."),
+    "part_touches_border": _("Put the whole part in the image, with some background on every side."),
+    "pose_ambiguous": _("Place the part like the good parts in the training images, the same side up."),
+    "unusual_shape": _("Check that it is the right part, complete, the right side up, with nothing beside it."),
+    "other_size": _("Check that the camera image has the size of the training images."),
+    "other_aspect": _("Check that the whole camera image is sent, not cut or stretched."),
+    "grey_picture": _("Check that the camera sends colour images."),
+    "coloured_picture": _("Check that the camera sends grey images."),
+    "eight_bit_picture": _("Check that the camera sends 16-bit images."),
+    "sixteen_bit_picture": _("Check that the camera sends 8-bit images, or train a model on 16-bit images."),
+    "unlike_training": _("Check that the part and the model match, and that camera and lighting are unchanged."),
+    "": _("Place the part like the good parts in the training images."),
 }
+_WHAT_THEN = _("Then inspect it again. If that does not help, put the part aside: no model has judged it.")
 
 
 class Inspection(models.Model):
@@ -330,16 +332,24 @@ class Inspection(models.Model):
         return None if self.score is None else abs(self.score - self.threshold_value)
 
     @property
+    def place_among_good_parts(self) -> tuple[int, int] | None:
+        """How many of the good parts held out of training score lower, and of how many."""
+        if self.p_value is None:
+            return None
+        n = len(self.model_version.held_out_scores)
+        # p is (1 + how many score at least as high) / (n + 1): the count is whole, and known exactly.
+        return min(max(n + 1 - round(self.p_value * (n + 1)), 0), n), n
+
+    @property
     def among_good_parts(self) -> str:
         """Where the score lies among the good parts held out of training, in words; no more than they can tell.
 
         Empty where nothing was scored, and in records older than the p-value.
         """
-        if self.p_value is None:
+        place = self.place_among_good_parts
+        if place is None:
             return ""
-        n = len(self.model_version.held_out_scores)
-        # p is (1 + how many score at least as high) / (n + 1): the count is whole, and known exactly.
-        below = min(max(n + 1 - round(self.p_value * (n + 1)), 0), n)
+        below, n = place
         words = "all" if below == n else f"{below} of" if below else "none of"
         return f"above {words} {n} held-out good parts"
 
@@ -361,5 +371,4 @@ class Inspection(models.Model):
         """What a person at the line can do about a part that cannot be compared; else empty."""
         if self.outcome != self.Outcome.NOT_COMPARABLE:
             return ""
-        first = _WHAT_NEXT.get(self.reason, _WHAT_NEXT[""])
-        return f"{first} Then inspect it again. If that does not help, put the part aside: no model has judged it."
+        return f"{_WHAT_NEXT.get(self.reason, _WHAT_NEXT[''])} {_WHAT_THEN}"

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
@@ -27,12 +28,13 @@ from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages
-from inspection.judging import documents, selectors, services, status
+from inspection.judging import selectors, services, status
 from inspection.judging.api import read_upload
 from inspection.line import pages as line_pages
 from inspection.models import Inspection, Review
 from inspection.record.views import parse_expected_reviews
 from inspection.reviews.services import MAX_COMMENT_LENGTH, record_review
+from inspection.reviews.words import reviewed_as
 from modelzoo.models import Deployment, ModelVersion
 from modelzoo.selectors import active_canaries, active_deployments
 from modelzoo.signatures.requests import form_signature
@@ -49,10 +51,10 @@ _LISTED = 14
 class PartForm(forms.Form):
     """What is known of the part, all of it optional."""
 
-    station = forms.CharField(required=False, max_length=100)
-    lot = forms.CharField(required=False, max_length=100)
-    part_number = forms.CharField(required=False, max_length=100, label="Part number")
-    serial_number = forms.CharField(required=False, max_length=100, label="Serial number")
+    station = forms.CharField(required=False, max_length=100, label=_("Station"))
+    lot = forms.CharField(required=False, max_length=100, label=_("Lot"))
+    part_number = forms.CharField(required=False, max_length=100, label=_("Part number"))
+    serial_number = forms.CharField(required=False, max_length=100, label=_("Serial number"))
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -62,7 +64,8 @@ class PartForm(forms.Form):
         """Raises `UserError` with the first thing that is wrong."""
         if not self.is_valid():
             name, errors = next(iter(self.errors.items()))
-            raise UserError(f"{self[name].label}: {errors[0]} The image was not kept.", code="invalid")
+            sentence = str(_("%(field)s: %(error)s The image was not kept."))
+            raise UserError(sentence % {"field": self[name].label, "error": errors[0]}, code="invalid")
         return services.PartContext(**self.cleaned_data)
 
 
@@ -125,7 +128,7 @@ def line_status(request: HtmxRequest) -> HttpResponse:
 @needs(Right.READ)
 def today(request: HtmxRequest) -> HttpResponse:
     """Today's figures of the page that asks."""
-    model, _, _ = _context(request, _address_query(request))
+    model = _context(request, _address_query(request))[0]
     return render(request, "line/page.html#today", _figures(model))
 
 
@@ -222,7 +225,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
     try:
         check_one_image(request.FILES)
         if file is None:
-            raise UserError("Choose an image first.", code="no_image")
+            raise UserError(str(_("Choose an image first.")), code="no_image")
         about = part.context()
         data = read_upload(file, actor=request.user)
         with budget().hold(pixels_to_decode(data, upload_limits()), caller=f"user-{request.user.pk}"):
@@ -310,9 +313,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
         failed = error
     inspection = selectors.find_inspection(inspection_id)
     context = {"failed": failed, "said": values if failed else None}
-    sentence = (
-        f"{inspection.path_or_name} reviewed as {documents.VERDICT_WORDS[new_review.verdict]}." if new_review else ""
-    )
+    sentence = reviewed_as(inspection.path_or_name, new_review.verdict) if new_review else ""
     undo = [new_review.pk] if new_review and not signature else []  # what was signed is not undone by a click
     address = _address(inspection.model_version.category.name, inspection)
     if htmx:

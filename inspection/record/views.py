@@ -21,12 +21,12 @@ from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.history import pages
 from inspection.history.pages import Query
-from inspection.judging.documents import VERDICT_WORDS, verdict_in_words
 from inspection.models import Inspection
 from inspection.record import pages as record_pages
 from inspection.record import similar as similar_records
 from inspection.record.certificate import make_certificate
 from inspection.reviews.services import record_review
+from inspection.reviews.words import reviewed_as, verdict_in_words
 from modelzoo.signatures.requests import form_signature
 from modelzoo.signatures.selectors import Act
 
@@ -62,7 +62,7 @@ def review(request: HtmxRequest, inspection_id: uuid.UUID) -> HttpResponse:
         if request.htmx:
             return render(request, "record/one.html#said", context)
         return render(request, "record/one.html", context, status=error.status)
-    sentence = f"{inspection.path_or_name} reviewed as {VERDICT_WORDS[new_review.verdict]}."
+    sentence = reviewed_as(inspection.path_or_name, new_review.verdict)
     context = _context(request, _inspection_or_404(inspection_id))
     moves_on = request.POST.get("then") == "next" and context["older"]
     address = f"{reverse('inspection', args=[context['older'] if moves_on else inspection.pk])}{context['suffix']}"

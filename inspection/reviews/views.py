@@ -16,11 +16,11 @@ from common.rights import Right
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
 from common.web.toasts import toast_on_next_page, with_toast
-from inspection.judging.documents import verdict_in_words
 from inspection.judging.selectors import find_inspection
 from inspection.models import Review
 from inspection.reviews import selectors
 from inspection.reviews.services import undo_reviews
+from inspection.reviews.words import verdict_in_words
 
 # Ids of records that one header holds; of more, pages are told that there are many and load anew.
 _MAX_NAMED = 40

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from django import template
 
-from inspection.judging.documents import VERDICT_WORDS
 from inspection.models import Inspection
+from inspection.reviews.words import among_good_parts, verdict_word
 from modelzoo.evaluation.image_statistics import WORDS
 
 register = template.Library()
 _BAR_LENGTH = 200.0
 
-
-@register.filter
-def verdict_word(verdict: str) -> str:
-    """A verdict as the one word that all pages have for it."""
-    return VERDICT_WORDS[verdict]
+register.filter(verdict_word)
+register.filter(among_good_parts)
 
 
 @register.filter

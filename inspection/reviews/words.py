@@ -1,0 +1,44 @@
+"""What a record says in the language of whoever reads a page. Documents and the API are English: see `documents`."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from inspection.models import Inspection, Review
+
+_VERDICTS = {
+    Inspection.Outcome.GOOD.value: _("GOOD"),
+    Inspection.Outcome.DEFECTIVE.value: _("DEFECT"),
+    Inspection.Outcome.NOT_COMPARABLE.value: _("NOT COMPARABLE"),
+    Review.WITHDRAWN: _("WITHDRAWN"),
+}
+_REVIEWED = _("%(name)s reviewed as %(verdict)s.")
+_NONE_BELOW = _("above none of %(n)s held-out good parts")
+_SOME_BELOW = _("above %(below)s of %(n)s held-out good parts")
+_ALL_BELOW = _("above all %(n)s held-out good parts")
+
+
+def verdict_word(verdict: str) -> str:
+    """A verdict as the one word that all pages have for it."""
+    return str(_VERDICTS[verdict])
+
+
+def verdict_in_words(inspection: Inspection) -> str:
+    """What stands of a record, as a title says it: a person's word with the name where it overrules the model's."""
+    word = verdict_word(inspection.standing_verdict)
+    return f"{word}, {inspection.standing.reviewer.get_username()}" if inspection.differs else word
+
+
+def reviewed_as(what: str, verdict: str) -> str:
+    """The sentence that says what was just done."""
+    return str(_REVIEWED) % {"name": what, "verdict": verdict_word(verdict)}
+
+
+def among_good_parts(inspection: Inspection) -> str:
+    """`Inspection.among_good_parts` in the language of the page."""
+    place = inspection.place_among_good_parts
+    if place is None:
+        return ""
+    below, n = place
+    sentence = _ALL_BELOW if below == n else _SOME_BELOW if below else _NONE_BELOW
+    return str(sentence) % {"below": below, "n": n}
