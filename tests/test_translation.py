@@ -31,6 +31,25 @@ TRANSLATED = (
     "line/_unjudged.html",
     "line/_upload.html",
     "line/page.html",
+    "history/_filters.html",
+    "history/_keys.html",
+    "history/_person.html",
+    "history/_removals.html",
+    "history/_row.html",
+    "history/_tile.html",
+    "history/_views.html",
+    "history/figures.html",
+    "history/list.html",
+    "record/_case.html",
+    "record/_facts.html",
+    "record/_in_force.html",
+    "record/_keys.html",
+    "record/_life.html",
+    "record/_place.html",
+    "record/_reviews.html",
+    "record/_standing.html",
+    "record/one.html",
+    "record/similar.html",
     "partials/ago.html",
     "partials/badge.html",
     "partials/bar.html",
@@ -88,7 +107,7 @@ _WORDS = re.compile(
 )
 # Words that the page hands on to what it includes, and those that a filter puts where there are none.
 _HANDED_ON = re.compile(
-    r"""\b(?:title|text|caption|placeholder|before|after|link_text|default)[=:](?:"([^"]*)"|'([^']*)')"""
+    r"""\b(?:title|text|caption|hint|placeholder|before|after|link_text|default|default_if_none)[=:](?:"([^"]*)"|'([^']*)')"""
 )
 # Names, units and formats are the same in both languages.
 _SAME = re.compile(r"\b(?:API|CSV|JSON|MB|MiB|PDF|PNG|SHA-256|ms|px)\b")
@@ -219,6 +238,9 @@ def used_in_code() -> dict[str, str | None]:
         for node in ast.walk(ast.parse(source)):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
+            if node.func.id == "pgettext_lazy":
+                context, text = [str(word.value) for word in node.args if isinstance(word, ast.Constant)]
+                used.setdefault(f"{context}{_CONTEXT}{text}", None)
             if node.func.id in ("_", "ngettext"):
                 words = node.args[: 2 if node.func.id == "ngettext" else 1]
                 texts = [word.value for word in words if isinstance(word, ast.Constant)]

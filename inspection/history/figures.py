@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
 from numpy.typing import NDArray
 
 from common.numbers import score_text
@@ -25,7 +26,7 @@ _BINS, _MIN_BINS, _TICKS = 40, 12, 6
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (_MINUTE, 5 * _MINUTE, 15 * _MINUTE, _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 28 * _DAY)
 _APART = (*_STEPS[:8], 2 * _DAY, *_STEPS[8:], 84 * _DAY, 364 * _DAY)
-_WORDS: dict[str, str] = {"good": "good", "defective": "defect", "not_comparable": "not comparable"}
+_WORDS = {"good": _("good"), "defective": _("defect"), "not_comparable": _("not comparable")}
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,16 @@ def _of_scores(rows: Iterable[tuple[str, float | None, int]]) -> Chart | None:
     edges = np.linspace(low, high if high > low else low + 1, _BINS + 1)
     kinds = np.array([outcome for outcome, *_ in scored])
     series = {
-        kind: (_WORDS[kind], np.histogram(np.clip(points[kinds == kind], edges[0], edges[-1]), edges)[0].tolist())
+        kind: (str(_WORDS[kind]), np.histogram(np.clip(points[kinds == kind], edges[0], edges[-1]), edges)[0].tolist())
         for kind in ("good", "defective")
     }
-    what = "score ÷ threshold" if alone is None else "anomaly score"
+    what = str(_("score ÷ threshold") if alone is None else _("anomaly score"))
     chart = lanes(
-        f"Number of records by {what}",
+        str(_("Number of records by %(what)s")) % {"what": what},
         edges.tolist(),
         series,
-        marks=[(at, "threshold" if alone is None else f"threshold {score_text(alone)}", "threshold")],
-        x_label=f"{what} (last bar: and above)" if points.max() > high else what,
+        marks=[(at, str(_("threshold")) if alone is None else f"{_('threshold')} {score_text(alone)}", "threshold")],
+        x_label=str(_("%(what)s (last bar: and above)")) % {"what": what} if points.max() > high else what,
     )
     return chart
 
@@ -145,13 +146,13 @@ def _spans(times: Sequence[datetime]) -> _Spans | None:
 def _over_time(spans: _Spans, outcomes: Sequence[str]) -> Chart:
     """Records of each verdict in equal spans of time."""
     kinds = np.array(outcomes)
-    series = {kind: (words, spans.counts(kinds == kind)) for kind, words in _WORDS.items()}
-    per = _PER.get(spans.step, "")
+    series = {kind: (str(words), spans.counts(kinds == kind)) for kind, words in _WORDS.items()}
+    per = {"per": _PER.get(spans.step, "")}
     chart = histogram(
-        f"Number of records {per}, by the model's verdict",
+        str(_("Number of records %(per)s, by the model's verdict")) % per,
         spans.edges.tolist(),
         series,
-        x_label=f"records {per}, by the model's verdict",
+        x_label=str(_("records %(per)s, by the model's verdict")) % per,
     )
     totals = zip(*(counts for _, counts in series.values()), strict=True)
     table = [
@@ -171,18 +172,17 @@ def _defect_rate(spans: _Spans, outcomes: Sequence[str], versions: set[int]) -> 
     defective, judged = spans.counts(kinds == "defective"), spans.counts(kinds != "not_comparable")
     if not any(judged):
         return None
-    per = _PER.get(spans.step, "")
+    per = {"per": _PER.get(spans.step, "")}
     chart = rates(
-        f"Defect rate {per}, by the model's verdict, with control limits",
+        str(_("Defect rate %(per)s, by the model's verdict, with control limits")) % per,
         spans.edges.tolist(),
         list(zip(defective, judged, strict=True)),
         ticks=spans.ticks,
         spans=spans.words,
         marks=_changes(spans, versions),
     )
-    return replace(
-        chart, x_label=(f"defect rate {per} of the judged parts, mean and 3-sigma limits; ring: outside the limits")
-    )
+    x_label = _("defect rate %(per)s of the judged parts, mean and 3-sigma limits; ring: outside the limits")
+    return replace(chart, x_label=str(x_label) % per)
 
 
 def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
@@ -196,11 +196,11 @@ def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
     # When, of what, which one, and what became of it.
     events = [
         *(
-            (at, part, f"v{number}", "active", "deployed")
+            (at, part, f"v{number}", str(_("active")), "deployed")
             for at, part, number in deployed.values_list("activated_at", *_NAMED)
         ),
         *(
-            (at, f"{part} v{number} threshold rev.", str(revision), "", "moved")
+            (at, str(_("%(model)s threshold rev.")) % {"model": f"{part} v{number}"}, str(revision), "", "moved")
             for at, revision, part, number in moved.values_list("created_at", "revision", *_NAMED)
         ),
     ]
@@ -220,16 +220,16 @@ def _changes(spans: _Spans, versions: set[int]) -> list[tuple[float, str, str]]:
 _NAMED = ("model_version__category__name", "model_version__number")
 _ONE_PLACE = 0.015  # of the time that is shown: lines that are closer cannot be told apart
 _PER = {
-    _MINUTE: "per minute",
-    5 * _MINUTE: "per 5 minutes",
-    15 * _MINUTE: "per 15 minutes",
-    _HOUR: "per hour",
-    3 * _HOUR: "per 3 hours",
-    6 * _HOUR: "per 6 hours",
-    12 * _HOUR: "per 12 hours",
-    _DAY: "per day",
-    7 * _DAY: "per week",
-    28 * _DAY: "per 4 weeks",
+    _MINUTE: _("per minute"),
+    5 * _MINUTE: _("per 5 minutes"),
+    15 * _MINUTE: _("per 15 minutes"),
+    _HOUR: _("per hour"),
+    3 * _HOUR: _("per 3 hours"),
+    6 * _HOUR: _("per 6 hours"),
+    12 * _HOUR: _("per 12 hours"),
+    _DAY: _("per day"),
+    7 * _DAY: _("per week"),
+    28 * _DAY: _("per 4 weeks"),
 }
 
 

@@ -17,6 +17,9 @@ from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from common.errors import UserError
 from inspection.models import Inspection, Review
@@ -86,7 +89,7 @@ class Kind:
 
     parse: Callable[[str, str], Any]
     schema: Mapping[str, Any]
-    choices: Mapping[str, str] = field(default_factory=dict)  # all values there are, and what people call them
+    choices: Mapping[str, str | Promise] = field(default_factory=dict)  # all values, and what people call them
     several: bool = False  # one of the values that are given
     compares_case: bool = False
     is_moment: bool = False
@@ -104,7 +107,7 @@ def moment(*, end_of_day: bool, example: str) -> Kind:
     return Kind(lambda name, value: _moment(name, value, end_of_day), schema, is_moment=True)
 
 
-def choice(choices: Mapping[str, str], *, several: bool = False) -> Kind:
+def choice(choices: Mapping[str, str | Promise], *, several: bool = False) -> Kind:
     def parse(name: str, value: str) -> str:
         return value if value in choices else refuse(name, f"must be {either(list(choices))}")
 
@@ -216,7 +219,7 @@ def resolve_revision(revision: int, model_version: int | None) -> ResolvedIds:
 _ID_SCHEMA = {"type": "integer", "minimum": 1, "maximum": _MAX_ID}
 NUMBER = Kind(_number, {"type": "number"}, inputmode="decimal")
 WHOLE_NUMBER = Kind(_whole_number, _ID_SCHEMA, inputmode="numeric")
-YES_NO = Kind(_yes_no, {"type": "string", "enum": ["yes", "no"]}, {"yes": "yes", "no": "no"})
+YES_NO = Kind(_yes_no, {"type": "string", "enum": ["yes", "no"]}, {"yes": _("yes"), "no": _("no")})
 UUID = Kind(_uuid, {"type": "string", "format": "uuid"})
 CATEGORY = Kind(_category, {"type": "string"})
 USER = Kind(_user, {"type": "string"})
@@ -227,12 +230,14 @@ IMAGE_SHA256 = Kind(_image, {"type": "string", "pattern": "^[0-9a-f]{64}$"})
 PERIOD = Kind(
     _period,
     {"type": "string", "enum": ["today", *PERIODS]},
-    {"today": "Today", "24h": "24 hours", "7d": "7 days", "30d": "30 days"},
+    {"today": _("Today"), "24h": _("24 hours"), "7d": _("7 days"), "30d": _("30 days")},
 )
 OUTCOME_WORDS = {
-    Inspection.Outcome.GOOD.value: "Good",
-    Inspection.Outcome.DEFECTIVE.value: "Defect",
-    Inspection.Outcome.NOT_COMPARABLE.value: "Not comparable",
+    Inspection.Outcome.GOOD.value: pgettext_lazy("verdict", "Good"),
+    Inspection.Outcome.DEFECTIVE.value: pgettext_lazy("verdict", "Defect"),
+    Inspection.Outcome.NOT_COMPARABLE.value: _("Not comparable"),
 }
 OUTCOME = choice(OUTCOME_WORDS, several=True)
-REVIEW_VERDICT = choice(dict(Review.Verdict.choices))
+REVIEW_VERDICT = choice(
+    {Review.Verdict.GOOD.value: pgettext_lazy("verdict", "Good"), Review.Verdict.DEFECTIVE.value: _("Defective")}
+)

@@ -15,6 +15,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import F, Q, QuerySet
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from common.api.requests import nearest_name, unknown_name
 from common.errors import UserError
@@ -37,6 +39,17 @@ class Group(StrEnum):
     REVIEW = "Review"
 
 
+GROUP_WORDS = {
+    Group.SEARCH: _("Search"),
+    Group.WHEN: _("When"),
+    Group.RESULT: _("Result"),
+    Group.JUDGED_BY: _("Judged by"),
+    Group.PART: _("Part"),
+    Group.ORIGIN: _("Came from"),
+    Group.REVIEW: _("Review"),
+}
+
+
 class Table(StrEnum):
     """Which table a filter is looked up in. Both know the moment, and whether there is a review."""
 
@@ -49,19 +62,19 @@ class Table(StrEnum):
 class Filter:
     """One way to narrow the history down."""
 
-    label: str
+    label: str | Promise
     kind: Kind
     lookup: str | Callable[[Any], Q]  # of the database; {moment}: the column that holds the time
     help: str = ""  # of the API's parameter
     table: Table = Table.RECORD
     group: Group | None = None  # None: no field; the filter comes with links of other pages
     suggestions: str = ""  # the list that its field suggests values from
-    shortcuts: Mapping[str, str] = field(default_factory=dict)  # values of one click, and the words on their chips
-    shortcut_label: str = ""
+    shortcuts: Mapping[str, str | Promise] = field(default_factory=dict)  # of one click, and their chips' words
+    shortcut_label: str | Promise = ""
     words: Callable[[str], str] | None = None  # what a chip calls a value
 
     def in_words(self, value: str) -> str:
-        return self.words(value) if self.words else self.kind.choices.get(value, value)
+        return self.words(value) if self.words else str(self.kind.choices.get(value, value))
 
     def condition(self, value: Any, *, moment: str) -> Q:
         if not isinstance(self.lookup, str):
@@ -88,8 +101,11 @@ def _threshold_words(value: str) -> str:
         return value
     version = threshold.model_version
     others = ModelVersion.objects.exclude(pk=version.pk).exists()
-    of = f" of {version.category.name} v{version.number}" if others else ""
-    return f"{score_text(threshold.value)} (revision {threshold.revision}{of})"
+    shown: dict[str, Any] = {"score": score_text(threshold.value), "n": threshold.revision}
+    if not others:
+        return str(_("%(score)s (revision %(n)s)")) % shown
+    shown["model"] = f"{version.category.name} v{version.number}"
+    return str(_("%(score)s (revision %(n)s of %(model)s)")) % shown
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,7 @@ class Filters:
     since: datetime | None = field(
         default=None,
         metadata=_filter(
-            "From",
+            _("From"),
             values.moment(end_of_day=False, example="2026-11-01"),
             "{moment}__gte",
             "from this day or moment on; without an offset in the system's time zone",
@@ -115,7 +131,7 @@ class Filters:
     until: datetime | None = field(
         default=None,
         metadata=_filter(
-            "Until",
+            _("Until"),
             values.moment(end_of_day=True, example="2026-11-30"),
             "{moment}__lt",
             "to the end of this day, or before this moment",
@@ -124,12 +140,12 @@ class Filters:
         ),
     )
     category: Category | None = field(
-        default=None, metadata=_filter("Category", values.CATEGORY, "category", "name", group=Group.JUDGED_BY)
+        default=None, metadata=_filter(_("Category"), values.CATEGORY, "category", "name", group=Group.JUDGED_BY)
     )
     outcome: tuple[str, ...] = field(
         default=(),
         metadata=_filter(
-            "Model's verdict",
+            _("Model's verdict"),
             values.OUTCOME,
             "outcome__in",
             "one of those that are given",
@@ -140,31 +156,31 @@ class Filters:
     score_min: float | None = field(
         default=None,
         metadata=_filter(
-            "Score at least", values.NUMBER, "score__gte", "records with a score not below this", group=Group.RESULT
+            _("Score at least"), values.NUMBER, "score__gte", "records with a score not below this", group=Group.RESULT
         ),
     )
     score_max: float | None = field(
         default=None,
         metadata=_filter(
-            "Score at most", values.NUMBER, "score__lte", "records with a score not above this", group=Group.RESULT
+            _("Score at most"), values.NUMBER, "score__lte", "records with a score not above this", group=Group.RESULT
         ),
     )
     model_version: int | None = field(
         default=None,
         metadata=_filter(
-            "Model", values.MODEL_VERSION, "model_version", "id", group=Group.JUDGED_BY, words=_version_words
+            _("Model"), values.MODEL_VERSION, "model_version", "id", group=Group.JUDGED_BY, words=_version_words
         ),
     )
     threshold: int | None = field(
         default=None,
         metadata=_filter(
-            "Threshold", values.THRESHOLD, "threshold", "id of a threshold revision", words=_threshold_words
+            _("Threshold"), values.THRESHOLD, "threshold", "id of a threshold revision", words=_threshold_words
         ),
     )
     threshold_revision: ResolvedIds | None = field(
         default=None,
         metadata=_filter(
-            "Threshold revision",
+            _("Threshold revision"),
             values.WHOLE_NUMBER,
             "threshold__in",
             "its number, of `model_version` or of any",
@@ -172,17 +188,17 @@ class Filters:
         ),
     )
     station: str = field(
-        default="", metadata=_filter("Station", values.text(), "station", group=Group.ORIGIN, suggestions="stations")
+        default="", metadata=_filter(_("Station"), values.text(), "station", group=Group.ORIGIN, suggestions="stations")
     )
     part_number: str = field(
         default="",
-        metadata=_filter("Part number", values.text(), "part_number", group=Group.PART, suggestions="part_numbers"),
+        metadata=_filter(_("Part number"), values.text(), "part_number", group=Group.PART, suggestions="part_numbers"),
     )
-    lot: str = field(default="", metadata=_filter("Lot", values.text(), "lot", group=Group.PART, suggestions="lots"))
+    lot: str = field(default="", metadata=_filter(_("Lot"), values.text(), "lot", group=Group.PART, suggestions="lots"))
     source: str = field(
         default="",
         metadata=_filter(
-            "Source",
+            _("Source"),
             values.text(16, compares_case=False),
             "source",
             "how the image came: api, web, command, ...",
@@ -193,7 +209,7 @@ class Filters:
     operator: User | None = field(
         default=None,
         metadata=_filter(
-            "Operator",
+            _("Operator"),
             values.USER,
             "operator",
             "user name of who had it inspected",
@@ -201,11 +217,13 @@ class Filters:
             suggestions="people",
         ),
     )
-    serial_number: str = field(default="", metadata=_filter("Serial number", values.text(), "serial_number", "whole"))
+    serial_number: str = field(
+        default="", metadata=_filter(_("Serial number"), values.text(), "serial_number", "whole")
+    )
     serial: str = field(
         default="",
         metadata=_filter(
-            "Serial number begins with",
+            _("Serial number begins with"),
             values.text(),
             lambda prefix: begins_with("serial_number", prefix),
             "how the serial number begins",
@@ -214,7 +232,7 @@ class Filters:
     search: Search | None = field(
         default=None,
         metadata=_filter(
-            "File, serial, lot or part begins with",
+            _("File, serial, lot or part begins with"),
             values.SEARCH,
             lambda search: search.condition,
             "how the file name, the serial number, the lot or the part number begins",
@@ -222,11 +240,11 @@ class Filters:
             group=Group.SEARCH,
         ),
     )
-    batch: uuid.UUID | None = field(default=None, metadata=_filter("Batch", values.UUID, "request__batch"))
+    batch: uuid.UUID | None = field(default=None, metadata=_filter(_("Batch"), values.UUID, "request__batch"))
     image_sha256: ResolvedIds | None = field(
         default=None,
         metadata=_filter(
-            "Image",
+            _("Image"),
             values.IMAGE_SHA256,
             "asset__in",
             "of the image file as it was sent",
@@ -236,19 +254,19 @@ class Filters:
     reviewed: bool | None = field(
         default=None,
         metadata=_filter(
-            "Reviewed",
+            _("Reviewed"),
             values.YES_NO,
             lambda reviewed: Q(standing__isnull=not reviewed),
             table=Table.EITHER,
             group=Group.REVIEW,
-            shortcuts={"no": "Not reviewed"},
-            shortcut_label="Review",
+            shortcuts={"no": _("Not reviewed")},
+            shortcut_label=_("Review"),
         ),
     )
     review_verdict: str = field(
         default="",
         metadata=_filter(
-            "Person's verdict",
+            _("Person's verdict"),
             values.REVIEW_VERDICT,
             "standing__verdict",
             "that stands",
@@ -259,7 +277,7 @@ class Filters:
     reviewer: User | None = field(
         default=None,
         metadata=_filter(
-            "Reviewer",
+            _("Reviewer"),
             values.USER,
             "standing__reviewer",
             "user name of whose review stands",
@@ -272,27 +290,27 @@ class Filters:
     overruled: bool | None = field(
         default=None,
         metadata=_filter(
-            "Overruled",
+            _("Overruled"),
             values.YES_NO,
             "standing__overruled",
             "of the reviewed ones: whether the review that stands differs from the verdict",
             table=Table.STANDING,
             group=Group.REVIEW,
-            shortcuts={"yes": "Overruled"},
-            shortcut_label="Review",
+            shortcuts={"yes": _("Overruled")},
+            shortcut_label=_("Review"),
         ),
     )
     contested: bool | None = field(
         default=None,
         metadata=_filter(
-            "Contested",
+            _("Contested"),
             values.YES_NO,
             "standing__contested",
             "of the reviewed ones: whether reviews differ among themselves",
             table=Table.STANDING,
             group=Group.REVIEW,
-            shortcuts={"yes": "Contested"},
-            shortcut_label="Review",
+            shortcuts={"yes": _("Contested")},
+            shortcut_label=_("Review"),
         ),
     )
 
@@ -347,7 +365,7 @@ def _plain(value: Any) -> Any:
 
 # Another way to say `since`.
 _PERIOD = Filter(
-    "Period",
+    _("Period"),
     values.PERIOD,
     "{moment}__gte",
     "until now, instead of `since`; days are those of the system's time zone",

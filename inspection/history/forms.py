@@ -9,8 +9,10 @@ from typing import Any
 from django import forms
 from django.forms.boundfield import BoundField
 from django.http import QueryDict
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
-from inspection.history.filters import FILTERS, Filter, Group
+from inspection.history.filters import FILTERS, GROUP_WORDS, Filter, Group
 from inspection.history.pages import FilterOptions, Query
 
 FIELD_NAMES = tuple(name for name, one in FILTERS.items() if one.group)
@@ -25,18 +27,18 @@ def _at_field(name: str, text: str) -> str:
 def _field(one: Filter) -> forms.Field:
     if one.kind.several:
         return forms.MultipleChoiceField(
-            label=one.label,
+            label=str(one.label),
             required=False,
             choices=one.kind.choices.items(),
             widget=forms.CheckboxSelectMultiple,
         )
-    return forms.CharField(label=one.label, required=False, widget=_widget(one))
+    return forms.CharField(label=str(one.label), required=False, widget=_widget(one))
 
 
 def _widget(one: Filter) -> forms.Widget:
     if one.group == Group.SEARCH:
         return forms.TextInput(
-            {"type": "search", "form": "filters", "placeholder": "File, serial, lot or part", "maxlength": 100}
+            {"type": "search", "form": "filters", "placeholder": _("File, serial, lot or part"), "maxlength": 100}
         )
     if one.kind.choices:
         return _select(one.kind.choices.items())
@@ -44,8 +46,8 @@ def _widget(one: Filter) -> forms.Widget:
     return forms.TextInput({"autocomplete": "off"} | {name: value for name, value in attributes.items() if value})
 
 
-def _select(choices: Iterable[tuple[str, str]]) -> forms.Select:
-    return forms.Select(choices=[("", "any"), *choices])
+def _select(choices: Iterable[tuple[str, str | Promise]]) -> forms.Select:
+    return forms.Select(choices=[("", _("any")), *choices])
 
 
 class HistoryForm(forms.Form):
@@ -73,7 +75,7 @@ class HistoryForm(forms.Form):
         names = sorted(FIELD_NAMES, key=lambda name: order.index(FILTERS[name].group or Group.SEARCH))
         for group, members in groupby(names, key=lambda name: FILTERS[name].group):
             if group and group != Group.SEARCH:
-                yield group, [self[name] for name in members]
+                yield str(GROUP_WORDS[group]), [self[name] for name in members]
 
     def _with_value(self, name: str, choices: list[tuple[str, str]]) -> list[tuple[str, Any]]:
         """What there is to choose from, with the value of the address, which may be none of it."""

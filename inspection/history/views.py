@@ -12,6 +12,8 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import trigger_client_event
@@ -31,25 +33,26 @@ from inspection.history.filters import FILTERS
 from inspection.history.forms import FIELD_NAMES, HistoryForm
 from inspection.history.pages import SHEET, Query
 from inspection.history.services import delete_view, save_view
-from inspection.judging import documents, selectors
+from inspection.judging import selectors
 from inspection.models import Inspection
 from inspection.reviews.services import record_reviews
+from inspection.reviews.words import reviewed_as
 from modelzoo.signatures.requests import form_signature
 from modelzoo.signatures.selectors import Act
 
 _ORDERS = {
-    "newest": "Newest",
-    "oldest": "Oldest",
-    "score_high": "Highest score",
-    "score_low": "Lowest score",
-    "margin_high": "Most above threshold",
-    "margin_low": "Most below threshold",
+    "newest": _("Newest"),
+    "oldest": _("Oldest"),
+    "score_high": _("Highest score"),
+    "score_low": _("Lowest score"),
+    "margin_high": _("Most above threshold"),
+    "margin_low": _("Most below threshold"),
 }
 _EXPORTS = [
     ({"format": "xlsx"}, "Excel"),
     ({"format": "csv"}, "CSV"),
-    ({"format": "csv", "dialect": "excel-de"}, "CSV with semicolons and decimal commas"),
-    ({"format": "jsonl"}, "JSON lines"),
+    ({"format": "csv", "dialect": "excel-de"}, _("CSV with semicolons and decimal commas")),
+    ({"format": "jsonl"}, _("JSON lines")),
 ]
 
 
@@ -106,9 +109,9 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "figures_address": _address(query, name="history-figures"),
         "newest": _address(query),
         "all_records": _address(Query((), query.view, query.order)),
-        "orders": [_order(query, name, words) for name, words in _ORDERS.items()],
+        "orders": [_order(query, name, str(words)) for name, words in _ORDERS.items()],
         "sorts": {column: _sort(query, column) for column in ("time", "score", "margin")},
-        "sorted_as": _ORDERS[query.order or "newest"].lower(),
+        "sorted_as": str(_ORDERS[query.order or "newest"]).lower(),
         "unscored": _address(replace(query.without("outcome").having("outcome", "not_comparable"), order="")),
         "found_by_name": any(name == "search" for name, _ in query.pairs),
         "by_time": not query.order or query.order == "oldest",
@@ -150,22 +153,25 @@ def figures(request: HtmxRequest) -> HttpResponse:
 def _tiles(totals: Figures, query: Query) -> list[dict[str, Any]]:
     """The counts, each with the address of the records that it counts."""
 
-    def tile(what: str, count: int, of: int, name: str, value: str, whole: str = "") -> dict[str, Any]:
+    def tile(what: str, count: int, of: int, name: str, value: str, whole: str | Promise = "") -> dict[str, Any]:
         share = percent(count / of) if of else ""
         if share and whole:
-            share += f" of {of:,} {whole}"
+            share += f" {whole % {'n': f'{of:,}'}}"
         return {"what": what, "count": count, "share": share, "address": _address(query.having(name, value))}
 
     of_verdict = query.without("outcome")
-    tiles = [{"what": "Records", "count": totals.total, "more": totals.more}]
+    tiles = [{"what": _("Records"), "count": totals.total, "more": totals.more}]
     for outcome, words in OUTCOME_WORDS.items():
         if outcome == "not_comparable":
-            one = tile(words, totals.outcomes[outcome], totals.total, "outcome", outcome)
+            one = tile(str(words), totals.outcomes[outcome], totals.total, "outcome", outcome)
         else:  # people may have overruled it
-            one = tile(f"{words}, by the model", totals.outcomes[outcome], totals.judged, "outcome", outcome, "judged")
+            by_model = str(_("%(verdict)s, by the model")) % {"verdict": words}
+            whole = _("of %(n)s judged")
+            one = tile(by_model, totals.outcomes[outcome], totals.judged, "outcome", outcome, whole)
         tiles.append(one | {"shape": outcome, "address": _address(of_verdict.having("outcome", outcome))})
-    tiles.append(tile("Reviewed", totals.reviewed, totals.total, "reviewed", "yes"))
-    return [*tiles, tile("Overruled", totals.overruled, totals.reviewed, "overruled", "yes", "reviewed")]
+    tiles.append(tile(str(_("Reviewed")), totals.reviewed, totals.total, "reviewed", "yes"))
+    whole = _("of %(n)s reviewed")
+    return [*tiles, tile(str(_("Overruled")), totals.overruled, totals.reviewed, "overruled", "yes", whole)]
 
 
 # ---------------------------------------------------------------- what is said of many
@@ -189,9 +195,9 @@ def _review(request: HtmxRequest) -> HttpResponse:
     what = (
         _part_name(selectors.find_inspection(reviews[0].inspection_id))
         if len(reviews) == 1
-        else f"{len(reviews)} records"
+        else str(_("%(n)s records")) % {"n": len(reviews)}
     )
-    sentence = f"{what} reviewed as {documents.VERDICT_WORDS[verdict['verdict']]}."
+    sentence = reviewed_as(what, verdict["verdict"])
     review_ids = [] if signature else [review.pk for review in reviews]  # what was signed is not undone by a click
     if not request.htmx:
         toast_on_next_page(request, sentence, undo=review_ids)
@@ -231,7 +237,8 @@ def keep(request: HttpRequest) -> HttpResponse:
         view = save_view(name=name, params=request.GET, actor=request.user)
     except UserError as error:
         return _page(request, status=error.status, not_kept=error, kept_name=name)
-    messages.success(request, f"Saved as {view.name}. You can send its address to a colleague.")
+    sentence = str(_("Saved as %(name)s. You can send its address to a colleague."))
+    messages.success(request, sentence % {"name": view.name})
     return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
 
 
@@ -243,7 +250,7 @@ def forget(request: HttpRequest, view_id: int) -> HttpResponse:
         name = delete_view(view_id=view_id, actor=request.user)
     except UserError as error:
         return _page(request, status=error.status, not_kept=error)
-    messages.success(request, f"The view {name} was deleted. Its records are kept.")
+    messages.success(request, str(_("The view %(name)s was deleted. Its records are kept.")) % {"name": name})
     return redirect(_address(Query.of(request.GET), _cursor(request.GET)))
 
 
@@ -279,7 +286,7 @@ def _shortcuts(query: Query) -> list[tuple[str, list[_Chip]]]:
     rows: dict[str, list[_Chip]] = {}
     for name, one in FILTERS.items():
         for value, words in one.shortcuts.items():
-            rows.setdefault(one.shortcut_label or one.label, []).append(_shortcut(query, name, value, words))
+            rows.setdefault(str(one.shortcut_label or one.label), []).append(_shortcut(query, name, value, str(words)))
     return list(rows.items())
 
 

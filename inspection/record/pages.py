@@ -11,16 +11,18 @@ from typing import Any
 
 import numpy as np
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from common.api.pagination import keyset_filter
 from common.numbers import score_text
 from common.web.charts import Chart, lanes
 from inspection.history.filters import Filters
 from inspection.history.selectors import ORDERS, in_order, matching_keys, records_of
-from inspection.judging import documents, selectors
+from inspection.judging import selectors
 from inspection.models import Inspection, InspectionRequest, Review
 from inspection.reviews.selectors import RECORDED
 from inspection.reviews.services import effective_reviews
+from inspection.reviews.words import verdict_word
 from modelzoo.signatures.selectors import signed_rows
 from records.audit.selectors import changes_of
 from records.models import Asset, AuditEvent
@@ -83,15 +85,18 @@ def score_chart(record: Inspection) -> Chart | None:
     edges = np.linspace(low, high, _BINS + 1)
     counts = np.histogram(good, edges)[0].tolist()
     beyond_edge = " →" if score > high else ""
-    words = f"{good.size} held-out good parts"
+    shown = {"n": good.size, "score": score_text(score, threshold), "threshold": score_text(threshold)}
+    name = _("Scores of %(n)s held-out good parts; this part scores %(score)s, the threshold is %(threshold)s")
+    this_part = str(_("this part %(score)s")) % shown
     return lanes(
-        f"Scores of {words}; this part scores {score_text(score, threshold)}, the threshold is {score_text(threshold)}",
+        str(name) % shown,
         edges.tolist(),
-        {"good": (words.removeprefix(f"{good.size} "), counts)},
+        {"good": (str(_("held-out good parts")), counts)},
         marks=[
-            (threshold, f"threshold {score_text(threshold)}", "threshold"),
-            (score, f"this part {score_text(score, threshold)}{beyond_edge}", f"part-{record.outcome}"),
+            (threshold, f"{_('threshold')} {shown['threshold']}", "threshold"),
+            (score, f"{this_part}{beyond_edge}", f"part-{record.outcome}"),
         ],
+        x_label=str(_("anomaly score")),
     )
 
 
@@ -106,10 +111,10 @@ class Step:
 
 
 _STEP_NAMES = {
-    "decode_ms": "decode and prepare",
-    "statistics_ms": "image statistics",
-    "model_ms": "model",
-    "map_ms": "map and regions",
+    "decode_ms": _("decode and prepare"),
+    "statistics_ms": _("image statistics"),
+    "model_ms": _("model"),
+    "map_ms": _("map and regions"),
 }
 
 
@@ -120,7 +125,7 @@ def steps(record: Inspection) -> tuple[list[Step], float]:
     rows, start = [], 0.0
     for name, ms in times.items():
         width = 100 * ms / total if total > 0 else 0.0
-        words = _STEP_NAMES.get(name, name.removesuffix("_ms").replace("_", " "))
+        words = str(_STEP_NAMES.get(name) or name.removesuffix("_ms").replace("_", " "))
         rows.append(Step(words, ms, f"{start:.2f}", f"{width:.2f}"))
         start += width
     return rows, total
@@ -164,6 +169,13 @@ def marked_regions(reviews: list[Review]) -> list[dict[str, Any]]:
     return [region for review in effective_reviews(reviews) for region in review.regions]
 
 
+_OUTCOMES = {
+    Inspection.Outcome.GOOD.value: _("good"),
+    Inspection.Outcome.DEFECTIVE.value: _("defective"),
+    Inspection.Outcome.NOT_COMPARABLE.value: _("not comparable"),
+}
+
+
 @dataclass(frozen=True)
 class Moment:
     """Something that happened to a record, in words."""
@@ -176,28 +188,29 @@ class Moment:
 def life(record: Inspection, reviews: list[Review]) -> list[Moment]:
     """What happened to it, oldest first, for those who may see the record and not the audit log."""
     request = record.request
-    batch = f" with the batch {request.batch.name}" if request.batch else ""
+    received = {"source": record.source, "batch": request.batch.name if request.batch else ""}
+    arrived = _("Received via %(source)s with the batch %(batch)s") if request.batch else _("Received via %(source)s")
+    judged = {"outcome": _OUTCOMES[record.outcome], "model": record.model_version, "n": record.threshold.revision}
     moments = [
-        Moment(request.created_at, f"Received via {record.source}{batch}", _name(record.operator)),
+        Moment(request.created_at, str(arrived) % received, _name(record.operator)),
         Moment(
             record.created_at,
-            f"Judged {record.get_outcome_display()} by {record.model_version}, threshold revision "
-            f"{record.threshold.revision}",
-            f"worker {record.worker}",
+            str(_("Judged %(outcome)s by %(model)s, threshold revision %(n)s")) % judged,
+            str(_("worker %(name)s")) % {"name": record.worker},
         ),
         *(Moment(review.created_at, _review_text(review), _name(review.reviewer)) for review in reviews),
     ]
-    for what, asset in (("Image", record.asset), ("Anomaly map", record.map)):
+    for words, asset in ((_("Image removed"), record.asset), (_("Anomaly map removed"), record.map)):
         if asset is not None and asset.discarded_at is not None:
-            moments.append(Moment(asset.discarded_at, f"{what} removed", "retention"))
+            moments.append(Moment(asset.discarded_at, str(words), str(_("retention"))))
     return sorted(moments, key=lambda moment: moment.at)
 
 
 def _review_text(review: Review) -> str:
-    word = documents.VERDICT_WORDS[review.verdict]
     if review.verdict == Review.WITHDRAWN:
-        return "Review undone: not reviewed again"
-    return f"Review undone: {word} again" if review.undoes_id else f"Reviewed as {word}"
+        return str(_("Review undone: not reviewed again"))
+    sentence = _("Review undone: %(verdict)s again") if review.undoes_id else _("Reviewed as %(verdict)s")
+    return str(sentence) % {"verdict": verdict_word(review.verdict)}
 
 
 def _name(user: Any) -> str:
@@ -252,5 +265,6 @@ def removal(record: Inspection) -> str:
     for event in _discards(record.asset):
         after = json.loads(event.after)
         if after.get("policy_revision"):
-            return f"By revision {after['policy_revision']} of the retention rule of {after['category']}."
+            sentence = _("By revision %(n)s of the retention rule of %(category)s.")
+            return str(sentence) % {"n": after["policy_revision"], "category": after["category"]}
     return ""

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 from django_htmx.http import trigger_client_event
 
@@ -53,11 +54,12 @@ def undo(request: HtmxRequest) -> HttpResponse:
 
 def _in_words(done: Sequence[Review]) -> str:
     if len(done) > 1:
-        return f"{len(done)} reviews undone."
+        return _("%(n)s reviews undone.") % {"n": len(done)}
     record = find_inspection(done[0].inspection_id)
     if not hasattr(record, "standing"):
-        return f"Undone: {record.path_or_name} is not reviewed."
-    return f"Undone: {record.path_or_name} is {verdict_in_words(record)} again."
+        return _("Undone: %(name)s is not reviewed.") % {"name": record.path_or_name}
+    shown = {"name": record.path_or_name, "verdict": verdict_in_words(record)}
+    return _("Undone: %(name)s is %(verdict)s again.") % shown
 
 
 def _next(request: HttpRequest) -> str:

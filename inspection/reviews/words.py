@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from inspection.models import Inspection, Review
+from inspection.models import Inspection, InspectionRequest, Review
 
 _VERDICTS = {
     Inspection.Outcome.GOOD.value: _("GOOD"),
     Inspection.Outcome.DEFECTIVE.value: _("DEFECT"),
     Inspection.Outcome.NOT_COMPARABLE.value: _("NOT COMPARABLE"),
     Review.WITHDRAWN: _("WITHDRAWN"),
+}
+_STATES = {
+    InspectionRequest.Status.QUEUED.value: _("Queued"),
+    InspectionRequest.Status.RUNNING.value: _("Running"),
+    InspectionRequest.Status.DONE.value: _("Done"),
+    InspectionRequest.Status.FAILED.value: _("Failed"),
+    InspectionRequest.Status.EXPIRED.value: _("Expired"),
+    InspectionRequest.Status.CANCELLED.value: _("Cancelled"),
 }
 _REVIEWED = _("%(name)s reviewed as %(verdict)s.")
 _NONE_BELOW = _("above none of %(n)s held-out good parts")
@@ -27,6 +35,11 @@ def verdict_in_words(inspection: Inspection) -> str:
     """What stands of a record, as a title says it: a person's word with the name where it overrules the model's."""
     word = verdict_word(inspection.standing_verdict)
     return f"{word}, {inspection.standing.reviewer.get_username()}" if inspection.differs else word
+
+
+def request_state(request: InspectionRequest) -> str:
+    """What became of a request, in one word."""
+    return str(_STATES[request.status])
 
 
 def reviewed_as(what: str, verdict: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from inspection.models import Inspection
-from inspection.reviews.words import among_good_parts, verdict_word
+from inspection.reviews.words import among_good_parts, request_state, verdict_word
 from modelzoo.evaluation.image_statistics import WORDS
 
 register = template.Library()
@@ -13,6 +13,7 @@ _BAR_LENGTH = 200.0
 
 register.filter(verdict_word)
 register.filter(among_good_parts)
+register.filter(request_state)
 
 
 @register.filter
