@@ -15,6 +15,8 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRedirect
@@ -36,43 +38,46 @@ from training.datasets.layouts.archives import is_zip
 _LOOKERS = (Right.READ, Right.INSPECT)
 _FAILURES = 20
 _STATES = {
-    "queued": "Waiting",
-    "running": "Running",
-    "finished": "Finished",
-    "cancelled": "Cancelled",
+    "queued": _("Waiting"),
+    "running": _("Running"),
+    "finished": _("Finished"),
+    "cancelled": _("Cancelled"),
 }
 # What the grid of results can be narrowed down to.
-_RESULT_FILTERS: dict[str, tuple[str, Q]] = {
-    "failed": ("Failed", Q(status=InspectionRequest.Status.FAILED)),
-    "cancelled": ("Cancelled", Q(status=InspectionRequest.Status.CANCELLED)),
-    "good": ("Good", Q(inspection__outcome=Inspection.Outcome.GOOD)),
-    "defective": ("Defect", Q(inspection__outcome=Inspection.Outcome.DEFECTIVE)),
-    "not_comparable": ("Not comparable", Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
-    "overruled": ("Overruled", Q(inspection__standing__overruled=True)),
+_RESULT_FILTERS: dict[str, tuple[Any, Q]] = {
+    "failed": (_("Failed"), Q(status=InspectionRequest.Status.FAILED)),
+    "cancelled": (_("Cancelled"), Q(status=InspectionRequest.Status.CANCELLED)),
+    "good": (pgettext_lazy("verdict", "Good"), Q(inspection__outcome=Inspection.Outcome.GOOD)),
+    "defective": (pgettext_lazy("verdict", "Defect"), Q(inspection__outcome=Inspection.Outcome.DEFECTIVE)),
+    "not_comparable": (_("Not comparable"), Q(inspection__outcome=Inspection.Outcome.NOT_COMPARABLE)),
+    "overruled": (_("Overruled"), Q(inspection__standing__overruled=True)),
 }
 _MODEL_OUTCOMES = frozenset(Inspection.Outcome.values)
 
 
-def _text(label: str) -> forms.CharField:
+def _text(label: Any) -> forms.CharField:
     return forms.CharField(label=label, required=False, max_length=100, widget=forms.TextInput({"autocomplete": "off"}))
 
 
 class BatchForm(forms.Form):
     """What is said of all images of a batch; the images themselves come beside it."""
 
-    category = _text("Category")
-    lot = _text("Lot")
-    station = _text("Station")
-    part_number = _text("Part number")
+    category = _text(_("Category"))
+    lot = _text(_("Lot"))
+    station = _text(_("Station"))
+    part_number = _text(_("Part number"))
     folder = forms.CharField(
-        label="Folder of the server", required=False, max_length=1000, widget=forms.TextInput({"autocomplete": "off"})
+        label=_("Folder of the server"),
+        required=False,
+        max_length=1000,
+        widget=forms.TextInput({"autocomplete": "off"}),
     )
 
 
 # ---------------------------------------------------------------- the list
 _REPORTS = {
     "format=csv": "CSV",
-    "format=csv&dialect=excel-de": "CSV with semicolons",
+    "format=csv&dialect=excel-de": _("CSV with semicolons"),
     "format=json": "JSON",
     "format=html": "HTML",
 }
@@ -91,7 +96,7 @@ def _list(request: HttpRequest, *, status: int = HTTPStatus.OK, **more: Any) -> 
     requested = request.GET.get("status", "")
     state = requested if requested in _STATES else ""
     context: dict[str, Any] = {
-        "states": [("", "All"), *_STATES.items()],
+        "states": [("", _("All")), *_STATES.items()],
         "state": state,
         "form": BatchForm(initial={"category": category_of(request)}),
         "in_force": sorted(deployment.category.name for deployment in active_deployments()),
@@ -186,10 +191,10 @@ def _batch_page(request: HtmxRequest, batch_id: uuid.UUID, *, status: int = HTTP
         "ahead": summary["total"] - summary["done"] - summary["failed"] - summary["cancelled"],
         "shown": result_filter,
         "choices": [
-            ("", "All", summary["total"], False),
+            ("", _("All"), summary["total"], False),
             *(
                 (name, words, summary[name], name in _MODEL_OUTCOMES)
-                for name, (words, _) in _RESULT_FILTERS.items()
+                for name, (words, _condition) in _RESULT_FILTERS.items()
                 if summary[name] or name == result_filter
             ),
         ],
@@ -233,6 +238,10 @@ def cancel(request: HtmxRequest, batch_id: uuid.UUID) -> HttpResponse:
         raise Http404 from error
     except UserError as error:
         return _batch_page(request, batch_id, status=error.status, failed=error)
-    stops = "It stops after the current images." if batch.is_open else "No more images are judged."
-    messages.success(request, f"The batch was cancelled. {stops} Images judged so far keep their records.")
+    sentence = (
+        _("The batch was cancelled. It stops after the current images. Images judged so far keep their records.")
+        if batch.is_open
+        else _("The batch was cancelled. No more images are judged. Images judged so far keep their records.")
+    )
+    messages.success(request, str(sentence))
     return redirect("batch-page", batch_id)
