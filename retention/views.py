@@ -11,6 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -27,21 +28,21 @@ _CATEGORIES = 200
 _RUNS = 12
 
 
-def _days(label: str) -> forms.IntegerField:
+def _days(label: Any) -> forms.IntegerField:
     return forms.IntegerField(label=label, required=False, min_value=1, max_value=MAX_DAYS)
 
 
 class PolicyForm(forms.Form):
     """A new revision. Without any days it keeps everything."""
 
-    good_after_days = _days("Delete images of good parts after days")
+    good_after_days = _days(_("Delete images of good parts after days"))
     good_keep_every = forms.IntegerField(
-        label="Keep 1 in N of them", required=False, min_value=0, max_value=MAX_KEEP_EVERY
+        label=_("Keep 1 in N of them"), required=False, min_value=0, max_value=MAX_KEEP_EVERY
     )
-    maps_after_days = _days("Delete maps of good parts after days")
-    defective_after_days = _days("Delete all other images after days")
-    keep_reviewed = forms.BooleanField(label="Keep reviewed images", required=False)
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    maps_after_days = _days(_("Delete maps of good parts after days"))
+    defective_after_days = _days(_("Delete all other images after days"))
+    keep_reviewed = forms.BooleanField(label=_("Keep reviewed images"), required=False)
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
     def clean_good_keep_every(self) -> int:
         return self.cleaned_data["good_keep_every"] or 0
@@ -116,13 +117,8 @@ def set_policy(request: HttpRequest) -> HttpResponse:
         policy = services.set_policy(category=category, actor=request.user, **form.cleaned_data)
     except UserError as error:
         return _page(request, invalid_forms={category.pk: form}, failed=error, status=error.status)
-    messages.success(
-        request,
-        (
-            f"Revision {policy.revision} of {category.name} is active. Nothing was deleted. Preview deletion to see "
-            "its effect."
-        ),
-    )
+    sentence = _("Revision %(n)s of %(category)s is active. Nothing was deleted. Preview deletion to see its effect.")
+    messages.success(request, str(sentence) % {"n": policy.revision, "category": category.name})
     return redirect("retention")
 
 
@@ -136,6 +132,10 @@ def start_run(request: HttpRequest) -> HttpResponse:
         run = services.request_run(policy=policy, dry_run=request.POST.get("dry_run") != "no", actor=request.user)
     except UserError as error:
         return _page(request, failed=error, status=error.status)
-    what = "Preview started: nothing is deleted." if run.dry_run else "Deletion started."
-    messages.success(request, f"{what} The result appears below.")
+    sentence = (
+        _("Preview started: nothing is deleted. The result appears below.")
+        if run.dry_run
+        else _("Deletion started. The result appears below.")
+    )
+    messages.success(request, str(sentence))
     return redirect("retention")

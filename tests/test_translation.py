@@ -90,6 +90,10 @@ TRANSLATED = (
     "partials/verdict_buttons.html",
     "partials/viewer.html",
     "partials/warnings.html",
+    "settings/_rule.html",
+    "settings/_tabs.html",
+    "settings/page.html",
+    "settings/retention.html",
     "site/problem.html",
 )
 CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES"

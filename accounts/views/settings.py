@@ -34,34 +34,37 @@ from common.web.decorators import needs
 
 _MAX_TOKENS = 100
 _WORDS = {
-    Right.INSPECT: "judge images, singly and in batches",
-    Right.READ: "view records, models, thresholds, data sets and runs",
-    Right.REVIEW: "confirm or overrule a verdict",
-    Right.EXPORT: "export records",
-    Right.TRAIN: "import data sets, start and cancel training",
-    Right.TUNE: "set thresholds and re-score records",
-    Right.DEPLOY: "load, promote, roll back and archive model versions",
-    Right.AUDIT: "view the audit log",
-    Right.ISSUE: "issue and revoke your own tokens",
-    Right.ADMINISTER: "manage users, all tokens and retention",
+    Right.INSPECT: _("judge images, singly and in batches"),
+    Right.READ: _("view records, models, thresholds, data sets and runs"),
+    Right.REVIEW: _("confirm or overrule a verdict"),
+    Right.EXPORT: _("export records"),
+    Right.TRAIN: _("import data sets, start and cancel training"),
+    Right.TUNE: _("set thresholds and re-score records"),
+    Right.DEPLOY: _("load, promote, roll back and archive model versions"),
+    Right.AUDIT: _("view the audit log"),
+    Right.ISSUE: _("issue and revoke your own tokens"),
+    Right.ADMINISTER: _("manage users, all tokens and retention"),
 }
 _SCOPES = {
-    Scope.INSPECT: "judge images",
-    Scope.READ: "view and export everything that you may view",
-    Scope.MANAGE: "review, train, tune, deploy and administer, within your rights",
+    Scope.INSPECT: _("judge images"),
+    Scope.READ: _("view and export everything that you may view"),
+    Scope.MANAGE: _("review, train, tune, deploy and administer, within your rights"),
 }
+_THEMES = {"light": _("Light"), "dark": _("Dark")}
 
 
 class TokenForm(forms.Form):
     name = forms.CharField(
-        max_length=100, widget=forms.TextInput({"autocomplete": "off", "placeholder": "line 3, camera program"})
+        label=_("Name"),
+        max_length=100,
+        widget=forms.TextInput({"autocomplete": "off", "placeholder": _("line 3, camera program")}),
     )
     scopes = forms.MultipleChoiceField(choices=list(_SCOPES.items()), widget=forms.CheckboxSelectMultiple)
     ends_on = forms.DateField(
-        label="Valid until",
+        label=_("Valid until"),
         required=False,
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
-        help_text="This day included. Empty: until you revoke it.",
+        help_text=_("This day included. Empty: until you revoke it."),
     )
 
     def __init__(self, user: User, data: Any = None) -> None:
@@ -78,7 +81,7 @@ class TokenForm(forms.Form):
             return timezone.make_aware(datetime.combine(day + timedelta(days=1), time.min)) if day else None
         except OverflowError as error:
             raise forms.ValidationError(
-                "This date is too far away. Leave it empty for a token without an end date."
+                _("This date is too far away. Leave it empty for a token without an end date.")
             ) from error
 
 
@@ -86,9 +89,9 @@ class BrowserForm(forms.Form):
     """What this browser keeps, whoever signs in at it."""
 
     theme = forms.ChoiceField(
-        label="Colours",
+        label=_("Colours"),
         required=False,
-        choices=[("", "System"), *((name, name.capitalize()) for name in THEMES)],
+        choices=[("", _("System")), *((name, _THEMES[name]) for name in THEMES)],
         widget=forms.RadioSelect,
     )
     language = forms.ChoiceField(
@@ -97,16 +100,17 @@ class BrowserForm(forms.Form):
         choices=[("", _("As the browser asks")), *settings.LANGUAGES],
     )
     station = forms.CharField(
+        label=_("Station"),
         required=False,
         max_length=STATION_LENGTH,
-        widget=forms.TextInput({"autocomplete": "off", "placeholder": "line 3, camera 1"}),
+        widget=forms.TextInput({"autocomplete": "off", "placeholder": _("line 3, camera 1")}),
     )
 
     def clean_station(self) -> str:
         """Every kind of space is a plain one; what cannot be seen is refused, as `station_of` takes none of it."""
         station = " ".join(str(self.cleaned_data["station"]).split())
         if not station.isprintable():
-            raise forms.ValidationError("It contains an invisible character. Type it again.")
+            raise forms.ValidationError(_("It contains an invisible character. Type it again."))
         return station
 
 
@@ -190,7 +194,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         user.save(update_fields=["password"])
     update_session_auth_hash(request, request.user)
     request.session.pop(CHANGE_PASSWORD, None)
-    messages.success(request, "Your password was changed. You were signed out everywhere else.")
+    messages.success(request, str(_("Your password was changed. You were signed out everywhere else.")))
     return redirect("settings")
 
 
@@ -227,5 +231,6 @@ def revoke(request: HttpRequest, token_id: int) -> HttpResponse:
         revoke_token(token=token, actor=request.user)
     except UserError as error:
         return _page(request, token_error=error, status=error.status)
-    messages.success(request, f"The token {token.name} was revoked. Programs can no longer use it.")
+    sentence = _("The token %(name)s was revoked. Programs can no longer use it.")
+    messages.success(request, str(sentence) % {"name": token.name})
     return redirect("settings")
