@@ -94,7 +94,10 @@ TRANSLATED = (
     "settings/_tabs.html",
     "settings/page.html",
     "settings/retention.html",
+    "site/api_docs.html",
+    "site/help.html",
     "site/problem.html",
+    "site/problems.html",
 )
 CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES"
 _APPS = (
