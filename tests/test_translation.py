@@ -98,6 +98,11 @@ TRANSLATED = (
     "site/help.html",
     "site/problem.html",
     "site/problems.html",
+    "thresholds/_figures.html",
+    "thresholds/_presets.html",
+    "thresholds/_revisions.html",
+    "thresholds/list.html",
+    "thresholds/one.html",
 )
 CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES"
 _APPS = (

@@ -16,6 +16,7 @@ from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
@@ -51,19 +52,21 @@ def thresholds(request: HttpRequest) -> HttpResponse:
 class PreviewForm(forms.Form):
     """What the address of a threshold's page may say; what is left out is as it is in force."""
 
-    threshold = forms.FloatField(required=False, error_messages={"invalid": "This is not a valid score."})
+    threshold = forms.FloatField(
+        label=_("Threshold"), required=False, error_messages={"invalid": _("This is not a valid score.")}
+    )
     days = forms.IntegerField(required=False, min_value=1, max_value=3650)
-    percentile = forms.FloatField(required=False, min_value=0, max_value=100)
-    false_reject = forms.FloatField(required=False, min_value=0.01, max_value=99.99)
-    cost_false_reject = forms.FloatField(required=False, min_value=0, max_value=_MAX_COST)
-    cost_escape = forms.FloatField(required=False, min_value=0, max_value=_MAX_COST)
+    percentile = forms.FloatField(label=_("Percentile"), required=False, min_value=0, max_value=100)
+    false_reject = forms.FloatField(label=_("False reject"), required=False, min_value=0.01, max_value=99.99)
+    cost_false_reject = forms.FloatField(label=_("Cost false reject"), required=False, min_value=0, max_value=_MAX_COST)
+    cost_escape = forms.FloatField(label=_("Cost escape"), required=False, min_value=0, max_value=_MAX_COST)
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
         costs = values.get("cost_false_reject"), values.get("cost_escape")
         if (costs[0] is None) != (costs[1] is None) and not self.errors:
             missing = "cost_false_reject" if costs[0] is None else "cost_escape"
-            self.add_error(missing, "Enter both costs or none: only their ratio counts.")
+            self.add_error(missing, str(_("Enter both costs or none: only their ratio counts.")))
         return values
 
     @property
@@ -124,6 +127,7 @@ def _page(request: HttpRequest, version: ModelVersion, *, status: int = HTTPStat
         "here": _address(version, request.GET),
         "revisions": [(one, what_if_pages.method_text(one), list(flat(one.evidence))) for one in revisions],
         "before": revisions[1] if len(revisions) > 1 else None,
+        "stage": what_if_pages.stage_word(version),
         **what_if_pages.preview(version, query, whole=True),
         **more,
     }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,12 +15,15 @@ from urllib.parse import urlencode
 from django.db.models import Prefetch, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from common.numbers import DASH, NOT_KNOWN, metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, Mark, lanes, share
 from inspection.history.filters import Filters
-from inspection.judging.documents import VERDICT_WORDS
 from inspection.models import Inspection
+from inspection.reviews.words import verdict_word
 from modelzoo import documents
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold
 from modelzoo.selectors import threshold_in_force
@@ -35,18 +38,18 @@ _MAX_CHART_RATIO = 3.0  # times the threshold in force: what lies beyond is draw
 _STEPS = 200  # of the arrow keys across the chart
 _REVISIONS = 50
 _RATES = {
-    "false_reject_rate": "False-reject rate",
-    "escape_rate": "Escape rate",
-    "precision": "Precision",
-    "recall": "Recall",
-    "f1": "F1",
+    "false_reject_rate": _("False-reject rate"),
+    "escape_rate": _("Escape rate"),
+    "precision": _("Precision"),
+    "recall": _("Recall"),
+    "f1": _("F1"),
 }
 # The promise first, in one form for all that make one; how it is come by after it.
 _METHODS = {
-    Threshold.Method.PERCENTILE: "about {above_percentile:.3g} % false rejects (percentile {percentile:g})",
-    Threshold.Method.CONFORMAL: "at most {false_reject_percent:g} % false rejects of new parts",
-    Threshold.Method.BEST_F1: "best F1",
-    Threshold.Method.COST: "lowest cost",
+    Threshold.Method.PERCENTILE: _("about %(above)s %% false rejects (percentile %(percentile)s)"),
+    Threshold.Method.CONFORMAL: _("at most %(percent)s %% false rejects of new parts"),
+    Threshold.Method.BEST_F1: _("best F1"),
+    Threshold.Method.COST: _("lowest cost"),
 }
 
 
@@ -61,7 +64,19 @@ class PreviewQuery:
     costs: Costs | None = None
 
 
+_STAGES = {
+    ModelVersion.Stage.CANDIDATE.value: _("candidate"),
+    ModelVersion.Stage.APPROVED.value: _("approved"),
+    ModelVersion.Stage.PRODUCTION.value: _("production"),
+    ModelVersion.Stage.ARCHIVED.value: _("archived"),
+}
+
+
 # ---------------------------------------------------------------- words
+def stage_word(version: ModelVersion) -> str:
+    return str(_STAGES[version.stage])
+
+
 def _count(value: float | None) -> str:
     if value is None:
         return NOT_KNOWN
@@ -71,16 +86,21 @@ def _count(value: float | None) -> str:
 
 def method_text(threshold: Threshold) -> str:
     """How a revision was found, as far as it says."""
-    words = _METHODS.get(threshold.method, "set by hand")  # type: ignore[call-overload]
-    parameters = threshold.parameters
     try:
-        if "false_reject_rate" in parameters:
-            parameters = parameters | {"false_reject_percent": 100 * parameters["false_reject_rate"]}
-        if "percentile" in parameters:
-            parameters = parameters | {"above_percentile": 100 - parameters["percentile"]}
-        return words.format(**parameters)
+        return _promise(threshold.method, threshold.parameters)
     except (KeyError, TypeError, ValueError):
         return threshold.get_method_display()
+
+
+def _promise(method: str, parameters: Mapping[str, Any]) -> str:
+    shown: dict[str, str] = {}
+    if "percentile" in parameters:
+        percentile = parameters["percentile"]
+        shown |= {"percentile": f"{percentile:g}", "above": f"{100 - percentile:.3g}"}
+    if "false_reject_rate" in parameters:
+        shown["percent"] = f"{100 * parameters['false_reject_rate']:g}"
+    words = _("set by hand") if method == Threshold.Method.MANUAL else _METHODS[Threshold.Method(method)]
+    return str(words) % shown
 
 
 # ---------------------------------------------------------------- the list
@@ -157,8 +177,11 @@ def preview(version: ModelVersion, query: PreviewQuery, *, whole: bool) -> dict[
         "confusion": _confusion(result),
         "defects": _defects(result),
         "borderline": [
-            ("Nearest rejects", _with_changed_verdicts(result["borderline"]["above"], in_force.value, GOOD)),
-            ("Nearest passes", _with_changed_verdicts(result["borderline"]["below"], in_force.value, DEFECTIVE)),
+            (_("Nearest rejects"), _with_changed_verdicts(result["borderline"]["above"], in_force.value, GOOD)),
+            (
+                str(_("Nearest passes")),
+                _with_changed_verdicts(result["borderline"]["below"], in_force.value, DEFECTIVE),
+            ),
         ],
         "coverage": [row for row in result["coverage"] if row["total"]],
         "moved": _changed_verdicts(result, filters, value, in_force.value),
@@ -186,13 +209,20 @@ def _score_range(version: ModelVersion, in_force: float) -> tuple[float, float]:
 
 
 def _volume(result: dict[str, Any], days: int, cut: bool) -> str:
-    period = f"of the last {days} days" if days > 1 else "of the last day"
-    if not result["total"]:
-        return f"No inspections {period}."
-    newest = "the newest " if cut else ""
-    a_day = result["asked"]["per_day"]["inspections"]
-    words = f"inspections {period}" if result["total"] > 1 else f"inspection {period}"
-    return f"{newest}{result['total']:,} {words}, {_count(a_day)} a day".capitalize()
+    total = result["total"]
+    if not total:
+        nothing = ngettext("No inspections of the last day.", "No inspections of the last %(days)s days.", days)
+        return nothing % {"days": days}
+    if days > 1:
+        counted = ngettext(
+            "%(n)s inspection of the last %(days)s days", "%(n)s inspections of the last %(days)s days", total
+        )
+    else:
+        counted = ngettext("%(n)s inspection of the last day", "%(n)s inspections of the last day", total)
+    words = counted % {"n": f"{total:,}", "days": days}
+    a_day = str(_("%(inspections)s, %(n)s a day"))
+    shown = str(_("The newest %(inspections)s")) % {"inspections": words} if cut else words
+    return a_day % {"inspections": shown, "n": _count(result["asked"]["per_day"]["inspections"])}
 
 
 def _with_changed_verdicts(records: list[dict[str, Any]], in_force: float, otherwise: str) -> list[dict[str, Any]]:
@@ -232,27 +262,27 @@ def _counts(
         counts = [0] * _BINS
         for score in version.held_out_scores:
             counts[min(_BINS - 1, max(0, int((score - low) / (high - low) * _BINS)))] += 1
-        return edges, {GOOD: ("good images held out of training", counts)}
-    words = {GOOD: "good (reviewed)", DEFECTIVE: "defect (reviewed)", None: "not reviewed"}
+        return edges, {GOOD: (str(_("good images held out of training")), counts)}
+    words = {GOOD: _("good (reviewed)"), DEFECTIVE: _("defect (reviewed)"), None: _("not reviewed")}
     sums = {truth: [0] * (len(curve["thresholds"]) - 1) for truth in words}
     for series in curve["series"]:
         sums[series["review"]] = [
             one + other for one, other in zip(sums[series["review"]], series["counts"], strict=True)
         ]
-    return curve["thresholds"], {truth or "unreviewed": (words[truth], sums[truth]) for truth in words}
+    return curve["thresholds"], {truth or "unreviewed": (str(words[truth]), sums[truth]) for truth in words}
 
 
 def _chart(edges: list[float], counts: dict[str, tuple[str, list[int]]], value: float, in_force: float) -> Chart:
     chart = lanes(
-        "Scores of good parts, defects and parts not reviewed, with the active threshold",
+        str(_("Scores of good parts, defects and parts not reviewed, with the active threshold")),
         edges,
         counts,
-        marks=[(in_force, f"active {score_text(in_force)}", "threshold")],
+        marks=[(in_force, f"{_('active')} {score_text(in_force)}", "threshold")],
+        x_label=str(_("anomaly score")),
     )
     # The label of the preview has a line of its own, in which it can move.
-    preview = Mark(
-        share(value, edges[0], edges[-1]), "" if value == in_force else f"preview {score_text(value)}", "preview", row=1
-    )
+    label = "" if value == in_force else f"{_('preview')} {score_text(value)}"
+    preview = Mark(share(value, edges[0], edges[-1]), label, "preview", row=1)
     return replace(chart, marks=[*chart.marks, preview])
 
 
@@ -261,11 +291,7 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
     tuned = row["method"] in (Threshold.Method.BEST_F1, Threshold.Method.COST)
     value = row["threshold"]
     parameters = row["parameters"]
-    words = _METHODS[row["method"]].format(
-        percentile=parameters.get("percentile", 0),
-        above_percentile=100 - parameters.get("percentile", 0),
-        false_reject_percent=100 * parameters.get("false_reject_rate", 0),
-    )
+    words = _promise(row["method"], {"percentile": 0, "false_reject_rate": 0} | parameters)
     return {
         "method": row["method"],
         "words": words[0].upper() + words[1:],
@@ -274,7 +300,7 @@ def _preset(row: dict[str, Any], lack: str) -> dict[str, Any]:
         "text": None if value is None else score_text(value),
         "from": f"{parameters['n']:,} {parameters['scores']}",
         "tuned": tuned,
-        "caution": f"not reliable: it {lack}" if tuned and lack else "",
+        "caution": str(_("not reliable: it %(lack)s")) % {"lack": lack} if tuned and lack else "",
         "unavailable": row["unavailable"],
     }
 
@@ -288,11 +314,13 @@ def _interval(figure: dict[str, Any] | None, text: Any) -> str:
     return f"{text(bounds[0])}{DASH}{text(bounds[1])}" if bounds else ""
 
 
-def _pair(words: str, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, **more: Any) -> dict[str, Any]:
+def _pair(
+    words: str | Promise, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, **more: Any
+) -> dict[str, Any]:
     """A figure at the threshold in force and at the previewed one."""
     before, after = text(was and was["value"]), text(now and now["value"])
     return {
-        "words": words,
+        "words": str(words),
         "was": before,
         "now": after,
         "moved": before != after,
@@ -309,22 +337,25 @@ def _tiles(result: dict[str, Any]) -> list[dict[str, Any]]:
     rates: tuple[dict[str, Any], dict[str, Any]] = (was["estimate"] or {}, now["estimate"] or {})
     lacks = {truth: _lacks(result, (truth,)) for truth in STRATA}
     both = _lacks(result, STRATA)
+    not_known = str(_("not known"))
     tiles = [
-        _figure("False-reject rate", [of.get("false_reject_rate") for of in rates], percent, lacks[GOOD]),
-        _figure("Escape rate", [of.get("escape_rate") for of in rates], percent, lacks[DEFECTIVE]),
-        _figure("False rejects a day", [of.get("false_rejects") for of in a_day], _count, lacks[GOOD] and NOT_KNOWN),
-        _figure("Escapes a day", [of.get("escapes") for of in a_day], _count, lacks[DEFECTIVE] and NOT_KNOWN),
+        _figure(_("False-reject rate"), [of.get("false_reject_rate") for of in rates], percent, lacks[GOOD]),
+        _figure(_("Escape rate"), [of.get("escape_rate") for of in rates], percent, lacks[DEFECTIVE]),
+        _figure(
+            str(_("False rejects a day")), [of.get("false_rejects") for of in a_day], _count, lacks[GOOD] and not_known
+        ),
+        _figure(_("Escapes a day"), [of.get("escapes") for of in a_day], _count, lacks[DEFECTIVE] and not_known),
         _pair(
-            "Rejects a day",
+            _("Rejects a day"),
             {"value": was["per_day"]["rejected"], "interval": None},
             {"value": now["per_day"]["rejected"], "interval": None},
             _count,
             beside=_rejected_in_fact(result),
         ),
-        _figure("F1", [of.get("f1") for of in rates], metric, both),
+        _figure(_("F1"), [of.get("f1") for of in rates], metric, both),
     ]
     if now["reviewed"]["cost"] is not None:
-        tiles.append(_figure("Cost a day", [of.get("cost") for of in a_day], _count, both and NOT_KNOWN))
+        tiles.append(_figure(_("Cost a day"), [of.get("cost") for of in a_day], _count, both and not_known))
     return tiles
 
 
@@ -332,10 +363,10 @@ def _rejected_in_fact(result: dict[str, Any]) -> str:
     """How many a day the records say, each at the threshold of its time: not the figure at any one threshold."""
     days = result["period"]["days"]
     rejected = next(row["total"] for row in result["coverage"] if row["recorded"] == DEFECTIVE)
-    return f"{_count(rejected / days)} as recorded" if days else ""
+    return str(_("%(n)s as recorded")) % {"n": _count(rejected / days)} if days else ""
 
 
-def _figure(words: str, pair: Sequence[dict[str, Any] | None], text: Any, lack: str) -> dict[str, Any]:
+def _figure(words: str | Promise, pair: Sequence[dict[str, Any] | None], text: Any, lack: str) -> dict[str, Any]:
     """As `_pair`; `lack`: what stands in place of the figure where it rests on too few reviews."""
     was, now = pair
     figure = _pair(words, was, now, text)
@@ -353,8 +384,9 @@ def _lacks(result: dict[str, Any], truths: Sequence[str]) -> str:
     for row in result["coverage"]:
         if row["recorded"] in STRATA and row["reviewed"] < min(MIN_REVIEWED, row["total"]):
             needed = min(MIN_REVIEWED, row["total"])
-            called = f"reviews of parts with the model verdict {VERDICT_WORDS[row['recorded']]}"
-            return f"needs at least {needed} {called} ({row['reviewed']} now)"
+            sentence = _("needs at least %(n)s reviews of parts with the model verdict %(verdict)s (%(now)s now)")
+            shown = {"n": needed, "verdict": verdict_word(row["recorded"]), "now": row["reviewed"]}
+            return str(sentence) % shown
     return ""
 
 
@@ -364,7 +396,8 @@ def _few_reviews(result: dict[str, Any], truths: Sequence[str]) -> str:
     reviewed = {GOOD: confusion["tn"] + confusion["fp"], DEFECTIVE: confusion["tp"] + confusion["fn"]}
     for truth in truths:
         if reviewed[truth] < MIN_REVIEWED:
-            return f"needs at least {MIN_REVIEWED} parts reviewed as {VERDICT_WORDS[truth]} ({reviewed[truth]} now)"
+            sentence = _("needs at least %(n)s parts reviewed as %(verdict)s (%(now)s now)")
+            return str(sentence) % {"n": MIN_REVIEWED, "verdict": verdict_word(truth), "now": reviewed[truth]}
     return ""
 
 
@@ -378,7 +411,7 @@ def _rates(result: dict[str, Any]) -> list[dict[str, Any]]:
             _pair(basis, was[basis] and was[basis][name], now[basis] and now[basis][name], text)
             for basis in ("estimate", "reviewed")
         ]
-        rows.append({"words": words, "pairs": pairs})
+        rows.append({"words": str(words), "pairs": pairs})
     return rows
 
 
@@ -390,8 +423,8 @@ def _confusion(result: dict[str, Any]) -> list[dict[str, Any]]:
         return {"was": was[name], "now": now[name], "moved": was[name] != now[name]}
 
     return [
-        {"words": "good", "cells": [cell("tn"), cell("fp")]},
-        {"words": "defect", "cells": [cell("fn"), cell("tp")]},
+        {"words": str(_("good")), "cells": [cell("tn"), cell("fp")]},
+        {"words": str(_("defect")), "cells": [cell("fn"), cell("tp")]},
     ]
 
 
@@ -399,7 +432,7 @@ def _defects(result: dict[str, Any]) -> list[dict[str, Any]]:
     was = {row["defect_type"]: row for row in result["in_force"]["reviewed"]["defect_types"]}
     return [
         {
-            "words": row["defect_type"] or "no type given",
+            "words": row["defect_type"] or str(_("no type given")),
             "detected": row["found"],
             "total": row["total"],
             "was": was[row["defect_type"]]["found"],
