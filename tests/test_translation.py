@@ -103,6 +103,11 @@ TRANSLATED = (
     "thresholds/_revisions.html",
     "thresholds/list.html",
     "thresholds/one.html",
+    "users/_roles.html",
+    "users/_state.html",
+    "users/list.html",
+    "users/new.html",
+    "users/one.html",
 )
 CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES"
 _APPS = (

@@ -11,6 +11,8 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -30,21 +32,31 @@ _STATES = {"": None, "active": True, "inactive": False}
 
 
 class DetailsForm(forms.Form):
-    first_name = forms.CharField(required=False, max_length=150, widget=forms.TextInput({"autocomplete": "off"}))
-    last_name = forms.CharField(required=False, max_length=150, widget=forms.TextInput({"autocomplete": "off"}))
-    email = forms.EmailField(label="E-mail", required=False, max_length=254)
+    first_name = forms.CharField(
+        label=_("First name"), required=False, max_length=150, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    last_name = forms.CharField(
+        label=_("Last name"), required=False, max_length=150, widget=forms.TextInput({"autocomplete": "off"})
+    )
+    email = forms.EmailField(label=_("E-mail"), required=False, max_length=254)
 
 
 class RolesForm(forms.Form):
-    roles = forms.MultipleChoiceField(required=False, choices=_ROLES, widget=forms.CheckboxSelectMultiple)
-    reason = forms.CharField(required=False, max_length=_MAX_REASON_LENGTH, help_text="Needed to take a role away.")
+    roles = forms.MultipleChoiceField(
+        label=_("Roles"), required=False, choices=_ROLES, widget=forms.CheckboxSelectMultiple
+    )
+    reason = forms.CharField(
+        label=_("Reason"), required=False, max_length=_MAX_REASON_LENGTH, help_text=_("Needed to take a role away.")
+    )
 
 
 class NewUserForm(DetailsForm):
     username = forms.CharField(
-        label="User name", max_length=150, widget=forms.TextInput({"autocomplete": "off", "autofocus": True})
+        label=_("User name"),
+        max_length=150,
+        widget=forms.TextInput({"autocomplete": "off", "autofocus": True}),
     )
-    roles = forms.MultipleChoiceField(choices=_ROLES, widget=forms.CheckboxSelectMultiple)
+    roles = forms.MultipleChoiceField(label=_("Roles"), choices=_ROLES, widget=forms.CheckboxSelectMultiple)
     field_order = ("username", "first_name", "last_name", "email", "roles")
 
 
@@ -68,11 +80,11 @@ def users(request: HttpRequest) -> HttpResponse:
         "state": state,
         "states": [
             (word, value == state, query_string({"q": search, "role": role, "state": value}))
-            for value, word in (("", "Everybody"), ("active", "Active"), ("inactive", "Inactive"))
+            for value, word in (("", _("Everybody")), ("active", _("Active")), ("inactive", _("Inactive")))
         ],
         "roles": [
             (word, value == role, query_string({"q": search, "role": value, "state": state}))
-            for value, word in (("", "All roles"), *((str(each), str(each)) for each in Role))
+            for value, word in (("", _("All roles")), *((str(each), str(each)) for each in Role))
         ],
     }
     return render(request, "users/list.html", context)
@@ -125,7 +137,7 @@ def _change_details(request: HttpRequest, of: User) -> HttpResponse:
     if not form.is_valid():
         return _page(request, of.pk, details_form=form, status=HTTPStatus.UNPROCESSABLE_ENTITY)
     services.change_details(user=of, **form.cleaned_data, actor=request.user)
-    return _done(request, of, "The details were saved.")
+    return _done(request, of, _("The details were saved."))
 
 
 def _set_roles(request: HttpRequest, of: User) -> HttpResponse:
@@ -135,17 +147,17 @@ def _set_roles(request: HttpRequest, of: User) -> HttpResponse:
     services.set_roles(
         user=of, roles=form.cleaned_data["roles"], reason=form.cleaned_data["reason"], actor=request.user
     )
-    return _done(request, of, f"{of.username} has these roles from the next request on.")
+    return _done(request, of, _("%(username)s has these roles from the next request on."))
 
 
 def _deactivate(request: HttpRequest, of: User) -> HttpResponse:
     services.deactivate_user(user=of, reason=_reason(request), actor=request.user)
-    return _done(request, of, f"{of.username} was signed out everywhere and can no longer sign in.")
+    return _done(request, of, _("%(username)s was signed out everywhere and can no longer sign in."))
 
 
 def _reactivate(request: HttpRequest, of: User) -> HttpResponse:
     services.reactivate_user(user=of, actor=request.user)
-    return _done(request, of, f"{of.username} may sign in again.")
+    return _done(request, of, _("%(username)s may sign in again."))
 
 
 def _reset_password(request: HttpRequest, of: User) -> HttpResponse:
@@ -155,12 +167,12 @@ def _reset_password(request: HttpRequest, of: User) -> HttpResponse:
 
 def _end_sessions(request: HttpRequest, of: User) -> HttpResponse:
     ended = services.end_sessions(user=of, reason=_reason(request), actor=request.user)
-    return _done(request, of, f"{of.username} was signed out: {ended} sessions ended.")
+    return _done(request, of, _("%(username)s was signed out: %(n)s sessions ended."), n=ended)
 
 
 def _unlock(request: HttpRequest, of: User) -> HttpResponse:
     unlock(kind=FailedSignIns.Kind.USER, name=of.username, actor=request.user)
-    return _done(request, of, f"{of.username} may try to sign in again.")
+    return _done(request, of, _("%(username)s may try to sign in again."))
 
 
 _ACTS: dict[str, Callable[[HttpRequest, User], HttpResponse]] = {
@@ -178,8 +190,9 @@ def _reason(request: HttpRequest) -> str:
     return request.POST.get("reason", "").replace("\0", "")
 
 
-def _done(request: HttpRequest, of: User, sentence: str) -> HttpResponse:
-    messages.success(request, sentence)
+def _done(request: HttpRequest, of: User, sentence: Promise, **shown: Any) -> HttpResponse:
+    """`sentence` may name the user and what is `shown`."""
+    messages.success(request, str(sentence) % {"username": of.username, **shown})
     return redirect("user", of.pk)
 
 
@@ -209,5 +222,6 @@ def revoke(request: HttpRequest, user_id: int, token_id: int) -> HttpResponse:
         services.revoke_token(token=token, actor=request.user, reason=_reason(request))
     except UserError as error:
         return _page(request, user_id, failed=error, status=error.status)
-    messages.success(request, f"The token {token.name} was revoked. Programs can no longer use it.")
+    sentence = _("The token %(name)s was revoked. Programs can no longer use it.")
+    messages.success(request, str(sentence) % {"name": token.name})
     return redirect("user", user_id)
