@@ -197,11 +197,11 @@ def _decide(request: HttpRequest, version: ModelVersion) -> HttpResponse:
             reason=request.POST.get("reason", "")[:MAX_REASON_LENGTH],
             undoing="undo" in request.POST,
         )
-    messages.success(
-        request,
-        f"Revision {revision.revision} is active: {score_text(revision.value)} for {version}, from the next image on. "
-        "Past verdicts do not change.",
+    sentence = _(
+        "Revision %(n)s is active: %(value)s for %(model)s, from the next image on. Past verdicts do not change."
     )
+    shown = {"n": revision.revision, "value": score_text(revision.value), "model": version}
+    messages.success(request, str(sentence) % shown)
     return redirect(_address(version, {"days": request.GET.get("days", "")}))
 
 
