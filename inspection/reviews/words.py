@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 from inspection.models import Inspection, InspectionRequest, Review
+from modelzoo.models import Deployment, Threshold
 
 _VERDICTS = {
     Inspection.Outcome.GOOD.value: _("GOOD"),
@@ -19,6 +20,30 @@ _STATES = {
     InspectionRequest.Status.FAILED.value: _("Failed"),
     InspectionRequest.Status.EXPIRED.value: _("Expired"),
     InspectionRequest.Status.CANCELLED.value: _("Cancelled"),
+}
+_METHODS = {
+    Threshold.Method.PERCENTILE.value: _("Percentile"),
+    Threshold.Method.CONFORMAL.value: _("Conformal"),
+    Threshold.Method.BEST_F1.value: _("Best F1"),
+    Threshold.Method.COST.value: _("Cost"),
+    Threshold.Method.MANUAL.value: _("Manual"),
+}
+_DEPLOYMENTS = {
+    Deployment.Kind.LOAD.value: _("Load"),
+    Deployment.Kind.PROMOTION.value: _("Promotion"),
+    Deployment.Kind.ROLLBACK.value: _("Rollback"),
+    Deployment.Kind.CANARY.value: _("Canary"),
+}
+_STATISTICS = {
+    "brightness": _("brightness"),
+    "contrast": _("contrast"),
+    "focus": _("focus"),
+    "noise": _("noise"),
+    "background": _("background"),
+    "saturation": _("colour saturation"),
+    "direction": _("edge direction"),
+    "alignment_residual": _("alignment residual"),
+    "likeness_distance": _("distance from the training images"),
 }
 _REVIEWED = _("%(name)s reviewed as %(verdict)s.")
 _NONE_BELOW = _("above none of %(n)s held-out good parts")
@@ -40,6 +65,21 @@ def verdict_in_words(inspection: Inspection) -> str:
 def request_state(request: InspectionRequest) -> str:
     """What became of a request, in one word."""
     return str(_STATES[request.status])
+
+
+def method_word(threshold: Threshold) -> str:
+    """How a threshold was found, in one word."""
+    return str(_METHODS[threshold.method])
+
+
+def deployment_word(deployment: Deployment) -> str:
+    """How a model came into production, in one word."""
+    return str(_DEPLOYMENTS[deployment.kind])
+
+
+def statistic_words(name: str, words: str) -> str:
+    """An image statistic; `words`: what it is called in English."""
+    return str(_STATISTICS.get(name, words))
 
 
 def reviewed_as(what: str, verdict: str) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from django import template
 
 from inspection.models import Inspection
-from inspection.reviews.words import among_good_parts, request_state, verdict_word
+from inspection.reviews.words import (
+    among_good_parts,
+    deployment_word,
+    method_word,
+    request_state,
+    statistic_words,
+    verdict_word,
+)
 from modelzoo.evaluation.image_statistics import WORDS
 
 register = template.Library()
@@ -14,6 +21,8 @@ _BAR_LENGTH = 200.0
 register.filter(verdict_word)
 register.filter(among_good_parts)
 register.filter(request_state)
+register.filter(method_word)
+register.filter(deployment_word)
 
 
 @register.filter
@@ -53,6 +62,6 @@ def statistics_rows(statistics: dict[str, float]) -> list[dict[str, str]]:
     """Image statistics in words, in the order in which they are always shown."""
     names = [name for name in WORDS if name in statistics]
     return [
-        {"name": words, "value": f"{statistics[name]:.4g}{'°' if unit == 'degrees' else ''}"}
+        {"name": statistic_words(name, words), "value": f"{statistics[name]:.4g}{'°' if unit == 'degrees' else ''}"}
         for name, (words, unit) in ((name, WORDS[name]) for name in names)
     ]

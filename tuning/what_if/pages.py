@@ -314,6 +314,10 @@ def _interval(figure: dict[str, Any] | None, text: Any) -> str:
     return f"{text(bounds[0])}{DASH}{text(bounds[1])}" if bounds else ""
 
 
+def _or_not_known(text: str) -> str:
+    return str(_("not known")) if text == NOT_KNOWN else text
+
+
 def _pair(
     words: str | Promise, was: dict[str, Any] | None, now: dict[str, Any] | None, text: Any, **more: Any
 ) -> dict[str, Any]:
@@ -321,8 +325,8 @@ def _pair(
     before, after = text(was and was["value"]), text(now and now["value"])
     return {
         "words": str(words),
-        "was": before,
-        "now": after,
+        "was": _or_not_known(before),
+        "now": _or_not_known(after),
         "moved": before != after,
         "known": after != NOT_KNOWN,
         "interval": _interval(now, text),
