@@ -61,7 +61,7 @@ client: $(VENV)/.dev  ## writes the types of clients/python from the schema of t
 
 messages: $(VENV)/.dev  ## brings new sentences into the catalogues and compiles them (needs gettext)
 	$(BIN)/python manage.py makemessages --locale de --no-location --no-obsolete --ignore '.venv/*' --ignore 'var/*' --ignore 'tests/*'
-	$(BIN)/python manage.py compilemessages --locale de
+	$(BIN)/python manage.py compilemessages --locale de --ignore '.venv/*'
 
 lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requirement forbids them
 ##   UPGRADE=1  takes the newest versions

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from common.names import validate_short_name
 from common.pixels.sixteen_bit import Window
@@ -69,9 +70,9 @@ class InputCheckSettings(models.Model):
     """
 
     class Action(models.TextChoices):
-        OFF = "off", "not checked"
-        WARN = "warn", "judged, with a warning"
-        REFUSE = "refuse", "not comparable"
+        OFF = "off", _("not checked")
+        WARN = "warn", _("judged, with a warning")
+        REFUSE = "refuse", _("not comparable")
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="input_check_settings")
     size = models.CharField(max_length=8, choices=Action.choices, default=Action.REFUSE)
@@ -127,10 +128,10 @@ class ModelVersion(models.Model):
     """
 
     class Stage(models.TextChoices):
-        CANDIDATE = "candidate"
-        APPROVED = "approved"
-        PRODUCTION = "production"
-        ARCHIVED = "archived"
+        CANDIDATE = "candidate", _("Candidate")
+        APPROVED = "approved", _("Approved")
+        PRODUCTION = "production", _("Production")
+        ARCHIVED = "archived", _("Archived")
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -222,11 +223,11 @@ class Threshold(models.Model):
     """One revision of the threshold of a model version. Append-only: the highest revision is in force."""
 
     class Method(models.TextChoices):
-        PERCENTILE = "percentile"
-        CONFORMAL = "conformal"
-        BEST_F1 = "best_f1"
-        COST = "cost"
-        MANUAL = "manual"
+        PERCENTILE = "percentile", _("Percentile")
+        CONFORMAL = "conformal", _("Conformal")
+        BEST_F1 = "best_f1", _("Best F1")
+        COST = "cost", _("Cost")
+        MANUAL = "manual", _("Manual")
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="thresholds")
     revision = models.PositiveIntegerField()
@@ -293,16 +294,16 @@ class Deployment(models.Model):
         INT8 = "int8"
 
     class Status(models.TextChoices):
-        LOADING = "loading"
-        ACTIVE = "active"
-        REPLACED = "replaced"
-        FAILED = "failed"
+        LOADING = "loading", _("Loading")
+        ACTIVE = "active", _("Active")
+        REPLACED = "replaced", _("Replaced")
+        FAILED = "failed", _("Failed")
 
     class Kind(models.TextChoices):
-        LOAD = "load"
-        PROMOTION = "promotion"
-        ROLLBACK = "rollback"
-        CANARY = "canary"
+        LOAD = "load", _("Load")
+        PROMOTION = "promotion", _("Promotion")
+        ROLLBACK = "rollback", _("Rollback")
+        CANARY = "canary", _("Canary")
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="deployments")
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="deployments")

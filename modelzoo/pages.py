@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from common.errors import UserError
 from common.numbers import NOT_KNOWN, metric, metric_range, percent, percent_range, score_text
@@ -34,19 +36,19 @@ _FIGURES = {
 }
 # Of an evaluation: words, where it stands, where its interval stands, whether it is a share.
 _METRICS = (
-    ("AUROC, whole images", ("image", "auroc"), ("image", "intervals", "auroc"), False),
-    ("Average precision (AUPR)", ("image", "aupr"), ("image", "intervals", "aupr"), False),
-    ("F1 at that threshold", ("image", "f1"), ("image", "intervals", "f1"), False),
-    ("Recall at that threshold", ("image", "recall"), ("image", "intervals", "recall"), True),
-    ("Precision at that threshold", ("image", "precision"), (), True),
+    (_("AUROC, whole images"), ("image", "auroc"), ("image", "intervals", "auroc"), False),
+    (_("Average precision (AUPR)"), ("image", "aupr"), ("image", "intervals", "aupr"), False),
+    (_("F1 at that threshold"), ("image", "f1"), ("image", "intervals", "f1"), False),
+    (_("Recall at that threshold"), ("image", "recall"), ("image", "intervals", "recall"), True),
+    (_("Precision at that threshold"), ("image", "precision"), (), True),
     (
-        "False-reject rate at that threshold",
+        _("False-reject rate at that threshold"),
         ("image", "false_reject_rate"),
         ("image", "intervals", "false_reject_rate"),
         True,
     ),
-    ("AUROC, pixels", ("pixel", "auroc"), (), False),
-    ("Overlap with the regions (AUPRO)", ("pixel", "aupro"), (), False),
+    (_("AUROC, pixels"), ("pixel", "auroc"), (), False),
+    (_("Overlap with the regions (AUPRO)"), ("pixel", "aupro"), (), False),
 )
 _LATEST = 10
 
@@ -160,7 +162,7 @@ def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
     threshold = metrics.get("threshold")
     if isinstance(threshold, int | float):
         # Not the one in force, which may be another by now: figures belong to the threshold that they were measured at.
-        rows.append({"words": "Threshold when evaluated", "text": score_text(threshold), "interval": ""})
+        rows.append({"words": _("Threshold when evaluated"), "text": score_text(threshold), "interval": ""})
     for words, place, bounds, is_share in _METRICS:
         value = _at(metrics, place)
         if value is not None:
@@ -202,14 +204,17 @@ def _scores(version: Any) -> Chart | None:
     if not counts:
         return None
     measured = version.metrics["threshold"]
-    marks = [(measured, f"evaluated at {score_text(measured)}", "threshold")]
+    marks = [(measured, gettext(_("evaluated at %(score)s")) % {"score": score_text(measured)}, "threshold")]
     if version.threshold is not None and version.threshold != measured:
-        marks.append((version.threshold, f"active {score_text(version.threshold)}", "preview"))
+        marks.append(
+            (version.threshold, gettext(_("active %(score)s")) % {"score": score_text(version.threshold)}, "preview")
+        )
     return lanes(
-        f"Scores of the test images of {version}",
+        gettext(_("Scores of the test images of %(version)s")) % {"version": version},
         counts["edges"],
-        {"good": ("good", counts["good"]), "defective": ("defect", counts["defective"])},
+        {"good": (gettext(_("good")), counts["good"]), "defective": (gettext(_("defect")), counts["defective"])},
         marks=marks,
+        x_label=gettext(_("anomaly score")),
     )
 
 

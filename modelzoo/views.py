@@ -13,6 +13,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from common.api.pagination import read_page
@@ -76,35 +77,37 @@ def set_default(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         return _models_page(request, failed=error)
     message = (
-        f"{name} is the default category."
+        _("%(category)s is the default category.") % {"category": name}
         if name
-        else ("There is no default category: images must name their category.")
+        else _("There is no default category: images must name their category.")
     )
     messages.success(request, message)
     return redirect("models")
 
 
 # What stands on the page about each check: its name, a sentence, and its tolerance with a label.
-_CHECKS: dict[str, tuple[str, str, str, str]] = {
+_CHECKS: dict[str, tuple[Any, Any, str, Any]] = {
     SIZE: (
-        "Size",
-        "The number of pixels, regardless of the shape.",
+        _("Size"),
+        _("The number of pixels, regardless of the shape."),
         "size_factor",
-        "Sides at most this many times longer or shorter",
+        _("Sides at most this many times longer or shorter"),
     ),
     ASPECT: (
-        "Shape",
-        "Width to height. An image of another shape would be distorted.",
+        _("Shape"),
+        _("Width to height. An image of another shape would be distorted."),
         "aspect_percent",
-        "Difference of width to height of at most (%)",
+        _("Difference of width to height of at most (%)"),
     ),
-    COLOUR: ("Colour", "A grey image where the training images are coloured, or the opposite.", "", ""),
+    COLOUR: (_("Colour"), _("A grey image where the training images are coloured, or the opposite."), "", ""),
     LIKENESS: (
-        "Kind of image",
-        "The whole image, compared with the nearest training images. The limit comes from good images and "
-        "accepts defects, also large ones.",
+        _("Kind of image"),
+        _(
+            "The whole image, compared with the nearest training images. The limit comes from good images and "
+            "accepts defects, also large ones."
+        ),
         "likeness_factor",
-        "Distance of at most this many times the limit",
+        _("Distance of at most this many times the limit"),
     ),
 }
 
@@ -141,7 +144,11 @@ def _set_input_checks(request: HttpRequest, name: str) -> HttpResponseBase:
         services.set_input_checks(category=category, rules=rules, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _input_checks(request, name, rules=rules, failed=error)
-    messages.success(request, f"The input checks of {category.name} were saved. They apply from the next image on.")
+    messages.success(
+        request,
+        _("The input checks of %(category)s were saved. They apply from the next image on.")
+        % {"category": category.name},
+    )
     return redirect("input-checks", name=category.name)
 
 
@@ -234,7 +241,7 @@ def archive(request: HttpRequest, version_id: int) -> HttpResponse:
         services.archive_version(version=version, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return model_page(request, version_id, failed=error)
-    messages.success(request, f"{version} was archived. It can still be promoted.")
+    messages.success(request, _("%(version)s was archived. It can still be promoted.") % {"version": version})
     return redirect(reverse("model", args=[version_id]))
 
 
@@ -272,7 +279,7 @@ def _in_production(request: HttpRequest, deployment: Deployment) -> HttpResponse
     runs_in = f"{deployment.runtime_chosen or deployment.runtime} {deployment.precision_chosen or deployment.precision}"
     messages.success(
         request,
-        f"{deployment.model_version} is in production, on {deployment.device} ({runs_in}): it judges from the next "
-        "image on.",
+        _("%(model_version)s is in production, on %(device)s (%(runs_in)s): it judges from the next image on.")
+        % {"model_version": deployment.model_version, "device": deployment.device, "runs_in": runs_in},
     )
     return redirect(reverse("model", args=[deployment.model_version_id]))

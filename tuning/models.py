@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop as _
 
 from inspection.models import Inspection
 from jobs.models import LeasedJob, sweep_index
@@ -21,11 +22,11 @@ class RescoringRun(LeasedJob):
     """
 
     class Status(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        FINISHED = "finished"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        FINISHED = "finished", _("Finished")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model_version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="rescorings")
@@ -152,10 +153,10 @@ class ReplayRun(LeasedJob):
     """
 
     class Status(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        FINISHED = "finished"
-        FAILED = "failed"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        FINISHED = "finished", _("Finished")
+        FAILED = "failed", _("Failed")
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     sample = models.PositiveIntegerField(help_text="records that were asked for")
@@ -238,10 +239,10 @@ class Comparison(LeasedJob):
     """
 
     class Status(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        FINISHED = "finished"
-        FAILED = "failed"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        FINISHED = "finished", _("Finished")
+        FAILED = "failed", _("Failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     candidate = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="comparisons")
@@ -300,8 +301,8 @@ class ComparedImage(models.Model):
     """An image of a comparison: what it is, and what both versions said of it. A score of null: not comparable."""
 
     class Source(models.TextChoices):
-        TEST_SET = "test_set", "test image"
-        REVIEW = "review", "review"
+        TEST_SET = "test_set", _("test image")
+        REVIEW = "review", _("review")
 
     comparison = models.ForeignKey(Comparison, on_delete=models.PROTECT, related_name="images", db_index=False)
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+")

@@ -223,7 +223,7 @@ def compare(request: HttpRequest) -> HttpResponse:
     numbers = [request.GET.get(name, "") for name in ("a", "b")]
     versions = [_version_or_none(text) for text in numbers]
     if None in versions or versions[0] == versions[1]:
-        messages.error(request, "Select two different versions in the list, then press Compare.")
+        messages.error(request, _("Select two different versions in the list, then press Compare."))
         return redirect("models")
     one, other = versions
     if request.method == "POST":
@@ -259,7 +259,10 @@ def _rescore(request: HttpRequest, one: ModelVersion, other: ModelVersion) -> Ht
         )
     messages.success(
         request,
-        f"Re-scoring of {run.total:,} records of {judge} with {scorer} was started. Images of the line go first. "
-        "Records do not change. The progress is shown below.",
+        _(
+            "Re-scoring of %(run)s records of %(judge)s with %(scorer)s was started. Images of the "
+            "line go first. Records do not change. The progress is shown below."
+        )
+        % {"run": f"{run.total:,}", "judge": judge, "scorer": scorer},
     )
     return redirect(f"{reverse('models-compare')}?{urlencode({'a': one.pk, 'b': other.pk})}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
 from django.utils.timesince import timesince
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from common.numbers import DASH, metric, percent, score_text, seconds_between
@@ -48,6 +50,12 @@ def ago(moment: datetime) -> str:
     words = str(naturaltime(moment))
     largest, comma, _rest = words.partition(",")
     return f"{largest} ago" if comma and words.endswith(" ago") else largest
+
+
+@register.filter
+def translated(words: Any) -> Any:
+    """Words that are English where they were made (a choice, a figure), in the language of the page."""
+    return gettext(words) if isinstance(words, str) and words else words
 
 
 @register.filter

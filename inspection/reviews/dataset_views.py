@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from common.errors import UserError
@@ -24,33 +25,36 @@ class FromReviewsForm(forms.Form):
     """Which reviewed records become images of which data set."""
 
     name = forms.CharField(
-        label="Name of the data set", max_length=100, help_text="an existing name gets a new snapshot"
+        label=_("Name of the data set"), max_length=100, help_text=_("an existing name gets a new snapshot")
     )
-    category = forms.ChoiceField(label="Category")
+    category = forms.ChoiceField(label=_("Category"))
     since = forms.DateField(
-        label="Inspected from", required=False, widget=forms.DateInput({"type": "date"}), help_text="empty: no limit"
-    )
-    until = forms.DateField(
-        label="Inspected until",
+        label=_("Inspected from"),
         required=False,
         widget=forms.DateInput({"type": "date"}),
-        help_text="this day included; empty: no limit",
+        help_text=_("empty: no limit"),
+    )
+    until = forms.DateField(
+        label=_("Inspected until"),
+        required=False,
+        widget=forms.DateInput({"type": "date"}),
+        help_text=_("this day included; empty: no limit"),
     )
     test_share = forms.FloatField(
-        label="Test images, %",
+        label=_("Test images, %"),
         min_value=0,
         max_value=100,
         initial=f"{100 * reviewed_data.TEST_SHARE:g}",
-        help_text="of the good parts; always the same images. Images of defects are always test images.",
+        help_text=_("of the good parts; always the same images. Images of defects are always test images."),
     )
     include_confirmed_good = forms.BooleanField(
-        label="Include confirmed good parts",
+        label=_("Include confirmed good parts"),
         required=False,
         initial=True,
-        help_text="otherwise only false rejects (good parts that a model rejected)",
+        help_text=_("otherwise only false rejects (good parts that a model rejected)"),
     )
     include_contested = forms.BooleanField(
-        label="Include images with differing reviews", required=False, help_text="labelled by the last review"
+        label=_("Include images with differing reviews"), required=False, help_text=_("labelled by the last review")
     )
 
     def __init__(self, data: Any, initial: dict[str, str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
+from django.utils.translation import override
 
 
 def card_file(card: dict[str, Any]) -> str:
@@ -15,4 +16,5 @@ def card_file(card: dict[str, Any]) -> str:
     if not isinstance(style, str):
         raise FileNotFoundError("static file css/app.css")
     context = {"card": card, "is_file": True, "style": Path(style).read_text(encoding="utf-8")}
-    return render_to_string("report/card.html", context)
+    with override("en"):  # a document is the same whoever asks for it
+        return render_to_string("report/card.html", context)

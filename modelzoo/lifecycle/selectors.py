@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_noop as _
 
 from common.errors import Conflict
 from modelzoo.documents import robustness_of
@@ -130,8 +131,8 @@ def _newest_evaluation(version: Any, dataset_name: str) -> tuple[Any, bool]:
 def _figures(version: Any, gates: Gates) -> list[GateResult]:
     """The gates that are figures of the reference set."""
     limits = [
-        ("min_recall", "Recall", "recall", gates.min_recall, "at least"),
-        ("max_false_reject_rate", "False-reject rate", "false_reject_rate", gates.max_false_reject_rate, "at most"),
+        ("min_recall", _("Recall"), "recall", gates.min_recall, "at least"),
+        ("max_false_reject_rate", _("False-reject rate"), "false_reject_rate", gates.max_false_reject_rate, "at most"),
     ]
     if all(limit is None for _, _, _, limit, _ in limits):
         return []
@@ -153,7 +154,7 @@ def _figures(version: Any, gates: Gates) -> list[GateResult]:
 
 def _lamp(version: Any, limit: float) -> GateResult:
     robustness = robustness_of(version)
-    title, required = "Lamp tolerance", f"at least {_percent(limit)} darker and brighter"
+    title, required = _("Lamp tolerance"), f"at least {_percent(limit)} darker and brighter"
     if robustness is None:
         return GateResult("min_lamp_tolerance", title, required, "robustness not measured", False)
     lamp = robustness["lamp"]
@@ -170,11 +171,11 @@ def _shortcuts(version: Any, gates: Gates) -> GateResult:
     metrics: Any = rows.values_list("metrics", flat=True).first()
     audit = (metrics or {}).get("shortcut_audit")
     words = ("not measured", False) if audit is None else ("warning", False) if audit["warning"] else ("none", True)
-    return GateResult("refuse_shortcut_warning", "Shortcut warning", "none", *words)
+    return GateResult("refuse_shortcut_warning", _("Shortcut warning"), "none", *words)
 
 
 def _artifact(version: Any) -> GateResult:
-    title, required = "Artifact", "unchanged since it was registered"
+    title, required = _("Artifact"), "unchanged since it was registered"
     try:
         check_artifact(version)
     except ArtifactFault as fault:

@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from common.errors import UserError
@@ -33,7 +34,7 @@ def approve(request: HttpRequest, version_id: int) -> HttpResponse:
         services.approve_version(version=version, reason=reason, actor=request.user, signature=signature)
     except UserError as error:
         return model_page(request, version_id, failed=error)
-    messages.success(request, f"{version} is approved. It can be promoted to production.")
+    messages.success(request, _("%(version)s is approved. It can be promoted to production.") % {"version": version})
     return redirect(reverse("model", args=[version_id]))
 
 
@@ -47,7 +48,7 @@ def withdraw_approval(request: HttpRequest, version_id: int) -> HttpResponse:
         services.withdraw_approval(version=version, reason=reason, actor=request.user, signature=signature)
     except UserError as error:
         return model_page(request, version_id, failed=error)
-    messages.success(request, f"The approval of {version} was withdrawn.")
+    messages.success(request, _("The approval of %(version)s was withdrawn.") % {"version": version})
     return redirect(reverse("model", args=[version_id]))
 
 
@@ -95,7 +96,11 @@ def _set_gates(request: HttpRequest, name: str) -> HttpResponseBase:
         services.set_promotion_gates(category=category, gates=gates, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _gates(request, name, failed=error)
-    messages.success(request, f"The promotion gates of {category.name} were saved. They apply to the next promotion.")
+    messages.success(
+        request,
+        _("The promotion gates of %(category)s were saved. They apply to the next promotion.")
+        % {"category": category.name},
+    )
     return redirect("promotion-gates", name=category.name)
 
 

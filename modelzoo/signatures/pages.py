@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext_noop as _
 
 from common.rights import Right, roles_with
 from modelzoo.signatures.selectors import Act, obstacle_to_sign
 
 ACTS: dict[Act, tuple[str, str]] = {
-    Act.REVIEW: ("Reviews", "Confirming or overruling a verdict, blind reviews too. A signed review cannot be undone."),
-    Act.THRESHOLD: ("Thresholds", "Setting the threshold of a version, or taking a revision back."),
-    Act.APPROVAL: ("Approvals", "Approving a version, or withdrawing an approval."),
-    Act.PROMOTION: ("Promotions", "Putting a version in production that is not there yet."),
-    Act.ROLLBACK: ("Rollbacks", "Putting the version back that was in production before."),
+    Act.REVIEW: (
+        _("Reviews"),
+        _("Confirming or overruling a verdict, blind reviews too. A signed review cannot be undone."),
+    ),
+    Act.THRESHOLD: (_("Thresholds"), _("Setting the threshold of a version, or taking a revision back.")),
+    Act.APPROVAL: (_("Approvals"), _("Approving a version, or withdrawing an approval.")),
+    Act.PROMOTION: (_("Promotions"), _("Putting a version in production that is not there yet.")),
+    Act.ROLLBACK: (_("Rollbacks"), _("Putting the version back that was in production before.")),
 }
 _MAX_NAMED = 20
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from common.errors import UserError
@@ -48,7 +49,10 @@ def _set_rules(request: HttpRequest, name: str) -> HttpResponseBase:
         )
     except UserError as error:
         return _rules(request, name, failed=error)
-    messages.success(request, f"The signature rules of {category.name} were saved. They apply from now on.")
+    messages.success(
+        request,
+        _("The signature rules of %(category)s were saved. They apply from now on.") % {"category": category.name},
+    )
     return redirect("signature-rules", name=category.name)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django import template
+from django.utils.translation import gettext_noop as _
 
 from modelzoo.models import ModelVersion
 
 register = template.Library()
 # What a version's preprocessing decided, as (name, its words).
 _STEPS: dict[str, tuple[str, dict[str, str]]] = {
-    "window": ("16-bit values", {}),
-    "illumination": ("Lighting", {"flatfield": "flat field", "none": "not corrected"}),
-    "align": ("Position", {"pose": "aligned", "none": "not aligned"}),
-    "size": ("Input size", {}),
+    "window": (_("16-bit values"), {}),
+    "illumination": (_("Lighting"), {"flatfield": _("flat field"), "none": _("not corrected")}),
+    "align": (_("Position"), {"pose": _("aligned"), "none": _("not aligned")}),
+    "size": (_("Input size"), {}),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from jobs.outbox import OutboxMessage
 from modelzoo.models import Category
@@ -14,14 +15,14 @@ class Alarm(models.Model):
     """Something at a station that somebody has to look at. It ends with its cause."""
 
     class Kind(models.TextChoices):
-        DRIFT = "drift", "drift"
-        BATCH_DRIFT = "batch_drift", "drift in batches"
-        REFERENCE_PART = "reference_part", "reference part"
+        DRIFT = "drift", _("drift")
+        BATCH_DRIFT = "batch_drift", _("drift in batches")
+        REFERENCE_PART = "reference_part", _("reference part")
 
     class Status(models.TextChoices):
-        OPEN = "open"
-        ACKNOWLEDGED = "acknowledged"
-        RESOLVED = "resolved"
+        OPEN = "open", _("Open")
+        ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        RESOLVED = "resolved", _("Resolved")
 
     UNRESOLVED = (Status.OPEN, Status.ACKNOWLEDGED)
 

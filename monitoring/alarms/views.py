@@ -7,6 +7,7 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import NotFound, UserError
@@ -52,7 +53,7 @@ def _act(request: HttpRequest, alarm_id: int, act: Callable[[Alarm], object]) ->
         act(found)
     except UserError as error:
         return _page(request, _find(alarm_id), failed=error, status=error.status)
-    messages.success(request, "Saved.")
+    messages.success(request, _("Saved."))
     return redirect("alarm", alarm_id)
 
 

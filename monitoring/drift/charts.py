@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any, Self
 
+from django.utils.translation import gettext_noop as _
+
 from monitoring.drift import formulas
 
 # Parts of the reference.
@@ -54,19 +56,19 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("score", "Score, median", "score", "", VALUE, relative=0.03, depends_on=VERSION),
-        Kind("score_spread", "Score, spread", "score", "", SPREAD, relative=0.3, depends_on=VERSION),
-        Kind("defect_share", "Defect share", "defective", "", SHARE, depends_on=THRESHOLD),
-        Kind("not_comparable_share", "Not-comparable share", "not_comparable", "", SHARE, depends_on=VERSION),
-        Kind("brightness", "Brightness", "brightness", "grey levels", relative=0.02, absolute=0.5),
-        Kind("contrast", "Contrast", "contrast", "grey levels", relative=0.03, absolute=0.5),
-        Kind("focus", "Focus", "focus", "grey levels", relative=0.05, absolute=0.1),
-        Kind("noise", "Noise", "noise", "grey levels", relative=0.05, absolute=0.05),
-        Kind("background", "Background", "background", "grey levels", relative=0.02, absolute=0.5),
-        Kind("saturation", "Colour saturation", "saturation", "of 255", absolute=2.0),
-        Kind("direction", "Edge direction", "direction", "degrees", absolute=0.5, period=90.0),
-        Kind("alignment_residual", "Alignment residual", "alignment_residual", "", VALUE, 0.05, 0.003, VERSION),
-        Kind("likeness_distance", "Distance from training", "likeness_distance", "", VALUE, 0.05, 0.01, VERSION),
+        Kind("score", _("Score, median"), "score", "", VALUE, relative=0.03, depends_on=VERSION),
+        Kind("score_spread", _("Score, spread"), "score", "", SPREAD, relative=0.3, depends_on=VERSION),
+        Kind("defect_share", _("Defect share"), "defective", "", SHARE, depends_on=THRESHOLD),
+        Kind("not_comparable_share", _("Not-comparable share"), "not_comparable", "", SHARE, depends_on=VERSION),
+        Kind("brightness", _("Brightness"), "brightness", "grey levels", relative=0.02, absolute=0.5),
+        Kind("contrast", _("Contrast"), "contrast", "grey levels", relative=0.03, absolute=0.5),
+        Kind("focus", _("Focus"), "focus", "grey levels", relative=0.05, absolute=0.1),
+        Kind("noise", _("Noise"), "noise", "grey levels", relative=0.05, absolute=0.05),
+        Kind("background", _("Background"), "background", "grey levels", relative=0.02, absolute=0.5),
+        Kind("saturation", _("Colour saturation"), "saturation", "of 255", absolute=2.0),
+        Kind("direction", _("Edge direction"), "direction", "degrees", absolute=0.5, period=90.0),
+        Kind("alignment_residual", _("Alignment residual"), "alignment_residual", "", VALUE, 0.05, 0.003, VERSION),
+        Kind("likeness_distance", _("Distance from training"), "likeness_distance", "", VALUE, 0.05, 0.01, VERSION),
     )
 }
 RATE = 1 / (INSPECTIONS_PER_FALSE_ALARM * len(KINDS))

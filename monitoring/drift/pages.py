@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext as _
+
 from common.web.charts import Chart, control
 from monitoring.drift.charts import REFERENCE
 from monitoring.drift.selectors import ChartFigures, figures_of
@@ -33,18 +36,20 @@ def _row(figures: ChartFigures) -> ChartRow:
     kind = figures.kind
     if figures.limits is None or figures.centre is None or not figures.average:
         if figures.learned < REFERENCE:
-            return ChartRow(figures, f"learning: {figures.learned} of {REFERENCE} parts", None)
-        return ChartRow(figures, "no part since the reference was complete", None)
-    state = "out of control" if figures.is_out else "in control"
+            words = _("learning: %(learned)s of %(reference)s parts")
+            return ChartRow(figures, words % {"learned": figures.learned, "reference": REFERENCE}, None)
+        return ChartRow(figures, _("no part since the reference was complete"), None)
+    state = _("out of control") if figures.is_out else _("in control")
     scale = 100 if kind.form == "share" else 1
     unit = "%" if kind.form == "share" else kind.unit
     chart = control(
-        f"{kind.words}: {state}",
+        f"{gettext(kind.words)}: {state}",
         [scale * value for value in figures.values],
         [scale * value for value in figures.average],
         limits=(scale * figures.limits[0], scale * figures.limits[1]),
         centre=scale * figures.centre,
         y_label=unit,
-        x_label=f"{f'{unit}, ' if unit else ''}last {len(figures.values)} inspections, newest on the right",
+        x_label=(f"{unit}, " if unit else "")
+        + _("last %(count)s inspections, newest on the right") % {"count": len(figures.values)},
     )
     return ChartRow(figures, state, chart)

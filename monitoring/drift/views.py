@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import NotFound, UserError
@@ -45,7 +46,7 @@ def restart(request: HttpRequest, monitor_id: int) -> HttpResponse:
         services.restart_monitor(monitor=found, reason=request.POST.get("reason", ""), actor=request.user)
     except UserError as error:
         return _page(request, found, failed=error, status=error.status)
-    messages.success(request, "The next 100 parts of this station become the new reference.")
+    messages.success(request, _("The next 100 parts of this station become the new reference."))
     return redirect("drift-monitor", monitor_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop as _
 
 from inspection.models import Inspection
 from modelzoo.models import Category, finite
@@ -15,8 +16,8 @@ class ReferencePart(models.Model):
     """A part that is known to be good or bad, by its serial number. It is never changed, but retired."""
 
     class Expected(models.TextChoices):
-        GOOD = "good", "good (golden sample)"
-        DEFECTIVE = "defective", "defect (known bad)"
+        GOOD = "good", _("good (golden sample)")
+        DEFECTIVE = "defective", _("defect (known bad)")
 
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="reference_parts")
     serial_number = models.CharField(max_length=100)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from django.utils.translation import gettext as _
+
 from common.web.charts import Chart, control
 from monitoring.models import ReferenceCheck, ReferencePart
 
@@ -22,12 +24,12 @@ def score_chart(part: ReferencePart, checks: list[ReferenceCheck]) -> Chart | No
     ranges = [abs(after - before) for before, after in pairwise(scores)]
     reach = 2.66 * sum(ranges) / len(ranges)
     return control(
-        f"Scores of reference part {part.serial_number}",
+        _("Scores of reference part %(serial_number)s") % {"serial_number": part.serial_number},
         scores,
         scores,
         limits=(mean - reach, mean + reach),
         centre=mean,
-        y_label="anomaly score",
-        x_label=f"anomaly score, last {len(scores)} checks, newest on the right",
-        value_label="score",
+        y_label=_("anomaly score"),
+        x_label=_("anomaly score, last %(count)s checks, newest on the right") % {"count": len(scores)},
+        value_label=_("score"),
     )

@@ -10,13 +10,14 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from common.errors import NotFound
 from inspection.models import Inspection
 from modelzoo.models import Category
 from monitoring.models import DoubtfulPeriod, DriftMonitor, ReferenceCheck, ReferencePart
 
-UNPROVEN, PROVEN, FAILED = "unproven", "proven", "failed"
+UNPROVEN, PROVEN, FAILED = _("unproven"), _("proven"), _("failed")
 # Stations that were silent for longer have no state.
 _RECENT = timedelta(days=1)
 _CHECKS = 100
@@ -72,7 +73,7 @@ def station_states(categories: Iterable[Category], *, now: datetime | None = Non
         stations = set(monitors.values_list("station", flat=True))
         checks = ReferenceCheck.objects.filter(part__in=active, checked_at__gte=since, checked_at__lte=now)
         last = {(check.part_id, check.station): check.passed for check in checks.order_by("checked_at", "id")}
-        for station in sorted(stations | {station for _, station in last}):
+        for station in sorted(stations | {station for _part, station in last}):
             results = {part.serial_number: last.get((part.pk, station)) for part in active}
             missing = sorted(name for name, passed in results.items() if not passed)
             failed = False in results.values()

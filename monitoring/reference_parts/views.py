@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import NotFound, UserError
@@ -17,12 +18,12 @@ from monitoring.reference_parts import pages, selectors, services
 
 
 class PartForm(forms.Form):
-    category = forms.ModelChoiceField(Category.objects.order_by("name"), to_field_name="name")
-    serial_number = forms.CharField(max_length=100)
-    expected = forms.ChoiceField(label="Expected verdict", choices=ReferencePart.Expected.choices)
-    lowest_score = forms.FloatField(label="Lowest score (optional)", required=False)
-    highest_score = forms.FloatField(label="Highest score (optional)", required=False)
-    note = forms.CharField(label="What it is, and how that is known", max_length=500)
+    category = forms.ModelChoiceField(Category.objects.order_by("name"), to_field_name="name", label=_("Category"))
+    serial_number = forms.CharField(label=_("Serial number"), max_length=100)
+    expected = forms.ChoiceField(label=_("Expected verdict"), choices=ReferencePart.Expected.choices)
+    lowest_score = forms.FloatField(label=_("Lowest score (optional)"), required=False)
+    highest_score = forms.FloatField(label=_("Highest score (optional)"), required=False)
+    note = forms.CharField(label=_("What it is, and how that is known"), max_length=500)
 
 
 @require_GET
@@ -42,7 +43,10 @@ def add(request: HttpRequest) -> HttpResponse:
         part = services.add_part(actor=request.user, **form.cleaned_data)
     except UserError as error:
         return _list(request, form, failed=error, status=error.status)
-    messages.success(request, f"{part.serial_number} is a reference part. Inspect it at each station.")
+    messages.success(
+        request,
+        _("%(serial_number)s is a reference part. Inspect it at each station.") % {"serial_number": part.serial_number},
+    )
     return redirect("reference-parts")
 
 
@@ -60,7 +64,7 @@ def retire(request: HttpRequest, part_id: int) -> HttpResponse:
         services.retire_part(part=part, reason=request.POST.get("reason", ""), actor=request.user)
     except UserError as error:
         return _one(request, part, failed=error, status=error.status)
-    messages.success(request, f"{part.serial_number} is retired.")
+    messages.success(request, _("%(serial_number)s is retired.") % {"serial_number": part.serial_number})
     return redirect("reference-parts")
 
 

@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop as _
 
 from inspection.models import Inspection
 from jobs.models import LeasedJob, sweep_index
@@ -19,14 +20,14 @@ class Containment(LeasedJob):
     """
 
     class Status(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        FINISHED = "finished"
-        FAILED = "failed"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        FINISHED = "finished", _("Finished")
+        FAILED = "failed", _("Failed")
 
     class Since(models.TextChoices):
-        THRESHOLD = "threshold", "the last change of the threshold"
-        DEPLOYMENT = "deployment", "the last change of the model"
+        THRESHOLD = "threshold", _("the last change of the threshold")
+        DEPLOYMENT = "deployment", _("the last change of the model")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     escape = models.ForeignKey(Inspection, on_delete=models.PROTECT, related_name="containments")

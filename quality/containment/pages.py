@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext as _
 
 from common.numbers import DASH, score_text
 from modelzoo.models import ModelVersion
@@ -31,11 +33,18 @@ def scope_sentence(containment: Containment) -> str:
     """Which parts were searched."""
     escape = containment.escape
     since, until = (timezone.localtime(at).strftime("%Y-%m-%d %H:%M") for at in (containment.since, containment.until))
-    return (
-        f"{containment.passed:,} parts that passed {escape.model_version} at threshold "
-        f"{score_text(escape.threshold_value)} (revision {escape.threshold.revision}) from {since}, "
-        f"{containment.get_since_what_display()}, to {until}"
-    )
+    return _(
+        "%(passed)s parts that passed %(version)s at threshold %(threshold)s (revision %(revision)s) from %(since)s, "
+        "%(since_what)s, to %(until)s"
+    ) % {
+        "passed": f"{containment.passed:,}",
+        "version": escape.model_version,
+        "threshold": score_text(escape.threshold_value),
+        "revision": escape.threshold.revision,
+        "since": since,
+        "since_what": gettext(containment.get_since_what_display()),
+        "until": until,
+    }
 
 
 def bound_sentences(containment: Containment) -> list[str]:
@@ -43,12 +52,16 @@ def bound_sentences(containment: Containment) -> list[str]:
     sentences = []
     for bound in containment.bounds or ():
         since = timezone.localtime(datetime.fromisoformat(bound["since"])).strftime("%Y-%m-%d %H:%M")
-        where = f"at station {bound['station']}" if bound["station"] else "where no station is named"
+        if bound["station"]:
+            where = _("at station %(station)s") % {"station": bound["station"]}
+        else:
+            where = _("where no station is named")
         names = ", ".join(bound["reference_parts"])
-        sentences.append(
-            f"{where} only from {since}: every reference part ({names}) had passed there by then, so the station "
+        sentence = _(
+            "%(where)s only from %(since)s: every reference part (%(names)s) had passed there by then, so the station "
             "judged as it had to"
         )
+        sentences.append(sentence % {"where": where, "since": since, "names": names})
     return sentences
 
 
@@ -56,15 +69,21 @@ def expected_sentence(containment: Containment) -> str:
     """How many more escapes there may be among them."""
     expected: dict[str, Any] = containment.expected
     if not expected.get("basis"):
-        return (
+        return _(
             "not known: no part that passed at this threshold was drawn at random and reviewed, and other reviews do "
             "not tell how many escaped unseen"
         )
-    return (
-        f"about {expected['value']:.1f} besides the {expected['known']} known, {expected['low']:,}{DASH}"
-        f"{expected['high']:,} (exact 95 % bounds): {expected['found']} of {expected['drawn']} parts drawn at random "
-        f"at this threshold were defective, {expected['unclear']} are open or doubtful"
-    )
+    return _(
+        "about %(value)s besides the %(known)s known, %(bounds)s (exact 95 %% bounds): %(found)s of %(drawn)s parts "
+        "drawn at random at this threshold were defective, %(unclear)s are open or doubtful"
+    ) % {
+        "value": f"{expected['value']:.1f}",
+        "known": expected["known"],
+        "bounds": f"{expected['low']:,}{DASH}{expected['high']:,}",
+        "found": expected["found"],
+        "drawn": expected["drawn"],
+        "unclear": expected["unclear"],
+    }
 
 
 def containment_context(containment: Containment) -> dict[str, Any]:

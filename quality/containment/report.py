@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from django.db import transaction
+from django.utils.translation import override
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Paragraph, Spacer
 
@@ -32,7 +33,8 @@ def export_csv(*, containment: Containment, actor: Actor) -> bytes:
 def export_pdf(*, containment: Containment, actor: Actor) -> bytes:
     """The same, to hand to a customer."""
     _check(containment, actor)
-    return _handed_out(containment, actor, "pdf", draw_report(containment))
+    with override("en"):  # a document is the same whoever asks for it
+        return _handed_out(containment, actor, "pdf", draw_report(containment))
 
 
 def _check(containment: Containment, actor: Actor) -> None:

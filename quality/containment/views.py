@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from common.errors import NotFound, UserError
@@ -23,19 +24,19 @@ from quality.containment import pages, selectors, services
 
 
 class ContainmentForm(forms.Form):
-    model_version = forms.TypedChoiceField(label="Score again with", required=False, coerce=int, empty_value=None)
-    min_likeness = forms.FloatField(label="Likeness of at least", min_value=0, max_value=1, initial=MIN_LIKENESS)
+    model_version = forms.TypedChoiceField(label=_("Score again with"), required=False, coerce=int, empty_value=None)
+    min_likeness = forms.FloatField(label=_("Likeness of at least"), min_value=0, max_value=1, initial=MIN_LIKENESS)
     use_reference_parts = forms.BooleanField(
-        label="Begin where the reference parts of a station had last passed", required=False, initial=True
+        label=_("Begin where the reference parts of a station had last passed"), required=False, initial=True
     )
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
     def __init__(self, escape: Inspection, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         versions = [(version.pk, str(version)) for version in pages.versions_for(escape.category_id)]
         field = self.fields["model_version"]
         assert isinstance(field, forms.TypedChoiceField)
-        field.choices = [("", "no other version"), *versions]
+        field.choices = [("", _("no other version")), *versions]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -78,7 +79,10 @@ def _start(request: HttpRequest, escape: Inspection, values: dict[str, Any]) -> 
         min_likeness=values["min_likeness"],
         use_reference_parts=values["use_reference_parts"],
     )
-    messages.success(request, f"{containment.passed:,} parts that passed are searched. The list appears below.")
+    messages.success(
+        request,
+        _("%(passed)s parts that passed are searched. The list appears below.") % {"passed": f"{containment.passed:,}"},
+    )
     return redirect("containment", containment.pk)
 
 

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from inspection.reviews.agreement import cohen_kappa, fleiss_kappa
 from modelzoo.evaluation.intervals import proportion_interval
 
 GOOD, DEFECTIVE = "good", "defective"
-ACCEPTABLE, MARGINAL, UNACCEPTABLE = "acceptable", "marginal", "unacceptable"
+ACCEPTABLE, MARGINAL, UNACCEPTABLE = _("acceptable"), _("marginal"), _("unacceptable")
 _Z = 1.959963984540054  # of a two-sided interval of 95 %
 _ORDER = (ACCEPTABLE, MARGINAL, UNACCEPTABLE)
 # The last value that is acceptable, and the last that is marginal.

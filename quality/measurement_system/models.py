@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from inspection.models import Inspection, Review
 from modelzoo.models import Category
@@ -22,8 +23,8 @@ class MeasurementStudy(models.Model):
     """Which parts are judged how often by whom. The last answer finishes it: it is signed then, and never changes."""
 
     class Standard(models.TextChoices):
-        REVIEWS = "reviews", "the settled reviews of the records"
-        EXPERT = "expert", "an expert, who judges each part once, after everybody else"
+        REVIEWS = "reviews", _("the settled reviews of the records")
+        EXPERT = "expert", _("an expert, who judges each part once, after everybody else")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     category = models.ForeignKey(Category, on_delete=models.PROTECT, related_name="measurement_studies")

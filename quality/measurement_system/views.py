@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods
 
 from common.errors import NotFound, UserError
@@ -33,20 +34,22 @@ _LATEST = 30
 
 
 class StudyForm(forms.Form):
-    category = forms.ModelChoiceField(Category.objects.order_by("name"), empty_label=None)
-    appraisers = forms.ModelMultipleChoiceField(User.objects.none(), widget=forms.CheckboxSelectMultiple)
+    category = forms.ModelChoiceField(Category.objects.order_by("name"), empty_label=None, label=_("Category"))
+    appraisers = forms.ModelMultipleChoiceField(
+        User.objects.none(), widget=forms.CheckboxSelectMultiple, label=_("Appraisers")
+    )
     expert = forms.ModelChoiceField(
         User.objects.none(),
         required=False,
-        empty_label="nobody: the settled reviews of the records",
-        label="Expert who gives the standard",
+        empty_label=_("nobody: the settled reviews of the records"),
+        label=_("Expert who gives the standard"),
     )
-    part_count = forms.IntegerField(label="Parts", min_value=MIN_PARTS, max_value=MAX_PARTS, initial=50)
-    trials = forms.IntegerField(label="Trials of each person", min_value=MIN_TRIALS, max_value=MAX_TRIALS, initial=3)
+    part_count = forms.IntegerField(label=_("Parts"), min_value=MIN_PARTS, max_value=MAX_PARTS, initial=50)
+    trials = forms.IntegerField(label=_("Trials of each person"), min_value=MIN_TRIALS, max_value=MAX_TRIALS, initial=3)
     near_percent = forms.IntegerField(
-        label="Percent near the threshold", min_value=MIN_NEAR, max_value=MAX_NEAR, initial=40
+        label=_("Percent near the threshold"), min_value=MIN_NEAR, max_value=MAX_NEAR, initial=40
     )
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -70,7 +73,10 @@ def studies(request: HttpRequest) -> HttpResponse:
             study = services.start_study(actor=request.user, **values | {"appraisers": list(values["appraisers"])})
         except UserError as error:
             return render(request, "quality/studies.html", context | {"failed": error}, status=error.status)
-        messages.success(request, f"{study.part_count} parts were drawn. The people you named can begin.")
+        messages.success(
+            request,
+            _("%(part_count)s parts were drawn. The people you named can begin.") % {"part_count": study.part_count},
+        )
         return redirect("measurement-study", study.pk)
     return render(request, "quality/studies.html", context, status=status)
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext_noop as _
 
 from common.numbers import DASH, NOT_KNOWN, percent, percent_range
 from quality.promises import selectors
 
 _LATEST = 10
 _WORDS = {
-    selectors.KEPT: "as promised",
-    selectors.HIGHER: "more than promised",
-    selectors.LOWER: "less than promised",
+    selectors.KEPT: _("as promised"),
+    selectors.HIGHER: _("more than promised"),
+    selectors.LOWER: _("less than promised"),
     selectors.NOT_KNOWN: "",
 }
 _SHARES = (*selectors.RATES, "audited_escapes")
@@ -40,8 +41,8 @@ def _figure(figure: dict[str, Any]) -> dict[str, Any]:
     text = percent if is_share else _number
     between = percent_range(interval) if is_share else _between(interval)
     return {
-        "words": selectors.FIGURES.get(figure["name"], "Escapes among passed parts (random audit)"),
-        "promised": "no promise" if figure["name"] == "audited_escapes" else text(figure["promised"]),
+        "words": selectors.FIGURES.get(figure["name"], _("Escapes among passed parts (random audit)")),
+        "promised": _("no promise") if figure["name"] == "audited_escapes" else text(figure["promised"]),
         "came": text(figure["came"]),
         "interval": between,
         "verdict": _WORDS[figure["verdict"]],

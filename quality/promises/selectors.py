@@ -14,6 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from common.errors import NotFound
 from inspection.history.filters import Filters
@@ -25,13 +26,13 @@ from tuning.what_if.selectors import what_if
 KEPT, HIGHER, LOWER, NOT_KNOWN = "kept", "higher", "lower", "not_known"
 # The figures of a promise, and what they are called.
 FIGURES = {
-    "reject_share": "Rejected share",
-    "false_reject_rate": "False-reject rate",
-    "escape_rate": "Escape rate",
-    "inspections": "Inspections a day",
-    "rejected": "Rejects a day",
-    "false_rejects": "False rejects a day",
-    "escapes": "Escapes a day",
+    "reject_share": _("Rejected share"),
+    "false_reject_rate": _("False-reject rate"),
+    "escape_rate": _("Escape rate"),
+    "inspections": _("Inspections a day"),
+    "rejected": _("Rejects a day"),
+    "false_rejects": _("False rejects a day"),
+    "escapes": _("Escapes a day"),
 }
 RATES = ("reject_share", "false_reject_rate", "escape_rate")
 

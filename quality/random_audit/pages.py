@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from common.numbers import DASH, percent, percent_range
 from modelzoo.models import Category, ModelVersion, Threshold
 from quality.models import AuditedShift, SamplingPlan
@@ -63,8 +65,11 @@ def threshold_audit(version: ModelVersion, threshold: Threshold) -> dict[str, An
     passed this version."""
     return {
         "rows": [
-            (f"At revision {threshold.revision}", summary(selectors.figures_of(threshold_id=threshold.pk))),
-            ("At any threshold of this version", of_version := summary(selectors.figures_of(version_id=version.pk))),
+            (
+                _("At revision %(revision)s") % {"revision": threshold.revision},
+                summary(selectors.figures_of(threshold_id=threshold.pk)),
+            ),
+            (_("At any threshold of this version"), of_version := summary(selectors.figures_of(version_id=version.pk))),
         ],
         "of_version": of_version,
     }

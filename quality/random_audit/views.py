@@ -11,6 +11,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import NotFound, UserError
@@ -26,17 +27,21 @@ from quality.random_audit import pages, selectors, services
 from quality.random_audit.models import MAX_CONTROLS
 
 _STANDARD = {"percent": Decimal(2), "at_least": 5, "controls": 3, "shift_starts": "06:00, 14:00, 22:00"}
-_VERDICT_WORDS = {"good": "good", "defective": "a defect", "doubtful": "doubtful"}
+_SAVED = {
+    "good": _("Saved as good."),
+    "defective": _("Saved as a defect."),
+    "doubtful": _("Saved as doubtful."),
+}
 
 
 class PlanForm(forms.Form):
     """A new revision of a category's plan."""
 
-    percent = forms.DecimalField(label="Percent of passed parts", min_value=0, max_value=100, decimal_places=2)
-    at_least = forms.IntegerField(label="At least, per shift", min_value=0, max_value=MAX_CONTROLS)
-    controls = forms.IntegerField(label="Rejected parts mixed in", min_value=0, max_value=MAX_CONTROLS)
-    shift_starts = forms.CharField(label="Shifts start at", max_length=200)
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    percent = forms.DecimalField(label=_("Percent of passed parts"), min_value=0, max_value=100, decimal_places=2)
+    at_least = forms.IntegerField(label=_("At least, per shift"), min_value=0, max_value=MAX_CONTROLS)
+    controls = forms.IntegerField(label=_("Rejected parts mixed in"), min_value=0, max_value=MAX_CONTROLS)
+    shift_starts = forms.CharField(label=_("Shifts start at"), max_length=200)
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
 
 class DecisionForm(forms.Form):
@@ -93,11 +98,11 @@ def set_plan(request: HttpRequest) -> HttpResponse:
         )
     except UserError as error:
         return _overview(request, invalid_forms={category.pk: form}, failed=error, status=error.status)
-    messages.success(
-        request,
-        f"Revision {plan.revision} of the plan of {category.name} is saved. "
-        + ("Its first shift has begun." if plan.revision == 1 else "It applies from the next shift on."),
-    )
+    if plan.revision == 1:
+        sentence = _("Revision %(revision)s of the plan of %(category)s is saved. Its first shift has begun.")
+    else:
+        sentence = _("Revision %(revision)s of the plan of %(category)s is saved. It applies from the next shift on.")
+    messages.success(request, sentence % {"revision": plan.revision, "category": category.name})
     return redirect("quality")
 
 
@@ -147,5 +152,5 @@ def decide(request: HttpRequest, part_id: int) -> HttpResponse:
         decision = services.decide(part=part, actor=request.user, signature=signature, **form.cleaned_data)
     except UserError as error:
         return _review(request, failed=error, status=error.status)
-    messages.success(request, f"Saved as {_VERDICT_WORDS[decision.verdict]}.")
+    messages.success(request, _SAVED[decision.verdict])
     return redirect("blind-review")

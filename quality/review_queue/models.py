@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from inspection.models import Inspection, Review
 from modelzoo.models import Category
@@ -16,10 +17,10 @@ MAX_PER_SHIFT = 1000
 class Cause(models.TextChoices):
     """What put a part into the queue."""
 
-    THRESHOLD = "threshold", "near the threshold"
-    NOVELTY = "novelty", "unlike what was reviewed"
-    DISAGREEMENT = "disagreement", "another version disagrees"
-    RANDOM_AUDIT = "random_audit", "random audit"
+    THRESHOLD = "threshold", _("near the threshold")
+    NOVELTY = "novelty", _("unlike what was reviewed")
+    DISAGREEMENT = "disagreement", _("another version disagrees")
+    RANDOM_AUDIT = "random_audit", _("random audit")
 
 
 class ReviewBudget(models.Model):

@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import UserError
@@ -27,15 +28,25 @@ from quality.review_queue import selectors, services
 from quality.review_queue.models import MAX_PER_SHIFT
 
 _CATEGORIES = 200
-_WORDS = {"good": "good", "defective": "a defect", "unclear": "unclear", "skipped": "skipped"}
+_SAVED = {
+    "good": _("Saved as good."),
+    "defective": _("Saved as a defect."),
+    "unclear": _("Saved as unclear."),
+    "skipped": _("Skipped."),
+}
+# By what the model had said.
+_OVERRULED = {
+    "defective": _("Saved as good: the model had judged it defective."),
+    "good": _("Saved as a defect: the model had judged it good."),
+}
 
 
 class BudgetForm(forms.Form):
     """A new revision of a category's budget."""
 
-    per_shift = forms.IntegerField(label="Parts per shift", min_value=1, max_value=MAX_PER_SHIFT)
-    shift_starts = forms.CharField(label="Shifts start at", max_length=200)
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    per_shift = forms.IntegerField(label=_("Parts per shift"), min_value=1, max_value=MAX_PER_SHIFT)
+    shift_starts = forms.CharField(label=_("Shifts start at"), max_length=200)
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
 
 class DecisionForm(forms.Form):
@@ -67,7 +78,7 @@ def take(request: HttpRequest) -> HttpResponse:
     category = _category_of(request)
     try:
         if services.take_next(category=category, actor=request.user) is None:
-            messages.info(request, "Nothing to review for you now.")
+            messages.info(request, _("Nothing to review for you now."))
     except UserError as error:
         return _page(request, category, failed=error)
     return _to(category)
@@ -92,11 +103,9 @@ def decide(request: HttpRequest, card_id: int) -> HttpResponse:
     except UserError as error:
         return _page(request, category, failed=error)
     if made.review and made.review.agrees is False:
-        messages.success(
-            request, f"Saved as {_WORDS[made.decision]}: the model had judged it {made.inspection.outcome}."
-        )
+        messages.success(request, _OVERRULED[made.inspection.outcome])
     else:
-        messages.success(request, f"Saved as {_WORDS[made.decision]}." if made.decision != "skipped" else "Skipped.")
+        messages.success(request, _SAVED[made.decision])
     return _to(category)
 
 
@@ -115,7 +124,11 @@ def set_budget(request: HttpRequest) -> HttpResponse:
         )
     except UserError as error:
         return _page(request, category, form=form, failed=error)
-    messages.success(request, f"Revision {row.revision} of the review budget of {category.name} is saved.")
+    messages.success(
+        request,
+        _("Revision %(revision)s of the review budget of %(category)s is saved.")
+        % {"revision": row.revision, "category": category.name},
+    )
     return _to(category)
 
 

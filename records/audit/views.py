@@ -16,6 +16,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
@@ -48,51 +49,51 @@ _PAGES = {
     "records.auditverification": "audit-verification",
 }
 _ADMIN_PAGES = {"auth.user": "admin:auth_user_change", "accounts.apitoken": "admin:accounts_apitoken_change"}
-_PERIODS = ((0, "Today"), (6, "7 days"), (29, "30 days"))
+_PERIODS = ((0, _("Today")), (6, _("7 days")), (29, _("30 days")))
 
 
 # ---------------------------------------------------------------- filters
-def _text(label: str, **attributes: str) -> forms.CharField:
+def _text(label: Any, **attributes: str) -> forms.CharField:
     widget = forms.TextInput({"autocomplete": "off", "spellcheck": "false", **attributes})
     return forms.CharField(label=label, required=False, max_length=150, widget=widget)
 
 
-def _day(label: str) -> forms.DateField:
+def _day(label: Any) -> forms.DateField:
     return forms.DateField(
         label=label,
         required=False,
         widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"),
-        error_messages={"invalid": "Write a day as 2026-11-24."},
+        error_messages={"invalid": _("Write a day as 2026-11-24.")},
     )
 
 
 class AuditFilterForm(forms.Form):
     """What the address asks for. Days are whole days, `until` included."""
 
-    actor = _text("Who", list="actors")
-    kind = _text("What", list="kinds", placeholder="threshold.set")
-    object_type = _text("Kind of object", list="object_types")
-    object_id = _text("Object")
-    source = forms.CharField(label="Source", required=False, max_length=16, widget=forms.Select)
-    since = _day("From")
-    until = _day("Until")
+    actor = _text(_("Who"), list="actors")
+    kind = _text(_("What"), list="kinds", placeholder="threshold.set")
+    object_type = _text(_("Kind of object"), list="object_types")
+    object_id = _text(_("Object"))
+    source = forms.CharField(label=_("Source"), required=False, max_length=16, widget=forms.Select)
+    since = _day(_("From"))
+    until = _day(_("Until"))
     request_id = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
     def __init__(self, data: Any, sources: list[str]) -> None:
         super().__init__(data)
         words = list(dict.fromkeys([*sources, *filter(None, [data.get("source", "")])]))
-        self.fields["source"].widget.choices = [("", "any"), *((word, word) for word in words)]
+        self.fields["source"].widget.choices = [("", _("any")), *((word, word) for word in words)]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if cleaned.get("object_id") and not cleaned.get("object_type"):
-            self.add_error("object_type", "An object number needs its kind, because numbers repeat between kinds.")
+            self.add_error("object_type", _("An object number needs its kind, because numbers repeat between kinds."))
         self.filters: dict[str, Any] = {name: cleaned.get(name, "") for name in self.fields}
         for name, later in (("since", 0), ("until", 1)):
             try:
                 self.filters[name] = _begin_of(cleaned.get(name), later=later)
             except OverflowError:
-                self.add_error(name, "This date is too far away.")
+                self.add_error(name, _("This date is too far away."))
         return cleaned
 
 
@@ -219,7 +220,7 @@ def history(request: HttpRequest) -> HttpResponse:
     filters = form.filters
     object_names = names_of([(filters["object_type"], filters["object_id"])])
     context["chips"] = [
-        (form.fields[name].label or "Request", _chip(name, value, object_names), _without(request, name))
+        (form.fields[name].label or _("Request"), _chip(name, value, object_names), _without(request, name))
         for name in form.fields
         if (value := request.GET.get(name, ""))
     ]
@@ -250,7 +251,7 @@ def _chain() -> dict[str, Any]:
         return {"error": error.detail}
 
 
-def _period(request: HttpRequest, days: int, words: str) -> dict[str, Any]:
+def _period(request: HttpRequest, days: int, words: Any) -> dict[str, Any]:
     since = (timezone.localdate() - timedelta(days=days)).isoformat()
     on = request.GET.get("since") == since and not request.GET.get("until")
     params = request.GET.copy()

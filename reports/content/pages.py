@@ -9,12 +9,20 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from modelzoo.models import Category
 from reports.content.scope import FIELDS, REGULAR, Kind, Scope
 from reports.content.sections import sections_of, window_text
 
 _CATEGORIES = 200
+_STEPS = {
+    "shift": (_("Previous shift"), _("Next shift")),
+    "day": (_("Previous day"), _("Next day")),
+    "week": (_("Previous week"), _("Next week")),
+    "month": (_("Previous month"), _("Next month")),
+}
 
 
 @dataclass(frozen=True)
@@ -53,11 +61,12 @@ def steps_of(scope: Scope, params: Mapping[str, Any]) -> tuple[Step | None, Step
     """The report of the window before and after; none of a period or a lot, nor of a window that has not begun."""
     if scope.kind not in REGULAR:
         return None, None
-    noun = str(Kind(scope.kind).value)
+    previous, following = _STEPS[str(Kind(scope.kind).value)]
 
     def step(words: str, moment: datetime) -> Step:
         at = timezone.localtime(moment)
-        return Step(f"{words} {noun}", query_of({**{name: params.get(name) for name in FIELDS}, "at": at.isoformat()}))
+        query = query_of({**{name: params.get(name) for name in FIELDS}, "at": at.isoformat()})
+        return Step(gettext(words), query)
 
-    before = step("Previous", scope.since - timedelta(seconds=1))
-    return before, None if scope.until > timezone.now() else step("Next", scope.until)
+    before = step(previous, scope.since - timedelta(seconds=1))
+    return before, None if scope.until > timezone.now() else step(following, scope.until)

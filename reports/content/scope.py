@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Max, Min
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from common.errors import NotFound, UserError
 from inspection.history import filter_values
@@ -29,12 +30,12 @@ _UNTIL = filter_values.moment(end_of_day=True, example="2026-11-30")
 class Kind(models.TextChoices):
     """Reports by their window. The first four follow each other without a gap, so they can be made by schedule."""
 
-    SHIFT = "shift", "shift report"
-    DAY = "day", "daily report"
-    WEEK = "week", "weekly report"
-    MONTH = "month", "monthly report"
-    PERIOD = "period", "period report"
-    LOT = "lot", "lot report"
+    SHIFT = "shift", _("shift report")
+    DAY = "day", _("daily report")
+    WEEK = "week", _("weekly report")
+    MONTH = "month", _("monthly report")
+    PERIOD = "period", _("period report")
+    LOT = "lot", _("lot report")
 
 
 REGULAR = (Kind.SHIFT, Kind.DAY, Kind.WEEK, Kind.MONTH)

@@ -8,6 +8,7 @@ import uuid
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import NotFound, UserError
@@ -47,5 +48,7 @@ def issue(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         context = form_context(request.POST) | {"failed": error}
         return render(request, "reports/live.html", context, status=error.status)
-    messages.success(request, "Issued. The report and its files stay as they are; their hashes are in the audit log.")
+    messages.success(
+        request, _("Issued. The report and its files stay as they are; their hashes are in the audit log.")
+    )
     return redirect("issued-report", report.pk)

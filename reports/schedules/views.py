@@ -9,6 +9,8 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from common.errors import NotFound, UserError
@@ -22,17 +24,22 @@ from reports.schedules import selectors, services
 
 
 class ScheduleForm(forms.Form):
-    kind = forms.ChoiceField(label="Report", choices=[(str(kind), Kind(kind).label.capitalize()) for kind in REGULAR])
-    category = forms.ChoiceField(required=False)
-    station = forms.CharField(required=False, max_length=100)
-    recipients = forms.CharField(max_length=6000, widget=forms.TextInput({"autocomplete": "off", "inputmode": "email"}))
+    kind = forms.ChoiceField(label=_("Report"))
+    category = forms.ChoiceField(label=_("Category"), required=False)
+    station = forms.CharField(label=_("Station"), required=False, max_length=100)
+    recipients = forms.CharField(
+        label=_("Recipients"), max_length=6000, widget=forms.TextInput({"autocomplete": "off", "inputmode": "email"})
+    )
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
         names = Category.objects.order_by("name").values_list("name", flat=True)[:200]
         field = self.fields["category"]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = [("", "all"), *((name, name) for name in names)]
+        field.choices = [("", _("all")), *((name, name) for name in names)]
+        field = self.fields["kind"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [(str(kind), gettext(Kind(kind).label).capitalize()) for kind in REGULAR]
 
     def values(self) -> dict[str, Any]:
         fields = self.cleaned_data
@@ -56,7 +63,7 @@ def schedules(request: HttpRequest) -> HttpResponse:
         try:
             if form.is_valid():
                 services.set_schedule(actor=request.user, **form.values())
-                messages.success(request, "Saved. The first report comes when the present window is over.")
+                messages.success(request, _("Saved. The first report comes when the present window is over."))
                 return redirect("report-schedules")
         except UserError as error:
             context["failed"], status = error, error.status
@@ -91,7 +98,7 @@ def schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
     try:
         if form.is_valid():
             services.set_schedule(schedule=found, actor=request.user, **form.values())
-            messages.success(request, "Saved.")
+            messages.success(request, _("Saved."))
             return redirect("report-schedules")
     except UserError as error:
         context["failed"], status = error, error.status
@@ -102,7 +109,7 @@ def schedule(request: HttpRequest, schedule_id: int) -> HttpResponse:
 @needs(Right.TUNE)
 def end(request: HttpRequest, schedule_id: int) -> HttpResponse:
     services.end_schedule(schedule=_find(schedule_id), actor=request.user)
-    messages.success(request, "Ended. Reports that were issued stay.")
+    messages.success(request, _("Ended. Reports that were issued stay."))
     return redirect("report-schedules")
 
 

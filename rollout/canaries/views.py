@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from common.errors import NotFound, UserError
@@ -28,9 +29,9 @@ _LATEST = 50
 
 
 class CanaryForm(forms.Form):
-    model_version = forms.TypedChoiceField(label="Version", coerce=int)
-    station = forms.CharField(max_length=100, widget=forms.TextInput({"autocomplete": "off"}))
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    model_version = forms.TypedChoiceField(label=_("Version"), coerce=int)
+    station = forms.CharField(label=_("Station"), max_length=100, widget=forms.TextInput({"autocomplete": "off"}))
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -66,7 +67,9 @@ def canaries(request: HttpRequest) -> HttpResponse:
     except UserError as error:
         return _list(request, form, failed=error, status=error.status)
     messages.success(
-        request, f"{deployment.model_version} judges the images of station {deployment.station} from the next one on."
+        request,
+        _("%(model_version)s judges the images of station %(station)s from the next one on.")
+        % {"model_version": deployment.model_version, "station": deployment.station},
     )
     return redirect("canary", deployment.pk)
 
@@ -86,7 +89,10 @@ def end(request: HttpRequest, deployment_id: int) -> HttpResponse:
         services.end_canary(canary=found, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _one(request, found, failed=error)
-    messages.success(request, f"Production judges the images of station {found.station} from the next one on.")
+    messages.success(
+        request,
+        _("Production judges the images of station %(station)s from the next one on.") % {"station": found.station},
+    )
     return redirect("canary", deployment_id)
 
 
@@ -100,9 +106,9 @@ def _list(
 def _one(request: HttpRequest, found: Deployment, *, failed: UserError | None = None) -> HttpResponse:
     comparison = selectors.comparison_of(found)
     rows = [
-        counts_row(f"Canary v{found.model_version.number}", comparison.canary),
-        counts_row("Other stations", comparison.elsewhere),
-        counts_row("This station before", comparison.before),
+        counts_row(_("Canary v%(number)s") % {"number": found.model_version.number}, comparison.canary),
+        counts_row(str(_("Other stations")), comparison.elsewhere),
+        counts_row(str(_("This station before")), comparison.before),
     ]
     context = {"canary": found, "columns": rows, "failed": failed}
     return render(request, "rollout/canary.html", context, status=failed.status if failed else HTTPStatus.OK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_noop as _
+
 from modelzoo.lifecycle.selectors import GateResult, Gates
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
@@ -20,7 +22,7 @@ def check_live_images(version: ModelVersion, gates: Gates) -> GateResult | None:
         category=version.category_id, stage=ModelVersion.Stage.PRODUCTION
     )
     beside = production.defer(*ModelVersion.long_columns()).first()
-    name, title = "min_challenger_images", "Live challenger"
+    name, title = "min_challenger_images", _("Live challenger")
     if beside is None:
         return GateResult(name, title, f"at least {least:,} live images", "nothing is in production to be beside", True)
     required = f"at least {least:,} live images beside v{beside.number} and every disagreement looked at"

@@ -7,6 +7,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_noop as _
 
 from inspection.models import Inspection
 from jobs.models import LeasedJob, sweep_index
@@ -21,11 +22,11 @@ class Challenger(LeasedJob):
     """
 
     class Status(models.TextChoices):
-        QUEUED = "queued", "starting"
-        RUNNING = "running", "running"
-        FINISHED = "finished", "finished"
-        STOPPED = "stopped", "stopped"
-        FAILED = "failed", "failed"
+        QUEUED = "queued", _("starting")
+        RUNNING = "running", _("running")
+        FINISHED = "finished", _("finished")
+        STOPPED = "stopped", _("stopped")
+        FAILED = "failed", _("failed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     # The constraint below serves what is asked of a category.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
+
 from common.numbers import percent, percent_range
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
@@ -40,8 +43,14 @@ def challenger_context(challenger: Challenger, *, show: str) -> dict[str, Any]:
         "agreeing": percent(agreement.agreeing / agreement.total) if agreement.total else "",
         "table": _table(agreement),
         "columns": [
-            counts_row(f"v{challenger.production.number}, in production", agreement.production),
-            counts_row(f"v{challenger.model_version.number}, challenger", agreement.challenger),
+            counts_row(
+                gettext(_("v%(number)s, in production")) % {"number": challenger.production.number},
+                agreement.production,
+            ),
+            counts_row(
+                gettext(_("v%(number)s, challenger")) % {"number": challenger.model_version.number},
+                agreement.challenger,
+            ),
         ],
         "open": still_open,
         "looked_at": looked_at,
@@ -71,7 +80,7 @@ def shown_outcomes(agreement: Agreement) -> list[str]:
 
 
 def outcome_words(outcome: str) -> str:
-    return {"good": "Good", "defective": "Defect", "not_comparable": "Not comparable"}[outcome]
+    return {"good": _("Good"), "defective": _("Defect"), "not_comparable": _("Not comparable")}[outcome]
 
 
 def counts_row(words: str, counts: Counts) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from common.errors import NotFound, UserError
@@ -22,12 +23,12 @@ from rollout.models import Challenger
 
 
 class ChallengerForm(forms.Form):
-    model_version = forms.TypedChoiceField(label="Challenger", coerce=int)
-    share = forms.FloatField(label="Share of the live images (%)", min_value=0.01, max_value=100, initial=100)
+    model_version = forms.TypedChoiceField(label=_("Challenger"), coerce=int)
+    share = forms.FloatField(label=_("Share of the live images (%)"), min_value=0.01, max_value=100, initial=100)
     max_images = forms.IntegerField(
-        label="Ends after so many images (optional)", min_value=1, max_value=10**9, required=False
+        label=_("Ends after so many images (optional)"), min_value=1, max_value=10**9, required=False
     )
-    reason = forms.CharField(max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
+    reason = forms.CharField(label=_("Reason"), max_length=500, widget=forms.TextInput({"autocomplete": "off"}))
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -58,7 +59,11 @@ def challengers(request: HttpRequest) -> HttpResponse:
         )
     except UserError as error:
         return _list(request, form, failed=error, status=error.status)
-    messages.success(request, f"{started.model_version} scores every new image beside production. It decides nothing.")
+    messages.success(
+        request,
+        _("%(model_version)s scores every new image beside production. It decides nothing.")
+        % {"model_version": started.model_version},
+    )
     return redirect("challenger", started.pk)
 
 
@@ -77,7 +82,10 @@ def stop(request: HttpRequest, challenger_id: uuid.UUID) -> HttpResponse:
         services.stop_challenger(challenger=found, reason=reason_of(request), actor=request.user)
     except UserError as error:
         return _one(request, found, failed=error)
-    messages.success(request, f"The challenger {found.model_version} was stopped. Its results stay.")
+    messages.success(
+        request,
+        _("The challenger %(model_version)s was stopped. Its results stay.") % {"model_version": found.model_version},
+    )
     return redirect("challenger", challenger_id)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.utils.translation import gettext_noop as _
 from django.views.decorators.http import require_GET
 
 from common.api.pagination import read_page
@@ -21,7 +22,7 @@ from training.runs import pages as runs_pages
 
 _SPLITS = ("train", "test")
 # How masks are shown on the sheet of a data set; the first is the default.
-_MASKS = {"outline": "Outlined", "beside": "Beside", "none": "Not shown"}
+_MASKS = {"outline": _("Outlined"), "beside": _("Beside"), "none": _("Not shown")}
 
 
 # ---------------------------------------------------------------- data sets
@@ -100,11 +101,11 @@ def _image_chips(request: HttpRequest, kinds: list[str], *, has_masks: bool) -> 
         ]
 
     chips = [
-        ("Split", choices("split", [("", "All"), ("train", "Training"), ("test", "Test")])),
-        ("Kind", choices("kind", [("", "All"), *((kind, kind) for kind in kinds)])),
+        (_("Split"), choices("split", [("", _("All")), ("train", _("Training")), ("test", _("Test"))])),
+        (_("Kind"), choices("kind", [("", _("All")), *((kind, kind) for kind in kinds)])),
     ]
     if has_masks:
-        chips.append(("Masks", choices("masks", list(_MASKS.items()), next(iter(_MASKS)))))
+        chips.append((_("Masks"), choices("masks", list(_MASKS.items()), next(iter(_MASKS)))))
     return chips
 
 

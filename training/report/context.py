@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_noop as _
+
 from common.numbers import metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, lanes, line
 from modelzoo.models import ModelVersion, Threshold
@@ -47,8 +49,8 @@ class JudgedImage:
     @property
     def words(self) -> str:
         if self.is_defective:
-            return "caught" if self.is_right else "escape"
-        return "accepted" if self.is_right else "false reject"
+            return _("caught") if self.is_right else _("escape")
+        return _("accepted") if self.is_right else _("false reject")
 
 
 def is_whole(metrics: dict[str, Any]) -> bool:
@@ -109,31 +111,36 @@ def _figures(metrics: dict[str, Any]) -> list[dict[str, str]]:
     intervals = image["intervals"]
     rows = [
         (
-            "Image AUROC",
+            _("Image AUROC"),
             image["auroc"],
             intervals["auroc"],
-            ("probability that a defect scores above a good part; 0.5 is chance"),
+            (_("probability that a defect scores above a good part; 0.5 is chance")),
         ),
-        ("Image AUPR", image["aupr"], intervals["aupr"], "average precision; chance is the share of defects"),
-        ("F1 at the threshold", image["f1"], intervals["f1"], "harmonic mean of precision and recall"),
-        ("Precision at the threshold", image["precision"], None, "share of rejected parts with a defect"),
-        ("Recall at the threshold", image["recall"], intervals["recall"], "share of defects rejected"),
-        ("Best F1", image["best_f1"], None, "with the threshold tuned on these images: an upper limit"),
-        ("F1 of rejecting everything", image["trivial_f1"], None, "every F1 should be higher"),
+        (_("Image AUPR"), image["aupr"], intervals["aupr"], _("average precision; chance is the share of defects")),
+        (_("F1 at the threshold"), image["f1"], intervals["f1"], _("harmonic mean of precision and recall")),
+        (_("Precision at the threshold"), image["precision"], None, _("share of rejected parts with a defect")),
+        (_("Recall at the threshold"), image["recall"], intervals["recall"], _("share of defects rejected")),
+        (_("Best F1"), image["best_f1"], None, _("with the threshold tuned on these images: an upper limit")),
+        (_("F1 of rejecting everything"), image["trivial_f1"], None, _("every F1 should be higher")),
     ]
     if pixel:
         rows += [
-            ("Pixel AUROC", pixel["auroc"], None, "probability that a defect pixel is above a good pixel"),
+            (_("Pixel AUROC"), pixel["auroc"], None, _("probability that a defect pixel is above a good pixel")),
             (
-                "AUPRO",
+                _("AUPRO"),
                 pixel["aupro"],
                 None,
-                ("per-region overlap up to a false-positive rate of 0.3; small defects count equally"),
+                (_("per-region overlap up to a false-positive rate of 0.3; small defects count equally")),
             ),
-            ("Peak in the defect", pixel["peak_in_defect"], None, "the map is highest inside the annotated defect"),
-            ("Pixel AUPR", pixel["aupr"], None, "average precision over pixels"),
-            ("IoU at the threshold", pixel["iou"], None, "overlap of the marked with the annotated pixels"),
-            ("Best IoU", pixel["best_iou"], None, "with the threshold tuned on these images: an upper limit"),
+            (
+                _("Peak in the defect"),
+                pixel["peak_in_defect"],
+                None,
+                _("the map is highest inside the annotated defect"),
+            ),
+            (_("Pixel AUPR"), pixel["aupr"], None, _("average precision over pixels")),
+            (_("IoU at the threshold"), pixel["iou"], None, _("overlap of the marked with the annotated pixels")),
+            (_("Best IoU"), pixel["best_iou"], None, _("with the threshold tuned on these images: an upper limit")),
         ]
     return [
         {"name": name, "value": metric(value), "interval": metric_range(interval), "meaning": meaning}
@@ -185,7 +192,7 @@ def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
     charts = [
         _scores(metrics["histogram"], metrics["threshold"]),
         _curve(
-            "ROC, images",
+            _("ROC, images"),
             f"{caught} (up)",
             image.get("roc_curve"),
             x_label=rejected,
@@ -194,7 +201,7 @@ def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
             threshold=image["false_reject_rate"] if image["recall"] is not None else None,
         ),
         _curve(
-            "Precision and recall, images",
+            _("Precision and recall, images"),
             "precision (up)",
             image.get("pr_curve"),
             x_label=caught,
@@ -203,8 +210,8 @@ def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
             threshold=image["recall"] if image["precision"] is not None else None,
         ),
         _curve(
-            "Per-region overlap, pixels",
-            "mean share of a region marked (up); the AUPRO is the area, divided by 0.3",
+            _("Per-region overlap, pixels"),
+            _("mean share of a region marked (up); the AUPRO is the area, divided by 0.3"),
             pixel.get("pro_curve"),
             x_label="good pixels marked",
             y_label="mean share of a region marked",
@@ -212,8 +219,8 @@ def _charts(metrics: dict[str, Any]) -> list[ReportChart]:
             end=0.3,
         ),
         _curve(
-            "Precision and recall, pixels",
-            "precision (up); few pixels belong to a defect, so this metric is low",
+            _("Precision and recall, pixels"),
+            _("precision (up); few pixels belong to a defect, so this metric is low"),
             pixel.get("pr_curve"),
             x_label="defect pixels marked",
             y_label="precision",
@@ -232,7 +239,7 @@ def _scores(counts: dict[str, Any] | None, threshold: float) -> ReportChart | No
         {"good": ("good", good), "defective": ("defect", defective)},
         marks=[(threshold, f"threshold {score_text(threshold)}", "threshold")],
     )
-    return ReportChart("Scores", "Parts to the right of the threshold are rejected.", chart)
+    return ReportChart(_("Scores"), _("Parts to the right of the threshold are rejected."), chart)
 
 
 def _curve(

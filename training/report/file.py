@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import override
 
 from common.errors import UserError
 from common.files import write_whole
@@ -61,18 +62,19 @@ def render(
     now: datetime | None = None,
 ) -> str:
     """The report of one recorded evaluation as HTML. `now`: the time that stands on it."""
-    return render_to_string(
-        "report/file.html",
-        report_context(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
-        | {
-            "is_file": True,
-            "style": Path(_static_path("css/app.css")).read_text(encoding="utf-8"),
-            "pictures": pictures,
-            "picture_template": "report/_embedded_picture.html",
-            "evaluated_with": library_versions(),
-            "now": now or timezone.now(),
-        },
-    )
+    with override("en"):  # a document is the same whoever asks for it
+        return render_to_string(
+            "report/file.html",
+            report_context(version=version, dataset=dataset, threshold=threshold, evaluation=evaluation)
+            | {
+                "is_file": True,
+                "style": Path(_static_path("css/app.css")).read_text(encoding="utf-8"),
+                "pictures": pictures,
+                "picture_template": "report/_embedded_picture.html",
+                "evaluated_with": library_versions(),
+                "now": now or timezone.now(),
+            },
+        )
 
 
 def newest_report(version: ModelVersion) -> str | None:

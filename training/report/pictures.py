@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from django.utils.translation import gettext_noop as _
 from PIL import Image
 
 from common.pixels.sixteen_bit import Window
@@ -62,10 +63,10 @@ def choose(scored: Iterable[tuple[DatasetImage, float | None]]) -> list[Group]:
         if middle not in bad[:MAX_PICTURES]:
             typical.append(middle)
     groups = [
-        Group("Good parts with the highest scores", good[::-1][:MAX_PICTURES]),
-        Group("Defects with the lowest scores", bad[:MAX_PICTURES]),
-        Group("Typical defects, with the median score of their type", typical[:MAX_PICTURES]),
-        Group("Not comparable", [image for image, score in rows if score is None][:MAX_PICTURES]),
+        Group(_("Good parts with the highest scores"), good[::-1][:MAX_PICTURES]),
+        Group(_("Defects with the lowest scores"), bad[:MAX_PICTURES]),
+        Group(_("Typical defects, with the median score of their type"), typical[:MAX_PICTURES]),
+        Group(_("Not comparable"), [image for image, score in rows if score is None][:MAX_PICTURES]),
     ]
     return [group for group in groups if group.images]
 

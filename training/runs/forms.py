@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from django import forms
 from django.conf import settings
+from django.utils.translation import gettext_lazy as _
 
 from modelzoo.detectors.options import DEVICES
 from modelzoo.detectors.registry import TRAINABLE
@@ -87,10 +88,10 @@ class OptionsForm(forms.Form):
             default = defaults.get(field.name, field.default)
             self.fields[field.name] = _field(field, hints[field.name], values.get(field.name, default), default)
         self.fields["device"] = forms.ChoiceField(
-            label="Device",
+            label=_("Device"),
             choices=[(name, name) for name in DEVICES],
             initial=values.get("device", defaults["device"]),
-            help_text="where it is trained; auto: a GPU where there is one",
+            help_text=_("where it is trained; auto: a GPU where there is one"),
         )
 
     @property
@@ -107,7 +108,7 @@ class OptionsForm(forms.Form):
 
     def blame(self, sentence: str) -> bool:
         """Put what a detector says of an option at its field: sentences begin with `name=`. False where none does."""
-        name, equals, _ = sentence.partition("=")
+        name, equals, _rest = sentence.partition("=")
         if not equals or name not in self.fields:
             return False
         self.add_error(name, sentence.partition(" is not valid: ")[2].capitalize() or sentence)
@@ -163,41 +164,43 @@ def _range(low: float | None, high: float | None, default: Any) -> str:
 class RunForm(forms.Form):
     """What every run is asked for beside the options: data, detector, the rule of the first threshold, seed."""
 
-    dataset = forms.TypedChoiceField(label="Data set", coerce=int)
+    dataset = forms.TypedChoiceField(label=_("Data set"), coerce=int)
     algorithm = forms.ChoiceField(
-        label="Detector",
+        label=_("Detector"),
         choices=[(one.name, one.title) for one in TRAINABLE.values()],
         widget=forms.RadioSelect,
     )
     method = forms.ChoiceField(
-        label="First threshold",
+        label=_("First threshold"),
         choices=[
-            (Threshold.Method.PERCENTILE.value, "percentile of the good scores"),
-            (Threshold.Method.CONFORMAL.value, "at most X % false rejects on average (conformal)"),
+            (Threshold.Method.PERCENTILE.value, _("percentile of the good scores")),
+            # xgettext:no-python-format
+            (Threshold.Method.CONFORMAL.value, _("at most X % false rejects on average (conformal)")),
         ],
-        help_text="from the scores of held-out good parts; it can be changed later",
+        help_text=_("from the scores of held-out good parts; it can be changed later"),
     )
     percentile = forms.FloatField(
-        label="Percentile",
+        label=_("Percentile"),
         required=False,
         min_value=1,
         max_value=100,
         widget=forms.NumberInput({"step": "any"}),
-        help_text="90 rejects about 10 % of the good parts",
+        # xgettext:no-python-format
+        help_text=_("90 rejects about 10 % of the good parts"),
     )
     false_reject_rate = forms.FloatField(
-        label="False rejects, %",
+        label=_("False rejects, %"),
         required=False,
         min_value=0.001,
         max_value=99.999,
         widget=forms.NumberInput({"step": "any"}),
-        help_text="of new good parts, at most, on average",
+        help_text=_("of new good parts, at most, on average"),
     )
     seed = forms.IntegerField(
-        label="Seed",
+        label=_("Seed"),
         min_value=0,
         max_value=_MAX_SEED,
-        help_text="the same seed, data and options give the same model",
+        help_text=_("the same seed, data and options give the same model"),
     )
 
     def __init__(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from jobs.models import LeasedJob, sweep_index
 from modelzoo.models import ModelVersion, Threshold
@@ -16,11 +17,11 @@ class TrainingRun(LeasedJob):
     """One attempt to train a detector. The row is the truth: a task claims it, renews a lease, finishes it."""
 
     class Status(models.TextChoices):
-        QUEUED = "queued"
-        RUNNING = "running"
-        SUCCEEDED = "succeeded"
-        FAILED = "failed"
-        CANCELLED = "cancelled"
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
 
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
     # Where the run does not begin anew, but lets a trained version learn from more good images.

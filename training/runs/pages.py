@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
 
 from common.errors import NotFound
 from common.numbers import metric, percent, score_text
@@ -35,13 +36,14 @@ def losses(run: TrainingRun) -> Chart | None:
     if not rows:
         return None
     return line(
-        f"Loss over {len(rows)} epochs, at the end {rows[-1]['held_out_loss']:.5f} on held-out images",
+        _("Loss over %(epochs)s epochs, at the end %(loss)s on held-out images")
+        % {"epochs": len(rows), "loss": f"{rows[-1]['held_out_loss']:.5f}"},
         {
-            "first": ("training images", [(row["epoch"], row["train_loss"]) for row in rows]),
-            "second": ("held-out images", [(row["epoch"], row["held_out_loss"]) for row in rows]),
+            "first": (_("training images"), [(row["epoch"], row["train_loss"]) for row in rows]),
+            "second": (_("held-out images"), [(row["epoch"], row["held_out_loss"]) for row in rows]),
         },
-        x_label="epoch",
-        y_label="loss",
+        x_label=_("epoch"),
+        y_label=_("loss"),
     )
 
 
@@ -72,12 +74,14 @@ def results(evaluation: Evaluation) -> list[tuple[str, str]]:
     """The few figures that one asks for first."""
     image = evaluation.metrics["image"]
     return [
-        ("Image AUROC", metric(image.get("auroc"))),
-        ("Defects detected", percent(image.get("recall"))),
-        ("False rejects", percent(image.get("false_reject_rate"))),
+        (_("Image AUROC"), metric(image.get("auroc"))),
+        (_("Defects detected"), percent(image.get("recall"))),
+        (_("False rejects"), percent(image.get("false_reject_rate"))),
         (
-            f"F1 at {score_text(evaluation.metrics['threshold'])}" if "threshold" in evaluation.metrics else "F1",
+            _("F1 at %(score)s") % {"score": score_text(evaluation.metrics["threshold"])}
+            if "threshold" in evaluation.metrics
+            else "F1",
             metric(image.get("f1")),
         ),
-        ("Test images", str(evaluation.metrics.get("n", "-"))),
+        (_("Test images"), str(evaluation.metrics.get("n", "-"))),
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 from django_htmx.http import HttpResponseClientRefresh
@@ -194,9 +195,9 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
         messages.error(request, error.detail)
     else:
         if stopped.is_open:
-            messages.success(request, "The run stops at its next step. No model will be created.")
+            messages.success(request, _("The run stops at its next step. No model will be created."))
         else:
-            messages.success(request, "The run was cancelled before it started.")
+            messages.success(request, _("The run was cancelled before it started."))
     return redirect("run", run_id)
 
 

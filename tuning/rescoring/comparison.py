@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, F, Max, Min, Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_noop as _
 
 from common.numbers import score_text
 from inspection.models import Inspection
@@ -23,6 +24,7 @@ _PICTURES = 24
 _COUNTED = 20_000  # results of one run: of longer ones only the totals are told, so that the page stays fast
 _DAYS = (7, 30, 90, 365, 3650)
 _FIGURES = ("auroc", "f1", "recall", "false_reject_rate")
+_OUTCOMES = {"good": _("good"), "defective": _("defective"), "not_comparable": _("not comparable")}
 
 
 def compared(one: ModelVersion, other: ModelVersion) -> dict[str, Any]:
@@ -139,9 +141,9 @@ def _verdicts(run: RescoringRun) -> list[dict[str, Any]]:
     """A row for each verdict of the records, a column for each new one."""
     rows = documents.rescoring_summary(run)["verdicts"]
     counted = {(row["recorded"], row["rescored"]): row["count"] for row in rows}
-    outcomes = ("good", "defective", "not_comparable")
+    outcomes = tuple(_OUTCOMES)
     return [
-        {"words": before.replace("_", " "), "counts": [(counted[before, after], before != after) for after in outcomes]}
+        {"words": _OUTCOMES[before], "counts": [(counted[before, after], before != after) for after in outcomes]}
         for before in outcomes
         if any(counted[before, after] for after in outcomes)
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext_noop as _
+
 from modelzoo.lifecycle.selectors import GateResult, Gates
 from modelzoo.models import ModelVersion
 from modelzoo.selectors import threshold_in_force
@@ -17,7 +19,7 @@ def check_same_images(version: ModelVersion, gates: Gates) -> GateResult | None:
     limit = gates.max_error_increase
     if limit is None:
         return None
-    name, title = "max_error_increase", "Wrong verdicts, beside production"
+    name, title = "max_error_increase", _("Wrong verdicts, beside production")
     required = f"at most {_percent(limit)} of the images more"
     in_production = ModelVersion.objects.filter(category=version.category_id, stage=ModelVersion.Stage.PRODUCTION)
     production = in_production.defer(*ModelVersion.long_columns()).exclude(pk=version.pk).first()

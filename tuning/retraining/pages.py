@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from common.numbers import metric, percent, percent_range, score_text
 from tuning.models import ComparedImage, Comparison
 from tuning.retraining import selectors
@@ -26,15 +28,15 @@ def comparison_context(comparison: Comparison) -> dict[str, Any]:
 def _rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
     both = (figures["production"], figures["candidate"])
     return [
-        {"words": "Threshold", "cells": [score_text(one["threshold"]) for one in both]},
-        {"words": "AUROC", "cells": [metric(one["auroc"]) for one in both]},
-        {"words": "Recall", "cells": [_share(one["recall"], one["recall_interval"]) for one in both]},
+        {"words": _("Threshold"), "cells": [score_text(one["threshold"]) for one in both]},
+        {"words": _("AUROC"), "cells": [metric(one["auroc"]) for one in both]},
+        {"words": _("Recall"), "cells": [_share(one["recall"], one["recall_interval"]) for one in both]},
         {
-            "words": "False-reject rate",
+            "words": _("False-reject rate"),
             "cells": [_share(one["false_reject_rate"], one["false_reject_interval"]) for one in both],
         },
-        {"words": "Wrong verdicts", "cells": [f"{one['wrong']:,} ({percent(one['error_rate'])})" for one in both]},
-        {"words": "Not comparable", "cells": [f"{one['not_comparable']:,}" for one in both]},
+        {"words": _("Wrong verdicts"), "cells": [f"{one['wrong']:,} ({percent(one['error_rate'])})" for one in both]},
+        {"words": _("Not comparable"), "cells": [f"{one['not_comparable']:,}" for one in both]},
     ]
 
 
@@ -49,11 +51,24 @@ def _sentence(comparison: Comparison) -> str:
         return ""
     production, candidate = figures["only_production_right"], figures["only_candidate_right"]
     if not production + candidate:
-        return "Both are right and wrong on the same images."
-    new, old = comparison.candidate.number, comparison.production.number
-    counts = f"On {candidate} images only v{new} is right, on {production} only v{old}"
-    chance = "could be chance" if figures["mcnemar_p_value"] >= 0.05 else "is hardly chance"
-    return f"{counts}: that {chance} (McNemar's exact test, p = {figures['mcnemar_p_value']:.3g})."
+        return _("Both are right and wrong on the same images.")
+    if figures["mcnemar_p_value"] >= 0.05:
+        sentence = _(
+            "On %(candidate)s images only v%(new)s is right, on %(production)s only v%(old)s: that could be chance "
+            "(McNemar's exact test, p = %(p)s)."
+        )
+    else:
+        sentence = _(
+            "On %(candidate)s images only v%(new)s is right, on %(production)s only v%(old)s: that is hardly chance "
+            "(McNemar's exact test, p = %(p)s)."
+        )
+    return sentence % {
+        "candidate": candidate,
+        "new": comparison.candidate.number,
+        "production": production,
+        "old": comparison.production.number,
+        "p": f"{figures['mcnemar_p_value']:.3g}",
+    }
 
 
 def _image(comparison: Comparison, image: ComparedImage) -> dict[str, Any]:
@@ -66,5 +81,5 @@ def _image(comparison: Comparison, image: ComparedImage) -> dict[str, Any]:
 
 def _verdict(score: float | None, threshold: float) -> str:
     if score is None:
-        return "not comparable"
-    return f"{'defective' if score > threshold else 'good'} ({score_text(score, threshold)})"
+        return _("not comparable")
+    return f"{_('defective') if score > threshold else _('good')} ({score_text(score, threshold)})"

@@ -7,6 +7,7 @@ import uuid
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from common.errors import NotFound, UserError
@@ -27,8 +28,17 @@ def retrain(request: HttpRequest, version_id: int) -> HttpResponse:
         return model_page(request, version_id, failed=error)
     messages.success(
         request,
-        f"Run {made.run_id} is queued. It learns {made.added_good} reviewed good parts more; {made.added_test_good} "
-        f"good parts and {made.added_defective} defects are new test images. Its version is compared with production.",
+        _(
+            "Run %(run_id)s is queued. It learns %(added_good)s reviewed good parts more; "
+            "%(added_test_good)s good parts and %(added_defective)s defects are new test images. Its "
+            "version is compared with production."
+        )
+        % {
+            "run_id": made.run_id,
+            "added_good": made.added_good,
+            "added_test_good": made.added_test_good,
+            "added_defective": made.added_defective,
+        },
     )
     return redirect("run", made.run_id)
 

@@ -10,6 +10,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -74,7 +75,7 @@ def pending(request: HtmxRequest, token: str) -> HttpResponseBase:
             return _import(request, upload)
         if act == "drop":
             upload.drop()
-            messages.success(request, f"{upload.source} was dropped. Nothing was imported.")
+            messages.success(request, _("%(source)s was dropped. Nothing was imported.") % {"source": upload.source})
             return _go(request, reverse("datasets"))
         return _read_differently(request, upload)
     except UserError as error:
@@ -164,9 +165,13 @@ def _names(request: HtmxRequest, field: str) -> tuple[str, ...]:
 
 def _import_message(item: ImportResult) -> str:
     if not item.created:
-        return f"{item.dataset.name} was already imported with the same content: {item.dataset}. Nothing was added."
+        sentence = _("%(name)s was already imported with the same content: %(dataset)s. Nothing was added.")
+        return sentence % {"name": item.dataset.name, "dataset": item.dataset}
     skipped, warnings = item.dataset.report.get("skipped_count", 0), len(item.dataset.report.get("warnings", []))
-    notes = [f"{skipped} file{'s' if skipped > 1 else ''} skipped"] if skipped else []
-    notes += [f"{warnings} warning{'s' if warnings > 1 else ''}"] if warnings else []
+    notes = []
+    if skipped:
+        notes.append(_("1 file skipped") if skipped == 1 else _("%(count)s files skipped") % {"count": skipped})
+    if warnings:
+        notes.append(_("1 warning") if warnings == 1 else _("%(count)s warnings") % {"count": warnings})
     aside = f" ({', '.join(notes)})" if notes else ""
-    return f"{item.dataset} was imported{aside}."
+    return _("%(dataset)s was imported%(aside)s.") % {"dataset": item.dataset, "aside": aside}
