@@ -4,14 +4,20 @@
 (function () {
   // By the server's clock: that of this machine may be off.
   const ahead = Date.now() - Date.parse(document.body.dataset.now);
-  const UNITS = [[1, "a second", "seconds"], [60, "a minute", "minutes"], [3600, "an hour", "hours"]];
+  const LANGUAGES = {
+    en: { now: "now", ago: (words) => `${words} ago`, units: [["a second", "seconds"], ["a minute", "minutes"], ["an hour", "hours"]] },
+    de: { now: "jetzt", ago: (words) => `vor ${words}`, units: [["einer Sekunde", "Sekunden"], ["einer Minute", "Minuten"], ["einer Stunde", "Stunden"]] },
+  };
+  const { now, ago, units } = LANGUAGES[document.documentElement.lang] || LANGUAGES.en;
+  const SECONDS = [1, 60, 3600]; // of each unit
   const DAY = 86400; // seconds; what is older changes no more while anybody looks
 
   function words(seconds) {
-    if (seconds < 1) return "now";
-    const [size, one, many] = UNITS.findLast(([size]) => seconds >= size);
-    const count = Math.floor(seconds / size);
-    return count === 1 ? `${one} ago` : `${count}\u00a0${many} ago`;
+    if (seconds < 1) return now;
+    const largest = SECONDS.findLastIndex((size) => seconds >= size);
+    const count = Math.floor(seconds / SECONDS[largest]);
+    const [one, many] = units[largest];
+    return ago(count === 1 ? one : `${count}\u00a0${many}`);
   }
   function tick() {
     if (document.hidden) return;
