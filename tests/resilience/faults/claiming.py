@@ -74,13 +74,13 @@ def _claim_twice(injection: Injection) -> float:
         script = _QUEUE_RUN.format(pids=pids, dataset=dataset, options=DISC)
         system.stack.manage("shell", "--verbosity", "0", "--command", script)
         back = time.monotonic()
-        newest = "SELECT status, worker FROM training_trainingrun ORDER BY id DESC LIMIT 1"
+        newest = "SELECT status, worker, error FROM training_trainingrun ORDER BY id DESC LIMIT 1"
         wait_for(lambda: system.query(newest)[0][0] not in ("queued", "running"), 60 * _MINUTES)
         time.sleep(1)  # those that come too late say so by doing nothing
-    [(status, worker)] = system.query(newest)
+    [(status, worker, error)] = system.query(newest)
     [(versions,)] = system.query(_VERSIONS)
     injection.note(f"run {status} by {worker}, {versions - versions_before} model version")
-    injection.expect((status, versions - versions_before) == ("succeeded", 1), f"it {status}: {versions} versions")
+    injection.expect((status, versions - versions_before) == ("succeeded", 1), f"it {status}: {error[-500:]}")
     return back
 
 
