@@ -33,6 +33,13 @@ def _patient() -> Iterator[System]:
         yield system
 
 
+@contextlib.contextmanager
+def _with_usual_leases() -> Iterator[System]:
+    """A training process that starts takes longer than the three seconds of the others."""
+    with running_system({"LEASE_SECONDS": "30"}) as system:
+        yield system
+
+
 # ---------------------------------------------------------------- object storage
 @contextlib.contextmanager
 def _with_object_storage() -> Iterator[System]:
@@ -100,6 +107,7 @@ SURROUNDINGS = {
     "embedded": _embedded,
     "PostgreSQL": _embedded,  # of a process of its own, see `commands.faults`
     "patient callers": _patient,
+    "usual leases": _with_usual_leases,
     "object storage": _with_object_storage,
     "a small disk": _on_a_small_disk,
     "a clock to set": _with_a_clock,

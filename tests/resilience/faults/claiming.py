@@ -92,5 +92,6 @@ CLAIMING = (
         keeps=ALL_KEPT,
         recovers="one has the claim, by one conditional UPDATE; the other finds nothing to do",
         times=2,
+        needs="usual leases",
     ),
 )
