@@ -32,9 +32,9 @@ class Command(ProductCommand):
         rows = sum(table["rows"] for table in manifest.tables)
         self.say(f"{rows} rows and {manifest.members['count'] - len(manifest.tables)} files are as in the backup.")
         if report.sentence:
-            raise Conflict(
-                f"The backup was restored completely, but its audit log was changed before. {report.sentence}"
-            )
+            changed = report.broken_at is not None or report.reason
+            what = "its audit log was changed before" if changed else "not all of it was whole when it was made"
+            raise Conflict(f"The backup was restored completely, but {what}. {report.sentence}")
         self.say(f"{report.events} audit events, unbroken. Head: {report.head}")
         for notice in report.notices:
             self.say(notice)
