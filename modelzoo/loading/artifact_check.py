@@ -53,7 +53,7 @@ def check_folder(folder: Path, artifact_sha256: str) -> list[Path]:
     except OSError as error:
         name = Path(error.filename).name if error.filename else "a file"
         raise ArtifactFault(f"{name} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ArtifactFault(f"{MANIFEST} does not describe a model.") from error
     return [folder / MANIFEST, *(folder / name for name in names)]
 

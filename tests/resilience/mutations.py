@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -188,7 +189,7 @@ def mutated_manifest(text: bytes, chance: random.Random) -> bytes:
             continue
         way = chance.random()
         if way < 0.7:
-            holder[key] = chance.choice(_VALUES)
+            holder[key] = deepcopy(chance.choice(_VALUES))  # what is put in may be mutated next
         elif isinstance(holder, dict) and way < 0.85:
             del holder[key]
         elif isinstance(holder, list):

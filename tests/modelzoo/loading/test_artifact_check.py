@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +15,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from common.rights import Forbidden
-from modelzoo.loading.artifact_check import ArtifactFault
+from modelzoo.loading.artifact_check import ArtifactFault, check_folder
 from modelzoo.loading.artifact_store import check_artifact
 from modelzoo.loading.verification import verify_artifact
 from modelzoo.models import ModelVersion
@@ -44,6 +46,15 @@ def test_any_changed_byte_is_found_and_its_file_named(version: ModelVersion, nam
     path.unlink()
     with pytest.raises(ArtifactFault, match=f"^{name} cannot be read"):
         check_artifact(version)
+
+
+@pytest.mark.parametrize("files", [[64, 64], [0], None, "x", {"model.safetensors": []}])
+def test_a_manifest_of_another_shape_is_refused(tmp_path: Path, files: object) -> None:
+    text = json.dumps({"files": files, "tensors": {}}).encode()
+    (tmp_path / "manifest.json").write_bytes(text)
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    with pytest.raises(ArtifactFault, match="does not describe a model"):
+        check_folder(tmp_path, hashlib.sha256(text).hexdigest())
 
 
 def test_what_was_found_is_in_the_audit_log(version: ModelVersion, user: User, operator: User) -> None:
