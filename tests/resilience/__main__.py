@@ -1,7 +1,7 @@
 """`python -m tests.resilience`: faults, large pictures, and the fuzzing of what comes from strangers.
 
 faults [--only WORD] [--times N] [--scale X]    the table of docs/resilience.md
-load [--clients N] [--seconds S]                many clients of the line at once, and the memory meanwhile
+load [--clients N] [--workers N] [--seconds S]   many clients of the line at once, and the memory meanwhile
 bombs                                           pictures of 64 megapixels beside the line
 fuzz [--images N] [--archives N] [--artifacts N]
 
@@ -36,6 +36,7 @@ def main() -> int:
         "--database", choices=["sqlite", "postgresql"], default="sqlite", help="tests.environment reads it"
     )
     parser.add_argument("--clients", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=1, help="inference processes; memory is that of the first")
     parser.add_argument("--images", type=int, default=90_000)
     parser.add_argument("--archives", type=int, default=10_000)
     parser.add_argument("--artifacts", type=int, default=10_000)

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
 from tests.environment import wanted_database
@@ -19,7 +20,7 @@ from tests.resilience.faults.injection import Fault, Outcome, run_fault
 from tests.resilience.faults.table import FAULTS
 from tests.resilience.invariants import check
 from tests.resilience.surroundings import SURROUNDINGS
-from tests.resilience.system import running_system
+from tests.resilience.system import another_worker, running_system
 from tests.resilience.traffic import Traffic
 
 
@@ -123,7 +124,10 @@ def bombs(options: argparse.Namespace) -> int:
 
 # ---------------------------------------------------------------- load
 def load(options: argparse.Namespace) -> int:
-    with running_system({"ANSWER_TIMEOUT": "30"}) as system:
+    with ExitStack() as running:
+        system = running.enter_context(running_system({"ANSWER_TIMEOUT": "30"}))
+        if options.workers > 1:
+            running.enter_context(another_worker(system, "inference", "--concurrency", str(options.workers - 1)))
         traffic = Traffic(system, "load", clients=options.clients)
         measured = many_clients.measure(system, traffic, seconds=options.seconds)
         findings = check(system, [traffic])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import psutil
 import psycopg2
+import redis
 
 from tests import parts
+from tests.environment import ROOT
 from tests.stack.conftest import DISC, Stack, new_stack, peopled, trained, wait_for
 
 if TYPE_CHECKING:
@@ -149,6 +152,28 @@ def _temporary_files_in(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def another_worker(system: System, queue: str, *options: str) -> Iterator[psutil.Process]:
+    """A worker beside that of the system, until the block is left."""
+    name = f"{queue}@second"
+    words = ["-m", "celery", "-A", "mvtec_site", "worker", "--without-gossip", "--without-mingle", "-Q", queue]
+    with (system.stack.var_dir / f"second-{queue}-worker.log").open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, *words, *options, "-n", name],
+            cwd=ROOT,
+            env=system.stack.environment | {"LOG_LEVEL": "INFO"},
+            stdout=out,
+            stderr=out,
+        )
+        try:
+            with contextlib.closing(redis.Redis(unix_socket_path=str(system.broker_socket()))) as broker:
+                wait_for(lambda: broker.exists(f"worker:{name}"), 60)
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def _last_words(system: System) -> None:

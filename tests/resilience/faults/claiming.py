@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
-import redis
-
 from tests import parts
-from tests.environment import ROOT
 from tests.resilience.faults.injection import Fault, Injection
 from tests.resilience.faults.sentences import ALL_KEPT
-from tests.resilience.system import System
+from tests.resilience.system import another_worker
 from tests.stack.conftest import DISC, wait_for
 
-_NAME = "training@second"
 _MINUTES = 4
 _VERSIONS = "SELECT COUNT(*) FROM modelzoo_modelversion"
 
@@ -43,33 +34,12 @@ finally:
 """
 
 
-@contextlib.contextmanager
-def _second_worker(system: System) -> Iterator[psutil.Process]:
-    """A training worker beside that of the system, until the block is left."""
-    words = ["-m", "celery", "-A", "mvtec_site", "worker", "--without-gossip", "--without-mingle", "-Q", "training"]
-    with (system.stack.var_dir / "second-worker.log").open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, *words, "--pool", "solo", "-n", _NAME],
-            cwd=ROOT,
-            env=system.stack.environment | {"LOG_LEVEL": "INFO"},
-            stdout=out,
-            stderr=out,
-        )
-        try:
-            with contextlib.closing(redis.Redis(unix_socket_path=str(system.broker_socket()))) as broker:
-                wait_for(lambda: broker.exists(f"worker:{_NAME}"), 60)
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            process.wait(60)
-
-
 def _claim_twice(injection: Injection) -> float:
     system, dataset = injection.system, f"claimed-{injection.outcome.injected}"
     folder = parts.write_dataset(Path(f"{system.stack.var_dir}-data") / dataset)
     system.stack.manage("import_dataset", str(folder))
     [(versions_before,)] = system.query(_VERSIONS)
-    with _second_worker(system) as second:
+    with another_worker(system, "training", "--pool", "solo") as second:
         pids = [second.pid, *(worker.pid for worker in system.processes_of("training worker"))]
         script = _QUEUE_RUN.format(pids=pids, dataset=dataset, options=DISC)
         system.stack.manage("shell", "--verbosity", "0", "--command", script)
