@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import override
 from PIL import Image
 from reportlab.lib import colors
 from reportlab.lib.styles import ParagraphStyle
@@ -58,6 +59,7 @@ def make_certificate(*, inspection: Inspection, actor: Actor) -> bytes:
     return data
 
 
+@override("en")  # a document is the same whoever asks for it
 def draw_certificate(
     inspection: Inspection, *, reviews: Sequence[Review], event: AuditEvent, at: datetime, by: str
 ) -> bytes:

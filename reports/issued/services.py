@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import override
 
 from common.rights import Right, require
 from modelzoo.services import actor_id
@@ -31,6 +32,7 @@ class ReportFiles:
     pdf: bytes
 
 
+@override("en")  # a document is the same whoever asks for it
 def make_files(scope: Scope) -> ReportFiles:
     now = timezone.now()
     document: dict[str, Any] = report_document(scope, now=now)

@@ -15,6 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import override
 from PIL import Image
 from pypdf import PdfReader
 
@@ -428,6 +429,16 @@ def test_the_same_certificate_twice_is_the_same_file(record: Inspection) -> None
     first, second = (draw_certificate(shown, **same) for _ in range(2))
     assert first == second
     assert "the verdict is the model's only" in text_of(first)
+
+
+def test_a_certificate_is_english_for_german_readers_too(record: Inspection) -> None:
+    discard(record.asset)
+    shown = pages.open_record(record.pk)
+    same: dict[str, Any] = {"reviews": [], "event": pages.recorded_by(shown), "at": record.created_at, "by": "olga"}
+    english = draw_certificate(shown, **same)
+    with override("de"):
+        assert draw_certificate(shown, **same) == english
+        assert "Aufbewahrungsregel" in pages.removal(shown), "what pages show"
 
 
 def test_a_certificate_of_many_words_has_more_pages(operator: User, record: Inspection) -> None:

@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.test import Client
 from django.utils import timezone
+from django.utils.translation import override
 
 from common.rights import Forbidden
 from inspection.reviews.services import record_review
@@ -20,7 +21,7 @@ from records.backup.dump import columns_of, lines_of, load
 from records.models import AuditEvent
 from reports.content.scope import parse_scope
 from reports.issued.models import MEDIA_TYPES
-from reports.issued.services import issue_report
+from reports.issued.services import issue_report, make_files
 from reports.models import IssuedReport
 from tests.chain import attest_people
 from tests.inspection.judging.test_services import inspect
@@ -47,6 +48,17 @@ def test_what_happens_later_changes_nothing(version: ModelVersion, user: User, s
     assert page.context["report"]["counts"]["records"] == 1
     assert "nothing in it changes any more" in page.content.decode()
     assert "Daily report: all categories" in signed_in.get("/reports/issued/").content.decode()
+
+
+def test_it_is_english_whoever_issues_it(version: ModelVersion, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspect(version, defective=True)
+    now = timezone.now()
+    monkeypatch.setattr(timezone, "now", lambda: now)
+    scope = parse_scope({"kind": "day"})
+    english = make_files(scope)
+    with override("de"):
+        german = make_files(scope)
+    assert (german.document, german.table) == (english.document, english.table)
 
 
 def test_it_cannot_be_changed_and_a_change_would_show(version: ModelVersion, user: User) -> None:
