@@ -44,6 +44,7 @@ from records.assets.images import for_model
 from records.assets.services import save_asset_row, store_file
 from records.audit.services import audit, lock_audit_chain
 from records.models import Asset
+from records.storage.errors import StorageFailed, with_image_kept
 
 log = logging.getLogger(__name__)
 
@@ -479,7 +480,9 @@ _STAGES = {"prepare": ("decode_ms", "statistics_ms"), "model": ("model_ms",), "m
 
 def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UUID) -> None:
     """Close a request with the reason. Nothing of it was recorded as an inspection."""
-    if isinstance(error, UserError):
+    if isinstance(error, StorageFailed):
+        code, sentence = error.code, with_image_kept(error)
+    elif isinstance(error, UserError):
         code, sentence = error.code, error.detail
     else:
         log.exception("Judging request %s failed.", request.pk, exc_info=error)

@@ -6,6 +6,8 @@ from http import HTTPStatus
 
 from common.errors import UserError
 
+NOTHING_KEPT = "Nothing was kept."
+
 
 class StorageFailed(UserError):
     """The disk refuses: neither file nor row exists."""
@@ -19,3 +21,8 @@ class StorageUnavailable(StorageFailed):
 
     code = "storage_unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+def with_image_kept(error: StorageFailed) -> str:
+    """What a worker says of it, where the image was stored before: another file could not be written or read."""
+    return error.detail.replace(NOTHING_KEPT, "The image is kept, without a verdict.")

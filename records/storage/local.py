@@ -11,7 +11,7 @@ from django.core.files.storage import FileSystemStorage
 from django.utils.deconstruct import deconstructible
 
 from common.files import write_whole
-from records.storage.errors import StorageFailed
+from records.storage.errors import NOTHING_KEPT, StorageFailed
 
 
 @deconstructible
@@ -33,7 +33,7 @@ class DurableFileSystemStorage(FileSystemStorage):
                     out.write(chunk)
         except OSError as error:
             raise StorageFailed(
-                f"The file could not be stored ({error.strerror or error}). Nothing was kept. Free space in "
+                f"The file could not be stored ({error.strerror or error}). {NOTHING_KEPT} Free space in "
                 "VAR_DIR or correct its permissions, then send it again."
             ) from error
         return name

@@ -30,7 +30,7 @@ from django.utils.deconstruct import deconstructible
 from storages.backends.s3 import S3Storage
 from storages.utils import clean_name
 
-from records.storage.errors import StorageUnavailable
+from records.storage.errors import NOTHING_KEPT, StorageUnavailable
 from records.storage.listing import StoredFile
 
 log = logging.getLogger(__name__)
@@ -181,6 +181,6 @@ class ObjectStorage(S3Storage):
     def _unavailable(self, name: str, verb: str, reason: str, error: Exception) -> StorageUnavailable:
         log.error("The object storage failed: %s could not be %s: %s", name, verb, error)
         return StorageUnavailable(
-            f"The object storage does not answer as it should ({reason}): a file could not be {verb}. Nothing was "
-            "kept. Try again; if it happens again, call support."
+            f"The object storage does not answer as it should ({reason}): a file could not be {verb}. "
+            f"{NOTHING_KEPT} Try again; if it happens again, call support."
         )

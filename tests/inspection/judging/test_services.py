@@ -36,7 +36,7 @@ from modelzoo.services import set_input_checks, set_threshold
 from records.assets.images import ImageRejected
 from records.assets.services import receive_image
 from records.models import Asset, AuditEvent
-from records.storage.errors import StorageFailed, StorageUnavailable
+from records.storage.errors import NOTHING_KEPT, StorageFailed, StorageUnavailable
 from tests import parts
 
 pytestmark = pytest.mark.django_db
@@ -397,10 +397,10 @@ def test_a_map_that_cannot_be_stored_is_answered_as_an_image_that_cannot(
     """Not as a conflict: time may help."""
 
     def fail(**_: Any) -> None:
-        raise refusal("no room")
+        raise refusal(f"No room. {NOTHING_KEPT} Try again.")
 
     monkeypatch.setattr(worker, "store_file", fail)
-    with pytest.raises(refusal, match="no room") as caught:
+    with pytest.raises(refusal, match="The image is kept, without a verdict") as caught:
         inspect(version)
     assert (caught.value.code, caught.value.status) == (refusal.code, status)
     assert caught.value.extra["request_id"] == str(InspectionRequest.objects.get().pk)
