@@ -4,20 +4,19 @@
 (function () {
   // By the server's clock: that of this machine may be off.
   const ahead = Date.now() - Date.parse(document.body.dataset.now);
-  const LANGUAGES = {
-    en: { now: "now", ago: (words) => `${words} ago`, units: [["a second", "seconds"], ["a minute", "minutes"], ["an hour", "hours"]] },
-    de: { now: "jetzt", ago: (words) => `vor ${words}`, units: [["einer Sekunde", "Sekunden"], ["einer Minute", "Minuten"], ["einer Stunde", "Stunden"]] },
-  };
-  const { now, ago, units } = LANGUAGES[document.documentElement.lang] || LANGUAGES.en;
+  const isGerman = document.documentElement.lang === "de";
+  const units = isGerman
+    ? [["einer Sekunde", "Sekunden"], ["einer Minute", "Minuten"], ["einer Stunde", "Stunden"]]
+    : [["a second", "seconds"], ["a minute", "minutes"], ["an hour", "hours"]];
   const SECONDS = [1, 60, 3600]; // of each unit
   const DAY = 86400; // seconds; what is older changes no more while anybody looks
 
   function words(seconds) {
-    if (seconds < 1) return now;
+    if (seconds < 1) return isGerman ? "jetzt" : "now";
     const largest = SECONDS.findLastIndex((size) => seconds >= size);
     const count = Math.floor(seconds / SECONDS[largest]);
-    const [one, many] = units[largest];
-    return ago(count === 1 ? one : `${count}\u00a0${many}`);
+    const span = count === 1 ? units[largest][0] : `${count}\u00a0${units[largest][1]}`;
+    return isGerman ? `vor ${span}` : `${span} ago`;
   }
   function tick() {
     if (document.hidden) return;
