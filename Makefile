@@ -34,8 +34,9 @@ run: $(VENV)/.product  ## web server, workers and broker until Ctrl-C
 	$(BIN)/python manage.py run --port $(PORT)
 
 test: $(VENV)/.dev  ## the whole suite, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest -n 3
-	$(BIN)/python -m pytest -n 3 --database postgresql
+	@failed=0; for database in sqlite postgresql; do \
+	  $(BIN)/python -m pytest -n 3 --database $$database || failed=1; \
+	done; exit $$failed
 
 test-fast: $(VENV)/.dev  ## what needs no database, running system, browser or training
 	$(BIN)/python -m pytest -n 2 -m "not slow and not stack and not database"

@@ -47,9 +47,11 @@ def test_the_whole_way(stack: Stack, client: httpx.Client) -> None:
 
     loaded = load(client, model_version="latest", category="disc", algorithm="padim")
     assert loaded["worker"].startswith("inference@")
+    # A worker that has just started puts "warm" into its queue, and that may still wait behind the loading.
+    idle = {"inference": 0, "training": 0}
+    wait_for(lambda: client.get("/api/status/").json()["queues"] == idle, 60, lambda: client.get("/api/status/").text)
     status = client.get("/api/status/").json()
     assert status["model"]["model_version"] == loaded["model_version"]
-    assert status["queues"] == {"inference": 0, "training": 0}
     assert {queue for worker in status["workers"] for queue in worker["queues"]} == {"inference", "training"}
 
     good, bad = judge(client, 5000).json(), judge(client, 5001, defective=True, lot="L1").json()
