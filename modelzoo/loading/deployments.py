@@ -28,13 +28,22 @@ def await_deployment(*, deployment: Deployment, timeout: float | None = None) ->
             deployment=deployment,
             code=NoWorker.code,
             error=f"{deployment.model_version} was not loaded within {seconds:g} seconds. The current model stays "
-            "in production. The inspection service is down: call support, then try again.",
+            f"in production. {_what_next()}",
         )
         deployment.refresh_from_db()
     if deployment.status == Deployment.Status.FAILED:
         status = NoWorker.status if deployment.error_code == NoWorker.code else scoring.ModelUnusable.status
         raise UserError(deployment.error, code=deployment.error_code, status=status)
     return deployment
+
+
+def _what_next() -> str:
+    if broker.inference_workers():
+        return (
+            "The inspection service is running, but has not finished loading it. Try again in a minute; if that does "
+            "not help, call support."
+        )
+    return "The inspection service is down: call support, then try again."
 
 
 def load_deployment(*, deployment_id: int, worker: str) -> None:

@@ -22,6 +22,7 @@ from accounts.models import ApiToken
 from accounts.services import issue_token, revoke_token
 from common.pixels.budget import budget
 from inspection.models import Inspection, InspectionRequest
+from jobs import broker
 from modelzoo.models import Deployment
 from records.models import Asset, AuditEvent
 from tests import badfiles, parts
@@ -176,9 +177,21 @@ def test_load_model_refuses(
     assert Deployment.objects.count() == 1
 
 
-def test_loading_without_a_worker_changes_nothing(signed_in: Client, deployment: Deployment, settings: Any) -> None:
+@pytest.mark.parametrize(
+    ("workers", "words"), [({}, "service is down"), ({"inference@a": ["inference"]}, "has not finished loading")]
+)
+def test_loading_that_takes_too_long_changes_nothing(
+    signed_in: Client,
+    deployment: Deployment,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: dict[str, list[str]],
+    words: str,
+) -> None:
     settings.LOAD_TIMEOUT = 0.2
-    problem(signed_in.post("/api/load_model", {}, content_type="application/json"), 503, "no_worker")
+    monkeypatch.setattr(broker, "live_workers", lambda: workers)
+    document = problem(signed_in.post("/api/load_model", {}, content_type="application/json"), 503, "no_worker")
+    assert words in document["detail"]
     deployment.refresh_from_db()
     assert deployment.status == Deployment.Status.ACTIVE
     assert Deployment.objects.latest("id").status == Deployment.Status.FAILED
