@@ -33,7 +33,7 @@ from records.assets.services import store_image
 from records.audit.services import Actor, audit
 
 BATCHES = JobKind(BatchRun, "inspection.tasks.work_on_batch")
-_SLICE_SECONDS = 2.0  # a batch lets single images pass at least this often
+_SLICE_SECONDS = 2.0  # all open batches together let single images pass about this often
 _MAX_PIXEL_BYTES = 128 * 1024**2  # of a slice, kept in memory; the rest is decoded again
 
 
@@ -47,8 +47,10 @@ def work_on_batch(*, batch_id: uuid.UUID, worker: str) -> None:
     claim = BATCHES.take(batch_id)
     if claim is None:
         return
+    # In the queue a single image stands behind a slice of each.
+    open_batches = BatchRun.objects.filter(status__in=BatchRun.OPEN).count()
     with contextlib.suppress(ClaimLost):
-        if claim.in_slices(lambda: _judge_slice(claim, worker), seconds=_SLICE_SECONDS):
+        if claim.in_slices(lambda: _judge_slice(claim, worker), seconds=_SLICE_SECONDS / max(1, open_batches)):
             _end_claimed_batch(claim)
     BATCHES.notify(batch_id)
 

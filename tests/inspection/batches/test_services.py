@@ -27,6 +27,7 @@ from inspection.judging.idempotency import KeyReused
 from inspection.models import BatchRun, Inspection, InspectionRequest
 from inspection.reviews.services import record_review
 from jobs import broker
+from jobs.engine import Claim
 from modelzoo.loading import scoring
 from modelzoo.models import ModelVersion
 from records.audit.selectors import verify_chain
@@ -91,6 +92,22 @@ def test_a_batch_is_worked_on_in_slices(deployment: Any, monkeypatch: pytest.Mon
     assert seen == [2, 4, 5, 5]
     batch.refresh_from_db()
     assert batch.status == BatchRun.Status.FINISHED
+
+
+def test_open_batches_share_the_time_after_which_single_images_pass(
+    deployment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allotted = []
+    in_slices = Claim.in_slices
+
+    def note(self: Any, step: Any, *, seconds: float) -> bool:
+        allotted.append(seconds)
+        return in_slices(self, step, seconds=seconds)
+
+    monkeypatch.setattr(Claim, "in_slices", note)
+    for batch in [make_batch(deployment, images(2)), make_batch(deployment, images(2))]:
+        work(batch)
+    assert allotted == [1.0, 2.0]
 
 
 def test_a_batch_in_work_is_not_taken_by_a_second_worker(deployment: Any) -> None:
