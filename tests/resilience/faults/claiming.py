@@ -16,6 +16,7 @@ _VERSIONS = "SELECT COUNT(*) FROM modelzoo_modelversion"
 
 # Both are stopped while six messages that name one run are sent, so that they begin at the same moment.
 _QUEUE_RUN = """
+import contextlib
 import psutil
 from django.core.management import call_command
 from jobs.broker import publish
@@ -30,7 +31,8 @@ try:
         publish("training.tasks.supervise", run.pk)
 finally:
     for worker in workers:
-        worker.resume()
+        with contextlib.suppress(psutil.NoSuchProcess):  # the supervisor kills what gives no sign of life for too long
+            worker.resume()
 """
 
 
