@@ -12,6 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import resolve_url
+from django.utils.translation import gettext as _
 
 from common.api import problems
 
@@ -44,10 +45,10 @@ def session_over(request: HttpRequest) -> HttpResponse:
 
 def password_first(request: HttpRequest) -> HttpResponseBase:
     """To the settings, or a problem document: nothing else is done with a temporary password."""
-    text = "Your password is temporary. Nothing was changed. Choose one of your own in the settings first."
     if problems.is_api(request):
+        text = "Your password is temporary. Nothing was changed. Choose one of your own in the settings first."
         return problems.response(HTTPStatus.FORBIDDEN, "permission_denied", text)
-    messages.error(request, text.replace(" Nothing was changed.", ""))
+    messages.error(request, _("Your password is temporary. Choose one of your own in the settings first."))
     return HttpResponseRedirect(resolve_url("settings") + "#password")
 
 

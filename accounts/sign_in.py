@@ -43,11 +43,13 @@ _REPORT_SECONDS = timedelta(minutes=1)
 class WrongPassword(UserError):
     code = "wrong_password"
     status = 403  # type: ignore[assignment]
+    is_translated = True
 
 
 class LockedOut(UserError):
     code = "locked_out"
     status = 429  # type: ignore[assignment]
+    is_translated = True
 
 
 def try_password(*, request: HttpRequest, username: str, password: str) -> User:

@@ -21,12 +21,13 @@ class UserError(Exception):
     `code` is stable and documented (clients switch on it), `status` is the HTTP status the API answers with,
     `extra` holds machine-readable members that are added to the problem document. `detail` names no folder of this
     server; what a person at its command line reads (`str`) does. `retry_after`: seconds after which it is worth
-    another try, where time alone helps.
+    another try, where time alone helps. `is_translated`: `detail` is in the language of whoever asked.
     """
 
     code = "bad_request"
     status = HTTPStatus.BAD_REQUEST
     retry_after: int | None = None
+    is_translated = False
 
     def __init__(self, detail: str, *, code: str | None = None, status: HTTPStatus | None = None, **extra: Any) -> None:
         super().__init__(detail)

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_noop as _
 from common.errors import UserError
 from common.numbers import NOT_KNOWN, metric, metric_range, percent, percent_range, score_text
 from common.web.charts import Chart, lanes
+from common.web.refusals import refusal_html
 from modelzoo import documents
 from modelzoo.evaluation.regions import outlines
 from modelzoo.lifecycle.selectors import approval_in_force, gate_results, gates_in_force
@@ -153,7 +154,7 @@ def _before(version: ModelVersion) -> dict[str, Any]:
     try:
         return {"before": rollback_target(version.category)}
     except UserError as error:
-        return {"before": None, "no_rollback": error.detail.partition(" Nothing was changed")[0]}
+        return {"before": None, "no_rollback": refusal_html(error, error.detail.partition(" Nothing was changed")[0])}
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:

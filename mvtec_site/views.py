@@ -20,6 +20,7 @@ from common.api.problem_list import PROBLEMS
 from common.database import UNAVAILABLE
 from common.files import is_disk_full
 from common.version import PRODUCT, code_version, libraries
+from common.web.refusals import Refusal, refusal_html
 from records.storage.errors import StorageUnavailable
 
 
@@ -53,12 +54,13 @@ def _malformed_record_id(path: str) -> str:
             return ""
     except ValueError:
         pass
-    return (
-        f"{match[1]} is not a record id. An id has 32 hexadecimal digits in lower case, such as "
+    if not match:
+        return ""
+    sentence = _(
+        "%(id)s is not a record id. An id has 32 hexadecimal digits in lower case, such as "
         "67358c99-9052-4e0b-92b8-98400b36614c. Find the record in the history by its serial number or file name."
-        if match
-        else ""
     )
+    return sentence % {"id": match[1]}
 
 
 @login_not_required
@@ -74,7 +76,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(error, StorageUnavailable):
         if problems.is_api(request):
             return problems.response(error.status, error.code, error.detail)
-        context = {"title": _("Storage unavailable"), "detail": error.detail}
+        context = {"title": _("Storage unavailable"), "detail": refusal_html(error)}
         return render(request, "site/problem.html", context, status=error.status)
     if error is not None and is_disk_full(error):
         return _disk_full(request)
@@ -92,9 +94,8 @@ def _database_unavailable(request: HttpRequest) -> HttpResponse:
     if problems.is_api(request):
         return problems.response(status, code, detail)
     # Without the request: who is signed in would be asked of the database.
-    page = render_to_string(
-        "site/problem.html", {"product": PRODUCT, "title": _("Database unavailable"), "detail": detail}
-    )
+    context = {"product": PRODUCT, "title": _("Database unavailable"), "detail": refusal_html(Refusal(code, detail))}
+    page = render_to_string("site/problem.html", context)
     return HttpResponse(page, status=status)
 
 
@@ -102,7 +103,8 @@ def _disk_full(request: HttpRequest) -> HttpResponse:
     status, code, detail = problems.disk_full(changed_nothing=request.method in ("GET", "HEAD"))
     if problems.is_api(request):
         return problems.response(status, code, detail)
-    return render(request, "site/problem.html", {"title": _("Disk full"), "detail": detail}, status=status)
+    context = {"title": _("Disk full"), "detail": refusal_html(Refusal(code, detail))}
+    return render(request, "site/problem.html", context, status=status)
 
 
 @login_not_required
@@ -111,7 +113,8 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     status, code, detail, extra = problem or (400, "bad_request", "This request cannot be read.", {})
     if problems.is_api(request):
         return problems.response(status, code, detail, **extra)
-    return render(request, "site/problem.html", {"title": _("Bad request"), "detail": detail}, status=status)
+    context = {"title": _("Bad request"), "detail": refusal_html(Refusal(code, detail))}
+    return render(request, "site/problem.html", context, status=status)
 
 
 @login_not_required

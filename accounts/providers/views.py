@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils import timezone
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 from mozilla_django_oidc.views import OIDCAuthenticationRequestView
@@ -28,6 +29,7 @@ from accounts.providers.services import (
 )
 from common.context import current
 from common.errors import UserError
+from common.web.refusals import refusal_html
 
 log = logging.getLogger(__name__)
 _BACKEND = "accounts.backends.RoleBackend"
@@ -59,7 +61,7 @@ class Begin(OIDCAuthenticationRequestView):
         try:
             self.OIDC_OP_AUTH_ENDPOINT = oidc.discovery().authorization_endpoint
         except UserError as error:
-            return _refused(request, error.detail, error.status)
+            return _refused(request, refusal_html(error), error.status)
         self.OIDC_RP_CLIENT_ID = settings.OIDC_CLIENT_ID
         answer: HttpResponse = super().get(request)
         return answer
@@ -76,7 +78,7 @@ def callback(request: HttpRequest) -> HttpResponse:
     if begun is None:
         return _refused(
             request,
-            "This sign-in was not begun in this browser, or is too old. You were not signed in. Begin again.",
+            _("This sign-in was not begun in this browser, or is too old. You were not signed in. Begin again."),
             HTTPStatus.BAD_REQUEST,
         )
     following = request.session.pop("oidc_login_next", None)
@@ -92,16 +94,16 @@ def callback(request: HttpRequest) -> HttpResponse:
         person = client.person_of(request, nonce=begun["nonce"], code_verifier=begun.get("code_verifier"))
     except SignInRefused as error:
         report_refusal(person=None, provider=settings.OIDC_NAME, cause=error.detail)
-        return _refused(request, error.detail, error.status)
+        return _refused(request, refusal_html(error), error.status)
     except ProviderUnavailable as error:
         # Anybody can bring it about without the provider: the log has it, the audit log cannot be filled with it.
         log.warning("Nobody was signed in from %s: %s", current().address, error.detail)
-        return _refused(request, error.detail, error.status)
+        return _refused(request, refusal_html(error), error.status)
     try:
         roles = roles_of_groups(person.groups, settings.OIDC_ROLES)
         user = sign_in_person(person=person, roles=roles, provider=settings.OIDC_NAME)
     except UserError as error:
-        return _refused(request, error.detail, error.status)
+        return _refused(request, refusal_html(error), error.status)
     auth.login(request, user, backend=_BACKEND)
     # At a fixed time, however busy the session is: then the provider is asked again.
     request.session.set_expiry(timezone.now() + timedelta(minutes=settings.OIDC_SESSION_MINUTES))

@@ -12,12 +12,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from common.numbers import DASH, metric, percent, score_text, seconds_between
+from common.web.refusals import Refusal, refusal_html, refusal_text
 from common.web.toasts import undo_of
 
 register = template.Library()
 MINUS = "\N{MINUS SIGN}"
 
 register.filter(undo_of)
+register.filter("refusal", refusal_html)
+register.filter("refusal_text", refusal_text)
 register.filter("share", percent)
 register.filter("metric", metric)
 
@@ -56,6 +59,18 @@ def ago(moment: datetime) -> str:
 def translated(words: Any) -> Any:
     """Words that are English where they were made (a choice, a figure), in the language of the page."""
     return gettext(words) if isinstance(words, str) and words else words
+
+
+@register.filter
+def failure(work: Any) -> str:
+    """Why a piece of work failed: as `refusal`, of what is kept with it as `error_code` and `error`."""
+    return refusal_html(Refusal(work.error_code, work.error))
+
+
+@register.filter
+def failure_text(work: Any) -> str:
+    """The same without markup."""
+    return refusal_text(Refusal(work.error_code, work.error))
 
 
 @register.filter

@@ -9,8 +9,10 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
 
 from common.rights import Right, forbidden, may, rights_of
+from common.web.refusals import refusal_html
 
 View = Callable[..., HttpResponseBase]
 
@@ -38,8 +40,8 @@ def needs(*rights: Right, hidden: bool = False) -> Callable[[View], View]:
 def refusal(request: HttpRequest, right: Right) -> HttpResponse:
     """The page that says what is missing. Who may not even see the line is offered to sign in as somebody else."""
     context = {
-        "title": "No permission",
-        "detail": forbidden(right, request.user).detail,
+        "title": _("No permission"),
+        "detail": refusal_html(forbidden(right, request.user)),
         "sign_out": not may(request.user, Right.READ),
     }
     return render(request, "site/problem.html", context, status=403)

@@ -9,8 +9,10 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.http import QueryDict
+from django.utils.translation import gettext as _
 
 from common.errors import NotFound, UserError
+from common.web.refusals import refusal_html
 from inspection.history.filter_values import refuse
 from inspection.history.filters import FILTER_NAMES, FILTERS, Filters, parse_filters
 from inspection.history.selectors import ORDERS, check_order
@@ -70,16 +72,16 @@ def read_filters(params: QueryDict) -> tuple[Filters, dict[str, str]]:
     try:
         check_order(params.get("order", ""))
     except UserError as error:
-        wrong["order"] = error.detail
+        wrong["order"] = refusal_html(error)
     for name in [name for name in params if name not in (*FILTER_NAMES, *OTHER_NAMES)]:
         del left[name]
-        wrong[name] = f"{name[:100]} is not a filter. It is ignored."
+        wrong[name] = _("%(name)s is not a filter. It is ignored.") % {"name": name[:100]}
     while True:
         try:
             return parse_filters(left, other_names=OTHER_NAMES), wrong
         except UserError as error:
             name = error.extra["parameter"]
-            wrong[name] = error.detail
+            wrong[name] = refusal_html(error)
             del left[name]
 
 

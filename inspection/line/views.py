@@ -48,6 +48,12 @@ _MAX_QUEUE = 50
 _LISTED = 14
 
 
+class NotFilledIn(UserError):
+    """Something in the form is missing or wrong, in the words of the page."""
+
+    is_translated = True
+
+
 class PartForm(forms.Form):
     """What is known of the part, all of it optional."""
 
@@ -65,7 +71,7 @@ class PartForm(forms.Form):
         if not self.is_valid():
             name, errors = next(iter(self.errors.items()))
             sentence = str(_("%(field)s: %(error)s The image was not kept."))
-            raise UserError(sentence % {"field": self[name].label, "error": errors[0]}, code="invalid")
+            raise NotFilledIn(sentence % {"field": self[name].label, "error": errors[0]}, code="invalid")
         return services.PartContext(**self.cleaned_data)
 
 
@@ -225,7 +231,7 @@ def inspect(request: HttpRequest) -> HttpResponse:
     try:
         check_one_image(request.FILES)
         if file is None:
-            raise UserError(str(_("Choose an image first.")), code="no_image")
+            raise NotFilledIn(str(_("Choose an image first.")), code="no_image")
         about = part.context()
         data = read_upload(file, actor=request.user)
         with budget().hold(pixels_to_decode(data, upload_limits()), caller=f"user-{request.user.pk}"):

@@ -16,6 +16,7 @@ from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
+from common.web.refusals import refusal_text
 from common.web.toasts import toast_on_next_page, with_toast
 from inspection.judging.selectors import find_inspection
 from inspection.models import Review
@@ -34,7 +35,7 @@ def undo(request: HtmxRequest) -> HttpResponse:
     try:
         done = undo_reviews(reviews=selectors.find_reviews_by_id(request.POST.getlist("review")), actor=request.user)
     except UserError as error:
-        sentence = f"Not undone: {error.detail}"
+        sentence = _("Not undone: %(reason)s") % {"reason": refusal_text(error)}
         if request.htmx:
             return with_toast(HttpResponse(status=204), sentence)
         messages.error(request, sentence)

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.shortcuts import render
+from django.utils import translation
+from django.utils.translation import gettext as _
 
 from common.api import problems
+from common.web.refusals import refusal_html
 from mvtec_site.webserver import refusals
 from mvtec_site.webserver.endpoints import endpoint_of
 from mvtec_site.webserver.refusals import ENVIRON_KEY, Refusal
@@ -68,8 +71,10 @@ def response(request: HttpRequest, refusal: Refusal) -> HttpResponse:
     else:
         if not hasattr(request, "user"):
             request.user = AnonymousUser()
-        context = {"title": "Not received", "detail": refusal.detail}
-        answer = render(request, "site/problem.html", context, status=refusal.status)
+        # The middleware that chooses the language comes after this one.
+        with translation.override(translation.get_language_from_request(request)):
+            context = {"title": _("Not received"), "detail": refusal_html(refusal)}
+            answer = render(request, "site/problem.html", context, status=refusal.status)
     if refusal.retry_after is not None:
         answer["Retry-After"] = str(refusal.retry_after)
     if refusal.status == 401:

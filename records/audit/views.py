@@ -26,6 +26,7 @@ from common.rights import Right, may
 from common.web.addresses import query_string
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
+from common.web.refusals import refusal_html
 from records.audit import selectors
 from records.audit.chain.outside import places_outside
 from records.audit.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
@@ -248,7 +249,7 @@ def _chain() -> dict[str, Any]:
     try:
         return {"outside": places_outside(), "state": selectors.chain_state()}
     except UserError as error:
-        return {"error": error.detail}
+        return {"error": refusal_html(error)}
 
 
 def _period(request: HttpRequest, days: int, words: Any) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def verify(request: HtmxRequest) -> HttpResponse:
     try:
         context["report"] = selectors.verify_latest(VERIFIED_AT_ONCE)
     except UserError as error:
-        context["error"] = error.detail
+        context["error"] = refusal_html(error)
     page = "audit/verified.html#verified" if request.htmx else "audit/verified.html"
     return render(request, page, context)
 

@@ -11,6 +11,8 @@ from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
+from common.errors import UserError
+from common.web.refusals import refusal_html
 from modelzoo.detectors.options import DEVICES
 from modelzoo.detectors.registry import TRAINABLE
 from modelzoo.models import Threshold
@@ -106,12 +108,14 @@ class OptionsForm(forms.Form):
     def advanced_has_errors(self) -> bool:
         return any(field.errors for field in self.advanced)
 
-    def blame(self, sentence: str) -> bool:
+    def blame(self, error: UserError) -> bool:
         """Put what a detector says of an option at its field: sentences begin with `name=`. False where none does."""
+        sentence = error.detail
         name, equals, _rest = sentence.partition("=")
         if not equals or name not in self.fields:
             return False
-        self.add_error(name, sentence.partition(" is not valid: ")[2].capitalize() or sentence)
+        said = sentence.partition(" is not valid: ")[2].capitalize() or sentence
+        self.add_error(name, refusal_html(error, said))
         return True
 
 
@@ -229,7 +233,7 @@ class RunForm(forms.Form):
         cleaned = super().clean() or {}
         parameter = "percentile" if cleaned.get("method") == Threshold.Method.PERCENTILE else "false_reject_rate"
         if cleaned.get(parameter) is None and parameter not in self.errors:
-            self.add_error(parameter, "Write a number.")
+            self.add_error(parameter, _("Write a number."))
         other = {"percentile": "false_reject_rate", "false_reject_rate": "percentile"}[parameter]
         self.errors.pop(other, None)  # what is not asked for cannot be wrong
         return cleaned

@@ -20,6 +20,7 @@ from common.rights import Right
 from common.web.addresses import or_404, query_string, whole_number
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
+from common.web.refusals import refusal_html
 from training.datasets import pages
 from training.models import Dataset, Evaluation, TrainingRun
 from training.report.pages import report_page
@@ -84,7 +85,7 @@ def start(request: HttpRequest) -> HttpResponseBase:
         try:
             new_run = _start_run(form, datasets, mask, request)
         except UserError as error:
-            failed = None if form.is_valid() and form.selected_options.blame(error.detail) else error
+            failed = None if form.is_valid() and form.selected_options.blame(error) else error
             status = error.status
         else:
             if new_run:
@@ -192,7 +193,7 @@ def cancel(request: HttpRequest, run_id: int) -> HttpResponseBase:
     except NotFound as error:
         raise Http404(error.detail) from error
     except UserError as error:
-        messages.error(request, error.detail)
+        messages.error(request, refusal_html(error))
     else:
         if stopped.is_open:
             messages.success(request, _("The run stops at its next step. No model will be created."))

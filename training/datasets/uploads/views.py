@@ -18,6 +18,7 @@ from common.errors import UserError
 from common.rights import Right
 from common.web.decorators import needs
 from common.web.htmx import HtmxRequest
+from common.web.refusals import refusal_html
 from training.datasets.imports import ImportResult
 from training.datasets.layouts.families import LAYOUTS
 from training.datasets.uploads import services
@@ -81,7 +82,7 @@ def pending(request: HtmxRequest, token: str) -> HttpResponseBase:
     except UserError as error:
         if error.code != "upload_not_found":
             raise
-        messages.error(request, error.detail)
+        messages.error(request, refusal_html(error))
         return _go(request, reverse("datasets")) if request.htmx else list_page(request, status=error.status)
 
 
@@ -132,7 +133,7 @@ def _read_differently(request: HtmxRequest, upload: PendingUpload) -> HttpRespon
     except UserError as error:
         if error.code == "upload_not_found":
             raise
-        messages.error(request, error.detail)
+        messages.error(request, refusal_html(error))
     return _go(request, reverse("dataset-upload", args=[upload.token]))
 
 
@@ -142,7 +143,7 @@ def _import(request: HtmxRequest, upload: PendingUpload) -> HttpResponseBase:
     except UserError as error:
         if error.code == "upload_not_found":
             raise
-        messages.error(request, error.detail)
+        messages.error(request, refusal_html(error))
         return _go(request, reverse("dataset-upload", args=[upload.token]))
     for item in imported:
         messages.success(request, _import_message(item))
