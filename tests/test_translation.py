@@ -13,6 +13,7 @@ from django.template import engines
 from django.test import Client
 from django.utils.translation import override
 
+from common.api.problem_list import PROBLEMS
 from tests.environment import ROOT
 
 # Documents speak English, and so do Django's own administration pages in our frame.
@@ -191,6 +192,23 @@ def test_every_sentence_that_is_marked_has_a_translation_and_none_is_left_over()
     assert set(known) - set(used) == set(), "make messages takes out what nobody uses"
     assert {one: many for one, many in used.items() if (known[one].msgid_plural or None) != many} == {}
     assert [text for text, entry in known.items() if not all(said(entry)) or entry.fuzzy or entry.obsolete] == []
+
+
+def test_every_problem_has_a_german_meaning_and_remedy() -> None:
+    known = entries()
+    texts = {code: (problem.meaning, problem.remedy) for code, problem in PROBLEMS.items()}
+    missing = [
+        (code, text) for code, both in texts.items() for text in both if text not in known or not known[text].msgstr
+    ]
+    assert missing == [], "mark them with _() in common/api/problem_list.py, then make messages"
+    german = {code: [known[text].msgstr for text in both] for code, both in texts.items()}
+    assert [code for code, both in german.items() if not all(text.endswith(".") for text in both)] == []
+
+
+def test_templates_show_refusals_in_the_language_of_the_page() -> None:
+    """The filter `refusal` does, where `detail` alone is English."""
+    bare = [path.name for path in (ROOT / "templates").rglob("*.html") if re.search(r"\.detail\b", path.read_text())]
+    assert bare == []
 
 
 def said(entry: Any) -> list[str]:

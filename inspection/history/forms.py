@@ -12,6 +12,7 @@ from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from common.web.refusals import Refusal, refusal_html
 from inspection.history.filters import FILTERS, GROUP_WORDS, Filter, Group
 from inspection.history.pages import FilterOptions, Query
 
@@ -53,7 +54,7 @@ def _select(choices: Iterable[tuple[str, str | Promise]]) -> forms.Select:
 class HistoryForm(forms.Form):
     """The filters as fields. What a value means is the filters' own business: this shows, it does not judge."""
 
-    def __init__(self, params: QueryDict, wrong: dict[str, str], options: FilterOptions) -> None:
+    def __init__(self, params: QueryDict, wrong: dict[str, Refusal], options: FilterOptions) -> None:
         super().__init__(params)
         self.fields = {name: _field(FILTERS[name]) for name in FIELD_NAMES}
         for name, choices in options.choices.items():
@@ -62,9 +63,9 @@ class HistoryForm(forms.Form):
             if FILTERS[name].kind.is_moment and name not in wrong and len(params.get(name, "")) in (0, 10):
                 self.fields[name].widget.input_type = "date"
         self.is_valid()
-        for name, text in wrong.items():
+        for name, refused in wrong.items():
             if name in self.fields:
-                self.errors[name] = self.error_class([_at_field(name, text)])
+                self.errors[name] = self.error_class([refusal_html(refused, _at_field(name, refused.detail))])
         self.suggestions = options.suggestions
         # What has no field but was asked for by a link stays asked for.
         self.others = [(name, value) for name, value in Query.of(params).pairs if name not in self.fields]

@@ -9,10 +9,9 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.models import User
 from django.http import QueryDict
-from django.utils.translation import gettext as _
 
 from common.errors import NotFound, UserError
-from common.web.refusals import refusal_html
+from common.web.refusals import Refusal
 from inspection.history.filter_values import refuse
 from inspection.history.filters import FILTER_NAMES, FILTERS, Filters, parse_filters
 from inspection.history.selectors import ORDERS, check_order
@@ -64,24 +63,24 @@ class Query:
         return replace(self, pairs=tuple(sorted(pairs, key=lambda pair: FILTER_NAMES.index(pair[0]))))
 
 
-def read_filters(params: QueryDict) -> tuple[Filters, dict[str, str]]:
+def read_filters(params: QueryDict) -> tuple[Filters, dict[str, Refusal]]:
     """The filters of an address, and what is wrong with those that are none, by their names. All of them, not the
     first only: a page shows each sentence at its field."""
-    wrong: dict[str, str] = {}
+    wrong: dict[str, Refusal] = {}
     left = params.copy()
     try:
         check_order(params.get("order", ""))
     except UserError as error:
-        wrong["order"] = refusal_html(error)
+        wrong["order"] = Refusal(error.code, error.detail)
     for name in [name for name in params if name not in (*FILTER_NAMES, *OTHER_NAMES)]:
         del left[name]
-        wrong[name] = _("%(name)s is not a filter. It is ignored.") % {"name": name[:100]}
+        wrong[name] = Refusal("invalid_filter", f"{name[:100]} is not a filter. It is ignored.")
     while True:
         try:
             return parse_filters(left, other_names=OTHER_NAMES), wrong
         except UserError as error:
             name = error.extra["parameter"]
-            wrong[name] = refusal_html(error)
+            wrong[name] = Refusal(error.code, error.detail)
             del left[name]
 
 

@@ -70,7 +70,7 @@ def _checked_query(params: QueryDict) -> str:
     query = Query.of(params)
     _, wrong = read_filters(params)
     if wrong:
-        raise UserError(f"{next(iter(wrong.values()))} Nothing was saved.", code="invalid_filter")
+        raise UserError(f"{next(iter(wrong.values())).detail} Nothing was saved.", code="invalid_filter")
     if not query.pairs:
         raise UserError("Nothing is filtered, so there is nothing to save. Choose a filter first.", code="empty_view")
     if len(str(query)) > MAX_QUERY_LENGTH:

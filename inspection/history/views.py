@@ -100,7 +100,7 @@ def _listing(request: HttpRequest) -> dict[str, Any]:
         "query": query,
         "wrong": wrong,
         # What is wrong with no field to show it at.
-        "astray": [text for name, text in wrong.items() if name not in FIELD_NAMES],
+        "astray": [refused for name, refused in wrong.items() if name not in FIELD_NAMES],
         "sheet": query.view == SHEET,
         "suffix": query.suffix,
         "here": _address(query, _cursor(request.GET)),
