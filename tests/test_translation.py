@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from html.parser import HTMLParser
 from typing import Any
@@ -14,6 +15,7 @@ from django.test import Client
 from django.utils.translation import override
 
 from common.api.problem_list import PROBLEMS
+from common.web.script_words import SENTENCES
 from tests.environment import ROOT
 
 # Documents speak English, and so do Django's own administration pages in our frame.
@@ -209,6 +211,48 @@ def test_templates_show_refusals_in_the_language_of_the_page() -> None:
     """The filter `refusal` does, where `detail` alone is English."""
     bare = [path.name for path in (ROOT / "templates").rglob("*.html") if re.search(r"\.detail\b", path.read_text())]
     assert bare == []
+
+
+# ---------------------------------------------------------------- what scripts say
+_SAID = re.compile(r"""\bsay\((?:\w+ \? )?("(?:[^"\\]|\\.)*")(?: : ("(?:[^"\\]|\\.)*"))?""")
+_SPEAKS_BOTH = ("times.js", "words.js")
+
+
+def _scripts() -> dict[str, str]:
+    """Without comments."""
+    return {
+        path.name: re.sub(r"(^|\s)//.*", "", path.read_text())
+        for path in (ROOT / "static" / "js").rglob("*.js")
+        if path.name not in _SPEAKS_BOTH
+    }
+
+
+def test_every_sentence_that_a_script_says_is_in_the_list_and_none_is_left_over() -> None:
+    said_by_scripts = {
+        json.loads(text) for source in _scripts().values() for found in _SAID.findall(source) for text in found if text
+    }
+    assert len(said_by_scripts) > 60, "the walk over the scripts finds them"
+    assert said_by_scripts == set(SENTENCES)
+    assert len(SENTENCES) == len(set(SENTENCES))
+    known = entries()
+    for text in SENTENCES:
+        assert known[text].msgstr.count("{}") == text.count("{}"), text
+
+
+@pytest.mark.parametrize("name", sorted(_scripts()))
+def test_no_sentence_of_a_script_is_left(name: str) -> None:
+    rest = _SAID.sub("", _scripts()[name])
+    sentences = re.findall(r"""["`](?:[A-Z][a-z]+|\$\{[^}"`]*\}[ :,])[^"`\n]* [a-z]{2,}[^"`\n]*["`]""", rest)
+    shown = re.findall(r"""(?:textContent|words?|refused)(?:: | = )["`]([A-Za-z][^"`]*)""", rest)
+    assert sentences + shown == []
+
+
+def test_pages_in_german_carry_the_words_of_scripts(client: Client) -> None:
+    german = client.get("/docs/problems", headers={"Accept-Language": "de"}).content.decode()
+    words = json.loads(german.partition('<script id="words" type="application/json">')[2].partition("</script>")[0])
+    assert words["Try again"] == "Erneut versuchen"
+    assert words.keys() == set(SENTENCES)
+    assert 'id="words"' not in client.get("/docs/problems").content.decode()
 
 
 def said(entry: Any) -> list[str]:

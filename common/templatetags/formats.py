@@ -7,11 +7,13 @@ from typing import Any
 
 from django import template
 from django.contrib.humanize.templatetags.humanize import naturaltime
+from django.utils.html import json_script
 from django.utils.timesince import timesince
 from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 
 from common.numbers import DASH, metric, percent, score_text, seconds_between
+from common.web import script_words as words_of_scripts
 from common.web.refusals import Refusal, refusal_html, refusal_text
 from common.web.toasts import undo_of
 
@@ -80,3 +82,10 @@ def duration(begin: datetime, end: datetime) -> str:
     if seconds is None:
         return _("an unknown time (the clock was set back)")
     return _("%(count)s seconds") % {"count": f"{seconds:.0f}"} if seconds < 120 else timesince(begin, end)
+
+
+@register.simple_tag
+def script_words() -> str:
+    """For words.js: what scripts say, translated. Nothing in English."""
+    words = words_of_scripts.translations()
+    return json_script(words, "words") if words else ""

@@ -10,9 +10,9 @@
       field.select();
       try {
         await navigator.clipboard.writeText(field.value); // absent where the page came without TLS
-        said.textContent = "Copied";
+        said.textContent = say("Copied");
       } catch {
-        said.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl C to copy";
+        said.textContent = document.execCommand("copy") ? say("Copied") : say("Press Ctrl C to copy");
       }
     });
   }

@@ -51,7 +51,7 @@
     const record = many ? null : current();
     for (const other of records()) other.classList.toggle("current", other === record);
     form.classList.toggle("has-current", Boolean(record));
-    if (count) count.textContent = many ? many + " selected" : record ? record.dataset.name : "Nothing selected";
+    if (count) count.textContent = many ? say("{} selected", many) : record ? record.dataset.name : say("Nothing selected");
     if (all) all.checked = many > 0 && many === picks().length;
   }
   document.addEventListener("focusin", function (event) {

@@ -88,17 +88,17 @@
   }
   function tell() {
     const part = ignoredShare();
-    const text = `${(100 * part).toFixed(part < 0.1 ? 1 : 0)} % of the image is ignored`;
-    share.textContent = part === 0 ? "Nothing is ignored yet" : part > MAX_SHARE ? `${text}: nothing would be judged` : text;
+    const text = say("{} % of the image is ignored", (100 * part).toFixed(part < 0.1 ? 1 : 0));
+    share.textContent = part === 0 ? say("Nothing is ignored yet") : part > MAX_SHARE ? say("{}: nothing would be judged", text) : text;
     save.disabled = part === 0 || part > MAX_SHARE;
     editor.querySelector("[data-undo]").disabled = !undone.length && !corners.length;
     editor.querySelector("[data-redo]").disabled = !redone.length;
     editor.querySelector("[data-close]").hidden = tool !== "polygon";
     editor.querySelector("[data-close]").disabled = corners.length < 3;
     hint.textContent = {
-      brush: "Paint what is not to be judged.",
-      eraser: "Paint away what is to be judged after all.",
-      polygon: "Set the corners one by one; Enter, a double click or the first corner closes the polygon.",
+      brush: say("Paint what is not to be judged."),
+      eraser: say("Paint away what is to be judged after all."),
+      polygon: say("Set the corners one by one; Enter, a double click or the first corner closes the polygon."),
     }[tool];
     draw();
   }

@@ -30,7 +30,7 @@
       const words = document.createElement("p");
       words.className = "notice error";
       words.setAttribute("role", "alert");
-      words.textContent = `More than ${most} files. Nothing was sent. Send them as an archive below.`;
+      words.textContent = say("More than {} files. Nothing was sent. Send them as an archive below.", most);
       shown.append(words);
     } else if (input.files.length) {
       form.requestSubmit();

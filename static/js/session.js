@@ -47,7 +47,7 @@
     const sent = JSON.parse(document.body.getAttribute("hx-headers") || "{}");
     document.body.setAttribute("hx-headers", JSON.stringify({ ...sent, "X-CSRFToken": state.csrf }));
     if (state.user && state.user !== user) {
-      $("signed-in-as").textContent = `Signed in as ${state.user}, before: ${user}. What is sent from now on is recorded as ${state.user}'s.`;
+      $("signed-in-as").textContent = say("Signed in as {}, before: {}. What is sent from now on is recorded as {}'s.", state.user, user, state.user);
       $("signed-in-as").hidden = false;
       for (const name of document.querySelectorAll(".who strong")) name.textContent = state.user;
       user = state.user;
@@ -65,19 +65,15 @@
   }
   function askWhetherToSend(others) {
     const names = [...new Set(others.map((one) => one.by))].join(", ");
-    $("send-waiting-words").textContent = `You are signed in as ${user}. This was sent by ${names} and waits:`;
-    $("send-waiting").textContent = `Send it as ${user}`;
+    $("send-waiting-words").textContent = say("You are signed in as {}. This was sent by {} and waits:", user, names);
+    $("send-waiting").textContent = say("Send it as {}", user);
     $("send-waiting-list").replaceChildren(...others.map((one) => listItem(one.what)));
     form.hidden = true;
     $("send-waiting-ask").hidden = false;
     if (!dialog.open) dialog.showModal();
     $("send-waiting-not").focus();
   }
-  function listItem(text) {
-    const item = document.createElement("li");
-    item.textContent = text;
-    return item;
-  }
+  const listItem = (textContent) => Object.assign(document.createElement("li"), { textContent });
   $("send-waiting").addEventListener("click", function () {
     for (const one of waiting) one.by = user;
     dialog.close();
@@ -90,7 +86,7 @@
     const others = ofOthers();
     waiting = waiting.filter((one) => !others.includes(one));
     for (const one of others) {
-      notSent(one.what, `Sent by ${one.by}, who is signed out.`);
+      notSent(one.what, say("Sent by {}, who is signed out.", one.by));
       one.drop();
     }
     continueWaiting();
@@ -156,7 +152,7 @@
       take(state);
       goOn();
     } catch {
-      // The server does not answer: signing in says so.
+      // As above.
     }
   });
 
@@ -173,7 +169,7 @@
         fail(state.errors.join(" "));
       }
     } catch {
-      fail("The server did not answer. Check the connection, then try again.");
+      fail(say("The server did not answer. Check the connection, then try again."));
     } finally {
       button.disabled = false;
       $("sign-in_password").value = "";
@@ -257,17 +253,17 @@
       if (answer.headers.has("X-Sign-In")) return refusedAgain(one);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const error = page.querySelector(".notice.error p");
-      if (!answer.ok || error) return notSent(one.what, error ? error.textContent.trim() : `The server refused it (${answer.status}).`);
+      if (!answer.ok || error) return notSent(one.what, error ? error.textContent.trim() : say("The server refused it ({}).", answer.status));
       for (const [name, detail] of Object.entries(JSON.parse(answer.headers.get("HX-Trigger") || "{}"))) {
         document.body.dispatchEvent(new CustomEvent(name, { detail }));
       }
       document.body.dispatchEvent(new CustomEvent("sent-later", { detail: { path, formData } }));
     } catch {
-      notSent(one.what, "The server did not answer: look whether it was recorded.");
+      notSent(one.what, say("The server did not answer: look whether it was recorded."));
     }
   }
   function resubmit(sent, submitter) {
-    sent.requestSubmit(submitter && submitter.isConnected ? submitter : undefined);
+    sent.requestSubmit(submitter?.isConnected ? submitter : undefined);
   }
 
   // ---- forms that the browser sends itself: first it is made sure that somebody is signed in

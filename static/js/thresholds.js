@@ -17,7 +17,7 @@
     mark.setAttribute("d", "M" + at.toFixed(2) + " 0V100");
     label.setAttribute("x", at.toFixed(2) + "%");
     label.setAttribute("text-anchor", at < 33 ? "start" : at > 67 ? "end" : "middle");
-    label.textContent = "preview " + written(value);
+    label.textContent = say("preview") + " " + written(value);
   }
 
   // As the server writes scores.

@@ -1,6 +1,5 @@
 // Toasts: what was just done, over the page, with Undo. Without this they stand at the head of the next page.
-// The server sends one with the event `toast` (common/web/toasts.py); after an undo it sends `undone` with the ids of the
-// records, for pages to show them as they are now.
+// The server sends one with the event `toast` (common/web/toasts.py), and after an undo `undone` with the ids of the records.
 "use strict";
 
 (function () {
@@ -12,10 +11,7 @@
   function show(toast) {
     toast.removeAttribute("role"); // its place is announced already
     place.replaceChildren(toast); // Undo is of what was done last
-    const close = document.createElement("button");
-    close.type = "button";
-    close.className = "button quiet";
-    close.textContent = "Close";
+    const close = Object.assign(document.createElement("button"), { type: "button", className: "button quiet", textContent: say("Close") });
     close.addEventListener("click", () => toast.remove());
     toast.append(close);
     (function wait() {
@@ -33,11 +29,7 @@
     const form = toast.querySelector("form");
     if (undo.length) {
       form.elements.next.value = location.pathname + location.search;
-      for (const id of undo) {
-        const field = document.createElement("input");
-        Object.assign(field, { type: "hidden", name: "review", value: id });
-        form.append(field);
-      }
+      for (const value of undo) form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "review", value }));
     } else {
       form.remove();
     }
@@ -56,15 +48,13 @@
   // ---- U: undo what was done last
   function undo() {
     const button = place.querySelector("form button") || document.querySelector("#own-review button");
-    if (button && button.disabled) return;
+    if (button?.disabled) return;
     // While a review is on its way the toast is of the one before it, which nobody wants undone.
     if (document.querySelector("#review.htmx-request, #records-form.htmx-request")) return;
     if (!button) {
       const shown = document.querySelector("#result[data-name]");
-      const text = shown ? `Nothing to undo here. A review of ${shown.dataset.name} is undone on its record: Open record, then U.` : "Nothing to undo here.";
-      const detail = { text };
-      document.body.dispatchEvent(new CustomEvent("toast", { detail }));
-      return;
+      const text = shown ? say("Nothing to undo here. A review of {} is undone on its record: Open record, then U.", shown.dataset.name) : say("Nothing to undo here.");
+      return void document.body.dispatchEvent(new CustomEvent("toast", { detail: { text } }));
     }
     button.click();
   }

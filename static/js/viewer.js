@@ -28,7 +28,7 @@
     stack.style.setProperty("--ratio", stack.firstElementChild.getAttribute("width") / stack.firstElementChild.getAttribute("height") || 1);
     main.tabIndex = 0;
     main.setAttribute("role", "group");
-    main.setAttribute("aria-label", "Viewer: + and - zoom, arrow keys move, 0 shows the whole image");
+    main.setAttribute("aria-label", say("Viewer: + and - zoom, arrow keys move, 0 shows the whole image"));
 
     // The zoom at which one pixel of the image takes one of the page.
     function oneToOne() {

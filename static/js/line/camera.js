@@ -7,7 +7,7 @@ export function startCamera(form, take) {
   const picture = $("camera-picture");
   const which = $("camera-which");
   const devices = navigator.mediaDevices; // only where the page came over https or from this machine
-  if (!devices || !devices.getUserMedia) return;
+  if (!devices?.getUserMedia) return;
   $("open-camera").hidden = false;
   form.classList.add("has-camera");
 
@@ -28,17 +28,17 @@ export function startCamera(form, take) {
     } catch (error) {
       if (!camera.open) return;
       const why = {
-        NotAllowedError: "This browser may not use the camera. Allow it beside the address above, then open the camera again.",
-        NotFoundError: "There is no camera. Connect one and open this again, or choose a file.",
-        NotReadableError: "Another program holds the camera. Close it, then open this again.",
+        NotAllowedError: say("This browser may not use the camera. Allow it beside the address above, then open the camera again."),
+        NotFoundError: say("There is no camera. Connect one and open this again, or choose a file."),
+        NotReadableError: say("Another program holds the camera. Close it, then open this again."),
       };
-      $("camera-failed").textContent = why[error.name] || `The camera does not answer (${error.name}). Choose a file instead.`;
+      $("camera-failed").textContent = why[error.name] || say("The camera does not answer ({}). Choose a file instead.", error.name);
       $("camera-failed").hidden = false;
     }
   }
   async function offer(current) {
     const found = (await devices.enumerateDevices()).filter((device) => device.kind === "videoinput");
-    which.replaceChildren(...found.map((device, index) => new Option(device.label || `Camera ${index + 1}`, device.deviceId)));
+    which.replaceChildren(...found.map((device, index) => new Option(device.label || say("Camera {}", index + 1), device.deviceId)));
     which.value = current;
     $("camera-choice").hidden = found.length < 2;
   }

@@ -30,7 +30,7 @@ document.addEventListener("line-changed", function () {
     const sign = link.querySelector(".unsent");
     const isUnsent = found.has(link.dataset.open) && link.dataset.open !== line.shown;
     if (sign && !isUnsent) sign.remove();
-    if (!sign && isUnsent) link.querySelector(".verdicts").append(Object.assign(document.createElement("span"), { className: "tag unsent", textContent: "comment not sent" }));
+    if (!sign && isUnsent) link.querySelector(".verdicts").append(Object.assign(document.createElement("span"), { className: "tag unsent", textContent: say("comment not sent") }));
   }
   const others = [...found].filter(([id]) => id !== line.shown);
   $("unsent").hidden = !others.length;

@@ -31,9 +31,9 @@ export function keepForLater() {
     if (!files.length) return;
     early.push(...files);
     const place = $("early");
-    if (!place) return toast("Images cannot be inspected here yet. Nothing was sent.");
+    if (!place) return toast(say("Images cannot be inspected here yet. Nothing was sent."));
     const [first] = early;
-    $("early-words").textContent = early.length === 1 ? `${first.name} is kept and sent after the choice.` : `${early.length} images are kept and sent after the choice.`;
+    $("early-words").textContent = early.length === 1 ? say("{} is kept and sent after the choice.", first.name) : say("{} images are kept and sent after the choice.", early.length);
     place.hidden = false;
     choice.querySelector(".button").focus();
   }
@@ -49,7 +49,7 @@ export function keepForLater() {
     event.preventDefault();
     const files = early;
     early = [];
-    await store((kept) => kept.put(files, ownTab())).catch(() => toast("This browser cannot keep the images: drop them again."));
+    await store((kept) => kept.put(files, ownTab())).catch(() => toast(say("This browser cannot keep the images: drop them again.")));
     location.assign(link.href);
   });
 }

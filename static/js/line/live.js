@@ -38,7 +38,7 @@ document.body.addEventListener("htmx:afterSettle", function (event) {
   tellChange();
   // A category was chosen in another tab, or a first model was loaded: this page has no place for images yet.
   const category = $("state").dataset.category;
-  if (!CATEGORY && category && event.detail.requestConfig && event.detail.requestConfig.elt === live) location.reload();
+  if (!CATEGORY && category && event.detail.requestConfig?.elt === live) location.reload();
 });
 document.addEventListener("line-changed", function () {
   for (const link of document.querySelectorAll("#latest [data-open]")) {

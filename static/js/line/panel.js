@@ -28,7 +28,7 @@ function reportLater(panel) {
   form.addEventListener("htmx:afterRequest", function (event) {
     if (session.over(event.detail.xhr)) return session.hold(event.detail.requestConfig);
     const said = event.detail.xhr.getResponseHeader("HX-Trigger");
-    if (!event.detail.successful || !said) return toast(`The review of ${panel.dataset.name} was not recorded.`);
+    if (!event.detail.successful || !said) return toast(say("The review of {} was not recorded.", panel.dataset.name));
     forgetDraft(event.detail.requestConfig);
     for (const [name, detail] of Object.entries(JSON.parse(said))) document.body.dispatchEvent(new CustomEvent(name, { detail }));
   });
@@ -46,7 +46,7 @@ function tellPrevious() {
   const isOther = told.length === 1 && told[0] !== line.shown;
   const sign = message.querySelector(".previous");
   if (sign && !isOther) sign.remove();
-  if (!sign && isOther) message.querySelector("p").prepend(Object.assign(document.createElement("span"), { className: "previous", textContent: "Previous part: " }));
+  if (!sign && isOther) message.querySelector("p").prepend(Object.assign(document.createElement("span"), { className: "previous", textContent: say("Previous part:") + " " }));
 }
 export function pendingPanel({ name, picture, word, words }) {
   const panel = $("pending-panel").content.firstElementChild.cloneNode(true);
@@ -69,16 +69,15 @@ function tick(panel, since) {
     const text = `${Math.round((Date.now() - since) / 1000)} s`;
     for (const place of [...places, ...document.querySelectorAll("#sending [data-elapsed]")]) place.textContent = text;
     const isStopped = document.querySelector("#state [data-judging=no]");
-    words.textContent = isStopped ? "The inspection service is down. The image waits." : judged;
+    words.textContent = isStopped ? say("The inspection service is down. The image waits.") : judged;
   };
   clock = setInterval(tellAgain, 1000);
   tellAgain();
 }
 function failedPanel(name, why, again) {
-  const panel = pendingPanel({ name, word: "NOT SHOWN", words: why });
+  const panel = pendingPanel({ name, word: say("NOT SHOWN"), words: why });
   delete panel.dataset.pending;
-  const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "button", textContent: "Try again" });
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "button", textContent: say("Try again") });
   button.addEventListener("click", again);
   panel.querySelector("#verdict").append(button);
   return panel;
@@ -90,7 +89,7 @@ async function ask(where) {
     await session.signedIn();
     return ask(where);
   }
-  if (!answer.ok) throw new Error(answer.status === 404 ? "There is no such record." : "The server did not answer.");
+  if (!answer.ok) throw new Error(answer.status === 404 ? say("There is no such record.") : say("The server did not answer."));
   return parsed(await answer.text()).getElementById("result");
 }
 // Show a record, or what stands there where none is open.
@@ -99,7 +98,7 @@ export async function open(id, { name = "", picture = "", push = false } = {}) {
   line.isOpened = Boolean(id);
   line.nextSince = 0;
   if (push) history.pushState(null, "", address(id));
-  put(pendingPanel({ name, picture, word: "OPENING", words: "" }), id);
+  put(pendingPanel({ name, picture, word: say("OPENING"), words: "" }), id);
   let panel;
   try {
     panel = await ask(address(id));
@@ -122,9 +121,7 @@ document.addEventListener("click", function (event) {
   if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
   const focused = document.activeElement === link; // by mouse or Enter: the keys of the viewer are its own then
-  const image = link.querySelector("img");
-  const name = link.querySelector(".name");
-  open(link.dataset.open, { name: name ? name.textContent : "", picture: image ? image.src : "", push: true });
+  open(link.dataset.open, { name: link.querySelector(".name")?.textContent || "", picture: link.querySelector("img")?.src || "", push: true });
   if (focused && link.closest("#latest")) $("result").focus({ preventScroll: true });
 });
 // Back to the part whose review was undone.
@@ -143,5 +140,5 @@ window.addEventListener("popstate", function () {
   if ((words.get("category") || CATEGORY) !== CATEGORY) return location.reload();
   if (id === line.shown && !line.sending) return; // another place of the same part: viewer.js
   const row = id && $(`s-${id}`);
-  open(id, row ? { name: row.querySelector(".name").textContent, picture: (row.querySelector("img") || {}).src } : {});
+  open(id, row ? { name: row.querySelector(".name").textContent, picture: row.querySelector("img")?.src } : {});
 });

@@ -10,7 +10,7 @@ export function startPart(form) {
   const serial = form.elements.serial_number;
   function tell() {
     const words = fields.filter((field) => field.value).map((field) => `${field.labels[0].textContent.toLowerCase()} ${field.value}`);
-    $("part-words").textContent = words.join(" · ") || "station, lot, numbers";
+    $("part-words").textContent = words.join(" · ") || say("station, lot, numbers");
   }
   for (const field of fields) {
     if (!field.value && REMEMBERED.includes(field.name)) field.value = remembered(field.name);

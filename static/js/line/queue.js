@@ -16,7 +16,6 @@ export function startQueue(form) {
   input.multiple = true;
   input.required = false; // the button opens the choice of files
 
-  // ---- the queue: one image after another
   const MAX_QUEUED = Number(form.dataset.most);
   const random = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   let waiting = []; // the first of them is being sent, or is to be tried again
@@ -41,8 +40,8 @@ export function startQueue(form) {
   function askWhoseSerial(added) {
     asked.push(...added);
     askedSerial = serial.value || askedSerial;
-    $("one-serial-words").textContent = `${asked.length} images are chosen, and the serial number is ${askedSerial}.`;
-    $("one-serial-all").textContent = `All show ${askedSerial}`;
+    $("one-serial-words").textContent = say("{} images are chosen, and the serial number is {}.", asked.length, askedSerial);
+    $("one-serial-all").textContent = say("All show {}", askedSerial);
     $("one-serial").hidden = false;
     $("one-serial").focus(); // not a button: scanners end with Enter
   }
@@ -62,8 +61,7 @@ export function startQueue(form) {
     const items = added.map((file) => ({ name: file.name, file, about, key: random(), picture: URL.createObjectURL(file), follow: true }));
     if (waiting.length + items.length > 1) {
       if (!line.together || !line.together.waits) line.together = { total: waiting.length, waits: waiting.length, results: [] };
-      for (const item of waiting) item.together = line.together;
-      for (const item of items) item.together = line.together;
+      for (const item of [...waiting, ...items]) item.together = line.together;
       line.together.total += items.length;
       line.together.waits += items.length;
     }
@@ -82,7 +80,7 @@ export function startQueue(form) {
     else history.replaceState(null, "", address(""));
     line.isOpened = false;
     if (item.halted) put(pendingPanel({ ...item, ...item.halted }), "");
-    else put(pendingPanel({ ...item, word: "PENDING", words: "Being judged." }), "", item.since);
+    else put(pendingPanel({ ...item, word: say("PENDING"), words: say("Being judged.") }), "", item.since);
   }
   // It is not on its way: its panel says so now, and whenever it is opened.
   function halt(item, word, words) {
@@ -128,14 +126,14 @@ export function startQueue(form) {
   }
   async function answered(item, request) {
     if (session.over(request)) {
-      halt(item, "WAITING", "It is sent when you have signed in.");
+      halt(item, say("WAITING"), say("It is sent when you have signed in."));
       if (await session.signedIn(item.name)) {
         item.halted = null;
         if (item.wish === line.wish) show(item);
         return transmit(item);
       }
-      if (item.together) item.together.results.push({ name: item.name, id: "", outcome: "", refused: "not sent" });
-      if (item.wish === line.wish) put(pendingPanel({ ...item, word: "NOT SENT", words: "Nothing was kept of the image." }), "");
+      if (item.together) item.together.results.push({ name: item.name, id: "", outcome: "", refused: say("not sent") });
+      if (item.wish === line.wish) put(pendingPanel({ ...item, word: say("NOT SENT"), words: say("Nothing was kept of the image.") }), "");
       rest(item);
       giveBackSerial(item);
       summarise();
@@ -156,7 +154,7 @@ export function startQueue(form) {
       history.replaceState(null, "", inspection ? panel.dataset.address : address(""));
       put(panel, inspection);
     } else {
-      toast(`${item.name}: ${inspection ? WORDS[outcome] : "not judged. " + refused}`);
+      toast(`${item.name}: ${WORDS[outcome]}${inspection ? "" : ". " + refused}`);
     }
     if (inspection) document.body.dispatchEvent(new CustomEvent("inspected"));
     else wake(); // one image less waits
@@ -178,8 +176,8 @@ export function startQueue(form) {
   // Refused before it was looked at: sending it again changes nothing.
   function refusedPanel(item, status) {
     if (status < 400 || status >= 500) return null;
-    const why = status === 413 ? "The file is too large. Nothing was kept." : `The server refused it (${status}). Nothing was kept.`;
-    const panel = pendingPanel({ ...item, word: "NOT JUDGED", words: why });
+    const why = status === 413 ? say("The file is too large. Nothing was kept.") : say("The server refused it ({}). Nothing was kept.", status);
+    const panel = pendingPanel({ ...item, word: say("NOT JUDGED"), words: why });
     delete panel.dataset.pending;
     panel.dataset.refused = why;
     return panel;
@@ -187,9 +185,9 @@ export function startQueue(form) {
   function unanswered(item) {
     line.sending = null;
     bar.classList.remove("busy");
-    $("offline-what").textContent = `${item.name} may not have been judged.`;
+    $("offline-what").textContent = say("{} may not have been judged.", item.name);
     $("offline").hidden = false;
-    halt(item, "NO ANSWER", "Whether it was judged is not known. Try again: it is not judged twice.");
+    halt(item, say("NO ANSWER"), say("Whether it was judged is not known. Try again: it is not judged twice."));
   }
   function rest(item) {
     waiting = waiting.filter((other) => other !== item);
@@ -222,8 +220,8 @@ export function startQueue(form) {
     $("offline").hidden = true;
     const [left] = waiting;
     if (left) {
-      if (left.together) left.together.results.push({ name: left.name, id: "", outcome: "", refused: "the server did not answer" });
-      if (left.wish === line.wish) put(pendingPanel({ ...left, word: "SKIPPED", words: "Whether it was judged is not known: look at the list." }), "");
+      if (left.together) left.together.results.push({ name: left.name, id: "", outcome: "", refused: say("the server did not answer") });
+      if (left.wish === line.wish) put(pendingPanel({ ...left, word: say("SKIPPED"), words: say("Whether it was judged is not known: look at the list.") }), "");
       rest(left);
     }
     summarise();
@@ -241,10 +239,10 @@ export function startQueue(form) {
   // The image of a request that nobody judged in time was kept: it is judged again, not sent again.
   document.addEventListener("submit", function (event) {
     const button = event.submitter;
-    const again = event.target.closest("[data-again]") || (button && button.closest("[data-again]"));
+    const again = event.target.closest("[data-again]") || button?.closest("[data-again]");
     if (!again) return;
     event.preventDefault();
-    const action = button && button.hasAttribute("formaction") ? button.formAction : event.target.action;
+    const action = button?.hasAttribute("formaction") ? button.formAction : event.target.action;
     if (waiting.some((item) => item.action === action)) return;
     const item = { name: again.dataset.again, action, follow: true };
     if (line.sending) waiting.push(item);

@@ -20,7 +20,7 @@ function step(by) {
   bringIntoView();
 }
 function review(id) {
-  if ($("result").dataset.pending !== undefined) toast(`${$("result").querySelector("h1").textContent} has no verdict yet. Nothing was reviewed.`);
+  if ($("result").dataset.pending !== undefined) toast(say("{} has no verdict yet. Nothing was reviewed.", $("result").querySelector("h1").textContent));
   else shortcuts.press(id);
 }
 // D asks what the defect is: type it, or nothing, then Enter. As on the pages of a record and of the history.
@@ -47,7 +47,7 @@ document.addEventListener("change", (event) => event.target.id === "next-part" &
 document.body.addEventListener("htmx:load", offerNext);
 offerNext();
 document.body.addEventListener("reviewed", function (event) {
-  if (!event.target.closest || !event.target.closest("#result")) return;
+  if (!event.target.closest?.("#result")) return;
   const id = line.shown;
   if (typing.isInField() && $("result").contains(document.activeElement)) document.activeElement.blur(); // the next key is the page's again
   reviewed.add(id);
@@ -61,7 +61,7 @@ function goOn(id) {
   if (!next) return endOfWay(why);
   document.activeElement.blur();
   const row = $(`s-${next}`);
-  open(next, { name, picture: row && row.querySelector("img") ? row.querySelector("img").src : "", push: true });
+  open(next, { name, picture: row?.querySelector("img")?.src || "", push: true });
   line.step = line.wish;
   line.nextSince = Date.now();
   bringIntoView();
@@ -71,7 +71,7 @@ function nextNewer(id) {
   const at = links.findIndex((link) => link.dataset.open === id);
   const next = links.slice(0, Math.max(at, 0)).reverse().find((link) => !link.querySelector(".human") && !reviewed.has(link.dataset.open));
   if (next) return [next.dataset.open, next.querySelector(".name").textContent];
-  return ["", "", at === 0 ? "That was the newest part." : "No newer part is waiting for a review."];
+  return ["", "", at === 0 ? say("That was the newest part.") : say("No newer part is waiting for a review.")];
 }
 function endOfWay(why) {
   if (!$("next-none")) return;

@@ -3,7 +3,7 @@
 
 import { $, address, line } from "./state.js";
 
-export const WORDS = { good: "good", defective: "DEFECT", not_comparable: "not comparable", "": "not judged" };
+export const WORDS = { good: say("good"), defective: say("DEFECT"), not_comparable: say("not comparable"), "": say("not judged") };
 const ORDER = ["defective", "not_comparable", ""];
 const inOrder = (one, other) => ORDER.indexOf(one.outcome) - ORDER.indexOf(other.outcome);
 
@@ -17,8 +17,10 @@ export function nextOfTogether(id, reviewed) {
   const next = asking.slice(at + 1).find(isOpen);
   if (next) return [next.id, next.name];
   const left = asking.filter(isOpen).length;
-  const rest = waits ? ` ${waits} still to be judged.` : "";
-  return ["", "", `That was the last one to look at of these ${total} images.${left ? ` ${left} before it not reviewed.` : ""}${rest}`];
+  const why = [say("That was the last one to look at of these {} images.", total)];
+  if (left) why.push(say("{} before it not reviewed.", left));
+  if (waits) why.push(say("{} still to be judged.", waits));
+  return ["", "", why.join(" ")];
 }
 
 let isFolded = false;
@@ -35,7 +37,7 @@ function foldElsewhere() {
 function fold(on) {
   $("queue").classList.toggle("folded", on);
   $("queue-unfold").setAttribute("aria-expanded", String(!on));
-  $("queue-unfold").textContent = on ? "Show" : "Hide";
+  $("queue-unfold").textContent = say(on ? "Show" : "Hide");
 }
 
 export function summarise() {
@@ -49,8 +51,8 @@ export function summarise() {
     .map(([count, word]) => `${count} ${word}`);
   const isOverruled = ({ outcome, stands }) => ["good", "defective"].includes(outcome) && stands && stands !== outcome;
   const overruled = results.filter(isOverruled).length;
-  const said = `${counts.join(", ")}, by the model${overruled ? `; ${overruled} overruled` : ""}`;
-  const head = waits ? `${total - waits} of ${total} images` : `${total} image${total === 1 ? "" : "s"}`;
+  const said = say("{}, by the model", counts.join(", ")) + (overruled ? "; " + say("{} overruled", overruled) : "");
+  const head = waits ? say("{} of {} images", total - waits, total) : total === 1 ? say("1 image") : say("{} images", total);
   $("queue-words").textContent = counts.length ? `${head}: ${said}` : head;
   $("queue-stop").hidden = $("queue-bar").hidden = !waits;
   $("queue-close").hidden = waits > 0;
@@ -63,12 +65,9 @@ function foundItem({ name, id, outcome, refused, stands = outcome }) {
   const item = document.createElement("li");
   item.className = outcome || "refused";
   const what = document.createElement(id ? "a" : "strong");
-  const label = document.createElement("span");
-  label.className = "name";
-  label.textContent = name;
-  what.append(label);
+  what.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }));
   if (id) Object.assign(what, { href: address(id) }).dataset.open = id;
-  item.append(what, `: ${refused || WORDS[outcome]}${stands === outcome ? "" : `, reviewed as ${WORDS[stands]}`}`);
+  item.append(what, `: ${refused || WORDS[outcome]}${stands === outcome ? "" : say(", reviewed as {}", WORDS[stands])}`);
   return item;
 }
 // Reviews and their undos: the counts stay the model's, as at the foot of the page; the overruled ones are told beside them.
