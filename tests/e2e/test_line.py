@@ -265,6 +265,23 @@ def test_a_machine_without_a_camera_is_told_so(page: Any) -> None:
     assert page.locator("#camera").is_hidden()
 
 
+def test_scripts_and_refusals_speak_german(visit: Callable[..., Any]) -> None:
+    page = visit("ina", locale="de-DE")
+    sent = {"kaputt.png": b"junk", "gut.png": parts.png(12)}
+    files = [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in sent.items()]
+    page.set_input_files("#image", files)
+    page.wait_for_selector("#queue-words >> text=2 Bilder: 1 gut, 1 nicht geprüft, laut Modell")
+    assert "Der Inhalt ist kein Bild" in page.inner_text("#queue-found")
+    assert "<span" not in page.inner_text("#queue-found")
+    page.reload()
+    drop(page, "kaputt.png", b"junk")
+    page.wait_for_selector("#result [role=alert] >> text=Der Inhalt ist kein Bild in einem bekannten Format.")
+    assert page.locator("#result [role=alert] [lang=en]").count() == 1
+    page.keyboard.press("u")
+    page.wait_for_selector("#toasts >> text=Hier gibt es nichts zurückzunehmen.")
+    assert page.inner_text("#toasts button") == "Schließen"
+
+
 def test_a_review_without_scripts(visit: Callable[..., Any]) -> None:
     page = visit("otto", java_script_enabled=False)
     page.locator("#latest .strip-list a").first.click()
