@@ -1,6 +1,7 @@
 """Every code of a problem document: its status, what it means, what to do. The page /docs/problems shows this list.
 
 A test holds it complete. What an answer says in `detail` names the file, the field or the limit; here it is in general.
+Each text is a whole sentence and marked for translation: pages show it in their language (`common/web/refusals.py`).
 """
 
 from __future__ import annotations
