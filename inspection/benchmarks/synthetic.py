@@ -29,6 +29,7 @@ from django.db.models import Model
 from django.utils import timezone
 from PIL import Image
 
+from common.keys import time_ordered_key
 from common.rights import Role
 from common.version import code_version
 from inspection.audited_rows import expected_inspection, expected_review
@@ -306,7 +307,7 @@ def _inspection(
     rng: random.Random,
 ) -> Inspection:
     inspection = Inspection(
-        id=uuid.UUID(int=rng.getrandbits(128), version=4),
+        id=time_ordered_key(at),
         request=request,
         asset=request.asset,
         deployment=model.deployment,

@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from common.keys import time_ordered_key
 from inspection.batches.models import BatchRun
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
 from records.assets.formats import name_warning
@@ -154,7 +155,8 @@ class Inspection(models.Model):
             """The rule everywhere: defective is score > threshold."""
             return cls.DEFECTIVE if score > threshold else cls.GOOD
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    # That of its moment: a month is a range of keys (`inspection.partitions`). Records older than that have random ones.
+    id = models.UUIDField(primary_key=True, default=time_ordered_key, editable=False)
     request = models.OneToOneField(InspectionRequest, on_delete=models.PROTECT, related_name="inspection")
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="inspections")
     deployment = models.ForeignKey(

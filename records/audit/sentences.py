@@ -14,6 +14,7 @@ from typing import Any
 
 from django.apps import apps
 
+from common.keys import short_key
 from common.numbers import score_text
 from records.models import AuditEvent
 
@@ -294,7 +295,7 @@ def _rescored(act: _Act) -> str:
 
 def _review(act: _Act) -> str:
     outcome = _OUTCOMES.get(act.after.get("verdict", ""), "?")
-    record = _part(act, f"inspection {str(act.after.get('inspection', ''))[:8]}")
+    record = _part(act, f"inspection {short_key(act.after.get('inspection', ''))}")
     if act.after.get("undoes"):
         remaining = "" if act.after.get("verdict") == "withdrawn" else f": {outcome} again"
         return f"undid the review of {record}{remaining}"
@@ -418,7 +419,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "batch.cancelled": lambda act: f"ended a cancelled batch ({act.after.get('cancelled', 0)} not judged)",
     "batch.cancel_requested": lambda act: f'cancelled batch "{act.after.get("name")}"',
     "category.default_set": _category_default,
-    "certificate.made": lambda act: f"created a certificate of inspection {act.event.object_id[:8]}",
+    "certificate.made": lambda act: f"created a certificate of inspection {short_key(act.event.object_id)}",
     "dataset.imported": lambda act: (
         f"imported data set {act.after.get('name')} with {_count(act.after.get('images', 0), 'image')}"
     ),
@@ -488,7 +489,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"exported {_count(act.after.get('results', 0), 'result')} of challenger {act.version}"
     ),
     "challenger.disagreement_marked": lambda act: (
-        f"looked at a disagreement about inspection {str(act.after.get('inspection'))[:8]}"
+        f"looked at a disagreement about inspection {short_key(act.after.get('inspection'))}"
         f"{_because(act.after.get('comment'))}"
     ),
     "sampling_plan.set": lambda act: (
@@ -507,7 +508,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"{_count(act.after.get('per_shift', 0), 'part')} per shift{act.reason}"
     ),
     "queue_review.decided": lambda act: (
-        f"decided on inspection {str(act.after.get('inspection'))[:8]} from the "
+        f"decided on inspection {short_key(act.after.get('inspection'))} from the "
         f"review queue: {act.after.get('decision')}"
     ),
     "retraining.requested": lambda act: (
@@ -536,7 +537,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"{_count(act.after.get('inspections', 0), 'inspection')}"
     ),
     "containment.requested": lambda act: (
-        f"started a containment from inspection {str(act.after.get('inspection'))[:8]} over "
+        f"started a containment from inspection {short_key(act.after.get('inspection'))} over "
         f"{_count(act.after.get('passed', 0), 'passed part')}{act.reason}"
     ),
     "containment.finished": lambda act: (

@@ -22,6 +22,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from common.api.pagination import read_page
 from common.errors import NotFound, UserError
+from common.keys import short_key
 from common.rights import Right, may
 from common.web.addresses import query_string
 from common.web.decorators import needs
@@ -169,7 +170,7 @@ def _subject(object_type: str, object_id: str) -> str:
         name = str(apps.get_model(object_type)._meta.verbose_name)
     except (LookupError, ValueError):
         name = object_type
-    return f"{name} {object_id[:8] if _UUID.fullmatch(object_id) else object_id}".strip()
+    return f"{name} {short_key(object_id) if _UUID.fullmatch(object_id) else object_id}".strip()
 
 
 def _words(value: Any, *, in_full: bool) -> str | None:

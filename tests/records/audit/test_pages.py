@@ -17,6 +17,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.services import issue_token
+from common.keys import short_key
 from common.numbers import score_text
 from inspection.models import Inspection
 from inspection.reviews.services import record_review, undo_reviews
@@ -103,7 +104,7 @@ def test_objects_are_linked_to_their_pages(audrey: Client, version: ModelVersion
     record: Inspection = inspect(version)
     page = audrey.get("/audit/", {"kind": "inspection.recorded"}).content.decode()
     assert reverse("inspection", args=[record.pk]) in page
-    assert f">inspection {str(record.pk)[:8]}</a>" in page
+    assert f">inspection {short_key(record.pk)}</a>" in page
     named, threshold = f"{version.category.name} v{version.number}", record.threshold
     assert record.score is not None
     score, value = score_text(record.score, threshold.value), score_text(threshold.value)
@@ -142,7 +143,7 @@ def test_the_history_of_an_inspection_includes_its_reviews(audrey: Client, versi
     assert [row.event.kind for row in audrey.get("/audit/", address).context["rows"]] == kinds
     assert f"undid the review of {record.filename}\n" in page
     assert page.count(f'href="{reverse("inspection", args=[record.pk])}"') == 3
-    assert page.count(f'aria-label="All events of inspection {str(record.pk)[:8]}"') == 3
+    assert page.count(f'aria-label="All events of inspection {short_key(record.pk)}"') == 3
     listed = audrey.get("/api/audit-events", address).json()["results"]
     assert [event["kind"] for event in listed] == kinds
     only = audrey.get("/audit/", {"object_type": "inspection.review", "object_id": str(review.pk)})
