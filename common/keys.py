@@ -9,9 +9,9 @@ UUIDs of version 8 (RFC 9562, section 5.8), bits from the left:
     30  milliseconds since 1970, the lower bits
     32  random; counted on from the last one within a millisecond of one process
 
-Why not version 7: its time stands in the first bits, where the keys of older records (version 4) are random, so that any
-range of months has some of them in it. A range of these keys has none: the first 48 bits of all keys in it are the same,
-and then the version differs (docs/adr/0020-a-month-is-a-range-of-keys.md).
+Why not version 7: its time stands in the first bits, where the keys of older records (version 4) are random, so that
+any range of months has some of them in it. A range of these keys has none: the first 48 bits of all keys in it are the
+same, and then the version differs (docs/adr/0020-a-month-is-a-range-of-keys.md).
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from celery import shared_task
 from accounts.api.token_use import write_down_uses
 from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
+from inspection.partitions.services import prepare_months
 from quality.containment.services import CONTAINMENTS
 from quality.promises.services import compare_due_promise
 from quality.random_audit.services import close_due_shifts
@@ -41,3 +42,4 @@ def sweep() -> None:
     compare_due_promise()
     write_down_uses()
     sum_up_refusals()
+    prepare_months()

@@ -71,6 +71,11 @@ elif wanted_database() == "postgresql":
     os.environ["DATABASE_URL"] = os.environ[_SERVER] = start_postgresql()
 
 
+if "--divided" in sys.argv:
+    os.environ["SUITE_DIVIDED"] = "1"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--divided", action="store_true", help="on PostgreSQL, with the records divided by month")
     parser.addoption("--long", action="store_true", help="also tests that take many minutes each")
     parser.addoption("--database", choices=["sqlite", "postgresql"], default="sqlite", help="what the suite runs on")

@@ -29,7 +29,6 @@ from django.db.models import Model
 from django.utils import timezone
 from PIL import Image
 
-from common.keys import time_ordered_key
 from common.rights import Role
 from common.version import code_version
 from inspection.audited_rows import expected_inspection, expected_review
@@ -307,7 +306,6 @@ def _inspection(
     rng: random.Random,
 ) -> Inspection:
     inspection = Inspection(
-        id=time_ordered_key(at),
         request=request,
         asset=request.asset,
         deployment=model.deployment,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -155,7 +156,7 @@ class Inspection(models.Model):
             """The rule everywhere: defective is score > threshold."""
             return cls.DEFECTIVE if score > threshold else cls.GOOD
 
-    # That of its moment: a month is a range of keys (`inspection.partitions`). Records older than that have random ones.
+    # That of its moment: a month is a range of keys (`inspection.partitions`). Older records have random ones.
     id = models.UUIDField(primary_key=True, default=time_ordered_key, editable=False)
     request = models.OneToOneField(InspectionRequest, on_delete=models.PROTECT, related_name="inspection")
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="inspections")
@@ -295,6 +296,12 @@ class Inspection(models.Model):
                 name="regions_are_those_of_a_defect",
             ),
         ]
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        """A new record's key is of the same moment as the record; its part of a divided history asks for that."""
+        if "created_at" in fields and "pk" not in fields:
+            fields.setdefault("id", time_ordered_key(fields["created_at"]))
+        super().__init__(*args, **fields)
 
     def __str__(self) -> str:
         measured = "" if self.score is None else f" ({self.score:.4g})"

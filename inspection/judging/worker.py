@@ -21,7 +21,6 @@ from PIL import Image
 
 from common.database import UNAVAILABLE, drop_broken_connection
 from common.errors import UserError
-from common.keys import time_ordered_key
 from common.observability import tracing
 from common.observability.ids import log_ids
 from common.paths import without_server_paths
@@ -432,9 +431,7 @@ def _record(
     if not mine:
         log.warning("Request %s was taken away while it was judged; nothing was written.", request.pk)
         return
-    now = timezone.now()
     inspection = Inspection.objects.create(
-        id=time_ordered_key(now),
         request=request,
         asset=asset,
         deployment_id=request.deployment_id,
@@ -456,7 +453,7 @@ def _record(
         worker=worker,
         code_version=code_version(),
         backbone_sha256=version.backbone_sha256,
-        created_at=now,
+        created_at=timezone.now(),
     )
     transaction.on_commit(partial(_count, inspection, version, verdict.timings))
     audit(

@@ -406,6 +406,11 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "rows.attested": lambda act: "attested rows as they were",
     "triggers.restored": lambda act: f"put triggers of the database back: {', '.join(act.after.get('triggers', []))}",
     "files.verified": _files_verified,
+    "history.partitioned": lambda act: f"divided the records by month from {act.after.get('first_month')} on",
+    "history.joined": lambda act: "put the records of all months into one table",
+    "history.months_prepared": lambda act: (
+        f"prepared the database for the records of {', '.join(act.after.get('months', []))}"
+    ),
     "audit.exported": lambda act: "exported the audit log",
     "audit.verification_requested": lambda act: "requested a verification of the full audit log",
     "audit.verified": _verification,

@@ -10,7 +10,7 @@ from functools import partial, update_wrapper
 from typing import Any
 
 from common.commands import ProductCommand
-from mvtec_site.health.doctor import backends, configuration, machine, work
+from mvtec_site.health.doctor import backends, configuration, machine, partitions, work
 from mvtec_site.health.doctor.backends import with_database
 from mvtec_site.health.doctor.findings import Check, Finding, Level, run
 
@@ -51,7 +51,8 @@ def _checks(port: int) -> Iterator[Check]:
     yield from (configuration.check_checkpoint_copies, configuration.check_traces)
     yield from (backends.check_database, backends.check_broker, backends.check_storage, backends.check_clocks)
     yield from (work.check_weights, work.check_workers, work.check_scheduler)
-    yield from map(with_database, (work.check_models, work.check_triggers, work.check_checkpoints, work.check_backup))
+    yield from map(with_database, (work.check_models, work.check_triggers, partitions.check_partitions))
+    yield from map(with_database, (work.check_checkpoints, work.check_backup))
 
 
 def _lines(finding: Finding) -> Iterator[str]:
