@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
@@ -16,6 +17,7 @@ from inspection.partitions import catalog, statements
 from inspection.partitions.months import Month
 from inspection.partitions.statements import Plan
 from records.audit.services import Actor, audit, lock_audit_chain
+from records.models import AuditEvent
 from records.trigger_list import trigger_faults
 
 log = logging.getLogger(__name__)
@@ -81,27 +83,27 @@ def partition_history(*, first: Month | None, actor: Actor, tell: Tell) -> None:
     first = first or default_first_month(now)
     try:
         _each(plan.ahead, tell)
-        seconds = _at_once(
-            plan.at_once,
-            lambda: audit(
-                kind="history.partitioned",
-                subject=_SUBJECT,
-                actor=actor,
-                before={"partitioned": False},
-                after={"partitioned": True, "first_month": str(first)},
-            ),
-            tell,
-        )
+        seconds = _patiently(partial(_once, plan.at_once, partial(_report_partitioned, first, actor)), tell)
     except IntegrityError as error:
         raise PartitionsImpossible(
             f"There are records of {first} or later already. Nothing was changed. Begin with a later month (--from)."
         ) from error
     finally:
-        # A part of the divided table needs it; in an undivided one it would refuse the records of that month.
-        if not catalog.is_divided():
-            _execute(statements.forget_keys_of_before())
+        _forget_keys_of_before(first, tell)
     tell(f"Divided by month from {first} on. Reading and writing records waited for {seconds:.2f} s.")
     _each(plan.afterwards, tell)
+
+
+def _report_partitioned(first: Month, actor: Actor) -> None:
+    """An event; but not the first one of all: an installation that nobody has used is divided to restore into it."""
+    if AuditEvent.objects.exists():
+        audit(
+            kind="history.partitioned",
+            subject=_SUBJECT,
+            actor=actor,
+            before={"partitioned": False},
+            after={"partitioned": True, "first_month": str(first)},
+        )
 
 
 def plan_undo() -> Plan:
@@ -122,17 +124,15 @@ def undo_partitions(*, actor: Actor, tell: Tell) -> None:
     """All records back into one table. Everybody waits while those of the months are written into it."""
     plan = plan_undo()
     first = catalog.first_month()
-    seconds = _at_once(
-        plan.at_once,
-        lambda: audit(
-            kind="history.joined",
-            subject=_SUBJECT,
-            actor=actor,
-            before={"partitioned": True, "first_month": str(first)},
-            after={"partitioned": False},
-        ),
-        tell,
+    report = partial(
+        audit,
+        kind="history.joined",
+        subject=_SUBJECT,
+        actor=actor,
+        before={"partitioned": True, "first_month": str(first)},
+        after={"partitioned": False},
     )
+    seconds = _patiently(partial(_once, plan.at_once, report), tell)
     tell(f"All records are in one table again. Reading and writing records waited for {seconds:.2f} s.")
     _each(plan.afterwards, tell)
 
@@ -159,7 +159,8 @@ def prepare_months(*, actor: Actor = None, now: datetime | None = None) -> list[
     try:
         _once(
             [text for month in months for text in statements.add_month(made_of, month)],
-            lambda: audit(
+            partial(
+                audit,
                 kind="history.months_prepared",
                 subject=_SUBJECT,
                 actor=actor,
@@ -204,9 +205,16 @@ def _each(texts: Iterable[str], tell: Tell) -> None:
     """Each statement in a transaction of its own, while everybody goes on."""
     for text in texts:
         began = time.monotonic()
-        _execute(text)
+        _patiently(partial(_alone, text), tell)
         if (seconds := time.monotonic() - began) > 1:
             tell(f"{seconds:,.0f} s: {text}")
+
+
+@transaction.atomic
+def _alone(text: str) -> float:
+    _execute(f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_MS}ms'")
+    _execute(text)
+    return 0.0
 
 
 def _once(texts: Iterable[str], report: Callable[[], object]) -> float:
@@ -224,21 +232,34 @@ def _once(texts: Iterable[str], report: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def _at_once(texts: Iterable[str], report: Callable[[], object], tell: Tell) -> float:
-    """`_once`, again and again where somebody else works on the tables just then."""
-    for attempt in range(_LOCK_ATTEMPTS):
+def _patiently(attempt: Callable[[], float], tell: Tell) -> float:
+    """Again and again where somebody else works on the tables just then: who reads or writes is not held up by this."""
+    for number in range(_LOCK_ATTEMPTS):
         try:
-            return _once(texts, report)
+            return attempt()
         except OperationalError as error:
             if not _is_lock_timeout(error):
                 raise
-            if not attempt:
+            if not number:
                 tell("Others work on the records just now; this waits for a moment without them.")
             time.sleep(_PAUSE_SECONDS)
     raise PartitionsImpossible(
         "There was no moment in which nobody worked on the records. Nothing was changed. End long reports and exports "
         "(pg_stat_activity shows them), then run this again."
     )
+
+
+def _forget_keys_of_before(first: Month, tell: Tell) -> None:
+    """A part of the divided table needs it; in an undivided one it would refuse the records of that month."""
+    if catalog.is_divided() or not catalog.has_constraint(catalog.TABLE, catalog.KEYS_OF_BEFORE):
+        return
+    try:
+        _patiently(partial(_alone, statements.forget_keys_of_before()), tell)
+    except PartitionsImpossible as error:
+        raise PartitionsImpossible(
+            f"Dividing did not end, and a check of it is still there that refuses records of {first} and later. Run "
+            "this again before then."
+        ) from error
 
 
 def _is_lock_timeout(error: OperationalError) -> bool:

@@ -213,12 +213,12 @@ def migrated() -> Installation:
 # As `manage.py partition_history` does it, without the event that would be the first of every chain. From the month
 # before on: records of now lie in a month, those that tests date back in the table as it was.
 _DIVIDE = """
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 from inspection.partitions.months import Month
 from inspection.partitions.services import plan_partitions
 plan = plan_partitions(first=Month.of(timezone.now()).later(-1))
-with connection.cursor() as cursor:
+with transaction.atomic(), connection.cursor() as cursor:
     for text in [*plan.ahead, *plan.at_once, *plan.afterwards]:
         cursor.execute(text)
 """

@@ -9,6 +9,7 @@ import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +32,15 @@ from inspection.models import Inspection
 from inspection.reviews.services import record_review
 ina = User.objects.get(username="ina")
 record_review(inspection=Inspection.objects.latest("created_at"), verdict="defective", actor=ina, defect_type="Kratzer")
+"""
+
+
+IN_MONTHS = """
+from inspection.partitions import catalog
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute(f"SELECT count(*) FROM {catalog.TIMED}")
+    print(cursor.fetchone()[0])
 """
 
 
@@ -121,6 +131,23 @@ def test_a_round_trip(source: Stack, backup: Path, tmp_path: Path, engine: str, 
     other = next((name for name in ENGINES if name != engine), "sqlite")
     back = empty("back", engine=other)
     assert back.json("restore", again["file"], "--yes")["verified"]["broken_at"] is None
+
+
+@pytest.mark.skipif(not ENGINES[1:], reason="only PostgreSQL divides tables")
+def test_a_round_trip_by_a_history_that_is_divided_by_month(
+    backup: Path, tmp_path: Path, empty: Callable[..., Stack]
+) -> None:
+    """Restored into one, each record lies in its month; a backup of that comes back into one table, and into SQLite."""
+    divided = empty(engine="postgresql")
+    divided.manage("partition_history", "--from", f"{datetime.now(UTC) - timedelta(days=28):%Y-%m}")
+    assert divided.json("restore", str(backup), "--yes")["verified"]["broken_at"] is None
+    assert int(divided.manage("shell", "--verbosity", "0", "--command", IN_MONTHS).stdout) == 2
+    assert divided.json("verify_audit", "--records")["broken_at"] is None
+    again = divided.json("backup", "--output", str(tmp_path))
+    assert contents(Path(again["file"])) == contents(backup)
+    for engine in ENGINES:
+        back = empty(f"back-{engine}", engine=engine)
+        assert back.json("restore", again["file"], "--yes")["verified"]["broken_at"] is None
 
 
 @pytest.mark.sqlite_is_enough
