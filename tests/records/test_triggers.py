@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,7 @@ def test_a_trigger_that_is_missing_or_other_is_named_and_put_back() -> None:
     assert AuditEvent.objects.first().kind == "triggers.restored"  # type: ignore[union-attr]  # it is there
 
 
+@pytest.mark.skipif("SUITE_DIVIDED" in os.environ, reason="writes what comes on top of the list of one that is not")
 def test_the_list_is_written_from_the_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(trigger_list, "_FOLDER", tmp_path)
     call_command("write_expected_triggers", stderr=io.StringIO())
