@@ -10,10 +10,10 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
-from common.keys import time_ordered_key
 from inspection.batches.models import BatchRun
 from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
 from records.assets.formats import name_warning
+from records.keys import time_ordered_key
 from records.models import Asset
 
 

@@ -6,7 +6,7 @@ its triggers.
 
 from django.db import migrations, models
 
-import common.keys
+import records.keys
 
 
 class Migration(migrations.Migration):
@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
                     model_name="inspection",
                     name="id",
                     field=models.UUIDField(
-                        default=common.keys.time_ordered_key, editable=False, primary_key=True, serialize=False
+                        default=records.keys.time_ordered_key, editable=False, primary_key=True, serialize=False
                     ),
                 )
             ]

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from common.keys import moment_of
 from inspection.models import Inspection
 from inspection.partitions.months import Month
+from records.keys import moment_of
 
 TABLE = str(Inspection._meta.db_table)
 BEFORE, TIMED, LATE = f"{TABLE}_before", f"{TABLE}_timed", f"{TABLE}_late"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from common.errors import UserError
-from common.keys import first_key
+from records.keys import first_key
 
 _MONTH = re.compile(r"(\d{4})-(\d{2})")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from common.keys import ALL_KEYS
 from inspection.partitions.catalog import (
     BEFORE,
     KEYS_OF_BEFORE,
@@ -22,6 +21,7 @@ from inspection.partitions.catalog import (
     Named,
 )
 from inspection.partitions.months import Month
+from records.keys import ALL_KEYS
 
 OF_ITS_MONTH = "record_is_of_its_month"
 ONE_RECORD = "inspection_one_record_of_request"

@@ -14,8 +14,8 @@ from typing import Any
 
 from django.apps import apps
 
-from common.keys import short_key
 from common.numbers import score_text
+from records.keys import short_key
 from records.models import AuditEvent
 
 _VERSION, _THRESHOLD, _USER = "modelzoo.modelversion", "modelzoo.threshold", "auth.user"

@@ -22,7 +22,6 @@ from django.views.decorators.vary import vary_on_headers
 
 from common.api.pagination import read_page
 from common.errors import NotFound, UserError
-from common.keys import short_key
 from common.rights import Right, may
 from common.web.addresses import query_string
 from common.web.decorators import needs
@@ -32,6 +31,7 @@ from records.audit import selectors
 from records.audit.chain.outside import places_outside
 from records.audit.sentences import Sentence, names_in, names_of, pointed_to, sentence_of
 from records.audit.verification import request_verification
+from records.keys import short_key
 from records.models import AuditEvent
 
 VERIFIED_AT_ONCE = 1000

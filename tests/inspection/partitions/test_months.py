@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import UserError
-from common.keys import time_ordered_key
 from inspection.partitions.months import Month
+from records.keys import time_ordered_key
 
 MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2108, 12, 1), timezones=st.just(UTC))
 

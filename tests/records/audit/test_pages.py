@@ -17,7 +17,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.services import issue_token
-from common.keys import short_key
 from common.numbers import score_text
 from inspection.models import Inspection
 from inspection.reviews.services import record_review, undo_reviews
@@ -27,6 +26,7 @@ from modelzoo.services import activate, request_deployment, set_threshold
 from records.audit import selectors
 from records.audit.services import audit, make_checkpoint
 from records.audit.verification import request_verification, sweep_verifications, work_on_verification
+from records.keys import short_key
 from records.models import AuditEvent, AuditVerification
 from tests.chain import attest_people
 from tests.inspection.judging.test_services import inspect

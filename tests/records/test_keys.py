@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.keys import ALL_KEYS, first_key, moment_of, short_key, time_ordered_key
+from records.keys import ALL_KEYS, first_key, moment_of, short_key, time_ordered_key
 
 YEARS = st.datetimes(datetime(1970, 1, 1), datetime(2109, 1, 1), timezones=st.just(UTC))
 
