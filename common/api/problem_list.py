@@ -312,6 +312,13 @@ PROBLEMS: dict[str, Problem] = {
     "reference_part_exists": _p(409, "The serial number is a reference part already.", "Retire it first."),
     "reference_part_retired": _p(409, "The reference part is retired already.", "Nothing is left to do."),
     "drift_monitor_not_found": _not_found("drift monitor"),
+    # ---- connections to the line
+    "connection_not_found": _not_found("connection"),
+    "delivery_not_found": _not_found("delivery"),
+    "connection_name_taken": _p(409, "Another connection has this name.", "Choose another name."),
+    "kind_not_installed": _p(
+        400, "What this kind of connection needs is not installed.", "Install it, as the answer says."
+    ),
     # ---- retention, audit, the system
     "sampling_plan_not_found": _not_found("sampling plan"),
     "audited_shift_not_found": _not_found("audited shift"),
