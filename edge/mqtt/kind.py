@@ -11,6 +11,7 @@ from edge.connections.kinds import Figures, Kind, SecretField, Setting, SettingI
 
 if TYPE_CHECKING:
     from edge.mqtt.sender import MqttSender
+    from edge.mqtt.source import MqttSource
 
 
 def _check(settings: Mapping[str, Any]) -> None:
@@ -28,6 +29,14 @@ def _make_sender(target: Target, figures: Figures) -> MqttSender:
     from edge.mqtt.sender import MqttSender  # paho-mqtt is not installed everywhere
 
     return MqttSender(target)
+
+
+def _make_source(target: Target, figures: Figures) -> MqttSource | None:
+    if not target.settings["triggers"]:
+        return None
+    from edge.mqtt.source import MqttSource
+
+    return MqttSource(target, figures)
 
 
 MQTT = Kind(
@@ -49,11 +58,19 @@ MQTT = Kind(
             is_long=True,
             help=_("PEM; empty: the authorities that this machine trusts"),
         ),
+        Setting(
+            "triggers",
+            _("Take triggers"),
+            bool,
+            False,
+            help=_("Messages with an image, or with a path inside EDGE_TRIGGER_ROOTS, are inspected."),
+        ),
         Setting("keepalive_s", _("Keep-alive in seconds"), int, 15, low=2, high=3600),
         Setting("timeout_s", _("Seconds to wait for the broker"), float, 5.0, low=0.1, high=20),
     ),
     secrets=(SecretField("password", _("Password")),),
     make_sender=_make_sender,
+    make_source=_make_source,
     check=_check,
     modules=("paho",),
 )
