@@ -54,11 +54,14 @@ class Setting:
             return self._clean_bool(value)
         if self.form in (int, float):
             return self._clean_number(value)
-        text = str(value) if self.is_long else str(value).strip()
+        if not isinstance(value, str):
+            raise self._invalid("must be text")
+        text = value if self.is_long else value.strip()
         if len(text) > self.max_length:
             raise self._invalid(f"may have {self.max_length} characters at most")
-        if not self.is_long and any(ord(character) < 32 for character in text):
-            raise self._invalid("must be one line of text")
+        allowed = "\r\n\t" if self.is_long else ""
+        if not all(character.isprintable() or character in allowed for character in text):
+            raise self._invalid("must be printable text" + ("" if self.is_long else " of one line"))
         if self.choices and text not in {name for name, _ in self.choices}:
             raise self._invalid(f"must be one of {', '.join(name for name, _ in self.choices)}")
         return text

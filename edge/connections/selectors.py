@@ -51,7 +51,7 @@ def kind_of(connection: Connection) -> Kind | None:
 def target_of(connection: Connection) -> Target:
     """A row of `connections` for the process that keeps it. Raises `Unreadable`."""
     secrets: dict[str, tuple[str, ...]] = {}
-    for secret in _secrets_of(connection):
+    for secret in secrets_of(connection):
         secrets[secret.name] = (*secrets.get(secret.name, ()), unseal(secret.sealed))
     return Target(
         connection_id=connection.pk,
@@ -66,7 +66,7 @@ def target_of(connection: Connection) -> Target:
     )
 
 
-def _secrets_of(connection: Connection) -> list[ConnectionSecret]:
+def secrets_of(connection: Connection) -> list[ConnectionSecret]:
     rows: list[ConnectionSecret] = connection.secrets_now  # type: ignore[attr-defined]
     return rows
 
