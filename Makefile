@@ -91,6 +91,6 @@ $(VENV)/.demo: requirements-demo.txt $(VENV)/.product
 	$(INSTALL) requirements-demo
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt requirements-opentelemetry.txt $(VENV)/.demo
+$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt requirements-opentelemetry.txt requirements-edge.txt $(VENV)/.demo
 	$(INSTALL) requirements-dev
 	touch $@

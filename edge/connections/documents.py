@@ -91,7 +91,7 @@ def kind_document(kind: Kind) -> dict[str, Any]:
         "installed": not kind.missing_modules,
         "settings": [_setting_document(setting) for setting in kind.settings],
         "secrets": [
-            {"name": field.name, "label": str(field.label), "required": field.is_required} for field in kind.secrets
+            {"name": field.name, "title": str(field.label), "mandatory": field.is_required} for field in kind.secrets
         ],
     }
 
@@ -99,10 +99,10 @@ def kind_document(kind: Kind) -> dict[str, Any]:
 def _setting_document(setting: Setting) -> dict[str, Any]:
     return {
         "name": setting.name,
-        "label": str(setting.label),
+        "title": str(setting.label),
         "type": _TYPES[setting.form],
-        "required": setting.is_required,
-        "default": setting.default,
+        "mandatory": setting.is_required,
+        "initial_value": setting.default,
         "low": setting.low,
         "high": setting.high,
         "choices": [name for name, _ in setting.choices],

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-
-from django.utils.functional import Promise
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from common.errors import UserError
 
-Words = str | Promise
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+Words: TypeAlias = "str | _StrPromise"
 
 
 class SettingInvalid(UserError):
@@ -47,7 +48,7 @@ class Setting:
     def clean(self, value: Any) -> Any:
         """The value as it is kept. Raises `SettingInvalid`."""
         if value is None or value == "":
-            if self.is_required:
+            if self.is_required and (value == "" or self.default == ""):
                 raise self._invalid("must be given")
             return self.default if value is None or self.form is not str else ""
         if self.form is bool:

@@ -27,12 +27,13 @@ def _line_time() -> serializers.IntegerField:
     )
 
 
-def _settings(**options: bool) -> serializers.DictField:
-    return serializers.DictField(help_text="as the kind takes them: GET /api/connection-kinds", **options)
+def _settings(*, required: bool = True) -> serializers.DictField:
+    words = "as the kind takes them: GET /api/connection-kinds"
+    return serializers.DictField(help_text=words, required=required)
 
 
-def _category(**options: bool) -> serializers.CharField:
-    return serializers.CharField(required=False, allow_null=True, max_length=100, help_text="null: all", **options)
+def _category() -> serializers.CharField:
+    return serializers.CharField(required=False, allow_null=True, max_length=100, help_text="null: all")
 
 
 class ConnectionInput(serializers.Serializer):
@@ -138,10 +139,10 @@ class EndedSecretsOutput(serializers.Serializer):
 
 class KindSettingOutput(serializers.Serializer):
     name = serializers.CharField()
-    label = serializers.CharField()
+    title = serializers.CharField()
     type = serializers.ChoiceField(choices=SETTING_TYPES)
-    required = serializers.BooleanField()
-    default = serializers.JSONField()
+    mandatory = serializers.BooleanField()
+    initial_value = serializers.JSONField()
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)
     choices = serializers.ListField(child=serializers.CharField())
@@ -149,8 +150,8 @@ class KindSettingOutput(serializers.Serializer):
 
 class KindSecretOutput(serializers.Serializer):
     name = serializers.CharField()
-    label = serializers.CharField()
-    required = serializers.BooleanField()
+    title = serializers.CharField()
+    mandatory = serializers.BooleanField()
 
 
 class KindOutput(serializers.Serializer):

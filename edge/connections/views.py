@@ -16,8 +16,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from common.errors import NotFound, UserError
-from common.rights import Right
-from common.web.decorators import needs
+from common.rights import Right, may
+from common.web.decorators import needs, refusal
 from edge.connections import pages, selectors, services
 from edge.connections.forms import ConnectionForm, SecretForm
 from edge.connections.models import Connection
@@ -61,11 +61,12 @@ def connection(request: HttpRequest, connection_id: int) -> HttpResponse:
     found = _find(connection_id)
     if request.method != "POST":
         return _page(request, found)
-    return change(request, found)
+    if not may(request.user, Right.CONNECT):
+        return refusal(request, Right.CONNECT)
+    return _change(request, found)
 
 
-@needs(Right.CONNECT)
-def change(request: HttpRequest, found: Connection) -> HttpResponse:
+def _change(request: HttpRequest, found: Connection) -> HttpResponse:
     kind = selectors.kind_of(found)
     if kind is None:
         raise BadRequest("This version knows no such kind of connection.")

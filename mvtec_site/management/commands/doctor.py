@@ -50,7 +50,7 @@ def _checks(port: int) -> Iterator[Check]:
     yield from (configuration.check_settings, configuration.check_web, configuration.check_mail)
     yield from (configuration.check_checkpoint_copies, configuration.check_traces)
     yield from (backends.check_database, backends.check_broker, backends.check_storage, backends.check_clocks)
-    yield from (work.check_weights, work.check_workers, work.check_scheduler)
+    yield from (work.check_weights, work.check_workers, work.check_scheduler, work.check_connections)
     yield from map(with_database, (work.check_models, work.check_triggers, work.check_checkpoints, work.check_backup))
 
 

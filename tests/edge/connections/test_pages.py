@@ -77,7 +77,9 @@ def test_dead_letters_are_shown_and_sent_again(signed_in: Client, user: User, op
     for number in range(4):
         inspected(number, station="east", serial_number=f"S{number}")
     [lane] = busy_lanes(connection.pk)
-    for delivery, error in zip(next_in(lane), (None, Refused("gone"), Refused("gone"), NotDelivered("503")), strict=True):
+    for delivery, error in zip(
+        next_in(lane), (None, Refused("gone"), Refused("gone"), NotDelivered("503")), strict=True
+    ):
         assert begin(delivery)
         finish(delivery, error)
     ConnectionStatus.objects.create(
@@ -95,7 +97,7 @@ def test_dead_letters_are_shown_and_sent_again(signed_in: Client, user: User, op
     shown = text(signed_in, page)
     for expected in ("Send all of them again", "gone", "S3", "delivered after", "Triggers", "answered 410"):
         assert expected in shown, expected
-    letters = [row for row in lane.deliveries.filter(status="failed")]
+    letters = list(lane.deliveries.filter(status="failed"))
     reader = Client()
     reader.force_login(operator)
     assert "Send again" not in text(reader, page)
