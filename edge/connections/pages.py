@@ -8,7 +8,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.functional import Promise
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from edge.connections.kinds import Kind
@@ -18,6 +17,7 @@ from edge.deliveries.models import Delivery
 from inspection.reviews.words import verdict_word
 
 _LETTERS, _LATEST = 50, 20
+_NO_VERDICT = _("NO VERDICT")
 STATES: Mapping[str, tuple[Promise, str]] = {
     # its word, and how it looks
     "open": (_("open"), "good"),
@@ -59,7 +59,7 @@ def _rows(found: QuerySet[Delivery]) -> list[DeliveryRow]:
 
 def _word(delivery: Delivery) -> str:
     outcome = delivery.content["outcome"]
-    return verdict_word(outcome) if outcome else gettext("NO VERDICT")
+    return verdict_word(outcome) if outcome else str(_NO_VERDICT)
 
 
 def row_of(connection: Connection) -> Row:

@@ -1,4 +1,4 @@
-"""`python -m tests.edge.durable_broker PORT FILE`: an MQTT 3.1.1 broker that may be killed at any moment.
+"""`python -m tests.edge.durable_broker PORT FILE`: an MQTT broker (3.1.1 and 5) that may be killed at any moment.
 
 What it acknowledges stands in the file, one line of JSON for each message: so a test knows afterwards what a broker has
 taken, whatever became of it. It forwards nothing. (amqtt, which does, keeps nothing that outlives it.)
@@ -30,15 +30,18 @@ async def _packet(reader: asyncio.StreamReader) -> tuple[int, int, bytes]:
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, file: Path) -> None:
+    is_version_5 = False
     try:
         while True:
             kind, flags, body = await _packet(reader)
             if kind == CONNECT:
-                writer.write(b"\x20\x02\x00\x00")
+                is_version_5 = body[6] == 5
+                writer.write(b"\x20\x03\x00\x00\x00" if is_version_5 else b"\x20\x02\x00\x00")
             elif kind == PUBLISH:
                 end = 2 + int.from_bytes(body[:2])
                 topic, packet_id = body[2:end].decode(), body[end : end + 2]
-                _keep(file, topic, body[end + 2 :] if flags & 6 else body[end:])
+                payload = body[end + 2 :] if flags & 6 else body[end:]
+                _keep(file, topic, payload[1 + payload[0] :] if is_version_5 else payload)
                 if flags & 6:
                     writer.write(b"\x40\x02" + packet_id)
             elif kind == SUBSCRIBE:

@@ -8,10 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,44 +18,11 @@ import pytest
 
 from tests import parts
 from tests.edge.line import SECRET
-from tests.environment import ROOT
-from tests.stack.conftest import Stack, free_port, new_stack, trained, wait_for
+from tests.edge.other_side import Other
+from tests.stack.conftest import Stack, new_stack, trained, wait_for
 
 pytestmark = pytest.mark.stack
 STATIONS = ("east", "west")
-
-
-class Other:
-    """The other side of a connection: a process that is killed and started again at the same port."""
-
-    def __init__(self, module: str, file: Path, *words: str) -> None:
-        self.port, self.file = free_port(), file
-        self._command = [sys.executable, "-m", module, str(self.port), str(file), *words]
-        self.process = self._start()
-
-    def _start(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(self._command, cwd=ROOT)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def restart(self, pause: float) -> None:
-        self.kill()
-        time.sleep(pause)
-        self.process = self._start()
-
-    def documents(self) -> list[dict[str, Any]]:
-        """What it has taken, with the time at which it did; a line that a kill cut off was not acknowledged."""
-        found = []
-        for line in self.file.read_text().splitlines() if self.file.exists() else []:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            if entry["document"]["schema"] == "verdict/1":
-                found.append(entry["document"] | {"taken_at": entry["at"]})
-        return found
 
 
 @contextmanager

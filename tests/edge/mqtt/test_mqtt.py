@@ -31,6 +31,8 @@ from records.models import AuditEvent
 from tests import parts
 from tests.edge.brokers import Listener, running_broker
 from tests.edge.line import deliveries, inspected
+from tests.edge.other_side import Other
+from tests.stack.conftest import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +69,8 @@ def test_a_prefix_with_wildcards_is_refused(prefix: str):
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("worker", "deployment")
-@pytest.mark.parametrize("version", ["3.1.1"])
-def test_verdicts_are_published_and_the_last_one_retained(port: int, version: str):
-    connection = connect(port, version=version, topic_prefix="out")
+def test_verdicts_are_published_and_the_last_one_retained(port: int):
+    connection = connect(port, topic_prefix="out")
     for number in range(2):
         inspected(number, defective=number == 1, station="line 3/b", serial_number=str(number))
     listener = Listener(port, "out/#")
@@ -91,6 +92,32 @@ def test_verdicts_are_published_and_the_last_one_retained(port: int, version: st
     [last] = late.wait_for(1)
     assert (last.retain, json.loads(last.payload)["serial_number"]) == (True, "1")
     late.close()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("worker", "deployment")
+def test_version_5_is_spoken_too(tmp_path: Path):
+    """With the broker that keeps what it acknowledges: amqtt speaks 3.1.1 alone."""
+    broker = Other("tests.edge.durable_broker", tmp_path / "taken")
+    try:
+        connection = connect(broker.port, version="5", topic_prefix="out")
+        inspected(serial_number="S5")
+        sender = MqttSender(target(connection))
+        wait_for(lambda: _opens(sender), 20)
+        [delivery] = deliveries(connection)
+        sender.send(message_of(delivery, target(connection), now=timezone.now()))
+        sender.close()
+        assert [document["serial_number"] for document in broker.documents()] == ["S5"]
+    finally:
+        broker.kill()
+
+
+def _opens(sender: MqttSender) -> bool:
+    try:
+        sender.open()
+    except NotSent:  # it is not there yet
+        return False
+    return True
 
 
 @pytest.mark.django_db
