@@ -37,18 +37,23 @@ def _answers(port: int) -> bool:
 
 
 class Listener:
-    """Subscribes to a topic and keeps what comes."""
+    """Subscribes to a topic and keeps what comes: what amqtt retains of other topics, and sends too, left out."""
 
     def __init__(self, port: int, topic: str) -> None:
         self.messages: list[mqtt.MQTTMessage] = []
         self.client = mqtt.Client(CallbackAPIVersion.VERSION2)
-        self.client.on_message = lambda client, data, message: self.messages.append(message)
+        self._topic = topic
+        self.client.on_message = self._on_message
         self._subscribed = False
         self.client.on_subscribe = self._on_subscribe
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         self.client.subscribe(topic, 1)
         wait_for(lambda: self._subscribed, 20)
+
+    def _on_message(self, client: Any, data: Any, message: mqtt.MQTTMessage) -> None:
+        if mqtt.topic_matches_sub(self._topic, message.topic):
+            self.messages.append(message)
 
     def _on_subscribe(self, *_: Any) -> None:
         self._subscribed = True

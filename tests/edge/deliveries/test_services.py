@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
+import jsonschema
 import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -24,13 +26,18 @@ from jobs.outbox import NotDelivered, NotSent, Refused
 from modelzoo.models import Category
 from records.models import AuditEvent
 from tests.edge.line import deliveries, inspected, webhook
+from tests.environment import ROOT
 
+VERDICT = json.loads((ROOT / "docs" / "schemas" / "verdict-1.json").read_text())
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("worker", "deployment")]
 
 
 def message(delivery: Delivery) -> dict[str, Any]:
     target = selectors.target_of(selectors.find_connection(delivery.lane.connection_id))
-    return dict(message_of(delivery, target, now=timezone.now()).document)
+    document = dict(message_of(delivery, target, now=timezone.now()).document)
+    # What has not begun yet is never sent; here it is looked at all the same.
+    jsonschema.validate(document | {"attempt": max(document["attempt"], 1)}, VERDICT)
+    return document
 
 
 def test_a_record_has_a_delivery_for_each_connection_that_wants_it():

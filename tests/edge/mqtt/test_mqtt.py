@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from django.utils import timezone
 from hypothesis import given
@@ -32,6 +33,7 @@ from tests import parts
 from tests.edge.brokers import Listener, running_broker
 from tests.edge.line import deliveries, inspected
 from tests.edge.other_side import Other
+from tests.environment import ROOT
 from tests.stack.conftest import wait_for
 
 
@@ -89,7 +91,7 @@ def test_verdicts_are_published_and_the_last_one_retained(port: int):
     assert json.loads(listener.wait_for(4)[3].payload)["state"] == "offline"
     listener.close()
     late = Listener(port, "out/+/verdict")
-    found = late.wait_for(1)  # amqtt sends what is retained twice
+    found = late.wait_for(1)
     assert {(message.retain, json.loads(message.payload)["serial_number"]) for message in found} == {(True, "1")}
     late.close()
 
@@ -218,6 +220,9 @@ def test_triggers_are_judged_and_answered(port: int, settings: Any, tmp_path: Pa
     finally:
         running.end()
         replies.close()
+    schema = json.loads((ROOT / "docs" / "schemas" / "reply-1.json").read_text())
+    for answer in answers:
+        jsonschema.validate(answer, schema)
     assert [answer["verdict"] for answer in answers] == [
         *("good", "good", "defective", "good", "no_verdict", "no_verdict", "no_verdict"),
     ]

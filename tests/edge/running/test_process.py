@@ -147,10 +147,10 @@ def test_no_verdict_is_said_when_the_lines_time_is_over(running: Process, monkey
 
 
 def test_two_processes_never_keep_the_same_connection(running: Process, settings: Any, tmp_path: Path):
-    with pytest.raises(Conflict):
-        Process().run()
     connection = connect()
     until(lambda: connection.pk in running._threads)
+    with pytest.raises(Conflict):
+        Process().run()
     settings.VAR_DIR = tmp_path / "another machine"
     other = Process()
     other._holder = "connections@another"
@@ -170,7 +170,8 @@ def test_two_processes_never_keep_the_same_connection(running: Process, settings
 
 
 def test_the_command_says_when_another_one_runs(running: Process):
-    until(lambda: running._lock is not None)
+    connection = connect()
+    until(lambda: connection.pk in running._threads)
     from django.core.management import CommandError
 
     with pytest.raises(CommandError, match="already"):
