@@ -88,6 +88,8 @@ class ConnectionThread(threading.Thread, ABC):
 class SenderThread(ConnectionThread):
     """Sends what waits, lane by lane, in order."""
 
+    _is_held_up = False  # the other side is there, and did not take what was sent last
+
     def work(self) -> None:
         assert self.kind.make_sender is not None
         self.kind.require_installed()
@@ -98,12 +100,11 @@ class SenderThread(ConnectionThread):
             except (NotDelivered, OSError) as error:
                 give_up_old(self.target.connection_id, str(error))
                 raise
-            self.note_state(State.OPEN)
             while not self.stop.is_set():
                 self.note_sign()
                 self.send_waiting(sender)
                 sender.tick()
-                self.note_state(State.OPEN)
+                self.note_state(State.FAILING if self._is_held_up else State.OPEN)
                 self.wake.wait(TICK_SECONDS)
                 self.wake.clear()
         finally:
@@ -131,8 +132,17 @@ class SenderThread(ConnectionThread):
         except NotDelivered as error:
             finish(delivery, error)
             self.note_error(error)
+            self._is_held_up = delivery.status != Delivery.Status.FAILED
             return delivery.status == Delivery.Status.FAILED  # a dead letter holds nobody up
+        except UNAVAILABLE:
+            raise
+        except Exception as error:
+            # A fault of ours with this one counts as an attempt, so that it becomes a dead letter in the end.
+            finish(delivery, error)
+            raise
         finish(delivery, None)
+        self._is_held_up = False
+        self.note_state(State.OPEN)
         return True
 
 

@@ -93,7 +93,7 @@ def _inspect(stack: Stack, broker: Other, receiver: Other, number: int) -> dict[
         def is_delivered() -> bool:
             return all(state["waiting"] == 0 and state["delivered"] == number for state in states())
 
-        wait_for(is_delivered, 120, lambda: json.dumps(states(), indent=1) + stack.log.read_text())
+        wait_for(is_delivered, 300, lambda: json.dumps(states(), indent=1) + stack.log.read_text())
         assert all(state["dead_letters"] == 0 for state in states())
     return records
 
