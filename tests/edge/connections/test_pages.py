@@ -67,6 +67,7 @@ def test_a_secret_is_set_and_old_ones_ended(signed_in: Client):
     assert signed_in.post(f"{page}secret", {"name": "signing_secret", "value": "short"}).status_code == 400
     assert signed_in.post(f"{page}secret", {"name": "signing_secret", "value": f"{SECRET}2"}).status_code == 302
     assert "an older one, until" in text(signed_in, page)
+    assert "End it now" in text(signed_in, page)
     assert signed_in.post(f"{page}end-secrets", {"name": "signing_secret"}).status_code == 302
     assert "an older one, until" not in text(signed_in, page)
 
