@@ -50,8 +50,9 @@ def _checks(port: int) -> Iterator[Check]:
     yield from (configuration.check_settings, configuration.check_web, configuration.check_mail)
     yield from (configuration.check_checkpoint_copies, configuration.check_traces)
     yield from (backends.check_database, backends.check_broker, backends.check_storage, backends.check_clocks)
-    yield from (work.check_weights, work.check_workers, work.check_scheduler, work.check_connections)
-    yield from map(with_database, (work.check_models, work.check_triggers, work.check_checkpoints, work.check_backup))
+    yield from (work.check_weights, work.check_workers, work.check_scheduler)
+    of_rows = (work.check_models, work.check_connections, work.check_triggers, work.check_checkpoints, work.check_backup)
+    yield from map(with_database, of_rows)
 
 
 def _lines(finding: Finding) -> Iterator[str]:
