@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Prefetch, Q, QuerySet
+from django.db.models import Count, Min, Prefetch, Q, QuerySet, Sum
 from django.utils import timezone
 
 from common.errors import NotFound
@@ -17,7 +17,7 @@ from edge.connections.kinds import Kind, Target
 from edge.connections.models import Connection, ConnectionSecret, ConnectionStatus
 from edge.connections.registry import KINDS
 from edge.connections.sealing import Unreadable, unseal
-from edge.deliveries.models import Delivery
+from edge.deliveries.models import Delivery, Lane
 
 SILENT_AFTER = timedelta(seconds=15)  # without a sign of life
 _LATEST = 1000  # deliveries, of which the latency is given
@@ -102,8 +102,11 @@ class Health:
 def health_of(connection: Connection) -> Health:
     status = getattr(connection, "status", None)
     rows = Delivery.objects.filter(lane__connection=connection)
-    counts = dict(rows.order_by().values_list("status").annotate(count=Count("*")))
-    waiting = rows.filter(status=Delivery.Status.WAITING).order_by("recorded_at").first()
+    waiting_rows = rows.filter(status=Delivery.Status.WAITING).order_by()
+    waiting = waiting_rows.aggregate(count=Count("*"), oldest=Min("recorded_at"))
+    failed = rows.filter(status=Delivery.Status.FAILED).count()
+    # Lanes are numbered without gaps: what is neither waiting nor a dead letter was delivered, also what was removed.
+    numbered = Lane.objects.filter(connection=connection).aggregate(number=Sum("last_sequence"))["number"] or 0
     sent = rows.filter(status=Delivery.Status.SENT).order_by("-sent_at").values_list("sent_at", "latency_ms")[:_LATEST]
     latest = list(sent)
     latencies = sorted(latency for _, latency in latest if latency is not None)
@@ -113,10 +116,10 @@ def health_of(connection: Connection) -> Health:
         seen_at=status.seen_at if status else None,
         error=status.error if status else "",
         error_at=status.error_at if status else None,
-        waiting=counts.get(Delivery.Status.WAITING, 0),
-        delivered=counts.get(Delivery.Status.SENT, 0),
-        dead_letters=counts.get(Delivery.Status.FAILED, 0),
-        oldest_waiting_at=waiting.recorded_at if waiting else None,
+        waiting=waiting["count"],
+        delivered=numbered - waiting["count"] - failed,
+        dead_letters=failed,
+        oldest_waiting_at=waiting["oldest"],
         last_delivered_at=latest[0][0] if latest else None,
         latency_p50_ms=_quantile(latencies, 0.5),
         latency_p99_ms=_quantile(latencies, 0.99),

@@ -103,7 +103,7 @@ class FullConnectionOutput(ConnectionOutput):
     error = serializers.CharField(help_text="the last one")
     error_at = serializers.DateTimeField(allow_null=True)
     waiting = serializers.IntegerField()
-    delivered = serializers.IntegerField(help_text="that are kept: EDGE_KEEP_DAYS")
+    delivered = serializers.IntegerField(help_text="since it was made")
     dead_letters = serializers.IntegerField()
     oldest_waiting_at = serializers.DateTimeField(allow_null=True)
     last_delivered_at = serializers.DateTimeField(allow_null=True)

@@ -15,7 +15,7 @@ import threading
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from django.conf import settings
 from django.db import connection as database
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 NAME = "connections"  # as workers are named by their queue
 LOOK_SECONDS = 1.0
 _LEASE = timedelta(seconds=10)
+_WRITE_SECONDS = 3.0
 _OVERDUE_SECONDS = 0.05
 _CLEAN_SECONDS = 3600.0
 _END_SECONDS = 15.0
@@ -52,6 +53,7 @@ class Process:
         self._holder = f"{NAME}@{socket.gethostname()}"
         self._threads: dict[int, list[ConnectionThread]] = {}
         self._ending: list[ConnectionThread] = []
+        self._written: dict[int, tuple[dict[str, Any], float]] = {}  # what was said last of each, and when
         self._has_line_times = False
         self._lock: IO[str] | None = None
 
@@ -88,14 +90,13 @@ class Process:
             row = wanted.get(pk)
             # A secret that ends changes no row, so it is looked for.
             is_same = row is not None and threads[0].target == self._target(row)
-            if not is_same or not self._renew(pk):
+            if not is_same or not self._keep(pk, threads):
                 self._retire(pk)
         self._ending = [thread for thread in self._ending if thread.is_alive()]
         being_ended = {thread.target.connection_id for thread in self._ending}
         for pk, row in wanted.items():
             if pk not in self._threads and pk not in being_ended and self._take(row):
                 self._start(row)
-        self._write_statuses()
         self._require_signs()
 
     def _target(self, row: Connection) -> object:
@@ -126,6 +127,7 @@ class Process:
         log.info("Connection %s is kept.", row.name)
 
     def _retire(self, pk: int) -> None:
+        self._written.pop(pk, None)
         for thread in self._threads.pop(pk):
             thread.end()
             self._ending.append(thread)
@@ -143,32 +145,34 @@ class Process:
         mine = ConnectionStatus.objects.filter(free, connection=row)
         return bool(mine.update(holder=self._holder, lease_expires_at=now + _LEASE, seen_at=now))
 
-    def _renew(self, pk: int) -> bool:
+    def _keep(self, pk: int, threads: list[ConnectionThread]) -> bool:
+        """Say how a connection is and renew its lease; False where somebody else has it. One write in some seconds."""
+        # One that fails makes the connection a failing one.
+        worst = max(threads, key=lambda thread: [State.OPEN, State.OPENING, State.FAILING].index(thread.state))
+        latest = max((thread for thread in threads if thread.error_at), key=_error_time, default=None)
+        values: dict[str, Any] = {
+            "state": worst.state,
+            "since": worst.since,
+            "revision": worst.target.revision,
+            "figures": threads[0].figures.as_dict(),
+        }
+        if latest is not None:
+            values |= {"error": latest.error, "error_at": latest.error_at}
+        written, written_at = self._written.get(pk, ({}, 0.0))
+        if values == written and time.monotonic() - written_at < _WRITE_SECONDS:
+            return True
+        silent = time.monotonic() - min(thread.seen for thread in threads)
+        now = timezone.now()
         mine = ConnectionStatus.objects.filter(connection=pk, holder=self._holder)
-        return bool(mine.update(lease_expires_at=timezone.now() + _LEASE))
-
-    def _write_statuses(self) -> None:
-        for pk, threads in self._threads.items():
-            # One that fails makes the connection a failing one.
-            worst = max(threads, key=lambda thread: [State.OPEN, State.OPENING, State.FAILING].index(thread.state))
-            silent = time.monotonic() - min(thread.seen for thread in threads)
-            values = {
-                "state": worst.state,
-                "since": worst.since,
-                "seen_at": timezone.now() - timedelta(seconds=silent),
-                "revision": worst.target.revision,
-                "figures": threads[0].figures.as_dict(),
-            }
-            latest = max((thread for thread in threads if thread.error_at), key=_error_time, default=None)
-            if latest is not None:
-                values |= {"error": latest.error, "error_at": latest.error_at}
-            ConnectionStatus.objects.filter(connection=pk, holder=self._holder).update(**values)
+        self._written[pk] = (values, time.monotonic())
+        return bool(mine.update(**values, seen_at=now - timedelta(seconds=silent), lease_expires_at=now + _LEASE))
 
     def _say_failing(self, row: Connection, sentence: str) -> None:
+        """Of a connection that cannot even be begun."""
         now = timezone.now()
-        ConnectionStatus.objects.filter(connection=row, holder=self._holder).update(
-            state=State.FAILING, since=now, seen_at=now, error=sentence, error_at=now
-        )
+        mine = ConnectionStatus.objects.filter(connection=row, holder=self._holder)
+        mine.exclude(state=State.FAILING).update(state=State.FAILING, since=now)
+        mine.update(seen_at=now, error=sentence, error_at=now)
 
     def _require_signs(self) -> None:
         """End the process where a thread hangs: nothing else gets rid of it."""
