@@ -568,6 +568,7 @@ def connections(api: Api) -> None:
     asked = {"name": "MES", "kind": "webhook", "settings": {"url": "https://mes.example/"}, "secrets": secret}
     made = api("create_connection", **asked, category="disc", line_time_ms=1500)
     key = made["connection_id"]
+    api("connections")
     api("change_connection", key, category=None, line_time_ms=None)
     api("set_connection_secret", key, name="signing_secret", value="another one of sixteen")
     api("connection", key)
