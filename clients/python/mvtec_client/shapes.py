@@ -1304,7 +1304,7 @@ class FullConnection(TypedDict):
     error_at: Moment | None
     waiting: int
     delivered: int
-    """that are kept: EDGE_KEEP_DAYS"""
+    """since it was made"""
     dead_letters: int
     oldest_waiting_at: Moment | None
     last_delivered_at: Moment | None
