@@ -13,15 +13,17 @@ ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # stays as long as the requirements do.
 FROM base AS packages-cpu
 WORKDIR /requirements
-COPY requirements.txt requirements.lock install-requirements.sh ./
+COPY requirements.txt requirements.lock requirements-edge.txt requirements-edge.lock install-requirements.sh ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m venv /venv && LOCKED=1 TORCH=cpu sh install-requirements.sh requirements
+    python -m venv /venv && LOCKED=1 TORCH=cpu sh install-requirements.sh requirements \
+ && LOCKED=1 sh install-requirements.sh requirements-edge
 
 FROM base AS packages-cuda
 WORKDIR /requirements
-COPY requirements.txt requirements.lock install-requirements.sh ./
+COPY requirements.txt requirements.lock requirements-edge.txt requirements-edge.lock install-requirements.sh ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m venv /venv && LOCKED=1 sh install-requirements.sh requirements
+    python -m venv /venv && LOCKED=1 sh install-requirements.sh requirements \
+ && LOCKED=1 sh install-requirements.sh requirements-edge
 
 # Compiled here: where the root filesystem is read-only nothing can be later.
 FROM packages-cpu AS code

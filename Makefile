@@ -67,7 +67,7 @@ messages: $(VENV)/.dev  ## brings new sentences into the catalogues and compiles
 lock: $(VENV)/.dev  ## writes the lock files again; versions stay unless a requirement forbids them
 ##   UPGRADE=1  takes the newest versions
 	@$(LOCK) requirements-dev.txt --output-file requirements-dev.lock
-	@for name in requirements requirements-demo requirements-accelerators requirements-opentelemetry; do \
+	@for name in requirements requirements-demo requirements-accelerators requirements-opentelemetry requirements-edge; do \
 	  $(LOCK) --constraint requirements-dev.lock $$name.txt --output-file $$name.lock || exit 1; \
 	done
 
@@ -91,6 +91,6 @@ $(VENV)/.demo: requirements-demo.txt $(VENV)/.product
 	$(INSTALL) requirements-demo
 	touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt requirements-opentelemetry.txt $(VENV)/.demo
+$(VENV)/.dev: requirements-dev.txt requirements-accelerators.txt requirements-opentelemetry.txt requirements-edge.txt $(VENV)/.demo
 	$(INSTALL) requirements-dev
 	touch $@

@@ -24,6 +24,7 @@ class Right(StrEnum):
     TRAIN = "train"  # import data sets, start and cancel training
     TUNE = "tune"  # set thresholds, score the past again
     DEPLOY = "deploy"  # load, promote, roll back and archive model versions
+    CONNECT = "connect"  # edit connections to the line, send dead letters again
     AUDIT = "audit"  # see the audit log
     ISSUE = "issue"  # issue and revoke tokens of one's own
     ADMINISTER = "administer"  # users, everybody's tokens, retention
@@ -39,7 +40,7 @@ class Role(StrEnum):
 _OPERATOR = frozenset({Right.INSPECT, Right.READ, Right.REVIEW, Right.ISSUE})
 RIGHTS: dict[str, frozenset[Right]] = {
     Role.OPERATOR: _OPERATOR,
-    Role.ENGINEER: _OPERATOR | {Right.EXPORT, Right.TRAIN, Right.TUNE, Right.DEPLOY},
+    Role.ENGINEER: _OPERATOR | {Right.EXPORT, Right.TRAIN, Right.TUNE, Right.DEPLOY, Right.CONNECT},
     Role.AUDITOR: frozenset({Right.READ, Right.EXPORT, Right.AUDIT, Right.ISSUE}),
     Role.ADMIN: frozenset(Right),
 }
@@ -56,7 +57,9 @@ class Scope(StrEnum):
 SCOPES: dict[str, frozenset[Right]] = {
     Scope.INSPECT: frozenset({Right.INSPECT}),
     Scope.READ: frozenset({Right.READ, Right.EXPORT, Right.AUDIT}),
-    Scope.MANAGE: frozenset({Right.REVIEW, Right.TRAIN, Right.TUNE, Right.DEPLOY, Right.ISSUE, Right.ADMINISTER}),
+    Scope.MANAGE: frozenset(
+        {Right.REVIEW, Right.TRAIN, Right.TUNE, Right.DEPLOY, Right.CONNECT, Right.ISSUE, Right.ADMINISTER}
+    ),
 }
 
 # None: the system itself, or somebody at the server's own command line.

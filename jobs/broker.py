@@ -128,6 +128,21 @@ def wait_until(settled: Callable[[], bool], *, topic: str, timeout: float) -> bo
     return settled()
 
 
+def wait_for_notice(topic: str, *, timeout: float) -> bool:
+    """Wait for a `notify(topic)`, `timeout` seconds at most; all notices so far count as one. Whether there was any.
+
+    For whoever looks at its rows every now and then in any case. Without a broker it waits, and nothing else.
+    """
+    try:
+        is_noted = client().blpop([f"notice:{topic}"], timeout=max(0.05, timeout)) is not None
+        if is_noted:
+            client().delete(f"notice:{topic}")
+    except redis.RedisError:
+        time.sleep(timeout)
+        return False
+    return is_noted
+
+
 # ---------------------------------------------------------------- who is alive
 BEAT_SECONDS = 3
 SCHEDULER = "scheduler"

@@ -1,6 +1,8 @@
 """Messages that leave the system: each is a row until it was taken or given up, tried again at growing intervals.
 
-The kind of message is a model that extends `OutboxMessage`; its app says how one is delivered.
+The kind of message is a model that extends `OutboxMessage`; its app says how one is delivered. `send_due` sends what is
+due in no order, as alarms and reports want it; the verdicts of a line, which have one, are taken in order by
+`edge.deliveries.queue`. Both end with `conclude`.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -20,17 +23,42 @@ from jobs.metrics.definitions import MESSAGES
 
 log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 9
-_FIRST_WAIT = timedelta(seconds=30)  # twice as long after every further attempt: given up after about two hours
 _CLAIM = timedelta(minutes=2)  # in which a worker sends one, or died
 _AT_ONCE = 50
 
 
 class NotDelivered(Exception):
-    """The receiver did not take it, or it must not go there."""
+    """The receiver did not take it, or it must not go there, or nobody knows: it is tried again."""
+
+
+class NotSent(NotDelivered):
+    """Nothing of it left: there was no way to the receiver. It is no fault of this message."""
+
+
+class Refused(NotDelivered):
+    """The receiver will never take this one: it is given up at once."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When a message is tried again: twice as long after every further failure, and how often at most."""
+
+    first_wait: timedelta
+    max_attempts: int
+    max_wait: timedelta = timedelta.max
+
+    def wait_after(self, failures: int) -> timedelta:
+        """How long to wait after so many failures in a row, at least one."""
+        doublings = min(failures - 1, 30)
+        return min(self.first_wait * 2**doublings, self.max_wait)
+
+
+# Given up after about two hours.
+PATIENT = RetryPolicy(first_wait=timedelta(seconds=30), max_attempts=MAX_ATTEMPTS)
 
 
 class OutboxMessage(models.Model):
-    """One message to one address. Abstract."""
+    """One message. Abstract."""
 
     class Status(models.TextChoices):
         WAITING = "waiting"
@@ -38,13 +66,24 @@ class OutboxMessage(models.Model):
         FAILED = "failed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    target = models.CharField(max_length=500)
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField()
     error = models.CharField(max_length=500, blank=True)
     sent_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"message {self.pk}: {self.status}"
+
+
+class AddressedMessage(OutboxMessage):
+    """One message to one address. Abstract."""
+
+    target = models.CharField(max_length=500)
 
     class Meta:
         abstract = True
@@ -77,16 +116,27 @@ def _send(message: Message, deliver: Callable[[Message], Any]) -> bool:
     try:
         deliver(message)
     except (NotDelivered, OSError) as error:
+        conclude(message, error, policy=PATIENT, failures=message.attempts)
+    else:
+        conclude(message, None, policy=PATIENT)
+    message.save(update_fields=["attempts", "status", "due_at", "sent_at", "error"])
+    return bool(message.status == message.Status.SENT)
+
+
+def conclude(message: OutboxMessage, error: Exception | None, *, policy: RetryPolicy, failures: int = 0) -> None:
+    """Set on the row what came of an attempt: sent, due again, or given up. The caller saves it.
+
+    `failures`: how many attempts count towards giving up, this one included.
+    """
+    if error is None:
+        outcome = "sent"
+        message.status, message.sent_at, message.error = message.Status.SENT, timezone.now(), ""
+    else:
         message.error = without_server_paths(str(error) or type(error).__name__)[:500]
-        outcome = "failed" if message.attempts >= MAX_ATTEMPTS else "again"
+        outcome = "failed" if isinstance(error, Refused) or failures >= policy.max_attempts else "again"
         if outcome == "failed":
             message.status = message.Status.FAILED
             log.error("%s was given up after %s attempts: %s", message, message.attempts, message.error)
         else:
-            message.due_at = timezone.now() + _FIRST_WAIT * 2 ** (message.attempts - 1)
-    else:
-        outcome = "sent"
-        message.status, message.sent_at, message.error = message.Status.SENT, timezone.now(), ""
-    message.save(update_fields=["attempts", "status", "due_at", "sent_at", "error"])
+            message.due_at = timezone.now() + policy.wait_after(max(failures, 1))
     MESSAGES.labels(message._meta.model_name, outcome).inc()
-    return bool(message.status == message.Status.SENT)

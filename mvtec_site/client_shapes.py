@@ -81,6 +81,8 @@ KEYWORDS = {
         of="SignatureRulesInputRequest",
         without=frozenset({"reason"}),
     ),
+    "ConnectionFields": Keywords("A connection to the line.", of="ConnectionInputRequest"),
+    "ConnectionChanges": Keywords("What is changed of a connection.", of="PatchedConnectionChangeInputRequest"),
     "PromotionGatesFields": Keywords(
         "What a version must show before it may go into production.",
         of="PromotionGatesInputRequest",

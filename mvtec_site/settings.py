@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "rollout",
     "quality",
     "monitoring",
+    "edge",
     "reports",
 ]
 
@@ -564,6 +565,27 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
     }
 }
+
+# ---------------------------------------------------------------- connections to the line: see docs/line.md
+EDGE_PRIVATE_HOSTS = list(
+    env.words(
+        "EDGE_PRIVATE_HOSTS",
+        (),
+        "hosts, addresses and networks such as 10.0.8.0/24 that connections may go to though they are private",
+    )
+)
+EDGE_GIVE_UP_HOURS = env.real(
+    "EDGE_GIVE_UP_HOURS", 24.0, "hours after which an undelivered verdict is a dead letter", low=0.01, high=8784
+)
+EDGE_KEEP_DAYS = env.integer(
+    "EDGE_KEEP_DAYS", 30, "days that deliveries are kept once they were taken", low=1, high=3660
+)
+EDGE_TRIGGER_ROOTS = tuple(
+    Path(word).expanduser()
+    for word in env.words("EDGE_TRIGGER_ROOTS", (), "server folders whose images triggers may name, by commas")
+)
+if not all(root.is_absolute() for root in EDGE_TRIGGER_ROOTS):
+    raise ImproperlyConfigured("EDGE_TRIGGER_ROOTS must name folders by their absolute paths, separated by commas.")
 
 # ---------------------------------------------------------------- REST API
 # Requests a minute of each caller, by what they are for: a runaway program is stopped before it stops the line.

@@ -32,7 +32,7 @@ urlpatterns = [
         path("api/", include(f"{app}.api.urls"))
         for app in (
             *("records", "accounts", "modelzoo", "training", "inspection", "tuning", "retention", "monitoring"),
-            *("rollout", "quality", "reports"),
+            *("rollout", "quality", "reports", "edge"),
         )
     ),
     path("", include("inspection.urls")),
@@ -43,6 +43,7 @@ urlpatterns = [
     path("", include("quality.urls")),
     path("", include("reports.urls")),
     path("", include("monitoring.urls")),
+    path("", include("edge.urls")),
     path("docs/problems", views.problem_list, name="problems"),
     path("help/", views.help_page, name="help"),
     path("", include("modelzoo.urls")),

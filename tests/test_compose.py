@@ -17,7 +17,7 @@ import yaml
 from tests.environment import ROOT
 
 OURS = {
-    *("web-interface", "inference-api", "migrate", "scheduler", "folder-watcher"),
+    *("web-interface", "inference-api", "migrate", "scheduler", "connections", "folder-watcher"),
     *("inference-worker", "inference-worker-gpu", "training-service", "training-service-gpu"),
 }
 _OF_COMPOSE = {
@@ -55,7 +55,7 @@ def services() -> dict[str, Any]:
 
 
 def test_each_profile_has_the_original_systems_services() -> None:
-    common = {"inference-api", "web-interface", "database", "redis", "scheduler", "migrate"}
+    common = {"inference-api", "web-interface", "database", "redis", "scheduler", "connections", "migrate"}
     assert set(config()["services"]) == common
     assert set(config("cpu")["services"]) == common | {"training-service", "inference-worker"}
     assert set(config("gpu")["services"]) == common | {"training-service-gpu", "inference-worker-gpu"}
@@ -105,6 +105,7 @@ def test_all_that_runs_on_says_whether_it_is_healthy(services: dict[str, Any]) -
         "inference-worker": "worker:inference@{host}",
         "training-service": "worker:training@{host}",
         "scheduler": "scheduler",
+        "connections": "worker:connections@{host}",
     }
     for name, sign in signs.items():
         service = services[name]
@@ -123,8 +124,8 @@ def test_one_port_is_published_and_only_what_speaks_to_others_leaves_the_network
     assert [port["host_ip"] for port in published["grafana"]] == ["127.0.0.1"]
     assert [name for name, service in config("cpu")["services"].items() if service.get("ports")] == ["web-interface"]
     outside = {name for name, service in services.items() if "outside" in (service.get("networks") or ())}
-    # E-mail, webhooks and reports are sent by the training queue.
-    assert outside == {"web-interface", "training-service", "training-service-gpu", "grafana"}
+    # E-mail, webhooks of alarms and reports are sent by the training queue.
+    assert outside == {"web-interface", "training-service", "training-service-gpu", "connections", "grafana"}
 
 
 def test_images_are_pinned(services: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from tests.environment import ROOT
 
 REQUIREMENTS = (
     *("requirements", "requirements-demo", "requirements-accelerators", "requirements-opentelemetry"),
+    "requirements-edge",
     "requirements-dev",
 )
 

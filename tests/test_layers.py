@@ -18,6 +18,7 @@ from tests.environment import ROOT
 FLOORS = (
     ("mvtec_site",),
     ("reports",),
+    ("edge",),
     ("quality",),
     ("rollout",),
     ("tuning", "retention", "monitoring"),
@@ -47,6 +48,7 @@ ROOMS = {
         "watching",
         "benchmarks",
     },
+    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt"},
     "rollout": {"canaries", "challengers"},
     "quality": {"random_audit", "containment", "promises", "review_queue", "measurement_system", "benchmarks"},
     "reports": {"content", "issued", "schedules"},
@@ -223,7 +225,7 @@ def test_no_package_has_more_than_a_dozen_modules_side_by_side() -> None:
 
 def test_models_of_rooms_are_listed_by_their_app() -> None:
     """Django looks for an app's models there; all others import them from there."""
-    for app in ("records", "training", "inspection", "quality", "rollout", "reports"):
+    for app in ("records", "training", "inspection", "quality", "rollout", "reports", "edge"):
         listed = {name for name, _ in imports(f"{app}.models") if name in modules()}
         assert listed == {name for name in modules() if re.fullmatch(rf"{app}\.\w+\.models", name)}
 

@@ -23,6 +23,7 @@ STARTS = {
     "mvtec-inference@.service": "inference-worker",
     "mvtec-training.service": "training-service",
     "mvtec-scheduler.service": "scheduler",
+    "mvtec-connections.service": "connections",
     "mvtec-watcher@.service": "folder-watcher",
 }
 

@@ -27,8 +27,8 @@ TRANSLATED = sorted(
 )
 CATALOGUE = ROOT / "locale" / "de" / "LC_MESSAGES"
 _APPS = (
-    *("accounts", "common", "inspection", "jobs", "modelzoo", "monitoring", "mvtec_site", "quality", "records"),
-    *("reports", "retention", "rollout", "training", "tuning"),
+    *("accounts", "common", "edge", "inspection", "jobs", "modelzoo", "monitoring", "mvtec_site", "quality"),
+    *("records", "reports", "retention", "rollout", "training", "tuning"),
 )
 _CONTEXT = "\x04"
 _SPOKEN = ("aria-label", "title", "placeholder", "alt")

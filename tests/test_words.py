@@ -60,7 +60,7 @@ BANNED = (
     "kinds of parts",
 )
 _FOLDERS = (
-    *("accounts", "common", "inspection", "jobs", "modelzoo", "monitoring", "mvtec_site", "quality"),
+    *("accounts", "common", "edge", "inspection", "jobs", "modelzoo", "monitoring", "mvtec_site", "quality"),
     *("records", "retention", "rollout", "training"),
 )
 

@@ -357,6 +357,13 @@ PROBLEMS: dict[str, Problem] = {
     "reference_part_exists": _p(409, _("The serial number is a reference part already."), _("Retire it first.")),
     "reference_part_retired": _p(409, _("The reference part is retired already."), _("Nothing is left to do.")),
     "drift_monitor_not_found": _not_found(_("There is no drift monitor of this id or name.")),
+    # ---- connections to the line
+    "connection_not_found": _not_found(_("There is no connection of this id or name.")),
+    "delivery_not_found": _not_found(_("There is no delivery of this id or name.")),
+    "connection_name_taken": _p(409, _("Another connection has this name."), _("Choose another name.")),
+    "kind_not_installed": _p(
+        400, _("What this kind of connection needs is not installed."), _("Install it, as the answer says.")
+    ),
     # ---- retention, audit, the system
     "sampling_plan_not_found": _not_found(_("There is no sampling plan of this id or name.")),
     "audited_shift_not_found": _not_found(_("There is no audited shift of this id or name.")),

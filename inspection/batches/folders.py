@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,15 +136,19 @@ def _too_large(what: str) -> UserError:
     )
 
 
-def read_in_roots(folder: Path, path: str) -> bytes:
-    """A file of a folder that a batch named, if it still lies inside the roots, wherever links lead.
+def read_in_roots(
+    folder: Path, path: str, *, roots: Sequence[Path] | None = None, setting: str = "BATCH_ROOTS"
+) -> bytes:
+    """A file of a folder that somebody named, if it still lies inside the roots, wherever links lead.
 
-    Raises what `read_file` raises.
+    `roots`: those of batches, where none are given; `setting` is what they are called. Raises what `read_file` raises.
     """
-    return _read(lambda: _open(folder, path))[0]
+    return _read(lambda: _open(folder, path, roots=roots, setting=setting))[0]
 
 
-def _open(folder: Path, path: str, flags: int = 0) -> int:
+def _open(
+    folder: Path, path: str, flags: int = 0, *, roots: Sequence[Path] | None = None, setting: str = "BATCH_ROOTS"
+) -> int:
     """A descriptor of what a path leads to, links followed, if that lies inside the roots.
 
     Where it leads is found first; then it is opened from its root down without following any link, so that a folder
@@ -152,12 +156,12 @@ def _open(folder: Path, path: str, flags: int = 0) -> int:
     """
     try:
         real = (folder / path).resolve(strict=True)
-        roots = [Path(root).resolve() for root in settings.BATCH_ROOTS]
+        resolved = [Path(root).resolve() for root in (settings.BATCH_ROOTS if roots is None else roots)]
     except (OSError, ValueError, RuntimeError) as error:
         raise _unreadable(error) from error
-    root = next((root for root in roots if real.is_relative_to(root)), None)
+    root = next((root for root in resolved if real.is_relative_to(root)), None)
     if root is None:
-        raise FileUnreadable("The file is not inside the allowed roots (BATCH_ROOTS). It was not read.")
+        raise FileUnreadable(f"The file is not inside the allowed roots ({setting}). It was not read.")
     return open_below(root, real.relative_to(root), flags)
 
 

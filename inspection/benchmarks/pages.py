@@ -33,7 +33,7 @@ _WITHOUT_OBJECT = (
     *("training-new", "datasets", "dataset-from-reviews", "batches", "audit", "settings", "retention", "help"),
     *("problems", "canaries", "challengers", "quality", "blind-review", "review-queue", "containments", "promises"),
     "measurement-studies",
-    *("monitoring", "reference-parts"),
+    *("monitoring", "reference-parts", "connections"),
     *("users", "user-new"),
     *("reports", "issued-reports", "report-schedules"),
 )

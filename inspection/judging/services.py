@@ -28,6 +28,7 @@ from common.observability import tracing
 from common.observability.ids import log_ids
 from common.pixels.budget import budget
 from common.rights import Right, require
+from inspection.endings import note_requested
 from inspection.judging.idempotency import check_same, fingerprint, own_key
 from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
@@ -360,6 +361,7 @@ def request_inspection(
         repeat_of_id=repeat_of,
         **vars(submission.part),
     )
+    note_requested(request)
     if deployment:
         transaction.on_commit(lambda: broker.publish("inspection.tasks.judge", request.pk))
     return request

@@ -27,6 +27,7 @@ from common.paths import without_server_paths
 from common.pixels.budget import LARGE, give_memory_back
 from common.version import code_version
 from inspection.audited_rows import expected_inspection
+from inspection.endings import note_recorded, note_unjudged
 from inspection.models import Inspection, InspectionRequest
 from jobs import broker
 from jobs.metrics import definitions as metrics
@@ -70,6 +71,7 @@ def expire_request(request: InspectionRequest) -> bool:
             actor=request.operator,
             after={"filename": request.filename},
         )
+        note_unjudged(request)
     return bool(ended)
 
 
@@ -456,6 +458,7 @@ def _record(
         created_at=timezone.now(),
     )
     transaction.on_commit(partial(_count, inspection, version, verdict.timings))
+    note_recorded(inspection)
     audit(
         kind="inspection.recorded",
         subject=inspection,
@@ -505,6 +508,8 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
                 actor=request.operator,
                 after={"code": code, "error": sentence[:500], "filename": request.filename},
             )
+            request.error_code, request.error = code, sentence
+            note_unjudged(request)
 
 
 def sweep_requests() -> None:

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
-from jobs.outbox import OutboxMessage
+from jobs.outbox import AddressedMessage
 from modelzoo.models import Category
 
 
@@ -99,7 +99,7 @@ class AlarmComment(models.Model):
         return self.text
 
 
-class AlarmMessage(OutboxMessage):
+class AlarmMessage(AddressedMessage):
     """One message about an alarm to one address, until it was taken or given up."""
 
     class Channel(models.TextChoices):

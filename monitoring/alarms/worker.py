@@ -8,9 +8,10 @@ import time
 from django.conf import settings
 from django.core.mail import EmailMessage
 
+from common.web.outgoing import signature
 from jobs.outbox import send_due
 from monitoring.alarms.selectors import address_of, alarm_document
-from monitoring.alarms.webhook import post, signature
+from monitoring.alarms.webhook import post
 from monitoring.models import AlarmMessage
 
 

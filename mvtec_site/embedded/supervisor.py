@@ -283,6 +283,11 @@ class Supervisor:
                 is_alive=partial(_worker_lives, "training"),
             ),
             _Child(
+                "connections",
+                [python, "manage.py", "run_connections"],
+                is_alive=partial(_worker_lives, "connections"),
+            ),
+            _Child(
                 "beat",
                 [python, "-m", "celery", "-A", "mvtec_site", "beat", "--loglevel", "WARNING"],
                 is_alive=lambda: broker.scheduler_is_alive() or (False if broker.is_reachable() else None),

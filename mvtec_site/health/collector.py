@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector as BaseCollector
 
 from common.database import UNAVAILABLE, drop_broken_connection
 from common.version import code_version
+from edge.models import Delivery
 from inspection.batches.worker import BATCHES
 from inspection.models import InspectionRequest
 from jobs import broker
@@ -50,7 +51,7 @@ _KINDS: tuple[JobKind, ...] = (
     *(BATCHES, CHALLENGERS, COMPARISONS, CONTAINMENTS, EVALUATIONS, REPLAYS, RESCORINGS, RETENTION_RUNS),
     *(TRAINING_RUNS, VERIFICATIONS),
 )
-_OUTBOXES: tuple[type[OutboxMessage], ...] = (AlarmMessage, ReportMessage)
+_OUTBOXES: tuple[type[OutboxMessage], ...] = (AlarmMessage, Delivery, ReportMessage)
 
 
 class Collector(BaseCollector):

@@ -517,6 +517,22 @@ ATTESTATION: dict[str, Entry] = {
     ),
     "monitoring.referencecheck": Derived("the reference part and the record of it"),
     "monitoring.doubtfulperiod": NotAttested("between two checks of a reference part, which are computed again"),
+    # ---------------------------------------------------------------- edge
+    "edge.connection": Attested(
+        "connection.*",
+        AttestedModel(
+            fields=(
+                *("name", "kind", "station", "category_id", "settings", "line_time_ms", "is_enabled", "revision"),
+                *("created_at", "created_by_id"),
+            ),
+            parts=(Parts("edge.connectionsecret", "connection", ("name", "fingerprint", "sealed", "ends_at")),),
+        ),
+    ),
+    "edge.connectionsecret": Part("edge.connection"),
+    "edge.connectionstatus": NotAttested("how a connection is at the moment, as the process says that keeps it"),
+    "edge.lane": NotAttested("counters of the outbox"),
+    "edge.delivery": NotAttested("the outbox: what is still to be sent, and went out lately; the record is an event"),
+    "edge.expectedverdict": NotAttested("what the line waits for at the moment; the record is an event"),
     # ---------------------------------------------------------------- reports
     "reports.reportschedule": Attested(
         "report_schedule.set, report_schedule.ended",

@@ -161,6 +161,19 @@ def _because(text: Any) -> str:
     return f": {words if len(words) <= _MAX_REASON_LENGTH else words[:_MAX_REASON_LENGTH] + '…'}"
 
 
+def _connection(act: _Act) -> str:
+    """By the name that it has after the event."""
+    return str(act.after.get("name", act.event.object_id))
+
+
+def _secret(act: _Act) -> str:
+    return str(act.after.get("secret", "secret")).replace("_", " ")
+
+
+def _dead_letters(number: Any) -> str:
+    return "one dead letter" if number == 1 else f"{number} dead letters"
+
+
 def _number(value: Any) -> str:
     """A score or a threshold as on the pages."""
     if not isinstance(value, int | float):
@@ -571,6 +584,18 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"expected {act.after.get('expected')}{act.reason}"
     ),
     "reference_part.retired": lambda act: f"retired reference part {act.after.get('serial_number')}{act.reason}",
+    "connection.created": lambda act: f"made the connection {_connection(act)} ({act.after.get('kind', '')})",
+    "connection.changed": lambda act: f"changed the connection {_connection(act)}",
+    "connection.enabled": lambda act: f"enabled the connection {_connection(act)}",
+    "connection.disabled": lambda act: f"disabled the connection {_connection(act)}",
+    "connection.secret_set": lambda act: f"set the {_secret(act)} of the connection {_connection(act)}",
+    "connection.secret_ended": lambda act: (
+        f"ended older ones of the {_secret(act)} of the connection {_connection(act)}"
+    ),
+    "delivery.resent": lambda act: (
+        f"had {_dead_letters(act.after.get('deliveries', 1))} of the connection "
+        f"{act.after.get('connection', '')} sent again"
+    ),
     "alarm.opened": lambda act: f"opened an alarm{_where(act)}: {act.after.get('sentence', '')}",
     "alarm.acknowledged": lambda act: f"acknowledged alarm {act.event.object_id}: {act.after.get('sentence', '')}",
     "alarm.commented": lambda act: f"commented on alarm {act.event.object_id}: {act.after.get('text', '')}",

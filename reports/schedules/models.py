@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from jobs.outbox import OutboxMessage
+from jobs.outbox import AddressedMessage
 from modelzoo.models import Category
 from reports.content.scope import REGULAR, Kind
 
@@ -42,7 +42,7 @@ class ReportSchedule(models.Model):
         return f"{self.get_kind_display()} of {', '.join(place)}"
 
 
-class ReportMessage(OutboxMessage):
+class ReportMessage(AddressedMessage):
     """An issued report on its way to one recipient."""
 
     report = models.ForeignKey(

@@ -135,6 +135,16 @@ METHODS = {
     "decide_review": "decide_review",
     "review_budget": "review_budget",
     "set_review_budget": "set_review_budget",
+    "change_connection": "change_connection",
+    "connection": "connection",
+    "connection_kinds": "connection_kinds",
+    "connections": "connections",
+    "create_connection": "create_connection",
+    "deliveries": "deliveries",
+    "end_connection_secrets": "end_connection_secrets",
+    "resend_dead_letters": "resend_dead_letters",
+    "resend_delivery": "resend_delivery",
+    "set_connection_secret": "set_connection_secret",
     "canaries": "canaries",
     "canary": "canary",
     "end_canary": "end_canary",
@@ -593,6 +603,30 @@ def test_promises(client: Client, version: ModelVersion) -> None:
     one = client.threshold_promise(made.pk)  # a little later: what came is as of now
     fits(one, shapes.Promise)
     assert one["threshold"] == promise["threshold"] == made.pk
+
+
+def test_connections(client: Client, version: ModelVersion) -> None:
+    client.load_model(version.pk, device="cpu")
+    fits(client.connection_kinds(), shapes.Kinds)
+    made = client.create_connection(
+        name="MES",
+        kind="webhook",
+        settings={"url": "https://mes.example/"},
+        secrets={"signing_secret": "a secret of sixteen characters"},
+        line_time_ms=1500,
+    )
+    fits(made, shapes.FullConnection)
+    key = made["connection_id"]
+    assert client.change_connection(key, station="east")["settings"]["url"] == "https://mes.example/"
+    fits(client.set_connection_secret(key, "signing_secret", "another one of sixteen"), shapes.FullConnection)
+    assert client.end_connection_secrets(key, "signing_secret")["ended"] == 1
+    client.inspect(parts.png(5000), station="east")
+    [waiting] = each(client.deliveries(key, status="waiting"), shapes.Delivery)
+    with pytest.raises(ApiProblem):
+        client.resend_delivery(waiting["delivery_id"])
+    assert client.resend_dead_letters(key)["resent"] == 0
+    assert client.connection(key)["waiting"] == 1
+    assert len(each(client.connections(), shapes.Connection)) == 1
 
 
 def test_canaries(client: Client, version: ModelVersion) -> None:

@@ -57,6 +57,8 @@ _NO_PAGES = {
     # Of a study that people began: tests/quality/measurement_system.
     *("measurement-study", "measurement-study-judge"),
     *("challenger-stop", "canary-end", "disagreement-mark"),
+    # Of a connection that people made, and the form of a kind: tests/edge/connections.
+    *("connection", "connection-new", "connection-secret", "connection-end-secrets", "connection-resend"),
     *("report-picture", "report-issue", "report-schedule-end"),
     "report-schedule",  # the form of the list, filled
     *("model-retrain", "comparison-start", "comparison"),

@@ -24,9 +24,12 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from edge.deliveries.queue import begin, busy_lanes, finish, next_in
+from edge.models import Connection, ConnectionStatus
 from inspection.models import BatchRun, Inspection, InspectionRequest, Review
 from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
+from jobs.outbox import Refused
 from modelzoo.lifecycle.services import approve_version
 from modelzoo.loading.scoring import ImageScore
 from modelzoo.models import Category, Deployment, ModelVersion
@@ -241,6 +244,7 @@ def test_every_document_is_as_the_schema_says(
     reviews_and_tuning(api, version)
     challengers(api, version)
     quality(api, version)
+    connections(api)
     retraining(api, version)
     promises(api, version)
     monitoring(api, version)
@@ -556,6 +560,39 @@ def challengers(api: Api, version: ModelVersion) -> None:
     Challenger.objects.filter(max_images=10).update(requested_by=None)
     api("challenger", Challenger.objects.get(max_images=10).pk)
     api("challengers")
+
+
+def connections(api: Api) -> None:
+    api("connection_kinds")
+    secret = {"signing_secret": "a secret of sixteen characters"}
+    asked = {"name": "MES", "kind": "webhook", "settings": {"url": "https://mes.example/"}, "secrets": secret}
+    made = api("create_connection", **asked, category="disc", line_time_ms=1500)
+    key = made["connection_id"]
+    api("connections")
+    api("change_connection", key, category=None, line_time_ms=None)
+    api("set_connection_secret", key, name="signing_secret", value="another one of sixteen")
+    api("connection", key)
+    api("end_connection_secrets", key, name="signing_secret")
+    live(1, begin=940, station="east")
+    api("connection", key)
+    [lane] = busy_lanes(key)
+    for error in (None, Refused("gone")):
+        live(1, begin=941, station="east")
+        first = next_in(lane)[0]
+        begin(first)
+        finish(first, error)
+    moment = timezone.now()
+    ConnectionStatus.objects.create(
+        connection_id=key, state="open", since=moment, seen_at=moment, error="503", error_at=moment
+    )
+    Connection.objects.filter(pk=key).update(created_by=None)
+    api("connection", key)
+    api("connections")
+    api("deliveries", key)
+    [letter] = api("deliveries", key, query={"status": "failed"})["results"]
+    api("resend_delivery", letter["delivery_id"])
+    api("resend_dead_letters", key)
+    api("change_connection", key, enabled=False)
 
 
 def retraining(api: Api, version: ModelVersion) -> None:

@@ -144,6 +144,15 @@ TABLE: dict[str, Row] = {
     "comparisons": row(GET=READERS, POST=ENGINEERS),
     "comparisons/<comparison_id>": row(GET=READERS),
     "comparisons/<comparison_id>/images": row(GET=READERS),
+    # edge
+    "connection-kinds": row(GET=READERS),
+    "connections": row(GET=READERS, POST=ENGINEERS),
+    "connections/<connection_id>": row(GET=READERS, PATCH=ENGINEERS),
+    "connections/<connection_id>/secrets": row(POST=ENGINEERS),
+    "connections/<connection_id>/end-secrets": row(POST=ENGINEERS),
+    "connections/<connection_id>/deliveries": row(GET=READERS),
+    "connections/<connection_id>/resend": row(POST=ENGINEERS),
+    "deliveries/<delivery_id>/resend": row(POST=ENGINEERS),
     # quality
     "sampling-plans": row(GET=READERS, POST=ENGINEERS),
     "sampling-plans/<plan_id>": row(GET=READERS),

@@ -30,7 +30,7 @@ from tests.stack.conftest import free_port, wait_for
 from tests.test_compose import config
 
 pytestmark = [pytest.mark.long, pytest.mark.stack, pytest.mark.slow]
-RUNNING = ("web-interface", "inference-api", "inference-worker", "training-service", "scheduler")
+RUNNING = ("web-interface", "inference-api", "inference-worker", "training-service", "scheduler", "connections")
 USER = "10001"
 
 

@@ -889,6 +889,46 @@ class Client(Transport):
     def threshold_promise(self, threshold_id: int) -> shapes.Promise:
         return self._get("threshold-promises", threshold_id)
 
+    # ------------------------------------------------------------ connections to the line
+    def connection_kinds(self) -> shapes.Kinds:
+        """The kinds of connections, with their settings and secrets."""
+        return self._get("connection-kinds")
+
+    def connections(self) -> Iterator[shapes.Connection]:
+        return self._pages("connections")
+
+    def connection(self, connection_id: int) -> shapes.FullConnection:
+        """One connection, and how it is."""
+        return self._get("connections", connection_id)
+
+    def create_connection(self, **fields: Unpack[shapes.ConnectionFields]) -> shapes.FullConnection:
+        """A new connection; it is opened within seconds."""
+        return self._post("connections", json=fields)
+
+    def change_connection(
+        self, connection_id: int, **changes: Unpack[shapes.ConnectionChanges]
+    ) -> shapes.FullConnection:
+        """What is left out stays as it is."""
+        return self._send("PATCH", ("connections", connection_id), json=changes, repeatable=True).json()
+
+    def set_connection_secret(self, connection_id: int, name: str, value: str) -> shapes.FullConnection:
+        """It is never given back; the one before it holds on as long as the kind says."""
+        return self._post("connections", connection_id, "secrets", json={"name": name, "value": value})
+
+    def end_connection_secrets(self, connection_id: int, name: str) -> shapes.EndedSecrets:
+        """End those that hold on beside a newer one."""
+        return self._post("connections", connection_id, "end-secrets", json={"name": name})
+
+    def deliveries(self, connection_id: int, *, status: str = "") -> Iterator[shapes.Delivery]:
+        """What waits for a connection, went over it or is a dead letter (`failed`), newest first."""
+        return self._pages("connections", connection_id, "deliveries", status=status)
+
+    def resend_dead_letters(self, connection_id: int) -> shapes.Resent:
+        return self._post("connections", connection_id, "resend")
+
+    def resend_delivery(self, delivery_id: str) -> shapes.Delivery:
+        return self._post("deliveries", delivery_id, "resend")
+
     # ------------------------------------------------------------ canaries
     def start_canary(
         self, version_id: int, station: str, *, reason: str, signature: shapes.SignatureFields | None = None

@@ -23,14 +23,17 @@ CalibrationInputMethod = Literal["percentile", "conformal"]
 Cause = Literal["threshold", "novelty", "disagreement", "random_audit"]
 ChallengerStatus = Literal["queued", "running", "finished", "stopped", "failed"]
 CheckAction = Literal["off", "warn", "refuse"]
+ConnectionInputKind = Literal["mqtt", "webhook"]
 CsvDialect = Literal["excel", "excel-de", "plain"]
 Decision = Literal["good", "defective", "unclear", "skipped"]
 DeploymentKind = Literal["load", "promotion", "rollback", "canary"]
 DeploymentStatus = Literal["loading", "active", "replaced", "failed"]
 Device = Literal["auto", "cpu", "cuda"]
 DriftChartStatus = Literal["learning", "in control", "out of control"]
+Event = Literal["verdict", "no_verdict"]
 ExpectedRateIs = Literal["requested", "held-out"]
 ExpectedVerdict = Literal["good", "defective"]
+FullConnectionOutputState = Literal["disabled", "silent", "opening", "open", "failing"]
 ImageFormat = Literal["PNG", "JPEG", "BMP", "TIFF", "WEBP"]
 MapForm = Literal["full", "url", "none"]
 Meaning = Literal["reviewed", "approved", "responsible"]
@@ -59,7 +62,9 @@ RequestStatus = Literal["queued", "running", "done", "failed", "expired", "cance
 RescoringStatus = Literal["queued", "running", "finished", "failed", "cancelled"]
 RetentionFileKind = Literal["image", "map", "orphan", "leftover"]
 RetentionRunStatus = Literal["queued", "running", "finished", "failed"]
-Right = Literal["inspect", "read", "review", "export", "train", "tune", "deploy", "audit", "issue", "administer"]
+Right = Literal[
+    "inspect", "read", "review", "export", "train", "tune", "deploy", "connect", "audit", "issue", "administer"
+]
 Runtime = Literal["auto", "torch", "compile", "onnxruntime", "openvino"]
 Scope = Literal["inspect", "read", "manage"]
 SinceWhat = Literal["threshold", "deployment"]
@@ -71,6 +76,7 @@ StationProof = Literal["unproven", "proven", "failed"]
 StudyAppraiserOutputKind = Literal["person", "model"]
 ThresholdMethod = Literal["percentile", "conformal", "best_f1", "cost", "manual"]
 TrainingRunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Type = Literal["string", "integer", "number", "boolean"]
 Verdict = Literal["good", "defective"]
 
 
@@ -795,6 +801,25 @@ class Comparison(TypedDict):
     differing_url: str
 
 
+class Connection(TypedDict):
+    connection_id: int
+    url: str
+    page_url: str
+    name: str
+    kind: str
+    station: str
+    """whose verdicts it gets; empty: all stations"""
+    category: str | None
+    settings: JsonObject
+    secrets: list[SecretSet]
+    """those in force, by name; what they say is given to nobody"""
+    line_time_ms: int | None
+    enabled: bool
+    revision: int
+    created_at: Moment
+    created_by: str | None
+
+
 class ContainedPart(TypedDict):
     inspection_id: str
     inspection_url: str
@@ -977,6 +1002,28 @@ class DefectTypeRecall(TypedDict):
     recall: Figure
 
 
+class Delivery(TypedDict):
+    delivery_id: str
+    status: MessageStatus
+    """failed: a dead letter"""
+    event: Event
+    station: str
+    sequence: int
+    """of its connection and station, without gaps"""
+    attempts: int
+    resent: bool
+    """a person sent it again"""
+    error: str
+    content: JsonObject
+    """what is said about the part: docs/line.md"""
+    requested_at: Moment
+    recorded_at: Moment
+    due_at: Moment
+    sent_at: Moment | None
+    latency_ms: float | None
+    """record to delivered"""
+
+
 class Deployment(TypedDict):
     id: int
     category: str
@@ -1123,6 +1170,10 @@ class Duplicates(TypedDict):
     """at most 50"""
 
 
+class EndedSecrets(TypedDict):
+    ended: int
+
+
 class EstimatedConfusion(TypedDict):
     tp: Figure
     fp: Figure
@@ -1224,6 +1275,45 @@ class FullChallenger(TypedDict):
     of_challenger: VersionCounts
     open_disagreements: int
     """that nobody looked at"""
+
+
+class FullConnection(TypedDict):
+    connection_id: int
+    url: str
+    page_url: str
+    name: str
+    kind: str
+    station: str
+    """whose verdicts it gets; empty: all stations"""
+    category: str | None
+    settings: JsonObject
+    secrets: list[SecretSet]
+    """those in force, by name; what they say is given to nobody"""
+    line_time_ms: int | None
+    enabled: bool
+    revision: int
+    created_at: Moment
+    created_by: str | None
+    state: FullConnectionOutputState
+    """silent: no process keeps it"""
+    since: Moment | None
+    seen_at: Moment | None
+    """last sign of life"""
+    error: str
+    """the last one"""
+    error_at: Moment | None
+    waiting: int
+    delivered: int
+    """since it was made"""
+    dead_letters: int
+    oldest_waiting_at: Moment | None
+    last_delivered_at: Moment | None
+    latency_p50_ms: float | None
+    """record to delivered, of the last 1,000"""
+    latency_p99_ms: float | None
+    """record to delivered, of the last 1,000"""
+    figures: JsonObject
+    """what its kind counts since it was opened"""
 
 
 class FullDataset(TypedDict):
@@ -1565,6 +1655,37 @@ class Judging(TypedDict):
     """when none is alive: the last sign of life; null where it is not known"""
     waiting: int
     """single images that wait for their verdict"""
+
+
+class Kind(TypedDict):
+    kind: str
+    title: str
+    takes_verdicts: bool
+    installed: bool
+    """whether what it needs is installed on the web server"""
+    settings: list[KindSetting]
+    secrets: list[KindSecret]
+
+
+class KindSecret(TypedDict):
+    name: str
+    title: str
+    mandatory: bool
+
+
+class KindSetting(TypedDict):
+    name: str
+    title: str
+    type: Type
+    mandatory: bool
+    initial_value: Any
+    low: float | None
+    high: float | None
+    choices: list[str]
+
+
+class Kinds(TypedDict):
+    kinds: list[Kind]
 
 
 class Lamp(TypedDict):
@@ -2389,6 +2510,10 @@ class RescoringSummary(TypedDict):
     """Spearman's, of the scores; at the end"""
 
 
+class Resent(TypedDict):
+    resent: int
+
+
 class RetentionExample(TypedDict):
     what: RetentionFileKind
     name: str
@@ -2593,6 +2718,13 @@ class Scores(TypedDict):
     p75: float
     p95: float
     maximum: float
+
+
+class SecretSet(TypedDict):
+    name: str
+    set_at: Moment
+    ends_at: Moment | None
+    """until when it holds beside a newer one"""
 
 
 class Signature(TypedDict):
@@ -3300,6 +3432,39 @@ class SignatureRulesFields(TypedDict, total=False):
     promotion: bool
     """and any other loading of a version that is not in production"""
     rollback: bool
+
+
+class ConnectionFields(TypedDict, total=False):
+    """A connection to the line."""
+
+    name: str
+    kind: ConnectionInputKind
+    settings: JsonObject
+    """as the kind takes them: GET /api/connection-kinds"""
+    secrets: dict[str, str]
+    """never given back"""
+    station: str
+    """empty: all stations"""
+    category: str
+    """null: all"""
+    line_time_ms: int
+    """from the request to the moment from which on the line acts on no verdict; null: it always does"""
+    enabled: bool
+
+
+class ConnectionChanges(TypedDict, total=False):
+    """What is changed of a connection."""
+
+    name: str
+    settings: JsonObject
+    """as the kind takes them: GET /api/connection-kinds"""
+    station: str
+    """empty: all stations"""
+    category: str
+    """null: all"""
+    line_time_ms: int
+    """from the request to the moment from which on the line acts on no verdict; null: it always does"""
+    enabled: bool
 
 
 class PromotionGatesFields(TypedDict, total=False):

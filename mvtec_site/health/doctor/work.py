@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from common.version import code_version
+from edge.connections.selectors import connections, health_of
 from jobs import broker
 from jobs.metrics import reading
 from modelzoo.loading import reports
@@ -116,6 +117,32 @@ def check_scheduler() -> Iterator[Finding]:
         f"No scheduler gives signs of life{since}: lost work is not taken up, retention and checkpoints do not run.",
         "Start it: manage.py run, or celery -A mvtec_site beat (exactly one).",
     )
+
+
+def check_connections() -> Iterator[Finding]:
+    rows = list(connections().filter(is_enabled=True))
+    healths = [(row, health_of(row)) for row in rows]
+    for row, health in healths:
+        if health.state == "silent":
+            yield problem(
+                "connections",
+                f"No process keeps the connection {row.name}: {health.waiting} verdicts wait.",
+                "Start it: manage.py run, or manage.py run_connections.",
+            )
+        elif health.state == "failing":
+            yield problem(
+                "connections",
+                f"The connection {row.name} fails: {health.error}",
+                "Verdicts wait for it. Its page says more.",
+            )
+        if health.dead_letters:
+            yield warning(
+                "connections",
+                f"The connection {row.name} has {health.dead_letters} dead letters.",
+                "Send them again on its page, once the other side takes them.",
+            )
+    if rows and not any(health.state in ("silent", "failing") for _, health in healths):
+        yield ok("connections", f"All of {len(rows)} connections to the line are kept.")
 
 
 def check_checkpoints() -> Iterator[Finding]:

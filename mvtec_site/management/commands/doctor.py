@@ -51,8 +51,8 @@ def _checks(port: int) -> Iterator[Check]:
     yield from (configuration.check_checkpoint_copies, configuration.check_traces)
     yield from (backends.check_database, backends.check_broker, backends.check_storage, backends.check_clocks)
     yield from (work.check_weights, work.check_workers, work.check_scheduler)
-    yield from map(with_database, (work.check_models, work.check_triggers, partitions.check_partitions))
-    yield from map(with_database, (work.check_checkpoints, work.check_backup))
+    of_rows = (work.check_models, work.check_connections, work.check_triggers, partitions.check_partitions)
+    yield from map(with_database, (*of_rows, work.check_checkpoints, work.check_backup))
 
 
 def _lines(finding: Finding) -> Iterator[str]:

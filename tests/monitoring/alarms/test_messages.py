@@ -19,6 +19,7 @@ import pytest
 from django.core import mail
 from django.utils import timezone
 
+from common.web import outgoing
 from jobs import outbox
 from modelzoo.services import ensure_category
 from monitoring.alarms import services, webhook, worker
@@ -71,14 +72,16 @@ def test_addresses_inside_are_refused(url: str, monkeypatch: pytest.MonkeyPatch)
 def test_one_inner_address_among_others_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(0, 0, 0, "", ("93.184.216.34", 443)), (0, 0, 0, "", ("10.1.2.3", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-    with pytest.raises(webhook.WebhookRefused, match=r"10\.1\.2\.3"):
-        webhook.checked_address("rebinding.example", 443, is_private_allowed=False)
-    assert webhook.checked_address("rebinding.example", 443, is_private_allowed=True) == "93.184.216.34"
+    with pytest.raises(outgoing.AddressRefused, match=r"10\.1\.2\.3"):
+        outgoing.checked_address("rebinding.example", 443, private_hosts=[], setting="HOSTS")
+    for allowed in ("rebinding.example", "10.1.0.0/16", "10.1.2.3"):
+        address = outgoing.checked_address("rebinding.example", 443, private_hosts=[allowed], setting="HOSTS")
+        assert address == "93.184.216.34"
 
 
 def test_a_host_of_the_cloud_is_refused_even_where_private_ones_are_allowed() -> None:
-    with pytest.raises(webhook.WebhookRefused):
-        webhook.checked_address("169.254.169.254", 443, is_private_allowed=True)
+    with pytest.raises(outgoing.AddressRefused):
+        outgoing.checked_address("169.254.169.254", 443, private_hosts=["169.254.169.254"], setting="HOSTS")
 
 
 # ---------------------------------------------------------------- a receiver

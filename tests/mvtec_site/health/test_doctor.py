@@ -20,6 +20,7 @@ import redis
 from django.core.management import call_command
 from django.utils import timezone
 
+from edge.models import ConnectionStatus
 from jobs import broker
 from jobs.metrics import publishing
 from modelzoo.loading import reports
@@ -27,6 +28,7 @@ from mvtec_site.health.doctor import backends, configuration, machine, work
 from mvtec_site.health.doctor.findings import Finding, Level, run
 from records.audit.services import audit
 from records.models import AuditCheckpoint
+from tests.edge.line import webhook
 from tests.environment import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -361,3 +363,17 @@ def test_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert len(found(work.check_weights)[Level.OK]) == 1
     monkeypatch.setattr(weights, "local_backbones", lambda besides: [])
     assert len(found(work.check_weights)[Level.PROBLEM]) == 1
+
+
+# ---------------------------------------------------------------- connections to the line
+@pytest.mark.django_db
+def test_connections_that_nobody_keeps_or_that_fail_are_named() -> None:
+    assert not any(found(work.check_connections).values())
+    connection = webhook()
+    assert "No process keeps the connection mes" in the_one(found(work.check_connections)[Level.PROBLEM]).text
+    now = timezone.now()
+    ConnectionStatus.objects.create(connection=connection, state="failing", since=now, seen_at=now, error="503")
+    assert "fails: 503" in the_one(found(work.check_connections)[Level.PROBLEM]).text
+    ConnectionStatus.objects.update(state="open")
+    assert found(work.check_connections)[Level.PROBLEM] == []
+    assert "All of 1" in the_one(found(work.check_connections)[Level.OK]).text

@@ -1,0 +1,19 @@
+"""`/api/` of connections to the line. Every path works with and without a trailing slash."""
+
+from django.urls import re_path
+
+from edge.connections import api
+
+_UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_CONNECTION = r"^connections/(?P<connection_id>[0-9]{1,18})"
+
+urlpatterns = [
+    re_path(r"^connection-kinds/?$", api.KindsView.as_view(), name="api-connection-kinds"),
+    re_path(r"^connections/?$", api.ConnectionsView.as_view(), name="api-connections"),
+    re_path(rf"{_CONNECTION}/?$", api.ConnectionView.as_view(), name="api-connection"),
+    re_path(rf"{_CONNECTION}/secrets/?$", api.SecretsView.as_view(), name="api-connection-secrets"),
+    re_path(rf"{_CONNECTION}/end-secrets/?$", api.EndSecretsView.as_view(), name="api-connection-end-secrets"),
+    re_path(rf"{_CONNECTION}/deliveries/?$", api.DeliveriesView.as_view(), name="api-connection-deliveries"),
+    re_path(rf"{_CONNECTION}/resend/?$", api.ResendAllView.as_view(), name="api-connection-resend"),
+    re_path(rf"^deliveries/(?P<delivery_id>{_UUID})/resend/?$", api.ResendView.as_view(), name="api-delivery-resend"),
+]

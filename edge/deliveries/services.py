@@ -1,0 +1,205 @@
+"""Writes: what has to go out, with the record that it is about; and dead letters that people send again.
+
+On PostgreSQL the end of the audit chain is held while numbers are given, as it is when records are written: so the
+order of the numbers of a lane is that in which they become visible, and nothing is sent before something older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from common.database import database_now
+from common.errors import Conflict
+from common.rights import Right, require
+from edge.connections.models import Connection
+from edge.connections.registry import KINDS
+from edge.deliveries.documents import record_content, unjudged_content
+from edge.deliveries.models import Delivery, ExpectedVerdict, Lane
+from inspection.models import Inspection, InspectionRequest
+from jobs import broker
+from records.audit.services import Actor, audit, lock_audit_chain
+
+TOPIC = "deliveries"  # of the notice that something waits
+TOO_LATE = "line_time_over"
+
+
+def takers(*, station: str, category_id: int) -> QuerySet[Connection]:
+    """Connections that want the verdicts of a station and a category."""
+    kinds = [kind.name for kind in KINDS.values() if kind.takes_verdicts]
+    return Connection.objects.filter(
+        Q(category=category_id) | Q(category__isnull=True),
+        is_enabled=True,
+        kind__in=kinds,
+        station__in={"", station},
+    ).order_by("pk")
+
+
+def write_expected_verdicts(request: InspectionRequest) -> None:
+    """Note which connections wait for the verdict of a new request, and until when. In its transaction."""
+    wanted = takers(station=request.station, category_id=request.model_version.category_id)
+    rows = [
+        ExpectedVerdict(
+            connection=connection,
+            request=request,
+            due_at=request.created_at + timedelta(milliseconds=connection.line_time_ms or 0),
+        )
+        for connection in wanted.filter(line_time_ms__isnull=False)
+    ]
+    ExpectedVerdict.objects.bulk_create(rows)
+
+
+def write_verdict(inspection: Inspection) -> None:
+    """A delivery of a new record for each connection that wants it. In the record's transaction."""
+    connections = list(takers(station=inspection.station, category_id=inspection.category_id))
+    request = inspection.request
+    _write(
+        connections,
+        Delivery.Event.VERDICT,
+        request=request,
+        inspection=inspection,
+        content=record_content(inspection) if connections else {},
+        recorded_at=inspection.created_at,
+    )
+
+
+def write_no_verdict(request: InspectionRequest) -> None:
+    """The same of a request that ended without a record: no connection waits in vain. In the transaction of its end."""
+    connections = list(takers(station=request.station, category_id=request.model_version.category_id))
+    # Who was told so when the line's time was over is not told again.
+    told = set(
+        Delivery.objects.filter(request=request, event=Delivery.Event.NO_VERDICT).values_list(
+            "lane__connection_id", flat=True
+        )
+    )
+    _write(
+        [connection for connection in connections if connection.pk not in told],
+        Delivery.Event.NO_VERDICT,
+        request=request,
+        content=unjudged_content(request, reason=request.error_code or str(request.status)) if connections else {},
+        recorded_at=timezone.now(),
+    )
+
+
+def write_overdue_verdicts() -> int:
+    """Say "no verdict" for each that was expected by now; how many.
+
+    Whoever writes the record meanwhile is faster or not: the row that says that it is expected can be removed once.
+    """
+    now = database_now()
+    overdue = list(
+        ExpectedVerdict.objects.filter(due_at__lte=now).order_by("due_at").values_list("pk", flat=True)[:100]
+    )
+    number = 0
+    for pk in overdue:
+        with transaction.atomic():
+            lock_audit_chain()
+            row = ExpectedVerdict.objects.select_related("connection", "request__model_version__category").filter(pk=pk)
+            expected = row.first()
+            if expected is None or not row.delete()[0]:
+                continue
+            _write_rows(
+                [expected.connection],
+                Delivery.Event.NO_VERDICT,
+                request=expected.request,
+                content=unjudged_content(expected.request, reason=TOO_LATE),
+                recorded_at=timezone.now(),
+            )
+            number += 1
+    return number
+
+
+def _write(connections: list[Connection], event: str, *, request: InspectionRequest, **columns: Any) -> None:
+    lock_audit_chain()
+    ExpectedVerdict.objects.filter(request=request).delete()
+    _write_rows(connections, event, request=request, **columns)
+
+
+def _write_rows(
+    connections: Iterable[Connection],
+    event: str,
+    *,
+    request: InspectionRequest,
+    content: dict[str, Any],
+    recorded_at: datetime,
+    inspection: Inspection | None = None,
+) -> None:
+    rows = []
+    for connection in connections:
+        lane, _ = Lane.objects.get_or_create(connection=connection, station=request.station)
+        Lane.objects.filter(pk=lane.pk).update(last_sequence=F("last_sequence") + 1)
+        lane.refresh_from_db(fields=["last_sequence"])
+        rows.append(
+            Delivery(
+                lane=lane,
+                sequence=lane.last_sequence,
+                event=event,
+                request=request,
+                inspection=inspection,
+                content=content,
+                requested_at=request.created_at,
+                recorded_at=recorded_at,
+                due_at=recorded_at,
+                give_up_at=_give_up_at(),
+            )
+        )
+    Delivery.objects.bulk_create(rows)
+    if rows:
+        transaction.on_commit(lambda: broker.notify(TOPIC))
+
+
+def _give_up_at() -> datetime:
+    return timezone.now() + timedelta(hours=settings.EDGE_GIVE_UP_HOURS)
+
+
+@transaction.atomic
+def resend(*, delivery: Delivery, actor: Actor) -> Delivery:
+    """Let a dead letter go out again, marked as sent out of its order.
+
+    Raises `Forbidden`, and `Conflict` where it is none.
+    """
+    require(actor, Right.CONNECT)
+    if not _resend(Delivery.objects.filter(pk=delivery.pk)):
+        delivery.refresh_from_db()
+        raise Conflict(f"Delivery {delivery.pk} is {delivery.status}, no dead letter. Nothing was changed.")
+    delivery.refresh_from_db()
+    connection = delivery.lane.connection
+    audit(
+        kind="delivery.resent",
+        subject=connection,
+        actor=actor,
+        after={"delivery": str(delivery.pk), "connection": connection.name},
+        changes_subject=False,
+    )
+    return delivery
+
+
+@transaction.atomic
+def resend_all(*, connection: Connection, actor: Actor) -> int:
+    """The same of all dead letters of a connection; how many. Raises `Forbidden`."""
+    require(actor, Right.CONNECT)
+    number = _resend(Delivery.objects.filter(lane__connection=connection))
+    if number:
+        audit(
+            kind="delivery.resent",
+            subject=connection,
+            actor=actor,
+            after={"deliveries": number, "connection": connection.name},
+            changes_subject=False,
+        )
+    return number
+
+
+def _resend(rows: QuerySet[Delivery]) -> int:
+    number = rows.filter(status=Delivery.Status.FAILED).update(
+        status=Delivery.Status.WAITING, failures=0, is_resent=True, due_at=timezone.now(), give_up_at=_give_up_at()
+    )
+    if number:
+        transaction.on_commit(lambda: broker.notify(TOPIC))
+    return number

@@ -1,0 +1,1 @@
+"""Verdicts as MQTT messages, and MQTT messages as triggers."""

@@ -1,0 +1,1 @@
+"""The process that keeps the connections: one thread for each, supervised like the workers."""

@@ -1,0 +1,1 @@
+"""Verdicts as signed HTTP requests."""
