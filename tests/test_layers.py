@@ -38,7 +38,7 @@ ROOMS = {
     "training": {"datasets", "runs", "evaluations", "report", "benchmarks"},
     "monitoring": {"drift", "alarms", "reference_parts"},
     "inspection": {"judging", "batches", "history", "record", "reviews", "line", "watching", "benchmarks"},
-    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt"},
+    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"},
     "rollout": {"canaries", "challengers"},
     "quality": {"random_audit", "containment", "promises", "review_queue", "measurement_system", "benchmarks"},
     "reports": {"content", "issued", "schedules"},
