@@ -1,4 +1,4 @@
-"""A PLC: a Modbus server in a process of its own, with a program that keeps to docs/line-plc.md, and a memory in a file.
+"""A PLC: a Modbus server in a process of its own, its program keeps to docs/line-plc.md, its memory is a file.
 
 `python -m tests.edge.modbus.plc PORT FILE [PICTURES PARTS]`: with a folder and a number it triggers so many parts, one
 after another, and its camera puts a picture into the folder as soon as we say that we are busy.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -64,9 +63,7 @@ class Plc:
         self.log.write(json.dumps({"at": time.time(), **entry}) + "\n")
         self.log.flush()
 
-    async def act(
-        self, code: int, start: int, address: int, count: int, registers: list[int], values: Any
-    ) -> None:
+    async def act(self, code: int, start: int, address: int, count: int, registers: list[int], values: Any) -> None:
         """Called by the server with each request, before it is answered."""
         if code == 15 and values is not None:
             self.set_coils([bool(value) for value in values])
@@ -92,9 +89,7 @@ class Plc:
         if is_beat:
             self.say(beat=values[HEARTBEAT])
         if values[VERDICT] and values[SHOWN] != self.shown:
-            self.say(
-                shown=self.sequence, verdict=values[VERDICT], flags=values[FLAGS], trigger=values[TRIGGER]
-            )
+            self.say(shown=self.sequence, verdict=values[VERDICT], flags=values[FLAGS], trigger=values[TRIGGER])
         self.shown = values[SHOWN]
 
     # ------------------------------------------------------------ the program
@@ -134,7 +129,7 @@ class Plc:
         assert self.pictures is not None
         hidden = self.pictures / f".{self.number}.png"
         hidden.write_bytes(parts.png(self.number % 60, defective=self.number % 3 == 0))
-        os.rename(hidden, self.pictures / f"part-{self.number}.png")
+        hidden.rename(self.pictures / f"part-{self.number}.png")
 
 
 def entries(file: Path, key: str) -> list[dict[str, Any]]:

@@ -32,10 +32,12 @@ class Machine:
 
     def __init__(self, file: Path, *words: str) -> None:
         self.file, self.port = file, free_port()
+        self.starts: list[float] = []
         self._command = [sys.executable, "-m", "tests.edge.modbus.plc", str(self.port), str(file), *words]
         self.start()
 
     def start(self) -> None:
+        self.starts.append(time.time())
         self.process = subprocess.Popen(self._command, cwd=ROOT)
         wait_for(self.is_up, 30)
 
