@@ -21,6 +21,7 @@ from tests import parts
 NAMESPACE = "urn:visual-inspection:machine-vision"
 NAMES = ("ResultId", "Verdict", "Sequence", "IsDuplicate", "IsSupplement", "JobId", "MeasId", "PartId", "ResultState")
 PATIENCE = 10.0
+LOST = (OSError, TimeoutError, ua.UaError, asyncio.CancelledError)
 
 
 def note(file: Path, **entry: Any) -> None:
@@ -83,18 +84,18 @@ async def work(words: list[str]) -> None:
     while True:
         try:
             client = await connected(*words[:6])
-        except Exception as error:
+        except (*LOST, ValueError) as error:
             note(file, failed=repr(error))
             await asyncio.sleep(0.3)
             continue
         try:
             await serve(client, file, pictures, number)
-        except Exception as error:
+        except LOST as error:
             note(file, lost=repr(error))
         finally:
             try:
                 await asyncio.wait_for(client.disconnect(), 3)
-            except Exception as error:
+            except LOST as error:
                 note(file, left=repr(error))
 
 
