@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncua.crypto.permission_rules import SimpleRoleRuleset, User, UserRole
+from asyncua.server.user_managers import UserManager
 from cryptography import x509
 from django.db import connection as database
 
@@ -33,7 +34,7 @@ def caller() -> SignedIn | None:
     return _calling.get()
 
 
-class Rules(SimpleRoleRuleset):  # type: ignore[misc]
+class Rules(SimpleRoleRuleset):
     """asyncua's own, and a method is told who calls it."""
 
     def check_validity(self, user: User, action_type: Any, body: Any) -> bool:
@@ -41,7 +42,7 @@ class Rules(SimpleRoleRuleset):  # type: ignore[misc]
         return bool(super().check_validity(user, action_type, body))
 
 
-class People:
+class People(UserManager):
     """asyncua asks it for the user of each session that is activated."""
 
     def __init__(self, *, is_secured: bool, is_anonymous_allowed: bool) -> None:

@@ -142,7 +142,7 @@ class ResultServer:
         machine = await _object(system, index, "VisionSystem.VisionStateMachine")
         for name, kind in FIELDS.items():
             self._nodes[name] = await _variable(last, index, f"VisionSystem.ResultManagement.Results.{name}", kind)
-        latest = ua.NodeId("VisionSystem.ResultManagement.LastResults", index)
+        latest = node_id("VisionSystem.ResultManagement.LastResults", index)
         self._nodes["LastResults"] = await results.add_variable(
             latest, ua.QualifiedName("LastResults", index), [], ua.VariantType.String
         )
@@ -187,7 +187,7 @@ class ResultServer:
         for number, subscription in list(self._server.iserver.subscription_service.subscriptions.items()):
             events = subscription.monitored_item_srv._monitored_events
             looks_at_system = bool(events.get(self._system))
-            if looks_at_system or events.get(ua.NodeId(ua.ObjectIds.Server)):
+            if looks_at_system or events.get(ua.NodeId(ua.Int32(ua.ObjectIds.Server))):
                 found.append((number, looks_at_system))
         return found
 
@@ -257,13 +257,18 @@ class ResultServer:
         return next((number for number, category in sorted(recipes.items()) if category == text), None)
 
 
+def node_id(path: str, index: int) -> ua.NodeId:
+    """Of one of our nodes: its names from the vision system on, in our namespace."""
+    return ua.NodeId(ua.String(path), ua.Int16(index))
+
+
 async def _object(parent: Any, index: int, path: str) -> Any:
-    return await parent.add_object(ua.NodeId(path, index), ua.QualifiedName(path.rpartition(".")[2], index))
+    return await parent.add_object(node_id(path, index), ua.QualifiedName(path.rpartition(".")[2], index))
 
 
 async def _variable(parent: Any, index: int, path: str, kind: ua.VariantType) -> Any:
     name = ua.QualifiedName(path.rpartition(".")[2], index)
-    return await parent.add_variable(ua.NodeId(path, index), name, ua.get_default_value(kind), kind)
+    return await parent.add_variable(node_id(path, index), name, ua.get_default_value(kind), kind)
 
 
 async def _method(
@@ -275,10 +280,10 @@ async def _method(
     outputs: list[tuple[str, ua.VariantType]],
 ) -> None:
     def argument(name: str, kind: ua.VariantType) -> ua.Argument:
-        return ua.Argument(Name=name, DataType=ua.NodeId(kind.value), ValueRank=-1)
+        return ua.Argument(Name=name, DataType=ua.NodeId(ua.Int32(kind.value)), ValueRank=-1)
 
     await parent.add_method(
-        ua.NodeId(path, index),
+        node_id(path, index),
         ua.QualifiedName(path.rpartition(".")[2], index),
         function,
         [argument(*each) for each in inputs],

@@ -60,21 +60,25 @@ async def connected(url: str, certificate: str, key: str, server: str, user: str
     return client
 
 
+def node_id(path: str, index: int) -> ua.NodeId:
+    return ua.NodeId(ua.String(path), ua.Int16(index))
+
+
 async def subscribed(client: Client) -> tuple[Handler, int]:
     index = await client.get_namespace_index(NAMESPACE)
     handler = Handler()
     subscription = await client.create_subscription(50, handler)
-    event = client.get_node(ua.NodeId(ua.ObjectIds.BaseEventType))
+    event = client.get_node(ua.NodeId(ua.Int32(ua.ObjectIds.BaseEventType)))
     for child in await event.get_children(refs=ua.ObjectIds.HasSubtype):
         if (await child.read_browse_name()).Name == "ResultReadyEventType":
             event = child
-    await subscription.subscribe_events(client.get_node(ua.NodeId("VisionSystem", index)), event)
+    await subscription.subscribe_events(client.get_node(node_id("VisionSystem", index)), event)
     return handler, index
 
 
 async def call(client: Client, index: int, path: str, *words: str) -> Any:
     parent, _, name = path.rpartition(".")
-    node = client.get_node(ua.NodeId(f"VisionSystem.{parent}", index))
+    node = client.get_node(node_id(f"VisionSystem.{parent}", index))
     return await node.call_method(ua.QualifiedName(name, index), *words)
 
 

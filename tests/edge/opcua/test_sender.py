@@ -6,12 +6,15 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection as database
+from django.db import connections
 
 pytest.importorskip("asyncua", reason="asyncua is not installed (requirements-edge.txt)")
 from asyncua import Client, ua
@@ -26,10 +29,10 @@ from edge.opcua.kind import OPCUA
 from edge.opcua.people import is_still_valid
 from edge.opcua.sender import OpcUaSender, exchange_of
 from jobs.outbox import NotDelivered, NotReady, NotSent
-from tests.edge.opcua.client import call, connected, subscribed
+from tests.edge.opcua.client import call, connected, node_id, subscribed
 from tests.stack.conftest import free_port
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("shared_database")]
+pytestmark = pytest.mark.django_db
 _ids = iter(range(1, 1000))
 Act = Callable[[Client], Coroutine[Any, Any, Any]]
 
@@ -58,7 +61,16 @@ class Site:
         self.figures = Figures()
         self.sender = OpcUaSender(self.target, self.figures)
         self.sender.open()
+        self.worker: ThreadPoolExecutor = self.sender._server._people._worker  # type: ignore[union-attr]
+        # The thread that asks for tokens shares the connection of this test, as Django's own test server does.
+        database.inc_thread_sharing()
+        self.worker.submit(connections.__setitem__, "default", database).result()
         self.trust()
+
+    def close(self) -> None:
+        self.worker.submit(connections.__delitem__, "default").result()
+        database.dec_thread_sharing()
+        self.sender.close()
 
     def trust(self) -> None:
         (certificates.folder() / "trusted" / "client.der").write_bytes(self.certificate.read_bytes())
@@ -93,7 +105,7 @@ class Site:
 def site(tmp_path: Path, user: User) -> Iterator[Site]:
     made = Site(tmp_path / "client", user)
     yield made
-    made.sender.close()
+    made.close()
 
 
 def message(sequence: int, verdict: str = "good", **fields: Any) -> Message:
@@ -114,9 +126,12 @@ def message(sequence: int, verdict: str = "good", **fields: Any) -> Message:
 def test_each_verdict_is_an_event_and_the_last_result(site: Site):
     async def act(client: Client) -> Any:
         handler, index = await subscribed(client)
-        sent = threading.Thread(
-            target=lambda: [site.sender.send(message(1)), site.sender.send(message(2, "defective", is_duplicate=True))]
-        )
+
+        def send() -> None:
+            site.sender.send(message(1))
+            site.sender.send(message(2, "defective", is_duplicate=True))
+
+        sent = threading.Thread(target=send)
         sent.start()
         events = []
         for _ in range(2):
@@ -134,7 +149,7 @@ def test_each_verdict_is_an_event_and_the_last_result(site: Site):
             "IsSimulated",
             "Score",
         ):
-            node = client.get_node(ua.NodeId(f"VisionSystem.ResultManagement.Results.{name}", index))
+            node = client.get_node(node_id(f"VisionSystem.ResultManagement.Results.{name}", index))
             values[name] = await node.read_value()
         content, error = await call(client, index, "ResultManagement.GetResultById", "delivery 1")
         return events, values, content, error
@@ -180,7 +195,7 @@ def test_what_no_client_acknowledges_is_not_delivered(tmp_path: Path, user: User
     try:
         assert site.run(act)["Sequence"] == 1
     finally:
-        site.sender.close()
+        site.close()
 
 
 def test_whoever_is_not_trusted_is_turned_away_and_kept_for_a_look(site: Site, tmp_path: Path):
@@ -198,7 +213,9 @@ def test_whoever_is_not_trusted_is_turned_away_and_kept_for_a_look(site: Site, t
     assert site.run(look, certificate=str(certificate), key=str(key))
 
 
-def test_a_stranger_with_the_certificate_of_a_trusted_client_is_turned_away(site: Site, tmp_path: Path):
+def test_a_stranger_with_the_certificate_of_a_trusted_client_is_turned_away(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """A certificate is no secret. What counts is the one whose key encrypted the channel."""
     certificate, key = make_client_certificate(tmp_path / "stranger")
 
@@ -214,7 +231,7 @@ def test_a_stranger_with_the_certificate_of_a_trusted_client_is_turned_away(site
             assert client.security_policy.host_certificate == certificate.read_bytes()
             client.security_policy.host_certificate = site.certificate.read_bytes()
             # Our signature does not fit what it says of itself; a stranger would not mind.
-            client.security_policy.asymmetric_cryptography.verify = lambda *_: None
+            monkeypatch.setattr(client.security_policy.asymmetric_cryptography, "verify", lambda *_: None)
             await client.create_session()
             await client.activate_session(username=site.user.username, password=site.secret)
         finally:
@@ -250,9 +267,9 @@ def test_nobody_comes_in_without_a_user_or_without_encryption(site: Site):
 def test_a_session_ends_when_its_token_is_revoked(site: Site):
     async def act(client: Client) -> str:
         await client.nodes.server.read_browse_name()
-        await asyncio.to_thread(revoke_token, token=site.token, actor=None)
         site.sender._tokens_at = 0
-        await asyncio.to_thread(site.sender.tick)
+        for work in (lambda: revoke_token(token=site.token, actor=None), site.sender.tick):
+            await asyncio.wrap_future(site.worker.submit(work))
         try:
             await subscribed(client)
         except (ua.UaError, ConnectionError, TimeoutError) as error:
@@ -280,7 +297,7 @@ def test_without_security_where_the_setting_says_so(tmp_path: Path, user: User):
         async with Client(site.url, timeout=5) as client:
             index = await client.get_namespace_index("urn:visual-inspection:machine-vision")
             started = await call(client, index, "VisionStateMachine.StartSingleJob", "1", "S1", "3", "A-7")
-            node = client.get_node(ua.NodeId("VisionSystem.ResultManagement.Results.Verdict", index))
+            node = client.get_node(node_id("VisionSystem.ResultManagement.Results.Verdict", index))
             with pytest.raises(ua.UaError):
                 await node.write_value("good")
             return started
@@ -288,7 +305,7 @@ def test_without_security_where_the_setting_says_so(tmp_path: Path, user: User):
     try:
         assert asyncio.run(plain()) == ["", -5]
     finally:
-        site.sender.close()
+        site.close()
 
 
 def test_the_port_that_is_taken_is_told(site: Site, user: User):
@@ -311,7 +328,7 @@ def test_jobs_are_started_one_at_a_time_and_counted(tmp_path: Path, user: User, 
             return await call(client, index, "VisionStateMachine.StartSingleJob", measurement, "S1", recipe, "A-7")
 
         first = await start("1")
-        state = client.get_node(ua.NodeId("VisionSystem.VisionStateMachine.CurrentState", index))
+        state = client.get_node(node_id("VisionSystem.VisionStateMachine.CurrentState", index))
         assert (await state.read_value()).Text == "SingleExecution"
         found = [await start("2"), await start("2"), await start("3", "9")]
         # The verdict of its part ends it.
@@ -329,7 +346,7 @@ def test_jobs_are_started_one_at_a_time_and_counted(tmp_path: Path, user: User, 
         known = exchange_of(site.target.connection_id).jobs
         assert known.take_overdue(now=time.monotonic() + 61, line=60) is not None
     finally:
-        site.sender.close()
+        site.close()
 
 
 def test_settings_that_cannot_be_together():
