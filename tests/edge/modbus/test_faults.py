@@ -122,7 +122,7 @@ def test_every_verdict_is_a_pulse_whatever_is_killed(tmp_path: Path, number: int
             ):
                 assert client.post("/api/load_model", json={}).status_code == 200
                 for part in range(number):
-                    files = {"file": (f"{part}.png", parts.png(part % 60, defective=part % 3 == 0))}
+                    files = {"image": (f"{part}.png", parts.png(part % 60, defective=part % 3 == 0))}
                     answer = client.post(
                         "/api/test_image", files=files, data={"station": "east", "serial_number": str(part)}
                     )

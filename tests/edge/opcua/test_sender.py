@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection as database
 from django.db import connections
 
 pytest.importorskip("asyncua", reason="asyncua is not installed (requirements-edge.txt)")
@@ -63,13 +62,14 @@ class Site:
         self.sender.open()
         self.worker: ThreadPoolExecutor = self.sender._server._people._worker  # type: ignore[union-attr]
         # The thread that asks for tokens shares the connection of this test, as Django's own test server does.
+        database = connections["default"]
         database.inc_thread_sharing()
         self.worker.submit(connections.__setitem__, "default", database).result()
         self.trust()
 
     def close(self) -> None:
         self.worker.submit(connections.__delitem__, "default").result()
-        database.dec_thread_sharing()
+        connections["default"].dec_thread_sharing()
         self.sender.close()
 
     def trust(self) -> None:
