@@ -44,6 +44,7 @@ def _make_source(target: Target, figures: Figures) -> ModbusSource | None:
     return ModbusSource(target, figures)
 
 
+# What is waited for while one result is shown stays well below HUNG_SECONDS, after which a thread is taken to hang.
 MODBUS = Kind(
     name="modbus",
     title=_("Modbus TCP"),
@@ -62,10 +63,10 @@ MODBUS = Kind(
             help=_("good, defective, not comparable, no verdict; counted from 0"),
         ),
         Setting("register_base", _("First register of ours"), int, 0, low=0, high=65_524),
-        Setting("pulse_ms", _("Length of a pulse in milliseconds"), int, 200, low=10, high=60_000),
-        Setting("gap_ms", _("Pause between pulses in milliseconds"), int, 50, low=0, high=60_000),
+        Setting("pulse_ms", _("Length of a pulse in milliseconds"), int, 200, low=10, high=5000),
+        Setting("gap_ms", _("Pause between pulses in milliseconds"), int, 50, low=0, high=2000),
         Setting("heartbeat_ms", _("Milliseconds between heartbeats"), int, 500, low=20, high=10_000),
-        Setting("timeout_s", _("Seconds to wait for the PLC"), float, 1.0, low=0.05, high=10),
+        Setting("timeout_s", _("Seconds to wait for the PLC"), float, 1.0, low=0.05, high=5),
         Setting("poll_ms", _("Milliseconds between looks"), int, 20, low=2, high=1000),
         Setting(
             "handshake",
@@ -81,7 +82,7 @@ MODBUS = Kind(
             int,
             2000,
             low=20,
-            high=20_000,
+            high=10_000,
             help=_("then the result is shown again, marked as a duplicate"),
         ),
         Setting(

@@ -40,14 +40,20 @@ create_connection(name="press", kind="modbus", station="east", actor=None, setti
 
 
 @contextmanager
-def trouble(acts: list[Callable[[], object]]) -> Iterator[None]:
-    """One of the acts after another, at random, until the block is over."""
+def trouble(acts: list[Callable[[], object]], progress: Callable[[], int]) -> Iterator[None]:
+    """One of the acts after another, at random, until the block is over.
+
+    On a slow machine what was killed may take long to come back: until something has gone on since, nothing is killed.
+    """
     stop = threading.Event()
     chance = random.Random(20260713)
 
     def work() -> None:
-        while not stop.wait(chance.uniform(0.3, 3.0)):
-            chance.choice(acts)()
+        before = -1
+        while not stop.wait(chance.uniform(0.1, 2.0)):
+            if progress() > before:
+                before = progress()
+                chance.choice(acts)()
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -118,7 +124,10 @@ def test_every_verdict_is_a_pulse_whatever_is_killed(tmp_path: Path, number: int
             connect(stack, plc)
             with (
                 stack.client() as client,
-                trouble([lambda: restart(plc), lambda: restart(plc), lambda: stack.kill("run_connections")]),
+                trouble(
+                    [lambda: restart(plc), lambda: restart(plc), lambda: stack.kill("run_connections")],
+                    lambda: len(plc.said("shown")),
+                ),
             ):
                 assert client.post("/api/load_model", json={}).status_code == 200
                 for part in range(number):
@@ -162,7 +171,10 @@ def test_a_plc_that_triggers_parts_gets_each_verdict_whatever_is_killed(tmp_path
                 picture_folder=str(pictures),
                 picture_settle_ms=0,
             )
-            with trouble([lambda: restart(plc), lambda: restart(plc), lambda: stack.kill("run_connections")]):
+            with trouble(
+                [lambda: restart(plc), lambda: restart(plc), lambda: stack.kill("run_connections")],
+                lambda: len(plc.said("shown")),
+            ):
                 wait_for(
                     lambda: number in {entry["triggered"] for entry in plc.said("triggered")},
                     60 + 10 * number,

@@ -126,7 +126,7 @@ def test_when_the_plc_is_gone_the_verdict_is_sent_again_and_marked(plc: Machine)
 
 def test_outputs_are_off_after_a_loss_whatever_they_were(plc: Machine):
     """A pulse that was cut off stands in the PLC until we are back; then it goes off first of all."""
-    target = target_for(plc, pulse_ms=60_000)
+    target = target_for(plc, pulse_ms=5000)
     sender = ModbusSender(target, Figures())
     sender.open()
     sender.send(message(1))

@@ -119,7 +119,7 @@ def test_every_verdict_is_acknowledged_whatever_is_killed(tmp_path: Path, number
         mes = connected(stack, tmp_path, number if has_jobs else 0)
         acts = [mes.restart, mes.restart, lambda: stack.kill("run_connections")]
         try:
-            with trouble(acts), stack.client() as client:
+            with trouble(acts, lambda: len(mes.results())), stack.client() as client:
                 for part in range(0 if has_jobs else number):
                     files = {"image": (f"{part}.png", parts.png(part % 60, defective=part % 3 == 0))}
                     answer = client.post("/api/test_image", files=files, data={"station": "east"})
