@@ -9,7 +9,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ create_connection(name="press", kind="modbus", station="east", actor=None, setti
 
 
 @contextmanager
-def trouble(acts: list[Callable[[], object]], progress: Callable[[], int]) -> Iterator[None]:
+def trouble(acts: Sequence[Callable[[], object]], progress: Callable[[], int]) -> Iterator[None]:
     """One of the acts after another, at random, until the block is over.
 
     On a slow machine what was killed may take long to come back: until something has gone on since, nothing is killed.
