@@ -35,6 +35,10 @@ class NotSent(NotDelivered):
     """Nothing of it left: there was no way to the receiver. It is no fault of this message."""
 
 
+class NotReady(NotSent):
+    """The same, but the way is there: somebody has to come who takes it."""
+
+
 class Refused(NotDelivered):
     """The receiver will never take this one: it is given up at once."""
 

@@ -48,7 +48,7 @@ ROOMS = {
         "watching",
         "benchmarks",
     },
-    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt"},
+    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"},
     "rollout": {"canaries", "challengers"},
     "quality": {"random_audit", "containment", "promises", "review_queue", "measurement_system", "benchmarks"},
     "reports": {"content", "issued", "schedules"},

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from common.errors import UserError
 from edge.connections.kinds import Kind
+from edge.modbus.kind import MODBUS
 from edge.mqtt.kind import MQTT
+from edge.opcua.kind import OPCUA
 from edge.webhooks.kind import WEBHOOK
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (WEBHOOK, MQTT)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (WEBHOOK, MQTT, MODBUS, OPCUA)}
 
 
 def find_kind(name: str) -> Kind:

@@ -20,7 +20,7 @@ from edge.connections.models import ConnectionStatus
 from edge.deliveries.documents import message_of
 from edge.deliveries.models import Delivery
 from edge.deliveries.queue import begin, busy_lanes, finish, give_up_old, next_in
-from jobs.outbox import NotDelivered, NotSent
+from jobs.outbox import NotDelivered, NotReady, NotSent
 
 log = logging.getLogger(__name__)
 State = ConnectionStatus.State
@@ -128,7 +128,10 @@ class SenderThread(ConnectionThread):
         except (NotSent, OSError) as error:
             # NotSent: the way is gone for all of them. OSError: nobody knows how far it came.
             finish(delivery, error)
-            raise
+            if not isinstance(error, NotReady):
+                raise
+            self.note_error(error)
+            return delivery.status == Delivery.Status.FAILED
         except NotDelivered as error:
             finish(delivery, error)
             self.note_error(error)

@@ -17,8 +17,9 @@ from common.errors import UserError
 from edge.connections.kinds import Figures, Target
 from edge.deliveries.documents import NO_VERDICT
 from inspection.batches.folders import FileUnreadable, read_in_roots
+from inspection.judging.idempotency import own_key
 from inspection.judging.services import PartContext, Submission, inspect_image
-from inspection.models import Inspection
+from inspection.models import Inspection, InspectionRequest
 from records.assets.images import ImageRejected
 from records.assets.services import report_refusal
 
@@ -100,6 +101,11 @@ def refuse_trigger(
             log.warning("A refused trigger could not be written down: %s", error)
             drop_broken_connection()
     return _reply(trigger, None, error=refusal)
+
+
+def has_request(trigger: Trigger, *, target: Target) -> bool:
+    """Whether a trigger came as far as a request, of which the outbox says what became of it."""
+    return InspectionRequest.objects.filter(idempotency_key=own_key(_key(trigger, target), actor=None)).exists()
 
 
 def _image_of(trigger: Trigger) -> bytes:

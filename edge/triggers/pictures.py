@@ -1,0 +1,105 @@
+"""Where the picture of a trigger comes from that brings none along: the newest one of a source."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from edge.triggers.services import TriggerRejected
+from inspection.batches.folders import FileUnreadable, read_in_roots
+from records.assets.images import ImageRejected
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_LOOK_SECONDS = 0.02
+
+
+class NoPicture(TriggerRejected):
+    """The source has no picture of this part."""
+
+    code = "no_picture"
+
+
+@dataclass(frozen=True)
+class Picture:
+    name: str
+    data: bytes
+
+
+class PictureSource(Protocol):
+    def newest(self, *, since: float, wait: float) -> Picture:
+        """The newest picture of a part whose trigger came at `since` (monotonic seconds).
+
+        It waits so many seconds for one that is young enough, and gives none twice. Raises `NoPicture`.
+        """
+
+
+class FolderPictures:
+    """The newest file of a folder inside EDGE_TRIGGER_ROOTS, into which a camera writes.
+
+    `max_age`: how many seconds before its trigger a picture may have been taken; `settle`: a file that has not changed
+    for so many seconds is whole.
+    """
+
+    def __init__(self, folder: Path, *, max_age: float, settle: float) -> None:
+        self._folder, self._max_age, self._settle = folder, max_age, settle
+        self._used: tuple[str, int, int] | None = None  # name, nanoseconds, bytes
+
+    def newest(self, *, since: float, wait: float) -> Picture:
+        oldest = time.time() - (time.monotonic() - since) - self._max_age
+        end = time.monotonic() + wait
+        while True:
+            found = self._look(oldest)
+            if found is not None:
+                self._used = found
+                return Picture(found[0], self._read(found[0]))
+            if time.monotonic() >= end:
+                raise NoPicture(
+                    f"The folder {self._folder.name} has no new picture of this part. Nothing was judged. Look whether "
+                    "the camera writes into it, and how old a picture may be."
+                )
+            time.sleep(_LOOK_SECONDS)
+
+    def _look(self, oldest: float) -> tuple[str, int, int] | None:
+        """The newest file, where it is young enough, whole, and was not used."""
+        newest: tuple[str, int, int] | None = None
+        try:
+            with os.scandir(self._folder) as entries:
+                for entry in entries:
+                    if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
+                        continue
+                    facts = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(facts.st_mode) and (newest is None or facts.st_mtime_ns > newest[1]):
+                        newest = (entry.name, facts.st_mtime_ns, facts.st_size)
+        except OSError as error:
+            raise NoPicture(
+                f"The folder {self._folder.name} cannot be read ({error.strerror}). Nothing was judged."
+            ) from error
+        if newest is None or newest == self._used or newest[1] < oldest * 1e9 or newest[2] == 0:
+            return None
+        return newest if time.time() - newest[1] / 1e9 >= self._settle else None
+
+    def _read(self, name: str) -> bytes:
+        if not settings.EDGE_TRIGGER_ROOTS:
+            raise NoPicture("No folder may be read by triggers: EDGE_TRIGGER_ROOTS is empty. Nothing was judged.")
+        try:
+            return read_in_roots(self._folder, name, roots=settings.EDGE_TRIGGER_ROOTS, setting="EDGE_TRIGGER_ROOTS")
+        except FileUnreadable as error:
+            raise NoPicture(error.detail) from error
+        except ImageRejected as error:
+            raise TriggerRejected(error.detail) from error
+
+
+def make_pictures(values: Mapping[str, Any]) -> PictureSource:
+    """By the settings of a connection."""
+    return FolderPictures(
+        Path(values["picture_folder"]),
+        max_age=values["picture_age_ms"] / 1000,
+        settle=values["picture_settle_ms"] / 1000,
+    )
