@@ -138,7 +138,9 @@ def set_threshold(
 ) -> Threshold:
     """Set the threshold of a version: a new revision, in force for the next image, on every worker.
 
-    The size rule stays as it is; `size_rule`: that of a revision that is set again. Raises `Forbidden`, `SignatureRequired` where the category requires one, and `UserError` for a number that is not
+    The size rule stays as it is; `size_rule`: that of a revision that is set again.
+
+    Raises `Forbidden`, `SignatureRequired` where the category requires one, and `UserError` for a number that is not
     finite or a missing reason. Verdicts of the past keep the revision that they were made with.
     """
     require(actor, Right.TUNE)

@@ -296,7 +296,11 @@ class Inspection(models.Model):
             models.CheckConstraint(
                 condition=(
                     Q(outcome="defective", score__isnull=False, score__gt=F("threshold_value"))
-                    & (Q(min_region_px__isnull=True) | Q(largest_region_px=0) | Q(largest_region_px__gte=F("min_region_px")))
+                    & (
+                        Q(min_region_px__isnull=True)
+                        | Q(largest_region_px=0)
+                        | Q(largest_region_px__gte=F("min_region_px"))
+                    )
                 )
                 | Q(outcome="good", score__isnull=False, score__lte=F("threshold_value"))
                 | Q(
@@ -389,11 +393,11 @@ class Inspection(models.Model):
             return ""
         if self.calibration is None:
             sentence = _(
-                "The size rule was not applied: station %(station)s has no calibration for pictures of %(size)s pixels. "
-                "The verdict is that of the threshold alone."
+                "The size rule was not applied: pictures of %(size)s pixels of %(station)s are not calibrated. The "
+                "verdict is that of the threshold alone."
             )
-            size = f"{self.asset.width} x {self.asset.height}"
-            return str(sentence) % {"station": self.station or "–", "size": size}
+            station = f"station {self.station}" if self.station else str(_("no station"))
+            return str(sentence) % {"station": station, "size": f"{self.asset.width} x {self.asset.height}"}
         if not self.ignored_region_count:
             return ""
         return ignored_words(self.ignored_region_count, self.threshold.min_region_mm2)

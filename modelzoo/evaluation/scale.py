@@ -137,7 +137,7 @@ def _scale_of(corners: NDArray[np.float64], *, square_mm: float, size: tuple[int
     sides = (along[:-1] + along[1:] + across[:, :-1] + across[:, 1:]) / 4
     if sides.min() < _MIN_SQUARE_PX:
         raise ScaleError(
-            f"The squares are about {sides.mean():.1f} pixels wide, too few to measure. Use a board with larger squares."
+            f"The squares are about {sides.mean():.1f} pixels wide, too few to measure. Use a board of larger squares."
         )
     local, directions = _local_sides(corners)
     mean = float(local.mean())

@@ -112,9 +112,9 @@ class ScaleCalibration(models.Model):
         if not self.is_uneven:
             return []
         return [
-            f"The scale differs by {self.variation_percent:.1f} % over the board, more than {MAX_VARIATION_PERCENT:g} %: "
-            "the camera looks at an angle, or its lens distorts. Sizes depend on where a defect lies. Align the camera, "
-            "or correct the pictures before they are sent, then calibrate again."
+            f"The scale differs by {self.variation_percent:.1f} % over the board, more than "
+            f"{MAX_VARIATION_PERCENT:g} %: the camera looks at an angle, or its lens distorts. Sizes depend on where a "
+            "defect lies. Align the camera, or correct the pictures before they are sent, then calibrate again."
         ]
 
 

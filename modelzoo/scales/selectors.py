@@ -71,8 +71,8 @@ def rule_words(rule: SizeRule) -> list[str]:
 
 
 LEFT_OUT: Promise = _(
-    "The size rule is left out here: these figures compare scores with thresholds alone. With the rule, fewer parts are "
-    "rejected and more defects may pass."
+    "The size rule is left out here: these figures compare scores with thresholds alone. With the rule, fewer parts "
+    "are rejected and more defects may pass."
 )
 
 

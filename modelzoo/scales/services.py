@@ -52,8 +52,8 @@ def find_picture(sha256: str) -> Asset:
     asset = Asset.objects.filter(sha256=sha256).first()
     if asset is None:
         raise NotFound(
-            f"No stored picture has the hash {sha256[:64]!r}. Nothing was changed. Take the image_sha256 of a record, or "
-            "upload the picture first.",
+            f"No stored picture has the hash {sha256[:64]!r}. Nothing was changed. Take the image_sha256 of a record, "
+            "or upload the picture first.",
             code="picture_not_found",
         )
     asset.check_not_discarded()
@@ -248,8 +248,8 @@ def set_size_rule(
         raise Conflict("This rule is in force already. Nothing was changed.", code="size_rule_unchanged")
     if not rule.is_empty and not scales_in_force(version.category_id):
         raise Conflict(
-            f"No station of {version.category.name} has a calibration, so nothing there can be measured in millimetres. "
-            "Nothing was changed. Calibrate the station first, then set the rule.",
+            f"No station of {version.category.name} has a calibration, so nothing there can be measured in "
+            "millimetres. Nothing was changed. Calibrate the station first, then set the rule.",
             code="not_calibrated",
         )
     return append_threshold(

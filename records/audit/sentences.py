@@ -397,6 +397,15 @@ def _signature_rules(act: _Act) -> str:
     return f"asked for a signature of every {_and(acts)} in {of}{act.reason}"
 
 
+def _calibration(act: _Act) -> str:
+    place = f"station {act.after['station']}" if act.after.get("station") else "images without a station"
+    of = f"{place} of {act.after.get('category')}"
+    if act.event.kind == "calibration.withdrawn":
+        return f"withdrew the calibration of {of}{act.reason}"
+    how = "a checkerboard" if act.after.get("method") == "checkerboard" else "a known length"
+    return f"calibrated {of} with {how}: {act.after.get('mm_per_px', 0):.5g} mm per pixel{act.reason}"
+
+
 SENTENCES: dict[str, Callable[[_Act], str]] = {
     "asset.received_again": lambda act: f"restored file {str(act.after.get('sha256', ''))[:12]}: it was sent again",
     "audit.checkpoint_made": lambda act: f"signed a checkpoint of the audit log at event {act.event.object_id}",
@@ -417,6 +426,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "batch.finished": lambda act: f"finished a batch ({_count(act.after.get('failed', 0), 'image')} failed)",
     "batch.cancelled": lambda act: f"ended a cancelled batch ({act.after.get('cancelled', 0)} not judged)",
     "batch.cancel_requested": lambda act: f'cancelled batch "{act.after.get("name")}"',
+    "calibration.picture_stored": lambda act: f"stored the calibration picture {str(act.after.get('sha256', ''))[:12]}",
+    "calibration.set": _calibration,
+    "calibration.withdrawn": _calibration,
     "category.default_set": _category_default,
     "certificate.made": lambda act: f"created a certificate of inspection {act.event.object_id[:8]}",
     "dataset.imported": lambda act: (
