@@ -230,6 +230,8 @@ PROBLEMS: dict[str, Problem] = {
     # ---- models and thresholds
     "model_version_not_found": _not_found("model version"),
     "deployment_not_found": _not_found("deployment"),
+    "calibration_not_found": _not_found("calibration"),
+    "picture_not_found": _p(404, "No stored picture has this hash.", "Upload the picture, or take that of a record."),
     "threshold_not_found": _not_found("threshold revision"),
     "evaluation_not_found": _not_found("evaluation"),
     "file_exists": _p(_INSIDE, "export_model: the file is there already; it stays.", "Name another file."),
@@ -288,6 +290,14 @@ PROBLEMS: dict[str, Problem] = {
     "threshold_not_finite": _p(400, "The threshold is not a finite number.", "Give a number."),
     "threshold_not_positive": _p(400, "The threshold is not above 0.", "Give a number above 0."),
     "too_few_scores": _p(409, "There are too few scores for this method.", "Choose another, or collect more parts."),
+    "calibration_refused": _p(
+        400, "The picture, the points or the numbers give no scale.", "Correct what detail names."
+    ),
+    "invalid_size_rule": _p(400, "The size rule makes no sense.", "Correct the area or the grade that detail names."),
+    "not_calibrated": _p(
+        409, "No station of the category is calibrated, so nothing is measured in mm.", "Calibrate the station first."
+    ),
+    "size_rule_unchanged": _p(409, "This size rule is in force already.", "Nothing needs to be done."),
     "threshold_changed": _p(409, "Somebody else changed the threshold in the meantime.", _RELOAD),
     "nothing_to_undo": _p(409, "The active revision is the first one.", "Set a value instead."),
     "other_category": _p(409, "The two belong to different categories.", "Choose two of one category."),

@@ -39,7 +39,7 @@ class CalibrationsView(ApiView):
 
     @extend_schema(
         parameters=[_CATEGORY, serializers.CalibrationListInput, *PAGE_PARAMETERS],
-        responses={200: serializers.CalibrationPageOutput, **problems()},
+        responses={200: serializers.ScaleCalibrationPageOutput, **problems()},
         operation_id="calibrations",
     )
     def get(self, request: Request, name: str) -> Response:
@@ -55,8 +55,8 @@ class CalibrationsView(ApiView):
 
     @extend_schema(
         parameters=[_CATEGORY],
-        request=serializers.CalibrationInput,
-        responses={201: serializers.CalibrationOutput, **problems(409, 410, 413, 415)},
+        request=serializers.ScaleCalibrationInput,
+        responses={201: serializers.ScaleCalibrationOutput, **problems(409, 410, 413, 415)},
         operation_id="calibrate_station",
         examples=[
             OpenApiExample(
@@ -88,7 +88,7 @@ class CalibrationsView(ApiView):
         ],
     )
     def post(self, request: Request, name: str) -> Response:
-        fields = parsed(serializers.CalibrationInput, request.data)
+        fields = parsed(serializers.ScaleCalibrationInput, request.data)
         category: Category = find_category(name)
         row = calibrate(category=category, fields=fields, actor=request.user)
         row = find_calibration(row.pk)

@@ -19,7 +19,7 @@ _NEEDED = {
 
 
 def calibrate(*, category: Category, fields: Mapping[str, Any], actor: Actor) -> ScaleCalibration:
-    """`fields`: those of `CalibrationInput`. Raises as the services do, and `UserError` for what is missing."""
+    """`fields`: those of `ScaleCalibrationInput`. Raises as the services do, and `UserError` for what is missing."""
     method = fields["method"]
     missing = [name for name in _NEEDED[method] if fields[name] in (None, "", [])]
     if method == _Method.KNOWN_LENGTH and len(fields["points"]) == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django.db.models import Max, OuterRef, QuerySet, Subquery
 from django.utils.functional import Promise
@@ -11,8 +11,9 @@ from django.utils.translation import ngettext
 
 from common.errors import NotFound
 from modelzoo.evaluation.region_sizes import SizeRule
-from modelzoo.models import Category
+from modelzoo.models import Category, ModelVersion, Threshold
 from modelzoo.scales.models import ScaleCalibration
+from modelzoo.selectors import threshold_in_force
 
 _RECENT = 1000  # of the newest records: from them comes which stations send pictures
 
@@ -71,9 +72,24 @@ def rule_words(rule: SizeRule) -> list[str]:
 
 
 LEFT_OUT: Promise = _(
-    "The size rule is left out here: these figures compare scores with thresholds alone. With the rule, fewer parts "
-    "are rejected and more defects may pass."
+    "Size rules are left out here: scores are compared with thresholds alone, except where a recorded verdict is "
+    "shown. With its rule a version rejects fewer parts, and more defects may pass."
 )
+
+
+def have_size_rules(version_ids: Iterable[int]) -> bool:
+    """Whether any revision of the thresholds of these versions ignores regions."""
+    return Threshold.objects.filter(model_version__in=list(version_ids), min_region_mm2__isnull=False).exists()
+
+
+def missing_size_rule(version: ModelVersion) -> ModelVersion | None:
+    """What is in production and ignores regions, where this version of the category would not; else None."""
+    production = ModelVersion.objects.filter(category=version.category_id, stage=ModelVersion.Stage.PRODUCTION)
+    beside = production.exclude(pk=version.pk).select_related("category").only("number", "algorithm", "category__name")
+    other = beside.first()
+    if other is None or threshold_in_force(other.pk).min_region_mm2 is None:
+        return None
+    return other if threshold_in_force(version.pk).min_region_mm2 is None else None
 
 
 def ignored_words(count: int, area: float | None) -> str:

@@ -26,15 +26,15 @@ class PointField(serializers.ListField):
         super().__init__(min_length=2, max_length=2)
 
 
-class CalibrationInput(serializers.Serializer):
+class ScaleCalibrationInput(serializers.Serializer):
     """A scale by a known length (`points`, `length_mm`) or a checkerboard (`columns`, `rows`, `square_mm`), or none."""
 
     station = serializers.CharField(
         required=False, allow_blank=True, default="", max_length=100, help_text="empty: images that name no station"
     )
     method = serializers.ChoiceField(choices=ScaleCalibration.Method.choices)
-    picture = serializers.RegexField(
-        r"^[0-9a-f]{64}$",
+    picture = serializers.CharField(
+        max_length=64,
         required=False,
         allow_blank=True,
         default="",
@@ -60,7 +60,7 @@ class CalibrationInput(serializers.Serializer):
     reason = reason_field()
 
 
-class CalibrationOutput(serializers.Serializer):
+class ScaleCalibrationOutput(serializers.Serializer):
     id = serializers.IntegerField()
     category = serializers.CharField()
     station = serializers.CharField(allow_blank=True)
@@ -85,7 +85,7 @@ class CalibrationOutput(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
 
-CalibrationPageOutput = page_output(CalibrationOutput)
+ScaleCalibrationPageOutput = page_output(ScaleCalibrationOutput)
 
 
 class CalibrationPictureInput(serializers.Serializer):
@@ -98,7 +98,7 @@ class CalibrationPictureOutput(serializers.Serializer):
     height = serializers.IntegerField()
 
 
-class GradeField(serializers.Serializer):
+class GradeInput(serializers.Serializer):
     """A region has the last grade whose area and peak it reaches."""
 
     name = serializers.CharField(max_length=MAX_GRADE_NAME)
@@ -119,7 +119,7 @@ class SizeRuleInput(serializers.Serializer):
         required=False, allow_null=True, default=None, help_text="regions of a smaller area are ignored; null: none is"
     )
     grades = serializers.ListField(
-        child=GradeField(), required=False, default=list, max_length=MAX_GRADES, help_text="from the mildest"
+        child=GradeInput(), required=False, default=list, max_length=MAX_GRADES, help_text="from the mildest"
     )
     reason = reason_field()
     signature = signature_field()

@@ -257,7 +257,9 @@ def set_size_rule(
         value=in_force.value,
         method=in_force.method,
         parameters=in_force.parameters,
-        evidence=in_force.evidence,
+        # Not the figures of the revision before: they were promised without this rule.
+        evidence={"repeats_revision": in_force.revision}
+        | {name: value for name, value in in_force.evidence.items() if name == "n"},
         reason=reason,
         actor=actor,
         signature=signature,

@@ -39,7 +39,7 @@ _Method = ScaleCalibration.Method
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def scales(request: HttpRequest, name: str) -> HttpResponseBase:
-    """The calibrations of a category; `?station=&picture=`: what another one begins with. POST sets or withdraws one."""
+    """The calibrations of a category; `?station=&picture=`: what a new one begins with. POST sets or withdraws."""
     return _set_scale(request, name) if request.method == "POST" else _scales(request, name)
 
 

@@ -1,13 +1,22 @@
-"""A size rule in words."""
+"""Size rules in templates: in words, and where figures leave them out."""
 
 from __future__ import annotations
 
 from django import template
 
-from modelzoo.models import Threshold
-from modelzoo.scales.selectors import rule_words
+from modelzoo.models import ModelVersion, Threshold
+from modelzoo.scales.selectors import LEFT_OUT, have_size_rules, missing_size_rule, rule_words
 
 register = template.Library()
+
+
+@register.simple_tag
+def size_rules_left_out(*versions: ModelVersion) -> str:
+    """A sentence where one of the versions has a size rule, and what is shown compares scores alone."""
+    return str(LEFT_OUT) if have_size_rules(version.pk for version in versions) else ""
+
+
+register.filter(missing_size_rule)
 
 
 @register.filter
