@@ -190,10 +190,26 @@ def _generic(act: _Act) -> str:
 # ---------------------------------------------------------------- the kinds
 def _threshold_set(act: _Act) -> str:
     value, old = act.after.get("value"), act.before.get("value")
+    rule = _size_rule(act)
     if old is None:
-        return f"set the threshold of {act.version} to {_number(value)}{act.reason}"
+        return f"set the threshold of {act.version} to {_number(value)}{rule}{act.reason}"
+    if old == value and rule:
+        return f"set the size rule of {act.version} at its threshold {_number(value)}{rule}{act.reason}"
     before, after = _distinct_numbers(old, value)
-    return f"set the threshold of {act.version} from {before} to {after}{act.reason}"
+    return f"set the threshold of {act.version} from {before} to {after}{rule}{act.reason}"
+
+
+def _size_rule(act: _Act) -> str:
+    """What changed of the size rule of a threshold; empty where nothing did."""
+    rules = [
+        (values.get("min_region_mm2"), [grade.get("name") for grade in values.get("severity_grades") or []])
+        for values in (act.before, act.after)
+    ]
+    if rules[0] == rules[1]:
+        return ""
+    area, grades = rules[1]
+    ignored = "no region is ignored" if area is None else f"regions below {area:g} mm2 are ignored"
+    return f"; {ignored}{f', grades {_and(grades)}' if grades else ''}"
 
 
 _OUTCOMES = {"good": "GOOD", "defective": "DEFECT", "not_comparable": "NOT COMPARABLE"}
