@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def measure_category(category: CategoryScan, options: dict[str, Any]) -> tuple[d
     threshold = percentile_threshold(detector.held_out_scores, _PERCENTILE)
     compared: list[Comparison] = []
     areas: list[int] = []
-    sizes = []
+    sizes: Counter[tuple[int, int]] = Counter()
     for entry in category.entries:
         if entry.split != "test" or not entry.is_defective or entry.mask is None:
             continue
@@ -76,15 +77,15 @@ def measure_category(category: CategoryScan, options: dict[str, Any]) -> tuple[d
             continue
         result = detector.score(prepared.pixels[None])
         whole = prepared.frame.to_original(result.maps[0])
-        sizes.append(image.size)
+        sizes[image.size] += 1
         above = cv2.connectedComponentsWithStats((whole > threshold).astype(np.uint8), connectivity=8)[2]
         areas += above[1:, cv2.CC_STAT_AREA].tolist()
         mask, _ = read_mask(entry.mask, image.size, limits)
         compared += compare(category.name, whole, open_mask(mask.data, limits), threshold)
     figures = {
         "category": category.name,
-        "images": len(sizes),
-        "image_size": list(max(set(sizes), key=sizes.count)) if sizes else None,
+        "images": sizes.total(),
+        "image_size": list(sizes.most_common(1)[0][0]) if sizes else None,
         "input_size": list(detector.input_size),
         **summary(compared),
         "smallest_region_px": min(areas, default=None),

@@ -396,7 +396,7 @@ class Inspection(models.Model):
                 "The size rule was not applied: pictures of %(size)s pixels of %(station)s are not calibrated. The "
                 "verdict is that of the threshold alone."
             )
-            station = f"station {self.station}" if self.station else str(_("no station"))
+            station = _("station %(station)s") % {"station": self.station} if self.station else _("no station")
             return str(sentence) % {"station": station, "size": f"{self.asset.width} x {self.asset.height}"}
         if not self.ignored_region_count:
             return ""

@@ -94,7 +94,7 @@ class SizeRuleForm(forms.Form):
     )
     reason = forms.CharField(label=_("Reason"), max_length=500, help_text=_("Why? Kept in the audit log."))
 
-    def __init__(self, *args: Any, rule: SizeRule | None = None, **kwargs: Any) -> None:
+    def __init__(self, data: Any = None, *, rule: SizeRule | None = None) -> None:
         """`rule`: what stands in it at first."""
         rule = rule or SizeRule()
         initial: dict[str, Any] = {"min_area_mm2": rule.min_area_mm2}
@@ -105,7 +105,7 @@ class SizeRuleForm(forms.Form):
                 f"area_{place}": grade.min_area_mm2 or None,
                 f"peak_{place}": grade.min_peak or None,
             }
-        super().__init__(*args, initial=initial, **kwargs)
+        super().__init__(data, initial=initial)
         for place in range(1, GRADE_ROWS + 1):
             self.fields[f"grade_{place}"] = forms.CharField(
                 label=_("Grade %(n)s") % {"n": place}, required=False, max_length=MAX_GRADE_NAME

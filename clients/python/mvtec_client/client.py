@@ -525,7 +525,7 @@ class Client(Transport):
         *,
         reason: str,
         min_area_mm2: float | None = None,
-        grades: Sequence[shapes.GradeInputRequest] = (),
+        grades: Sequence[shapes.Grade] = (),
         signature: shapes.SignatureFields | None = None,
     ) -> shapes.SizeRule:
         """Set both, as a new revision of the threshold of the same value; without area and grades: no rule."""
