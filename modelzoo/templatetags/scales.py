@@ -20,6 +20,12 @@ register.filter(missing_size_rule)
 
 
 @register.filter
+def five_digits(value: float | None) -> str:
+    """A scale with as many digits as count; a dash where there is none."""
+    return "-" if value is None else f"{value:.5g}"
+
+
+@register.filter
 def size_rule_words(threshold: Threshold) -> list[str]:
     """A sentence for each part of the rule; none where the revision has no rule."""
     return rule_words(threshold.size_rule)

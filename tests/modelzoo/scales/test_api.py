@@ -20,11 +20,11 @@ pytestmark = pytest.mark.django_db
 PATH = "/api/categories/disc/calibrations"
 
 
-def length(picture: str, **more: Any) -> dict[str, Any]:
+def length(stored: str, **more: Any) -> dict[str, Any]:
     return {
         "method": "known_length",
         "station": "east",
-        "picture": picture,
+        "picture": stored,
         "points": [[10, 20], [90, 20]],
         "length_mm": 8,
         "reason": "gauge G7",

@@ -33,11 +33,11 @@ def picture(version: ModelVersion) -> Asset:
     return services.store_picture(data=parts.png(1), filename="gauge.png", actor=None)
 
 
-def typed(picture: Asset, **more: Any) -> dict[str, Any]:
+def typed(asset: Asset, **more: Any) -> dict[str, Any]:
     return {
         "method": "known_length",
         "station": "east",
-        "picture": picture.sha256,
+        "picture": asset.sha256,
         **{"x1": "10", "y1": "20", "x2": "90", "y2": "20"},
         **{"length_mm": "8", "length_error_mm": "0", "point_error_px": "1", "reason": "gauge G7"},
         **more,
