@@ -63,11 +63,11 @@ def rule_words(rule: SizeRule) -> list[str]:
         words.append(str(_("Regions below %(area)s mm² are ignored.")) % {"area": f"{rule.min_area_mm2:g}"})
     for grade in rule.grades:
         conditions = []
-        if grade.min_area_mm2 or not grade.min_peak:
+        if grade.min_area_mm2:
             conditions.append(str(_("%(area)s mm² or more")) % {"area": f"{grade.min_area_mm2:g}"})
         if grade.min_peak:
             conditions.append(str(_("peak of %(peak)s or more")) % {"peak": f"{grade.min_peak:g}"})
-        words.append(f"{grade.name}: {', '.join(conditions)}.")
+        words.append(f"{grade.name}: {', '.join(conditions) or _('any size')}.")
     return words
 
 
