@@ -8,8 +8,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from modelzoo.evaluation.region_sizes import MAX_GRADE_NAME, Grade, SizeRule
-from modelzoo.evaluation.scale import BOARD_CORNERS
 from modelzoo.models import ScaleCalibration
+from modelzoo.scales.measurement import BOARD_CORNERS
 
 _LOW, _HIGH = BOARD_CORNERS
 _POINTS = ("x1", "y1", "x2", "y2")

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_noop as _
 
-from modelzoo.evaluation.scale import MAX_VARIATION_PERCENT, Scale
+from modelzoo.scales.measurement import MAX_VARIATION_PERCENT, Scale
 
 
 class ScaleCalibration(models.Model):

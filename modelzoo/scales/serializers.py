@@ -8,8 +8,8 @@ from common.api.schema import page_output
 from modelzoo.api.fields import FiniteField
 from modelzoo.api.serializers import ThresholdOutput, filter_field, reason_field
 from modelzoo.evaluation.region_sizes import MAX_GRADE_NAME, MAX_GRADES
-from modelzoo.evaluation.scale import BOARD_CORNERS
 from modelzoo.models import ScaleCalibration
+from modelzoo.scales.measurement import BOARD_CORNERS
 from modelzoo.signatures.serializers import signature_field
 
 _LOW, _HIGH = BOARD_CORNERS

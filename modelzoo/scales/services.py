@@ -13,8 +13,8 @@ from common.errors import Conflict, NotFound, UserError
 from common.pixels.sixteen_bit import FULL_WINDOW
 from common.rights import Right, require
 from modelzoo.evaluation.region_sizes import SizeRule, rule_problem
-from modelzoo.evaluation.scale import Point, Scale, ScaleError, scale_from_checkerboard, scale_from_length
 from modelzoo.models import Category, ModelVersion, Threshold
+from modelzoo.scales.measurement import Point, Scale, ScaleError, scale_from_checkerboard, scale_from_length
 from modelzoo.scales.models import ScaleCalibration, scale_columns
 from modelzoo.scales.selectors import scales_in_force
 from modelzoo.selectors import threshold_in_force

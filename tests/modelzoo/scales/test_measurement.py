@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from modelzoo.evaluation.scale import (
+from modelzoo.scales.measurement import (
     MAX_VARIATION_PERCENT,
     ScaleError,
     find_corners,
