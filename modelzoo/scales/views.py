@@ -92,7 +92,8 @@ def _set_scale(request: HttpRequest, name: str) -> HttpResponseBase:
     form = FORMS.get(method, WithdrawalForm)(request.POST, auto_id=f"{method}_%s")
     try:
         if method not in FORMS or not form.is_valid():
-            raise UserError(f"{_problems(form) or _('Unknown method.')} {_('Nothing was changed.')}", code="invalid")
+            problems = _problems(form) or _("Unknown method.")
+            raise UserError(f"{problems} {_('Nothing was changed.')}", code="invalid")
         row = calibrate(category=category, fields=form.fields_of_calibration(), actor=request.user)
     except UserError as error:
         return _scales(request, name, failed=error, sent=form if method in FORMS else None, method=method)

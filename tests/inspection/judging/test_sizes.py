@@ -225,8 +225,8 @@ def test_verification_recomputes_the_verdict(version: ModelVersion, picture: Ass
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        ("verdict_follows_from_score", {"outcome": "good"}),
-        ("verdict_follows_from_score", {"outcome": "good", "min_region_px": 30.0}),
+        ("verdict_follows_from_score", {"outcome": "good", "severity": None}),
+        ("verdict_follows_from_score", {"outcome": "good", "min_region_px": 30.0, "severity": None}),
         ("verdict_follows_from_score", {"min_region_px": 30.5}),
         ("size_rule_was_applied_to_measured_regions", {"ignored_region_count": None}),
         ("size_rule_was_applied_to_measured_regions", {"ignored_region_count": 4}),
