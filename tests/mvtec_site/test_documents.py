@@ -219,6 +219,17 @@ UNPROVED = {
     "ImportedDatasetOutput.duplicates is not null",
     "ImportedDatasetOutput.layout is not null",
     "BatchItemOutput.ignored_outlines has no value",
+    *(
+        f"BatchItemOutput.{name} has no value"
+        for name in (
+            "calibration",
+            "mm_per_px",
+            "largest_region_mm2",
+            "min_region_mm2",
+            "ignored_region_count",
+            "severity",
+        )
+    ),
     "BatchItemOutput.image_statistics is not null",
     "InspectionOutput.image_statistics is not null",
     *(f"HashedEventOutput.{name} is not null" for name in ("attests", "authenticator", "key_id")),
