@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -35,6 +36,14 @@ def metric(value: float | None, missing: str = NOT_KNOWN) -> str:
 def metric_range(interval: Sequence[float] | None, missing: str = "") -> str:
     """[0.68, 0.84] as 0.680 and 0.840 with a dash between."""
     return f"{interval[0]:.3f}{DASH}{interval[1]:.3f}" if interval else missing
+
+
+def millimetres(value: float) -> str:
+    """A length in mm or an area in mm2 without its unit: three digits that count, never as a power of ten."""
+    if value == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{min(decimals, 9)}f}"
 
 
 def seconds_between(begin: datetime | None, end: datetime) -> float | None:

@@ -8,7 +8,7 @@ class InspectionConfig(AppConfig):
 
     def ready(self) -> None:
         from inspection.audited_rows import INSPECTIONS, REVIEWS
-        from inspection.derived_rows import check_requests, check_standings
+        from inspection.derived_rows import check_requests, check_sizes, check_standings
         from inspection.judging.selectors import review_ids_of
         from records.audit import related
         from records.audit.chain import audited_rows, derived_rows
@@ -17,4 +17,5 @@ class InspectionConfig(AppConfig):
         audited_rows.register(REVIEWS)
         derived_rows.register_derived("inspection.standing", check_standings)
         derived_rows.register_derived("inspection.inspectionrequest", check_requests)
+        derived_rows.register_derived("inspection.sizes", check_sizes)
         related.register(INSPECTIONS.object_type, REVIEWS.object_type, review_ids_of)

@@ -21,9 +21,20 @@ def expected_inspection(inspection: Inspection) -> dict[str, Any]:
         "score": inspection.score,
         "p_value": inspection.p_value,
         "regions": inspection.region_count,
+        **_size_values(inspection),
         "map": inspection.map.sha256 if inspection.map else None,
         "row": row_hash(inspection),
     }
+
+
+def _size_values(inspection: Inspection) -> dict[str, Any]:
+    """What the event says of the sizes of regions; nothing where they were not measured."""
+    values = {
+        "calibration": inspection.calibration_id,
+        "ignored_regions": inspection.ignored_region_count,
+        "severity": inspection.severity,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def expected_review(review: Review) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -11,8 +13,13 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from inspection.models import Inspection, InspectionRequest, Review, Standing
 from inspection.reviews.services import effective_reviews
+from modelzoo.evaluation.region_sizes import RuleResult, apply_rule
+from modelzoo.evaluation.regions import Region
+from modelzoo.models import ScaleCalibration
 
 _CHUNK = 500
+# A scale that was set while an image was being written is not yet that of the image.
+_AT_ONCE = timedelta(seconds=60)
 # What a record takes over from the request that it answers.
 _SAME = ("asset", "filename", "source", "station", "part_number", "lot", "serial_number", "operator")
 
@@ -88,6 +95,55 @@ def check_requests() -> Iterator[tuple[int, list[str]]]:
             *([f"request {lost} is done and has no record"] if lost else []),
         ],
     )
+
+
+def check_sizes() -> Iterator[tuple[int, list[str]]]:
+    """Each record that a scale or a size rule had a say in: verdict, ignored regions and severity follow from what it
+    keeps, and the scale is the one that was in force at its station.
+
+    That a verdict follows from the columns of its own row is a constraint of the database.
+    """
+    ruled = Q(threshold__min_region_mm2__isnull=False) | Q(threshold__severity_grades__isnull=False)
+    ids = Inspection.objects.filter(ruled | Q(calibration__isnull=False)).order_by("pk").values_list("pk", flat=True)
+    for chunk in _in_chunks(ids.iterator(chunk_size=_CHUNK)):
+        records = Inspection.objects.filter(pk__in=chunk).select_related("threshold", "calibration", "asset")
+        faults = [(record.pk, fault) for record in records if (fault := _size_fault(record))]
+        yield len(chunk), [f"record {pk} {fault}" for pk, fault in faults[:1]]
+
+
+def _size_fault(record: Inspection) -> str:
+    """What of a record does not follow from its scale and its threshold's rule; empty: all does."""
+    rule, scale = record.threshold.size_rule, record.calibration
+    if scale is None:
+        expected = RuleResult()
+    else:
+        if not scale.is_valid_for(record.asset.width, record.asset.height):
+            return "was measured with a scale of pictures of another size"
+        later = ScaleCalibration.objects.filter(
+            category=scale.category_id,
+            station=scale.station,
+            revision__gt=scale.revision,
+            created_at__lte=record.created_at - _AT_ONCE,
+        )
+        if scale.created_at > record.created_at or later.exists():
+            return "was measured with a scale that was not in force"
+        regions = [Region(**region) for region in record.regions or []]
+        expected = apply_rule(rule, regions, scale.scale)
+        if record.region_count != len(regions):  # more than a record lists: the verdict rests on the largest of all
+            expected = replace(expected, ignored=record.ignored_region_count, severity=record.severity)
+    if record.min_region_px != expected.min_region_px or record.ignored_region_count != expected.ignored:
+        return "does not say what the size rule of its threshold gives"
+    if record.severity != expected.severity:
+        return f"has the severity {record.severity}, and its regions give {expected.severity}"
+    if record.score is None:
+        return ""
+    outcome = Inspection.Outcome.of(
+        record.score,
+        record.threshold.value,
+        largest_region_px=record.largest_region_px,
+        min_region_px=expected.min_region_px,
+    )
+    return "" if record.outcome == outcome else f"is {record.outcome}, and its score and regions give {outcome}"
 
 
 def _in_chunks(ids: Iterable[UUID]) -> Iterator[list[UUID]]:

@@ -41,6 +41,7 @@ from modelzoo.models import (
     InputCheckSettings,
     ModelVersion,
     PromotionGates,
+    ScaleCalibration,
     Threshold,
 )
 
@@ -416,6 +417,7 @@ class CategoryAdmin(ServiceAdmin):
             (f"{reverse('models')}?category={category.name}", "Models"),
             (reverse("promotion-gates", args=[category.name]), "Promotion gates"),
             (reverse("input-checks", args=[category.name]), "Input checks"),
+            (reverse("scales", args=[category.name]), "Calibrations"),
             (f"{reverse('history')}?category={category.name}", "Records"),
         ]
 
@@ -589,6 +591,19 @@ class PromotionGatesAdmin(ServiceAdmin):
 
     def links(self, gates: PromotionGates) -> list[tuple[str, str]]:
         return [(reverse("promotion-gates", args=[gates.category.name]), "Set the gates")]
+
+
+@admin.register(ScaleCalibration)
+class ScaleCalibrationAdmin(ServiceAdmin):
+    list_display = [
+        *("category", "station", "revision", "method", "mm_per_px", "uncertainty_percent", "variation_percent"),
+        *("reason", "author", "created_at"),
+    ]
+    list_filter = ["category", "method"]
+    list_select_related = ["category", "author"]
+
+    def links(self, row: ScaleCalibration) -> list[tuple[str, str]]:
+        return [(reverse("scales", args=[row.category.name]), "Calibrate")]
 
 
 @admin.register(InputCheckSettings)

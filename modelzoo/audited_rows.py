@@ -15,8 +15,15 @@ def expected_threshold(threshold: Threshold) -> dict[str, Any]:
         "value": threshold.value,
         "method": threshold.method,
         "reason": threshold.reason,
+        **size_rule_values(threshold),
         "row": row_hash(threshold),
     }
+
+
+def size_rule_values(threshold: Threshold) -> dict[str, Any]:
+    """What events say of a threshold's size rule; nothing where it has none."""
+    values = {"min_region_mm2": threshold.min_region_mm2, "severity_grades": threshold.severity_grades}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 THRESHOLDS = AuditedRows(

@@ -223,6 +223,8 @@ def threshold_document(threshold: Any) -> dict[str, Any]:
         "parameters": threshold.parameters,
         "evidence": threshold.evidence,
         "warnings": threshold.warnings,
+        "min_region_mm2": threshold.min_region_mm2,
+        "severity_grades": threshold.severity_grades,
         "reason": threshold.reason,
         "author": _name(threshold.author),
         "created_at": threshold.created_at.isoformat(),

@@ -14,8 +14,10 @@ from django.utils.translation import gettext_noop as _
 from common.names import validate_short_name
 from common.pixels.sixteen_bit import Window
 from modelzoo.detectors.preprocessing.input_rules import InputRules
+from modelzoo.evaluation.region_sizes import SizeRule, rule_of
 from modelzoo.evaluation.sample_size import percentile_warning
 from modelzoo.lifecycle.models import Approval, PromotionGates
+from modelzoo.scales.models import ScaleCalibration
 from modelzoo.signatures.models import SignatureRules
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "InputCheckSettings",
     "ModelVersion",
     "PromotionGates",
+    "ScaleCalibration",
     "SignatureRules",
     "Threshold",
 ]
@@ -237,6 +240,15 @@ class Threshold(models.Model):
     evidence = models.JSONField(
         default=dict, blank=True, help_text="what was known when it was set: figures, and what they were taken from"
     )
+    # The size rule: what is above the value and smaller than this is ignored. Empty in revisions without one.
+    min_region_mm2 = models.FloatField(
+        null=True, blank=True, help_text="regions of a smaller area are ignored; empty: none is"
+    )
+    severity_grades = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="from the mildest: name, smallest area (min_area_mm2) and peak (min_peak); empty: none",
+    )
     reason = models.CharField(max_length=500)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
@@ -250,10 +262,18 @@ class Threshold(models.Model):
             models.UniqueConstraint(fields=["model_version", "revision"], name="threshold_revision_is_unique"),
             models.CheckConstraint(condition=finite("value"), name="threshold_is_finite"),
             models.CheckConstraint(condition=Q(revision__gte=1), name="threshold_revision_from_one"),
+            models.CheckConstraint(
+                condition=Q(min_region_mm2__isnull=True) | Q(min_region_mm2__gt=0, min_region_mm2__lte=_MAX_VALUE),
+                name="smallest_region_is_an_area",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.value:.6g} (revision {self.revision} of {self.model_version})"
+
+    @property
+    def size_rule(self) -> SizeRule:
+        return rule_of(self.min_region_mm2, self.severity_grades)
 
     @property
     def requested_rate(self) -> float | None:

@@ -16,8 +16,9 @@ from common.errors import Conflict, UserError
 from common.names import ascii_name, normalised
 from common.rights import Right, require
 from jobs import broker
-from modelzoo.audited_rows import expected_threshold
+from modelzoo.audited_rows import expected_threshold, size_rule_values
 from modelzoo.detectors.preprocessing.input_rules import ACTIONS, CHECKS, TOLERANCES, InputRules
+from modelzoo.evaluation.region_sizes import SizeRule
 from modelzoo.lifecycle.selectors import refuse_unless_releasable
 from modelzoo.models import Category, Deployment, InputCheckSettings, ModelVersion, Threshold
 from modelzoo.selectors import (
@@ -133,8 +134,11 @@ def set_threshold(
     parameters: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
     signature: Signature | None = None,
+    size_rule: SizeRule | None = None,
 ) -> Threshold:
     """Set the threshold of a version: a new revision, in force for the next image, on every worker.
+
+    The size rule stays as it is; `size_rule`: that of a revision that is set again.
 
     Raises `Forbidden`, `SignatureRequired` where the category requires one, and `UserError` for a number that is not
     finite or a missing reason. Verdicts of the past keep the revision that they were made with.
@@ -150,6 +154,7 @@ def set_threshold(
         parameters=parameters,
         evidence=evidence,
         signature=signature,
+        size_rule=size_rule,
     )
 
 
@@ -209,11 +214,16 @@ def append_threshold(
     parameters: dict[str, Any] | None = None,
     evidence: dict[str, Any] | None = None,
     signature: Signature | None = None,
+    size_rule: SizeRule | None = None,
 ) -> Threshold:
-    """The revision itself, whoever may have decided it: `set_threshold` for people, a training run for its first."""
+    """The revision itself, whoever may have decided it: `set_threshold` for people, a training run for its first.
+
+    `size_rule` None: as in the revision before.
+    """
     _check_threshold(value)
     ModelVersion.objects.select_for_update(no_key=True).get(pk=version.pk)
     last = version.thresholds.order_by("-revision").first()
+    rule = (last.size_rule if last else SizeRule()) if size_rule is None else size_rule
     threshold = Threshold.objects.create(
         model_version=version,
         revision=last.revision + 1 if last else 1,
@@ -221,6 +231,8 @@ def append_threshold(
         method=method,
         parameters=parameters or {},
         evidence=evidence or {},
+        min_region_mm2=rule.min_area_mm2,
+        severity_grades=[grade.as_dict() for grade in rule.grades] or None,
         reason=reason,
         author_id=actor_id(actor),
     )
@@ -228,7 +240,7 @@ def append_threshold(
         kind="threshold.set",
         subject=version,
         actor=actor,
-        before=last and {"revision": last.revision, "value": last.value},
+        before=last and {"revision": last.revision, "value": last.value, **size_rule_values(last)},
         after=with_signature(expected_threshold(threshold), signature),
         changes_subject=False,
     )

@@ -4,6 +4,7 @@ from django.urls import path
 
 from modelzoo import views
 from modelzoo.lifecycle import views as lifecycle
+from modelzoo.scales import views as scales
 from modelzoo.signatures import views as signatures
 
 urlpatterns = [
@@ -12,6 +13,10 @@ urlpatterns = [
     path("models/pictures/<str:name>/", views.input_checks, name="input-checks"),
     path("models/gates/<str:name>/", lifecycle.promotion_gates, name="promotion-gates"),
     path("models/signatures/<str:name>/", signatures.signature_rules, name="signature-rules"),
+    path("models/scale-pictures/<str:sha256>", scales.picture, name="scale-picture-file"),
+    path("models/scales/<str:name>/", scales.scales, name="scales"),
+    path("models/scales/<str:name>/picture", scales.store_picture, name="scale-picture"),
+    path("models/<int:version_id>/size-rule/", scales.size_rule, name="size-rule"),
     path("models/<int:version_id>/", views.model, name="model"),
     path("models/<int:version_id>/card/", views.card, name="model-card"),
     path("models/<int:version_id>/approve", lifecycle.approve, name="model-approve"),

@@ -72,6 +72,11 @@ KEYWORDS = {
         of="InputChecksInputRequest",
         without=frozenset({"reason"}),
     ),
+    "ScaleCalibrationFields": Keywords(
+        "What a scale was measured from: a known length, or a checkerboard.",
+        of="ScaleCalibrationInputRequest",
+        without=frozenset({"station", "method", "reason"}),
+    ),
     "SignatureFields": Keywords(
         "What an act is signed with: the password of the token's user, and the meaning of the signature.",
         of="SignatureInputRequest",

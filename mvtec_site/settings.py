@@ -645,6 +645,7 @@ SPECTACULAR_SETTINGS = {
         "DeploymentStatusEnum": "modelzoo.models.Deployment.Status",
         "ThresholdMethodEnum": "modelzoo.models.Threshold.Method",
         "OutcomeEnum": "inspection.models.Inspection.Outcome",
+        "ScaleMethodEnum": "modelzoo.scales.models.ScaleCalibration.Method",
         "VerdictEnum": "inspection.models.Review.Verdict",
         "CheckActionEnum": "modelzoo.detectors.preprocessing.input_rules.ACTIONS",
         "ReportKindEnum": "reports.content.scope.Kind",

@@ -34,7 +34,7 @@ APPS = [app for floor in FLOORS for app in floor]
 # The rooms of an app whose modules do not stand side by side; each app also has what Django looks for by name.
 ROOMS = {
     "records": {"assets", "audit", "backup", "storage"},
-    "modelzoo": {"detectors", "evaluation", "lifecycle", "loading", "card", "signatures", "transfer"},
+    "modelzoo": {"detectors", "evaluation", "lifecycle", "loading", "card", "scales", "signatures", "transfer"},
     "training": {"datasets", "runs", "evaluations", "report", "benchmarks"},
     "monitoring": {"drift", "alarms", "reference_parts"},
     "inspection": {

@@ -259,6 +259,10 @@ PROBLEMS: dict[str, Problem] = {
     # ---- models and thresholds
     "model_version_not_found": _not_found(_("There is no model version of this id or name.")),
     "deployment_not_found": _not_found(_("There is no deployment of this id or name.")),
+    "calibration_not_found": _not_found(_("There is no calibration of this id or name.")),
+    "picture_not_found": _p(
+        404, _("No stored picture has this hash."), _("Upload the picture, or take that of a record.")
+    ),
     "threshold_not_found": _not_found(_("There is no threshold revision of this id or name.")),
     "evaluation_not_found": _not_found(_("There is no evaluation of this id or name.")),
     "file_exists": _p(_INSIDE, _("export_model: the file is there already; it stays."), _("Name another file.")),
@@ -331,6 +335,18 @@ PROBLEMS: dict[str, Problem] = {
     "too_few_scores": _p(
         409, _("There are too few scores for this method."), _("Choose another, or collect more parts.")
     ),
+    "calibration_refused": _p(
+        400, _("The picture, the points or the numbers give no scale."), _("Correct what detail names.")
+    ),
+    "invalid_size_rule": _p(
+        400, _("The size rule makes no sense."), _("Correct the area or the grade that detail names.")
+    ),
+    "not_calibrated": _p(
+        409,
+        _("No station of the category is calibrated, so nothing is measured in mm."),
+        _("Calibrate the station first."),
+    ),
+    "size_rule_unchanged": _p(409, _("This size rule is in force already."), _("Nothing needs to be done.")),
     "threshold_changed": _p(409, _("Somebody else changed the threshold in the meantime."), _RELOAD),
     "nothing_to_undo": _p(409, _("The active revision is the first one."), _("Set a value instead.")),
     "other_category": _p(409, _("The two belong to different categories."), _("Choose two of one category.")),

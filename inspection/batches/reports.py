@@ -59,6 +59,12 @@ COLUMNS = (
     "standing_verdict",
     "reviewed_at",
     "overruled",
+    "mm_per_px",
+    "largest_region_mm2",
+    "min_region_mm2",
+    "ignored_region_count",
+    "severity",
+    "size_note",
 )
 
 

@@ -90,7 +90,7 @@ def counts_by_batch(some: Sequence[BatchRun]) -> dict[uuid.UUID, dict[str, int]]
 def items_of(batch: BatchRun) -> QuerySet[InspectionRequest]:
     """In order, with all that is shown of their records."""
     names = (
-        *("model_version__category", "threshold", "asset", "map"),
+        *("model_version__category", "threshold", "asset", "map", "calibration"),
         *("standing__reviewer", "standing__last_review"),
     )
     return (

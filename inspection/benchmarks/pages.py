@@ -80,6 +80,8 @@ NAMES = frozenset(
         "input-checks",
         "promotion-gates",
         "signature-rules",
+        "scales",
+        "size-rule",
         "models-compare",
         "ignored-regions",
         *_OF_NEWEST_ABOVE,
@@ -97,6 +99,8 @@ def addresses() -> dict[str, str]:
         urls |= {name: reverse(name, args=[record.pk]) for name in _OF_RECORD}
         urls |= {name: reverse(name, args=[record.model_version_id]) for name in _OF_VERSION}
         urls["input-checks"] = reverse("input-checks", args=[record.category.name])
+        urls["scales"] = reverse("scales", args=[record.category.name])
+        urls["size-rule"] = reverse("size-rule", args=[record.model_version_id])
         urls["promotion-gates"] = reverse("promotion-gates", args=[record.category.name])
         urls["signature-rules"] = reverse("signature-rules", args=[record.category.name])
         urls["history-sheet"] = f"{urls['history']}?{urlencode({'view': 'sheet', 'category': record.category.name})}"

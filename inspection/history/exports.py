@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import ExpressionWrapper, F, FloatField
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -69,9 +70,16 @@ COLUMNS = {
     "path": "request__path",
     "warnings": "input_findings",
     "standing_verdict": "current_verdict",
+    "mm_per_px": "calibration__mm_per_px",
+    "largest_region_mm2": "largest_mm2",
+    "min_region_mm2": "threshold__min_region_mm2",
+    "ignored_region_count": "ignored_region_count",
+    "severity": "severity",
 }
 # What a part is taken for now: the word of the person that stands, else the model's.
 _STANDING = Coalesce("standing__verdict", "outcome")
+# Of the largest region; empty where the station had no calibration.
+_LARGEST_MM2 = F("largest_region_px") * F("calibration__mm_per_px") * F("calibration__mm_per_px")
 _SHEET_ROWS = 1_048_576  # with the line of names
 _PART = 64 * 1024
 
@@ -111,8 +119,9 @@ def export_inspections(*, filters: Filters, form: str, actor: Actor, dialect: st
 def _rows(filters: Filters) -> Iterator[tuple[Any, ...]]:
     """One tuple a record, in the order of the columns, of plain values."""
     for chunk in in_chunks(filters):
-        records = (
-            Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by().annotate(current_verdict=_STANDING)
+        records = Inspection.objects.filter(pk__in=[row.pk for row in chunk]).order_by()
+        records = records.annotate(
+            current_verdict=_STANDING, largest_mm2=ExpressionWrapper(_LARGEST_MM2, output_field=FloatField())
         )
         values_by_id = {values[0]: values for values in records.values_list(*COLUMNS.values())}
         for row in chunk:

@@ -11,6 +11,8 @@ from django.urls import reverse
 from common.errors import UserError
 from inspection.judging.pictures import stored_map
 from inspection.models import Inspection, InspectionRequest, Review, Standing
+from modelzoo.evaluation.region_sizes import area_mm2
+from modelzoo.evaluation.regions import Region
 
 MAP_FORMS = ("full", "url", "none")
 # How pages and documents call a verdict, the model's and a person's alike.
@@ -70,7 +72,7 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
     The numbers of a map that retention removed are null too.
     """
     document = listed_document(inspection) | {
-        "regions": inspection.regions,
+        "regions": measured_regions(inspection),
         "ignored_outlines": inspection.ignored_outlines,
         "image_statistics": inspection.image_statistics,
         "timings": inspection.timings,
@@ -80,6 +82,29 @@ def inspection_document(inspection: Inspection, *, anomaly_map: str = "url") -> 
     elif anomaly_map == "full" and inspection.map is not None:
         document["anomaly_map"] = None if inspection.map.discarded_at else _numbers(inspection)
     return document
+
+
+def measured_regions(inspection: Inspection) -> list[dict[str, Any]] | None:
+    """The regions that a record lists, each with its size in mm where the station was calibrated, and what the size
+    rule of the record's threshold says of it."""
+    if inspection.regions is None:
+        return None
+    scale = inspection.calibration.scale if inspection.calibration else None
+    return [region | _measured(inspection, region, scale) for region in inspection.regions]
+
+
+def _measured(inspection: Inspection, region: dict[str, Any], scale: float | None) -> dict[str, Any]:
+    if scale is None:
+        return {"area_mm2": None, "width_mm": None, "height_mm": None, "is_ignored": False, "severity": None}
+    is_ignored = inspection.min_region_px is not None and region["area_px"] < inspection.min_region_px
+    found = Region(**region)
+    return {
+        "area_mm2": area_mm2(found.area_px, scale),
+        "width_mm": found.width * scale,
+        "height_mm": found.height * scale,
+        "is_ignored": is_ignored,
+        "severity": None if is_ignored else inspection.threshold.size_rule.grade_of(found, scale),
+    }
 
 
 def listed_document(inspection: Inspection) -> dict[str, Any]:
@@ -102,6 +127,13 @@ def listed_document(inspection: Inspection) -> dict[str, Any]:
         "p_value": inspection.p_value,
         "region_count": inspection.region_count,
         "largest_region_px": inspection.largest_region_px,
+        "largest_region_mm2": inspection.largest_region_mm2,
+        "mm_per_px": inspection.calibration.mm_per_px if inspection.calibration else None,
+        "calibration": inspection.calibration_id,
+        "min_region_mm2": inspection.threshold.min_region_mm2,
+        "ignored_region_count": inspection.ignored_region_count,
+        "severity": inspection.severity,
+        "size_note": inspection.size_note,
         "algorithm": version.algorithm,
         "model_version": version.pk,
         "category": version.category.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from typing import Any
 
@@ -11,7 +12,9 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from inspection.batches.models import BatchRun
-from modelzoo.models import Category, Deployment, ModelVersion, Threshold, finite
+from modelzoo.evaluation.region_sizes import all_ignored, area_mm2
+from modelzoo.models import Category, Deployment, ModelVersion, ScaleCalibration, Threshold, finite
+from modelzoo.scales.selectors import ignored_words
 from records.assets.formats import name_warning
 from records.keys import time_ordered_key
 from records.models import Asset
@@ -152,9 +155,21 @@ class Inspection(models.Model):
         NOT_COMPARABLE = "not_comparable", "not comparable"
 
         @classmethod
-        def of(cls, score: float, threshold: float) -> Inspection.Outcome:
-            """The rule everywhere: defective is score > threshold."""
-            return cls.DEFECTIVE if score > threshold else cls.GOOD
+        def of(
+            cls,
+            score: float,
+            threshold: float,
+            *,
+            largest_region_px: int | None = None,
+            min_region_px: float | None = None,
+        ) -> Inspection.Outcome:
+            """The rule everywhere: defective is score > threshold, unless a size rule ignores every region above it.
+
+            `min_region_px`: below which area it ignores them; None: no size rule was applied.
+            """
+            if score > threshold and not all_ignored(largest_region_px, min_region_px):
+                return cls.DEFECTIVE
+            return cls.GOOD
 
     # That of its moment: a month is a range of keys (`inspection.partitions`). Older records have random ones.
     id = models.UUIDField(primary_key=True, default=time_ordered_key, editable=False)
@@ -196,6 +211,20 @@ class Inspection(models.Model):
     regions = models.JSONField(null=True, blank=True, help_text="connected places above the threshold, highest first")
     region_count = models.PositiveIntegerField(null=True, blank=True, help_text="of all, also those not listed")
     largest_region_px = models.PositiveIntegerField(null=True, blank=True, help_text="0 where there is none")
+    # With which scale regions are measured. Empty: the station had none for pictures of this size.
+    calibration = models.ForeignKey(
+        ScaleCalibration, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    # What the size rule of the threshold's revision came to; empty where it has none, or there was no scale.
+    min_region_px = models.FloatField(
+        null=True, blank=True, help_text="area in pixels below which regions were ignored; empty: none was"
+    )
+    ignored_region_count = models.PositiveIntegerField(
+        null=True, blank=True, help_text="of all regions above the threshold, those that the size rule ignored"
+    )
+    severity = models.CharField(  # noqa: DJ001 - null: leaves the fingerprints of older rows alone
+        max_length=30, null=True, blank=True, help_text="the most severe grade of its regions; empty: none"
+    )
     ignored_outlines = models.JSONField(
         null=True,
         blank=True,
@@ -268,10 +297,41 @@ class Inspection(models.Model):
                 condition=Q(outcome__in=["good", "defective", "not_comparable"]), name="outcome_is_known"
             ),
             models.CheckConstraint(
-                condition=Q(outcome="defective", score__isnull=False, score__gt=models.F("threshold_value"))
-                | Q(outcome="good", score__isnull=False, score__lte=models.F("threshold_value"))
+                condition=(
+                    Q(outcome="defective", score__isnull=False, score__gt=F("threshold_value"))
+                    & (
+                        Q(min_region_px__isnull=True)
+                        | Q(largest_region_px=0)
+                        | Q(largest_region_px__gte=F("min_region_px"))
+                    )
+                )
+                | Q(outcome="good", score__isnull=False, score__lte=F("threshold_value"))
+                | Q(
+                    outcome="good",
+                    score__isnull=False,
+                    min_region_px__isnull=False,
+                    largest_region_px__gt=0,
+                    largest_region_px__lt=F("min_region_px"),
+                )
                 | Q(outcome="not_comparable", score__isnull=True),
                 name="verdict_follows_from_score",
+            ),
+            models.CheckConstraint(
+                condition=Q(min_region_px__isnull=True, ignored_region_count__isnull=True)
+                | Q(
+                    min_region_px__isnull=False,
+                    min_region_px__gt=0,
+                    min_region_px__lte=sys.float_info.max,
+                    ignored_region_count__isnull=False,
+                    ignored_region_count__lte=F("region_count"),
+                    calibration__isnull=False,
+                    region_count__isnull=False,
+                ),
+                name="size_rule_was_applied_to_measured_regions",
+            ),
+            models.CheckConstraint(
+                condition=Q(severity__isnull=True) | Q(outcome="defective", calibration__isnull=False),
+                name="severity_is_that_of_a_measured_defect",
             ),
             models.CheckConstraint(
                 condition=(Q(outcome="not_comparable") & ~Q(reason="") & ~Q(explanation=""))
@@ -291,7 +351,11 @@ class Inspection(models.Model):
                 condition=Q(regions__isnull=True, region_count__isnull=True, largest_region_px__isnull=True)
                 | (
                     Q(regions__isnull=False, region_count__isnull=False, largest_region_px__isnull=False)
-                    & (Q(outcome="defective") | Q(outcome="good", region_count=0, largest_region_px=0))
+                    & (
+                        Q(outcome="defective")
+                        | Q(outcome="good", region_count=0, largest_region_px=0)
+                        | Q(outcome="good", score__gt=F("threshold_value"))
+                    )
                 ),
                 name="regions_are_those_of_a_defect",
             ),
@@ -318,6 +382,34 @@ class Inspection(models.Model):
     def is_judged(self) -> bool:
         """Whether the model gave a verdict."""
         return self.outcome != self.Outcome.NOT_COMPARABLE
+
+    @property
+    def is_above_threshold(self) -> bool:
+        """Whether the score is; a size rule may have ignored all regions, so that the verdict is good."""
+        return self.score is not None and self.score > self.threshold_value
+
+    @property
+    def largest_region_mm2(self) -> float | None:
+        """Area of the largest region; None without a calibration, and in records older than regions."""
+        if self.calibration is None or self.largest_region_px is None:
+            return None
+        return area_mm2(self.largest_region_px, self.calibration.scale)
+
+    @property
+    def size_note(self) -> str:
+        """What the size rule of its threshold did to the verdict, a sentence; empty where the revision has no rule."""
+        if not self.is_judged or self.threshold.size_rule.is_empty:
+            return ""
+        if self.calibration is None:
+            sentence = _(
+                "The size rule was not applied: pictures of %(size)s pixels of %(station)s are not calibrated. The "
+                "verdict is that of the threshold alone."
+            )
+            station = _("station %(station)s") % {"station": self.station} if self.station else _("no station")
+            return str(sentence) % {"station": station, "size": f"{self.asset.width} x {self.asset.height}"}
+        if not self.ignored_region_count:
+            return ""
+        return ignored_words(self.ignored_region_count, self.threshold.min_region_mm2)
 
     @property
     def margin(self) -> float | None:

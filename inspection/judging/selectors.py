@@ -16,7 +16,14 @@ from records.audit.services import Actor
 def inspections() -> QuerySet[Inspection]:
     """Records with what every view of them names, newest first."""
     return Inspection.objects.select_related(
-        "model_version__category", "threshold", "asset", "map", "operator", "request", "standing__reviewer"
+        "model_version__category",
+        "threshold",
+        "asset",
+        "map",
+        "operator",
+        "request",
+        "standing__reviewer",
+        "calibration",
     ).order_by("-created_at", "-id")
 
 

@@ -185,6 +185,11 @@ class RegionOutput(serializers.Serializer):
     peak = serializers.FloatField()
     peak_x = serializers.IntegerField()
     peak_y = serializers.IntegerField()
+    area_mm2 = serializers.FloatField(allow_null=True, help_text="null: the station had no calibration")
+    width_mm = serializers.FloatField(allow_null=True, help_text="of its box")
+    height_mm = serializers.FloatField(allow_null=True)
+    is_ignored = serializers.BooleanField(help_text="by the size rule: smaller than min_region_mm2 of the record")
+    severity = serializers.CharField(allow_null=True, help_text="its grade; null: none, or ignored")
 
 
 class StandingOutput(serializers.Serializer):
@@ -242,6 +247,19 @@ class InspectionOutput(serializers.Serializer):
     )
     region_count = serializers.IntegerField(allow_null=True)
     largest_region_px = serializers.IntegerField(allow_null=True)
+    largest_region_mm2 = serializers.FloatField(allow_null=True, help_text="null: the station had no calibration")
+    mm_per_px = serializers.FloatField(allow_null=True, help_text="with which it was measured, when it was judged")
+    calibration = serializers.IntegerField(allow_null=True, help_text="the calibration that was in force then")
+    min_region_mm2 = serializers.FloatField(
+        allow_null=True, help_text="the size rule of its threshold revision; null: it had none"
+    )
+    ignored_region_count = serializers.IntegerField(
+        allow_null=True, help_text="of region_count; null: no size rule was applied"
+    )
+    severity = serializers.CharField(allow_null=True, help_text="the most severe grade of its regions")
+    size_note = serializers.CharField(
+        allow_blank=True, help_text="what the size rule did to the verdict, or why it was not applied"
+    )
     algorithm = serializers.CharField()
     model_version = serializers.IntegerField()
     category = serializers.CharField()

@@ -415,7 +415,7 @@ def _record_of(request: InspectionRequest) -> Inspection:
     """The record of a request, which has with it what the record shares with it: that is not fetched a second time."""
     is_here = {name: InspectionRequest._meta.get_field(name).is_cached(request) for name in _SHARED}  # type: ignore[union-attr]
     missing = [path for name, path in _SHARED.items() if not is_here[name]]
-    rows = Inspection.objects.select_related("threshold", "map", "standing__reviewer", *missing)
+    rows = Inspection.objects.select_related("threshold", "map", "standing__reviewer", "calibration", *missing)
     inspection = rows.get(request_id=request.pk)
     inspection.request = request
     for name in _SHARED:

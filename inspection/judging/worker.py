@@ -35,10 +35,12 @@ from jobs.metrics.stages import note_stage
 from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.anomaly_maps import encode_map, reduce_map
 from modelzoo.evaluation.calibration import p_value
+from modelzoo.evaluation.region_sizes import RuleResult, apply_rule
 from modelzoo.evaluation.regions import defect_regions
 from modelzoo.loading import scoring
 from modelzoo.loading.reports import load_deployed
-from modelzoo.models import ModelVersion, Threshold
+from modelzoo.models import ModelVersion, ScaleCalibration, Threshold
+from modelzoo.scales.selectors import scale_for, scales_in_force
 from modelzoo.selectors import category_label, input_rules, threshold_in_force
 from records.assets import pixel_cache
 from records.assets.images import for_model
@@ -252,15 +254,14 @@ def judge_claimed(
         return
     pairs = list(zip(requests, results, strict=True))
     while pairs:
-        threshold = threshold_in_force(version.pk)
-        decide = partial(decide_verdict, version=version, threshold=threshold.value)
-        verdicts = [
-            _with_map_stored(verdict) for verdict in scoring.in_threads(decide, [result for _, result in pairs])
-        ]
+        threshold, scales = threshold_in_force(version.pk), scales_in_force(version.category_id)
+        measured = [(result, _scale_of(request, scales)) for request, result in pairs]
+        decide = partial(_decide_one, version=version, threshold=threshold)
+        verdicts = [_with_map_stored(verdict) for verdict in scoring.in_threads(decide, measured)]
         began = time.perf_counter()
         with transaction.atomic():
             _hold([request for request, _ in pairs])
-            if threshold_in_force(version.pk) != threshold:
+            if threshold_in_force(version.pk) != threshold or scales_in_force(version.category_id) != scales:
                 continue  # a new one was set meanwhile, and it is in force now
             for (request, _), verdict in zip(pairs, verdicts, strict=True):
                 _conclude(
@@ -338,11 +339,31 @@ class Verdict:
     map: Asset | None = None
 
 
+def _scale_of(request: InspectionRequest, scales: Mapping[str, ScaleCalibration]) -> ScaleCalibration | None:
+    asset = _asset_of(request)
+    return scale_for(scales, station=request.station, width=asset.width, height=asset.height)
+
+
+def _decide_one(
+    measured: tuple[scoring.ImageScore | scoring.IncomparableImage, ScaleCalibration | None],
+    *,
+    version: ModelVersion,
+    threshold: Threshold,
+) -> Verdict | Exception:
+    result, scale = measured
+    return decide_verdict(result, version=version, threshold=threshold, scale=scale)
+
+
 def decide_verdict(
-    result: scoring.ImageScore | scoring.IncomparableImage, *, version: ModelVersion, threshold: float
+    result: scoring.ImageScore | scoring.IncomparableImage,
+    *,
+    version: ModelVersion,
+    threshold: Threshold,
+    scale: ScaleCalibration | None = None,
 ) -> Verdict | Exception:
     """What the record will say, or what went wrong with this image. Touches no database: it runs in threads.
 
+    Without a `scale` no region is measured, and the verdict is that of the threshold alone, the safe side.
     One whole map for each thread is in memory at once, however many images were scored together.
     """
     if isinstance(result, scoring.IncomparableImage):
@@ -359,16 +380,23 @@ def decide_verdict(
         reduced = reduce_map(whole)
         data, maximum = encode_map(reduced)
         height, width = reduced.shape
-        outcome = Inspection.Outcome.of(score, threshold)
-        regions = defect_regions(whole, threshold) if outcome == Inspection.Outcome.DEFECTIVE else []
+        regions = defect_regions(whole, threshold.value) if score > threshold.value else []
+        sizes = RuleResult() if scale is None else apply_rule(threshold.size_rule, regions, scale.scale)
+        largest = max((region.area_px for region in regions), default=0)
         columns = {
-            "outcome": outcome,
+            "outcome": Inspection.Outcome.of(
+                score, threshold.value, largest_region_px=largest, min_region_px=sizes.min_region_px
+            ),
+            "calibration": scale,
+            "min_region_px": sizes.min_region_px,
+            "ignored_region_count": sizes.ignored,
+            "severity": sizes.severity,
             "score": score,
             "p_value": p_value(score, version.held_out_scores) if version.held_out_scores else None,
             "map_maximum": maximum,
             "regions": [asdict(region) for region in regions[:_REGIONS_LISTED]],
             "region_count": len(regions),
-            "largest_region_px": max((region.area_px for region in regions), default=0),
+            "largest_region_px": largest,
             "input_findings": [finding.as_dict() for finding in result.findings] or None,
             "ignored_outlines": result.ignored_outlines() or None,
             "image_statistics": result.statistics,

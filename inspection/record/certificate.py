@@ -28,6 +28,7 @@ from inspection.models import Inspection, Review
 from inspection.record import pdf
 from inspection.record.pages import recorded_by, removal, reviews_of
 from modelzoo.documents import find_threshold
+from modelzoo.scales.selectors import rule_words
 from modelzoo.signatures.selectors import signature_of
 from records.audit.services import Actor, audit
 from records.models import AuditEvent, Discarded
@@ -118,15 +119,21 @@ def _score_sentence(inspection: Inspection) -> str:
     """What the model measured."""
     if inspection.score is None:
         return f"{inspection.explanation} It has no score: the model could not judge this part."
-    side = "above" if inspection.is_defective else "not above"
+    side = "above" if inspection.is_above_threshold else "not above"
     sentence = f"Score {inspection.score:.6g}, {side} the threshold {inspection.threshold_value:.6g}."
     if inspection.p_value is not None:
         sentence += f" {inspection.among_good_parts.capitalize()} (p-value {inspection.p_value:.3g})."
     if inspection.region_count:
         sentence += (
             f" {inspection.region_count} region{'s' if inspection.region_count > 1 else ''} above the threshold, "
-            f"the largest of {inspection.largest_region_px} pixels."
+            f"the largest of {inspection.largest_region_px} pixels"
         )
+        area = inspection.largest_region_mm2
+        sentence += "." if area is None else f" ({area:.3g} mm²)."
+    if inspection.severity:
+        sentence += f" Severity: {inspection.severity}."
+    if inspection.size_note:
+        sentence += f" {inspection.size_note}"
     return sentence
 
 
@@ -203,8 +210,26 @@ def _judge(inspection: Inspection) -> list[tuple[str, str]]:
             f"{threshold.value:.6g}, revision {threshold.revision} ({threshold.get_method_display()}) by {author} of "
             f"{pdf.moment(threshold.created_at)}: {threshold.reason}{_signed(find_threshold(threshold.pk))}",
         ),
+        *_sizes(inspection),
         ("Worker", f"{inspection.worker}, {inspection.device}, code {inspection.code_version}"),
     ]
+
+
+def _sizes(inspection: Inspection) -> list[tuple[str, str]]:
+    """The scale that regions were measured with, and the size rule of the threshold's revision."""
+    rows = []
+    if rule := rule_words(inspection.threshold.size_rule):
+        rows.append(("Size rule", " ".join(rule)))
+    if (calibration := inspection.calibration) is not None:
+        rows.append(
+            (
+                "Scale",
+                f"{calibration.scale:.5g} mm per pixel (standard uncertainty {calibration.uncertainty_percent:.2g} %), "
+                f"{calibration.get_method_display().lower()}, revision {calibration.revision} of "
+                f"{pdf.moment(calibration.created_at)}{''.join(f'. {warning}' for warning in calibration.warnings)}",
+            )
+        )
+    return rows
 
 
 def _review_rows(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:

@@ -14,11 +14,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from common.api.pagination import keyset_filter
-from common.numbers import score_text
+from common.numbers import millimetres, score_text
 from common.web.charts import Chart, lanes
 from inspection.history.filters import Filters
 from inspection.history.selectors import ORDERS, in_order, matching_keys, records_of
 from inspection.judging import selectors
+from inspection.judging.documents import measured_regions
 from inspection.models import Inspection, InspectionRequest, Review
 from inspection.reviews.selectors import RECORDED
 from inspection.reviews.services import effective_reviews
@@ -142,6 +143,10 @@ class Place:
     area_px: int
     width: int
     height: int
+    area_mm2: float | None
+    box_mm: str
+    is_ignored: bool
+    severity: str | None
     view: str
 
 
@@ -152,10 +157,12 @@ def places(record: Inspection) -> list[Place]:
         zoom = min(12.0, max(2.0, 0.4 * min(width / region["width"], height / region["height"])))
         x = (region["x"] + region["width"] / 2) / width
         y = (region["y"] + region["height"] / 2) / height
-        names = ("peak", "peak_x", "peak_y", "area_px", "width", "height")
-        return Place(**{name: region[name] for name in names}, view=f"{zoom:.2f},{x:.4f},{y:.4f}")
+        names = ("peak", "peak_x", "peak_y", "area_px", "width", "height", "area_mm2", "is_ignored", "severity")
+        sides = [region["width_mm"], region["height_mm"]]
+        box = "" if None in sides else f"{' x '.join(map(millimetres, sides))} mm"
+        return Place(**{name: region[name] for name in names}, box_mm=box, view=f"{zoom:.2f},{x:.4f},{y:.4f}")
 
-    return [place(region) for region in record.regions or []]
+    return [place(region) for region in measured_regions(record) or []]
 
 
 # ---------------------------------------------------------------- what happened to it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django import template
 
+from common.numbers import millimetres
 from inspection.models import Inspection
 from inspection.reviews.words import (
     among_good_parts,
@@ -34,6 +35,12 @@ def bar_length(inspection: Inspection) -> str:
     else:
         share = min(1.0, max(0.0, inspection.score / inspection.threshold_value / 2))
     return f"{share * _BAR_LENGTH:.1f}"
+
+
+@register.filter
+def square_mm(area: float | None) -> str:
+    """An area with its unit; empty where it was not measured."""
+    return "" if area is None else f"{millimetres(area)} mm²"
 
 
 @register.filter

@@ -356,6 +356,14 @@ class ThresholdOutput(serializers.Serializer):
     warnings = serializers.ListField(
         child=serializers.CharField(), help_text="what to know before relying on it: that it comes from too few images"
     )
+    min_region_mm2 = serializers.FloatField(
+        allow_null=True, help_text="the size rule: regions of a smaller area are ignored; null: none is"
+    )
+    severity_grades = serializers.ListField(
+        child=serializers.DictField(),
+        allow_null=True,
+        help_text="the size rule: name, min_area_mm2 and min_peak of each grade, from the mildest; null: none",
+    )
     reason = serializers.CharField()
     author = serializers.CharField(allow_null=True)
     created_at = serializers.DateTimeField()

@@ -4,6 +4,7 @@ from django.urls import re_path
 
 from modelzoo.api import views
 from modelzoo.lifecycle import api as lifecycle
+from modelzoo.scales import api as scales
 from modelzoo.signatures import api as signatures
 
 VERSION = r"^model-versions/(?P<version_id>[0-9]{1,18})"
@@ -23,6 +24,12 @@ urlpatterns = [
         signatures.SignatureRulesView.as_view(),
         name="api-signature-rules",
     ),
+    re_path(
+        r"^categories/(?P<name>[^/]{1,100})/calibrations/?$",
+        scales.CalibrationsView.as_view(),
+        name="api-calibrations",
+    ),
+    re_path(r"^calibration-pictures/?$", scales.CalibrationPicturesView.as_view(), name="api-calibration-pictures"),
     re_path(r"^default-category/?$", views.DefaultCategoryView.as_view(), name="api-default-category"),
     re_path(r"^model-versions/?$", views.ModelVersionsView.as_view(), name="model-versions"),
     re_path(rf"{VERSION}/?$", views.ModelVersionView.as_view(), name="model-version"),
@@ -39,6 +46,7 @@ urlpatterns = [
         lifecycle.WithdrawApprovalView.as_view(),
         name="model-version-withdraw-approval",
     ),
+    re_path(rf"{VERSION}/size-rule/?$", scales.SizeRuleView.as_view(), name="api-size-rule"),
     re_path(r"^thresholds/?$", views.ThresholdsView.as_view(), name="api-thresholds"),
     re_path(r"^thresholds/(?P<threshold_id>[0-9]{1,18})/?$", views.ThresholdView.as_view(), name="api-threshold"),
 ]

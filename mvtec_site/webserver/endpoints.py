@@ -51,6 +51,10 @@ def endpoint_table() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
         (r"/(api/)?batches/[^/]+/cancel/?$", Endpoint(Lane.PAGES, form)),  # while others upload
         (r"/(api/batch_test|api/batches|batches)(/|$)", Endpoint(Lane.TRANSFER, many, (Right.INSPECT,))),
         (r"/(api/ignore-masks/?|training/ignored-regions/)$", Endpoint(Lane.PAGES, image, (Right.TRAIN,))),
+        (
+            r"/(api/calibration-pictures/?|models/scales/[^/]+/picture/?)$",
+            Endpoint(Lane.PAGES, image, (Right.TUNE,)),
+        ),
         (r"/(api/datasets|datasets)(/|$)", Endpoint(Lane.PAGES, many, (Right.TRAIN,))),
         (
             r"/api/(inspections|audit-events)/export|/api/model-versions/[^/]+/artifact|/api/report/(csv|pdf)",

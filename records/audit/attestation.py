@@ -221,6 +221,27 @@ ATTESTATION: dict[str, Entry] = {
             )
         ),
     ),
+    "modelzoo.scalecalibration": Attested(
+        "calibration.*",
+        AttestedModel(
+            (
+                "category_id",
+                "station",
+                "revision",
+                "method",
+                "mm_per_px",
+                "uncertainty_percent",
+                "variation_percent",
+                "picture_id",
+                "width",
+                "height",
+                "parameters",
+                "reason",
+                "author_id",
+                "created_at",
+            )
+        ),
+    ),
     # ---------------------------------------------------------------- training
     "training.dataset": Attested(
         "dataset.*",

@@ -204,10 +204,26 @@ def _generic(act: _Act) -> str:
 # ---------------------------------------------------------------- the kinds
 def _threshold_set(act: _Act) -> str:
     value, old = act.after.get("value"), act.before.get("value")
+    rule = _size_rule(act)
     if old is None:
-        return f"set the threshold of {act.version} to {_number(value)}{act.reason}"
+        return f"set the threshold of {act.version} to {_number(value)}{rule}{act.reason}"
+    if old == value and rule:
+        return f"set the size rule of {act.version} at its threshold {_number(value)}{rule}{act.reason}"
     before, after = _distinct_numbers(old, value)
-    return f"set the threshold of {act.version} from {before} to {after}{act.reason}"
+    return f"set the threshold of {act.version} from {before} to {after}{rule}{act.reason}"
+
+
+def _size_rule(act: _Act) -> str:
+    """What changed of the size rule of a threshold; empty where nothing did."""
+    rules = [
+        (values.get("min_region_mm2"), [grade.get("name") for grade in values.get("severity_grades") or []])
+        for values in (act.before, act.after)
+    ]
+    if rules[0] == rules[1]:
+        return ""
+    area, grades = rules[1]
+    ignored = "no region is ignored" if area is None else f"regions below {area:g} mm2 are ignored"
+    return f"; {ignored}{f', grades {_and(grades)}' if grades else ''}"
 
 
 _OUTCOMES = {"good": "GOOD", "defective": "DEFECT", "not_comparable": "NOT COMPARABLE"}
@@ -411,6 +427,15 @@ def _signature_rules(act: _Act) -> str:
     return f"asked for a signature of every {_and(acts)} in {of}{act.reason}"
 
 
+def _calibration(act: _Act) -> str:
+    place = f"station {act.after['station']}" if act.after.get("station") else "images without a station"
+    of = f"{place} of {act.after.get('category')}"
+    if act.event.kind == "calibration.withdrawn":
+        return f"withdrew the calibration of {of}{act.reason}"
+    how = "a checkerboard" if act.after.get("method") == "checkerboard" else "a known length"
+    return f"calibrated {of} with {how}: {act.after.get('mm_per_px', 0):.5g} mm per pixel{act.reason}"
+
+
 SENTENCES: dict[str, Callable[[_Act], str]] = {
     "asset.received_again": lambda act: f"restored file {str(act.after.get('sha256', ''))[:12]}: it was sent again",
     "audit.checkpoint_made": lambda act: f"signed a checkpoint of the audit log at event {act.event.object_id}",
@@ -436,6 +461,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "batch.finished": lambda act: f"finished a batch ({_count(act.after.get('failed', 0), 'image')} failed)",
     "batch.cancelled": lambda act: f"ended a cancelled batch ({act.after.get('cancelled', 0)} not judged)",
     "batch.cancel_requested": lambda act: f'cancelled batch "{act.after.get("name")}"',
+    "calibration.picture_stored": lambda act: f"stored the calibration picture {str(act.after.get('sha256', ''))[:12]}",
+    "calibration.set": _calibration,
+    "calibration.withdrawn": _calibration,
     "category.default_set": _category_default,
     "certificate.made": lambda act: f"created a certificate of inspection {short_key(act.event.object_id)}",
     "dataset.imported": lambda act: (

@@ -113,6 +113,8 @@ def _counts(scope: Scope, cells: Sequence[Cell]) -> dict[str, Any]:
         "failed": sum(count for _, count in failures),
         "failures": [{"code": code, "count": count} for code, count in failures[:MAX_LISTED]],
         "reference_inspections": selectors.reference_inspections(scope),
+        "good_by_size_rule": selectors.good_by_size_rule(scope),
+        "without_scale": selectors.judged_without_scale(scope),
     }
 
 
@@ -217,6 +219,10 @@ def _record(record: Inspection) -> dict[str, Any]:
         "threshold": record.threshold_value,
         "score_by_threshold": record.score / record.threshold_value,
         "outcome": record.outcome,
+        "region_count": record.region_count,
+        "largest_region_px": record.largest_region_px,
+        "largest_region_mm2": record.largest_region_mm2,
+        "severity": record.severity,
         "review": standing.verdict if standing else None,
         "defect_type": standing.defect_type if standing else "",
     }

@@ -10,7 +10,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 
-from common.numbers import DASH, percent, percent_range, score_text
+from common.numbers import DASH, millimetres, percent, percent_range, score_text
 from inspection.judging.documents import VERDICT_WORDS
 from monitoring.models import Alarm
 
@@ -152,6 +152,7 @@ def _counts(document: dict[str, Any]) -> Section:
         ("Defective after reviews", _number(counts["stands_defective"])),
         ("Defect rate after reviews", _rate(counts["stands_defect_rate"])),
         ("Reference parts, not counted", _number(counts["reference_inspections"])),
+        *((words, _number(counts[name])) for name, words in _SIZE_COUNTS.items() if counts.get(name)),
     ]
     failures = [[Cell(row["code"]), _number(row["count"])] for row in counts["failures"]]
     return Section(
@@ -164,6 +165,11 @@ def _counts(document: dict[str, Any]) -> Section:
     )
 
 
+# Of size rules, where there is something to say; reports that were issued before them have no such counts.
+_SIZE_COUNTS = {
+    "good_by_size_rule": "Good by the size rule, with a score above the threshold",
+    "without_scale": "Size rule not applied: not calibrated",
+}
 _VERDICTS = ("Inspected", "Good", "Defective", "Not comparable", "Defect rate", "Defective after reviews")
 
 
@@ -257,12 +263,23 @@ def _worst(worst: list[dict[str, Any]]) -> Section:
             Cell(score_text(row["threshold"], row["score"]), row["threshold"]),
             Cell(f"{row['score_by_threshold']:.2f}", row["score_by_threshold"]),
             Cell(VERDICT_WORDS[row["outcome"]], row["outcome"]),
+            _size(row),
             Cell(_review_text(row), row["review"] or ""),
         ]
         for row in worst
     ]
-    columns = ("Part", "Lot", "Station", "Inspected", "Score", "Threshold", "Score ÷ threshold", "Model", "Review")
+    names = "Part", "Lot", "Station", "Inspected", "Score", "Threshold", "Score ÷ threshold", "Model", "Largest region"
+    columns = (*names, "Review")
     return Section("worst", "Worst images", columns=columns, rows=rows, empty="No image has a score.")
+
+
+def _size(row: dict[str, Any]) -> Cell:
+    """Of the largest region, in mm2 where the station was calibrated; empty in reports issued before sizes."""
+    pixels, area = row.get("largest_region_px"), row.get("largest_region_mm2")
+    if pixels is None:
+        return Cell("", "")
+    grade = f", {row['severity']}" if row["severity"] else ""
+    return Cell(f"{pixels:,} px{grade}" if area is None else f"{millimetres(area)} mm²{grade}", pixels)
 
 
 def _review_text(row: dict[str, Any]) -> str:

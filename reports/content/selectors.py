@@ -84,6 +84,18 @@ def reference_inspections(scope: Scope) -> int:
     return _of(scope, Inspection.objects.order_by()).filter(pk__in=_checks(scope).values("inspection")).count()
 
 
+def good_by_size_rule(scope: Scope) -> int:
+    """Records with a score above the threshold that are good, because a size rule ignored all their regions."""
+    rows = records_in(scope).filter(min_region_px__isnull=False, outcome=Inspection.Outcome.GOOD)
+    return rows.filter(score__gt=F("threshold_value")).count()
+
+
+def judged_without_scale(scope: Scope) -> int:
+    """Records whose threshold has a size rule that could not be applied: their pictures were not calibrated."""
+    ruled = Q(threshold__min_region_mm2__isnull=False) | Q(threshold__severity_grades__isnull=False)
+    return records_in(scope).filter(ruled, score__isnull=False, calibration__isnull=True).count()
+
+
 def failures_of(scope: Scope) -> list[tuple[str, int]]:
     """Images that ended without a record, by the code that says why, most first; cancelled batches left out."""
     requests = _of(scope, InspectionRequest.objects.order_by(), category="model_version__category")

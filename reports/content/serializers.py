@@ -65,6 +65,12 @@ class ReportCountsOutput(VerdictCountsOutput):
     failed = serializers.IntegerField(help_text="images that ended without a record")
     failures = FailureCountOutput(many=True)
     reference_inspections = serializers.IntegerField(help_text="of reference parts; in none of the other counts")
+    good_by_size_rule = serializers.IntegerField(
+        required=False, help_text="of good: those with a score above the threshold, whose regions a size rule ignored"
+    )
+    without_scale = serializers.IntegerField(
+        required=False, help_text="a size rule could not be applied to them: their pictures were not calibrated"
+    )
 
 
 class StationCountsOutput(VerdictCountsOutput):
@@ -112,6 +118,10 @@ class WorstImageOutput(serializers.Serializer):
     threshold = serializers.FloatField()
     score_by_threshold = serializers.FloatField()
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
+    region_count = serializers.IntegerField(required=False, allow_null=True)
+    largest_region_px = serializers.IntegerField(required=False, allow_null=True)
+    largest_region_mm2 = serializers.FloatField(required=False, allow_null=True)
+    severity = serializers.CharField(required=False, allow_null=True)
     review = serializers.ChoiceField(choices=Review.Verdict.choices, allow_null=True)
     defect_type = serializers.CharField(allow_blank=True)
 

@@ -33,6 +33,7 @@ from jobs.outbox import Refused
 from modelzoo.lifecycle.services import approve_version
 from modelzoo.loading.scoring import ImageScore
 from modelzoo.models import Category, Deployment, ModelVersion
+from modelzoo.scales.services import withdraw_calibration
 from modelzoo.services import (
     append_threshold,
     ensure_category,
@@ -58,6 +59,7 @@ from rollout.challengers import selectors
 from rollout.challengers.services import CHALLENGERS, mark_disagreement
 from rollout.models import Challenger
 from tests import parts
+from tests.boards import photograph
 from tests.conftest import person
 from tests.inspection.judging.test_services import inspect
 from tests.monitoring.streams import checked, drifted, not_comparable
@@ -220,6 +222,17 @@ UNPROVED = {
     "ImportedDatasetOutput.duplicates is not null",
     "ImportedDatasetOutput.layout is not null",
     "BatchItemOutput.ignored_outlines has no value",
+    *(
+        f"BatchItemOutput.{name} has no value"
+        for name in (
+            "calibration",
+            "mm_per_px",
+            "largest_region_mm2",
+            "min_region_mm2",
+            "ignored_region_count",
+            "severity",
+        )
+    ),
     "BatchItemOutput.image_statistics is not null",
     "InspectionOutput.image_statistics is not null",
     *(f"HashedEventOutput.{name} is not null" for name in ("attests", "authenticator", "key_id")),
@@ -387,6 +400,7 @@ def versions_and_deployments(api: Api, version: ModelVersion) -> None:
     api("categories")
     api("status")
     api("set_input_checks", "disc", aspect="warn", likeness="off", reason="two cameras")
+    sizes(api, version)
     candidate = another(version)
     api("set_promotion_gates", "disc", min_lamp_tolerance=0.05, verify_artifact=True, reason="contract")
     api("set_promotion_gates", "disc", max_error_increase=0.01, reason="not worse")
@@ -413,6 +427,26 @@ def versions_and_deployments(api: Api, version: ModelVersion) -> None:
     api("promote_model_version", candidate.pk, reason="signed", device="cpu", signature=secret)
     api("roll_back_category", "disc", reason="back", signature=secret)
     api("deployments")
+
+
+def sizes(api: Api, version: ModelVersion) -> None:
+    """A station that is calibrated in both ways, a size rule, and the end of both."""
+    length = {"method": "known_length", "points": [[5, 5], [85, 5]], "length_mm": 8, "station": "east"}
+    stored = api("store_calibration_picture", files={"image": upload(parts.png(1), "gauge.png")})["sha256"]
+    api("calibrate_station", "disc", **length, picture=stored, reason="gauge")
+    board = {"method": "checkerboard", "columns": 7, "rows": 5, "square_mm": 8, "station": "board"}
+    pixels = Image.fromarray(photograph(square_px=40, size=(500, 400), columns=7, rows=5))
+    stored = api("store_calibration_picture", files={"image": upload(parts.encode(pixels), "board.png")})["sha256"]
+    api("calibrate_station", "disc", **board, picture=stored, reason="lens")
+    api("set_size_rule", version.pk, min_area_mm2=0.01, grades=[{"name": "minor"}], reason="agreed")
+    api("size_rule", version.pk)
+    api("thresholds")
+    for defective in (True, False):
+        api("inspection", inspect(version, defective=defective, station="east").pk)
+    api("set_size_rule", version.pk, reason="over")
+    api("calibrate_station", "disc", method="withdrawn", station="board", reason="moved")
+    withdraw_calibration(category=version.category, station="east", reason="camera moved", actor=None)
+    api("calibrations", "disc")
 
 
 def bare() -> ModelVersion:

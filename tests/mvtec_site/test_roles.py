@@ -64,6 +64,9 @@ TABLE: dict[str, Row] = {
     # modelzoo
     "categories": row(GET=READERS),
     "categories/<name>/input-checks": row(GET=READERS, PUT=ENGINEERS),
+    "categories/<name>/calibrations": row(GET=READERS, POST=ENGINEERS),
+    "calibration-pictures": row(POST=ENGINEERS),
+    "model-versions/<version_id>/size-rule": row(GET=READERS, PUT=ENGINEERS),
     "categories/<name>/promotion-gates": row(GET=READERS, PUT=ENGINEERS),
     "categories/<name>/signature-rules": row(GET=READERS, PUT=ADMINS),
     "categories/<name>/rollback": row(POST=ENGINEERS),

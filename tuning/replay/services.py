@@ -232,14 +232,18 @@ def _difference(
         )
     tally.largest_deviation = max(tally.largest_deviation, share)
     tally.largest_tolerance = max(tally.largest_tolerance, tolerance)
-    if record.threshold_value != record.threshold.value or record.outcome != Inspection.Outcome.of(
-        record.score, record.threshold_value
-    ):
+    verdict = Inspection.Outcome.of(
+        record.score,
+        record.threshold_value,
+        largest_region_px=record.largest_region_px,
+        min_region_px=record.min_region_px,
+    )
+    if record.threshold_value != record.threshold.value or record.outcome != verdict:
         return Finding(
             "verdict",
             subject,
             f"Inspection {subject} is recorded as {record.outcome} at the threshold {record.threshold_value:.7g}, "
-            f"which does not follow from its score {record.score:.7g} and the threshold in force then, "
+            f"which does not follow from its score {record.score:.7g}, its regions and the threshold in force then, "
             f"{record.threshold.value:.7g}.",
         )
     return None

@@ -27,6 +27,7 @@ from inspection.models import Inspection
 from modelzoo.detectors.errors import DetectorError
 from modelzoo.evaluation.calibration import best_f1_threshold, conformal_threshold, percentile_threshold
 from modelzoo.models import ModelVersion, Threshold
+from modelzoo.scales.selectors import have_size_rules
 from modelzoo.selectors import threshold_in_force
 from tuning.what_if import estimates
 from tuning.what_if.estimates import DEFECTIVE, GOOD, Costs, Estimate, ReviewedGroup
@@ -228,7 +229,7 @@ def what_if(
         )
         if presets
         else None,
-        "notes": _notes(filters, counted, estimate),
+        "notes": [*_notes(filters, counted, estimate), *_size_rule_notes(version, records)],
     }
 
 
@@ -347,6 +348,19 @@ def _notes(filters: Filters, counted: _Counted, estimate: Estimate | None) -> li
             "costs do not include it."
         )
     return notes
+
+
+def _size_rule_notes(version: ModelVersion, records: QuerySet[Inspection]) -> list[str]:
+    """Stored scores know nothing of a size rule: that it is left out is said, and how many verdicts it made good."""
+    if not have_size_rules([version.pk]):
+        return []
+    ruled = records.filter(outcome=GOOD, threshold__min_region_mm2__isnull=False, score__gt=F("threshold_value"))
+    count = ruled.count()
+    return [
+        "The size rule is left out: these figures compare scores with thresholds alone. With the rule, fewer parts are "
+        f"rejected. {count} recorded {'verdict is' if count == 1 else 'verdicts are'} GOOD by the rule, though the "
+        f"score is above the threshold; {'it counts' if count == 1 else 'they count'} as rejected here."
+    ]
 
 
 # ---------------------------------------------------------------- the curve

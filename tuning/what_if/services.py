@@ -50,7 +50,7 @@ def apply_threshold(
 def undo_threshold(
     *, version: ModelVersion, revision: int, reason: str, actor: Actor, signature: Signature | None = None
 ) -> Threshold:
-    """The value before this revision again, as a new revision: the history keeps both.
+    """The value and size rule before this revision again, as a new revision: the history keeps both.
 
     Raises `Forbidden`, `Conflict` where the revision is not in force or is the first, `UserError` without a reason.
     """
@@ -70,6 +70,7 @@ def undo_threshold(
         reason=reason,
         actor=actor,
         signature=signature,
+        size_rule=before.size_rule,
     )
 
 

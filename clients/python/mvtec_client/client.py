@@ -494,6 +494,44 @@ class Client(Transport):
         body = {**checks, "reason": reason}
         return self._send("PUT", ("categories", category, "input-checks"), json=body, repeatable=True).json()
 
+    def calibrations(self, category: str, *, station: str = "") -> Iterator[shapes.ScaleCalibration]:
+        """How many millimetres a pixel stands for at each station: all revisions, the newest first."""
+        return self._pages("categories", category, "calibrations", station=station or None)
+
+    def store_calibration_picture(self, image: bytes, *, filename: str = "gauge.png") -> shapes.CalibrationPicture:
+        """Keep a picture to calibrate a station with. Its `sha256` is `picture` of a calibration."""
+        return self._post("calibration-pictures", files=[("image", (filename, image, "image/png"))], repeatable=True)
+
+    def calibrate(
+        self,
+        category: str,
+        *,
+        method: Literal["known_length", "checkerboard", "withdrawn"],
+        reason: str,
+        station: str = "",
+        **measured: Unpack[shapes.ScaleCalibrationFields],
+    ) -> shapes.ScaleCalibration:
+        """Set the scale of a station by a known length or a checkerboard, or withdraw it."""
+        body = {**measured, "method": method, "station": station, "reason": reason}
+        return self._post("categories", category, "calibrations", json=body)
+
+    def size_rule(self, version_id: int) -> shapes.SizeRule:
+        """Which regions a version ignores by their area, and how severe the others are."""
+        return self._get("model-versions", version_id, "size-rule")
+
+    def set_size_rule(
+        self,
+        version_id: int,
+        *,
+        reason: str,
+        min_area_mm2: float | None = None,
+        grades: Sequence[shapes.Grade] = (),
+        signature: shapes.SignatureFields | None = None,
+    ) -> shapes.SizeRule:
+        """Set both, as a new revision of the threshold of the same value; without area and grades: no rule."""
+        body = _without_none(reason=reason, min_area_mm2=min_area_mm2, grades=list(grades), signature=signature)
+        return self._send("PUT", ("model-versions", version_id, "size-rule"), json=body).json()
+
     def promotion_gates(self, category: str) -> shapes.PromotionGates:
         """What a version of a category must show before it may go into production."""
         return self._get("categories", category, "promotion-gates")

@@ -66,6 +66,7 @@ Right = Literal[
     "inspect", "read", "review", "export", "train", "tune", "deploy", "connect", "audit", "issue", "administer"
 ]
 Runtime = Literal["auto", "torch", "compile", "onnxruntime", "openvino"]
+ScaleMethod = Literal["known_length", "checkerboard", "withdrawn"]
 Scope = Literal["inspect", "read", "manage"]
 SinceWhat = Literal["threshold", "deployment"]
 Source = Literal["test_set", "review"]
@@ -313,6 +314,20 @@ class BatchItem(TypedDict):
     """what the picture looks like as a whole, see docs/drift.md; null in records older than it"""
     region_count: NotRequired[int | None]
     largest_region_px: NotRequired[int | None]
+    largest_region_mm2: NotRequired[float | None]
+    """null: the station had no calibration"""
+    mm_per_px: NotRequired[float | None]
+    """with which it was measured, when it was judged"""
+    calibration: NotRequired[int | None]
+    """the calibration that was in force then"""
+    min_region_mm2: NotRequired[float | None]
+    """the size rule of its threshold revision; null: it had none"""
+    ignored_region_count: NotRequired[int | None]
+    """of region_count; null: no size rule was applied"""
+    severity: NotRequired[str | None]
+    """the most severe grade of its regions"""
+    size_note: NotRequired[str]
+    """what the size rule did to the verdict, or why it was not applied"""
     algorithm: NotRequired[str]
     model_version: NotRequired[int]
     category: NotRequired[str]
@@ -556,6 +571,13 @@ class BorderlineRecord(TypedDict):
     """by retention; the record stays"""
     created_at: Moment
     page_url: str
+
+
+class CalibrationPicture(TypedDict):
+    sha256: str
+    """for `picture` of a calibration"""
+    width: int
+    height: int
 
 
 class Canary(TypedDict):
@@ -1427,6 +1449,12 @@ class GateResult(TypedDict):
     passed: bool
 
 
+class Grade(TypedDict):
+    name: str
+    min_area_mm2: float
+    min_peak: float
+
+
 class HashedEvent(TypedDict):
     """An audit event as its hash covers it."""
 
@@ -1530,6 +1558,20 @@ class Inspection(TypedDict):
     """what the picture looks like as a whole, see docs/drift.md; null in records older than it"""
     region_count: int | None
     largest_region_px: int | None
+    largest_region_mm2: float | None
+    """null: the station had no calibration"""
+    mm_per_px: float | None
+    """with which it was measured, when it was judged"""
+    calibration: int | None
+    """the calibration that was in force then"""
+    min_region_mm2: float | None
+    """the size rule of its threshold revision; null: it had none"""
+    ignored_region_count: int | None
+    """of region_count; null: no size rule was applied"""
+    severity: str | None
+    """the most severe grade of its regions"""
+    size_note: str
+    """what the size rule did to the verdict, or why it was not applied"""
     algorithm: str
     model_version: int
     category: str
@@ -1581,6 +1623,20 @@ class InspectionRow(TypedDict):
     """share of good parts at least as anomalous, this one included: small is suspicious"""
     region_count: int | None
     largest_region_px: int | None
+    largest_region_mm2: float | None
+    """null: the station had no calibration"""
+    mm_per_px: float | None
+    """with which it was measured, when it was judged"""
+    calibration: int | None
+    """the calibration that was in force then"""
+    min_region_mm2: float | None
+    """the size rule of its threshold revision; null: it had none"""
+    ignored_region_count: int | None
+    """of region_count; null: no size rule was applied"""
+    severity: str | None
+    """the most severe grade of its regions"""
+    size_note: str
+    """what the size rule did to the verdict, or why it was not applied"""
     algorithm: str
     model_version: int
     category: str
@@ -2155,6 +2211,15 @@ class Region(TypedDict):
     peak: float
     peak_x: int
     peak_y: int
+    area_mm2: float | None
+    """null: the station had no calibration"""
+    width_mm: float | None
+    """of its box"""
+    height_mm: float | None
+    is_ignored: bool
+    """by the size rule: smaller than min_region_mm2 of the record"""
+    severity: str | None
+    """its grade; null: none, or ignored"""
 
 
 class Release(TypedDict):
@@ -2244,6 +2309,10 @@ class ReportCounts(TypedDict):
     failures: list[FailureCount]
     reference_inspections: int
     """of reference parts; in none of the other counts"""
+    good_by_size_rule: NotRequired[int]
+    """of good: those with a score above the threshold, whose regions a size rule ignored"""
+    without_scale: NotRequired[int]
+    """a size rule could not be applied to them: their pictures were not calibrated"""
 
 
 class ReportDefects(TypedDict):
@@ -2704,6 +2773,34 @@ class SamplingPlan(TypedDict):
     created_at: Moment
 
 
+class ScaleCalibration(TypedDict):
+    id: int
+    category: str
+    station: str
+    revision: int
+    """of this category and station"""
+    in_force: bool
+    method: ScaleMethod
+    mm_per_px: float | None
+    """null: withdrawn"""
+    uncertainty_percent: float | None
+    """standard uncertainty of a length"""
+    variation_percent: float | None
+    """by how much the scale differs over the board; null: not measured"""
+    is_uneven: bool
+    """it differs by more than 2 %: the camera is tilted, or its lens distorts"""
+    warnings: list[str]
+    picture: str | None
+    """SHA-256"""
+    width: int | None
+    """of the pictures that it is valid for"""
+    height: int | None
+    parameters: JsonObject
+    reason: str
+    author: str | None
+    created_at: Moment
+
+
 class Scheduler(TypedDict):
     alive: bool
     since: Moment | None
@@ -2750,6 +2847,16 @@ class SignatureRules(TypedDict):
     author: str | None
     created_at: Moment | None
     """null: nobody set rules"""
+
+
+class SizeRule(TypedDict):
+    model_version: int
+    min_area_mm2: float | None
+    grades: list[Grade]
+    stations_without_calibration: list[str]
+    """that sent pictures lately: their verdicts are those of the threshold alone; empty text: no station"""
+    threshold: Threshold
+    """the revision that holds it"""
 
 
 class Skipped(TypedDict):
@@ -2894,6 +3001,10 @@ class Threshold(TypedDict):
     evidence: JsonObject
     warnings: list[str]
     """what to know before relying on it: that it comes from too few images"""
+    min_region_mm2: float | None
+    """the size rule: regions of a smaller area are ignored; null: none is"""
+    severity_grades: list[JsonObject] | None
+    """the size rule: name, min_area_mm2 and min_peak of each grade, from the mildest; null: none"""
     reason: str
     author: str | None
     created_at: Moment
@@ -3222,6 +3333,10 @@ class WorstImage(TypedDict):
     threshold: float
     score_by_threshold: float
     outcome: Outcome
+    region_count: NotRequired[int | None]
+    largest_region_px: NotRequired[int | None]
+    largest_region_mm2: NotRequired[float | None]
+    severity: NotRequired[str | None]
     review: Verdict | None
     defect_type: str
 
@@ -3410,6 +3525,27 @@ class InputCheckFields(TypedDict, total=False):
     """by how many per cent width to height may differ"""
     likeness_factor: float
     """how many times the learnt limit is allowed"""
+
+
+class ScaleCalibrationFields(TypedDict, total=False):
+    """What a scale was measured from: a known length, or a checkerboard."""
+
+    picture: str
+    """image_sha256 of a record or sha256 of a stored calibration picture; not where it is withdrawn"""
+    points: float | list[float] | list[float | list[float]]
+    """[[x, y], [x, y]] in pixels of the picture, from its upper left corner"""
+    length_mm: float
+    """between the two points"""
+    length_error_mm: float
+    """standard uncertainty of that length"""
+    point_error_px: float
+    """standard uncertainty of each point"""
+    columns: int
+    """inner corners"""
+    rows: int
+    """inner corners"""
+    square_mm: float
+    """side of a square"""
 
 
 class SignatureFields(TypedDict, total=False):

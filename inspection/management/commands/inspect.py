@@ -10,6 +10,7 @@ from django.conf import settings
 
 from common.commands import ProductCommand
 from common.errors import UserError
+from common.numbers import millimetres
 from inspection.judging import services
 from inspection.judging.documents import inspection_document
 from inspection.models import Inspection
@@ -88,4 +89,8 @@ class Command(ProductCommand):
         if record.region_count:
             plural = "" if record.region_count == 1 else "s"
             sentence += f", {record.region_count} region{plural}, largest {record.largest_region_px} px"
+            if record.largest_region_mm2 is not None:
+                sentence += f" ({millimetres(record.largest_region_mm2)} mm2)"
+        if record.size_note:
+            sentence += f". {record.size_note}"
         return sentence
