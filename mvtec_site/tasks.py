@@ -7,6 +7,7 @@ from celery import shared_task
 from accounts.api.token_use import write_down_uses
 from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
+from inspection.parts.completion import sweep_parts
 from quality.containment.services import CONTAINMENTS
 from quality.promises.services import compare_due_promise
 from quality.random_audit.services import close_due_shifts
@@ -28,6 +29,7 @@ def sweep() -> None:
     EVALUATIONS.sweep()
     BATCHES.sweep()
     sweep_requests()
+    sweep_parts()
     RESCORINGS.sweep()
     compare_due_retraining()
     COMPARISONS.sweep()

@@ -200,6 +200,21 @@ PROBLEMS: dict[str, Problem] = {
     "not_repeatable": _p(409, "The request ended in a record, or its image was not kept.", "Send the image again."),
     "inspection_not_found": _not_found("inspection"),
     "request_not_found": _not_found("request"),
+    "part_not_found": _not_found("part"),
+    "part_layout_not_found": _not_found("part layout"),
+    "part_layout_retired": _p(409, "The part layout is not in use.", "Set it again, or name another one."),
+    "part_layout_changed": _p(409, "Somebody else changed the layout at this moment.", _RELOAD),
+    "part_closed": _p(
+        409, "The part is complete or its time is over.", "To inspect it again, send its views under another part id."
+    ),
+    "part_open": _p(409, "The part has no verdict yet.", "Ask again when all views are there or its time is over."),
+    "part_differs": _p(
+        409, "The view says another lot, part or serial number than its part.", "Check whether two parts have one id."
+    ),
+    "view_sent_already": _p(
+        409, "This view of the part came before, with another image.", "Give the next part another id."
+    ),
+    "unknown_view": _p(409, "The part layout has no view of this name.", "Use one that detail names."),
     "no_map": _p(
         404, "The record has no anomaly map.", ("A record that is not comparable has none; retention deletes some.")
     ),

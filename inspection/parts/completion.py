@@ -26,8 +26,10 @@ PART_RECORDED = "part.recorded"
 # What judging may end in that is the image's fault; after all else the view may come again while the part is open.
 IMAGE_ERRORS = frozenset({"inspection_failed", "worker_died"})
 # What a record of a part takes over from what was gathered.
-SHARED = ("layout_id", "layout_name", "part_id", "source", "station", "part_number", "lot", "serial_number")
-SHARED += ("operator_id", "opened_at")
+SHARED = (
+    *("layout_id", "layout_name", "part_id", "source", "station", "part_number", "lot", "serial_number"),
+    *("operator_id", "opened_at"),
+)
 _MAX_EXPLANATION = 2000
 
 
@@ -118,6 +120,7 @@ def _record(part: PartRequest, results: Sequence[ViewResult]) -> PartInspection:
             explanation="" if result.state in JUDGED else result.explanation,
         )
         for result in results
+        if result.state is not None
     )
     audit(kind=PART_RECORDED, subject=record, actor=part.operator, after=expected_part(record))
     return record
