@@ -190,9 +190,8 @@ def _submit(
                 key=key,
                 request_fingerprint=request_fingerprint,
                 repeat_of=_release_key(key, request_fingerprint=request_fingerprint),
+                on_request=on_request,
             )
-            if on_request is not None:
-                on_request(request)
             pending.request = request  # from here on its commit is under way
     except IntegrityError:
         # Somebody was faster with the same key: there is one request, and both wait for it.
@@ -391,10 +390,11 @@ def request_inspection(
     key: str | None = None,
     request_fingerprint: str = "",
     repeat_of: uuid.UUID | None = None,
+    on_request: Callable[[InspectionRequest], None] | None = None,
 ) -> InspectionRequest:
     """Write the request down and, where a deployment shall judge it, call a worker once it is committed.
 
-    `key`: the idempotency key as it is kept (see `own_key`).
+    `key`: the idempotency key as it is kept (see `own_key`). `on_request`: see `submit_image`.
     """
     request = InspectionRequest.objects.create(
         asset=asset,
@@ -409,6 +409,8 @@ def request_inspection(
         repeat_of_id=repeat_of,
         **vars(submission.part),
     )
+    if on_request is not None:
+        on_request(request)
     if deployment:
         transaction.on_commit(lambda: broker.publish("inspection.tasks.judge", request.pk))
     return request

@@ -77,8 +77,8 @@ class Command(ProductCommand):
         parser.add_argument(
             "--layout",
             default="",
-            help=f"each file is a view of a part of this layout; --pattern then has the groups {', '.join(VIEW_FIELDS)} "
-            "too, and the layout says the categories",
+            help=f"each file is a view of a part of this layout, which says the categories; --pattern then has the "
+            f"groups {', '.join(VIEW_FIELDS)} too",
         )
         parser.add_argument("--recursive", action="store_true", help="also sub-folders")
         parser.add_argument("--once", action="store_true", help="handle the files that are complete now, then end")
