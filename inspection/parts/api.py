@@ -6,6 +6,7 @@ import uuid
 from contextlib import ExitStack
 from typing import Any
 
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpResponseBase, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -108,9 +109,7 @@ class PartsView(ApiView):
         part_id = services.part_id_of(
             part_id=fields["part_id"], idempotency_key=request.headers.get(HEADER), actor=request.user
         )
-        images = [
-            services.ViewImage(name, file.name or "", read_upload(file, actor=request.user)) for name, file in uploads
-        ]
+        images = [services.ViewImage(name, file.name or "", _read(file, request)) for name, file in uploads]
         with ExitStack() as held:
             _hold_pixels(held, images, request)
             part = services.inspect_part(submission=_submission(fields, part_id, request), images=images)
@@ -136,13 +135,16 @@ class PartViewsView(ApiView):
         """
         check_one_image(request.FILES)
         fields = parsed(InspectViewInput, request.data)
-        image = services.ViewImage(
-            fields["view"], fields["image"].name, read_upload(fields["image"], actor=request.user)
-        )
+        image = services.ViewImage(fields["view"], fields["image"].name, _read(fields["image"], request))
         with ExitStack() as held:
             _hold_pixels(held, [image], request)
             part, _ = services.inspect_view(submission=_submission(fields, fields["part_id"], request), image=image)
         return _answer(part)
+
+
+def _read(file: UploadedFile, request: Request) -> bytes:
+    """The bytes of a view. One that is too large ends the call unread; an empty one is refused as what came for it."""
+    return read_upload(file, actor=request.user) if file.size else b""
 
 
 def _hold_pixels(held: ExitStack, images: list[services.ViewImage], request: Request) -> None:

@@ -102,9 +102,3 @@ def with_views(rows: Iterable[PartInspection]) -> list[Part]:
             ViewResult(view.view, ViewState(view.state), view.inspection, view.reason, view.explanation)
         )
     return [Part(row.request, row, views[row.pk]) for row in rows]
-
-
-def part_of_inspection(inspection: Inspection) -> PartInspection | None:
-    """The record of the part that a record is a view of."""
-    row = PartInspectionView.objects.filter(inspection=inspection).select_related("part__layout").first()
-    return row.part if row else None

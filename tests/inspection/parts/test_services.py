@@ -208,9 +208,10 @@ def test_a_view_that_nobody_judged_may_come_again(
     inspect_part(submission=submission("P1"), images=[image("top"), image("left", 8)])
     with monkeypatch.context() as nobody:
         nobody.setattr(broker, "publish", lambda name, *ids: True)
-        nobody.setattr(settings, "ANSWER_TIMEOUT", 0.05)
+        usual, settings.ANSWER_TIMEOUT = settings.ANSWER_TIMEOUT, 0.05
         with pytest.raises(NoWorker) as trouble:
             inspect_view(submission=submission("P1"), image=image("right", 9))
+    settings.ANSWER_TIMEOUT = usual
     part = PartRequest.objects.get()
     assert trouble.value.extra["part"] == str(part.pk)
     [right] = [view for view in selectors.find_part(part.pk).views if view.view.name == "right"]
@@ -225,9 +226,10 @@ def test_try_again_of_the_kept_image_fills_the_view(
 ) -> None:
     with monkeypatch.context() as nobody:
         nobody.setattr(broker, "publish", lambda name, *ids: True)
-        nobody.setattr(settings, "ANSWER_TIMEOUT", 0.05)
+        usual, settings.ANSWER_TIMEOUT = settings.ANSWER_TIMEOUT, 0.05
         with pytest.raises(NoWorker):
             inspect_part(submission=submission("P1", actor=user), images=[image("top")])
+    settings.ANSWER_TIMEOUT = usual
     inspect_part(submission=submission("P1", actor=user), images=[image("left", 8), image("right", 9)])
     ended = InspectionRequest.objects.get(status="expired")
     # Its view is moved to the new request once that is written down; the sweep or another view closes the part then.
