@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
             name='PartInspectionView',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state', models.CharField(choices=[('good', 'good'), ('defective', 'defective'), ('not_comparable', 'not comparable'), ('refused', 'refused'), ('missing', 'missing')], max_length=16)),
+                ('state', models.CharField(choices=[('good', 'view good'), ('defective', 'view defective'), ('not_comparable', 'view not comparable'), ('refused', 'view refused'), ('missing', 'view missing')], max_length=16)),
                 ('reason', models.CharField(blank=True, help_text='why it was not judged, for programs', max_length=64)),
                 ('explanation', models.CharField(blank=True, help_text='why it was not judged, for people', max_length=500)),
                 ('inspection', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='part_view', to='inspection.inspection')),

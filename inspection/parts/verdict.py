@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import models
+from django.utils.translation import gettext_noop as _
 
 from inspection.judging.models import Inspection
 
@@ -14,11 +15,11 @@ Outcome = Inspection.Outcome
 class ViewState(models.TextChoices):
     """What became of one view of a part."""
 
-    GOOD = "good", "good"
-    DEFECTIVE = "defective", "defective"
-    NOT_COMPARABLE = "not_comparable", "not comparable"
-    REFUSED = "refused", "refused"  # its image could not be judged: no image, damaged, or it ended the workers
-    MISSING = "missing", "missing"  # nothing came in time, or nothing that was judged
+    GOOD = "good", _("view good")
+    DEFECTIVE = "defective", _("view defective")
+    NOT_COMPARABLE = "not_comparable", _("view not comparable")
+    REFUSED = "refused", _("view refused")  # its image could not be judged: no image, damaged, or it ended the workers
+    MISSING = "missing", _("view missing")  # nothing came in time, or nothing that was judged
 
 
 JUDGED = (ViewState.GOOD, ViewState.DEFECTIVE, ViewState.NOT_COMPARABLE)
