@@ -48,7 +48,9 @@ def make_part_certificate(*, part: Part, actor: Actor) -> bytes:
         )
     at = timezone.now()
     by = actor.get_username() if actor is not None and actor.pk is not None else "the system"
-    event = AuditEvent.objects.get(kind=PART_RECORDED, object_id=str(part.record.pk))
+    event = AuditEvent.objects.get(
+        kind=PART_RECORDED, object_type=part.record._meta.label_lower, object_id=str(part.record.pk)
+    )
     data = draw_part_certificate(part, event=event, at=at, by=by)
     with transaction.atomic():
         audit(

@@ -7,6 +7,7 @@ A part begins with its first view and has an id that the line gives it. It is cl
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -239,13 +240,13 @@ def _submit_view(
             code="view_sent_already",
             part=str(part_request.pk),
         )
-    return partial(_wait_for, part_request, request)
+    return partial(_wait_for, part_request, request, until=time.monotonic() + settings.ANSWER_TIMEOUT)
 
 
-def _wait_for(part_request: PartRequest, request: InspectionRequest) -> Inspection:
-    """As for any image; the error names the part beside the request."""
+def _wait_for(part_request: PartRequest, request: InspectionRequest, *, until: float) -> Inspection:
+    """As for any image; the error names the part beside the request. Views that were sent together wait together."""
     try:
-        return await_inspection(request=request, timeout=settings.ANSWER_TIMEOUT)
+        return await_inspection(request=request, timeout=max(0.0, until - time.monotonic()))
     except UserError as error:
         error.extra["part"] = str(part_request.pk)
         raise
