@@ -48,6 +48,11 @@ class ViewResult:
     def is_missing(self) -> bool:
         return self.state == ViewState.MISSING
 
+    @property
+    def standing_state(self) -> ViewState | None:
+        """What the view is taken for now: a person's word where one stands, else what became of it."""
+        return self.state if self.inspection is None else ViewState(self.inspection.standing_verdict)
+
 
 def view_results(part: PartRequest) -> list[ViewResult]:
     """Of every view of the layout, in its order, as the database has them now."""

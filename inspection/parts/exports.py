@@ -16,7 +16,7 @@ from inspection.csv_tables import DEFAULT_DIALECT, CsvTable, Dialect, find_diale
 from inspection.history.exports import Export
 from inspection.models import Inspection, PartInspection
 from inspection.parts import selectors
-from inspection.parts.selectors import Part, standing_state
+from inspection.parts.selectors import Part
 from records.audit.services import Actor, audit
 
 # Names stay what they are; new ones come at the end.
@@ -82,7 +82,7 @@ def _line(part: Part, dialect: Dialect) -> list[Any]:
         record.serial_number,
         record.source,
         record.operator.get_username() if record.operator else "",
-        "; ".join(f"{view.view.name}: {standing_state(view)}" for view in part.views),
+        "; ".join(f"{view.view.name}: {view.standing_state}" for view in part.views),
         "; ".join(str(view.inspection.pk) if view.inspection else "-" for view in part.views),
     ]
 

@@ -33,17 +33,12 @@ class Part:
     @property
     def standing_outcome(self) -> Inspection.Outcome | None:
         """The same rule over what stands of the views after reviews; None while the part is open."""
-        return None if self.record is None else decide_part(standing_state(view) for view in self.views)
+        return None if self.record is None else decide_part(str(view.standing_state) for view in self.views)
 
     @property
     def differs(self) -> bool:
         """Whether what people said of its views makes another verdict of the part than the models'."""
         return self.record is not None and self.standing_outcome != self.record.outcome
-
-
-def standing_state(view: ViewResult) -> str:
-    """What a view is taken for now: a person's word where one stands, else what became of it."""
-    return view.inspection.standing_verdict if view.inspection is not None else str(view.state)
 
 
 def records(

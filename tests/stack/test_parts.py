@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,8 +112,10 @@ def test_a_part_whose_view_does_not_come_is_closed_by_the_sweep(line: Stack) -> 
 def test_parts_from_a_watched_folder_whatever_is_killed(line: Stack, tmp_path: Path) -> None:
     folder, log = tmp_path / "camera", tmp_path / "watch.log"
     folder.mkdir()
-    words = [str(folder), "--station", "camera 1", "--settle", "0.3", "--poll", "0.1", "--json", "--user", "ina"]
-    words += ["--layout", "housing", "--pattern", r"(?P<part>W\d+)_(?P<view>[a-z]+)\.png"]
+    station = f"camera {uuid.uuid4().hex[:6]}"  # of this try: an id is one part for ever
+    run = f"W{station[-6:]}"
+    words = [str(folder), "--station", station, "--settle", "0.3", "--poll", "0.1", "--json", "--user", "ina"]
+    words += ["--layout", "housing", "--pattern", r"(?P<part>W\w+-\d)_(?P<view>[a-z]+)\.png"]
 
     def start() -> subprocess.Popen[bytes]:
         with log.open("ab") as out:
@@ -130,7 +133,7 @@ def test_parts_from_a_watched_folder_whatever_is_killed(line: Stack, tmp_path: P
             for index in range(count):
                 for view in VIEWS:
                     data = parts.png(index, defective=index % 2 == 1 and view == "left")
-                    (folder / f"W{index}_{view}.png").write_bytes(data)
+                    (folder / f"{run}-{index}_{view}.png").write_bytes(data)
                     time.sleep(0.05)
                 if index == 2:
                     assert line.kill("inference@")
@@ -140,19 +143,19 @@ def test_parts_from_a_watched_folder_whatever_is_killed(line: Stack, tmp_path: P
                     watching = start()
 
             def records() -> list[dict[str, Any]]:
-                rows = client.get("/api/parts", params={"station": "camera 1"}).json()["results"]
-                return list(rows) if len(rows) == count else []
+                closed = client.get("/api/parts", params={"station": station}).json()["results"]
+                return list(closed) if len(closed) == count else []
 
-            wait_for(records, 120, log.read_text)
-            found = {row["part_id"]: row["outcome"] for row in records()}
-            assert found == {f"W{index}": "defective" if index % 2 else "good" for index in range(count)}
-            images = client.get("/api/inspections", params={"station": "camera 1", "limit": 500}).json()["results"]
+            rows = wait_for(records, 120, log.read_text)
+            found = {row["part_id"]: row["outcome"] for row in rows}
+            assert found == {f"{run}-{index}": "defective" if index % 2 else "good" for index in range(count)}
+            images = client.get("/api/inspections", params={"station": station, "limit": 500}).json()["results"]
             assert len(images) == 3 * count
-        wait_for(lambda: len(list((folder / "done").iterdir())) == 3 * count, 60, log.read_text)
+        wait_for(lambda: len(list((folder / "done").glob("*"))) == 3 * count, 60, log.read_text)
         watching.send_signal(signal.SIGTERM)
         assert watching.wait(timeout=60) == 0
         with signed_in(line) as page:
-            [part] = [row for row in records() if row["part_id"] == "W1"]
+            [part] = [row for row in rows if row["part_id"] == f"{run}-1"]
             assert "Part certificate: DEFECT" in certificate_of(page, part)
     finally:
         watching.kill()
