@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -152,7 +151,7 @@ def test_who_may_send_and_who_may_read(
 
 # ---------------------------------------------------------------- reading
 @pytest.fixture
-def three(layout: PartLayout, worker: None, user: User) -> Iterator[None]:
+def three(layout: PartLayout, worker: None, user: User) -> None:
     """A good, a defective and an incomplete part."""
     good = [image("top"), image("left", 8), image("right", 9)]
     inspect_part(submission=submission("P1", actor=user, lot="L1", serial_number="S1"), images=good)
@@ -161,7 +160,6 @@ def three(layout: PartLayout, worker: None, user: User) -> Iterator[None]:
     inspect_part(submission=submission("P3", actor=user, lot="L2"), images=[image("top")])
     let_time_pass("P3")
     sweep_parts()
-    return None
 
 
 @pytest.mark.parametrize(

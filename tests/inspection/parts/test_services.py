@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -374,9 +375,8 @@ def test_the_last_view_and_the_sweep_at_once_write_one_record(
         for request_id in ids[:2]:
             judging_worker.judge_request(request_id=request_id, worker="here")
         let_time_pass(part.part_id)
-        last = ids[2]
         answers = at_once(
-            lambda last=last: judging_worker.judge_request(request_id=last, worker="here"),
+            partial(judging_worker.judge_request, request_id=ids[2], worker="here"),
             sweep_parts,
             sweep_parts,
         )
@@ -453,8 +453,8 @@ def test_the_record_of_a_part_cannot_be_changed(layout: PartLayout, worker: None
     for change in (
         lambda: PartInspection.objects.filter(pk=record.pk).update(outcome="good", explanation=""),
         lambda: PartInspectionView.objects.filter(pk=view.pk).update(state="good"),
-        lambda: PartInspection.objects.filter(pk=record.pk)._raw_delete("default"),  # type: ignore[attr-defined]
-        lambda: PartInspectionView.objects.filter(pk=view.pk)._raw_delete("default"),  # type: ignore[attr-defined]
+        lambda: PartInspection.objects.filter(pk=record.pk)._raw_delete("default"),
+        lambda: PartInspectionView.objects.filter(pk=view.pk)._raw_delete("default"),
         lambda: PartLayout.objects.update(time_limit_seconds=1),
     ):
         with pytest.raises(DatabaseError), transaction.atomic():

@@ -44,7 +44,8 @@ def watched(folder: Path, actor: User) -> list[FileResult]:
         pattern=re.compile(PATTERN),
         layout="housing",
     )
-    return list(Watcher(watch, [].append).round())
+    sentences: list[str] = []
+    return list(Watcher(watch, sentences.append).round())
 
 
 def test_three_files_are_one_part(layout: PartLayout, worker: None, folder: Path, user: User) -> None:
