@@ -23,7 +23,17 @@ from common.web.administration import (
     tag,
 )
 from inspection.history.filters import parse_filters
-from inspection.models import BatchRun, Inspection, InspectionRequest, Review, SavedView, Standing
+from inspection.models import (
+    BatchRun,
+    Inspection,
+    InspectionRequest,
+    PartInspection,
+    PartLayout,
+    PartRequest,
+    Review,
+    SavedView,
+    Standing,
+)
 from modelzoo.models import ModelVersion
 from modelzoo.pages import flat
 
@@ -188,6 +198,63 @@ class BatchRunAdmin(ServiceAdmin):
             (reverse("batch-page", args=[batch.pk]), "Page of the batch"),
             (f"{reverse('history')}?batch={batch.pk}", "Records"),
         ]
+
+
+@admin.register(PartInspection)
+class PartInspectionAdmin(ServiceAdmin):
+    list_display = ["part_id", "layout_name", "verdict", "explanation", "station", "lot", "serial_number", "created_at"]
+    list_filter = ["outcome", Period]
+    search_fields = ["part_id", "serial_number", "lot"]
+    search_help_text = "part id, serial number or lot"
+
+    @admin.display(description="verdict", ordering="outcome")
+    def verdict(self, part: PartInspection) -> SafeString:
+        return _verdict(part.get_outcome_display())
+
+    def links(self, part: PartInspection) -> list[tuple[str, str]]:
+        return [
+            (reverse("part", args=[part.pk]), "Part, with its views"),
+            (reverse("part-certificate", args=[part.pk]), "Certificate (PDF)"),
+        ]
+
+    def tables(self, part: PartInspection) -> list[Table]:
+        views = part.views.select_related("view__category").order_by("view__position")
+        rows = [
+            (row.view.name, row.view.category.name, row.get_state_display(), row.inspection_id, row.explanation)
+            for row in views
+        ]
+        return [Table("Views", ("view", "category", "state", "record", "why"), rows)]
+
+
+@admin.register(PartRequest)
+class PartRequestAdmin(ServiceAdmin):
+    list_display = ["part_id", "layout", "status", "source", "station", "lot", "opened_at", "closes_at"]
+    list_filter = ["status", Period.of("opened_at")]
+    list_select_related = ["layout"]
+    search_fields = ["part_id", "serial_number"]
+    search_help_text = "part id or serial number"
+
+    def links(self, part: PartRequest) -> list[tuple[str, str]]:
+        return [(reverse("part", args=[part.pk]), "Part, with its views")]
+
+
+@admin.register(PartLayout)
+class PartLayoutAdmin(ServiceAdmin):
+    list_display = ["name", "revision", "time_limit_seconds", "in_use", "reason", "author", "created_at"]
+    list_filter = ["in_use"]
+    list_select_related = ["author"]
+    search_fields = ["name"]
+    search_help_text = "name of the layout"
+
+    def list_links(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return [(reverse("part-layouts"), "Set and retire layouts")]
+
+    def links(self, layout: PartLayout) -> list[tuple[str, str]]:
+        return [(reverse("part-layout", args=[layout.name]), "Layout with its revisions")]
+
+    def tables(self, layout: PartLayout) -> list[Table]:
+        views = layout.views.select_related("category").order_by("position")
+        return [Table("Views", ("view", "category", "station"), [(v.name, v.category.name, v.station) for v in views])]
 
 
 @admin.register(Review)

@@ -1,10 +1,11 @@
-"""Reads: what the audit events of inspections and reviews must say, for `verify_audit --records`."""
+"""Reads: what the audit events of inspections, reviews and parts must say, for `verify_audit --records`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from inspection.models import Inspection, Review
+from inspection.models import Inspection, PartInspection, Review
+from inspection.parts.completion import PART_RECORDED, expected_part
 from records.audit.chain.audited_rows import AuditedRows, row_hash
 
 
@@ -63,4 +64,10 @@ REVIEWS = AuditedRows(
     object_type=Review._meta.label_lower,
     rows=Review.objects.all,
     expected_after=expected_review,
+)
+PARTS = AuditedRows(
+    kind=PART_RECORDED,
+    object_type=PartInspection._meta.label_lower,
+    rows=lambda: PartInspection.objects.select_related("layout"),
+    expected_after=expected_part,
 )

@@ -1,4 +1,4 @@
-"""Reads: whether standings and requests are still what follows from reviews and records."""
+"""Reads: whether standings, requests and parts are still what follows from reviews and records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,20 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
-from inspection.models import Inspection, InspectionRequest, Review, Standing
+from inspection.models import (
+    Inspection,
+    InspectionRequest,
+    LayoutView,
+    PartInspection,
+    PartInspectionView,
+    PartRequest,
+    PartRequestView,
+    Review,
+    Standing,
+)
+from inspection.parts.completion import SHARED
+from inspection.parts.selectors import with_views
+from inspection.parts.verdict import JUDGED, decide_part
 from inspection.reviews.services import effective_reviews
 from modelzoo.evaluation.region_sizes import RuleResult, apply_rule
 from modelzoo.evaluation.regions import Region
@@ -144,6 +157,58 @@ def _size_fault(record: Inspection) -> str:
         min_region_px=expected.min_region_px,
     )
     return "" if record.outcome == outcome else f"is {record.outcome}, and its score and regions give {outcome}"
+
+
+# ---------------------------------------------------------------- parts
+def check_part_verdicts() -> Iterator[tuple[int, list[str]]]:
+    """The verdict of each part, decided anew from the records of its views; and that none of its views is left out."""
+    for ids in _in_chunks(PartInspection.objects.order_by("pk").values_list("pk", flat=True).iterator(_CHUNK)):
+        rows = PartInspection.objects.filter(pk__in=ids).select_related("request", "layout", "operator")
+        views = LayoutView.objects.filter(layout__parts__in=ids).values_list("layout", "pk").distinct()
+        expected: dict[int, set[int]] = {}
+        for layout, view in views:
+            expected.setdefault(layout, set()).add(view)
+        faults, compared = [], 0
+        for part in with_views(rows):
+            assert part.record is not None
+            compared += len(part.views)
+            states = [view.inspection.outcome if view.inspection else str(view.state) for view in part.views]
+            if {view.view.pk for view in part.views} != expected.get(part.record.layout_id, set()):
+                faults.append(f"the record of part {part.record.pk} has not the views of its layout")
+            elif any(view.state in JUDGED and view.inspection is None for view in part.views):
+                faults.append(f"a view of part {part.record.pk} has a verdict and no record")
+            elif part.record.outcome != decide_part(states):
+                faults.append(f"the verdict of part {part.record.pk} is not what the records of its views say")
+        yield compared, faults[:1]
+
+
+def check_part_requests() -> Iterator[tuple[int, list[str]]]:
+    """Each part that is closed has its record, and says the same as it; none that is open has one."""
+    same = Q(request__status=PartRequest.Status.CLOSED)
+    for name in SHARED:
+        same &= Q(**{f"request__{name}": F(name)}) | Q(**{f"request__{name}__isnull": True, f"{name}__isnull": True})
+    differing = PartInspection.objects.exclude(same).order_by().values_list("pk", flat=True).first()
+    closed = PartRequest.objects.filter(status=PartRequest.Status.CLOSED)
+    lost = closed.filter(inspection__isnull=True).order_by().values_list("pk", flat=True).first()
+    yield (
+        closed.count(),
+        [
+            *([f"what was gathered of part {differing} says something else than its record"] if differing else []),
+            *([f"part {lost} is closed and has no record"] if lost else []),
+        ],
+    )
+
+
+def check_part_views() -> Iterator[tuple[int, list[str]]]:
+    """What came for each view of a closed part is what its record says."""
+    rows = PartRequestView.objects.filter(part__status=PartRequest.Status.CLOSED)
+    recorded = PartInspectionView.objects.filter(part=OuterRef("part"), view=OuterRef("view"))
+    judged = rows.filter(request__status=InspectionRequest.Status.DONE)
+    other = judged.filter(~Exists(recorded.filter(inspection__request=OuterRef("request")))).first()
+    refused = rows.filter(request__isnull=True)
+    unlike = refused.filter(~Exists(recorded.filter(state="refused", reason=OuterRef("refusal_code")))).first()
+    fault = other or unlike
+    yield rows.count(), [f"view {fault.pk} of part {fault.part_id} is not what its record says"] if fault else []
 
 
 def _in_chunks(ids: Iterable[UUID]) -> Iterator[list[UUID]]:

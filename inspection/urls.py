@@ -5,6 +5,8 @@ from django.urls import path
 from inspection.batches import views
 from inspection.history import views as history
 from inspection.line import views as line
+from inspection.part_layouts import views as part_layouts
+from inspection.parts import views as parts
 from inspection.record import views as record
 from inspection.reviews import dataset_views
 from inspection.reviews import views as reviews
@@ -27,6 +29,13 @@ urlpatterns = [
     path("inspections/<uuid:inspection_id>/review", record.review, name="inspection-review"),
     path("inspections/<uuid:inspection_id>/similar", record.similar, name="inspection-similar"),
     path("inspections/<uuid:inspection_id>/certificate.pdf", record.certificate, name="inspection-certificate"),
+    path("parts/", parts.parts, name="parts"),
+    path("parts/<uuid:part_id>/", parts.part, name="part"),
+    path("parts/<uuid:part_id>/certificate.pdf", parts.certificate, name="part-certificate"),
+    path("parts/layouts/", part_layouts.part_layouts, name="part-layouts"),
+    path("parts/layouts/set", part_layouts.set_layout, name="part-layout-set"),
+    path("parts/layouts/of/<str:name>/", part_layouts.part_layout, name="part-layout"),
+    path("parts/layouts/of/<str:name>/retire", part_layouts.retire, name="part-layout-retire"),
     path("batches/", views.browse, name="batches"),
     path("batches/<uuid:batch_id>/", views.batch_page, name="batch-page"),
     path("batches/<uuid:batch_id>/cancel", views.cancel, name="batch-cancel"),

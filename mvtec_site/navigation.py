@@ -32,7 +32,7 @@ class NavigationItem:
 
 NAVIGATION_ITEMS = (
     NavigationItem("line", _("Line"), (Right.READ,)),
-    NavigationItem("history", _("History"), (Right.READ,)),
+    NavigationItem("history", _("History"), (Right.READ,), ("/parts/",)),
     NavigationItem("thresholds", _("Thresholds"), (Right.READ,)),
     NavigationItem("models", _("Models"), (Right.READ,)),
     NavigationItem("training", _("Training"), (Right.READ,), ("/datasets/",)),

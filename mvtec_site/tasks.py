@@ -8,6 +8,7 @@ from accounts.api.token_use import write_down_uses
 from inspection.batches.worker import BATCHES
 from inspection.judging.worker import sweep_requests
 from inspection.partitions.services import prepare_months
+from inspection.parts.completion import sweep_parts
 from quality.containment.services import CONTAINMENTS
 from quality.promises.services import compare_due_promise
 from quality.random_audit.services import close_due_shifts
@@ -29,6 +30,7 @@ def sweep() -> None:
     EVALUATIONS.sweep()
     BATCHES.sweep()
     sweep_requests()
+    sweep_parts()
     RESCORINGS.sweep()
     compare_due_retraining()
     COMPARISONS.sweep()

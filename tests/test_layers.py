@@ -47,6 +47,8 @@ ROOMS = {
         "line",
         "watching",
         "benchmarks",
+        "part_layouts",
+        "parts",
     },
     "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"},
     "rollout": {"canaries", "challengers"},

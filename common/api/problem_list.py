@@ -225,6 +225,27 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "inspection_not_found": _not_found(_("There is no inspection of this id or name.")),
     "request_not_found": _not_found(_("There is no request of this id or name.")),
+    "part_not_found": _not_found(_("There is no part of this id or name.")),
+    "part_layout_not_found": _not_found(_("There is no part layout of this id or name.")),
+    "part_layout_retired": _p(409, _("The part layout is not in use."), _("Set it again, or name another one.")),
+    "part_layout_changed": _p(409, _("Somebody else changed the layout at this moment."), _RELOAD),
+    "part_closed": _p(
+        409,
+        _("The part is complete or its time is over."),
+        _("To inspect it again, send its views under another part id."),
+    ),
+    "part_open": _p(
+        409, _("The part has no verdict yet."), _("Ask again when all views are there or its time is over.")
+    ),
+    "part_differs": _p(
+        409,
+        _("The view says another lot, part or serial number than its part."),
+        _("Check whether two parts have one id."),
+    ),
+    "view_sent_already": _p(
+        409, _("This view of the part came before, with another image."), _("Give the next part another id.")
+    ),
+    "unknown_view": _p(409, _("The part layout has no view of this name."), _("Use one that detail names.")),
     "no_map": _p(
         404,
         _("The record has no anomaly map."),

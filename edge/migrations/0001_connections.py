@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('inspection', '0019_requests_without_record'),
+        ('inspection', '0022_parts'),
         ('modelzoo', '0018_canary_by_station'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

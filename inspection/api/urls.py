@@ -6,11 +6,14 @@ from inspection.batches import api
 from inspection.history import api as history
 from inspection.judging import api as views
 from inspection.judging import request_api
+from inspection.part_layouts import api as part_layouts
+from inspection.parts import api as parts
 from inspection.reviews import api as reviews
 from modelzoo.api import deployments
 from modelzoo.api.urls import VERSION
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_LAYOUT = r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]{0,99})"
 
 urlpatterns = [
     re_path(r"^deployments/?$", deployments.DeploymentsView.as_view(), name="deployments"),
@@ -31,6 +34,17 @@ urlpatterns = [
     re_path(rf"^batches/(?P<batch_id>{_UUID})/?$", api.BatchView.as_view(), name="batch"),
     re_path(rf"^batches/(?P<batch_id>{_UUID})/cancel/?$", api.CancelBatchView.as_view(), name="cancel-batch"),
     re_path(rf"^batches/(?P<batch_id>{_UUID})/report/?$", api.BatchReportView.as_view(), name="batch-report"),
+    re_path(r"^parts/?$", parts.PartsView.as_view(), name="api-parts"),
+    re_path(r"^parts/views/?$", parts.PartViewsView.as_view(), name="api-part-views"),
+    re_path(r"^parts/export/?$", parts.PartsExportView.as_view(), name="api-parts-export"),
+    re_path(rf"^parts/(?P<part_id>{_UUID})/?$", parts.PartView.as_view(), name="api-part"),
+    re_path(r"^part-layouts/?$", part_layouts.PartLayoutsView.as_view(), name="api-part-layouts"),
+    re_path(rf"^part-layouts/{_LAYOUT}/?$", part_layouts.PartLayoutView.as_view(), name="api-part-layout"),
+    re_path(
+        rf"^part-layouts/{_LAYOUT}/retire/?$",
+        part_layouts.RetirePartLayoutView.as_view(),
+        name="api-part-layout-retire",
+    ),
     re_path(r"^inspections/?$", history.HistoryView.as_view(), name="api-inspections"),
     re_path(r"^inspections/export/?$", history.ExportView.as_view(), name="inspections-export"),
     re_path(rf"^inspections/(?P<inspection_id>{_UUID})/?$", views.InspectionView.as_view(), name="api-inspection"),

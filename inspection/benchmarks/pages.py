@@ -31,6 +31,7 @@ PARTS = ("line-status", "line-today", "run-live")  # what pages ask for again an
 _WITHOUT_OBJECT = (
     *("line", "line-status", "line-today", "history", "history-figures", "thresholds", "models", "training"),
     *("training-new", "datasets", "dataset-from-reviews", "batches", "audit", "settings", "retention", "help"),
+    *("parts", "part-layouts"),
     *("problems", "canaries", "challengers", "quality", "blind-review", "review-queue", "containments", "promises"),
     "measurement-studies",
     *("monitoring", "reference-parts", "connections"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -32,6 +32,7 @@ from inspection.endings import note_requested
 from inspection.judging.idempotency import check_same, fingerprint, own_key
 from inspection.judging.worker import expire_request, judge_request, worker_name
 from inspection.models import Inspection, InspectionRequest
+from inspection.parts.completion import move_view
 from jobs import broker
 from jobs.errors import NoWorker
 from jobs.metrics.stages import note_stage, stage
@@ -109,47 +110,99 @@ def inspect_image(
     time (the image is kept, no record is written, now or later), `KeyReused`, or the error that judging ended in.
     Where the database fails: `NothingRecorded`, or `OutcomeUnknown`, which says how to ask.
     """
+    patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
+    with _explain_database_errors() as pending:
+        request, is_repeat = _submit(
+            data=data,
+            submission=submission,
+            patience=patience,
+            category=category,
+            deployment=deployment,
+            on_request=None,
+            pending=pending,
+        )
+        return _rejoin(request, patience=patience) if is_repeat else await_inspection(request=request, timeout=patience)
+
+
+def submit_image(
+    *, data: bytes, submission: Submission, category: str, on_request: Callable[[InspectionRequest], None]
+) -> InspectionRequest:
+    """The same without waiting: the request, for which `await_inspection` or `rejoin` waits.
+
+    `on_request` is called with a new request, in the transaction that writes it down; what it raises undoes that.
+    """
+    with _explain_database_errors() as pending:
+        return _submit(
+            data=data,
+            submission=submission,
+            patience=settings.ANSWER_TIMEOUT,
+            category=category,
+            deployment=None,
+            on_request=on_request,
+            pending=pending,
+        )[0]
+
+
+def rejoin(*, request: InspectionRequest) -> Inspection:
+    """The record of a request that was made before, waited for where it is not there yet."""
+    with _explain_database_errors() as pending:
+        pending.request = request
+        return _rejoin(request, patience=settings.ANSWER_TIMEOUT)
+
+
+def _submit(
+    *,
+    data: bytes,
+    submission: Submission,
+    patience: float,
+    category: str,
+    deployment: Deployment | None,
+    on_request: Callable[[InspectionRequest], None] | None,
+    pending: _PendingRequest,
+) -> tuple[InspectionRequest, bool]:
+    """The request for an image, and whether it was made before with the same key."""
     actor = submission.actor
     require(actor, Right.INSPECT)
-    patience = settings.ANSWER_TIMEOUT if timeout is None else timeout
     key, request_fingerprint = own_key(submission.idempotency_key, actor=actor), ""
-    with _explain_database_errors() as pending:
-        if key is not None:
-            request_fingerprint = fingerprint(
-                image=hashlib.sha256(data).hexdigest(), category=category, **vars(submission.part)
+    if key is not None:
+        request_fingerprint = fingerprint(
+            image=hashlib.sha256(data).hexdigest(), category=category, **vars(submission.part)
+        )
+        existing = InspectionRequest.objects.filter(idempotency_key=key).first()
+        if existing and existing.status not in InspectionRequest.WITHOUT_RECORD:
+            pending.request = existing
+            check_same(existing_fingerprint=existing.fingerprint, request_fingerprint=request_fingerprint)
+            return existing, True
+    deployment = deployment or deployment_in_force(category, station=submission.part.station)
+    with stage("decode"):
+        facts, pixels = check_upload(
+            data=data, filename=submission.filename, actor=actor, window=deployment.model_version.window
+        )
+    filed = store_image_file(data=data, facts=facts)
+    pixel_cache.put(facts.sha256, pixels)
+    try:
+        with transaction.atomic():
+            request = request_inspection(
+                asset=save_asset_row(filed),
+                submission=replace(submission, filename=facts.clean_name),
+                version=deployment.model_version,
+                deployment=deployment,
+                patience=patience,
+                key=key,
+                request_fingerprint=request_fingerprint,
+                repeat_of=_release_key(key, request_fingerprint=request_fingerprint),
+                on_request=on_request,
             )
-            existing = InspectionRequest.objects.filter(idempotency_key=key).first()
-            if existing and existing.status not in InspectionRequest.WITHOUT_RECORD:
-                pending.request = existing
-                return _replay(existing, request_fingerprint=request_fingerprint, patience=patience)
-        deployment = deployment or deployment_in_force(category, station=submission.part.station)
-        with stage("decode"):
-            facts, pixels = check_upload(
-                data=data, filename=submission.filename, actor=actor, window=deployment.model_version.window
-            )
-        filed = store_image_file(data=data, facts=facts)
-        pixel_cache.put(facts.sha256, pixels)
-        try:
-            with transaction.atomic():
-                request = request_inspection(
-                    asset=save_asset_row(filed),
-                    submission=replace(submission, filename=facts.clean_name),
-                    version=deployment.model_version,
-                    deployment=deployment,
-                    patience=patience,
-                    key=key,
-                    request_fingerprint=request_fingerprint,
-                    repeat_of=_release_key(key, request_fingerprint=request_fingerprint),
-                )
-                pending.request = request  # from here on its commit is under way
-        except IntegrityError:
-            # Somebody was faster with the same key: there is one request, and both wait for it.
-            concurrent = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
-            if concurrent is None:
-                raise
-            pending.request = concurrent
-            return _replay(concurrent, request_fingerprint=request_fingerprint, patience=patience)
-        return await_inspection(request=request, timeout=patience)
+            pending.request = request  # from here on its commit is under way
+    except IntegrityError:
+        # Somebody was faster with the same key: there is one request, and both wait for it.
+        concurrent = InspectionRequest.objects.filter(idempotency_key=key).first() if key is not None else None
+        if concurrent is None:
+            raise
+        pending.request = concurrent
+        check_same(existing_fingerprint=concurrent.fingerprint, request_fingerprint=request_fingerprint)
+        return concurrent, True
+    return request, False
 
 
 def _release_key(key: str | None, *, request_fingerprint: str) -> uuid.UUID | None:
@@ -243,13 +296,8 @@ def _repeat(
         actor=actor,
         after={"request": str(ended.pk), "filename": request.filename},
     )
+    move_view(ended=ended, request=request)
     return request
-
-
-def _replay(existing: InspectionRequest, *, request_fingerprint: str, patience: float) -> Inspection:
-    """The record of a request that was made before, waited for where it is not there yet."""
-    check_same(existing_fingerprint=existing.fingerprint, request_fingerprint=request_fingerprint)
-    return _rejoin(existing, patience=patience)
 
 
 def _rejoin(existing: InspectionRequest, *, patience: float) -> Inspection:
@@ -343,10 +391,11 @@ def request_inspection(
     key: str | None = None,
     request_fingerprint: str = "",
     repeat_of: uuid.UUID | None = None,
+    on_request: Callable[[InspectionRequest], None] | None = None,
 ) -> InspectionRequest:
     """Write the request down and, where a deployment shall judge it, call a worker once it is committed.
 
-    `key`: the idempotency key as it is kept (see `own_key`).
+    `key`: the idempotency key as it is kept (see `own_key`). `on_request`: see `submit_image`.
     """
     request = InspectionRequest.objects.create(
         asset=asset,
@@ -361,6 +410,8 @@ def request_inspection(
         repeat_of_id=repeat_of,
         **vars(submission.part),
     )
+    if on_request is not None:
+        on_request(request)
     note_requested(request)
     if deployment:
         transaction.on_commit(lambda: broker.publish("inspection.tasks.judge", request.pk))

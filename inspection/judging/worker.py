@@ -29,6 +29,7 @@ from common.version import code_version
 from inspection.audited_rows import expected_inspection
 from inspection.endings import note_recorded, note_unjudged
 from inspection.models import Inspection, InspectionRequest
+from inspection.parts.completion import complete_part
 from jobs import broker
 from jobs.metrics import definitions as metrics
 from jobs.metrics.stages import note_stage
@@ -211,7 +212,7 @@ def with_everything(requests: QuerySet[InspectionRequest] | None = None) -> Quer
     """Requests with all that is read of each of them while it is judged."""
     # Not model version and deployment: they are one for all that are judged together.
     rows = InspectionRequest.objects.all() if requests is None else requests
-    return rows.select_related("asset", "operator")
+    return rows.select_related("asset", "operator", "part_view")
 
 
 def _judging_version(request: InspectionRequest) -> ModelVersion:
@@ -493,6 +494,14 @@ def _record(
         actor=request.operator,
         after=expected_inspection(inspection),
     )
+    _complete_part_of(request)
+
+
+def _complete_part_of(request: InspectionRequest) -> None:
+    """Where the image was the last view of a part, the part's record is written with that of the image."""
+    view = getattr(request, "part_view", None)
+    if view is not None:
+        complete_part(part_request_id=view.part_id)
 
 
 def _count(inspection: Inspection, version: ModelVersion, timings: Mapping[str, float | str]) -> None:
@@ -538,6 +547,7 @@ def fail_request(request: InspectionRequest, error: Exception, *, claim: uuid.UU
             )
             request.error_code, request.error = code, sentence
             note_unjudged(request)
+            _complete_part_of(request)
 
 
 def sweep_requests() -> None:

@@ -69,26 +69,22 @@ def draw_certificate(
         Paragraph(pdf.markup(f"Inspection certificate: {verdict_in_words(inspection)}"), pdf.TITLE),
         Paragraph(pdf.markup(f"{inspection.model_version.category.name}: {inspection.path_or_name}"), pdf.SOFT_TEXT),
         Spacer(1, 3 * mm),
-        _verdict(inspection),
+        verdict_flowable(inspection),
         Spacer(1, 3 * mm),
-        *_pictures(inspection),
-        *pdf.section("Part", _part(inspection)),
-        *pdf.section("Judged with" if inspection.is_judged else "Model, which could not judge it", _judge(inspection)),
-        *pdf.section("Reviews", _review_rows(inspection, reviews)),
+        *pictures(inspection),
+        *pdf.section("Part", part_rows(inspection)),
+        *pdf.section(judge_title(inspection), judge_rows(inspection)),
+        *pdf.section("Reviews", review_rows(inspection, reviews)),
         *pdf.section("Record", _evidence(inspection, event, at, by)),
     ]
     return pdf.document(story, title=f"Inspection certificate {inspection.pk}")
 
 
 # ---------------------------------------------------------------- what it says
-def _verdict(inspection: Inspection) -> Flowable:
+def verdict_flowable(inspection: Inspection) -> Flowable:
     """What stands leads: a person's word over the model's, which is said beside it."""
     verdict = inspection.standing_verdict
-    fill = _FILLS[Inspection.Outcome(verdict)]
-    # As on pages: the model's word is filled, a person's outlined.
-    ink = fill if inspection.differs else colors.white
-    style = ParagraphStyle("verdict", parent=pdf.TEXT, fontName=pdf.BOLD, fontSize=15, leading=19, textColor=ink)
-    sentence = _score_sentence(inspection)
+    sentence = score_sentence(inspection)
     if inspection.differs:
         standing = inspection.standing
         kind = f" ({standing.defect_type})" if standing.defect_type else ""
@@ -97,13 +93,21 @@ def _verdict(inspection: Inspection) -> Flowable:
             f"{standing.reviewer.get_username()} reviewed this part as {VERDICT_WORDS[verdict]}{kind} on "
             f"{pdf.moment(standing.last_review.created_at)}; {model}. {sentence}"
         )
-    word = pdf.markup(verdict_in_words(inspection))
+    return verdict_box(verdict_in_words(inspection), verdict, sentence, is_of_a_person=inspection.differs)
+
+
+def verdict_box(word: str, verdict: str, sentence: str, *, is_of_a_person: bool) -> Flowable:
+    """A verdict in its colour beside a sentence. As on pages: a model's word is filled, a person's outlined."""
+    fill = _FILLS[Inspection.Outcome(verdict)]
+    ink = fill if is_of_a_person else colors.white
+    style = ParagraphStyle("verdict", parent=pdf.TEXT, fontName=pdf.BOLD, fontSize=15, leading=19, textColor=ink)
     first = 62 * mm
     table = Table(
-        [[Paragraph(word, style), Paragraph(pdf.markup(sentence), pdf.TEXT)]], colWidths=[first, pdf.WIDTH - first]
+        [[Paragraph(pdf.markup(word), style), Paragraph(pdf.markup(sentence), pdf.TEXT)]],
+        colWidths=[first, pdf.WIDTH - first],
     )
     look = [
-        ("BACKGROUND", (0, 0), (0, 0), colors.white if inspection.differs else fill),
+        ("BACKGROUND", (0, 0), (0, 0), colors.white if is_of_a_person else fill),
         ("BOX", (0, 0), (0, 0), 2, fill),
         ("BOX", (0, 0), (-1, -1), 0.7, pdf.LINE),
         ("VALIGN", (0, 0), (-1, -1), "MIDDLE"),
@@ -115,7 +119,7 @@ def _verdict(inspection: Inspection) -> Flowable:
     return table
 
 
-def _score_sentence(inspection: Inspection) -> str:
+def score_sentence(inspection: Inspection) -> str:
     """What the model measured."""
     if inspection.score is None:
         return f"{inspection.explanation} It has no score: the model could not judge this part."
@@ -137,7 +141,7 @@ def _score_sentence(inspection: Inspection) -> str:
     return sentence
 
 
-def _pictures(inspection: Inspection) -> list[Flowable]:
+def pictures(inspection: Inspection) -> list[Flowable]:
     """The image, and the same with its anomaly map, as far as they are still there."""
     try:
         image = as_judged(inspection)
@@ -172,7 +176,7 @@ def _picture(image: Image.Image) -> Flowable:
     return Picture(data, width=image.width * scale, height=image.height * scale, hAlign="LEFT")
 
 
-def _part(inspection: Inspection) -> list[tuple[str, str]]:
+def part_rows(inspection: Inspection) -> list[tuple[str, str]]:
     named = [
         ("Part number", inspection.part_number),
         ("Serial number", inspection.serial_number),
@@ -193,7 +197,11 @@ def _part(inspection: Inspection) -> list[tuple[str, str]]:
     ]
 
 
-def _judge(inspection: Inspection) -> list[tuple[str, str]]:
+def judge_title(inspection: Inspection) -> str:
+    return "Judged with" if inspection.is_judged else "Model, which could not judge it"
+
+
+def judge_rows(inspection: Inspection) -> list[tuple[str, str]]:
     version, threshold = inspection.model_version, inspection.threshold
     author = threshold.author.get_username() if threshold.author else "the system"
     rows = [
@@ -232,7 +240,7 @@ def _sizes(inspection: Inspection) -> list[tuple[str, str]]:
     return rows
 
 
-def _review_rows(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
+def review_rows(inspection: Inspection, reviews: Sequence[Review]) -> list[tuple[str, str]]:
     if not reviews:
         alone = "the verdict is the model's only" if inspection.is_judged else "the part has no verdict"
         return [("None", f"No person has reviewed this record: {alone}.")]

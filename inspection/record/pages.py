@@ -20,7 +20,7 @@ from inspection.history.filters import Filters
 from inspection.history.selectors import ORDERS, in_order, matching_keys, records_of
 from inspection.judging import selectors
 from inspection.judging.documents import measured_regions
-from inspection.models import Inspection, InspectionRequest, Review
+from inspection.models import Inspection, InspectionRequest, PartInspectionView, Review
 from inspection.reviews.selectors import RECORDED
 from inspection.reviews.services import effective_reviews
 from inspection.reviews.words import verdict_word
@@ -60,6 +60,11 @@ def neighbours(
         return row.pk if row else None
 
     return first(before), first(after)
+
+
+def part_view_of(record: Inspection) -> PartInspectionView | None:
+    """As which view of which part the record counts, where it is one of several."""
+    return PartInspectionView.objects.select_related("part", "view").filter(inspection=record).first()
 
 
 def same_part(record: Inspection) -> list[Inspection]:

@@ -135,6 +135,7 @@ def _context(request: HttpRequest, inspection: Inspection) -> dict[str, Any]:
         "said_regions": record_pages.marked_regions(reviews),
         "life": record_pages.life(inspection, reviews),
         "same_part": record_pages.same_part(inspection),
+        "part_view": record_pages.part_view_of(inspection),
         "removal": record_pages.removal(inspection),
     }
     if may(request.user, Right.REVIEW):

@@ -29,7 +29,8 @@ from common.pixels.sixteen_bit import FULL_WINDOW
 from inspection.batches.folders import FileUnreadable, read_file
 from inspection.judging.idempotency import own_key
 from inspection.judging.services import PartContext, Submission, inspect_image
-from inspection.models import Inspection
+from inspection.models import Inspection, PartInspection, PartRequest
+from inspection.parts.services import PartSubmission, ViewImage, ViewRefused, inspect_view
 from jobs import broker
 from jobs.broker import INFERENCE
 from records.assets.file_tree import is_hidden, is_image, is_unfinished, read_head
@@ -41,6 +42,8 @@ from records.audit.services import Actor
 
 After = Literal["move", "mark", "keep"]
 PART_FIELDS = ("lot", "serial_number", "part_number")
+# With a part layout the name of a file also says of which part and which view it is.
+VIEW_FIELDS = ("part", "view")
 _SIDECAR = ".inspected.json"
 _MAX_PAUSE_SECONDS = 60.0
 # What judging may end in that is the image's fault; all else is trouble that passes, and the file waits for its end.
@@ -118,6 +121,7 @@ class Watch:
     patience: float = 300.0  # seconds for which a file that is cut off, empty or no image yet may still be written
     recursive: bool = False
     pattern: re.Pattern[str] | None = None
+    layout: str = ""  # of parts with several views; then the pattern has the groups of `VIEW_FIELDS`
 
     @property
     def done_folder(self) -> Path:
@@ -158,12 +162,27 @@ def identity(*, station: str, path: str, stat: FileStat, sha256: str) -> str:
 
 def part_of(name: str, watch: Watch) -> PartContext:
     """What the station, and the file's name where there is a pattern, say about the part."""
+    fields = _fields_of(name, watch)
+    return PartContext(station=watch.station, **{key: fields[key] for key in PART_FIELDS if key in fields})
+
+
+def _fields_of(name: str, watch: Watch) -> dict[str, str]:
+    """What the groups of the pattern found in the name of a file."""
     match = watch.pattern.search(name) if watch.pattern else None
     fields = {key: _printable(value) for key, value in (match.groupdict() if match else {}).items() if value}
     for key, value in fields.items():
         if len(value) > 100:
             raise InvalidFileName(f"The name of the file gives a {key} of more than 100 characters.")
-    return PartContext(station=watch.station, **fields)
+    return fields
+
+
+def _view_of(name: str, watch: Watch) -> tuple[str, str]:
+    """Part id and view of a file. Raises `InvalidFileName`: it is kept apart, and its part misses it."""
+    fields = _fields_of(name, watch)
+    missing = [key for key in VIEW_FIELDS if key not in fields]
+    if missing:
+        raise InvalidFileName(f"The name of the file does not say {' and '.join(missing)} as --pattern has it.")
+    return fields["part"], fields["view"]
 
 
 def _printable(text: str) -> str:
@@ -388,7 +407,7 @@ class Watcher:
             if isinstance(error, ImageRejected):
                 if not data or isinstance(error, InvalidFileName):  # else upload validation told so
                     report_refusal(filename=name, size=stat.size, refusal=error, actor=self.watch.actor)
-            elif error.code not in _IMAGE_ERRORS:
+            elif error.code not in _IMAGE_ERRORS and not isinstance(error, ViewRefused):
                 raise TemporarilyUnavailable(error.detail) from error
             refused = FileResult(path, "refused", {"code": error.code, "detail": error.detail})
             return self._put_away(refused, stat, self._key(path, stat, data))
@@ -416,6 +435,16 @@ class Watcher:
         return identity(station=self.watch.station, path=path, stat=stat, sha256=sha256)
 
     def _inspect(self, name: str, data: bytes, key: str) -> Inspection:
+        if self.watch.layout:
+            part_id, view = _view_of(name, self.watch)
+            submission = PartSubmission(
+                layout=self.watch.layout,
+                part_id=part_id,
+                source="watcher",
+                actor=self.watch.actor,
+                part=part_of(name, self.watch),
+            )
+            return inspect_view(submission=submission, image=ViewImage(view, name, data), idempotency_key=key)[1]
         return inspect_image(
             data=data,
             submission=Submission(
@@ -529,7 +558,17 @@ def _result_of(record: Inspection) -> dict[str, Any]:
         "lot": record.lot,
         "serial_number": record.serial_number,
         "part_number": record.part_number,
+        **_part_result_of(record),
     }
+
+
+def _part_result_of(record: Inspection) -> dict[str, Any]:
+    """Of a view of a part: which part, and its verdict once it has one."""
+    part = PartRequest.objects.filter(views__request=record.request_id).first()
+    if part is None:
+        return {}
+    verdict = PartInspection.objects.filter(pk=part.pk).values_list("outcome", flat=True).first()
+    return {"part": str(part.pk), "part_id": part.part_id, "part_outcome": verdict}
 
 
 def _note(result: FileResult, stat: FileStat) -> str:

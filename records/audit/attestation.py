@@ -289,6 +289,18 @@ ATTESTATION: dict[str, Entry] = {
     "inspection.standing": Derived("the reviews of its record"),
     "inspection.inspectionrequest": Derived("its record, once there is one; until then it is work to do"),
     "inspection.batchrun": Attested("batch.*", AttestedModel((*_JOB, "deployment_id", "name", "folder", "warnings"))),
+    "inspection.partlayout": Attested(
+        "part_layout.*",
+        AttestedModel(
+            ("name", "revision", "time_limit_seconds", "in_use", "reason", "author_id", "created_at"),
+            parts=(Parts("inspection.layoutview", "layout", ("position", "name", "category_id", "station")),),
+        ),
+    ),
+    "inspection.layoutview": Part("inspection.partlayout"),
+    "inspection.partinspection": OwnEvent("part.recorded"),
+    "inspection.partinspectionview": Derived("the records of the views, by the rule; part.recorded names each of them"),
+    "inspection.partrequest": Derived("the record of the part, once there is one; until then it is work to do"),
+    "inspection.partrequestview": Derived("the record of the part, once there is one; until then it is work to do"),
     "inspection.savedview": NotAttested("a person's own filter of the history; saving and deleting are events"),
     # ---------------------------------------------------------------- tuning
     "tuning.rescoringrun": Attested(

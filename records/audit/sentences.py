@@ -245,6 +245,14 @@ def _inspection(act: _Act) -> str:
     return f"had {_part(act, 'an image')} judged by {act.version}: {_OUTCOMES.get(str(outcome), outcome)}{reason}"
 
 
+def _part_of_views(act: _Act) -> str:
+    """The verdict of a part, and which views are not good."""
+    views = _count(len(act.after.get("views") or []), "view")
+    outcome, explanation = str(act.after.get("outcome")), act.after.get("explanation")
+    verdict = _OUTCOMES.get(outcome, outcome)
+    return f"had part {act.after.get('part_id')} of {views} judged: {verdict}{_because(explanation)}"
+
+
 _CHECKS = {"size": "size", "aspect": "shape", "colour": "colour", "likeness": "kind of image"}
 _CHECK_WORDS = _CHECKS | {
     "size_factor": "tolerance of size",
@@ -465,7 +473,10 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "calibration.set": _calibration,
     "calibration.withdrawn": _calibration,
     "category.default_set": _category_default,
-    "certificate.made": lambda act: f"created a certificate of inspection {short_key(act.event.object_id)}",
+    "certificate.made": lambda act: (
+        f"created a certificate of {'part' if 'part_id' in act.after else 'inspection'} "
+        f"{act.after.get('part_id') or short_key(act.event.object_id)}"
+    ),
     "dataset.imported": lambda act: (
         f"imported data set {act.after.get('name')} with {_count(act.after.get('images', 0), 'image')}"
     ),
@@ -495,6 +506,13 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"sent image {act.after.get('filename')}, which was not judged in time; there is no record of it"
     ),
     "inspections.exported": _export,
+    "part.recorded": _part_of_views,
+    "parts.exported": lambda act: f"exported {_count(act.after.get('parts', 0), 'part')} as a table",
+    "part_layout.set": lambda act: (
+        f"set part layout {act.after.get('name')}, revision {act.after.get('revision')}, with "
+        f"{_count(len(act.after.get('views') or []), 'view')}{act.reason}"
+    ),
+    "part_layout.retired": lambda act: f"retired part layout {act.after.get('name')}{act.reason}",
     "model_version.registered": lambda act: f"registered {act.version} ({act.after.get('algorithm')})",
     "model_version.exported": lambda act: f"exported {act.version} as a signed file",
     "model_version.imported": lambda act: (

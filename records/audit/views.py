@@ -44,6 +44,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PAGES = {
     "inspection.inspection": "inspection",
     "inspection.batchrun": "batch-page",
+    "inspection.partinspection": "part",
     "modelzoo.modelversion": "model",
     "training.trainingrun": "run",
     "training.dataset": "dataset",

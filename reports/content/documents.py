@@ -39,6 +39,7 @@ def report_document(scope: Scope, *, now: datetime | None = None) -> dict[str, A
         "made_at": now.isoformat(),
         "time_zone": settings.TIME_ZONE,
         "counts": _counts(scope, cells),
+        "parts": _parts(selectors.part_cells_of(scope)),
         "by_station": _by_station(cells),
         "by_model": _by_model(cells),
         "by_origin": _by_origin(cells),
@@ -115,6 +116,30 @@ def _counts(scope: Scope, cells: Sequence[Cell]) -> dict[str, Any]:
         "reference_inspections": selectors.reference_inspections(scope),
         "good_by_size_rule": selectors.good_by_size_rule(scope),
         "without_scale": selectors.judged_without_scale(scope),
+    }
+
+
+def _parts(cells: Sequence[selectors.PartCell]) -> dict[str, Any]:
+    """Parts of several views, each counted once: all of them, and by layout."""
+    layouts = sorted({cell.layout for cell in cells})
+    rows = [{"layout": layout, **_part_counts([cell for cell in cells if cell.layout == layout])} for layout in layouts]
+    return {**_part_counts(cells), "by_layout": {"total": len(rows), "rows": rows[:MAX_LISTED]}}
+
+
+def _part_counts(cells: Sequence[selectors.PartCell]) -> dict[str, Any]:
+    outcomes: Counter[str] = Counter()
+    stands: Counter[str] = Counter()
+    for cell in cells:
+        outcomes[cell.outcome] += cell.count
+        stands[cell.standing_outcome] += cell.count
+    return {
+        "parts": outcomes.total(),
+        "good": outcomes[_GOOD],
+        "defective": outcomes[_DEFECTIVE],
+        "not_comparable": outcomes[_NOT_COMPARABLE],
+        "defect_rate": rate(outcomes[_DEFECTIVE], outcomes[_GOOD] + outcomes[_DEFECTIVE]),
+        "stands_good": stands[_GOOD],
+        "stands_defective": stands[_DEFECTIVE],
     }
 
 

@@ -73,6 +73,7 @@ def sections_of(document: dict[str, Any]) -> list[Section]:
     """All sections, in the order in which they stand."""
     return [
         _counts(document),
+        *_parts(document.get("parts")),
         _stations(document),
         _defects(document["defects"]),
         _worst(document["worst"]),
@@ -175,6 +176,34 @@ _VERDICTS = ("Inspected", "Good", "Defective", "Not comparable", "Defect rate", 
 
 def _verdict_cells(row: dict[str, Any]) -> list[Cell]:
     names = ("records", "good", "defective", "not_comparable")
+    return [*(_number(row[name]) for name in names), _rate(row["defect_rate"]), _number(row["stands_defective"])]
+
+
+def _parts(parts: dict[str, Any] | None) -> list[Section]:
+    """Where there are any; reports that were issued before there could be say nothing of them."""
+    if not parts or not parts["parts"]:
+        return []
+    columns = ("Layout", "Parts", "Good", "Defective", "Not comparable", "Defect rate", "Defective after reviews")
+    rows = [[Cell(row["layout"]), *_part_cells(row)] for row in parts["by_layout"]["rows"]]
+    facts = list(zip(columns[1:], _part_cells(parts), strict=True))
+    return [
+        Section(
+            "parts",
+            "Parts of several views",
+            facts,
+            columns=columns,
+            rows=rows,
+            notes=[
+                *_cut(parts["by_layout"], "layouts"),
+                "Each part counts once: defective if any view is, else not comparable if any view is that, refused or "
+                "missing, else good. All other counts are of images.",
+            ],
+        )
+    ]
+
+
+def _part_cells(row: dict[str, Any]) -> list[Cell]:
+    names = ("parts", "good", "defective", "not_comparable")
     return [*(_number(row[name]) for name in names), _rate(row["defect_rate"]), _number(row["stands_defective"])]
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce
 
 from inspection.judging.selectors import inspections
-from inspection.models import Inspection, InspectionRequest
+from inspection.models import Inspection, InspectionRequest, LayoutView, PartInspection, PartInspectionView
+from inspection.parts.selectors import with_views
 from modelzoo.models import Approval, Deployment, InputCheckSettings, ModelVersion, Threshold
 from monitoring.models import Alarm, DoubtfulPeriod, ReferenceCheck, ReferencePart
 from quality.random_audit.selectors import figures_of
@@ -78,6 +80,41 @@ def cells_of(scope: Scope) -> list[Cell]:
         count=Count("pk"), review_count=Coalesce(Sum("standing__reviews"), 0)
     )
     return [Cell(*row) for row in counted]
+
+
+@dataclass(frozen=True)
+class PartCell:
+    """Parts of several views that are alike in layout, verdict, and what stands of them after reviews."""
+
+    layout: str
+    outcome: str
+    standing_outcome: str
+    count: int
+
+
+def part_cells_of(scope: Scope) -> list[PartCell]:
+    """Parts that were closed in the window; of a category those that have a view of it.
+
+    Counted by the database. What reviews made of a part is decided by the rule, for those with an overruled view.
+    """
+    rows = PartInspection.objects.order_by()
+    if scope.category:
+        rows = rows.filter(Exists(LayoutView.objects.filter(layout=OuterRef("layout"), category=scope.category)))
+    rows = _of(replace(scope, category=None), rows)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for layout, outcome, count in rows.values_list("layout_name", "outcome").annotate(count=Count("pk")):
+        counts[layout, outcome, outcome] = count
+    overruled = rows.filter(Exists(_OVERRULED_VIEWS)).select_related("request", "layout", "operator")
+    for part in with_views(overruled):
+        if part.record is not None and part.differs:
+            counts[part.record.layout_name, part.record.outcome, part.record.outcome] -= 1
+            counts[part.record.layout_name, part.record.outcome, str(part.standing_outcome)] += 1
+    return [PartCell(*key, count) for key, count in sorted(counts.items()) if count]
+
+
+_OVERRULED_VIEWS = PartInspectionView.objects.filter(part=OuterRef("pk"), inspection__standing__isnull=False).exclude(
+    inspection__standing__verdict=F("state")
+)
 
 
 def reference_inspections(scope: Scope) -> int:

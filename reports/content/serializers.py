@@ -73,6 +73,22 @@ class ReportCountsOutput(VerdictCountsOutput):
     )
 
 
+class PartCountsOutput(serializers.Serializer):
+    """Parts of several views, each counted once."""
+
+    parts = serializers.IntegerField()
+    good = serializers.IntegerField(help_text="by the rule over its views, as the models judged them")
+    defective = serializers.IntegerField()
+    not_comparable = serializers.IntegerField()
+    defect_rate = DefectRateOutput()
+    stands_good = serializers.IntegerField(help_text="by the same rule after reviews")
+    stands_defective = serializers.IntegerField(help_text="by the same rule after reviews")
+
+
+class LayoutCountsOutput(PartCountsOutput):
+    layout = serializers.CharField()
+
+
 class StationCountsOutput(VerdictCountsOutput):
     category = serializers.CharField()
     station = serializers.CharField(allow_blank=True)
@@ -193,6 +209,10 @@ class ReportPartsOutput(serializers.Serializer):
     doubts = _list_of(DoubtfulTimeOutput)
 
 
+class ReportPartCountsOutput(PartCountsOutput):
+    by_layout = _list_of(LayoutCountsOutput)
+
+
 class ReportAuditFiguresOutput(serializers.Serializer):
     of = serializers.ChoiceField(choices=AUDITED)
     shifts = serializers.IntegerField()
@@ -257,6 +277,7 @@ class ReportOutput(ReportScopeOutput):
     made_at = serializers.DateTimeField()
     time_zone = serializers.CharField()
     counts = ReportCountsOutput()
+    parts = ReportPartCountsOutput(help_text="of several views; the other counts are of images")
     by_station = _list_of(StationCountsOutput)
     by_model = _list_of(ModelCountsOutput)
     by_origin = OriginCountsOutput(many=True)

@@ -72,6 +72,15 @@ METHODS = {
     "deployment": "deployment",
     "deployments": "deployments",
     "export_inspections": "export_inspections",
+    "export_parts": "export_parts",
+    "inspect_part": "inspect_part",
+    "inspect_view": "inspect_view",
+    "part": "part",
+    "part_layout": "part_layout",
+    "part_layouts": "part_layouts",
+    "parts": "parts",
+    "retire_part_layout": "retire_part_layout",
+    "set_part_layout": "set_part_layout",
     "extend_model_version": "extend",
     "ignore_mask": "ignore_mask",
     "import_datasets": "upload_dataset",
@@ -282,6 +291,30 @@ def test_every_operation_has_a_method() -> None:
 @pytest.fixture
 def client(connect: Connect, user: User) -> Client:
     return connect(user)
+
+
+def test_a_part_of_several_views(client: Client, version: ModelVersion, deployment: Any, tmp_path: Path) -> None:
+    views = [{"name": "top", "category": "disc"}, {"name": "left", "category": "disc", "station": "camera 2"}]
+    made = client.set_part_layout("housing", views, time_limit_seconds=60, reason="two cameras")
+    fits(made, shapes.PartLayout)
+    assert each(client.part_layouts(), shapes.PartLayout) == [client.part_layout("housing")]
+    images = {"top": parts.png(1), "left": parts.png(2, defective=True)}
+    whole = client.inspect_part("housing", images, part_id="P1", lot="L1")
+    assert (whole["outcome"], whole["lot"]) == ("defective", "L1")
+    fits(whole, shapes.Part)
+    assert client.inspect_part("housing", images, part_id="P1", lot="L1")["id"] == whole["id"]
+    assert client.inspect_part("housing", images)["id"] != whole["id"]
+    begun = client.inspect_view("housing", "P2", "top", parts.png(1))
+    assert begun["outcome"] is None
+    assert each(client.parts(status="open"), shapes.Part) == [begun]
+    assert client.inspect_view("housing", "P2", "left", parts.png(3))["outcome"] == "good"
+    assert client.part(begun["id"])["status"] == "closed"
+    assert [part["part_id"] for part in client.parts(outcome="good", page_size=1)] == ["P2"]
+    assert len(client.export_parts(tmp_path / "parts.csv", lot="L1").read_text().splitlines()) == 2
+    with pytest.raises(ApiProblem) as problem:
+        client.inspect_view("housing", "P2", "left", parts.png(4))
+    assert problem.value.code == "view_sent_already"
+    assert client.retire_part_layout("housing", reason="over")["in_use"] is False
 
 
 def test_a_part_is_judged_and_asked_for_later(client: Client, version: ModelVersion, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ from PIL import Image
 
 from edge.deliveries.queue import begin, busy_lanes, finish, next_in
 from edge.models import Connection, ConnectionStatus
-from inspection.models import BatchRun, Inspection, InspectionRequest, Review
+from inspection.models import BatchRun, Inspection, InspectionRequest, PartRequest, Review
+from inspection.part_layouts.services import ViewPlan, set_layout
 from inspection.reviews.services import record_review, undo_reviews
 from jobs import broker
 from jobs.outbox import Refused
@@ -254,6 +255,7 @@ def test_every_document_is_as_the_schema_says(
     versions_and_deployments(api, version)
     inspections(api, version, blank)
     batches(api, blank)
+    parts_of_several_views(api, blank)
     reviews_and_tuning(api, version)
     challengers(api, version)
     quality(api, version)
@@ -496,6 +498,37 @@ def inspections(api: Api, version: ModelVersion, blank: bytes) -> None:
     api("inspect_again", again.pk)
     for request in InspectionRequest.objects.all():
         api("request", request.pk)
+
+
+def parts_of_several_views(api: Api, blank: bytes) -> None:
+    views = [{"name": "top", "category": "disc", "station": "camera 1"}, {"name": "left", "category": "disc"}]
+    api("set_part_layout", "housing", views=views, time_limit_seconds=60, reason="two cameras")
+    set_layout(
+        name="by-command",
+        views=[ViewPlan("top", Category.objects.get(name="disc"))],
+        time_limit_seconds=9,
+        reason="by command",
+        actor=None,
+    )
+    api("part_layouts")
+    api("part_layout", "housing")
+    about = {"layout": "housing", "lot": "L7", "station": "press 4", "part_number": "PN", "serial_number": "SN"}
+    images = {"top": upload(parts.png(61)), "left": upload(parts.png(62, defective=True))}
+    whole = api("inspect_part", files={**about, "part_id": "P1", **images})
+    left = whole["views"][1]["inspection_id"]
+    api("review", left, verdict="defective", defect_type="scratch")
+    api("part", whole["id"])
+    refused = api("inspect_part", files={**about, "part_id": "P2", "top": upload(b"junk"), "left": upload(blank)})
+    api("part", refused["id"])
+    begun = api("inspect_view", files={**about, "part_id": "P3", "view": "top", "image": upload(parts.png(63))})
+    api("parts", query={"status": "open"})
+    PartRequest.objects.filter(pk=begun["id"]).update(operator=None)
+    api("part", begun["id"])
+    api("parts")
+    page = api("parts", query={"limit": "1"})
+    assert api.client.get(page["next"]).json()["previous"]
+    api("retire_part_layout", "housing", reason="over")
+    api("report")
 
 
 def batches(api: Api, blank: bytes) -> None:

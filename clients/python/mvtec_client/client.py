@@ -97,6 +97,108 @@ class Client(Transport):
         """Have the kept image of a request that ended without a record judged; asked for twice, it is judged once."""
         return self._post("requests", request_id, "inspect", repeatable=True)
 
+    # ------------------------------------------------------------ parts of several views
+    def inspect_part(
+        self,
+        layout: str,
+        views: Mapping[str, ImageOrNamed],
+        *,
+        part_id: str = "",
+        **part: Unpack[shapes.PartFields],
+    ) -> shapes.Part:
+        """Have several views of one part judged; `views`: the image of each view by the view's name.
+
+        With all views of the layout the part has its `outcome`; with some of them it waits for the others until
+        `closes_at`. Sent twice with one `part_id`, it is one part. Without, each call is another part.
+        """
+        return self._post(
+            "parts",
+            fields={"layout": layout, "part_id": part_id, **part},
+            files=[(view, _file(image)) for view, image in views.items()],
+            key=str(uuid.uuid4()),
+        )
+
+    def inspect_view(
+        self,
+        layout: str,
+        part_id: str,
+        view: str,
+        image: ImageOrNamed,
+        **part: Unpack[shapes.PartFields],
+    ) -> shapes.Part:
+        """Have one view of a part judged; returns the part, with its `outcome` once the last view is there.
+
+        Part id and view are the key: however often it has to be sent, it is one view.
+        """
+        return self._post(
+            "parts",
+            "views",
+            fields={"layout": layout, "part_id": part_id, "view": view, **part},
+            files=[("image", _file(image))],
+            repeatable=True,
+        )
+
+    def part(self, part: str) -> shapes.Part:
+        """One part, open or closed, by its `id`."""
+        return self._get("parts", part)
+
+    def parts(
+        self,
+        *,
+        status: Literal["open", "closed"] = "closed",
+        outcome: Literal["good", "defective", "not_comparable"] | None = None,
+        layout: str = "",
+        part_id: str = "",
+        serial_number: str = "",
+        lot: str = "",
+        station: str = "",
+        page_size: int = 500,
+    ) -> Iterator[shapes.Part]:
+        """Parts that have their verdict, newest first; with `open` those whose views are gathered, all of them."""
+        return self._pages(
+            "parts",
+            status=status,
+            outcome=outcome,
+            layout=layout,
+            part_id=part_id,
+            serial_number=serial_number,
+            lot=lot,
+            station=station,
+            limit=page_size,
+        )
+
+    def export_parts(
+        self,
+        target: str | Path,
+        *,
+        dialect: shapes.CsvDialect | None = None,
+        outcome: Literal["good", "defective", "not_comparable"] | None = None,
+        layout: str = "",
+        lot: str = "",
+        station: str = "",
+    ) -> Path:
+        """The parts that are meant as a CSV table in a file, one line each."""
+        filters = {"outcome": outcome, "layout": layout, "lot": lot, "station": station}
+        return self._save(target, "parts", "export", dialect=dialect, **filters)
+
+    def part_layouts(self) -> Iterator[shapes.PartLayout]:
+        """The layouts in use, each as it is in force."""
+        return self._pages("part-layouts")
+
+    def part_layout(self, name: str) -> shapes.PartLayout:
+        return self._get("part-layouts", name)
+
+    def set_part_layout(
+        self, name: str, views: Sequence[Mapping[str, str]], *, time_limit_seconds: int, reason: str
+    ) -> shapes.PartLayout:
+        """A new layout, or a new revision of it. A view has `name`, `category` and perhaps `station`."""
+        body = {"views": [dict(view) for view in views], "time_limit_seconds": time_limit_seconds, "reason": reason}
+        return self._send("PUT", ("part-layouts", name), json=body).json()
+
+    def retire_part_layout(self, name: str, *, reason: str) -> shapes.PartLayout:
+        """No part begins with it any more."""
+        return self._post("part-layouts", name, "retire", json={"reason": reason})
+
     # ------------------------------------------------------------ records
     def inspection(self, inspection_id: str, *, anomaly_map: shapes.MapForm = "url") -> shapes.Inspection:
         return self._get("inspections", inspection_id, anomaly_map=anomaly_map)

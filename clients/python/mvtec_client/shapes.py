@@ -39,6 +39,8 @@ MapForm = Literal["full", "url", "none"]
 Meaning = Literal["reviewed", "approved", "responsible"]
 MessageStatus = Literal["waiting", "sent", "failed"]
 Outcome = Literal["good", "defective", "not_comparable"]
+PartOutputStatus = Literal["open", "closed"]
+PartViewOutputState = Literal["good", "defective", "not_comparable", "refused", "missing", "pending"]
 Picture = Literal["image", "map", "overlay", "picture", "thumbnail"]
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 PromisedFigureName = Literal[
@@ -1757,9 +1759,32 @@ class Lamp(TypedDict):
     """of darker and brighter: of each step that was tried"""
 
 
+class LayoutCounts(TypedDict):
+    """Parts of several views, each counted once."""
+
+    parts: int
+    good: int
+    """by the rule over its views, as the models judged them"""
+    defective: int
+    not_comparable: int
+    defect_rate: DefectRate
+    stands_good: int
+    """by the same rule after reviews"""
+    stands_defective: int
+    """by the same rule after reviews"""
+    layout: str
+
+
 class Layout(TypedDict):
     name: str
     sentence: str
+
+
+class LayoutView(TypedDict):
+    name: str
+    category: str
+    station: str
+    """empty: that of the sender"""
 
 
 class LeftOut(TypedDict):
@@ -1987,6 +2012,68 @@ class PartChecks(TypedDict):
     inspections: int
     passed: int
     failed: int
+
+
+class PartLayout(TypedDict):
+    name: str
+    revision: int
+    url: str
+    time_limit_seconds: int
+    in_use: bool
+    """false: retired, no new part begins"""
+    views: list[LayoutView]
+    reason: str
+    author: str | None
+    created_at: Moment
+
+
+class Part(TypedDict):
+    """Defective if any view is; else not comparable if any view is that, refused or missing; else good."""
+
+    id: str
+    part_id: str
+    layout: str
+    layout_revision: int
+    status: PartOutputStatus
+    outcome: Outcome | None
+    """null: the part is open and has no verdict"""
+    explanation: str
+    """which views are not good"""
+    standing_outcome: Outcome | None
+    """the same rule over the views after reviews"""
+    missing: list[str]
+    """views that did not come, or not yet"""
+    views: list[PartView]
+    source: str
+    station: str
+    part_number: str
+    lot: str
+    serial_number: str
+    operator: str | None
+    opened_at: Moment
+    closes_at: Moment
+    """no view is taken from then on"""
+    closed_at: Moment | None
+    url: str
+    page_url: str
+    certificate_url: str | None
+
+
+class PartView(TypedDict):
+    view: str
+    category: str
+    state: PartViewOutputState
+    """pending: its image waits for its verdict"""
+    code: str
+    """why it was refused or is missing"""
+    detail: str
+    inspection_id: str | None
+    inspection_url: str | None
+    page_url: str | None
+    score: float | None
+    threshold: float | None
+    review: Standing | None
+    """null: not reviewed"""
 
 
 class PerDay(TypedDict):
@@ -2331,6 +2418,11 @@ class ReportDoubtfulTimeList(TypedDict):
     rows: list[DoubtfulTime]
 
 
+class ReportLayoutCountsList(TypedDict):
+    total: int
+    rows: list[LayoutCounts]
+
+
 class ReportMessage(TypedDict):
     target: str
     status: MessageStatus
@@ -2361,6 +2453,8 @@ class Report(TypedDict):
     made_at: Moment
     time_zone: str
     counts: ReportCounts
+    parts: ReportPartCounts
+    """of several views; the other counts are of images"""
     by_station: ReportStationCountsList
     by_model: ReportModelCountsList
     by_origin: list[OriginCounts]
@@ -2378,6 +2472,22 @@ class Report(TypedDict):
 class ReportPartChecksList(TypedDict):
     total: int
     rows: list[PartChecks]
+
+
+class ReportPartCounts(TypedDict):
+    """Parts of several views, each counted once."""
+
+    parts: int
+    good: int
+    """by the rule over its views, as the models judged them"""
+    defective: int
+    not_comparable: int
+    defect_rate: DefectRate
+    stands_good: int
+    """by the same rule after reviews"""
+    stands_defective: int
+    """by the same rule after reviews"""
+    by_layout: ReportLayoutCountsList
 
 
 class ReportParts(TypedDict):

@@ -19,7 +19,15 @@ from django.contrib.auth.models import User
 from common.commands import ProductCommand
 from common.errors import UserError
 from common.rights import Right, require
-from inspection.watching.services import PART_FIELDS, FileResult, TemporarilyUnavailable, Watch, Watcher
+from inspection.part_layouts.selectors import find_layout
+from inspection.watching.services import (
+    PART_FIELDS,
+    VIEW_FIELDS,
+    FileResult,
+    TemporarilyUnavailable,
+    Watch,
+    Watcher,
+)
 from jobs.metrics import publishing
 from modelzoo.selectors import NoModelLoaded, deployment_in_force
 
@@ -66,6 +74,12 @@ class Command(ProductCommand):
         )
         parser.add_argument("--poll", type=_seconds, default=1.0, help="seconds between two scans")
         parser.add_argument("--pattern", default="", help=f"regular expression with groups {', '.join(PART_FIELDS)}")
+        parser.add_argument(
+            "--layout",
+            default="",
+            help=f"each file is a view of a part of this layout, which says the categories; --pattern then has the "
+            f"groups {', '.join(VIEW_FIELDS)} too",
+        )
         parser.add_argument("--recursive", action="store_true", help="also sub-folders")
         parser.add_argument("--once", action="store_true", help="handle the files that are complete now, then end")
         self.json_option(parser)
@@ -120,8 +134,10 @@ def _watch(options: dict[str, Any]) -> Watch:
     station = options["station"].strip()
     if not 0 < len(station) <= 100:
         raise UserError("--station must have 1 to 100 characters. Nothing is watched.")
-    with contextlib.suppress(NoModelLoaded):  # which is waited for
-        deployment_in_force(options["category"])
+    layout = _layout(options)
+    if not layout:
+        with contextlib.suppress(NoModelLoaded):  # which is waited for
+            deployment_in_force(options["category"])
     return Watch(
         folder=folder,
         station=station,
@@ -132,7 +148,8 @@ def _watch(options: dict[str, Any]) -> Watch:
         settle=options["settle"],
         patience=options["patience"],
         recursive=options["recursive"],
-        pattern=_pattern(options["pattern"]),
+        pattern=_pattern(options["pattern"], views=bool(layout)),
+        layout=layout,
     )
 
 
@@ -146,16 +163,34 @@ def _operator(name: str) -> User | None:
     return user
 
 
-def _pattern(text: str) -> re.Pattern[str] | None:
+def _layout(options: dict[str, Any]) -> str:
+    """The name of the layout of the parts, where files are views; '' where each is a part by itself."""
+    if not options["layout"]:
+        return ""
+    if options["category"]:
+        raise UserError("--layout says the category of each view: leave --category out. Nothing is watched.")
+    layout = find_layout(options["layout"])
+    if not layout.in_use:
+        raise UserError(f"Part layout {layout.name} is retired. Nothing is watched.")
+    return layout.name
+
+
+def _pattern(text: str, *, views: bool) -> re.Pattern[str] | None:
     if not text:
+        if views:
+            raise UserError(f"--layout needs --pattern with the groups {', '.join(VIEW_FIELDS)}. Nothing is watched.")
         return None
     try:
         pattern = re.compile(text)
     except re.error as error:
         raise UserError(f"--pattern is not a regular expression ({error}). Nothing is watched.") from error
     named = set(pattern.groupindex)
-    if not named or not named <= set(PART_FIELDS):
-        raise UserError(f"--pattern must have groups named (?P<name>...), of {', '.join(PART_FIELDS)} only.")
+    allowed = {*PART_FIELDS, *(VIEW_FIELDS if views else ())}
+    if not named or not named <= allowed:
+        names = ", ".join((*PART_FIELDS, *(VIEW_FIELDS if views else ())))
+        raise UserError(f"--pattern must have groups named (?P<name>...), of {names} only.")
+    if views and not named >= set(VIEW_FIELDS):
+        raise UserError(f"With --layout --pattern must have the groups {', '.join(VIEW_FIELDS)}. Nothing is watched.")
     return pattern
 
 
@@ -166,6 +201,9 @@ def _sentence(result: FileResult) -> str:
     else:
         score = "" if document["score"] is None else f", score {document['score']:.6g}"
         sentence = f"{document['outcome'].replace('_', ' ')}{score}, inspection {document['inspection_id']}"
+        if "part_id" in document:
+            verdict = document["part_outcome"] or "open"
+            sentence += f", part {document['part_id']}: {verdict.replace('_', ' ')}"
         if result.status == "again":
             sentence += " (recorded before)"
     where = f" -> {document['now_at']}" if document["now_at"] else ""

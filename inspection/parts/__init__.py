@@ -1,0 +1,1 @@
+"""One part, several views: what is gathered of it, its verdict by a stated rule, and the record of the part."""
