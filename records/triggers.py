@@ -138,6 +138,24 @@ def refuse_insert_unless(table: str, name: str, condition: str, message: str) ->
     return RunPython(forward, backward)
 
 
+def on_sqlite(operation: RunPython) -> RunPython:
+    """The same on SQLite alone, which drops the triggers of a table that it writes anew.
+
+    PostgreSQL alters the table and keeps them. Dropping them there would also drop those that parts of a divided table
+    have by themselves, which no migration puts back.
+    """
+
+    def only(code: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def run(apps: object, schema: Schema) -> None:
+            if schema.connection.vendor == "sqlite":
+                code(apps, schema)
+
+        return run
+
+    assert operation.reverse_code is not None
+    return RunPython(only(operation.code), only(operation.reverse_code))
+
+
 def with_triggers_elsewhere(operations: list[Operation]) -> list[Operation]:
     """Operations on a table that triggers of other tables name in their conditions.
 

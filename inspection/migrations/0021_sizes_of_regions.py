@@ -1,14 +1,14 @@
 """With which scale a record's regions were measured, and what the size rule made of them.
 
-SQLite writes the records' table anew for the constraints, which drops its triggers: see 0005. The one for INSERT then
-also sees to the calibration.
+SQLite writes the records' table anew for the constraints, which drops its triggers: see 0005. PostgreSQL keeps them, and
+those of the parts of a divided history. Another one then sees to the calibration.
 """
 
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from records.triggers import append_only, refuse_insert_unless, with_triggers_elsewhere
+from records.triggers import append_only, on_sqlite, refuse_insert_unless, with_triggers_elsewhere
 
 _OF_ITS_STATION = refuse_insert_unless(
     "inspection_inspection",
@@ -19,17 +19,19 @@ _OF_ITS_STATION = refuse_insert_unless(
     "the calibration belongs to another station or category, or is withdrawn",
 )
 _TRIGGERS = [
-    append_only("inspection_inspection"),
-    refuse_insert_unless(
-        "inspection_inspection",
-        "inspection_judged_by_its_own_model",
-        "EXISTS (SELECT 1 FROM modelzoo_threshold t"
-        " WHERE t.id = NEW.threshold_id AND t.model_version_id = NEW.model_version_id)"
-        " AND (NEW.deployment_id IS NULL OR EXISTS (SELECT 1 FROM modelzoo_deployment d"
-        " WHERE d.id = NEW.deployment_id AND d.model_version_id = NEW.model_version_id))"
-        " AND EXISTS (SELECT 1 FROM modelzoo_modelversion v"
-        " WHERE v.id = NEW.model_version_id AND v.category_id = NEW.category_id)",
-        "the threshold, deployment or category belongs to another model version",
+    on_sqlite(append_only("inspection_inspection")),
+    on_sqlite(
+        refuse_insert_unless(
+            "inspection_inspection",
+            "inspection_judged_by_its_own_model",
+            "EXISTS (SELECT 1 FROM modelzoo_threshold t"
+            " WHERE t.id = NEW.threshold_id AND t.model_version_id = NEW.model_version_id)"
+            " AND (NEW.deployment_id IS NULL OR EXISTS (SELECT 1 FROM modelzoo_deployment d"
+            " WHERE d.id = NEW.deployment_id AND d.model_version_id = NEW.model_version_id))"
+            " AND EXISTS (SELECT 1 FROM modelzoo_modelversion v"
+            " WHERE v.id = NEW.model_version_id AND v.category_id = NEW.category_id)",
+            "the threshold, deployment or category belongs to another model version",
+        )
     ),
 ]
 

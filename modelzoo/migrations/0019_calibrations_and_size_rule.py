@@ -8,9 +8,9 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from records.triggers import append_only, with_triggers_elsewhere
+from records.triggers import append_only, on_sqlite, with_triggers_elsewhere
 
-_TRIGGERS = append_only("modelzoo_threshold")
+_TRIGGERS = on_sqlite(append_only("modelzoo_threshold"))
 
 
 class Migration(migrations.Migration):
@@ -59,7 +59,7 @@ class Migration(migrations.Migration):
                 constraint=models.CheckConstraint(condition=models.Q(('min_region_mm2__isnull', True), models.Q(('min_region_mm2__gt', 0), ('min_region_mm2__lte', 1.7976931348623157e+308)), _connector='OR'), name='smallest_region_is_an_area'),
             ),
         ]),
-        append_only("modelzoo_threshold"),
+        _TRIGGERS,
         migrations.AddField(
             model_name='scalecalibration',
             name='author',
