@@ -37,6 +37,12 @@ class UserError(Exception):
         self.extra = extra
 
 
+class NotFilledIn(UserError):
+    """Something in a form is missing or wrong, in the words of the page."""
+
+    is_translated = True
+
+
 class NotFound(UserError):
     code = "not_found"
     status = HTTPStatus.NOT_FOUND

@@ -401,6 +401,12 @@ PROBLEMS: dict[str, Problem] = {
     "kind_not_installed": _p(
         400, _("What this kind of connection needs is not installed."), _("Install it, as the answer says.")
     ),
+    "invalid_trigger": _p(
+        _INSIDE, _("A trigger of the line names no image that could be judged."), _("Correct what detail names.")
+    ),
+    "no_picture": _p(
+        _INSIDE, _("No picture came for a trigger of the line."), _("Check camera, folder and waiting time.")
+    ),
     # ---- retention, audit, the system
     "sampling_plan_not_found": _not_found(_("There is no sampling plan of this id or name.")),
     "audited_shift_not_found": _not_found(_("There is no audited shift of this id or name.")),
@@ -464,6 +470,9 @@ PROBLEMS: dict[str, Problem] = {
     "signing_key_unusable": _p(400, _("The signing key of the audit log cannot be used."), _("See docs/audit.md.")),
     "checkpoint_not_written": _p(
         507, _("The checkpoint is kept, and was not written to its folder."), _("Correct the folder.")
+    ),
+    "partitions_impossible": _p(
+        _INSIDE, _("The records cannot be divided by month now."), _("Do what detail says first.")
     ),
     "backup_failed": _p(_INSIDE, _("The backup could not be made."), _("detail says why.")),
     "backup_damaged": _p(_INSIDE, _("The backup is damaged."), _("Take another one.")),

@@ -31,6 +31,16 @@ FIGURES: Mapping[str, Promise] = {
     "triggers_refused": _("Triggers refused"),
     "triggers_repeated": _("Triggers repeated"),
     "triggers_held_back": _("Triggers held back"),
+    "triggers_accepted": _("Triggers accepted"),
+    "triggers_late": _("Triggers late"),
+    "triggers_doubled": _("Triggers doubled"),
+    "triggers_missing": _("Triggers missing"),
+    "triggers_early": _("Triggers too early"),
+    "triggers_overdue": _("Triggers without a verdict in time"),
+    "results_unacknowledged": _("Results not acknowledged"),
+    "pictures_missing": _("Pictures missing"),
+    "clients_rejected": _("Clients rejected"),
+    "certificate_ends": _("Certificate valid until"),
 }
 
 

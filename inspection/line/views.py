@@ -20,7 +20,7 @@ from django_htmx.http import trigger_client_event
 
 from accounts.middleware import is_from_script
 from common.api.requests import check_one_image
-from common.errors import NotFound, UserError
+from common.errors import NotFilledIn, NotFound, UserError
 from common.pixels.budget import budget
 from common.rights import Right, may
 from common.web.browser import CATEGORY, category_of, keep_in_browser, station_of
@@ -46,12 +46,6 @@ from records.assets.selectors import accepted_files, allowed_formats, upload_lim
 _MAX_QUEUE = 50
 # Of the newest records so many with their pictures; of the others their shapes.
 _LISTED = 14
-
-
-class NotFilledIn(UserError):
-    """Something in the form is missing or wrong, in the words of the page."""
-
-    is_translated = True
 
 
 class PartForm(forms.Form):

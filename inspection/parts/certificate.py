@@ -24,6 +24,7 @@ from inspection.record import certificate as of_records
 from inspection.record import pdf
 from inspection.record.pages import reviews_of
 from records.audit.services import Actor, audit
+from records.keys import short_key
 from records.models import AuditEvent
 
 RULE = (
@@ -111,7 +112,7 @@ def _row(view: ViewResult) -> tuple[str, ...]:
     else:
         score, threshold = f"{record.score:.6g}", f"{record.threshold_value:.6g}"
     verdict = verdict_in_words(record) if record is not None else STATE_WORDS[ViewState(str(view.state))]
-    return (view.view.name, view.view.category.name, verdict, score, threshold, str(record.pk)[:8] if record else "-")
+    return (view.view.name, view.view.category.name, verdict, score, threshold, short_key(record.pk) if record else "-")
 
 
 def _facts(part: Part) -> list[tuple[str, str]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from django import template
 
 from common.numbers import millimetres
+from common.web.refusals import Refusal, refusal_html
 from inspection.models import Inspection
+from inspection.parts.completion import ViewResult
 from inspection.reviews.words import (
     among_good_parts,
     deployment_word,
@@ -35,6 +37,12 @@ def bar_length(inspection: Inspection) -> str:
     else:
         share = min(1.0, max(0.0, inspection.score / inspection.threshold_value / 2))
     return f"{share * _BAR_LENGTH:.1f}"
+
+
+@register.filter
+def why_not_judged(view: ViewResult) -> str:
+    """Why a view of a part was refused or has no verdict."""
+    return refusal_html(Refusal(view.reason, view.explanation))
 
 
 @register.filter

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from common.api.views import immutable
-from common.errors import UserError
+from common.errors import NotFilledIn, UserError
 from common.pixels.sixteen_bit import FULL_WINDOW
 from common.rights import Right
 from common.web.addresses import query_string
@@ -93,7 +93,7 @@ def _set_scale(request: HttpRequest, name: str) -> HttpResponseBase:
     try:
         if method not in FORMS or not form.is_valid():
             problems = _problems(form) or _("Unknown method.")
-            raise UserError(f"{problems} {_('Nothing was changed.')}", code="invalid")
+            raise NotFilledIn(f"{problems} {_('Nothing was changed.')}", code="invalid")
         row = calibrate(category=category, fields=form.fields_of_calibration(), actor=request.user)
     except UserError as error:
         return _scales(request, name, failed=error, sent=form if method in FORMS else None, method=method)
@@ -124,7 +124,7 @@ def store_picture(request: HttpRequest, name: str) -> HttpResponseBase:
     try:
         file = request.FILES.get("image")
         if file is None:
-            raise UserError(_("Choose a picture. Nothing was stored."), code="invalid")
+            raise NotFilledIn(_("Choose a picture. Nothing was stored."), code="invalid")
         check_size(file.size or 0, upload_limits())
         asset = services.store_picture(data=file.read(), filename=file.name or "", actor=request.user)
     except UserError as error:
@@ -180,7 +180,7 @@ def _set_size_rule(request: HttpRequest, version_id: int) -> HttpResponseBase:
     form = SizeRuleForm(request.POST, rule=threshold_in_force(version.pk).size_rule)
     try:
         if not form.is_valid():
-            raise UserError(f"{_problems(form)} {_('Nothing was changed.')}", code="invalid")
+            raise NotFilledIn(f"{_problems(form)} {_('Nothing was changed.')}", code="invalid")
         revision = services.set_size_rule(
             version=version,
             rule=form.rule,
