@@ -48,6 +48,8 @@ class Delivery(OutboxMessage):
     requested_at = models.DateTimeField(help_text="from when on the line waited")
     recorded_at = models.DateTimeField(help_text="when the record, or that there is none, was written")
     give_up_at = models.DateTimeField(help_text="what has not been sent until then is a dead letter")
+    # Wider than others have it: a line that is away is called again every few seconds, for days.
+    attempts = models.PositiveIntegerField(default=0)
     failures = models.PositiveSmallIntegerField(default=0, help_text="attempts that count towards giving up")
     may_have_arrived = models.BooleanField(default=False, help_text="an attempt began whose end is not known")
     is_resent = models.BooleanField(default=False, help_text="a person sent it again, out of its order")

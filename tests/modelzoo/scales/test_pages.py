@@ -45,8 +45,7 @@ def typed(asset: Asset, **more: Any) -> dict[str, Any]:
 
 
 def test_from_an_upload_to_a_scale_by_typing_points(signed_in: Client, path: str) -> None:
-    page = signed_in.get(path)
-    assert "No station is calibrated." in page.content.decode()
+    assert "No station is calibrated." in signed_in.get(path).content.decode()
     image = SimpleUploadedFile("gauge.png", parts.png(1), "image/png")
     answer = signed_in.post(reverse("scale-picture", args=["disc"]), {"station": "east", "image": image})
     assert answer.status_code == 302

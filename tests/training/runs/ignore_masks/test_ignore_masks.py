@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 from inspection.judging.worker import Verdict, decide_verdict
 from jobs.heartbeat import Heartbeat
 from modelzoo.loading import scoring
-from modelzoo.models import ModelVersion
+from modelzoo.models import ModelVersion, Threshold
 from records.models import Asset, AuditEvent
 from tests import parts
 from tests.mvtec_site.test_api import problem
@@ -118,7 +118,8 @@ def test_a_mask_is_sent_trained_with_and_named_by_version_record_and_audit(signe
     assert (below.map()[52:92, 4:44] == 0).all()
     [polygon] = good.ignored_outlines()
     assert np.ptp(np.array(polygon), axis=0).tolist() == pytest.approx([47, 47], abs=2)
-    verdict = decide_verdict(below, version=version, threshold=float(max(version.held_out_scores)))
+    threshold = Threshold(model_version=version, value=max(version.held_out_scores))
+    verdict = decide_verdict(below, version=version, threshold=threshold)
     assert isinstance(verdict, Verdict)
     assert verdict.columns["ignored_outlines"] == [polygon]
     assert verdict.columns["regions"] == []
