@@ -66,6 +66,7 @@ _NO_PAGES = {
     *("reference-part-add", "reference-part-retire"),
     # tests/e2e/test_parts.py: a part is no single image, of which the others are full.
     *("part", "part-certificate", "part-layout", "part-layout-set", "part-layout-retire"),
+    *("scale-picture", "scale-picture-file"),
     # Pages of what is there after a drift alone: test_monitoring.py.
     *("drift-monitor", "alarm", "reference-part"),
     *("dataset-thumbnail", "dataset-outline", "dataset-mean-image", "dataset-picture", "run-cancel"),

@@ -59,7 +59,7 @@ QUERIES: dict[str, tuple[int, int]] = {
     "modelzoo/inputchecksettings": (6, 6),
     "modelzoo/modelversion": (9, 15),
     "modelzoo/promotiongates": (6, 6),
-    "modelzoo/scalecalibration": (6, 6),
+    "modelzoo/scalecalibration": (6, 0),
     "modelzoo/threshold": (8, 4),
     "monitoring/alarm": (8, 7),
     "monitoring/alarmmessage": (5, 0),
