@@ -14,7 +14,7 @@ from inspection.parts.completion import ViewResult, view_results
 from inspection.parts.verdict import ViewState, decide_part
 
 _OF_A_RECORD = ("operator", "layout", "request")
-_OF_A_VIEW = ("model_version__category", "asset", "map", "threshold", "request", "standing__reviewer")
+_OF_A_VIEW = ("model_version__category", "asset", "map", "threshold", "calibration", "request", "standing__reviewer")
 
 
 @dataclass(frozen=True)

@@ -145,6 +145,18 @@ def test_there_and_back_everything_is_called_and_does_what_it_did(version: Model
 
 
 @on_postgresql
+@pytest.mark.slow
+@pytest.mark.usefixtures("divided")
+def test_later_migrations_of_records_leave_the_triggers_of_parts_alone(version: ModelVersion) -> None:
+    """Columns, constraints and triggers that come and go with them, on a table that is divided already."""
+    call_command("migrate", "inspection", "0020_time_ordered_keys", verbosity=0)
+    assert catalog.is_divided()
+    call_command("migrate", verbosity=0)
+    assert trigger_faults() == []
+    assert part_of(inspect(version)) == NOW.suffix
+
+
+@on_postgresql
 @pytest.mark.usefixtures("joined_afterwards")
 def test_records_of_months_come_back_into_one_table(version: ModelVersion, user: User) -> None:
     old = record(version, "old", days=1)
