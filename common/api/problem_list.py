@@ -421,6 +421,9 @@ PROBLEMS: dict[str, Problem] = {
     "checkpoint_not_written": _p(
         507, _("The checkpoint is kept, and was not written to its folder."), _("Correct the folder.")
     ),
+    "partitions_impossible": _p(
+        _INSIDE, _("The records cannot be divided by month now."), _("Do what detail says first.")
+    ),
     "backup_failed": _p(_INSIDE, _("The backup could not be made."), _("detail says why.")),
     "backup_damaged": _p(_INSIDE, _("The backup is damaged."), _("Take another one.")),
     "conflict": _p(409, _("The request does not match the present state."), _RELOAD),
