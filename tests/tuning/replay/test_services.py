@@ -22,7 +22,7 @@ from scipy.stats import chisquare
 from common.errors import Conflict, UserError
 from common.rights import Forbidden
 from inspection.judging.services import PartContext, Submission, inspect_here
-from inspection.models import Inspection, InspectionRequest
+from inspection.models import Inspection
 from modelzoo.detectors.preprocessing.input_rules import OFF, InputRules
 from modelzoo.models import ModelVersion
 from modelzoo.services import set_input_checks, set_threshold
@@ -191,10 +191,10 @@ def test_every_record_has_its_share_of_the_draws(past: list[Inspection]) -> None
     order = list(Inspection.objects.order_by("created_at").values_list("pk", flat=True))
     for seed in range(300):
         with without_triggers("inspection_inspection"):
-            for record in Inspection.objects.all():
-                again = uuid.UUID(int=dice.getrandbits(128))
-                InspectionRequest.objects.filter(pk=record.request_id).update(id=again)
-                Inspection.objects.filter(pk=record.pk).update(request=again)
+            for record in Inspection.objects.select_related("request"):
+                record.request.pk = uuid.UUID(int=dice.getrandbits(128))
+                record.request.save(force_insert=True)
+                Inspection.objects.filter(pk=record.pk).update(request=record.request)
         for pk in draw(f"{seed:064}", 2):
             counts[order.index(pk)] += 1
     assert sum(counts.values()) == 600
