@@ -126,7 +126,7 @@ def _before(step: _Step, first: Inspection) -> _Step:
 
 
 def is_sampled(record_id: uuid.UUID, share: float) -> bool:
-    """Whether a record is among the share that is scored: ids are random, and the same record is so for everybody."""
+    """Whether a record is among the share that is scored: its id ends at random, and is the same for everybody."""
     return record_id.int % 1_000_003 < share * 1_000_003
 
 

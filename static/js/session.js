@@ -143,7 +143,7 @@
     });
   }
 
-  // Signed in with a provider, in another tab: whoever comes back to this one goes on.
+  // Signed in with a provider, in another tab.
   window.addEventListener("focus", async function () {
     if (!dialog.open || form.hidden) return;
     try {
@@ -212,7 +212,7 @@
   const isRead = (request) => request.verb === "get";
   function hold(request) {
     const { elt, formData } = request;
-    // A newer one takes the place of one that asks the same, or was decided on the same state of the same record.
+    // A newer one takes the place of one that asks the same, or was decided on the same state.
     const replaces = isRead(request) || formData.has("expected_reviews");
     if (replaces) waiting = waiting.filter((one) => !(one.request && one.request.elt === elt && one.request.verb === request.verb));
     const one = { request, what: isRead(request) ? "" : inWords(request), by: user, drop: () => {} };
@@ -240,7 +240,7 @@
     repeated.set(elt, one);
     await htmx.ajax(verb, path, { source: elt, event: triggeringEvent, values });
   }
-  // What it was sent from has left the page meanwhile: there is no place for the answer, only for what it says.
+  // What it was sent from has left the page: there is no place for the answer, only for what it says.
   async function sendDetached(one) {
     const { verb, path, formData, headers } = one.request;
     const body = [...formData.values()].some((value) => value instanceof File) ? new FormData() : new URLSearchParams();

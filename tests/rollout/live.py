@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 from inspection.judging.services import PartContext, Submission, inspect_image
 from inspection.models import Inspection
 from modelzoo.models import ModelVersion
 from modelzoo.services import append_threshold
+from rollout.challengers import worker
 from rollout.challengers.services import start_challenger
-from rollout.challengers.worker import work_on_challenger
 from rollout.models import Challenger
 from tests import parts
 from tests.versions import another
@@ -39,7 +40,8 @@ def start(version: ModelVersion, **fields: Any) -> Challenger:
 
 
 def work(challenger: Challenger) -> Challenger:
-    """As a worker that is called by the sweep."""
-    work_on_challenger(challenger_id=challenger.pk)
+    """As a worker that is called by the sweep, and has all the time that a slow machine needs."""
+    with patch.object(worker, "_TURN_SECONDS", 600.0):
+        worker.work_on_challenger(challenger_id=challenger.pk)
     challenger.refresh_from_db()
     return challenger

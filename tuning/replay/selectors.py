@@ -34,17 +34,18 @@ def replayable() -> QuerySet[Inspection]:
 
 
 def draw(seed: str, sample: int) -> list[uuid.UUID]:
-    """So many records, chosen by the seed alone: each number that it gives takes the record whose id comes next.
+    """So many records, chosen by the seed alone: each number that it gives takes the record whose request comes next.
 
-    Ids are random, so every record has the same chance beforehand, and who knows the seed can draw them again.
+    Ids of requests are random (those of records are in the order of time), so every record has the same chance
+    beforehand, and who knows the seed can draw them again.
     """
-    rows = replayable().order_by("pk").values_list("pk", flat=True)
+    rows = replayable().order_by("request_id").values_list("pk", flat=True)
     if rows[: sample + 1].count() <= sample:
-        return list(rows)
+        return sorted(rows)
     drawn: dict[uuid.UUID, None] = {}
     for number in range(_MAX_TRIES * sample):
         place = uuid.UUID(bytes=hashlib.sha256(f"{seed}:{number}".encode()).digest()[:16])
-        drawn.setdefault(rows.filter(pk__gte=place).first() or rows[0])
+        drawn.setdefault(rows.filter(request_id__gte=place).first() or rows[0])
         if len(drawn) == sample:
             break
     return sorted(drawn)

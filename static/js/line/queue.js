@@ -65,7 +65,7 @@ export function startQueue(form) {
       line.together.total += items.length;
       line.together.waits += items.length;
     }
-    if (serial.value === number) serial.value = ""; // it is that of the part that is being sent, and not of the next one
+    if (serial.value === number) serial.value = ""; // of the part that is being sent, not of the next
     part.tell();
     waiting.push(...items);
     for (const item of waiting) item.follow = true; // the panel is the part's that is being sent
@@ -95,7 +95,7 @@ export function startQueue(form) {
     const row = $("pending-row").content.firstElementChild.cloneNode(true);
     row.querySelector(".name").textContent = item.name;
     const image = row.querySelector("img");
-    image.addEventListener("error", () => image.removeAttribute("src")); // a format that browsers do not show
+    image.addEventListener("error", () => image.removeAttribute("src")); // browsers do not show every format
     if (item.picture) image.src = item.picture;
     row.querySelector("a").addEventListener("click", () => show(item));
     $("sending").replaceChildren(row);
@@ -198,7 +198,7 @@ export function startQueue(form) {
     bar.classList.remove("busy");
     if (item.picture) setTimeout(() => URL.revokeObjectURL(item.picture), 60000);
   }
-  // What was not judged has used no serial number: it stands there for the next try, unless another was scanned meanwhile.
+  // What was not judged has used no serial number: it stands there for the next try, unless another was scanned.
   function giveBackSerial(item) {
     const [, number] = (item.about || []).find(([name]) => name === serial.name) || [];
     if (number && !serial.value && !item.together) serial.value = number;
@@ -236,7 +236,7 @@ export function startQueue(form) {
     if (!input.files.length && !photo.files.length) input.click();
     else add(input.files.length ? input.files : photo.files);
   });
-  // The image of a request that nobody judged in time was kept: it is judged again, not sent again.
+  // What nobody judged in time was kept: it is judged again, not sent again.
   document.addEventListener("submit", function (event) {
     const button = event.submitter;
     const again = event.target.closest("[data-again]") || button?.closest("[data-again]");

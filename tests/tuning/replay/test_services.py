@@ -186,13 +186,15 @@ def test_the_draw_follows_from_the_seed_alone(past: list[Inspection]) -> None:
 
 
 def test_every_record_has_its_share_of_the_draws(past: list[Inspection]) -> None:
-    """Over ids as they are made anew: each index of the sorted ids is drawn as often as any other."""
+    """Over ids of requests as they are made anew: the first record is drawn as often as any other."""
     counts, dice = dict.fromkeys(range(6), 0), random.Random(0)
+    order = list(Inspection.objects.order_by("created_at").values_list("pk", flat=True))
     for seed in range(300):
         with without_triggers("inspection_inspection"):
-            for pk in list(Inspection.objects.order_by("created_at").values_list("pk", flat=True)):
-                Inspection.objects.filter(pk=pk).update(id=uuid.UUID(int=dice.getrandbits(128)))
-        order = list(Inspection.objects.order_by("created_at").values_list("pk", flat=True))
+            for record in Inspection.objects.select_related("request"):
+                record.request.pk = uuid.UUID(int=dice.getrandbits(128))
+                record.request.save(force_insert=True)
+                Inspection.objects.filter(pk=record.pk).update(request=record.request)
         for pk in draw(f"{seed:064}", 2):
             counts[order.index(pk)] += 1
     assert sum(counts.values()) == 600
