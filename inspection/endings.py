@@ -1,4 +1,7 @@
-"""What apps above this one do when a single image of the line is asked for, recorded, or left without a record.
+"""What apps above this one do when a part of the line is asked for, recorded, or left without a record.
+
+A part is a single image, or what several views of it show: an image that is one view of a part says nothing of the
+part, so none of its own endings are passed on; the record of the part is.
 
 Each is called inside the transaction that writes it: what they write is there if, and only if, the record is. They do
 not speak to anything outside, and raise nothing: an error of theirs would take the record with it.
@@ -8,13 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inspection.models import Inspection, InspectionRequest
+from django.db.models import Q
+
+from inspection.models import Inspection, InspectionRequest, PartInspection, PartRequest, PartRequestView
 
 RequestHook = Callable[[InspectionRequest], None]
 RecordHook = Callable[[Inspection], None]
+GatheredHook = Callable[[PartRequest], None]
+PartHook = Callable[[PartInspection], None]
 _requested: list[RequestHook] = []
 _recorded: list[RecordHook] = []
 _unjudged: list[RequestHook] = []
+_gathered: list[GatheredHook] = []
+_part_recorded: list[PartHook] = []
 
 
 def register_requested(hook: RequestHook) -> None:
@@ -32,9 +41,30 @@ def register_unjudged(hook: RequestHook) -> None:
     _unjudged.append(hook)
 
 
+def register_gathered(hook: GatheredHook) -> None:
+    """Called with a part once an image of each of its views is there; again where a view came anew."""
+    _gathered.append(hook)
+
+
+def register_part_recorded(hook: PartHook) -> None:
+    """Called with the record of a part that was just written; on PostgreSQL the end of the audit chain is held."""
+    _part_recorded.append(hook)
+
+
 def is_live(request: InspectionRequest) -> bool:
-    """Whether somebody at the line waits for it: neither an item of a batch nor a version that is tried by hand."""
-    return request.batch_id is None and request.deployment_id is not None
+    """Whether somebody at the line waits for its verdict: it is the whole part.
+
+    Neither an item of a batch, nor a version that is tried by hand, nor a view of a part, also where that is judged
+    again after the part's own record.
+    """
+    return request.batch_id is None and request.deployment_id is not None and not _is_view(request)
+
+
+def _is_view(request: InspectionRequest) -> bool:
+    if request.repeat_of_id is None:
+        return hasattr(request, "part_view")  # often fetched with the request
+    same_image = Q(request=request.pk) | Q(request=request.repeat_of_id) | Q(request__repeat_of=request.repeat_of_id)
+    return PartRequestView.objects.filter(same_image).exists()
 
 
 def note_requested(request: InspectionRequest) -> None:
@@ -53,3 +83,13 @@ def note_unjudged(request: InspectionRequest) -> None:
     if is_live(request):
         for hook in _unjudged:
             hook(request)
+
+
+def note_gathered(part: PartRequest) -> None:
+    for hook in _gathered:
+        hook(part)
+
+
+def note_part_recorded(part: PartInspection) -> None:
+    for hook in _part_recorded:
+        hook(part)

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from edge.connections.kinds import Message, Target, late_at
 from edge.deliveries.models import Delivery
-from inspection.models import Inspection, InspectionRequest
+from inspection.models import Inspection, InspectionRequest, PartInspection, PartInspectionView, PartRequest
 
 SCHEMA = "verdict/1"
 NO_VERDICT = "no_verdict"
@@ -30,6 +30,7 @@ def record_content(inspection: Inspection) -> dict[str, Any]:
         "model_version": inspection.model_version_id,
         "threshold_revision": inspection.threshold.revision,
         "page_url": reverse("inspection", args=[inspection.pk]),
+        "part": None,
     }
 
 
@@ -37,18 +38,64 @@ def unjudged_content(request: InspectionRequest, *, reason: str) -> dict[str, An
     """Of a request that has no record, or none yet."""
     return {
         **_part(request),
+        **_NOT_OF_ONE_IMAGE,
         "category": request.model_version.category.name,
-        "inspection_id": None,
-        "outcome": None,
         "reason": reason,
-        "score": None,
-        "threshold": None,
-        "region_count": None,
-        "largest_region_px": None,
         "model_version": request.model_version_id,
-        "threshold_revision": None,
-        "page_url": None,
     }
+
+
+# What is said of one image alone; of a part of several views, each view's record says it.
+_NOT_OF_ONE_IMAGE: dict[str, Any] = {
+    "category": "",
+    "inspection_id": None,
+    "outcome": None,
+    "score": None,
+    "threshold": None,
+    "region_count": None,
+    "largest_region_px": None,
+    "model_version": None,
+    "threshold_revision": None,
+    "page_url": None,
+    "part": None,
+}
+
+
+def part_content(record: PartInspection) -> dict[str, Any]:
+    """Of the record of a part of several views that was just written."""
+    views = PartInspectionView.objects.filter(part=record.pk).order_by("view__position")
+    return {
+        **_part_of_views(record),
+        "outcome": record.outcome,
+        "reason": record.explanation,
+        "page_url": reverse("part", args=[record.pk]),
+        "part": {
+            "id": str(record.pk),
+            "part_id": record.part_id,
+            "layout": record.layout_name,
+            "views": [
+                {
+                    "view": view.view.name,
+                    "category": view.view.category.name,
+                    "state": view.state,
+                    "inspection_id": str(view.inspection_id) if view.inspection_id else None,
+                    "reason": view.reason,
+                }
+                for view in views.select_related("view__category")
+            ],
+        },
+    }
+
+
+def unjudged_part_content(part: PartRequest, *, reason: str) -> dict[str, Any]:
+    """Of a part of several views that has no record yet."""
+    said = {"id": str(part.pk), "part_id": part.part_id, "layout": part.layout_name, "views": []}
+    return {**_part_of_views(part), "reason": reason, "part": said}
+
+
+def _part_of_views(part: PartRequest | PartInspection) -> dict[str, Any]:
+    said = {name: getattr(part, name) for name in ("station", "part_number", "lot", "serial_number")}
+    return {**_NOT_OF_ONE_IMAGE, **said, "request_id": str(part.pk), "filename": ""}
 
 
 def _part(request: InspectionRequest) -> dict[str, Any]:

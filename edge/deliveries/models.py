@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from edge.connections.models import Connection
-from inspection.models import Inspection, InspectionRequest
+from inspection.models import Inspection, InspectionRequest, PartInspection, PartRequest
 from jobs.outbox import OutboxMessage
 
 
@@ -44,6 +44,18 @@ class Delivery(OutboxMessage):
         InspectionRequest, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     inspection = models.ForeignKey(Inspection, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    part_request = models.ForeignKey(
+        PartRequest,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
+        help_text="a part of several views, instead of a single image",
+    )
+    part = models.ForeignKey(
+        PartInspection, null=True, blank=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     content = models.JSONField(help_text="what is said about the part, as it was when this was written")
     requested_at = models.DateTimeField(help_text="from when on the line waited")
     recorded_at = models.DateTimeField(help_text="when the record, or that there is none, was written")
@@ -65,8 +77,16 @@ class Delivery(OutboxMessage):
                 condition=Q(request__isnull=False),
                 name="a_request_is_said_once_of_an_event",
             ),
+            # also serves "what became of this part"
+            models.UniqueConstraint(
+                fields=["part_request", "lane", "event"],
+                condition=Q(part_request__isnull=False),
+                name="a_part_is_said_once_of_an_event",
+            ),
             models.CheckConstraint(
-                condition=Q(event="verdict", inspection__isnull=False) | Q(event="no_verdict", inspection__isnull=True),
+                condition=Q(event="verdict", inspection__isnull=False, part__isnull=True, part_request__isnull=True)
+                | Q(event="verdict", inspection__isnull=True, part__isnull=False, part_request__isnull=False)
+                | Q(event="no_verdict", inspection__isnull=True, part__isnull=True),
                 name="a_verdict_has_its_record",
             ),
             models.CheckConstraint(
@@ -90,15 +110,26 @@ class Delivery(OutboxMessage):
 
 
 class ExpectedVerdict(models.Model):
-    """A verdict that the line waits for at one connection. It goes with the record, or with the line's time."""
+    """A verdict that the line waits for at one connection. It goes with the record, or with the line's time.
+
+    Of a single image from its request on; of a part of several views from when all of them had come.
+    """
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="+", db_index=False)
-    request = models.ForeignKey(InspectionRequest, on_delete=models.CASCADE, related_name="+")
+    request = models.ForeignKey(InspectionRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    part_request = models.ForeignKey(PartRequest, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    since = models.DateTimeField(help_text="from when on the line waits")
     due_at = models.DateTimeField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["connection", "request"], name="a_verdict_is_expected_once"),
+            models.UniqueConstraint(fields=["connection", "part_request"], name="verdict_of_a_part_is_expected_once"),
+            models.CheckConstraint(
+                condition=Q(request__isnull=False, part_request__isnull=True)
+                | Q(request__isnull=True, part_request__isnull=False),
+                name="expected_of_an_image_or_of_a_part",
+            ),
         ]
         indexes = [
             # whose time is over
@@ -106,4 +137,4 @@ class ExpectedVerdict(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.request_id} by {self.due_at}"
+        return f"{self.request_id or self.part_request_id} by {self.due_at}"

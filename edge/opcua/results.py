@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,8 +60,8 @@ def result_of(
         "ResultState": _STATES[message.verdict],
         "MeasId": measurement,
         "PartId": document["serial_number"] or document["part_number"],
-        "ExternalRecipeId": message.category if recipe is None else str(recipe),
-        "InternalRecipeId": f"{document['model_version']}.{document['threshold_revision'] or 0}",
+        "ExternalRecipeId": (message.category or _layout(document)) if recipe is None else str(recipe),
+        "InternalRecipeId": _layout(document) or f"{document['model_version']}.{document['threshold_revision'] or 0}",
         "ProductId": document["part_number"],
         "InternalConfigurationId": str(target.revision),
         "JobId": job_id,
@@ -75,6 +76,11 @@ def result_of(
         "SerialNumber": document["serial_number"],
         "ResultContent": json.dumps(document, separators=(",", ":"), ensure_ascii=False),
     }
+
+
+def _layout(document: Mapping[str, Any]) -> str:
+    """The part layout, which is the recipe of a part of several views; empty of a single image."""
+    return str(document["part"]["layout"]) if document["part"] else ""
 
 
 def no_verdict_of(job: Job, target: Target) -> dict[str, Any]:

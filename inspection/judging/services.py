@@ -289,6 +289,7 @@ def _repeat(
         key=holder.idempotency_key if holder else None,
         request_fingerprint=holder.fingerprint if holder else "",
         repeat_of=first,
+        on_request=lambda request: move_view(ended=ended, request=request),
     )
     audit(
         kind="inspection.repeated",
@@ -296,7 +297,6 @@ def _repeat(
         actor=actor,
         after={"request": str(ended.pk), "filename": request.filename},
     )
-    move_view(ended=ended, request=request)
     return request
 
 

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from inspection.endings import note_part_recorded
 from inspection.judging.models import Inspection, InspectionRequest
 from inspection.part_layouts.models import LayoutView
 from inspection.parts.models import PartInspection, PartInspectionView, PartRequest, PartRequestView
@@ -128,6 +129,7 @@ def _record(part: PartRequest, results: Sequence[ViewResult]) -> PartInspection:
         if result.state is not None
     )
     audit(kind=PART_RECORDED, subject=record, actor=part.operator, after=expected_part(record))
+    note_part_recorded(record)
     return record
 
 

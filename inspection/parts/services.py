@@ -22,6 +22,7 @@ from common.api.problem_list import PROBLEMS
 from common.database import database_now
 from common.errors import Conflict, UserError
 from common.rights import Right, require
+from inspection.endings import note_gathered
 from inspection.judging.idempotency import own_key
 from inspection.judging.services import PartContext, Submission, await_inspection, rejoin, submit_image
 from inspection.models import Inspection, InspectionRequest, LayoutView, PartLayout, PartRequest, PartRequestView
@@ -309,6 +310,12 @@ def _fill(part_request: PartRequest, view: LayoutView, image: ViewImage, request
         raise _SentAlready
     values = {"filename": request.filename, "image_sha256": image.sha256, "request": request}
     PartRequestView.objects.update_or_create(part=part_request, view=view, defaults=values)
+    _note_where_all_came(locked)
+
+
+def _note_where_all_came(part: PartRequest) -> None:
+    if PartRequestView.objects.filter(part=part).count() == LayoutView.objects.filter(layout=part.layout_id).count():
+        note_gathered(part)
 
 
 @transaction.atomic
@@ -327,4 +334,5 @@ def _refuse(part_request: PartRequest, view: LayoutView, image: ViewImage, refus
         "refusal": refusal.detail[:500],
     }
     PartRequestView.objects.update_or_create(part=part_request, view=view, defaults=values)
+    _note_where_all_came(locked)
     complete_part(part_request_id=part_request.pk)
