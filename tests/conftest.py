@@ -18,6 +18,7 @@ from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.db import connection, transaction
 from django.test import Client
+from django.utils import translation
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
@@ -307,12 +308,13 @@ def dataset_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _forget() -> Iterator[None]:
-    """No test may profit from a model, or a figure, that another one left in memory."""
+    """No test may profit from a model, a figure or a language that another one left in memory."""
     yield
     from modelzoo.loading import scoring
 
     scoring.unload_models()
     cache.clear()
+    translation.deactivate()
 
 
 @pytest.fixture
