@@ -22,7 +22,7 @@ from django.urls import reverse
 
 from common.benchmarks import Tell
 from common.errors import Conflict, UserError
-from inspection.models import BatchRun, Inspection
+from inspection.models import BatchRun, Inspection, PartRequest
 from modelzoo.models import Deployment, ModelVersion
 from records.models import AuditEvent, AuditVerification
 from training.models import Dataset, Evaluation, TrainingRun
@@ -52,6 +52,7 @@ _OF_VERSION = ("threshold", "model", "model-card")
 _TRAINED = TrainingRun.objects.filter(model_version__isnull=False).order_by("-id")
 _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
     "batch-page": BatchRun.objects.order_by("-created_at", "-id"),
+    "part": PartRequest.objects.order_by("-opened_at", "-id"),
     "dataset": Dataset.objects.order_by("-id"),
     "run": _TRAINED,
     "run-live": _TRAINED,
@@ -65,6 +66,7 @@ _OF_NEWEST: Mapping[str, QuerySet[Any]] = {
 _OF_NEWEST_ABOVE = {
     "audited-shift": "quality.AuditedShift",
     "challenger": "rollout.Challenger",
+    "connection": "edge.Connection",
     "containment": "quality.Containment",
     "issued-report": "reports.IssuedReport",
 }

@@ -146,7 +146,24 @@ def fill(system: System) -> None:
         post("reference-parts", json=golden | {"category": dataset["category"]})
         post("canaries", json={"model_version": version, "station": "east 2", "reason": "beside the other"})
         post("issued-reports", json={"kind": "day"})
+        _inspect_a_part(client, dataset["category"], [*good[:2], bad[0]])
+        webhook = {"name": "MES", "kind": "webhook", "settings": {"url": "https://mes.example/verdicts"}}
+        post("connections", json=webhook | {"secrets": {"signing_secret": "of the pictures alone"}, "line_time_ms": 2000})
         time.sleep(15)  # for the challenger, the containment, the charts and the reference part
+
+
+def _inspect_a_part(client: httpx.Client, category: str, images: list[dict[str, Any]]) -> None:
+    """Of three views."""
+    views = ("top", "left", "right")
+    layout = {"views": [{"name": name, "category": category, "station": f"camera {name}"} for name in views]}
+    words = layout | {"time_limit_seconds": 60, "reason": "three cameras at the end of the line"}
+    client.put("/api/part-layouts/cell", json=words).raise_for_status()
+    files = {
+        view: (f"{view}.png", client.get(f"/api/dataset-images/{image['id']}/image").content, "image/png")
+        for view, image in zip(views, images, strict=True)
+    }
+    said = {"layout": "cell", "part_id": "P-88301", "serial_number": "SN-88301", "lot": "L-1043", "station": "east 1"}
+    client.post("/api/parts", files=files, data=said).raise_for_status()
 
 
 def small(png: bytes) -> bytes:

@@ -58,14 +58,14 @@ _NO_PAGES = {
     *("measurement-study", "measurement-study-judge"),
     *("challenger-stop", "canary-end", "disagreement-mark"),
     # Of a connection that people made, and the form of a kind: tests/edge/connections.
-    *("connection", "connection-new", "connection-secret", "connection-end-secrets", "connection-resend"),
+    *("connection-new", "connection-secret", "connection-end-secrets", "connection-resend"),
     *("report-picture", "report-issue", "report-schedule-end"),
     "report-schedule",  # the form of the list, filled
     *("model-retrain", "comparison-start", "comparison"),
     *("drift-restart", "alarm-acknowledge", "alarm-comment", "alarm-resolve"),
     *("reference-part-add", "reference-part-retire"),
     # tests/e2e/test_parts.py: a part is no single image, of which the others are full.
-    *("part", "part-certificate", "part-layout", "part-layout-set", "part-layout-retire"),
+    *("part-certificate", "part-layout", "part-layout-set", "part-layout-retire"),
     *("scale-picture", "scale-picture-file"),
     # Pages of what is there after a drift alone: test_monitoring.py.
     *("drift-monitor", "alarm", "reference-part"),
