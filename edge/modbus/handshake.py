@@ -122,7 +122,8 @@ def reopened(state: State) -> State:
     """After the connection was lost: nothing is shown, and nobody knows what the PLC did meanwhile."""
     answers = state.answers
     if state.slot is Slot.SHOWN and state.result is not None and state.result.sequence == 0:
-        answers = (state.result, *answers)  # what comes from the outbox comes again by itself
+        # It may have been seen. What comes from the outbox comes again by itself.
+        answers = (replace(state.result, is_duplicate=True), *answers)
     return replace(state, slot=Slot.FREE, result=None, has_trigger=None, is_refused=False, answers=answers)
 
 

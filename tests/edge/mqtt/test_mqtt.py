@@ -196,8 +196,7 @@ class Running:
         self.source.close()
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("worker", "deployment")
+@pytest.mark.usefixtures("shared_database", "worker", "deployment")
 def test_triggers_are_judged_and_answered(port: int, settings: Any, tmp_path: Path):
     settings.EDGE_TRIGGER_ROOTS = (tmp_path,)
     (tmp_path / "part.png").write_bytes(parts.png(4))

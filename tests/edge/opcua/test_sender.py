@@ -112,6 +112,7 @@ def message(sequence: int, verdict: str = "good", **fields: Any) -> Message:
     document = {
         "filename": "1.png",
         "request_id": f"request {sequence}",
+        "part": None,
         "serial_number": f"S{sequence}",
         "part_number": "A-7",
         "model_version": 4,

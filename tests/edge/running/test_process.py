@@ -24,7 +24,7 @@ from jobs.outbox import NotSent
 from tests.edge.line import deliveries, inspected
 from tests.stack.conftest import wait_for
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite_is_enough]
+pytestmark = [pytest.mark.usefixtures("shared_database"), pytest.mark.sqlite_is_enough]
 
 
 class Recorder(Sender):
