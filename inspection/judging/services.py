@@ -410,6 +410,8 @@ def request_inspection(
         repeat_of_id=repeat_of,
         **vars(submission.part),
     )
+    # Nobody need ask: it is a view of a part where `on_request` makes it one.
+    InspectionRequest._meta.get_field("part_view").set_cached_value(request, None)  # type: ignore[union-attr]
     if on_request is not None:
         on_request(request)
     note_requested(request)
