@@ -147,8 +147,9 @@ def fill(system: System) -> None:
         post("canaries", json={"model_version": version, "station": "east 2", "reason": "beside the other"})
         post("issued-reports", json={"kind": "day"})
         _inspect_a_part(client, dataset["category"], [*good[:2], bad[0]])
-        webhook = {"name": "MES", "kind": "webhook", "settings": {"url": "https://mes.example/verdicts"}}
-        post("connections", json=webhook | {"secrets": {"signing_secret": "of the pictures alone"}, "line_time_ms": 2000})
+        webhook = {"name": "MES", "kind": "webhook", "line_time_ms": 2000}
+        webhook |= {"settings": {"url": "https://mes.example/"}, "secrets": {"signing_secret": "of the pictures alone"}}
+        post("connections", json=webhook)
         time.sleep(15)  # for the challenger, the containment, the charts and the reference part
 
 

@@ -133,11 +133,11 @@ def test_a_view_that_is_judged_again_after_its_part_says_nothing(
     connection = webhook()
     inspect_view(submission=submission("P1"), image=image("top"))
     inspect_view(submission=submission("P1"), image=image("left", 8))
-    with monkeypatch.context() as patched, pytest.raises(NoWorker):
+    with monkeypatch.context() as patched:
         patched.setattr("jobs.broker.publish", lambda *_, **__: None)
-        settings.ANSWER_TIMEOUT = 0.01
-        inspect_view(submission=submission("P1"), image=image("right", 9))
-    settings.ANSWER_TIMEOUT = 30
+        patched.setattr(settings, "ANSWER_TIMEOUT", 0.01)
+        with pytest.raises(NoWorker):
+            inspect_view(submission=submission("P1"), image=image("right", 9))
     ended = InspectionRequest.objects.get(status="expired")
     end_time_of(PartRequest.objects.get())
     assert PartInspection.objects.get().outcome == "not_comparable"
@@ -152,10 +152,10 @@ def test_a_view_that_is_judged_again_in_time_is_a_view(
     connection = webhook(line_time_ms=60_000)
     inspect_view(submission=submission("P1"), image=image("top"))
     inspect_view(submission=submission("P1"), image=image("left", 8))
-    with monkeypatch.context() as patched, pytest.raises(NoWorker):
+    with monkeypatch.context() as patched:
         patched.setattr("jobs.broker.publish", lambda *_, **__: None)
-        settings.ANSWER_TIMEOUT = 0.01
-        inspect_view(submission=submission("P1"), image=image("right", 9))
-    settings.ANSWER_TIMEOUT = 30
+        patched.setattr(settings, "ANSWER_TIMEOUT", 0.01)
+        with pytest.raises(NoWorker):
+            inspect_view(submission=submission("P1"), image=image("right", 9))
     inspect_again(request_id=InspectionRequest.objects.get(status="expired").pk, source="api", actor=None)
     assert [message(row)["verdict"] for row in deliveries(connection)] == ["good"]

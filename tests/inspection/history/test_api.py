@@ -235,8 +235,9 @@ def test_an_image_costs_what_it_costs(signed_in: Client, deployment: Deployment,
     # There the request and the chain's end are locked before anything is written, and the chain's end once more with
     # the event; its clock, which deadlines go by, is asked.
     more = 4 if connection.vendor == "postgresql" else 0
-    # Two of them: the input checks of the category, and whether the request's deadline has passed.
-    assert len(asked) == WHO + 21 + more, "\n".join(asked)
+    # Six of them: the input checks of the category, whether the request's deadline has passed, which connections wait
+    # for the verdict and which get it, and the calibration of millimetres, as the threshold before and in the lock.
+    assert len(asked) == WHO + 25 + more, "\n".join(asked)
 
 
 def test_a_repeated_image_costs_less(
