@@ -109,7 +109,10 @@ class NodeTokenView(ApiView):
 
 # ---------------------------------------------------------------- what a node calls
 class OfNodeView(ApiView):
-    """For the token of a node alone. Its account has no role, so it may do nothing elsewhere."""
+    """For the token of a node alone. Its account has no role, so it may do nothing elsewhere.
+
+    Between nodes and centres of this product, so in no schema for others: docs/edge-node.md says what goes over it.
+    """
 
     node: EdgeNode | None = None
 
@@ -135,6 +138,7 @@ class ContactView(OfNodeView):
         request=shapes.ContactInput,
         responses={200: shapes.ContactOutput, **problems(409, 413, 415)},
         operation_id="node_contact",
+        exclude=True,
     )
     def post(self, request: Request) -> Response:
         node = self.calling_node()
@@ -166,6 +170,7 @@ class NodeRecordsView(OfNodeView):
         parameters=PAGE_PARAMETERS,
         responses={200: page_output(shapes.NodeRecordOutput), **problems()},
         operation_id="node_records",
+        exclude=True,
     )
     def get(self, request: Request) -> Response:
         rows = selectors.records(self.calling_node()).select_related("inspection__asset", "inspection__map")
@@ -175,6 +180,7 @@ class NodeRecordsView(OfNodeView):
         request={"multipart/form-data": shapes.RecordInput},
         responses={200: shapes.TakenOutput, 201: shapes.TakenOutput, **problems(409, 413, 415, 422, 507)},
         operation_id="forward_record",
+        exclude=True,
     )
     def post(self, request: Request) -> Response:
         """201 for a new record, 200 for one that is here already, the very same."""
@@ -202,6 +208,7 @@ class NodeAnchorsView(OfNodeView):
         parameters=PAGE_PARAMETERS,
         responses={200: page_output(shapes.AnchorOutput), **problems()},
         operation_id="node_anchors",
+        exclude=True,
     )
     def get(self, request: Request) -> Response:
         rows = selectors.anchors(self.calling_node())
@@ -211,6 +218,7 @@ class NodeAnchorsView(OfNodeView):
         request=shapes.EventsInput,
         responses={200: shapes.ReceiptOutput, **problems(409, 413, 415)},
         operation_id="anchor_chain",
+        exclude=True,
     )
     def post(self, request: Request) -> Response:
         """Anchor the node's audit chain in the one here; the answer is a signed receipt."""

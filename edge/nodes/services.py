@@ -120,9 +120,8 @@ def note_contact(*, node: EdgeNode, name: str, waiting: int | None, oldest_waiti
             f"This is the token of the edge node {node.name}, and {name} sent it. Nothing was kept. Give each node its "
             "own token, and EDGE_NODE_NAME as it is named here."
         )
-    EdgeNode.objects.filter(pk=node.pk).update(
-        last_contact_at=timezone.now(), waiting=waiting, oldest_waiting_at=oldest_waiting_at
-    )
+    how: dict[str, Any] = {} if waiting is None else {"waiting": waiting, "oldest_waiting_at": oldest_waiting_at}
+    EdgeNode.objects.filter(pk=node.pk).update(last_contact_at=timezone.now(), **how)
     return chain_state(node)
 
 
