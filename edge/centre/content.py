@@ -24,7 +24,7 @@ class Package:
 
 
 def package_of(inspection: Inspection) -> Package:
-    """Raises `Refused` where the record or a file of it is not what the audit chain says: it must not go on like that."""
+    """Raises `Refused` where the record or a file of it is not what the audit chain says."""
     event = AuditEvent.objects.filter(
         kind=RECORDED, object_type=Inspection._meta.label_lower, object_id=str(inspection.pk)
     ).first()

@@ -36,7 +36,9 @@ def _sender(target: Any, figures: Any) -> Any:
 CENTRE = Kind(
     name="centre",
     title=_("Centre"),
-    summary=_("Makes this an edge node: forwards each record with its image and map, and has its audit chain anchored."),
+    summary=_(
+        "Makes this an edge node: forwards each record with its image and map, and has its audit chain anchored."
+    ),
     settings=(
         Setting(
             "url",

@@ -93,7 +93,9 @@ def _source() -> Finding:
     brings = [kind.name for kind in KINDS.values() if kind.make_source is not None]
     rows = Connection.objects.filter(kind__in=brings, is_enabled=True)
     names = ", ".join(rows.order_by("name").values_list("name", flat=True))
-    sentence = f"Images come over: {names}." if names else "Images come over the API, the page and watched folders alone."
+    sentence = (
+        f"Images come over: {names}." if names else "Images come over the API, the page and watched folders alone."
+    )
     return Finding("images", True, sentence)
 
 

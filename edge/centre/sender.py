@@ -62,9 +62,7 @@ class CentreSender(Sender):
             lane__connection=self._target.connection_id, status=Delivery.Status.WAITING
         ).order_by()
         oldest = waiting.aggregate(oldest=Min("recorded_at"))["oldest"]
-        answer = self._client.contact(
-            waiting=waiting.count(), oldest_waiting_at=oldest.isoformat() if oldest else None
-        )
+        answer = self._client.contact(waiting=waiting.count(), oldest_waiting_at=oldest.isoformat() if oldest else None)
         self._anchored = _state_of(answer)
         self._contact_at = time.monotonic() + _CONTACT_SECONDS
         self._figures.put("last_contact", timezone.now().isoformat(timespec="seconds"))
@@ -83,7 +81,9 @@ class CentreSender(Sender):
     def _anchor(self) -> None:
         """Send the events since the last anchor. Raises as `send`, where the centre is away."""
         for _ in range(_SEGMENTS_AT_ONCE):
-            events = list(AuditEvent.objects.filter(sequence__gt=self._anchored.sequence).order_by("sequence")[:MAX_EVENTS])
+            events = list(
+                AuditEvent.objects.filter(sequence__gt=self._anchored.sequence).order_by("sequence")[:MAX_EVENTS]
+            )
             if not events:
                 self._has_sent = False
                 break

@@ -33,8 +33,8 @@ def missing_settings() -> list[str]:
 def connect_as_set(*, actor: Actor) -> Connection | None:
     """The connection to the centre: made, or brought to what the environment says, which is then an audit event.
 
-    Variables that are not set change nothing: a connection may also be made and changed on its page. None where there is
-    none and too little is set. A disabled one stays disabled.
+    Variables that are not set change nothing: a connection may also be made and changed on its page. None where there
+    is none and too little is set. A disabled one stays disabled.
     """
     found = next(iter(centre_connections()), None)
     said = _said()

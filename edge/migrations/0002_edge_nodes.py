@@ -8,127 +8,198 @@ from records.triggers import append_only
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('edge', '0001_connections'),
-        ('inspection', '0022_parts'),
-        ('records', '0009_authenticators'),
+        ("edge", "0001_connections"),
+        ("inspection", "0022_parts"),
+        ("records", "0009_authenticators"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CentreReceipt',
+            name="CentreReceipt",
             fields=[
-                ('sequence', models.PositiveBigIntegerField(primary_key=True, serialize=False)),
-                ('head', models.CharField(max_length=64)),
-                ('node', models.CharField(help_text='the name by which the centre knows this node', max_length=60)),
-                ('at', models.CharField(help_text='as it was signed', max_length=40)),
-                ('centre_event', models.PositiveBigIntegerField(help_text="event of the centre's chain that says so")),
-                ('key_id', models.CharField(max_length=16)),
-                ('signature', models.CharField(help_text='Ed25519, base64', max_length=88)),
+                ("sequence", models.PositiveBigIntegerField(primary_key=True, serialize=False)),
+                ("head", models.CharField(max_length=64)),
+                ("node", models.CharField(help_text="the name by which the centre knows this node", max_length=60)),
+                ("at", models.CharField(help_text="as it was signed", max_length=40)),
+                ("centre_event", models.PositiveBigIntegerField(help_text="event of the centre's chain that says so")),
+                ("key_id", models.CharField(max_length=16)),
+                ("signature", models.CharField(help_text="Ed25519, base64", max_length=88)),
             ],
             options={
-                'ordering': ['sequence'],
+                "ordering": ["sequence"],
             },
         ),
         migrations.CreateModel(
-            name='EdgeNode',
+            name="EdgeNode",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('station', models.CharField(blank=True, help_text='whose records it may forward; empty: any', max_length=100)),
-                ('is_enabled', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('last_contact_at', models.DateTimeField(blank=True, null=True)),
-                ('waiting', models.PositiveIntegerField(blank=True, help_text='records that it has still to forward', null=True)),
-                ('oldest_waiting_at', models.DateTimeField(blank=True, null=True)),
-                ('refusal_code', models.CharField(blank=True, help_text='of what was last not taken', max_length=64)),
-                ('refusal', models.CharField(blank=True, max_length=500)),
-                ('refused_at', models.DateTimeField(blank=True, null=True)),
-                ('created_by', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='edge_node', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                (
+                    "station",
+                    models.CharField(blank=True, help_text="whose records it may forward; empty: any", max_length=100),
+                ),
+                ("is_enabled", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("last_contact_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "waiting",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="records that it has still to forward", null=True
+                    ),
+                ),
+                ("oldest_waiting_at", models.DateTimeField(blank=True, null=True)),
+                ("refusal_code", models.CharField(blank=True, help_text="of what was last not taken", max_length=64)),
+                ("refusal", models.CharField(blank=True, max_length=500)),
+                ("refused_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        db_index=False,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="edge_node",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='ForwardedRecord',
+            name="ForwardedRecord",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('record_id', models.UUIDField(help_text='of the record on the node')),
-                ('sequence', models.PositiveBigIntegerField(help_text="of the event that reports it in the node's audit chain")),
-                ('row_sha256', models.CharField(help_text="hash of the node's row, which its event names", max_length=64)),
-                ('event_sha256', models.CharField(help_text='hash of that event', max_length=64)),
-                ('row', models.TextField(help_text="the node's row as it was hashed")),
-                ('event', models.TextField(help_text='the event as it was hashed: a JSON array')),
-                ('received_at', models.DateTimeField()),
-                ('inspection', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='forwarded', to='inspection.inspection')),
-                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='records', to='edge.edgenode')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("record_id", models.UUIDField(help_text="of the record on the node")),
+                (
+                    "sequence",
+                    models.PositiveBigIntegerField(help_text="of the event that reports it in the node's audit chain"),
+                ),
+                (
+                    "row_sha256",
+                    models.CharField(help_text="hash of the node's row, which its event names", max_length=64),
+                ),
+                ("event_sha256", models.CharField(help_text="hash of that event", max_length=64)),
+                ("row", models.TextField(help_text="the node's row as it was hashed")),
+                ("event", models.TextField(help_text="the event as it was hashed: a JSON array")),
+                ("received_at", models.DateTimeField()),
+                (
+                    "inspection",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="forwarded",
+                        to="inspection.inspection",
+                    ),
+                ),
+                (
+                    "node",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="records",
+                        to="edge.edgenode",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['node', 'sequence'],
+                "ordering": ["node", "sequence"],
             },
         ),
         migrations.CreateModel(
-            name='HeldFile',
+            name="HeldFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('asset', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='records.asset')),
-                ('delivery', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='held_files', to='edge.delivery')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "asset",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="+", to="records.asset"
+                    ),
+                ),
+                (
+                    "delivery",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="held_files", to="edge.delivery"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='NodeAnchor',
+            name="NodeAnchor",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first', models.PositiveBigIntegerField(help_text='the first event since the anchor before it')),
-                ('sequence', models.PositiveBigIntegerField(help_text='the event that it stands at')),
-                ('head', models.CharField(help_text='hash of that event', max_length=64)),
-                ('hashes', models.TextField(help_text='of the events from `first` on, a line each')),
-                ('created_at', models.DateTimeField()),
-                ('node', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='anchors', to='edge.edgenode')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("first", models.PositiveBigIntegerField(help_text="the first event since the anchor before it")),
+                ("sequence", models.PositiveBigIntegerField(help_text="the event that it stands at")),
+                ("head", models.CharField(help_text="hash of that event", max_length=64)),
+                ("hashes", models.TextField(help_text="of the events from `first` on, a line each")),
+                ("created_at", models.DateTimeField()),
+                (
+                    "node",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="anchors",
+                        to="edge.edgenode",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['node', 'sequence'],
+                "ordering": ["node", "sequence"],
             },
         ),
         migrations.AddConstraint(
-            model_name='edgenode',
-            constraint=models.UniqueConstraint(fields=('name',), name='edge_node_name_is_unique'),
+            model_name="edgenode",
+            constraint=models.UniqueConstraint(fields=("name",), name="edge_node_name_is_unique"),
         ),
         migrations.AddConstraint(
-            model_name='edgenode',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='edge_node_has_a_name'),
+            model_name="edgenode",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("name", ""), _negated=True), name="edge_node_has_a_name"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='forwardedrecord',
-            constraint=models.UniqueConstraint(fields=('node', 'record_id'), name='a_node_record_is_taken_once'),
+            model_name="forwardedrecord",
+            constraint=models.UniqueConstraint(fields=("node", "record_id"), name="a_node_record_is_taken_once"),
         ),
         migrations.AddConstraint(
-            model_name='forwardedrecord',
-            constraint=models.UniqueConstraint(fields=('node', 'sequence'), name='an_event_of_a_node_reports_one_record'),
+            model_name="forwardedrecord",
+            constraint=models.UniqueConstraint(
+                fields=("node", "sequence"), name="an_event_of_a_node_reports_one_record"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='forwardedrecord',
-            constraint=models.CheckConstraint(condition=models.Q(('sequence__gte', 1)), name='node_event_from_one'),
+            model_name="forwardedrecord",
+            constraint=models.CheckConstraint(condition=models.Q(("sequence__gte", 1)), name="node_event_from_one"),
         ),
         migrations.AddConstraint(
-            model_name='nodeanchor',
-            constraint=models.UniqueConstraint(fields=('node', 'sequence'), name='a_node_is_anchored_once_at_an_event'),
+            model_name="nodeanchor",
+            constraint=models.UniqueConstraint(fields=("node", "sequence"), name="a_node_is_anchored_once_at_an_event"),
         ),
         migrations.AddConstraint(
-            model_name='nodeanchor',
-            constraint=models.UniqueConstraint(fields=('node', 'first'), name='anchors_of_a_node_do_not_fork'),
+            model_name="nodeanchor",
+            constraint=models.UniqueConstraint(fields=("node", "first"), name="anchors_of_a_node_do_not_fork"),
         ),
         migrations.AddConstraint(
-            model_name='nodeanchor',
-            constraint=models.CheckConstraint(condition=models.Q(('first__gte', 1), ('first__lte', models.F('sequence'))), name='anchor_covers_events'),
+            model_name="nodeanchor",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("first__gte", 1), ("first__lte", models.F("sequence"))), name="anchor_covers_events"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='nodeanchor',
-            constraint=models.CheckConstraint(condition=models.Q(('head__regex', '^[0-9a-f]{64}$')), name='anchor_head_is_hex'),
+            model_name="nodeanchor",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("head__regex", "^[0-9a-f]{64}$")), name="anchor_head_is_hex"
+            ),
         ),
         append_only("edge_forwardedrecord"),
         append_only("edge_nodeanchor"),

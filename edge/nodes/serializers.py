@@ -17,7 +17,9 @@ class NodeInput(serializers.Serializer):
     """A small PC at the line that judges by itself."""
 
     name = serializers.RegexField(r"^[a-z0-9][a-z0-9-]*$", max_length=MAX_NAME, help_text="small letters, digits, -")
-    station = serializers.CharField(required=False, default="", allow_blank=True, max_length=100, help_text="empty: any")
+    station = serializers.CharField(
+        required=False, default="", allow_blank=True, max_length=100, help_text="empty: any"
+    )
 
 
 class NodeChangeInput(serializers.Serializer):

@@ -50,9 +50,7 @@ def create_node(*, name: str, actor: Actor, station: str = "") -> tuple[EdgeNode
     try:
         with transaction.atomic():
             user.save(force_insert=True)
-            node = EdgeNode.objects.create(
-                name=name, station=station.strip(), user=user, created_by_id=actor_id(actor)
-            )
+            node = EdgeNode.objects.create(name=name, station=station.strip(), user=user, created_by_id=actor_id(actor))
     except IntegrityError as error:  # somebody was faster with the same name
         raise taken from error
     report_user(user=user, before=None, actor=actor)
@@ -174,7 +172,8 @@ def _same_again(node: EdgeNode, state: State) -> NodeAnchor:
     anchor = NodeAnchor.objects.filter(node=node, sequence=state.sequence, head=state.head).first()
     if anchor is None:
         raise ChainRefused(
-            f"Event {state.sequence} of this node's audit chain is not the one that was anchored here. Nothing was kept."
+            f"Event {state.sequence} of this node's audit chain is not the one that was anchored here. Nothing was "
+            "kept."
         )
     return anchor
 

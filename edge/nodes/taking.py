@@ -266,8 +266,8 @@ def _judgement(node: EdgeNode, sent: _Sent, actor: Actor) -> ForwardedJudgement:
 def _check_clock(created_at: datetime) -> None:
     if created_at > timezone.now() + _CLOCKS:
         raise NotYet(
-            f"The record is of {created_at:%Y-%m-%d %H:%M} UTC, which is still to come: the clock of the node is ahead. "
-            "It was not kept, and stays on the node until then. Set the node's clock (NTP).",
+            f"The record is of {created_at:%Y-%m-%d %H:%M} UTC, which is still to come: the clock of the node is ahead. It "
+            "was not kept, and stays on the node until then. Set the node's clock (NTP).",
             code="node_clock_ahead",
         )
 
@@ -296,8 +296,8 @@ def _threshold(version: ModelVersion, sent: _Sent) -> Threshold:
         if (threshold.severity_grades or None) == (sent.document["severity_grades"] or None):
             return threshold
     raise NotYet(
-        f"{version} has no threshold revision of {value:.17g} with the same size rule here. The record was not kept, and "
-        "stays on the node. Set this threshold here once (and the one that is to be in force after it).",
+        f"{version} has no threshold revision of {value:.17g} with the same size rule here. The record was not kept, "
+        "and stays on the node. Set this threshold here once (and the one that is to be in force after it).",
         code="node_threshold_unknown",
         threshold=value,
         model_version=version.pk,
@@ -343,7 +343,7 @@ _KEPT = (
 
 
 def _columns(node: EdgeNode, row: dict[str, Any]) -> dict[str, Any]:
-    """Hashed texts have no whole numbers (`canonical_value`): those that count pixels and regions become whole again."""
+    """Hashed texts have no whole numbers (`canonical_value`): what counts pixels and regions becomes whole again."""
     regions = row["regions"]
     return {
         **{name: row[name] for name in _KEPT},

@@ -147,4 +147,3 @@ def report_document(report: NodeReport) -> dict[str, Any]:
         "head": report.head,
         "faults": report.faults,
     }
-

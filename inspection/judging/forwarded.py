@@ -21,8 +21,11 @@ NODE_SOURCE = "node"  # how such a record came; nobody who inspects here can say
 
 @dataclass(frozen=True)
 class ForwardedJudgement:
-    """What a node found. `asset` and `map`: files in place, perhaps without a row. `columns`: the other ones of a record
-    that stand for themselves; `part`: file name, station, part number, lot and serial number."""
+    """What a node found.
+
+    `asset` and `map`: files in place, perhaps without a row. `columns`: the other ones of a record that stand for
+    themselves; `part`: file name, station, part number, lot and serial number.
+    """
 
     asset: Asset
     map: Asset | None
@@ -45,8 +48,8 @@ def write_forwarded(
 ) -> Inspection:
     """The record with a request that is done and its audit event, all or nothing.
 
-    `key`: of the request; a second one with it is an `IntegrityError`. `said`: what the event says besides. `also`: rows
-    that are written with the record, and attested by its event. No deployment of here judged it, so nobody is told the
+    `key`: of the request; a second one with it is an `IntegrityError`. `said`: what the event says besides. `also`:
+    rows that are written with the record, and attested by its event. No deployment of here judged it, so nobody is told the
     verdict: the line heard it on the node.
     """
     version = judgement.version

@@ -648,7 +648,8 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "edge_node.disabled": lambda act: f"disabled the edge node {_connection(act)}",
     "edge_node.token_renewed": lambda act: f"gave the edge node {_connection(act)} another token",
     "edge_node.anchored": lambda act: (
-        f"anchored the audit chain of the edge node {act.after.get('node', '')} at its event {act.after.get('sequence')}"
+        f"anchored the audit chain of the edge node {act.after.get('node', '')} "
+        f"at its event {act.after.get('sequence')}"
     ),
     "edge_node.refused": lambda act: (
         f"did not take what the edge node {_connection(act)} sent{_because(act.after.get('sentence'))}"

@@ -673,7 +673,11 @@ def edge_nodes(api: Api) -> None:
         node=node, first=1, sequence=1, head="0" * 64, hashes="0" * 64, created_at=moment
     )
     EdgeNode.objects.filter(pk=key).update(
-        last_contact_at=moment, waiting=2, oldest_waiting_at=moment, refusal_code="conflict", refused_at=moment,
+        last_contact_at=moment,
+        waiting=2,
+        oldest_waiting_at=moment,
+        refusal_code="conflict",
+        refused_at=moment,
         created_by=None,
     )
     assert api("edge_node", key)["anchored_event"] == anchor.sequence

@@ -26,7 +26,9 @@ class Command(ProductCommand):
         if options["json"]:
             self.answer(report_document(report))
         if report.faults:
-            raise Conflict(f"{len(report.faults)} do not agree: {'; '.join(report.faults[:20])}.", code="edge_not_verified")
+            raise Conflict(
+                f"{len(report.faults)} do not agree: {'; '.join(report.faults[:20])}.", code="edge_not_verified"
+            )
         self.say(
             f"{report.records} records of {report.node} agree with its audit chain, which is anchored here "
             f"{report.anchors} times, last at event {report.sequence} ({report.head or 'none'})."

@@ -84,4 +84,6 @@ class Command(ProductCommand):
             f"Receipts of the centre: {report.receipts}."
         )
         if report.anchors is not None:
-            self.say(f"The centre has {report.anchors} anchors and {report.forwarded} records of this chain; all agree.")
+            self.say(
+                f"The centre has {report.anchors} anchors and {report.forwarded} records of this chain; all agree."
+            )

@@ -40,7 +40,9 @@ def test_a_node_that_was_offline_forwards_each_record_once(tmp_path: Path, numbe
             records = _judge_offline(node, number)
             judged = time.monotonic()
             _go_online(centre, node, number)
-            print(f"{number} records: offline {judged - began:.1f} s, then {time.monotonic() - judged:.1f} s to forward")
+            print(
+                f"{number} records: offline {judged - began:.1f} s, then {time.monotonic() - judged:.1f} s to forward"
+            )
             _check(centre, node, records)
             _check_that_changes_are_found(node)
 
@@ -53,9 +55,10 @@ def _give_model(centre: Stack, node: Stack, folder: Path) -> None:
 
 
 def _judge_offline(node: Stack, number: int) -> dict[str, dict[str, Any]]:
-    """Half of the parts, everything killed, the other half: the centre does not run."""
+    """The centre does not run. Everything is killed in the end; of many parts also after half of them."""
     records = {}
-    for half in (range(number // 2), range(number // 2, number)):
+    middle = number // 2 if number > 20 else number
+    for half in filter(len, (range(middle), range(middle, number))):
         node.start("edge")
         with node.client() as client:
             assert client.post("/api/load_model", json={}).status_code == 200
@@ -111,8 +114,7 @@ def _check(centre: Stack, node: Stack, records: dict[str, dict[str, Any]]) -> No
         assert (listed["name"], listed["records"]) == ("line-1", len(records))
     report = centre.json("verify_node", "line-1")
     assert (report["records"], report["faults"]) == (len(records), [])
-    for stack in (centre, node):
-        assert "unbroken" in stack.manage("verify_audit", "--records", "--files").stderr
+    assert "unbroken" in centre.manage("verify_audit", "--records", "--files").stderr
     told = node.json("edge", "--verify")
     assert (told["forwarded"], told["faults"]) == (len(records), [])
     assert told["anchors"] > 0
@@ -123,7 +125,9 @@ def _check(centre: Stack, node: Stack, records: dict[str, dict[str, Any]]) -> No
 def _untriggered(node: Stack, table: str) -> Iterator[sqlite3.Connection]:
     """Somebody who knows what they do: the triggers are there again afterwards, as they were."""
     with closing(sqlite3.connect(node.var_dir / "db.sqlite3")) as database, database:
-        found = database.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,))
+        found = database.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = ?", (table,)
+        )
         triggers = found.fetchall()
         for name, _ in triggers:
             database.execute(f"DROP TRIGGER {name}")
@@ -133,18 +137,18 @@ def _untriggered(node: Stack, table: str) -> Iterator[sqlite3.Connection]:
 
 
 def _check_that_changes_are_found(node: Stack) -> None:
-    def verdict(*words: str) -> str:
-        done = node.manage("edge", "--verify", *words, check=False)
+    def verdict() -> str:
+        done = node.manage("edge", "--verify", check=False)
         assert done.returncode == 1
         return done.stderr
 
-    assert node.manage("edge", "--verify", "--offline").returncode == 0
     query = "SELECT id, serial_number FROM inspection_inspection ORDER BY created_at LIMIT 1"
     with _untriggered(node, "inspection_inspection") as database:
         [(key, serial)] = database.execute(query)
         database.execute("UPDATE inspection_inspection SET serial_number = '1' WHERE id = ?", (key,))
-    assert "serial_number is '1'" in verdict("--offline")
-    assert "is not what the centre took" in verdict()
+    said = verdict()
+    assert "serial_number is '1'" in said
+    assert "is not what the centre took" in said
     with _untriggered(node, "inspection_inspection") as database:
         database.execute("UPDATE inspection_inspection SET serial_number = ? WHERE id = ?", (serial, key))
     image = next((node.var_dir / "media").rglob("assets/*/*/*.png"))
@@ -152,11 +156,14 @@ def _check_that_changes_are_found(node: Stack) -> None:
     data[len(data) // 2] ^= 1
     image.chmod(0o644)
     image.write_bytes(data)
-    assert "is another one than its hash says" in verdict("--offline")
+    assert "is another one than its hash says" in verdict()
     data[len(data) // 2] ^= 1
     image.write_bytes(data)
     # The newest events taken away: what is left fits, and only the centre knows better.
     with _untriggered(node, "records_auditevent") as database:
-        database.execute("DELETE FROM records_auditevent WHERE sequence = (SELECT MAX(sequence) FROM records_auditevent)")
-    assert "the chain here has another event there" in verdict("--offline")
-    assert "it was changed after event" in verdict()
+        database.execute(
+            "DELETE FROM records_auditevent WHERE sequence = (SELECT MAX(sequence) FROM records_auditevent)"
+        )
+    said = verdict()
+    assert "the chain here has another event there" in said
+    assert "it was changed after event" in said

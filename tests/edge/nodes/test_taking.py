@@ -44,7 +44,16 @@ def test_a_record_becomes_a_record_of_the_centre(node: Node, record: Inspection)
     here = Inspection.objects.get(pk=said["inspection_id"])
     assert here.pk != record.pk
     same = (
-        *("asset_id", "map_id", "model_version_id", "category_id", "threshold_id", "threshold_value", "outcome", "score"),
+        *(
+            "asset_id",
+            "map_id",
+            "model_version_id",
+            "category_id",
+            "threshold_id",
+            "threshold_value",
+            "outcome",
+            "score",
+        ),
         *("p_value", "map_maximum", "regions", "region_count", "largest_region_px", "image_statistics", "timings"),
         *("filename", "station", "lot", "part_number", "serial_number", "device", "code_version", "created_at"),
     )
