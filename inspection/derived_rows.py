@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
-from inspection.judging.forwarded import NODE_SOURCE
+from inspection.forwarded import NODE_SOURCE
 from inspection.models import (
     Inspection,
     InspectionRequest,

@@ -18,7 +18,7 @@ from common.api.schema import page_output, problems
 from common.api.validation import NoInput, parsed
 from common.api.views import ApiView
 from common.pixels import budget as pixels
-from common.rights import Right
+from common.rights import Right, confine
 from edge.nodes import documents, selectors, services
 from edge.nodes import serializers as shapes
 from edge.nodes.models import EdgeNode
@@ -121,7 +121,7 @@ class OfNodeView(ApiView):
         if isinstance(request.auth, ApiToken):
             self.node = selectors.node_of(request.auth.user_id)
             if self.node is not None:
-                request.user._rights = frozenset({Right.FORWARD})
+                confine(request.user, Right.FORWARD)
 
     def calling_node(self) -> EdgeNode:
         """Raises `Forbidden`."""

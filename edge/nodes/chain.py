@@ -50,7 +50,7 @@ def read_event(values: Any) -> Event:
         datetime.fromisoformat(said["at"])
     except ValueError:
         raise _no_event("its time is none") from None
-    return Event(*values, hash=hash_of(values), authenticator=None)
+    return Event._make([*values, hash_of(values), None])
 
 
 def _no_event(why: str) -> UserError:

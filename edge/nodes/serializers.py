@@ -10,7 +10,11 @@ from edge.nodes.models import MAX_NAME
 from edge.nodes.wire import MAX_EVENTS, SCHEMA
 from inspection.models import Inspection
 
-_TEXT = {"required": False, "default": "", "allow_blank": True, "trim_whitespace": False}
+
+def _text(max_length: int) -> serializers.CharField:
+    return serializers.CharField(
+        max_length=max_length, required=False, default="", allow_blank=True, trim_whitespace=False
+    )
 
 
 class NodeInput(serializers.Serializer):
@@ -134,7 +138,7 @@ class RecordDocument(serializers.Serializer):
     min_region_mm2 = serializers.FloatField(required=False, allow_null=True, default=None)
     severity_grades = serializers.JSONField(required=False, allow_null=True, default=None)
     mm_per_px = serializers.FloatField(required=False, allow_null=True, default=None)
-    operator = serializers.CharField(max_length=150, **_TEXT)
+    operator = _text(150)
 
 
 class RegionDocument(serializers.Serializer):
@@ -164,8 +168,8 @@ class RowDocument(serializers.Serializer):
     outcome = serializers.ChoiceField(choices=Inspection.Outcome.choices)
     score = _number()
     p_value = _number()
-    reason = serializers.CharField(max_length=32, **_TEXT)
-    explanation = serializers.CharField(max_length=500, **_TEXT)
+    reason = _text(32)
+    explanation = _text(500)
     input_findings = serializers.ListField(child=serializers.DictField(), required=False, default=None)
     image_statistics = serializers.DictField(child=serializers.FloatField(), required=False, default=None)
     map_maximum = _number()
@@ -176,14 +180,14 @@ class RowDocument(serializers.Serializer):
     ignored_region_count = _count()
     severity = serializers.CharField(max_length=30, required=False, default=None)
     ignored_outlines = serializers.ListField(child=serializers.JSONField(), required=False, default=None)
-    filename = serializers.CharField(max_length=300, **_TEXT)
-    source = serializers.CharField(max_length=16, **_TEXT)
-    station = serializers.CharField(max_length=100, **_TEXT)
-    part_number = serializers.CharField(max_length=100, **_TEXT)
-    lot = serializers.CharField(max_length=100, **_TEXT)
-    serial_number = serializers.CharField(max_length=100, **_TEXT)
+    filename = _text(300)
+    source = _text(16)  # type: ignore[assignment]  # a field of this name, as elsewhere
+    station = _text(100)
+    part_number = _text(100)
+    lot = _text(100)
+    serial_number = _text(100)
     timings = serializers.DictField(child=serializers.JSONField())
-    device = serializers.CharField(max_length=16, **_TEXT)
-    worker = serializers.CharField(max_length=100, **_TEXT)
-    code_version = serializers.CharField(max_length=64, **_TEXT)
+    device = _text(16)
+    worker = _text(100)
+    code_version = _text(64)
     created_at = serializers.DateTimeField()

@@ -190,7 +190,7 @@ def _require_records(node: EdgeNode, hashes: dict[int, str]) -> None:
 
 def _receipt(anchor: NodeAnchor) -> dict[str, Any]:
     private = signing.own_key()
-    said = {
+    said: dict[str, Any] = {
         "node": anchor.node.name,
         "sequence": anchor.sequence,
         "head": anchor.head,

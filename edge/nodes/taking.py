@@ -30,7 +30,7 @@ from edge.nodes.serializers import RecordDocument, RowDocument
 from edge.nodes.services import note_refusal, report_refusal, require_node
 from edge.nodes.wire import RECORDED, sha256
 from inspection.derived_rows import size_fault
-from inspection.judging.forwarded import ForwardedJudgement, write_forwarded
+from inspection.forwarded import ForwardedJudgement, write_forwarded
 from inspection.models import Inspection
 from modelzoo.anomaly_maps import MEDIA_TYPE as MAP_MEDIA_TYPE
 from modelzoo.anomaly_maps import decode_map

@@ -9,7 +9,7 @@ import json
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def _go_online(centre: Stack, node: Stack, number: int) -> None:
     centre.start()
     node.start("edge")
     chance = random.Random(3)
-    acts = [
+    acts: list[Callable[[], object]] = [
         lambda: node.kill("run_connections"),
         lambda: centre.kill("gunicorn"),
         lambda: time.sleep(chance.uniform(0, 1)),

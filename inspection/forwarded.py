@@ -49,8 +49,8 @@ def write_forwarded(
     """The record with a request that is done and its audit event, all or nothing.
 
     `key`: of the request; a second one with it is an `IntegrityError`. `said`: what the event says besides. `also`:
-    rows that are written with the record, and attested by its event. No deployment of here judged it, so nobody is told the
-    verdict: the line heard it on the node.
+    rows that are written with the record, and attested by its event. No deployment of here judged it, so nobody is told
+    the verdict: the line heard it on the node.
     """
     version = judgement.version
     asset = save_asset_row(judgement.asset)
