@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from common.web.administration import Period, ServiceAdmin, Table, tag
-from edge.models import Connection, Delivery
+from edge.models import Connection, Delivery, EdgeNode, ForwardedRecord, NodeAnchor
 from modelzoo.pages import flat
 
 
@@ -47,3 +47,29 @@ class DeliveryAdmin(ServiceAdmin):
     list_display = ["id", "lane", "sequence", "event", "status", "attempts", "error", "recorded_at", "sent_at"]
     list_filter = ["status", "event", "lane__connection", Period.of("recorded_at")]
     list_select_related = ["lane__connection"]
+
+
+@admin.register(EdgeNode)
+class EdgeNodeAdmin(ServiceAdmin):
+    list_display = ["name", "station", "user", "is_enabled", "last_contact_at", "waiting", "refusal_code", "created_at"]
+    list_filter = ["is_enabled"]
+    list_select_related = ["user"]
+    search_fields = ["name", "station"]
+    search_help_text = "name or station"
+
+    def list_links(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return [(reverse("edge-nodes"), "Edge nodes and how they are")]
+
+
+@admin.register(ForwardedRecord)
+class ForwardedRecordAdmin(ServiceAdmin):
+    list_display = ["record_id", "node", "sequence", "inspection", "received_at"]
+    list_filter = ["node", Period.of("received_at")]
+    list_select_related = ["node", "inspection"]
+
+
+@admin.register(NodeAnchor)
+class NodeAnchorAdmin(ServiceAdmin):
+    list_display = ["node", "first", "sequence", "head", "created_at"]
+    list_filter = ["node", Period.of("created_at")]
+    list_select_related = ["node"]

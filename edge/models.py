@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from edge.centre.models import CentreReceipt
 from edge.connections.models import Connection, ConnectionSecret, ConnectionStatus
-from edge.deliveries.models import Delivery, ExpectedVerdict, Lane
+from edge.deliveries.models import Delivery, ExpectedVerdict, HeldFile, Lane
+from edge.nodes.models import EdgeNode, ForwardedRecord, NodeAnchor
 
-__all__ = ["Connection", "ConnectionSecret", "ConnectionStatus", "Delivery", "ExpectedVerdict", "Lane"]
+__all__ = [
+    "CentreReceipt",
+    "Connection",
+    "ConnectionSecret",
+    "ConnectionStatus",
+    "Delivery",
+    "EdgeNode",
+    "ExpectedVerdict",
+    "ForwardedRecord",
+    "HeldFile",
+    "Lane",
+    "NodeAnchor",
+]

@@ -1,8 +1,9 @@
-"""Pages of connections to the line."""
+"""Pages of connections to the line, and of edge nodes."""
 
 from django.urls import path
 
 from edge.connections import views
+from edge.nodes import views as nodes
 
 urlpatterns = [
     path("connections/", views.connections, name="connections"),
@@ -11,4 +12,7 @@ urlpatterns = [
     path("connections/<int:connection_id>/secret", views.secret, name="connection-secret"),
     path("connections/<int:connection_id>/end-secrets", views.end_secrets, name="connection-end-secrets"),
     path("connections/<int:connection_id>/resend", views.resend, name="connection-resend"),
+    path("nodes/", nodes.nodes, name="edge-nodes"),
+    path("nodes/new", nodes.create, name="edge-node-create"),
+    path("nodes/<int:node_id>/act", nodes.act, name="edge-node-act"),
 ]

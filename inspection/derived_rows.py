@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Exists, F, OuterRef, Q
 
+from inspection.forwarded import NODE_SOURCE
 from inspection.models import (
     Inspection,
     InspectionRequest,
@@ -120,12 +121,15 @@ def check_sizes() -> Iterator[tuple[int, list[str]]]:
     ids = Inspection.objects.filter(ruled | Q(calibration__isnull=False)).order_by("pk").values_list("pk", flat=True)
     for chunk in _in_chunks(ids.iterator(chunk_size=_CHUNK)):
         records = Inspection.objects.filter(pk__in=chunk).select_related("threshold", "calibration", "asset")
-        faults = [(record.pk, fault) for record in records if (fault := _size_fault(record))]
+        faults = [(record.pk, fault) for record in records if (fault := size_fault(record))]
         yield len(chunk), [f"record {pk} {fault}" for pk, fault in faults[:1]]
 
 
-def _size_fault(record: Inspection) -> str:
-    """What of a record does not follow from its scale and its threshold's rule; empty: all does."""
+def size_fault(record: Inspection) -> str:
+    """What of a record does not follow from its scale and its threshold's rule; empty: all does.
+
+    An edge node has its own time: which scale was in force there when is said by its own audit chain.
+    """
     rule, scale = record.threshold.size_rule, record.calibration
     if scale is None:
         expected = RuleResult()
@@ -138,7 +142,8 @@ def _size_fault(record: Inspection) -> str:
             revision__gt=scale.revision,
             created_at__lte=record.created_at - _AT_ONCE,
         )
-        if scale.created_at > record.created_at or later.exists():
+        is_judged_here = record.source != NODE_SOURCE
+        if is_judged_here and (scale.created_at > record.created_at or later.exists()):
             return "was measured with a scale that was not in force"
         regions = [Region(**region) for region in record.regions or []]
         expected = apply_rule(rule, regions, scale.scale)

@@ -36,7 +36,11 @@ class NotSent(NotDelivered):
 
 
 class NotReady(NotSent):
-    """The same, but the way is there: somebody has to come who takes it."""
+    """The same, but the way is there: somebody has to come who takes it. `wait`: no sooner than then."""
+
+    def __init__(self, sentence: str, *, wait: timedelta = timedelta(0)) -> None:
+        super().__init__(sentence)
+        self.wait = wait
 
 
 class Refused(NotDelivered):

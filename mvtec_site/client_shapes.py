@@ -88,6 +88,7 @@ KEYWORDS = {
     ),
     "ConnectionFields": Keywords("A connection to the line.", of="ConnectionInputRequest"),
     "ConnectionChanges": Keywords("What is changed of a connection.", of="PatchedConnectionChangeInputRequest"),
+    "NodeChanges": Keywords("What is changed of an edge node.", of="PatchedNodeChangeInputRequest"),
     "PromotionGatesFields": Keywords(
         "What a version must show before it may go into production.",
         of="PromotionGatesInputRequest",

@@ -36,7 +36,7 @@ NAVIGATION_ITEMS = (
     NavigationItem("thresholds", _("Thresholds"), (Right.READ,)),
     NavigationItem("models", _("Models"), (Right.READ,)),
     NavigationItem("training", _("Training"), (Right.READ,), ("/datasets/",)),
-    NavigationItem("monitoring", _("Monitoring"), (Right.READ,), ("/connections/",)),
+    NavigationItem("monitoring", _("Monitoring"), (Right.READ,), ("/connections/", "/nodes/")),
     NavigationItem("batches", _("Batches"), (Right.READ, Right.INSPECT)),
     NavigationItem("quality", _("Quality"), (Right.READ,)),
     NavigationItem("reports", _("Reports"), (Right.READ,)),

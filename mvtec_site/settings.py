@@ -586,6 +586,13 @@ EDGE_TRIGGER_ROOTS = tuple(
 )
 if not all(root.is_absolute() for root in EDGE_TRIGGER_ROOTS):
     raise ImproperlyConfigured("EDGE_TRIGGER_ROOTS must name folders by their absolute paths, separated by commas.")
+# An edge node and its centre: see docs/edge-node.md. `manage.py edge` makes the connection of them.
+EDGE_CENTRE_URL = env.text("EDGE_CENTRE_URL", "", "on an edge node: address of its centre")
+EDGE_CENTRE_TOKEN = env.text("EDGE_CENTRE_TOKEN", "", "token that the centre gave for this node", secret=True)
+EDGE_NODE_NAME = env.text("EDGE_NODE_NAME", "", "name by which the centre knows this node")
+EDGE_CENTRE_CERTIFICATE = env.text(
+    "EDGE_CENTRE_CERTIFICATE", "", "file with the certificate (PEM) of the authority that the centre's comes from"
+)
 
 # ---------------------------------------------------------------- REST API
 # Requests a minute of each caller, by what they are for: a runaway program is stopped before it stops the line.

@@ -27,6 +27,8 @@ STARTS = {
     "mvtec-watcher@.service": "folder-watcher",
 }
 
+EDGE = "mvtec-edge.service"  # everything in one, on a PC of its own: `manage.py edge`
+
 
 def read(name: str) -> dict[str, list[str]]:
     """The lines of a unit by their key; the same key may come more than once."""
@@ -35,13 +37,17 @@ def read(name: str) -> dict[str, list[str]]:
 
 
 def test_there_is_a_unit_for_whatever_runs_on_in_compose() -> None:
-    assert set(SERVICES) == set(STARTS)
+    assert set(SERVICES) == {*STARTS, EDGE}
     ours = {name for name, service in config("cpu", "watcher")["services"].items() if "build" in service}
     # The API has a service of its own in compose to be scaled; migrations are a command of the person who upgrades.
     assert set(STARTS.values()) == ours - {"inference-api", "migrate"}
 
 
-@pytest.mark.parametrize("name", SERVICES)
+def test_the_unit_of_an_edge_node_starts_all_of_it() -> None:
+    assert read(EDGE)["ExecStart"] == [f"{INSTALLED}python manage.py edge"]
+
+
+@pytest.mark.parametrize("name", STARTS)
 def test_a_unit_starts_what_compose_starts(name: str) -> None:
     [line] = read(name)["ExecStart"]
     words = shlex.split(line.replace("%%h", "%h"))

@@ -407,6 +407,48 @@ PROBLEMS: dict[str, Problem] = {
     "no_picture": _p(
         _INSIDE, _("No picture came for a trigger of the line."), _("Check camera, folder and waiting time.")
     ),
+    # ---- edge nodes
+    "edge_node_not_found": _not_found(_("There is no edge node of this id or name.")),
+    "edge_node_name_taken": _p(409, _("Another edge node or account has this name."), _("Choose another name.")),
+    "node_disabled": _p(403, _("The edge node is disabled at its centre."), _("Enable it on the page Edge nodes.")),
+    "node_name_differs": _p(
+        409, _("The token belongs to another edge node."), _("Give each node its own token and name.")
+    ),
+    "node_record_invalid": _p(
+        422,
+        _("What an edge node sent is not the record that its audit chain reports."),
+        _("Verify the node: manage.py edge --verify."),
+    ),
+    "node_record_differs": _p(
+        409,
+        _("Another record with this id came from this edge node before."),
+        _("Verify the node: manage.py edge --verify."),
+    ),
+    "node_chain_differs": _p(
+        409,
+        _("The audit chain of the edge node does not go on from what was anchored here."),
+        _("Verify the node: manage.py edge --verify. A replaced one is registered as a new node."),
+    ),
+    "node_model_unknown": _p(
+        409, _("The centre does not have the model that judged the record."), _("Import the model at the centre.")
+    ),
+    "node_threshold_unknown": _p(
+        409, _("The centre has no threshold of this value for the model."), _("Set this threshold at the centre.")
+    ),
+    "node_calibration_unknown": _p(
+        409, _("The centre has no calibration with this scale for the station."), _("Calibrate the station there.")
+    ),
+    "node_clock_ahead": _p(409, _("The clock of the edge node is ahead."), _("Set the clock of the node.")),
+    "node_station_differs": _p(
+        409,
+        _("The edge node may not forward records of this station."),
+        _("Correct the station of the node, or what the images say."),
+    ),
+    "edge_not_verified": _p(
+        _INSIDE,
+        _("What an edge node keeps and what its centre has do not agree."),
+        _("Keep both databases as they are and read what the answer names."),
+    ),
     # ---- retention, audit, the system
     "sampling_plan_not_found": _not_found(_("There is no sampling plan of this id or name.")),
     "audited_shift_not_found": _not_found(_("There is no audited shift of this id or name.")),

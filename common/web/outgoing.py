@@ -37,6 +37,7 @@ class NoAnswer(Exception):
 class Answer:
     status: int
     text: str  # how it begins
+    retry_after: int | None = None  # seconds, where it says so
 
 
 def signature(secret: str, timestamp: int, body: bytes) -> str:
@@ -101,8 +102,10 @@ def post(
     is_plain_allowed: bool = False,
     certificate: str = "",
     timeout: float = TIMEOUT,
+    method: str = "POST",
+    max_answer: int = _MAX_ANSWER,
 ) -> Answer:
-    """What the receiver answered, whatever it is. Redirects are not followed.
+    """What the receiver answered, whatever it is, up to `max_answer` bytes. Redirects are not followed.
 
     `is_plain_allowed`: http:// to private hosts that are allowed. Raises `AddressRefused`, `NotReached`, `NoAnswer`.
     """
@@ -126,14 +129,15 @@ def post(
         raise NotReached(f"No connection ({type(error).__name__}: {error}).") from error
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", path, body=body, headers=headers)
+        connection.request(method, path, body=body, headers=headers)
         answer = connection.getresponse()
-        text = answer.read(_MAX_ANSWER).decode(errors="replace")
+        text = answer.read(max_answer).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"No answer ({type(error).__name__}: {error}).") from error
     finally:
         connection.close()
-    return Answer(answer.status, text)
+    pause = answer.headers.get("Retry-After", "")
+    return Answer(answer.status, text, int(pause) if pause.isascii() and pause.isdigit() else None)
 
 
 class _PinnedConnection(http.client.HTTPConnection):

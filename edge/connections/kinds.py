@@ -218,7 +218,8 @@ class Kind:
 
     `make_sender`: for kinds that take verdicts; `make_source`: for those that bring something in, or None where the
     settings ask for none; `check`: what can only be said of several settings together, raises `SettingInvalid`.
-    `modules`: what has to be installed for it, which `requirement` brings.
+    `modules`: what has to be installed for it, which `requirement` brings. `forwards_records`: what it takes is the
+    record itself with its files, which are kept until it has them; however long that takes, it is not given up.
     """
 
     name: str
@@ -231,6 +232,7 @@ class Kind:
     check: Callable[[Mapping[str, Any]], None] = lambda settings: None
     modules: tuple[str, ...] = ()
     requirement: str = "requirements-edge.txt"
+    forwards_records: bool = False
 
     @property
     def takes_verdicts(self) -> bool:

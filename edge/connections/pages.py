@@ -41,6 +41,10 @@ FIGURES: Mapping[str, Promise] = {
     "pictures_missing": _("Pictures missing"),
     "clients_rejected": _("Clients rejected"),
     "certificate_ends": _("Certificate valid until"),
+    "records_forwarded": _("Records forwarded"),
+    "records_repeated": _("Records repeated"),
+    "last_contact": _("Last contact with the centre"),
+    "anchored_event": _("Audit chain anchored at event"),
 }
 
 

@@ -8,6 +8,7 @@ from django.db.models import Q
 from edge.connections.models import Connection
 from inspection.models import Inspection, InspectionRequest, PartInspection, PartRequest
 from jobs.outbox import OutboxMessage
+from records.models import Asset
 
 
 class Lane(models.Model):
@@ -138,3 +139,13 @@ class ExpectedVerdict(models.Model):
 
     def __str__(self) -> str:
         return f"{self.request_id or self.part_request_id} by {self.due_at}"
+
+
+class HeldFile(models.Model):
+    """A file that has still to go out with a delivery. Retention lets none go that something refers to, so not this."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="held_files")
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return f"file {self.asset_id} for delivery {self.delivery_id}"

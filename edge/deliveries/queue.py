@@ -8,11 +8,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from edge.deliveries.models import Delivery, Lane
-from jobs.outbox import NotSent, Refused, RetryPolicy, conclude
+from edge.deliveries.models import Delivery, HeldFile, Lane
+from jobs.outbox import NotReady, NotSent, Refused, RetryPolicy, conclude
 
 # About a quarter of an hour of a receiver that answers and does not take it; the lane waits that long.
 LINE_POLICY = RetryPolicy(first_wait=timedelta(milliseconds=200), max_attempts=60, max_wait=timedelta(seconds=15))
@@ -60,13 +61,18 @@ def finish(delivery: Delivery, error: Exception | None) -> None:
             _give_up(delivery, error)
         else:
             delivery.error = str(error)[:500]
+            if isinstance(error, NotReady) and error.wait:
+                delivery.due_at = timezone.now() + error.wait
     else:
         delivery.failures += 1
         delivery.may_have_arrived = True
         conclude(delivery, error, policy=LINE_POLICY, failures=delivery.failures)
     columns = ["status", "due_at", "error", "sent_at", "failures", "latency_ms", "may_have_arrived"]
     values = {name: getattr(delivery, name) for name in columns}
-    Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.WAITING, attempts=delivery.attempts).update(**values)
+    with transaction.atomic():
+        mine = Delivery.objects.filter(pk=delivery.pk, status=Delivery.Status.WAITING, attempts=delivery.attempts)
+        if mine.update(**values) and error is None:
+            HeldFile.objects.filter(delivery=delivery.pk).delete()
 
 
 def _give_up(delivery: Delivery, error: Exception) -> None:

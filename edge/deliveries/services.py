@@ -21,13 +21,14 @@ from common.rights import Right, require
 from edge.connections.models import Connection
 from edge.connections.registry import KINDS
 from edge.deliveries.documents import part_content, record_content, unjudged_content, unjudged_part_content
-from edge.deliveries.models import Delivery, ExpectedVerdict, Lane
+from edge.deliveries.models import Delivery, ExpectedVerdict, HeldFile, Lane
 from inspection.models import Inspection, InspectionRequest, LayoutView, PartInspection, PartRequest, PartRequestView
 from jobs import broker
 from records.audit.services import Actor, audit, lock_audit_chain
 
 TOPIC = "deliveries"  # of the notice that something waits
 TOO_LATE = "line_time_over"
+_NEVER = timedelta(days=36_525)  # what forwards records waits for its centre, however long that takes
 
 
 def takers(*, station: str, categories: Collection[int]) -> QuerySet[Connection]:
@@ -220,15 +221,25 @@ def _write_rows(
                 requested_at=requested_at,
                 recorded_at=recorded_at,
                 due_at=recorded_at,
-                give_up_at=_give_up_at(),
+                give_up_at=_give_up_at(connection.kind),
             )
         )
     Delivery.objects.bulk_create(rows)
+    if inspection is not None:
+        _hold_files(inspection, [row for row in rows if KINDS[row.lane.connection.kind].forwards_records])
     if rows:
         transaction.on_commit(lambda: broker.notify(TOPIC))
 
 
-def _give_up_at() -> datetime:
+def _hold_files(inspection: Inspection, rows: Iterable[Delivery]) -> None:
+    """Keep image and map from retention until they have gone out."""
+    assets = [asset for asset in (inspection.asset_id, inspection.map_id) if asset is not None]
+    HeldFile.objects.bulk_create([HeldFile(delivery=row, asset_id=asset) for row in rows for asset in assets])
+
+
+def _give_up_at(kind: str) -> datetime:
+    if KINDS[kind].forwards_records:
+        return timezone.now() + _NEVER
     return timezone.now() + timedelta(hours=settings.EDGE_GIVE_UP_HOURS)
 
 
@@ -239,11 +250,11 @@ def resend(*, delivery: Delivery, actor: Actor) -> Delivery:
     Raises `Forbidden`, and `Conflict` where it is none.
     """
     require(actor, Right.CONNECT)
-    if not _resend(Delivery.objects.filter(pk=delivery.pk)):
+    connection = delivery.lane.connection
+    if not _resend(Delivery.objects.filter(pk=delivery.pk), connection):
         delivery.refresh_from_db()
         raise Conflict(f"Delivery {delivery.pk} is {delivery.status}, no dead letter. Nothing was changed.")
     delivery.refresh_from_db()
-    connection = delivery.lane.connection
     audit(
         kind="delivery.resent",
         subject=connection,
@@ -258,7 +269,7 @@ def resend(*, delivery: Delivery, actor: Actor) -> Delivery:
 def resend_all(*, connection: Connection, actor: Actor) -> int:
     """The same of all dead letters of a connection; how many. Raises `Forbidden`."""
     require(actor, Right.CONNECT)
-    number = _resend(Delivery.objects.filter(lane__connection=connection))
+    number = _resend(Delivery.objects.filter(lane__connection=connection), connection)
     if number:
         audit(
             kind="delivery.resent",
@@ -270,9 +281,13 @@ def resend_all(*, connection: Connection, actor: Actor) -> int:
     return number
 
 
-def _resend(rows: QuerySet[Delivery]) -> int:
+def _resend(rows: QuerySet[Delivery], connection: Connection) -> int:
     number = rows.filter(status=Delivery.Status.FAILED).update(
-        status=Delivery.Status.WAITING, failures=0, is_resent=True, due_at=timezone.now(), give_up_at=_give_up_at()
+        status=Delivery.Status.WAITING,
+        failures=0,
+        is_resent=True,
+        due_at=timezone.now(),
+        give_up_at=_give_up_at(connection.kind),
     )
     if number:
         transaction.on_commit(lambda: broker.notify(TOPIC))

@@ -34,7 +34,7 @@ _WITHOUT_OBJECT = (
     *("parts", "part-layouts"),
     *("problems", "canaries", "challengers", "quality", "blind-review", "review-queue", "containments", "promises"),
     "measurement-studies",
-    *("monitoring", "reference-parts", "connections"),
+    *("monitoring", "reference-parts", "connections", "edge-nodes"),
     *("users", "user-new"),
     *("reports", "issued-reports", "report-schedules"),
 )

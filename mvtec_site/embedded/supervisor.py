@@ -25,6 +25,7 @@ from typing import IO
 
 from django.conf import settings
 
+from common.database import UNAVAILABLE, drop_broken_connection
 from common.errors import Conflict, Unavailable
 from common.files import write_whole
 from jobs import broker
@@ -37,6 +38,7 @@ _PATIENCE_SECONDS = 60.0
 _MAX_PAUSE_SECONDS = 30.0
 _LOOK_SECONDS = 2.0
 _PREDECESSOR_SECONDS = 10.0  # for the children of a parent that was killed
+_REPORT_SECONDS = 60.0
 _SILENT_SECONDS = 4.0  # beyond the time for which a sign of life holds
 
 
@@ -124,9 +126,18 @@ class Supervisor:
     not come up; then whatever was started is stopped again.
     """
 
-    def __init__(self, host: str, port: int, *, say: Callable[[str], None] = lambda sentence: None) -> None:
-        self.host, self.port = host, port
-        self._say = say
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        say: Callable[[str], None] = lambda sentence: None,
+        has_web: bool = True,
+        report: Callable[[], str] | None = None,
+    ) -> None:
+        """`report`: a sentence about how things are, said each minute in which it is another one."""
+        self.host, self.port, self.has_web = host, port, has_web
+        self._say, self._report, self._reported = say, report, ""
         self._stop = threading.Event()
         self._logs = Path(settings.VAR_DIR) / "logs"
         self._lock_file: IO[str] | None = None
@@ -138,7 +149,8 @@ class Supervisor:
         self._take_lock()
         self._logs.mkdir(parents=True, exist_ok=True)
         self._end_predecessors()
-        self._require_free_port()
+        if self.has_web:
+            self._require_free_port()
         self._children = self._plan()
         try:
             if broker.is_embedded():
@@ -147,7 +159,8 @@ class Supervisor:
                 self._start(child)
                 if child.name == "broker":
                     self._wait_for("the broker", broker.is_reachable)
-            self._wait_for("the web server", self._web_answers)
+            if self.has_web:
+                self._wait_for("the web server", self._web_answers)
             self._wait_for("the workers", self._workers_answer)
         except BaseException:
             self._end()
@@ -168,13 +181,28 @@ class Supervisor:
 
         for which in (signal.SIGINT, signal.SIGTERM):
             signal.signal(which, stop)
-        look_at = 0.0
+        look_at = report_at = 0.0
         while not self._stop.wait(0.5):
             self._revive()
+            if time.monotonic() >= report_at:
+                self._say_how_it_is()
+                report_at = time.monotonic() + _REPORT_SECONDS
             if time.monotonic() >= look_at:
                 self._kill_hung()
                 look_at = time.monotonic() + _LOOK_SECONDS
-        self._say("Stopping web server, workers and broker ...")
+        self._say("Stopping web server, workers and broker ..." if self.has_web else "Stopping workers and broker ...")
+
+    def _say_how_it_is(self) -> None:
+        if self._report is None:
+            return
+        try:
+            sentence = self._report()
+        except UNAVAILABLE as error:
+            drop_broken_connection()
+            sentence = f"The database does not answer: {error}"
+        if sentence != self._reported:
+            self._say(sentence)
+        self._reported = sentence
 
     def _end(self) -> None:
         # The broker goes last: workers finish what they hold and acknowledge it.
@@ -264,14 +292,15 @@ class Supervisor:
         python = sys.executable
         celery = [python, "-m", "celery", "-A", "mvtec_site", "worker", "--loglevel", settings.LOG_LEVEL]
         celery += ["--without-gossip", "--without-mingle"]
+        web = _Child(
+            "web",
+            [
+                *(python, "-m", "gunicorn", "-c", "python:mvtec_site.webserver.gunicorn_settings"),
+                *("--bind", f"{self.host}:{self.port}", "--access-logfile", str(self._logs / "access.log")),
+            ],
+        )
         children = [
-            _Child(
-                "web",
-                [
-                    *(python, "-m", "gunicorn", "-c", "python:mvtec_site.webserver.gunicorn_settings"),
-                    *("--bind", f"{self.host}:{self.port}", "--access-logfile", str(self._logs / "access.log")),
-                ],
-            ),
+            *([web] if self.has_web else []),
             _Child(
                 "inference",
                 [*celery, "-Q", "inference", "-n", "inference@%h", "--concurrency", "1"],

@@ -46,6 +46,8 @@ def endpoint_table() -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
         (r"/(login|logout|admin/login|admin/logout)(/|$)", Endpoint(Lane.PAGES, small)),
         (r"/(api/test_image/?|inspect/?)$", Endpoint(Lane.INSPECTION, image, (Right.INSPECT,))),
         (r"/(inspect/[^/]+/again|api/requests/[^/]+/inspect)/?$", Endpoint(Lane.INSPECTION, form, (Right.INSPECT,))),
+        (r"/api/edge-nodes/self/records/?$", Endpoint(Lane.TRANSFER, image)),
+        (r"/api/edge-nodes/self/anchors/?$", Endpoint(Lane.PAGES, image)),
         (r"/api/load_model/?$", Endpoint(Lane.INSPECTION, form, (Right.DEPLOY,))),
         (r"/api/batches/[^/]+/report", Endpoint(Lane.TRANSFER, form)),
         (r"/(api/)?batches/[^/]+/cancel/?$", Endpoint(Lane.PAGES, form)),  # while others upload

@@ -566,6 +566,24 @@ ATTESTATION: dict[str, Entry] = {
     "edge.lane": NotAttested("counters of the outbox"),
     "edge.delivery": NotAttested("the outbox: what is still to be sent, and went out lately; the record is an event"),
     "edge.expectedverdict": NotAttested("what the line waits for at the moment; the record is an event"),
+    "edge.heldfile": NotAttested("keeps a file from retention until it has gone out"),
+    "edge.centrereceipt": NotAttested("the word of the centre, whose signature vouches for it: edge --verify"),
+    "edge.edgenode": Attested(
+        "edge_node.*",
+        AttestedModel(fields=("name", "station", "user_id", "is_enabled", "created_at", "created_by_id")),
+    ),
+    "edge.forwardedrecord": Attested(
+        "inspection.recorded, of the record that it brought",
+        AttestedModel(
+            fields=(
+                *("node_id", "record_id", "inspection_id", "sequence", "row_sha256", "event_sha256", "row", "event"),
+                "received_at",
+            )
+        ),
+    ),
+    "edge.nodeanchor": Attested(
+        "edge_node.anchored", AttestedModel(fields=("node_id", "first", "sequence", "head", "hashes", "created_at"))
+    ),
     # ---------------------------------------------------------------- reports
     "reports.reportschedule": Attested(
         "report_schedule.set, report_schedule.ended",

@@ -642,6 +642,18 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"had {_dead_letters(act.after.get('deliveries', 1))} of the connection "
         f"{act.after.get('connection', '')} sent again"
     ),
+    "edge_node.created": lambda act: f"made the edge node {_connection(act)}",
+    "edge_node.changed": lambda act: f"changed the edge node {_connection(act)}",
+    "edge_node.enabled": lambda act: f"enabled the edge node {_connection(act)}",
+    "edge_node.disabled": lambda act: f"disabled the edge node {_connection(act)}",
+    "edge_node.token_renewed": lambda act: f"gave the edge node {_connection(act)} another token",
+    "edge_node.anchored": lambda act: (
+        f"anchored the audit chain of the edge node {act.after.get('node', '')} "
+        f"at its event {act.after.get('sequence')}"
+    ),
+    "edge_node.refused": lambda act: (
+        f"did not take what the edge node {_connection(act)} sent{_because(act.after.get('sentence'))}"
+    ),
     "alarm.opened": lambda act: f"opened an alarm{_where(act)}: {act.after.get('sentence', '')}",
     "alarm.acknowledged": lambda act: f"acknowledged alarm {act.event.object_id}: {act.after.get('sentence', '')}",
     "alarm.commented": lambda act: f"commented on alarm {act.event.object_id}: {act.after.get('text', '')}",

@@ -154,6 +154,11 @@ METHODS = {
     "resend_dead_letters": "resend_dead_letters",
     "resend_delivery": "resend_delivery",
     "set_connection_secret": "set_connection_secret",
+    "change_edge_node": "change_edge_node",
+    "create_edge_node": "create_edge_node",
+    "edge_node": "edge_node",
+    "edge_nodes": "edge_nodes",
+    "renew_edge_node_token": "renew_edge_node_token",
     "canaries": "canaries",
     "canary": "canary",
     "end_canary": "end_canary",
@@ -665,6 +670,17 @@ def test_connections(client: Client, version: ModelVersion) -> None:
     assert client.resend_dead_letters(key)["resent"] == 0
     assert client.connection(key)["waiting"] == 1
     assert len(each(client.connections(), shapes.Connection)) == 1
+
+
+def test_edge_nodes(connect: Connect, administrator: User) -> None:
+    client = connect(administrator)
+    made = client.create_edge_node("east", station="east")
+    fits(made, shapes.NodeWithToken)
+    key = made["node_id"]
+    assert client.change_edge_node(key, enabled=False)["enabled"] is False
+    assert client.renew_edge_node_token(key)["token"] != made["token"]
+    fits(client.edge_node(key), shapes.Node)
+    assert len(each(client.edge_nodes(), shapes.Node)) == 1
 
 
 def test_canaries(client: Client, version: ModelVersion) -> None:

@@ -59,6 +59,7 @@ _NO_PAGES = {
     *("challenger-stop", "canary-end", "disagreement-mark"),
     # Of a connection that people made, and the form of a kind: tests/edge/connections.
     *("connection-new", "connection-secret", "connection-end-secrets", "connection-resend"),
+    *("edge-node-create", "edge-node-act"),  # tests/edge/nodes
     *("report-picture", "report-issue", "report-schedule-end"),
     "report-schedule",  # the form of the list, filled
     *("model-retrain", "comparison-start", "comparison"),

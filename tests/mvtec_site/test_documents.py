@@ -25,7 +25,7 @@ from django.utils import timezone
 from PIL import Image
 
 from edge.deliveries.queue import begin, busy_lanes, finish, next_in
-from edge.models import Connection, ConnectionStatus
+from edge.models import Connection, ConnectionStatus, EdgeNode, NodeAnchor
 from inspection.models import BatchRun, Inspection, InspectionRequest, PartRequest, Review
 from inspection.part_layouts.services import ViewPlan, set_layout
 from inspection.reviews.services import record_review, undo_reviews
@@ -260,6 +260,7 @@ def test_every_document_is_as_the_schema_says(
     challengers(api, version)
     quality(api, version)
     connections(api)
+    edge_nodes(api)
     retraining(api, version)
     promises(api, version)
     monitoring(api, version)
@@ -660,6 +661,32 @@ def connections(api: Api) -> None:
     api("resend_delivery", letter["delivery_id"])
     api("resend_dead_letters", key)
     api("change_connection", key, enabled=False)
+
+
+def edge_nodes(api: Api) -> None:
+    made = api("create_edge_node", name="east", station="east")
+    key = made["node_id"]
+    api("edge_nodes")
+    moment = timezone.now()
+    node = EdgeNode.objects.get(pk=key)
+    anchor = NodeAnchor.objects.create(
+        node=node, first=1, sequence=1, head="0" * 64, hashes="0" * 64, created_at=moment
+    )
+    EdgeNode.objects.filter(pk=key).update(
+        last_contact_at=moment,
+        waiting=2,
+        oldest_waiting_at=moment,
+        refusal_code="conflict",
+        refused_at=moment,
+        created_by=None,
+    )
+    assert api("edge_node", key)["anchored_event"] == anchor.sequence
+    api("renew_edge_node_token", key)
+    api("edge_nodes")
+    api("change_edge_node", key, enabled=False)
+    node.refresh_from_db()
+    EdgeNode.objects.filter(pk=key).update(created_by=node.user)
+    api("renew_edge_node_token", key)
 
 
 def retraining(api: Api, version: ModelVersion) -> None:

@@ -163,6 +163,13 @@ TABLE: dict[str, Row] = {
     "connections/<connection_id>/deliveries": row(GET=READERS),
     "connections/<connection_id>/resend": row(POST=ENGINEERS),
     "deliveries/<delivery_id>/resend": row(POST=ENGINEERS),
+    "edge-nodes": row(GET=READERS, POST=ADMINS),
+    "edge-nodes/<node_id>": row(GET=READERS, PATCH=ADMINS),
+    "edge-nodes/<node_id>/token": row(POST=ADMINS),
+    # For the token of a node alone: tests/edge/nodes
+    "edge-nodes/self/contact": row(POST=set()),
+    "edge-nodes/self/records": row(GET=set(), POST=set()),
+    "edge-nodes/self/anchors": row(GET=set(), POST=set()),
     # quality
     "sampling-plans": row(GET=READERS, POST=ENGINEERS),
     "sampling-plans/<plan_id>": row(GET=READERS),

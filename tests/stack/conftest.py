@@ -64,10 +64,10 @@ class Stack:
     def json(self, *words: str) -> Any:
         return json.loads(self.manage(*words, "--json").stdout)
 
-    def start(self) -> None:
+    def start(self, command: str = "run") -> None:
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "run", "--port", str(self.port)],
+                [sys.executable, "manage.py", command, "--port", str(self.port)],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=out,

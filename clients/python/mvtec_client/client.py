@@ -1069,6 +1069,26 @@ class Client(Transport):
     def resend_delivery(self, delivery_id: str) -> shapes.Delivery:
         return self._post("deliveries", delivery_id, "resend")
 
+    # ------------------------------------------------------------ edge nodes
+    def edge_nodes(self) -> Iterator[shapes.Node]:
+        """Small PCs at the line that forward their records here, by name."""
+        return self._pages("edge-nodes")
+
+    def edge_node(self, node_id: int) -> shapes.Node:
+        return self._get("edge-nodes", node_id)
+
+    def create_edge_node(self, name: str, *, station: str = "") -> shapes.NodeWithToken:
+        """A new node with its token, which is shown this once."""
+        return self._post("edge-nodes", json={"name": name, "station": station})
+
+    def change_edge_node(self, node_id: int, **changes: Unpack[shapes.NodeChanges]) -> shapes.Node:
+        """What is left out stays as it is. A disabled node is refused; what it has waits on it."""
+        return self._send("PATCH", ("edge-nodes", node_id), json=changes, repeatable=True).json()
+
+    def renew_edge_node_token(self, node_id: int) -> shapes.NodeWithToken:
+        """Another token; the one before it is revoked at once."""
+        return self._post("edge-nodes", node_id, "token")
+
     # ------------------------------------------------------------ canaries
     def start_canary(
         self, version_id: int, station: str, *, reason: str, signature: shapes.SignatureFields | None = None

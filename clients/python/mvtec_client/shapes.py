@@ -23,7 +23,7 @@ CalibrationInputMethod = Literal["percentile", "conformal"]
 Cause = Literal["threshold", "novelty", "disagreement", "random_audit"]
 ChallengerStatus = Literal["queued", "running", "finished", "stopped", "failed"]
 CheckAction = Literal["off", "warn", "refuse"]
-ConnectionInputKind = Literal["modbus", "mqtt", "opcua", "webhook"]
+ConnectionInputKind = Literal["centre", "modbus", "mqtt", "opcua", "webhook"]
 CsvDialect = Literal["excel", "excel-de", "plain"]
 Decision = Literal["good", "defective", "unclear", "skipped"]
 DeploymentKind = Literal["load", "promotion", "rollback", "canary"]
@@ -65,7 +65,18 @@ RescoringStatus = Literal["queued", "running", "finished", "failed", "cancelled"
 RetentionFileKind = Literal["image", "map", "orphan", "leftover"]
 RetentionRunStatus = Literal["queued", "running", "finished", "failed"]
 Right = Literal[
-    "inspect", "read", "review", "export", "train", "tune", "deploy", "connect", "audit", "issue", "administer"
+    "inspect",
+    "read",
+    "review",
+    "export",
+    "train",
+    "tune",
+    "deploy",
+    "connect",
+    "forward",
+    "audit",
+    "issue",
+    "administer",
 ]
 Runtime = Literal["auto", "torch", "compile", "onnxruntime", "openvino"]
 ScaleMethod = Literal["known_length", "checkerboard", "withdrawn"]
@@ -1976,6 +1987,62 @@ class NextCard(TypedDict):
     """null: nothing to review for the caller"""
 
 
+class Node(TypedDict):
+    node_id: int
+    url: str
+    name: str
+    station: str
+    enabled: bool
+    account: str
+    """its user, who has no role"""
+    created_at: Moment
+    created_by: str | None
+    last_contact_at: Moment | None
+    waiting: int | None
+    """records that it has still to forward, as it says"""
+    oldest_waiting_at: Moment | None
+    records: int
+    """of it that are here"""
+    anchored_event: int
+    """of its audit chain; 0: none yet"""
+    anchored_head: str
+    """hash of that event"""
+    anchored_at: Moment | None
+    refusal_code: str
+    """of what was last not taken"""
+    refusal: str
+    refused_at: Moment | None
+
+
+class NodeWithToken(TypedDict):
+    node_id: int
+    url: str
+    name: str
+    station: str
+    enabled: bool
+    account: str
+    """its user, who has no role"""
+    created_at: Moment
+    created_by: str | None
+    last_contact_at: Moment | None
+    waiting: int | None
+    """records that it has still to forward, as it says"""
+    oldest_waiting_at: Moment | None
+    records: int
+    """of it that are here"""
+    anchored_event: int
+    """of its audit chain; 0: none yet"""
+    anchored_head: str
+    """hash of that event"""
+    anchored_at: Moment | None
+    refusal_code: str
+    """of what was last not taken"""
+    refusal: str
+    refused_at: Moment | None
+    token: str
+    """shown this once"""
+
+
 class OriginCounts(TypedDict):
     records: int
     good: int
@@ -3710,6 +3777,14 @@ class ConnectionChanges(TypedDict, total=False):
     """null: all"""
     line_time_ms: int
     """from the request to the moment from which on the line acts on no verdict; null: it always does"""
+    enabled: bool
+
+
+class NodeChanges(TypedDict, total=False):
+    """What is changed of an edge node."""
+
+    station: str
+    """empty: any"""
     enabled: bool
 
 
