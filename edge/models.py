@@ -4,5 +4,16 @@ from __future__ import annotations
 
 from edge.connections.models import Connection, ConnectionSecret, ConnectionStatus
 from edge.deliveries.models import Delivery, ExpectedVerdict, Lane
+from edge.passages.models import HeardPeriod, Passage, PassageCounter
 
-__all__ = ["Connection", "ConnectionSecret", "ConnectionStatus", "Delivery", "ExpectedVerdict", "Lane"]
+__all__ = [
+    "Connection",
+    "ConnectionSecret",
+    "ConnectionStatus",
+    "Delivery",
+    "ExpectedVerdict",
+    "HeardPeriod",
+    "Lane",
+    "Passage",
+    "PassageCounter",
+]

@@ -50,10 +50,13 @@ ROOMS = {
         "part_layouts",
         "parts",
     },
-    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"},
+    "edge": {
+        *("connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"),
+        *("passages", "gaps", "benchmarks"),
+    },
     "rollout": {"canaries", "challengers"},
     "quality": {"random_audit", "containment", "promises", "review_queue", "measurement_system", "benchmarks"},
-    "reports": {"content", "issued", "schedules"},
+    "reports": {"content", "issued", "schedules", "statements"},
 }
 NOT_ROOMS = {"api", "views", "management", "migrations", "templatetags", "benchmarks", "webserver", "embedded", "web"}
 MAX_MODULES = 12  # of a package, side by side

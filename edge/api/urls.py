@@ -3,6 +3,7 @@
 from django.urls import re_path
 
 from edge.connections import api
+from edge.passages import api as passages
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _CONNECTION = r"^connections/(?P<connection_id>[0-9]{1,18})"
@@ -16,4 +17,11 @@ urlpatterns = [
     re_path(rf"{_CONNECTION}/deliveries/?$", api.DeliveriesView.as_view(), name="api-connection-deliveries"),
     re_path(rf"{_CONNECTION}/resend/?$", api.ResendAllView.as_view(), name="api-connection-resend"),
     re_path(rf"^deliveries/(?P<delivery_id>{_UUID})/resend/?$", api.ResendView.as_view(), name="api-delivery-resend"),
+    re_path(r"^passages/?$", passages.PassagesView.as_view(), name="api-passages"),
+    re_path(r"^passage-counters/?$", passages.PassageCountersView.as_view(), name="api-passage-counters"),
+    re_path(
+        r"^passage-counters/(?P<counter_id>[0-9]{1,18})/passages/?$",
+        passages.CounterPassagesView.as_view(),
+        name="api-counter-passages",
+    ),
 ]

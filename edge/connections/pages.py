@@ -39,6 +39,10 @@ FIGURES: Mapping[str, Promise] = {
     "triggers_overdue": _("Triggers without a verdict in time"),
     "results_unacknowledged": _("Results not acknowledged"),
     "pictures_missing": _("Pictures missing"),
+    "passages": _("Passages"),
+    "passages_refused": _("Passages refused"),
+    "passages_unreported": _("Passages not reported"),
+    "passage_resets": _("Counter of passages began anew"),
     "clients_rejected": _("Clients rejected"),
     "certificate_ends": _("Certificate valid until"),
 }

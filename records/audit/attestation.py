@@ -566,6 +566,9 @@ ATTESTATION: dict[str, Entry] = {
     "edge.lane": NotAttested("counters of the outbox"),
     "edge.delivery": NotAttested("the outbox: what is still to be sent, and went out lately; the record is an event"),
     "edge.expectedverdict": NotAttested("what the line waits for at the moment; the record is an event"),
+    "edge.passagecounter": NotAttested("who counts, and how far; a statement made from it is an event"),
+    "edge.passage": NotAttested("what the line reported, append-only; a statement made from it is an event"),
+    "edge.heardperiod": NotAttested("when a counter was heard; a statement made from it is an event"),
     # ---------------------------------------------------------------- reports
     "reports.reportschedule": Attested(
         "report_schedule.set, report_schedule.ended",
@@ -573,6 +576,7 @@ ATTESTATION: dict[str, Entry] = {
     ),
     "reports.reportmessage": NotAttested("the outbox: what is still to be sent; the report is an event"),
     "reports.issuedreport": OwnEvent("report.issued"),
+    "reports.issuedstatement": OwnEvent("statement.issued"),
 }
 
 
