@@ -31,7 +31,7 @@ class PassagesInput(serializers.Serializer):
     """What passed a station, in its order."""
 
     station = serializers.CharField(required=False, allow_blank=True, default="", max_length=100)
-    passages = PassageInput(many=True, max_length=MAX_REPORTS, allow_empty=False)
+    passages = serializers.ListField(child=PassageInput(), min_length=1, max_length=MAX_REPORTS)
     counter_first = _counter("what comes after counter_last; null: 0")
     counter_last = _counter("the value after which the counter begins again; null: it never does")
 
