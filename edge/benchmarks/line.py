@@ -8,7 +8,7 @@ import platform
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from edge.benchmarks.system import System
 from edge.benchmarks.wires import WIRES, Arrival, Arrivals, Submit
 
 _WARM_UP = 5  # parts, before anything is measured
-_WAIT_SECONDS = 30.0  # for the last verdicts of a rate
+_WAIT_SECONDS = 120.0  # for the last verdicts of a rate
 _NEEDED = {"webhook": (), "mqtt": ("paho", "amqtt")}
 
 
@@ -51,7 +51,7 @@ def measure(
             tell(f"{rate:g} parts per second for {seconds:g} s ...")
             count = max(1, round(rate * seconds))
             sent = _run(system, submit, arrivals, f"R{number}", rate=rate, count=count)
-            document["rates"].append({"rate": rate, **_figures(sent, arrivals.taken())})
+            document["rates"].append({"rate": rate, **_figures(sent, arrivals.taken(), arrivals.refused)})
     return document | {"load_after": _load()}
 
 
@@ -70,14 +70,17 @@ def _run(
         submit(serial, data)
     deadline = time.monotonic() + _WAIT_SECONDS
     while time.monotonic() < deadline:
-        if set(sent) <= {_part(row) for row in arrivals.taken()}:
+        if set(sent) <= {_part(row) for row in arrivals.taken()} | arrivals.refused:
             break
         time.sleep(0.05)
     return sent
 
 
 # ---------------------------------------------------------------- figures
-def _figures(sent: dict[str, tuple[float, float]], arrived: Sequence[Arrival]) -> dict[str, Any]:
+def _figures(
+    sent: dict[str, tuple[float, float]], arrived: Sequence[Arrival], refused: Collection[str] = ()
+) -> dict[str, Any]:
+    """`refused`: parts that the system did not take; what has neither come nor was refused is lost."""
     ours = [row for row in arrived if _part(row) in sent]
     first: dict[str, Arrival] = {}
     for row in ours:
@@ -87,7 +90,8 @@ def _figures(sent: dict[str, tuple[float, float]], arrived: Sequence[Arrival]) -
     return {
         "sent": len(sent),
         "received": len(first),
-        "lost": len(sent) - len(first),
+        "refused": len((set(sent) & set(refused)) - set(first)),
+        "lost": len(set(sent) - set(first) - set(refused)),
         "duplicates": len(ours) - len(first),
         "out_of_order": sum(after < before for before, after in pairwise(order)),
         "verdicts": dict(Counter(str(row.document["verdict"]) for row in first.values())),
@@ -153,8 +157,8 @@ def as_text(document: dict[str, Any]) -> str:
     for row in document["rates"]:
         stages = ", ".join(f"{name} {value}" for name, value in row["stages_p50_ms"].items())
         lines.append(
-            f"{row['rate']:g}/s: {row['received']} of {row['sent']} verdicts, {row['lost']} lost, "
-            f"{row['duplicates']} doubled, {row['out_of_order']} out of order; p50 {row['p50_ms']} ms, p99 "
+            f"{row['rate']:g}/s: {row['received']} of {row['sent']} verdicts, {row['refused']} refused, {row['lost']} "
+            f"lost, {row['duplicates']} doubled, {row['out_of_order']} out of order; p50 {row['p50_ms']} ms, p99 "
             f"{row['p99_ms']} ms, max {row['max_ms']} ms ({stages})"
         )
     return "\n".join(lines)

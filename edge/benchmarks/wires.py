@@ -37,6 +37,7 @@ class Arrival:
 @dataclass
 class Arrivals:
     rows: list[Arrival] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)  # parts that were not taken, or not judged
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, payload: bytes) -> None:
@@ -44,6 +45,10 @@ class Arrivals:
         document = json.loads(payload)
         with self.lock:
             self.rows.append(Arrival(at, clock, document))
+
+    def refuse(self, serial: str) -> None:
+        with self.lock:
+            self.refused.add(serial)
 
     def taken(self) -> list[Arrival]:
         with self.lock:
@@ -91,13 +96,18 @@ def webhook_wire(system: System) -> Iterator[tuple[Submit, Arrivals]]:
 
         def post(serial: str, data: bytes) -> None:
             fields = {"station": STATION, "serial_number": serial, "category": system.category, "anomaly_map": "none"}
-            client.post("/api/test_image", files={"image": (f"{serial}.png", data)}, data=fields)
+            try:
+                answer = client.post("/api/test_image", files={"image": (f"{serial}.png", data)}, data=fields)
+            except httpx.HTTPError:
+                arrivals.refuse(serial)
+                return
+            if answer.is_error:
+                arrivals.refuse(serial)
 
-        yield (lambda serial, data: _forget(pool.submit(post, serial, data))), arrivals
+        def hand_over(serial: str, data: bytes) -> None:
+            pool.submit(post, serial, data)
 
-
-def _forget(future: object) -> None:
-    """What comes of it is seen at the other end."""
+        yield hand_over, arrivals
 
 
 @contextmanager

@@ -105,9 +105,11 @@ def test_lost_doubled_and_disordered_verdicts_are_counted():
         arrival("A", 1, 0.4),
         arrival("X", 9, 1),
     ]
-    row = _figures(sent, arrived)
+    row = _figures(sent, arrived, {"X"})
     counted = (row["sent"], row["received"], row["lost"], row["duplicates"], row["out_of_order"])
     assert counted == (4, 3, 1, 1, 1)
+    row = _figures(sent, arrived, {"A", "D"})
+    assert (row["refused"], row["lost"]) == (1, 0)
     assert (row["p50_ms"], row["max_ms"]) == (200.0, 300.0)
 
 
