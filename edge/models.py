@@ -6,6 +6,7 @@ from edge.centre.models import CentreReceipt
 from edge.connections.models import Connection, ConnectionSecret, ConnectionStatus
 from edge.deliveries.models import Delivery, ExpectedVerdict, HeldFile, Lane
 from edge.nodes.models import EdgeNode, ForwardedRecord, NodeAnchor
+from edge.passages.models import HeardPeriod, Passage, PassageCounter
 
 __all__ = [
     "CentreReceipt",
@@ -16,7 +17,10 @@ __all__ = [
     "EdgeNode",
     "ExpectedVerdict",
     "ForwardedRecord",
+    "HeardPeriod",
     "HeldFile",
     "Lane",
     "NodeAnchor",
+    "Passage",
+    "PassageCounter",
 ]

@@ -54,6 +54,7 @@ KEYWORDS = {
         "The filters, and how the answer shall be made.", of="what_if", without=frozenset({"threshold"})
     ),
     "ReportScopeFields": Keywords("Which report is meant.", of="report"),
+    "StatementScopeFields": Keywords("What a statement of inspection is about.", of="statement"),
     "AuditFilters": Keywords(
         "Which audit events are meant.", of="audit_events", without=frozenset({"limit", "cursor"})
     ),

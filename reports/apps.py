@@ -9,5 +9,7 @@ class ReportsConfig(AppConfig):
     def ready(self) -> None:
         from records.audit.chain import audited_rows
         from reports.issued.audited_rows import REPORTS
+        from reports.statements.audited_rows import STATEMENTS
 
         audited_rows.register(REPORTS)
+        audited_rows.register(STATEMENTS)

@@ -5,6 +5,7 @@ from django.urls import path
 from reports.content import views as content
 from reports.issued import views as issued
 from reports.schedules import views as schedules
+from reports.statements import views as statements
 
 urlpatterns = [
     path("reports/", content.report, name="reports"),
@@ -15,4 +16,7 @@ urlpatterns = [
     path("reports/schedules/", schedules.schedules, name="report-schedules"),
     path("reports/schedules/<int:schedule_id>/", schedules.schedule, name="report-schedule"),
     path("reports/schedules/<int:schedule_id>/end", schedules.end, name="report-schedule-end"),
+    path("reports/statements/", statements.statements, name="statements"),
+    path("reports/statements/issue", statements.issue, name="statement-issue"),
+    path("reports/statements/<uuid:statement_id>/", statements.statement, name="statement"),
 ]

@@ -53,10 +53,11 @@ ROOMS = {
     "edge": {
         *("connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"),
         *("nodes", "centre"),
+        *("passages", "gaps", "benchmarks"),
     },
     "rollout": {"canaries", "challengers"},
     "quality": {"random_audit", "containment", "promises", "review_queue", "measurement_system", "benchmarks"},
-    "reports": {"content", "issued", "schedules"},
+    "reports": {"content", "issued", "schedules", "statements"},
 }
 NOT_ROOMS = {"api", "views", "management", "migrations", "templatetags", "benchmarks", "webserver", "embedded", "web"}
 MAX_MODULES = 12  # of a package, side by side

@@ -486,6 +486,19 @@ PROBLEMS: dict[str, Problem] = {
     "containment_not_found": _not_found(_("There is no containment of this id or name.")),
     "containment_not_finished": _p(409, _("The containment has no list yet."), _("Wait until it is finished.")),
     "report_not_found": _not_found(_("There is no issued report of this id or name.")),
+    "statement_not_found": _not_found(_("There is no issued statement of this id or name.")),
+    "passage_counter_not_found": _not_found(_("There is no counter of passages of this id or name.")),
+    "passage_not_found": _p(
+        404, _("The counter did not report this value."), _("Choose values that it reported, or a time.")
+    ),
+    "no_passages": _p(
+        400,
+        _("No passage was reported in that time."),
+        _("Choose another time, or a sequence of serial numbers."),
+    ),
+    "too_many_exceptions": _p(
+        400, _("There are more exceptions than a statement can name."), _("Choose fewer parts.")
+    ),
     "schedule_not_found": _not_found(_("There is no schedule of this id or name.")),
     "schedule_ended": _p(409, _("The schedule was ended."), _("Set a new one.")),
     "too_many_schedules": _p(409, _("There are as many schedules as there may be."), _("End one first.")),

@@ -4,6 +4,7 @@ from django.urls import re_path
 
 from edge.connections import api
 from edge.nodes import api as nodes
+from edge.passages import api as passages
 
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _NODE = r"^edge-nodes/(?P<node_id>[0-9]{1,18})"
@@ -24,4 +25,11 @@ urlpatterns = [
     re_path(r"^edge-nodes/self/records/?$", nodes.NodeRecordsView.as_view(), name="api-node-records"),
     re_path(r"^edge-nodes/self/anchors/?$", nodes.NodeAnchorsView.as_view(), name="api-node-anchors"),
     re_path(rf"^deliveries/(?P<delivery_id>{_UUID})/resend/?$", api.ResendView.as_view(), name="api-delivery-resend"),
+    re_path(r"^passages/?$", passages.PassagesView.as_view(), name="api-passages"),
+    re_path(r"^passage-counters/?$", passages.PassageCountersView.as_view(), name="api-passage-counters"),
+    re_path(
+        r"^passage-counters/(?P<counter_id>[0-9]{1,18})/passages/?$",
+        passages.CounterPassagesView.as_view(),
+        name="api-counter-passages",
+    ),
 ]

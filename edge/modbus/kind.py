@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from edge.connections.kinds import Figures, Kind, Setting, SettingInvalid, Target
 from edge.modbus.registers import CONTROL_REGISTERS, STATUS_REGISTERS
+from edge.passages.settings import LAST_OF_TWO_REGISTERS, check_size, size_settings
 from edge.triggers.settings import PICTURE_SETTINGS, check_pictures
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def _check(settings: Mapping[str, Any]) -> None:
+    check_size(settings)
     if not settings["handshake"]:
         return
     check_pictures(settings)
@@ -95,6 +97,16 @@ MODBUS = Kind(
             help=_("where the PLC could not be looked at so long; its part is not judged"),
         ),
         *PICTURE_SETTINGS,
+        Setting(
+            "passage_register",
+            _("Register that counts the parts that pass"),
+            int,
+            -1,
+            low=-1,
+            high=65_534,
+            help=_("-1: none; above 65535 the counter has two registers, the high word first"),
+        ),
+        *size_settings(last=65_535, high=LAST_OF_TWO_REGISTERS),
     ),
     make_sender=_make_sender,
     make_source=_make_source,

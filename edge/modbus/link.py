@@ -19,6 +19,8 @@ from edge.connections.kinds import Figures, Target
 from edge.modbus import registers
 from edge.modbus.exchange import Exchange
 from edge.modbus.handshake import Control, Outputs, Result, Step, Times, reopened, step
+from edge.passages.settings import LAST, size_in
+from edge.passages.watch import CounterWatch
 from jobs.outbox import NotDelivered, NotSent
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Link:
         self._beat, self._beat_at = 0, 0.0
         self._written: list[int] = []
         self._coils: list[bool] = []
+        is_counted = self._values["passage_register"] >= 0
+        self._passages = CounterWatch(target, figures, size_in(self._values)) if is_counted else None
 
     # ------------------------------------------------------------ for the sender
     def open(self) -> None:
@@ -82,6 +86,8 @@ class Link:
         except (NotDelivered, OSError) as error:
             self._client.close()
             raise NotSent(f"The PLC {host}:{port} cannot be used. {error}") from error
+        if self._passages is not None:
+            self._passages.start()
         self._thread.start()
 
     def present(self, result: Result) -> None:
@@ -122,6 +128,8 @@ class Link:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(4 * self._values["timeout_s"] + 1)
+        if self._passages is not None:
+            self._passages.stop()
         if self._client is not None:
             self._client.close()
 
@@ -145,6 +153,8 @@ class Link:
         self._make_safe()
 
     def _look(self) -> None:
+        if self._passages is not None:
+            self._passages.look(self._read_counter())
         control = self._read_control() if self._values["handshake"] else None
         now = time.monotonic()
         offer = self._offer
@@ -215,6 +225,14 @@ class Link:
             ),
         )
         return registers.control_of(answer.registers)
+
+    def _read_counter(self) -> int:
+        first, count = self._values["passage_register"], 2 if self._values[LAST] > _LAST_BEAT else 1
+        answer = self._ask(
+            "read the counter of passages",
+            lambda client, unit: client.read_holding_registers(first, count=count, device_id=unit),
+        )
+        return registers.number_of(answer.registers)
 
     def _write_registers(self, values: list[int]) -> None:
         first = self._values["register_base"]

@@ -65,6 +65,11 @@ def control_of(registers: Sequence[int]) -> Control:
     )
 
 
+def number_of(registers: Sequence[int]) -> int:
+    """The high word first."""
+    return int.from_bytes(b"".join(register.to_bytes(2, "big") for register in registers), "big")
+
+
 def text_of(registers: Sequence[int]) -> str:
     """Two characters a register, the first one in the high byte, up to the first zero. What is no text is a `?`."""
     data = b"".join(register.to_bytes(2, "big") for register in registers).partition(b"\0")[0]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils.translation import gettext_lazy as _
 
 from edge.connections.kinds import Figures, Kind, SecretField, Setting, SettingInvalid, Target
+from edge.passages.settings import check_size, size_settings
 
 if TYPE_CHECKING:
     from edge.mqtt.sender import MqttSender
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def _check(settings: Mapping[str, Any]) -> None:
+    check_size(settings)
     prefix = settings["topic_prefix"]
     if any(character in prefix for character in "#+\0") or prefix.startswith(("/", "$")) or prefix.endswith("/"):
         raise SettingInvalid(
@@ -32,7 +34,7 @@ def _make_sender(target: Target, figures: Figures) -> MqttSender:
 
 
 def _make_source(target: Target, figures: Figures) -> MqttSource | None:
-    if not target.settings["triggers"]:
+    if not target.settings["triggers"] and not target.settings["passages"]:
         return None
     from edge.mqtt.source import MqttSource
 
@@ -65,6 +67,14 @@ MQTT = Kind(
             False,
             help=_("Messages with an image, or with a path inside EDGE_TRIGGER_ROOTS, are inspected."),
         ),
+        Setting(
+            "passages",
+            _("Take passages"),
+            bool,
+            False,
+            help=_("Messages that say which part passed; statements of inspection name those without a record."),
+        ),
+        *size_settings(last=0),
         Setting("keepalive_s", _("Keep-alive in seconds"), int, 15, low=2, high=3600),
         Setting("timeout_s", _("Seconds to wait for the broker"), float, 5.0, low=0.1, high=20),
     ),

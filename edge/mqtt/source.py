@@ -1,4 +1,5 @@
-"""Triggers that come as MQTT messages: an image (bytes, or base64 in JSON), or a path inside an allowed folder.
+"""Triggers that come as MQTT messages: an image (bytes, or base64 in JSON), or a path inside an allowed folder. And
+what the line says that has passed.
 
 The broker keeps the session: what is published while we are away comes afterwards. A message is acknowledged once it is
 answered, so that one in hand when the process dies comes again; its trigger id makes that one record.
@@ -20,10 +21,15 @@ import paho.mqtt.client as mqtt
 from django.conf import settings
 from django.db import connection as database
 
+from common.database import UNAVAILABLE, drop_broken_connection
 from edge.connections.kinds import Figures, Source, Target
 from edge.mqtt.client import BrokerClient
 from edge.mqtt.sender import QOS
-from edge.mqtt.topics import level, reply_topic, station_of
+from edge.mqtt.topics import PASSED, level, reply_topic, station_of
+from edge.passages.messages import read_passages
+from edge.passages.services import PassageRejected
+from edge.passages.settings import size_in
+from edge.passages.watch import count_in, write_reports
 from edge.triggers.services import (
     MAX_TRIGGER_ID,
     Trigger,
@@ -37,10 +43,12 @@ log = logging.getLogger(__name__)
 _WORKERS = 4  # at once; one station has one of them, so that its triggers are judged in their order
 _MAX_WAITING = 1000
 _LOOK_SECONDS = 0.5
+_PAUSE = 1.0  # where the database does not answer
 
 
 class MqttSource(Source):
-    """Subscribes to `<prefix>/<station>/trigger` (JSON) and `<prefix>/<station>/trigger/<id>` (the image itself)."""
+    """Subscribes to `<prefix>/<station>/trigger` (JSON), `<prefix>/<station>/trigger/<id>` (the image itself) and
+    `<prefix>/<station>/passed` (JSON)."""
 
     def __init__(self, target: Target, figures: Figures) -> None:
         self._target, self._figures = target, figures
@@ -49,6 +57,7 @@ class MqttSource(Source):
         self._client.paho.on_message = self._on_message
         self._queues: list[queue.Queue[mqtt.MQTTMessage | None]] = [queue.Queue(_MAX_WAITING) for _ in range(_WORKERS)]
         self._workers: list[threading.Thread] = []
+        self._closing = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         for waiting in self._queues:
@@ -57,14 +66,15 @@ class MqttSource(Source):
             self._workers.append(worker)
         self._client.connect()
         station = level(self._target.station) if self._target.station else "+"
-        self._client.paho.subscribe(
-            [(f"{self._prefix}/{station}/trigger", QOS), (f"{self._prefix}/{station}/trigger/+", QOS)]
-        )
+        asked = ("trigger", "trigger/+") if self._target.settings["triggers"] else ()
+        asked += (PASSED,) if self._target.settings["passages"] else ()
+        self._client.paho.subscribe([(f"{self._prefix}/{station}/{what}", QOS) for what in asked])
         while not stop.wait(_LOOK_SECONDS):
             self.note_sign()
             self._client.require_connected()
 
     def close(self) -> None:
+        self._closing.set()
         for waiting in self._queues:
             waiting.put(None)
         for worker in self._workers:
@@ -82,11 +92,31 @@ class MqttSource(Source):
     def _work(self, waiting: queue.Queue[mqtt.MQTTMessage | None]) -> None:
         while (message := waiting.get()) is not None:
             try:
-                self._answer(message, self._judge(message))
+                if message.topic.endswith(f"/{PASSED}"):
+                    self._note_passed(message)
+                else:
+                    self._answer(message, self._judge(message))
                 self._client.paho.ack(message.mid, message.qos)
             except Exception:
-                log.exception("A trigger on %s was not answered; the broker sends it again.", message.topic)
+                log.exception("A message on %s was not answered; the broker sends it again.", message.topic)
         database.close()
+
+    def _note_passed(self, message: mqtt.MQTTMessage) -> None:
+        """It waits for the database: a later one that came first would look like a gap."""
+        station = station_of(_station_in(message.topic))
+        while True:
+            try:
+                reports = read_passages(bytes(message.payload), may_repeat=message.dup)
+                count_in(self._figures, write_reports(self._target, station, reports, size_in(self._target.settings)))
+            except PassageRejected as refusal:
+                self._figures.add("passages_refused")
+                log.warning("A message on %s is no passage: %s", message.topic, refusal.detail)
+            except UNAVAILABLE:
+                drop_broken_connection()
+                if self._closing.wait(_PAUSE):
+                    raise
+                continue
+            return
 
     def _judge(self, message: mqtt.MQTTMessage) -> dict[str, Any]:
         received = time.monotonic()
@@ -114,7 +144,9 @@ class MqttSource(Source):
 
 
 def _station_in(topic: str) -> str:
-    """The level before `trigger`."""
+    """The level before `trigger` or `passed`."""
+    if topic.endswith(f"/{PASSED}"):
+        return topic.removesuffix(f"/{PASSED}").rpartition("/")[2]
     before = topic.rpartition("/trigger")[0] if not topic.endswith("/trigger") else topic.removesuffix("/trigger")
     return before.rpartition("/")[2]
 

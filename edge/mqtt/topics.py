@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, unquote
 
 NO_STATION = "-"
+PASSED = "passed"  # the last level of the topic of passages
 
 
 def level(text: str) -> str:

@@ -36,7 +36,7 @@ _WITHOUT_OBJECT = (
     "measurement-studies",
     *("monitoring", "reference-parts", "connections", "edge-nodes"),
     *("users", "user-new"),
-    *("reports", "issued-reports", "report-schedules"),
+    *("reports", "issued-reports", "report-schedules", "statements"),
 )
 # The lists of the administration that grow, and those that are opened most: by their names here, those of their URLs.
 _ADMINISTRATION = {"admin": "admin:index"} | {

@@ -584,6 +584,9 @@ ATTESTATION: dict[str, Entry] = {
     "edge.nodeanchor": Attested(
         "edge_node.anchored", AttestedModel(fields=("node_id", "first", "sequence", "head", "hashes", "created_at"))
     ),
+    "edge.passagecounter": NotAttested("who counts, and how far; a statement made from it is an event"),
+    "edge.passage": NotAttested("what the line reported, append-only; a statement made from it is an event"),
+    "edge.heardperiod": NotAttested("when a counter was heard; a statement made from it is an event"),
     # ---------------------------------------------------------------- reports
     "reports.reportschedule": Attested(
         "report_schedule.set, report_schedule.ended",
@@ -591,6 +594,7 @@ ATTESTATION: dict[str, Entry] = {
     ),
     "reports.reportmessage": NotAttested("the outbox: what is still to be sent; the report is an event"),
     "reports.issuedreport": OwnEvent("report.issued"),
+    "reports.issuedstatement": OwnEvent("statement.issued"),
 }
 
 

@@ -373,6 +373,10 @@ def _replay(act: _Act) -> str:
 _REPORTS = {"day": "daily", "week": "weekly", "month": "monthly"}
 
 
+def _of_station(act: _Act) -> str:
+    return f"station {act.after.get('station')}" if act.after.get("station") else "a line without stations"
+
+
 def _report(act: _Act) -> str:
     kind = str(act.after.get("kind", ""))
     place = [str(act.after.get("category") or "all categories")]
@@ -614,6 +618,10 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
         f"{_count(act.after.get('parts', 0), 'part')}"
     ),
     "report.issued": lambda act: f"issued the {_report(act)} from {str(act.after.get('since'))[:16].replace('T', ' ')}",
+    "statement.issued": lambda act: (
+        f"issued the statement of inspection {_of_station(act)} from {act.after.get('first')} to "
+        f"{act.after.get('last')}, with {_count(act.after.get('exceptions', 0), 'exception')}"
+    ),
     "report_schedule.set": lambda act: (
         f"{'changed' if act.before else 'added'} the schedule of the {_report(act)}, "
         f"for {_count(len(act.after.get('recipients') or []), 'recipient')}"
@@ -638,6 +646,7 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "connection.secret_ended": lambda act: (
         f"ended older ones of the {_secret(act)} of the connection {_connection(act)}"
     ),
+    "passage_counter.begun": lambda act: f"was heard for the first time counting the parts that pass {_of_station(act)}",
     "delivery.resent": lambda act: (
         f"had {_dead_letters(act.after.get('deliveries', 1))} of the connection "
         f"{act.after.get('connection', '')} sent again"

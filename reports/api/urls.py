@@ -5,9 +5,11 @@ from django.urls import re_path
 from reports.content import api as content
 from reports.issued import api as issued
 from reports.schedules import api as schedules
+from reports.statements import api as statements
 
 _ID = r"[0-9]{1,18}"
 _UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_STATEMENT = rf"^issued-statements/(?P<statement_id>{_UUID})"
 _REPORT = rf"^issued-reports/(?P<report_id>{_UUID})"
 
 urlpatterns = [
@@ -23,4 +25,9 @@ urlpatterns = [
     re_path(
         rf"^report-schedules/(?P<schedule_id>{_ID})/?$", schedules.ScheduleView.as_view(), name="api-report-schedule"
     ),
+    re_path(r"^statement/?$", statements.StatementView.as_view(), name="api-statement-now"),
+    re_path(r"^issued-statements/?$", statements.IssuedStatementsView.as_view(), name="api-statements"),
+    re_path(rf"{_STATEMENT}/?$", statements.IssuedStatementView.as_view(), name="api-statement"),
+    re_path(rf"{_STATEMENT}/json/?$", statements.StatementJsonView.as_view(), name="statement-json"),
+    re_path(rf"{_STATEMENT}/pdf/?$", statements.StatementPdfView.as_view(), name="statement-pdf"),
 ]

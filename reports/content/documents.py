@@ -51,7 +51,7 @@ def report_document(scope: Scope, *, now: datetime | None = None) -> dict[str, A
         "random_audit": _random_audit(scope),
         "reviews": _reviews(cells),
         "replay": _replay(scope),
-        "audit": _audit(),
+        "audit": audit_document(),
     }
 
 
@@ -355,7 +355,7 @@ def _replay(scope: Scope) -> dict[str, Any]:
     }
 
 
-def _audit() -> dict[str, Any]:
+def audit_document() -> dict[str, Any]:
     proof = selectors.proof()
     last = proof.verification
     return {

@@ -53,7 +53,7 @@ def report_pdf(document: dict[str, Any], pictures: Mapping[str, bytes]) -> bytes
         ),
     ]
     for section in sections_of(document):
-        story += _section(section)
+        story += section_flowables(section)
         if section.name == "worst":
             story += _pictures(document["worst"], pictures)
     made = f"Made {moment_text(document['made_at'])} ({document['time_zone']})"
@@ -61,7 +61,7 @@ def report_pdf(document: dict[str, Any], pictures: Mapping[str, bytes]) -> bytes
     return pdf.document(story, title=document["title"])
 
 
-def _section(section: Section) -> list[Flowable]:
+def section_flowables(section: Section) -> list[Flowable]:
     facts = [(name, cell.text) for name, cell in section.facts]
     heading = Paragraph(pdf.markup(section.title), pdf.HEADING)
     parts: list[Flowable] = pdf.section(section.title, facts) if facts else []

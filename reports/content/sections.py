@@ -87,7 +87,7 @@ def sections_of(document: dict[str, Any]) -> list[Section]:
         _models(document),
         _origins(document),
         _replay(document["replay"]),
-        _audit(document["audit"]),
+        audit_section(document["audit"]),
     ]
 
 
@@ -520,7 +520,7 @@ def _checkpoint(audit: dict[str, Any]) -> str:
     return f"at event {audit['checkpoint']:,}, {audit['checkpoint_doubt'] or 'genuine'}"
 
 
-def _audit(audit: dict[str, Any]) -> Section:
+def audit_section(audit: dict[str, Any]) -> Section:
     verified = "never"
     if audit["verified_at"]:
         found = audit["fault"] or "no fault"

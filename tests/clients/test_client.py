@@ -185,6 +185,15 @@ METHODS = {
     "issued_report_json": "download_issued_report",
     "issued_report_pdf": "download_issued_report",
     "issued_reports": "issued_reports",
+    "report_passages": "report_passages",
+    "passage_counters": "passage_counters",
+    "passages": "passages",
+    "statement": "statement",
+    "issue_statement": "issue_statement",
+    "issued_statement": "issued_statement",
+    "issued_statements": "issued_statements",
+    "statement_json": "download_statement",
+    "statement_pdf": "download_statement",
     "report_schedule": "report_schedule",
     "report_schedules": "report_schedules",
     "add_report_schedule": "set_report_schedule",
@@ -681,6 +690,24 @@ def test_edge_nodes(connect: Connect, administrator: User) -> None:
     assert client.renew_edge_node_token(key)["token"] != made["token"]
     fits(client.edge_node(key), shapes.Node)
     assert len(each(client.edge_nodes(), shapes.Node)) == 1
+def test_what_passed(client: Client, version: ModelVersion) -> None:
+    client.load_model(version.pk, device="cpu")
+    client.inspect(parts.png(5000), station="east", serial_number="S1")
+    passed = [{"counter": 1, "serial_number": "S1"}, {"counter": 3, "serial_number": "S3"}]
+    reported = client.report_passages(passed, station="east", counter_last=9)
+    fits(reported, shapes.Passages)
+    assert reported["unreported"] == 1
+    [counter] = each(client.passage_counters(station="east"), shapes.PassageCounter)
+    assert [row["counter"] for row in each(client.passages(counter["counter_id"]), shapes.Passage)] == [3, 1]
+    now = client.statement(basis="counter", counter_id=counter["counter_id"], first="1", last="3")
+    fits(now, shapes.Statement)
+    assert [row["kind"] for row in now["exceptions"]["rows"]] == ["missing", "unreported"]
+    issued = client.issue_statement(station="east", first="S1", last="S3")
+    fits(issued, shapes.IssuedStatement)
+    assert client.issued_statement(issued["statement_id"]) == issued
+    assert each(client.issued_statements(), shapes.IssuedStatement) == [issued]
+    assert client.download_statement(issued["statement_id"]).startswith(b"%PDF")
+    assert json.loads(client.download_statement(issued["statement_id"], "json"))["exceptions"]["parts"] == 2
 
 
 def test_canaries(client: Client, version: ModelVersion) -> None:

@@ -60,7 +60,8 @@ _NO_PAGES = {
     # Of a connection that people made, and the form of a kind: tests/edge/connections.
     *("connection-new", "connection-secret", "connection-end-secrets", "connection-resend"),
     *("edge-node-create", "edge-node-act"),  # tests/edge/nodes
-    *("report-picture", "report-issue", "report-schedule-end"),
+    *("report-picture", "report-issue", "report-schedule-end", "statement-issue"),
+    "statement",  # tests/e2e/test_statements.py
     "report-schedule",  # the form of the list, filled
     *("model-retrain", "comparison-start", "comparison"),
     *("drift-restart", "alarm-acknowledge", "alarm-comment", "alarm-resolve"),

@@ -26,6 +26,7 @@ from PIL import Image
 
 from edge.deliveries.queue import begin, busy_lanes, finish, next_in
 from edge.models import Connection, ConnectionStatus, EdgeNode, NodeAnchor
+from edge.passages.services import Report, report_passages
 from inspection.models import BatchRun, Inspection, InspectionRequest, PartRequest, Review
 from inspection.part_layouts.services import ViewPlan, set_layout
 from inspection.reviews.services import record_review, undo_reviews
@@ -55,6 +56,8 @@ from records.audit.services import make_checkpoint
 from records.models import Asset, AuditVerification
 from reports.models import ReportMessage, ReportSchedule
 from reports.schedules.services import issue_due_reports
+from reports.statements.scope import parse_scope
+from reports.statements.services import issue_statement
 from retention.models import RetentionPolicy, RetentionRun
 from rollout.challengers import selectors
 from rollout.challengers.services import CHALLENGERS, mark_disagreement
@@ -261,6 +264,7 @@ def test_every_document_is_as_the_schema_says(
     quality(api, version)
     connections(api)
     edge_nodes(api)
+    passages(api)
     retraining(api, version)
     promises(api, version)
     monitoring(api, version)
@@ -687,6 +691,36 @@ def edge_nodes(api: Api) -> None:
     node.refresh_from_db()
     EdgeNode.objects.filter(pk=key).update(created_by=node.user)
     api("renew_edge_node_token", key)
+def passages(api: Api) -> None:
+    """Reported by somebody with and without a counter, and over a connection; what is stated of them."""
+    connection = Connection.objects.latest("pk")
+    over_it = report_passages(station="press", reports=[Report(1), Report(4)], connection=connection)
+    api("report_passages", station="east", passages=[{"serial_number": "S1"}])
+    known = api("report_passages", station="oven", counter_last=9, passages=[{"counter": 1, "serial_number": "S7"}])
+    api("report_passages", station="oven", counter_last=9, passages=[{"counter": 4, "serial_number": "S3"}])
+    api("report_passages", station="oven", counter_last=9, passages=[{"counter": 2, "serial_number": "S9"}])
+    for counter in api("passage_counters")["results"]:
+        api("passages", counter["counter_id"])
+    live(3, begin=950, station="oven", serial_number="S7")
+    by_count = {"basis": "counter", "counter_id": known["counter_id"]}
+    window = {"since": f"{timezone.now() - timedelta(days=2):%Y-%m-%d}", "until": "2999-01-01"}
+    api("statement", query=by_count | window)
+    api("statement", query={"basis": "counter", "counter_id": over_it.counter_id, "first": "1", "last": "4"})
+    live(1, begin=953, station="west", serial_number="S8")
+    live(1, begin=954, station="oven", serial_number="S9")
+    first = Inspection.objects.filter(station="oven").latest("pk")
+    like = {name: getattr(first.request, name) for name in ("asset", "model_version", "deployment")}
+    of_part = {"filename": "x.png", "source": "api", "station": "oven", "serial_number": "S5"}
+    InspectionRequest.objects.create(**like, **of_part, status="failed", error_code="broken")
+    InspectionRequest.objects.create(**like, **of_part, deadline=timezone.now())
+    asked = {"station": "oven", "first": "S5", "last": "S8"}
+    api("statement", query=asked)
+    api("statement", query=asked | {"station": "nowhere"})
+    issued = api("issue_statement", **asked)
+    issue_statement(scope=parse_scope(asked), actor=None)
+    api("issued_statement", issued["statement_id"])
+    api("statement_json", issued["statement_id"])
+    api("issued_statements")
 
 
 def retraining(api: Api, version: ModelVersion) -> None:

@@ -15,6 +15,7 @@ Moment = str
 JsonObject = dict[str, Any]
 AlarmKind = Literal["drift", "batch_drift", "reference_part"]
 AlarmStatus = Literal["open", "acknowledged", "resolved"]
+Basis = Literal["serials", "counter"]
 BatchMapForm = Literal["url", "none"]
 BatchStatus = Literal["queued", "running", "finished", "cancelled"]
 Blank = Literal[""]
@@ -86,6 +87,7 @@ Source = Literal["test_set", "review"]
 Split = Literal["train", "test"]
 Stage = Literal["candidate", "approved", "production", "archived"]
 Standard = Literal["reviews", "expert"]
+StatementExceptionOutputKind = Literal["missing", "not_comparable", "unreported", "reset", "not_covered"]
 StationProof = Literal["unproven", "proven", "failed"]
 StudyAppraiserOutputKind = Literal["person", "model"]
 ThresholdMethod = Literal["percentile", "conformal", "best_f1", "cost", "manual"]
@@ -1699,6 +1701,20 @@ class IssuedReport(TypedDict):
     pdf_url: str
 
 
+class IssuedStatement(TypedDict):
+    statement_id: str
+    title: str
+    basis: Basis
+    station: str
+    first: str
+    last: str
+    exceptions: int
+    issued_by: str | None
+    created_at: Moment
+    json_url: str
+    pdf_url: str
+
+
 class IssuedToken(TypedDict):
     id: int
     user: str
@@ -2141,6 +2157,43 @@ class PartView(TypedDict):
     threshold: float | None
     review: Standing | None
     """null: not reviewed"""
+
+
+class PassageCounter(TypedDict):
+    counter_id: int
+    station: str
+    source: str
+    """who counts"""
+    connection_id: int | None
+    counter: int | None
+    """the last value"""
+    counter_first: int | None
+    counter_last: int | None
+    passed_at: Moment | None
+    """of the last value"""
+    created_at: Moment
+
+
+class Passage(TypedDict):
+    counter: int | None
+    run: int
+    """1 and how often the counter had begun anew; 0: a serial number alone"""
+    serial_number: str
+    passed_at: Moment
+    reported_at: Moment
+
+
+class Passages(TypedDict):
+    """What became of a report."""
+
+    counter_id: int
+    written: int
+    repeated: int
+    """known already, or a sign that nothing passed"""
+    resets: int
+    """how often the counter began anew"""
+    unreported: int
+    """parts that the counter counted and nobody reported so far"""
 
 
 class PerDay(TypedDict):
@@ -3055,6 +3108,116 @@ class Standing(TypedDict):
     """how many there are"""
 
 
+class StatementCounts(TypedDict):
+    passed: int
+    """as far as they were reported, or entered"""
+    inspected: int
+    """good, defective, or judged more than once"""
+    good: int
+    defective: int
+    repeated: int
+    not_comparable: int
+    missing: int
+    """without a record"""
+    unreported: int
+    """counted by the line, with no message of them"""
+    resets: int
+    times_not_covered: int
+
+
+class StatementException(TypedDict):
+    kind: StatementExceptionOutputKind
+    first: str
+    """serial number or value of the counter"""
+    last: str
+    count: int | None
+    """parts; null: not known"""
+    since: Moment | None
+    until: Moment | None
+
+
+class StatementExceptions(TypedDict):
+    total: int
+    """rows, also those that are too many to be named"""
+    parts: int
+    """of the rows, as far as it is known"""
+    rows: list[StatementException]
+
+
+class StatementModel(TypedDict):
+    model_version: int
+    model: str
+    threshold: int
+    revision: int
+    value: float
+    records: int
+
+
+class Statement(TypedDict):
+    """What passed, what became of it, and what is not known."""
+
+    format: str
+    title: str
+    statement: str
+    """the sentence that is stated"""
+    reservations: list[str]
+    """to be read with it"""
+    basis: Basis
+    station: str
+    first: str
+    last: str
+    counter_id: int | None
+    source: str
+    """from where it is known what passed"""
+    since: Moment | None
+    until: Moment | None
+    by_time: bool
+    """passages had no serial numbers"""
+    delay_ms: int | None
+    tolerance_ms: int | None
+    made_at: Moment
+    made_by: str
+    time_zone: str
+    is_complete: bool
+    """false: not all exceptions are named, and it cannot be issued"""
+    counts: StatementCounts
+    exceptions: StatementExceptions
+    repeated: StatementRanges
+    ended_without_verdict: StatementRemarks
+    judged_elsewhere: StatementRemarks
+    judged_otherwise: StatementRemarks
+    still_open: StatementRemarks
+    outside: StatementRemarks
+    first_record_at: Moment | None
+    last_record_at: Moment | None
+    models: list[StatementModel]
+    audit: ReportAudit
+
+
+class StatementRange(TypedDict):
+    first: str
+    last: str
+    count: int
+
+
+class StatementRanges(TypedDict):
+    total: int
+    rows: list[StatementRange]
+
+
+class StatementRemark(TypedDict):
+    serial_number: str
+    at: Moment
+    what: str
+    id: str
+    """of the record or request"""
+
+
+class StatementRemarks(TypedDict):
+    total: int
+    rows: list[StatementRemark]
+
+
 class StationBound(TypedDict):
     station: str
     since: Moment
@@ -3649,6 +3812,28 @@ class ReportScopeFields(TypedDict, total=False):
     """none: all"""
     until: date | datetime | str
     """of a period report: to the end of this day"""
+
+
+class StatementScopeFields(TypedDict, total=False):
+    """What a statement of inspection is about."""
+
+    basis: Literal["serials", "counter", ""]
+    counter_id: int
+    """with counter"""
+    delay_ms: int
+    """passages without serial numbers: from the record to the passage; none: 0"""
+    first: str
+    """serial number; with counter: a value that it reported"""
+    last: str
+    """the same"""
+    since: date | datetime | str
+    """with counter, instead of first"""
+    station: str
+    """with serials; a counter has its own"""
+    tolerance_ms: int
+    """give or take; none: 2000"""
+    until: date | datetime | str
+    """with counter, instead of last: to the end of this day"""
 
 
 class AuditFilters(TypedDict, total=False):

@@ -20,11 +20,13 @@ from edge.connections import selectors
 from edge.connections.kinds import Figures, SettingInvalid, Target
 from edge.connections.services import create_connection
 from edge.deliveries.documents import message_of
-from edge.models import Connection
+from edge.models import Connection, Passage
 from edge.mqtt.kind import MQTT
 from edge.mqtt.sender import MqttSender
 from edge.mqtt.source import MqttSource, read_trigger
 from edge.mqtt.topics import level, station_of
+from edge.passages.messages import read_passages
+from edge.passages.services import PassageRejected
 from edge.triggers.services import TriggerRejected
 from inspection.models import Inspection
 from jobs.outbox import NotSent
@@ -233,3 +235,43 @@ def test_triggers_are_judged_and_answered(port: int, settings: Any, tmp_path: Pa
     assert Inspection.objects.count() == 3
     assert AuditEvent.objects.filter(kind="image.refused").count() == 3
     assert running.figures.as_dict() == {"triggers": 6, "triggers_refused": 3, "triggers_repeated": 1}
+
+
+# ---------------------------------------------------------------- passages
+@pytest.mark.django_db(transaction=True)
+def test_passages_are_written(port: int):
+    """One or several in a message, in their order; what is none is counted, and holds nothing up."""
+    connection = connect(port, topic_prefix="passing", passages=True)
+    sender = Listener(port, "passing/nothing")
+    running = Running(connection)
+    try:
+        for payload in (
+            b'{"counter": 1, "serial_number": "S1"}',
+            b"no JSON",
+            b'{"counter": "2"}',
+            b'[{"counter": 2}, {"counter": 5, "passed_at": null}]',
+            b'{"counter": 5}',
+            b'{"serial_number": "S9"}',
+        ):
+            sender.client.publish("passing/line 3%2Fb/passed", payload, 1).wait_for_publish(10)
+        wait_for(lambda: running.figures.as_dict().get("passages") == 4, 20, lambda: str(running.figures.as_dict()))
+    finally:
+        running.end()
+        sender.close()
+    rows = Passage.objects.order_by("id").values_list("counter__station", "value", "serial_number")
+    station = "line 3/b"
+    assert list(rows) == [(station, 1, "S1"), (station, 2, ""), (station, 5, ""), (station, None, "S9")]
+    assert running.figures.as_dict() == {"passages": 4, "passages_refused": 2, "passages_unreported": 2}
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        *(b"\xff", b"[]", b"7", b"[7]", b'{"counter": true}', b'{"counter": 1.5}', b'{"serial_number": 7}'),
+        *(b'{"counter": 1, "colour": "red"}', b'{"counter": 1, "passed_at": "now"}', b'{"counter": 1, "passed_at": 5}'),
+        *(b'{"counter": 1, "passed_at": "2026-05-04T09:12:44"}', b"[" * 100_000),
+    ],
+)
+def test_what_is_no_passage_is_rejected(payload: bytes):
+    with pytest.raises(PassageRejected):
+        read_passages(payload)

@@ -1,0 +1,1 @@
+"""What passed a station beside the records of it: which parts nobody inspected."""

@@ -1,0 +1,1 @@
+"""What passed the station, as the line itself counts it, beside the records: parts that nobody inspected are named."""
