@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from edge.cameras import views as cameras
 from edge.connections import views
 
 urlpatterns = [
@@ -11,4 +12,7 @@ urlpatterns = [
     path("connections/<int:connection_id>/secret", views.secret, name="connection-secret"),
     path("connections/<int:connection_id>/end-secrets", views.end_secrets, name="connection-end-secrets"),
     path("connections/<int:connection_id>/resend", views.resend, name="connection-resend"),
+    path("connections/<int:connection_id>/live/", cameras.live, name="connection-live"),
+    path("connections/<int:connection_id>/live/state", cameras.state, name="connection-live-state"),
+    path("connections/<int:connection_id>/live/frame", cameras.frame, name="connection-live-frame"),
 ]

@@ -50,7 +50,7 @@ ROOMS = {
         "part_layouts",
         "parts",
     },
-    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"},
+    "edge": {"connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua", "cameras"},
     "rollout": {"canaries", "challengers"},
     "quality": {"random_audit", "containment", "promises", "review_queue", "measurement_system", "benchmarks"},
     "reports": {"content", "issued", "schedules"},

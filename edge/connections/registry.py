@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from common.errors import UserError
+from edge.cameras.kind import CAMERA
 from edge.connections.kinds import Kind
 from edge.modbus.kind import MODBUS
 from edge.mqtt.kind import MQTT
 from edge.opcua.kind import OPCUA
 from edge.webhooks.kind import WEBHOOK
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (WEBHOOK, MQTT, MODBUS, OPCUA)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (WEBHOOK, MQTT, MODBUS, OPCUA, CAMERA)}
 
 
 def find_kind(name: str) -> Kind:

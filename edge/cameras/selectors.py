@@ -1,0 +1,82 @@
+"""Reads: how pictures were taken, which cameras run, and what the last verdict of a camera is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from edge.cameras.kind import NAME
+from edge.cameras.live import STALE_SECONDS, live_age
+from edge.cameras.models import FrameDetails
+from edge.connections.models import Connection
+from edge.connections.selectors import connections
+from inspection.history.filters import Filters
+from inspection.history.selectors import matching_keys, records_of
+from inspection.models import Inspection, InspectionRequest
+
+CURRENT_SECONDS = 10.0  # after that a verdict is about a part that has gone
+NONE, PENDING, NO_VERDICT = "none", "pending", "no_verdict"
+_MAX_CAMERAS = 4  # on the page of the line
+
+
+def last_frame_at(connection_id: int) -> datetime | None:
+    """When the newest frame of a camera that was judged, or is being judged, was taken."""
+    newest = FrameDetails.objects.filter(connection=connection_id).order_by("-taken_at")
+    return newest.values_list("taken_at", flat=True).first()
+
+
+def frame_of(inspection: Inspection) -> FrameDetails | None:
+    """How the picture of a record was taken; None where no camera of this system took it."""
+    return FrameDetails.objects.select_related("connection").filter(request=inspection.request_id).first()
+
+
+@dataclass(frozen=True)
+class LastVerdict:
+    """`state`: the outcome of a record, `pending`, `no_verdict` (it ended without a record) or `none` (nothing yet).
+
+    An outcome that is not `is_current` is of a part that has gone.
+    """
+
+    state: str
+    inspection: Inspection | None = None
+    at: datetime | None = None
+
+    @property
+    def is_current(self) -> bool:
+        return self.at is not None and (timezone.now() - self.at).total_seconds() <= CURRENT_SECONDS
+
+
+def last_verdict(connection: Connection) -> LastVerdict:
+    """Of a camera's own frames; where none was asked about, of its station."""
+    newest = FrameDetails.objects.filter(connection=connection).select_related("request").order_by("-taken_at").first()
+    if newest is None:
+        return _of_station(connection)
+    request = newest.request
+    if request.status in InspectionRequest.OPEN:
+        return LastVerdict(PENDING, at=request.created_at)
+    [*found] = Inspection.objects.filter(request=request).select_related("standing__reviewer", "request")
+    if not found:
+        return LastVerdict(NO_VERDICT, at=request.created_at)
+    return LastVerdict(found[0].outcome, found[0], found[0].created_at)
+
+
+def _of_station(connection: Connection) -> LastVerdict:
+    if not connection.station:
+        return LastVerdict(NONE)
+    keys = matching_keys(Filters(station=connection.station, category=connection.category))[:1]
+    for inspection in records_of(keys):
+        return LastVerdict(inspection.outcome, inspection, inspection.created_at)
+    return LastVerdict(NONE)
+
+
+def live_cameras(station: str) -> list[Connection]:
+    """The cameras of a station that show something now; without a station the only one that does."""
+    cameras = connections().filter(kind=NAME, is_enabled=True)
+    if station:
+        cameras = cameras.filter(station=station)
+    live = [camera for camera in cameras[:50] if (live_age(camera.pk) or STALE_SECONDS + 1) <= STALE_SECONDS]
+    if not station and len(live) != 1:
+        return []
+    return live[:_MAX_CAMERAS]
