@@ -11,14 +11,11 @@ from urllib.parse import urlsplit
 from django.conf import settings as product
 from django.utils.translation import gettext_lazy as _
 
+from edge.cameras.choices import EVERY, FOLDER, GENICAM, INTERVAL, NAME, NEWEST, RTSP, TRIGGERED, USB
 from edge.connections.kinds import Figures, Kind, SecretField, Setting, SettingInvalid, Target
 
 if TYPE_CHECKING:
     from edge.cameras.source import CameraSource
-
-NAME = "camera"
-FOLDER, RTSP, USB, GENICAM = "folder", "rtsp", "usb", "genicam"
-TRIGGERED, INTERVAL, NEWEST, EVERY = "triggered", "interval", "newest", "every"
 
 
 def _check(settings: Mapping[str, Any]) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge.cameras.live import STALE_SECONDS, read_live
+from edge.cameras.choices import NAME
+from edge.cameras.live import STALE_SECONDS, live_age, read_live
 from edge.cameras.selectors import last_verdict
 from edge.connections.models import Connection
+from edge.connections.selectors import connections
+
+_MAX_CAMERAS = 4  # on the page of the line
 
 
 def live_context(camera: Connection) -> dict[str, Any]:
@@ -21,3 +25,19 @@ def live_context(camera: Connection) -> dict[str, Any]:
         "is_live": is_live,
         "stale_ms": round(STALE_SECONDS * 1000),
     }
+
+
+def live_cameras(station: str) -> list[Connection]:
+    """The cameras of a station that show something now; without a station the only one that does."""
+    cameras = connections().filter(kind=NAME, is_enabled=True)
+    if station:
+        cameras = cameras.filter(station=station)
+    live = [camera for camera in cameras[:50] if _is_live(camera)]
+    if not station and len(live) != 1:
+        return []
+    return live[:_MAX_CAMERAS]
+
+
+def _is_live(camera: Connection) -> bool:
+    age = live_age(camera.pk)
+    return age is not None and age <= STALE_SECONDS

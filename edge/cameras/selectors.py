@@ -1,4 +1,4 @@
-"""Reads: how pictures were taken, which cameras run, and what the last verdict of a camera is."""
+"""Reads: how pictures were taken, and what the last verdict of a camera is."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from edge.cameras.kind import NAME
-from edge.cameras.live import STALE_SECONDS, live_age
 from edge.cameras.models import FrameDetails
 from edge.connections.models import Connection
-from edge.connections.selectors import connections
 from inspection.history.filters import Filters
 from inspection.history.selectors import matching_keys, records_of
 from inspection.models import Inspection, InspectionRequest
 
 CURRENT_SECONDS = 10.0  # after that a verdict is about a part that has gone
 NONE, PENDING, NO_VERDICT = "none", "pending", "no_verdict"
-_MAX_CAMERAS = 4  # on the page of the line
 
 
 def last_frame_at(connection_id: int) -> datetime | None:
@@ -69,14 +65,3 @@ def _of_station(connection: Connection) -> LastVerdict:
     for inspection in records_of(keys):
         return LastVerdict(inspection.outcome, inspection, inspection.created_at)
     return LastVerdict(NONE)
-
-
-def live_cameras(station: str) -> list[Connection]:
-    """The cameras of a station that show something now; without a station the only one that does."""
-    cameras = connections().filter(kind=NAME, is_enabled=True)
-    if station:
-        cameras = cameras.filter(station=station)
-    live = [camera for camera in cameras[:50] if (live_age(camera.pk) or STALE_SECONDS + 1) <= STALE_SECONDS]
-    if not station and len(live) != 1:
-        return []
-    return live[:_MAX_CAMERAS]

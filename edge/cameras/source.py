@@ -19,11 +19,11 @@ from django.conf import settings
 from django.db import connection as database
 
 from common.web.outgoing import NotReached, checked_address
+from edge.cameras.choices import EVERY, FOLDER, INTERVAL, RTSP, TRIGGERED, USB
 from edge.cameras.images.folder import FolderImages
 from edge.cameras.images.frames import CameraLost, Frame, ImageSource
 from edge.cameras.images.genicam import CameraSettings, GenICamImages
 from edge.cameras.images.video import VideoImages, stream_capture, stream_url, usb_capture
-from edge.cameras.kind import EVERY, FOLDER, INTERVAL, RTSP, TRIGGERED, USB
 from edge.cameras.live import write_live
 from edge.cameras.running import RunningCamera, register, unregister
 from edge.cameras.selectors import last_frame_at

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET
 from common.errors import NotFound
 from common.rights import Right
 from common.web.decorators import needs
-from edge.cameras.kind import NAME
+from edge.cameras.choices import NAME
 from edge.cameras.live import read_live
 from edge.cameras.pages import live_context
 from edge.connections.models import Connection

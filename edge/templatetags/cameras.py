@@ -8,8 +8,8 @@ from django import template
 
 from common.web.browser import station_of
 from edge.cameras.models import FrameDetails
-from edge.cameras.pages import live_context
-from edge.cameras.selectors import frame_of, live_cameras
+from edge.cameras.pages import live_cameras, live_context
+from edge.cameras.selectors import frame_of
 from inspection.models import Inspection
 
 register = template.Library()
