@@ -55,9 +55,9 @@ def read_live(connection_id: int) -> LivePicture | None:
     return LivePicture(jpeg, max(0.0, time.time() - facts.st_mtime), facts.st_mtime_ns)
 
 
-def live_age(connection_id: int) -> float | None:
-    """Seconds since it was written; None where there is none."""
+def is_live(connection_id: int) -> bool:
+    """Whether there is a picture of now, without reading it."""
     try:
-        return max(0.0, time.time() - _path(connection_id).stat().st_mtime)
+        return time.time() - _path(connection_id).stat().st_mtime <= STALE_SECONDS
     except OSError:
-        return None
+        return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge.cameras.choices import NAME
-from edge.cameras.live import STALE_SECONDS, live_age, read_live
+from edge.cameras.live import STALE_SECONDS, is_live, read_live
 from edge.cameras.selectors import last_verdict
 from edge.connections.models import Connection
 from edge.connections.selectors import connections
@@ -16,13 +16,13 @@ _MAX_CAMERAS = 4  # on the page of the line
 def live_context(camera: Connection) -> dict[str, Any]:
     """`silent`: for so many seconds there was no frame."""
     picture = read_live(camera.pk)
-    is_live = picture is not None and picture.is_live
+    shown = picture if picture is not None and picture.is_live else None
     return {
         "camera": camera,
-        "version": picture.version if picture is not None and is_live else "",
+        "version": shown.version if shown else "",
         "silent": None if picture is None else round(picture.age),
         "verdict": last_verdict(camera),
-        "is_live": is_live,
+        "is_live": shown is not None,
         "stale_ms": round(STALE_SECONDS * 1000),
     }
 
@@ -32,12 +32,7 @@ def live_cameras(station: str) -> list[Connection]:
     cameras = connections().filter(kind=NAME, is_enabled=True)
     if station:
         cameras = cameras.filter(station=station)
-    live = [camera for camera in cameras[:50] if _is_live(camera)]
+    live = [camera for camera in cameras[:50] if is_live(camera.pk)]
     if not station and len(live) != 1:
         return []
     return live[:_MAX_CAMERAS]
-
-
-def _is_live(camera: Connection) -> bool:
-    age = live_age(camera.pk)
-    return age is not None and age <= STALE_SECONDS
