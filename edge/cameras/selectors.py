@@ -15,6 +15,7 @@ from inspection.models import Inspection, InspectionRequest
 
 CURRENT_SECONDS = 10.0  # after that a verdict is about a part that has gone
 NONE, PENDING, NO_VERDICT = "none", "pending", "no_verdict"
+_LOOKED_BACK = 4  # frames, for the verdict before one that is pending
 
 
 def last_frame_at(connection_id: int) -> datetime | None:
@@ -30,9 +31,9 @@ def frame_of(inspection: Inspection) -> FrameDetails | None:
 
 @dataclass(frozen=True)
 class LastVerdict:
-    """`state`: the outcome of a record, `pending`, `no_verdict` (it ended without a record) or `none` (nothing yet).
+    """`state`: the outcome of `inspection`, `pending`, `no_verdict` (it ended without a record) or `none` (nothing yet).
 
-    An outcome that is not `is_current` is of a part that has gone.
+    While one is pending, `inspection` is the one before. What is not `is_current` is of a part that has gone.
     """
 
     state: str
@@ -46,16 +47,19 @@ class LastVerdict:
 
 def last_verdict(connection: Connection) -> LastVerdict:
     """Of a camera's own frames; where none was asked about, of its station."""
-    newest = FrameDetails.objects.filter(connection=connection).select_related("request").order_by("-taken_at").first()
-    if newest is None:
+    frames = FrameDetails.objects.filter(connection=connection).select_related("request").order_by("-taken_at")
+    requests = [frame.request for frame in frames[:_LOOKED_BACK]]
+    if not requests:
         return _of_station(connection)
-    request = newest.request
-    if request.status in InspectionRequest.OPEN:
-        return LastVerdict(PENDING, at=request.created_at)
-    [*found] = Inspection.objects.filter(request=request).select_related("standing__reviewer", "request")
-    if not found:
-        return LastVerdict(NO_VERDICT, at=request.created_at)
-    return LastVerdict(found[0].outcome, found[0], found[0].created_at)
+    records = {record.request_id: record for record in Inspection.objects.filter(request__in=requests)}
+    newest = requests[0]
+    if newest.status in InspectionRequest.OPEN:
+        before = next((records[request.pk] for request in requests if request.pk in records), None)
+        return LastVerdict(PENDING, before, newest.created_at)
+    record = records.get(newest.pk)
+    if record is None:
+        return LastVerdict(NO_VERDICT, at=newest.created_at)
+    return LastVerdict(record.outcome, record, record.created_at)
 
 
 def _of_station(connection: Connection) -> LastVerdict:

@@ -100,6 +100,8 @@ class CameraSource(Source):
         ]
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="camera-judge")
         self._used, self._due = "", time.monotonic()
+        for name in ("frames_seen", "frames_lost"):  # none is a figure, too
+            figures.add(name, 0)
 
     # ------------------------------------------------------------ the connection's own thread
     def run(self, stop: threading.Event) -> None:

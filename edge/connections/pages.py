@@ -44,7 +44,6 @@ FIGURES: Mapping[str, Promise] = {
     "frames_refused": _("Frames refused"),
     "frames_lost": _("Frames lost"),
     "frames_per_second": _("Frames a second"),
-    "frame_refusal": _("Why a frame was refused last"),
     "camera_losses": _("Times the camera was lost"),
     "exposure_us": _("Exposure of the last frame in microseconds"),
     "gain_db": _("Gain of the last frame in decibels"),
@@ -89,11 +88,14 @@ def row_of(connection: Connection) -> Row:
 
 def one(connection: Connection) -> dict[str, Any]:
     row = row_of(connection)
+    figures = dict(row.health.figures)
+    refusal = figures.pop("frame_refusal", "")  # a sentence, not a figure
     return {
         "row": row,
         "connection": connection,
         "health": row.health,
-        "figures": [(FIGURES.get(name, name), value) for name, value in sorted(row.health.figures.items())],
+        "figures": [(FIGURES.get(name, name), value) for name, value in sorted(figures.items())],
+        "refusal": refusal,
         "secrets": secrets_of(connection),
         "dead_letters": _rows(dead_letters(connection)[:_LETTERS]),
         "latest": _rows(deliveries(connection).exclude(status=Delivery.Status.FAILED)[:_LATEST]),

@@ -7,9 +7,11 @@ from typing import Any
 from django import template
 
 from common.web.browser import station_of
+from edge.cameras.choices import NAME
 from edge.cameras.models import FrameDetails
 from edge.cameras.pages import live_cameras, live_context
 from edge.cameras.selectors import frame_of
+from edge.connections.models import Connection
 from inspection.models import Inspection
 
 register = template.Library()
@@ -19,6 +21,12 @@ register = template.Library()
 def camera_frame(record: Inspection) -> FrameDetails | None:
     """How the picture of a record was taken."""
     return frame_of(record)
+
+
+@register.inclusion_tag("edge/_camera_view.html")
+def camera_view(connection: Connection) -> dict[str, Any]:
+    """The live view of a connection that is a camera; nothing of others."""
+    return live_context(connection) if connection.kind == NAME else {}
 
 
 @register.inclusion_tag("edge/_line_cameras.html", takes_context=True)

@@ -59,6 +59,7 @@ _NO_PAGES = {
     *("challenger-stop", "canary-end", "disagreement-mark"),
     # Of a connection that people made, and the form of a kind: tests/edge/connections.
     *("connection", "connection-new", "connection-secret", "connection-end-secrets", "connection-resend"),
+    *("connection-live", "connection-live-state", "connection-live-frame"),  # tests/edge/cameras
     *("report-picture", "report-issue", "report-schedule-end"),
     "report-schedule",  # the form of the list, filled
     *("model-retrain", "comparison-start", "comparison"),
