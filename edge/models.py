@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge.cameras.models import FrameDetails
 from edge.centre.models import CentreReceipt
 from edge.connections.models import Connection, ConnectionSecret, ConnectionStatus
 from edge.deliveries.models import Delivery, ExpectedVerdict, HeldFile, Lane
@@ -17,6 +18,7 @@ __all__ = [
     "EdgeNode",
     "ExpectedVerdict",
     "ForwardedRecord",
+    "FrameDetails",
     "HeardPeriod",
     "HeldFile",
     "Lane",

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from edge.cameras import views as cameras
 from edge.connections import views
 from edge.nodes import views as nodes
 
@@ -15,4 +16,7 @@ urlpatterns = [
     path("nodes/", nodes.nodes, name="edge-nodes"),
     path("nodes/new", nodes.create, name="edge-node-create"),
     path("nodes/<int:node_id>/act", nodes.act, name="edge-node-act"),
+    path("connections/<int:connection_id>/live/", cameras.live, name="connection-live"),
+    path("connections/<int:connection_id>/live/state", cameras.state, name="connection-live-state"),
+    path("connections/<int:connection_id>/live/frame", cameras.frame, name="connection-live-frame"),
 ]

@@ -584,6 +584,13 @@ EDGE_TRIGGER_ROOTS = tuple(
     Path(word).expanduser()
     for word in env.words("EDGE_TRIGGER_ROOTS", (), "server folders whose images triggers may name, by commas")
 )
+EDGE_GENTL_FOLDERS = tuple(
+    Path(folder)
+    for folder in env.text(
+        "GENICAM_GENTL64_PATH", "", "folders of the GenTL producers (.cti) of GenICam cameras, with : between"
+    ).split(":")
+    if folder
+)
 if not all(root.is_absolute() for root in EDGE_TRIGGER_ROOTS):
     raise ImproperlyConfigured("EDGE_TRIGGER_ROOTS must name folders by their absolute paths, separated by commas.")
 # An edge node and its centre: see docs/edge-node.md. `manage.py edge` makes the connection of them.

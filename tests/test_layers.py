@@ -52,7 +52,7 @@ ROOMS = {
     },
     "edge": {
         *("connections", "deliveries", "running", "triggers", "webhooks", "mqtt", "modbus", "opcua"),
-        *("nodes", "centre"),
+        *("cameras", "nodes", "centre"),
         *("passages", "gaps", "benchmarks"),
     },
     "rollout": {"canaries", "challengers"},

@@ -43,6 +43,14 @@ FIGURES: Mapping[str, Promise] = {
     "passages_refused": _("Passages refused"),
     "passages_unreported": _("Passages not reported"),
     "passage_resets": _("Counter of passages began anew"),
+    "frames_seen": _("Frames seen"),
+    "frames_judged": _("Frames judged"),
+    "frames_refused": _("Frames refused"),
+    "frames_lost": _("Frames lost"),
+    "frames_per_second": _("Frames a second"),
+    "camera_losses": _("Times the camera was lost"),
+    "exposure_us": _("Exposure of the last frame in microseconds"),
+    "gain_db": _("Gain of the last frame in decibels"),
     "clients_rejected": _("Clients rejected"),
     "certificate_ends": _("Certificate valid until"),
     "records_forwarded": _("Records forwarded"),
@@ -88,11 +96,14 @@ def row_of(connection: Connection) -> Row:
 
 def one(connection: Connection) -> dict[str, Any]:
     row = row_of(connection)
+    figures = dict(row.health.figures)
+    refusal = figures.pop("frame_refusal", "")  # a sentence, not a figure
     return {
         "row": row,
         "connection": connection,
         "health": row.health,
-        "figures": [(FIGURES.get(name, name), value) for name, value in sorted(row.health.figures.items())],
+        "figures": [(FIGURES.get(name, name), value) for name, value in sorted(figures.items())],
+        "refusal": refusal,
         "secrets": secrets_of(connection),
         "dead_letters": _rows(dead_letters(connection)[:_LETTERS]),
         "latest": _rows(deliveries(connection).exclude(status=Delivery.Status.FAILED)[:_LATEST]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from common.errors import UserError
+from edge.cameras.kind import CAMERA
 from edge.centre.kind import CENTRE
 from edge.connections.kinds import Kind
 from edge.modbus.kind import MODBUS
@@ -10,7 +11,7 @@ from edge.mqtt.kind import MQTT
 from edge.opcua.kind import OPCUA
 from edge.webhooks.kind import WEBHOOK
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (WEBHOOK, MQTT, MODBUS, OPCUA, CENTRE)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (WEBHOOK, MQTT, MODBUS, OPCUA, CAMERA, CENTRE)}
 
 
 def find_kind(name: str) -> Kind:

@@ -86,6 +86,7 @@ class ModbusSource(Source):
             category=category,
             filename=self._exchange.filename(accepted, picture.name),
             data=picture.data,
+            frame=picture.frame,
         )
         reply = submit_trigger(trigger, target=self._target, figures=self._figures)
         return bool(reply["accepted"]) or has_request(trigger, target=self._target)

@@ -85,6 +85,7 @@ class OpcUaSource(Source):
             category=category,
             filename=filename_of(job, picture.name),
             data=picture.data,
+            frame=picture.frame,
         )
         reply = submit_trigger(trigger, target=self._target, figures=self._figures)
         return bool(reply["accepted"]) or has_request(trigger, target=self._target)

@@ -12,12 +12,15 @@ from typing import Any, Protocol
 
 from django.conf import settings
 
+from edge.cameras.running import running_camera
+from edge.cameras.services import FrameFacts
 from edge.triggers.services import TriggerRejected
 from inspection.batches.folders import FileUnreadable, read_in_roots
 from records.assets.images import ImageRejected
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_LOOK_SECONDS = 0.02
+_LOOK_SECONDS, _CAMERA_SECONDS = 0.02, 0.2
+FOLDER, CAMERA = "folder", "camera"  # where a trigger has its picture from
 
 
 class NoPicture(TriggerRejected):
@@ -28,8 +31,11 @@ class NoPicture(TriggerRejected):
 
 @dataclass(frozen=True)
 class Picture:
+    """`frame`: how a camera of this system took it."""
+
     name: str
     data: bytes
+    frame: FrameFacts | None = None
 
 
 class PictureSource(Protocol):
@@ -96,8 +102,45 @@ class FolderPictures:
             raise TriggerRejected(error.detail) from error
 
 
+class CameraPictures:
+    """The newest frame of a camera that this process keeps as another connection."""
+
+    def __init__(self, name: str, *, max_age: float) -> None:
+        self._name, self._max_age = name, max_age
+        self._used = ""
+
+    def newest(self, *, since: float, wait: float) -> Picture:
+        end = time.monotonic() + wait
+        while True:
+            camera = running_camera(self._name)
+            if camera is not None:
+                # In pieces: a camera that is lost is another one when it is back.
+                left = min(_CAMERA_SECONDS, max(0.0, end - time.monotonic()))
+                frame = camera.wait_for(oldest=since - self._max_age, but=self._used, wait=left)
+                if frame is not None:
+                    self._used = frame.key
+                    return Picture(frame.name, frame.data(), camera.facts_of(frame))
+            if time.monotonic() >= end:
+                raise NoPicture(self._why(camera is not None))
+            if camera is None:
+                time.sleep(_LOOK_SECONDS)
+
+    def _why(self, is_running: bool) -> str:
+        if not is_running:
+            return (
+                f"The camera {self._name} does not run. Nothing was judged. Look at its connection: it must be enabled "
+                "and open, and have this name."
+            )
+        return (
+            f"The camera {self._name} has no new frame of this part. Nothing was judged. Look at its live view, and "
+            "how old a picture may be."
+        )
+
+
 def make_pictures(values: Mapping[str, Any]) -> PictureSource:
-    """By the settings of a connection."""
+    """By the settings of a connection; those of an older version name no source: it was the folder."""
+    if values.get("picture_source") == CAMERA:
+        return CameraPictures(values["picture_camera"], max_age=values["picture_age_ms"] / 1000)
     return FolderPictures(
         Path(values["picture_folder"]),
         max_age=values["picture_age_ms"] / 1000,

@@ -14,6 +14,7 @@ from django.conf import settings
 from common.context import acting
 from common.database import UNAVAILABLE, drop_broken_connection
 from common.errors import UserError
+from edge.cameras.services import FrameFacts, recording
 from edge.connections.kinds import Figures, Target
 from edge.deliveries.documents import NO_VERDICT
 from inspection.batches.folders import FileUnreadable, read_in_roots
@@ -41,7 +42,8 @@ class Trigger:
     """One image of one part that the line wants judged.
 
     `trigger_id` is the line's own name of it: the same one twice is one record. Either `data` or `path` (below one of
-    EDGE_TRIGGER_ROOTS) is the image. `received`: monotonic seconds at which it came.
+    EDGE_TRIGGER_ROOTS) is the image. `received`: monotonic seconds at which it came. `frame`: how a camera of this
+    system took it.
     """
 
     trigger_id: str
@@ -51,6 +53,7 @@ class Trigger:
     filename: str = ""
     data: bytes | None = None
     path: str = ""
+    frame: FrameFacts | None = None
 
 
 def submit_trigger(trigger: Trigger, *, target: Target, figures: Figures) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def submit_trigger(trigger: Trigger, *, target: Target, figures: Figures) -> dic
                     idempotency_key=_key(trigger, target),
                 ),
                 category=trigger.category or target.category,
+                on_request=recording(trigger.frame),
             )
         except UserError as error:
             if isinstance(error, TriggerRejected):

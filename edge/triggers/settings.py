@@ -21,6 +21,18 @@ PICTURE_SETTINGS = (
         help=_("a line for each, such as: 3 = bottle; empty: the category of this connection"),
     ),
     Setting(
+        "picture_source",
+        _("Pictures come from"),
+        default="folder",
+        choices=(("folder", _("a folder")), ("camera", _("a camera"))),
+    ),
+    Setting(
+        "picture_camera",
+        _("Camera of the pictures"),
+        max_length=100,
+        help=_("name of its connection"),
+    ),
+    Setting(
         "picture_folder",
         _("Folder of the pictures"),
         max_length=1000,
@@ -59,6 +71,10 @@ PICTURE_SETTINGS = (
 def check_pictures(settings: Mapping[str, Any]) -> None:
     """Raises `SettingInvalid`. What a folder is missing now may be there when the first trigger comes."""
     read_recipes(settings["recipes"])
+    if settings["picture_source"] == "camera":
+        if not settings["picture_camera"]:
+            raise SettingInvalid("Triggers need the name of a camera. Nothing was changed.", field="picture_camera")
+        return
     folder = settings["picture_folder"]
     if not folder:
         raise SettingInvalid("Triggers need a folder of pictures. Nothing was changed.", field="picture_folder")

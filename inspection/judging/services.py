@@ -96,11 +96,12 @@ def inspect_image(
     timeout: float | None = None,
     category: str = "",
     deployment: Deployment | None = None,
+    on_request: Callable[[InspectionRequest], None] | None = None,
 ) -> Inspection:
     """Gate an image, keep it, have a worker judge it, and return the record that the worker wrote.
 
     It is judged by what is in force for `category` and its station (see `deployment_in_force`), unless a `deployment`
-    is given.
+    is given. `on_request`: see `submit_image`.
 
     With an idempotency key the same caller gets the same record for the same request (the image, what is said about
     the part, and `category` as the caller named it), whenever and however often it is repeated; a record that was
@@ -118,7 +119,7 @@ def inspect_image(
             patience=patience,
             category=category,
             deployment=deployment,
-            on_request=None,
+            on_request=on_request,
             pending=pending,
         )
         return _rejoin(request, patience=patience) if is_repeat else await_inspection(request=request, timeout=patience)

@@ -563,6 +563,15 @@ ATTESTATION: dict[str, Entry] = {
     ),
     "edge.connectionsecret": Part("edge.connection"),
     "edge.connectionstatus": NotAttested("how a connection is at the moment, as the process says that keeps it"),
+    "edge.framedetails": Attested(
+        "frame.taken",
+        AttestedModel(
+            (
+                *("request_id", "connection_id", "camera", "number", "taken_at"),
+                *("exposure_us", "gain_db", "lost_before"),
+            )
+        ),
+    ),
     "edge.lane": NotAttested("counters of the outbox"),
     "edge.delivery": NotAttested("the outbox: what is still to be sent, and went out lately; the record is an event"),
     "edge.expectedverdict": NotAttested("what the line waits for at the moment; the record is an event"),

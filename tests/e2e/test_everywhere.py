@@ -62,6 +62,7 @@ _NO_PAGES = {
     *("edge-node-create", "edge-node-act"),  # tests/edge/nodes
     *("report-picture", "report-issue", "report-schedule-end", "statement-issue"),
     "statement",  # tests/e2e/test_statements.py
+    *("connection-live", "connection-live-state", "connection-live-frame"),  # tests/edge/cameras
     "report-schedule",  # the form of the list, filled
     *("model-retrain", "comparison-start", "comparison"),
     *("drift-restart", "alarm-acknowledge", "alarm-comment", "alarm-resolve"),

@@ -1,0 +1,1 @@
+"""Where frames come from: one interface for folders, streams, USB and GenICam cameras."""

@@ -1,0 +1,3 @@
+from tests.brokers import no_broker
+
+__all__ = ["no_broker"]
