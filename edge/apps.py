@@ -13,6 +13,7 @@ class EdgeConfig(AppConfig):
             write_no_verdict,
             write_verdict,
             write_verdict_of_part,
+            write_view,
         )
         from inspection.endings import (
             register_gathered,
@@ -20,10 +21,12 @@ class EdgeConfig(AppConfig):
             register_recorded,
             register_requested,
             register_unjudged,
+            register_view_recorded,
         )
 
         register_requested(write_expected_verdicts)
         register_recorded(write_verdict)
+        register_view_recorded(write_view)
         register_unjudged(write_no_verdict)
         register_gathered(write_expected_verdicts_of_part)
         register_part_recorded(write_verdict_of_part)

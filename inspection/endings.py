@@ -24,6 +24,7 @@ _recorded: list[RecordHook] = []
 _unjudged: list[RequestHook] = []
 _gathered: list[GatheredHook] = []
 _part_recorded: list[PartHook] = []
+_view_recorded: list[RecordHook] = []
 
 
 def register_requested(hook: RequestHook) -> None:
@@ -51,13 +52,22 @@ def register_part_recorded(hook: PartHook) -> None:
     _part_recorded.append(hook)
 
 
+def register_view_recorded(hook: RecordHook) -> None:
+    """Called with the record of one view of a part: for who keeps records, and never tells the line."""
+    _view_recorded.append(hook)
+
+
 def is_live(request: InspectionRequest) -> bool:
     """Whether somebody at the line waits for its verdict: it is the whole part.
 
     Neither an item of a batch, nor a version that is tried by hand, nor a view of a part, also where that is judged
     again after the part's own record.
     """
-    return request.batch_id is None and request.deployment_id is not None and not _is_view(request)
+    return _is_of_line(request) and not _is_view(request)
+
+
+def _is_of_line(request: InspectionRequest) -> bool:
+    return request.batch_id is None and request.deployment_id is not None
 
 
 def _is_view(request: InspectionRequest) -> bool:
@@ -74,9 +84,10 @@ def note_requested(request: InspectionRequest) -> None:
 
 
 def note_recorded(inspection: Inspection) -> None:
-    if is_live(inspection.request):
-        for hook in _recorded:
-            hook(inspection)
+    if not _is_of_line(inspection.request):
+        return
+    for hook in _view_recorded if _is_view(inspection.request) else _recorded:
+        hook(inspection)
 
 
 def note_unjudged(request: InspectionRequest) -> None:

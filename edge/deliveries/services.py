@@ -59,7 +59,17 @@ def write_expected_verdicts(request: InspectionRequest) -> None:
 
 def write_verdict(inspection: Inspection) -> None:
     """A delivery of a new record for each connection that wants it. In the record's transaction."""
-    connections = list(takers(station=inspection.station, categories=[inspection.category_id]))
+    _write_record(inspection, takers(station=inspection.station, categories=[inspection.category_id]))
+
+
+def write_view(inspection: Inspection) -> None:
+    """The same of the record of one view of a part, for connections that forward records: it is none to the line."""
+    wanted = takers(station=inspection.station, categories=[inspection.category_id])
+    _write_record(inspection, wanted.filter(kind__in=_forwarding()))
+
+
+def _write_record(inspection: Inspection, wanted: QuerySet[Connection]) -> None:
+    connections = list(wanted)
     _write(
         connections,
         Delivery.Event.VERDICT,
@@ -127,7 +137,11 @@ def write_verdict_of_part(part: PartInspection) -> None:
 def _takers_of_part(part: PartRequest) -> QuerySet[Connection]:
     """A connection for one category gets each part that has a view of it: it must not wait in vain."""
     categories = LayoutView.objects.filter(layout=part.layout_id).values_list("category", flat=True)
-    return takers(station=part.station, categories=list(categories))
+    return takers(station=part.station, categories=list(categories)).exclude(kind__in=_forwarding())
+
+
+def _forwarding() -> list[str]:
+    return [kind.name for kind in KINDS.values() if kind.forwards_records]
 
 
 def _line_waits_since(part: PartInspection) -> datetime:

@@ -11,7 +11,7 @@ from records.triggers import append_only
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('edge', '0002_passages'),
+        ('edge', '0003_passages'),
         ('reports', '0001_reports'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -11,11 +11,12 @@ import pytest
 from django.utils import timezone
 
 from edge.connections import selectors
+from edge.connections.services import create_connection
 from edge.deliveries.documents import message_of
 from edge.deliveries.services import write_overdue_verdicts
 from edge.models import Delivery, ExpectedVerdict
 from inspection.judging.services import inspect_again
-from inspection.models import InspectionRequest, PartInspection, PartLayout, PartRequest
+from inspection.models import Inspection, InspectionRequest, PartInspection, PartLayout, PartRequest
 from inspection.part_layouts.services import ViewPlan, set_layout
 from inspection.parts.completion import sweep_parts
 from inspection.parts.services import inspect_part, inspect_view
@@ -159,3 +160,23 @@ def test_a_view_that_is_judged_again_in_time_is_a_view(
             inspect_view(submission=submission("P1"), image=image("right", 9))
     inspect_again(request_id=InspectionRequest.objects.get(status="expired").pk, source="api", actor=None)
     assert [message(row)["verdict"] for row in deliveries(connection)] == ["good"]
+
+
+def test_a_node_forwards_the_record_of_each_view(layout: PartLayout, worker: None) -> None:
+    """The centre keeps records; it is not the line."""
+    centre = create_connection(
+        name="centre",
+        kind="centre",
+        settings={"url": "https://centre.example/", "node_name": "east"},
+        secrets={"token": "of sixteen characters"},
+        actor=None,
+    )
+    inspect_part(submission=submission("P1"), images=[image(name) for name in VIEWS])
+    forwarded = deliveries(centre)
+    assert [row.inspection_id for row in forwarded] == list(
+        Inspection.objects.filter(pk__in=[row.inspection_id for row in forwarded])
+        .order_by("created_at", "pk")
+        .values_list("pk", flat=True)
+    )
+    assert Inspection.objects.count() == 3 == len(forwarded)
+    assert not any(row.part_id for row in forwarded)

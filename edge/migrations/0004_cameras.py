@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('edge', '0001_connections'),
+        ('edge', '0003_passages'),
         ('inspection', '0022_parts'),
     ]
 

@@ -10,7 +10,7 @@ from records.triggers import append_only
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('edge', '0001_connections'),
+        ('edge', '0002_edge_nodes'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
