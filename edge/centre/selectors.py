@@ -106,8 +106,7 @@ def _centre() -> list[Finding]:
         return [Finding("centre", False, f"No connection to a centre. To be set: {missing}.")]
     made = Finding("centre", True, f"{rows[0].settings['url']}, as {rows[0].settings['node_name']}.")
     try:
-        client = CentreClient(target_of(find_connection(rows[0].pk)))
-        answer = client.contact()
+        answer = CentreClient(target_of(find_connection(rows[0].pk))).contact()
     except (NotDelivered, OSError, UserError, Unreadable) as error:
         return [made, Finding("contact", False, f"{error or 'Its token cannot be read: set it again.'}")]
     return [made, Finding("contact", True, f"It answers; anchored there: event {answer.get('sequence')}.")]

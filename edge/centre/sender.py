@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from edge.centre.client import CentreClient
 from edge.centre.content import package_of
+from edge.centre.models import CentreReceipt
 from edge.centre.receipts import keep_receipt
 from edge.connections.kinds import Figures, Message, Sender, Target
 from edge.deliveries.models import Delivery
@@ -67,6 +68,9 @@ class CentreSender(Sender):
         self._contact_at = time.monotonic() + _CONTACT_SECONDS
         self._figures.put("last_contact", timezone.now().isoformat(timespec="seconds"))
         self._require_same_chain()
+        # The one that was lost with the connection, or with this process; those before it are covered by it.
+        if answer.get("receipt") and not CentreReceipt.objects.filter(pk=self._anchored.sequence).exists():
+            keep_receipt(answer["receipt"], node=self._target.settings["node_name"])
 
     def _require_same_chain(self) -> None:
         """Raises `NotSent` where the centre's word about this chain is about another one: nothing of it may go on."""

@@ -25,7 +25,6 @@ from edge.nodes.models import EdgeNode
 from edge.nodes.taking import take_record
 from records.assets.images import check_size, pixels_to_decode
 from records.assets.selectors import upload_limits
-from records.audit.chain import signing
 
 _ID = OpenApiParameter("node_id", OpenApiTypes.INT64, OpenApiParameter.PATH)
 
@@ -141,21 +140,22 @@ class ContactView(OfNodeView):
         exclude=True,
     )
     def post(self, request: Request) -> Response:
-        node = self.calling_node()
         fields = parsed(shapes.ContactInput, request.data)
-        state = services.note_contact(
+        node = self.calling_node()
+        receipt = services.note_contact(
             node=node,
             name=fields["node"],
             waiting=fields.get("waiting"),
             oldest_waiting_at=fields.get("oldest_waiting_at"),
         )
+        state = selectors.chain_state(node)
         return Response(
             {
                 "node": node.name,
                 "station": node.station,
                 "sequence": state.sequence,
                 "head": state.head,
-                "public_key": signing.pem(signing.own_key().public_key()),
+                "receipt": receipt,
             }
         )
 
@@ -184,8 +184,8 @@ class NodeRecordsView(OfNodeView):
     )
     def post(self, request: Request) -> Response:
         """201 for a new record, 200 for one that is here already, the very same."""
-        node = self.calling_node()
         fields = parsed(shapes.RecordInput, request.data)
+        node = self.calling_node()
         limits = upload_limits()
         files = [fields["image"], *([fields["map"]] if "map" in fields else [])]
         for file in files:
@@ -222,6 +222,6 @@ class NodeAnchorsView(OfNodeView):
     )
     def post(self, request: Request) -> Response:
         """Anchor the node's audit chain in the one here; the answer is a signed receipt."""
-        node = self.calling_node()
         events = parsed(shapes.EventsInput, request.data)["events"]
+        node = self.calling_node()
         return Response(services.anchor_chain(node=node, events=events, actor=request.user))

@@ -64,14 +64,6 @@ class ContactInput(serializers.Serializer):
     oldest_waiting_at = serializers.DateTimeField(required=False, allow_null=True)
 
 
-class ContactOutput(serializers.Serializer):
-    node = serializers.CharField()
-    station = serializers.CharField(allow_blank=True)
-    sequence = serializers.IntegerField(help_text="the last event of its audit chain that is anchored; 0: none")
-    head = serializers.CharField(help_text="hash of that event")
-    public_key = serializers.CharField(help_text="PEM: of the key that signs receipts")
-
-
 class RecordInput(serializers.Serializer):
     """A record of a node. `record`: JSON, see docs/edge-node.md."""
 
@@ -107,6 +99,14 @@ class ReceiptOutput(serializers.Serializer):
     key_id = serializers.CharField()
     signature = serializers.CharField(help_text="Ed25519, base64")
     public_key = serializers.CharField(help_text="PEM")
+
+
+class ContactOutput(serializers.Serializer):
+    node = serializers.CharField()
+    station = serializers.CharField(allow_blank=True)
+    sequence = serializers.IntegerField(help_text="the last event of its audit chain that is anchored; 0: none")
+    head = serializers.CharField(help_text="hash of that event")
+    receipt = ReceiptOutput(allow_null=True, help_text="of that anchor; null: none yet")
 
 
 class AnchorOutput(serializers.Serializer):

@@ -17,7 +17,7 @@ from common.errors import Conflict, UserError
 from common.rights import Forbidden, Right, Scope, require
 from edge.nodes.chain import ChainRefused, State, follow, read_event
 from edge.nodes.models import EdgeNode, ForwardedRecord, NodeAnchor
-from edge.nodes.selectors import anchoring_event, chain_state
+from edge.nodes.selectors import anchoring_event, chain_state, last_anchor
 from edge.nodes.wire import receipt_text
 from modelzoo.services import actor_id
 from records.audit.chain import signing
@@ -111,8 +111,13 @@ def require_node(node: EdgeNode | None) -> EdgeNode:
     return node
 
 
-def note_contact(*, node: EdgeNode, name: str, waiting: int | None, oldest_waiting_at: datetime | None) -> State:
-    """Note that a node is there; where its chain is anchored. Raises `NodeNameDiffers` for another node's token."""
+def note_contact(
+    *, node: EdgeNode, name: str, waiting: int | None, oldest_waiting_at: datetime | None
+) -> dict[str, Any] | None:
+    """Note that a node is there; the receipt of its last anchor, should it have got lost on its way.
+
+    Raises `NodeNameDiffers` for another node's token.
+    """
     if name != node.name:
         raise NodeNameDiffers(
             f"This is the token of the edge node {node.name}, and {name} sent it. Nothing was kept. Give each node its "
@@ -120,7 +125,8 @@ def note_contact(*, node: EdgeNode, name: str, waiting: int | None, oldest_waiti
         )
     how: dict[str, Any] = {} if waiting is None else {"waiting": waiting, "oldest_waiting_at": oldest_waiting_at}
     EdgeNode.objects.filter(pk=node.pk).update(last_contact_at=timezone.now(), **how)
-    return chain_state(node)
+    anchor = last_anchor(node)
+    return _receipt(anchor) if anchor else None
 
 
 def note_refusal(node: EdgeNode, error: UserError) -> None:

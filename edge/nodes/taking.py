@@ -266,8 +266,8 @@ def _judgement(node: EdgeNode, sent: _Sent, actor: Actor) -> ForwardedJudgement:
 def _check_clock(created_at: datetime) -> None:
     if created_at > timezone.now() + _CLOCKS:
         raise NotYet(
-            f"The record is of {created_at:%Y-%m-%d %H:%M} UTC, which is still to come: the clock of the node is ahead. It "
-            "was not kept, and stays on the node until then. Set the node's clock (NTP).",
+            f"The record is of {created_at:%Y-%m-%d %H:%M} UTC, which is still to come: the clock of the node is "
+            "ahead. It was not kept, and stays on the node until then. Set the node's clock (NTP).",
             code="node_clock_ahead",
         )
 

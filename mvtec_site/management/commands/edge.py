@@ -40,14 +40,12 @@ class Command(ProductCommand):
     def perform(self, **options: Any) -> None:
         if options["verify"]:
             return self._verify(options)
-        connect_as_set(actor=None)
-        if options["setup"]:
-            return self._set_up(options)
         if options["status"]:
             if options["json"]:
                 self.answer(node_status())
             return self.say(status_sentence())
-        return self._run(options)
+        connect_as_set(actor=None)
+        return self._set_up(options) if options["setup"] else self._run(options)
 
     def _run(self, options: dict[str, Any]) -> None:
         host, port, has_web = options["host"], options["port"], not options["no_web"]
