@@ -66,7 +66,7 @@ class MqttSource(Source):
             self._workers.append(worker)
         self._client.connect()
         station = level(self._target.station) if self._target.station else "+"
-        asked = ("trigger", "trigger/+") if self._target.settings["triggers"] else ()
+        asked: tuple[str, ...] = ("trigger", "trigger/+") if self._target.settings["triggers"] else ()
         asked += (PASSED,) if self._target.settings["passages"] else ()
         self._client.paho.subscribe([(f"{self._prefix}/{station}/{what}", QOS) for what in asked])
         while not stop.wait(_LOOK_SECONDS):

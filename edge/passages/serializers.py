@@ -17,7 +17,9 @@ def _counter(words: str) -> serializers.IntegerField:
 class PassageInput(serializers.Serializer):
     """A part that passed: the value of the line's counter, its serial number, or both."""
 
-    counter = _counter("of the line: one more with each part. The last value again: nothing has passed since")
+    counter = _counter(
+        "of the line: one more with each part. The last value again without a time: nothing has passed since"
+    )
     serial_number = serializers.CharField(required=False, allow_blank=True, default="", max_length=100)
     passed_at = serializers.DateTimeField(
         required=False,
@@ -53,7 +55,7 @@ class PassageCounterQuery(serializers.Serializer):
 class PassageCounterOutput(serializers.Serializer):
     counter_id = serializers.IntegerField()
     station = serializers.CharField(allow_blank=True)
-    source = serializers.CharField(help_text="who counts")
+    source = serializers.CharField(help_text="who counts")  # type: ignore[assignment]
     connection_id = serializers.IntegerField(allow_null=True)
     counter = serializers.IntegerField(allow_null=True, help_text="the last value")
     counter_first = serializers.IntegerField(allow_null=True)

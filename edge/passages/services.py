@@ -31,7 +31,7 @@ class PassageRejected(UserError):
 
 @dataclass(frozen=True)
 class Report:
-    """One part that passed, or, with the last value once more, a sign that nothing has since.
+    """One part that passed, or, with the last value once more and no time, a sign that nothing has since.
 
     `value` of the counter, a serial number, or both. `passed_at`: None: now. `may_repeat`: the message may have come
     before (MQTT's DUP). `is_look`: the value was read off a register, not said of a part: where nothing is known of the
@@ -218,7 +218,10 @@ class _Writer:
         counter.position, counter.value, counter.passed_at = position, report.value, at
 
     def _is_another(self, report: Report) -> bool:
-        """Whether the last value came with another serial number: two parts, so the counter is not what it was."""
+        """Whether the last value is said of another part: of another time, or with another serial number. Then the
+        counter began anew, and came to the same value."""
+        if report.passed_at not in (None, self._counter.passed_at) and not report.is_look:
+            return True
         if not report.serial_number:
             return False
         self._flush()

@@ -86,7 +86,7 @@ def _exceptions(part: dict[str, Any]) -> Section:
 
 def _counts(document: dict[str, Any]) -> Section:
     counts = document["counts"]
-    names = (
+    names: tuple[tuple[str, str], ...] = (
         ("passed", "Parts that passed, as far as they were reported"),
         ("inspected", "Inspected"),
         ("good", "Judged good"),

@@ -111,7 +111,7 @@ class StatementOutput(serializers.Serializer):
     first = serializers.CharField()
     last = serializers.CharField()
     counter_id = serializers.IntegerField(allow_null=True)
-    source = serializers.CharField(help_text="from where it is known what passed")
+    source = serializers.CharField(help_text="from where it is known what passed")  # type: ignore[assignment]
     since = serializers.DateTimeField(allow_null=True)
     until = serializers.DateTimeField(allow_null=True)
     by_time = serializers.BooleanField(help_text="passages had no serial numbers")

@@ -18,7 +18,8 @@ from edge.benchmarks.frames import frame, unique_copy
 from edge.benchmarks.line import _figures, _quantile, as_text, measure
 from edge.benchmarks.system import System, load
 from edge.benchmarks.wires import Arrival
-from records.assets.images import UploadLimits, open_rgb
+from records.assets.images import open_rgb
+from records.assets.selectors import upload_limits
 from tests import parts
 from tests.stack.conftest import new_stack, trained
 
@@ -85,8 +86,7 @@ def test_frames_of_one_picture_are_files_of_their_own():
     data = frame(1)
     copies = {unique_copy(data) for _ in range(3)}
     assert len(copies) == 3
-    limits = UploadLimits(10**8, 10**8)
-    assert len({open_rgb(one, limits).tobytes() for one in copies}) == 1
+    assert len({open_rgb(one, upload_limits()).tobytes() for one in copies}) == 1
 
 
 def arrival(part: str, sequence: int, at: float, verdict: str = "good") -> Arrival:

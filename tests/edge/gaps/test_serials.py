@@ -63,7 +63,7 @@ def test_ranges_hold_each_number_once(numbers: set[int], padded: bool, limit: in
         ranges.add(text)
     runs = [number for number in sorted(numbers) if number - 1 not in numbers]
     assert (ranges.count, len(ranges.rows) + ranges.dropped) == (len(numbers), len(runs))
-    named = []
+    named: list[int] = []
     for first, last, count in ranges.rows:
         begin, end = int(first[1:]), int(last[1:])
         assert count == end - begin + 1

@@ -67,7 +67,7 @@ def counted(user: User, *values: int) -> int:
 def test_what_the_line_counted_and_what_it_was_not_heard_of(signed_in: Client, user: User):
     three_of_four()
     counter = counted(user, 1, 2, 4)
-    asked = {"basis": "counter", "counter_id": counter, "first": "1", "last": "4"}
+    asked: dict[str, Any] = {"basis": "counter", "counter_id": counter, "first": "1", "last": "4"}
     said = signed_in.get("/api/statement", asked).json()
     assert said["statement"].startswith("Nothing passed uninspected at station east between 1 and 4, except")
     assert [(row["kind"], row["first"], row["count"]) for row in said["exceptions"]["rows"]] == [("unreported", "3", 1)]
@@ -225,7 +225,7 @@ def test_parts_without_serial_numbers_say_how_they_were_compared(signed_in: Clie
     record = inspected(1, station="east")
     reports = [Report(7, "", record.created_at + timedelta(milliseconds=20)), Report(8)]
     counter = report_passages(station="east", reports=reports, actor=user).counter_id
-    asked = {"basis": "counter", "counter_id": counter, "first": "7", "last": "8", "delay_ms": 20}
+    asked: dict[str, Any] = {"basis": "counter", "counter_id": counter, "first": "7", "last": "8", "delay_ms": 20}
     said = signed_in.get("/api/statement", asked | {"tolerance_ms": 1}).json()
     assert said["by_time"]
     assert "at least as many parts as named have no record" in said["reservations"][1]
@@ -242,7 +242,7 @@ def test_the_api_of_passages(signed_in: Client, auditor: User):
     assert signed_in.get("/api/passage-counters?station=west").json()["results"] == []
     found = signed_in.get(f"/api/passage-counters/{counter['counter_id']}/passages").json()["results"]
     assert [(row["counter"], row["serial_number"]) for row in found] == [(4, "S4"), (1, "")]
-    for wrong in (
+    refused: tuple[dict[str, Any], ...] = (
         {},
         {"passages": []},
         {"passages": [{}]},
@@ -254,7 +254,8 @@ def test_the_api_of_passages(signed_in: Client, auditor: User):
         {"passages": [{"counter": 1}], "counter_last": 5, "counter_first": 6},
         {"passages": [{"counter": 9}], "counter_last": 5},
         {"passages": [{"counter": 1}], "station": "x" * 101},
-    ):
+    )
+    for wrong in refused:
         answer = send(signed_in, "/api/passages", wrong)
         assert answer.status_code == 400, (wrong, answer.content)
     assert signed_in.get("/api/passage-counters/99/passages").status_code == 404
