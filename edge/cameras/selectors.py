@@ -31,7 +31,7 @@ def frame_of(inspection: Inspection) -> FrameDetails | None:
 
 @dataclass(frozen=True)
 class LastVerdict:
-    """`state`: the outcome of `inspection`, `pending`, `no_verdict` (it ended without a record) or `none` (nothing yet).
+    """`state`: the outcome of `inspection`, `pending`, `no_verdict` (it ended without a record) or `none`: nothing yet.
 
     While one is pending, `inspection` is the one before. What is not `is_current` is of a part that has gone.
     """

@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -140,11 +140,10 @@ class CameraSource(Source):
 
     def _settled(self, pending: Future[bool], frame: Frame | None) -> Future[bool] | None:
         """What still goes on of a judgement: nothing, itself, or the same frame once more."""
-        try:
-            is_done = pending.result(timeout=_LOOK_SECONDS)
-        except TimeoutError:
+        wait([pending], timeout=_LOOK_SECONDS)
+        if not pending.done():
             return pending
-        if is_done or frame is None or self._mode != EVERY:
+        if pending.result() or frame is None or self._mode != EVERY:
             return None
         return self._worker.submit(self._judge, frame)
 

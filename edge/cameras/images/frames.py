@@ -61,7 +61,7 @@ class Frame:
         """A small JPEG of it; None where it is no image that could be shown."""
         import cv2
 
-        pixels = self._decoded() if self.file is not None else self._pixels()
+        pixels: Any = self._decoded() if self.file is not None else self._pixels()
         if pixels is None or not pixels.size:
             return None
         longest = max(pixels.shape[:2])

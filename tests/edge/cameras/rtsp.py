@@ -137,7 +137,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def __init__(self, stream: Stream) -> None:
         super().__init__(("127.0.0.1", stream.port), _Conversation)
-        self.stream, self.is_over, self.sockets = stream, False, []
+        self.stream, self.is_over = stream, False
+        self.sockets: list[socket.socket] = []
         stream.port = self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -125,8 +125,10 @@ def test_a_frame_that_is_being_judged_or_was_not_has_no_verdict(signed_in: Clien
     )
     facts = FrameFacts(camera.pk, camera.name, "Viky 1", 9, timezone.now(), None, None, 0)
     record_frame(request=newer, facts=facts, actor=None)
-    assert "PENDING" in text(signed_in, state)
-    assert "GOOD" not in text(signed_in, state)
+    said = text(signed_in, state)
+    assert "PENDING" in said
+    assert "badge good" not in said
+    assert "The last one was GOOD" in said
     InspectionRequest.objects.filter(pk=newer.pk).update(status="expired")
     said = text(signed_in, state)
     assert "NO VERDICT" in said
