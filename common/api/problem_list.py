@@ -496,9 +496,7 @@ PROBLEMS: dict[str, Problem] = {
         _("No passage was reported in that time."),
         _("Choose another time, or a sequence of serial numbers."),
     ),
-    "too_many_exceptions": _p(
-        400, _("There are more exceptions than a statement can name."), _("Choose fewer parts.")
-    ),
+    "too_many_exceptions": _p(400, _("There are more exceptions than a statement can name."), _("Choose fewer parts.")),
     "schedule_not_found": _not_found(_("There is no schedule of this id or name.")),
     "schedule_ended": _p(409, _("The schedule was ended."), _("Set a new one.")),
     "too_many_schedules": _p(409, _("There are as many schedules as there may be."), _("End one first.")),

@@ -646,7 +646,9 @@ SENTENCES: dict[str, Callable[[_Act], str]] = {
     "connection.secret_ended": lambda act: (
         f"ended older ones of the {_secret(act)} of the connection {_connection(act)}"
     ),
-    "passage_counter.begun": lambda act: f"was heard for the first time counting the parts that pass {_of_station(act)}",
+    "passage_counter.begun": lambda act: (
+        f"was heard for the first time counting the parts that pass {_of_station(act)}"
+    ),
     "frame.taken": lambda act: (
         f"took frame {act.after.get('number')} of {act.after.get('camera')} by the connection "
         f"{act.after.get('connection', '')}"

@@ -690,6 +690,8 @@ def test_edge_nodes(connect: Connect, administrator: User) -> None:
     assert client.renew_edge_node_token(key)["token"] != made["token"]
     fits(client.edge_node(key), shapes.Node)
     assert len(each(client.edge_nodes(), shapes.Node)) == 1
+
+
 def test_what_passed(client: Client, version: ModelVersion) -> None:
     client.load_model(version.pk, device="cpu")
     client.inspect(parts.png(5000), station="east", serial_number="S1")

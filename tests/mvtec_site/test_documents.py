@@ -691,6 +691,8 @@ def edge_nodes(api: Api) -> None:
     node.refresh_from_db()
     EdgeNode.objects.filter(pk=key).update(created_by=node.user)
     api("renew_edge_node_token", key)
+
+
 def passages(api: Api) -> None:
     """Reported by somebody with and without a counter, and over a connection; what is stated of them."""
     connection = Connection.objects.latest("pk")

@@ -1089,6 +1089,27 @@ class Client(Transport):
         """Another token; the one before it is revoked at once."""
         return self._post("edge-nodes", node_id, "token")
 
+    # ------------------------------------------------------------ what passed
+    def report_passages(
+        self,
+        passages: Sequence[shapes.JsonObject],
+        *,
+        station: str = "",
+        counter_first: int | None = None,
+        counter_last: int | None = None,
+    ) -> shapes.Passages:
+        """Parts that passed, in their order. The same twice is one; say `passed_at`, so that it is known again."""
+        fields = {"station": station, "counter_first": counter_first, "counter_last": counter_last}
+        return self._post("passages", json={"passages": list(passages), **_without_none(**fields)})
+
+    def passage_counters(self, *, station: str | None = None) -> Iterator[shapes.PassageCounter]:
+        """Who counts the parts that pass."""
+        return self._pages("passage-counters", **_without_none(station=station))
+
+    def passages(self, counter_id: int) -> Iterator[shapes.Passage]:
+        """What one of them reported, newest first."""
+        return self._pages("passage-counters", counter_id, "passages")
+
     # ------------------------------------------------------------ canaries
     def start_canary(
         self, version_id: int, station: str, *, reason: str, signature: shapes.SignatureFields | None = None
@@ -1204,6 +1225,24 @@ class Client(Transport):
     def download_issued_report(self, report_id: str, form: Literal["json", "csv", "pdf"] = "pdf") -> bytes:
         """The same bytes at every call."""
         return self._bytes("issued-reports", report_id, form)
+
+    def statement(self, **scope: Unpack[shapes.StatementScopeFields]) -> shapes.Statement:
+        """What could be stated now: "nothing passed uninspected between A and B, except ..."."""
+        return self._get("statement", **scope)
+
+    def issue_statement(self, **scope: Unpack[shapes.StatementScopeFields]) -> shapes.IssuedStatement:
+        """Freeze it as it is now; its hashes go into the audit log."""
+        return self._post("issued-statements", json=dict(scope))
+
+    def issued_statements(self) -> Iterator[shapes.IssuedStatement]:
+        return self._pages("issued-statements")
+
+    def issued_statement(self, statement_id: str) -> shapes.IssuedStatement:
+        return self._get("issued-statements", statement_id)
+
+    def download_statement(self, statement_id: str, form: Literal["json", "pdf"] = "pdf") -> bytes:
+        """The same bytes at every call."""
+        return self._bytes("issued-statements", statement_id, form)
 
     def report_schedules(self) -> Iterator[shapes.ReportSchedule]:
         return self._pages("report-schedules")
