@@ -46,6 +46,7 @@ class PassagesOutput(serializers.Serializer):
     repeated = serializers.IntegerField(help_text="known already, or a sign that nothing passed")
     resets = serializers.IntegerField(help_text="how often the counter began anew")
     unreported = serializers.IntegerField(help_text="parts that the counter counted and nobody reported so far")
+    unplaced = serializers.IntegerField(help_text="came late and fit between no two others: they closed no gap")
 
 
 class PassageCounterQuery(serializers.Serializer):

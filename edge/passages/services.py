@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -54,6 +54,7 @@ class Reported:
     repeated: int = 0
     resets: int = 0
     unreported: int = 0  # parts that the counter counted beyond those that were reported
+    unplaced: int = 0  # older than the last one, and fitting between no two: they closed no gap
 
 
 def report_passages(
@@ -201,6 +202,8 @@ class _Writer:
             self._result.repeated += 1
         elif self._is_repeated(report, value, at) or self._fills(report, value, at):
             return
+        elif self._is_older(report):
+            self._leave_unplaced(report, at)
         elif found.step is Step.NEXT:
             self._result.unreported += found.position - counter.position - 1
             self._go_on(report, found.position, at)
@@ -230,6 +233,19 @@ class _Writer:
 
     def _counted(self) -> QuerySet[Passage]:
         return Passage.objects.filter(counter=self._counter, position__isnull=False)
+
+    def _is_older(self, report: Report) -> bool:
+        """Whether it passed before the last one: what comes next must not be counted from it."""
+        last = self._counter.passed_at
+        return report.passed_at is not None and last is not None and report.passed_at < last
+
+    def _leave_unplaced(self, report: Report, at: datetime) -> None:
+        """Nobody knows in which run it was. Its serial number passed, and is compared; its count closes no gap."""
+        self._result.unplaced += 1
+        if report.serial_number:
+            known = self._known_serials([report.serial_number]) | self._serials
+            if (report.serial_number, report.passed_at) not in known:
+                self._add_serial(replace(report, value=None), at)
 
     def _is_old(self, report: Report) -> bool:
         last = self._counter.passed_at

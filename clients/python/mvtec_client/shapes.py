@@ -2194,6 +2194,8 @@ class Passages(TypedDict):
     """how often the counter began anew"""
     unreported: int
     """parts that the counter counted and nobody reported so far"""
+    unplaced: int
+    """came late and fit between no two others: they closed no gap"""
 
 
 class PerDay(TypedDict):

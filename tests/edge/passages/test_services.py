@@ -77,6 +77,17 @@ def test_a_late_message_whose_time_does_not_fit_is_no_filler(user: User):
     assert named(first.counter_id) == [(11, 12), "reset"]
 
 
+def test_what_comes_late_and_fits_nowhere_is_no_beginning(user: User):
+    """Otherwise the next part would be counted from it, and what was lost before that one looked reported."""
+    first = report(user, 0, at=0)
+    assert report(user, 0, at=2).resets == 1
+    late = report_passages(station="east", reports=[Report(1, "S1", second(1))], actor=user)
+    assert (late.unplaced, late.resets, late.unreported) == (1, 0, 0)
+    assert report(user, 2, at=5).unreported == 1
+    assert named(first.counter_id) == [(1, 1), "reset"]
+    assert Passage.objects.filter(serial_number="S1", position__isnull=True).count() == 1
+
+
 def test_without_a_time_the_last_value_again_is_a_sign_and_a_lower_one_a_reset(user: User):
     first = report(user, 5)
     assert report(user, 5).repeated == 1
@@ -190,6 +201,7 @@ def test_a_window_between_two_values(user: User):
     st.lists(st.sampled_from(["heard", "lost", "late", "again", "reset"]), min_size=1, max_size=30),
     st.booleans(),
 )
+@example(["lost", "reset", "late", "lost", "heard"], False)
 @example(["heard", "reset", "lost", "lost", "reset", "lost"], False)
 def test_whatever_happens_no_part_is_covered_up(user: User, events: list[str], wraps: bool):
     """Each lost part is named as unreported, or lies between the two passages of a reset that is named."""
