@@ -412,7 +412,7 @@ def request_inspection(
         **vars(submission.part),
     )
     # Nobody need ask: it is a view of a part where `on_request` makes it one.
-    InspectionRequest._meta.get_field("part_view").set_cached_value(request, None)  # type: ignore[union-attr]
+    InspectionRequest._meta.get_field("part_view").set_cached_value(request, None)
     if on_request is not None:
         on_request(request)
     note_requested(request)

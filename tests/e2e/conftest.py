@@ -126,12 +126,12 @@ def addresses(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         canary = client.post("/api/canaries", json=trial).json()
         assert client.post(f"{canary['url']}/end", json={"reason": "shown"}).status_code == 200
         webhook = {"name": "shown", "kind": "webhook", "settings": {"url": "https://mes.example/"}, "enabled": False}
-        webhook |= {"secrets": {"signing_secret": "at least sixteen characters"}}
-        assert client.post("/api/connections", json=webhook).status_code == 201
+        secrets = {"signing_secret": "at least sixteen characters"}
+        assert client.post("/api/connections", json=webhook | {"secrets": secrets}).status_code == 201
         layout = {"time_limit_seconds": 60, "reason": "shown", "views": [{"name": "top", "category": "disc"}]}
         assert client.put("/api/part-layouts/shown", json=layout).status_code in (200, 201)
-        part = {"data": {"layout": "shown", "part_id": "P1"}, "files": {"top": ("top.png", parts.png(3), "image/png")}}
-        assert client.post("/api/parts", **part).status_code == 200
+        view = {"top": ("top.png", parts.png(3), "image/png")}
+        assert client.post("/api/parts", data={"layout": "shown", "part_id": "P1"}, files=view).status_code == 200
     stack.manage("shell", "--verbosity", "0", "--command", _QUALITY)
     found: dict[str, str] = json.loads(stack.manage("shell", "--verbosity", "0", "--command", _ADDRESSES).stdout)
     assert found.keys() == NAMES, "there is not something of each kind to show"
