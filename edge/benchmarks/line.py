@@ -116,8 +116,7 @@ def _stages(sent: dict[str, tuple[float, float]], first: dict[str, Arrival]) -> 
 
 
 def _part(row: Arrival) -> str:
-    """Its serial number; an image that is a trigger by itself has its id in its name alone."""
-    return str(row.document["serial_number"] or Path(str(row.document["filename"])).stem)
+    return str(row.document["serial_number"])
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:

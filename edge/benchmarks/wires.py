@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import subprocess
@@ -141,7 +142,8 @@ def mqtt_wire(system: System) -> Iterator[tuple[Submit, Arrivals]]:
         _connect(system, kind="mqtt", settings=asked, secrets={}, category=system.category)
 
         def publish(serial: str, data: bytes) -> None:
-            client.publish(f"{PREFIX}/{STATION}/trigger/{serial}", data, qos=1)
+            fields = {"trigger_id": serial, "serial_number": serial, "image_base64": base64.b64encode(data).decode()}
+            client.publish(f"{PREFIX}/{STATION}/trigger", json.dumps(fields), qos=1)
 
         yield publish, arrivals
 

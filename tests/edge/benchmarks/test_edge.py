@@ -59,6 +59,7 @@ def test_every_part_has_its_verdict(system: System, wire: str):
     assert len(as_text(document).splitlines()) == 3
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "wrong",
     [
