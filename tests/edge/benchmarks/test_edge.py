@@ -60,6 +60,7 @@ def test_every_part_has_its_verdict(system: System, wire: str):
 
 
 @pytest.mark.django_db
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "wrong",
     [
