@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ def _check(settings: Mapping[str, Any]) -> None:
             "The topic prefix must not hold + or #, nor begin with / or $, nor end with /. Nothing was changed.",
             field="topic_prefix",
         )
+    if settings["sparkplug_group"] and importlib.util.find_spec("google") is None:
+        raise SettingInvalid(
+            "Sparkplug B needs protobuf: pip install -r requirements-edge.txt. Nothing was changed.",
+            field="sparkplug_group",
+        )
     if settings["ca_certificate"] and "BEGIN CERTIFICATE" not in settings["ca_certificate"]:
         raise SettingInvalid("The certificate must be in PEM form. Nothing was changed.", field="ca_certificate")
 
@@ -30,7 +36,11 @@ def _check(settings: Mapping[str, Any]) -> None:
 def _make_sender(target: Target, figures: Figures) -> MqttSender:
     from edge.mqtt.sender import MqttSender  # paho-mqtt is not installed everywhere
 
-    return MqttSender(target)
+    if not target.settings["sparkplug_group"]:
+        return MqttSender(target)
+    from edge.mqtt.sparkplug import SparkplugNode
+
+    return MqttSender(target, SparkplugNode(target))
 
 
 def _make_source(target: Target, figures: Figures) -> MqttSource | None:
@@ -75,6 +85,18 @@ MQTT = Kind(
             help=_("Messages that say which part passed; statements of inspection name those without a record."),
         ),
         *size_settings(last=0),
+        Setting(
+            "sparkplug_group",
+            _("Sparkplug group"),
+            max_length=100,
+            help=_("With a group, verdicts are published as Sparkplug B besides; empty: they are not."),
+        ),
+        Setting(
+            "sparkplug_node",
+            _("Sparkplug edge node"),
+            max_length=100,
+            help=_("empty: the name of the connection"),
+        ),
         Setting("keepalive_s", _("Keep-alive in seconds"), int, 15, low=2, high=3600),
         Setting("timeout_s", _("Seconds to wait for the broker"), float, 5.0, low=0.1, high=20),
     ),

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.connections.kinds import Message, Sender, Target
 from edge.mqtt.client import BrokerClient
 from edge.mqtt.topics import state_topic, verdict_topic
 from jobs.outbox import NotDelivered, NotSent
+
+if TYPE_CHECKING:
+    from edge.mqtt.sparkplug import SparkplugNode
 
 QOS = 1
 
@@ -17,8 +20,9 @@ QOS = 1
 class MqttSender(Sender):
     """A session of its own for each opening: what was not acknowledged is sent by the next one, as a duplicate."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, sparkplug: SparkplugNode | None = None) -> None:
         self._target = target
+        self._sparkplug = sparkplug
         self._prefix: str = target.settings["topic_prefix"]
         self._timeout: float = target.settings["timeout_s"]
         self._client: BrokerClient | None = None
@@ -28,17 +32,33 @@ class MqttSender(Sender):
         client.paho.will_set(self._state_topic, self._state("offline"), qos=QOS, retain=True)
         client.connect()
         self._client = client
+        if self._sparkplug is not None:
+            self._sparkplug.open()
         self._publish(self._state_topic, self._state("online"))
 
     def send(self, message: Message) -> None:
         topic = verdict_topic(self._prefix, message.station)
+        if self._sparkplug is not None:
+            self._sparkplug.require_connected()
         self._publish(topic, json.dumps(message.document, separators=(",", ":"), ensure_ascii=False).encode())
+        if self._sparkplug is not None:
+            self._send_by_sparkplug(self._sparkplug, message)
+
+    def _send_by_sparkplug(self, sparkplug: SparkplugNode, message: Message) -> None:
+        try:
+            sparkplug.send(message)
+        except NotSent as error:  # the object has left: sent again, it is a duplicate
+            raise NotDelivered(str(error)) from error
 
     def tick(self) -> None:
         if self._client is not None:
             self._client.require_connected()
+        if self._sparkplug is not None:
+            self._sparkplug.require_connected()
 
     def close(self) -> None:
+        if self._sparkplug is not None:
+            self._sparkplug.close()
         if self._client is None:
             return
         if self._client.paho.is_connected():
