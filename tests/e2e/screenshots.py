@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class System:
     username: str
     password: str
     token: str
+    camera: int = 0  # the connection of a camera, which takes these
+    frames: list[bytes] = field(default_factory=list)
 
     def pages(self) -> dict[str, str]:
         words = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", _ADDRESSES]
@@ -65,7 +68,9 @@ def demo() -> Iterator[System]:
     """`manage.py demo` in a folder that goes away with it."""
     folder = Path(tempfile.mkdtemp(prefix="screenshots-"))
     address, said = f"http://127.0.0.1:{free_port()}", folder / "said"
-    environment = os.environ | {"VAR_DIR": str(folder), "DATABASE_URL": ""}
+    camera = folder / "camera"
+    camera.mkdir()
+    environment = os.environ | {"VAR_DIR": str(folder), "DATABASE_URL": "", "EDGE_TRIGGER_ROOTS": str(camera)}
     environment |= {f"THROTTLE_{kind}": "0" for kind in ("ANONYMOUS", "INSPECT", "READ", "MANAGE")}
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
     words = [sys.executable, "manage.py", "demo", "--port", address.rpartition(":")[2]]
@@ -150,6 +155,11 @@ def fill(system: System) -> None:
         webhook = {"name": "MES", "kind": "webhook", "line_time_ms": 2000}
         webhook |= {"settings": {"url": "https://mes.example/"}, "secrets": {"signing_secret": "of the pictures alone"}}
         post("connections", json=webhook)
+        folder = {"source": "folder", "mode": "newest", "folder": str(system.var_dir / "camera"), "settle_ms": 0}
+        camera = {"name": "Cell camera", "kind": "camera", "station": "end of line", "category": dataset["category"]}
+        system.camera = post("connections", json=camera | {"settings": folder})["connection_id"]
+        system.frames = [client.get(f"/api/dataset-images/{image['id']}/image").content for image in good[:8]]
+        post("edge-nodes", json={"name": "east-pc", "station": "east 3"})
         time.sleep(15)  # for the challenger, the containment, the charts and the reference part
 
 
@@ -191,7 +201,7 @@ def take(system: System, only: list[str]) -> set[str]:
     """Write the pictures; returns the names of the files that belong in the folder."""
     from playwright.sync_api import sync_playwright
 
-    pages = {"login": "/login/"} | system.pages()
+    pages = {"login": "/login/"} | system.pages() | {"connection-live": f"/connections/{system.camera}/live/"}
     if unknown := set(only) - set(pages):
         raise SystemExit(f"There is no page {', '.join(unknown)}. There are: {', '.join(pages)}.")
     with sync_playwright() as playwright:
@@ -199,8 +209,9 @@ def take(system: System, only: list[str]) -> set[str]:
         page = browser.new_page()
         for name, path in pages.items():
             if not only or name in only:
-                page.goto(system.address + path)
-                _shots(page, name)
+                with _camera_runs(system) if name == "connection-live" else nullcontext():
+                    page.goto(system.address + path)
+                    _shots(page, name)
             if name == "login":
                 page.goto(system.address + path)
                 page.fill("#id_username", system.username)
@@ -211,13 +222,37 @@ def take(system: System, only: list[str]) -> set[str]:
     return {f"{name}-{width}-{scheme}.png" for name in pages for width in SCREENS for scheme in ("light", "dark")}
 
 
+@contextmanager
+def _camera_runs(system: System) -> Iterator[None]:
+    """Frames come, two a second, and the last one has its verdict."""
+    ended = threading.Event()
+
+    def run() -> None:
+        number = 0
+        while not ended.wait(0.5):
+            part = system.var_dir / "camera" / f".{number}.png"
+            part.write_bytes(system.frames[number % len(system.frames)])
+            part.rename(part.with_name(f"{number}.png"))
+            number += 1
+
+    camera = threading.Thread(target=run)
+    camera.start()
+    try:
+        time.sleep(8)
+        yield
+    finally:
+        ended.set()
+        camera.join()
+
+
 def _shots(page: Any, name: str) -> None:
+    quiet = "load" if name == "connection-live" else "networkidle"  # what is live asks again and again
     for width, (height, most) in SCREENS.items():
         page.set_viewport_size({"width": width, "height": height})
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state(quiet)
         whole = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({"width": width, "height": min(most, whole)})
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state(quiet)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.wait_for_timeout(200)
