@@ -108,7 +108,7 @@ def test_the_list_asks_as_often_for_many_versions(signed_in: Client, measured: M
 def test_a_version_says_where_it_comes_from_and_how_well_it_does(
     signed_in: Client, measured: ModelVersion, django_assert_max_num_queries: Any
 ) -> None:
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         page = text(signed_in.get(page_of(measured)))
     assert measured.artifact_sha256 in page
     assert measured.dataset_snapshot in page

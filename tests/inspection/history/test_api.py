@@ -235,9 +235,10 @@ def test_an_image_costs_what_it_costs(signed_in: Client, deployment: Deployment,
     # There the request and the chain's end are locked before anything is written, and the chain's end once more with
     # the event; its clock, which deadlines go by, is asked.
     more = 4 if connection.vendor == "postgresql" else 0
-    # Six of them: the input checks of the category, whether the request's deadline has passed, which connections wait
-    # for the verdict and which get it, and the calibration of millimetres, as the threshold before and in the lock.
-    assert len(asked) == WHO + 25 + more, "\n".join(asked)
+    # Seven of them: the input checks of the category, whether the request's deadline has passed, which connections wait
+    # for the verdict, which get it, that none waits any more, and the calibration of millimetres, which is read before
+    # the lock and in it as the threshold is.
+    assert len(asked) == WHO + 26 + more, "\n".join(asked)
 
 
 def test_a_repeated_image_costs_less(

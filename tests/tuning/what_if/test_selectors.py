@@ -448,11 +448,11 @@ def test_only_parts_that_cannot_be_compared(version: ModelVersion) -> None:
 
 
 def test_queries(judged: ModelVersion, django_assert_num_queries: Any) -> None:
-    """Version, threshold in force, all counts, counts of the reviewed, two sides of the threshold."""
+    """Version, threshold in force, its size rule, all counts, counts of the reviewed, two sides of the threshold."""
     filters = Filters(model_version=judged.pk)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         what_if(filters, threshold=5.0, compare=True, costs=COSTS)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         what_if(filters, threshold=5.0, bins=100, presets=True, costs=COSTS)
 
 
