@@ -52,7 +52,8 @@ def test_the_whole_way(stack: Stack, client: httpx.Client) -> None:
     wait_for(lambda: client.get("/api/status/").json()["queues"] == idle, 60, lambda: client.get("/api/status/").text)
     status = client.get("/api/status/").json()
     assert status["model"]["model_version"] == loaded["model_version"]
-    assert {queue for worker in status["workers"] for queue in worker["queues"]} == {"inference", "training"}
+    queues = {queue for worker in status["workers"] for queue in worker["queues"]}
+    assert queues == {"inference", "training", "connections"}
 
     good, bad = judge(client, 5000).json(), judge(client, 5001, defective=True, lot="L1").json()
     assert (good["is_defective"], bad["is_defective"]) == (False, True)
