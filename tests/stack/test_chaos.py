@@ -144,7 +144,7 @@ def test_killed_at_random_every_image_has_one_record(capsys: pytest.CaptureFixtu
             seconds = time.monotonic() - began
 
             # The whole system is there again, and says of every key what it said before.
-            wait_for(lambda: client.status()["broker"] == "reachable" and len(client.status()["workers"]) == 2, 120)
+            wait_for(lambda: client.status()["broker"] == "reachable" and len(client.status()["workers"]) == 3, 120)
             for number in range(0, INSPECTIONS, max(1, INSPECTIONS // 20)):
                 key = f"part-{number}"
                 image = parts.png(20_000 + number, defective=number % 5 == 0)
