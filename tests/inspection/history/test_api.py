@@ -233,8 +233,8 @@ def test_an_image_costs_what_it_costs(signed_in: Client, deployment: Deployment,
         assert signed_in.post("/api/test_image", {"image": image, "anomaly_map": "none"}).status_code == 200
     asked = [query["sql"] for query in captured if not query["sql"].startswith(("SAVEPOINT", "RELEASE"))]
     # There the request and the chain's end are locked before anything is written, and the chain's end once more with
-    # the event; its clock, which deadlines go by, is asked.
-    more = 4 if connection.vendor == "postgresql" else 0
+    # what goes to the line and with the event; its clock, which deadlines go by, is asked.
+    more = 5 if connection.vendor == "postgresql" else 0
     # Seven of them: the input checks of the category, whether the request's deadline has passed, which connections wait
     # for the verdict, which get it, that none waits any more, and the calibration of millimetres, which is read before
     # the lock and in it as the threshold is.
