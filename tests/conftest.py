@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+import warnings
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ import pytest
 from django.conf import settings as django_settings
 from django.contrib.auth.models import Group, User
 from django.core.cache import cache
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
 from django.utils import translation
 from hypothesis import HealthCheck, settings
 from PIL import Image
+from pytest_django.plugin import blocking_manager_key
 
 from tests import parts
 from tests.environment import SHARED
@@ -128,6 +131,23 @@ def _emptied_in_spite_of_triggers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection.ops, "execute_sql_flush", execute_sql_flush)
         yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """On PostgreSQL, rows that a test committed would be there for all tests after it: they go, and it is named.
+
+    What threads write is committed at once, whatever becomes of the test's own transaction.
+    """
+    yield
+    if connection.vendor != "postgresql" or nextitem is None or not item.get_closest_marker("database"):
+        return
+    from records.models import Asset
+
+    with item.config.stash[blocking_manager_key].unblock():
+        if Asset.objects.exists():
+            warnings.warn(f"{item.nodeid} left rows behind in the database; they were removed.", stacklevel=1)
+            call_command("flush", verbosity=0, interactive=False)
 
 
 @pytest.fixture(autouse=True)
