@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,8 @@ def _loopback(settings: Any) -> None:
 
 
 def connect(port: int, **settings: Any) -> Connection:
-    asked = {"host": "127.0.0.1", "port": port, "timeout_s": 5, **settings}
+    # A session of its own: the broker keeps what was not answered, and connections of other tests have the same number.
+    asked = {"host": "127.0.0.1", "port": port, "timeout_s": 5, "client_id": uuid.uuid4().hex, **settings}
     return create_connection(name="PLC 1/a", kind="mqtt", settings=asked, actor=None)
 
 
