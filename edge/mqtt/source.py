@@ -58,17 +58,19 @@ class MqttSource(Source):
         self._queues: list[queue.Queue[mqtt.MQTTMessage | None]] = [queue.Queue(_MAX_WAITING) for _ in range(_WORKERS)]
         self._workers: list[threading.Thread] = []
         self._closing = threading.Event()
+        self._topics: list[str] = []
 
     def run(self, stop: threading.Event) -> None:
         for waiting in self._queues:
             worker = threading.Thread(target=self._work, args=(waiting,), name="mqtt-trigger", daemon=True)
             worker.start()
             self._workers.append(worker)
-        self._client.connect()
         station = level(self._target.station) if self._target.station else "+"
         asked: tuple[str, ...] = ("trigger", "trigger/+") if self._target.settings["triggers"] else ()
         asked += (PASSED,) if self._target.settings["passages"] else ()
-        self._client.paho.subscribe([(f"{self._prefix}/{station}/{what}", QOS) for what in asked])
+        self._topics = [f"{self._prefix}/{station}/{what}" for what in asked]
+        self._client.connect()  # what the broker has kept comes at once
+        self._client.paho.subscribe([(topic, QOS) for topic in self._topics])
         while not stop.wait(_LOOK_SECONDS):
             self.note_sign()
             self._client.require_connected()
@@ -83,7 +85,13 @@ class MqttSource(Source):
 
     # ------------------------------------------------------------ messages
     def _on_message(self, client: Any, data: Any, message: mqtt.MQTTMessage) -> None:
-        """In paho's thread: only put away. What is one too many stays unacknowledged with the broker."""
+        """In paho's thread: only put away. What is one too many stays unacknowledged with the broker.
+
+        Some brokers send what they retain of other topics, too: that is no trigger.
+        """
+        if not any(mqtt.topic_matches_sub(topic, message.topic) for topic in self._topics):
+            client.ack(message.mid, message.qos)
+            return
         try:
             self._queues[zlib.crc32(_station_in(message.topic).encode()) % _WORKERS].put_nowait(message)
         except queue.Full:
