@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import queue
 import re
-import threading
 import uuid
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
 from edge.connections.kinds import Message
 from edge.modbus.handshake import Accepted, Result, State
+from edge.triggers.exchanges import Exchanges
 
-_MAX_TOLD = 10_000
+_MAX_DELIVERIES = 10_000
 _FILENAME = re.compile(r"trigger-(\d{1,5})-([0-9a-f]{8})-(\d{1,9})-")
 _FOREIGN = -1  # the ticket of a trigger that a process before this one accepted
 
@@ -26,7 +26,7 @@ class Exchange:
     accepted: queue.Queue[Accepted] = field(default_factory=queue.Queue)
     failed: deque[int] = field(default_factory=deque)  # tickets of parts of which no verdict will come
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    told: OrderedDict[str, str] = field(default_factory=OrderedDict)  # of a request the delivery that told of it first
+    first_deliveries: OrderedDict[str, str] = field(default_factory=OrderedDict)  # by request
 
     def filename(self, accepted: Accepted, picture: str) -> str:
         """What the image of a trigger is called: people and `result_of` see which one it was."""
@@ -37,7 +37,7 @@ class Exchange:
         if found := _FILENAME.match(str(message.document["filename"])):
             trigger = int(found[1])
             ticket = int(found[3]) if found[2] == self.run else _FOREIGN
-        first = self.told.get(str(message.document["request_id"]), message.delivery_id)
+        first = self.first_deliveries.get(str(message.document["request_id"]), message.delivery_id)
         return Result(
             verdict=message.verdict,
             sequence=message.sequence,
@@ -48,16 +48,10 @@ class Exchange:
             is_supplement=first != message.delivery_id,
         )
 
-    def note_told(self, message: Message) -> None:
-        self.told.setdefault(str(message.document["request_id"]), message.delivery_id)
-        while len(self.told) > _MAX_TOLD:
-            self.told.popitem(last=False)
+    def note_delivery(self, message: Message) -> None:
+        self.first_deliveries.setdefault(str(message.document["request_id"]), message.delivery_id)
+        while len(self.first_deliveries) > _MAX_DELIVERIES:
+            self.first_deliveries.popitem(last=False)
 
 
-_exchanges: dict[int, Exchange] = {}
-_lock = threading.Lock()
-
-
-def exchange_of(connection_id: int) -> Exchange:
-    with _lock:
-        return _exchanges.setdefault(connection_id, Exchange())
+exchange_of = Exchanges(Exchange).of

@@ -19,7 +19,7 @@ class ModbusSender(Sender):
 
     def send(self, message: Message) -> None:
         self._link.present(self._exchange.result_of(message))
-        self._exchange.note_told(message)
+        self._exchange.note_delivery(message)
 
     def tick(self) -> None:
         self._link.require_alive()

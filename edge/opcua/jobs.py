@@ -38,7 +38,7 @@ class Jobs:
         self._current: Job | None = None
         self._last_measurement = ""
         self._measurements: OrderedDict[str, str] = OrderedDict()  # by job
-        self._told: OrderedDict[str, str] = OrderedDict()  # of a request or a job the result that told of it first
+        self._first_results: OrderedDict[str, str] = OrderedDict()  # by request, or by job
 
     def start(
         self, *, measurement: str, part_id: str, part_number: str, recipe: int, now: float, figures: Figures
@@ -89,8 +89,8 @@ class Jobs:
 
     def _end(self, job: Job) -> Job:
         self._current = None
-        self._told[job.job_id] = ""
-        _forget_old(self._told)
+        self._first_results[job.job_id] = ""
+        _forget_old(self._first_results)
         return job
 
     # ------------------------------------------------------------ results
@@ -106,14 +106,14 @@ class Jobs:
         job_id = self.job_of(message)[0]
         request = str(message.document["request_id"])
         with self._lock:
-            told = self._told.get(job_id, self._told.get(request, message.delivery_id))
-        return told != message.delivery_id
+            first = self._first_results.get(job_id, self._first_results.get(request, message.delivery_id))
+        return first != message.delivery_id
 
-    def note_told(self, message: Message) -> None:
+    def note_delivery(self, message: Message) -> None:
         job_id = self.job_of(message)[0]
         with self._lock:
-            self._told.setdefault(str(message.document["request_id"]), message.delivery_id)
-            _forget_old(self._told)
+            self._first_results.setdefault(str(message.document["request_id"]), message.delivery_id)
+            _forget_old(self._first_results)
             if self._current is not None and self._current.job_id == job_id:
                 self._current = None
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from edge.connections.kinds import Figures, Message, Sender, Target
 from edge.opcua.jobs import Jobs
 from edge.opcua.results import result_of
 from edge.opcua.server import READY, ResultServer
+from edge.triggers.exchanges import Exchanges
 from jobs.outbox import NotDelivered, NotReady, NotSent
 
 _CLIENT_SECONDS = 5.0  # to wait for a client before the outbox looks again
@@ -23,13 +23,7 @@ class Exchange:
         self.server: ResultServer | None = None
 
 
-_exchanges: dict[int, Exchange] = {}
-_lock = threading.Lock()
-
-
-def exchange_of(connection_id: int) -> Exchange:
-    with _lock:
-        return _exchanges.setdefault(connection_id, Exchange())
+exchange_of = Exchanges(Exchange).of
 
 
 class OpcUaSender(Sender):
@@ -56,7 +50,7 @@ class OpcUaSender(Sender):
         result = result_of(message, self._target, job_id=job_id, measurement=measurement, is_supplement=is_supplement)
         is_awaited = self._target.settings["taken"] == "acknowledged"
         server.announce(result, is_awaited=is_awaited)
-        known.note_told(message)
+        known.note_delivery(message)
         if known.current is None:
             server.set_state(READY)
         if is_awaited and not server.was_acknowledged(self._target.settings["acknowledge_ms"] / 1000):
